@@ -1,0 +1,84 @@
+# The two commands that a fresh machine needs: `make demo` and `make test`. Everything that they make is inside this checkout.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK_TOOLS := build/lock-tools
+PIP_TOOLS := pip-tools==7.6.2
+
+export TMPDIR := $(CURDIR)/.rollcall/tmp
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: demo test bench lint format lock kafka venv clean help python java
+.NOTPARALLEL:
+
+# A venv is good for one version of Python, so the version is part of the stamp's name.
+VERSION = $(eval VERSION := $$(shell $$(PYTHON) -c 'import sys, venv, ensurepip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null))$(VERSION)
+STAMP = $(VENV)/.made-$(VERSION)
+
+demo: java venv kafka ## simulated Canvas, broker, router: events go in, typed topics come out
+	@$(BIN)/rollcall demo
+
+test: java lint kafka ## everything that must pass: lint, types, tests
+	@echo "pytest"
+	@$(BIN)/python -m pytest
+
+bench: java venv kafka ## how many events per second this machine routes
+	@$(BIN)/rollcall bench
+
+lint: venv ## ruff and mypy
+	@echo "ruff check, ruff format --check, mypy"
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --quiet --check
+	@$(BIN)/mypy --no-error-summary
+
+format: venv ## put the code into its form
+	@$(BIN)/ruff check --quiet --fix --exit-zero
+	@$(BIN)/ruff format --quiet
+
+venv: $(STAMP) ## .venv with exactly what requirements.lock names
+
+$(STAMP): pyproject.toml requirements.lock | python
+	@echo "making $(VENV) with Python $(VERSION)"
+	@mkdir -p "$(TMPDIR)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+ifdef ROLLCALL_KAFKA
+kafka java:
+	@:
+else
+kafka: venv ## the libraries of the embedded broker, by Maven (nothing to do with ROLLCALL_KAFKA set)
+	@$(BIN)/python -m app.broker libraries
+
+# Before a minute of downloading, not after.
+java: python
+	$(call refuse,$(shell $(PYTHON) -m app.broker check 2>&1 >/dev/null))
+	@:
+endif
+
+lock: | python ## requirements.lock anew from pyproject.toml; UPGRADE=1 for the latest versions
+	@echo "resolving and hashing"
+	@mkdir -p "$(TMPDIR)"
+	@test -x $(LOCK_TOOLS)/bin/pip-compile || { $(PYTHON) -m venv --clear $(LOCK_TOOLS) && $(LOCK_TOOLS)/bin/python -m pip install --quiet $(PIP_TOOLS); }
+	@env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL $(LOCK_TOOLS)/bin/pip-compile --quiet --extra dev --generate-hashes --strip-extras --no-header \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade) --output-file requirements.lock pyproject.toml
+
+clean: ## remove all that make made, the embedded broker's data too
+	@if test -x $(BIN)/rollcall; then $(BIN)/rollcall broker stop >/dev/null 2>&1 || true; fi
+	@rm -rf $(VENV) .rollcall build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find app tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
+
+# One line, and no target is tried: make's own report of a failed recipe would be a second one.
+refuse = $(if $(strip $(1)),$(error $(strip $(1))))
+
+python:
+	$(call refuse,$(if $(filter 3.11 3.12 3.13,$(VERSION)),,Rollcall needs Python 3.11$(COMMA) 3.12 or 3.13 with its venv module: install it (Debian and Ubuntu: python3-venv too)$(COMMA) or name it: make PYTHON=python3.12))
+	@:
+COMMA := ,

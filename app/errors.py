@@ -1,0 +1,24 @@
+"""The base of every error that a user of Rollcall can meet."""
+
+from __future__ import annotations
+
+
+class RollcallError(Exception):
+    """Something went wrong that a person can mend.
+
+    The message says what happened, where, and what to do. The command line prints it as one line, without a traceback, and ends with ``exit_code``.
+    """
+
+    exit_code = 1
+
+
+class ConfigurationError(RollcallError):
+    """A setting or an argument cannot be used."""
+
+    exit_code = 2
+
+
+class BrokerUnavailableError(RollcallError):
+    """No Kafka broker can be reached or started."""
+
+    exit_code = 3

@@ -1,0 +1,127 @@
+"""All settings of Rollcall, in one typed class. Each is an environment variable with the prefix ``ROLLCALL_``; docs/settings.env is the reference."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.errors import ConfigurationError
+
+ENV_PREFIX = "ROLLCALL_"
+
+MAX_SHARD = 922_337
+"""The greatest shard whose ids fit a signed 64-bit integer (an id is shard * 10^13 + local id)."""
+
+
+def _legal_topic_word(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", value):
+        raise ValueError("must be 1 to 100 of the characters that Kafka allows in topic names: letters, digits, '.', '_', '-'")
+    return value
+
+
+TopicWord = Annotated[str, AfterValidator(_legal_topic_word)]
+
+
+class Settings(BaseSettings):
+    """What a process of Rollcall is told from outside. Immutable; wrong values are refused by :func:`load_settings` with the variable's name."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+
+    # --- Kafka
+    kafka: str | None = Field(None, description="Bootstrap servers, host:port[,host:port]. Unset: the embedded broker.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field("PLAINTEXT", description="How to speak to the brokers.")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("SCRAM-SHA-512", description="Used with a SASL_ protocol.")
+    sasl_username: str | None = Field(None, description="Used with a SASL_ protocol.")
+    sasl_password: SecretStr | None = Field(None, description="Used with a SASL_ protocol.")
+    ssl_ca_file: Path | None = Field(None, description="Certificates (PEM) of the authorities to trust, with an SSL protocol. Unset: the system's.")
+    ssl_cert_file: Path | None = Field(None, description="Client certificate (PEM), for mutual TLS.")
+    ssl_key_file: Path | None = Field(None, description="Private key (PEM) of the client certificate.")
+
+    # --- Names
+    group_prefix: TopicWord = Field(
+        "rollcall", description="The first word of consumer groups and transactional ids. Two installations on one cluster need two."
+    )
+
+    # --- Topics
+    topic_prefix: TopicWord = Field("canvas", description="The first word of every topic's name.")
+    partitions: int = Field(4, ge=1, le=1000, description="Partitions of the topics that Rollcall writes; raw is created with as many.")
+    replication_factor: int = Field(1, ge=1, le=10, description="Replicas of the topics that Rollcall creates.")
+    create_topics: bool = Field(True, description="Create missing topics at start. Off: a missing topic is an error.")
+
+    # --- Meaning
+    shard: int | None = Field(None, ge=1, le=MAX_SHARD, description="The Canvas shard of local ids in events that do not name their root account.")
+    redact: bool = Field(True, description="Replace the values of credential parameters anywhere in a record before it goes on.")
+    redact_parameters: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("access_token", "refresh_token", "client_secret"), description="Names of the credential parameters, separated by commas."
+    )
+
+    # --- The consumer group and its chunks
+    group_instance_id: str | None = Field(None, description="Static membership: a name of this process that stays the same over restarts.")
+    session_timeout_seconds: float = Field(10.0, ge=6, le=300, description="A process that is silent for so long loses its partitions.")
+    chunk_records: int = Field(8_000, ge=1, le=100_000, description="Most records in one transaction.")
+    chunk_bytes: int = Field(
+        16 * 1024**2, ge=1024, le=256 * 1024**2, description="Most bytes of input in one transaction (one record more than that is a chunk by itself)."
+    )
+    gather_seconds: float = Field(0.03, ge=0, le=5, description="How long a chunk that is not full waits for more records.")
+    drain_seconds: float = Field(
+        5.0, ge=1, le=60, description="How long a transaction in flight may take to finish when the process stops or loses the partition."
+    )
+    transaction_timeout_seconds: float = Field(60.0, ge=10, le=900, description="The broker aborts a transaction that is open for longer.")
+
+    # --- Safety
+    breaker_ratio: float = Field(
+        0.5, ge=0, le=1, description="Share of dead letters among the last breaker_events of a partition above which it is no longer consumed. 0: off."
+    )
+    breaker_events: int = Field(1_000, ge=1, le=1_000_000, description="Number of events over which breaker_ratio is judged.")
+    watchdog_seconds: float = Field(
+        300.0, ge=0, le=86_400, description="With lag and without progress for so long, the process ends with a code other than 0. 0: off."
+    )
+
+    # --- Process
+    bind: str = Field("127.0.0.1", description="Address of the process's HTTP (health and metrics).")
+    port: int | None = Field(None, ge=0, le=65_535, description="Port of the process's HTTP. Unset: 9101 for the router. 0: any free one.")
+    data: Path = Field(Path(".rollcall"), description="Where local state lives: the embedded broker's files.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, JSON elsewhere.")
+
+    @field_validator("redact_parameters", mode="before")
+    @classmethod
+    def _split_names(cls, value: Any) -> Any:
+        names = tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        if not all(re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in names):
+            raise ValueError("must be parameter names of letters, digits, '_', '.', '-', separated by commas")
+        return names
+
+    @model_validator(mode="after")
+    def _sasl_is_complete(self) -> Settings:
+        if self.security_protocol.startswith("SASL_") and (self.sasl_username is None or self.sasl_password is None):
+            raise ValueError(f"security_protocol {self.security_protocol} needs {ENV_PREFIX}SASL_USERNAME and {ENV_PREFIX}SASL_PASSWORD")
+        return self
+
+    def group(self, application: str) -> str:
+        """The consumer group of an application, such as ``router``."""
+        return f"{self.group_prefix}-{application}"
+
+    def masked(self) -> dict[str, Any]:
+        """All settings as JSON values, secrets masked, for the log at start."""
+        return self.model_dump(mode="json")
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings from the environment; ``overrides`` (from the command line) win.
+
+    Raises:
+        ConfigurationError: a value is wrong; the message names each variable and what it may be, never a secret's value.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        faults = []
+        for fault in error.errors(include_url=False, include_input=False):
+            name = ENV_PREFIX + str(fault["loc"][0]).upper() if fault["loc"] else "settings"
+            faults.append(f"{name}: {fault['msg']}")
+        raise ConfigurationError("; ".join(faults)) from None

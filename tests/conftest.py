@@ -1,0 +1,62 @@
+"""What tests of every part share: a real broker, and names of their own on it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from app.broker import EmbeddedBroker
+from app.settings import load_settings
+
+
+class Broker(Protocol):
+    """Whatever the tests' broker is: ours, or the one that ``ROLLCALL_KAFKA`` names."""
+
+    @property
+    def bootstrap(self) -> str:
+        """Bootstrap servers, ``host:port[,host:port]``."""
+
+
+@dataclass(frozen=True)
+class ExternalBroker:
+    """Somebody else's broker: the tests leave their topics on it."""
+
+    bootstrap: str
+
+
+@pytest.fixture(scope="session")
+def jars() -> Path:
+    """Kafka's libraries of all versions, as ``make kafka`` fetches them; fetched if need be."""
+    if load_settings().kafka:
+        pytest.skip("ROLLCALL_KAFKA is set: there may be no Java here to test the embedded broker with")
+    folder = load_settings().data.absolute() / "kafka-libs"
+    EmbeddedBroker(folder.parent / "kafka", jars=folder).ensure_libraries(announce=print)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """One broker for all tests. Tests keep apart by :func:`prefix`."""
+    external = load_settings().kafka
+    if external:
+        yield ExternalBroker(external)
+        return
+    with EmbeddedBroker(tmp_path_factory.mktemp("broker") / "kafka", jars=request.getfixturevalue("jars")) as embedded:
+        yield embedded
+
+
+@pytest.fixture(scope="session")
+def bootstrap(broker: Broker) -> str:
+    """The bootstrap servers of :func:`broker`."""
+    return broker.bootstrap
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A word that no other test's topics, groups and transactional ids begin with."""
+    return f"t{uuid.uuid4().hex[:12]}"
