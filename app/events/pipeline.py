@@ -1,0 +1,188 @@
+"""The meaning of a raw record: bytes and headers in, :class:`Routed`, :class:`Unknown` or :class:`DeadLetter` out.
+
+Pure: no Kafka, no clock, no environment. It never raises, whatever the bytes.
+
+    redact -> parse -> envelope -> type -> schema -> key -> headers
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import orjson
+
+from app.events.ids import normal_id, shard_of
+from app.events.outcomes import DeadLetter, ErrorCode, Header, Outcome, Routed, Unknown
+from app.events.redaction import Redactor
+from app.events.times import Instant, parse_time
+from app.events.validation import EventValidator
+
+REDACTED_HEADER = "rollcall.redacted"
+ERROR_PREFIX = "rollcall.error."
+
+MOST_NAME_CHARACTERS = 255
+"""A longer event_name is not usable: the registry could never hold it, and no producer writes it."""
+
+EVENT_ID_DIGITS = 32
+"""Hexadecimal digits of ce_id: 128 bits of SHA-256, so that two different events of one institution never share one."""
+
+_OWN_HEADERS = frozenset({"ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_dataschema", "content-type"})
+
+_loads = orjson.loads
+_dumps = orjson.dumps
+_sha256 = hashlib.sha256
+
+
+class _Type(NamedTuple):
+    """What the hot path needs of an event type."""
+
+    validator: EventValidator
+    headers: list[Header]
+
+
+class _Origin(NamedTuple):
+    """What an event's root account says."""
+
+    shard: int | None
+    source: Header
+
+
+class Pipeline:
+    """Judges records one by one.
+
+    Args:
+        validators: by event_name.
+        shard: of local ids in events that do not tell their shard; None: unknown.
+        redactor: None leaves credentials as they are.
+    """
+
+    def __init__(self, validators: Mapping[str, EventValidator], *, shard: int | None = None, redactor: Redactor | None = None) -> None:
+        self._redactor = redactor
+        self._types = {
+            name: _Type(
+                validator,
+                [
+                    ("ce_specversion", b"1.0"),
+                    ("ce_type", name.encode()),
+                    ("ce_dataschema", validator.schema_id.encode()),
+                    ("content-type", b"application/json"),
+                ],
+            )
+            for name, validator in validators.items()
+        }
+
+        @lru_cache(maxsize=1024)
+        def origin(root_account_id: str | int | float | None) -> _Origin:
+            its_shard = shard_of(root_account_id) or shard
+            root = normal_id(root_account_id, its_shard)
+            return _Origin(its_shard, ("ce_source", b"canvas" if root is None else b"canvas/" + root.encode()))
+
+        self._origin = origin
+
+    def __call__(self, value: bytes | None, headers: Sequence[Header] = ()) -> Outcome:
+        """Judge one record. ``headers`` are the raw record's own."""
+        raw = list(headers)
+        redacted = False
+        if self._redactor is not None:
+            value, raw, redacted = _redact(self._redactor, value, raw)
+        if not value:
+            return DeadLetter(ErrorCode.EMPTY, "the record has no value", "", "", None, value, raw, redacted)
+        try:
+            event = _loads(value)
+        except orjson.JSONDecodeError as error:
+            return DeadLetter(ErrorCode.NOT_JSON, f"not JSON in UTF-8: the fault is at character {error.pos}", "", "", None, value, raw, redacted)
+
+        # The envelope: the same for every event, so a fault here says nothing of a type.
+        if type(event) is not dict:
+            return _no_event("type: must be an object", "", value, raw, redacted)
+        part = "metadata" if "metadata" in event else "attributes"
+        metadata = event.get(part)
+        if type(metadata) is not dict:
+            return _no_event(
+                "required: must be an object; a self-hosted Canvas may call it attributes",
+                "/metadata" if metadata is None else f"/{part}",
+                value,
+                raw,
+                redacted,
+            )
+        body = event.get("body")
+        if type(body) is not dict:
+            return _no_event("required: must be an object", "/body", value, raw, redacted)
+        name = metadata.get("event_name")
+        if type(name) is not str or not 0 < len(name) <= MOST_NAME_CHARACTERS:
+            return _no_event(f"required: must be a string of 1 to {MOST_NAME_CHARACTERS} characters", f"/{part}/event_name", value, raw, redacted)
+        instant = parse_time(metadata.get("event_time"))
+        if instant is None:
+            return _no_event("required: must be a time that exists, as Canvas writes times", f"/{part}/event_time", value, raw, redacted)
+
+        known = self._types.get(name)
+        if known is None:
+            return Unknown(value, raw, redacted)
+        validator = known.validator
+        if not validator.is_valid(event):
+            violation = validator.first_violation(event)
+            return DeadLetter(
+                ErrorCode.SCHEMA_VIOLATION, f"{violation.rule}: {violation.message}", violation.path, validator.schema_id, name, value, raw, redacted
+            )
+        return self._route(known, metadata, body, instant, value, raw, redacted)
+
+    def clean_key(self, key: bytes | None) -> bytes | None:
+        """The raw record's key, redacted, for the topics on which it stays the key."""
+        return self._redactor(key)[0] if key and self._redactor is not None else key
+
+    def _route(
+        self, known: _Type, metadata: dict[str, Any], body: dict[str, Any], instant: Instant, value: bytes, raw: list[Header], redacted: bool
+    ) -> Routed | DeadLetter:
+        validator = known.validator
+        event_type = validator.event_type
+        origin = self._origin(metadata.get("root_account_id"))
+        key = normal_id(body[event_type.key], origin.shard)
+        if key is None:
+            # JSON Schema takes 1.0 for an integer, and 2.1070000000001533e16 too, which is no longer the id that was meant.
+            message = "type: an id must be a whole number up to 9223372036854775807, beyond 2^53 written without fraction or exponent"
+            return DeadLetter(ErrorCode.SCHEMA_VIOLATION, message, f"/body/{event_type.key}", validator.schema_id, event_type.name, value, raw, redacted)
+        try:
+            canonical = _dumps({"metadata": metadata, "body": body}, option=orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError:
+            return DeadLetter(ErrorCode.NOT_JSON, "nested deeper than 254 levels", "", "", event_type.name, value, raw, redacted)
+        headers = known.headers.copy()
+        headers += (
+            ("ce_id", _sha256(canonical).hexdigest()[:EVENT_ID_DIGITS].encode()),
+            ("ce_time", instant.rfc3339.encode()),
+            origin.source,
+        )
+        if raw:
+            headers += [header for header in raw if header[0] not in _OWN_HEADERS and not header[0].startswith(ERROR_PREFIX)]
+        unknown_fields = len(body.keys() - validator.known_body_fields) + len(metadata.keys() - validator.known_metadata_fields)
+        unknown_values = 0
+        for field, values in validator.known_values.items():
+            said = body.get(field)
+            if said is not None and said not in values:
+                unknown_values += 1
+        return Routed(event_type, key.encode(), value, headers, instant.epoch, unknown_fields, unknown_values, redacted)
+
+
+def _no_event(message: str, path: str, value: bytes, raw: list[Header], redacted: bool) -> DeadLetter:
+    return DeadLetter(ErrorCode.NOT_AN_EVENT, message, path, "", None, value, raw, redacted)
+
+
+def _redact(redactor: Redactor, value: bytes | None, raw: list[Header]) -> tuple[bytes | None, list[Header], bool]:
+    """Redact the value and the values of headers. A header tells which parameters were found."""
+    found: frozenset[bytes] = frozenset()
+    if value:
+        value, found = redactor(value)
+    if raw:
+        clean: list[Header] = []
+        for name, content in raw:
+            if content:
+                content, more = redactor(content)
+                found |= more
+            clean.append((name, content))
+        raw = clean
+    if found:
+        raw = [header for header in raw if header[0] != REDACTED_HEADER]
+        raw.append((REDACTED_HEADER, b",".join(sorted(found))))
+    return value, raw, bool(found)

@@ -1,0 +1,45 @@
+"""Times as Canvas writes them.
+
+Three forms are seen: ``2019-11-01T19:11:01.163Z``, ``2024-03-29T15:43:00-07:00`` (the acting user's offset) and ``2019-10-05 05:38:00 -0800``, which
+Rails writes with ``UTC`` in the zone UTC. schemas/common.json accepts the same set of strings; a property test holds the two together.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+_DATE = r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+_CLOCK = r"([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)"
+_match_iso = re.compile(rf"{_DATE}T{_CLOCK}(Z|[+-][0-9]{{2}}:[0-5][0-9])").fullmatch
+_match_rails = re.compile(rf"{_DATE} {_CLOCK} (UTC|[+-][0-9]{{2}}[0-5][0-9])").fullmatch
+
+
+class Instant(NamedTuple):
+    """A moment."""
+
+    epoch: float
+    """Seconds since 1970-01-01T00:00:00Z."""
+
+    rfc3339: str
+    """The same, in UTC, as RFC 3339 writes it."""
+
+
+def parse_time(text: object) -> Instant | None:
+    """Read a time in any of the written forms; None when it is none, or names a moment that never was, such as February 30th."""
+    if not isinstance(text, str):
+        return None
+    try:
+        if _match_iso(text):
+            moment = datetime.fromisoformat(text)
+            if text[-1] == "Z":
+                return Instant(moment.timestamp(), text)
+        elif match := _match_rails(text):
+            date, clock, offset = match.groups()
+            moment = datetime.fromisoformat(f"{date}T{clock}{'Z' if offset == 'UTC' else offset}")
+        else:
+            return None
+        return Instant(moment.timestamp(), moment.astimezone(UTC).isoformat().replace("+00:00", "Z"))
+    except (ValueError, OverflowError):
+        return None

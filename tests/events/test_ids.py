@@ -1,0 +1,34 @@
+"""One key for one entity."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.events.ids import SHARD_SIZE, normal_id, shard_of
+
+LOCAL = st.integers(1, SHARD_SIZE - 1)
+SHARD = st.integers(1, 922_336)
+
+
+@given(LOCAL, SHARD)
+def test_every_way_to_write_an_id_is_one_key(local: int, shard: int) -> None:
+    whole = shard * SHARD_SIZE + local
+    assert {normal_id(written, shard) for written in (local, str(local), whole, str(whole))} == {str(whole)}
+    assert shard_of(str(whole)) == shard_of(whole) == shard
+    assert shard_of(local) is None
+    assert normal_id(normal_id(local, shard), None) == str(whole), "normal form is final"
+
+
+@given(LOCAL)
+def test_without_a_shard_an_id_stays_as_it_is(local: int) -> None:
+    assert normal_id(local, None) == normal_id(str(local), None) == str(local)
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, False, "", "x", "1.5", 1.5, -1, 0, "0", "-1", 2**63, "9" * 20, 2.0**54, float("inf"), "１２", " 1", "1\n", [1], {}, b"1"]
+)
+def test_what_is_no_id_has_no_normal_form(value: object) -> None:
+    assert normal_id(value, 2107) is None
+    assert shard_of(value) is None

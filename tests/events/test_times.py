@@ -1,0 +1,71 @@
+"""Times: the pipeline reads exactly what the schemas accept."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+import orjson
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from app.events.times import parse_time
+from app.resources import resource_path
+
+PATTERN = re.compile(orjson.loads(resource_path("schemas", "common.json").read_bytes())["$defs"]["time_text"]["pattern"].removesuffix("$") + r"\Z")
+
+MOMENTS = st.datetimes(
+    min_value=datetime(1900, 1, 1),
+    timezones=st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes))),
+)
+
+
+@given(MOMENTS)
+def test_the_three_written_forms_are_one_moment(moment: datetime) -> None:
+    moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    in_utc = moment.astimezone(UTC)
+    forms = [
+        in_utc.strftime("%Y-%m-%dT%H:%M:%S.") + f"{in_utc.microsecond // 1000:03}Z",
+        moment.isoformat(timespec="milliseconds"),
+        moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{moment.microsecond // 1000:03} " + moment.strftime("%z"),
+    ]
+    for form in forms:
+        instant = parse_time(form)
+        assert instant is not None, form
+        assert instant.epoch == pytest.approx(moment.timestamp(), abs=1e-4)
+        assert datetime.fromisoformat(instant.rfc3339) == moment
+        assert instant.rfc3339.endswith("Z")
+
+
+SNIPPETS = st.sampled_from(
+    ["2019", "2000", "1900", "0000", "-", "02", "29", "30", "31", "11", "00", "T", " ", "23", "24", ":", "59", "60", ".", "163", "Z", "+", "UTC", "08", "5"]
+)
+
+
+@settings(max_examples=500)
+@given(st.lists(SNIPPETS, max_size=20).map("".join) | st.from_regex(PATTERN) | st.text(max_size=30))
+@example("019-11-01T19:11:01.163Z")
+@example("2019-11-01T19:11:01.163Z\n")
+@example("2019-11-01T24:00:00Z")
+@example("2019-02-29T00:00:00Z")
+@example("2000-02-29T00:00:00Z")
+@example("1900-02-29T00:00:00Z")
+@example("2019-11-01T19:11:01,163Z")
+@example("2019-11-01T19:11:01z")
+@example("2019-11-01T19:11:01.1234567891Z")
+@example("2019-11-01T19:11:01.123456789+23:59")
+@example("２０１９-11-01T19:11:01Z")
+@example("2019-11-01T19:11:01+00:60")
+@example("9999-12-31T23:59:59-01:00")
+@example("0001-01-01T00:00:00+01:00")
+def test_the_pipeline_and_the_schemas_agree(text: str) -> None:
+    accepted = parse_time(text) is not None
+    if PATTERN.fullmatch(text) and text[:4] in ("0001", "9999"):
+        return  # in UTC the year may not exist for Python: such a time is no event time
+    assert accepted == bool(PATTERN.fullmatch(text))
+
+
+@pytest.mark.parametrize("value", [None, 0, 1.5, b"2019-11-01T19:11:01Z", [], True])
+def test_only_text_is_a_time(value: object) -> None:
+    assert parse_time(value) is None

@@ -1,0 +1,67 @@
+"""What the tests of the schemas share: events, and how to change them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from app.events.reference import reference_validator
+from app.events.registry import REGISTRY
+from app.events.schema_files import read_schema_folder
+from app.events.validation import load_validators
+
+DOCUMENTED = Path(__file__).parents[1] / "fixtures" / "documented"
+"""The examples of the documents, as they stand there."""
+
+VALIDATORS = load_validators()
+ORACLES = {name: reference_validator(name) for name in REGISTRY}
+NAMES = sorted(REGISTRY)
+
+MISSING = object()
+"""As the value of :func:`changed`: take the property away."""
+
+
+@cache
+def _examples() -> dict[str, Any]:
+    return {name: file.document["examples"][0] for name, file in read_schema_folder().items() if file.is_event}
+
+
+def example(name: str) -> Any:
+    """The example in the schema of an event_name, the caller's to change."""
+    return copy.deepcopy(_examples()[name])
+
+
+def documented() -> dict[str, Any]:
+    """The documented events by event_name."""
+    return {path.stem: orjson.loads(path.read_bytes()) for path in sorted(DOCUMENTED.glob("*.json"))}
+
+
+def changed(event: Any, *path: str, to: Any) -> Any:
+    """A copy of an event with the property at the path set to another value, or taken away."""
+    event = owner = dict(event)
+    for key in path[:-1]:
+        owner[key] = owner = dict(owner[key])
+    if to is MISSING:
+        del owner[path[-1]]
+    else:
+        owner[path[-1]] = to
+    return event
+
+
+def fields(name: str, section: str = "body") -> dict[str, Any]:
+    """The fields that a schema declares for a section of its events, with their flat schemas."""
+    declared: dict[str, Any] = VALIDATORS[name].schema["properties"][section]["properties"]
+    return declared
+
+
+def fields_titled(*titles: str, section: str = "body") -> Iterator[tuple[str, str]]:
+    """event_name and field of every field of some kinds, such as "Id" (the titles of the parts in schemas/common.json)."""
+    for name in NAMES:
+        for field, schema in fields(name, section).items():
+            if schema.get("title") in titles:
+                yield name, field

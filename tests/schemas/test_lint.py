@@ -1,0 +1,206 @@
+"""Lint finds nothing in the project's schemas, and finds each kind of problem where one is made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.events.registry import REGISTRY, EventType
+from app.events.schema_files import schema_folder
+from app.events.schema_lint import lint
+
+Change = Callable[[Any], object]
+"""Changes a parsed schema in place."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(schema_folder(), tmp_path / "schemas"))
+
+
+def edit(folder: Path, name: str, change: Change) -> None:
+    path = folder / f"{name}.json"
+    document = json.loads(path.read_bytes())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def found(folder: Path) -> str:
+    return "\n".join(map(str, lint(folder)))
+
+
+def test_the_project_has_no_problem() -> None:
+    assert lint(schema_folder()) == []
+
+
+def body_of(name: str) -> Change:
+    return lambda schema: schema["properties"].update(body={"$ref": f"urn:rollcall:canvas:bodies:{name}:1.0.0"})
+
+
+FAULTS: list[tuple[str, Change, str]] = [
+    ("course_created", lambda s: s.update({"$schema": "http://json-schema.org/draft-07/schema#"}), "course_created.json#/$schema: is not draft 2020-12"),
+    ("course_created", lambda s: s.pop("description"), "course_created.json#/description: is missing"),
+    ("bodies/course", lambda s: s["properties"]["name"].update(type="text"), "bodies/course.json#/properties/name/type: is no JSON Schema"),
+    ("bodies/course", lambda s: s.update(required="course_id"), "bodies/course.json#/required: is no JSON Schema"),
+    ("bodies/course", lambda s: s.update(additionalProperties=False), "bodies/course.json#/additionalProperties: is a keyword that schema_compat.py cannot"),
+    ("bodies/course", lambda s: s["properties"]["name"].update(format="email"), "#/properties/name/format: is a keyword that schema_compat.py cannot"),
+    ("common", lambda s: s["$defs"]["id_range"].update(pattern=r"^\d+$"), "common.json#/$defs/id_range/pattern: means different things"),
+    ("common", lambda s: s["$defs"]["id_range"].update(pattern="^.$"), "common.json#/$defs/id_range/pattern: means different things"),
+    ("common", lambda s: s["$defs"]["id_range"].update(pattern="(?<=a)b"), "common.json#/$defs/id_range/pattern: means different things"),
+    ("common", lambda s: s["$defs"]["id_range"].update(pattern="["), "common.json#/$defs/id_range/pattern: not a regular expression"),
+    ("bodies/course", lambda s: s["properties"]["name"].update({"$ref": "common.json"}), "bodies/course.json#/properties/name/$ref: is not absolute"),
+    (
+        "bodies/course",
+        lambda s: s["properties"]["name"].update({"$ref": "urn:rollcall:canvas:common:1.0.0#/$defs/none"}),
+        "bodies/course.json#/properties/name/$ref: $ref urn:rollcall:canvas:common:1.0.0#/$defs/none leads nowhere",
+    ),
+    ("common", lambda s: s.update({"$id": "urn:rollcall:canvas:common:1.1.0"}), "envelope.json#/$defs/metadata/properties/client_ip/$ref: $ref urn:rollcall"),
+    ("bodies/course", lambda s: s["properties"].update(up={"$ref": s["$id"]}), "bodies/course.json#/properties/up/$ref: $ref urn:rollcall"),
+    ("course_created", lambda s: s.update({"$id": "urn:rollcall:canvas:course_created:1.0"}), "course_created.json#/$id: does not name its file and a version"),
+    ("course_created", lambda s: s.update({"$id": "https://example.com/course_created/1.0.0"}), "#/$id: does not name its file"),
+    ("course_created", lambda s: s.pop("$id"), "course_created.json#/$id: does not name its file"),
+    (
+        "course_created",
+        lambda s: s.update({"$id": "urn:rollcall:canvas:course_updated:1.0.0"}),
+        "course_updated.json#/$id: is also the $id of course_created.json",
+    ),
+    (
+        "course_created",
+        lambda s: s["properties"]["metadata"]["properties"]["event_name"].update(const="course_create"),
+        "#/properties/metadata/properties/event_name/const: is not the name of the file",
+    ),
+    ("course_created", lambda s: s["properties"].pop("attributes"), "#/properties/attributes/properties/event_name/const: is not the name of the file"),
+    ("bodies/course", lambda s: s["required"].remove("course_id"), "course_created.json#/properties/body: does not require course_id, the key of its topic"),
+    (
+        "bodies/course",
+        lambda s: s["properties"]["course_id"].update({"$ref": "urn:rollcall:canvas:common:1.0.0#/$defs/nullable_id"}),
+        "course_created.json#/properties/body: lets course_id, the key of its topic, be null",
+    ),
+    ("bodies/course", lambda s: s["required"].append("sis_id"), "course_created.json#/properties/body: requires sis_id and does not describe it"),
+    ("course_created", lambda s: s.pop("examples"), "course_created.json#/examples: there is no example"),
+    ("course_created", lambda s: s.update(examples=[]), "course_created.json#/examples: there is no example"),
+    (
+        "course_created",
+        lambda s: s["examples"][0]["body"].update(course_id="0"),
+        "course_created.json#/examples/0/body/course_id: is not valid: must be an id",
+    ),
+    (
+        "course_created",
+        lambda s: s.update(title="Another"),
+        "course_created.json#/$id: the file has changed since 1.0.0 was released; give it a higher version",
+    ),
+    ("course_created", lambda s: s.update({"$id": "urn:rollcall:canvas:course_created:0.9.0"}), "#/$id: the file has changed since 1.0.0 was released"),
+    (
+        "bodies/course",
+        lambda s: s["required"].append("account_uuid"),
+        "course_created.json: would reject what was accepted: /properties/body/required now requires",
+    ),
+    (
+        "common",
+        lambda s: s["$defs"]["text"].update(minLength=1),
+        "course_created.json: would reject what was accepted: /properties/body/properties/name/minLength",
+    ),
+    ("common", lambda s: s["$defs"]["nullable_text"].update(type="string"), "group_created.json: would reject what was accepted: /properties/attributes/prop"),
+    ("bodies/course", lambda s: s["properties"]["workflow_state"]["x-known-values"].remove("claimed"), "x-known-values no longer lists claimed"),
+    ("course_created", lambda s: s["properties"].update(iss={"type": "string"}), "would reject what was accepted: /properties/iss/type is a new constraint"),
+    ("released/course_created", lambda s: s.update({"$id": 5}), "released/course_created.json#/$id: is no JSON Schema"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "expected"), FAULTS)
+def test_a_fault_is_found(folder: Path, name: str, change: Change, expected: str) -> None:
+    edit(folder, name, change)
+    assert expected in found(folder)
+
+
+def test_every_problem_says_what_to_do(folder: Path) -> None:
+    for name, change, _ in FAULTS[:3]:
+        edit(folder, name, change)
+    assert all(problem.todo and str(problem).endswith(problem.todo) for problem in lint(folder))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"{", "cannot be read"),
+        (b"\xff", "cannot be read"),
+        (b"[]", "is not a JSON object"),
+        (b'{"title": "a", "title": "b"}', 'the key "title" stands twice'),
+    ],
+)
+def test_a_file_that_is_no_schema(folder: Path, text: bytes, expected: str) -> None:
+    (folder / "course_created.json").write_bytes(text)
+    assert expected in found(folder)
+
+
+def test_a_file_without_a_line_in_the_registry(folder: Path) -> None:
+    event_types = {name: event_type for name, event_type in REGISTRY.items() if name != "course_created"}
+    [problem] = lint(folder, event_types)
+    assert str(problem).startswith("course_created.json: is the schema of no registered event type; add its line")
+
+
+def test_a_line_in_the_registry_without_a_file(folder: Path) -> None:
+    [problem] = lint(folder, {**REGISTRY, "quiz_created": EventType("quiz_created", "quiz_id", None)})
+    assert str(problem) == "app/events/registry.py: event type quiz_created has no schema file; add schemas/quiz_created.json, or remove the line"
+
+
+def test_a_released_schema_that_is_gone(folder: Path) -> None:
+    (folder / "course_created.json").unlink()
+    assert "course_created.json: was released and is gone" in found(folder)
+
+
+def new_version(name: str, version: str) -> Change:
+    return lambda schema: schema.update({"$id": f"urn:rollcall:canvas:{name}:{version}"})
+
+
+def test_a_compatible_change_with_a_new_version_passes(folder: Path) -> None:
+    """The way of docs/schemas.md: a new optional field, a new version of the body, and of the events that refer to it."""
+
+    def add_field(schema: Any) -> None:
+        schema["$id"] = "urn:rollcall:canvas:bodies:course:1.1.0"
+        schema["properties"]["time_zone"] = {"description": "The time zone of the course."}
+        schema["properties"]["workflow_state"]["x-known-values"].append("archived")
+
+    edit(folder, "bodies/course", add_field)
+    for name in ("course_created", "course_updated"):
+        edit(folder, name, new_version(name, "1.1.0"))
+        edit(folder, name, lambda schema: schema["properties"]["body"].update({"$ref": "urn:rollcall:canvas:bodies:course:1.1.0"}))
+    assert lint(folder) == []
+
+
+def test_versions_are_numbers_and_not_text(folder: Path) -> None:
+    edit(folder, "released/course_created", new_version("course_created", "1.9.0"))
+    edit(folder, "course_created", new_version("course_created", "1.10.0"))
+    assert lint(folder) == []
+
+
+def test_a_new_event_type_is_one_file_and_one_line(folder: Path) -> None:
+    document = json.loads((folder / "course_created.json").read_text().replace("course_created", "course_archived"))
+    (folder / "course_archived.json").write_text(json.dumps(document))
+    assert lint(folder, {**REGISTRY, "course_archived": EventType("course_archived", "course_id", None)}) == []
+
+
+JUNK = st.sampled_from([None, True, 0, -1.5, "", "urn:x", "#", [], {}, [None], {"type": 1}, {"$ref": "urn:rollcall:canvas:common:1.0.0#/$defs/id"}])
+
+
+@given(st.data())
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whatever_the_schema_lint_answers(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    folder = Path(shutil.copytree(schema_folder(), tmp_path_factory.mktemp("lint") / "schemas"))
+    name = data.draw(st.sampled_from(["common", "envelope", "course_created", "bodies/course", "released/course_created", "released/common"]))
+
+    def break_something(schema: Any) -> None:
+        owner, key = schema, data.draw(st.sampled_from(sorted(schema)))
+        while isinstance(owner[key], dict) and owner[key] and data.draw(st.booleans()):
+            owner, key = owner[key], data.draw(st.sampled_from(sorted(owner[key])))
+        owner[key] = data.draw(JUNK)
+
+    edit(folder, name, break_something)
+    assert all(str(problem) for problem in lint(folder))

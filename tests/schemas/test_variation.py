@@ -1,0 +1,242 @@
+"""How real events differ from the documented ones, and must still be valid; and what must not pass. Independent of the schemas: from the facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from tests.schemas.events import MISSING, NAMES, VALIDATORS, changed, example, fields, fields_titled
+
+_SECTION = ["sis_source_id", "integration_id", "sis_batch_id", "default_section", "accepting_enrollments", "restrict_enrollments_to_section_dates"]
+_SECTION += ["nonxlist_course_id", "enrollment_term_id", "can_manually_enroll", "start_at", "end_at", "stuck_sis_fields"]
+_ACCOUNT = ["parent_account_id", "root_account_uuid", "external_status", "domain", "default_time_zone", "default_locale"]
+_ENROLLMENT = ["enrollment_id", "course_id", "course_section_id", "user_id", "user_name", "type", "workflow_state"]
+_ENROLLMENT += ["limit_privileges_to_course_section", "created_at", "updated_at"]
+
+# family: (always there, may be null or missing)
+BODIES: dict[str, tuple[list[str], list[str]]] = {
+    "enrollment": (_ENROLLMENT, ["associated_user_id", "course_uuid", "user_uuid"]),
+    "enrollment_state": (["enrollment_id", "state", "state_is_current", "access_is_current", "restricted_access"], ["state_started_at", "state_valid_until"]),
+    "group_category": (["group_category_id", "group_category_name", "context_id", "context_type"], ["group_limit"]),
+    "group": (
+        ["group_id", "group_name", "uuid", "context_type", "context_id", "account_id", "workflow_state"],
+        ["group_category_id", "group_category_name", "max_membership"],
+    ),
+    "group_membership": (
+        ["group_membership_id", "group_id", "user_id", "group_name", "workflow_state"],
+        ["group_category_id", "group_category_name"],
+    ),
+    "account": (["account_id", "root_account_id", "name", "workflow_state"], _ACCOUNT),
+    "account_notification": (["account_notification_id", "subject", "message", "start_at", "end_at"], ["icon"]),
+    "user": (["user_id", "uuid", "name", "short_name", "workflow_state", "created_at", "updated_at"], ["user_login", "user_sis_id"]),
+    "user_account_association": (["user_id", "account_id", "account_uuid", "created_at", "updated_at", "is_admin"], []),
+    "course": (["course_id", "uuid", "account_id", "name", "created_at", "updated_at", "workflow_state"], ["account_uuid"]),
+    "course_section": (["course_section_id", "course_id", "root_account_id", "name", "workflow_state"], _SECTION),
+}
+ALWAYS = [(name, field) for name in NAMES for field in BODIES[name.rpartition("_")[0]][0]]
+OPTIONAL = [(name, field) for name in NAMES for field in BODIES[name.rpartition("_")[0]][1]]
+OPTIONAL_METADATA = sorted(fields("enrollment_created", "metadata").keys() - {"event_name", "event_time"})
+
+GOOD_IDS = ["21070000000000565", 21070000000000565, "565", 565, "1", 1, "9223372036854775807", 9223372036854775807]
+BAD_IDS = ["", "0", "00565", "-565", "+565", " 565", "565 ", "565\n", "\n565", "5.65", "565.0", "1e3", "0x1f", "99999999999999999999", "abc"]
+BAD_IDS += ["\u0665\u0666\u0665", "\u096b\u096c\u096b", "\uff15\uff16\uff15"]  # digits of other scripts
+BAD_IDS_OF_OTHER_TYPES: list[Any] = [0, -1, 1.5, 9223372036854775808, 2**64, 1e300, True, False, [], {}, ["565"], {"id": 565}]
+
+GOOD_TIMES = [
+    "2018-10-09T21:07:33Z",
+    "2019-11-01T19:11:01.163Z",
+    "2024-03-29T15:43:00-07:00",
+    "2024-03-29T15:43:00.123+05:45",
+    "2019-10-05 05:38:00 -0800",
+    "2019-10-05 05:38:00.25 +0530",
+    "2019-10-05 13:38:00 UTC",
+    "2020-02-29T00:00:00Z",
+    "2000-02-29T23:59:59Z",
+    "2019-12-31 23:59:59 +0000",
+    "0019-11-01T00:00:00Z",
+]
+BAD_TIMES = [
+    "",
+    "019-11-01T19:11:01.163Z",
+    "12019-11-01T19:11:01Z",
+    "0000-01-01T00:00:00Z",
+    "2019-02-29T00:00:00Z",
+    "1900-02-29T00:00:00Z",
+    "2100-02-29 00:00:00 +0000",
+    "2020-02-30T00:00:00Z",
+    "2019-04-31T00:00:00Z",
+    "2019-13-01T00:00:00Z",
+    "2019-00-01T00:00:00Z",
+    "2019-01-00T00:00:00Z",
+    "2019-01-32T00:00:00Z",
+    "2019-01-01T24:00:00Z",
+    "2019-01-01T23:60:00Z",
+    "2019-01-01T23:59:60Z",
+    "2019-01-01T23:59:59",
+    "2019-01-01 23:59:59",
+    "2019-01-01T23:59:59+24:00",
+    "2019-01-01T23:59:59+00:60",
+    "2019-01-01 23:59:59 +2400",
+    "2019-01-01 23:59:59 -08:00",
+    "2019-01-01 23:59:59 PST",
+    "2019-01-01T23:59:59-0800",
+    "2019-01-01T23:59:59,5Z",
+    "2019-01-01T23:59:59.Z",
+    "2019-01-01T23:59Z",
+    "2019-01-01t23:59:59z",
+    "2019-01-01",
+    "2019-01-01T23:59:59Z\n",
+    "\n2019-01-01T23:59:59Z",
+    " 2019-01-01T23:59:59Z",
+    "\u0662\u0660\u0661\u0669-01-01T23:59:59Z",
+    "1546387199",
+]
+NOT_TEXT: list[Any] = [1546387199, 1.5, True, [], {}, ["x"], {"a": "x"}]
+
+
+def verdict(name: str, *path: str, to: object) -> bool:
+    """Whether the example of an event_name is valid with one property changed."""
+    return VALIDATORS[name].is_valid(changed(example(name), *path, to=to))
+
+
+def all_pass(name: str, field: str, values: Iterable[object], section: str = "body") -> bool:
+    return [value for value in values if not verdict(name, section, field, to=value)] == []
+
+
+def none_passes(name: str, field: str, values: Iterable[object], section: str = "body") -> bool:
+    return [value for value in values if verdict(name, section, field, to=value)] == []
+
+
+def test_the_facts_and_the_schemas_name_the_same_fields() -> None:
+    for name in NAMES:
+        always, optional = BODIES[name.rpartition("_")[0]]
+        assert VALIDATORS[name].known_body_fields == {*always, *optional}
+
+
+@pytest.mark.parametrize(("name", "field"), ALWAYS)
+def test_what_is_always_there_must_be_there(name: str, field: str) -> None:
+    assert not verdict(name, "body", field, to=MISSING)
+    assert not verdict(name, "body", field, to=None)
+    [violation] = VALIDATORS[name].violations(changed(example(name), "body", field, to=MISSING))
+    assert violation == (f"/body/{field}", "required", f'required property "{field}" is missing')
+
+
+@pytest.mark.parametrize(("name", "field"), OPTIONAL)
+def test_what_is_optional_may_be_null_or_missing(name: str, field: str) -> None:
+    event = changed(example(name), "body", field, to=None)
+    assert VALIDATORS[name].is_valid(event)
+    assert VALIDATORS[name].is_valid(changed(event, "body", field, to=MISSING))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_that_is_optional_may_be_null_or_missing_at_once(name: str) -> None:
+    event = example(name)
+    optional = BODIES[name.rpartition("_")[0]][1]
+    bare = {"metadata": {key: event["metadata"][key] for key in ("event_name", "event_time")}}
+    bare["body"] = {key: value for key, value in event["body"].items() if key not in optional}
+    assert VALIDATORS[name].is_valid(bare), "an event from a console, of a Canvas that drops nulls"
+    full = {"metadata": bare["metadata"] | dict.fromkeys(OPTIONAL_METADATA), "body": bare["body"] | dict.fromkeys(optional)}
+    assert VALIDATORS[name].is_valid(full), "an event of a Canvas that keeps nulls"
+
+
+@pytest.mark.parametrize("field", OPTIONAL_METADATA)
+@pytest.mark.parametrize("name", ["enrollment_created", "user_account_association_created"])
+def test_metadata_may_be_null(name: str, field: str) -> None:
+    assert verdict(name, "metadata", field, to=None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_envelope(name: str) -> None:
+    event = example(name)
+    is_valid = VALIDATORS[name].is_valid
+    self_hosted = {"attributes": event["metadata"], "body": event["body"]}
+    assert is_valid(self_hosted)
+    assert is_valid(event | {"iss": "Canvas", "iat": 1572635471, "exp": None})
+    assert not is_valid({"body": event["body"]})
+    assert not is_valid({"metadata": event["metadata"]})
+    wrong: list[Any] = [None, [], "", 1, True]
+    for section in ("metadata", "body"):
+        assert not any(is_valid(event | {section: value}) for value in wrong)
+    for key in ("event_name", "event_time"):
+        assert not verdict(name, "metadata", key, to=MISSING)
+        assert not verdict(name, "metadata", key, to=None)
+        assert not is_valid(changed(self_hosted, "attributes", key, to=MISSING))
+    assert not verdict(name, "metadata", "event_name", to="another_name")
+    assert not is_valid(changed(self_hosted, "attributes", "event_name", to="another_name"))
+    assert not any(is_valid(value) for value in [*wrong, [event], "event", 1.5, {}])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_unknown_fields_pass(name: str) -> None:
+    for section in ("metadata", "body"):
+        assert all_pass(name, "brand_new_field", (None, "x", 1, [1], {"a": {"b": None}}), section=section)
+
+
+@pytest.mark.parametrize(("name", "field"), list(fields_titled("Word")))
+def test_unknown_states_and_types_pass(name: str, field: str) -> None:
+    assert verdict(name, "body", field, to="a state of tomorrow")
+    assert "a state of tomorrow" not in VALIDATORS[name].known_values[field]
+    assert example(name)["body"][field] in VALIDATORS[name].known_values[field]
+    assert none_passes(name, field, ("", None, *NOT_TEXT))
+
+
+@pytest.mark.parametrize(("name", "field"), list(fields_titled("Id", "Id, if any")))
+def test_ids(name: str, field: str) -> None:
+    assert all_pass(name, field, GOOD_IDS)
+    assert none_passes(name, field, (*BAD_IDS, *BAD_IDS_OF_OTHER_TYPES))
+
+
+@pytest.mark.parametrize("field", [field for name, field in fields_titled("Id, if any", section="metadata") if name == "user_created"])
+def test_ids_in_the_metadata(field: str) -> None:
+    assert all_pass("user_created", field, GOOD_IDS, section="metadata")
+    assert none_passes("user_created", field, (*BAD_IDS, *BAD_IDS_OF_OTHER_TYPES), section="metadata")
+
+
+@pytest.mark.parametrize("name", ["account_created", "account_updated"])
+def test_a_root_account_has_no_root_account(name: str) -> None:
+    assert all_pass(name, "root_account_id", (*GOOD_IDS, 0, "0"))
+    assert none_passes(name, "root_account_id", ({*BAD_IDS} - {"0"}) | {-1, True})
+
+
+@pytest.mark.parametrize(("name", "field"), list(fields_titled("Time", "Time, if any")))
+def test_times(name: str, field: str) -> None:
+    assert all_pass(name, field, GOOD_TIMES)
+    assert none_passes(name, field, (*BAD_TIMES, *NOT_TEXT))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_time_of_an_event(name: str) -> None:
+    assert all_pass(name, "event_time", GOOD_TIMES, section="metadata")
+    assert none_passes(name, "event_time", (*BAD_TIMES, *NOT_TEXT, None), section="metadata")
+
+
+@pytest.mark.parametrize(("name", "field"), list(fields_titled("Text", "Text, if any")))
+def test_texts(name: str, field: str) -> None:
+    assert all_pass(name, field, ("", "x", "ü€\n\u0000", "x" * 8192))
+    assert none_passes(name, field, NOT_TEXT)
+
+
+@pytest.mark.parametrize(("name", "field"), list(fields_titled("Foreign id")))
+def test_foreign_ids(name: str, field: str) -> None:
+    assert all_pass(name, field, ("", "2017.100.101.101-1", "733", 733, None))
+    assert none_passes(name, field, (1.5, True, [], {}))
+
+
+@pytest.mark.parametrize(("name", "field"), list(fields_titled("Flag", "Flag, if any")))
+def test_flags(name: str, field: str) -> None:
+    assert verdict(name, "body", field, to=True)
+    assert verdict(name, "body", field, to=False)
+    assert none_passes(name, field, ("true", "", 0, 1, [], {}))
+
+
+@pytest.mark.parametrize(("name", "field"), list(fields_titled("Count, if any")))
+def test_counts(name: str, field: str) -> None:
+    assert all_pass(name, field, (0, 1, 99))
+    assert none_passes(name, field, ("99", "", 1.5, True, [], {}))
+
+
+def test_stuck_sis_fields() -> None:
+    assert all_pass("course_section_updated", "stuck_sis_fields", ([], ["name", "course_id"], None))
+    assert none_passes("course_section_updated", "stuck_sis_fields", ("name", [1], [None], {}, 1, ["name", ["x"]]))
