@@ -1,0 +1,38 @@
+"""The command ``rollcall``: one module of this package for each group of commands."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from app.cli.broker import broker_cli
+from app.cli.demo import demo
+from app.cli.run import register as register_processes
+from app.cli.schemas import schemas
+from app.cli.topics import topics_cli
+from app.cli.validate import validate
+from app.errors import RollcallError
+
+cli = typer.Typer(
+    name="rollcall",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Canvas live events: validated, typed, and turned into rosters.",
+)
+cli.add_typer(broker_cli, name="broker")
+cli.add_typer(schemas, name="schemas")
+cli.add_typer(topics_cli, name="topics")
+cli.command("validate")(validate)
+cli.command("demo")(demo)
+register_processes(cli)
+
+
+def main() -> None:
+    """Run the command line; an error that a user can mend is one line on standard error and its own exit code."""
+    try:
+        cli()
+    except RollcallError as error:
+        print(f"rollcall: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,93 @@
+"""Logs: one line for each incident, JSON when nobody watches, never personal data."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from app.settings import Settings
+
+REPEAT_SECONDS = 30.0
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+_QUIET = ("faust", "mode", "aiokafka", "app.streaming.transport", "asyncio", "aiohttp")
+"""Libraries that narrate. Their warnings are kept; aiokafka tells there of brokers that do not answer."""
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, the fields given as ``extra``, and the error if there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        } | extra_fields(record)
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """For a terminal: time, level, message and the fields given as ``extra``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        moment = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
+        extras = "".join(f" {name}={value}" for name, value in extra_fields(record).items())
+        line = f"{moment} {record.levelname.lower():8} {record.getMessage()}{extras}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class RepeatFilter(logging.Filter):
+    """One line for each incident: while a broker is down, a client library says so many times a second.
+
+    Of the same saying, told apart by its template, one line passes in :data:`REPEAT_SECONDS`; the next one tells how many were left out. Rollcall's own
+    lines all pass.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line passes."""
+        if record.name.startswith("app.") and record.name not in _QUIET:
+            return True
+        saying = (record.name, str(record.msg))
+        now = self._clock()
+        since, left_out = self._seen.get(saying, (-REPEAT_SECONDS, 0))
+        if now - since < REPEAT_SECONDS:
+            self._seen[saying] = (since, left_out + 1)
+            return False
+        self._seen[saying] = (now, 0)
+        if left_out:
+            record.left_out = left_out
+        return True
+
+
+def extra_fields(record: logging.LogRecord) -> dict[str, Any]:
+    """What the caller gave as ``extra``."""
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def configure_logging(settings: Settings) -> None:
+    """Log to standard error, as the settings say. Replaces whatever was configured."""
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(RepeatFilter())
+    handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
+    logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+    logging.captureWarnings(True)

@@ -1,0 +1,1 @@
+"""The router: raw events in; typed, unknown and dead-letter records out."""

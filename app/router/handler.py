@@ -1,0 +1,158 @@
+"""One partition's chunks through the pipeline: one record in, one record out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from app.events.outcomes import DeadLetter, ErrorCode, Routed, Unknown
+from app.events.pipeline import Pipeline
+from app.events.registry import REGISTRY
+from app.metrics import UNKNOWN_NAME, RouterMetrics
+from app.router.breaker import Breaker, BreakerPolicy
+from app.router.records import dead_letter_headers, kept_key, record_bytes, size_header, too_large
+from app.streaming.chunks import Chunk, Halt, Outputs, Record
+from app.streaming.partitioner import partitioner
+from app.topics import TopicNames
+
+_ROOM_FOR_HEADERS = 4_096
+"""Values that leave so much room below the limit need no exact reckoning when the raw record has no headers: Rollcall's own take less."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouterKit:
+    """What the handlers of all partitions share."""
+
+    pipeline: Pipeline
+    names: TopicNames
+    partitions: int
+    """Of the typed, unknown and dead-letter topics."""
+    max_record_bytes: int
+    """What these topics take."""
+    breaker: BreakerPolicy
+    metrics: RouterMetrics
+
+
+@dataclass(slots=True)
+class RouterResult:
+    """Implements :class:`app.streaming.chunks.Result`: the counts of one chunk, which become metrics when it is committed."""
+
+    metrics: RouterMetrics
+    consumed: int = 0
+    halt: Halt | None = None
+    routed: Counter[str] = field(default_factory=Counter)
+    unknown: int = 0
+    dead: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unknown_fields: Counter[str] = field(default_factory=Counter)
+    unknown_values: Counter[str] = field(default_factory=Counter)
+    redacted: int = 0
+    event_times: list[float] = field(default_factory=list)
+    timestamps: list[int] = field(default_factory=list)
+
+    def count(self, records: Sequence[Record]) -> None:
+        """Take note of records for which there is an output."""
+        self.consumed += len(records)
+        self.timestamps += [record.timestamp for record in records if record.timestamp is not None and record.timestamp >= 0]
+
+    def on_committed(self, now: float) -> None:
+        """Count the chunk, in one step: whoever scrapes sees that received = routed + unknown + dead letters."""
+        metrics = self.metrics
+        metrics.events_received_total.inc(self.consumed)
+        for name, count in self.routed.items():
+            metrics.events_routed_total.labels(name).inc(count)
+        metrics.events_unknown_total.inc(self.unknown)
+        for (code, name), count in self.dead.items():
+            metrics.dead_letters_total.labels(code, name).inc(count)
+        for name, count in self.unknown_fields.items():
+            metrics.unknown_fields_total.labels(name).inc(count)
+        for name, count in self.unknown_values.items():
+            metrics.unknown_values_total.labels(name).inc(count)
+        metrics.redacted_total.inc(self.redacted)
+        metrics.event_age_seconds.observe_many([max(now - moment, 0.0) for moment in self.event_times])
+        metrics.pipeline_seconds.observe_many([max(now - stamp / 1000, 0.0) for stamp in self.timestamps])
+
+
+class RouterHandler:
+    """Implements :class:`app.streaming.chunks.ChunkHandler`."""
+
+    def __init__(self, kit: RouterKit) -> None:
+        self._kit = kit
+        self._breaker = Breaker(kit.breaker)
+        self._topics = {name: kit.names.typed(event_type) for name, event_type in REGISTRY.items()}
+        self._partition_of = partitioner(kit.partitions)
+
+    def resume(self, note: str) -> Halt | None:
+        """A breaker that opened in another life stays open."""
+        return self._breaker.resume(note)
+
+    def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> RouterResult:
+        """Write one record for each record, until the breaker opens."""
+        result = RouterResult(self._kit.metrics)
+        for chunk in chunks:
+            self._process(chunk, outputs, result)
+            if result.halt is not None:
+                break
+        return result
+
+    def _process(self, chunk: Chunk, outputs: Outputs, result: RouterResult) -> None:
+        kit, partition_of, topics, opens = self._kit, self._partition_of, self._topics, self._breaker.record
+        pipeline, append, limit = kit.pipeline, outputs.append, kit.max_record_bytes
+        routed, event_times = result.routed, result.event_times
+        for index, record in enumerate(chunk.records):
+            raw_headers = record.headers
+            outcome = pipeline(record.value, raw_headers)
+            if isinstance(outcome, Routed):
+                event_type, key, value, headers, event_time, unknown_fields, unknown_values, redacted = outcome
+                name = event_type.name
+                if (len(value) <= limit - _ROOM_FOR_HEADERS and not raw_headers) or record_bytes(key, value, headers) <= limit:
+                    append(topics[name], partition_of(key), key, value, _timestamp(record), headers)
+                    routed[name] += 1
+                    event_times.append(event_time)
+                    if unknown_fields:
+                        result.unknown_fields[name] += unknown_fields
+                    if unknown_values:
+                        result.unknown_values[name] += unknown_values
+                    if redacted:
+                        result.redacted += 1
+                    opens(False)
+                    continue
+                outcome = too_large(value, list(raw_headers), name, record_bytes(key, value, headers), limit, redacted)
+            if self._set_aside(outcome, chunk, record, outputs, result):
+                result.halt = self._breaker.halt()
+                result.count(chunk.records[: index + 1])
+                return
+        result.count(chunk.records)
+
+    def _set_aside(self, outcome: Unknown | DeadLetter, chunk: Chunk, record: Record, outputs: Outputs, result: RouterResult) -> bool:
+        """Write a record that is not routed; whether the breaker opens."""
+        kit, limit = self._kit, self._kit.max_record_bytes
+        key = kit.pipeline.clean_key(record.key)
+        partition = chunk.partition % kit.partitions if record.key is None else self._partition_of(record.key)
+        if isinstance(outcome, Unknown):
+            size = record_bytes(key, outcome.value, outcome.headers)
+            if size <= limit:
+                outputs.append(kit.names.unknown, partition, key, outcome.value, _timestamp(record), outcome.headers)
+                result.unknown += 1
+                result.redacted += outcome.redacted
+                return self._breaker.record(False)
+            letter = too_large(outcome.value, outcome.headers, None, size, limit, outcome.redacted)
+        else:
+            letter = outcome
+        headers = dead_letter_headers(letter, chunk.topic, chunk.partition, record.offset)
+        size = record_bytes(key, letter.value, headers)
+        if size > limit:
+            letter = too_large(letter.value, letter.headers, letter.event_name, size, limit, letter.redacted)
+            headers = dead_letter_headers(letter, chunk.topic, chunk.partition, record.offset)
+        if letter.code is ErrorCode.TOO_LARGE:
+            headers.append(size_header(record.value))
+            key = kept_key(key)
+        outputs.append(kit.names.dead_letter, partition, key, letter.value, _timestamp(record), headers)
+        result.dead[letter.code.value, letter.event_name or UNKNOWN_NAME] += 1
+        result.redacted += letter.redacted
+        return self._breaker.record(True)
+
+
+def _timestamp(record: Record) -> int | None:
+    timestamp = record.timestamp
+    return timestamp if timestamp is not None and timestamp >= 0 else None

@@ -1,0 +1,70 @@
+"""From an outcome to the record that is written: headers of dead letters, and what to do with records larger than the topics take."""
+
+from __future__ import annotations
+
+from app.events.outcomes import DeadLetter, ErrorCode, Header
+from app.events.pipeline import ERROR_PREFIX
+
+KEPT_BYTES = 65_536
+"""So much of a value that is too large is kept on the dead-letter topic: enough to see what it is."""
+
+_KEPT_HEADER_BYTES = 16_384
+"""The raw record's headers are kept with it if all together are no larger; otherwise they are part of what is too large, and left out."""
+
+_KEPT_KEY_BYTES = 1_024
+
+_RECORD_OVERHEAD = 128
+"""More than a record and its batch need beside key, value and headers (61 + 21 bytes, and lengths)."""
+
+_HEADER_OVERHEAD = 10
+
+ATTEMPT_HEADER = f"{ERROR_PREFIX}attempt"
+SIZE_HEADER = f"{ERROR_PREFIX}size"
+
+
+def record_bytes(key: bytes | None, value: bytes | None, headers: list[Header]) -> int:
+    """An upper bound of the size of a batch that holds only this record, before compression."""
+    size = _RECORD_OVERHEAD + len(key or b"") + len(value or b"")
+    for name, content in headers:
+        size += _HEADER_OVERHEAD + 4 * len(name) + len(content or b"")
+    return size
+
+
+def dead_letter_headers(letter: DeadLetter, topic: str, partition: int, offset: int) -> list[Header]:
+    """The raw record's headers and the reason, in place of any that an earlier attempt left."""
+    kept = [header for header in letter.headers if not header[0].startswith(ERROR_PREFIX)]
+    return [
+        *kept,
+        (f"{ERROR_PREFIX}code", letter.code.value.encode()),
+        (f"{ERROR_PREFIX}message", letter.message.encode()),
+        (f"{ERROR_PREFIX}path", letter.path.encode()),
+        (f"{ERROR_PREFIX}schema", letter.schema.encode()),
+        (f"{ERROR_PREFIX}topic", topic.encode()),
+        (f"{ERROR_PREFIX}partition", str(partition).encode()),
+        (f"{ERROR_PREFIX}offset", str(offset).encode()),
+        (ATTEMPT_HEADER, str(_attempts_before(letter.headers) + 1).encode()),
+    ]
+
+
+def too_large(value: bytes | None, headers: list[Header], event_name: str | None, size: int, limit: int, redacted: bool) -> DeadLetter:
+    """The dead letter for a record of ``size`` bytes where the topic takes ``limit``: its value cut, its full length in a header."""
+    kept = headers if record_bytes(None, None, headers) <= _KEPT_HEADER_BYTES else [header for header in headers if header[0] == ATTEMPT_HEADER]
+    message = f"the record has {size} bytes with its headers and the topic takes {limit}; the value is cut to {KEPT_BYTES} bytes"
+    return DeadLetter(ErrorCode.TOO_LARGE, message, "", "", event_name, (value or b"")[:KEPT_BYTES], kept, redacted)
+
+
+def size_header(value: bytes | None) -> Header:
+    """How long the value was before it was cut."""
+    return (SIZE_HEADER, str(len(value or b"")).encode())
+
+
+def kept_key(key: bytes | None) -> bytes | None:
+    """The key that goes with a record that is too large."""
+    return key if key is None or len(key) <= _KEPT_KEY_BYTES else key[:_KEPT_KEY_BYTES]
+
+
+def _attempts_before(headers: list[Header]) -> int:
+    for name, content in headers:
+        if name == ATTEMPT_HEADER and content and content.isdigit() and len(content) < 10:
+            return int(content)
+    return 0

@@ -1,0 +1,267 @@
+"""A Faust application whose agent consumes chunks: start, rebalance, drain, end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import faust
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from app.errors import BrokerUnavailableError, RollcallError
+from app.streaming.batches import BATCH_BYTES
+from app.streaming.chunks import ChunkHandler, ChunkPolicy
+from app.streaming.lane import LaneKit, LaneObserver, LaneState
+from app.streaming.lanes import Lanes
+from app.streaming.offsets import Bounds, Offsets
+from app.streaming.transport import ChunkConsumer, ChunkSchema, ChunkTransport
+from app.streaming.watchdog import Watchdog
+
+log = logging.getLogger(__name__)
+
+SURVEY_SECONDS = 1.0
+"""How often lag is measured."""
+
+FETCH_BYTES = 4 * 1024**2
+"""Most bytes of one partition in one fetch, as stored (compressed); also what lies ready for each partition while its lane is busy."""
+
+NEVER_SECONDS = 2_000_000.0
+"""aiokafka would leave the group when nothing is fetched for a while; a partition whose lane is halted is kept. The watchdog looks after the main loop."""
+
+STOP_SECONDS = 3.0
+"""How long the consumer may take to leave its group at the end. When it cannot, because no broker answers, the group finds out after the session timeout."""
+
+
+class StreamingError(RollcallError):
+    """The process had to stop; nothing that was not written is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamingOptions:
+    """What an application is told. Times in seconds."""
+
+    group: str
+    topics: tuple[str, ...]
+    client_options: Mapping[str, Any]
+    """Keyword arguments for every aiokafka client: servers and security."""
+    policy: ChunkPolicy
+    session_timeout: float
+    group_instance_id: str | None
+    transaction_timeout: float
+    watchdog: float
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """How one input partition stands."""
+
+    tp: TP
+    state: LaneState
+    halt_reason: str | None
+    committed: int | None
+    lag: int | None
+    """High watermark minus committed offset; None until first measured."""
+    oldest_pending: int | None
+    """Timestamp (ms) of the first record that was read and is not committed."""
+
+
+class StreamingApplication:
+    """Consumes topics chunk by chunk, until it is stopped or must end.
+
+    Args:
+        new_handler: from partition number to the handler of its chunks.
+        observer: told what happens, for metrics.
+        on_survey: called every second with the status of all assigned partitions.
+    """
+
+    def __init__(
+        self,
+        options: StreamingOptions,
+        *,
+        new_handler: Callable[[int], ChunkHandler],
+        observer: LaneObserver,
+        on_survey: Callable[[list[PartitionStatus]], None],
+    ) -> None:
+        self._options = options
+        self._new_handler = new_handler
+        self._observer = observer
+        self._on_survey = on_survey
+        self._lanes = Lanes(options.topics)
+        self._watchdog = Watchdog(options.watchdog)
+        self._failure: asyncio.Future[BaseException] | None = None
+        self._offsets = Offsets(options.group, options.client_options)
+        self._bounds: dict[TP, Bounds] = {}
+        self.surveyed_at: float | None = None
+        """When the cluster last answered (monotonic seconds)."""
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has given this process its share, which may be nothing."""
+        return self._lanes.assigned_once
+
+    @property
+    def stuck(self) -> str | None:
+        """Why the watchdog will end the process, or None."""
+        return self._watchdog.verdict
+
+    @property
+    def statuses(self) -> list[PartitionStatus]:
+        """How the assigned partitions stand."""
+        statuses = []
+        for lane in self._lanes:
+            for tp in sorted(lane.inputs):
+                committed, bounds = lane.committed.get(tp), self._bounds.get(tp)
+                lag = None if committed is None or bounds is None else max(bounds.end - committed, 0)
+                statuses.append(PartitionStatus(tp, lane.state, lane.halted.reason if lane.halted else None, committed, lag, lane.oldest_pending))
+        return statuses
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set, then drain.
+
+        Raises:
+            StreamingError: a chunk could not be written, or the consumer failed.
+            BrokerUnavailableError: no broker could be reached at start.
+        """
+        self._failure = asyncio.get_running_loop().create_future()
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._offsets)
+            except (KafkaError, OSError) as error:
+                raise BrokerUnavailableError(
+                    f"no Kafka broker answers at {self._options.client_options['bootstrap_servers']} ({error}); check ROLLCALL_KAFKA"
+                ) from None
+            with tempfile.TemporaryDirectory(prefix="rollcall-") as scratch:
+                app = self._new_app(scratch)
+                survey = asyncio.create_task(self._survey())
+                self._watchdog.start()
+                try:
+                    await app.start()
+                    await self._until_end(app, stop, survey)
+                finally:
+                    survey.cancel()
+                    await self._end(app)
+                    self._watchdog.stop()
+
+    async def _until_end(self, app: faust.App, stop: asyncio.Event, survey: asyncio.Task[None]) -> None:
+        assert self._failure is not None
+        crashed = asyncio.ensure_future(app._crashed.wait())
+        stopped = asyncio.ensure_future(stop.wait())
+        ends: set[asyncio.Future[Any]] = {crashed, stopped, survey, self._failure}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        crashed.cancel()
+        stopped.cancel()
+        if self._failure.done():
+            raise StreamingError(f"stopped without committing: {_describe(self._failure.result())}") from self._failure.result()
+        if app._crashed.is_set():
+            raise StreamingError(f"the consumer failed: {_describe(app.crash_reason)}") from app.crash_reason
+        if survey.done() and not stop.is_set():
+            survey.result()
+
+    async def _end(self, app: faust.App) -> None:
+        # Lanes first: what they have in flight is finished while the consumer still holds the partitions, so that no other process begins with them.
+        await self._lanes.revoke()
+        try:
+            await asyncio.wait_for(app.stop(), STOP_SECONDS)
+        except Exception as error:
+            log.warning("the consumer did not stop cleanly: %s", _describe(error))
+
+    def _new_app(self, scratch: str) -> faust.App:
+        options = self._options
+        app = faust.App(
+            options.group,
+            broker="kafka://unused",  # the transport connects with client_options
+            datadir=scratch,
+            store="memory://",
+            key_serializer="raw",
+            value_serializer="raw",
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            web_enabled=False,
+            stream_wait_empty=False,
+            stream_buffer_maxsize=16,
+            consumer_max_fetch_size=FETCH_BYTES,
+            consumer_group_instance_id=options.group_instance_id,
+            broker_session_timeout=options.session_timeout,
+            broker_heartbeat_interval=options.session_timeout / 5,
+            broker_request_timeout=max(options.session_timeout * 1.5, 15.0),
+            broker_rebalance_timeout=max(options.session_timeout * 2, options.policy.drain + 10),
+            broker_max_poll_interval=NEVER_SECONDS,
+            table_standby_replicas=0,
+        )
+        app.transport = transport = ChunkTransport(
+            app, lanes=self._lanes, max_records=options.policy.max_records, max_bytes=options.policy.max_bytes, client_options=options.client_options
+        )
+        app.producer_transport = transport
+        self._lanes.equip(
+            LaneKit(
+                group=options.group,
+                policy=options.policy,
+                new_producer=self._new_producer,
+                new_handler=self._new_handler,
+                offsets=self._offsets,
+                seek=lambda tp, offset: cast(ChunkConsumer, app.consumer).seek_exact(tp, offset),
+                wants=self._lanes.announce,
+                fatal=self._fail,
+                observer=_Progress(self._observer, self._watchdog),
+            )
+        )
+        app.agent(app.topic(*options.topics, schema=ChunkSchema()), name="chunks")(self._deliver)
+        return app
+
+    async def _deliver(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            self._lanes.deliver(event.value)
+
+    def _new_producer(self, transactional_id: str) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            **self._options.client_options,
+            transactional_id=transactional_id,
+            transaction_timeout_ms=int(self._options.transaction_timeout * 1000),
+            acks="all",
+            compression_type="zstd",
+            max_batch_size=BATCH_BYTES,
+            linger_ms=0,
+        )
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is not None and not self._failure.done():
+            self._failure.set_result(error)
+
+    async def _survey(self) -> None:
+        """Measure lag for as long as the process lives, also when nothing moves."""
+        while True:
+            partitions = [tp for lane in self._lanes for tp in lane.inputs]
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                self._bounds = await asyncio.wait_for(self._offsets.bounds(partitions), 10)
+                self.surveyed_at = time.monotonic()
+            statuses = self.statuses
+            self._watchdog.beat(behind=any((status.lag or 0) > 0 and status.state is not LaneState.HALTED for status in statuses))
+            self._on_survey(statuses)
+            await asyncio.sleep(SURVEY_SECONDS)
+
+
+class _Progress:
+    """Passes on what lanes report, and tells the watchdog of commits."""
+
+    def __init__(self, observer: LaneObserver, watchdog: Watchdog) -> None:
+        self.processed = observer.processed
+        self.produce_failed = observer.produce_failed
+        self.expired = observer.expired
+        self._committed = observer.committed
+        self._progress = watchdog.progress
+
+    def committed(self) -> None:
+        self._progress()
+        self._committed()
+
+
+def _describe(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}" if error is not None else "no reason was given"

@@ -1,0 +1,97 @@
+"""The contract between the streaming machinery and what runs on it: a chunk in, outputs out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+Header = tuple[str, bytes | None]
+Headers = list[Header]
+
+
+class Record(Protocol):
+    """A fetched record, raw. What aiokafka's decoder yields, without the wrapping that it gives to single consumers."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int | None:
+        """Milliseconds since the epoch; -1: the producer gave none."""
+
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[Header]: ...
+
+
+class Chunk(NamedTuple):
+    """Records of one input partition, contiguous: everything committed between two fetch positions.
+
+    ``position`` is where the fetch began, ``next_position`` where the next one begins. Offsets have gaps (transaction markers, compaction), so only these
+    two tell whether two chunks adjoin; ``records`` may be empty when there were only markers.
+    """
+
+    topic: str
+    partition: int
+    position: int
+    next_position: int
+    records: list[Record]
+    size: int
+    """Bytes of keys and values."""
+
+
+class Outputs(Protocol):
+    """Where a handler puts its output records."""
+
+    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, timestamp: int | None, headers: Headers) -> None:
+        """Add one record. Records of one topic and partition keep their order. ``timestamp`` is in milliseconds since the epoch; None: now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """The handler wants its partition consumed no further.
+
+    ``note`` is stored beside the committed offset, so that the halt outlives the process (see :meth:`ChunkHandler.resume`); ``reason`` is for people.
+    """
+
+    reason: str
+    note: str
+
+
+class Result(Protocol):
+    """What a handler knows of a chunk that it has processed."""
+
+    consumed: int
+    """How many of the records, over all chunks and from the first on, the outputs stand for. Fewer than all only with a halt."""
+    halt: Halt | None
+
+    def on_committed(self, now: float) -> None:
+        """Called once, when outputs and offset are committed; the place for counters. Must not raise or block. ``now``: seconds since the epoch."""
+
+
+class ChunkHandler(Protocol):
+    """Turns the chunks of one partition into outputs. One object per partition and assignment; the lane calls it from one task."""
+
+    def resume(self, note: str) -> Halt | None:
+        """Called once, before the first chunk, with the note stored beside the committed offset ("" if none). A halt: the partition stays as it is."""
+
+    def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Result:
+        """Process the records of chunks, in order. Synchronous, must not block. An exception is a bug: the process stops, and nothing is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPolicy:
+    """Bounds of what goes into one transaction, and of the time that things may take (seconds)."""
+
+    max_records: int
+    max_bytes: int
+    gather: float
+    """How long a chunk that is not full waits for more records, so that transactions stay few at low rates."""
+    drain: float
+    """How long a transaction in flight may take to end when the partition is given up."""
+    reopen: float
+    """How long a lane that was fenced, though its partition was not taken away, waits before it opens again. At least the group's session timeout: a process
+    that was stopped has by then heard from the group that the partition is another's."""

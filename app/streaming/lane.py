@@ -1,0 +1,370 @@
+"""A lane: the way of one input partition, chunk by chunk, through a handler into Kafka, exactly once.
+
+The three rules, found by breaking prototypes:
+1. A lane opens its transactional producer first, which fences whoever had the partition before and waits for the end of the last transaction there, and
+   only then reads the committed offset.
+2. It knows its own position from then on, and takes every record exactly there, whatever the driver hands over: what lies before is dropped, and after a
+   gap the driver is sought back.
+3. It is closed, its transaction finished or given up, before its partition is given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from aiokafka import AIOKafkaProducer
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    InvalidTxnState,
+    KafkaError,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    UnknownProducerId,
+)
+from aiokafka.structs import OffsetAndMetadata
+from faust.types import TP
+
+from app.streaming.batches import BatchedOutputs
+from app.streaming.chunks import Chunk, ChunkHandler, ChunkPolicy, Halt, Result
+from app.streaming.offsets import Bounds, Committed
+
+log = logging.getLogger(__name__)
+
+SUPERSEDED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, InvalidTxnState, OutOfOrderSequenceNumber, UnknownProducerId)
+"""Errors that say that the broker no longer knows this producer: another one with its transactional id was opened, or the transaction timed out. A lane
+that opens anew finds out from the committed offset where to go on."""
+
+MOST_REOPENINGS = 10
+"""So often may a lane be superseded without one committed chunk in between, before something must be wrong that another try does not mend."""
+
+RETRY_SECONDS = 0.5
+
+
+class LaneState(Enum):
+    """What a lane is doing."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    HALTED = "halted"
+    SUPERSEDED = "superseded"
+    CLOSED = "closed"
+
+
+class OffsetReader(Protocol):
+    """See :class:`app.streaming.offsets.Offsets`."""
+
+    async def committed(self, partitions: Collection[TP]) -> dict[TP, Committed]: ...
+    async def bounds(self, partitions: Collection[TP]) -> dict[TP, Bounds]: ...
+
+
+class LaneObserver(Protocol):
+    """Told of what lanes do, for metrics."""
+
+    def processed(self, seconds: float) -> None:
+        """A chunk went through the handler, in so many seconds."""
+
+    def committed(self) -> None:
+        """A transaction was committed."""
+
+    def produce_failed(self) -> None:
+        """A transaction could not be written; the process will stop."""
+
+    def expired(self, records: int) -> None:
+        """So many offsets were deleted from the input before they were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneKit:
+    """What all lanes of a process share."""
+
+    group: str
+    policy: ChunkPolicy
+    new_producer: Callable[[str], AIOKafkaProducer]
+    """From transactional id to a producer that is not started."""
+    new_handler: Callable[[int], ChunkHandler]
+    """From partition to its handler."""
+    offsets: OffsetReader
+    seek: Callable[[TP, int], Awaitable[None]]
+    wants: Callable[[], None]
+    """Called when a lane has room for a chunk."""
+    fatal: Callable[[BaseException], None]
+    """Called when the process must stop."""
+    observer: LaneObserver
+
+
+class _Batch(NamedTuple):
+    """What goes into one transaction."""
+
+    chunks: list[Chunk]
+    positions: dict[TP, int]
+
+    @property
+    def records(self) -> int:
+        """How many records there are."""
+        return sum(len(chunk.records) for chunk in self.chunks)
+
+    @property
+    def size(self) -> int:
+        """How many bytes they have."""
+        return sum(chunk.size for chunk in self.chunks)
+
+    def cut(self, count: int) -> dict[TP, int]:
+        """Where the inputs stand when only so many records, from the first on, count."""
+        positions = dict(self.positions)
+        left = [(TP(chunk.topic, chunk.partition), record.offset) for chunk in self.chunks for record in chunk.records][count:]
+        positions.update(reversed(left))
+        return positions
+
+
+class Lane:
+    """The lane of one partition number, of one input topic or of several that are partitioned alike. Starts to open when it is made."""
+
+    def __init__(self, partition: int, inputs: Collection[TP], kit: LaneKit) -> None:
+        self.partition = partition
+        self.inputs = frozenset(inputs)
+        self.state = LaneState.OPENING
+        self.halted: Halt | None = None
+        self.committed: dict[TP, int] = {}
+        """Where the group stands in each input, as far as this lane knows."""
+        self.oldest_pending: int | None = None
+        """Timestamp (ms) of the first record that was read and is not committed."""
+        self._kit = kit
+        self._accepted: dict[TP, int] = {}
+        self._inbox: deque[Chunk] = deque()
+        self._arrived = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._superseded = 0
+        self._producer: AIOKafkaProducer | None = None
+        self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
+
+    # --- from outside
+
+    @property
+    def wants(self) -> bool:
+        """Whether there is room for a chunk."""
+        return self.state is LaneState.OPEN and not self._inbox and not self._closing.is_set()
+
+    def deliver(self, chunk: Chunk) -> None:
+        """Take a chunk from the driver. Never blocks; a lane that cannot use it drops it, and seeks back later."""
+        if self.state is LaneState.OPEN:
+            self._inbox.append(chunk)
+            self._arrived.set()
+
+    async def close(self) -> None:
+        """End: finish what is in flight, or give it up when that takes longer than the policy allows. Afterwards nothing is written any more."""
+        self._closing.set()
+        await asyncio.wait({self._task}, timeout=self._kit.policy.drain)
+        if not self._task.done():
+            log.warning("the transaction in flight was given up", extra={"partition": self.partition})
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        self.state = LaneState.CLOSED
+
+    # --- life
+
+    async def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                await self._open()
+                await self._work()
+                return
+            except Exception as error:
+                if not _is_superseded(error) or self._superseded >= MOST_REOPENINGS:
+                    self._fail(error)
+                    return
+                self._superseded += 1
+            finally:
+                await self._dispose()
+            log.warning("this process's transactions were superseded; the partition is another's, or is opened again", extra={"partition": self.partition})
+            self.state = LaneState.SUPERSEDED
+            await self._pause(self._kit.policy.reopen)
+
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, KafkaError):
+            self._kit.observer.produce_failed()
+        self.state = LaneState.CLOSED
+        log.error("the chunk cannot be written; the process stops without committing it", exc_info=error, extra={"partition": self.partition})
+        self._kit.fatal(error)
+
+    async def _open(self) -> None:
+        self.state = LaneState.OPENING
+        self._inbox.clear()
+        while not self._closing.is_set():
+            try:
+                self._producer = self._kit.new_producer(f"{self._kit.group}-{self.partition}")
+                await self._producer.start()
+                await self._locate()
+                break
+            except (KafkaError, OSError, TimeoutError) as error:
+                if isinstance(error, KafkaError) and not error.retriable:
+                    raise
+                log.warning("the lane cannot open yet: %s", type(error).__name__, extra={"partition": self.partition})
+                await self._dispose()
+                await self._pause(RETRY_SECONDS)
+        else:
+            return
+        self.state = LaneState.HALTED if self.halted else LaneState.OPEN
+        self._kit.wants()
+
+    async def _locate(self) -> None:
+        """Find out where to go on, now that nobody else can commit."""
+        committed = await self._kit.offsets.committed(self.inputs)
+        bounds = await self._kit.offsets.bounds(self.inputs)
+        for tp in self.inputs:
+            offset, (beginning, end) = committed[tp].offset, bounds[tp]
+            if offset is not None and offset > end:
+                log.error("the committed offset %d is past the end %d: the topic was made anew; reading it from its beginning", offset, end, extra=tp._asdict())
+                offset = None
+            if offset is not None and offset < beginning:
+                self._report_expired(tp, beginning - offset)
+            self._accepted[tp] = self.committed[tp] = max(offset or 0, beginning)
+        self._handler = self._kit.new_handler(self.partition)
+        self.halted = next((halt for tp in self.inputs if (halt := self._handler.resume(committed[tp].note))), None)
+
+    def _report_expired(self, tp: TP, count: int) -> None:
+        log.error("%d records were deleted by the topic's retention before they were read", count, extra=tp._asdict())
+        self._kit.observer.expired(count)
+
+    async def _work(self) -> None:
+        commit: asyncio.Task[None] | None = None
+        try:
+            while not self.halted and (batch := await self._gather(commit)) is not None:
+                outputs = BatchedOutputs(self._opened)
+                started = time.perf_counter()
+                result = self._handler.process(batch.chunks, outputs) if batch.records else None
+                self._kit.observer.processed(time.perf_counter() - started)
+                if commit is not None:
+                    await commit  # the next chunk is computed while one is being committed, and no further ahead
+                    if self._closing.is_set():
+                        break
+                commit = asyncio.create_task(self._commit(batch, outputs, result))
+                if result is not None and result.halt is not None:
+                    self.halted = result.halt
+            if commit is not None:
+                await commit
+        finally:
+            if commit is not None and not commit.done():
+                commit.cancel()
+                await asyncio.wait({commit})
+        if self.halted:
+            self.state = LaneState.HALTED
+            log.error("the partition is not consumed any more: %s", self.halted.reason, extra={"partition": self.partition})
+            await self._closing.wait()
+
+    # --- chunks in
+
+    async def _gather(self, commit: asyncio.Task[None] | None) -> _Batch | None:
+        """The records of the next transaction, or None when the lane closes. Raises what the transaction in flight raises."""
+        policy = self._kit.policy
+        batch = _Batch([], {})
+        deadline: float | None = None
+        while True:
+            while self._inbox and self._fits(self._inbox[0], batch):
+                chunk = await self._accept(self._inbox.popleft())
+                self._kit.wants()
+                if chunk is None:
+                    continue
+                batch.chunks.append(chunk)
+                batch.positions[TP(chunk.topic, chunk.partition)] = chunk.next_position
+                deadline = deadline or time.monotonic() + policy.gather
+            if self._closing.is_set():
+                return None
+            left = None if deadline is None else deadline - time.monotonic()
+            if self._inbox or (left is not None and left <= 0) or batch.records >= policy.max_records or batch.size >= policy.max_bytes:
+                if self.oldest_pending is None:
+                    self.oldest_pending = next((chunk.records[0].timestamp for chunk in batch.chunks if chunk.records), None)
+                return batch
+            await self._wait(commit, left)
+
+    def _fits(self, chunk: Chunk, batch: _Batch) -> bool:
+        """Whether a chunk can still go into the transaction; one by itself always can."""
+        policy = self._kit.policy
+        return not batch.chunks or (batch.records + len(chunk.records) <= policy.max_records and batch.size + chunk.size <= policy.max_bytes)
+
+    async def _accept(self, chunk: Chunk) -> Chunk | None:
+        """The chunk, from the record on that comes next; None when it does not adjoin what was accepted before."""
+        tp = TP(chunk.topic, chunk.partition)
+        here = self._accepted[tp]
+        if chunk.position > here:
+            beginning = (await self._kit.offsets.bounds([tp]))[tp].beginning
+            if beginning <= here:
+                log.debug("a chunk begins at %d and %d comes next; seeking back", chunk.position, here, extra=tp._asdict())
+                await self._kit.seek(tp, here)
+                return None
+            self._report_expired(tp, beginning - here)
+        if chunk.next_position <= here:
+            return None
+        self._accepted[tp] = chunk.next_position
+        return chunk if chunk.position >= here else chunk._replace(records=[record for record in chunk.records if record.offset >= here])
+
+    async def _wait(self, commit: asyncio.Task[None] | None, seconds: float | None) -> None:
+        """Until a chunk arrives, the lane closes, the transaction in flight ends, or time is up."""
+        self._arrived.clear()
+        waits: set[asyncio.Future[object]] = {asyncio.ensure_future(self._arrived.wait()), asyncio.ensure_future(self._closing.wait())}
+        in_flight = set() if commit is None or commit.done() else {commit}
+        try:
+            await asyncio.wait(waits | in_flight, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for future in waits:
+                future.cancel()
+        if commit is not None and commit.done():
+            commit.result()
+
+    # --- transactions out
+
+    @property
+    def _opened(self) -> AIOKafkaProducer:
+        assert self._producer is not None
+        return self._producer
+
+    async def _commit(self, batch: _Batch, outputs: BatchedOutputs, result: Result | None) -> None:
+        note, positions = "", batch.positions
+        if result is not None and result.halt is not None:
+            note, positions = result.halt.note, batch.cut(result.consumed)
+        producer = self._opened
+        await producer.begin_transaction()
+        await outputs.send()
+        offsets = {KafkaPartition(*tp): OffsetAndMetadata(position, note) for tp, position in positions.items()}
+        await producer.send_offsets_to_transaction(offsets, self._kit.group)
+        await producer.commit_transaction()
+        self.committed.update(positions)
+        self._superseded = 0
+        self.oldest_pending = None
+        if result is not None:
+            result.on_committed(time.time())
+        self._kit.observer.committed()
+
+    async def _dispose(self) -> None:
+        """Close the producer. A transaction that is open is aborted if that is quick; otherwise the next owner's opening aborts it."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(producer.abort_transaction(), 1)
+        try:
+            await asyncio.wait_for(producer.stop(), 1)
+        except Exception as error:
+            log.debug("the producer did not stop cleanly: %r", error, extra={"partition": self.partition})
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
+
+
+def _is_superseded(error: BaseException | None) -> bool:
+    """Whether the error, or one that it came from, says that the broker no longer knows the producer."""
+    while error is not None:
+        if isinstance(error, SUPERSEDED):
+            return True
+        error = error.__cause__
+    return False

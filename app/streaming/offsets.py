@@ -1,0 +1,76 @@
+"""What the cluster knows of offsets: committed ones with their notes, and the bounds of partitions. One connection for all lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, NamedTuple, Self
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError, NoError
+from faust.types import TP
+
+REQUEST_MS = 10_000
+
+
+class Committed(NamedTuple):
+    """A group's place in a partition."""
+
+    offset: int | None
+    """Offset of the next record; None: the group never committed here."""
+    note: str
+    """Free text stored beside the offset."""
+
+
+class Bounds(NamedTuple):
+    """Offsets of a partition: of the first record that still exists, and one past the last (the high watermark)."""
+
+    beginning: int
+    end: int
+
+
+class Offsets:
+    """Reads offsets. Every method raises :class:`aiokafka.errors.KafkaError` when the cluster does not answer."""
+
+    def __init__(self, group: str, client_options: Mapping[str, Any]) -> None:
+        self._group = group
+        self._client_options = client_options
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self._admin = AIOKafkaAdminClient(**self._client_options, request_timeout_ms=REQUEST_MS)
+            stack.push_async_callback(self._admin.close)
+            await self._admin.start()
+            self._consumer = AIOKafkaConsumer(**self._client_options, request_timeout_ms=REQUEST_MS, enable_auto_commit=False)
+            stack.push_async_callback(self._consumer.stop)
+            await self._consumer.start()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_exc_info: object) -> None:
+        await self._stack.aclose()
+
+    async def committed(self, partitions: Collection[TP]) -> dict[TP, Committed]:
+        """The group's committed offsets, with their notes."""
+        try:
+            found = await self._admin.list_consumer_group_offsets(self._group, partitions=[KafkaPartition(*tp) for tp in partitions])
+        except NoError:
+            found = {}
+        # A coordinator that is just moving or loading answers with an error beside an empty list, which aiokafka does not look at. Taken for "never committed",
+        # it would repeat the whole topic. An offset that was really never committed is in the list, as -1.
+        if not all(KafkaPartition(*tp) in found for tp in partitions):
+            raise GroupCoordinatorNotAvailableError(f"the coordinator of group {self._group} gave no offsets")
+        metas = {tp: found[KafkaPartition(*tp)] for tp in partitions}
+        return {tp: Committed(meta.offset if meta.offset >= 0 else None, meta.metadata or "") for tp, meta in metas.items()}
+
+    async def bounds(self, partitions: Collection[TP]) -> dict[TP, Bounds]:
+        """The bounds of partitions, as they are now."""
+        if not partitions:
+            return {}
+        wanted = [KafkaPartition(*tp) for tp in partitions]
+        beginnings = await self._consumer.beginning_offsets(wanted)
+        ends = await self._consumer.end_offsets(wanted)
+        return {TP(tp.topic, tp.partition): Bounds(beginnings[tp], ends[tp]) for tp in wanted}

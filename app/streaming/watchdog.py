@@ -1,0 +1,73 @@
+"""Ends a process that is stuck: with lag, and without progress for too long. A supervisor starts it again, which is all that can be done, and loses nothing."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+EXIT_CODE = 70
+"""EX_SOFTWARE of sysexits.h: distinguishes the watchdog's end from others."""
+
+
+class Watchdog:
+    """A thread of its own, so that it also sees an event loop that does not turn any more.
+
+    Args:
+        limit: seconds; 0 switches it off.
+        end: what to do when the process is stuck; takes the exit code.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, limit: float, *, end: Callable[[int], object] = os._exit, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._end = end
+        self._clock = clock
+        self._beat = self._progress = clock()
+        self._behind = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        if self._limit > 0:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._stop.set()
+
+    def progress(self) -> None:
+        """A chunk was committed."""
+        self._progress = self._clock()
+
+    def beat(self, *, behind: bool) -> None:
+        """The event loop turns. ``behind``: there are records that should be processed and are not."""
+        self._beat = self._clock()
+        if behind and not self._behind:
+            self.progress()  # time without progress counts from when there was something to do
+        self._behind = behind
+
+    @property
+    def verdict(self) -> str | None:
+        """Why the process counts as stuck, or None."""
+        if self._limit <= 0:
+            return None
+        now = self._clock()
+        if now - self._beat > self._limit:
+            return f"the event loop has not turned for {now - self._beat:.0f} s"
+        if self._behind and now - self._progress > self._limit:
+            return f"there is lag, and no chunk was committed for {now - self._progress:.0f} s"
+        return None
+
+    def _watch(self) -> None:
+        while not self._stop.wait(min(self._limit / 10, 5)):
+            if (verdict := self.verdict) is not None:
+                log.critical("stuck: %s; the process ends with code %d (ROLLCALL_WATCHDOG_SECONDS)", verdict, EXIT_CODE)
+                logging.shutdown()
+                self._end(EXIT_CODE)
+                return

@@ -1,0 +1,212 @@
+"""The topics that Rollcall needs: planned, created, and checked against what a cluster has."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from app.errors import BrokerUnavailableError, RollcallError
+from app.events.registry import REGISTRY, EventType
+from app.kafka import client_options
+from app.settings import Settings
+
+DAY_MS = 86_400_000
+NEVER_TOO_LATE = str(2**63 - 1)
+"""Output records keep the raw record's timestamp. Kafka's default refuses timestamps more than an hour ahead, so one producer with a wrong clock would stop
+the router."""
+
+VISIBLE_SECONDS = 20.0
+"""A created topic is known to the brokers after some milliseconds. This is for machines that are busy with other things."""
+
+
+class TopicsError(RollcallError):
+    """The cluster's topics are not what Rollcall needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicNames:
+    """The names of the topics, for a prefix."""
+
+    prefix: str
+
+    @property
+    def raw(self) -> str:
+        """What the bridge sends."""
+        return f"{self.prefix}.raw"
+
+    @property
+    def unknown(self) -> str:
+        """Events whose name has no schema."""
+        return f"{self.prefix}.unknown"
+
+    @property
+    def dead_letter(self) -> str:
+        """Whatever is no valid event."""
+        return f"{self.prefix}.dead-letter"
+
+    def typed(self, event_type: EventType) -> str:
+        """Valid events of one type."""
+        return event_type.topic(self.prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """A topic as it should be."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+    any_partitions: bool = False
+    """An existing topic may have another number of partitions: its producers decide."""
+
+
+class TopicState(Enum):
+    """How a cluster's topic compares to its plan."""
+
+    MISSING = "missing"
+    FINE = "fine"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFinding:
+    """One planned topic, as found."""
+
+    plan: TopicPlan
+    state: TopicState
+    problem: str
+    """What is wrong and what to do; empty when nothing is."""
+    max_record_bytes: int | None
+    """``max.message.bytes`` of an existing topic."""
+
+
+def plan_topics(settings: Settings) -> tuple[TopicPlan, ...]:
+    """The topics of the router: raw, typed, unknown and dead-letter."""
+    names = TopicNames(settings.topic_prefix)
+
+    def plan(name: str, days: int, *, any_partitions: bool = False) -> TopicPlan:
+        config = {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS), "message.timestamp.after.max.ms": NEVER_TOO_LATE}
+        return TopicPlan(name, settings.partitions, config, any_partitions)
+
+    typed = (plan(names.typed(event_type), 7) for event_type in REGISTRY.values())
+    return (plan(names.raw, 7, any_partitions=True), *typed, plan(names.unknown, 7), plan(names.dead_letter, 30))
+
+
+class TopicAdmin:
+    """Speaks to the cluster about topics."""
+
+    def __init__(self, settings: Settings, bootstrap: str) -> None:
+        self._settings = settings
+        self._bootstrap = bootstrap
+        self._admin = AIOKafkaAdminClient(**client_options(settings, bootstrap), request_timeout_ms=20_000)
+
+    async def __aenter__(self) -> TopicAdmin:
+        """Connect.
+
+        Raises:
+            BrokerUnavailableError: no broker answers.
+        """
+        try:
+            await self._admin.start()
+        except (KafkaError, OSError) as error:
+            await self._admin.close()
+            raise BrokerUnavailableError(f"no Kafka broker answers at {self._bootstrap} ({type(error).__name__}); start one, or check ROLLCALL_KAFKA") from None
+        return self
+
+    async def __aexit__(self, *_exc_info: object) -> None:
+        await self._admin.close()
+
+    async def inspect(self, plans: Sequence[TopicPlan]) -> list[TopicFinding]:
+        """Compare the cluster to the plans."""
+        existing = await self._partition_counts()
+        found = [plan.name for plan in plans if plan.name in existing]
+        configs = await self._configs(found)
+        return [_compare(plan, existing.get(plan.name), configs.get(plan.name, {})) for plan in plans]
+
+    async def create(self, plans: Sequence[TopicPlan]) -> None:
+        """Create topics and wait until clients can see them; one that another process creates at the same time is fine.
+
+        Raises:
+            TopicsError: the cluster refuses (the message says which topic and why), or a topic does not appear.
+        """
+        if not plans:
+            return
+        new = [NewTopic(plan.name, plan.partitions, self._settings.replication_factor, topic_configs=dict(plan.config)) for plan in plans]
+        response = await self._admin.create_topics(new)
+        for topic, code, *reason in response.topic_errors:
+            error = for_code(code)
+            if code and error is not TopicAlreadyExistsError:
+                raise TopicsError(f"topic {topic} cannot be created: {error.__name__} {' '.join(str(part) for part in reason if part)}".rstrip())
+        # The controller answers before every broker has heard of the topics.
+        deadline = time.monotonic() + VISIBLE_SECONDS
+        while unseen := {plan.name for plan in plans} - (await self._partition_counts()).keys():
+            if time.monotonic() >= deadline:
+                raise TopicsError(
+                    f"created, but not to be seen after {VISIBLE_SECONDS:.0f} s: {', '.join(sorted(unseen))}; look at the brokers' logs and try again"
+                )
+            await asyncio.sleep(0.05)
+
+    async def _partition_counts(self) -> dict[str, int]:
+        topics = await self._admin.describe_topics()
+        return {topic["topic"]: len(topic["partitions"]) for topic in topics if not topic["error_code"]}
+
+    async def _configs(self, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+        if not topics:
+            return {}
+        keys = ("cleanup.policy", "max.message.bytes")
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(keys)) for name in topics]
+        configs: dict[str, dict[str, str]] = {}
+        for response in await self._admin.describe_configs(resources):
+            for _code, _message, _kind, name, entries in response.resources:
+                configs[name] = {entry[0]: entry[1] for entry in entries}
+        return configs
+
+
+async def ensure_topics(settings: Settings, bootstrap: str, plans: Sequence[TopicPlan] | None = None) -> list[TopicFinding]:
+    """Create what is missing (unless the settings forbid it), check the rest, and return the findings, all fine.
+
+    Raises:
+        TopicsError: topics are missing and must not be created, or are not as they must be. The message says what to do for each.
+        BrokerUnavailableError: no broker answers.
+    """
+    plans = plan_topics(settings) if plans is None else plans
+    async with TopicAdmin(settings, bootstrap) as admin:
+        findings = await admin.inspect(plans)
+        missing = [finding.plan for finding in findings if finding.state is TopicState.MISSING]
+        if missing and not settings.create_topics:
+            raise TopicsError(
+                f"topics are missing: {', '.join(plan.name for plan in missing)}; run 'rollcall topics apply', or set ROLLCALL_CREATE_TOPICS=true"
+            )
+        if missing:
+            await admin.create(missing)
+            findings = await admin.inspect(plans)
+        problems = [f"{finding.plan.name}: {finding.problem}" for finding in findings if finding.state is not TopicState.FINE]
+        if problems:
+            raise TopicsError("; ".join(problems))
+        return findings
+
+
+def _compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any]) -> TopicFinding:
+    if partitions is None:
+        return TopicFinding(plan, TopicState.MISSING, "missing: run 'rollcall topics apply'", None)
+    limit = int(config["max.message.bytes"]) if config.get("max.message.bytes") else None
+    policy, wanted = config.get("cleanup.policy", ""), plan.config["cleanup.policy"]
+    problems = []
+    if partitions != plan.partitions and not plan.any_partitions:
+        problems.append(
+            f"has {partitions} partitions and should have {plan.partitions}, or keys would be where nobody looks for them: "
+            f"set ROLLCALL_PARTITIONS={partitions} if all typed topics have so many, or delete the topic"
+        )
+    if set(policy.split(",")) != set(wanted.split(",")):
+        problems.append(
+            f"has cleanup.policy={policy} and needs {wanted}: alter it with kafka-configs --alter --topic {plan.name} --add-config cleanup.policy={wanted}"
+        )
+    return TopicFinding(plan, TopicState.WRONG if problems else TopicState.FINE, "; ".join(problems), limit)

@@ -1,0 +1,121 @@
+"""A foreign Kafka client for the tests: librdkafka, which shares no code with what Rollcall uses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic  # type: ignore[attr-defined]
+
+DEADLINE = 60.0
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A record to send."""
+
+    value: bytes | None
+    key: bytes | None = None
+    partition: int | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp_ms: int = 0
+
+
+def create_topic(bootstrap: str, topic: str, partitions: int = 4, config: dict[str, str] | None = None) -> None:
+    """Create a topic and wait until it is known."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})])[topic].result(30)
+
+
+def alter_topic(bootstrap: str, topic: str, config: dict[str, str]) -> None:
+    """Set configuration values of a topic."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()]
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
+    next(iter(admin.incremental_alter_configs([resource]).values())).result(30)
+
+
+def send(bootstrap: str, topic: str, records: Iterable[Sent], *, transactional_id: str | None = None, commit: bool = True) -> None:
+    """Send records and wait until every one is acknowledged; within one transaction when an id is given."""
+    config = {"bootstrap.servers": bootstrap, "linger.ms": 5, "compression.type": "zstd", "message.max.bytes": 20_000_000, "enable.idempotence": True}
+    if transactional_id:
+        config["transactional.id"] = transactional_id
+    producer = Producer(config)
+    if transactional_id:
+        producer.init_transactions(30)
+        producer.begin_transaction()
+    failures: list[str] = []
+
+    def on_delivery(error: object, _message: Message) -> None:
+        if error is not None:
+            failures.append(str(error))
+
+    for record in records:
+        partition = -1 if record.partition is None else record.partition
+        while True:
+            try:
+                producer.produce(topic, record.value, record.key, partition, on_delivery, timestamp=record.timestamp_ms, headers=list(record.headers))
+                break
+            except BufferError:
+                producer.poll(0.1)
+    assert producer.flush(DEADLINE) == 0
+    if transactional_id:
+        (producer.commit_transaction if commit else producer.abort_transaction)(30)
+    assert not failures, failures[:3]
+
+
+def partitions_of(bootstrap: str, topics: Sequence[str]) -> list[TopicPartition]:
+    """All partitions of topics that exist."""
+    known = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=30).topics
+    return [TopicPartition(topic, number) for topic in topics if topic in known for number in known[topic].partitions]
+
+
+def read_all(bootstrap: str, topics: Sequence[str], *, at_least: int = 0, deadline: float = DEADLINE) -> list[Message]:
+    """Everything committed on topics: up to their ends as of now, and on until there are ``at_least`` so many records or the deadline passes."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "reader",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+        }
+    )
+    places = partitions_of(bootstrap, topics)
+    for place in places:
+        place.offset = 0
+    consumer.assign(places)
+    messages: list[Message] = []
+    finished: set[tuple[str | None, int | None]] = set()
+    until = time.monotonic() + deadline
+    try:
+        while (len(finished) < len(places) or len(messages) < at_least) and time.monotonic() < until:
+            for message in consumer.consume(5000, 0.5):
+                where = (message.topic(), message.partition())
+                if message.error() is None:
+                    messages.append(message)
+                    finished.discard(where)
+                else:
+                    finished.add(where)
+    finally:
+        consumer.close()
+    return messages
+
+
+def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
+    """A group's committed offsets by partition; partitions without one are left out."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    places = [TopicPartition(place.topic, place.partition) for place in partitions_of(bootstrap, [topic])]
+    answer = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])[group].result(30)
+    return {place.partition: place.offset for place in answer.topic_partitions if place.offset >= 0}
+
+
+def headers(message: Message) -> dict[str, bytes]:
+    """The headers of a message, of which each name must be there once."""
+    pairs = cast(list[tuple[str, bytes]], message.headers() or [])
+    assert len(dict(pairs)) == len(pairs), f"a header is there twice: {pairs}"
+    return dict(pairs)

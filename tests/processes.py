@@ -1,0 +1,95 @@
+"""Rollcall's processes, as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from prometheus_client.parser import text_string_to_metric_families
+
+
+def wait_until(condition: Callable[[], object], deadline: float = 30.0, *, what: str = "the condition") -> None:
+    """Wait until a condition holds; fail after so many seconds."""
+    until = time.monotonic() + deadline
+    while not condition():
+        assert time.monotonic() < until, f"{what} did not come within {deadline} s"
+        time.sleep(0.05)
+
+
+class RouterProcess:
+    """``rollcall router`` on a free port, its log in a file."""
+
+    def __init__(self, directory: Path, bootstrap: str, prefix: str, **settings: object) -> None:
+        self.log_file = directory / f"router-{time.monotonic_ns()}.log"
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")}
+        environment |= {
+            "ROLLCALL_KAFKA": bootstrap,
+            "ROLLCALL_TOPIC_PREFIX": prefix,
+            "ROLLCALL_GROUP_PREFIX": prefix,
+            "ROLLCALL_PORT": "0",
+            "ROLLCALL_SESSION_TIMEOUT_SECONDS": "6",
+            "ROLLCALL_LOG_FORMAT": "json",
+        }
+        environment |= {f"ROLLCALL_{key.upper()}": str(value) for key, value in settings.items()}
+        with self.log_file.open("wb") as log:
+            self.process = subprocess.Popen([sys.executable, "-m", "app", "router"], env=environment, stderr=log, stdout=log)
+
+    def __enter__(self) -> RouterProcess:
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+        self.process.wait()
+
+    @property
+    def log(self) -> list[dict[str, object]]:
+        """The lines of its log."""
+        return [json.loads(line) for line in self.log_file.read_text().splitlines() if line.startswith("{")]
+
+    @property
+    def url(self) -> str:
+        """Where its HTTP is; waits until it is there."""
+        wait_until(lambda: any("http" in line for line in self.log) or self.process.poll() is not None, what="the router's start")
+        return next(str(line["http"]) for line in self.log if "http" in line)
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of a GET."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310 our own process
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """All samples by name and labels."""
+        _, text = self.get("/metrics")
+        return {(sample.name, frozenset(sample.labels.items())): sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of the samples of a name that have these labels."""
+        return sum(value for (sample, has), value in self.metrics().items() if sample == name and labels.items() <= dict(has).items())
+
+    def wait_ready(self) -> RouterProcess:
+        """Wait until /readyz says so."""
+        wait_until(lambda: self.get("/readyz")[0] == 200, what="readiness")
+        return self
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def end(self, number: signal.Signals = signal.SIGTERM, deadline: float = 20.0) -> int:
+        """Send a signal, wait for the end, give the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(deadline)

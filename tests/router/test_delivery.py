@@ -1,0 +1,174 @@
+"""Nothing missing, nothing twice, order kept: the router as a process on a real broker, killed, stopped, joined and left under load.
+
+Every record has its own number. What a read_committed reader of the outputs sees must be the numbers that were sent, each once, and for one raw partition and
+one key in the order in which they were sent.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from app.events.registry import REGISTRY
+from tests.kafka_client import Sent, committed, create_topic, read_all, send
+from tests.processes import RouterProcess, wait_until
+
+COUNT = 40_000
+KEYS = 500
+PARTITIONS = 4
+DISTURBANCES = 4
+
+
+def numbered_events(count: int, seed: int = 1) -> Iterator[Sent]:
+    """Valid enrollments for the most part, some unknown names, some rubbish; each with its number in the metadata or the text."""
+    rng = random.Random(seed)
+    for number in range(count):
+        kind = rng.random()
+        partition = rng.randrange(PARTITIONS)
+        if kind < 0.02:
+            yield Sent(b"rubbish %d" % number, partition=partition)
+            continue
+        user = rng.randrange(KEYS)
+        metadata = {
+            "event_name": "quizzes.item_created" if kind < 0.05 else "enrollment_updated",
+            "event_time": f"2026-01-01T00:00:{number % 60:02}.000Z",
+            "root_account_id": "21070000000000001",
+            "job_id": str(number),
+        }
+        body = {
+            "enrollment_id": str(21070000000000000 + user + 1),
+            "course_id": "21070000000000565",
+            "course_section_id": "21070000000004811",
+            "user_id": "21070000000020064",
+            "user_name": "Isaac Newton " * 20,
+            "type": "StudentEnrollment",
+            "workflow_state": "active",
+            "limit_privileges_to_course_section": False,
+            "created_at": "2018-10-09T21:07:33Z",
+            "updated_at": "2018-10-09T21:07:33Z",
+        }
+        yield Sent(json.dumps({"metadata": metadata, "body": body}).encode(), partition=partition)
+
+
+def number_of(value: bytes | None) -> int:
+    """The number that a record was sent with."""
+    assert value is not None
+    return int(value.split()[1]) if value.startswith(b"rubbish") else int(json.loads(value)["metadata"]["job_id"])
+
+
+class Load:
+    """Sends numbered events in the background, so that what disturbs the router does so while records arrive."""
+
+    def __init__(self, bootstrap: str, prefix: str, count: int = COUNT, parts: int = 20) -> None:
+        self.records = list(numbered_events(count))
+        self._thread = Thread(target=self._send, args=(bootstrap, f"{prefix}.raw", parts))
+        self._thread.start()
+
+    def _send(self, bootstrap: str, topic: str, parts: int) -> None:
+        size = len(self.records) // parts
+        for start in range(0, len(self.records), size):
+            send(bootstrap, topic, self.records[start : start + size])
+            time.sleep(0.3)
+
+    def finish(self) -> None:
+        """Wait until everything is sent."""
+        self._thread.join()
+
+
+def assert_exactly_once(bootstrap: str, prefix: str, records: list[Sent]) -> None:
+    """The outputs hold every record once, in order for each raw partition and key."""
+    typed = [event_type.topic(prefix) for event_type in REGISTRY.values()]
+    messages = read_all(bootstrap, [*typed, f"{prefix}.unknown", f"{prefix}.dead-letter"], at_least=len(records))
+    seen = Counter(number_of(message.value()) for message in messages)
+    assert [number for number, times in seen.items() if times > 1] == [], "twice"
+    assert set(range(len(records))) - seen.keys() == set(), "missing"
+    partition_of = {number_of(record.value): record.partition for record in records if record.value}
+    order: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for message in messages:
+        number = number_of(message.value())
+        order[message.topic(), message.key(), partition_of[number]].append(number)
+    assert all(numbers == sorted(numbers) for numbers in order.values()), "order"
+    values = {number_of(record.value): record.value for record in records if record.value}
+    assert all(values[number_of(message.value())] == message.value() for message in messages), "bytes"
+
+
+def wait_drained(bootstrap: str, prefix: str, records: list[Sent]) -> None:
+    """Wait until the group has committed the end of every partition."""
+    counts = Counter(record.partition for record in records)
+    wait_until(lambda: committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == dict(counts), 90, what="the end of the input")
+
+
+@pytest.fixture
+def load(bootstrap: str, prefix: str) -> Iterator[Load]:
+    create_topic(bootstrap, f"{prefix}.raw", PARTITIONS)
+    running = Load(bootstrap, prefix)
+    yield running
+    running.finish()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_restarts(bootstrap: str, prefix: str, tmp_path: Path, load: Load, number: signal.Signals) -> None:
+    codes = []
+    for _ in range(DISTURBANCES):
+        with RouterProcess(tmp_path, bootstrap, prefix) as router:
+            router.wait_ready()
+            wait_until(lambda router=router: router.metric("rollcall_events_received_total") > 0, what="progress")  # type: ignore[misc]
+            codes.append(router.end(number))
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        load.finish()
+        wait_drained(bootstrap, prefix, load.records)
+        assert router.end() == 0
+    assert codes == [0 if number is signal.SIGTERM else -signal.SIGKILL] * DISTURBANCES
+    assert_exactly_once(bootstrap, prefix, load.records)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_second_router_joins_and_leaves(bootstrap: str, prefix: str, tmp_path: Path, load: Load, number: signal.Signals) -> None:
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        router.wait_ready()
+        for _ in range(DISTURBANCES):
+            with RouterProcess(tmp_path, bootstrap, prefix) as second:
+                second.wait_ready()
+                wait_until(lambda second=second: second.metric("rollcall_events_received_total") > 0 or not load_is_running(load), what="progress")  # type: ignore[misc]
+                second.end(number)
+        load.finish()
+        wait_drained(bootstrap, prefix, load.records)
+        assert router.end() == 0
+    assert_exactly_once(bootstrap, prefix, load.records)
+
+
+def load_is_running(load: Load) -> bool:
+    """Whether there is still something to come."""
+    return load._thread.is_alive()
+
+
+def test_stopped_past_the_session_and_continued(bootstrap: str, prefix: str, tmp_path: Path, load: Load) -> None:
+    with RouterProcess(tmp_path, bootstrap, prefix) as first, RouterProcess(tmp_path, bootstrap, prefix) as second:
+        first.wait_ready()
+        second.wait_ready()
+        for sleeper, other in ((first, second), (second, first)):
+            before = other.metric("rollcall_events_received_total")
+            sleeper.send_signal(signal.SIGSTOP)
+            # The other has everything once the session of the sleeper is over.
+            wait_until(lambda other=other: other.get("/readyz")[0] == 200 and len(partitions(other)) == PARTITIONS, 40, what="the take-over")  # type: ignore[misc]
+            wait_until(lambda other=other, before=before: other.metric("rollcall_events_received_total") > before or not load_is_running(load), what="progress")  # type: ignore[misc]
+            sleeper.send_signal(signal.SIGCONT)
+            wait_until(lambda sleeper=sleeper: sleeper.get("/readyz")[0] == 200 and 0 < len(partitions(sleeper)) < PARTITIONS, 40, what="the return")  # type: ignore[misc]
+        load.finish()
+        wait_drained(bootstrap, prefix, load.records)
+        assert first.end() == 0
+        assert second.end() == 0
+    assert_exactly_once(bootstrap, prefix, load.records)
+
+
+def partitions(router: RouterProcess) -> set[str]:
+    """The partitions that a router has, by its metrics."""
+    return {dict(labels)["partition"] for name, labels in router.metrics() if name == "rollcall_consumer_lag_records"}

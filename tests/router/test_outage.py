@@ -1,0 +1,115 @@
+"""Infrastructure failure is never data failure: a broker that is down loses nothing, repeats nothing and puts nothing on the dead-letter topic."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.broker import EmbeddedBroker
+from tests.kafka_client import Sent, alter_topic, committed, create_topic, headers, read_all, send
+from tests.processes import RouterProcess, wait_until
+from tests.router.test_delivery import PARTITIONS, assert_exactly_once, numbered_events, wait_drained
+
+COUNT = 60_000
+DOWN_SECONDS = 20
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path, jars: Path) -> Iterator[EmbeddedBroker]:
+    """A broker that the test may break."""
+    with EmbeddedBroker(tmp_path / "kafka", jars=jars, heap="512m") as broker:
+        yield broker
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+def test_a_broker_goes_and_comes_back(own_broker: EmbeddedBroker, prefix: str, tmp_path: Path, how: str) -> None:
+    bootstrap = own_broker.bootstrap
+    create_topic(bootstrap, f"{prefix}.raw", PARTITIONS)
+    records = list(numbered_events(COUNT))
+    send(bootstrap, f"{prefix}.raw", records[: COUNT // 2])
+    with RouterProcess(tmp_path, bootstrap, prefix, chunk_records=500) as router:
+        router.wait_ready()
+        wait_until(lambda: router.metric("rollcall_events_received_total") > 0, what="progress")
+        if how == "killed":
+            own_broker.kill()
+        else:
+            own_broker.stop()
+        down_until = time.monotonic() + DOWN_SECONDS
+        wait_until(lambda: router.get("/readyz")[0] == 503, what="the router's noticing")
+        wait_until(lambda: time.monotonic() > down_until, DOWN_SECONDS + 5)
+        assert router.process.poll() is None, "the router lives on"
+        own_broker.start()
+        send(bootstrap, f"{prefix}.raw", records[COUNT // 2 :])
+        wait_drained(bootstrap, prefix, records)
+        wait_until(lambda: router.get("/readyz")[0] == 200, 60, what="readiness")
+        wait_until(lambda: router.metric("rollcall_consumer_lag_records") == 0, what="lag 0")
+        assert router.end() == 0
+    assert_exactly_once(bootstrap, prefix, records)
+
+
+def test_sigterm_without_a_broker_ends_in_time(own_broker: EmbeddedBroker, prefix: str, tmp_path: Path) -> None:
+    bootstrap = own_broker.bootstrap
+    create_topic(bootstrap, f"{prefix}.raw", PARTITIONS)
+    send(bootstrap, f"{prefix}.raw", numbered_events(COUNT))
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        router.wait_ready()
+        wait_until(lambda: router.metric("rollcall_events_received_total") > 0, what="progress")
+        own_broker.kill()
+        router.end(signal.SIGTERM, deadline=12)
+
+
+def test_what_cannot_be_produced_is_not_committed(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """The typed topic takes less than the router believes: the process must end, with a code that is not 0, and repeat the chunk when it can."""
+    create_topic(bootstrap, f"{prefix}.raw", 1)
+    records = [Sent(record.value, partition=0) for record in numbered_events(300)]
+    typed = f"{prefix}.events.enrollment_updated"
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        router.wait_ready()
+        alter_topic(bootstrap, typed, {"max.message.bytes": "1000"})
+        send(bootstrap, f"{prefix}.raw", records)
+        assert router.process.wait(40) == 1
+        assert "MessageSizeTooLarge" in router.log_file.read_text()
+    assert committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {}
+    assert read_all(bootstrap, [typed, f"{prefix}.unknown", f"{prefix}.dead-letter"]) == []
+    alter_topic(bootstrap, typed, {"max.message.bytes": "1048588"})
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        wait_drained(bootstrap, prefix, records)
+        assert router.end() == 0
+    assert_exactly_once(bootstrap, prefix, records)
+
+
+def test_records_larger_than_the_topic_takes_are_dead_letters(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    create_topic(bootstrap, f"{prefix}.raw", 1, {"max.message.bytes": "10000000"})
+    event = next(record.value for record in numbered_events(100) if record.value and b"enrollment_updated" in record.value)
+    unknown = event.replace(b"enrollment_updated", b"of.no.schema.here")
+    large = b"N" * 2_000_000
+    sent = [
+        Sent(event.replace(b"Isaac", large, 1), key=b"k", partition=0, headers=(("h", b"1"),)),
+        Sent(unknown.replace(b"Isaac", large, 1), partition=0),
+        Sent(large, partition=0),
+        Sent(event, partition=0, headers=(("h", b"x" * 900_000), ("i", b"y" * 900_000)), key=b"k"),
+        Sent(b"rubbish", key=b"k" * 1_500_000, partition=0),
+        Sent(event, partition=0),
+    ]
+    send(bootstrap, f"{prefix}.raw", sent)
+    with RouterProcess(tmp_path, bootstrap, prefix, breaker_ratio=0) as router:
+        wait_until(lambda: committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: len(sent)}, what="the end of the input")
+        assert router.metric("rollcall_dead_letters_total", code="too_large") == 5
+        assert router.metric("rollcall_dead_letters_total", code="too_large", event_name="enrollment_updated") == 2
+        assert router.end() == 0
+    letters = sorted(read_all(bootstrap, [f"{prefix}.dead-letter"]), key=lambda letter: int(headers(letter)["rollcall.error.offset"]))
+    for letter, record in zip(letters, sent, strict=False):
+        value = letter.value()
+        assert record.value is not None
+        assert value is not None
+        assert value == record.value[: len(value)]
+        assert len(value) == min(len(record.value), 65_536)
+        assert headers(letter)["rollcall.error.code"] == b"too_large"
+        assert headers(letter)["rollcall.error.size"] == str(len(record.value)).encode()
+        assert (letter.key() or b"") == (record.key or b"")[:1024]
+    assert headers(letters[0])["h"] == b"1"
+    assert len(read_all(bootstrap, [f"{prefix}.events.enrollment_updated"])) == 1

@@ -1,0 +1,237 @@
+"""The router on a real broker, read by a foreign client."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+from confluent_kafka import Producer
+
+from app.events.registry import EVENT_TYPES, REGISTRY
+from app.resources import resource_path
+from app.streaming.partitioner import murmur2
+from tests.kafka_client import Sent, committed, create_topic, headers, partitions_of, read_all, send
+from tests.processes import RouterProcess, wait_until
+from tests.router.test_delivery import numbered_events
+
+EXAMPLES = {name: orjson.loads(resource_path("schemas", f"{name}.json").read_bytes())["examples"][0] for name in REGISTRY}
+DOCUMENTED = Path(__file__).parent.parent / "fixtures" / "documented"
+
+
+def wait_consumed(bootstrap: str, prefix: str, count: int) -> None:
+    """Wait until so many records of the raw topic are committed."""
+    wait_until(lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == count, what="the end of the input")
+
+
+def test_every_documented_example_arrives_byte_for_byte(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    texts = {path.stem: path.read_bytes() for path in sorted(DOCUMENTED.glob("*.json"))}
+    wrong = texts.pop("user_updated")  # the document has a typo in a time
+    texts |= {name: json.dumps(example, indent=2).encode() for name, example in EXAMPLES.items() if name not in texts}
+    assert len(texts) == len(EVENT_TYPES)
+    create_topic(bootstrap, f"{prefix}.raw", 3)
+    send(
+        bootstrap,
+        f"{prefix}.raw",
+        [Sent(text, headers=(("origin", name.encode()),), timestamp_ms=1_700_000_000_000 + n) for n, (name, text) in enumerate(texts.items())],
+    )
+    send(bootstrap, f"{prefix}.raw", [Sent(wrong, key=b"raw key", timestamp_ms=1_600_000_000_000)])
+    with RouterProcess(tmp_path, bootstrap, prefix, partitions=5) as router:
+        wait_consumed(bootstrap, prefix, len(texts) + 1)
+        assert router.end() == 0
+    arrived = {message.topic(): message for message in read_all(bootstrap, [f"{prefix}.events.{name}" for name in texts])}
+    assert len(arrived) == len(texts)
+    for n, (name, text) in enumerate(texts.items()):
+        message = arrived[f"{prefix}.events.{name}"]
+        found = headers(message)
+        assert message.value() == text
+        assert message.timestamp()[1] == 1_700_000_000_000 + n
+        assert found["origin"] == name.encode()
+        assert found["ce_type"] == name.encode()
+        assert found["ce_dataschema"] == f"urn:rollcall:canvas:{name}:1.0.0".encode()
+        key = message.key()
+        assert isinstance(key, bytes)
+        entity = int(orjson.loads(text)["body"][REGISTRY[name].key])
+        assert int(key) in (entity, 2107 * 10**13 + entity)
+        assert message.partition() == (murmur2(key) & 0x7FFFFFFF) % 5
+    (letter,) = read_all(bootstrap, [f"{prefix}.dead-letter"])
+    assert (letter.value(), letter.key(), letter.timestamp()[1]) == (wrong, b"raw key", 1_600_000_000_000)
+    reasons = {name.removeprefix("rollcall.error."): value for name, value in headers(letter).items()}
+    assert reasons.pop("message").startswith(b"pattern: ")
+    assert reasons == {
+        "code": b"schema_violation",
+        "path": b"/body/updated_at",
+        "schema": b"urn:rollcall:canvas:user_updated:1.0.0",
+        "topic": f"{prefix}.raw".encode(),
+        "partition": reasons["partition"],
+        "offset": reasons["offset"],
+        "attempt": b"1",
+    }
+
+
+def test_keys_are_placed_as_the_java_client_places_them(bootstrap: str, prefix: str) -> None:
+    """librdkafka's murmur2_random partitioner is made to agree with Java's."""
+    create_topic(bootstrap, prefix, 7)
+    producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random"})
+    keys = [b"%d" % (21070000000000000 + n * 7919) for n in range(200)] + [b"", b"a", b"ab", b"abc", "ключ".encode(), bytes(range(256))]
+    for key in keys:
+        producer.produce(prefix, b"", key)
+    assert producer.flush(30) == 0
+    for message in read_all(bootstrap, [prefix], at_least=len(keys)):
+        if isinstance(sent_key := message.key(), bytes) and sent_key:
+            assert message.partition() == (murmur2(sent_key) & 0x7FFFFFFF) % 7
+
+
+def test_a_replayed_dead_letter_counts_its_attempts(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    create_topic(bootstrap, f"{prefix}.raw", 1)
+    old = (("rollcall.error.attempt", b"4"), ("rollcall.error.code", b"not_json"), ("mine", b"1"))
+    send(bootstrap, f"{prefix}.raw", [Sent(b"{}", headers=old), Sent(orjson.dumps(EXAMPLES["user_created"]), headers=old)])
+    with RouterProcess(tmp_path, bootstrap, prefix, breaker_ratio=0) as router:
+        wait_consumed(bootstrap, prefix, 2)
+        assert router.end() == 0
+    (letter,) = read_all(bootstrap, [f"{prefix}.dead-letter"])
+    assert headers(letter)["rollcall.error.attempt"] == b"5"
+    assert headers(letter)["rollcall.error.code"] == b"not_an_event"
+    (event,) = read_all(bootstrap, [f"{prefix}.events.user_created"])
+    assert headers(event)["mine"] == b"1"
+    assert not [name for name in headers(event) if name.startswith("rollcall.")]
+
+
+def test_nulls_empty_values_and_odd_records_pass_through(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    create_topic(bootstrap, f"{prefix}.raw", 2)
+    odd = [
+        Sent(None),
+        Sent(None, key=b"k"),
+        Sent(b""),
+        Sent(b"\xff\xfe"),
+        Sent(b"[]" * 100),
+        Sent(b'{"metadata":{"event_name":"x.y","event_time":"2020-01-01T00:00:00Z"},"body":{}}'),
+    ]
+    send(bootstrap, f"{prefix}.raw", odd)
+    with RouterProcess(tmp_path, bootstrap, prefix, breaker_ratio=0) as router:
+        wait_consumed(bootstrap, prefix, len(odd))
+        assert router.end() == 0
+    letters = read_all(bootstrap, [f"{prefix}.dead-letter"])
+    assert sorted(headers(letter)["rollcall.error.code"] for letter in letters) == [b"empty", b"empty", b"empty", b"not_json", b"not_json"]
+    assert [message.value() for message in read_all(bootstrap, [f"{prefix}.unknown"])] == [odd[-1].value]
+
+
+def test_markers_and_aborted_transactions_on_the_raw_topic(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """A bridge that writes in transactions leaves markers: gaps between offsets, and an end that no record has. Lag must still come to zero."""
+    create_topic(bootstrap, f"{prefix}.raw", 2)
+    raw = orjson.dumps(EXAMPLES["course_created"])
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        router.wait_ready()
+        for n in range(6):
+            send(bootstrap, f"{prefix}.raw", [Sent(raw, partition=n % 2)] * 10, transactional_id=f"{prefix}-bridge", commit=n % 3 != 2)
+        wait_until(lambda: router.metric("rollcall_events_received_total") == 40, what="the committed records")
+        wait_until(lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == 66, what="the end, behind the markers")
+        wait_until(lambda: router.metric("rollcall_consumer_lag_records") == 0, what="lag 0")
+        assert router.end() == 0
+    assert len(read_all(bootstrap, [f"{prefix}.events.course_created"])) == 40
+
+
+def test_metrics_add_up_and_start_at_zero(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    create_topic(bootstrap, f"{prefix}.raw", 4)
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        router.wait_ready()
+        before = router.metrics()
+        assert len([1 for name, _ in before if name == "rollcall_events_routed_total"]) == len(EVENT_TYPES)
+        assert len([1 for name, _ in before if name == "rollcall_dead_letters_total"]) == 5 * (len(EVENT_TYPES) + 1)
+        assert router.metric("rollcall_events_received_total") == 0
+        records = list(numbered_events(20_000))
+        send(bootstrap, f"{prefix}.raw", records)
+        received = 0.0
+        while received < len(records):
+            sample = router.metrics()
+            total = {name: sum(value for (found, _), value in sample.items() if found == name) for name, _ in sample}
+            received = total["rollcall_events_received_total"]
+            assert received == total["rollcall_events_routed_total"] + total["rollcall_events_unknown_total"] + total["rollcall_dead_letters_total"]
+        assert router.metric("rollcall_pipeline_seconds_count") == len(records)
+        assert router.metric("rollcall_event_age_seconds_count") == router.metric("rollcall_events_routed_total")
+        assert router.metric("rollcall_chunk_seconds_count", stage="router") > 0
+        assert router.metric("rollcall_last_progress_timestamp_seconds") > 0
+        wait_until(lambda: router.metric("rollcall_oldest_unprocessed_seconds") == 0, what="nothing unprocessed")
+        assert router.get("/livez")[0] == 200
+        assert router.get("/nothing")[0] == 404
+
+
+def test_the_breaker_stops_a_partition_until_the_limit_is_raised(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    create_topic(bootstrap, f"{prefix}.raw", 2)
+    good = orjson.dumps(EXAMPLES["enrollment_created"])
+    bad = good.replace(b"enrollment_id", b"enrolment_id")
+    send(bootstrap, f"{prefix}.raw", [Sent(bad, partition=0)] * 500 + [Sent(good, partition=1)] * 500)
+    limits = {"breaker_ratio": 0.5, "breaker_events": 100}
+    with RouterProcess(tmp_path, bootstrap, prefix, **limits) as router:
+        wait_until(lambda: router.metric("rollcall_breaker_open", partition="0") == 1, what="the breaker")
+        wait_until(lambda: committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: 100, 1: 500}, what="the other partition's end")
+        status, reasons = router.get("/readyz")
+        assert status == 503
+        assert "ROLLCALL_BREAKER_RATIO" in reasons
+        assert router.get("/livez")[0] == 200
+        assert router.metric("rollcall_consumer_lag_records", partition="0") == 400
+        assert [line for line in router.log if line["level"] == "error" and "ROLLCALL_BREAKER_RATIO" in str(line["message"])]
+        assert router.end() == 0
+    with RouterProcess(tmp_path, bootstrap, prefix, **limits) as router:  # a restart alone, by a supervisor, changes nothing
+        wait_until(lambda: router.metric("rollcall_breaker_open", partition="0") == 1, what="the breaker")
+        assert committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: 100, 1: 500}
+        assert router.end() == 0
+    with RouterProcess(tmp_path, bootstrap, prefix, **{**limits, "breaker_ratio": 1}) as router:
+        wait_until(lambda: committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: 500, 1: 500}, what="the end")
+        wait_until(lambda: router.get("/readyz")[0] == 200, what="readiness")
+        assert router.end() == 0
+    assert len(read_all(bootstrap, [f"{prefix}.dead-letter"])) == 500
+
+
+def test_topics_that_do_not_fit_are_refused(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    create_topic(bootstrap, f"{prefix}.unknown", 3, {"cleanup.policy": "compact"})
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        assert router.process.wait(30) == 1
+        said = router.log_file.read_text()
+    assert f"{prefix}.unknown: has 3 partitions and should have 4" in said
+    assert "ROLLCALL_PARTITIONS=3" in said
+    assert "cleanup.policy=compact" in said
+    assert "Traceback" not in said
+
+
+def test_topics_are_not_created_when_that_is_forbidden(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    with RouterProcess(tmp_path, bootstrap, prefix, create_topics=False) as router:
+        assert router.process.wait(30) == 1
+        assert "rollcall topics apply" in router.log_file.read_text()
+    assert partitions_of(bootstrap, [f"{prefix}.raw"]) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "said"),
+    [
+        ({"kafka": "127.0.0.1:1"}, 3, "no Kafka broker answers at 127.0.0.1:1"),
+        ({"partitions": "many"}, 2, "ROLLCALL_PARTITIONS"),
+        ({"topic_prefix": "a b"}, 2, "ROLLCALL_TOPIC_PREFIX"),
+        ({"bind": "203.0.113.1"}, 2, "ROLLCALL_BIND"),
+    ],
+)
+def test_a_wrong_start_is_one_line_and_its_own_code(bootstrap: str, prefix: str, tmp_path: Path, settings: dict[str, str], code: int, said: str) -> None:
+    settings = {"kafka": bootstrap, "topic_prefix": prefix, "group_prefix": prefix, "port": "0", "log_level": "ERROR"} | settings
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")} | {
+        f"ROLLCALL_{key.upper()}": value for key, value in settings.items()
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "router"], env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("rollcall: ")
+    assert said in last
+    assert "Traceback" not in done.stderr
+
+
+def test_two_routers_do_not_share_a_port(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        port = router.url.rpartition(":")[2]
+        with RouterProcess(tmp_path, bootstrap, prefix, port=port) as second:
+            assert second.process.wait(30) == 2
+            assert "ROLLCALL_PORT" in second.log_file.read_text()
