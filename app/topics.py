@@ -26,6 +26,9 @@ the router."""
 VISIBLE_SECONDS = 20.0
 """A created topic is known to the brokers after some milliseconds. This is for machines that are busy with other things."""
 
+LEAST_RECORD_BYTES = 16_384
+"""What every topic must take: the record of a dead letter, with its reason, has to fit somewhere."""
+
 
 class TopicsError(RollcallError):
     """The cluster's topics are not what Rollcall needs."""
@@ -197,9 +200,11 @@ async def ensure_topics(settings: Settings, bootstrap: str, plans: Sequence[Topi
 def _compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any]) -> TopicFinding:
     if partitions is None:
         return TopicFinding(plan, TopicState.MISSING, "missing: run 'rollcall topics apply'", None)
-    limit = int(config["max.message.bytes"]) if config.get("max.message.bytes") else None
-    policy, wanted = config.get("cleanup.policy", ""), plan.config["cleanup.policy"]
     problems = []
+    limit = int(config["max.message.bytes"]) if config.get("max.message.bytes") else None
+    if limit is not None and limit < LEAST_RECORD_BYTES:
+        problems.append(f"takes records of {limit} bytes at most and must take {LEAST_RECORD_BYTES}: alter max.message.bytes")
+    policy, wanted = config.get("cleanup.policy", ""), plan.config["cleanup.policy"]
     if partitions != plan.partitions and not plan.any_partitions:
         problems.append(
             f"has {partitions} partitions and should have {plan.partitions}, or keys would be where nobody looks for them: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,10 @@ from app.errors import BrokerUnavailableError
 from app.logs import configure_logging
 from app.router.application import run_router
 from app.settings import Settings, load_settings
+
+GC_THRESHOLDS = (200_000, 50, 1_000)
+"""A chunk is hundreds of thousands of objects that live for a moment and form no cycles. With Python's defaults the collector walks them again and again,
+which takes an eighth of the router's time."""
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +75,7 @@ def up() -> None:
 
 def run_async(settings: Settings, bootstrap: str) -> None:
     """Run the router on uvloop, in this thread and in those that Faust makes."""
+    gc.set_threshold(*GC_THRESHOLDS)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     asyncio.run(run_router(settings, bootstrap))
 

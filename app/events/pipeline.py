@@ -120,7 +120,7 @@ class Pipeline:
 
         known = self._types.get(name)
         if known is None:
-            return Unknown(value, raw, redacted)
+            return Unknown(value, [header for header in raw if not header[0].startswith(ERROR_PREFIX)], redacted)
         validator = known.validator
         if not validator.is_valid(event):
             violation = validator.first_violation(event)

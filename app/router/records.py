@@ -6,10 +6,11 @@ from app.events.outcomes import DeadLetter, ErrorCode, Header
 from app.events.pipeline import ERROR_PREFIX
 
 KEPT_BYTES = 65_536
-"""So much of a value that is too large is kept on the dead-letter topic: enough to see what it is."""
+"""At most so much of a value that is too large is kept on the dead-letter topic: enough to see what it is. Less where the topic takes little."""
 
 _KEPT_HEADER_BYTES = 16_384
-"""The raw record's headers are kept with it if all together are no larger; otherwise they are part of what is too large, and left out."""
+"""The raw record's headers are kept with it if all together are no larger (and no more than an eighth of what the topic takes); otherwise they are part of what
+is too large, and left out."""
 
 _KEPT_KEY_BYTES = 1_024
 
@@ -48,9 +49,11 @@ def dead_letter_headers(letter: DeadLetter, topic: str, partition: int, offset: 
 
 def too_large(value: bytes | None, headers: list[Header], event_name: str | None, size: int, limit: int, redacted: bool) -> DeadLetter:
     """The dead letter for a record of ``size`` bytes where the topic takes ``limit``: its value cut, its full length in a header."""
-    kept = headers if record_bytes(None, None, headers) <= _KEPT_HEADER_BYTES else [header for header in headers if header[0] == ATTEMPT_HEADER]
-    message = f"the record has {size} bytes with its headers and the topic takes {limit}; the value is cut to {KEPT_BYTES} bytes"
-    return DeadLetter(ErrorCode.TOO_LARGE, message, "", "", event_name, (value or b"")[:KEPT_BYTES], kept, redacted)
+    attempt = [header for header in headers if header[0] == ATTEMPT_HEADER]
+    kept = headers if record_bytes(None, None, headers) <= min(_KEPT_HEADER_BYTES, limit // 8) else attempt
+    length = min(KEPT_BYTES, limit // 2)
+    message = f"the record has {size} bytes with its headers and the topic takes {limit}; the value is cut to {length} bytes at most"
+    return DeadLetter(ErrorCode.TOO_LARGE, message, "", "", event_name, (value or b"")[:length], kept, redacted)
 
 
 def size_header(value: bytes | None) -> Header:

@@ -247,9 +247,11 @@ class Lane:
                     await commit  # the next chunk is computed while one is being committed, and no further ahead
                     if self._closing.is_set():
                         break
-                commit = asyncio.create_task(self._commit(batch, outputs, result))
-                if result is not None and result.halt is not None:
-                    self.halted = result.halt
+                halt = result.halt if result is not None else None
+                positions = batch.positions if result is None or halt is None else batch.cut(result.consumed)
+                del batch  # the records are no longer needed, and are much of what the process holds
+                commit = asyncio.create_task(self._commit(positions, halt.note if halt is not None else "", outputs, result))
+                self.halted = halt
             if commit is not None:
                 await commit
         finally:
@@ -327,10 +329,7 @@ class Lane:
         assert self._producer is not None
         return self._producer
 
-    async def _commit(self, batch: _Batch, outputs: BatchedOutputs, result: Result | None) -> None:
-        note, positions = "", batch.positions
-        if result is not None and result.halt is not None:
-            note, positions = result.halt.note, batch.cut(result.consumed)
+    async def _commit(self, positions: dict[TP, int], note: str, outputs: BatchedOutputs, result: Result | None) -> None:
         producer = self._opened
         await producer.begin_transaction()
         await outputs.send()

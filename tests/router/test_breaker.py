@@ -1,0 +1,34 @@
+"""The breaker against a model, and what it remembers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.router.breaker import Breaker, BreakerPolicy
+
+
+@given(st.lists(st.booleans(), max_size=60), st.floats(0, 1), st.integers(1, 20))
+def test_it_opens_when_the_last_events_say_so(outcomes: list[bool], ratio: float, events: int) -> None:
+    breaker = Breaker(BreakerPolicy(ratio, events))
+    seen: list[bool] = []
+    for dead in outcomes:
+        seen.append(dead)
+        last = seen[-events:]
+        expected = dead and ratio > 0 and len(seen) >= events and sum(last) > ratio * events
+        assert breaker.record(dead) == expected
+
+
+def test_a_breaker_that_opened_stays_open_until_the_limit_is_raised() -> None:
+    breaker = Breaker(BreakerPolicy(0.5, 4))
+    assert [breaker.record(True) for _ in range(4)] == [False, False, False, True]
+    halt = breaker.halt()
+    assert "100% of the last 4 events" in halt.reason
+    for ratio, open_still in ((0.5, True), (0.4, True), (0.6, False), (0, False), (1, False)):
+        assert (Breaker(BreakerPolicy(ratio, 4)).resume(halt.note) is not None) == open_still
+
+
+@pytest.mark.parametrize("note", ["", "by another tool", "rollcall-breaker", "rollcall-breaker x"])
+def test_other_notes_mean_nothing(note: str) -> None:
+    assert Breaker(BreakerPolicy(0.5, 4)).resume(note) is None

@@ -1,0 +1,120 @@
+"""One record in, one record out, for whatever records; without Kafka."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from app.events.pipeline import Pipeline
+from app.events.redaction import Redactor
+from app.events.registry import REGISTRY
+from app.events.validation import load_validators
+from app.metrics import RouterMetrics
+from app.router.breaker import BreakerPolicy
+from app.router.handler import RouterHandler, RouterKit
+from app.router.records import record_bytes
+from app.streaming.chunks import Chunk, Headers
+from app.topics import TopicNames
+from tests.events.test_pipeline import event
+
+LIMIT = 16_384
+PIPELINE = Pipeline(load_validators(), redactor=Redactor(("access_token",)))
+
+
+@dataclass(frozen=True)
+class FakeRecord:
+    """A record that was not fetched from anywhere."""
+
+    offset: int
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+    timestamp: int = 1_700_000_000_000
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the handler wrote."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    timestamp: int | None
+    headers: Headers
+
+
+class MemoryOutputs(list[Output]):
+    """Implements Outputs."""
+
+    def append(self, *fields: object) -> None:
+        super().append(Output(*fields))  # type: ignore[arg-type]
+
+
+def run(*chunks: Chunk, ratio: float = 0.0, events: int = 10) -> tuple[MemoryOutputs, RouterMetrics, bool]:
+    """Outputs, metrics after the commit, and whether the handler halted."""
+    metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
+    kit = RouterKit(PIPELINE, TopicNames("canvas"), 4, LIMIT, BreakerPolicy(ratio, events), metrics)
+    outputs = MemoryOutputs()
+    result = RouterHandler(kit).process(chunks, outputs)
+    result.on_committed(1_700_000_001.0)
+    return outputs, metrics, result.halt is not None
+
+
+def chunk(*records: FakeRecord, partition: int = 6) -> Chunk:
+    """Records of one partition."""
+    return Chunk("canvas.raw", partition, 0, len(records), list(records), 0)
+
+
+def value_of(metrics: RouterMetrics, name: str) -> float:
+    """The sum of a metric."""
+    return sum(sample.value for family in metrics.registry.collect() for sample in family.samples if sample.name == name)
+
+
+HEADER_NAMES = st.sampled_from(["h", "ce_id", "content-type", "rollcall.error.attempt", "rollcall.error.code", "rollcall.redacted", ""]) | st.text(max_size=5)
+RECORDS = st.builds(
+    FakeRecord,
+    offset=st.integers(0, 10**12),
+    key=st.none() | st.binary(max_size=20) | st.just(b"k" * 17_000),
+    value=st.none()
+    | st.binary(max_size=30)
+    | st.sampled_from([orjson.dumps(event()), orjson.dumps(event(event_name="x.y")), b"N" * 20_000, orjson.dumps(event({"user_name": "N" * 20_000}))])
+    | st.just(orjson.dumps(event(url="https://x/?access_token=secret"))),
+    headers=st.lists(st.tuples(HEADER_NAMES, st.none() | st.binary(max_size=20) | st.just(b"v" * 17_000)), max_size=3).map(tuple),
+    timestamp=st.sampled_from([-1, 0, 1_700_000_000_000]),
+)
+
+
+@given(st.lists(RECORDS, max_size=12))
+def test_one_in_one_out_and_all_fit(records: list[FakeRecord]) -> None:
+    outputs, metrics, _ = run(chunk(*records))
+    assert len(outputs) == len(records)
+    for output, record in zip(outputs, records, strict=True):
+        assert record_bytes(output.key, output.value, list(output.headers)) <= LIMIT
+        assert 0 <= output.partition < 4
+        assert output.timestamp == (None if record.timestamp < 0 else record.timestamp)
+        names = [name for name, _ in output.headers if name.startswith("rollcall.error.")]
+        assert len(names) == len(set(names))
+        assert bool(names) == (output.topic == "canvas.dead-letter")
+        assert b"secret" not in b"".join([output.value or b"", *(content or b"" for _, content in output.headers)])
+    received = value_of(metrics, "rollcall_events_received_total")
+    parts = ("rollcall_events_routed_total", "rollcall_events_unknown_total", "rollcall_dead_letters_total")
+    assert received == len(records) == sum(value_of(metrics, part) for part in parts)
+
+
+def test_a_record_without_key_stays_on_its_partition_and_one_with_key_goes_where_java_puts_it() -> None:
+    outputs, _, _ = run(chunk(FakeRecord(0, value=b"x"), FakeRecord(1, key=b"21", value=b"x"), partition=6))
+    assert [output.partition for output in outputs] == [6 % 4, (-973932308 & 0x7FFFFFFF) % 4]
+
+
+def test_the_breaker_ends_the_chunk_where_it_opens() -> None:
+    good, bad = orjson.dumps(event()), b"rubbish"
+    records = [FakeRecord(n, value=bad if n % 4 else good) for n in range(40)]
+    first, second = chunk(*records[:4]), chunk(*records[4:])
+    outputs, metrics, halted = run(first, second, ratio=0.5, events=10)
+    assert halted
+    assert len(outputs) == value_of(metrics, "rollcall_events_received_total") == 10

@@ -1,0 +1,30 @@
+"""Java's murmur2, against aiokafka's own and against values that Kafka's tests state."""
+
+from __future__ import annotations
+
+import pytest
+from aiokafka.partitioner import murmur2 as reference
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.streaming.partitioner import MOST_CACHED_BYTES, murmur2, partitioner
+
+
+@given(st.binary(max_size=200))
+def test_like_the_reference(data: bytes) -> None:
+    assert murmur2(data) == reference(data) & 0xFFFFFFFF
+
+
+@pytest.mark.parametrize(
+    ("text", "signed"),
+    [("21", -973932308), ("foobar", -790332482), ("a-little-bit-long-string", -985981536), ("a-little-bit-longer-string", -1486304829), ("abc", 479470107)],
+)
+def test_like_apache_kafka_says(text: str, signed: int) -> None:
+    """Values from UtilsTest.testMurmur2 of Apache Kafka."""
+    assert murmur2(text.encode()) == signed & 0xFFFFFFFF
+
+
+@given(st.binary(max_size=3 * MOST_CACHED_BYTES), st.integers(1, 50))
+def test_every_key_has_its_partition(key: bytes, partitions: int) -> None:
+    of = partitioner(partitions)
+    assert of(key) == of(bytes(key)) == (reference(key) & 0x7FFFFFFF) % partitions

@@ -1,0 +1,71 @@
+"""What app/streaming/transport.py replaces in Faust, mode and aiokafka must look as it did when it was written. A failure: read upstream's change first."""
+
+from __future__ import annotations
+
+import inspect
+from importlib.metadata import version
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import DefaultRecord
+from faust.serializers.schemas import Schema
+from faust.transport.consumer import Consumer, ConsumerThread, ThreadDelegateConsumer
+from faust.transport.drivers import aiokafka as driver
+from mode.threads import ServiceThread, WorkerThread
+
+SIGNATURES = {
+    driver.AIOKafkaConsumerThread._create_worker_consumer: ["self", "transport"],
+    driver.AIOKafkaConsumerThread._fetch_records: ["self", "consumer", "active_partitions", "timeout", "max_records"],
+    driver.AIOKafkaConsumerThread._ensure_consumer: ["self"],
+    driver.AIOKafkaConsumerThread.getmany: ["self", "active_partitions", "timeout"],
+    driver.Consumer._new_consumer_thread: ["self"],
+    driver.Producer.on_start: ["self"],
+    driver.Producer.on_stop: ["self"],
+    driver.Producer.flush: ["self"],
+    Consumer._drain_messages: ["self", "fetcher"],
+    Consumer._wait_next_records: ["self", "timeout"],
+    Consumer.on_partitions_assigned: ["self", "assigned", "generation_id"],
+    Consumer.on_partitions_revoked: ["self", "revoked"],
+    ThreadDelegateConsumer._getmany: ["self", "active_partitions", "timeout"],
+    ConsumerThread.__init__: ["self", "consumer", "kwargs"],
+    Schema.compile: ["self", "app", "on_key_decode_error", "on_value_decode_error", "default_propagate"],
+    WorkerThread.__init__: ["self", "service", "kwargs"],
+    Fetcher.fetched_records: ["self", "partitions", "timeout", "max_records"],
+    Fetcher._create_fetch_waiter: ["self"],
+    FetchResult.getall: ["self", "max_records"],
+    PartitionRecords._consumer_record: ["self", "tp", "record"],
+    AIOKafkaConsumer.seek: ["self", "partition", "offset"],
+    BatchBuilder.append: ["self", "timestamp", "key", "value", "headers"],
+}
+
+
+@pytest.mark.parametrize("function", SIGNATURES, ids=lambda function: function.__qualname__)
+def test_signatures(function: object) -> None:
+    assert callable(function)
+    assert list(inspect.signature(function).parameters) == SIGNATURES[function]
+
+
+def test_versions() -> None:
+    assert version("faust-streaming") == "0.15.3"
+    assert version("aiokafka").startswith("0.14.")
+
+
+def test_private_state_that_is_read() -> None:
+    assert isinstance(inspect.getattr_static(SubscriptionState, "reassignment_in_progress"), property)
+    assert isinstance(inspect.getattr_static(TopicPartitionState, "position"), property)
+    assert isinstance(inspect.getattr_static(TopicPartitionState, "has_valid_position"), property)
+    assert ServiceThread.Worker is WorkerThread
+    for name in ("offset", "timestamp", "key", "value", "headers"):
+        assert hasattr(DefaultRecord, name)
+
+
+def test_fetching_without_waiting_never_gives_way() -> None:
+    """The positions before and after a chunk are exact because nothing can come between them: with a timeout of 0 there is no await on the way but one, during
+    a reassignment, when the transport does not fetch."""
+    source = inspect.getsource(Fetcher.fetched_records)
+    before_return = source[: source.index("if drained or not timeout:")]
+    assert before_return.count("await") == 1
+    assert "await self._subscriptions.wait_for_assignment()" in before_return

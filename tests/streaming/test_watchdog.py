@@ -1,0 +1,64 @@
+"""The watchdog, with a clock that the test moves."""
+
+from __future__ import annotations
+
+from threading import Event
+
+from app.streaming.watchdog import EXIT_CODE, Watchdog
+
+
+class Clock:
+    """Seconds, as told."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_lag_without_progress_is_stuck() -> None:
+    clock = Clock()
+    dog = Watchdog(10, clock=clock)
+    for clock.now in (0, 100, 200):
+        dog.beat(behind=False)
+        assert dog.verdict is None, "nothing to do is not stuck"
+    clock.now = 205
+    dog.beat(behind=True)
+    clock.now = 214
+    dog.beat(behind=True)
+    assert dog.verdict is None, "time counts from when there was something to do"
+    clock.now = 216
+    dog.beat(behind=True)
+    assert "no chunk was committed for 11 s" in str(dog.verdict)
+    dog.progress()
+    assert dog.verdict is None
+
+
+def test_a_loop_that_does_not_turn_is_stuck() -> None:
+    clock = Clock()
+    dog = Watchdog(10, clock=clock)
+    dog.beat(behind=False)
+    clock.now = 11
+    assert "event loop" in str(dog.verdict)
+
+
+def test_it_ends_the_process() -> None:
+    ended, codes = Event(), []
+
+    def end(code: int) -> None:
+        codes.append(code)
+        ended.set()
+
+    dog = Watchdog(0.05, end=end)
+    dog.start()
+    assert ended.wait(20)
+    assert codes == [EXIT_CODE]
+
+
+def test_it_can_be_switched_off() -> None:
+    clock = Clock()
+    dog = Watchdog(0, clock=clock)
+    dog.start()
+    clock.now = 1e9
+    assert dog.verdict is None
+    dog.stop()
