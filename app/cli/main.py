@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from app.cli.bench import bench_cli
 from app.cli.broker import broker_cli
 from app.cli.demo import demo
 from app.cli.run import register as register_processes
@@ -22,6 +23,7 @@ cli = typer.Typer(
     help="Canvas live events: validated, typed, and turned into rosters.",
 )
 cli.add_typer(broker_cli, name="broker")
+cli.add_typer(bench_cli, name="bench")
 cli.add_typer(schemas, name="schemas")
 cli.add_typer(topics_cli, name="topics")
 cli.command("validate")(validate)

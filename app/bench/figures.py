@@ -1,0 +1,83 @@
+"""From samples to figures. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A process at one moment."""
+
+    seconds: float
+    """Of a clock that only goes forward."""
+    events: float
+    """Processed so far."""
+    cpu_seconds: float
+    """Used so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """How fast a program processed events."""
+
+    events: int
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int = 0
+
+    @property
+    def per_second(self) -> float:
+        """Events in one second of wall-clock time."""
+        return self.events / self.seconds
+
+    @property
+    def cpu_microseconds(self) -> float:
+        """CPU time of one event."""
+        return self.cpu_seconds / self.events * 1e6
+
+
+def throughput(samples: Sequence[Sample], peak_bytes: int) -> Throughput:
+    """Between the first sample with events, which is already at work, and the last.
+
+    Raises:
+        ValueError: fewer than two samples have events.
+    """
+    at_work = [sample for sample in samples if sample.events > 0]
+    if len(at_work) < 2:
+        raise ValueError("too few samples: take more events")
+    first, last = at_work[0], next(sample for sample in at_work if sample.events == at_work[-1].events)
+    return Throughput(int(last.events - first.events), last.seconds - first.seconds, last.cpu_seconds - first.cpu_seconds, peak_bytes)
+
+
+def middle(runs: Sequence[Throughput]) -> Throughput:
+    """The run with the median rate; of an even number the slower of the two in the middle. The peak is the greatest of all."""
+    ordered = sorted(runs, key=lambda run: run.per_second)
+    chosen = ordered[(len(ordered) - 1) // 2]
+    return Throughput(chosen.events, chosen.seconds, chosen.cpu_seconds, max(run.peak_bytes for run in runs))
+
+
+def median_ratio(ours: Sequence[Throughput], theirs: Sequence[Throughput]) -> float:
+    """The median of the ratios of rates, run by run."""
+    return median(our.per_second / their.per_second for our, their in zip(ours, theirs, strict=True))
+
+
+def quantile(share: float, buckets: Mapping[float, float]) -> float:
+    """A quantile from the cumulative buckets of a histogram, between the bounds in proportion, as PromQL's ``histogram_quantile`` does.
+
+    ``buckets``: observations up to and including each bound, infinity among them. NaN without observations.
+    """
+    bounds = sorted(buckets)
+    total = buckets[bounds[-1]]
+    if not total:
+        return float("nan")
+    rank, lower, below = share * total, 0.0, 0.0
+    for bound in bounds:
+        if buckets[bound] >= rank:
+            if bound == float("inf"):
+                return lower
+            return lower + (bound - lower) * (rank - below) / max(buckets[bound] - below, 1e-12)
+        lower, below = bound, buckets[bound]
+    return lower

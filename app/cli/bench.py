@@ -1,0 +1,43 @@
+"""``rollcall bench``: figures that anybody can make again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+bench_cli = typer.Typer(name="bench", no_args_is_help=True, help="Benchmarks.")
+
+
+@bench_cli.callback()
+def _group() -> None:
+    """Benchmarks."""
+
+
+@bench_cli.command()
+def router(
+    events: Annotated[int, typer.Option(min=20_000, help="Mixed events in the raw topic.")] = 300_000,
+    peer_events: Annotated[int, typer.Option(min=1_000, help="So many of them for the stock Faust agent.")] = 20_000,
+    runs: Annotated[int, typer.Option(min=1, help="Runs of each; the median counts.")] = 3,
+    latency_seconds: Annotated[float, typer.Option(min=1, help="How long to watch latency at half the rate.")] = 20,
+    core: Annotated[int | None, typer.Option(help="The core for the router and for its peer; the broker has the others. Default: the last one.")] = None,
+) -> None:
+    """Measure the router on one core, against a stock Faust agent on the same broker and events."""
+    from app.bench.figures import median_ratio, middle
+    from app.bench.router import BenchPlan, bench_router
+
+    plan = BenchPlan(events, peer_events, runs, latency_seconds, max(os.sched_getaffinity(0)) if core is None else core)
+    result = asyncio.run(bench_router(plan, typer.echo))
+    ours, theirs = middle(result.router), middle(result.peer)
+    table = Table("one core, median of " + str(runs), "router", "stock Faust")
+    table.add_row("events/s", f"{ours.per_second:,.0f}", f"{theirs.per_second:,.0f}")
+    table.add_row("CPU-µs/event", f"{ours.cpu_microseconds:.1f}", f"{theirs.cpu_microseconds:.1f}")
+    table.add_row("peak memory, MB", f"{ours.peak_bytes / 1e6:.0f}", "")
+    table.add_row(f"p50 at {result.latency.per_second:,.0f} events/s", f"{result.latency.p50 * 1000:.0f} ms", "")
+    table.add_row(f"p99 at {result.latency.per_second:,.0f} events/s", f"{result.latency.p99 * 1000:.0f} ms", "")
+    Console().print(table)
+    typer.echo(f"router : stock Faust = {median_ratio(result.router, result.peer):.1f} (median of the ratios, run by run)")

@@ -1,0 +1,178 @@
+"""The traffic: the same every time, of everything something, and the router's pipeline makes of it what the traffic says."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from itertools import pairwise
+
+import pytest
+
+from app.canvas.families import BODIES, UNKNOWN_NAMES, family_of
+from app.canvas.faults import LARGE_BYTES
+from app.canvas.traffic import CREDENTIAL, SHARES, Expectation, Kind, TrafficPlan, TrafficRecord, documented_traffic, generate_traffic
+from app.events.outcomes import DeadLetter, ErrorCode, Header, Outcome, Routed
+from app.events.pipeline import Pipeline
+from app.events.redaction import Redactor
+from app.events.registry import REGISTRY
+from app.events.validation import load_validators
+
+KAFKA_LIMIT = 1_048_588
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    """As the router has it by default."""
+    return Pipeline(load_validators(), redactor=Redactor(("access_token", "refresh_token", "client_secret")))
+
+
+@pytest.fixture(scope="module")
+def traffic() -> list[TrafficRecord]:
+    """Traffic with everything in it."""
+    return list(generate_traffic(TrafficPlan(count=20_000, seed=11)))
+
+
+def verdict(outcome: Outcome, record: TrafficRecord) -> Expectation:
+    """What the pipeline says, in the traffic's words. It does not tell the names of unknown events."""
+    match outcome:
+        case Routed():
+            return Expectation(Kind.ROUTED, outcome.event_type.name, None)
+        case DeadLetter():
+            return Expectation(Kind.DEAD_LETTER, outcome.event_name, outcome.code.value)
+    return Expectation(Kind.UNKNOWN, record.expected.event_name, None)
+
+
+def fingerprint(records: Iterable[TrafficRecord]) -> str:
+    """A hash of everything."""
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(repr(record).encode())
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4711])
+def test_the_pipeline_makes_of_every_record_what_the_traffic_says(pipeline: Pipeline, seed: int) -> None:
+    wrong = []
+    for record in generate_traffic(TrafficPlan(count=20_000, seed=seed)):
+        if record.expected.code != "too_large" and (said := verdict(pipeline(record.value, record.headers), record)) != record.expected:
+            wrong.append((record, said))
+    assert not wrong[:3]
+
+
+def test_documented_events_are_routed(pipeline: Pipeline) -> None:
+    records = documented_traffic()
+    assert {record.expected.event_name for record in records} == set(REGISTRY)
+    assert all(verdict(pipeline(record.value), record) == record.expected for record in records)
+
+
+def test_same_plan_same_records() -> None:
+    plan = TrafficPlan(count=3_000, seed=5)
+    assert fingerprint(generate_traffic(plan)) == fingerprint(generate_traffic(plan))
+    assert fingerprint(generate_traffic(plan)) != fingerprint(generate_traffic(TrafficPlan(count=3_000, seed=6)))
+
+
+def test_there_is_something_of_everything(traffic: list[TrafficRecord]) -> None:
+    assert {record.expected.event_name for record in traffic if record.expected.kind is Kind.ROUTED} == set(REGISTRY)
+    assert {record.expected.event_name for record in traffic if record.expected.kind is Kind.UNKNOWN} == set(UNKNOWN_NAMES)
+    assert {record.expected.code for record in traffic} == {None, *ErrorCode}
+    violated = {record.expected.event_name for record in traffic if record.expected.code == "schema_violation"}
+    assert violated == set(REGISTRY)
+
+
+def test_shares_are_met(traffic: list[TrafficRecord]) -> None:
+    plan = TrafficPlan(count=20_000)
+    assert plan.allotment() == {"empty": 200, "not_json": 200, "not_an_event": 200, "schema_violation": 200, "too_large": 4, "unknown": 400, "duplicates": 400}
+    found = Counter(record.expected.code or record.expected.kind for record in traffic)
+    duplicates = plan.allotment()["duplicates"]  # each is of one of the other sorts
+    for sort in ("empty", "not_json", "not_an_event", "schema_violation", "unknown"):
+        assert 200 <= found[sort] <= plan.allotment()[sort] + duplicates / 10
+    assert found["too_large"] == 4
+    routed = Counter(record.expected.event_name for record in traffic if record.expected.kind is Kind.ROUTED)
+    assert 0.37 <= (routed["enrollment_created"] + routed["enrollment_updated"]) / routed.total() <= 0.43
+
+
+def test_every_documented_type_is_described() -> None:
+    assert set(SHARES) == set(REGISTRY)
+    assert {family_of(name) for name in REGISTRY} == set(BODIES)
+    assert sum(SHARES.values()) == 100
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 99, 100, 101])
+def test_small_plans(count: int) -> None:
+    records = list(generate_traffic(TrafficPlan(count=count)))
+    assert len(records) == count
+    if count >= 100:
+        assert {record.expected.code for record in records} == {None, *ErrorCode}
+
+
+@pytest.mark.parametrize("options", [{"empty": -0.1}, {"empty": 0.6, "unknown": 0.6}, {"count": -1}, {"disorder": -1}])
+def test_impossible_plans_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must not be negative"):
+        TrafficPlan(**options)  # type: ignore[arg-type]  # the wrong types are part of it
+
+
+def test_clean_traffic_is_valid_events_only() -> None:
+    records = list(generate_traffic(TrafficPlan.clean(count=2_000)))
+    assert {record.expected.kind for record in records} == {Kind.ROUTED}
+
+
+def test_what_is_too_large_is_larger_than_kafka_takes_by_default(traffic: list[TrafficRecord]) -> None:
+    large = [len(record.value or b"") for record in traffic if record.expected.code == "too_large"]
+    others = [len(record.value or b"") for record in traffic if record.expected.code != "too_large"]
+    assert min(large) > KAFKA_LIMIT < min(LARGE_BYTES)
+    assert max(others) < 100_000
+
+
+def test_duplicates_are_the_same_event_in_the_same_or_in_other_bytes(pipeline: Pipeline) -> None:
+    plan = TrafficPlan.clean(count=5_000, duplicates=0.1, disorder=50)
+    ids: dict[bytes, set[bytes]] = {}
+    seen: Counter[bytes] = Counter()
+    for record in generate_traffic(plan):
+        outcome = pipeline(record.value)
+        assert isinstance(outcome, Routed)
+        assert record.value is not None
+        seen[record.value] += 1
+        ids.setdefault(dict(outcome.headers)["ce_id"] or b"", set()).add(record.value)
+    byte_equal = sum(count - 1 for count in seen.values())
+    other_bytes = sum(len(values) - 1 for values in ids.values())
+    assert 200 <= byte_equal <= 320
+    assert 180 <= other_bytes <= 300
+
+
+def test_events_come_out_of_order_within_the_window(pipeline: Pipeline) -> None:
+    plan = TrafficPlan.clean(count=3_000, disorder=40, step_ms=1_000)
+    moments = []
+    for number, record in enumerate(generate_traffic(plan)):
+        assert record.timestamp_ms == plan.start_ms + number * plan.step_ms
+        outcome = pipeline(record.value)
+        assert isinstance(outcome, Routed)
+        assert 0 <= record.timestamp_ms / 1000 - outcome.event_time <= plan.disorder * plan.step_ms / 1000
+        moments.append(outcome.event_time)
+    late = sum(moment < before for before, moment in pairwise(moments))
+    assert late > 1_000
+
+
+def test_credentials_are_in_it_and_never_come_out(pipeline: Pipeline, traffic: list[TrafficRecord]) -> None:
+    mark = CREDENTIAL.encode()
+
+    def holds(value: bytes | None, headers: Iterable[Header]) -> bool:
+        return mark in (value or b"") or any(mark in (content or b"") for _, content in headers)
+
+    with_credential = [record for record in traffic if holds(record.value, record.headers)]
+    assert len(with_credential) > 500
+    for record in with_credential:
+        outcome = pipeline(record.value, record.headers)
+        assert outcome.redacted
+        assert not holds(outcome.value, outcome.headers)
+
+
+def test_it_is_written_in_all_ways(traffic: list[TrafficRecord]) -> None:
+    values = b"\n".join(record.value or b"" for record in traffic if record.expected.code is None)
+    for sign in (
+        b'"attributes"', b'"enrollment_id":"2107', b'"enrollment_id":2107', b'"course_id":"1', b'"group_limit":null', b"-0800", b"+05:30", b" UTC",
+        b'"job_tag"', b'"real_user_id"', "李小龍".encode(), b"\\u674e", b"\n  ", b'"iss"', b'"pronouns"',
+    ):  # fmt: skip
+        assert sign in values, sign
+    assert {record.key is None for record in traffic} == {True, False}
+    assert {bool(record.headers) for record in traffic} == {True, False}

@@ -1,0 +1,150 @@
+"""``rollcall demo`` as a newcomer starts it: on a broker of its own, on another cluster, in a terminal, interrupted, with a router that dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from confluent_kafka.admin import AdminClient
+
+from app.broker.processes import find_process
+from tests.processes import wait_until
+
+RUN_SECONDS = 120
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+LEFT_BEHIND = ("Traceback", "Exception", "never retrieved", "Unclosed")
+
+
+@contextlib.contextmanager
+def started(data: Path, *arguments: str, settings: Mapping[str, str] | None = None, out: int | None = None) -> Iterator[subprocess.Popen[str]]:
+    """The demo, in a session of its own, so that what it leaves behind can be told."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ROLLCALL_", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "TERM"))}
+    environment |= {"ROLLCALL_DATA": str(data), "TERM": "xterm-256color"} | dict(settings or {})
+    stream = subprocess.PIPE if out is None else out
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app", "demo", *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=stream,
+        stderr=stream,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    """What it says until it ends."""
+    out, errors = process.communicate(timeout=RUN_SECONDS)
+    text = out + errors
+    assert not [word for word in LEFT_BEHIND if word in text], text
+    assert not CONTROL.search(text), text
+    assert not re.search(r" $", text, re.MULTILINE)
+    return text
+
+
+def running(data: Path) -> list[int]:
+    """What runs of a demo, beside the demo."""
+    found = (find_process(data / "demo" / "router.pid", "app router"), find_process(data / "demo" / "kafka" / "broker.pid", "kafka.Kafka"))
+    return [pid for pid in found if pid is not None]
+
+
+def wait_for_router(data: Path, process: subprocess.Popen[str]) -> int:
+    """The router's process id, once there is one that routes."""
+    log = data / "demo" / "router.log"
+    wait_until(lambda: process.poll() is not None or (log.exists() and "router started" in log.read_text()), 60, what="the demo's router")
+    pid = find_process(data / "demo" / "router.pid", "app router")
+    assert pid is not None, process.communicate()
+    return pid
+
+
+def names_on(bootstrap: str) -> set[str]:
+    """All topics and groups that belong to a demo."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    groups = admin.list_consumer_groups().result(30).valid or []
+    return {name for name in (*admin.list_topics(timeout=30).topics, *(group.group_id for group in groups)) if name.startswith("demo-")}
+
+
+def test_a_run_after_an_interrupted_one_on_a_broker_of_its_own(tmp_path: Path, jars: Path) -> None:
+    (tmp_path / "kafka-libs").symlink_to(jars)
+    with started(tmp_path, "--events", "2000") as process:
+        wait_for_router(tmp_path, process)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)  # an impatient user
+        text = finished(process)
+    assert process.returncode == 130, text
+    assert "stopped; nothing is left running" in text
+    assert not running(tmp_path)
+
+    with started(tmp_path, "--events", "2000", "--seed", "3") as process:
+        text = finished(process)
+    assert process.returncode == 0, text
+    assert "for this demo only" in text
+    assert not running(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["demo.log", "router.log", "router.pid"]
+
+
+def test_a_run_on_another_cluster_whatever_else_is_set(bootstrap: str, tmp_path: Path) -> None:
+    settings = {
+        "ROLLCALL_TOPIC_PREFIX": "no topic!",
+        "rollcall_partitions": "0",
+        "ROLLCALL_BREAKER_RATIO": "0.001",
+        "ROLLCALL_CREATE_TOPICS": "false",
+        "ROLLCALL_PORT": "1",
+    }
+    with started(tmp_path, "--events", "2000", settings={"ROLLCALL_KAFKA": bootstrap, **settings}) as process:
+        text = finished(process)
+    assert process.returncode == 0, text
+    numbers = re.search(r"topics +received 2,020 = routed ([\d,]+) \+ unknown ([\d,]+) \+ dead letters ([\d,]+)\n", text)
+    assert numbers, text
+    assert sum(int(number.replace(",", "")) for number in numbers.groups()) == 2_020
+    for code in ("empty", "not_json", "not_an_event", "schema_violation", "too_large"):
+        assert re.search(rf"^  {code}  partition \d, offset \d+$", text, re.MULTILINE), text
+    assert "rollcall.redacted" in text
+    assert "access_token=7" not in text
+    assert "differs" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert not names_on(bootstrap)
+
+
+def test_a_router_that_dies_is_reported(bootstrap: str, tmp_path: Path) -> None:
+    with started(tmp_path, "--events", "50000", settings={"ROLLCALL_KAFKA": bootstrap}) as process:
+        os.kill(wait_for_router(tmp_path, process), signal.SIGKILL)
+        text = finished(process)
+    assert process.returncode == 1, text
+    assert re.search(r"^rollcall: the router ended; its log .* ends:\n.*\n  info: router started$", text, re.MULTILINE), text
+    assert not names_on(bootstrap)
+
+
+def test_in_a_terminal_progress_is_shown_and_the_cursor_comes_back(bootstrap: str, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    with started(tmp_path, "--events", "2000", settings={"ROLLCALL_KAFKA": bootstrap, "COLUMNS": "80", "LINES": "40"}, out=theirs) as process:
+        os.close(theirs)
+        text = b""
+        with contextlib.suppress(OSError):  # the end of a terminal is an error on Linux
+            while part := os.read(ours, 65_536):
+                text += part
+        os.close(ours)
+        assert process.wait(RUN_SECONDS) == 0, text
+    shown = text.decode()
+    assert "\N{BOX DRAWINGS HEAVY HORIZONTAL}" in shown
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") > 0
+
+
+def test_no_broker_is_exit_code_3(tmp_path: Path) -> None:
+    with started(tmp_path, settings={"ROLLCALL_KAFKA": "127.0.0.1:1"}) as process:
+        text = finished(process)
+    assert process.returncode == 3, text
+    assert "no Kafka broker answers at 127.0.0.1:1" in text
