@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VERSION = $(eval VERSION := $$(shell $$(PYTHON) -c 'import sys, venv, ensurepip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null))$(VERSION)
 STAMP = $(VENV)/.made-$(VERSION)
 
-demo: java venv kafka ## simulated Canvas, broker, router: events go in, typed topics come out
+demo: java venv kafka ## a broker, varied Canvas events and a router: events go in, typed topics come out
 	@$(BIN)/rollcall demo
 
 test: java lint kafka ## everything that must pass: lint, types, tests
@@ -25,7 +25,7 @@ test: java lint kafka ## everything that must pass: lint, types, tests
 	@$(BIN)/python -m pytest
 
 bench: java venv kafka ## how many events per second this machine routes
-	@$(BIN)/rollcall bench
+	@$(BIN)/rollcall bench router
 
 lint: venv ## ruff and mypy
 	@echo "ruff check, ruff format --check, mypy"

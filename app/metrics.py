@@ -11,13 +11,16 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import accumulate
 from platform import python_version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, disable_created_metrics
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from app.events.outcomes import ErrorCode
+
+# prometheus-client would add a series with the time of its making to every counter.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 UNKNOWN_NAME = "unknown"
 """Label for names that are not in the registry."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -99,7 +101,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _sasl_is_complete(self) -> Settings:
         if self.security_protocol.startswith("SASL_") and (self.sasl_username is None or self.sasl_password is None):
-            raise ValueError(f"security_protocol {self.security_protocol} needs {ENV_PREFIX}SASL_USERNAME and {ENV_PREFIX}SASL_PASSWORD")
+            raise ValueError(f"{ENV_PREFIX}SECURITY_PROTOCOL={self.security_protocol} needs {ENV_PREFIX}SASL_USERNAME and {ENV_PREFIX}SASL_PASSWORD")
         return self
 
     def group(self, application: str) -> str:
@@ -122,6 +124,17 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         faults = []
         for fault in error.errors(include_url=False, include_input=False):
-            name = ENV_PREFIX + str(fault["loc"][0]).upper() if fault["loc"] else "settings"
-            faults.append(f"{name}: {fault['msg']}")
+            message = fault["msg"].removeprefix("Value error, ")
+            faults.append(f"{ENV_PREFIX}{str(fault['loc'][0]).upper()}: {message}" if fault["loc"] else message)
         raise ConfigurationError("; ".join(faults)) from None
+
+
+def misspelt_variables(environment: Iterable[str]) -> list[str]:
+    """A sentence for each variable that begins like a setting and is none."""
+    known = [ENV_PREFIX + name.upper() for name in Settings.model_fields]
+    sentences = []
+    for name in environment:
+        if name.upper().startswith(ENV_PREFIX) and name.upper() not in known:
+            near = get_close_matches(name.upper(), known, n=1)
+            sentences.append(f"{name} is no setting and is ignored" + (f"; did you mean {near[0]}?" if near else ""))
+    return sentences

@@ -80,6 +80,18 @@ class TopicState(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class TopicLimits:
+    """What an existing topic takes. None: not known, or no limit."""
+
+    record_bytes: int | None = None
+    """``max.message.bytes``."""
+    ahead_ms: int | None = None
+    """``message.timestamp.after.max.ms``: how far in the future a record's timestamp may lie."""
+    behind_ms: int | None = None
+    """``message.timestamp.before.max.ms``: how far in the past."""
+
+
+@dataclass(frozen=True, slots=True)
 class TopicFinding:
     """One planned topic, as found."""
 
@@ -87,8 +99,7 @@ class TopicFinding:
     state: TopicState
     problem: str
     """What is wrong and what to do; empty when nothing is."""
-    max_record_bytes: int | None
-    """``max.message.bytes`` of an existing topic."""
+    limits: TopicLimits
 
 
 def plan_topics(settings: Settings) -> tuple[TopicPlan, ...]:
@@ -164,7 +175,7 @@ class TopicAdmin:
     async def _configs(self, topics: Sequence[str]) -> dict[str, dict[str, str]]:
         if not topics:
             return {}
-        keys = ("cleanup.policy", "max.message.bytes")
+        keys = ("cleanup.policy", "max.message.bytes", "message.timestamp.after.max.ms", "message.timestamp.before.max.ms")
         resources = [ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(keys)) for name in topics]
         configs: dict[str, dict[str, str]] = {}
         for response in await self._admin.describe_configs(resources):
@@ -199,9 +210,12 @@ async def ensure_topics(settings: Settings, bootstrap: str, plans: Sequence[Topi
 
 def _compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any]) -> TopicFinding:
     if partitions is None:
-        return TopicFinding(plan, TopicState.MISSING, "missing: run 'rollcall topics apply'", None)
+        return TopicFinding(plan, TopicState.MISSING, "missing: run 'rollcall topics apply'", TopicLimits())
     problems = []
-    limit = int(config["max.message.bytes"]) if config.get("max.message.bytes") else None
+    limits = TopicLimits(
+        *(int(config[key]) if config.get(key) else None for key in ("max.message.bytes", "message.timestamp.after.max.ms", "message.timestamp.before.max.ms"))
+    )
+    limit = limits.record_bytes
     if limit is not None and limit < LEAST_RECORD_BYTES:
         problems.append(f"takes records of {limit} bytes at most and must take {LEAST_RECORD_BYTES}: alter max.message.bytes")
     policy, wanted = config.get("cleanup.policy", ""), plan.config["cleanup.policy"]
@@ -214,4 +228,4 @@ def _compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any])
         problems.append(
             f"has cleanup.policy={policy} and needs {wanted}: alter it with kafka-configs --alter --topic {plan.name} --add-config cleanup.policy={wanted}"
         )
-    return TopicFinding(plan, TopicState.WRONG if problems else TopicState.FINE, "; ".join(problems), limit)
+    return TopicFinding(plan, TopicState.WRONG if problems else TopicState.FINE, "; ".join(problems), limits)

@@ -30,6 +30,30 @@ def create_topic(bootstrap: str, topic: str, partitions: int = 4, config: dict[s
     admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})])[topic].result(30)
 
 
+def delete_topic(bootstrap: str, topic: str) -> None:
+    """Delete a topic and wait until it is gone."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.delete_topics([topic])[topic].result(30)
+    until = time.monotonic() + DEADLINE
+    while topic in admin.list_topics(timeout=30).topics:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def delete_records(bootstrap: str, topic: str, partition: int, *, before: int) -> None:
+    """Delete the records of a partition before an offset, as retention does."""
+    place = TopicPartition(topic, partition, before)
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.delete_records([place])[place].result(30)
+
+
+def set_committed(bootstrap: str, group: str, topic: str, offsets: dict[int, int]) -> None:
+    """Set a group's committed offsets."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
+    consumer.commit(offsets=[TopicPartition(topic, partition, offset) for partition, offset in offsets.items()], asynchronous=False)
+    consumer.close()
+
+
 def alter_topic(bootstrap: str, topic: str, config: dict[str, str]) -> None:
     """Set configuration values of a topic."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
@@ -89,17 +113,19 @@ def read_all(bootstrap: str, topics: Sequence[str], *, at_least: int = 0, deadli
     for place in places:
         place.offset = 0
     consumer.assign(places)
+    # The end that such a reader is told lags behind by what is not yet marked as committed: the high watermark does not.
+    ends = {(place.topic, place.partition): consumer.get_watermark_offsets(place, 30)[1] for place in places}
     messages: list[Message] = []
-    finished: set[tuple[str | None, int | None]] = set()
+    finished: set[tuple[str, int]] = set()
     until = time.monotonic() + deadline
     try:
         while (len(finished) < len(places) or len(messages) < at_least) and time.monotonic() < until:
             for message in consumer.consume(5000, 0.5):
-                where = (message.topic(), message.partition())
+                where = (cast(str, message.topic()), cast(int, message.partition()))
                 if message.error() is None:
                     messages.append(message)
                     finished.discard(where)
-                else:
+                elif (message.offset() or 0) >= ends[where]:
                     finished.add(where)
     finally:
         consumer.close()

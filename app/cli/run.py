@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,7 +17,7 @@ from app.cli.broker import settings_broker
 from app.errors import BrokerUnavailableError
 from app.logs import configure_logging
 from app.router.application import run_router
-from app.settings import Settings, load_settings
+from app.settings import Settings, load_settings, misspelt_variables
 
 GC_THRESHOLDS = (200_000, 50, 1_000)
 """A chunk is hundreds of thousands of objects that live for a moment and form no cycles. With Python's defaults the collector walks them again and again,
@@ -59,18 +60,24 @@ def broker_if_needed(settings: Settings) -> Iterator[str]:
 
 def router() -> None:
     """Route raw events to typed topics until stopped (SIGTERM or Ctrl-C; both drain)."""
-    settings = load_settings()
-    configure_logging(settings)
-    log.info("settings", extra={"settings": settings.masked()})
+    settings = _begin()
     run_async(settings, bootstrap_servers(settings))
 
 
 def up() -> None:
     """Everything on one machine: an embedded broker, unless ROLLCALL_KAFKA names a cluster, and the router."""
-    settings = load_settings()
-    configure_logging(settings)
+    settings = _begin()
     with broker_if_needed(settings) as bootstrap:
         run_async(settings, bootstrap)
+
+
+def _begin() -> Settings:
+    settings = load_settings()
+    configure_logging(settings)
+    log.info("settings", extra={"settings": settings.masked()})
+    for sentence in misspelt_variables(os.environ):
+        log.warning("%s", sentence)
+    return settings
 
 
 def run_async(settings: Settings, bootstrap: str) -> None:

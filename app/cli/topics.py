@@ -66,4 +66,4 @@ def _report(findings: list[TopicFinding]) -> None:
 
 
 def _console() -> Console:
-    return Console(soft_wrap=True)
+    return Console(width=None if Console().is_terminal else 200)

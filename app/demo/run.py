@@ -137,7 +137,7 @@ class _Demo:
         plan = TrafficPlan(count=events, seed=seed)
         # The latest event is of now; the records themselves bear the time of sending.
         plan = replace(plan, start_ms=int(time.time() * 1000) - plan.count * plan.step_ms)
-        limit = min((topic.max_record_bytes for topic in topics if topic.max_record_bytes), default=0)
+        limit = min((topic.limits.record_bytes for topic in topics if topic.limits.record_bytes), default=0)
         if limit > min(LARGE_BYTES):
             self._screen.step("", f"the topics of this cluster take records of {limit:,} bytes, so none that are too large are sent")
             plan = replace(plan, too_large=0.0)

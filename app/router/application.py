@@ -21,15 +21,20 @@ from app.kafka import client_options
 from app.metrics import RouterMetrics
 from app.router.breaker import BreakerPolicy
 from app.router.handler import RouterHandler, RouterKit
+from app.router.records import TimestampWindow
 from app.settings import Settings
 from app.streaming.application import PartitionStatus, StreamingApplication, StreamingOptions
 from app.streaming.chunks import ChunkPolicy
 from app.streaming.lane import LaneState
+from app.streaming.partitioner import partitioner
 from app.topics import TopicFinding, TopicNames, ensure_topics
 
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 9101
+
+DEFAULT_RECORD_BYTES = 1_048_588
+"""``max.message.bytes`` of Kafka, where a cluster does not tell."""
 
 STOPPING_SECONDS = 4.5
 """Beside the draining of chunks, so much may the rest of the end take: with the default settings a process is gone within 10 s of SIGTERM."""
@@ -46,12 +51,17 @@ class Router:
         self._names = TopicNames(settings.topic_prefix)
         self.metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
         redactor = Redactor(settings.redact_parameters) if settings.redact and settings.redact_parameters else None
-        limits = [finding.max_record_bytes for finding in topics if finding.max_record_bytes is not None and finding.plan.name != self._names.raw]
+        outputs = [finding.limits for finding in topics if finding.plan.name != self._names.raw]
         self._kit = RouterKit(
             pipeline=Pipeline(load_validators(), shard=settings.shard, redactor=redactor),
             names=self._names,
             partitions=settings.partitions,
-            max_record_bytes=min(limits, default=1_048_588),
+            partition_of=partitioner(settings.partitions),
+            max_record_bytes=min((limits.record_bytes for limits in outputs if limits.record_bytes is not None), default=DEFAULT_RECORD_BYTES),
+            window=TimestampWindow(
+                ahead_ms=min((limits.ahead_ms for limits in outputs if limits.ahead_ms is not None), default=None),
+                behind_ms=min((limits.behind_ms for limits in outputs if limits.behind_ms is not None), default=None),
+            ),
             breaker=BreakerPolicy(settings.breaker_ratio, settings.breaker_events),
             metrics=self.metrics,
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from app.events.outcomes import DeadLetter, ErrorCode, Routed, Unknown
@@ -11,9 +12,8 @@ from app.events.pipeline import Pipeline
 from app.events.registry import REGISTRY
 from app.metrics import UNKNOWN_NAME, RouterMetrics
 from app.router.breaker import Breaker, BreakerPolicy
-from app.router.records import dead_letter_headers, kept_key, record_bytes, size_header, too_large
+from app.router.records import TimestampWindow, dead_letter_headers, kept_key, record_bytes, size_header, too_large
 from app.streaming.chunks import Chunk, Halt, Outputs, Record
-from app.streaming.partitioner import partitioner
 from app.topics import TopicNames
 
 _ROOM_FOR_HEADERS = 4_096
@@ -28,8 +28,11 @@ class RouterKit:
     names: TopicNames
     partitions: int
     """Of the typed, unknown and dead-letter topics."""
+    partition_of: Callable[[bytes], int]
+    """From key to partition of these topics."""
     max_record_bytes: int
     """What these topics take."""
+    window: TimestampWindow
     breaker: BreakerPolicy
     metrics: RouterMetrics
 
@@ -80,7 +83,6 @@ class RouterHandler:
         self._kit = kit
         self._breaker = Breaker(kit.breaker)
         self._topics = {name: kit.names.typed(event_type) for name, event_type in REGISTRY.items()}
-        self._partition_of = partitioner(kit.partitions)
 
     def resume(self, note: str) -> Halt | None:
         """A breaker that opened in another life stays open."""
@@ -89,6 +91,7 @@ class RouterHandler:
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> RouterResult:
         """Write one record for each record, until the breaker opens."""
         result = RouterResult(self._kit.metrics)
+        self._earliest, self._latest = self._kit.window.around(int(time.time() * 1000))
         for chunk in chunks:
             self._process(chunk, outputs, result)
             if result.halt is not None:
@@ -96,7 +99,7 @@ class RouterHandler:
         return result
 
     def _process(self, chunk: Chunk, outputs: Outputs, result: RouterResult) -> None:
-        kit, partition_of, topics, opens = self._kit, self._partition_of, self._topics, self._breaker.record
+        kit, partition_of, topics, opens = self._kit, self._kit.partition_of, self._topics, self._breaker.record
         pipeline, append, limit = kit.pipeline, outputs.append, kit.max_record_bytes
         routed, event_times = result.routed, result.event_times
         for index, record in enumerate(chunk.records):
@@ -106,7 +109,7 @@ class RouterHandler:
                 event_type, key, value, headers, event_time, unknown_fields, unknown_values, redacted = outcome
                 name = event_type.name
                 if (len(value) <= limit - _ROOM_FOR_HEADERS and not raw_headers) or record_bytes(key, value, headers) <= limit:
-                    append(topics[name], partition_of(key), key, value, _timestamp(record), headers)
+                    append(topics[name], partition_of(key), key, value, self._timestamp(record), headers)
                     routed[name] += 1
                     event_times.append(event_time)
                     if unknown_fields:
@@ -128,11 +131,11 @@ class RouterHandler:
         """Write a record that is not routed; whether the breaker opens."""
         kit, limit = self._kit, self._kit.max_record_bytes
         key = kit.pipeline.clean_key(record.key)
-        partition = chunk.partition % kit.partitions if record.key is None else self._partition_of(record.key)
+        partition = chunk.partition % kit.partitions if record.key is None else kit.partition_of(record.key)
         if isinstance(outcome, Unknown):
             size = record_bytes(key, outcome.value, outcome.headers)
             if size <= limit:
-                outputs.append(kit.names.unknown, partition, key, outcome.value, _timestamp(record), outcome.headers)
+                outputs.append(kit.names.unknown, partition, key, outcome.value, self._timestamp(record), outcome.headers)
                 result.unknown += 1
                 result.redacted += outcome.redacted
                 return self._breaker.record(False)
@@ -147,12 +150,12 @@ class RouterHandler:
         if letter.code is ErrorCode.TOO_LARGE:
             headers.append(size_header(record.value))
             key = kept_key(key)
-        outputs.append(kit.names.dead_letter, partition, key, letter.value, _timestamp(record), headers)
+        outputs.append(kit.names.dead_letter, partition, key, letter.value, self._timestamp(record), headers)
         result.dead[letter.code.value, letter.event_name or UNKNOWN_NAME] += 1
         result.redacted += letter.redacted
         return self._breaker.record(True)
 
-
-def _timestamp(record: Record) -> int | None:
-    timestamp = record.timestamp
-    return timestamp if timestamp is not None and timestamp >= 0 else None
+    def _timestamp(self, record: Record) -> int | None:
+        """The raw record's timestamp, or None (now) when it has none or the topics would refuse it: a producer with a wrong clock must not stop the router."""
+        timestamp = record.timestamp
+        return timestamp if timestamp is not None and self._earliest <= timestamp <= self._latest else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from app.events.outcomes import DeadLetter, ErrorCode, Header
 from app.events.pipeline import ERROR_PREFIX
 
@@ -19,8 +21,25 @@ _RECORD_OVERHEAD = 128
 
 _HEADER_OVERHEAD = 10
 
+_CLOCKS_MS = 60_000
+_NO_LIMIT = 2**63 - 1
+
 ATTEMPT_HEADER = f"{ERROR_PREFIX}attempt"
 SIZE_HEADER = f"{ERROR_PREFIX}size"
+
+
+@dataclass(frozen=True, slots=True)
+class TimestampWindow:
+    """How far from now the topics let a record's timestamp lie. None: as far as it likes."""
+
+    ahead_ms: int | None = None
+    behind_ms: int | None = None
+
+    def around(self, now_ms: int) -> tuple[int, int]:
+        """The earliest and the latest timestamp that can be written now, with some allowance for clocks that differ."""
+        earliest = 0 if self.behind_ms is None else now_ms - self.behind_ms + min(_CLOCKS_MS, self.behind_ms // 2)
+        latest = _NO_LIMIT if self.ahead_ms is None else now_ms + self.ahead_ms - min(_CLOCKS_MS, self.ahead_ms // 2)
+        return max(earliest, 0), latest
 
 
 def record_bytes(key: bytes | None, value: bytes | None, headers: list[Header]) -> int:

@@ -22,13 +22,16 @@ from app.streaming.chunks import ChunkHandler, ChunkPolicy
 from app.streaming.lane import LaneKit, LaneObserver, LaneState
 from app.streaming.lanes import Lanes
 from app.streaming.offsets import Bounds, Offsets
-from app.streaming.transport import ChunkConsumer, ChunkSchema, ChunkTransport
+from app.streaming.transport import ChunkConsumer, ChunkSchema, ChunkTransport, wait_crashed
 from app.streaming.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 SURVEY_SECONDS = 1.0
 """How often lag is measured."""
+
+MEASURE_SECONDS = 10.0
+"""How long the cluster may take to answer."""
 
 FETCH_BYTES = 4 * 1024**2
 """Most bytes of one partition in one fetch, as stored (compressed); also what lies ready for each partition while its lane is busy."""
@@ -140,7 +143,7 @@ class StreamingApplication:
                 ) from None
             with tempfile.TemporaryDirectory(prefix="rollcall-") as scratch:
                 app = self._new_app(scratch)
-                survey = asyncio.create_task(self._survey())
+                survey = asyncio.create_task(self._watch())
                 self._watchdog.start()
                 try:
                     await app.start()
@@ -152,7 +155,7 @@ class StreamingApplication:
 
     async def _until_end(self, app: faust.App, stop: asyncio.Event, survey: asyncio.Task[None]) -> None:
         assert self._failure is not None
-        crashed = asyncio.ensure_future(app._crashed.wait())
+        crashed = asyncio.ensure_future(wait_crashed(app))
         stopped = asyncio.ensure_future(stop.wait())
         ends: set[asyncio.Future[Any]] = {crashed, stopped, survey, self._failure}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -160,7 +163,7 @@ class StreamingApplication:
         stopped.cancel()
         if self._failure.done():
             raise StreamingError(f"stopped without committing: {_describe(self._failure.result())}") from self._failure.result()
-        if app._crashed.is_set():
+        if app.crashed:
             raise StreamingError(f"the consumer failed: {_describe(app.crash_reason)}") from app.crash_reason
         if survey.done() and not stop.is_set():
             survey.result()
@@ -235,13 +238,21 @@ class StreamingApplication:
         if self._failure is not None and not self._failure.done():
             self._failure.set_result(error)
 
-    async def _survey(self) -> None:
-        """Measure lag for as long as the process lives, also when nothing moves."""
+    async def _watch(self) -> None:
+        await asyncio.gather(self._measure(), self._survey())
+
+    async def _measure(self) -> None:
+        """Ask the cluster where the inputs end, for as long as the process lives, also when nothing moves."""
         while True:
             partitions = [tp for lane in self._lanes for tp in lane.inputs]
             with contextlib.suppress(KafkaError, OSError, TimeoutError):
-                self._bounds = await asyncio.wait_for(self._offsets.bounds(partitions), 10)
+                self._bounds = await asyncio.wait_for(self._offsets.bounds(partitions), MEASURE_SECONDS)
                 self.surveyed_at = time.monotonic()
+            await asyncio.sleep(SURVEY_SECONDS)
+
+    async def _survey(self) -> None:
+        """Report how things stand, every second, also when the cluster does not answer."""
+        while True:
             statuses = self.statuses
             self._watchdog.beat(behind=any((status.lag or 0) > 0 and status.state is not LaneState.HALTED for status in statuses))
             self._on_survey(statuses)

@@ -44,10 +44,13 @@ class BatchedOutputs:
         Raises:
             aiokafka.errors.KafkaError: a batch was refused or could not be delivered. The transaction must not be committed.
         """
-        acknowledged = []
-        for batches in zip_longest(*self._batches.values()):
-            for (topic, partition), batch in zip(self._batches, batches, strict=True):
-                if batch is not None:
-                    batch.close()
-                    acknowledged.append(await self._producer.send_batch(batch, topic, partition=partition))
-        await asyncio.gather(*acknowledged)
+        acknowledged: list[asyncio.Future[object]] = []
+        try:
+            for batches in zip_longest(*self._batches.values()):
+                for (topic, partition), batch in zip(self._batches, batches, strict=True):
+                    if batch is not None:
+                        batch.close()
+                        acknowledged.append(await self._producer.send_batch(batch, topic, partition=partition))
+        finally:
+            all_acknowledged = asyncio.gather(*acknowledged)  # also when a batch was not taken: then it sees to it that no error of the others is left unseen
+        await all_acknowledged

@@ -22,32 +22,23 @@ from typing import NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
-from aiokafka.errors import (
-    InvalidProducerEpoch,
-    InvalidProducerIdMapping,
-    InvalidTxnState,
-    KafkaError,
-    OutOfOrderSequenceNumber,
-    ProducerFenced,
-    UnknownProducerId,
-)
+from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
 from app.streaming.batches import BatchedOutputs
 from app.streaming.chunks import Chunk, ChunkHandler, ChunkPolicy, Halt, Result
+from app.streaming.failures import is_superseded, root_cause
 from app.streaming.offsets import Bounds, Committed
 
 log = logging.getLogger(__name__)
-
-SUPERSEDED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, InvalidTxnState, OutOfOrderSequenceNumber, UnknownProducerId)
-"""Errors that say that the broker no longer knows this producer: another one with its transactional id was opened, or the transaction timed out. A lane
-that opens anew finds out from the committed offset where to go on."""
 
 MOST_REOPENINGS = 10
 """So often may a lane be superseded without one committed chunk in between, before something must be wrong that another try does not mend."""
 
 RETRY_SECONDS = 0.5
+
+SETTLE_SECONDS = 5.0
 
 
 class LaneState(Enum):
@@ -179,8 +170,9 @@ class Lane:
                 await self._work()
                 return
             except Exception as error:
-                if not _is_superseded(error) or self._superseded >= MOST_REOPENINGS:
-                    self._fail(error)
+                cause = root_cause(self._producer, error)
+                if not is_superseded(cause) or self._superseded >= MOST_REOPENINGS:
+                    self._fail(cause)
                     return
                 self._superseded += 1
             finally:
@@ -219,7 +211,7 @@ class Lane:
     async def _locate(self) -> None:
         """Find out where to go on, now that nobody else can commit."""
         committed = await self._kit.offsets.committed(self.inputs)
-        bounds = await self._kit.offsets.bounds(self.inputs)
+        bounds = await self._settled_bounds(committed)
         for tp in self.inputs:
             offset, (beginning, end) = committed[tp].offset, bounds[tp]
             if offset is not None and offset > end:
@@ -230,6 +222,20 @@ class Lane:
             self._accepted[tp] = self.committed[tp] = max(offset or 0, beginning)
         self._handler = self._kit.new_handler(self.partition)
         self.halted = next((halt for tp in self.inputs if (halt := self._handler.resume(committed[tp].note))), None)
+
+    async def _settled_bounds(self, committed: dict[TP, Committed]) -> dict[TP, Bounds]:
+        """The bounds of the inputs.
+
+        An end before the committed offset is asked for again for a while: a new leader may tell too early an end for a moment, and to take that for a topic
+        that was made anew would repeat everything.
+        """
+        until = time.monotonic() + SETTLE_SECONDS
+        while True:
+            bounds = await self._kit.offsets.bounds(self.inputs)
+            settled = all((committed[tp].offset or 0) <= bounds[tp].end for tp in self.inputs)
+            if settled or self._closing.is_set() or time.monotonic() > until:
+                return bounds
+            await self._pause(RETRY_SECONDS)
 
     def _report_expired(self, tp: TP, count: int) -> None:
         log.error("%d records were deleted by the topic's retention before they were read", count, extra=tp._asdict())
@@ -358,12 +364,3 @@ class Lane:
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), seconds)
-
-
-def _is_superseded(error: BaseException | None) -> bool:
-    """Whether the error, or one that it came from, says that the broker no longer knows the producer."""
-    while error is not None:
-        if isinstance(error, SUPERSEDED):
-            return True
-        error = error.__cause__
-    return False

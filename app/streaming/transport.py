@@ -288,6 +288,11 @@ class ChunkTransport(driver.Transport):
         self.client_options = client_options
 
 
+async def wait_crashed(app: faust.App) -> None:
+    """Return when the application, or a service that belongs to it, has crashed; ``app.crash_reason`` tells why."""
+    await app._crashed.wait()
+
+
 class ChunkSchema(Schema[Any, Any]):
     """Passes a chunk through as the value of one event, decoding nothing."""
 

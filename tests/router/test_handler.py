@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import orjson
@@ -16,12 +17,14 @@ from app.events.validation import load_validators
 from app.metrics import RouterMetrics
 from app.router.breaker import BreakerPolicy
 from app.router.handler import RouterHandler, RouterKit
-from app.router.records import record_bytes
+from app.router.records import TimestampWindow, record_bytes
 from app.streaming.chunks import Chunk, Headers
+from app.streaming.partitioner import partitioner
 from app.topics import TopicNames
 from tests.events.test_pipeline import event
 
 LIMIT = 16_384
+ANY_TIME = TimestampWindow()
 PIPELINE = Pipeline(load_validators(), redactor=Redactor(("access_token",)))
 
 
@@ -55,10 +58,10 @@ class MemoryOutputs(list[Output]):
         super().append(Output(*fields))  # type: ignore[arg-type]
 
 
-def run(*chunks: Chunk, ratio: float = 0.0, events: int = 10) -> tuple[MemoryOutputs, RouterMetrics, bool]:
+def run(*chunks: Chunk, ratio: float = 0.0, events: int = 10, window: TimestampWindow = ANY_TIME) -> tuple[MemoryOutputs, RouterMetrics, bool]:
     """Outputs, metrics after the commit, and whether the handler halted."""
     metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
-    kit = RouterKit(PIPELINE, TopicNames("canvas"), 4, LIMIT, BreakerPolicy(ratio, events), metrics)
+    kit = RouterKit(PIPELINE, TopicNames("canvas"), 4, partitioner(4), LIMIT, window, BreakerPolicy(ratio, events), metrics)
     outputs = MemoryOutputs()
     result = RouterHandler(kit).process(chunks, outputs)
     result.on_committed(1_700_000_001.0)
@@ -118,3 +121,14 @@ def test_the_breaker_ends_the_chunk_where_it_opens() -> None:
     outputs, metrics, halted = run(first, second, ratio=0.5, events=10)
     assert halted
     assert len(outputs) == value_of(metrics, "rollcall_events_received_total") == 10
+
+
+def test_a_timestamp_that_the_topics_would_refuse_becomes_now() -> None:
+    now = int(time.time() * 1000)
+    hour = 3_600_000
+    stamps = [now, now - hour // 2, now + hour // 2, now - 2 * hour, now + 2 * hour, now + hour - 1_000, -1]
+    records = [FakeRecord(n, value=b"x", timestamp=stamp) for n, stamp in enumerate(stamps)]
+    outputs, _, _ = run(chunk(*records), window=TimestampWindow(hour, hour))
+    assert [output.timestamp for output in outputs] == [*stamps[:3], None, None, None, None]
+    outputs, _, _ = run(chunk(*records))
+    assert [output.timestamp for output in outputs] == [*stamps[:6], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -113,3 +114,20 @@ def test_records_larger_than_the_topic_takes_are_dead_letters(bootstrap: str, pr
         assert (letter.key() or b"") == (record.key or b"")[:1024]
     assert headers(letters[0])["h"] == b"1"
     assert len(read_all(bootstrap, [f"{prefix}.events.enrollment_updated"])) == 1
+
+
+def test_a_stuck_router_ends_itself(own_broker: EmbeddedBroker, prefix: str, tmp_path: Path) -> None:
+    """The broker hangs: it neither answers nor closes connections. With lag and without progress, the watchdog ends the process."""
+    bootstrap = own_broker.bootstrap
+    create_topic(bootstrap, f"{prefix}.raw", PARTITIONS)
+    send(bootstrap, f"{prefix}.raw", numbered_events(COUNT))
+    pid = own_broker.status().pid
+    assert pid is not None
+    with RouterProcess(tmp_path, bootstrap, prefix, watchdog_seconds=5, chunk_records=50) as router:
+        wait_until(lambda: router.metric("rollcall_consumer_lag_records") > 0, what="lag")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            assert router.process.wait(40) == 70
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert [line for line in router.log if line["level"] == "critical" and "ROLLCALL_WATCHDOG_SECONDS" in str(line["message"])]

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import orjson
@@ -15,7 +16,7 @@ from confluent_kafka import Producer
 from app.events.registry import EVENT_TYPES, REGISTRY
 from app.resources import resource_path
 from app.streaming.partitioner import murmur2
-from tests.kafka_client import Sent, committed, create_topic, headers, partitions_of, read_all, send
+from tests.kafka_client import Sent, committed, create_topic, delete_records, delete_topic, headers, partitions_of, read_all, send, set_committed
 from tests.processes import RouterProcess, wait_until
 from tests.router.test_delivery import numbered_events
 
@@ -173,7 +174,7 @@ def test_the_breaker_stops_a_partition_until_the_limit_is_raised(bootstrap: str,
         assert status == 503
         assert "ROLLCALL_BREAKER_RATIO" in reasons
         assert router.get("/livez")[0] == 200
-        assert router.metric("rollcall_consumer_lag_records", partition="0") == 400
+        wait_until(lambda: router.metric("rollcall_consumer_lag_records", partition="0") == 400, what="the lag")
         assert [line for line in router.log if line["level"] == "error" and "ROLLCALL_BREAKER_RATIO" in str(line["message"])]
         assert router.end() == 0
     with RouterProcess(tmp_path, bootstrap, prefix, **limits) as router:  # a restart alone, by a supervisor, changes nothing
@@ -235,3 +236,59 @@ def test_two_routers_do_not_share_a_port(bootstrap: str, prefix: str, tmp_path: 
         with RouterProcess(tmp_path, bootstrap, prefix, port=port) as second:
             assert second.process.wait(30) == 2
             assert "ROLLCALL_PORT" in second.log_file.read_text()
+
+
+def test_a_wrong_clock_stops_nobody(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """A topic that somebody else made refuses timestamps more than an hour ahead; the raw topic here does not."""
+    create_topic(bootstrap, f"{prefix}.raw", 1, {"message.timestamp.after.max.ms": str(2**63 - 1)})
+    create_topic(bootstrap, f"{prefix}.events.course_created", 4, {"message.timestamp.after.max.ms": "3600000"})
+    now = int(time.time() * 1000)
+    send(bootstrap, f"{prefix}.raw", [Sent(orjson.dumps(EXAMPLES["course_created"]), timestamp_ms=now + ahead) for ahead in (0, 40 * 86_400_000)])
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        wait_consumed(bootstrap, prefix, 2)
+        assert router.end() == 0
+    first, second = (message.timestamp()[1] for message in read_all(bootstrap, [f"{prefix}.events.course_created"], at_least=2))
+    assert first == now
+    assert now <= second < now + 600_000
+
+
+def test_a_raw_topic_that_is_made_anew_is_read_from_its_beginning(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    raw, value = f"{prefix}.raw", orjson.dumps(EXAMPLES["course_created"])
+    create_topic(bootstrap, raw, 1)
+    send(bootstrap, raw, [Sent(value)] * 10)
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        wait_consumed(bootstrap, prefix, 10)
+        assert router.end() == 0
+    delete_topic(bootstrap, raw)
+    create_topic(bootstrap, raw, 1)
+    # Kafka forgets a group's offsets with the topic; a tool that restores them, or an older broker, does not.
+    set_committed(bootstrap, f"{prefix}-router", raw, {0: 10})
+    send(bootstrap, raw, [Sent(value)] * 3)
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        wait_until(lambda: router.metric("rollcall_events_received_total") == 3, what="the new records")
+        assert committed(bootstrap, f"{prefix}-router", raw) == {0: 3}
+        assert [line for line in router.log if "made anew" in str(line["message"])]
+        assert router.end() == 0
+
+
+def test_records_that_expired_before_they_were_read_are_reported(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    raw, value = f"{prefix}.raw", orjson.dumps(EXAMPLES["course_created"])
+    create_topic(bootstrap, raw, 1)
+    set_committed(bootstrap, f"{prefix}-router", raw, {0: 2})
+    send(bootstrap, raw, [Sent(value)] * 10)
+    delete_records(bootstrap, raw, 0, before=7)
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        wait_until(lambda: router.metric("rollcall_events_received_total") == 3, what="the records that are left")
+        assert router.metric("rollcall_expired_records_total") == 5
+        assert [line for line in router.log if line["level"] == "error" and "5 records were deleted" in str(line["message"])]
+        assert router.end() == 0
+
+
+def test_a_router_without_a_partition_is_ready(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    create_topic(bootstrap, f"{prefix}.raw", 1)
+    with RouterProcess(tmp_path, bootstrap, prefix) as first, RouterProcess(tmp_path, bootstrap, prefix) as second:
+        first.wait_ready()
+        second.wait_ready()
+        send(bootstrap, f"{prefix}.raw", [Sent(b"x")])
+        wait_until(lambda: first.metric("rollcall_events_received_total") + second.metric("rollcall_events_received_total") == 1, what="the record")
+        assert (first.end(), second.end()) == (0, 0)

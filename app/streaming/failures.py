@@ -1,0 +1,45 @@
+"""What went wrong with a transactional producer, behind the errors that aiokafka answers with afterwards."""
+
+from __future__ import annotations
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    InvalidTxnState,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    UnknownProducerId,
+)
+
+SUPERSEDED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, InvalidTxnState, OutOfOrderSequenceNumber, UnknownProducerId)
+"""Errors that say that the broker no longer knows this producer: another one with its transactional id was opened, or the transaction timed out. A lane
+that opens anew finds out from the committed offset where to go on."""
+
+
+def is_superseded(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, is among :data:`SUPERSEDED`."""
+    while error is not None:
+        if isinstance(error, SUPERSEDED):
+            return True
+        error = error.__cause__
+    return False
+
+
+def root_cause(producer: AIOKafkaProducer | None, error: BaseException) -> BaseException:
+    """Why the producer's transaction failed.
+
+    When the sender in aiokafka's background has met a fatal error, such as being fenced, whatever call comes next fails with an error of its own, such as
+    ``IllegalOperation: Can't send messages while not in transaction``. The true one is kept by the sender's task, or by the transaction.
+    """
+    if producer is None or is_superseded(error):
+        return error
+    sender = producer._sender.sender_task
+    if sender is not None and sender.done() and not sender.cancelled() and sender.exception() is not None:
+        ended: BaseException = sender.exception()
+        return ended
+    transaction = producer._txn_manager._transaction_waiter
+    if transaction is not None and transaction.done() and not transaction.cancelled() and transaction.exception() is not None:
+        failed: BaseException = transaction.exception()
+        return failed
+    return error

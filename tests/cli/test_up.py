@@ -1,0 +1,75 @@
+"""``rollcall up`` and ``rollcall topics``, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.broker import EmbeddedBroker
+from tests.kafka_client import create_topic, partitions_of
+from tests.processes import wait_until
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """This process's environment with these settings and no others."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")}
+    return clean | {f"ROLLCALL_{key.upper()}": str(value) for key, value in settings.items()}
+
+
+def rollcall(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run([sys.executable, "-m", "app", *arguments], env=environment(**settings), capture_output=True, text=True, timeout=90, check=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_up_starts_broker_and_router_and_leaves_nothing_behind(tmp_path: Path, jars: Path, number: signal.Signals) -> None:
+    (tmp_path / "kafka-libs").symlink_to(jars)
+    log_file = tmp_path / "log"
+    with log_file.open("wb") as log:
+        up = subprocess.Popen(
+            [sys.executable, "-m", "app", "up"], env=environment(data=tmp_path, port=0, log_format="json"), stderr=log, start_new_session=True
+        )
+    broker = EmbeddedBroker(tmp_path / "kafka", jars=jars)
+    try:
+        wait_until(lambda: "router started" in log_file.read_text() or up.poll() is not None, 60, what="the router")
+        assert broker.status().running
+        assert len(partitions_of(broker.bootstrap, ["canvas.raw", "canvas.dead-letter"])) == 8
+    finally:
+        os.killpg(up.pid, number)
+        assert up.wait(40) == 0
+    assert broker.status().pid is None
+    lines = [json.loads(line) for line in log_file.read_text().splitlines()]
+    assert lines[-1]["message"] == "broker stopped"
+
+
+def test_topics_are_planned_applied_and_checked(bootstrap: str, prefix: str) -> None:
+    settings = {"kafka": bootstrap, "topic_prefix": prefix, "partitions": 2}
+    plan = rollcall("topics", "plan", topic_prefix=prefix, partitions=2)
+    assert plan.returncode == 0
+    assert f"{prefix}.events.enrollment_created" in plan.stdout
+    missing = rollcall("topics", "check", **settings)
+    assert missing.returncode == 1
+    assert f"{prefix}.raw: missing: run 'rollcall topics apply'" in missing.stdout
+    create_topic(bootstrap, f"{prefix}.raw", 7)
+    applied = rollcall("topics", "apply", **settings)
+    assert applied.returncode == 0, applied.stderr
+    assert f"created {prefix}.dead-letter" in applied.stdout
+    assert f"created {prefix}.raw" not in applied.stdout
+    again = rollcall("topics", "apply", **settings)
+    assert (again.returncode, again.stdout) == (0, "23 of 23 topics are as they should be\n")
+    other = rollcall("topics", "check", **{**settings, "partitions": 3})
+    assert other.returncode == 1
+    assert "set ROLLCALL_PARTITIONS=2" in other.stdout
+
+
+def test_without_kafka_a_command_says_what_to_do(tmp_path: Path) -> None:
+    for command in (["router"], ["topics", "check"]):
+        done = rollcall(*command, data=tmp_path)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr.splitlines()[-1] == ("rollcall: no Kafka: set ROLLCALL_KAFKA to your cluster's bootstrap servers, or run 'rollcall broker start'")

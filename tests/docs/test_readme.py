@@ -1,0 +1,95 @@
+"""The examples in README.md, run as they stand there, on a real broker; only the topics and the group get names of the test's own."""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.markdown import ROOT, blocks
+from tests.kafka_client import DEADLINE, Sent, create_topic, headers, read_all, send
+from tests.processes import RouterProcess, wait_until
+
+README = ROOT / "README.md"
+EXAMPLE = ROOT / "tests" / "fixtures" / "documented" / "enrollment_created.json"
+SHOWN = "2018-10-09T21:07:33Z enrollment_created 21070000000046825 invited 92c516653abf2d2d36228fbd12c302f9"
+
+needs_kcat = pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat is not installed (Debian and Ubuntu: apt install kcat)")
+
+
+@pytest.fixture
+def router(bootstrap: str, prefix: str, tmp_path: Path) -> Iterator[RouterProcess]:
+    create_topic(bootstrap, f"{prefix}.raw", 1)
+    with RouterProcess(tmp_path, bootstrap, prefix) as running:
+        yield running.wait_ready()
+
+
+def example(language: str, word: str, prefix: str) -> str:
+    """The one block of README.md in this language that holds the word."""
+    (text,) = [text for text in blocks(README, language) if word in text]
+    return text.replace("canvas.", f"{prefix}.").replace("my-application", prefix)
+
+
+def environment(bootstrap: str) -> dict[str, str]:
+    return os.environ | {"ROLLCALL_KAFKA": bootstrap}
+
+
+def run_shell(script: str, bootstrap: str) -> str:
+    command = ["/bin/sh", "-euc", script]
+    done = subprocess.run(command, env=environment(bootstrap), cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_python_consumer(bootstrap: str, prefix: str, router: RouterProcess, tmp_path: Path) -> None:
+    aborted = EXAMPLE.read_bytes().replace(b'"invited"', b'"aborted"')
+    send(bootstrap, f"{prefix}.events.enrollment_created", [Sent(aborted, partition=n) for n in range(4)], transactional_id=f"{prefix}-other", commit=False)
+    send(bootstrap, f"{prefix}.raw", [Sent(EXAMPLE.read_bytes())])
+    script = tmp_path / "consumer.py"
+    script.write_text(example("python", "confluent_kafka", prefix), encoding="utf-8")
+    lines: queue.Queue[str] = queue.Queue()
+    with subprocess.Popen([sys.executable, str(script)], env=environment(bootstrap), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as consumer:
+        output = consumer.stdout
+        assert output is not None
+        reader = threading.Thread(target=lambda: deque(map(lines.put, output), maxlen=0))
+        reader.start()
+        try:
+            assert lines.get(timeout=DEADLINE) == SHOWN + "\n"
+            consumer.send_signal(signal.SIGINT)
+            assert consumer.wait(DEADLINE) == 0
+        finally:
+            consumer.kill()
+            reader.join()
+    assert lines.empty()
+    assert SHOWN in README.read_text(encoding="utf-8")
+    assert router.process.poll() is None
+
+
+@needs_kcat
+def test_kcat(bootstrap: str, prefix: str, router: RouterProcess) -> None:
+    run_shell(example("sh", "kcat -P", prefix), bootstrap)
+    wait_until(lambda: router.metric("rollcall_events_routed_total", event_name="enrollment_created") == 1, what="the event")
+    said = run_shell(example("sh", "kcat -C", prefix), bootstrap)
+    (record,) = read_all(bootstrap, [f"{prefix}.events.enrollment_created"])
+    pairs = ",".join(f"{name}={value.decode()}" for name, value in headers(record).items())
+    assert said == f"key 21070000000046825\nheaders {pairs}\nvalue {EXAMPLE.read_text(encoding='utf-8')}\n"
+    shown = pairs.partition(",ce_id")[0]
+    assert f"headers {shown},…" in README.read_text(encoding="utf-8")
+
+
+@needs_kcat
+def test_counting_dead_letters(bootstrap: str, prefix: str, router: RouterProcess) -> None:
+    send(bootstrap, f"{prefix}.raw", [Sent(b"rubbish"), Sent(b"{}"), Sent(b"rubbish")])
+    wait_until(lambda: router.metric("rollcall_dead_letters_total") == 3, what="the dead letters")
+    (script,) = [text for text in blocks(ROOT / "docs" / "operations.md", "sh") if "dead-letter" in text]
+    said = run_shell(script.replace("canvas.", f"{prefix}."), bootstrap)
+    assert sorted(line.split() for line in said.splitlines()) == [["1", "rollcall.error.code=not_an_event"], ["2", "rollcall.error.code=not_json"]]

@@ -1,0 +1,164 @@
+"""What the documentation names is there: files, headings, settings, metrics, commands, topics, codes, keys, headers."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+from prometheus_client import CollectorRegistry
+
+from app.cli.main import cli
+from app.events.outcomes import DeadLetter, ErrorCode, Routed
+from app.events.pipeline import Pipeline
+from app.events.registry import EVENT_TYPES, REGISTRY
+from app.events.validation import load_validators
+from app.metrics import RouterMetrics
+from app.router.records import SIZE_HEADER, dead_letter_headers
+from app.settings import ENV_PREFIX, Settings
+from app.topics import DAY_MS, TopicNames, plan_topics
+from tests.docs.markdown import ROOT, anchors, blocks, code, documents, links, rows
+
+README = ROOT / "README.md"
+EVENTS = ROOT / "docs" / "events.md"
+OPERATIONS = ROOT / "docs" / "operations.md"
+TEXTS = [*documents(), ROOT / "docs" / "settings.env", ROOT / "docker-compose.kafka.yml", ROOT / "Makefile"]
+DEFAULTS = Settings.model_construct()
+DOCUMENTED = ROOT / "tests" / "fixtures" / "documented"
+
+each_document = pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+each_text = pytest.mark.parametrize("text", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@each_document
+def test_links_lead_somewhere(document: Path) -> None:
+    for link in links(document):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        assert target.is_relative_to(ROOT), link
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def test_every_document_is_linked_to() -> None:
+    linked = {(document.parent / link.partition("#")[0]).resolve() for document in documents() for link in links(document)}
+    assert [path.name for path in (ROOT / "docs").iterdir() if path not in linked and path.name != "README.md"] == []
+
+
+@each_text
+def test_variables_exist(text: Path) -> None:
+    named = set(re.findall(rf"\b{ENV_PREFIX}[A-Z_]*[A-Z]", text.read_text(encoding="utf-8")))
+    assert named - {ENV_PREFIX + name.upper() for name in Settings.model_fields} == set()
+
+
+@each_document
+def test_metrics_exist(document: Path) -> None:
+    suffixes = {"counter": ("_total",), "histogram": ("", "_bucket", "_count", "_sum"), "info": ("_info",), "gauge": ("",)}
+    families = RouterMetrics(CollectorRegistry(), REGISTRY).registry.collect()
+    names = {family.name + suffix for family in families for suffix in suffixes[family.type]}
+    text = document.read_text(encoding="utf-8")
+    assert set(re.findall(r"\b(?:rollcall|process)_[a-z_]+", text)) - names == set()
+
+
+@each_document
+def test_commands_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    shell = re.findall(r"^(?: {4}|)rollcall (.+)$", text, re.MULTILINE)
+    inline = re.findall(r"`rollcall ([a-z][^`]*)`", text)
+    for line in (*shell, *inline):
+        command: Any = typer.main.get_command(cli)
+        words = line.split("#")[0].split()
+        while hasattr(command, "commands") and words:
+            for choice in words.pop(0).split("|"):
+                assert choice in command.commands, line
+            command = command.commands[choice]
+
+
+@each_document
+def test_make_targets_exist(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    text = document.read_text(encoding="utf-8")
+    assert set(re.findall(r"(?:`|^ {4})make ([a-z]+)", text, re.MULTILINE)) - targets == set()
+
+
+def test_the_table_of_topics() -> None:
+    planned = {plan.name: plan for plan in plan_topics(DEFAULTS)}
+    table = {code(topic)[0]: kept for topic, _what, _key, kept in rows(README, "topic")}
+    names = TopicNames("canvas")
+    assert set(table) == {names.raw, names.unknown, names.dead_letter, "canvas.events.<event_name>"}
+    for topic, kept in table.items():
+        plan = planned[topic.replace("<event_name>", EVENT_TYPES[0].name)]
+        assert kept == f"{int(plan.config['retention.ms']) // DAY_MS} days"
+    assert f"for {len(EVENT_TYPES)} events" in README.read_text(encoding="utf-8")
+    assert "number of partitions (4)" in " ".join(README.read_text(encoding="utf-8").split())
+    assert DEFAULTS.partitions == 4
+
+
+def test_the_tables_of_codes() -> None:
+    assert [code(row[0]) for row in rows(README, "code")] == [[value] for value in ErrorCode]
+    assert sorted(value for row in rows(OPERATIONS, "code") for value in code(row[0])) == sorted(ErrorCode)
+
+
+def test_the_table_of_keys() -> None:
+    table = {name: code(key)[0] for names, key in rows(EVENTS, "events") for name in code(names)}
+    assert table == {event_type.name: event_type.key for event_type in EVENT_TYPES}
+
+
+def test_the_typed_record_is_what_the_pipeline_makes_of_the_documented_event() -> None:
+    raw = (DOCUMENTED / "enrollment_created.json").read_bytes()
+    outcome = Pipeline(load_validators())(raw)
+    assert isinstance(outcome, Routed)
+    shown = {code(part)[0] if code(part) else part: code(value) for part, value in rows(EVENTS, "part")}
+    assert shown["key"] == [outcome.key.decode()]
+    headers = {name: [content.decode()] for name, content in outcome.headers if content is not None}
+    assert {part: value for part, value in shown.items() if part in headers} == headers
+    assert [code(header)[0] for header, _meaning in rows(EVENTS, "header")] == list(headers)
+
+
+def test_the_normal_form_of_ids() -> None:
+    raw = (DOCUMENTED / "enrollment_created.json").read_bytes()
+    assert b'"root_account_id": "21070000000000001"' in raw
+    for written, key in rows(EVENTS, "`enrollment_id` in the event"):
+        outcome = Pipeline(load_validators())(raw.replace(b'"21070000000046825"', code(written)[0].encode()))
+        assert isinstance(outcome, Routed)
+        assert outcome.key.decode() == code(key)[0]
+
+
+def test_the_headers_of_dead_letters() -> None:
+    outcome = Pipeline(load_validators())((DOCUMENTED / "user_updated.json").read_bytes())
+    assert isinstance(outcome, DeadLetter)
+    made = {name: (content or b"").decode() for name, content in dead_letter_headers(outcome, "canvas.raw", 1, 1)}
+    described = EVENTS.read_text(encoding="utf-8").partition("## Dead letters")[2]
+    assert set(re.findall(r"^\| `(rollcall\.error\.[a-z]+)`", described, re.MULTILINE)) == {*made, SIZE_HEADER}
+    for header, value in rows(README, "header"):
+        if len(code(header)) == 1:
+            assert made[code(header)[0]].startswith(code(value)[0].removesuffix("…")), header
+
+
+def test_the_alerts_are_rules() -> None:
+    (text,) = blocks(OPERATIONS, "yaml")
+    (group,) = yaml.safe_load(text)["groups"]
+    for rule in group["rules"]:
+        assert {"alert", "expr"} <= rule.keys() <= {"alert", "expr", "for"}
+        assert rule["expr"].count("(") == rule["expr"].count(")")
+
+
+def test_events_and_streaming_are_apart() -> None:
+    """As docs/architecture.md says: the one knows no Kafka, the other no Canvas."""
+    forbidden = {
+        "events": ("aiokafka", "faust", "app.streaming", "app.router", "app.topics"),
+        "streaming": ("app.events", "app.router", "app.topics", "app.metrics"),
+    }
+    for package, names in forbidden.items():
+        for path in (ROOT / "app" / package).rglob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            imported = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+            imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+            assert [name for name in imported if name.startswith(names)] == [], path
