@@ -15,6 +15,8 @@ from app.settings import Settings
 
 REPEAT_SECONDS = 30.0
 
+_MOST_SAYINGS = 1_000
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 _QUIET = ("faust", "mode", "aiokafka", "app.streaming.transport", "asyncio", "aiohttp")
@@ -51,21 +53,23 @@ class TextFormatter(logging.Formatter):
 class RepeatFilter(logging.Filter):
     """One line for each incident: while a broker is down, a client library says so many times a second.
 
-    Of the same saying, told apart by its template, one line passes in :data:`REPEAT_SECONDS`; the next one tells how many were left out. Rollcall's own
-    lines all pass.
+    Of the same saying, told apart by its template and its partition, one line passes in :data:`REPEAT_SECONDS`; the next one tells how many were left out.
+    Of Rollcall's own lines this goes for warnings only.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+        self._seen: dict[tuple[str, str, object], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line passes."""
-        if record.name.startswith("app.") and record.name not in _QUIET:
+        if record.levelno != logging.WARNING and record.name.startswith("app.") and record.name not in _QUIET:
             return True
-        saying = (record.name, str(record.msg))
+        saying = (record.name, str(record.msg), getattr(record, "partition", None))
         now = self._clock()
+        if len(self._seen) > _MOST_SAYINGS:
+            self._seen.clear()
         since, left_out = self._seen.get(saying, (-REPEAT_SECONDS, 0))
         if now - since < REPEAT_SECONDS:
             self._seen[saying] = (since, left_out + 1)

@@ -30,6 +30,10 @@ LEAST_RECORD_BYTES = 16_384
 """What every topic must take: the record of a dead letter, with its reason, has to fit somewhere."""
 
 
+_LIMITS = ("max.message.bytes", "message.timestamp.after.max.ms", "message.timestamp.before.max.ms", "retention.ms")
+"""The configuration behind the fields of :class:`TopicLimits`."""
+
+
 class TopicsError(RollcallError):
     """The cluster's topics are not what Rollcall needs."""
 
@@ -89,6 +93,8 @@ class TopicLimits:
     """``message.timestamp.after.max.ms``: how far in the future a record's timestamp may lie."""
     behind_ms: int | None = None
     """``message.timestamp.before.max.ms``: how far in the past."""
+    retention_ms: int | None = None
+    """``retention.ms``: records with older timestamps are deleted, however short they have been there. -1: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +181,7 @@ class TopicAdmin:
     async def _configs(self, topics: Sequence[str]) -> dict[str, dict[str, str]]:
         if not topics:
             return {}
-        keys = ("cleanup.policy", "max.message.bytes", "message.timestamp.after.max.ms", "message.timestamp.before.max.ms")
+        keys = ("cleanup.policy", *_LIMITS)
         resources = [ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(keys)) for name in topics]
         configs: dict[str, dict[str, str]] = {}
         for response in await self._admin.describe_configs(resources):
@@ -212,9 +218,7 @@ def _compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any])
     if partitions is None:
         return TopicFinding(plan, TopicState.MISSING, "missing: run 'rollcall topics apply'", TopicLimits())
     problems = []
-    limits = TopicLimits(
-        *(int(config[key]) if config.get(key) else None for key in ("max.message.bytes", "message.timestamp.after.max.ms", "message.timestamp.before.max.ms"))
-    )
+    limits = TopicLimits(*(int(config[key]) if config.get(key) else None for key in _LIMITS))
     limit = limits.record_bytes
     if limit is not None and limit < LEAST_RECORD_BYTES:
         problems.append(f"takes records of {limit} bytes at most and must take {LEAST_RECORD_BYTES}: alter max.message.bytes")

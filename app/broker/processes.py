@@ -14,6 +14,8 @@ from pathlib import Path
 from app.broker import supervise
 from app.errors import BrokerUnavailableError
 
+_EXEC_TRIES = 50
+
 
 def launch(command: Sequence[str], *, pid_file: Path, log_file: Path, owned: bool, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start ``command`` with its output appended to ``log_file`` and its id in ``pid_file``; returns the supervisor (see there), already gone unless ``owned``.
@@ -63,7 +65,12 @@ def find_process(pid_file: Path, mark: str) -> int | None:
         pid = int(pid_file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    return pid if mark in _command_line(pid) else None
+    for _ in range(_EXEC_TRIES):
+        line = _command_line(pid)
+        if line or not _lives(pid):
+            return pid if mark in line else None
+        time.sleep(0.02)  # it is just becoming another program, and for a moment has no command line
+    return None
 
 
 def end_process(pid_file: Path, mark: str, signal_number: signal.Signals, *, timeout: float) -> bool:
@@ -78,6 +85,14 @@ def end_process(pid_file: Path, mark: str, signal_number: signal.Signals, *, tim
             return False
         time.sleep(0.02)
     return True
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is such a process, other than one that has ended and only waits for its parent to notice."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
 
 
 def _command_line(pid: int) -> str:

@@ -11,6 +11,9 @@ REPLACEMENT = b"REDACTED"
 # in which JSON (backslash-u0026) and URLs within URLs (%26) write them.
 _VALUE = rb"""(?:[^&"'\\#;<>\s%]|%(?!26|23|22|3B|3b)[0-9A-Fa-f]{0,2}|\\/|\\u(?!00(?:2[0236-7]|3[bBcCeE]|0[0-9a-fA-F]))[0-9A-Fa-f]{4})*"""
 
+_BETWEEN = rb"""(?:\]|%(?:25)*5[Dd])?(?:\[\]|%(?:25)*5[Bb]%(?:25)*5[Dd])?(?:=|%(?:25)*3[Dd]|\\u003[dD])(?:\\"|%(?:25)*22)?"""
+# What stands between name and value: the equals sign, in any of its forms, behind the brackets of nested parameters and of lists; and an opening quote.
+
 
 class Redactor:
     """Replaces the values of parameters, by name, anywhere in bytes. Case counts, as it does for Canvas; a longer name that ends in a listed one is hit too."""
@@ -18,7 +21,7 @@ class Redactor:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(name.encode() for name in names)
         any_name = b"|".join(re.escape(name) for name in sorted(self._names, key=len, reverse=True))
-        self._pattern = re.compile(rb"(" + any_name + rb")(\]?(?:=|%3[Dd]|\\u003[dD]))" + _VALUE)
+        self._pattern = re.compile(rb"(" + any_name + rb")(" + _BETWEEN + rb")" + _VALUE)
 
     def __call__(self, data: bytes) -> tuple[bytes, frozenset[bytes]]:
         """The redacted bytes and the names of the parameters that were found; the same object and nothing when there is none."""

@@ -24,6 +24,7 @@ from app.router.handler import RouterHandler, RouterKit
 from app.router.records import TimestampWindow
 from app.settings import Settings
 from app.streaming.application import PartitionStatus, StreamingApplication, StreamingOptions
+from app.streaming.batches import BATCH_BYTES
 from app.streaming.chunks import ChunkPolicy
 from app.streaming.lane import LaneState
 from app.streaming.partitioner import partitioner
@@ -58,6 +59,7 @@ class Router:
             partitions=settings.partitions,
             partition_of=partitioner(settings.partitions),
             max_record_bytes=min((limits.record_bytes for limits in outputs if limits.record_bytes is not None), default=DEFAULT_RECORD_BYTES),
+            retention_ms=min((limits.retention_ms for limits in outputs if limits.retention_ms is not None and limits.retention_ms >= 0), default=None),
             window=TimestampWindow(
                 ahead_ms=min((limits.ahead_ms for limits in outputs if limits.ahead_ms is not None), default=None),
                 behind_ms=min((limits.behind_ms for limits in outputs if limits.behind_ms is not None), default=None),
@@ -81,6 +83,7 @@ class Router:
                 group_instance_id=settings.group_instance_id,
                 transaction_timeout=settings.transaction_timeout_seconds,
                 watchdog=settings.watchdog_seconds,
+                batch_bytes=min(BATCH_BYTES, self._kit.max_record_bytes * 7 // 8),
             ),
             new_handler=lambda _partition: RouterHandler(self._kit),
             observer=self,

@@ -43,7 +43,9 @@ class Breaker:
     def halt(self) -> Halt:
         """What to tell the lane when the breaker has opened."""
         share = self._dead / len(self._window)
-        return Halt(self._reason(f"{share:.0%} of the last {len(self._window)} events became dead letters"), f"{_NOTE} {self._policy.ratio}")
+        return Halt(
+            self._reason(f"{share:.0%} of the last {len(self._window)} events became dead letters", self._policy.ratio), f"{_NOTE} {self._policy.ratio}"
+        )
 
     def resume(self, note: str) -> Halt | None:
         """Whether a breaker that had opened before, as the note beside the committed offset tells, stays open: it does unless the limit was raised since."""
@@ -56,10 +58,10 @@ class Breaker:
             return None
         if self._policy.ratio == 0 or self._policy.ratio > before:
             return None
-        return Halt(self._reason(f"it was stopped when more than {before:.0%} of its events became dead letters"), note)
+        return Halt(self._reason(f"it was stopped when more than {before:.0%} of its events became dead letters", before), note)
 
-    def _reason(self, what: str) -> str:
+    def _reason(self, what: str, limit: float) -> str:
         return (
             f"{what}; look at the dead-letter topic, mend the producer or the schemas, "
-            f"then restart with ROLLCALL_BREAKER_RATIO above {self._policy.ratio:g}, or 0 for no limit"
+            f"then restart with ROLLCALL_BREAKER_RATIO above {limit:g}, or 0 for no limit"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from app.router.breaker import Breaker, BreakerPolicy
 from app.router.records import TimestampWindow, dead_letter_headers, kept_key, record_bytes, size_header, too_large
 from app.streaming.chunks import Chunk, Halt, Outputs, Record
 from app.topics import TopicNames
+
+log = logging.getLogger(__name__)
 
 _ROOM_FOR_HEADERS = 4_096
 """Values that leave so much room below the limit need no exact reckoning when the raw record has no headers: Rollcall's own take less."""
@@ -32,6 +35,8 @@ class RouterKit:
     """From key to partition of these topics."""
     max_record_bytes: int
     """What these topics take."""
+    retention_ms: int | None
+    """The shortest retention of these topics; None: for ever."""
     window: TimestampWindow
     breaker: BreakerPolicy
     metrics: RouterMetrics
@@ -91,11 +96,16 @@ class RouterHandler:
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> RouterResult:
         """Write one record for each record, until the breaker opens."""
         result = RouterResult(self._kit.metrics)
-        self._earliest, self._latest = self._kit.window.around(int(time.time() * 1000))
+        now = int(time.time() * 1000)
+        self._earliest, self._latest = self._kit.window.around(now)
         for chunk in chunks:
             self._process(chunk, outputs, result)
             if result.halt is not None:
                 break
+        if self._kit.retention_ms is not None and min(result.timestamps, default=now) < now - self._kit.retention_ms:
+            log.warning(
+                "records bear timestamps older than the retention of the topics they go to: Kafka deletes them within minutes; raise retention.ms for a while"
+            )
         return result
 
     def _process(self, chunk: Chunk, outputs: Outputs, result: RouterResult) -> None:

@@ -60,6 +60,8 @@ class StreamingOptions:
     group_instance_id: str | None
     transaction_timeout: float
     watchdog: float
+    batch_bytes: int = BATCH_BYTES
+    """Most bytes of one batch of output, before compression; no topic may take less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +104,14 @@ class StreamingApplication:
         self._failure: asyncio.Future[BaseException] | None = None
         self._offsets = Offsets(options.group, options.client_options)
         self._bounds: dict[TP, Bounds] = {}
+        self._member = True
         self.surveyed_at: float | None = None
         """When the cluster last answered (monotonic seconds)."""
 
     @property
     def joined(self) -> bool:
         """Whether the group has given this process its share, which may be nothing."""
-        return self._lanes.assigned_once
+        return self._lanes.assigned_once and self._member
 
     @property
     def stuck(self) -> str | None:
@@ -143,7 +146,7 @@ class StreamingApplication:
                 ) from None
             with tempfile.TemporaryDirectory(prefix="rollcall-") as scratch:
                 app = self._new_app(scratch)
-                survey = asyncio.create_task(self._watch())
+                survey = asyncio.create_task(self._watch(app))
                 self._watchdog.start()
                 try:
                     await app.start()
@@ -152,6 +155,7 @@ class StreamingApplication:
                     survey.cancel()
                     await self._end(app)
                     self._watchdog.stop()
+                self._raise_failure()  # of a chunk that was in flight when the end came
 
     async def _until_end(self, app: faust.App, stop: asyncio.Event, survey: asyncio.Task[None]) -> None:
         assert self._failure is not None
@@ -161,12 +165,15 @@ class StreamingApplication:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         crashed.cancel()
         stopped.cancel()
-        if self._failure.done():
-            raise StreamingError(f"stopped without committing: {_describe(self._failure.result())}") from self._failure.result()
+        self._raise_failure()
         if app.crashed:
             raise StreamingError(f"the consumer failed: {_describe(app.crash_reason)}") from app.crash_reason
         if survey.done() and not stop.is_set():
             survey.result()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None and self._failure.done():
+            raise StreamingError(f"stopped without committing: {_describe(self._failure.result())}") from self._failure.result()
 
     async def _end(self, app: faust.App) -> None:
         # Lanes first: what they have in flight is finished while the consumer still holds the partitions, so that no other process begins with them.
@@ -213,7 +220,7 @@ class StreamingApplication:
                 seek=lambda tp, offset: cast(ChunkConsumer, app.consumer).seek_exact(tp, offset),
                 wants=self._lanes.announce,
                 fatal=self._fail,
-                observer=_Progress(self._observer, self._watchdog),
+                observer=self._observer,
             )
         )
         app.agent(app.topic(*options.topics, schema=ChunkSchema()), name="chunks")(self._deliver)
@@ -230,7 +237,7 @@ class StreamingApplication:
             transaction_timeout_ms=int(self._options.transaction_timeout * 1000),
             acks="all",
             compression_type="zstd",
-            max_batch_size=BATCH_BYTES,
+            max_batch_size=self._options.batch_bytes,
             linger_ms=0,
         )
 
@@ -238,8 +245,28 @@ class StreamingApplication:
         if self._failure is not None and not self._failure.done():
             self._failure.set_result(error)
 
-    async def _watch(self) -> None:
-        await asyncio.gather(self._measure(), self._survey())
+    async def _watch(self, app: faust.App) -> None:
+        await asyncio.gather(self._measure(), self._survey(), self._check(app))
+
+    async def _check(self, app: faust.App) -> None:
+        """Ask the consumer whether it is still a member of its group, and let its failure be this process's."""
+        while True:
+            await asyncio.sleep(SURVEY_SECONDS)
+            if not self._lanes.assigned_once:
+                continue
+            try:
+                self._member = await cast(ChunkConsumer, app.consumer).check()
+            except KafkaError as error:
+                raise StreamingError(f"the consumer group {self._options.group} cannot be joined: {_describe(error)}") from error
+
+    def _has_to_do(self, status: PartitionStatus) -> bool:
+        """Whether a partition should move. What belongs to transactions that are open cannot be read, and is no reason to move."""
+        if status.state is LaneState.HALTED:
+            return False
+        if status.state is not LaneState.OPEN or status.committed is None:
+            return True
+        bounds = self._bounds.get(status.tp)
+        return bounds is not None and bounds.readable_end > status.committed
 
     async def _measure(self) -> None:
         """Ask the cluster where the inputs end, for as long as the process lives, also when nothing moves."""
@@ -254,24 +281,9 @@ class StreamingApplication:
         """Report how things stand, every second, also when the cluster does not answer."""
         while True:
             statuses = self.statuses
-            self._watchdog.beat(behind=any((status.lag or 0) > 0 and status.state is not LaneState.HALTED for status in statuses))
+            self._watchdog.beat({f"{status.tp.topic}[{status.tp.partition}]": status.committed for status in statuses if self._has_to_do(status)})
             self._on_survey(statuses)
             await asyncio.sleep(SURVEY_SECONDS)
-
-
-class _Progress:
-    """Passes on what lanes report, and tells the watchdog of commits."""
-
-    def __init__(self, observer: LaneObserver, watchdog: Watchdog) -> None:
-        self.processed = observer.processed
-        self.produce_failed = observer.produce_failed
-        self.expired = observer.expired
-        self._committed = observer.committed
-        self._progress = watchdog.progress
-
-    def committed(self) -> None:
-        self._progress()
-        self._committed()
 
 
 def _describe(error: BaseException | None) -> str:

@@ -40,7 +40,7 @@ class Chunk(NamedTuple):
     next_position: int
     records: list[Record]
     size: int
-    """Bytes of keys and values."""
+    """Bytes of keys, values and headers."""
 
 
 class Outputs(Protocol):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     InvalidProducerEpoch,
@@ -43,3 +46,12 @@ def root_cause(producer: AIOKafkaProducer | None, error: BaseException) -> BaseE
         failed: BaseException = transaction.exception()
         return failed
     return error
+
+
+async def cut_off(producer: AIOKafkaProducer) -> None:
+    """End a producer that did not stop, because a broker does not answer: nothing is written any more, and no connection is left."""
+    sender = producer._sender.sender_task
+    if sender is not None:
+        sender.cancel()
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(producer.client.close(), 1)

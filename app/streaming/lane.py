@@ -28,8 +28,9 @@ from faust.types import TP
 
 from app.streaming.batches import BatchedOutputs
 from app.streaming.chunks import Chunk, ChunkHandler, ChunkPolicy, Halt, Result
-from app.streaming.failures import is_superseded, root_cause
+from app.streaming.failures import cut_off, is_superseded, root_cause
 from app.streaming.offsets import Bounds, Committed
+from app.streaming.transport import OUT_OF_RANGE
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,10 @@ MOST_REOPENINGS = 10
 RETRY_SECONDS = 0.5
 
 SETTLE_SECONDS = 5.0
+
+
+class PositionLostError(Exception):
+    """The broker has no records where a lane would go on."""
 
 
 class LaneState(Enum):
@@ -169,6 +174,9 @@ class Lane:
                 await self._open()
                 await self._work()
                 return
+            except PositionLostError:
+                log.warning("the broker has no records where the partition is read; looking where to go on", extra={"partition": self.partition})
+                continue
             except Exception as error:
                 cause = root_cause(self._producer, error)
                 if not is_superseded(cause) or self._superseded >= MOST_REOPENINGS:
@@ -205,6 +213,9 @@ class Lane:
                 await self._pause(RETRY_SECONDS)
         else:
             return
+        # What was read before, and dropped, lies behind the consumer's position: without this, records would wait for one that comes after them.
+        for tp, position in self._accepted.items():
+            await self._kit.seek(tp, position)
         self.state = LaneState.HALTED if self.halted else LaneState.OPEN
         self._kit.wants()
 
@@ -213,7 +224,7 @@ class Lane:
         committed = await self._kit.offsets.committed(self.inputs)
         bounds = await self._settled_bounds(committed)
         for tp in self.inputs:
-            offset, (beginning, end) = committed[tp].offset, bounds[tp]
+            offset, (beginning, end, _) = committed[tp].offset, bounds[tp]
             if offset is not None and offset > end:
                 log.error("the committed offset %d is past the end %d: the topic was made anew; reading it from its beginning", offset, end, extra=tp._asdict())
                 offset = None
@@ -303,13 +314,12 @@ class Lane:
         """The chunk, from the record on that comes next; None when it does not adjoin what was accepted before."""
         tp = TP(chunk.topic, chunk.partition)
         here = self._accepted[tp]
+        if chunk.position == OUT_OF_RANGE:
+            raise PositionLostError
         if chunk.position > here:
-            beginning = (await self._kit.offsets.bounds([tp]))[tp].beginning
-            if beginning <= here:
-                log.debug("a chunk begins at %d and %d comes next; seeking back", chunk.position, here, extra=tp._asdict())
-                await self._kit.seek(tp, here)
-                return None
-            self._report_expired(tp, beginning - here)
+            log.debug("a chunk begins at %d and %d comes next; seeking back", chunk.position, here, extra=tp._asdict())
+            await self._kit.seek(tp, here)
+            return None
         if chunk.next_position <= here:
             return None
         self._accepted[tp] = chunk.next_position
@@ -317,6 +327,8 @@ class Lane:
 
     async def _wait(self, commit: asyncio.Task[None] | None, seconds: float | None) -> None:
         """Until a chunk arrives, the lane closes, the transaction in flight ends, or time is up."""
+        if commit is not None and commit.done():
+            commit.result()
         self._arrived.clear()
         waits: set[asyncio.Future[object]] = {asyncio.ensure_future(self._arrived.wait()), asyncio.ensure_future(self._closing.wait())}
         in_flight = set() if commit is None or commit.done() else {commit}
@@ -360,6 +372,7 @@ class Lane:
             await asyncio.wait_for(producer.stop(), 1)
         except Exception as error:
             log.debug("the producer did not stop cleanly: %r", error, extra={"partition": self.partition})
+            await cut_off(producer)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

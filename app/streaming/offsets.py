@@ -25,10 +25,13 @@ class Committed(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """Offsets of a partition: of the first record that still exists, and one past the last (the high watermark)."""
+    """Offsets of a partition: of the first record that still exists, and one past the last."""
 
     beginning: int
     end: int
+    """The high watermark."""
+    readable_end: int
+    """The last stable offset: what comes behind belongs to transactions that are open."""
 
 
 class Offsets:
@@ -44,9 +47,8 @@ class Offsets:
             self._admin = AIOKafkaAdminClient(**self._client_options, request_timeout_ms=REQUEST_MS)
             stack.push_async_callback(self._admin.close)
             await self._admin.start()
-            self._consumer = AIOKafkaConsumer(**self._client_options, request_timeout_ms=REQUEST_MS, enable_auto_commit=False)
-            stack.push_async_callback(self._consumer.stop)
-            await self._consumer.start()
+            self._consumer = await self._new_consumer(stack, "read_uncommitted")
+            self._committed_consumer = await self._new_consumer(stack, "read_committed")
             self._stack = stack.pop_all()
         return self
 
@@ -73,4 +75,11 @@ class Offsets:
         wanted = [KafkaPartition(*tp) for tp in partitions]
         beginnings = await self._consumer.beginning_offsets(wanted)
         ends = await self._consumer.end_offsets(wanted)
-        return {TP(tp.topic, tp.partition): Bounds(beginnings[tp], ends[tp]) for tp in wanted}
+        readable = await self._committed_consumer.end_offsets(wanted)
+        return {TP(tp.topic, tp.partition): Bounds(beginnings[tp], ends[tp], readable[tp]) for tp in wanted}
+
+    async def _new_consumer(self, stack: AsyncExitStack, isolation_level: str) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(**self._client_options, request_timeout_ms=REQUEST_MS, enable_auto_commit=False, isolation_level=isolation_level)
+        stack.push_async_callback(consumer.stop)
+        await consumer.start()
+        return consumer

@@ -21,7 +21,7 @@ import faust
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.events import Event
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
@@ -38,6 +38,12 @@ FETCH_WAIT_MS = 250
 """How long the broker holds a fetch that finds nothing. aiokafka has one fetch in flight for each broker, so a partition that is consumed meanwhile waits
 for it; Faust's fixed 1,500 ms (``drivers/aiokafka.py:615``) would show as latency when only some partitions have traffic."""
 
+METADATA_AGE_MS = 30_000
+"""How long a new partition of the input, or an input that was made anew, may go unnoticed. aiokafka's default is five minutes."""
+
+OUT_OF_RANGE = -1
+"""Position of a chunk that says only this: the broker has no record where the partition is read. Retention was faster, or the topic was cut or made anew."""
+
 FIRST_SLICE = 64
 """Records taken first when a chunk is bounded in bytes; their mean size decides how many are taken next."""
 
@@ -46,6 +52,13 @@ def _leave_bare(fetched: object) -> None:
     """Let aiokafka yield records as they are decoded: wrapping each into a ConsumerRecord (``aiokafka/consumer/fetcher.py:290``) costs as much as that."""
     if isinstance(fetched, FetchResult) and fetched.has_more():
         fetched._partition_records._consumer_record = _bare
+
+
+def _bytes_of(record: Record) -> int:
+    size = len(record.value or b"") + len(record.key or b"")
+    for name, content in record.headers:
+        size += len(name) + len(content or b"")
+    return size
 
 
 def _bare(_tp: object, record: Record) -> Record:
@@ -97,7 +110,8 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             group_instance_id=conf.consumer_group_instance_id,
             partition_assignment_strategy=[self._assignor],
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # a position that the broker does not have is the lane's business: see OUT_OF_RANGE
+            metadata_max_age_ms=METADATA_AGE_MS,
             isolation_level="read_committed",
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
             fetch_max_wait_ms=FETCH_WAIT_MS,
@@ -156,12 +170,19 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         size, limit = 0, min(FIRST_SLICE, self.max_records)
         while limit > 0:
             _leave_bare(consumer._fetcher._records.get(tp))
-            # With a timeout of 0, and no reassignment under way, fetched_records has nothing to wait for.
-            fetched = (await consumer._fetcher.fetched_records({tp}, timeout=0, max_records=limit)).get(tp, ())
+            try:
+                # With a timeout of 0, and no reassignment under way, fetched_records has nothing to wait for.
+                fetched = (await consumer._fetcher.fetched_records({tp}, timeout=0, max_records=limit)).get(tp, ())
+            except NoOffsetForPartitionError:
+                break  # the lane has not said yet where to begin
+            except OffsetOutOfRangeError as error:
+                if state.position not in error.args[0].values():
+                    break  # of a position that was left since
+                return Chunk(tp.topic, tp.partition, OUT_OF_RANGE, OUT_OF_RANGE, [], 0)
             if not fetched:
                 break
             records.extend(fetched)
-            size += sum(len(record.value or b"") + len(record.key or b"") for record in fetched)
+            size += sum(map(_bytes_of, fetched))
             room = int((self.max_bytes - size) * len(records) / max(size, 1))
             limit = min(self.max_records - len(records), room)
         if state.position == before:
@@ -176,6 +197,23 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         if tp in consumer.assignment():
             consumer.seek(tp, offset)
+
+    async def check(self) -> bool:
+        """Whether this process is a member of its group now.
+
+        Raises:
+            aiokafka.errors.KafkaError: the group cannot be joined, or nothing can be fetched, and that will not pass. aiokafka tells only who asks.
+        """
+        member: bool = await self.call_thread(self._check)
+        return member
+
+    async def _check(self) -> bool:
+        consumer = self._ensure_consumer()
+        coordinator, fetching = consumer._coordinator, consumer._fetcher.error_future
+        coordinator.check_errors()
+        if fetching.done() and not fetching.cancelled():
+            fetching.result()
+        return bool(coordinator.generation > 0)
 
     def wake(self) -> None:
         """End a fetch that waits for data: another partition is wanted now. May be called from any thread."""
@@ -256,6 +294,10 @@ class ChunkConsumer(driver.Consumer):
     async def seek_exact(self, tp: TP, offset: int) -> None:
         """Go on reading a partition at ``offset``."""
         await self._thread.seek_exact(tp, offset)
+
+    async def check(self) -> bool:
+        """See :meth:`ChunkConsumerThread.check`."""
+        return await self._thread.check()
 
 
 class IdleProducer(driver.Producer):

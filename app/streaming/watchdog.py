@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +27,8 @@ class Watchdog:
         self._limit = limit
         self._end = end
         self._clock = clock
-        self._beat = self._progress = clock()
-        self._behind = False
+        self._beat = clock()
+        self._still: dict[Hashable, tuple[object, float]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
@@ -41,16 +41,13 @@ class Watchdog:
         """Watch no more."""
         self._stop.set()
 
-    def progress(self) -> None:
-        """A chunk was committed."""
-        self._progress = self._clock()
+    def beat(self, behind: Mapping[Hashable, object]) -> None:
+        """The event loop turns.
 
-    def beat(self, *, behind: bool) -> None:
-        """The event loop turns. ``behind``: there are records that should be processed and are not."""
-        self._beat = self._clock()
-        if behind and not self._behind:
-            self.progress()  # time without progress counts from when there was something to do
-        self._behind = behind
+        ``behind``: of each thing that has something to do, such as a partition with lag, how far it is. Time counts while that stays the same.
+        """
+        self._beat = now = self._clock()
+        self._still = {key: self._still[key] if key in self._still and self._still[key][0] == place else (place, now) for key, place in behind.items()}
 
     @property
     def verdict(self) -> str | None:
@@ -60,8 +57,9 @@ class Watchdog:
         now = self._clock()
         if now - self._beat > self._limit:
             return f"the event loop has not turned for {now - self._beat:.0f} s"
-        if self._behind and now - self._progress > self._limit:
-            return f"there is lag, and no chunk was committed for {now - self._progress:.0f} s"
+        for key, (_, since) in self._still.items():
+            if now - since > self._limit:
+                return f"{key} has lag, and nothing of it was committed for {now - since:.0f} s"
         return None
 
     def _watch(self) -> None:

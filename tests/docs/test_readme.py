@@ -79,7 +79,7 @@ def test_kcat(bootstrap: str, prefix: str, router: RouterProcess) -> None:
     run_shell(example("sh", "kcat -P", prefix), bootstrap)
     wait_until(lambda: router.metric("rollcall_events_routed_total", event_name="enrollment_created") == 1, what="the event")
     said = run_shell(example("sh", "kcat -C", prefix), bootstrap)
-    (record,) = read_all(bootstrap, [f"{prefix}.events.enrollment_created"])
+    (record,) = read_all(bootstrap, [f"{prefix}.events.enrollment_created"], at_least=1)
     pairs = ",".join(f"{name}={value.decode()}" for name, value in headers(record).items())
     assert said == f"key 21070000000046825\nheaders {pairs}\nvalue {EXAMPLE.read_text(encoding='utf-8')}\n"
     shown = pairs.partition(",ce_id")[0]

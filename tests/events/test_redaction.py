@@ -36,6 +36,11 @@ REDACTOR = Redactor(("access_token", "client_secret"))
         (b"access_token=\xff\xfe\x00 no text at all", b"access_token=REDACTED no text at all"),
         (rb'"a?b=1\u0026access_token=abc"', rb'"a?b=1\u0026access_token=REDACTED"'),
         (b'"a?my_access_token=abc"', b'"a?my_access_token=REDACTED"'),
+        (b'"a?user%5Baccess_token%5D=abc&b=1"', b'"a?user%5Baccess_token%5D=REDACTED&b=1"'),
+        (b'"a?access_token[]=abc&b=1"', b'"a?access_token[]=REDACTED&b=1"'),
+        (b'"a?b=https%253A%252F%252Fx%253Faccess_token%253Dabc"', b'"a?b=https%253A%252F%252Fx%253Faccess_token%253DREDACTED"'),
+        (b'"a?access_token=%22abc%22&b=1"', b'"a?access_token=%22REDACTED%22&b=1"'),
+        (rb'"a access_token=\"abc\" b"', rb'"a access_token=\"REDACTED\" b"'),
         (b'"a?access_token="', b'"a?access_token=REDACTED"'),
     ],
 )

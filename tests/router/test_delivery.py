@@ -123,6 +123,7 @@ def test_restarts(bootstrap: str, prefix: str, tmp_path: Path, load: Load, numbe
             wait_until(lambda router=router: router.metric("rollcall_events_received_total") > 0, what="progress")  # type: ignore[misc]
             codes.append(router.end(number))
     with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        router.wait_ready()
         load.finish()
         wait_drained(bootstrap, prefix, load.records)
         assert router.end() == 0

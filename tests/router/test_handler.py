@@ -61,7 +61,7 @@ class MemoryOutputs(list[Output]):
 def run(*chunks: Chunk, ratio: float = 0.0, events: int = 10, window: TimestampWindow = ANY_TIME) -> tuple[MemoryOutputs, RouterMetrics, bool]:
     """Outputs, metrics after the commit, and whether the handler halted."""
     metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
-    kit = RouterKit(PIPELINE, TopicNames("canvas"), 4, partitioner(4), LIMIT, window, BreakerPolicy(ratio, events), metrics)
+    kit = RouterKit(PIPELINE, TopicNames("canvas"), 4, partitioner(4), LIMIT, None, window, BreakerPolicy(ratio, events), metrics)
     outputs = MemoryOutputs()
     result = RouterHandler(kit).process(chunks, outputs)
     result.on_committed(1_700_000_001.0)
