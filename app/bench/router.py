@@ -160,14 +160,10 @@ class _Bench:
         settings = self._settings("latency")
         await ensure_topics(settings, self._bootstrap)
         async with self._router(settings, "router-latency") as router:
-            await self._send_steadily(settings, rate, 3.0)  # warm
-            before = await _scrape(router)
+            warm = await self._send_steadily(settings, rate, 3.0)
+            before = await _count_to(router, warm)  # the first events waited until the router had joined its group
             sent = await self._send_steadily(settings, rate, self._plan.latency_seconds)
-            deadline = time.monotonic() + STILL_SECONDS
-            while (after := await _scrape(router)).count - before.count < sent:
-                if time.monotonic() > deadline:
-                    raise BenchError("the router does not keep up with half its rate")
-                await asyncio.sleep(POLL_SECONDS)
+            after = await _count_to(router, warm + sent)
         buckets = {bound: after.buckets[bound] - before.buckets[bound] for bound in after.buckets}
         return Latency(rate, quantile(0.5, buckets), quantile(0.99, buckets))
 
@@ -215,6 +211,15 @@ async def _scrape(router: RouterProcess) -> _Scrape:
             else:
                 values[sample.name] = sample.value
     return _Scrape(int(values["rollcall_events_received_total"]), values["process_cpu_seconds_total"], int(values["rollcall_pipeline_seconds_count"]), buckets)
+
+
+async def _count_to(router: RouterProcess, count: int) -> _Scrape:
+    deadline = time.monotonic() + STILL_SECONDS
+    while (scrape := await _scrape(router)).count < count:
+        if time.monotonic() > deadline:
+            raise BenchError("the router does not keep up with half its rate")
+        await asyncio.sleep(POLL_SECONDS)
+    return scrape
 
 
 async def _watch(router: RouterProcess, events: int) -> list[Sample]:

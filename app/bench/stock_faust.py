@@ -1,4 +1,4 @@
-"""The peer: what one would write with Faust as it comes. An agent that parses, validates and sends, event by event.
+"""The peer: what one would write with Faust as it comes, with its defaults. An agent that parses, validates and sends, event by event.
 
 It does less than the router: no headers, no id, no redaction, no dead letters with reasons, at least once. Run as a process of its own by
 :mod:`app.bench.router`; prints one JSON object when it has processed so many events.
@@ -17,7 +17,6 @@ from typing import Any
 
 import faust
 import orjson
-import uvloop
 
 from app.bench.figures import Throughput
 from app.events.registry import REGISTRY
@@ -40,7 +39,6 @@ async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch
         web_enabled=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
-        producer_compression_type="zstd",
     )
     names = TopicNames(prefix)
     validators = load_validators()
@@ -84,7 +82,6 @@ def main() -> None:
     """Arguments: bootstrap servers, raw topic, prefix of the topics to write, number of events."""
     bootstrap, raw, prefix, count = sys.argv[1:]
     logging.basicConfig(level=logging.WARNING)
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     with tempfile.TemporaryDirectory() as scratch:
         asyncio.run(_report(bootstrap, raw, prefix, int(count), scratch))
 

@@ -17,7 +17,7 @@ import orjson
 from app.events.ids import normal_id, shard_of
 from app.events.outcomes import DeadLetter, ErrorCode, Header, Outcome, Routed, Unknown
 from app.events.redaction import Redactor
-from app.events.times import Instant, parse_time
+from app.events.times import parse_time, read_valid_time
 from app.events.validation import EventValidator
 
 REDACTED_HEADER = "rollcall.redacted"
@@ -41,6 +41,7 @@ class _Type(NamedTuple):
 
     validator: EventValidator
     headers: list[Header]
+    known_values: tuple[tuple[str, frozenset[str]], ...]
 
 
 class _Origin(NamedTuple):
@@ -70,6 +71,7 @@ class Pipeline:
                     ("ce_dataschema", validator.schema_id.encode()),
                     ("content-type", b"application/json"),
                 ],
+                tuple(validator.known_values.items()),
             )
             for name, validator in validators.items()
         }
@@ -94,50 +96,46 @@ class Pipeline:
             event = _loads(value)
         except orjson.JSONDecodeError as error:
             return DeadLetter(ErrorCode.NOT_JSON, f"not JSON in UTF-8: the fault is at character {error.pos}", "", "", None, value, raw, redacted)
+        # The way of nearly all events: a schema that holds says everything about the envelope too.
+        try:
+            metadata = event["metadata"] if "metadata" in event else event["attributes"]
+            known = self._types[metadata["event_name"]]
+        except (KeyError, TypeError):
+            return self._judge_envelope(event, value, raw, redacted)
+        if not known.validator.is_valid(event):
+            return self._judge_envelope(event, value, raw, redacted)
+        return self._route(known, metadata, event["body"], value, raw, redacted)
 
-        # The envelope: the same for every event, so a fault here says nothing of a type.
-        if type(event) is not dict:
+    def _judge_envelope(self, event: object, value: bytes, raw: list[Header], redacted: bool) -> Unknown | DeadLetter:
+        """What becomes of an event that is of no known type, or not valid. The envelope is looked at first: a fault there says nothing of a type."""
+        if not isinstance(event, dict):
             return _no_event("type: must be an object", "", value, raw, redacted)
         part = "metadata" if "metadata" in event else "attributes"
         metadata = event.get(part)
-        if type(metadata) is not dict:
-            return _no_event(
-                "required: must be an object; a self-hosted Canvas may call it attributes",
-                "/metadata" if metadata is None else f"/{part}",
-                value,
-                raw,
-                redacted,
-            )
-        body = event.get("body")
-        if type(body) is not dict:
+        if not isinstance(metadata, dict):
+            place = "/metadata" if metadata is None else f"/{part}"
+            return _no_event("required: must be an object; a self-hosted Canvas may call it attributes", place, value, raw, redacted)
+        if not isinstance(event.get("body"), dict):
             return _no_event("required: must be an object", "/body", value, raw, redacted)
         name = metadata.get("event_name")
-        if type(name) is not str or not 0 < len(name) <= MOST_NAME_CHARACTERS:
+        if not isinstance(name, str) or not 0 < len(name) <= MOST_NAME_CHARACTERS:
             return _no_event(f"required: must be a string of 1 to {MOST_NAME_CHARACTERS} characters", f"/{part}/event_name", value, raw, redacted)
-        instant = parse_time(metadata.get("event_time"))
-        if instant is None:
+        if parse_time(metadata.get("event_time")) is None:
             return _no_event("required: must be a time that exists, as Canvas writes times", f"/{part}/event_time", value, raw, redacted)
-
         known = self._types.get(name)
         if known is None:
             return Unknown(value, [header for header in raw if not header[0].startswith(ERROR_PREFIX)], redacted)
-        validator = known.validator
-        if not validator.is_valid(event):
-            violation = validator.first_violation(event)
-            return DeadLetter(
-                ErrorCode.SCHEMA_VIOLATION, f"{violation.rule}: {violation.message}", violation.path, validator.schema_id, name, value, raw, redacted
-            )
-        return self._route(known, metadata, body, instant, value, raw, redacted)
+        violation = known.validator.first_violation(event)
+        schema_id = known.validator.schema_id
+        return DeadLetter(ErrorCode.SCHEMA_VIOLATION, f"{violation.rule}: {violation.message}", violation.path, schema_id, name, value, raw, redacted)
 
-    def clean_key(self, key: bytes | None) -> bytes | None:
-        """The raw record's key, redacted, for the topics on which it stays the key."""
-        return self._redactor(key)[0] if key and self._redactor is not None else key
-
-    def _route(
-        self, known: _Type, metadata: dict[str, Any], body: dict[str, Any], instant: Instant, value: bytes, raw: list[Header], redacted: bool
-    ) -> Routed | DeadLetter:
+    def _route(self, known: _Type, metadata: dict[str, Any], body: dict[str, Any], value: bytes, raw: list[Header], redacted: bool) -> Routed | DeadLetter:
         validator = known.validator
         event_type = validator.event_type
+        instant = read_valid_time(metadata["event_time"])
+        if instant is None:
+            part = "valid by its pattern, but in a year that does not exist in UTC"
+            return DeadLetter(ErrorCode.NOT_AN_EVENT, f"required: must be a time that exists ({part})", "/metadata/event_time", "", None, value, raw, redacted)
         origin = self._origin(metadata.get("root_account_id"))
         key = normal_id(body[event_type.key], origin.shard)
         if key is None:
@@ -148,21 +146,26 @@ class Pipeline:
             canonical = _dumps({"metadata": metadata, "body": body}, option=orjson.OPT_SORT_KEYS)
         except orjson.JSONEncodeError:
             return DeadLetter(ErrorCode.NOT_JSON, "nested deeper than 254 levels", "", "", event_type.name, value, raw, redacted)
-        headers = known.headers.copy()
-        headers += (
+        headers = [
+            *known.headers,
             ("ce_id", _sha256(canonical).hexdigest()[:EVENT_ID_DIGITS].encode()),
             ("ce_time", instant.rfc3339.encode()),
             origin.source,
-        )
+        ]
         if raw:
             headers += [header for header in raw if header[0] not in _OWN_HEADERS and not header[0].startswith(ERROR_PREFIX)]
-        unknown_fields = len(body.keys() - validator.known_body_fields) + len(metadata.keys() - validator.known_metadata_fields)
+        unknown_fields = 0
+        if not (body.keys() <= validator.known_body_fields and metadata.keys() <= validator.known_metadata_fields):
+            unknown_fields = len(body.keys() - validator.known_body_fields) + len(metadata.keys() - validator.known_metadata_fields)
         unknown_values = 0
-        for field, values in validator.known_values.items():
-            said = body.get(field)
-            if said is not None and said not in values:
+        for field, values in known.known_values:
+            if (said := body.get(field)) is not None and said not in values:
                 unknown_values += 1
         return Routed(event_type, key.encode(), value, headers, instant.epoch, unknown_fields, unknown_values, redacted)
+
+    def clean_key(self, key: bytes | None) -> bytes | None:
+        """The raw record's key, redacted, for the topics on which it stays the key."""
+        return self._redactor(key)[0] if key and self._redactor is not None else key
 
 
 def _no_event(message: str, path: str, value: bytes, raw: list[Header], redacted: bool) -> DeadLetter:

@@ -20,17 +20,35 @@ class Redactor:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(name.encode() for name in names)
-        any_name = b"|".join(re.escape(name) for name in sorted(self._names, key=len, reverse=True))
-        self._pattern = re.compile(rb"(" + any_name + rb")(" + _BETWEEN + rb")" + _VALUE)
 
     def __call__(self, data: bytes) -> tuple[bytes, frozenset[bytes]]:
         """The redacted bytes and the names of the parameters that were found; the same object and nothing when there is none."""
         if b"=" not in data and b"%" not in data and b"\\" not in data:  # the quickest way to know that there is no parameter at all
-            return data, frozenset()
+            return data, _NOTHING
+        found = _NOTHING
         for name in self._names:
-            if name in data:
-                break
-        else:
-            return data, frozenset()
-        found = frozenset(match[1] for match in self._pattern.finditer(data))
-        return (self._pattern.sub(rb"\1\2" + REPLACEMENT, data), found) if found else (data, found)
+            at = data.find(name)
+            if at >= 0:
+                clean = _replace(data, name, at)
+                if clean is not None:
+                    data, found = clean, found | {name}
+        return data, found
+
+
+def _replace(data: bytes, name: bytes, at: int) -> bytes | None:
+    """The data with the values of one parameter replaced, which is first named at a position; None when none of these names is that of a parameter.
+
+    Looking for the name and matching only what follows it is several times faster than a pattern that begins with the name.
+    """
+    pieces: list[bytes] = []
+    done = 0
+    while at >= 0:
+        if match := _match_assignment(data, at + len(name)):
+            pieces += (data[done : match.end(1)], REPLACEMENT)
+            done = match.end()
+        at = data.find(name, max(at + 1, done))
+    return b"".join((*pieces, data[done:])) if pieces else None
+
+
+_match_assignment = re.compile(rb"(" + _BETWEEN + rb")" + _VALUE).match
+_NOTHING: frozenset[bytes] = frozenset()

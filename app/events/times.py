@@ -43,3 +43,13 @@ def parse_time(text: object) -> Instant | None:
         return Instant(moment.timestamp(), moment.astimezone(UTC).isoformat().replace("+00:00", "Z"))
     except (ValueError, OverflowError):
         return None
+
+
+def read_valid_time(text: str) -> Instant | None:
+    """The same as :func:`parse_time` for a text that a schema has accepted, and faster; None when it names a year that does not exist in UTC."""
+    if text[-1] == "Z":
+        try:
+            return Instant(datetime.fromisoformat(text).timestamp(), text)
+        except (ValueError, OverflowError):
+            return None
+    return parse_time(text)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.events.times import parse_time
+from app.events.times import parse_time, read_valid_time
 from app.resources import resource_path
 
 PATTERN = re.compile(orjson.loads(resource_path("schemas", "common.json").read_bytes())["$defs"]["time_text"]["pattern"].removesuffix("$") + r"\Z")
@@ -64,6 +64,8 @@ def test_the_pipeline_and_the_schemas_agree(text: str) -> None:
     if PATTERN.fullmatch(text) and text[:4] in ("0001", "9999"):
         return  # in UTC the year may not exist for Python: such a time is no event time
     assert accepted == bool(PATTERN.fullmatch(text))
+    if accepted:
+        assert read_valid_time(text) == parse_time(text)
 
 
 @pytest.mark.parametrize("value", [None, 0, 1.5, b"2019-11-01T19:11:01Z", [], True])
