@@ -22,7 +22,7 @@ demo: java venv kafka ## a broker, varied Canvas events and a router: events go 
 
 test: java lint kafka ## everything that must pass: lint, types, tests
 	@echo "pytest"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
 bench: java venv kafka ## how many events per second this machine routes
 	@$(BIN)/rollcall bench router
