@@ -30,6 +30,7 @@ from faust.types.tuples import ConsumerMessage, Message
 from mode.threads import WorkerThread
 
 from app.streaming.chunks import Chunk, Record
+from app.streaming.leniency import decode_again, keep_fetched_records
 
 RecordMap: TypeAlias = Mapping[TP, list[Any]]
 """What Faust passes on from fetch to delivery; here each list holds one :class:`Chunk`."""
@@ -173,6 +174,9 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             try:
                 # With a timeout of 0, and no reassignment under way, fetched_records has nothing to wait for.
                 fetched = (await consumer._fetcher.fetched_records({tp}, timeout=0, max_records=limit)).get(tp, ())
+            except UnicodeDecodeError:
+                decode_again(consumer._fetcher._records[tp], state.position)
+                continue
             except NoOffsetForPartitionError:
                 break  # the lane has not said yet where to begin
             except OffsetOutOfRangeError as error:
@@ -234,6 +238,7 @@ class ChunkConsumer(driver.Consumer):
     def _new_consumer_thread(self) -> ChunkConsumerThread:
         # Replaces drivers/aiokafka.py:237.
         transport = cast(ChunkTransport, self.transport)
+        keep_fetched_records()
         thread = ChunkConsumerThread(self, loop=self.loop, beacon=self.beacon)
         thread.max_records = transport.max_records
         thread.max_bytes = transport.max_bytes

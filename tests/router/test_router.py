@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import orjson
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.record.util import calc_crc32c
 from confluent_kafka import Producer
 
 from app.events.registry import EVENT_TYPES, REGISTRY
@@ -293,3 +296,33 @@ def test_a_router_without_a_partition_is_ready(bootstrap: str, prefix: str, tmp_
         send(bootstrap, f"{prefix}.raw", [Sent(b"x")])
         wait_until(lambda: first.metric("rollcall_events_received_total") + second.metric("rollcall_events_received_total") == 1, what="the record")
         assert (first.end(), second.end()) == (0, 0)
+
+
+async def send_with_header_name(bootstrap: str, topic: str, value: bytes, name: bytes) -> None:
+    """Send three records, of which the second has a header of this name, whatever its bytes: as a client in C may."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, compression_type=None)
+    async with producer:
+        batch = producer.create_batch()
+        for number in range(3):
+            batch.append(timestamp=None, key=b"%d" % number, value=value, headers=[("N" * len(name), b"content")] if number == 1 else [])
+        batch.close()
+        data = bytearray(batch._build())
+        at = data.index(b"N" * len(name))
+        data[at : at + len(name)] = name
+        struct.pack_into(">I", data, 17, calc_crc32c(bytes(data[21:])))
+        batch._buffer = bytes(data)
+        await (await producer.send_batch(batch, topic, partition=0))
+
+
+async def test_a_header_name_of_any_bytes_stops_nobody(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    raw, value = f"{prefix}.raw", orjson.dumps(EXAMPLES["course_created"])
+    create_topic(bootstrap, raw, 1)
+    send(bootstrap, raw, [Sent(value)] * 2)
+    await send_with_header_name(bootstrap, raw, value, b"bad\xff\xfename")
+    send(bootstrap, raw, [Sent(value)] * 2)
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        wait_until(lambda: committed(bootstrap, f"{prefix}-router", raw) == {0: 7}, what="the end of the input")
+        assert router.end() == 0
+    events = read_all(bootstrap, [f"{prefix}.events.course_created"], at_least=7)
+    assert [event.value() for event in events] == [value] * 7
+    assert [headers(event).get("bad\\xff\\xfename") for event in events] == [None, None, None, b"content", None, None, None]
