@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -326,3 +327,37 @@ async def test_a_header_name_of_any_bytes_stops_nobody(bootstrap: str, prefix: s
     events = read_all(bootstrap, [f"{prefix}.events.course_created"], at_least=7)
     assert [event.value() for event in events] == [value] * 7
     assert [headers(event).get("bad\\xff\\xfename") for event in events] == [None, None, None, b"content", None, None, None]
+
+
+def test_a_fenced_lane_opens_again_and_leaves_nothing_lying(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """The broker forgets the lane's producer (here because another was opened in its name), and its partition then stays quiet but for one record."""
+    raw, value = f"{prefix}.raw", orjson.dumps(EXAMPLES["course_created"])
+    create_topic(bootstrap, raw, 2)
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        router.wait_ready()
+        send(bootstrap, raw, [Sent(value, partition=0)])
+        wait_consumed(bootstrap, prefix, 1)
+        Producer({"bootstrap.servers": bootstrap, "transactional.id": f"{prefix}-router-0"}).init_transactions(30)
+        send(bootstrap, raw, [Sent(value, partition=0)])
+        wait_until(lambda: "superseded" in router.get("/readyz")[1], what="the lane's noticing")
+        wait_consumed(bootstrap, prefix, 2)
+        wait_until(lambda: router.get("/readyz")[0] == 200, what="readiness")
+        assert router.end() == 0
+    assert len(read_all(bootstrap, [f"{prefix}.events.course_created"], at_least=2)) == 2
+
+
+def test_a_raw_topic_that_is_made_anew_while_the_router_runs_is_read(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    raw, value = f"{prefix}.raw", orjson.dumps(EXAMPLES["course_created"])
+    create_topic(bootstrap, raw, 1)
+    send(bootstrap, raw, [Sent(value)] * 50)
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        router.wait_ready()
+        wait_consumed(bootstrap, prefix, 50)
+        router.send_signal(signal.SIGSTOP)
+        delete_topic(bootstrap, raw)
+        create_topic(bootstrap, raw, 1)
+        send(bootstrap, raw, [Sent(value)] * 10)
+        router.send_signal(signal.SIGCONT)
+        wait_until(lambda: router.metric("rollcall_events_received_total") == 60, 90, what="the new records")
+        assert router.end() == 0
+    assert len(read_all(bootstrap, [f"{prefix}.events.course_created"], at_least=60)) == 60
