@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     # --- The consumer group and its chunks
     group_instance_id: str | None = Field(None, description="Static membership: a name of this process that stays the same over restarts.")
     session_timeout_seconds: float = Field(10.0, ge=6, le=300, description="A process that is silent for so long loses its partitions.")
-    chunk_records: int = Field(8_000, ge=1, le=100_000, description="Most records in one transaction.")
+    chunk_records: int = Field(6_000, ge=1, le=100_000, description="Most records in one transaction.")
     chunk_bytes: int = Field(
         16 * 1024**2, ge=1024, le=256 * 1024**2, description="Most bytes of input in one transaction (one record more than that is a chunk by itself)."
     )

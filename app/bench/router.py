@@ -72,6 +72,9 @@ class BenchResult:
 
     router: list[Throughput]
     peer: list[Throughput]
+    """Stock Faust that does not wait for acknowledgements."""
+    careful_peer: list[Throughput]
+    """Stock Faust that waits for each."""
     latency: Latency
 
 
@@ -92,17 +95,21 @@ async def bench_router(plan: BenchPlan, announce: Announce) -> BenchResult:
             stack.enter_context(broker)
         bench = _Bench(plan, broker.bootstrap, folder, others, announce)
         await bench.load()
-        router, peer = [], []
+        router: list[Throughput] = []
+        peer: list[Throughput] = []
+        careful_peer: list[Throughput] = []
         for number in range(plan.runs):
             router.append(await bench.run_router(number))
             announce(f"run {number + 1}: router       {router[-1].per_second:9,.0f} events/s  {router[-1].cpu_microseconds:5.1f} CPU-µs/event")
-            peer.append(await asyncio.to_thread(bench.run_peer, number))
-            announce(f"run {number + 1}: stock Faust  {peer[-1].per_second:9,.0f} events/s  {peer[-1].cpu_microseconds:5.1f} CPU-µs/event")
+            for runs, wait in ((peer, False), (careful_peer, True)):
+                runs.append(await asyncio.to_thread(bench.run_peer, number, wait=wait))
+                kind = "waiting for acks" if wait else "not waiting"
+                announce(f"run {number + 1}: stock Faust  {runs[-1].per_second:9,.0f} events/s  {runs[-1].cpu_microseconds:5.1f} CPU-µs/event  ({kind})")
         half = sorted(run.per_second for run in router)[len(router) // 2] / 2
         announce(f"latency at {half:,.0f} events/s for {plan.latency_seconds:.0f} s")
         latency = await bench.run_latency(half)
     shutil.rmtree(folder, ignore_errors=True)
-    return BenchResult(router, peer, latency)
+    return BenchResult(router, peer, careful_peer, latency)
 
 
 class _Bench:
@@ -137,11 +144,12 @@ class _Bench:
             peak = peak_bytes(router.pid)
         return throughput(samples, peak)
 
-    def run_peer(self, number: int) -> Throughput:
+    def run_peer(self, number: int, *, wait: bool) -> Throughput:
         """One run of the stock agent on the same topic."""
-        name = f"peer-{number}"
+        name = f"peer-{number}-{int(wait)}"
+        count = self._plan.peer_events // 4 if wait else self._plan.peer_events
         asyncio.run(ensure_topics(self._settings(name), self._bootstrap))
-        command = [sys.executable, "-m", "app.bench.stock_faust", self._bootstrap, TopicNames("bench").raw, name, str(self._plan.peer_events)]
+        command = [sys.executable, "-m", "app.bench.stock_faust", self._bootstrap, TopicNames("bench").raw, name, str(count), str(int(wait))]
         with (self._folder / f"{name}.log").open("wb") as log, pinned({self._plan.core}):
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         try:

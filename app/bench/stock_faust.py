@@ -1,6 +1,7 @@
 """The peer: what one would write with Faust as it comes, with its defaults. An agent that parses, validates and sends, event by event.
 
-It does less than the router: no headers, no id, no redaction, no dead letters with reasons, at least once. Run as a process of its own by
+It does less than the router: no headers, no id, no redaction, no dead letters with reasons. It sends without waiting for acknowledgements, as Faust's guide
+does, and then commits offsets of events whose delivery failed; or it waits for each, and loses none, though it repeats some. Run as a process of its own by
 :mod:`app.bench.router`; prints one JSON object when it has processed so many events.
 """
 
@@ -27,8 +28,8 @@ MOST_BYTES = 900_000
 """More would crash it: Faust's producer refuses the record, and the agent dies."""
 
 
-async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch: str) -> Throughput:
-    """Route ``count`` events from the raw topic to the typed topics of a prefix."""
+async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch: str, *, wait: bool) -> Throughput:
+    """Route ``count`` events from the raw topic to the typed topics of a prefix; with ``wait`` each is acknowledged before the next is taken."""
     app = faust.App(
         f"{prefix}-stock",
         broker=f"kafka://{bootstrap}",
@@ -66,7 +67,9 @@ async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch
                     topic, key = typed[name], str(event["body"][validator.event_type.key]).encode()
             except (ValueError, TypeError, KeyError):
                 pass
-            await topic.send(key=key, value=(value or b"")[:MOST_BYTES])
+            sent = await topic.send(key=key, value=(value or b"")[:MOST_BYTES])
+            if wait:
+                await sent
             processed += 1
             if processed == count:
                 done.set()
@@ -79,15 +82,15 @@ async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch
 
 
 def main() -> None:
-    """Arguments: bootstrap servers, raw topic, prefix of the topics to write, number of events."""
-    bootstrap, raw, prefix, count = sys.argv[1:]
+    """Arguments: bootstrap servers, raw topic, prefix of the topics to write, number of events, and whether to wait for acknowledgements (0 or 1)."""
+    bootstrap, raw, prefix, count, wait = sys.argv[1:]
     logging.basicConfig(level=logging.WARNING)
     with tempfile.TemporaryDirectory() as scratch:
-        asyncio.run(_report(bootstrap, raw, prefix, int(count), scratch))
+        asyncio.run(_report(bootstrap, raw, prefix, int(count), scratch, wait=wait == "1"))
 
 
-async def _report(bootstrap: str, raw: str, prefix: str, count: int, scratch: str) -> None:
-    result = await route_stock(bootstrap, raw, prefix, count, scratch)
+async def _report(bootstrap: str, raw: str, prefix: str, count: int, scratch: str, *, wait: bool) -> None:
+    result = await route_stock(bootstrap, raw, prefix, count, scratch, wait=wait)
     print(json.dumps({"events": result.events, "seconds": result.seconds, "cpu_seconds": result.cpu_seconds}), flush=True)
     os._exit(0)  # what it has read ahead is of no interest, and stopping it takes a while or does not end
 
