@@ -14,11 +14,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
@@ -29,8 +28,8 @@ from faust.types import TP
 from app.streaming.batches import BatchedOutputs
 from app.streaming.chunks import Chunk, ChunkHandler, ChunkPolicy, Halt, Result
 from app.streaming.failures import cut_off, is_superseded, root_cause
+from app.streaming.inbox import Inbox, PositionLostError
 from app.streaming.offsets import Bounds, Committed
-from app.streaming.transport import OUT_OF_RANGE
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +39,6 @@ MOST_REOPENINGS = 10
 RETRY_SECONDS = 0.5
 
 SETTLE_SECONDS = 5.0
-
-
-class PositionLostError(Exception):
-    """The broker has no records where a lane would go on."""
 
 
 class LaneState(Enum):
@@ -98,30 +93,6 @@ class LaneKit:
     observer: LaneObserver
 
 
-class _Batch(NamedTuple):
-    """What goes into one transaction."""
-
-    chunks: list[Chunk]
-    positions: dict[TP, int]
-
-    @property
-    def records(self) -> int:
-        """How many records there are."""
-        return sum(len(chunk.records) for chunk in self.chunks)
-
-    @property
-    def size(self) -> int:
-        """How many bytes they have."""
-        return sum(chunk.size for chunk in self.chunks)
-
-    def cut(self, count: int) -> dict[TP, int]:
-        """Where the inputs stand when only so many records, from the first on, count."""
-        positions = dict(self.positions)
-        left = [(TP(chunk.topic, chunk.partition), record.offset) for chunk in self.chunks for record in chunk.records][count:]
-        positions.update(reversed(left))
-        return positions
-
-
 class Lane:
     """The lane of one partition number, of one input topic or of several that are partitioned alike. Starts to open when it is made."""
 
@@ -135,10 +106,8 @@ class Lane:
         self.oldest_pending: int | None = None
         """Timestamp (ms) of the first record that was read and is not committed."""
         self._kit = kit
-        self._accepted: dict[TP, int] = {}
-        self._inbox: deque[Chunk] = deque()
-        self._arrived = asyncio.Event()
         self._closing = asyncio.Event()
+        self._inbox = Inbox(kit.policy, seek=kit.seek, wants=kit.wants, closing=self._closing)
         self._superseded = 0
         self._producer: AIOKafkaProducer | None = None
         self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
@@ -148,13 +117,12 @@ class Lane:
     @property
     def wants(self) -> bool:
         """Whether there is room for a chunk."""
-        return self.state is LaneState.OPEN and not self._inbox and not self._closing.is_set()
+        return self.state is LaneState.OPEN and self._inbox.is_empty and not self._closing.is_set()
 
     def deliver(self, chunk: Chunk) -> None:
         """Take a chunk from the driver. Never blocks; a lane that cannot use it drops it, and seeks back later."""
         if self.state is LaneState.OPEN:
-            self._inbox.append(chunk)
-            self._arrived.set()
+            self._inbox.put(chunk)
 
     async def close(self) -> None:
         """End: finish what is in flight, or give it up when that takes longer than the policy allows. Afterwards nothing is written any more."""
@@ -198,7 +166,6 @@ class Lane:
 
     async def _open(self) -> None:
         self.state = LaneState.OPENING
-        self._inbox.clear()
         while not self._closing.is_set():
             try:
                 self._producer = self._kit.new_producer(f"{self._kit.group}-{self.partition}")
@@ -214,7 +181,7 @@ class Lane:
         else:
             return
         # What was read before, and dropped, lies behind the consumer's position: without this, records would wait for one that comes after them.
-        for tp, position in self._accepted.items():
+        for tp, position in self.committed.items():
             await self._kit.seek(tp, position)
         self.state = LaneState.HALTED if self.halted else LaneState.OPEN
         self._kit.wants()
@@ -230,7 +197,8 @@ class Lane:
                 offset = None
             if offset is not None and offset < beginning:
                 self._report_expired(tp, beginning - offset)
-            self._accepted[tp] = self.committed[tp] = max(offset or 0, beginning)
+            self.committed[tp] = max(offset or 0, beginning)
+        self._inbox.begin(self.committed)
         self._handler = self._kit.new_handler(self.partition)
         self.halted = next((halt for tp in self.inputs if (halt := self._handler.resume(committed[tp].note))), None)
 
@@ -255,7 +223,8 @@ class Lane:
     async def _work(self) -> None:
         commit: asyncio.Task[None] | None = None
         try:
-            while not self.halted and (batch := await self._gather(commit)) is not None:
+            while not self.halted and (batch := await self._inbox.gather(commit)) is not None:
+                self.oldest_pending = self.oldest_pending or batch.oldest
                 outputs = BatchedOutputs(self._opened)
                 started = time.perf_counter()
                 result = self._handler.process(batch.chunks, outputs) if batch.records else None
@@ -271,6 +240,10 @@ class Lane:
                 self.halted = halt
             if commit is not None:
                 await commit
+        except PositionLostError:
+            if commit is not None:
+                await commit  # what was read before is not lost
+            raise
         finally:
             if commit is not None and not commit.done():
                 commit.cancel()
@@ -279,66 +252,6 @@ class Lane:
             self.state = LaneState.HALTED
             log.error("the partition is not consumed any more: %s", self.halted.reason, extra={"partition": self.partition})
             await self._closing.wait()
-
-    # --- chunks in
-
-    async def _gather(self, commit: asyncio.Task[None] | None) -> _Batch | None:
-        """The records of the next transaction, or None when the lane closes. Raises what the transaction in flight raises."""
-        policy = self._kit.policy
-        batch = _Batch([], {})
-        deadline: float | None = None
-        while True:
-            while self._inbox and self._fits(self._inbox[0], batch):
-                chunk = await self._accept(self._inbox.popleft())
-                self._kit.wants()
-                if chunk is None:
-                    continue
-                batch.chunks.append(chunk)
-                batch.positions[TP(chunk.topic, chunk.partition)] = chunk.next_position
-                deadline = deadline or time.monotonic() + policy.gather
-            if self._closing.is_set():
-                return None
-            left = None if deadline is None else deadline - time.monotonic()
-            if self._inbox or (left is not None and left <= 0) or batch.records >= policy.max_records or batch.size >= policy.max_bytes:
-                if self.oldest_pending is None:
-                    self.oldest_pending = next((chunk.records[0].timestamp for chunk in batch.chunks if chunk.records), None)
-                return batch
-            await self._wait(commit, left)
-
-    def _fits(self, chunk: Chunk, batch: _Batch) -> bool:
-        """Whether a chunk can still go into the transaction; one by itself always can."""
-        policy = self._kit.policy
-        return not batch.chunks or (batch.records + len(chunk.records) <= policy.max_records and batch.size + chunk.size <= policy.max_bytes)
-
-    async def _accept(self, chunk: Chunk) -> Chunk | None:
-        """The chunk, from the record on that comes next; None when it does not adjoin what was accepted before."""
-        tp = TP(chunk.topic, chunk.partition)
-        here = self._accepted[tp]
-        if chunk.position == OUT_OF_RANGE:
-            raise PositionLostError
-        if chunk.position > here:
-            log.debug("a chunk begins at %d and %d comes next; seeking back", chunk.position, here, extra=tp._asdict())
-            await self._kit.seek(tp, here)
-            return None
-        if chunk.next_position <= here:
-            return None
-        self._accepted[tp] = chunk.next_position
-        return chunk if chunk.position >= here else chunk._replace(records=[record for record in chunk.records if record.offset >= here])
-
-    async def _wait(self, commit: asyncio.Task[None] | None, seconds: float | None) -> None:
-        """Until a chunk arrives, the lane closes, the transaction in flight ends, or time is up."""
-        if commit is not None and commit.done():
-            commit.result()
-        self._arrived.clear()
-        waits: set[asyncio.Future[object]] = {asyncio.ensure_future(self._arrived.wait()), asyncio.ensure_future(self._closing.wait())}
-        in_flight = set() if commit is None or commit.done() else {commit}
-        try:
-            await asyncio.wait(waits | in_flight, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for future in waits:
-                future.cancel()
-        if commit is not None and commit.done():
-            commit.result()
 
     # --- transactions out
 

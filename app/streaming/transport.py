@@ -19,7 +19,6 @@ from typing import Any, ClassVar, Protocol, TypeAlias, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer
-from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.events import Event
@@ -30,7 +29,7 @@ from faust.types.tuples import ConsumerMessage, Message
 from mode.threads import WorkerThread
 
 from app.streaming.chunks import Chunk, Record
-from app.streaming.leniency import decode_again, keep_fetched_records
+from app.streaming.decoding import bytes_of, decode_again, keep_fetched_records, leave_bare
 
 RecordMap: TypeAlias = Mapping[TP, list[Any]]
 """What Faust passes on from fetch to delivery; here each list holds one :class:`Chunk`."""
@@ -47,23 +46,6 @@ OUT_OF_RANGE = -1
 
 FIRST_SLICE = 64
 """Records taken first when a chunk is bounded in bytes; their mean size decides how many are taken next."""
-
-
-def _leave_bare(fetched: object) -> None:
-    """Let aiokafka yield records as they are decoded: wrapping each into a ConsumerRecord (``aiokafka/consumer/fetcher.py:290``) costs as much as that."""
-    if isinstance(fetched, FetchResult) and fetched.has_more():
-        fetched._partition_records._consumer_record = _bare
-
-
-def _bytes_of(record: Record) -> int:
-    size = len(record.value or b"") + len(record.key or b"")
-    for name, content in record.headers:
-        size += len(name) + len(content or b"")
-    return size
-
-
-def _bare(_tp: object, record: Record) -> Record:
-    return record
 
 
 class LaneDirectory(Protocol):
@@ -170,7 +152,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         records: list[Record] = []
         size, limit = 0, min(FIRST_SLICE, self.max_records)
         while limit > 0:
-            _leave_bare(consumer._fetcher._records.get(tp))
+            leave_bare(consumer._fetcher._records.get(tp))
             try:
                 # With a timeout of 0, and no reassignment under way, fetched_records has nothing to wait for.
                 fetched = (await consumer._fetcher.fetched_records({tp}, timeout=0, max_records=limit)).get(tp, ())
@@ -186,7 +168,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             if not fetched:
                 break
             records.extend(fetched)
-            size += sum(map(_bytes_of, fetched))
+            size += sum(map(bytes_of, fetched))
             room = int((self.max_bytes - size) * len(records) / max(size, 1))
             limit = min(self.max_records - len(records), room)
         if state.position == before:

@@ -1,8 +1,8 @@
-"""Records whose header names are no UTF-8.
+"""How aiokafka decodes what it has fetched, in two respects its own way.
 
-Kafka means the name of a header to be a string, but nothing keeps a producer from writing any bytes there. aiokafka's decoder then raises, at every start
-again, and one such record would keep its partition, and the process, from ever getting on. Here the batch is decoded once more, slowly, and what is no UTF-8
-in a name is written as ``\\xff``.
+Records come bare, without an object around each. And the name of a header may be of any bytes: Kafka means it to be a string, but nothing keeps a producer
+from writing what it likes. aiokafka's decoder then raises, at every start again, and one such record would keep its partition, and the process, from ever
+getting on. Here the batch is decoded once more, slowly, and what is no UTF-8 in a name is written as ``\\xff``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,26 @@ from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
+
+from app.streaming.chunks import Record
+
+
+def leave_bare(fetched: object) -> None:
+    """Let aiokafka yield records as they are decoded: wrapping each into a ConsumerRecord (``aiokafka/consumer/fetcher.py:290``) costs as much as that."""
+    if isinstance(fetched, FetchResult) and fetched.has_more():
+        fetched._partition_records._consumer_record = _bare
+
+
+def bytes_of(record: Record) -> int:
+    """How many bytes a record has: key, value and headers."""
+    size = len(record.value or b"") + len(record.key or b"")
+    for name, content in record.headers:
+        size += len(name) + len(content or b"")
+    return size
+
+
+def _bare(_tp: object, record: Record) -> Record:
+    return record
 
 
 class KeptRecords:
