@@ -5,7 +5,7 @@ Labels come from the registry only, so their number is bounded whatever arrives;
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import accumulate
@@ -50,11 +50,6 @@ class ChunkHistogram(Collector):
             upto = bisect_right(ordered, bound, lo=below)
             self._counts[index] += upto - below
             below = upto
-
-    def quantile(self, share: float) -> float:
-        """The bound of the bucket in which the given share (0 to 1) of all observations is reached; 0 without observations."""
-        totals = list(accumulate(self._counts))
-        return self._bounds[bisect_left(totals, share * totals[-1])] if totals[-1] else 0.0
 
     def collect(self) -> Iterator[Metric]:
         """For the registry."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic  # type: ignore[attr-defined]
 
 DEADLINE = 60.0
+
+PASSING = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE)
+"""What a group's coordinator says while a fresh broker is still making it."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +28,21 @@ class Sent:
     timestamp_ms: int = 0
 
 
+@cache
+def admin_client(bootstrap: str) -> AdminClient:
+    """One client for the whole session: librdkafka does not always survive the end of one that has just been answered."""
+    return AdminClient({"bootstrap.servers": bootstrap})
+
+
 def create_topic(bootstrap: str, topic: str, partitions: int = 4, config: dict[str, str] | None = None) -> None:
     """Create a topic and wait until it is known."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = admin_client(bootstrap)
     admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})])[topic].result(30)
 
 
 def delete_topic(bootstrap: str, topic: str) -> None:
     """Delete a topic and wait until it is gone."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = admin_client(bootstrap)
     admin.delete_topics([topic])[topic].result(30)
     until = time.monotonic() + DEADLINE
     while topic in admin.list_topics(timeout=30).topics:
@@ -43,7 +53,7 @@ def delete_topic(bootstrap: str, topic: str) -> None:
 def delete_records(bootstrap: str, topic: str, partition: int, *, before: int) -> None:
     """Delete the records of a partition before an offset, as retention does."""
     place = TopicPartition(topic, partition, before)
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = admin_client(bootstrap)
     admin.delete_records([place])[place].result(30)
 
 
@@ -56,7 +66,7 @@ def set_committed(bootstrap: str, group: str, topic: str, offsets: dict[int, int
 
 def alter_topic(bootstrap: str, topic: str, config: dict[str, str]) -> None:
     """Set configuration values of a topic."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = admin_client(bootstrap)
     entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()]
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
     next(iter(admin.incremental_alter_configs([resource]).values())).result(30)
@@ -93,7 +103,7 @@ def send(bootstrap: str, topic: str, records: Iterable[Sent], *, transactional_i
 
 def partitions_of(bootstrap: str, topics: Sequence[str]) -> list[TopicPartition]:
     """All partitions of topics that exist."""
-    known = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=30).topics
+    known = admin_client(bootstrap).list_topics(timeout=30).topics
     return [TopicPartition(topic, number) for topic in topics if topic in known for number in known[topic].partitions]
 
 
@@ -135,10 +145,20 @@ def read_all(bootstrap: str, topics: Sequence[str], *, at_least: int = 0, deadli
 
 def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
     """A group's committed offsets by partition; partitions without one are left out."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    places = [TopicPartition(place.topic, place.partition) for place in partitions_of(bootstrap, [topic])]
-    answer = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])[group].result(30)
-    return {place.partition: place.offset for place in answer.topic_partitions if place.offset >= 0}
+    # Not by the admin client: while a fresh broker makes the topic of its groups' offsets, its answer to that crashes librdkafka's Python binding.
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
+    wanted = [TopicPartition(place.topic, place.partition) for place in partitions_of(bootstrap, [topic])]
+    until = time.monotonic() + DEADLINE
+    try:
+        while True:
+            try:
+                return {place.partition: place.offset for place in consumer.committed(wanted, timeout=DEADLINE) if place.offset >= 0}
+            except KafkaException as error:
+                if time.monotonic() > until or error.args[0].code() not in PASSING:
+                    raise
+                time.sleep(0.1)
+    finally:
+        consumer.close()
 
 
 def headers(message: Message) -> dict[str, bytes]:

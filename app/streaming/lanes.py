@@ -29,9 +29,6 @@ class Lanes:
     def __iter__(self) -> Iterator[Lane]:
         return iter(tuple(self._lanes.values()))
 
-    def __len__(self) -> int:
-        return len(self._lanes)
-
     def on_wanting(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` whenever a lane gets room for a chunk."""
         self._on_wanting = callback
