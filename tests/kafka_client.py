@@ -31,7 +31,7 @@ class Sent:
 @cache
 def admin_client(bootstrap: str) -> AdminClient:
     """One client for the whole session: librdkafka does not always survive the end of one that has just been answered."""
-    return AdminClient({"bootstrap.servers": bootstrap})
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})  # it outlives the brokers that tests stop
 
 
 def create_topic(bootstrap: str, topic: str, partitions: int = 4, config: dict[str, str] | None = None) -> None:
