@@ -6,7 +6,7 @@ Labels come from the registry only, so their number is bounded whatever arrives;
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import accumulate
 from platform import python_version
@@ -32,30 +32,35 @@ AGE_BUCKETS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 
 class ChunkHistogram(Collector):
     """A histogram that takes many observations at once: sorting a chunk's values and cutting them at the bounds costs a tenth of observing them one by one."""
 
-    def __init__(self, name: str, documentation: str, buckets: Sequence[float], registry: CollectorRegistry, labels: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, documentation: str, buckets: Sequence[float], registry: CollectorRegistry, *, label: str | None = None, values: Sequence[str] = ("",)
+    ) -> None:
         self._name = name
         self._documentation = documentation
-        self._labels = labels or {}
+        self._labels = [] if label is None else [label]
         self._bounds = (*buckets, float("inf"))
-        self._counts = [0] * len(self._bounds)
-        self._sum = 0.0
+        self._counts = {value: [0] * len(self._bounds) for value in values}
+        self._sums = dict.fromkeys(values, 0.0)
         registry.register(self)
 
-    def observe_many(self, values: Iterable[float]) -> None:
-        """Count observations."""
-        ordered = sorted(values)
-        self._sum += sum(ordered)
+    def observe_many(self, observations: Iterable[float], value: str = "") -> None:
+        """Count observations, under a value of the label if there is one."""
+        ordered = sorted(observations)
+        self._sums[value] += sum(ordered)
+        counts = self._counts[value]
         below = 0
         for index, bound in enumerate(self._bounds):
             upto = bisect_right(ordered, bound, lo=below)
-            self._counts[index] += upto - below
+            counts[index] += upto - below
             below = upto
 
     def collect(self) -> Iterator[Metric]:
         """For the registry."""
-        buckets = [("+Inf" if bound == float("inf") else str(bound), float(total)) for bound, total in zip(self._bounds, accumulate(self._counts), strict=True)]
-        family = HistogramMetricFamily(self._name, self._documentation, labels=tuple(self._labels))
-        family.add_metric(tuple(self._labels.values()), buckets, self._sum)
+        family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
+        names = ["+Inf" if bound == float("inf") else str(bound) for bound in self._bounds]
+        for value, counts in self._counts.items():
+            buckets = [(name, float(total)) for name, total in zip(names, accumulate(counts), strict=True)]
+            family.add_metric([value] if self._labels else [], buckets, self._sums[value])
         yield family
 
     def describe(self) -> Iterator[Metric]:
@@ -76,9 +81,11 @@ class ProcessMetrics:
 class StreamMetrics(ProcessMetrics):
     """What every process exposes that consumes chunks."""
 
-    def __init__(self, registry: CollectorRegistry, stage: str) -> None:
+    def __init__(self, registry: CollectorRegistry, stages: Sequence[str], codes: Iterable[ErrorCode], event_names: Iterable[str]) -> None:
         super().__init__(registry)
-        self.chunk_seconds = ChunkHistogram("rollcall_chunk_seconds", "Time that the stage computes on one chunk.", LATENCY_BUCKETS, registry, {"stage": stage})
+        self.chunk_seconds = ChunkHistogram(
+            "rollcall_chunk_seconds", "Time that the stage computes on one chunk.", LATENCY_BUCKETS, registry, label="stage", values=stages
+        )
         self.event_age_seconds = ChunkHistogram(
             "rollcall_event_age_seconds",
             "From event_time, as Canvas says, to the acknowledged output. Rises with lag, with a late bridge and with replays.",
@@ -114,24 +121,29 @@ class StreamMetrics(ProcessMetrics):
             "rollcall_produce_failures_total", "Chunks that could not be written. The process ends; nothing of the chunk is committed.", registry=registry
         )
 
+        self.dead_letters_total = Counter(
+            "rollcall_dead_letters_total",
+            "Records that are no valid event, or that a stage cannot use, by reason. A sudden rise is a broken producer or a wrong schema.",
+            ["code", "event_name"],
+            registry=registry,
+        )
+        names = (*event_names, UNKNOWN_NAME)
+        for code in codes:
+            for name in names:
+                self.dead_letters_total.labels(code.value, name)
+
 
 class RouterMetrics(StreamMetrics):
     """What the router exposes. At every scrape, received = routed + unknown + dead letters."""
 
     def __init__(self, registry: CollectorRegistry, event_names: Iterable[str]) -> None:
-        super().__init__(registry, "router")
         names = tuple(event_names)
+        super().__init__(registry, ("router",), (code for code in ErrorCode if code is not ErrorCode.NOT_APPLICABLE), names)
         self.events_received_total = Counter("rollcall_events_received_total", "Raw records that were processed and committed.", registry=registry)
         self.events_routed_total = Counter("rollcall_events_routed_total", "Valid events written to their typed topic.", ["event_name"], registry=registry)
         self.events_unknown_total = Counter(
             "rollcall_events_unknown_total",
             "Events whose name has no schema, written to the unknown topic. A rise after a Canvas release is a new kind of event.",
-            registry=registry,
-        )
-        self.dead_letters_total = Counter(
-            "rollcall_dead_letters_total",
-            "Records that are no valid event, by reason. A sudden rise is a broken producer or a wrong schema.",
-            ["code", "event_name"],
             registry=registry,
         )
         self.unknown_fields_total = Counter(
@@ -157,9 +169,41 @@ class RouterMetrics(StreamMetrics):
             self.events_routed_total.labels(name)
             self.unknown_fields_total.labels(name)
             self.unknown_values_total.labels(name)
-        for code in ErrorCode:
-            for name in (*names, UNKNOWN_NAME):
-                self.dead_letters_total.labels(code.value, name)
+
+
+class RosterMetrics(StreamMetrics):
+    """What the rosters process exposes. ``event_age_seconds`` and ``pipeline_seconds`` are those of the last stage, which writes the rosters."""
+
+    def __init__(self, registry: CollectorRegistry, stages: Iterable[str], event_names: Iterable[str]) -> None:
+        names = tuple(stages)
+        super().__init__(registry, names, (ErrorCode.NOT_APPLICABLE, ErrorCode.TOO_LARGE), event_names)
+        self.table_rows = Gauge("rollcall_table_rows", "Rows in the partitions of a table that this process has.", ["table"], registry=registry)
+        self.parked_rows = Gauge(
+            "rollcall_parked_rows",
+            "Rows that publish nothing, because what they belong to is not known yet: a state without its enrollment, a membership without its group.",
+            ["stage"],
+            registry=registry,
+        )
+        self.table_recovery_remaining_records = Gauge(
+            "rollcall_table_recovery_remaining_records", "Changelog records still to be loaded before the table can be used.", ["table"], registry=registry
+        )
+        self.stage_records_total = Counter(
+            "rollcall_stage_records_total", "Records of a stage's inputs that were processed and committed.", ["stage"], registry=registry
+        )
+        self.stale_events_total = Counter(
+            "rollcall_stale_events_total", "Records that changed nothing, because they were repeated or older than what is known.", ["stage"], registry=registry
+        )
+        self.rows_published_total = Counter(
+            "rollcall_rows_published_total", "Records with a row that a stage has written, for the next stage or as a roster.", ["stage"], registry=registry
+        )
+        self.rows_withdrawn_total = Counter(
+            "rollcall_rows_withdrawn_total", "Tombstones that a stage has written: a row is no longer under its key.", ["stage"], registry=registry
+        )
+        for name in names:
+            for gauge in (self.table_rows, self.parked_rows, self.table_recovery_remaining_records):
+                gauge.labels(name)
+            for counter in (self.stage_records_total, self.stale_events_total, self.rows_published_total, self.rows_withdrawn_total):
+                counter.labels(name)
 
 
 def package_version() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -25,6 +25,9 @@ the router."""
 
 VISIBLE_SECONDS = 20.0
 """A created topic is known to the brokers after some milliseconds. This is for machines that are busy with other things."""
+
+DEFAULT_RECORD_BYTES = 1_048_588
+"""``max.message.bytes`` of Kafka, where a cluster does not tell."""
 
 LEAST_RECORD_BYTES = 16_384
 """What every topic must take: the record of a dead letter, with its reason, has to fit somewhere."""
@@ -73,6 +76,8 @@ class TopicPlan:
     config: Mapping[str, str]
     any_partitions: bool = False
     """An existing topic may have another number of partitions: its producers decide."""
+    record_bytes: int = LEAST_RECORD_BYTES
+    """So large records it must take."""
 
 
 class TopicState(Enum):
@@ -108,7 +113,12 @@ class TopicFinding:
     limits: TopicLimits
 
 
-def plan_topics(settings: Settings) -> tuple[TopicPlan, ...]:
+def least_record_bytes(topics: Iterable[TopicLimits]) -> int:
+    """What all of these topics take."""
+    return min((limits.record_bytes for limits in topics if limits.record_bytes is not None), default=DEFAULT_RECORD_BYTES)
+
+
+def plan_router_topics(settings: Settings) -> tuple[TopicPlan, ...]:
     """The topics of the router: raw, typed, unknown and dead-letter."""
     names = TopicNames(settings.topic_prefix)
 
@@ -190,14 +200,13 @@ class TopicAdmin:
         return configs
 
 
-async def ensure_topics(settings: Settings, bootstrap: str, plans: Sequence[TopicPlan] | None = None) -> list[TopicFinding]:
+async def ensure_topics(settings: Settings, bootstrap: str, plans: Sequence[TopicPlan]) -> list[TopicFinding]:
     """Create what is missing (unless the settings forbid it), check the rest, and return the findings, all fine.
 
     Raises:
         TopicsError: topics are missing and must not be created, or are not as they must be. The message says what to do for each.
         BrokerUnavailableError: no broker answers.
     """
-    plans = plan_topics(settings) if plans is None else plans
     async with TopicAdmin(settings, bootstrap) as admin:
         findings = await admin.inspect(plans)
         missing = [finding.plan for finding in findings if finding.state is TopicState.MISSING]
@@ -220,8 +229,8 @@ def _compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any])
     problems = []
     limits = TopicLimits(*(int(config[key]) if config.get(key) else None for key in _LIMITS))
     limit = limits.record_bytes
-    if limit is not None and limit < LEAST_RECORD_BYTES:
-        problems.append(f"takes records of {limit} bytes at most and must take {LEAST_RECORD_BYTES}: alter max.message.bytes")
+    if limit is not None and limit < plan.record_bytes:
+        problems.append(f"takes records of {limit} bytes at most and must take {plan.record_bytes}: alter max.message.bytes")
     policy, wanted = config.get("cleanup.policy", ""), plan.config["cleanup.policy"]
     if partitions != plan.partitions and not plan.any_partitions:
         problems.append(

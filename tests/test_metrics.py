@@ -18,16 +18,18 @@ VALUES = st.lists(st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0, 5.0]) | st.float
 @given(VALUES)
 def test_like_the_original(chunks: list[list[float]]) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    histogram = ChunkHistogram("x_seconds", "X.", BUCKETS, ours, {"stage": "s"})
-    reference = Histogram("x_seconds", "X.", ["stage"], buckets=BUCKETS, registry=theirs).labels("s")
+    histogram = ChunkHistogram("x_seconds", "X.", BUCKETS, ours, label="stage", values=("r", "s"))
+    theirs_by_stage = Histogram("x_seconds", "X.", ["stage"], buckets=BUCKETS, registry=theirs)
+    theirs_by_stage.labels("r")
+    reference = theirs_by_stage.labels("s")
     for chunk in chunks:
-        histogram.observe_many(chunk)
+        histogram.observe_many(chunk, "s")
         for value in chunk:
             reference.observe(value)
 
-    def samples(registry: CollectorRegistry) -> dict[tuple[str, str], float]:
+    def samples(registry: CollectorRegistry) -> dict[tuple[str, str, str], float]:
         families = text_string_to_metric_families(generate_latest(registry).decode())
-        return {(s.name, s.labels.get("le", "")): round(s.value, 6) for family in families for s in family.samples if not s.name.endswith("_created")}
+        return {(s.name, s.labels["stage"], s.labels.get("le", "")): round(s.value, 6) for family in families for s in family.samples if not s.name.endswith("_created")}
 
     assert samples(ours) == samples(theirs)
 

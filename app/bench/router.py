@@ -29,7 +29,7 @@ from app.demo.router_process import RouterProcess
 from app.errors import RollcallError
 from app.kafka import client_options
 from app.settings import Settings, load_settings
-from app.topics import TopicNames, ensure_topics
+from app.topics import TopicNames, ensure_topics, plan_router_topics
 
 POLL_SECONDS = 0.05
 STILL_SECONDS = 60.0
@@ -129,7 +129,7 @@ class _Bench:
     async def load(self) -> None:
         """Fill the raw topic that all runs read."""
         settings = self._settings("bench")
-        await ensure_topics(settings, self._bootstrap)
+        await ensure_topics(settings, self._bootstrap, plan_router_topics(settings))
         started = time.perf_counter()
         with pinned(self._others | {self._plan.core}):
             traffic = generate_traffic(TrafficPlan(count=self._plan.events))
@@ -148,7 +148,8 @@ class _Bench:
         """One run of the stock agent on the same topic."""
         name = f"peer-{number}-{int(wait)}"
         count = self._plan.peer_events // 4 if wait else self._plan.peer_events
-        asyncio.run(ensure_topics(self._settings(name), self._bootstrap))
+        settings = self._settings(name)
+        asyncio.run(ensure_topics(settings, self._bootstrap, plan_router_topics(settings)))
         command = [sys.executable, "-m", "app.bench.stock_faust", self._bootstrap, TopicNames("bench").raw, name, str(count), str(int(wait))]
         with (self._folder / f"{name}.log").open("wb") as log, pinned({self._plan.core}):
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
@@ -166,7 +167,7 @@ class _Bench:
     async def run_latency(self, rate: float) -> Latency:
         """Send at a steady rate while the router runs, and look at what it says of itself."""
         settings = self._settings("latency")
-        await ensure_topics(settings, self._bootstrap)
+        await ensure_topics(settings, self._bootstrap, plan_router_topics(settings))
         async with self._router(settings, "router-latency") as router:
             warm = await self._send_steadily(settings, rate, 3.0)
             before = await _count_to(router, warm)  # the first events waited until the router had joined its group

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import typer
@@ -16,7 +16,9 @@ from app.broker import EmbeddedBroker
 from app.cli.broker import settings_broker
 from app.errors import BrokerUnavailableError
 from app.logs import configure_logging
-from app.router.application import run_router
+from app.process import StreamProcess, run_until_signalled
+from app.rosters.application import start_rosters
+from app.router.application import start_router
 from app.settings import Settings, load_settings, misspelt_variables
 
 GC_THRESHOLDS = (200_000, 50, 1_000)
@@ -61,14 +63,22 @@ def broker_if_needed(settings: Settings) -> Iterator[str]:
 def router() -> None:
     """Route raw events to typed topics until stopped (SIGTERM or Ctrl-C; both drain)."""
     settings = _begin()
-    run_async(settings, bootstrap_servers(settings))
+    bootstrap = bootstrap_servers(settings)
+    run_async(settings, lambda: start_router(settings, bootstrap))
+
+
+def rosters() -> None:
+    """Keep the rosters: tables of who is in which course, section and group now, until stopped (SIGTERM or Ctrl-C; both drain)."""
+    settings = _begin()
+    bootstrap = bootstrap_servers(settings)
+    run_async(settings, lambda: start_rosters(settings, bootstrap))
 
 
 def up() -> None:
     """Everything on one machine: an embedded broker, unless ROLLCALL_KAFKA names a cluster, and the router."""
     settings = _begin()
     with broker_if_needed(settings) as bootstrap:
-        run_async(settings, bootstrap)
+        run_async(settings, lambda: start_router(settings, bootstrap))
 
 
 def _begin() -> Settings:
@@ -80,14 +90,15 @@ def _begin() -> Settings:
     return settings
 
 
-def run_async(settings: Settings, bootstrap: str) -> None:
-    """Run the router on uvloop, in this thread and in those that Faust makes."""
+def run_async(settings: Settings, start: Callable[[], Awaitable[StreamProcess]]) -> None:
+    """Run a process on uvloop, in this thread and in those that Faust makes."""
     gc.set_threshold(*GC_THRESHOLDS)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(run_router(settings, bootstrap))
+    asyncio.run(run_until_signalled(settings, start))
 
 
 def register(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.command("router")(router)
+    cli.command("rosters")(rosters)
     cli.command("up")(up)

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from app.cli.run import bootstrap_servers
 from app.settings import Settings, load_settings
-from app.topics import TopicAdmin, TopicFinding, TopicState, plan_topics
+from app.topic_plan import plan_topics
+from app.topics import TopicAdmin, TopicFinding, TopicState
 
 topics_cli = typer.Typer(name="topics", no_args_is_help=True, help="The topics on the cluster.")
 

@@ -18,7 +18,7 @@ from app.broker.files import locked
 from app.errors import ConfigurationError
 from app.kafka import client_options
 from app.settings import Settings, load_settings
-from app.topics import plan_topics
+from app.topic_plan import plan_topics
 
 KEPT = frozenset({
     "kafka", "security_protocol", "sasl_mechanism", "sasl_username", "sasl_password", "ssl_ca_file", "ssl_cert_file", "ssl_key_file",

@@ -30,7 +30,7 @@ from app.events.outcomes import ErrorCode
 from app.events.registry import REGISTRY
 from app.kafka import client_options
 from app.settings import Settings
-from app.topics import TopicFinding, TopicNames, ensure_topics
+from app.topics import TopicFinding, TopicNames, ensure_topics, plan_router_topics
 
 TOPICS_SECONDS = 60.0
 SEND_SECONDS = 60.0
@@ -126,7 +126,7 @@ class _Demo:
         with self._screen.doing("creating the topics"):
             try:
                 async with asyncio.timeout(TOPICS_SECONDS):
-                    findings = await ensure_topics(self._settings, self._bootstrap)
+                    findings = await ensure_topics(self._settings, self._bootstrap, plan_router_topics(self._settings))
             except TimeoutError:
                 raise DemoError(f"the topics were not there after {TOPICS_SECONDS:.0f} s; look at the broker's log") from None
         names = self._names

@@ -21,6 +21,8 @@ class ErrorCode(StrEnum):
     SCHEMA_VIOLATION = "schema_violation"
     TOO_LARGE = "too_large"
     """Larger than the topic takes."""
+    NOT_APPLICABLE = "not_applicable"
+    """On a topic that a roster stage reads, and of no use to it."""
 
 
 class Routed(NamedTuple):

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from app.events.outcomes import DeadLetter, ErrorCode, Routed, Unknown
+from app.events.outcomes import DeadLetter, Routed, Unknown
 from app.events.pipeline import Pipeline
 from app.events.registry import REGISTRY
 from app.metrics import UNKNOWN_NAME, RouterMetrics
+from app.records import TimestampWindow, final_letter, record_bytes, too_large
 from app.router.breaker import Breaker, BreakerPolicy
-from app.router.records import TimestampWindow, dead_letter_headers, kept_key, record_bytes, size_header, too_large
 from app.streaming.chunks import Chunk, Halt, Outputs, Record
 from app.topics import TopicNames
 
@@ -89,6 +89,11 @@ class RouterHandler:
         self._breaker = Breaker(kit.breaker)
         self._topics = {name: kit.names.typed(event_type) for name, event_type in REGISTRY.items()}
 
+    @property
+    def unfinished(self) -> bool:
+        """What comes in goes out at once."""
+        return False
+
     def resume(self, note: str) -> Halt | None:
         """A breaker that opened in another life stays open."""
         return self._breaker.resume(note)
@@ -152,14 +157,7 @@ class RouterHandler:
             letter = too_large(outcome.value, outcome.headers, None, size, limit, outcome.redacted)
         else:
             letter = outcome
-        headers = dead_letter_headers(letter, chunk.topic, chunk.partition, record.offset)
-        size = record_bytes(key, letter.value, headers)
-        if size > limit:
-            letter = too_large(letter.value, letter.headers, letter.event_name, size, limit, letter.redacted)
-            headers = dead_letter_headers(letter, chunk.topic, chunk.partition, record.offset)
-        if letter.code is ErrorCode.TOO_LARGE:
-            headers.append(size_header(record.value))
-            key = kept_key(key)
+        letter, key, headers = final_letter(letter, key, chunk.topic, chunk.partition, record, limit)
         outputs.append(kit.names.dead_letter, partition, key, letter.value, self._timestamp(record), headers)
         result.dead[letter.code.value, letter.event_name or UNKNOWN_NAME] += 1
         result.redacted += letter.redacted

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,10 +18,12 @@ from faust.types import TP
 
 from app.errors import BrokerUnavailableError, RollcallError
 from app.streaming.batches import BATCH_BYTES
-from app.streaming.chunks import ChunkHandler, ChunkPolicy
+from app.streaming.chunks import ChunkAgent, ChunkPolicy
 from app.streaming.lane import LaneKit, LaneObserver, LaneState
 from app.streaming.lanes import Lanes
 from app.streaming.offsets import Bounds, Offsets
+from app.streaming.table_keeper import Tables
+from app.streaming.tables import LaneTables
 from app.streaming.transport import ChunkConsumer, ChunkSchema, ChunkTransport, wait_crashed
 from app.streaming.watchdog import Watchdog
 
@@ -52,14 +54,14 @@ class StreamingOptions:
     """What an application is told. Times in seconds."""
 
     group: str
-    topics: tuple[str, ...]
     client_options: Mapping[str, Any]
     """Keyword arguments for every aiokafka client: servers and security."""
     policy: ChunkPolicy
     session_timeout: float
     group_instance_id: str | None
-    transaction_timeout: float
     watchdog: float
+    partitions: int
+    """Of the tables, and so of all topics of an agent that has one."""
     batch_bytes: int = BATCH_BYTES
     """Most bytes of one batch of output, before compression; no topic may take less."""
 
@@ -68,6 +70,7 @@ class StreamingOptions:
 class PartitionStatus:
     """How one input partition stands."""
 
+    agent: str
     tp: TP
     state: LaneState
     halt_reason: str | None
@@ -76,13 +79,15 @@ class PartitionStatus:
     """High watermark minus committed offset; None until first measured."""
     oldest_pending: int | None
     """Timestamp (ms) of the first record that was read and is not committed."""
+    restoring: int | None
+    """While the table is loaded: how many records are left, at most."""
 
 
 class StreamingApplication:
     """Consumes topics chunk by chunk, until it is stopped or must end.
 
     Args:
-        new_handler: from partition number to the handler of its chunks.
+        agents: who consumes what.
         observer: told what happens, for metrics.
         on_survey: called every second with the status of all assigned partitions.
     """
@@ -90,21 +95,22 @@ class StreamingApplication:
     def __init__(
         self,
         options: StreamingOptions,
+        agents: Sequence[ChunkAgent],
         *,
-        new_handler: Callable[[int], ChunkHandler],
         observer: LaneObserver,
         on_survey: Callable[[list[PartitionStatus]], None],
     ) -> None:
         self._options = options
-        self._new_handler = new_handler
+        self._agents = tuple(agents)
         self._observer = observer
         self._on_survey = on_survey
-        self._lanes = Lanes(options.topics)
+        self._lanes = Lanes(self._agents)
         self._watchdog = Watchdog(options.watchdog)
         self._failure: asyncio.Future[BaseException] | None = None
         self._offsets = Offsets(options.group, options.client_options)
         self._bounds: dict[TP, Bounds] = {}
         self._member = True
+        self.tables = Tables(options.client_options, self._offsets.bounds)
         self.surveyed_at: float | None = None
         """When the cluster last answered (monotonic seconds)."""
 
@@ -126,7 +132,8 @@ class StreamingApplication:
             for tp in sorted(lane.inputs):
                 committed, bounds = lane.committed.get(tp), self._bounds.get(tp)
                 lag = None if committed is None or bounds is None else max(bounds.end - committed, 0)
-                statuses.append(PartitionStatus(tp, lane.state, lane.halted.reason if lane.halted else None, committed, lag, lane.oldest_pending))
+                halt_reason = lane.halted.reason if lane.halted else None
+                statuses.append(PartitionStatus(lane.agent.name, tp, lane.state, halt_reason, committed, lag, lane.oldest_pending, lane.restoring))
         return statuses
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -205,6 +212,7 @@ class StreamingApplication:
             broker_rebalance_timeout=max(options.session_timeout * 2, options.policy.drain + 10),
             broker_max_poll_interval=NEVER_SECONDS,
             table_standby_replicas=0,
+            TableManager=LaneTables,
         )
         app.transport = transport = ChunkTransport(
             app, lanes=self._lanes, max_records=options.policy.max_records, max_bytes=options.policy.max_bytes, client_options=options.client_options
@@ -215,15 +223,17 @@ class StreamingApplication:
                 group=options.group,
                 policy=options.policy,
                 new_producer=self._new_producer,
-                new_handler=self._new_handler,
                 offsets=self._offsets,
+                tables=self.tables,
                 seek=lambda tp, offset: cast(ChunkConsumer, app.consumer).seek_exact(tp, offset),
                 wants=self._lanes.announce,
                 fatal=self._fail,
                 observer=self._observer,
             )
         )
-        app.agent(app.topic(*options.topics, schema=ChunkSchema()), name="chunks")(self._deliver)
+        for agent in self._agents:
+            app.agent(app.topic(*agent.topics, schema=ChunkSchema()), name=agent.name)(self._deliver)
+            self.tables.declare(app, agent, options.partitions)
         return app
 
     async def _deliver(self, stream: Any) -> None:
@@ -234,7 +244,7 @@ class StreamingApplication:
         return AIOKafkaProducer(
             **self._options.client_options,
             transactional_id=transactional_id,
-            transaction_timeout_ms=int(self._options.transaction_timeout * 1000),
+            transaction_timeout_ms=int(self._options.policy.transaction * 1000),
             acks="all",
             compression_type="zstd",
             max_batch_size=self._options.batch_bytes,
@@ -281,7 +291,8 @@ class StreamingApplication:
         """Report how things stand, every second, also when the cluster does not answer."""
         while True:
             statuses = self.statuses
-            self._watchdog.beat({f"{status.tp.topic}[{status.tp.partition}]": status.committed for status in statuses if self._has_to_do(status)})
+            behind = [status for status in statuses if self._has_to_do(status)]
+            self._watchdog.beat({f"{status.tp.topic}[{status.tp.partition}]": (status.committed, status.restoring) for status in behind})
             self._on_survey(statuses)
             await asyncio.sleep(SURVEY_SECONDS)
 

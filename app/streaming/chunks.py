@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from app.streaming.rows import Rows
 
 Header = tuple[str, bytes | None]
 Headers = list[Header]
@@ -75,11 +77,32 @@ class Result(Protocol):
 class ChunkHandler(Protocol):
     """Turns the chunks of one partition into outputs. One object per partition and assignment; the lane calls it from one task."""
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is work left that needs no further input: the lane then calls ``process`` again soon, with whatever has arrived, if only nothing."""
+
     def resume(self, note: str) -> Halt | None:
         """Called once, before the first chunk, with the note stored beside the committed offset ("" if none). A halt: the partition stays as it is."""
 
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Result:
         """Process the records of chunks, in order. Synchronous, must not block. An exception is a bug: the process stops, and nothing is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkAgent:
+    """Who consumes which topics. A process has one or several; each of their partitions has a lane.
+
+    The topics of one agent are partitioned alike: their partitions of one number are consumed together, in one lane.
+    """
+
+    name: str
+    topics: tuple[str, ...]
+    producer_prefix: str
+    """The transactional id of a lane's producer is this, ``-`` and the number of the partition."""
+    new_handler: Callable[[int, Rows], ChunkHandler]
+    """From a partition, and the rows of the agent's table there, to the handler. Without a table there are no rows."""
+    table: str | None = None
+    """The name of the table that the agent keeps, partitioned like its topics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +115,8 @@ class ChunkPolicy:
     """How long a chunk that is not full waits for more records, so that transactions stay few at low rates."""
     drain: float
     """How long a transaction in flight may take to end when the partition is given up."""
+    transaction: float
+    """How long a transaction may take at all: the broker aborts one that is open for longer."""
     reopen: float
     """How long a lane that was fenced, though its partition was not taken away, waits before it opens again. At least the group's session timeout: a process
     that was stopped has by then heard from the group that the partition is another's."""

@@ -20,10 +20,14 @@ SUPERSEDED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, In
 that opens anew finds out from the committed offset where to go on."""
 
 
+class TransactionTimeoutError(Exception):
+    """A transaction did not end in time. What became of it is told by the committed offset, once a lane has opened anew and so ended it."""
+
+
 def is_superseded(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, is among :data:`SUPERSEDED`."""
+    """Whether an error, or one that it came from, says that this producer's transactions are no longer to be relied on: :data:`SUPERSEDED`, or a timeout."""
     while error is not None:
-        if isinstance(error, SUPERSEDED):
+        if isinstance(error, (*SUPERSEDED, TransactionTimeoutError)):
             return True
         error = error.__cause__
     return False

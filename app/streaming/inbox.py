@@ -84,8 +84,12 @@ class Inbox:
         self._chunks.append(chunk)
         self._arrived.set()
 
-    async def gather(self, commit: asyncio.Task[None] | None) -> Batch | None:
+    async def gather(self, commit: asyncio.Task[None] | None, *, wait: bool = True) -> Batch | None:
         """What goes into the next transaction, or None when the lane closes.
+
+        Args:
+            commit: the transaction in flight.
+            wait: for a chunk, and for more of them as long as the policy says. Otherwise what is there is taken, if only nothing.
 
         Raises:
             PositionLostError: there are no records where the lane would go on.
@@ -106,7 +110,7 @@ class Inbox:
             if self._closing.is_set():
                 return None
             left = None if deadline is None else deadline - time.monotonic()
-            if self._chunks or (left is not None and left <= 0) or batch.records >= policy.max_records or batch.size >= policy.max_bytes:
+            if not wait or self._chunks or (left is not None and left <= 0) or batch.records >= policy.max_records or batch.size >= policy.max_bytes:
                 return batch
             await self._wait(commit, left)
 

@@ -14,10 +14,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
@@ -26,12 +26,15 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
 from app.streaming.batches import BatchedOutputs
-from app.streaming.chunks import Chunk, ChunkHandler, ChunkPolicy, Halt, Result
-from app.streaming.failures import cut_off, is_superseded, root_cause
+from app.streaming.chunks import Chunk, ChunkAgent, ChunkHandler, ChunkPolicy, Halt, Result
+from app.streaming.failures import TransactionTimeoutError, cut_off, is_superseded, root_cause
 from app.streaming.inbox import Inbox, PositionLostError
 from app.streaming.offsets import Bounds, Committed
+from app.streaming.rows import Rows
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 MOST_REOPENINGS = 10
 """So often may a lane be superseded without one committed chunk in between, before something must be wrong that another try does not mend."""
@@ -45,6 +48,7 @@ class LaneState(Enum):
     """What a lane is doing."""
 
     OPENING = "opening"
+    RESTORING = "loading its table"
     OPEN = "open"
     HALTED = "halted"
     SUPERSEDED = "superseded"
@@ -58,11 +62,18 @@ class OffsetReader(Protocol):
     async def bounds(self, partitions: Collection[TP]) -> dict[TP, Bounds]: ...
 
 
+class TableKeeper(Protocol):
+    """See :class:`app.streaming.table_keeper.Tables`."""
+
+    async def restore(self, agent: ChunkAgent, partition: int, on_remaining: Callable[[int], None]) -> Rows: ...
+    def drop(self, agent: ChunkAgent, partition: int) -> None: ...
+
+
 class LaneObserver(Protocol):
     """Told of what lanes do, for metrics."""
 
-    def processed(self, seconds: float) -> None:
-        """A chunk went through the handler, in so many seconds."""
+    def processed(self, agent: str, seconds: float) -> None:
+        """A chunk went through the agent's handler, in so many seconds."""
 
     def committed(self) -> None:
         """A transaction was committed."""
@@ -82,9 +93,8 @@ class LaneKit:
     policy: ChunkPolicy
     new_producer: Callable[[str], AIOKafkaProducer]
     """From transactional id to a producer that is not started."""
-    new_handler: Callable[[int], ChunkHandler]
-    """From partition to its handler."""
     offsets: OffsetReader
+    tables: TableKeeper
     seek: Callable[[TP, int], Awaitable[None]]
     wants: Callable[[], None]
     """Called when a lane has room for a chunk."""
@@ -94,9 +104,10 @@ class LaneKit:
 
 
 class Lane:
-    """The lane of one partition number, of one input topic or of several that are partitioned alike. Starts to open when it is made."""
+    """The lane of one partition number of an agent's topics. Starts to open when it is made."""
 
-    def __init__(self, partition: int, inputs: Collection[TP], kit: LaneKit) -> None:
+    def __init__(self, agent: ChunkAgent, partition: int, inputs: Collection[TP], kit: LaneKit) -> None:
+        self.agent = agent
         self.partition = partition
         self.inputs = frozenset(inputs)
         self.state = LaneState.OPENING
@@ -105,12 +116,17 @@ class Lane:
         """Where the group stands in each input, as far as this lane knows."""
         self.oldest_pending: int | None = None
         """Timestamp (ms) of the first record that was read and is not committed."""
+        self.restoring: int | None = None
+        """While the table is loaded: how many records are left, at most."""
         self._kit = kit
+        self._place = {"agent": agent.name, "partition": partition}
+        """For the log."""
         self._closing = asyncio.Event()
         self._inbox = Inbox(kit.policy, seek=kit.seek, wants=kit.wants, closing=self._closing)
         self._superseded = 0
         self._producer: AIOKafkaProducer | None = None
-        self._task = asyncio.create_task(self._run(), name=f"lane-{partition}")
+        self._open_handler: ChunkHandler | None = None
+        self._task = asyncio.create_task(self._run(), name=f"lane-{agent.name}-{partition}")
 
     # --- from outside
 
@@ -129,7 +145,7 @@ class Lane:
         self._closing.set()
         await asyncio.wait({self._task}, timeout=self._kit.policy.drain)
         if not self._task.done():
-            log.warning("the transaction in flight was given up", extra={"partition": self.partition})
+            log.warning("the transaction in flight was given up", extra=self._place)
             self._task.cancel()
             await asyncio.wait({self._task})
         self.state = LaneState.CLOSED
@@ -139,11 +155,11 @@ class Lane:
     async def _run(self) -> None:
         while not self._closing.is_set():
             try:
-                await self._open()
-                await self._work()
+                if await self._open():
+                    await self._work()
                 return
             except PositionLostError:
-                log.warning("the broker has no records where the partition is read; looking where to go on", extra={"partition": self.partition})
+                log.warning("the broker has no records where the partition is read; looking where to go on", extra=self._place)
                 continue
             except Exception as error:
                 cause = root_cause(self._producer, error)
@@ -153,7 +169,10 @@ class Lane:
                 self._superseded += 1
             finally:
                 await self._dispose()
-            log.warning("this process's transactions were superseded; the partition is another's, or is opened again", extra={"partition": self.partition})
+            if isinstance(cause, TransactionTimeoutError):
+                log.error("a transaction did not end within %g s; the partition is opened again", self._kit.policy.transaction, extra=self._place)
+            else:
+                log.warning("this process's transactions were superseded; the partition is another's, or is opened again", extra=self._place)
             self.state = LaneState.SUPERSEDED
             await self._pause(self._kit.policy.reopen)
 
@@ -161,33 +180,36 @@ class Lane:
         if isinstance(error, KafkaError):
             self._kit.observer.produce_failed()
         self.state = LaneState.CLOSED
-        log.error("the chunk cannot be written; the process stops without committing it", exc_info=error, extra={"partition": self.partition})
+        log.error("the chunk cannot be written; the process stops without committing it", exc_info=error, extra=self._place)
         self._kit.fatal(error)
 
-    async def _open(self) -> None:
+    async def _open(self) -> bool:
+        """Get ready to work; false when the lane closes before it is."""
         self.state = LaneState.OPENING
         while not self._closing.is_set():
             try:
-                self._producer = self._kit.new_producer(f"{self._kit.group}-{self.partition}")
+                self._producer = self._kit.new_producer(f"{self.agent.producer_prefix}-{self.partition}")
                 await self._producer.start()
-                await self._locate()
+                if await self._until_closing(self._locate()) is None:
+                    return False
                 break
             except (KafkaError, OSError, TimeoutError) as error:
                 if isinstance(error, KafkaError) and not error.retriable:
                     raise
-                log.warning("the lane cannot open yet: %s", type(error).__name__, extra={"partition": self.partition})
+                log.warning("the lane cannot open yet: %s", type(error).__name__, extra=self._place)
                 await self._dispose()
                 await self._pause(RETRY_SECONDS)
         else:
-            return
+            return False
         # What was read before, and dropped, lies behind the consumer's position: without this, records would wait for one that comes after them.
         for tp, position in self.committed.items():
             await self._kit.seek(tp, position)
         self.state = LaneState.HALTED if self.halted else LaneState.OPEN
         self._kit.wants()
+        return True
 
-    async def _locate(self) -> None:
-        """Find out where to go on, now that nobody else can commit."""
+    async def _locate(self) -> bool:
+        """Find out where to go on, and from what, now that nobody else can commit."""
         committed = await self._kit.offsets.committed(self.inputs)
         bounds = await self._settled_bounds(committed)
         for tp in self.inputs:
@@ -198,9 +220,16 @@ class Lane:
             if offset is not None and offset < beginning:
                 self._report_expired(tp, beginning - offset)
             self.committed[tp] = max(offset or 0, beginning)
+        self.state = LaneState.RESTORING
+        rows = await self._kit.tables.restore(self.agent, self.partition, self._on_restoring)
+        handler = self._open_handler = self.agent.new_handler(self.partition, rows)
+        self.restoring = None
         self._inbox.begin(self.committed)
-        self._handler = self._kit.new_handler(self.partition)
-        self.halted = next((halt for tp in self.inputs if (halt := self._handler.resume(committed[tp].note))), None)
+        self.halted = next((halt for tp in self.inputs if (halt := handler.resume(committed[tp].note))), None)
+        return True
+
+    def _on_restoring(self, remaining: int) -> None:
+        self.restoring = remaining
 
     async def _settled_bounds(self, committed: dict[TP, Committed]) -> dict[TP, Bounds]:
         """The bounds of the inputs.
@@ -223,12 +252,12 @@ class Lane:
     async def _work(self) -> None:
         commit: asyncio.Task[None] | None = None
         try:
-            while not self.halted and (batch := await self._inbox.gather(commit)) is not None:
+            while not self.halted and (batch := await self._inbox.gather(commit, wait=not self._handler.unfinished)) is not None:
                 self.oldest_pending = self.oldest_pending or batch.oldest
                 outputs = BatchedOutputs(self._opened)
                 started = time.perf_counter()
-                result = self._handler.process(batch.chunks, outputs) if batch.records else None
-                self._kit.observer.processed(time.perf_counter() - started)
+                result = self._handler.process(batch.chunks, outputs) if batch.records or self._handler.unfinished else None
+                self._kit.observer.processed(self.agent.name, time.perf_counter() - started)
                 if commit is not None:
                     await commit  # the next chunk is computed while one is being committed, and no further ahead
                     if self._closing.is_set():
@@ -250,7 +279,7 @@ class Lane:
                 await asyncio.wait({commit})
         if self.halted:
             self.state = LaneState.HALTED
-            log.error("the partition is not consumed any more: %s", self.halted.reason, extra={"partition": self.partition})
+            log.error("the partition is not consumed any more: %s", self.halted.reason, extra=self._place)
             await self._closing.wait()
 
     # --- transactions out
@@ -260,13 +289,21 @@ class Lane:
         assert self._producer is not None
         return self._producer
 
+    @property
+    def _handler(self) -> ChunkHandler:
+        assert self._open_handler is not None
+        return self._open_handler
+
     async def _commit(self, positions: dict[TP, int], note: str, outputs: BatchedOutputs, result: Result | None) -> None:
-        producer = self._opened
-        await producer.begin_transaction()
-        await outputs.send()
-        offsets = {KafkaPartition(*tp): OffsetAndMetadata(position, note) for tp, position in positions.items()}
-        await producer.send_offsets_to_transaction(offsets, self._kit.group)
-        await producer.commit_transaction()
+        # Also a client that has lost itself in waiting for an answer must not stand still longer than the broker would let its transaction live.
+        deadline = asyncio.timeout(self._kit.policy.transaction)
+        try:
+            async with deadline:
+                await self._write(positions, note, outputs)
+        except TimeoutError as error:
+            if deadline.expired():
+                raise TransactionTimeoutError from error
+            raise
         self.committed.update(positions)
         self._superseded = 0
         self.oldest_pending = None
@@ -274,8 +311,19 @@ class Lane:
             result.on_committed(time.time())
         self._kit.observer.committed()
 
+    async def _write(self, positions: dict[TP, int], note: str, outputs: BatchedOutputs) -> None:
+        producer = self._opened
+        await producer.begin_transaction()
+        await outputs.send()
+        if positions:
+            offsets = {KafkaPartition(*tp): OffsetAndMetadata(position, note) for tp, position in positions.items()}
+            await producer.send_offsets_to_transaction(offsets, self._kit.group)
+        await producer.commit_transaction()
+
     async def _dispose(self) -> None:
-        """Close the producer. A transaction that is open is aborted if that is quick; otherwise the next owner's opening aborts it."""
+        """Close the producer and forget the rows. A transaction that is open is aborted if that is quick; otherwise the next owner's opening aborts it."""
+        self._open_handler = self.restoring = None
+        self._kit.tables.drop(self.agent, self.partition)
         producer, self._producer = self._producer, None
         if producer is None:
             return
@@ -284,8 +332,21 @@ class Lane:
         try:
             await asyncio.wait_for(producer.stop(), 1)
         except Exception as error:
-            log.debug("the producer did not stop cleanly: %r", error, extra={"partition": self.partition})
+            log.debug("the producer did not stop cleanly: %r", error, extra=self._place)
             await cut_off(producer)
+
+    async def _until_closing(self, work: Coroutine[Any, Any, _T]) -> _T | None:
+        """The result of work, or None when the lane closes before it is done."""
+        task = asyncio.ensure_future(work)
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait({task, closing}, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            closing.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from faust.types import TP
 
-from app.streaming.chunks import Chunk
+from app.errors import RollcallError
+from app.streaming.chunks import Chunk, ChunkAgent
 from app.streaming.lane import Lane, LaneKit
+
+
+class PartitionsError(RollcallError):
+    """Topics that are consumed together are not partitioned alike."""
 
 
 class Lanes:
     """Implements :class:`app.streaming.transport.LaneDirectory`. Lives in the main loop."""
 
-    def __init__(self, topics: Collection[str]) -> None:
-        self._topics = frozenset(topics)
-        self._lanes: dict[int, Lane] = {}
+    def __init__(self, agents: Sequence[ChunkAgent]) -> None:
+        self._agents = {topic: agent for agent in agents for topic in agent.topics}
+        """By topic: no two agents have one in common."""
+        self._lanes: tuple[Lane, ...] = ()
+        self._by_input: dict[TP, Lane] = {}
         self._kit: LaneKit | None = None
         self._on_wanting: Callable[[], None] = lambda: None
         self.assigned_once = False
@@ -27,7 +34,7 @@ class Lanes:
         self._kit = kit
 
     def __iter__(self) -> Iterator[Lane]:
-        return iter(tuple(self._lanes.values()))
+        return iter(self._lanes)
 
     def on_wanting(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` whenever a lane gets room for a chunk."""
@@ -39,26 +46,37 @@ class Lanes:
 
     def wanting(self, partitions: Collection[TP]) -> set[TP]:
         """Those of the partitions whose lanes have room for a chunk."""
-        return {tp for tp in partitions if (lane := self._lanes.get(tp.partition)) is not None and tp in lane.inputs and lane.wants}
+        return {tp for tp in partitions if (lane := self._by_input.get(tp)) is not None and lane.wants}
 
     def deliver(self, chunk: Chunk) -> None:
         """Hand a chunk to its lane. One that has no lane any more is dropped: the partition's next owner reads it."""
-        lane = self._lanes.get(chunk.partition)
+        lane = self._by_input.get(TP(chunk.topic, chunk.partition))
         if lane is not None:
             lane.deliver(chunk)
 
     def assign(self, partitions: Collection[TP]) -> None:
-        """Open a lane for each partition number. Returns at once: what is read meanwhile is measured against the position that the lane finds."""
+        """Open a lane for each agent and partition number. Returns at once: what is read meanwhile is measured against the position that the lane finds.
+
+        Raises:
+            PartitionsError: the topics of an agent do not have equally many partitions.
+        """
         assert self._kit is not None
         assert not self._lanes, "lanes are closed before new ones are opened"
-        inputs = defaultdict(set)
+        inputs: dict[tuple[str, int], set[TP]] = defaultdict(set)
         for tp in partitions:
-            if tp.topic in self._topics:
-                inputs[tp.partition].add(tp)
-        self._lanes = {partition: Lane(partition, tps, self._kit) for partition, tps in inputs.items()}
+            if (agent := self._agents.get(tp.topic)) is not None:
+                inputs[agent.name, tp.partition].add(tp)
+        lanes = []
+        for (_name, partition), tps in sorted(inputs.items()):
+            agent = self._agents[next(iter(tps)).topic]
+            if len(tps) < len(agent.topics):
+                raise PartitionsError(f"of the topics {', '.join(agent.topics)}, only {', '.join(sorted(tp.topic for tp in tps))} have a partition {partition}")
+            lanes.append(Lane(agent, partition, tps, self._kit))
+        self._lanes = tuple(lanes)
+        self._by_input = {tp: lane for lane in lanes for tp in lane.inputs}
         self.assigned_once = True
 
     async def revoke(self) -> None:
         """Close all lanes, side by side. When this returns, none can write any more."""
-        lanes, self._lanes = self._lanes, {}
-        await asyncio.gather(*(lane.close() for lane in lanes.values()))
+        lanes, self._lanes, self._by_input = self._lanes, (), {}
+        await asyncio.gather(*(lane.close() for lane in lanes))

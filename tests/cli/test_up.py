@@ -49,7 +49,7 @@ def test_up_starts_broker_and_router_and_leaves_nothing_behind(tmp_path: Path, j
 
 
 def test_topics_are_planned_applied_and_checked(bootstrap: str, prefix: str) -> None:
-    settings = {"kafka": bootstrap, "topic_prefix": prefix, "partitions": 2}
+    settings = {"kafka": bootstrap, "topic_prefix": prefix, "group_prefix": prefix, "partitions": 2}
     plan = rollcall("topics", "plan", topic_prefix=prefix, partitions=2)
     assert plan.returncode == 0
     assert f"{prefix}.events.enrollment_created" in plan.stdout
@@ -62,7 +62,7 @@ def test_topics_are_planned_applied_and_checked(bootstrap: str, prefix: str) -> 
     assert f"created {prefix}.dead-letter" in applied.stdout
     assert f"created {prefix}.raw" not in applied.stdout
     again = rollcall("topics", "apply", **settings)
-    assert (again.returncode, again.stdout) == (0, "23 of 23 topics are as they should be\n")
+    assert (again.returncode, again.stdout) == (0, "37 of 37 topics are as they should be\n")
     other = rollcall("topics", "check", **{**settings, "partitions": 3})
     assert other.returncode == 1
     assert "set ROLLCALL_PARTITIONS=2" in other.stdout

@@ -18,9 +18,10 @@ from app.events.pipeline import Pipeline
 from app.events.registry import EVENT_TYPES, REGISTRY
 from app.events.validation import load_validators
 from app.metrics import RouterMetrics
-from app.router.records import SIZE_HEADER, dead_letter_headers
+from app.records import SIZE_HEADER, dead_letter_headers
 from app.settings import ENV_PREFIX, Settings
-from app.topics import DAY_MS, TopicNames, plan_topics
+from app.topic_plan import plan_topics
+from app.topics import DAY_MS, TopicNames
 from tests.docs.markdown import ROOT, anchors, blocks, code, documents, links, rows
 
 README = ROOT / "README.md"

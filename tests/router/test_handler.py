@@ -17,7 +17,7 @@ from app.events.validation import load_validators
 from app.metrics import RouterMetrics
 from app.router.breaker import BreakerPolicy
 from app.router.handler import RouterHandler, RouterKit
-from app.router.records import TimestampWindow, record_bytes
+from app.records import TimestampWindow, record_bytes
 from app.streaming.chunks import Chunk, Headers
 from app.streaming.partitioner import partitioner
 from app.topics import TopicNames

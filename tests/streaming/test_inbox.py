@@ -36,7 +36,7 @@ def chunk(position: int, next_position: int, offsets: list[int]) -> Chunk:
 
 def policy(records: int = 1000) -> ChunkPolicy:
     """Bounds that leave time out."""
-    return ChunkPolicy(max_records=records, max_bytes=1_000_000, gather=0.0, drain=1.0, reopen=1.0)
+    return ChunkPolicy(max_records=records, max_bytes=1_000_000, gather=0.0, drain=1.0, transaction=10.0, reopen=1.0)
 
 
 class Driver:

@@ -1,11 +1,15 @@
-"""From an outcome to the record that is written: headers of dead letters, and what to do with records larger than the topics take."""
+"""Records as they are written: the headers of dead letters, what becomes of records larger than the topics take, and the timestamps that topics accept."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.events.outcomes import DeadLetter, ErrorCode, Header
 from app.events.pipeline import ERROR_PREFIX
+from app.streaming.chunks import Record
+from app.topics import TopicLimits
 
 KEPT_BYTES = 65_536
 """At most so much of a value that is too large is kept on the dead-letter topic: enough to see what it is. Less where the topic takes little."""
@@ -35,11 +39,28 @@ class TimestampWindow:
     ahead_ms: int | None = None
     behind_ms: int | None = None
 
+    @classmethod
+    def of(cls, topics: Sequence[TopicLimits]) -> TimestampWindow:
+        """What all of these topics accept."""
+        return cls(
+            ahead_ms=min((limits.ahead_ms for limits in topics if limits.ahead_ms is not None), default=None),
+            behind_ms=min((limits.behind_ms for limits in topics if limits.behind_ms is not None), default=None),
+        )
+
     def around(self, now_ms: int) -> tuple[int, int]:
         """The earliest and the latest timestamp that can be written now, with some allowance for clocks that differ."""
         earliest = 0 if self.behind_ms is None else now_ms - self.behind_ms + min(_CLOCKS_MS, self.behind_ms // 2)
         latest = _NO_LIMIT if self.ahead_ms is None else now_ms + self.ahead_ms - min(_CLOCKS_MS, self.ahead_ms // 2)
         return max(earliest, 0), latest
+
+    def clamp(self, timestamp: int | None) -> int | None:
+        """The timestamp, or None (now) when there is none or the topics would refuse it: a producer with a wrong clock must not stop who comes after it."""
+        if timestamp is None or timestamp < 0:
+            return None
+        if self.ahead_ms is None and self.behind_ms is None:
+            return timestamp
+        earliest, latest = self.around(int(time.time() * 1000))
+        return timestamp if earliest <= timestamp <= latest else None
 
 
 def record_bytes(key: bytes | None, value: bytes | None, headers: list[Header]) -> int:
@@ -83,6 +104,21 @@ def size_header(value: bytes | None) -> Header:
 def kept_key(key: bytes | None) -> bytes | None:
     """The key that goes with a record that is too large."""
     return key if key is None or len(key) <= _KEPT_KEY_BYTES else key[:_KEPT_KEY_BYTES]
+
+
+def final_letter(
+    letter: DeadLetter, key: bytes | None, topic: str, partition: int, record: Record, limit: int
+) -> tuple[DeadLetter, bytes | None, list[Header]]:
+    """The dead letter for a record of a partition, with the key and the headers that it gets: small enough for a topic that takes ``limit`` bytes."""
+    headers = dead_letter_headers(letter, topic, partition, record.offset)
+    size = record_bytes(key, letter.value, headers)
+    if size > limit:
+        letter = too_large(letter.value, letter.headers, letter.event_name, size, limit, letter.redacted)
+        headers = dead_letter_headers(letter, topic, partition, record.offset)
+    if letter.code is ErrorCode.TOO_LARGE:
+        headers.append(size_header(record.value))
+        key = kept_key(key)
+    return letter, key, headers
 
 
 def _attempts_before(headers: list[Header]) -> int:

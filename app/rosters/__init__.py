@@ -1,0 +1,1 @@
+"""The roster application: what Canvas said, as tables of who is where now, and why."""

@@ -1,0 +1,120 @@
+"""The roster application as a process: topics checked, stages wired."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from prometheus_client import CollectorRegistry
+
+from app.events.outcomes import DeadLetter, ErrorCode
+from app.events.registry import REGISTRY
+from app.metrics import UNKNOWN_NAME, RosterMetrics
+from app.process import StreamProcess
+from app.records import TimestampWindow, final_letter
+from app.rosters.registry import stages
+from app.rosters.topics import RosterTopics, plan_roster_topics, roster_topics
+from app.settings import Settings
+from app.streaming.application import PartitionStatus
+from app.streaming.chunks import Chunk, ChunkAgent, Outputs, Record
+from app.streaming.keyed import KeyedPartition, StageKit, Tally
+from app.streaming.partitioner import partitioner
+from app.streaming.rows import Rows
+from app.streaming.stage import Stage, UnusableError
+from app.topics import TopicFinding, ensure_topics, least_record_bytes
+
+DEFAULT_PORT = 9102
+
+
+async def start_rosters(settings: Settings, bootstrap: str) -> StreamProcess:
+    """Check the topics and make the process. Raises a :class:`app.errors.RollcallError` for whatever a person can mend."""
+    return new_rosters(settings, bootstrap, await ensure_topics(settings, bootstrap, plan_roster_topics(settings)))
+
+
+def new_rosters(settings: Settings, bootstrap: str, topics: Sequence[TopicFinding]) -> StreamProcess:
+    """The roster application, on topics that were found fine."""
+    names = roster_topics(settings)
+    all_stages = stages(settings.shard)
+    metrics = RosterMetrics(CollectorRegistry(), [stage.name for stage in all_stages], REGISTRY)
+    limits = [finding.limits for finding in topics]
+    max_record_bytes = least_record_bytes(limits)
+    partition_of = partitioner(settings.partitions)
+    window = TimestampWindow.of(limits)
+    observer = _Observer(metrics)
+    reject = _rejector(names, partition_of, max_record_bytes)
+
+    def agent(stage: Stage) -> ChunkAgent:
+        kit = StageKit(
+            stage=stage,
+            inputs={names.full(topic): given for topic, given in stage.inputs.items()},
+            outputs={topic: names.full(topic) for topic in stage.outputs},
+            changelog=names.changelog(stage),
+            partition_of=partition_of,
+            reject=reject,
+            clamp=window.clamp,
+            observer=observer,
+        )
+        return ChunkAgent(stage.name, tuple(kit.inputs), f"{names.group}-{stage.name}", _handler(kit), table=stage.name)
+
+    return StreamProcess(
+        settings,
+        bootstrap,
+        name="rosters",
+        default_port=DEFAULT_PORT,
+        agents=[agent(stage) for stage in all_stages],
+        metrics=metrics,
+        max_record_bytes=max_record_bytes,
+        on_survey=lambda process, statuses: _show_tables(metrics, process, statuses),
+    )
+
+
+def _handler(kit: StageKit) -> Callable[[int, Rows], KeyedPartition]:
+    return lambda partition, rows: KeyedPartition(kit, partition, rows)
+
+
+class _Observer:
+    """Implements :class:`app.streaming.keyed.StageObserver`."""
+
+    def __init__(self, metrics: RosterMetrics) -> None:
+        self._metrics = metrics
+
+    def chunk_committed(self, stage: Stage, tally: Tally, now: float) -> None:
+        """Count a chunk."""
+        metrics, name = self._metrics, stage.name
+        metrics.stage_records_total.labels(name).inc(tally.consumed)
+        metrics.stale_events_total.labels(name).inc(tally.stale)
+        metrics.rows_published_total.labels(name).inc(tally.published)
+        metrics.rows_withdrawn_total.labels(name).inc(tally.withdrawn)
+        for topic, code in tally.rejected:
+            metrics.dead_letters_total.labels(code, _event_name(topic) or UNKNOWN_NAME).inc()
+        metrics.event_age_seconds.observe_many([max(now - moment, 0.0) for moment in tally.event_times])
+        if any(output.startswith("rosters.") for output in stage.outputs):
+            metrics.pipeline_seconds.observe_many([max(now - stamp / 1000, 0.0) for stamp in tally.timestamps])
+
+
+def _rejector(names: RosterTopics, partition_of: Callable[[bytes], int], limit: int) -> Callable[[Chunk, Record, UnusableError, Outputs], str]:
+    """Writes what a stage cannot use to the dead-letter topic."""
+
+    def reject(chunk: Chunk, record: Record, error: UnusableError, outputs: Outputs) -> str:
+        headers = list(record.headers)
+        schema = next((content.decode(errors="replace") for name, content in headers if name == "ce_dataschema" and content), "")
+        letter = DeadLetter(ErrorCode.NOT_APPLICABLE, error.reason, error.path, schema, _event_name(chunk.topic), record.value, headers, False)
+        partition = chunk.partition if record.key is None else partition_of(record.key)
+        letter, key, headers = final_letter(letter, record.key, chunk.topic, chunk.partition, record, limit)
+        outputs.append(names.names.dead_letter, partition, key, letter.value, None, headers)
+        return letter.code.value
+
+    return reject
+
+
+def _event_name(topic: str) -> str | None:
+    """The name of the events on a topic; None when it is no typed topic."""
+    name = topic.rpartition(".events.")[2]
+    return name if name in REGISTRY else None
+
+
+def _show_tables(metrics: RosterMetrics, process: StreamProcess, statuses: Sequence[PartitionStatus]) -> None:
+    remaining: dict[tuple[str, int], int] = {(status.agent, status.tp.partition): status.restoring or 0 for status in statuses}
+    for name, table in process.tables.items():
+        metrics.table_rows.labels(name).set(table.row_count)
+        metrics.parked_rows.labels(name).set(table.parked_count)
+        metrics.table_recovery_remaining_records.labels(name).set(sum(count for (agent, _), count in remaining.items() if agent == name))

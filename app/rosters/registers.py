@@ -1,0 +1,125 @@
+"""Registers: of all events that say something about one thing, the last one.
+
+A register is stored as a list, ``[time, rank, digest, field, field, ...]``: event_time in microseconds since the epoch, 1 for an ``_updated`` event and 0 for a
+``_created`` one, the beginning of ce_id, and the fields of the body in the order of its family. The set of events decides which one is last, never their order
+of arrival.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from app.events.ids import normal_id
+from app.events.times import parse_time
+from app.rosters.typed import TypedEvent
+from app.streaming.stage import UnusableError
+
+Register: TypeAlias = list[Any]
+
+TIME, RANK, DIGEST = 0, 1, 2
+_FIRST_FIELD = 3
+
+MOST_REGISTER_CHARACTERS = 16_384
+"""Canvas's names have 255 characters at most. A row must fit into a record, also when a course has it from several sections for a moment."""
+
+_NEVER = float("-inf")
+_SCALARS = frozenset({str, int, float, bool})
+
+
+class Family:
+    """The events that carry one kind of body, such as enrollment_created and enrollment_updated.
+
+    Args:
+        names: of the body's fields that a row has. New ones go to the end: rows are stored by place, and rows of older releases are read too.
+        ids: those of them that are ids of Canvas entities.
+        words: those that must be strings.
+    """
+
+    def __init__(self, names: tuple[str, ...], *, ids: tuple[str, ...], words: tuple[str, ...]) -> None:
+        self.names = names
+        self._ids = frozenset(ids)
+        self._words = words
+        self._places = {name: place for place, name in enumerate(names, _FIRST_FIELD)}
+        self._fields = tuple((name, name in self._ids) for name in names)
+        self._updated_at = self._places.get("updated_at")
+
+    def place(self, name: str) -> int:
+        """Where in a register a field is."""
+        return self._places[name]
+
+    def register(self, event: TypedEvent) -> Register:
+        """The register that holds an event.
+
+        Raises:
+            UnusableError: a field is not what a row can hold.
+        """
+        body, shard = event.body, event.shard
+        register: Register = [event.time, event.rank, event.digest]
+        size = 0
+        for name, is_id in self._fields:
+            value = body.get(name)
+            if value is not None:
+                if is_id:
+                    value = normal_id(value, shard)
+                    if value is None:
+                        raise UnusableError("type: must be an id that is a whole number", f"/body/{name}")
+                elif type(value) is str:
+                    size += len(value)
+                elif type(value) not in _SCALARS:
+                    size += _size_of_list(value, name)
+            register.append(value)
+        if size > MOST_REGISTER_CHARACTERS:
+            raise UnusableError(f"maxLength: the body's texts have {size} characters together and a row takes {MOST_REGISTER_CHARACTERS}", "/body")
+        for name in self._words:
+            if type(register[self._places[name]]) is not str:
+                raise UnusableError("required: must be a string", f"/body/{name}")
+        return register
+
+    def latest(self, known: Register | None, said: Register) -> Register:
+        """The later of two: by event_time; then ``_updated`` over ``_created``; then by updated_at; then by ce_id. ``known`` itself when nothing is later."""
+        return said if known is None or self.is_later(said, known) else known
+
+    def is_later(self, one: Register, other: Register) -> bool:
+        """Whether one register is later than another."""
+        if one[TIME] != other[TIME]:
+            return bool(one[TIME] > other[TIME])
+        if one[RANK] != other[RANK]:
+            return bool(one[RANK] > other[RANK])
+        if self._updated_at is not None:
+            updates = self._updated(one), self._updated(other)
+            if updates[0] != updates[1]:
+                return updates[0] > updates[1]
+        return bool(one[DIGEST] > other[DIGEST])
+
+    def fields(self, register: Register) -> dict[str, Any]:
+        """The body's fields by name, without those that are null."""
+        return {name: value for name, value in zip(self.names, register[_FIRST_FIELD:], strict=False) if value is not None}
+
+    def _updated(self, register: Register) -> float:
+        assert self._updated_at is not None
+        return microseconds(register[self._updated_at])
+
+
+def microseconds(text: object) -> float:
+    """A written time in whole microseconds since the epoch; minus infinity when it is none."""
+    instant = parse_time(text)
+    return _NEVER if instant is None else round(instant.epoch * 1_000_000)
+
+
+def as_of(time: int) -> str:
+    """A time in microseconds since the epoch as rows show it: UTC, RFC 3339, milliseconds."""
+    seconds, rest = divmod(time, 1_000_000)
+    return f"{_second(seconds)}.{rest // 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
+
+
+def _size_of_list(value: object, name: str) -> int:
+    if type(value) is not list or not all(type(item) in _SCALARS for item in value):
+        raise UnusableError("type: must be text, a number, true or false, or a list of such", f"/body/{name}")
+    return sum(len(item) if type(item) is str else 8 for item in value)

@@ -1,0 +1,54 @@
+"""The topics of the roster application: what it reads, what its stages tell each other, its changelogs, and the rosters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.rosters.registry import stages
+from app.settings import Settings
+from app.streaming.stage import Stage
+from app.topics import DAY_MS, NEVER_TOO_LATE, TopicNames, TopicPlan, plan_router_topics
+
+RECORD_BYTES = 524_288
+"""What these topics must take: a row of :data:`app.rosters.registers.MOST_REGISTER_CHARACTERS` written as JSON, from several upstream keys at once."""
+
+TOMBSTONE_DAYS = 7
+"""So long a follower of the rosters may be away and still see what was removed. Kafka's default is one day."""
+
+
+@dataclass(frozen=True, slots=True)
+class RosterTopics:
+    """Names in a stage's declaration to full names."""
+
+    names: TopicNames
+    group: str
+    """The consumer group, with which the names of internal topics begin."""
+
+    def full(self, topic: str) -> str:
+        """``events.…`` and ``rosters.…`` are everybody's; what stages tell each other is internal."""
+        return f"{self.names.prefix}.{topic}" if topic.startswith(("events.", "rosters.")) else f"{self.group}-{topic}"
+
+    def changelog(self, stage: Stage) -> str:
+        """The changelog of a stage's table, as Faust names it."""
+        return f"{self.group}-{stage.name}-changelog"
+
+
+def roster_topics(settings: Settings) -> RosterTopics:
+    """The names of the topics."""
+    return RosterTopics(TopicNames(settings.topic_prefix), settings.group("rosters"))
+
+
+def plan_roster_topics(settings: Settings) -> tuple[TopicPlan, ...]:
+    """The topics of the roster application. The typed topics and the dead letters are also the router's."""
+    topics = roster_topics(settings)
+    config = {
+        "cleanup.policy": "compact",
+        "delete.retention.ms": str(TOMBSTONE_DAYS * DAY_MS),
+        "message.timestamp.after.max.ms": NEVER_TOO_LATE,
+    }
+    router = {plan.name: plan for plan in plan_router_topics(settings)}
+    names: dict[str, None] = {}
+    for stage in stages(settings.shard):
+        names |= dict.fromkeys(map(topics.full, stage.inputs)) | dict.fromkeys(map(topics.full, stage.outputs)) | {topics.changelog(stage): None}
+    names[topics.names.dead_letter] = None
+    return tuple(router.get(name) or TopicPlan(name, settings.partitions, config, record_bytes=RECORD_BYTES) for name in names)

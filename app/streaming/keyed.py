@@ -1,0 +1,251 @@
+"""Runs one partition of a stage: chunks into rows, rows into outputs, each chunk's changes as one set.
+
+Because outputs, changelog and input offset are one transaction (:mod:`app.streaming.lane`), what a row remembers as published is published. So the outputs of
+a chunk are the differences between what follows from its rows now and what they remember, and nothing else is ever needed: a repeated or stale event writes
+nothing, an output key that no longer follows from its row gets a tombstone.
+
+A change of a lead row touches all rows of its key. A key may have very many, so no more than :data:`CASCADE_ROWS` of them go into one transaction; that there
+are more is remembered in the lead row's record, so that whoever takes over the partition goes on with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Protocol
+
+import orjson
+
+from app.streaming.chunks import Chunk, Halt, Outputs, Record
+from app.streaming.rows import LEAD, Rows
+from app.streaming.stage import Input, Row, Stage, UnusableError
+
+CASCADE_ROWS = 2_000
+"""Rows that follow a change of their lead row within one transaction: tens of milliseconds of work, a megabyte or two of output."""
+
+
+class StageObserver(Protocol):
+    """Told of what a stage did with a chunk, once that is committed."""
+
+    def chunk_committed(self, stage: Stage, tally: Tally, now: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StageKit:
+    """What the partitions of a stage share."""
+
+    stage: Stage
+    inputs: dict[str, Input]
+    """By the topics' full names."""
+    outputs: dict[str, str]
+    """From the names in the declaration to the topics' full names."""
+    changelog: str
+    """The changelog topic's full name."""
+    partition_of: Callable[[bytes], int]
+    reject: Callable[[Chunk, Record, UnusableError, Outputs], str]
+    """Writes a record that the stage cannot use where such records go, and says under which name to count it."""
+    clamp: Callable[[int | None], int | None]
+    """The timestamp that outputs may bear for an input's; None: that of writing."""
+    observer: StageObserver
+    cascade_rows: int = CASCADE_ROWS
+
+
+@dataclass(slots=True)
+class Tally:
+    """Implements :class:`app.streaming.chunks.Result`: what a chunk came to."""
+
+    kit: StageKit
+    consumed: int = 0
+    halt: Halt | None = None
+    stale: int = 0
+    """Records that changed nothing."""
+    rejected: list[tuple[str, str]] = field(default_factory=list)
+    """The input topic of each record that the stage cannot use, and what ``reject`` called it."""
+    published: int = 0
+    withdrawn: int = 0
+    """Tombstones."""
+    changes: int = 0
+    """Changelog records."""
+    event_times: list[float] = field(default_factory=list)
+    timestamps: list[int] = field(default_factory=list)
+    """Of the input records, milliseconds."""
+
+    def on_committed(self, now: float) -> None:
+        """Pass it on."""
+        self.kit.observer.chunk_committed(self.kit.stage, self, now)
+
+
+class _Entry:
+    """A row while a chunk is worked on."""
+
+    __slots__ = ("before", "changed", "pending", "published", "row", "timestamp")
+
+    def __init__(self, stored: bytes | None) -> None:
+        self.published: dict[str, int] = {}
+        self.row: Row | None = None
+        self.pending = False
+        if stored is not None:
+            self.published, self.row, *rest = orjson.loads(stored)
+            self.pending = bool(rest)
+        self.before = self.row
+        self.changed = False
+        self.timestamp: int | None = None
+
+    def encode(self) -> bytes | None:
+        """What is stored; None when nothing is left to be remembered."""
+        if self.pending:
+            return orjson.dumps([self.published, self.row, 1])
+        return None if self.row is None and not self.published else orjson.dumps([self.published, self.row])
+
+
+class KeyedPartition:
+    """Implements :class:`app.streaming.chunks.ChunkHandler` for one partition of a stage, on the rows that were there when it was opened."""
+
+    def __init__(self, kit: StageKit, partition: int, rows: Rows) -> None:
+        self._kit = kit
+        self._partition = partition
+        self._rows = rows
+        self._cascades: dict[str, tuple[Iterator[str], int | None]] = {}
+        """Keys whose rows have yet to follow their lead row: those that are left, and the timestamp of what changed it."""
+        for key in rows.pending_keys():  # what the partition's last owner left unfinished
+            self._begin_cascade(key, None)
+
+    def resume(self, _note: str) -> Halt | None:
+        """A stage never halts."""
+        return None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is work left that needs no further input."""
+        return bool(self._cascades)
+
+    def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Tally:
+        """Merge the chunks' records into the rows, and write what has changed by that."""
+        tally = Tally(self._kit)
+        touched: dict[str, dict[str, _Entry]] = {}
+        for chunk in chunks:
+            self._merge(chunk, touched, outputs, tally)
+        for key, entries in touched.items():
+            lead = entries.get(LEAD)
+            if lead is None:
+                lead = self._entry(key, LEAD)
+                changed = False
+            else:
+                changed = lead.changed and self._kit.stage.influence(lead.before) != self._kit.stage.influence(lead.row)
+            for unit, entry in entries.items():
+                if entry.changed and unit != LEAD:
+                    self._publish(key, unit, entry, lead.row, outputs, tally)
+                    self._store(key, unit, entry, outputs, tally)
+            if changed and self._rows.has_units(key):
+                self._begin_cascade(key, lead.timestamp)
+        self._cascade(touched, outputs, tally)
+        for key, entries in touched.items():
+            lead = entries.get(LEAD)
+            if lead is None:
+                continue
+            pending = key in self._cascades
+            if lead.changed:
+                self._publish(key, LEAD, lead, lead.row, outputs, tally)
+            if lead.changed or lead.pending != pending:
+                lead.pending = pending
+                self._store(key, LEAD, lead, outputs, tally)
+        return tally
+
+    def _merge(self, chunk: Chunk, touched: dict[str, dict[str, _Entry]], outputs: Outputs, tally: Tally) -> None:
+        kit = self._kit
+        given = kit.inputs[chunk.topic]
+        read, merge, trusted = given.read, given.merge, given.trusted
+        for record in chunk.records:
+            timestamp = record.timestamp
+            try:
+                key, unit, said, time = read(record)
+                entries = touched.get(key)
+                if entries is None:
+                    if not (trusted or self._rows.knows(key)) and kit.partition_of(key.encode()) != self._partition:
+                        raise UnusableError(f"its id belongs to another partition than {self._partition}: whoever wrote it chose its partition in another way")
+                    entries = touched[key] = {}
+            except UnusableError as error:
+                tally.rejected.append((chunk.topic, kit.reject(chunk, record, error, outputs)))
+                continue
+            entry = entries.get(unit)
+            if entry is None:
+                entry = entries[unit] = self._entry(key, unit)
+            row = merge(entry.row, said)
+            if row is entry.row:
+                tally.stale += 1
+            else:
+                entry.row = row
+                entry.changed = True
+                entry.timestamp = timestamp
+            if timestamp is not None and timestamp >= 0:
+                tally.timestamps.append(timestamp)
+            if time is not None:
+                tally.event_times.append(time)
+        tally.consumed += len(chunk.records)
+
+    def _begin_cascade(self, key: str, timestamp: int | None) -> None:
+        self._cascades.pop(key, None)  # what was begun for an older lead row is begun again
+        self._cascades[key] = (iter(self._rows.units(key)), timestamp)
+
+    def _cascade(self, touched: dict[str, dict[str, _Entry]], outputs: Outputs, tally: Tally) -> None:
+        """Let rows follow their lead rows, as many as go into one transaction."""
+        left = self._kit.cascade_rows
+        while self._cascades and left > 0:
+            key, (units, timestamp) = next(iter(self._cascades.items()))
+            entries = touched.setdefault(key, {})
+            lead = entries.get(LEAD)
+            if lead is None:
+                lead = entries[LEAD] = self._entry(key, LEAD)
+            for unit in units:
+                left -= 1
+                known = entries.get(unit)
+                if known is None or not known.changed:
+                    entry = self._entry(key, unit)
+                    entry.timestamp = timestamp
+                    if entry.row is not None and self._publish(key, unit, entry, lead.row, outputs, tally):
+                        self._store(key, unit, entry, outputs, tally)
+                if left <= 0:
+                    break
+            else:
+                del self._cascades[key]
+
+    def _entry(self, key: str, unit: str) -> _Entry:
+        return _Entry(self._rows.get(key, unit))
+
+    def _publish(self, key: str, unit: str, entry: _Entry, lead: Row | None, outputs: Outputs, tally: Tally) -> bool:
+        """Write the difference between what follows from a row and what it remembers; whether there is one."""
+        kit = self._kit
+        kind_name, _, identity = unit.partition("/")
+        kind = kit.stage.kinds[kind_name]
+        derived: Any = {} if entry.row is None else kind.derive(key, identity, entry.row, lead)
+        topic = kit.outputs[kind.output]
+        published = entry.published
+        remembered: dict[str, int] = {}
+        differs = False
+        timestamp = kit.clamp(entry.timestamp)
+        for output_key, value in derived.items():
+            encoded = orjson.dumps(value)
+            digest = int.from_bytes(blake2b(encoded, digest_size=8).digest())
+            remembered[output_key] = digest
+            if published.get(output_key) != digest:
+                differs = True
+                tally.published += 1
+                self._write(topic, output_key, encoded, timestamp, outputs)
+        for output_key in published:
+            if output_key not in remembered:
+                differs = True
+                tally.withdrawn += 1
+                self._write(topic, output_key, None, timestamp, outputs)
+        entry.published = remembered
+        return differs
+
+    def _write(self, topic: str, key: str, value: bytes | None, timestamp: int | None, outputs: Outputs) -> None:
+        encoded = key.encode()
+        outputs.append(topic, self._kit.partition_of(encoded.partition(b"/")[0]), encoded, value, timestamp, [])
+
+    def _store(self, key: str, unit: str, entry: _Entry, outputs: Outputs, tally: Tally) -> None:
+        value = entry.encode()
+        self._rows.put(key, unit, value)
+        tally.changes += 1
+        outputs.append(self._kit.changelog, self._partition, Rows.record_key(key, unit), value, None, [])

@@ -1,0 +1,64 @@
+"""The tables of a process: whose they are, and where their rows come from."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import Any
+
+import faust
+from faust.types import TP
+
+from app.streaming.changelog import load_changelog
+from app.streaming.chunks import ChunkAgent
+from app.streaming.offsets import Bounds
+from app.streaming.rows import Rows
+from app.streaming.tables import LaneTable
+
+log = logging.getLogger(__name__)
+
+
+class Tables:
+    """Implements :class:`app.streaming.lane.TableKeeper`.
+
+    Args:
+        bounds: of partitions, as of now.
+    """
+
+    def __init__(self, client_options: Mapping[str, Any], bounds: Callable[[Collection[TP]], Awaitable[Mapping[TP, Bounds]]]) -> None:
+        self._client_options = client_options
+        self._bounds = bounds
+        self._tables: dict[str, LaneTable] = {}
+
+    def declare(self, app: faust.App, agent: ChunkAgent, partitions: int) -> None:
+        """Make an agent's table, if it keeps one."""
+        if agent.table is not None:
+            table = self._tables[agent.name] = LaneTable(app, name=agent.table, partitions=partitions)
+            app.tables.add(table)
+
+    def items(self) -> Iterable[tuple[str, LaneTable]]:
+        """The tables by agent."""
+        return self._tables.items()
+
+    async def restore(self, agent: ChunkAgent, partition: int, on_remaining: Callable[[int], None]) -> Rows:
+        """Load the rows of a partition, of which no other process can change any now.
+
+        Raises:
+            aiokafka.errors.KafkaError: the cluster does not answer.
+            ChangelogError: the changelog holds what Rollcall did not write.
+        """
+        table = self._tables.get(agent.name)
+        if table is None:
+            return Rows()
+        tp = TP(table.changelog_topic.get_topic_name(), partition)
+        started = time.monotonic()
+        rows = table.open(partition)
+        count = await load_changelog(self._client_options, tp, (await self._bounds([tp]))[tp], rows.load, on_remaining)
+        log.info("table loaded", extra={**tp._asdict(), "records": count, "rows": len(rows), "seconds": round(time.monotonic() - started, 3)})
+        return rows
+
+    def drop(self, agent: ChunkAgent, partition: int) -> None:
+        """Forget the rows of a partition."""
+        if (table := self._tables.get(agent.name)) is not None:
+            table.drop(partition)
