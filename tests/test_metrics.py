@@ -29,7 +29,12 @@ def test_like_the_original(chunks: list[list[float]]) -> None:
 
     def samples(registry: CollectorRegistry) -> dict[tuple[str, str, str], float]:
         families = text_string_to_metric_families(generate_latest(registry).decode())
-        return {(s.name, s.labels["stage"], s.labels.get("le", "")): round(s.value, 6) for family in families for s in family.samples if not s.name.endswith("_created")}
+        return {
+            (s.name, s.labels["stage"], s.labels.get("le", "")): round(s.value, 6)
+            for family in families
+            for s in family.samples
+            if not s.name.endswith("_created")
+        }
 
     assert samples(ours) == samples(theirs)
 

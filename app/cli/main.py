@@ -11,6 +11,7 @@ from app.cli.broker import broker_cli
 from app.cli.demo import demo
 from app.cli.run import register as register_processes
 from app.cli.schemas import schemas
+from app.cli.simulate import register as register_simulate
 from app.cli.topics import topics_cli
 from app.cli.validate import validate
 from app.errors import RollcallError
@@ -29,6 +30,7 @@ cli.add_typer(topics_cli, name="topics")
 cli.command("validate")(validate)
 cli.command("demo")(demo)
 register_processes(cli)
+register_simulate(cli)
 
 
 def main() -> None:

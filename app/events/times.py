@@ -15,6 +15,8 @@ _CLOCK = r"([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)"
 _match_iso = re.compile(rf"{_DATE}T{_CLOCK}(Z|[+-][0-9]{{2}}:[0-5][0-9])").fullmatch
 _match_rails = re.compile(rf"{_DATE} {_CLOCK} (UTC|[+-][0-9]{{2}}[0-5][0-9])").fullmatch
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 class Instant(NamedTuple):
     """A moment."""
@@ -28,21 +30,38 @@ class Instant(NamedTuple):
 
 def parse_time(text: object) -> Instant | None:
     """Read a time in any of the written forms; None when it is none, or names a moment that never was, such as February 30th."""
-    if not isinstance(text, str):
-        return None
     try:
-        if _match_iso(text):
-            moment = datetime.fromisoformat(text)
-            if text[-1] == "Z":
-                return Instant(moment.timestamp(), text)
-        elif match := _match_rails(text):
-            date, clock, offset = match.groups()
-            moment = datetime.fromisoformat(f"{date}T{clock}{'Z' if offset == 'UTC' else offset}")
-        else:
+        moment = _read(text)
+        if moment is None:
             return None
+        if isinstance(text, str) and text[-1] == "Z":
+            return Instant(moment.timestamp(), text)
         return Instant(moment.timestamp(), moment.astimezone(UTC).isoformat().replace("+00:00", "Z"))
     except (ValueError, OverflowError):
         return None
+
+
+def parse_microseconds(text: object) -> int | None:
+    """The same as whole microseconds since 1970-01-01T00:00:00Z, exactly, which a float of seconds is only for times of some centuries."""
+    try:
+        moment = _read(text)
+        if moment is None:
+            return None
+        since = moment.astimezone(UTC) - _EPOCH
+    except (ValueError, OverflowError):
+        return None
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _read(text: object) -> datetime | None:
+    if not isinstance(text, str):
+        return None
+    if _match_iso(text):
+        return datetime.fromisoformat(text)
+    if match := _match_rails(text):
+        date, clock, offset = match.groups()
+        return datetime.fromisoformat(f"{date}T{clock}{'Z' if offset == 'UTC' else offset}")
+    return None
 
 
 def read_valid_time(text: str) -> Instant | None:

@@ -1,8 +1,8 @@
 """Registers: of all events that say something about one thing, the last one.
 
 A register is stored as a list, ``[time, rank, digest, field, field, ...]``: event_time in microseconds since the epoch, 1 for an ``_updated`` event and 0 for a
-``_created`` one, the beginning of ce_id, and the fields of the body in the order of its family. The set of events decides which one is last, never their order
-of arrival.
+``_created`` one, the beginning of ce_id, and the fields of the body in the order of its family. Where updated_at is no field of the family, it stands before
+the others all the same, as it helps to tell which event is last. The set of events decides that, never their order of arrival.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from app.events.ids import normal_id
-from app.events.times import parse_time
+from app.events.times import parse_microseconds
 from app.rosters.typed import TypedEvent
 from app.streaming.stage import UnusableError
 
 Register: TypeAlias = list[Any]
 
-TIME, RANK, DIGEST = 0, 1, 2
-_FIRST_FIELD = 3
+TIME, RANK, DIGEST, _FIRST = 0, 1, 2, 3
 
 MOST_REGISTER_CHARACTERS = 16_384
 """Canvas's names have 255 characters at most. A row must fit into a record, also when a course has it from several sections for a moment."""
 
+_MOST_TIME_CHARACTERS = 40
 _NEVER = float("-inf")
 _SCALARS = frozenset({str, int, float, bool})
 
@@ -39,11 +39,13 @@ class Family:
 
     def __init__(self, names: tuple[str, ...], *, ids: tuple[str, ...], words: tuple[str, ...]) -> None:
         self.names = names
-        self._ids = frozenset(ids)
+        self.ids = frozenset(ids)
         self._words = words
-        self._places = {name: place for place, name in enumerate(names, _FIRST_FIELD)}
-        self._fields = tuple((name, name in self._ids) for name in names)
-        self._updated_at = self._places.get("updated_at")
+        self._shows_updated_at = "updated_at" in names
+        self._first = _FIRST if self._shows_updated_at else _FIRST + 1
+        self._places = {name: place for place, name in enumerate(names, self._first)}
+        self._fields = tuple((name, name in self.ids) for name in names)
+        self._updated_at = self._places.get("updated_at", _FIRST)
 
     def place(self, name: str) -> int:
         """Where in a register a field is."""
@@ -57,6 +59,9 @@ class Family:
         """
         body, shard = event.body, event.shard
         register: Register = [event.time, event.rank, event.digest]
+        if not self._shows_updated_at:
+            updated_at = body.get("updated_at")
+            register.append(updated_at if type(updated_at) is str and len(updated_at) <= _MOST_TIME_CHARACTERS else None)
         size = 0
         for name, is_id in self._fields:
             value = body.get(name)
@@ -87,25 +92,20 @@ class Family:
             return bool(one[TIME] > other[TIME])
         if one[RANK] != other[RANK]:
             return bool(one[RANK] > other[RANK])
-        if self._updated_at is not None:
-            updates = self._updated(one), self._updated(other)
-            if updates[0] != updates[1]:
-                return updates[0] > updates[1]
+        updates = microseconds(one[self._updated_at]), microseconds(other[self._updated_at])
+        if updates[0] != updates[1]:
+            return updates[0] > updates[1]
         return bool(one[DIGEST] > other[DIGEST])
 
     def fields(self, register: Register) -> dict[str, Any]:
         """The body's fields by name, without those that are null."""
-        return {name: value for name, value in zip(self.names, register[_FIRST_FIELD:], strict=False) if value is not None}
-
-    def _updated(self, register: Register) -> float:
-        assert self._updated_at is not None
-        return microseconds(register[self._updated_at])
+        return {name: value for name, value in zip(self.names, register[self._first :], strict=False) if value is not None}
 
 
 def microseconds(text: object) -> float:
     """A written time in whole microseconds since the epoch; minus infinity when it is none."""
-    instant = parse_time(text)
-    return _NEVER if instant is None else round(instant.epoch * 1_000_000)
+    time = parse_microseconds(text)
+    return _NEVER if time is None else time
 
 
 def as_of(time: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from app.events.ids import normal_id, shard_of
-from app.events.times import parse_time
+from app.events.times import parse_microseconds
 from app.streaming.chunks import Record
 from app.streaming.stage import UnusableError
 
@@ -70,12 +70,12 @@ def typed_reader(event_name: str, shard: int | None) -> Reader:
             raise UnusableError("the record is no typed event: JSON with metadata (event_name, event_time) and body") from None
         if name != event_name:
             raise UnusableError(f"const: must be {event_name}, as the topic says", "/metadata/event_name")
-        instant = parse_time(event_time)
-        if instant is None:
+        time = parse_microseconds(event_time)
+        if time is None:
             raise UnusableError("required: must be a time that exists, as Canvas writes times", "/metadata/event_time")
         if type(body) is not dict:
             raise UnusableError("required: must be an object", "/body")
-        return TypedEvent(round(instant.epoch * 1_000_000), rank, _digest(record, metadata, body), its_shard, body)
+        return TypedEvent(time, rank, _digest(record, metadata, body), its_shard, body)
 
     return read
 

@@ -15,9 +15,9 @@ from app.events.redaction import Redactor
 from app.events.registry import REGISTRY
 from app.events.validation import load_validators
 from app.metrics import RouterMetrics
+from app.records import TimestampWindow, record_bytes
 from app.router.breaker import BreakerPolicy
 from app.router.handler import RouterHandler, RouterKit
-from app.records import TimestampWindow, record_bytes
 from app.streaming.chunks import Chunk, Headers
 from app.streaming.partitioner import partitioner
 from app.topics import TopicNames

@@ -1,0 +1,92 @@
+"""Times and names in the forms in which Canvas writes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from random import Random
+
+ZONES: tuple[tuple[str | None, int], ...] = (
+    ("America/New_York", -5 * 3600),
+    ("America/Denver", -7 * 3600),
+    ("America/Los_Angeles", -8 * 3600),
+    ("Asia/Kolkata", 5 * 3600 + 1800),
+    ("Europe/Oslo", 3600),
+    ("Etc/UTC", 0),
+    (None, 0),
+)
+"""Time zones of users: the name, and the offset in seconds at which their times are written."""
+
+_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz0123456789"
+_GIVEN = ("Isaac", "Ada", "Émilie", "Srinivasa", "Mary", "李", "Sofia", "Muhammad", "Katherine", "Björn", "Hypatia", "Alan", "Rosalind", "Chien-Shiung", "Olga")
+_FAMILY = (
+    "Newton",
+    "Lovelace",
+    "du Châtelet",
+    "Ramanujan",
+    "Somerville",
+    "小龙",
+    "Kovalevskaya",
+    "al-Khwārizmī",
+    "Johnson",
+    "Ångström",
+    "Turing",
+    "Franklin",
+    "O'Neil",
+)
+_SUBJECTS = ("Linear Algebra", "Organic Chemistry", "History of the Book", "Español II", "Thermodynamics", "Introduction to Logic", "Drawing", "Macroeconomics")
+
+
+@lru_cache(maxsize=16_384)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
+
+
+def event_time(ms: int) -> str:
+    """UTC with milliseconds; a whole second without, as older versions write all of them."""
+    seconds, rest = divmod(ms, 1000)
+    return f"{_second(seconds)}.{rest:03d}Z" if rest else f"{_second(seconds)}Z"
+
+
+def exact_time(ms: int) -> str:
+    """UTC, always with milliseconds."""
+    seconds, rest = divmod(ms, 1000)
+    return f"{_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _offset(seconds: int, separator: str) -> str:
+    minutes = abs(seconds) // 60
+    return f"{'-' if seconds < 0 else '+'}{minutes // 60:02d}{separator}{minutes % 60:02d}"
+
+
+def zoned_time(ms: int, offset: int) -> str:
+    """Whole seconds with the acting user's offset, ``2024-03-29T15:43:00-07:00``; ``Z`` without one."""
+    seconds = ms // 1000
+    return f"{_second(seconds + offset)}{_offset(offset, ':')}" if offset else f"{_second(seconds)}Z"
+
+
+def rails_time(ms: int, offset: int) -> str:
+    """Whole seconds as Rails writes a time by itself: ``2019-10-05 05:38:00 -0800``, or ``UTC``."""
+    return f"{_second(ms // 1000 + offset).replace('T', ' ')} {_offset(offset, '') if offset else 'UTC'}"
+
+
+def token(random: Random) -> str:
+    """A unique id as Canvas makes them: 40 letters and digits."""
+    return "".join(random.choices(_LETTERS, k=40))
+
+
+def request_id(random: Random) -> str:
+    """The id of a web request."""
+    digits = f"{random.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def person(random: Random) -> str:
+    """Somebody's name."""
+    return f"{random.choice(_GIVEN)} {random.choice(_FAMILY)}"
+
+
+def subject(random: Random) -> str:
+    """What a course is about."""
+    return random.choice(_SUBJECTS)

@@ -1,0 +1,602 @@
+"""The simulated Canvas: true to what Canvas tells and does not tell, and the truth about rosters against its own rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.canvas.families import BODIES
+from app.canvas.simulation import SimulatedEvent, Simulation, SimulationPlan
+from app.canvas.simulation.canvas import Canvas, Emitted
+from app.canvas.simulation.courses import (
+    conclude_course,
+    create_course,
+    cross_list,
+    delete_course,
+    delete_section,
+    publish,
+    restore_section,
+    uncross_list,
+    undelete_course,
+)  # fmt: skip
+from app.canvas.simulation.enrollments import accept, deactivate, delete, delete_by_import, enroll, enroll_again, reactivate
+from app.canvas.simulation.groups import assign_at_random, create_category, delete_category, delete_group, join, move, restore_group
+from app.canvas.simulation.people import create_user, delete_user, merge_users
+from app.canvas.simulation.world import WITHIN, Course, Enrollment, Section, User
+from app.cli.main import main
+from app.events.outcomes import Routed
+from app.events.pipeline import Pipeline
+from app.events.registry import REGISTRY
+from app.events.validation import load_validators
+from tests.kafka_client import read_all
+
+MODERATE = SimulationPlan(courses=12, steps=6_000, seed=5, duplicates=0.05, disorder=60, lost=0.02, skew=2.0)
+ENROLLMENT_KINDS = {"StudentEnrollment", "TeacherEnrollment", "TaEnrollment", "DesignerEnrollment", "ObserverEnrollment", "StudentViewEnrollment"}
+ENROLLMENT_STATES = {"active", "invited", "creation_pending", "inactive", "completed", "rejected", "deleted"}
+IDS = {"enrollments": "enrollment_id", "groups": "group_id", "memberships": "group_membership_id"}
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    """As the router has it, without knowing the shard."""
+    return Pipeline(load_validators())
+
+
+@pytest.fixture(scope="module")
+def moderate() -> list[SimulatedEvent]:
+    """A life with everything in it."""
+    return list(Simulation(MODERATE).events())
+
+
+@pytest.fixture(scope="module")
+def clean(pipeline: Pipeline) -> list[bytes | None]:
+    """The ce_ids of a life of 2,000 steps, delivered without trouble."""
+    return ce_ids(pipeline, Simulation(SimulationPlan(steps=2_000)).events())
+
+
+def ce_id(pipeline: Pipeline, value: bytes) -> bytes | None:
+    outcome = pipeline(value)
+    assert isinstance(outcome, Routed)
+    return dict(outcome.headers)["ce_id"]
+
+
+def ce_ids(pipeline: Pipeline, events: Iterable[SimulatedEvent]) -> list[bytes | None]:
+    return [ce_id(pipeline, event.value) for event in events]
+
+
+# --- events
+
+
+def test_every_event_is_valid_and_keyed_as_said(pipeline: Pipeline, moderate: list[SimulatedEvent]) -> None:
+    for event in moderate:
+        outcome = pipeline(event.value)
+        assert isinstance(outcome, Routed), event
+        assert (outcome.event_type.name, outcome.key.decode()) == (event.name, event.entity)
+        assert round(outcome.event_time * 1000) == event.time_ms
+        assert outcome.unknown_values == 0, event
+
+
+def test_everything_occurs(moderate: list[SimulatedEvent]) -> None:
+    assert {event.name for event in moderate} == set(REGISTRY)
+    bodies: dict[str, list[dict[str, Any]]] = {}
+    for event in moderate:
+        bodies.setdefault(event.name.rsplit("_", 1)[0], []).append(json.loads(event.value)["body"])
+
+    def values(family: str, field: str) -> set[Any]:
+        return {body[field] for body in bodies[family] if field in body}
+
+    assert values("enrollment", "type") == ENROLLMENT_KINDS
+    assert values("enrollment", "workflow_state") == ENROLLMENT_STATES
+    assert values("enrollment_state", "state") == {*ENROLLMENT_STATES, "pending_active", "pending_invited"}
+    assert values("course", "workflow_state") == {"created", "claimed", "available", "completed", "deleted"}
+    assert values("course_section", "workflow_state") == values("group", "workflow_state") - {"available"} | {"active"}
+    assert values("group_membership", "workflow_state") == {"accepted", "invited", "requested", "rejected", "deleted"}
+    assert values("group", "context_type") == values("group_category", "context_type") == {"Course", "Account"}
+    assert any(body.get("nonxlist_course_id") for body in bodies["course_section"])
+    assert any(body.get("associated_user_id") for body in bodies["enrollment"])
+    assert any(int(body["user_id"]) // 10**13 == MODERATE.shard + 1 for body in bodies["enrollment"])
+
+
+def test_enrollments_are_revived_and_change_sections(moderate: list[SimulatedEvent]) -> None:
+    told: dict[str, list[tuple[int, str, str]]] = {}
+    for event in moderate:
+        if event.name in ("enrollment_created", "enrollment_updated"):
+            body = json.loads(event.value)["body"]
+            told.setdefault(event.entity, []).append((event.time_ms, body["workflow_state"], str(body["course_section_id"])))
+    steps = Counter[tuple[str, str]]()
+    moved = 0
+    for history in told.values():
+        history.sort()
+        for (_, before, old), (_, after, new) in pairwise(history):
+            steps[before, after] += 1
+            moved += old != new
+    for before, after in (
+        ("invited", "active"), ("invited", "rejected"), ("active", "completed"), ("active", "inactive"), ("active", "deleted"), ("inactive", "active"),
+        ("deleted", "active"), ("deleted", "invited"), ("completed", "active"), ("rejected", "invited"), ("creation_pending", "invited"), ("active", "active"),
+    ):  # fmt: skip
+        assert steps[before, after], (before, after)
+    assert moved
+
+
+def test_envelopes_are_those_of_requests_jobs_and_consoles(moderate: list[SimulatedEvent]) -> None:
+    kinds = Counter[str]()
+    for event in moderate:
+        metadata = json.loads(event.value)["metadata"]
+        kind = "request" if "request_id" in metadata else "job" if "job_id" in metadata else "console"
+        kinds[kind] += 1
+        if kind == "job":
+            assert not any(name.startswith(("context_", "user_")) for name in metadata)
+        elif kind == "console":
+            assert metadata.keys() == {"event_name", "event_time"}
+    assert min(kinds["request"], kinds["job"], kinds["console"]) > 10
+    shared = Counter(json.loads(event.value)["metadata"].get("request_id") for event in moderate)
+    assert shared.most_common(2)[1][1] > 3
+
+
+def test_ids_and_times_are_written_as_canvas_writes_them(moderate: list[SimulatedEvent]) -> None:
+    numbers = 0
+    for event in moderate:
+        document = json.loads(event.value)
+        body = document["body"]
+        if event.name.startswith("course_section_"):
+            assert all(int(body[name]) < 10**13 for name in ("course_section_id", "course_id", "root_account_id"))
+        elif event.name.startswith("group_category_"):
+            assert int(body["context_id"]) < 10**13 < int(body["group_category_id"])
+        elif event.name in ("account_created", "account_updated"):
+            assert isinstance(body["account_id"], int)
+        else:
+            assert all(int(value) > 10**13 for name, value in body.items() if name.endswith("_id") and value and "sis" not in name)
+            numbers += isinstance(body.get("enrollment_id"), int)
+        assert document["metadata"]["event_time"].endswith("Z")
+    assert numbers > 20
+    text = b"\n".join(event.value for event in moderate)
+    for sign in (b'-07:00"', b'+05:30"', b' -0800"', b'"user_sis_id":null', b'"course_uuid"', b'"temporary_enrollment"'):
+        assert sign in text, sign
+
+
+def test_what_is_older_than_the_subscription_is_updated_without_having_been_created() -> None:
+    created: set[str] = set()
+    unseen = Counter[str]()
+    for event in Simulation(SimulationPlan(courses=12, steps=3_000)).events():
+        family, verb = event.name.rsplit("_", 1)
+        if verb == "created":
+            created.add(family + event.entity)
+        elif family + event.entity not in created:
+            unseen[family] += 1
+    assert unseen.keys() >= {"enrollment", "enrollment_state", "course", "course_section", "group", "user"}
+
+
+def test_bodies_are_those_that_are_written_down() -> None:
+    validators = load_validators()
+    for event in Simulation(SimulationPlan(courses=3, steps=500)).events():
+        body = json.loads(event.value)["body"]
+        assert body.keys() - {"temporary_enrollment", "pronouns", "sis_import_id", "extra"} <= BODIES[event.name.rsplit("_", 1)[0]].keys()
+    for family in ("course", "course_section", "enrollment", "group", "group_membership"):
+        assert validators[f"{family}_updated"].known_body_fields == BODIES[family].keys()
+
+
+# --- the plan
+
+
+def test_the_same_plan_gives_the_same_events(moderate: list[SimulatedEvent]) -> None:
+    assert list(Simulation(MODERATE).events()) == moderate
+    other = SimulationPlan(courses=12, steps=6_000, seed=6)
+    assert list(islice(Simulation(other).events(), 100)) != moderate[:100]
+
+
+@pytest.mark.parametrize(
+    "options", [{"courses": 0}, {"steps": -1}, {"lost": 1.5}, {"duplicates": -0.1}, {"disorder": -1}, {"skew": -1}, {"shard": 0}, {"class_size": -1}]
+)
+def test_impossible_plans_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        SimulationPlan(**options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"courses": 1, "class_size": 0}, {"courses": 1, "class_size": 1}, {"courses": 3, "shard": 1}, {"courses": 2, "shard": 900_000}]
+)
+def test_small_and_large_institutions(pipeline: Pipeline, options: dict[str, int]) -> None:
+    simulation = Simulation(SimulationPlan(steps=300, **options))
+    assert all(isinstance(pipeline(event.value), Routed) for event in simulation.events())
+    assert simulation.truth()["courses"]
+
+
+def test_events_without_trouble_come_in_the_order_of_their_times() -> None:
+    events = list(Simulation(SimulationPlan(courses=5, steps=1_000)).events())
+    times = [event.time_ms for event in events]
+    assert times == sorted(times)
+    assert len(set(times)) < len(times)
+
+
+def test_duplicates_are_the_same_events_again_in_the_same_or_in_other_bytes(pipeline: Pipeline, clean: list[bytes | None]) -> None:
+    delivered = list(Simulation(SimulationPlan(steps=2_000, duplicates=0.1)).events())
+    ids = ce_ids(pipeline, delivered)
+    assert list(dict.fromkeys(ids)) == clean
+    again = len(ids) - len(clean)
+    assert 0.08 < again / len(clean) < 0.12
+    other_bytes = len({event.value for event in delivered}) - len(clean)
+    assert 0.3 < other_bytes / again < 0.7
+
+
+def test_disorder_stays_within_its_window(pipeline: Pipeline, clean: list[bytes | None]) -> None:
+    places = {each: place for place, each in enumerate(clean)}
+    shuffled = ce_ids(pipeline, Simulation(SimulationPlan(steps=2_000, disorder=50)).events())
+    assert sorted(map(str, shuffled)) == sorted(map(str, clean))
+    moved = [abs(places[each] - place) for place, each in enumerate(shuffled)]
+    assert 25 < max(moved) <= 50
+    assert sum(distance > 0 for distance in moved) > len(moved) / 2
+
+
+def test_lost_events_never_come(pipeline: Pipeline, clean: list[bytes | None]) -> None:
+    found = ce_ids(pipeline, Simulation(SimulationPlan(steps=2_000, lost=0.1, duplicates=0.1)).events())
+    assert set(found) < set(clean)
+    assert 0.08 < 1 - len(set(found)) / len(clean) < 0.12
+
+
+def test_skewed_clocks_invert_times() -> None:
+    times = [event.time_ms for event in Simulation(SimulationPlan(steps=2_000, skew=2.0)).events()]
+    behind = [max(times[:place][-50:]) - time for place, time in enumerate(times) if place]
+    assert 500 < max(behind) <= 2_000
+
+
+def test_events_are_made_lazily() -> None:
+    simulation = Simulation(SimulationPlan(courses=2, steps=10**9))
+    assert len(list(islice(simulation.events(), 2_000))) == 2_000
+    assert len(list(islice(simulation.events(), 10))) == 10
+
+
+# --- what Canvas tells, and what it does not: one course, and a function for everything that can happen to it
+
+
+class Place:
+    """A course with two sections, five students and a group set, everything told."""
+
+    def __init__(self) -> None:
+        self.simulation = Simulation(SimulationPlan(courses=1, steps=0, class_size=0))
+        for _ in self.simulation.events():
+            pass
+        self.canvas: Canvas = self.simulation.canvas
+        self.course = self.new_course(sections=2)
+        self.section: Section = self.course.sections[0]
+        states = ("active", "invited", "inactive", "active", "invited")
+        self.enrollments = [self.enroll(self.user(), state) for state in states]
+        self.active, self.invited, self.inactive = self.enrollments[:3]
+        self.category = create_category(self.canvas, self.course, "Projects", 2)
+        self.group, self.other_group = self.category.groups
+        self.membership = join(self.canvas, self.group, self.active.user, "accepted")
+        self.told()
+
+    def new_course(self, sections: int = 1) -> Course:
+        course = create_course(self.canvas, self.canvas.root, "Logic", WITHIN, sections)
+        course.state = "available"
+        for section in course.sections:
+            section.restricted = False
+        publish(self.canvas, course)
+        return course
+
+    def user(self) -> User:
+        return create_user(self.canvas, self.canvas.root)
+
+    def enroll(self, user: User, state: str) -> Enrollment:
+        return enroll(self.canvas, user, self.section, "StudentEnrollment", state)
+
+    def told(self) -> list[str]:
+        """The names of the events since the last call; they are delivered."""
+        return [emitted.event.name for emitted in self.emitted()]
+
+    def emitted(self) -> list[Emitted]:
+        """The events since the last call; they are delivered."""
+        events, self.canvas.outbox = self.canvas.outbox, []
+        for event in events:
+            self.simulation._truth.take(event)
+        return events
+
+    def real(self, relation: str, gid: str) -> str:
+        """The state in the world."""
+        return self.simulation.world_rosters()[relation][gid].state
+
+    def row(self, enrollment: Enrollment) -> dict[str, Any]:
+        """The row in the truth."""
+        (row,) = (row for row in self.simulation.truth()["enrollments"].values() if row["enrollment_id"] == enrollment.gid)
+        return row
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
+def test_a_group_is_deleted_and_restored_without_a_word_of_its_memberships(place: Place) -> None:
+    delete_group(place.canvas, place.group)
+    assert place.told() == ["group_updated"]
+    assert place.real("memberships", place.membership.gid) == "deleted"
+    restore_group(place.canvas, place.group)
+    assert place.told() == ["group_updated"]
+    assert place.real("memberships", place.membership.gid) == "accepted"
+
+
+def test_a_group_set_is_deleted_group_by_group(place: Place) -> None:
+    delete_category(place.canvas, place.category)
+    assert place.told() == ["group_updated", "group_updated", "group_category_updated"]
+    assert place.real("memberships", place.membership.gid) == "deleted"
+
+
+def test_a_course_is_deleted_without_a_word_of_its_enrollments_and_groups(place: Place) -> None:
+    delete_course(place.canvas, place.course)
+    assert place.told() == ["course_updated"]
+    assert {place.real("enrollments", row.gid) for row in place.enrollments} == {"deleted"}
+    assert place.real("groups", place.group.gid) == place.real("memberships", place.membership.gid) == "deleted"
+    undelete_course(place.canvas, place.course)
+    assert place.told() == ["course_updated"]
+    assert place.real("groups", place.group.gid) == "available"
+
+
+def test_a_course_is_concluded_without_a_word_of_its_enrollments(place: Place) -> None:
+    conclude_course(place.canvas, place.course)
+    assert place.told() == ["course_updated"]
+    assert [place.real("enrollments", row.gid) for row in (place.active, place.invited, place.inactive)] == ["completed", "completed", "inactive"]
+
+
+def test_a_section_is_deleted_without_a_word_of_its_enrollments(place: Place) -> None:
+    delete_section(place.canvas, place.section)
+    assert place.told() == ["course_section_updated"]
+    assert {place.real("enrollments", row.gid) for row in place.enrollments} == {"deleted"}
+
+
+def test_a_section_is_cross_listed_and_moved_back_without_a_word_of_its_enrollments(place: Place) -> None:
+    other = place.new_course()
+    place.told()
+    cross_list(place.canvas, place.section, other)
+    (event,) = place.emitted()
+    body = json.loads(event.event.value)["body"]
+    assert (event.event.name, str(body["course_id"]), str(body["nonxlist_course_id"])) == ("course_section_updated", str(other.id), str(place.course.id))
+    assert place.simulation.world_rosters()["enrollments"][place.active.gid].place == place.row(place.active)["course_id"] == other.gid
+    uncross_list(place.canvas, place.section)
+    (event,) = place.emitted()
+    assert json.loads(event.event.value)["body"].get("nonxlist_course_id") is None
+    assert place.row(place.active)["course_id"] == place.course.gid
+
+
+def test_a_section_that_is_moved_back_brings_its_deleted_course_back(place: Place) -> None:
+    cross_list(place.canvas, place.section, place.new_course())
+    delete_course(place.canvas, place.course)
+    place.told()
+    uncross_list(place.canvas, place.section)
+    assert place.told() == ["course_updated", "course_section_updated"]
+    assert place.course.state == "claimed"
+
+
+def test_a_user_is_deleted_row_by_row(place: Place) -> None:
+    delete_user(place.canvas, place.active.user)
+    told = Counter(place.told())
+    assert (told["user_updated"], told["enrollment_updated"], told["group_membership_updated"]) == (1, 1, 1)
+    assert place.row(place.active)["state"] == "deleted"
+
+
+def test_imports_random_assignment_and_merged_users_change_rows_without_any_event(place: Place) -> None:
+    delete_by_import(place.canvas, place.section, 1.0)
+    assert place.told() == []
+    assert place.real("enrollments", place.active.gid) == "deleted"
+    before = len(place.canvas.world.memberships)
+    assign_at_random(place.canvas, place.category, [row.user for row in place.enrollments])
+    assert place.told() == []
+    assert len(place.canvas.world.memberships) == before + 4
+    merge_users(place.canvas, place.active.user, place.invited.user)
+    assert place.told() == ["user_updated"]
+    assert place.active.user is place.invited.user
+
+
+def test_a_new_enrollment_tells_of_its_state_too(place: Place) -> None:
+    place.enroll(place.user(), "invited")
+    told = [name for name in place.told() if name.startswith("enrollment")]
+    assert sorted(told)[0] == "enrollment_created"
+    assert "enrollment_state_created" in told
+
+
+def test_somebody_who_is_enrolled_again_has_the_same_enrollment_in_another_section(place: Place) -> None:
+    delete(place.canvas, place.invited)
+    enroll_again(place.canvas, place.invited, place.course.sections[1], "active")
+    names = place.told()
+    assert "enrollment_created" not in names
+    row = place.row(place.invited)
+    assert (row["state"], row["course_section_id"]) == ("active", place.course.sections[1].gid)
+
+
+def test_somebody_who_changes_groups_has_a_new_membership(place: Place) -> None:
+    orders = set()
+    for _ in range(30):
+        membership = next(row for row in place.active.user.memberships if row.state != "deleted")
+        move(place.canvas, membership, place.other_group if membership.group is place.group else place.group)
+        names = place.told()
+        orders.add(names[0])
+        assert sorted(set(names)) == ["group_membership_created", "group_membership_updated"]
+        assert membership.state == "deleted"
+    assert orders == {"group_membership_created", "group_membership_updated"}
+
+
+# --- the truth
+
+
+def test_reasons_and_the_times_that_shaped_a_row(place: Place) -> None:
+    def last_time() -> str:
+        return str(json.loads(place.emitted()[-1].event.value)["metadata"]["event_time"])
+
+    deactivate(place.canvas, place.active)
+    place.told()
+    row = place.row(place.active)
+    assert row["state"] == "inactive"
+    delete_section(place.canvas, place.section)
+    at = last_time()
+    row = place.row(place.active)
+    assert (row["state"], row["state_reason"]) == ("deleted", "section_deleted")
+    assert row["as_of"] == (at if "." in at else at.replace("Z", ".000Z"))
+    restore_section(place.canvas, place.section)
+    conclude_course(place.canvas, place.course)
+    place.told()
+    assert (place.row(place.invited)["state"], place.row(place.invited)["state_reason"]) == ("completed", "course_completed")
+    assert place.row(place.active)["state"] == "inactive"
+    delete_course(place.canvas, place.course)
+    place.told()
+    truth = place.simulation.truth()
+    assert place.row(place.invited)["state_reason"] == "course_deleted"
+    assert truth["groups"][f"{place.course.gid}/{place.group.gid}"]["state_reason"] == "course_deleted"
+    membership = truth["memberships"][f"{place.course.gid}/{place.membership.gid}"]
+    assert (membership["state"], membership["context_type"], membership["context_id"]) == ("deleted", "Course", place.course.gid)
+
+
+def test_rows_have_the_fields_of_the_body_and_ids_in_normal_form() -> None:
+    simulation = Simulation(SimulationPlan(courses=4, steps=1_000))
+    for _ in simulation.events():
+        pass
+    fields = {"courses": "course", "sections": "course_section", "enrollments": "enrollment", "groups": "group", "memberships": "group_membership"}
+    for relation, rows in simulation.truth().items():
+        assert rows
+        for row in rows.values():
+            assert row.keys() - {"state", "state_reason", "as_of", "context_type", "context_id"} <= BODIES[fields[relation]].keys()
+            assert None not in row.values()
+            ids = [value for name, value in row.items() if name.endswith("_id") and "sis" not in name and name != "integration_id"]
+            assert all(isinstance(value, str) and len(value) == 17 for value in ids)
+
+
+def test_the_truth_does_not_depend_on_order_and_duplicates() -> None:
+    rosters = []
+    for duplicates, disorder in ((0.0, 0), (0.2, 300), (0.0, 100_000)):
+        simulation = Simulation(SimulationPlan(courses=5, steps=3_000, duplicates=duplicates, disorder=disorder))
+        for _ in simulation.events():
+            pass
+        rosters.append(simulation.truth())
+    assert rosters[0] == rosters[1] == rosters[2]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_truth_agrees_with_the_world(seed: int) -> None:
+    simulation = Simulation(SimulationPlan(courses=15, steps=6_000, seed=seed, duplicates=0.05, disorder=200))
+    for _ in simulation.events():
+        pass
+    truth, world = simulation.truth(), simulation.world_rosters()
+    beyond = Counter[str]()
+    for relation, name in IDS.items():
+        found: dict[str, tuple[str, str]] = {}
+        for key, row in truth[relation].items():
+            place, _, gid = key.rpartition("/")
+            assert gid == row[name] not in found
+            found[gid] = (place, row["state"])
+        assert found.keys() == {gid for gid, real in world[relation].items() if real.told}
+        for gid, (place, state) in found.items():
+            real = world[relation][gid]
+            assert place == real.place
+            assert state == real.state or real.beyond, (relation, gid, state, real)
+            beyond[real.beyond or "agrees"] += 1
+    assert beyond["agrees"] > beyond.total() * 0.7
+    assert beyond.keys() <= {"agrees", "bulk", "came_back", "rejected", "late"}
+
+
+def test_what_the_rules_of_rosters_do_not_read_from_events(place: Place) -> None:
+    """Canvas leaves enrollments deleted or completed when their course comes back; reactivates in concluded courses; deletes rejected ones, too."""
+    conclude_course(place.canvas, place.course)
+    reactivate(place.canvas, place.inactive)
+    place.told()
+    assert (place.row(place.inactive)["state"], place.real("enrollments", place.inactive.gid)) == ("completed", "active")
+    publish(place.canvas, place.course)
+    place.told()
+    assert (place.row(place.active)["state"], place.real("enrollments", place.active.gid)) == ("active", "completed")
+    world = place.simulation.world_rosters()["enrollments"]
+    assert world[place.active.gid].beyond == "came_back"
+    enroll_again(place.canvas, place.active, place.section, "active")
+    accept(place.canvas, place.inactive)
+    place.told()
+    assert place.simulation.world_rosters()["enrollments"][place.active.gid].beyond is None
+    assert place.row(place.active)["state"] == "active"
+
+
+# --- the command
+
+
+def rollcall(*arguments: str, **settings: object) -> subprocess.CompletedProcess[bytes]:
+    """Run ``rollcall simulate`` to its end."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")}
+    environment = clean | {f"ROLLCALL_{key.upper()}": str(value) for key, value in settings.items()}
+    return subprocess.run([sys.executable, "-m", "app", "simulate", *arguments], env=environment, capture_output=True, timeout=60, check=False)
+
+
+def test_it_writes_json_lines_and_the_truth(tmp_path: Path) -> None:
+    truth = tmp_path / "truth.jsonl"
+    options = (
+        "--courses",
+        "2",
+        "--steps",
+        "200",
+        "--seed",
+        "7",
+        "--class-size",
+        "5",
+        "--duplicates",
+        "0.1",
+        "--disorder",
+        "20",
+        "--lost",
+        "0.1",
+        "--skew",
+        "1",
+    )
+    done = rollcall(*options, "--truth", str(truth))
+    simulation = Simulation(SimulationPlan(courses=2, steps=200, seed=7, class_size=5, duplicates=0.1, disorder=20, lost=0.1, skew=1.0))
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.splitlines() == [event.value for event in simulation.events()]
+    rows: dict[str, dict[str, Any]] = {}
+    for line in truth.read_bytes().splitlines():
+        found = json.loads(line)
+        rows.setdefault(found["relation"], {})[found["key"]] = found["row"]
+    assert rows == {relation: found for relation, found in simulation.truth().items() if found}
+    output = tmp_path / "events.jsonl"
+    assert rollcall(*options, "--output", str(output)).stdout == b""
+    assert output.read_bytes() == done.stdout
+
+
+def test_a_reader_who_has_seen_enough_ends_it_quietly() -> None:
+    process = subprocess.Popen([sys.executable, "-m", "app", "simulate", "--steps", "10000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert json.loads(process.stdout.readline())["body"]
+    process.stdout.close()
+    assert process.wait(30) == 0
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_wrong_options_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    missing = tmp_path / "no-folder" / "events"
+    for arguments, said in (
+        (("--to-kafka", "--output", str(tmp_path / "events")), "exclude each other"),
+        (("--rate", "5"), "add --to-kafka"),
+        (("--truth", str(missing)), "No such file or directory"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["rollcall", "simulate", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        assert (ended.value.code, out) == (2, "")
+        (line,) = err.splitlines()
+        assert said in line
+
+
+def test_it_sends_to_the_raw_topic(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    options = ("--courses", "1", "--steps", "50", "--class-size", "4", "--to-kafka")
+    events = [event.value for event in Simulation(SimulationPlan(courses=1, steps=50, class_size=4)).events()]
+    truth = tmp_path / "truth"
+    done = rollcall(*options, "--truth", str(truth), kafka=bootstrap, topic_prefix=prefix)
+    assert (done.returncode, done.stdout.decode()) == (0, f"sent {len(events):,} events to {prefix}.raw\n"), done.stderr
+    assert sorted(message.value() or b"" for message in read_all(bootstrap, [f"{prefix}.raw"], at_least=len(events))) == sorted(events)
+    assert truth.stat().st_size
+    slowly = rollcall(*options, "--rate", "200", kafka=bootstrap, topic_prefix=prefix)
+    assert slowly.returncode == 0
+    assert len(read_all(bootstrap, [f"{prefix}.raw"], at_least=2 * len(events))) == 2 * len(events)

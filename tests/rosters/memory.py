@@ -1,0 +1,230 @@
+"""A cluster in memory, with the stages on it: topics, chunks cut anywhere, inputs in any order, crashes between any two writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+
+from app.events.outcomes import Routed
+from app.events.pipeline import Pipeline
+from app.events.validation import load_validators
+from app.rosters.registry import stages
+from app.streaming.chunks import Chunk, Headers, Outputs
+from app.streaming.keyed import KeyedPartition, StageKit, Tally
+from app.streaming.partitioner import partitioner
+from app.streaming.rows import Rows
+from app.streaming.stage import Stage, UnusableError
+from tests.rosters.reference import RELATIONS, Rosters, TypedEvent
+
+
+class Choices(Protocol):
+    """Decisions: hypothesis's, or a random generator's."""
+
+    def below(self, bound: int) -> int: ...
+
+
+class Stored(NamedTuple):
+    """A record on a topic."""
+
+    offset: int
+    timestamp: int | None
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class Write(NamedTuple):
+    """One write of a transaction: a record, or, without key, the offsets."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass
+class Written:
+    """Implements :class:`app.streaming.chunks.Outputs`."""
+
+    changelog: str
+    writes: list[Write] = field(default_factory=list)
+
+    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, timestamp: int | None, headers: Headers) -> None:
+        """Take note."""
+        self.writes.append(Write(topic, partition, key, value))
+
+
+class Silent:
+    """Implements :class:`app.streaming.keyed.StageObserver`."""
+
+    def chunk_committed(self, stage: Stage, tally: Tally, now: float) -> None:
+        """Nothing."""
+
+
+Atomicity = Callable[[Sequence[Write], str, Choices], tuple[Sequence[Write], bool]]
+"""From a transaction's writes, the changelog's name, and choices, to the writes that last, and whether the offset is committed: how a crash ends it."""
+
+
+def nothing_lasts(_writes: Sequence[Write], _changelog: str, _choose: Choices) -> tuple[Sequence[Write], bool]:
+    """As with a transaction: what a crash interrupts never was."""
+    return (), False
+
+
+def changelog_first(writes: Sequence[Write], changelog: str, choose: Choices) -> tuple[Sequence[Write], bool]:
+    """Without transactions, the table written before the outputs."""
+    ordered = sorted(writes, key=lambda write: write.topic != changelog)
+    return ordered[: choose.below(len(ordered) + 1)], False
+
+
+def outputs_first(writes: Sequence[Write], changelog: str, choose: Choices) -> tuple[Sequence[Write], bool]:
+    """Without transactions, the outputs written before the table."""
+    ordered = sorted(writes, key=lambda write: write.topic == changelog)
+    return ordered[: choose.below(len(ordered) + 1)], False
+
+
+class Lane:
+    """One partition of a stage, with the process that has it."""
+
+    def __init__(self, cluster: Cluster, kit: StageKit, partition: int) -> None:
+        self.kit = kit
+        self.partition = partition
+        self._cluster = cluster
+        self.start()
+
+    def start(self) -> None:
+        """Begin, as a process that knows nothing but what the cluster has."""
+        self.rows = Rows()
+        for record in self._cluster.log(self.kit.changelog, self.partition):
+            self.rows.load(record.key, record.value)
+        self.positions = {topic: self._cluster.offsets.get((self.kit.stage.name, topic, self.partition), 0) for topic in self.kit.inputs}
+        self.handler = KeyedPartition(self.kit, self.partition, self.rows)
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How many records each input has that were not read."""
+        ends = {topic: len(self._cluster.log(topic, self.partition)) for topic in self.kit.inputs}
+        return {topic: end - self.positions[topic] for topic, end in ends.items() if end > self.positions[topic]}
+
+    @property
+    def has_to_do(self) -> bool:
+        """Whether there is anything left."""
+        return bool(self.waiting) or self.handler.unfinished
+
+    def work(self, choose: Choices, crash: Atomicity | None) -> None:
+        """One transaction, of chunks cut anywhere; or the beginning of one, and a crash."""
+        chunks = []
+        positions = dict(self.positions)
+        waiting = sorted(self.waiting.items())
+        for _ in range(1 + choose.below(3)):
+            if not waiting:
+                break
+            topic, most = waiting.pop(choose.below(len(waiting)))
+            count = 1 + choose.below(min(most, 256))
+            begin = positions[topic]
+            records = self._cluster.log(topic, self.partition)[begin : begin + count]
+            chunks.append(Chunk(topic, self.partition, begin, begin + count, list(records), 0))
+            positions[topic] = begin + count
+        written = Written(self.kit.changelog)
+        tally = self.handler.process(chunks, written)
+        if crash is None:
+            self._cluster.write(written.writes)
+            self.positions = positions
+            self._cluster.offsets |= {(self.kit.stage.name, topic, self.partition): position for topic, position in positions.items()}
+            tally.on_committed(0.0)
+            return
+        lasting, committed = crash(written.writes, self.kit.changelog, choose)
+        self._cluster.write(lasting)
+        if committed:
+            self._cluster.offsets |= {(self.kit.stage.name, topic, self.partition): position for topic, position in positions.items()}
+        self.start()
+
+
+class Cluster:
+    """Topics, committed offsets, and a lane for each stage and partition."""
+
+    def __init__(self, *, partitions: int = 2, shard: int | None = None, cascade_rows: int = 2, all_stages: Sequence[Stage] | None = None) -> None:
+        self.offsets: dict[tuple[str, str, int], int] = {}
+        self.rejected: list[tuple[str, str]] = []
+        """Topic of each record that a stage could not use, and why."""
+        self._topics: dict[tuple[str, int], list[Stored]] = {}
+        self._partition_of = partitioner(partitions)
+        self._pipeline = Pipeline(load_validators(), shard=shard)
+        self.lanes = [
+            Lane(self, self._kit(stage, cascade_rows), partition)
+            for stage in (stages(shard) if all_stages is None else all_stages)
+            for partition in range(partitions)
+        ]
+
+    def _kit(self, stage: Stage, cascade_rows: int) -> StageKit:
+        def reject(chunk: Chunk, _record: Any, error: UnusableError, _outputs: Outputs) -> str:
+            self.rejected.append((chunk.topic, error.reason))
+            return "not_applicable"
+
+        return StageKit(
+            stage=stage,
+            inputs=dict(stage.inputs),
+            outputs={topic: topic for topic in stage.outputs},
+            changelog=f"{stage.name}-changelog",
+            partition_of=self._partition_of,
+            reject=reject,
+            clamp=lambda timestamp: timestamp,
+            observer=Silent(),
+            cascade_rows=cascade_rows,
+        )
+
+    def log(self, topic: str, partition: int) -> list[Stored]:
+        """The records of a partition, by offset."""
+        return self._topics.setdefault((topic, partition), [])
+
+    def write(self, writes: Iterable[Write]) -> None:
+        """Append records."""
+        for topic, partition, key, value in writes:
+            log = self.log(topic, partition)
+            log.append(Stored(len(log), None, key, value, []))
+
+    def send(self, events: Iterable[TypedEvent]) -> None:
+        """Write typed events, as the router does."""
+        for name, value in events:
+            routed = self._pipeline(value)
+            assert isinstance(routed, Routed), (name, routed)
+            log = self.log(f"events.{name}", self._partition_of(routed.key))
+            log.append(Stored(len(log), None, routed.key, value, routed.headers))
+
+    def settle(self, choose: Choices, *, crashes: int = 0, crash: Atomicity = nothing_lasts) -> None:
+        """Work until there is nothing left to do. So many in a hundred transactions are interrupted by a crash, some 20 at most."""
+        left = 20
+        while working := [lane for lane in self.lanes if lane.has_to_do]:
+            lane = working[choose.below(len(working))]
+            crashes_now = left > 0 and choose.below(100) < crashes
+            left -= crashes_now
+            lane.work(choose, crash if crashes_now else None)
+
+    def rosters(self) -> Rosters:
+        """The rosters, as a reader of the compacted topics sees them."""
+        return {relation: self._compacted(f"rosters.{relation}") for relation in RELATIONS}
+
+    def _compacted(self, topic: str) -> dict[str, dict[str, Any]]:
+        last = {record.key: record.value for log in self._logs(topic).values() for record in log}
+        return {key.decode(): orjson.loads(value) for key, value in last.items() if key is not None and value is not None}
+
+    def repetitions(self) -> list[tuple[str, bytes | None]]:
+        """Records of the rosters that say what the one before of the same key said."""
+        found = []
+        for relation in RELATIONS:
+            for log in self._logs(f"rosters.{relation}").values():
+                last: dict[bytes | None, bytes | None] = {}
+                for record in log:
+                    if last.get(record.key) == record.value:
+                        found.append((relation, record.key))
+                    last[record.key] = record.value
+        return found
+
+    def sizes(self) -> dict[tuple[str, int], int]:
+        """How many records each partition of a topic that stages write has."""
+        return {place: len(log) for place, log in self._topics.items() if not place[0].startswith("events.")}
+
+    def _logs(self, topic: str) -> Mapping[tuple[str, int], list[Stored]]:
+        return {place: log for place, log in self._topics.items() if place[0] == topic}

@@ -1,0 +1,178 @@
+"""The stages, composed in memory, against the reference: any history, order, repetition, cut into chunks, interleaving and crash gives the same rosters."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.rosters import section
+from app.rosters.course import COURSE
+from app.rosters.enrollment import ENROLLMENT, STATE
+from app.rosters.group import GROUP, MEMBERSHIP
+from app.rosters.registers import Family
+from app.rosters.registry import stages
+from app.streaming.chunks import Record
+from app.streaming.stage import Change, Input, Kind, Stage
+from tests.rosters import reference
+from tests.rosters.histories import HOME_SHARD, Choices, choices, deliveries, histories, show
+from tests.rosters.memory import Atomicity, Cluster, changelog_first, nothing_lasts, outputs_first
+from tests.rosters.reference import TypedEvent
+from tests.rosters.scenarios import SCENARIOS, Scenario, course, enrollment, global_id, group, membership
+from tests.rosters.scenarios import section as section_event
+
+SCHEMAS = Path(__file__).parents[2] / "schemas" / "bodies"
+FAMILIES = {
+    ENROLLMENT: "enrollment",
+    STATE: "enrollment_state",
+    section.SECTION: "course_section",
+    GROUP: "group",
+    MEMBERSHIP: "group_membership",
+    COURSE: "course",
+}
+
+thousands = settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+class Dice:
+    """Choices of a random generator."""
+
+    def __init__(self, seed: object) -> None:
+        self._random = Random(str(seed))
+
+    def below(self, bound: int) -> int:
+        """A number from 0 that is less than the bound."""
+        return self._random.randrange(bound)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_a_scenario_comes_to_what_is_expected(scenario: Scenario) -> None:
+    shuffle = Random(scenario.name)
+    few = len(scenario.events) <= 4
+    orders = list(itertools.permutations(scenario.events)) if few else [tuple(shuffle.sample(scenario.events, len(scenario.events))) for _ in range(24)]
+    for number, order in enumerate(orders):
+        cluster = Cluster(shard=scenario.shard)
+        cluster.send(order)
+        cluster.settle(Dice(number))
+        assert scenario.differences(cluster.rosters()) == [], show(order)
+
+
+@thousands
+@given(st.data(), choices(), st.sampled_from([HOME_SHARD, None]), st.integers(1, 3))
+def test_rosters_are_those_of_the_set_of_events(data: st.DataObject, choose: Choices, shard: int | None, cascade_rows: int) -> None:
+    history = data.draw(histories())
+    arrived = data.draw(deliveries(history))
+    cluster = Cluster(shard=shard, cascade_rows=cascade_rows)
+    for part in _parts(arrived, choose):
+        cluster.send(part)
+        if choose.below(2):
+            cluster.settle(choose, crashes=20)
+    cluster.settle(choose, crashes=20)
+    assert cluster.rosters() == reference.rosters(history, shard), show(history)
+    assert cluster.repetitions() == []
+    # The same again, in any order, costs nothing.
+    before = cluster.sizes()
+    cluster.send(reversed(arrived))
+    cluster.settle(choose)
+    assert cluster.sizes() == before
+
+
+def _parts(arrived: Sequence[TypedEvent], choose: Choices) -> list[Sequence[TypedEvent]]:
+    if not arrived:
+        return []
+    cut = choose.below(min(len(arrived), 256))
+    return [arrived[:cut], arrived[cut:]]
+
+
+# --- does the model notice?
+
+
+def _without_one_writer() -> tuple[Stage, ...]:
+    """Stages in which two sections write one record key: ``<course>/<enrollment>``, as if partitions had an order between them."""
+
+    def derive(key: str, enrollment_id: str, row: Any, lead: Any) -> Mapping[str, Any]:
+        [(output_key, value)] = section.derive_enrollment(key, enrollment_id, row, lead).items()
+        return {output_key.rpartition("/")[0]: value}
+
+    def one_slot(record: Record) -> Change:
+        course, enrollment_id = (record.key or b"").decode().split("/")
+        value = None if record.value is None else orjson.loads(record.value)
+        return Change(course, f"enrollment/{enrollment_id}", ("", value), None)
+
+    enrollment_stage, section_stage, group_stage, course_stage = stages(None)
+    kinds = {**section_stage.kinds, "enrollment": Kind(section.ENROLLMENTS_BY_COURSE, derive)}
+    given_inputs = {**course_stage.inputs}
+    given_inputs[section.ENROLLMENTS_BY_COURSE] = Input(one_slot, course_stage.inputs[section.ENROLLMENTS_BY_COURSE].merge, trusted=True)
+    return enrollment_stage, dataclasses.replace(section_stage, kinds=kinds), group_stage, dataclasses.replace(course_stage, inputs=given_inputs)
+
+
+def _wrong(histories_seen: int, crash: Atomicity, *, crashes: int, all_stages: tuple[Stage, ...] | None = None) -> int:
+    """In how many random histories the rosters are wrong."""
+    wrong = 0
+    for number in range(histories_seen):
+        dice = Dice(number)
+        history = moving_history(dice)
+        cluster = Cluster(cascade_rows=2, all_stages=all_stages)
+        for event in history:
+            cluster.send([event])
+            if dice.below(3) == 0:
+                cluster.settle(dice, crashes=crashes, crash=crash)
+        cluster.settle(dice, crashes=crashes, crash=crash)
+        wrong += cluster.rosters() != reference.rosters(history, None)
+    return wrong
+
+
+def moving_history(dice: Dice) -> list[TypedEvent]:
+    """Enrollments that move between sections, sections that move between courses, memberships of groups that do: all that makes records change their keys."""
+    events: list[TypedEvent] = []
+    for _ in range(8 + dice.below(10)):
+        time = dice.below(30)
+        which = dice.below(6)
+        if which <= 2:
+            ids = {"enrollment_id": 50 + dice.below(2), "course_section_id": 20 + dice.below(3), "course_id": 10 + dice.below(2)}
+            events.append(enrollment(time, ("active", "deleted")[dice.below(2)], **{name: global_id(number) for name, number in ids.items()}))
+        elif which == 3:
+            events.append(section_event(time, course_section_id=str(20 + dice.below(3)), course_id=str(10 + dice.below(2))))
+        elif which == 4:
+            events.append(group(time, group_id=global_id(70), context_id=global_id(10 + dice.below(2))))
+            events.append(membership(time, group_id=global_id(70), group_membership_id=global_id(80 + dice.below(2))))
+        else:
+            events.append(course(time, ("available", "deleted", "completed")[dice.below(3)], course_id=global_id(10 + dice.below(2))))
+    return events
+
+
+HISTORIES = 200
+"""The same ones in every run."""
+
+LEAST_WRONG = 3
+
+
+def test_with_transactions_and_one_writer_nothing_is_wrong() -> None:
+    assert _wrong(HISTORIES, nothing_lasts, crashes=30) == 0
+
+
+@pytest.mark.parametrize("crash", [changelog_first, outputs_first])
+def test_without_transactions_the_model_finds_wrong_rosters(crash: Atomicity) -> None:
+    assert _wrong(HISTORIES, crash, crashes=30) >= LEAST_WRONG
+
+
+def test_with_two_writers_of_a_key_the_model_finds_wrong_rosters() -> None:
+    assert _wrong(HISTORIES, nothing_lasts, crashes=0, all_stages=_without_one_writer()) >= LEAST_WRONG
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=FAMILIES.get)
+def test_rows_have_the_fields_of_the_schemas(family: Family) -> None:
+    schema = json.loads((SCHEMAS / f"{FAMILIES[family]}.json").read_text())
+    ids = {name for name, said in schema["properties"].items() if said.get("$ref", "").endswith(("/id", "/nullable_id"))}
+    named = set(schema["properties"]) if FAMILIES[family] != "enrollment_state" else {"state"}
+    assert set(family.names) == named
+    assert family.ids == ids & named
