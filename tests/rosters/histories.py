@@ -49,7 +49,7 @@ COURSES = (1, 2, 1, 3)
 CONTEXTS = (("Course", 1), ("Course", 2), ("Account", 1), ("Course", 3), ("User", 1))
 """Contexts of groups. The account has the number of a course, and nobody can use a group of a user."""
 
-ROOT_ACCOUNTS = (*["21070000000000001"] * 13, 21070000000000001, ..., None, "1", "90000000000001")
+ROOT_ACCOUNTS = (*["21070000000000001"] * 9, 21070000000000001, ..., None, "1", "90000000000001")
 """metadata.root_account_id. Without a global one the shard of local ids is the configured one; the last is another shard, where all local ids are others."""
 
 CREATED_AT = "2019-11-01T19:11:00Z"
