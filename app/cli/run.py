@@ -8,22 +8,29 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 import uvloop
 
 from app.broker import EmbeddedBroker
 from app.cli.broker import settings_broker
-from app.errors import BrokerUnavailableError
+from app.cli.children import ATTACHED, end_with_standard_input, run_children
+from app.errors import BrokerUnavailableError, ConfigurationError
 from app.logs import configure_logging
 from app.process import StreamProcess, run_until_signalled
 from app.rosters.application import start_rosters
 from app.router.application import start_router
-from app.settings import Settings, load_settings, misspelt_variables
+from app.settings import ENV_PREFIX, Settings, load_settings, misspelt_variables
 
 GC_THRESHOLDS = (200_000, 50, 1_000)
 """A chunk is hundreds of thousands of objects that live for a moment and form no cycles. With Python's defaults the collector walks them again and again,
 which takes an eighth of the router's time."""
+
+PROCESSES = ("router", "rosters")
+"""What runs for Rollcall to be whole."""
+
+MAX_PORT = 65_535
 
 log = logging.getLogger(__name__)
 
@@ -60,28 +67,46 @@ def broker_if_needed(settings: Settings) -> Iterator[str]:
             log.info("broker stopped")
 
 
-def router() -> None:
+Attached = Annotated[bool, typer.Option(ATTACHED, hidden=True, help="End when the standard input ends.")]
+
+
+def router(attached: Attached = False) -> None:
     """Route raw events to typed topics until stopped (SIGTERM or Ctrl-C; both drain)."""
-    settings = _begin()
+    settings = _begin(attached)
     bootstrap = bootstrap_servers(settings)
     run_async(settings, lambda: start_router(settings, bootstrap))
 
 
-def rosters() -> None:
-    """Keep the rosters: tables of who is in which course, section and group now, until stopped (SIGTERM or Ctrl-C; both drain)."""
-    settings = _begin()
+def rosters(attached: Attached = False) -> None:
+    """Keep the rosters until stopped (SIGTERM or Ctrl-C; both drain): who is in which course, section and group now."""
+    settings = _begin(attached)
     bootstrap = bootstrap_servers(settings)
     run_async(settings, lambda: start_rosters(settings, bootstrap))
 
 
 def up() -> None:
-    """Everything on one machine: an embedded broker, unless ROLLCALL_KAFKA names a cluster, and the router."""
+    """Everything on one machine: an embedded broker, unless ROLLCALL_KAFKA names a cluster, the router and the rosters."""
     settings = _begin()
     with broker_if_needed(settings) as bootstrap:
-        run_async(settings, lambda: start_router(settings, bootstrap))
+        environment = {name: value for name, value in os.environ.items() if name.upper() not in (f"{ENV_PREFIX}KAFKA", f"{ENV_PREFIX}PORT")}
+        environment[f"{ENV_PREFIX}KAFKA"] = bootstrap
+        environments = {name: {**environment, **port_of(settings, place)} for place, name in enumerate(PROCESSES)}
+        asyncio.run(run_children({name: [name] for name in PROCESSES}, environments))
 
 
-def _begin() -> Settings:
+def port_of(settings: Settings, place: int) -> dict[str, str]:
+    """The variable for the port of one process among several: their defaults, any free ones, or those that follow the one that is set."""
+    if settings.port is None:
+        return {}
+    port = settings.port + place if settings.port else 0
+    if port > MAX_PORT:
+        raise ConfigurationError(f"{ENV_PREFIX}PORT: {len(PROCESSES)} processes need ports from {settings.port} on, and there is none above {MAX_PORT}")
+    return {f"{ENV_PREFIX}PORT": str(port)}
+
+
+def _begin(attached: bool = False) -> Settings:
+    if attached:
+        end_with_standard_input()
     settings = load_settings()
     configure_logging(settings)
     log.info("settings", extra={"settings": settings.masked()})

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,7 @@ def rollcall(*arguments: str, **settings: object) -> subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_up_starts_broker_and_router_and_leaves_nothing_behind(tmp_path: Path, jars: Path, number: signal.Signals) -> None:
+def test_up_starts_everything_and_leaves_nothing_behind(tmp_path: Path, jars: Path, number: signal.Signals) -> None:
     (tmp_path / "kafka-libs").symlink_to(jars)
     log_file = tmp_path / "log"
     with log_file.open("wb") as log:
@@ -37,15 +39,65 @@ def test_up_starts_broker_and_router_and_leaves_nothing_behind(tmp_path: Path, j
         )
     broker = EmbeddedBroker(tmp_path / "kafka", jars=jars)
     try:
-        wait_until(lambda: "router started" in log_file.read_text() or up.poll() is not None, 60, what="the router")
+        wait_until(lambda: both_started(log_file) or up.poll() is not None, 60, what="router and rosters")
         assert broker.status().running
-        assert len(partitions_of(broker.bootstrap, ["canvas.raw", "canvas.dead-letter"])) == 8
+        assert len(partitions_of(broker.bootstrap, ["canvas.raw", "canvas.dead-letter", "canvas.rosters.enrollments"])) == 12
     finally:
         os.killpg(up.pid, number)
         assert up.wait(40) == 0
     assert broker.status().pid is None
-    lines = [json.loads(line) for line in log_file.read_text().splitlines()]
-    assert lines[-1]["message"] == "broker stopped"
+    messages = [json.loads(line)["message"] for line in log_file.read_text().splitlines()]
+    assert messages[-1] == "broker stopped"
+    assert {"router stopped", "rosters stopped"} <= set(messages)
+
+
+def test_up_ends_when_one_of_its_processes_does_and_they_end_when_it_is_killed(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    settings = {"kafka": bootstrap, "topic_prefix": prefix, "group_prefix": prefix, "port": 0, "log_format": "json"}
+    for ending in ("rosters", "up"):
+        log_file = tmp_path / ending
+        with log_file.open("wb") as log:
+            up = subprocess.Popen([sys.executable, "-m", "app", "up"], env=environment(**settings), stderr=log, start_new_session=True)
+        wait_until(partial(both_started, log_file), 60, what="router and rosters")
+        children = children_of(up.pid)
+        assert set(children) == {"router", "rosters"}
+        os.kill(up.pid if ending == "up" else children[ending], signal.SIGKILL)
+        code = up.wait(40)
+        wait_until(partial(none_alive, tuple(children.values())), what="the end of all")
+        if ending != "up":
+            assert code == 1
+            assert "rollcall: rosters ended with code -9" in log_file.read_text()
+
+
+def both_started(log_file: Path) -> bool:
+    """Whether a log says that both processes have started."""
+    messages = [json.loads(line)["message"] for line in log_file.read_text().splitlines() if line.startswith("{")]
+    return {"router started", "rosters started"} <= set(messages)
+
+
+def none_alive(pids: Sequence[int]) -> bool:
+    """Whether all of these processes have ended."""
+    return not any(map(is_alive, pids))
+
+
+def children_of(parent: int) -> dict[str, int]:
+    """The processes that ``up`` has started, by command."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                words = (folder / "cmdline").read_bytes().decode().split("\0")
+                found[words[words.index("app") + 1]] = int(folder.name)
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process is there, and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_topics_are_planned_applied_and_checked(bootstrap: str, prefix: str) -> None:
