@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,15 +51,6 @@ class TimestampWindow:
         earliest = 0 if self.behind_ms is None else now_ms - self.behind_ms + min(_CLOCKS_MS, self.behind_ms // 2)
         latest = _NO_LIMIT if self.ahead_ms is None else now_ms + self.ahead_ms - min(_CLOCKS_MS, self.ahead_ms // 2)
         return max(earliest, 0), latest
-
-    def clamp(self, timestamp: int | None) -> int | None:
-        """The timestamp, or None (now) when there is none or the topics would refuse it: a producer with a wrong clock must not stop who comes after it."""
-        if timestamp is None or timestamp < 0:
-            return None
-        if self.ahead_ms is None and self.behind_ms is None:
-            return timestamp
-        earliest, latest = self.around(int(time.time() * 1000))
-        return timestamp if earliest <= timestamp <= latest else None
 
 
 def record_bytes(key: bytes | None, value: bytes | None, headers: list[Header]) -> int:

@@ -85,7 +85,9 @@ class Settings(BaseSettings):
 
     # --- Process
     bind: str = Field("127.0.0.1", description="Address of the process's HTTP (health and metrics).")
-    port: int | None = Field(None, ge=0, le=65_535, description="Port of the process's HTTP. Unset: 9101 for the router, 9102 for the rosters. 0: any free one.")
+    port: int | None = Field(
+        None, ge=0, le=65_535, description="Port of the process's HTTP. Unset: 9101 for the router, 9102 for the rosters. 0: any free one."
+    )
     data: Path = Field(Path(".rollcall"), description="Where local state lives: the embedded broker's files.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, JSON elsewhere.")

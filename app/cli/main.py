@@ -9,6 +9,7 @@ import typer
 from app.cli.bench import bench_cli
 from app.cli.broker import broker_cli
 from app.cli.demo import demo
+from app.cli.roster import register as register_roster
 from app.cli.run import register as register_processes
 from app.cli.schemas import schemas
 from app.cli.simulate import register as register_simulate
@@ -30,6 +31,7 @@ cli.add_typer(topics_cli, name="topics")
 cli.command("validate")(validate)
 cli.command("demo")(demo)
 register_processes(cli)
+register_roster(cli)
 register_simulate(cli)
 
 

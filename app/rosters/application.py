@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry
@@ -50,7 +51,7 @@ def new_rosters(settings: Settings, bootstrap: str, topics: Sequence[TopicFindin
             changelog=names.changelog(stage),
             partition_of=partition_of,
             reject=reject,
-            clamp=window.clamp,
+            accepted=lambda: window.around(int(time.time() * 1000)),
             observer=observer,
         )
         return ChunkAgent(stage.name, tuple(kit.inputs), f"{names.group}-{stage.name}", _handler(kit), table=stage.name)

@@ -36,7 +36,7 @@ MEASURE_SECONDS = 10.0
 """How long the cluster may take to answer."""
 
 FETCH_BYTES = 4 * 1024**2
-"""Most bytes of one partition in one fetch, as stored (compressed); also what lies ready for each partition while its lane is busy."""
+"""Most bytes of one partition in one fetch, as stored (compressed); also what lies ready for each partition while its lane is busy. Several agents share it."""
 
 NEVER_SECONDS = 2_000_000.0
 """aiokafka would leave the group when nothing is fetched for a while; a partition whose lane is halted is kept. The watchdog looks after the main loop."""
@@ -204,7 +204,7 @@ class StreamingApplication:
             web_enabled=False,
             stream_wait_empty=False,
             stream_buffer_maxsize=16,
-            consumer_max_fetch_size=FETCH_BYTES,
+            consumer_max_fetch_size=FETCH_BYTES // len(self._agents),
             consumer_group_instance_id=options.group_instance_id,
             broker_session_timeout=options.session_timeout,
             broker_heartbeat_interval=options.session_timeout / 5,

@@ -45,8 +45,8 @@ class StageKit:
     partition_of: Callable[[bytes], int]
     reject: Callable[[Chunk, Record, UnusableError, Outputs], str]
     """Writes a record that the stage cannot use where such records go, and says under which name to count it."""
-    clamp: Callable[[int | None], int | None]
-    """The timestamp that outputs may bear for an input's; None: that of writing."""
+    accepted: Callable[[], tuple[int, int]]
+    """The earliest and the latest timestamp (ms) that the topics accept now. Outputs bear that of the record that they follow from; otherwise that of writing."""
     observer: StageObserver
     cascade_rows: int = CASCADE_ROWS
 
@@ -79,7 +79,7 @@ class Tally:
 class _Entry:
     """A row while a chunk is worked on."""
 
-    __slots__ = ("before", "changed", "pending", "published", "row", "timestamp")
+    __slots__ = ("before", "changed", "encoded", "pending", "published", "row", "timestamp")
 
     def __init__(self, stored: bytes | None) -> None:
         self.published: dict[str, int] = {}
@@ -91,12 +91,15 @@ class _Entry:
         self.before = self.row
         self.changed = False
         self.timestamp: int | None = None
+        self.encoded: orjson.Fragment | None = None
+        """The row as JSON, if it was written already."""
 
     def encode(self) -> bytes | None:
         """What is stored; None when nothing is left to be remembered."""
+        row = self.row if self.encoded is None else self.encoded
         if self.pending:
-            return orjson.dumps([self.published, self.row, 1])
-        return None if self.row is None and not self.published else orjson.dumps([self.published, self.row])
+            return orjson.dumps([self.published, row, 1])
+        return None if self.row is None and not self.published else orjson.dumps([self.published, row])
 
 
 class KeyedPartition:
@@ -123,6 +126,7 @@ class KeyedPartition:
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Tally:
         """Merge the chunks' records into the rows, and write what has changed by that."""
         tally = Tally(self._kit)
+        self._earliest, self._latest = self._kit.accepted()
         touched: dict[str, dict[str, _Entry]] = {}
         for chunk in chunks:
             self._merge(chunk, touched, outputs, tally)
@@ -223,9 +227,13 @@ class KeyedPartition:
         published = entry.published
         remembered: dict[str, int] = {}
         differs = False
-        timestamp = kit.clamp(entry.timestamp)
+        timestamp = entry.timestamp
+        if timestamp is not None and not self._earliest <= timestamp <= self._latest:
+            timestamp = None
         for output_key, value in derived.items():
             encoded = orjson.dumps(value)
+            if value is entry.row:
+                entry.encoded = orjson.Fragment(encoded)
             digest = int.from_bytes(blake2b(encoded, digest_size=8).digest())
             remembered[output_key] = digest
             if published.get(output_key) != digest:

@@ -170,7 +170,7 @@ class Cluster:
             changelog=f"{stage.name}-changelog",
             partition_of=self._partition_of,
             reject=reject,
-            clamp=lambda timestamp: timestamp,
+            accepted=lambda: (0, 2**63),
             observer=Silent(),
             cascade_rows=cascade_rows,
         )

@@ -37,7 +37,10 @@ _dumps = orjson.dumps
 _sha256 = hashlib.sha256
 
 Version = tuple[int, int, int, str]
-"""What decides between two events of one entity: event_time in microseconds, 1 for ``_updated``, body.updated_at in microseconds or -1, ce_id."""
+"""What decides between two events of one entity: event_time in microseconds, 1 for ``_updated``, body.updated_at in microseconds, ce_id."""
+
+NO_TIME = -(2**63)
+"""Stands for an updated_at that there is not."""
 
 EntityKey = str | tuple[str, str]
 
@@ -182,7 +185,7 @@ class Canvas:
             body = body | dict((_NEWS[int(chance() * len(_NEWS))],))
         metadata = {**act.metadata, "event_name": name, "event_time": event_time(time_ms)}
         event = {"metadata": metadata, "body": body}
-        updated_us = -1 if updated_ms is None else updated_ms // 1000 * 1_000_000
+        updated_us = NO_TIME if updated_ms is None else updated_ms // 1000 * 1_000_000
         ce_id = _sha256(_dumps(event, option=orjson.OPT_SORT_KEYS)).hexdigest()[:EVENT_ID_DIGITS]
         version = (time_ms * 1000, int(name.endswith("_updated")), updated_us, ce_id)
         self.outbox.append(Emitted(SimulatedEvent(name, _dumps(event), entity, time_ms), family, key, version, body))

@@ -29,6 +29,13 @@ class Simulation:
             take(emitted)
             yield emitted.event
 
+    def happened(self) -> list[SimulatedEvent]:
+        """The events of acts that somebody else did to the :attr:`canvas`, delivered at once. For when :meth:`events` has come to its end."""
+        events, self.canvas.outbox = self.canvas.outbox, []
+        for emitted in events:
+            self._truth.take(emitted)
+        return [emitted.event for emitted in events]
+
     def truth(self) -> Rosters:
         """Relation, record key, row: the rosters that the events delivered so far must come to."""
         return self._truth.rosters()

@@ -1,0 +1,157 @@
+"""A roster for people: what is said of it, as tables that show every value whole and as it is."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Collection, Iterator, Sequence
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from app.rosters.reading import Roster, Row, count_states
+
+_ENDED = frozenset({"completed", "deleted", "inactive", "rejected"})
+"""States of what no longer counts."""
+
+_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of the text around them: of the whole line, if a name could."""
+
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+def report(roster: Roster, states: Collection[str] = ()) -> Iterator[RenderableType]:
+    """What to print of a roster, part by part.
+
+    Args:
+        states: enrollments in other states are left out; none: all are shown. Groups and their members are shown whatever their states are.
+    """
+    yield _head(roster)
+    if not roster.context.prefix:
+        shown = roster.enrollments_in(states)
+        yield ""
+        if shown:
+            yield _enrollments(shown, roster)
+            of = "" if len(shown) == len(roster.enrollments) else f" of {len(roster.enrollments):,}"
+            yield Text(f"{_number(shown, 'enrollment')}{of}: {count_states(shown)}", style="dim")
+        else:
+            yield Text(no_enrollments(roster, states))
+    yield ""
+    if roster.groups or roster.memberships:
+        yield _groups(roster)
+        counts = [f"{_number(rows, what)}: {count_states(rows)}" for rows, what in ((roster.groups, "group"), (roster.memberships, "member")) if rows]
+        yield Text("; ".join(counts), style="dim")
+    else:
+        yield Text("no groups")
+
+
+def no_enrollments(roster: Roster, states: Collection[str]) -> str:
+    """Why no enrollment is shown."""
+    if not roster.enrollments:
+        return "no enrollments"
+    return f"no enrollment is {' or '.join(printable(state) for state in states)}; there are {count_states(roster.enrollments)}"
+
+
+def printable(text: str) -> str:
+    """A text on one line, in which nothing can steer a terminal: such characters are written as ``\\u001b``. Everything else is left as it is."""
+    return "".join(
+        f"\\u{ord(character):04x}" if character in _DIRECTIONS or unicodedata.category(character) in _UNPRINTABLE else character for character in text
+    )
+
+
+def _head(roster: Roster) -> Table:
+    head = Table.grid(padding=(0, 2))
+    head.add_column(style="dim", no_wrap=True)
+    head.add_column(overflow="fold")
+    if roster.context.prefix:
+        head.add_row("account", Text(roster.context.identity))
+        return head
+    course = roster.course
+    name = Text("(not known: no event has told of the course itself)") if course is None else Text(_text(course, "name") or "(no name)", style="bold")
+    head.add_row("course", name)
+    head.add_row("id", Text(roster.context.identity))
+    if course is not None:
+        head.add_row("state", Text(f"{_text(course, 'state')} ({_text(course, 'state_reason')})"))
+        head.add_row("as of", Text(_text(course, "as_of")))
+    return head
+
+
+def _enrollments(rows: Sequence[Row], roster: Roster) -> Table:
+    sections = {_text(row, "course_section_id"): _text(row, "name") for row in roster.sections}
+
+    def section(row: Row) -> str:
+        identity = _text(row, "course_section_id")
+        return sections.get(identity) or f"section {identity}"
+
+    def order(row: Row) -> tuple[str, str, str, str]:
+        name = _text(row, "user_name")
+        return _type(row), name.casefold(), name, _text(row, "enrollment_id")
+
+    table = _table("name", "type", "state", "why", "section", "user id", "since (UTC)")
+    for row in sorted(rows, key=order):
+        cells = _text(row, "user_name") or "(no name)", _type(row), _text(row, "state"), _text(row, "state_reason"), section(row), _text(row, "user_id")
+        table.add_row(*map(Text, (*cells, _since(row))), style=_style(row))
+    return table
+
+
+def _groups(roster: Roster) -> Table:
+    # What somebody is called was said with each enrollment. The latest word counts.
+    names = {_text(row, "user_id"): _text(row, "user_name") for row in sorted(roster.enrollments, key=lambda row: _text(row, "as_of"))}
+    members: dict[str, list[Row]] = {_text(row, "group_id"): [] for row in roster.groups}
+    for row in roster.memberships:
+        members.setdefault(_text(row, "group_id"), []).append(row)
+    groups = {_text(row, "group_id"): row for row in roster.groups}
+
+    def group_order(identity: str) -> tuple[str, str, str]:
+        row = groups.get(identity, {})
+        return _text(row, "group_category_name").casefold(), _text(row, "group_name").casefold(), identity
+
+    def member_order(row: Row) -> tuple[str, str]:
+        return names.get(_text(row, "user_id"), "").casefold(), _text(row, "user_id")
+
+    table = _table("group, member", "category", "state", "why", "group or user id", "since (UTC)")
+    for identity in sorted(members, key=group_order):
+        group = groups.get(identity, {})
+        title = Text(_text(group, "group_name") or "(no name)", style="bold")
+        table.add_row(title, *map(Text, (_text(group, "group_category_name"), *_state(group), identity, _since(group))), style=_style(group))
+        for row in sorted(members[identity], key=member_order):
+            user = _text(row, "user_id")
+            table.add_row(Text(f"  {names.get(user) or f'user {user}'}"), "", *map(Text, (*_state(row), user, _since(row))), style=_style(row))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in columns:
+        # On a narrow terminal names are folded before ids and states are: an id in two pieces is hard to copy.
+        table.add_column(name, overflow="fold", no_wrap=name.endswith("id") or name in ("type", "state"))
+    return table
+
+
+def _state(row: Row) -> tuple[str, str]:
+    return _text(row, "state"), _text(row, "state_reason")
+
+
+def _type(row: Row) -> str:
+    return _text(row, "type").removesuffix("Enrollment")
+
+
+def _since(row: Row) -> str:
+    """To the second: more is in the row."""
+    return _text(row, "as_of")[:19].replace("T", " ")
+
+
+def _style(row: Row) -> str:
+    return "dim" if row.get("state") in _ENDED else ""
+
+
+def _number(rows: Sequence[Row], what: str) -> str:
+    return f"{len(rows):,} {what}{'' if len(rows) == 1 else 's'}"
+
+
+def _text(row: Row, field: str) -> str:
+    """A field as text that can be printed; nothing when the row does not have it."""
+    value = row.get(field, "")
+    return printable(value if isinstance(value, str) else json.dumps(value))
