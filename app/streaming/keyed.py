@@ -46,7 +46,7 @@ class StageKit:
     reject: Callable[[Chunk, Record, UnusableError, Outputs], str]
     """Writes a record that the stage cannot use where such records go, and says under which name to count it."""
     accepted: Callable[[], tuple[int, int]]
-    """The earliest and the latest timestamp (ms) that the topics accept now. Outputs bear that of the record that they follow from; otherwise that of writing."""
+    """The earliest and the latest timestamp (ms) that the topics accept now. Outputs bear that of the record that they follow from, else that of writing."""
     observer: StageObserver
     cascade_rows: int = CASCADE_ROWS
 

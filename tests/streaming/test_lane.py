@@ -1,0 +1,187 @@
+"""A lane whose client has lost itself: it opens again, goes on where the broker says, and writes nothing that was written before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from faust.types import TP
+
+from app.streaming.chunks import Chunk, ChunkAgent, ChunkPolicy, Halt, Outputs
+from app.streaming.lane import Lane, LaneKit, LaneState
+from app.streaming.offsets import Bounds, Committed
+from app.streaming.rows import Rows
+
+INPUT = TP("in", 0)
+
+
+class Broker:
+    """What the broker knows: the committed offset. And how often a commit goes well before one never ends."""
+
+    def __init__(self, hang_at: int, *, lost_answer: bool) -> None:
+        self.committed = 0
+        self.transactions = 0
+        self.producers: list[str] = []
+        self._hang_at = hang_at
+        self._lost_answer = lost_answer
+
+    async def commit(self, offset: int) -> None:
+        """End a transaction; of one, the answer never comes."""
+        self.transactions += 1
+        hangs = self.transactions == self._hang_at
+        if not hangs or self._lost_answer:
+            self.committed = offset
+        if hangs:
+            await asyncio.Event().wait()
+
+
+class Producer:
+    """As much of a transactional producer as a lane needs."""
+
+    def __init__(self, broker: Broker, transactional_id: str) -> None:
+        broker.producers.append(transactional_id)
+        self._broker = broker
+        self._offset = 0
+        self._sender = SimpleNamespace(sender_task=None)
+        self._txn_manager = SimpleNamespace(_transaction_waiter=None)
+        self.client = SimpleNamespace()
+
+    async def start(self) -> None:
+        """Nothing."""
+
+    async def begin_transaction(self) -> None:
+        """Nothing."""
+
+    async def send_offsets_to_transaction(self, offsets: dict[Any, Any], _group: str) -> None:
+        """Take note."""
+        [self._offset] = [meta.offset for meta in offsets.values()]
+
+    async def commit_transaction(self) -> None:
+        """End the transaction."""
+        await self._broker.commit(self._offset)
+
+    async def abort_transaction(self) -> None:
+        """Nothing."""
+
+    async def stop(self) -> None:
+        """Nothing."""
+
+
+class Offsets:
+    """Where the group stands, says the broker."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    async def committed(self, partitions: Collection[TP]) -> dict[TP, Committed]:
+        """The committed offset."""
+        return dict.fromkeys(partitions, Committed(self._broker.committed, ""))
+
+    async def bounds(self, partitions: Collection[TP]) -> dict[TP, Bounds]:
+        """There is much."""
+        return dict.fromkeys(partitions, Bounds(0, 1_000, 1_000))
+
+
+class NoTables:
+    """Implements :class:`app.streaming.lane.TableKeeper`."""
+
+    async def restore(self, _agent: ChunkAgent, _partition: int, _on_remaining: Callable[[int], None]) -> Rows:
+        """No rows."""
+        return Rows()
+
+    def drop(self, _agent: ChunkAgent, _partition: int) -> None:
+        """Nothing."""
+
+
+class Silent:
+    """Implements :class:`app.streaming.lane.LaneObserver`."""
+
+    def processed(self, agent: str, seconds: float) -> None:
+        """Nothing."""
+
+    def committed(self) -> None:
+        """Nothing."""
+
+    def produce_failed(self) -> None:
+        """Nothing."""
+
+    def expired(self, records: int) -> None:
+        """Nothing."""
+
+
+class Handler:
+    """Takes note of the offsets it was given."""
+
+    unfinished = False
+
+    def __init__(self, seen: list[list[int]]) -> None:
+        self._seen = seen
+        seen.append([])
+
+    def resume(self, _note: str) -> Halt | None:
+        """Goes on."""
+        return None
+
+    def process(self, chunks: Sequence[Chunk], _outputs: Outputs) -> Any:
+        """Take note."""
+        self._seen[-1] += [record.offset for chunk in chunks for record in chunk.records]
+        return SimpleNamespace(consumed=0, halt=None, on_committed=lambda now: None)
+
+
+def records(first: int, last: int) -> Chunk:
+    """A chunk."""
+    found: list[Any] = [SimpleNamespace(offset=offset, timestamp=0, key=b"", value=b"", headers=()) for offset in range(first, last)]
+    return Chunk(*INPUT, first, last, found, 0)
+
+
+async def _run(broker: Broker) -> tuple[list[list[int]], list[BaseException]]:
+    seen: list[list[int]] = []
+    failures: list[BaseException] = []
+    position = 0
+
+    async def seek(_tp: TP, offset: int) -> None:
+        nonlocal position
+        position = offset
+
+    policy = ChunkPolicy(max_records=10, max_bytes=1_000, gather=0.0, drain=0.2, transaction=0.1, reopen=0.05)
+    kit = LaneKit(
+        group="g",
+        policy=policy,
+        new_producer=lambda transactional_id: Producer(broker, transactional_id),
+        offsets=Offsets(broker),
+        tables=NoTables(),
+        seek=seek,
+        wants=lambda: None,
+        fatal=failures.append,
+        observer=Silent(),
+    )
+    lane = Lane(ChunkAgent("a", (INPUT.topic,), "g-a", lambda _partition, _rows: Handler(seen)), 0, [INPUT], kit)
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if lane.wants and position < 60:
+            lane.deliver(records(position, position + 10))
+            position += 10
+        if broker.committed >= 60 or failures:
+            break
+    await lane.close()
+    assert lane.state is LaneState.CLOSED
+    return seen, failures
+
+
+async def test_a_commit_that_never_ends_is_given_up_and_done_again() -> None:
+    broker = Broker(hang_at=3, lost_answer=False)
+    seen, failures = await _run(broker)
+    assert failures == []
+    assert broker.producers == ["g-a-0", "g-a-0"], "the second one fences the first"
+    assert broker.committed == 60
+    assert seen[1] == list(range(20, 60)), "from the committed offset on"
+
+
+async def test_a_commit_whose_answer_never_comes_is_not_done_again() -> None:
+    broker = Broker(hang_at=3, lost_answer=True)
+    seen, failures = await _run(broker)
+    assert failures == []
+    assert broker.committed == 60
+    assert seen[1] == list(range(30, 60))
