@@ -41,3 +41,34 @@ def router(
     table.add_row(f"p50 at {result.latency.per_second:,.0f} events/s", f"{result.latency.p50 * 1000:.0f} ms")
     table.add_row(f"p99 at {result.latency.per_second:,.0f} events/s", f"{result.latency.p99 * 1000:.0f} ms")
     Console(width=None if Console().is_terminal else 120).print(table)
+
+
+@bench_cli.command()
+def rosters(
+    events: Annotated[int, typer.Option(min=20_000, help="Typed events of a simulated institution.")] = 200_000,
+    runs: Annotated[int, typer.Option(min=1, help="Runs through all of them; the median counts.")] = 3,
+    latency_seconds: Annotated[float, typer.Option(min=1, help="How long to watch latency at half the rate.")] = 20,
+    rows: Annotated[int, typer.Option(min=1_000, help="Enrollments in the tables, to measure recovery and memory.")] = 1_000_000,
+    core: Annotated[int | None, typer.Option(help="The core for the rosters; the broker has the others. Default: the last one.")] = None,
+) -> None:
+    """Measure the rosters on one core: typed events to final rosters, latency, recovery, memory."""
+    from app.bench.figures import middle
+    from app.bench.rosters import RosterBenchPlan, bench_rosters
+
+    plan = RosterBenchPlan(events, runs, latency_seconds, rows, max(os.sched_getaffinity(0)) if core is None else core)
+    result = asyncio.run(bench_rosters(plan, typer.echo))
+    ours, filling, recovery = middle(result.rosters), result.filling, result.recovery
+    table = Table(f"one core, median of {runs}", "rosters")
+    table.add_row("typed events/s to final rosters", f"{ours.per_second:,.0f}")
+    table.add_row("CPU-µs/typed event", f"{ours.cpu_microseconds:.1f}")
+    table.add_row("peak memory, MB", f"{ours.peak_bytes / 1e6:.0f}")
+    table.add_row(f"p50 at {result.latency.per_second:,.0f} events/s", f"{result.latency.p50 * 1000:.0f} ms")
+    table.add_row(f"p99 at {result.latency.per_second:,.0f} events/s", f"{result.latency.p99 * 1000:.0f} ms")
+    table.add_row(f"new enrollments/s, {filling.events:,} of them", f"{filling.per_second:,.0f}")
+    table.add_row(f"start to ready, {recovery.rows:,} rows", f"{recovery.seconds:.1f} s")
+    table.add_row("rows/s while loading", f"{recovery.rows / recovery.loading_seconds:,.0f}")
+    table.add_row("peak memory with these rows, MB", f"{recovery.resident_bytes / 1e6:.0f}")
+    for name, load in result.tables.items():
+        if load.rows:
+            table.add_row(f"table {name}, {load.rows:,} rows", f"{load.bytes / load.rows:.0f} bytes/row, {load.rows / load.seconds:,.0f} rows/s by itself")
+    Console(width=None if Console().is_terminal else 120).print(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from typing import Annotated
 
@@ -39,12 +40,16 @@ def roster(
     if found.is_empty:
         raise RosterError(f"no {found.context} in the rosters ({settings.topic_prefix}.rosters.*)")
     states = state or []
-    if as_json:
-        print(_json(found, states))
-        if states and not found.enrollments_in(states):
-            print(f"rollcall: {no_enrollments(found, states)}", file=sys.stderr)
-    else:
-        _print(*report(found, states))
+    try:
+        if as_json:
+            print(_json(found, states), flush=True)
+        else:
+            _print(*report(found, states))
+    except BrokenPipeError:
+        # Whoever read has seen enough. Python would complain again when it closes standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if as_json and states and not found.enrollments_in(states):
+        print(f"rollcall: {no_enrollments(found, states)}", file=sys.stderr)
 
 
 def _json(found: Roster, states: list[str]) -> str:
@@ -53,21 +58,24 @@ def _json(found: Roster, states: list[str]) -> str:
 
 
 def _print(*parts: RenderableType) -> None:
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="replace")
+    # A stream that cannot write a character should still show the others.
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")
     console = Console(highlight=False, emoji=False, markup=False)
     if console.is_terminal:
-        console.print(*parts, sep="\n")
+        for part in parts:
+            console.print(part)
         return
+    # As wide as it takes, and without the blanks with which rich fills lines.
     options = console.options.update(width=_WIDEST)
+    lines: list[str] = []
     for part in parts:
-        width = Measurement.get(console, options, part).maximum
+        console.width = max(Measurement.get(console, options, part).maximum, 1)
         with console.capture() as captured:
-            console.print(part, width=width)
-        for line in captured.get().splitlines() or [""]:
-            console.out(line.rstrip(), highlight=False)
+            console.print(part)
+        lines += map(str.rstrip, captured.get().splitlines())
+    print("\n".join(lines), flush=True)
 
 
 def register(cli: typer.Typer) -> None:

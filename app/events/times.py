@@ -16,6 +16,8 @@ _match_iso = re.compile(rf"{_DATE}T{_CLOCK}(Z|[+-][0-9]{{2}}:[0-5][0-9])").fullm
 _match_rails = re.compile(rf"{_DATE} {_CLOCK} (UTC|[+-][0-9]{{2}}[0-5][0-9])").fullmatch
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_DAY = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH).days
+_LAST_DAY = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH).days + 1
 
 
 class Instant(NamedTuple):
@@ -45,12 +47,13 @@ def parse_microseconds(text: object) -> int | None:
     """The same as whole microseconds since 1970-01-01T00:00:00Z, exactly, which a float of seconds is only for times of some centuries."""
     try:
         moment = _read(text)
-        if moment is None:
-            return None
-        since = moment.astimezone(UTC) - _EPOCH
     except (ValueError, OverflowError):
         return None
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    if moment is None:
+        return None
+    since = moment - _EPOCH
+    # Counted from the epoch, also a time in a year that does not exist in UTC is a number.
+    return None if not _FIRST_DAY <= since.days < _LAST_DAY else (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _read(text: object) -> datetime | None:

@@ -7,7 +7,6 @@ topic that holds the key, from its beginning to its end, without a consumer grou
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +32,8 @@ RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships")
 
 STALL_SECONDS = 30.0
 """Without any progress for so long, the brokers are taken to be gone."""
+
+REQUEST_MS = 20_000
 
 MOST_CANDIDATES = 10
 """So many courses are named when an id may mean several."""
@@ -66,7 +67,7 @@ class Context:
     def may_be(self, key: str) -> bool:
         """Whether a key is that of this local id, on any shard or on none."""
         identity = key.removeprefix(self.prefix)
-        if not key.startswith(self.prefix) or not identity.isdecimal():
+        if not key.startswith(self.prefix) or not (identity.isascii() and identity.isdigit()):
             return False
         return identity == self.identity or (len(identity) > _LOCAL_DIGITS and identity.endswith(self.identity.zfill(_LOCAL_DIGITS)))
 
@@ -133,12 +134,6 @@ class Roster:
         return tuple(row for row in self.enrollments if not states or row.get("state") in states)
 
 
-def count_states(rows: Sequence[Row]) -> str:
-    """How many rows there are in each state, the most frequent first."""
-    counts = Counter(str(row.get("state")) for row in rows)
-    return ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
 class RosterRecords:
     """From records, in the order of their partitions, to the roster of one context."""
 
@@ -173,7 +168,7 @@ def _row(relation: str, key: bytes, value: bytes) -> Row:
     except orjson.JSONDecodeError:
         row = None
     if not isinstance(row, dict):
-        raise RosterError(f"the record {ascii(key.decode(errors='replace'))} of rosters.{relation} is no row: only Rollcall may write to this topic")
+        raise RosterError(f"the record {key.decode(errors='replace')!a} of rosters.{relation} is no row: only Rollcall may write to this topic")
     return row
 
 
@@ -211,12 +206,14 @@ def _kafka_errors_explained(bootstrap: str) -> Iterator[None]:
     except TimeoutError:
         raise BrokerUnavailableError(f"nothing came from Kafka at {bootstrap} for {STALL_SECONDS:.0f} s; look at the brokers, and try again") from None
     except (KafkaError, OSError) as error:
-        raise BrokerUnavailableError(f"Kafka at {bootstrap} does not answer ({type(error).__name__}); start a broker, or check ROLLCALL_KAFKA") from None
+        raise BrokerUnavailableError(
+            f"the rosters cannot be read from Kafka at {bootstrap} ({type(error).__name__}); check the brokers, or ROLLCALL_KAFKA"
+        ) from None
 
 
 async def _partition_count(options: Mapping[str, Any], topics: Sequence[str]) -> int:
     """How many partitions each of the topics has. What the cluster says counts, not the settings: whoever only reads need not be told."""
-    admin = AIOKafkaAdminClient(**options)
+    admin = AIOKafkaAdminClient(**options, request_timeout_ms=REQUEST_MS)
     try:
         await admin.start()
         # Of all topics: to ask for one by its name creates it where brokers are set to do so.

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 from rich import box
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from app.rosters.reading import Roster, Row, count_states
+from app.rosters.reading import Roster, Row
 
 _ENDED = frozenset({"completed", "deleted", "inactive", "rejected"})
 """States of what no longer counts."""
 
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that turn the direction of the text around them: of the whole line, if a name could."""
+
+_WIDEST = 1_000_000
+"""Wider than any table."""
 
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
@@ -35,13 +40,13 @@ def report(roster: Roster, states: Collection[str] = ()) -> Iterator[RenderableT
         if shown:
             yield _enrollments(shown, roster)
             of = "" if len(shown) == len(roster.enrollments) else f" of {len(roster.enrollments):,}"
-            yield Text(f"{_number(shown, 'enrollment')}{of}: {count_states(shown)}", style="dim")
+            yield Text(f"{_number(shown, 'enrollment')}{of}: {_counts(shown)}", style="dim")
         else:
             yield Text(no_enrollments(roster, states))
     yield ""
     if roster.groups or roster.memberships:
         yield _groups(roster)
-        counts = [f"{_number(rows, what)}: {count_states(rows)}" for rows, what in ((roster.groups, "group"), (roster.memberships, "member")) if rows]
+        counts = [f"{_number(rows, what)}: {_counts(rows)}" for rows, what in ((roster.groups, "group"), (roster.memberships, "member")) if rows]
         yield Text("; ".join(counts), style="dim")
     else:
         yield Text("no groups")
@@ -51,7 +56,7 @@ def no_enrollments(roster: Roster, states: Collection[str]) -> str:
     """Why no enrollment is shown."""
     if not roster.enrollments:
         return "no enrollments"
-    return f"no enrollment is {' or '.join(printable(state) for state in states)}; there are {count_states(roster.enrollments)}"
+    return f"no enrollment is {' or '.join(printable(state) for state in states)}; there are {_counts(roster.enrollments)}"
 
 
 def printable(text: str) -> str:
@@ -78,7 +83,7 @@ def _head(roster: Roster) -> Table:
     return head
 
 
-def _enrollments(rows: Sequence[Row], roster: Roster) -> Table:
+def _enrollments(rows: Sequence[Row], roster: Roster) -> _Table:
     sections = {_text(row, "course_section_id"): _text(row, "name") for row in roster.sections}
 
     def section(row: Row) -> str:
@@ -89,14 +94,13 @@ def _enrollments(rows: Sequence[Row], roster: Roster) -> Table:
         name = _text(row, "user_name")
         return _type(row), name.casefold(), name, _text(row, "enrollment_id")
 
-    table = _table("name", "type", "state", "why", "section", "user id", "since (UTC)")
+    table = _Table(("name", "type", "state", "why", "section", "user id", "since (UTC)"), stacks=((0, 5), (1, 4), (2, 3), (6,)))
     for row in sorted(rows, key=order):
-        cells = _text(row, "user_name") or "(no name)", _type(row), _text(row, "state"), _text(row, "state_reason"), section(row), _text(row, "user_id")
-        table.add_row(*map(Text, (*cells, _since(row))), style=_style(row))
+        table.add(row, _text(row, "user_name") or "(no name)", _type(row), *_state(row), section(row), _text(row, "user_id"), _since(row))
     return table
 
 
-def _groups(roster: Roster) -> Table:
+def _groups(roster: Roster) -> _Table:
     # What somebody is called was said with each enrollment. The latest word counts.
     names = {_text(row, "user_id"): _text(row, "user_name") for row in sorted(roster.enrollments, key=lambda row: _text(row, "as_of"))}
     members: dict[str, list[Row]] = {_text(row, "group_id"): [] for row in roster.groups}
@@ -108,26 +112,48 @@ def _groups(roster: Roster) -> Table:
         row = groups.get(identity, {})
         return _text(row, "group_category_name").casefold(), _text(row, "group_name").casefold(), identity
 
-    def member_order(row: Row) -> tuple[str, str]:
-        return names.get(_text(row, "user_id"), "").casefold(), _text(row, "user_id")
+    def member_order(row: Row) -> tuple[bool, str, str]:
+        name = names.get(_text(row, "user_id"), "")
+        return not name, name.casefold(), _text(row, "user_id")
 
-    table = _table("group, member", "category", "state", "why", "group or user id", "since (UTC)")
+    table = _Table(("group, member", "category", "state", "why", "group or user id", "since (UTC)"), stacks=((0, 4), (1,), (2, 3), (5,)))
     for identity in sorted(members, key=group_order):
         group = groups.get(identity, {})
-        title = Text(_text(group, "group_name") or "(no name)", style="bold")
-        table.add_row(title, *map(Text, (_text(group, "group_category_name"), *_state(group), identity, _since(group))), style=_style(group))
+        table.add(group, _text(group, "group_name") or "(no name)", _text(group, "group_category_name"), *_state(group), identity, _since(group))
         for row in sorted(members[identity], key=member_order):
             user = _text(row, "user_id")
-            table.add_row(Text(f"  {names.get(user) or f'user {user}'}"), "", *map(Text, (*_state(row), user, _since(row))), style=_style(row))
+            table.add(row, f"  {names.get(user) or f'user {user}'}", "", *_state(row), user, _since(row))
     return table
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in columns:
-        # On a narrow terminal names are folded before ids and states are: an id in two pieces is hard to copy.
-        table.add_column(name, overflow="fold", no_wrap=name.endswith("id") or name in ("type", "state"))
-    return table
+class _Table:
+    """A table that is narrower where it must be: with several values in one cell, one below the other."""
+
+    def __init__(self, columns: Sequence[str], *, stacks: Sequence[Sequence[int]]) -> None:
+        """``stacks``: of the columns, by number, those that stand together on a narrow terminal."""
+        self._columns = columns
+        self._stacks = stacks
+        self._rows: list[tuple[Row, Sequence[str]]] = []
+
+    def add(self, row: Row, *cells: str) -> None:
+        """Add a row, shown as these cells."""
+        self._rows.append((row, cells))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wide = self._table([(number,) for number in range(len(self._columns))])
+        fits = Measurement.get(console, options.update(width=_WIDEST), wide).maximum <= options.max_width
+        yield wide if fits else self._table(self._stacks)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(console, options, self._table([(number,) for number in range(len(self._columns))]))
+
+    def _table(self, stacks: Sequence[Sequence[int]]) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        for stack in stacks:
+            table.add_column(Text("\n".join(self._columns[number] for number in stack)), overflow="fold")
+        for row, cells in self._rows:
+            table.add_row(*(Text("\n".join(cells[number] for number in stack)) for stack in stacks), style="dim" if row.get("state") in _ENDED else "")
+        return table
 
 
 def _state(row: Row) -> tuple[str, str]:
@@ -143,8 +169,10 @@ def _since(row: Row) -> str:
     return _text(row, "as_of")[:19].replace("T", " ")
 
 
-def _style(row: Row) -> str:
-    return "dim" if row.get("state") in _ENDED else ""
+def _counts(rows: Sequence[Row]) -> str:
+    """How many rows there are in each state, the most frequent first."""
+    counts = Counter(_text(row, "state") for row in rows)
+    return ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _number(rows: Sequence[Row], what: str) -> str:

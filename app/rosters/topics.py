@@ -12,8 +12,11 @@ from app.topics import DAY_MS, NEVER_TOO_LATE, TopicNames, TopicPlan, plan_route
 RECORD_BYTES = 524_288
 """What these topics must take: a row of :data:`app.rosters.registers.MOST_REGISTER_CHARACTERS` written as JSON, from several upstream keys at once."""
 
-TOMBSTONE_DAYS = 7
-"""So long a follower of the rosters may be away and still see what was removed. Kafka's default is one day."""
+TOMBSTONE_DAYS = 30
+"""So long a follower of the rosters, or a stage, may be away and still see what was removed. Kafka's default is one day."""
+
+SEGMENT_BYTES = 64 * 1024**2
+"""The last segment of a log is never compacted. With Kafka's default of 1 GB, a table would be loaded from up to so much of old rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ def plan_roster_topics(settings: Settings) -> tuple[TopicPlan, ...]:
     config = {
         "cleanup.policy": "compact",
         "delete.retention.ms": str(TOMBSTONE_DAYS * DAY_MS),
+        "segment.bytes": str(SEGMENT_BYTES),
+        "min.cleanable.dirty.ratio": "0.3",
         "message.timestamp.after.max.ms": NEVER_TOO_LATE,
     }
     router = {plan.name: plan for plan in plan_router_topics(settings)}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.events.times import parse_time, read_valid_time
+from app.events.times import parse_microseconds, parse_time, read_valid_time
 from app.resources import resource_path
 
 PATTERN = re.compile(orjson.loads(resource_path("schemas", "common.json").read_bytes())["$defs"]["time_text"]["pattern"].removesuffix("$") + r"\Z")
@@ -71,3 +71,16 @@ def test_the_pipeline_and_the_schemas_agree(text: str) -> None:
 @pytest.mark.parametrize("value", [None, 0, 1.5, b"2019-11-01T19:11:01Z", [], True])
 def test_only_text_is_a_time(value: object) -> None:
     assert parse_time(value) is None
+
+
+@settings(max_examples=500)
+@given(st.from_regex(PATTERN) | st.text(max_size=30))
+@example("9999-12-31T23:59:59-01:00")
+@example("0001-01-01T00:00:00+01:00")
+@example("9999-12-31T23:59:59.999999Z")
+def test_microseconds_are_those_of_the_time(text: str) -> None:
+    instant, microseconds = parse_time(text), parse_microseconds(text)
+    assert (instant is None) == (microseconds is None)
+    if instant is not None and microseconds is not None:
+        whole = datetime.fromisoformat(instant.rfc3339) - datetime(1970, 1, 1, tzinfo=UTC)
+        assert timedelta(microseconds=microseconds) == whole
