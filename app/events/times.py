@@ -16,8 +16,10 @@ _match_iso = re.compile(rf"{_DATE}T{_CLOCK}(Z|[+-][0-9]{{2}}:[0-5][0-9])").fullm
 _match_rails = re.compile(rf"{_DATE} {_CLOCK} (UTC|[+-][0-9]{{2}}[0-5][0-9])").fullmatch
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_DAY = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH).days
-_LAST_DAY = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH).days + 1
+
+FIRST_MICROSECOND = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH).days * 86_400_000_000
+LAST_MICROSECOND = ((datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH).days + 1) * 86_400_000_000 - 1
+"""Of the years that exist in UTC, microseconds since the epoch."""
 
 
 class Instant(NamedTuple):
@@ -53,7 +55,8 @@ def parse_microseconds(text: object) -> int | None:
         return None
     since = moment - _EPOCH
     # Counted from the epoch, also a time in a year that does not exist in UTC is a number.
-    return None if not _FIRST_DAY <= since.days < _LAST_DAY else (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return microseconds if FIRST_MICROSECOND <= microseconds <= LAST_MICROSECOND else None
 
 
 def _read(text: object) -> datetime | None:

@@ -7,13 +7,13 @@ slot with the latest version is the one that counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.rosters.enrollment import ENROLLMENT, STATE
 from app.rosters.group import ACCOUNT_PREFIX, GROUP, GROUPS_BY_COURSE, MEMBERSHIP, MEMBERSHIPS_BY_COURSE
-from app.rosters.internal import parts_of, replace, value_of
-from app.rosters.registers import TIME, Family, Register, as_of
+from app.rosters.internal import has_parts, is_flag, optional, parts_of, replace, value_of
+from app.rosters.registers import TIME, Family, Register, as_of, is_time
 from app.rosters.section import ENROLLMENTS_BY_COURSE, SECTION, SECTIONS_BY_COURSE
 from app.rosters.states import FINAL, enrollment_state, enrollment_state_within
 from app.rosters.typed import Reader, typed_reader
@@ -31,6 +31,9 @@ _COURSE_STATE = COURSE.place("workflow_state")
 _ENROLLMENT_STATE = ENROLLMENT.place("workflow_state")
 _STATE = STATE.place("state")
 
+_is_enrollment = has_parts(ENROLLMENT.holds, optional(STATE.holds), optional(has_parts(is_flag, is_flag, is_time)))
+_is_membership = has_parts(MEMBERSHIP.holds, optional(is_time))
+
 
 def _course_reader(read: Reader) -> Any:
     def read_change(record: Record) -> Change:
@@ -40,22 +43,22 @@ def _course_reader(read: Reader) -> Any:
     return read_change
 
 
-def _row_reader(kind: str) -> Any:
+def _row_reader(kind: str, is_right: Callable[[Any], bool]) -> Any:
     """Of records that one upstream key writes: the whole row."""
 
     def read_change(record: Record) -> Change:
         course, identity = parts_of(record, 2)
-        return Change(course, f"{kind}/{identity}", value_of(record), None)
+        return Change(course, f"{kind}/{identity}", value_of(record, is_right), None)
 
     return read_change
 
 
-def _slot_reader(kind: str) -> Any:
+def _slot_reader(kind: str, is_right: Callable[[Any], bool]) -> Any:
     """Of records that several upstream keys write: a slot of the row."""
 
     def read_change(record: Record) -> Change:
         course, identity, slot = parts_of(record, 3)
-        return Change(course, f"{kind}/{identity}", (slot, value_of(record)), None)
+        return Change(course, f"{kind}/{identity}", (slot, value_of(record, is_right)), None)
 
     return read_change
 
@@ -160,10 +163,10 @@ def influence(course: Register | None) -> Any:
 def stage(shard: int | None) -> Stage:
     """The stage. ``shard``: of local ids in events that do not tell theirs."""
     inputs = {f"events.{name}": Input(_course_reader(typed_reader(name, shard)), COURSE.latest) for name in ("course_created", "course_updated")}
-    inputs[SECTIONS_BY_COURSE] = Input(_row_reader("section"), replace, trusted=True)
-    inputs[ENROLLMENTS_BY_COURSE] = Input(_slot_reader("enrollment"), merge_slot, trusted=True)
-    inputs[GROUPS_BY_COURSE] = Input(_row_reader("group"), replace, trusted=True)
-    inputs[MEMBERSHIPS_BY_COURSE] = Input(_slot_reader("membership"), merge_slot, trusted=True)
+    inputs[SECTIONS_BY_COURSE] = Input(_row_reader("section", SECTION.holds), replace, trusted=True)
+    inputs[ENROLLMENTS_BY_COURSE] = Input(_slot_reader("enrollment", _is_enrollment), merge_slot, trusted=True)
+    inputs[GROUPS_BY_COURSE] = Input(_row_reader("group", GROUP.holds), replace, trusted=True)
+    inputs[MEMBERSHIPS_BY_COURSE] = Input(_slot_reader("membership", _is_membership), merge_slot, trusted=True)
     kinds = {
         LEAD: Kind("rosters.courses", derive_course),
         "section": Kind("rosters.sections", derive_section),

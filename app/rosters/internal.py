@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -25,11 +26,11 @@ def parts_of(record: Record, count: int) -> list[str]:
     return parts
 
 
-def value_of(record: Record) -> Any:
+def value_of(record: Record, is_right: Callable[[Any], bool]) -> Any:
     """A record's value; None for a tombstone.
 
     Raises:
-        UnusableError: it is no JSON array; no stage wrote it.
+        UnusableError: it is not what it should be; no stage wrote it.
     """
     if record.value is None:
         return None
@@ -37,9 +38,28 @@ def value_of(record: Record) -> Any:
         value = orjson.loads(record.value)
     except orjson.JSONDecodeError:
         value = None
-    if not isinstance(value, list):
-        raise UnusableError("the record's value must be a JSON array: only Rollcall may write to this topic")
+    if not is_right(value):
+        raise UnusableError("the record's value is not what a stage writes: only Rollcall may write to this topic")
     return value
+
+
+def has_parts(*tests: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Whether a value is a list of parts, each as its test wants it."""
+
+    def test(value: Any) -> bool:
+        return type(value) is list and len(value) == len(tests) and all(test(part) for test, part in zip(tests, value, strict=True))
+
+    return test
+
+
+def optional(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Whether a value is null, or as a test wants it."""
+    return lambda value: value is None or test(value)
+
+
+def is_flag(value: Any) -> bool:
+    """Whether a value is true or false."""
+    return type(value) is bool
 
 
 def replace(row: Row | None, said: Row | None) -> Row | None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from app.events.ids import normal_id
-from app.events.times import parse_microseconds
+from app.events.times import FIRST_MICROSECOND, LAST_MICROSECOND, parse_microseconds
 from app.rosters.typed import TypedEvent
 from app.streaming.stage import UnusableError
 
@@ -46,6 +46,8 @@ class Family:
         self._places = {name: place for place, name in enumerate(names, self._first)}
         self._fields = tuple((name, name in self.ids) for name in names)
         self._updated_at = self._places.get("updated_at", _FIRST)
+        self._word_places = tuple(self._places[name] for name in words)
+        self._last_word = max(self._word_places)
 
     def place(self, name: str) -> int:
         """Where in a register a field is."""
@@ -97,9 +99,25 @@ class Family:
             return updates[0] > updates[1]
         return bool(one[DIGEST] > other[DIGEST])
 
+    def holds(self, value: object) -> bool:
+        """Whether a value, read from somewhere, is a register of this family: as far as anything depends on it."""
+        return (
+            type(value) is list
+            and len(value) > self._last_word
+            and is_time(value[TIME])
+            and type(value[RANK]) is int
+            and type(value[DIGEST]) is str
+            and all(type(value[place]) is str for place in self._word_places)
+        )
+
     def fields(self, register: Register) -> dict[str, Any]:
         """The body's fields by name, without those that are null."""
         return {name: value for name, value in zip(self.names, register[self._first :], strict=False) if value is not None}
+
+
+def is_time(value: object) -> bool:
+    """Whether a value is a time in microseconds, in a year that exists."""
+    return type(value) is int and FIRST_MICROSECOND <= value <= LAST_MICROSECOND
 
 
 def microseconds(text: object) -> float:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.rosters.enrollment import BY_SECTION, ENROLLMENT
-from app.rosters.internal import parts_of, replace, value_of
+from app.rosters.enrollment import BY_SECTION, ENROLLMENT, STATE
+from app.rosters.internal import has_parts, optional, parts_of, replace, value_of
 from app.rosters.registers import TIME, Family, Register
 from app.rosters.typed import Reader, typed_reader
 from app.streaming.chunks import Record
@@ -53,6 +53,7 @@ SECTION = Family(
 )
 
 _COURSE, _WORKFLOW_STATE = SECTION.place("course_id"), SECTION.place("workflow_state")
+_is_row = has_parts(ENROLLMENT.holds, optional(STATE.holds))
 _OWN_COURSE = ENROLLMENT.place("course_id")
 
 
@@ -66,7 +67,7 @@ def _reader(read: Reader) -> Any:
 
 def _read_enrollment(record: Record) -> Change:
     section, enrollment = parts_of(record, 2)
-    return Change(section, f"enrollment/{enrollment}", value_of(record), None)
+    return Change(section, f"enrollment/{enrollment}", value_of(record, _is_row), None)
 
 
 def derive_section(key: str, _id: str, row: Register, _lead: Row | None) -> Mapping[str, Any]:
