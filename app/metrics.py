@@ -172,7 +172,8 @@ class RouterMetrics(StreamMetrics):
 
 
 class RosterMetrics(StreamMetrics):
-    """What the rosters process exposes. ``event_age_seconds`` and ``pipeline_seconds`` are those of the last stage, which writes the rosters."""
+    """What the rosters process exposes. ``event_age_seconds`` is that of the stages that read typed events, ``pipeline_seconds`` that of those that write rosters:
+    records bear the timestamp of the typed event from which they follow, so it spans all stages."""
 
     def __init__(self, registry: CollectorRegistry, stages: Iterable[str], event_names: Iterable[str]) -> None:
         names = tuple(stages)
@@ -191,7 +192,10 @@ class RosterMetrics(StreamMetrics):
             "rollcall_stage_records_total", "Records of a stage's inputs that were processed and committed.", ["stage"], registry=registry
         )
         self.stale_events_total = Counter(
-            "rollcall_stale_events_total", "Records that changed nothing, because they were repeated or older than what is known.", ["stage"], registry=registry
+            "rollcall_stale_events_total",
+            "Records that changed nothing: repeated, or older than what is known. Topics are read side by side, so some are always older.",
+            ["stage"],
+            registry=registry,
         )
         self.rows_published_total = Counter(
             "rollcall_rows_published_total", "Records with a row that a stage has written, for the next stage or as a roster.", ["stage"], registry=registry

@@ -143,7 +143,8 @@ class StreamProcess:
             if status.halt_reason is not None:
                 reasons.append(f"{place} is not consumed: {status.halt_reason}")
             elif status.state is LaneState.RESTORING:
-                reasons.append(f"{place}: {status.state.value}, {status.restoring} records are left")
+                left = "" if status.restoring is None else f", {status.restoring} records are left"
+                reasons.append(f"{place} is {status.state.value}{left}")
             elif status.state is not LaneState.OPEN:
                 reasons.append(f"{place} is {status.state.value}")
         return reasons

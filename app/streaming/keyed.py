@@ -25,6 +25,12 @@ CASCADE_ROWS = 2_000
 """Rows that follow a change of their lead row within one transaction: tens of milliseconds of work, a megabyte or two of output."""
 
 
+_MISPLACED = (
+    "its id belongs to another partition: whoever wrote it has another number of partitions (ROLLCALL_PARTITIONS), makes ids normal in another way "
+    "(ROLLCALL_SHARD), or uses no murmur2"
+)
+
+
 class StageObserver(Protocol):
     """Told of what a stage did with a chunk, once that is committed."""
 
@@ -167,7 +173,7 @@ class KeyedPartition:
                 entries = touched.get(key)
                 if entries is None:
                     if not (trusted or self._rows.knows(key)) and kit.partition_of(key.encode()) != self._partition:
-                        raise UnusableError(f"its id belongs to another partition than {self._partition}: whoever wrote it chose its partition in another way")
+                        raise UnusableError(_MISPLACED)
                     entries = touched[key] = {}
             except UnusableError as error:
                 tally.rejected.append((chunk.topic, kit.reject(chunk, record, error, outputs)))
@@ -254,6 +260,7 @@ class KeyedPartition:
 
     def _store(self, key: str, unit: str, entry: _Entry, outputs: Outputs, tally: Tally) -> None:
         value = entry.encode()
-        self._rows.put(key, unit, value)
+        # A copy: what orjson gives holds on to the whole page in which it was written, ten times the memory of most rows.
+        self._rows.put(key, unit, None if value is None else bytes(memoryview(value)))
         tally.changes += 1
         outputs.append(self._kit.changelog, self._partition, Rows.record_key(key, unit), value, None, [])

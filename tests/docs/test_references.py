@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,23 @@ from app.events.outcomes import DeadLetter, ErrorCode, Routed
 from app.events.pipeline import Pipeline
 from app.events.registry import EVENT_TYPES, REGISTRY
 from app.events.validation import load_validators
-from app.metrics import RouterMetrics
+from app.metrics import RosterMetrics, RouterMetrics
 from app.records import SIZE_HEADER, dead_letter_headers
+from app.rosters import registry as roster_registry
+from app.rosters.registry import stages
+from app.rosters.topics import plan_roster_topics, roster_topics
 from app.settings import ENV_PREFIX, Settings
 from app.topic_plan import plan_topics
 from app.topics import DAY_MS, TopicNames
 from tests.docs.markdown import ROOT, anchors, blocks, code, documents, links, rows
+from tests.rosters.memory import Cluster
+from tests.rosters.reference import TypedEvent
 
 README = ROOT / "README.md"
 EVENTS = ROOT / "docs" / "events.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+STAGES = tuple(stage.name for stage in stages(None))
 TEXTS = [*documents(), ROOT / "docs" / "settings.env", ROOT / "docker-compose.kafka.yml", ROOT / "Makefile"]
 DEFAULTS = Settings.model_construct()
 DOCUMENTED = ROOT / "tests" / "fixtures" / "documented"
@@ -62,8 +70,8 @@ def test_variables_exist(text: Path) -> None:
 @each_document
 def test_metrics_exist(document: Path) -> None:
     suffixes = {"counter": ("_total",), "histogram": ("", "_bucket", "_count", "_sum"), "info": ("_info",), "gauge": ("",)}
-    families = RouterMetrics(CollectorRegistry(), REGISTRY).registry.collect()
-    names = {family.name + suffix for family in families for suffix in suffixes[family.type]}
+    registries = [RouterMetrics(CollectorRegistry(), REGISTRY).registry, RosterMetrics(CollectorRegistry(), STAGES, REGISTRY).registry]
+    names = {family.name + suffix for registry in registries for family in registry.collect() for suffix in suffixes[family.type]}
     text = document.read_text(encoding="utf-8")
     assert set(re.findall(r"\b(?:rollcall|process)_[a-z_]+", text)) - names == set()
 
@@ -89,17 +97,57 @@ def test_make_targets_exist(document: Path) -> None:
     assert set(re.findall(r"(?:`|^ {4})make ([a-z]+)", text, re.MULTILINE)) - targets == set()
 
 
+def test_the_metrics_of_the_rosters_are_explained() -> None:
+    """All that the router does not have, with their labels."""
+    of_router = {family.name for family in RouterMetrics(CollectorRegistry(), REGISTRY).registry.collect()}
+    metrics = RosterMetrics(CollectorRegistry(), STAGES, REGISTRY).registry.collect()
+    explained = {re.sub(r"\{.*|_total", "", code(row[0])[0]): code(row[0])[0] for row in rows(OPERATIONS, "metric")}
+    assert {family.name for family in metrics} - of_router <= set(explained)
+    for family in metrics:
+        if family.name in explained and family.type != "histogram" and family.samples:
+            (labels,) = {",".join(sample.labels) for sample in family.samples}
+            assert explained[family.name].partition("{")[2] == (f"{labels}}}" if labels else "")
+
+
 def test_the_table_of_topics() -> None:
     planned = {plan.name: plan for plan in plan_topics(DEFAULTS)}
     table = {code(topic)[0]: kept for topic, _what, _key, kept in rows(README, "topic")}
     names = TopicNames("canvas")
-    assert set(table) == {names.raw, names.unknown, names.dead_letter, "canvas.events.<event_name>"}
+    assert set(table) == {
+        names.raw,
+        names.unknown,
+        names.dead_letter,
+        "canvas.events.<event_name>",
+        "canvas.rosters.<relation>",
+        "rollcall-rosters-<name>",
+    }
+    seen = set()
     for topic, kept in table.items():
-        plan = planned[topic.replace("<event_name>", EVENT_TYPES[0].name)]
-        assert kept == f"{int(plan.config['retention.ms']) // DAY_MS} days"
+        plans = [plan for name, plan in planned.items() if re.fullmatch(re.sub("<.*>", ".*", re.escape(topic)), name)]
+        assert plans
+        for plan in plans:
+            compacted = plan.config["cleanup.policy"] == "compact"
+            assert kept == ("compacted" if compacted else f"{int(plan.config['retention.ms']) // DAY_MS} days")
+            seen.add(plan.name)
+    assert seen == set(planned), "every topic is in the table"
+    (what,) = (what for topic, what, _key, _kept in rows(README, "topic") if code(topic) == ["canvas.rosters.<relation>"])
+    relations = {name.removeprefix("canvas.rosters.") for name in planned if name.startswith("canvas.rosters.")}
+    assert set(re.split(r", | and ", what.removeprefix("rows of "))) == relations
     assert f"for {len(EVENT_TYPES)} events" in README.read_text(encoding="utf-8")
     assert "number of partitions (4)" in " ".join(README.read_text(encoding="utf-8").split())
     assert DEFAULTS.partitions == 4
+
+
+def test_how_the_rosters_are_made_anew() -> None:
+    """What is to be deleted is what the rosters write and nobody else does."""
+    (script,) = (text for text in blocks(OPERATIONS, "sh") if "--delete" in text)
+    (pattern,) = re.findall(r"--topic '([^']+)'", script)
+    kept = {plan.name for plan in plan_topics(DEFAULTS)} - {plan.name for plan in plan_roster_topics(DEFAULTS)}
+    deleted = {plan.name for plan in plan_topics(DEFAULTS) if re.fullmatch(pattern, plan.name)}
+    names = roster_topics(DEFAULTS)
+    assert not deleted & kept
+    assert deleted == {names.full(topic) for stage in stages(None) for topic in stage.outputs} | {names.changelog(stage) for stage in stages(None)}
+    assert f"--group {DEFAULTS.group('rosters')}\n" in script
 
 
 def test_the_tables_of_codes() -> None:
@@ -149,13 +197,41 @@ def test_the_alerts_are_rules() -> None:
     for rule in group["rules"]:
         assert {"alert", "expr"} <= rule.keys() <= {"alert", "expr", "for"}
         assert rule["expr"].count("(") == rule["expr"].count(")")
+    inputs = sum(len(stage.inputs) for stage in stages(None))
+    assert f"# {inputs} inputs of the stages" in text
+    assert f"< {inputs * DEFAULTS.partitions}\n" in text
+
+
+def test_the_relation_that_is_added_as_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    (source,) = blocks(ARCHITECTURE, "python")
+    module: dict[str, Any] = {}
+    exec(source, module)  # noqa: S102 what docs/architecture.md shows
+    monkeypatch.setattr(roster_registry, "STAGES", (*roster_registry.STAGES, module["stage"]))
+    planned = {plan.name for plan in plan_topics(DEFAULTS)}
+    assert {"canvas.rosters.categories", "rollcall-rosters-category-changelog"} <= planned
+    cluster = Cluster(all_stages=roster_registry.stages(None))
+    events = {name: (DOCUMENTED / f"{name}.json").read_bytes() for name in ("group_category_created", "group_category_updated")}
+    cluster.send(TypedEvent(name, value) for name, value in events.items())
+    cluster.settle(_Nothing())
+    assert cluster.rejected == []
+    written = {record.key: json.loads(record.value or b"") for n in range(2) for record in cluster.log("rosters.categories", n)}
+    names = {row["group_category_name"] for row in written.values()}
+    assert names == {json.loads(value)["body"]["group_category_name"] for value in events.values()}
+
+
+class _Nothing:
+    """Choices that leave nothing to chance."""
+
+    def below(self, _bound: int) -> int:
+        """The first."""
+        return 0
 
 
 def test_events_and_streaming_are_apart() -> None:
     """As docs/architecture.md says: the one knows no Kafka, the other no Canvas."""
     forbidden = {
-        "events": ("aiokafka", "faust", "app.streaming", "app.router", "app.topics"),
-        "streaming": ("app.events", "app.router", "app.topics", "app.metrics"),
+        "events": ("aiokafka", "faust", "app.streaming", "app.router", "app.rosters", "app.topics"),
+        "streaming": ("app.events", "app.router", "app.rosters", "app.topics", "app.metrics"),
     }
     for package, names in forbidden.items():
         for path in (ROOT / "app" / package).rglob("*.py"):

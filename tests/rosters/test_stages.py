@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.events.registry import REGISTRY
 from app.rosters import section
 from app.rosters.course import COURSE
 from app.rosters.enrollment import ENROLLMENT, STATE
@@ -176,3 +177,9 @@ def test_rows_have_the_fields_of_the_schemas(family: Family) -> None:
     named = set(schema["properties"]) if FAMILIES[family] != "enrollment_state" else {"state"}
     assert set(family.names) == named
     assert family.ids == ids & named
+
+
+def test_the_registry_names_the_stage_that_reads_each_event() -> None:
+    read = {topic.removeprefix("events."): stage.name for stage in stages(None) for topic in stage.inputs if topic.startswith("events.")}
+    assert {name: event_type.stage for name, event_type in REGISTRY.items()} == {name: read.get(name) for name in REGISTRY}
+    assert {f"rosters.{relation}" for relation in reference.RELATIONS} == {output for stage in stages(None) for output in stage.outputs if "." in output}
