@@ -172,8 +172,11 @@ class RouterMetrics(StreamMetrics):
 
 
 class RosterMetrics(StreamMetrics):
-    """What the rosters process exposes. ``event_age_seconds`` is that of the stages that read typed events, ``pipeline_seconds`` that of those that write rosters:
-    records bear the timestamp of the typed event from which they follow, so it spans all stages."""
+    """What the rosters process exposes.
+
+    ``event_age_seconds`` is that of the stages that read typed events, ``pipeline_seconds`` that of those that write rosters: records bear the timestamp of the
+    typed event from which they follow, so it spans all stages.
+    """
 
     def __init__(self, registry: CollectorRegistry, stages: Iterable[str], event_names: Iterable[str]) -> None:
         names = tuple(stages)

@@ -10,12 +10,13 @@ MOST_EVENTS = 10_000_000
 
 
 def demo(
-    events: Annotated[int, typer.Option(min=0, max=MOST_EVENTS, help="How many varied events to send, beside the documented ones.")] = 50_000,
+    events: Annotated[int, typer.Option(min=0, max=MOST_EVENTS, help="How many varied events to send, beside documented ones and an institution's.")] = 50_000,
     seed: Annotated[int, typer.Option(help="Another number gives other events.")] = 1,
 ) -> None:
-    """Send Canvas events, good and bad, through a router, and show what becomes of them.
+    """Send Canvas events, good and bad, through a router and into rosters, and show what becomes of them.
 
-    Uses a Kafka broker of its own, or the cluster that ROLLCALL_KAFKA names, under topic names of its own. Exit code 0: every record is where it belongs.
+    Uses a Kafka broker of its own, or the cluster that ROLLCALL_KAFKA names, under topic names of its own. Exit code 0: every record is
+    where it belongs, and the rosters are what they must be.
     """
     from app.demo.interrupts import Interrupts  # only here: no other command needs any of it
     from app.demo.run import run_demo

@@ -26,6 +26,9 @@ KEPT = frozenset({
 })  # fmt: skip
 """Settings of the user that hold in the demo: how to reach the cluster, and where files may be. All others are as if they were not set."""
 
+PROCESSES = ("router", "rosters")
+"""What the demo starts: commands, and the last words of consumer groups."""
+
 REMOVE_SECONDS = 20.0
 
 
@@ -84,17 +87,18 @@ def cluster(settings: Settings, folder: Path, announce: Callable[[str], object])
 
 
 async def remove(settings: Settings, bootstrap: str) -> list[str]:
-    """Delete the demo's topics and group from the user's cluster; returns what could not be deleted, with the reason."""
-    topics, group = [plan.name for plan in plan_topics(settings)], settings.group("router")
+    """Delete the demo's topics and groups from the user's cluster; returns what could not be deleted, with the reason."""
+    topics, groups = [plan.name for plan in plan_topics(settings)], [settings.group(name) for name in PROCESSES]
     admin = AIOKafkaAdminClient(**client_options(settings, bootstrap), request_timeout_ms=10_000)
     try:
         async with asyncio.timeout(REMOVE_SECONDS):
             await admin.start()
             answers = (await admin.delete_topics(topics)).topic_error_codes
             left = [f"topic {topic} ({for_code(code).__name__})" for topic, code in answers if for_code(code) not in (NoError, UnknownTopicOrPartitionError)]
-            await _remove_group(admin, group)
+            for group in groups:
+                await _remove_group(admin, group)
     except (KafkaError, OSError, TimeoutError) as error:
-        left = [f"topics {settings.topic_prefix}.* and group {group} ({type(error).__name__})"]
+        left = [f"topics {settings.topic_prefix}.* and groups {settings.group_prefix}-* ({type(error).__name__})"]
     finally:
         await admin.close()
     return left
@@ -110,7 +114,7 @@ async def _remove_group(admin: AIOKafkaAdminClient, group: str) -> None:
             return
         if error is not NonEmptyGroup:
             raise error
-        await asyncio.sleep(0.5)  # a router that was killed is a member until its session times out
+        await asyncio.sleep(0.5)  # a process that was killed is a member until its session times out
 
 
 def _broker(folder: Path, settings: Settings) -> EmbeddedBroker:

@@ -105,7 +105,7 @@ async def read_outputs(client_options: Mapping[str, Any], names: TopicNames, par
     found = Found(set(documented))
     try:
         async with asyncio.timeout(SILENCE_SECONDS):
-            ends = await _high_watermarks(options, places)
+            ends = await high_watermarks(options, places)
             await consumer.start()
             consumer.assign(places)
         pending = {place for place in places if ends[place] > 0}
@@ -129,7 +129,7 @@ async def read_outputs(client_options: Mapping[str, Any], names: TopicNames, par
     return found
 
 
-async def _high_watermarks(options: Mapping[str, Any], places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+async def high_watermarks(options: Mapping[str, Any], places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
     """One past the last record of each partition, committed or not. The end of what is committed lags behind: a transaction's markers are written last."""
     consumer = AIOKafkaConsumer(**options)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -14,8 +14,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from app.demo.ledger import Ledger
-
 LINE_SECONDS = 1.0
 """Without a terminal: from line to line."""
 
@@ -24,12 +22,15 @@ RATE_SECONDS = 2.0
 
 _LABEL = 9
 
+Counts = Mapping[str, int]
+"""By what is counted."""
+
 
 class Progress(Protocol):
-    """Shows how far the router is."""
+    """Shows how far a process is."""
 
-    def show(self, received: int, ledger: Ledger) -> None:
-        """What the router counts now."""
+    def show(self, done: int, total: int, counts: Counts) -> None:
+        """How many records it has taken in, of how many, and what else it counts now."""
 
 
 class Screen:
@@ -62,13 +63,13 @@ class Screen:
             yield
 
     @contextmanager
-    def progress(self, total: int) -> Iterator[Progress]:
-        """Show the router's progress while the context is open."""
+    def progress(self, label: str) -> Iterator[Progress]:
+        """Show the progress of a process while the context is open."""
         if not self.console.is_terminal or self.console.is_dumb_terminal:
-            yield _Lines(self._print, total)
+            yield _Lines(self._print, label)
             return
         with Live(console=self.console, refresh_per_second=10, transient=True) as live:
-            yield _Bar(live, total)
+            yield _Bar(live, label)
 
     def _print(self, what: RenderableType) -> None:
         if self.console.is_terminal:
@@ -97,36 +98,35 @@ class Rate:
 class _Bar:
     """On a terminal: a bar and the counts, drawn anew several times a second."""
 
-    def __init__(self, live: Live, total: int) -> None:
+    def __init__(self, live: Live, label: str) -> None:
         self._live = live
-        self._total = total
+        self._label = label
         self._rate = Rate()
 
-    def show(self, received: int, ledger: Ledger) -> None:
-        rate = self._rate.at(time.monotonic(), received)
+    def show(self, done: int, total: int, counts: Counts) -> None:
+        rate = self._rate.at(time.monotonic(), done)
         head = Table.grid(padding=(0, 2))
-        head.add_row(
-            ProgressBar(total=self._total, completed=received, width=28), Text(f"{received:,} of {self._total:,}"), Text(f"{rate:,.0f}/s", style="cyan")
-        )
-        self._live.update(Group(_labelled("routing", head), _labelled("", _counts(ledger))))
+        head.add_row(ProgressBar(total=total, completed=done, width=28), Text(f"{done:,} of {total:,}"), Text(f"{rate:,.0f}/s", style="cyan"))
+        self._live.update(Group(_labelled(self._label, head), _labelled("", Text("   ".join(f"{what} {count:,}" for what, count in counts.items())))))
 
 
 class _Lines:
     """Elsewhere: a line every second."""
 
-    def __init__(self, print_: Callable[[RenderableType], None], total: int) -> None:
+    def __init__(self, print_: Callable[[RenderableType], None], label: str) -> None:
         self._print = print_
-        self._total = total
+        self._label = label
         self._rate = Rate()
+        self._done = 0
         self._next = 0.0
 
-    def show(self, received: int, ledger: Ledger) -> None:
+    def show(self, done: int, total: int, counts: Counts) -> None:
         now = time.monotonic()
-        rate = self._rate.at(now, received)
-        if received and (now >= self._next or received == self._total):
-            self._next = now + LINE_SECONDS
-            counts = f"{ledger.total_routed:,} routed, {ledger.unknown:,} unknown, {ledger.total_dead:,} dead"
-            self._print(_labelled("routing", Text(f"{received:,} of {self._total:,}, {rate:,.0f}/s: {counts}")))
+        rate = self._rate.at(now, done)
+        if done != self._done and (now >= self._next or done == total):
+            self._done, self._next = done, now + LINE_SECONDS
+            listed = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+            self._print(_labelled(self._label, Text(f"{done:,} of {total:,}, {rate:,.0f}/s: {listed}")))
 
 
 def _labelled(label: str, what: RenderableType) -> RenderableType:
@@ -137,5 +137,6 @@ def _labelled(label: str, what: RenderableType) -> RenderableType:
     return grid
 
 
-def _counts(ledger: Ledger) -> Text:
-    return Text(f"routed {ledger.total_routed:,}   unknown {ledger.unknown:,}   dead letters {ledger.total_dead:,}")
+def seconds_since(moment: float) -> str:
+    """How long ago a moment of the monotonic clock was, for people."""
+    return f"{time.monotonic() - moment:.1f} s"

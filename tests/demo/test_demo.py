@@ -1,8 +1,10 @@
-"""``rollcall demo`` as a newcomer starts it: on a broker of its own, on another cluster, in a terminal, interrupted, with a router that dies."""
+"""``rollcall demo`` as a newcomer starts it: on a broker of its own, on another cluster, in a terminal, interrupted, with a
+process that dies, with a row that should not be there."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pty
 import re
@@ -12,9 +14,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from app.broker.processes import find_process
+from app.demo.institution import Institution
 from tests.processes import wait_until
 
 RUN_SECONDS = 120
@@ -57,15 +62,16 @@ def finished(process: subprocess.Popen[str]) -> str:
 
 def running(data: Path) -> list[int]:
     """What runs of a demo, beside the demo."""
-    found = (find_process(data / "demo" / "router.pid", "app router"), find_process(data / "demo" / "kafka" / "broker.pid", "kafka.Kafka"))
+    marks = {"router.pid": "app router", "rosters.pid": "app rosters", "kafka/broker.pid": "kafka.Kafka"}
+    found = (find_process(data / "demo" / pid_file, mark) for pid_file, mark in marks.items())
     return [pid for pid in found if pid is not None]
 
 
-def wait_for_router(data: Path, process: subprocess.Popen[str]) -> int:
-    """The router's process id, once there is one that routes."""
-    log = data / "demo" / "router.log"
-    wait_until(lambda: process.poll() is not None or (log.exists() and "router started" in log.read_text()), 60, what="the demo's router")
-    pid = find_process(data / "demo" / "router.pid", "app router")
+def wait_for(name: str, data: Path, process: subprocess.Popen[str]) -> int:
+    """The process id of the router or the rosters, once they have started."""
+    log = data / "demo" / f"{name}.log"
+    wait_until(lambda: process.poll() is not None or (log.exists() and f"{name} started" in log.read_text()), 60, what=f"the demo's {name}")
+    pid = find_process(data / "demo" / f"{name}.pid", f"app {name}")
     assert pid is not None, process.communicate()
     return pid
 
@@ -80,7 +86,7 @@ def names_on(bootstrap: str) -> set[str]:
 def test_a_run_after_an_interrupted_one_on_a_broker_of_its_own(tmp_path: Path, jars: Path) -> None:
     (tmp_path / "kafka-libs").symlink_to(jars)
     with started(tmp_path, "--events", "2000") as process:
-        wait_for_router(tmp_path, process)
+        wait_for("rosters", tmp_path, process)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)  # an impatient user
         text = finished(process)
@@ -93,7 +99,7 @@ def test_a_run_after_an_interrupted_one_on_a_broker_of_its_own(tmp_path: Path, j
     assert process.returncode == 0, text
     assert "for this demo only" in text
     assert not running(tmp_path)
-    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["demo.log", "router.log", "router.pid"]
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["demo.log", "rosters.log", "rosters.pid", "router.log", "router.pid"]
 
 
 def test_a_run_on_another_cluster_whatever_else_is_set(bootstrap: str, tmp_path: Path) -> None:
@@ -107,24 +113,46 @@ def test_a_run_on_another_cluster_whatever_else_is_set(bootstrap: str, tmp_path:
     with started(tmp_path, "--events", "2000", settings={"ROLLCALL_KAFKA": bootstrap, **settings}) as process:
         text = finished(process)
     assert process.returncode == 0, text
-    numbers = re.search(r"topics +received 2,020 = routed ([\d,]+) \+ unknown ([\d,]+) \+ dead letters ([\d,]+)\n", text)
+    numbers = re.search(r"topics +received ([\d,]+) = routed ([\d,]+) \+ unknown ([\d,]+) \+ dead letters ([\d,]+)\n", text)
     assert numbers, text
-    assert sum(int(number.replace(",", "")) for number in numbers.groups()) == 2_020
+    received, *others = (int(number.replace(",", "")) for number in numbers.groups())
+    assert received == sum(others) == 2_020 + len(Institution(1)) + 2
     for code in ("empty", "not_json", "not_an_event", "schema_violation", "too_large"):
         assert re.search(rf"^  {code}  partition \d, offset \d+$", text, re.MULTILINE), text
     assert "rollcall.redacted" in text
     assert "access_token=7" not in text
     assert "differs" not in text
+    assert text.count("   equal\n") == 5
+    assert re.search(r"^  1 event moved [1-9]\d* enrollments, \d\.\d s after it was sent\.$", text, re.MULTILINE), text
+    assert re.search(r"^  enrollments .* (\d+) deleted +\1 course_deleted$", text, re.MULTILINE), text
     assert max(map(len, text.splitlines())) <= 80
     assert not names_on(bootstrap)
 
 
-def test_a_router_that_dies_is_reported(bootstrap: str, tmp_path: Path) -> None:
-    with started(tmp_path, "--events", "50000", settings={"ROLLCALL_KAFKA": bootstrap}) as process:
-        os.kill(wait_for_router(tmp_path, process), signal.SIGKILL)
+@pytest.mark.parametrize("name", ["router", "rosters"])
+def test_a_process_that_dies_is_reported(bootstrap: str, tmp_path: Path, name: str) -> None:
+    with started(tmp_path, "--events", "20000", settings={"ROLLCALL_KAFKA": bootstrap}) as process:
+        os.kill(wait_for(name, tmp_path, process), signal.SIGKILL)
         text = finished(process)
     assert process.returncode == 1, text
-    assert re.search(r"^rollcall: the router ended; its log .* ends:\n.*\n  info: router started$", text, re.MULTILINE), text
+    assert re.search(rf"^rollcall: the {name} ended; its log .* ends:\n(.*\n)*  info: {name} started$", text, re.MULTILINE), text
+    assert not names_on(bootstrap)
+
+
+def test_a_row_that_should_not_be_there_is_found(bootstrap: str, tmp_path: Path) -> None:
+    with started(tmp_path, "--events", "0", settings={"ROLLCALL_KAFKA": bootstrap}) as process:
+        wait_for("rosters", tmp_path, process)
+        lines = (tmp_path / "demo" / "rosters.log").read_text().splitlines()
+        prefix = next(line["settings"]["topic_prefix"] for line in map(json.loads, lines) if "settings" in line)
+        producer = Producer({"bootstrap.servers": bootstrap})
+        producer.produce(f"{prefix}.rosters.courses", key=b"7", value=b'{"course_id":"7"}')
+        assert producer.flush(30) == 0
+        text = finished(process)
+    assert process.returncode == 1, text
+    assert re.search(rf"^  {prefix}\.rosters\.courses +[\d,]+ +[\d,]+   1 wrong$", text, re.MULTILINE), text
+    assert "  courses: 7 should not be there\n" in text
+    assert text.count("   equal\n") == 4
+    assert "Not every row of the rosters is true." in text
     assert not names_on(bootstrap)
 
 

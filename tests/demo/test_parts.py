@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
+from collections.abc import Iterator
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from app.canvas.traffic import CREDENTIAL, Expectation, Kind, TrafficPlan, generate_traffic
+from app.canvas.simulation.truth import Truth
+from app.canvas.traffic import CREDENTIAL, Expectation, Kind, TrafficPlan, TrafficRecord, documented_traffic, generate_traffic
+from app.demo.institution import Institution
 from app.demo.interrupts import Interrupts
 from app.demo.ledger import Difference, Ledger, counted, differences
+from app.demo.metrics import LAST_STAGE, RouterReading, read_rosters, read_router
 from app.demo.reading import Found, Sample
 from app.demo.report import excerpt
-from app.demo.router_process import Reading, parse_metrics
-from app.demo.run import Outcome, show
+from app.demo.rosters import Scene, mistakes, of_courses, witnessed
+from app.demo.run import show_rosters, show_topics
 from app.demo.screen import Rate, Screen
+from app.demo.work import Keeping, Routing
+from app.events.redaction import REPLACEMENT
 from app.events.registry import REGISTRY
-from app.metrics import RouterMetrics
+from app.metrics import RosterMetrics, RouterMetrics
+from app.rosters.registry import stages
 from app.topics import TopicNames
+from tests.rosters.reference import rosters as reference_rosters
 
 
 def ledger(seed: int = 1) -> Ledger:
@@ -56,13 +65,13 @@ def test_differences_are_told_by_type_and_by_code() -> None:
     ]
 
 
-def outcome_of(sent: Ledger, found: Found, router: Ledger) -> Outcome:
+def routing_of(sent: Ledger, found: Found, router: Ledger) -> Routing:
     """Everything that is to be shown."""
-    return Outcome(sent, Reading(router.total, router), found, 20)
+    return Routing(sent, RouterReading(router.total, router), found, 20)
 
 
 def test_what_is_as_it_was_sent_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
-    assert show(outcome_of(ledger(), Found(set(), ledger()), ledger()), TopicNames("canvas"), Screen())
+    assert show_topics(routing_of(ledger(), Found(set(), ledger()), ledger()), TopicNames("canvas"), Screen())
     assert "differs" not in capsys.readouterr().out
 
 
@@ -79,7 +88,7 @@ def test_whatever_is_not_as_it_was_sent_is_shown(fault: str, capsys: pytest.Capt
     else:
         found.leaked = 1
 
-    assert not show(outcome_of(ledger(), found, router), TopicNames("canvas"), Screen())
+    assert not show_topics(routing_of(ledger(), found, router), TopicNames("canvas"), Screen())
 
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"  {fault} ")]
     told = {
@@ -128,9 +137,24 @@ def test_metrics_are_read_as_the_router_writes_them() -> None:
     metrics.dead_letters_total.labels("empty", "unknown").inc(2)
     metrics.dead_letters_total.labels("too_large", "unknown").inc(1)
     metrics.dead_letters_total.labels("too_large", "user_created").inc(2)
-    received, found = parse_metrics(generate_latest(metrics.registry).decode())
+    received, found = read_router(generate_latest(metrics.registry).decode())
     assert (received, found.total) == (10, 10)
     assert (found.routed, found.unknown, found.dead) == ({"user_created": 4}, 1, {"empty": 2, "too_large": 3})
+
+
+def test_metrics_are_read_as_the_rosters_write_them() -> None:
+    names = [stage.name for stage in stages(None)]
+    assert [stage.name for stage in stages(None) if all(output.startswith("rosters.") for output in stage.outputs)] == [LAST_STAGE]
+    metrics = RosterMetrics(CollectorRegistry(), names, REGISTRY)
+    for count, name in enumerate(names, 1):
+        metrics.stage_records_total.labels(name).inc(count)
+        metrics.rows_published_total.labels(name).inc(10 * count)
+        metrics.rows_withdrawn_total.labels(name).inc(100 * count)
+    metrics.consumer_lag_records.labels("events", "0").set(5)
+    metrics.consumer_lag_records.labels("events", "1").set(2)
+    reading = read_rosters(generate_latest(metrics.registry).decode())
+    assert (reading.consumed, reading.written, reading.lag) == (1 + 2 + 3 + 4, 440, 7)
+    assert reading.lags.keys() == {("events", 0), ("events", 1)}
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
@@ -173,3 +197,108 @@ def test_work_that_is_not_interrupted_has_its_result() -> None:
         return 7
 
     assert Interrupts().run(work()) == 7
+
+
+# --- rosters
+
+
+def traffic(institution: Institution) -> Iterator[TrafficRecord]:
+    """All that the demo sends, a little less of it."""
+    return itertools.chain(documented_traffic(), generate_traffic(TrafficPlan(count=5_000)), institution.records())
+
+
+@pytest.fixture(scope="module")
+def keeping() -> Keeping:
+    """A demo in which all is well."""
+    institution, truth = Institution(1), Truth(None)
+    courses = {institution.cast.course.gid, institution.cast.other.gid}
+    for _ in witnessed(traffic(institution), truth):
+        pass
+    scenes = []
+    for act in (institution.cross_list, institution.delete_course):
+        before = truth.rosters()
+        (record,) = witnessed([act()], truth)
+        assert record.expected.event_name is not None
+        scenes.append(Scene(record.expected.event_name, 0.25, of_courses(before, courses), of_courses(truth.rosters(), courses)))
+    moved, deleted = scenes
+    return Keeping(institution.cast, moved, deleted, truth.rosters(), truth.rosters())
+
+
+def test_the_truth_of_all_that_is_sent_is_what_another_reading_of_the_rules_gives() -> None:
+    institution, truth = Institution(1), Truth(None)
+    valid = [
+        (record.expected.event_name, record.value.replace(CREDENTIAL.encode(), REPLACEMENT))
+        for record in witnessed(traffic(institution), truth)
+        if record.expected.kind is Kind.ROUTED and record.value is not None and record.expected.event_name is not None
+    ]
+    found = truth.rosters()
+    assert found == reference_rosters(valid)
+    assert all(found.values())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_institution_has_a_story(seed: int) -> None:
+    institution, truth = Institution(seed), Truth(None)
+    for _ in witnessed(institution.records(), truth):
+        pass
+    course, section, other = (row.gid for row in institution.cast)
+
+    def people(course_id: str) -> list[dict[str, str]]:
+        return [row for row in truth.rosters()["enrollments"].values() if row["course_id"] == course_id]
+
+    before, there = len(people(course)), len(people(other))
+    of_section = sum(row["course_section_id"] == section for row in people(course))
+    assert 5 <= of_section < before
+    (record,) = witnessed([institution.cross_list()], truth)
+    assert record.expected.event_name == "course_section_updated"
+    assert (len(people(course)), len(people(other))) == (before - of_section, there + of_section)
+    (record,) = witnessed([institution.delete_course()], truth)
+    assert record.expected.event_name == "course_updated"
+    assert all(row["state"] in ("deleted", "rejected") for row in people(course))
+    assert len(people(other)) == there + of_section
+
+
+def test_the_same_seed_gives_the_same_story() -> None:
+    one, other = Institution(3), Institution(3)
+    assert [row.gid for row in one.cast] == [row.gid for row in other.cast]
+    assert len(one) == len(other)
+
+
+def test_the_story_is_shown(keeping: Keeping, capsys: pytest.CaptureFixture[str]) -> None:
+    assert show_rosters(keeping, TopicNames("canvas"), Screen())
+    out = capsys.readouterr().out
+    course, other = keeping.cast.course, keeping.cast.other
+    was, is_ = (sum(row["course_id"] == course.gid for row in rosters["enrollments"].values()) for rosters in (keeping.moved.before, keeping.moved.after))
+    assert f"… and {was - 12} more; in all " in out
+    assert f"1 event moved {was - is_} enrollments, 0.2 s after it was sent." in out
+    assert f"{is_} deleted" in out
+    for name in (course.name, other.name, keeping.cast.section.name):
+        assert name in out
+    assert out.count("equal\n") == 5
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_rows_that_are_not_true_are_shown(keeping: Keeping, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {relation: dict(rows) for relation, rows in keeping.truth.items()}
+    missing, changed = sorted(found["groups"])[:2]
+    del found["groups"][missing]
+    found["groups"][changed] = found["groups"][changed] | {"state": "asleep"}
+    found["courses"]["nobody's"] = {}
+    here = keeping.cast.course.gid
+    deleted = {relation: {**rows, f"{here}/7": {"not a row": "garbage"}} for relation, rows in keeping.deleted.after.items()}
+    keeping = keeping._replace(deleted=keeping.deleted._replace(after=deleted), moved=keeping.moved._replace(before=deleted))
+
+    assert not show_rosters(keeping._replace(found=found), TopicNames("canvas"), Screen())
+
+    right = keeping.truth["groups"][changed]["state"]
+    assert mistakes(keeping.truth, found) == {
+        "courses": ["nobody's should not be there"],
+        "sections": [],
+        "enrollments": [],
+        "groups": [f"{missing} is missing", f'{changed}: state is "asleep", and should be "{right}"'],
+        "memberships": [],
+    }
+    out = capsys.readouterr().out
+    assert "1 wrong\n" in out
+    assert "2 wrong\n" in out
+    assert "  courses: nobody's should not be there\n" in out

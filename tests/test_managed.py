@@ -1,0 +1,48 @@
+"""Processes that are kept by another one are told exactly what they should be."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from app.managed import ManagedProcess, ProcessEndedError, environment_of
+from app.settings import Settings, load_settings
+
+
+def test_settings_go_through_the_environment_whatever_else_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    given = Settings(
+        **defaults
+        | {
+            "kafka": "127.0.0.1:1",
+            "security_protocol": "SASL_SSL",
+            "sasl_username": "somebody",
+            "sasl_password": SecretStr("secret"),
+            "ssl_ca_file": Path("ca.pem").absolute(),
+            "create_topics": False,
+            "redact_parameters": ("one", "other"),
+            "gather_seconds": 0.5,
+            "port": 0,
+            "data": Path("here").absolute(),
+        }
+    )
+    monkeypatch.setenv("ROLLCALL_PARTITIONS", "0")
+    monkeypatch.setenv("rollcall_group_instance_id", "another")
+    environment = environment_of(given)
+    assert "rollcall_group_instance_id" not in environment
+    monkeypatch.delenv("rollcall_group_instance_id")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == given
+
+
+def test_a_process_that_cannot_start_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
+    async def start() -> None:
+        async with ManagedProcess("rosters", load_settings(port=0, log_format="json"), "127.0.0.1:1", tmp_path) as process:
+            await process.started()
+
+    with pytest.raises(ProcessEndedError, match=r"the rosters ended; its log .*rosters\.log ends:\n(.*\n)*.*no Kafka broker answers at 127\.0\.0\.1:1"):
+        asyncio.run(start())
