@@ -10,19 +10,22 @@ export TMPDIR := $(CURDIR)/.rollcall/tmp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: demo test bench lint format lock kafka venv clean help python java
+.PHONY: demo test chaos bench lint format lock kafka venv clean help python java
 .NOTPARALLEL:
 
 # A venv is good for one version of Python, so the version is part of the stamp's name.
 VERSION = $(eval VERSION := $$(shell $$(PYTHON) -c 'import sys, venv, ensurepip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null))$(VERSION)
 STAMP = $(VENV)/.made-$(VERSION)
 
-demo: java venv kafka ## a broker, varied Canvas events and a router: events go in, typed topics come out
+demo: java venv kafka ## a broker, a simulated Canvas, router and rosters: see what goes in and what comes out
 	@$(BIN)/rollcall demo
 
 test: java lint kafka ## everything that must pass: lint, types, tests
 	@echo "pytest"
 	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
+
+chaos: java venv kafka ## the rosters through kills, stops, rebalances and a broker that goes, with 100,000 events each
+	@$(BIN)/python -m pytest tests/rosters/test_delivery.py --roster-events 100000 --numprocesses 2 --dist worksteal --durations 0 --durations-min 1
 
 bench: java venv kafka ## how many events per second this machine routes
 	@$(BIN)/rollcall bench router

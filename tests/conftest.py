@@ -14,6 +14,11 @@ from app.broker import EmbeddedBroker
 from app.settings import load_settings
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much the rosters' tests of delivery send."""
+    parser.addoption("--roster-events", type=int, default=10_000, metavar="N", help="events in each test of the rosters' delivery (default: 10000)")
+
+
 class Broker(Protocol):
     """Whatever the tests' broker is: ours, or the one that ``ROLLCALL_KAFKA`` names."""
 

@@ -10,11 +10,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from prometheus_client.parser import text_string_to_metric_families
+
+PROGRAM = ("-m", "app")
+"""Arguments of Python that run ``rollcall``."""
 
 
 def wait_until(condition: Callable[[], object], deadline: float = 30.0, *, what: str = "the condition") -> None:
@@ -25,11 +29,18 @@ def wait_until(condition: Callable[[], object], deadline: float = 30.0, *, what:
         time.sleep(0.05)
 
 
-class RouterProcess:
-    """``rollcall router`` on a free port, its log in a file."""
+class RollcallProcess:
+    """A process of Rollcall on a free port, its log in a file.
 
-    def __init__(self, directory: Path, bootstrap: str, prefix: str, **settings: object) -> None:
-        self.log_file = directory / f"router-{time.monotonic_ns()}.log"
+    Args:
+        command: of ``rollcall``.
+        program: arguments of Python, for another program that takes the command.
+        settings: by name, without ``ROLLCALL_``.
+    """
+
+    def __init__(self, command: str, directory: Path, bootstrap: str, prefix: str, *, program: Sequence[str] = PROGRAM, **settings: object) -> None:
+        self.command = command
+        self.log_file = directory / f"{command}-{time.monotonic_ns()}.log"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")}
         environment |= {
             "ROLLCALL_KAFKA": bootstrap,
@@ -41,9 +52,9 @@ class RouterProcess:
         }
         environment |= {f"ROLLCALL_{key.upper()}": str(value) for key, value in settings.items()}
         with self.log_file.open("wb") as log:
-            self.process = subprocess.Popen([sys.executable, "-m", "app", "router"], env=environment, stderr=log, stdout=log)
+            self.process = subprocess.Popen([sys.executable, *program, command], env=environment, stderr=log, stdout=log)
 
-    def __enter__(self) -> RouterProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
@@ -60,7 +71,7 @@ class RouterProcess:
     @property
     def url(self) -> str:
         """Where its HTTP is; waits until it is there."""
-        wait_until(lambda: any("http" in line for line in self.log) or self.process.poll() is not None, what="the router's start")
+        wait_until(lambda: any("http" in line for line in self.log) or self.process.poll() is not None, what=f"the start of {self.command}")
         return next(str(line["http"]) for line in self.log if "http" in line)
 
     def get(self, path: str) -> tuple[int, str]:
@@ -80,9 +91,9 @@ class RouterProcess:
         """The sum of the samples of a name that have these labels."""
         return sum(value for (sample, has), value in self.metrics().items() if sample == name and labels.items() <= dict(has).items())
 
-    def wait_ready(self) -> RouterProcess:
+    def wait_ready(self, deadline: float = 30.0) -> Self:
         """Wait until /readyz says so."""
-        wait_until(lambda: self.get("/readyz")[0] == 200, what="readiness")
+        wait_until(lambda: self.get("/readyz")[0] == 200, deadline, what="readiness")
         return self
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -93,3 +104,17 @@ class RouterProcess:
         """Send a signal, wait for the end, give the exit code."""
         self.process.send_signal(number)
         return self.process.wait(deadline)
+
+
+class RouterProcess(RollcallProcess):
+    """``rollcall router``."""
+
+    def __init__(self, directory: Path, bootstrap: str, prefix: str, **settings: object) -> None:
+        super().__init__("router", directory, bootstrap, prefix, program=PROGRAM, **settings)
+
+
+class RostersProcess(RollcallProcess):
+    """``rollcall rosters``."""
+
+    def __init__(self, directory: Path, bootstrap: str, prefix: str, *, program: Sequence[str] = PROGRAM, **settings: object) -> None:
+        super().__init__("rosters", directory, bootstrap, prefix, program=program, **settings)

@@ -10,6 +10,8 @@ from aiokafka.errors import (
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
     InvalidTxnState,
+    KafkaConnectionError,
+    KafkaTimeoutError,
     OutOfOrderSequenceNumber,
     ProducerFenced,
     UnknownProducerId,
@@ -19,18 +21,26 @@ SUPERSEDED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, In
 """Errors that say that the broker no longer knows this producer: another one with its transactional id was opened, or the transaction timed out. A lane
 that opens anew finds out from the committed offset where to go on."""
 
+CUT_OFF = (KafkaConnectionError, KafkaTimeoutError)
+"""The broker went away at a moment that aiokafka does not get over by itself: while it looked for the coordinator of a transaction
+(``producer/sender.py:240``), or for longer than a batch may wait. A lane that opens anew waits for the broker."""
+
 
 class TransactionTimeoutError(Exception):
     """A transaction did not end in time. What became of it is told by the committed offset, once a lane has opened anew and so ended it."""
 
 
-def is_superseded(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, says that this producer's transactions are no longer to be relied on: :data:`SUPERSEDED`, or a timeout."""
+def reason_to_reopen(error: BaseException | None) -> str | None:
+    """What to say when a lane opens anew because of an error, or because of one that it came from; None: opening anew would not help."""
     while error is not None:
-        if isinstance(error, (*SUPERSEDED, TransactionTimeoutError)):
-            return True
+        if isinstance(error, TransactionTimeoutError):
+            return "a transaction did not end in time; the partition is opened again"
+        if isinstance(error, SUPERSEDED):
+            return "this process's transactions were superseded; the partition is another's, or is opened again"
+        if isinstance(error, CUT_OFF):
+            return "the broker went away in the middle of a transaction; the partition is opened again"
         error = error.__cause__
-    return False
+    return None
 
 
 def root_cause(producer: AIOKafkaProducer | None, error: BaseException) -> BaseException:
@@ -39,7 +49,7 @@ def root_cause(producer: AIOKafkaProducer | None, error: BaseException) -> BaseE
     When the sender in aiokafka's background has met a fatal error, such as being fenced, whatever call comes next fails with an error of its own, such as
     ``IllegalOperation: Can't send messages while not in transaction``. The true one is kept by the sender's task, or by the transaction.
     """
-    if producer is None or is_superseded(error):
+    if producer is None or reason_to_reopen(error) is not None:
         return error
     sender = producer._sender.sender_task
     if sender is not None and sender.done() and not sender.cancelled() and sender.exception() is not None:

@@ -21,13 +21,13 @@ from typing import Any, Protocol, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
 from app.streaming.batches import BatchedOutputs
 from app.streaming.chunks import Chunk, ChunkAgent, ChunkHandler, ChunkPolicy, Halt, Result
-from app.streaming.failures import TransactionTimeoutError, cut_off, is_superseded, root_cause
+from app.streaming.failures import TransactionTimeoutError, cut_off, reason_to_reopen, root_cause
 from app.streaming.inbox import Inbox, PositionLostError
 from app.streaming.offsets import Bounds, Committed
 from app.streaming.rows import Rows
@@ -163,16 +163,14 @@ class Lane:
                 continue
             except Exception as error:
                 cause = root_cause(self._producer, error)
-                if not is_superseded(cause) or self._superseded >= MOST_REOPENINGS:
+                reason = reason_to_reopen(cause)
+                if reason is None or self._superseded >= MOST_REOPENINGS:
                     self._fail(cause)
                     return
                 self._superseded += 1
             finally:
                 await self._dispose()
-            if isinstance(cause, TransactionTimeoutError):
-                log.error("a transaction did not end within %g s; the partition is opened again", self._kit.policy.transaction, extra=self._place)
-            else:
-                log.warning("this process's transactions were superseded; the partition is another's, or is opened again", extra=self._place)
+            log.warning("%s", reason, extra=self._place)
             self.state = LaneState.SUPERSEDED
             await self._pause(self._kit.policy.reopen)
 
@@ -194,7 +192,8 @@ class Lane:
                     return False
                 break
             except (KafkaError, OSError, TimeoutError) as error:
-                if isinstance(error, KafkaError) and not error.retriable:
+                # A consumer to which no broker has answered for a while says KafkaTimeoutError, which aiokafka does not call retriable.
+                if isinstance(error, KafkaError) and not isinstance(error, KafkaTimeoutError) and not error.retriable:
                     raise
                 log.warning("the lane cannot open yet: %s", type(error).__name__, extra=self._place)
                 await self._dispose()

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerFenced
 from faust.types import TP
 
 from app.streaming.chunks import Chunk, ChunkAgent, ChunkPolicy, Halt, Outputs
@@ -18,22 +20,25 @@ INPUT = TP("in", 0)
 
 
 class Broker:
-    """What the broker knows: the committed offset. And how often a commit goes well before one never ends."""
+    """What the broker knows: the committed offset. One commit fails, or never ends."""
 
-    def __init__(self, hang_at: int, *, lost_answer: bool) -> None:
+    def __init__(self, fail_at: int, *, lost_answer: bool = False, error: BaseException | None = None) -> None:
         self.committed = 0
         self.transactions = 0
         self.producers: list[str] = []
-        self._hang_at = hang_at
+        self._fail_at = fail_at
         self._lost_answer = lost_answer
+        self._error = error
 
     async def commit(self, offset: int) -> None:
         """End a transaction; of one, the answer never comes."""
         self.transactions += 1
-        hangs = self.transactions == self._hang_at
-        if not hangs or self._lost_answer:
+        fails = self.transactions == self._fail_at
+        if not fails or self._lost_answer:
             self.committed = offset
-        if hangs:
+        if fails and self._error is not None:
+            raise self._error
+        if fails:
             await asyncio.Event().wait()
 
 
@@ -171,7 +176,7 @@ async def _run(broker: Broker) -> tuple[list[list[int]], list[BaseException]]:
 
 
 async def test_a_commit_that_never_ends_is_given_up_and_done_again() -> None:
-    broker = Broker(hang_at=3, lost_answer=False)
+    broker = Broker(fail_at=3)
     seen, failures = await _run(broker)
     assert failures == []
     assert broker.producers == ["g-a-0", "g-a-0"], "the second one fences the first"
@@ -180,8 +185,38 @@ async def test_a_commit_that_never_ends_is_given_up_and_done_again() -> None:
 
 
 async def test_a_commit_whose_answer_never_comes_is_not_done_again() -> None:
-    broker = Broker(hang_at=3, lost_answer=True)
+    broker = Broker(fail_at=3, lost_answer=True)
     seen, failures = await _run(broker)
     assert failures == []
     assert broker.committed == 60
     assert seen[1] == list(range(30, 60))
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    """An error with its cause."""
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ProducerFenced(),
+        caused(KafkaError("Unexpected error during batch delivery"), caused(KafkaError("lookup"), KafkaConnectionError())),
+        KafkaTimeoutError(),
+    ],
+    ids=["fenced", "cut off", "timeout"],
+)
+async def test_a_lane_opens_again_when_that_helps(error: Exception) -> None:
+    broker = Broker(fail_at=3, error=error)
+    seen, failures = await _run(broker)
+    assert failures == []
+    assert broker.committed == 60
+    assert seen[1] == list(range(20, 60))
+
+
+async def test_any_other_error_ends_the_process_and_commits_nothing() -> None:
+    broker = Broker(fail_at=3, error=MessageSizeTooLargeError())
+    _seen, failures = await _run(broker)
+    assert [type(failure) for failure in failures] == [MessageSizeTooLargeError]
+    assert broker.committed == 20

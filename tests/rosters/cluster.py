@@ -1,0 +1,271 @@
+"""The roster application's topics on a real broker: events onto the typed topics by a foreign client, and what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, NamedTuple, cast
+
+import orjson
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+
+from app.canvas.simulation import Simulation, SimulationPlan
+from app.events.outcomes import Routed
+from app.events.pipeline import Pipeline
+from app.events.validation import load_validators
+from app.rosters.registry import stages
+from app.rosters.topics import plan_roster_topics, roster_topics
+from app.settings import load_settings
+from app.streaming.partitioner import partitioner
+from app.topics import ensure_topics
+from tests.kafka_client import DEADLINE, PASSING, Sent, admin_client, partitions_of, read_all
+from tests.processes import RollcallProcess, wait_until
+
+PARTITIONS = 4
+SHARD = 2107
+RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships")
+
+NOT_YET = (*PASSING, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+"""What a broker says while it makes topics or has just started."""
+
+Rosters = dict[str, dict[str, dict[str, Any]]]
+"""Relation, record key, row."""
+
+Places = dict[tuple[str, int], int]
+"""Offsets by topic and partition."""
+
+_PIPELINE = Pipeline(load_validators(), shard=SHARD)
+
+
+class TypedRecord(NamedTuple):
+    """A record for a typed topic."""
+
+    event_name: str
+    sent: Sent
+
+
+def typed(value: bytes) -> TypedRecord:
+    """A valid event as the router writes it: with its key, its headers, in the partition of its key."""
+    routed = _PIPELINE(value)
+    assert isinstance(routed, Routed), routed
+    headers = tuple((name, content or b"") for name, content in routed.headers)
+    return TypedRecord(routed.event_type.name, Sent(routed.value, routed.key, partitioner(PARTITIONS)(routed.key), headers))
+
+
+def simulated(count: int, seed: int) -> tuple[list[TypedRecord], Rosters]:
+    """So many events of an institution's life that rosters are made of, some delivered twice, none in order; and the rosters they must come to."""
+    plan = SimulationPlan(courses=max(count // 250, 4), steps=count, seed=seed, duplicates=0.1, disorder=max(count // 20, 100), skew=1.0, shard=SHARD)
+    simulation = Simulation(plan)
+    inputs = {topic.removeprefix("events.") for stage in stages(SHARD) for topic in stage.inputs}
+    records: list[TypedRecord] = []
+    for event in simulation.events():
+        if event.name in inputs:
+            records.append(typed(event.value))
+            assert records[-1].sent.key == event.entity.encode()
+            if len(records) == count:
+                break
+    return records, simulation.truth()
+
+
+class RosterCluster:
+    """The topics of one installation, created."""
+
+    def __init__(self, bootstrap: str, prefix: str) -> None:
+        self.bootstrap = bootstrap
+        self.prefix = prefix
+        self.group = f"{prefix}-rosters"
+        self.dead_letters = f"{prefix}.dead-letter"
+        self.stages = stages(SHARD)
+        settings = load_settings(kafka=bootstrap, topic_prefix=prefix, group_prefix=prefix, partitions=PARTITIONS)
+        names = roster_topics(settings)
+        self.full = names.full
+        self.inputs = sorted({names.full(topic) for stage in self.stages for topic in stage.inputs})
+        self.typed = [topic for topic in self.inputs if topic.startswith(f"{prefix}.events.")]
+        self.outputs = sorted({names.full(topic) for stage in self.stages for topic in stage.outputs})
+        self.changelogs = {stage.name: names.changelog(stage) for stage in self.stages}
+        self.topics = sorted({*self.inputs, *self.outputs, *self.changelogs.values(), self.dead_letters})
+        config = {"bootstrap.servers": bootstrap, "linger.ms": 5, "enable.idempotence": True, "queue.buffering.max.messages": 1_000_000, "log_level": 2}
+        self._producer = Producer(config)
+        """One for all: an idempotent producer takes half a second to begin."""
+        asyncio.run(ensure_topics(settings, bootstrap, plan_roster_topics(settings)))
+
+    def typed_topic(self, event_name: str) -> str:
+        """The topic of an event_name."""
+        return f"{self.prefix}.events.{event_name}"
+
+    def roster(self, relation: str) -> str:
+        """The topic of a relation."""
+        return f"{self.prefix}.rosters.{relation}"
+
+    def send(self, records: Iterable[TypedRecord]) -> None:
+        """Send records to their typed topics, in their order, and wait until every one is acknowledged."""
+        failures: list[str] = []
+
+        def on_delivery(error: object, _message: Message) -> None:
+            if error is not None:
+                failures.append(str(error))
+
+        for event_name, sent in records:
+            topic, key, partition = self.typed_topic(event_name), sent.key, cast(int, sent.partition)
+            self._producer.produce(topic, sent.value, key, partition, on_delivery, headers=list(sent.headers))
+            self._producer.poll(0)
+        assert self._producer.flush(DEADLINE) == 0
+        assert not failures, failures[:3]
+
+    # --- how far everything is
+
+    def ends(self, topics: Sequence[str], isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED) -> Places:
+        """Where partitions end: one past their last record, or past the last one that belongs to no open transaction."""
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        wanted = dict.fromkeys(partitions_of(self.bootstrap, topics), latest)
+        found = admin_client(self.bootstrap).list_offsets(wanted, isolation_level=isolation, request_timeout=30)
+        return {(place.topic, place.partition): future.result(30).offset for place, future in found.items()}
+
+    def committed(self) -> Places:
+        """What the group has committed of its inputs; 0 where it has not."""
+        # For why it is no admin client, see tests/kafka_client.py.
+        # A reader of what is committed would wait for offsets that belong to open transactions.
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.group, "isolation.level": "read_uncommitted"})
+        wanted = [TopicPartition(place.topic, place.partition) for place in partitions_of(self.bootstrap, self.inputs)]
+        try:
+            return {(place.topic, place.partition): max(place.offset, 0) for place in consumer.committed(wanted, timeout=30)}
+        finally:
+            consumer.close()
+
+    def _quiet_ends(self) -> Places | None:
+        """Where all topics end, when all inputs are committed up to there and no transaction is open; else None."""
+        try:
+            committed = self.committed()
+            ends = self.ends(self.topics)
+            behind = any(committed[place] != end for place, end in ends.items() if place[0] in self.inputs)
+            return None if behind or self.ends(self.topics, IsolationLevel.READ_COMMITTED) != ends else ends
+        except KafkaException as error:
+            if error.args[0].code() not in NOT_YET:
+                raise
+            return None
+
+    def wait_settled(self, *processes: RollcallProcess, deadline: float = 120.0) -> Places:
+        """Wait until everything is through, at two looks a second apart with nothing written in between; returns where all topics end.
+
+        Args:
+            processes: that live. By their metrics, too, nothing is left.
+        """
+        last: tuple[float, Places] | None = None
+        for process in processes:
+            process.wait_ready(60)  # one without partitions may have much to do once it gets some: rows that have yet to follow others are no lag
+
+        def settled() -> bool:
+            nonlocal last
+            assert all(process.process.poll() is None for process in processes), "a process has ended"
+            ends = self._quiet_ends()
+            now = time.monotonic()
+            if ends is None:
+                last = None
+            elif last is None or last[1] != ends:
+                last = (now, ends)
+            elif now - last[0] >= 1 and all(self._has_no_lag(process) for process in processes):
+                return True
+            time.sleep(0.2)
+            return False
+
+        wait_until(settled, deadline, what="the end of all inputs")
+        assert last is not None
+        return last[1]
+
+    def _has_no_lag(self, process: RollcallProcess) -> bool:
+        lags = [value for (name, _), value in process.metrics().items() if name == "rollcall_consumer_lag_records"]
+        return not any(lags)
+
+    # --- what came of it
+
+    def read(self) -> Written:
+        """Everything that stages have written and committed."""
+        return Written(self, read_all(self.bootstrap, [*self.outputs, *self.changelogs.values()]))
+
+    def rosters(self) -> Rosters:
+        """The rosters, as they are on the broker."""
+        return self.read().rosters
+
+    def rows(self) -> dict[str, dict[bytes, bytes]]:
+        """By stage, the rows that its changelog comes to."""
+        return self.read().rows
+
+    def assert_exactly(self, truth: Rosters) -> None:
+        """The rosters are these, nothing was published twice, and the rows of all stages remember what is published."""
+        written = self.read()
+        wrong, repeated = differences(truth, written.rosters), written.repetitions()
+        assert not wrong, f"expected and found: {wrong}"
+        assert not repeated, f"published twice: {repeated[:10]}"
+        remembered, present = written.remembered(), written.digests()
+        assert remembered == present, f"remembered and present: {differences(remembered, present)}"
+
+
+class Written:
+    """What stages have written, as a reader of committed records sees it."""
+
+    def __init__(self, cluster: RosterCluster, messages: Sequence[Message]) -> None:
+        self._cluster = cluster
+        self._messages = messages
+        self._compacted = self._compact()
+        self.rosters = {
+            relation: {key.decode(): orjson.loads(value) for key, value in self._compacted[cluster.roster(relation)].items()} for relation in RELATIONS
+        }
+        self.rows = {name: self._compacted[changelog] for name, changelog in cluster.changelogs.items()}
+        """By stage, the rows that its changelog comes to."""
+
+    def _compact(self) -> dict[str, dict[bytes, bytes]]:
+        """By topic, what a reader of a compacted topic ends with. A key must be in one partition only."""
+        last: dict[str, dict[bytes, bytes]] = {topic: {} for topic in (*self._cluster.outputs, *self._cluster.changelogs.values())}
+        places: dict[tuple[str, bytes], int | None] = {}
+        for message in self._messages:
+            topic, key, value = cast(str, message.topic()), cast(bytes, message.key()), message.value()
+            assert places.setdefault((topic, key), message.partition()) == message.partition(), f"{key!r} is in two partitions of {topic}"
+            if value is None:
+                last[topic].pop(key, None)
+            else:
+                last[topic][key] = value
+        return last
+
+    def repetitions(self) -> list[tuple[str, bytes, bytes | None]]:
+        """Topic, key and value of the records that say what the one before of the same key said, on all topics that stages write for others."""
+        last: dict[tuple[str, bytes], bytes | None] = {}
+        found = []
+        for message in self._messages:
+            place, value = (cast(str, message.topic()), cast(bytes, message.key())), message.value()
+            if place[0] in self._cluster.outputs:
+                if last.get(place) == value:  # also a tombstone of what never was
+                    found.append((*place, value))
+                last[place] = value
+        return found
+
+    def remembered(self) -> dict[str, dict[bytes, int]]:
+        """By topic and key, the digests of what the rows of all stages remember as published. No key may be remembered by two rows, no row be unfinished."""
+        remembered: dict[str, dict[bytes, int]] = {topic: {} for topic in self._cluster.outputs}
+        for stage in self._cluster.stages:
+            for record_key, stored in self.rows[stage.name].items():
+                published, _row, *pending = orjson.loads(stored)
+                assert not pending, f"{stage.name}: the rows of {record_key!r} have not all followed"
+                unit = record_key.decode().partition("/")[2]
+                topic = remembered[self._cluster.full(stage.kinds[unit.partition("/")[0]].output)]
+                for key, digest in published.items():
+                    assert key.encode() not in topic, f"{stage.name}: {key} is remembered by two rows"
+                    topic[key.encode()] = digest
+        return remembered
+
+    def digests(self) -> dict[str, dict[bytes, int]]:
+        """By topic and key, the digests of what is on the topics."""
+        return {
+            topic: {key: int.from_bytes(blake2b(value, digest_size=8).digest()) for key, value in self._compacted[topic].items()}
+            for topic in self._cluster.outputs
+        }
+
+
+def differences(expected: Mapping[str, Mapping[Any, Any]], found: Mapping[str, Mapping[Any, Any]]) -> list[tuple[str, Any, Any, Any]]:
+    """Topic or relation, key, what was expected, what was found: the first ten, whole collections being too long to read."""
+    names = sorted({*expected, *found})
+    keys = [(name, key) for name in names for key in sorted({*expected.get(name, ()), *found.get(name, ())})]
+    pairs = ((name, key, expected.get(name, {}).get(key), found.get(name, {}).get(key)) for name, key in keys)
+    return [pair for pair in pairs if pair[2] != pair[3]][:10]

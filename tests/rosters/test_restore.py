@@ -1,0 +1,283 @@
+"""Tables that come back: from any changelog that Kafka may hold, after any end of the process that wrote it, and whatever lies on the typed topics."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+from confluent_kafka import Message, Producer
+from faust.types import TP
+
+from app.streaming.changelog import load_changelog
+from app.streaming.offsets import Offsets
+from app.streaming.partitioner import partitioner
+from app.streaming.rows import Rows
+from tests.kafka_client import Sent, alter_topic, create_topic, delete_records, headers, read_all, send
+from tests.processes import RostersProcess, wait_until
+from tests.rosters import reference
+from tests.rosters.cluster import PARTITIONS, SHARD, RosterCluster, TypedRecord, simulated, typed
+from tests.rosters.scenarios import COURSE, OTHER_COURSE, course, enrollment, global_id, group, section
+from tests.rosters.test_fence import PROGRAM
+
+EVENTS = 2_000
+LARGE_COURSE = 6_000
+
+
+@pytest.fixture
+def cluster(bootstrap: str, prefix: str) -> RosterCluster:
+    return RosterCluster(bootstrap, prefix)
+
+
+def process(directory: Path, cluster: RosterCluster, *interruption: str) -> RostersProcess:
+    """The roster application, interrupted as tests/rosters/interrupted.py is told to, if at all."""
+    program = (PROGRAM, "--mark", str(directory / "mark"), *interruption)
+    return RostersProcess(directory, cluster.bootstrap, cluster.prefix, program=program, shard=SHARD, partitions=PARTITIONS)
+
+
+def killed(moment: str, least: int = 1) -> tuple[str, ...]:
+    """The process kills itself in the first transaction of the course stage that has so many records."""
+    return ("--stage", "course", "--signal", "SIGKILL", "--moment", moment, "--least", str(least))
+
+
+# --- reading a changelog
+
+
+def rows_sent(bootstrap: str, topic: str, numbers: range, *, transaction: str | None = None, commit: bool = True) -> None:
+    """Send a row for each number, of ten keys in turn."""
+    records = [Sent(b"[{},%d]" % number, b"%d/kind/%d" % (number % 2, number % 10), 0) for number in numbers]
+    send(bootstrap, topic, records, transactional_id=transaction, commit=commit)
+
+
+def _nothing(bootstrap: str, topic: str) -> None:
+    pass
+
+
+def _plain(bootstrap: str, topic: str) -> None:
+    rows_sent(bootstrap, topic, range(50))
+
+
+def _committed(bootstrap: str, topic: str) -> None:
+    rows_sent(bootstrap, topic, range(50), transaction=topic)
+
+
+def _aborted_last(bootstrap: str, topic: str) -> None:
+    rows_sent(bootstrap, topic, range(50), transaction=topic)
+    rows_sent(bootstrap, topic, range(50, 70), transaction=topic, commit=False)
+
+
+def _aborted_only(bootstrap: str, topic: str) -> None:
+    rows_sent(bootstrap, topic, range(20), transaction=topic, commit=False)
+
+
+def _deleted(bootstrap: str, topic: str) -> None:
+    rows_sent(bootstrap, topic, range(50))
+    delete_records(bootstrap, topic, 0, before=50)
+
+
+def _tombstones_last(bootstrap: str, topic: str) -> None:
+    rows_sent(bootstrap, topic, range(50), transaction=topic)
+    send(bootstrap, topic, [Sent(None, b"%d/kind/%d" % (number % 2, number), 0) for number in range(10)], transactional_id=topic)
+
+
+FIFTY = {b"%d/kind/%d" % (number % 2, number % 10): b"[{},%d]" % number for number in range(40, 50)}
+
+
+@pytest.mark.parametrize(
+    ("write", "rows"),
+    [(_nothing, {}), (_plain, FIFTY), (_committed, FIFTY), (_aborted_last, FIFTY), (_aborted_only, {}), (_deleted, {}), (_tombstones_last, {})],
+)
+async def test_a_changelog_is_read_to_its_end(bootstrap: str, prefix: str, write: Callable[[str, str], None], rows: dict[bytes, bytes]) -> None:
+    """Whatever comes last: a record, a transaction's marker, a transaction that was aborted, or nothing."""
+    create_topic(bootstrap, prefix, 1, {"cleanup.policy": "compact,delete"})
+    write(bootstrap, prefix)
+    loaded, remaining = Rows(), list[int]()
+    async with Offsets(prefix, {"bootstrap_servers": bootstrap}) as offsets:
+        bounds = (await offsets.bounds([TP(prefix, 0)]))[TP(prefix, 0)]
+    await load_changelog({"bootstrap_servers": bootstrap}, TP(prefix, 0), bounds, loaded.load, remaining.append)
+    assert dict(loaded.items()) == rows
+    assert len(loaded) == loaded.parked == len(rows)
+    assert (remaining[0], remaining[-1]) == (bounds.end - bounds.beginning, 0)
+    assert remaining == sorted(remaining, reverse=True)
+
+
+def table_rows(rosters: RostersProcess) -> dict[str, float]:
+    """By table, how many rows a process has."""
+    return {dict(labels)["table"]: value for (name, labels), value in rosters.metrics().items() if name == "rollcall_table_rows"}
+
+
+def test_a_changelog_that_was_compacted_and_ends_with_nothing(cluster: RosterCluster, tmp_path: Path) -> None:
+    """The log cleaner has taken rows that were replaced, and all records at the end, which belonged to transactions that were aborted."""
+    changelog = cluster.changelogs["enrollment"]
+    alter_topic(cluster.bootstrap, changelog, {"segment.ms": "1000", "min.cleanable.dirty.ratio": "0.001"})
+    records, truth = simulated(EVENTS, seed=3)
+    with process(tmp_path, cluster) as rosters:
+        rosters.wait_ready(60)
+        for start in range(0, EVENTS, EVENTS // 4):
+            cluster.send(records[start : start + EVENTS // 4])
+            cluster.wait_settled(rosters)
+        assert rosters.end() == 0
+    rows = cluster.rows()
+    written = len(read_all(cluster.bootstrap, [changelog]))
+    assert written > len(rows["enrollment"]), "there is nothing to compact"
+
+    def abort() -> None:
+        # As an owner of the partition does that dies. That a segment is old enough shows when something is written.
+        aborted = [Sent(b"[{},0]", b"1", partition) for partition in range(PARTITIONS)]
+        send(cluster.bootstrap, changelog, aborted, transactional_id=cluster.prefix, commit=False)
+
+    def is_compacted() -> bool:
+        time.sleep(1)
+        abort()
+        return len(read_all(cluster.bootstrap, [changelog])) == len(rows["enrollment"])
+
+    wait_until(is_compacted, 120, what="the log cleaner")
+    offsets: dict[int | None, list[int]] = {}
+    for message in read_all(cluster.bootstrap, [changelog]):
+        offsets.setdefault(message.partition(), []).append(message.offset() or 0)
+    for partition, found in offsets.items():
+        assert found[-1] - found[0] >= len(found), f"partition {partition} has no gaps"
+        assert cluster.ends([changelog])[changelog, partition or 0] > found[-1] + 2, f"partition {partition} has a record at its end"
+    with process(tmp_path, cluster) as rosters:
+        rosters.wait_ready(60)
+        wait_until(lambda: table_rows(rosters) == {name: len(found) for name, found in rows.items()}, what="all rows")
+        before = cluster.wait_settled(rosters)
+        cluster.send(reversed(records))
+        after = cluster.wait_settled(rosters)
+        assert {place: end for place, end in after.items() if end != before[place] and place[0] not in cluster.typed} == {}
+        assert rosters.end() == 0
+    cluster.assert_exactly(truth)
+
+
+def test_rows_are_where_their_partitions_are(cluster: RosterCluster, tmp_path: Path) -> None:
+    """Processes come and go; each has the rows of its own partitions, and no others."""
+    records, truth = simulated(EVENTS, seed=4)
+    half = EVENTS // 2
+    cluster.send(records[:half])
+
+    def hold_all(*processes: RostersProcess) -> bool:
+        shares = [table_rows(each) for each in processes]
+        return {name: sum(share[name] for share in shares) for name in cluster.changelogs} == expected and all(share["enrollment"] for share in shares)
+
+    with process(tmp_path, cluster) as first:
+        cluster.wait_settled(first)
+        expected = {name: len(rows) for name, rows in cluster.rows().items()}
+        wait_until(lambda: hold_all(first), what="all rows")
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with process(tmp_path, cluster) as second:
+                wait_until(lambda second=second: hold_all(first, second), 60, what="a share for each")  # type: ignore[misc]
+                if number is signal.SIGKILL:
+                    cluster.send(records[half:])
+                    cluster.wait_settled(first, second)
+                    expected = {name: len(rows) for name, rows in cluster.rows().items()}
+                    wait_until(lambda second=second: hold_all(first, second), what="the new rows")  # type: ignore[misc]
+                second.end(number)
+            wait_until(lambda: hold_all(first), 60, what="the take-over")
+        assert first.end() == 0
+    cluster.assert_exactly(truth)
+
+
+@pytest.mark.parametrize(("key", "value"), [(b"1", b"junk"), (b"/kind/1", b"[{},0]"), (b"\xff", b"[{},0]")])
+def test_a_foreign_record_in_a_changelog(cluster: RosterCluster, tmp_path: Path, key: bytes, value: bytes) -> None:
+    send(cluster.bootstrap, cluster.changelogs["course"], [Sent(value, key, 1)])
+    with process(tmp_path, cluster) as rosters:
+        assert rosters.process.wait(60) == 1
+        assert "a changelog holds a record that Rollcall did not write: find out who writes there" in rosters.log_file.read_text().splitlines()[-1]
+        assert [(line["agent"], line["partition"]) for line in rosters.log if line["level"] == "error" and "agent" in line] == [("course", 1)]
+
+
+def test_not_ready_while_a_table_is_loaded(cluster: RosterCluster, tmp_path: Path) -> None:
+    """A transaction that is open holds up the reading of its changelog, and so makes it last."""
+    producer = Producer({"bootstrap.servers": cluster.bootstrap, "transactional.id": cluster.prefix})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(cluster.changelogs["group"], b"[{},0]", b"1", partition=2)
+    assert producer.flush(30) == 0
+    with process(tmp_path, cluster) as rosters:
+        wait_until(lambda: rosters.metric("rollcall_table_recovery_remaining_records", table="group") == 1, 60, what="the loading")
+        status, body = rosters.get("/readyz")
+        assert status == 503
+        reasons = orjson.loads(body)["reasons"]
+        assert reasons
+        assert all("partition 2" in reason and "loading its table, 1 records are left" in reason for reason in reasons), reasons
+        assert rosters.metric("rollcall_table_recovery_remaining_records") == 1
+        producer.abort_transaction(30)
+        rosters.wait_ready(60)
+        wait_until(lambda: rosters.metric("rollcall_table_recovery_remaining_records") == 0, what="the end of the loading")
+        assert rosters.metric("rollcall_table_rows") == 0
+        assert rosters.end() == 0
+
+
+# --- ends in the middle
+
+
+def test_killed_while_the_rows_of_a_large_course_follow(cluster: RosterCluster, tmp_path: Path) -> None:
+    members = [enrollment(1, kind="created", enrollment_id=global_id(number)) for number in range(1, LARGE_COURSE + 1)]
+    events = [course(0, kind="created"), section(0, kind="created"), *members]
+    deletion = course(2, "deleted")
+    cluster.send(typed(event.value) for event in events)
+    with process(tmp_path, cluster) as rosters:
+        cluster.wait_settled(rosters)
+        assert rosters.end() == 0
+    assert cluster.rosters() == reference.rosters(events, SHARD)
+
+    def deleted() -> int:
+        return sum(row["state"] == "deleted" for row in cluster.rosters()["enrollments"].values())
+
+    cluster.send([typed(deletion.value)])
+    for moment, least, follow in (("written", 0, 0), ("committed", 1, LARGE_COURSE - 1)):
+        with process(tmp_path, cluster, *killed(moment, 1_000)) as rosters:
+            assert rosters.process.wait(60) == -signal.SIGKILL
+        # What a process leaves behind that dies in a transaction is ended by its successor, or by the broker after a while.
+        assert least <= deleted() <= follow, moment
+    lead = cluster.rows()["course"][COURSE.encode()]
+    assert len(orjson.loads(lead)) == 3, "the row says that others have to follow"
+    with process(tmp_path, cluster) as rosters:
+        cluster.wait_settled(rosters)
+        assert rosters.end() == 0
+    cluster.assert_exactly(reference.rosters([*events, deletion], SHARD))
+    assert deleted() == LARGE_COURSE
+
+
+def test_records_that_no_stage_can_use(cluster: RosterCluster, tmp_path: Path) -> None:
+    """They are dead letters, each once, also when the process is killed before it commits them, and started once more."""
+    good = [course(1, course_id=COURSE), group(1), enrollment(1), section(1)]
+    elsewhere = typed(course(1, course_id=OTHER_COURSE).value)
+    home = partitioner(PARTITIONS)(OTHER_COURSE.encode())
+    of_user = group(2, context_type="User", group_id=global_id(9)).value
+    bad = [
+        TypedRecord("course_created", Sent(None, b"1", 0)),
+        TypedRecord("course_updated", Sent(b"\x00junk\xff", b"1", 1, (("ce_id", b"1"),))),
+        TypedRecord("enrollment_created", Sent(b"", None, 2)),
+        TypedRecord("course_updated", dataclasses.replace(elsewhere.sent, partition=(home + 1) % PARTITIONS)),
+        TypedRecord("group_updated", Sent(of_user, b"9", 3)),
+        TypedRecord("group_created", typed(group(1).value).sent),
+        TypedRecord("enrollment_state_updated", Sent(b'{"metadata":{"event_name":"enrollment_state_updated"},"body":{}}', b"1", 0)),
+    ]
+    cluster.send([*bad[:4], *(typed(event.value) for event in good), *bad[4:]])
+    with process(tmp_path, cluster, *killed("written")) as rosters:
+        assert rosters.process.wait(60) == -signal.SIGKILL
+    rejected = []
+    for _ in range(2):
+        with process(tmp_path, cluster) as rosters:
+            cluster.wait_settled(rosters)
+            rejected.append(rosters.metric("rollcall_dead_letters_total", code="not_applicable"))
+            assert rejected[-1] == rosters.metric("rollcall_dead_letters_total") <= len(bad)
+            assert rosters.end() == 0
+    letters = read_all(cluster.bootstrap, [cluster.dead_letters], at_least=len(bad))
+    assert sorted(map(_told, letters)) == sorted((cluster.typed_topic(name), sent.partition, sent.value or b"") for name, sent in bad)
+    assert {headers(letter)["rollcall.error.code"] for letter in letters} == {b"not_applicable"}
+    places = {tuple(headers(letter)[f"rollcall.error.{part}"] for part in ("topic", "partition", "offset")) for letter in letters}
+    assert len(places) == len(letters)
+    assert rejected[1] == 0, "the second time, nothing is left to be rejected"
+    cluster.assert_exactly(reference.rosters(good, SHARD))
+
+
+def _told(letter: Message) -> tuple[str, int, bytes]:
+    """Topic and partition from which a dead letter comes, and its value."""
+    found = headers(letter)
+    return found["rollcall.error.topic"].decode(), int(found["rollcall.error.partition"]), letter.value() or b""
