@@ -49,7 +49,7 @@ def root_cause(producer: AIOKafkaProducer | None, error: BaseException) -> BaseE
     When the sender in aiokafka's background has met a fatal error, such as being fenced, whatever call comes next fails with an error of its own, such as
     ``IllegalOperation: Can't send messages while not in transaction``. The true one is kept by the sender's task, or by the transaction.
     """
-    if producer is None or reason_to_reopen(error) is not None:
+    if producer is None or isinstance(error, SUPERSEDED):
         return error
     sender = producer._sender.sender_task
     if sender is not None and sender.done() and not sender.cancelled() and sender.exception() is not None:
