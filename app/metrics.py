@@ -127,6 +127,12 @@ class StreamMetrics(ProcessMetrics):
             ["code", "event_name"],
             registry=registry,
         )
+        self.breaker_open = Gauge(
+            "rollcall_breaker_open",
+            "1: the partition is no longer consumed, because too many of its events became dead letters.",
+            ["topic", "partition"],
+            registry=registry,
+        )
         names = (*event_names, UNKNOWN_NAME)
         for code in codes:
             for name in names:
@@ -159,12 +165,6 @@ class RouterMetrics(StreamMetrics):
             registry=registry,
         )
         self.redacted_total = Counter("rollcall_redacted_total", "Records in which a credential was replaced.", registry=registry)
-        self.breaker_open = Gauge(
-            "rollcall_breaker_open",
-            "1: the partition is no longer consumed, because too many of its events became dead letters.",
-            ["topic", "partition"],
-            registry=registry,
-        )
         for name in names:
             self.events_routed_total.labels(name)
             self.unknown_fields_total.labels(name)
@@ -188,6 +188,12 @@ class RosterMetrics(StreamMetrics):
             ["stage"],
             registry=registry,
         )
+        self.rows_to_follow = Gauge(
+            "rollcall_rows_to_follow",
+            "Rows that have still to follow a change of their section, group or course. While there are any, rosters are behind though there is no lag.",
+            ["stage"],
+            registry=registry,
+        )
         self.table_recovery_remaining_records = Gauge(
             "rollcall_table_recovery_remaining_records", "Changelog records still to be loaded before the table can be used.", ["table"], registry=registry
         )
@@ -207,7 +213,7 @@ class RosterMetrics(StreamMetrics):
             "rollcall_rows_withdrawn_total", "Tombstones that a stage has written: a row is no longer under its key.", ["stage"], registry=registry
         )
         for name in names:
-            for gauge in (self.table_rows, self.parked_rows, self.table_recovery_remaining_records):
+            for gauge in (self.table_rows, self.parked_rows, self.rows_to_follow, self.table_recovery_remaining_records):
                 gauge.labels(name)
             for counter in (self.stage_records_total, self.stale_events_total, self.rows_published_total, self.rows_withdrawn_total):
                 counter.labels(name)

@@ -20,7 +20,7 @@ from app.streaming.application import PartitionStatus, StreamingApplication, Str
 from app.streaming.batches import BATCH_BYTES
 from app.streaming.chunks import ChunkAgent, ChunkPolicy
 from app.streaming.lane import LaneState
-from app.streaming.table_keeper import Tables
+from app.streaming.table_store import TableStore
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class StreamProcess:
         self._reported: set[tuple[str, str]] = set()
 
     @property
-    def tables(self) -> Tables:
+    def tables(self) -> TableStore:
         """The tables of the agents."""
         return self._stream.tables
 
@@ -187,10 +187,15 @@ async def run_until_signalled(settings: Settings, start: Callable[[], Awaitable[
             stop.set()
             _exit_after(settings.drain_seconds + STOPPING_SECONDS)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ending_signals():
         loop.add_signal_handler(number, end)
     process = await start()
     await process.run(stop)
+
+
+def ending_signals() -> list[signal.Signals]:
+    """The signals that end a process in good order. A terminal that is closed is one, unless ``nohup`` has it ignored."""
+    return [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL else [])]
 
 
 def _exit_after(seconds: float) -> None:

@@ -235,7 +235,7 @@ def _compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any])
     if partitions != plan.partitions and not plan.any_partitions:
         problems.append(
             f"has {partitions} partitions and should have {plan.partitions}, or keys would be where nobody looks for them: "
-            f"set ROLLCALL_PARTITIONS={partitions} if all typed topics have so many, or delete the topic"
+            f"set ROLLCALL_PARTITIONS={partitions} if all topics have so many"
         )
     if set(policy.split(",")) != set(wanted.split(",")):
         problems.append(

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from app.errors import RollcallError
+from app.process import ending_signals
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ async def run_children(commands: Mapping[str, Sequence[str]], environments: Mapp
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ending_signals():
         loop.add_signal_handler(number, stop.set)
     children: dict[str, asyncio.subprocess.Process] = {}
     try:

@@ -76,7 +76,7 @@ class Pipeline:
             for name, validator in validators.items()
         }
 
-        @lru_cache(maxsize=1024)
+        @lru_cache(maxsize=1024, typed=True)
         def origin(root_account_id: str | int | float | None) -> _Origin:
             its_shard = shard_of(root_account_id) or shard
             root = normal_id(root_account_id, its_shard)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+from aiokafka.errors import KafkaError
+from faust.types import TP
 from prometheus_client import CollectorRegistry
 
+from app.breaker import Breaker, BreakerPolicy
+from app.errors import BrokerUnavailableError, RollcallError
 from app.events.outcomes import DeadLetter, ErrorCode
 from app.events.registry import REGISTRY
+from app.kafka import client_options
 from app.metrics import UNKNOWN_NAME, RosterMetrics
 from app.process import StreamProcess
 from app.records import TimestampWindow, final_letter
@@ -18,17 +24,56 @@ from app.settings import Settings
 from app.streaming.application import PartitionStatus
 from app.streaming.chunks import Chunk, ChunkAgent, Outputs, Record
 from app.streaming.keyed import KeyedPartition, StageKit, Tally
+from app.streaming.lane import LaneState
+from app.streaming.offsets import Offsets
 from app.streaming.partitioner import partitioner
 from app.streaming.rows import Rows
 from app.streaming.stage import Stage, UnusableError
-from app.topics import TopicFinding, ensure_topics, least_record_bytes
+from app.topics import TopicAdmin, TopicFinding, TopicState, ensure_topics, least_record_bytes
 
 DEFAULT_PORT = 9102
+
+COORDINATOR_SECONDS = 30.0
+"""How long the coordinator of a group may take to be there."""
+
+
+class RostersLostError(RollcallError):
+    """Topics that hold what was done so far are gone."""
 
 
 async def start_rosters(settings: Settings, bootstrap: str) -> StreamProcess:
     """Check the topics and make the process. Raises a :class:`app.errors.RollcallError` for whatever a person can mend."""
-    return new_rosters(settings, bootstrap, await ensure_topics(settings, bootstrap, plan_roster_topics(settings)))
+    plans = plan_roster_topics(settings)
+    async with TopicAdmin(settings, bootstrap) as admin:
+        missing = {finding.plan.name for finding in await admin.inspect(plans) if finding.state is TopicState.MISSING}
+    await _refuse_holes(settings, bootstrap, missing)
+    return new_rosters(settings, bootstrap, await ensure_topics(settings, bootstrap, plans))
+
+
+async def _refuse_holes(settings: Settings, bootstrap: str, missing: set[str]) -> None:
+    """Refuse to go on without what was written before: rows would be taken for published that are nowhere, and nobody would know of those that are.
+
+    Raises:
+        RostersLostError: a stage has read, and its table or an output of it is not there.
+    """
+    names = roster_topics(settings)
+    deadline = time.monotonic() + COORDINATOR_SECONDS
+    async with Offsets(names.group, client_options(settings, bootstrap)) as offsets:
+
+        async def has_read(inputs: Sequence[TP]) -> bool:
+            while True:
+                try:
+                    return any(known.offset is not None for known in (await offsets.committed(inputs)).values())
+                except KafkaError as error:  # a cluster that never had a group makes the topic of offsets now
+                    if time.monotonic() > deadline:
+                        raise BrokerUnavailableError(f"the offsets of group {names.group} cannot be read ({type(error).__name__})") from None
+                    await asyncio.sleep(0.2)
+
+        for stage in stages(settings.shard):
+            gone = sorted(missing & {names.changelog(stage), *map(names.full, stage.outputs)})
+            inputs = [TP(topic, partition) for topic in map(names.full, stage.inputs) if topic not in missing for partition in range(settings.partitions)]
+            if gone and inputs and await has_read(inputs):
+                raise RostersLostError(f"{', '.join(gone)} is gone, and what was read for it is not read again; make the rosters anew (docs/operations.md)")
 
 
 def new_rosters(settings: Settings, bootstrap: str, topics: Sequence[TopicFinding]) -> StreamProcess:
@@ -41,7 +86,12 @@ def new_rosters(settings: Settings, bootstrap: str, topics: Sequence[TopicFindin
     partition_of = partitioner(settings.partitions)
     window = TimestampWindow.of(limits)
     observer = _Observer(metrics)
-    reject = _rejector(names, partition_of, max_record_bytes)
+    policy = BreakerPolicy(settings.breaker_ratio, settings.breaker_events)
+
+    def accepted() -> tuple[int, int]:
+        return window.around(int(time.time() * 1000))
+
+    reject = _rejector(names, partition_of, max_record_bytes, accepted)
 
     def agent(stage: Stage) -> ChunkAgent:
         kit = StageKit(
@@ -51,7 +101,8 @@ def new_rosters(settings: Settings, bootstrap: str, topics: Sequence[TopicFindin
             changelog=names.changelog(stage),
             partition_of=partition_of,
             reject=reject,
-            accepted=lambda: window.around(int(time.time() * 1000)),
+            accepted=accepted,
+            new_breaker=lambda: Breaker(policy),
             observer=observer,
         )
         return ChunkAgent(stage.name, tuple(kit.inputs), f"{names.group}-{stage.name}", _handler(kit), table=stage.name)
@@ -64,6 +115,7 @@ def new_rosters(settings: Settings, bootstrap: str, topics: Sequence[TopicFindin
         agents=[agent(stage) for stage in all_stages],
         metrics=metrics,
         max_record_bytes=max_record_bytes,
+        gauges={metrics.breaker_open: lambda status: status.state is LaneState.HALTED},
         on_survey=lambda process, statuses: _show_tables(metrics, process, statuses),
     )
 
@@ -92,7 +144,9 @@ class _Observer:
             metrics.pipeline_seconds.observe_many([max(now - stamp / 1000, 0.0) for stamp in tally.timestamps])
 
 
-def _rejector(names: RosterTopics, partition_of: Callable[[bytes], int], limit: int) -> Callable[[Chunk, Record, UnusableError, Outputs], str]:
+def _rejector(
+    names: RosterTopics, partition_of: Callable[[bytes], int], limit: int, accepted: Callable[[], tuple[int, int]]
+) -> Callable[[Chunk, Record, UnusableError, Outputs], str]:
     """Writes what a stage cannot use to the dead-letter topic."""
 
     def reject(chunk: Chunk, record: Record, error: UnusableError, outputs: Outputs) -> str:
@@ -101,7 +155,9 @@ def _rejector(names: RosterTopics, partition_of: Callable[[bytes], int], limit: 
         letter = DeadLetter(ErrorCode.NOT_APPLICABLE, error.reason, error.path, schema, _event_name(chunk.topic), record.value, headers, False)
         partition = chunk.partition if record.key is None else partition_of(record.key)
         letter, key, headers = final_letter(letter, record.key, chunk.topic, chunk.partition, record, limit)
-        outputs.append(names.names.dead_letter, partition, key, letter.value, None, headers)
+        earliest, latest = accepted()
+        timestamp = record.timestamp if record.timestamp is not None and earliest <= record.timestamp <= latest else None
+        outputs.append(names.names.dead_letter, partition, key, letter.value, timestamp, headers)
         return letter.code.value
 
     return reject
@@ -117,5 +173,6 @@ def _show_tables(metrics: RosterMetrics, process: StreamProcess, statuses: Seque
     remaining: dict[tuple[str, int], int] = {(status.agent, status.tp.partition): status.restoring or 0 for status in statuses}
     for name, table in process.tables.items():
         metrics.table_rows.labels(name).set(table.row_count)
+        metrics.rows_to_follow.labels(name).set(table.following_count)
         metrics.parked_rows.labels(name).set(table.parked_count)
         metrics.table_recovery_remaining_records.labels(name).set(sum(count for (agent, _), count in remaining.items() if agent == name))

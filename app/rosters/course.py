@@ -12,7 +12,7 @@ from typing import Any
 
 from app.rosters.enrollment import ENROLLMENT, STATE
 from app.rosters.group import ACCOUNT_PREFIX, GROUP, GROUPS_BY_COURSE, MEMBERSHIP, MEMBERSHIPS_BY_COURSE
-from app.rosters.internal import has_parts, is_flag, optional, parts_of, replace, value_of
+from app.rosters.internal import has_parts, is_flag, merge_slot, optional, parts_of, replace, value_of
 from app.rosters.registers import TIME, Family, Register, as_of, is_time
 from app.rosters.section import ENROLLMENTS_BY_COURSE, SECTION, SECTIONS_BY_COURSE
 from app.rosters.states import FINAL, enrollment_state, enrollment_state_within
@@ -61,16 +61,6 @@ def _slot_reader(kind: str, is_right: Callable[[Any], bool]) -> Any:
         return Change(course, f"{kind}/{identity}", (slot, value_of(record, is_right)), None)
 
     return read_change
-
-
-def merge_slot(row: Row | None, said: tuple[str, Any]) -> Row | None:
-    """The row, a value by slot, with one slot set, or emptied (None)."""
-    slot, value = said
-    slots: dict[str, Any] = row or {}
-    if slots.get(slot) == value:
-        return row
-    others = {name: other for name, other in slots.items() if name != slot}
-    return (others if value is None else {**others, slot: value}) or None
 
 
 def _latest(slots: Mapping[str, list[Any]], family: Family) -> list[Any]:

@@ -10,6 +10,10 @@ import orjson
 from app.streaming.chunks import Record
 from app.streaming.stage import Row, UnusableError
 
+MOST_SLOTS = 24
+"""Of one row. An enrollment is in one section, or for a moment in two; a membership is in one group for ever. More come from somebody who plays with ids, and
+must not make a row that no topic takes."""
+
 
 def parts_of(record: Record, count: int) -> list[str]:
     """The parts of a record's key.
@@ -65,3 +69,19 @@ def is_flag(value: Any) -> bool:
 def replace(row: Row | None, said: Row | None) -> Row | None:
     """Merges what another stage says: it is the one writer of the record key, so what it said last is so."""
     return row if said == row else said
+
+
+def merge_slot(row: Row | None, said: tuple[str, Any]) -> Row | None:
+    """The row, a value by slot, with one slot set, or emptied (None).
+
+    Raises:
+        UnusableError: all slots are taken.
+    """
+    slot, value = said
+    slots: dict[str, Any] = row or {}
+    if slots.get(slot) == value:
+        return row
+    if value is not None and slot not in slots and len(slots) >= MOST_SLOTS:
+        raise UnusableError(f"one enrollment or membership of {MOST_SLOTS} sections or groups of one course at once: a row takes no more")
+    others = {name: other for name, other in slots.items() if name != slot}
+    return (others if value is None else {**others, slot: value}) or None

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+import orjson
+
 from app.events.ids import normal_id
 from app.events.times import FIRST_MICROSECOND, LAST_MICROSECOND, parse_microseconds
 from app.rosters.typed import TypedEvent
@@ -20,7 +22,7 @@ Register: TypeAlias = list[Any]
 
 TIME, RANK, DIGEST, _FIRST = 0, 1, 2, 3
 
-MOST_REGISTER_CHARACTERS = 16_384
+MOST_REGISTER_BYTES = 8_192
 """Canvas's names have 255 characters at most. A row must fit into a record, also when a course has it from several sections for a moment."""
 
 _MOST_TIME_CHARACTERS = 40
@@ -47,7 +49,7 @@ class Family:
         self._fields = tuple((name, name in self.ids) for name in names)
         self._updated_at = self._places.get("updated_at", _FIRST)
         self._word_places = tuple(self._places[name] for name in words)
-        self._last_word = max(self._word_places)
+        self._last_needed = max(*self._word_places, self._updated_at)
 
     def place(self, name: str) -> int:
         """Where in a register a field is."""
@@ -77,8 +79,9 @@ class Family:
                 elif type(value) not in _SCALARS:
                     size += _size_of_list(value, name)
             register.append(value)
-        if size > MOST_REGISTER_CHARACTERS:
-            raise UnusableError(f"maxLength: the body's texts have {size} characters together and a row takes {MOST_REGISTER_CHARACTERS}", "/body")
+        # As JSON a character takes 6 bytes at most.
+        if size * 6 > MOST_REGISTER_BYTES and len(orjson.dumps(register)) > MOST_REGISTER_BYTES:
+            raise UnusableError(f"maxLength: what a row keeps of the body takes more than {MOST_REGISTER_BYTES} bytes as JSON", "/body")
         for name in self._words:
             if type(register[self._places[name]]) is not str:
                 raise UnusableError("required: must be a string", f"/body/{name}")
@@ -103,7 +106,8 @@ class Family:
         """Whether a value, read from somewhere, is a register of this family: as far as anything depends on it."""
         return (
             type(value) is list
-            and len(value) > self._last_word
+            and len(value) > self._last_needed
+            and all(type(field) in _SCALARS or field is None or _is_flat(field) for field in value)
             and is_time(value[TIME])
             and type(value[RANK]) is int
             and type(value[DIGEST]) is str
@@ -137,7 +141,11 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
-def _size_of_list(value: object, name: str) -> int:
-    if type(value) is not list or not all(type(item) in _SCALARS for item in value):
+def _is_flat(value: object) -> bool:
+    return type(value) is list and all(type(item) in _SCALARS for item in value)
+
+
+def _size_of_list(value: Any, name: str) -> int:
+    if not _is_flat(value):
         raise UnusableError("type: must be text, a number, true or false, or a list of such", f"/body/{name}")
     return sum(len(item) if type(item) is str else 8 for item in value)

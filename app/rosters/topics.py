@@ -10,7 +10,8 @@ from app.streaming.stage import Stage
 from app.topics import DAY_MS, NEVER_TOO_LATE, TopicNames, TopicPlan, plan_router_topics
 
 RECORD_BYTES = 524_288
-"""What these topics must take: a row of :data:`app.rosters.registers.MOST_REGISTER_CHARACTERS` written as JSON, from several upstream keys at once."""
+"""What these topics must take: :data:`app.rosters.internal.MOST_SLOTS` times what one upstream key can say, two registers of
+:data:`app.rosters.registers.MOST_REGISTER_BYTES`."""
 
 TOMBSTONE_DAYS = 30
 """So long a follower of the rosters, or a stage, may be away and still see what was removed. Kafka's default is one day."""

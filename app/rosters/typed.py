@@ -55,7 +55,7 @@ def typed_reader(event_name: str, shard: int | None) -> Reader:
     """
     rank = 1 if event_name.endswith("_updated") else 0
 
-    @lru_cache(maxsize=1024)
+    @lru_cache(maxsize=1024, typed=True)
     def shard_named(root_account_id: str | float | None) -> int | None:
         return shard_of(root_account_id) or shard
 

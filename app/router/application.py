@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry
 
+from app.breaker import BreakerPolicy
 from app.events.pipeline import Pipeline
 from app.events.redaction import Redactor
 from app.events.registry import REGISTRY
@@ -13,7 +14,6 @@ from app.events.validation import load_validators
 from app.metrics import RouterMetrics
 from app.process import StreamProcess
 from app.records import TimestampWindow
-from app.router.breaker import BreakerPolicy
 from app.router.handler import RouterHandler, RouterKit
 from app.settings import Settings
 from app.streaming.chunks import ChunkAgent

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from app.breaker import Breaker, BreakerPolicy
 from app.events.outcomes import DeadLetter, Routed, Unknown
 from app.events.pipeline import Pipeline
 from app.events.registry import REGISTRY
 from app.metrics import UNKNOWN_NAME, RouterMetrics
 from app.records import TimestampWindow, final_letter, record_bytes, too_large
-from app.router.breaker import Breaker, BreakerPolicy
 from app.streaming.chunks import Chunk, Halt, Outputs, Record
 from app.topics import TopicNames
 
@@ -49,6 +49,7 @@ class RouterResult:
     metrics: RouterMetrics
     consumed: int = 0
     halt: Halt | None = None
+    changes: int = 0
     routed: Counter[str] = field(default_factory=Counter)
     unknown: int = 0
     dead: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -90,9 +91,9 @@ class RouterHandler:
         self._topics = {name: kit.names.typed(event_type) for name, event_type in REGISTRY.items()}
 
     @property
-    def unfinished(self) -> bool:
+    def unfinished(self) -> int:
         """What comes in goes out at once."""
-        return False
+        return 0
 
     def resume(self, note: str) -> Halt | None:
         """A breaker that opened in another life stays open."""

@@ -1,4 +1,4 @@
-"""A Faust application whose agent consumes chunks: start, rebalance, drain, end."""
+"""A Faust application whose agents consume chunks: start, rebalance, drain, end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from app.streaming.chunks import ChunkAgent, ChunkPolicy
 from app.streaming.lane import LaneKit, LaneObserver, LaneState
 from app.streaming.lanes import Lanes
 from app.streaming.offsets import Bounds, Offsets
-from app.streaming.table_keeper import Tables
+from app.streaming.table_store import TableStore
 from app.streaming.tables import LaneTables
 from app.streaming.transport import ChunkConsumer, ChunkSchema, ChunkTransport, wait_crashed
 from app.streaming.watchdog import Watchdog
@@ -81,6 +81,8 @@ class PartitionStatus:
     """Timestamp (ms) of the first record that was read and is not committed."""
     restoring: int | None
     """While the table is loaded: how many records are left, at most."""
+    unfinished: int
+    """How much the handler has still to do that needs no further input."""
 
 
 class StreamingApplication:
@@ -110,14 +112,14 @@ class StreamingApplication:
         self._offsets = Offsets(options.group, options.client_options)
         self._bounds: dict[TP, Bounds] = {}
         self._member = True
-        self.tables = Tables(options.client_options, self._offsets.bounds)
+        self.tables = TableStore(options.client_options, self._offsets.bounds)
         self.surveyed_at: float | None = None
         """When the cluster last answered (monotonic seconds)."""
 
     @property
     def joined(self) -> bool:
         """Whether the group has given this process its share, which may be nothing."""
-        return self._lanes.assigned_once and self._member
+        return self._lanes.assigned and self._member
 
     @property
     def stuck(self) -> str | None:
@@ -133,7 +135,9 @@ class StreamingApplication:
                 committed, bounds = lane.committed.get(tp), self._bounds.get(tp)
                 lag = None if committed is None or bounds is None else max(bounds.end - committed, 0)
                 halt_reason = lane.halted.reason if lane.halted else None
-                statuses.append(PartitionStatus(lane.agent.name, tp, lane.state, halt_reason, committed, lag, lane.oldest_pending, lane.restoring))
+                statuses.append(
+                    PartitionStatus(lane.agent.name, tp, lane.state, halt_reason, committed, lag, lane.oldest_pending, lane.restoring, lane.unfinished)
+                )
         return statuses
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -273,7 +277,7 @@ class StreamingApplication:
         """Whether a partition should move. What belongs to transactions that are open cannot be read, and is no reason to move."""
         if status.state is LaneState.HALTED:
             return False
-        if status.state is not LaneState.OPEN or status.committed is None:
+        if status.state is not LaneState.OPEN or status.committed is None or status.unfinished:
             return True
         bounds = self._bounds.get(status.tp)
         return bounds is not None and bounds.readable_end > status.committed
@@ -292,7 +296,7 @@ class StreamingApplication:
         while True:
             statuses = self.statuses
             behind = [status for status in statuses if self._has_to_do(status)]
-            self._watchdog.beat({f"{status.tp.topic}[{status.tp.partition}]": (status.committed, status.restoring) for status in behind})
+            self._watchdog.beat({f"{status.tp.topic}[{status.tp.partition}]": (status.committed, status.restoring, status.unfinished) for status in behind})
             self._on_survey(statuses)
             await asyncio.sleep(SURVEY_SECONDS)
 

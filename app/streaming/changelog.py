@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -57,6 +58,7 @@ async def load_changelog(
                 load(record.key, record.value)
                 count += 1
             position = await consumer.position(place)
+            await asyncio.sleep(0)  # as long as something is fetched, nothing of the above gives way
             on_remaining(max(bounds.end - position, 0))
         return count
     finally:

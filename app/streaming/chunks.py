@@ -69,6 +69,8 @@ class Result(Protocol):
     consumed: int
     """How many of the records, over all chunks and from the first on, the outputs stand for. Fewer than all only with a halt."""
     halt: Halt | None
+    changes: int
+    """How many records went to the table's changelog."""
 
     def on_committed(self, now: float) -> None:
         """Called once, when outputs and offset are committed; the place for counters. Must not raise or block. ``now``: seconds since the epoch."""
@@ -78,8 +80,8 @@ class ChunkHandler(Protocol):
     """Turns the chunks of one partition into outputs. One object per partition and assignment; the lane calls it from one task."""
 
     @property
-    def unfinished(self) -> bool:
-        """Whether there is work left that needs no further input: the lane then calls ``process`` again soon, with whatever has arrived, if only nothing."""
+    def unfinished(self) -> int:
+        """How much work is left that needs no further input. As long as there is any, the lane calls ``process`` again, with what has arrived by then."""
 
     def resume(self, note: str) -> Halt | None:
         """Called once, before the first chunk, with the note stored beside the committed offset ("" if none). A halt: the partition stays as it is."""

@@ -10,7 +10,8 @@ are more is remembered in the lead row's record, so that whoever takes over the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ from typing import Any, Protocol
 import orjson
 
 from app.streaming.chunks import Chunk, Halt, Outputs, Record
-from app.streaming.rows import LEAD, Rows
+from app.streaming.rows import FOREIGN, LEAD, ChangelogError, Rows
 from app.streaming.stage import Input, Row, Stage, UnusableError
 
 CASCADE_ROWS = 2_000
@@ -26,9 +27,17 @@ CASCADE_ROWS = 2_000
 
 
 _MISPLACED = (
-    "its id belongs to another partition: whoever wrote it has another number of partitions (ROLLCALL_PARTITIONS), makes ids normal in another way "
-    "(ROLLCALL_SHARD), or uses no murmur2"
+    "the record's key is not its id in normal form, or its partition not that of its key: whoever wrote it makes ids normal in another way (ROLLCALL_SHARD), "
+    "or has another number of partitions (ROLLCALL_PARTITIONS)"
 )
+
+
+class Breaker(Protocol):
+    """Decides when too many records were set aside. See :class:`app.breaker.Breaker`."""
+
+    def record(self, dead: bool) -> bool: ...
+    def halt(self) -> Halt: ...
+    def resume(self, note: str) -> Halt | None: ...
 
 
 class StageObserver(Protocol):
@@ -53,6 +62,8 @@ class StageKit:
     """Writes a record that the stage cannot use where such records go, and says under which name to count it."""
     accepted: Callable[[], tuple[int, int]]
     """The earliest and the latest timestamp (ms) that the topics accept now. Outputs bear that of the record that they follow from, else that of writing."""
+    new_breaker: Callable[[], Breaker]
+    """For what a partition reads that is not trusted."""
     observer: StageObserver
     cascade_rows: int = CASCADE_ROWS
 
@@ -82,6 +93,9 @@ class Tally:
         self.kit.observer.chunk_committed(self.kit.stage, self, now)
 
 
+_ROW_TYPES = (list, dict, type(None))
+
+
 class _Entry:
     """A row while a chunk is worked on."""
 
@@ -92,7 +106,12 @@ class _Entry:
         self.row: Row | None = None
         self.pending = False
         if stored is not None:
-            self.published, self.row, *rest = orjson.loads(stored)
+            try:
+                self.published, self.row, *rest = orjson.loads(stored)
+            except (ValueError, TypeError):
+                raise ChangelogError(FOREIGN) from None
+            if type(self.published) is not dict or type(self.row) not in _ROW_TYPES:
+                raise ChangelogError(FOREIGN)
             self.pending = bool(rest)
         self.before = self.row
         self.changed = False
@@ -115,19 +134,20 @@ class KeyedPartition:
         self._kit = kit
         self._partition = partition
         self._rows = rows
-        self._cascades: dict[str, tuple[Iterator[str], int | None]] = {}
+        self._breaker = kit.new_breaker()
+        self._cascades: dict[str, tuple[deque[str], int | None]] = {}
         """Keys whose rows have yet to follow their lead row: those that are left, and the timestamp of what changed it."""
         for key in rows.pending_keys():  # what the partition's last owner left unfinished
             self._begin_cascade(key, None)
 
-    def resume(self, _note: str) -> Halt | None:
-        """A stage never halts."""
-        return None
+    def resume(self, note: str) -> Halt | None:
+        """A breaker that opened in another life stays open."""
+        return self._breaker.resume(note)
 
     @property
-    def unfinished(self) -> bool:
-        """Whether there is work left that needs no further input."""
-        return bool(self._cascades)
+    def unfinished(self) -> int:
+        """How many rows have still to follow a change of their lead row."""
+        return self._rows.following
 
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Tally:
         """Merge the chunks' records into the rows, and write what has changed by that."""
@@ -136,6 +156,8 @@ class KeyedPartition:
         touched: dict[str, dict[str, _Entry]] = {}
         for chunk in chunks:
             self._merge(chunk, touched, outputs, tally)
+            if tally.halt is not None:
+                break
         for key, entries in touched.items():
             lead = entries.get(LEAD)
             if lead is None:
@@ -150,6 +172,7 @@ class KeyedPartition:
             if changed and self._rows.has_units(key):
                 self._begin_cascade(key, lead.timestamp)
         self._cascade(touched, outputs, tally)
+        self._rows.following = sum(len(units) for units, _ in self._cascades.values())
         for key, entries in touched.items():
             lead = entries.get(LEAD)
             if lead is None:
@@ -165,23 +188,34 @@ class KeyedPartition:
     def _merge(self, chunk: Chunk, touched: dict[str, dict[str, _Entry]], outputs: Outputs, tally: Tally) -> None:
         kit = self._kit
         given = kit.inputs[chunk.topic]
-        read, merge, trusted = given.read, given.merge, given.trusted
-        for record in chunk.records:
+        read, merge, trusted, opens = given.read, given.merge, given.trusted, self._breaker.record
+        for index, record in enumerate(chunk.records):
             timestamp = record.timestamp
             try:
                 key, unit, said, time = read(record)
                 entries = touched.get(key)
-                if entries is None:
-                    if not (trusted or self._rows.knows(key)) and kit.partition_of(key.encode()) != self._partition:
+                if not trusted:
+                    encoded = key.encode()
+                    if record.key != encoded:
                         raise UnusableError(_MISPLACED)
+                    # A key that has rows here was looked at when the first of them came.
+                    if entries is None and not self._rows.knows(key) and kit.partition_of(encoded) != self._partition:
+                        raise UnusableError(_MISPLACED)
+                if entries is None:
                     entries = touched[key] = {}
+                entry = entries.get(unit)
+                if entry is None:
+                    entry = entries[unit] = self._entry(key, unit)
+                row = merge(entry.row, said)
             except UnusableError as error:
                 tally.rejected.append((chunk.topic, kit.reject(chunk, record, error, outputs)))
+                if not trusted and opens(True):
+                    tally.halt = self._breaker.halt()
+                    tally.consumed += index + 1
+                    return
                 continue
-            entry = entries.get(unit)
-            if entry is None:
-                entry = entries[unit] = self._entry(key, unit)
-            row = merge(entry.row, said)
+            if not trusted:
+                opens(False)
             if row is entry.row:
                 tally.stale += 1
             else:
@@ -195,30 +229,37 @@ class KeyedPartition:
         tally.consumed += len(chunk.records)
 
     def _begin_cascade(self, key: str, timestamp: int | None) -> None:
-        self._cascades.pop(key, None)  # what was begun for an older lead row is begun again
-        self._cascades[key] = (iter(self._rows.units(key)), timestamp)
+        """Let all rows of a key follow its lead row.
+
+        Those that still have to follow an older change come first: a lead row that never rests would otherwise keep the others waiting for ever.
+        """
+        left, _ = self._cascades.pop(key, (deque[str](), None))
+        waiting = set(left)
+        left.extend(unit for unit in self._rows.units(key) if unit not in waiting)
+        self._cascades[key] = (left, timestamp)
+        self._rows.following = sum(len(units) for units, _ in self._cascades.values())
 
     def _cascade(self, touched: dict[str, dict[str, _Entry]], outputs: Outputs, tally: Tally) -> None:
         """Let rows follow their lead rows, as many as go into one transaction."""
-        left = self._kit.cascade_rows
-        while self._cascades and left > 0:
+        room = self._kit.cascade_rows
+        while self._cascades and room > 0:
             key, (units, timestamp) = next(iter(self._cascades.items()))
             entries = touched.setdefault(key, {})
             lead = entries.get(LEAD)
             if lead is None:
                 lead = entries[LEAD] = self._entry(key, LEAD)
-            for unit in units:
-                left -= 1
+            while units and room > 0:
+                unit = units.popleft()
+                room -= 1
                 known = entries.get(unit)
                 if known is None or not known.changed:
                     entry = self._entry(key, unit)
                     entry.timestamp = timestamp
                     if entry.row is not None and self._publish(key, unit, entry, lead.row, outputs, tally):
                         self._store(key, unit, entry, outputs, tally)
-                if left <= 0:
-                    break
-            else:
-                del self._cascades[key]
+            del self._cascades[key]
+            if units:  # the other keys have their turn before it
+                self._cascades[key] = (units, timestamp)
 
     def _entry(self, key: str, unit: str) -> _Entry:
         return _Entry(self._rows.get(key, unit))

@@ -43,6 +43,8 @@ RETRY_SECONDS = 0.5
 
 SETTLE_SECONDS = 5.0
 
+_MARK = "changelog"
+
 
 class LaneState(Enum):
     """What a lane is doing."""
@@ -51,7 +53,7 @@ class LaneState(Enum):
     RESTORING = "loading its table"
     OPEN = "open"
     HALTED = "halted"
-    SUPERSEDED = "superseded"
+    REOPENING = "about to be opened again"
     CLOSED = "closed"
 
 
@@ -62,10 +64,10 @@ class OffsetReader(Protocol):
     async def bounds(self, partitions: Collection[TP]) -> dict[TP, Bounds]: ...
 
 
-class TableKeeper(Protocol):
-    """See :class:`app.streaming.table_keeper.Tables`."""
+class RowStore(Protocol):
+    """See :class:`app.streaming.table_store.TableStore`."""
 
-    async def restore(self, agent: ChunkAgent, partition: int, on_remaining: Callable[[int], None]) -> Rows: ...
+    async def restore(self, agent: ChunkAgent, partition: int, at_least: int, on_remaining: Callable[[int], None]) -> tuple[Rows, int]: ...
     def drop(self, agent: ChunkAgent, partition: int) -> None: ...
 
 
@@ -94,7 +96,7 @@ class LaneKit:
     new_producer: Callable[[str], AIOKafkaProducer]
     """From transactional id to a producer that is not started."""
     offsets: OffsetReader
-    tables: TableKeeper
+    tables: RowStore
     seek: Callable[[TP, int], Awaitable[None]]
     wants: Callable[[], None]
     """Called when a lane has room for a chunk."""
@@ -123,7 +125,10 @@ class Lane:
         """For the log."""
         self._closing = asyncio.Event()
         self._inbox = Inbox(kit.policy, seek=kit.seek, wants=kit.wants, closing=self._closing)
-        self._superseded = 0
+        self._reopenings = 0
+        self._expired: dict[TP, int] = {}
+        self._changelog_end = 0
+        """The changelog's end is not before this offset."""
         self._producer: AIOKafkaProducer | None = None
         self._open_handler: ChunkHandler | None = None
         self._task = asyncio.create_task(self._run(), name=f"lane-{agent.name}-{partition}")
@@ -134,6 +139,11 @@ class Lane:
     def wants(self) -> bool:
         """Whether there is room for a chunk."""
         return self.state is LaneState.OPEN and self._inbox.is_empty and not self._closing.is_set()
+
+    @property
+    def unfinished(self) -> int:
+        """How much the handler has still to do that needs no further input."""
+        return 0 if self._open_handler is None else self._open_handler.unfinished
 
     def deliver(self, chunk: Chunk) -> None:
         """Take a chunk from the driver. Never blocks; a lane that cannot use it drops it, and seeks back later."""
@@ -160,25 +170,26 @@ class Lane:
                 return
             except PositionLostError:
                 log.warning("the broker has no records where the partition is read; looking where to go on", extra=self._place)
+                await self._pause(RETRY_SECONDS)
                 continue
             except Exception as error:
                 cause = root_cause(self._producer, error)
                 reason = reason_to_reopen(cause)
-                if reason is None or self._superseded >= MOST_REOPENINGS:
+                if reason is None or self._reopenings >= MOST_REOPENINGS:
                     self._fail(cause)
                     return
-                self._superseded += 1
+                self._reopenings += 1
             finally:
                 await self._dispose()
             log.warning("%s", reason, extra=self._place)
-            self.state = LaneState.SUPERSEDED
+            self.state = LaneState.REOPENING
             await self._pause(self._kit.policy.reopen)
 
     def _fail(self, error: BaseException) -> None:
         if isinstance(error, KafkaError):
             self._kit.observer.produce_failed()
         self.state = LaneState.CLOSED
-        log.error("the chunk cannot be written; the process stops without committing it", exc_info=error, extra=self._place)
+        log.error("the partition cannot be consumed any further; the process stops, and commits nothing that is not written", exc_info=error, extra=self._place)
         self._kit.fatal(error)
 
     async def _open(self) -> bool:
@@ -217,10 +228,11 @@ class Lane:
                 log.error("the committed offset %d is past the end %d: the topic was made anew; reading it from its beginning", offset, end, extra=tp._asdict())
                 offset = None
             if offset is not None and offset < beginning:
-                self._report_expired(tp, beginning - offset)
+                self._report_expired(tp, offset, beginning)
             self.committed[tp] = max(offset or 0, beginning)
         self.state = LaneState.RESTORING
-        rows = await self._kit.tables.restore(self.agent, self.partition, self._on_restoring)
+        marks = [mark for tp in self.inputs if (mark := _read_mark(committed[tp].note)) is not None]
+        rows, self._changelog_end = await self._kit.tables.restore(self.agent, self.partition, max(marks, default=0), self._on_restoring)
         handler = self._open_handler = self.agent.new_handler(self.partition, rows)
         self.restoring = None
         self._inbox.begin(self.committed)
@@ -244,9 +256,12 @@ class Lane:
                 return bounds
             await self._pause(RETRY_SECONDS)
 
-    def _report_expired(self, tp: TP, count: int) -> None:
-        log.error("%d records were deleted by the topic's retention before they were read", count, extra=tp._asdict())
-        self._kit.observer.expired(count)
+    def _report_expired(self, tp: TP, offset: int, beginning: int) -> None:
+        if self._expired.get(tp) == offset:
+            return  # was said when the lane opened before
+        self._expired[tp] = offset
+        log.error("%d records were deleted by the topic's retention before they were read", beginning - offset, extra=tp._asdict())
+        self._kit.observer.expired(beginning - offset)
 
     async def _work(self) -> None:
         commit: asyncio.Task[None] | None = None
@@ -264,7 +279,9 @@ class Lane:
                 halt = result.halt if result is not None else None
                 positions = batch.positions if result is None or halt is None else batch.cut(result.consumed)
                 del batch  # the records are no longer needed, and are much of what the process holds
-                commit = asyncio.create_task(self._commit(positions, halt.note if halt is not None else "", outputs, result))
+                self._changelog_end += result.changes if result is not None else 0
+                note = halt.note if halt is not None else _mark(self._changelog_end)
+                commit = asyncio.create_task(self._commit(positions, note, outputs, result))
                 self.halted = halt
             if commit is not None:
                 await commit
@@ -304,7 +321,7 @@ class Lane:
                 raise TransactionTimeoutError from error
             raise
         self.committed.update(positions)
-        self._superseded = 0
+        self._reopenings = 0
         self.oldest_pending = None
         if result is not None:
             result.on_committed(time.time())
@@ -326,13 +343,15 @@ class Lane:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(producer.abort_transaction(), 1)
         try:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(producer.abort_transaction(), 1)
             await asyncio.wait_for(producer.stop(), 1)
-        except Exception as error:
+        except BaseException as error:  # also when the lane is cancelled meanwhile: no connection may be left
             log.debug("the producer did not stop cleanly: %r", error, extra=self._place)
             await cut_off(producer)
+            if not isinstance(error, Exception):
+                raise
 
     async def _until_closing(self, work: Coroutine[Any, Any, _T]) -> _T | None:
         """The result of work, or None when the lane closes before it is done."""
@@ -350,3 +369,13 @@ class Lane:
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), seconds)
+
+
+def _mark(changelog_end: int) -> str:
+    """What is stored beside the committed offset, so that a changelog that was cut or made anew is noticed; nothing as long as there is no changelog."""
+    return f"{_MARK} {changelog_end}" if changelog_end else ""
+
+
+def _read_mark(note: str) -> int | None:
+    word, _, end = note.partition(" ")
+    return int(end) if word == _MARK and end.isdigit() else None

@@ -27,6 +27,8 @@ class Lanes:
         self._by_input: dict[TP, Lane] = {}
         self._kit: LaneKit | None = None
         self._on_wanting: Callable[[], None] = lambda: None
+        self.assigned = False
+        """Whether the group has given partitions, be it none, and has not taken them back."""
         self.assigned_once = False
 
     def equip(self, kit: LaneKit) -> None:
@@ -66,17 +68,25 @@ class Lanes:
         for tp in partitions:
             if (agent := self._agents.get(tp.topic)) is not None:
                 inputs[agent.name, tp.partition].add(tp)
-        lanes = []
-        for (_name, partition), tps in sorted(inputs.items()):
-            agent = self._agents[next(iter(tps)).topic]
-            if len(tps) < len(agent.topics):
-                raise PartitionsError(f"of the topics {', '.join(agent.topics)}, only {', '.join(sorted(tp.topic for tp in tps))} have a partition {partition}")
-            lanes.append(Lane(agent, partition, tps, self._kit))
-        self._lanes = tuple(lanes)
-        self._by_input = {tp: lane for lane in lanes for tp in lane.inputs}
-        self.assigned_once = True
+        by_agent = {agent.name: agent for agent in self._agents.values()}
+        for (name, partition), tps in inputs.items():
+            if len(tps) < len(by_agent[name].topics):
+                missing = set(by_agent[name].topics) - {tp.topic for tp in tps}
+                raise PartitionsError(
+                    f"partition {partition} of {', '.join(sorted(missing))} did not come with that of the other topics of {name}: they do not have as many "
+                    "partitions, or processes of two releases that read different topics are in one group; stop all of them, then start"
+                )
+        self._lanes = tuple(Lane(by_agent[name], partition, tps, self._kit) for (name, partition), tps in sorted(inputs.items()))
+        self._by_input = {tp: lane for lane in self._lanes for tp in lane.inputs}
+        self.assigned = self.assigned_once = True
+
+    def fail(self, error: BaseException) -> None:
+        """The process must stop: a rebalance could not be carried out, and whoever asked for it would go on as if it had been."""
+        assert self._kit is not None
+        self._kit.fatal(error)
 
     async def revoke(self) -> None:
         """Close all lanes, side by side. When this returns, none can write any more."""
+        self.assigned = False
         lanes, self._lanes, self._by_input = self._lanes, (), {}
         await asyncio.gather(*(lane.close() for lane in lanes))

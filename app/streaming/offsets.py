@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, NamedTuple, Self
@@ -80,6 +81,16 @@ class Offsets:
 
     async def _new_consumer(self, stack: AsyncExitStack, isolation_level: str) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(**self._client_options, request_timeout_ms=REQUEST_MS, enable_auto_commit=False, isolation_level=isolation_level)
-        stack.push_async_callback(consumer.stop)
+        stack.push_async_callback(_stop, consumer)
         await consumer.start()
         return consumer
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer. One that was started a moment ago lets the end of its own tasks through as if it were that of the caller."""
+    try:
+        await consumer.stop()
+    except asyncio.CancelledError:
+        caller = asyncio.current_task()
+        if caller is not None and caller.cancelling():
+            raise

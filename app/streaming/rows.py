@@ -19,6 +19,9 @@ _PENDING = b",1]"
 """How a lead row ends whose change the key's other rows have not all followed."""
 
 
+FOREIGN = "the changelog holds a record that Rollcall did not write: find out who writes there, then make the rosters anew (docs/operations.md)"
+
+
 class ChangelogError(RollcallError):
     """A changelog holds what Rollcall did not write."""
 
@@ -26,7 +29,7 @@ class ChangelogError(RollcallError):
 class Rows:
     """Rows by key and unit. The stored form is :mod:`app.streaming.keyed`'s: ``[published, row]``, as JSON."""
 
-    __slots__ = ("_leads", "_parked", "_pending", "_unit_count", "_units")
+    __slots__ = ("_leads", "_parked", "_pending", "_unit_count", "_units", "following")
 
     def __init__(self) -> None:
         self._leads: dict[str, bytes] = {}
@@ -34,6 +37,8 @@ class Rows:
         self._unit_count = 0
         self._parked = 0
         self._pending: set[str] = set()
+        self.following = 0
+        """How many rows have still to follow a change of their lead row."""
 
     def __len__(self) -> int:
         return len(self._leads) + self._unit_count
@@ -59,7 +64,7 @@ class Rows:
         except UnicodeDecodeError:
             key = unit = ""
         if not key or not (value is None or value.startswith(_STORED)):
-            raise ChangelogError("a changelog holds a record that Rollcall did not write: find out who writes there, and delete the topics of this application")
+            raise ChangelogError(FOREIGN)
         self.put(key, unit, value)
 
     def knows(self, key: str) -> bool:

@@ -50,7 +50,8 @@ class Input:
     read: Callable[[Record], Change]
     """Raises :class:`UnusableError`, and nothing else, whatever the record."""
     merge: Callable[[Row | None, Any], Row | None]
-    """From a row (None: there is none) and what was said to the new row. The same object when nothing changes; None when the row goes."""
+    """From a row (None: there is none) and what was said to the new row. The same object when nothing changes; None when the row goes. May raise
+    :class:`UnusableError`: what was said cannot be taken in."""
     trusted: bool = False
     """The records were written by another stage, which chose their partition."""
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, TypeAlias, cast
 
 import faust
@@ -59,6 +59,9 @@ class LaneDirectory(Protocol):
 
     async def revoke(self) -> None:
         """Close all lanes: finish or give up what is in flight. Returns when no lane can write any more."""
+
+    def fail(self, error: BaseException) -> None:
+        """End the process: a rebalance has failed."""
 
     def on_wanting(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` whenever a lane gets room for a chunk."""
@@ -230,13 +233,24 @@ class ChunkConsumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         # Extends consumer.py:642: with the eager protocol everything is given up before it is assigned anew.
-        await self._lanes.revoke()
-        await super().on_partitions_revoked(revoked)
+        with self._failing():
+            await self._lanes.revoke()
+            await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         # Extends consumer.py:668.
-        self._lanes.assign(assigned)
-        await super().on_partitions_assigned(assigned, generation_id)
+        with self._failing():
+            self._lanes.assign(assigned)
+            await super().on_partitions_assigned(assigned, generation_id)
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """aiokafka logs what a rebalance listener raises, and goes on: the process would hold partitions that nobody consumes."""
+        try:
+            yield
+        except Exception as error:
+            self._lanes.fail(error)
+            raise
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109 upstream's signature
         # Extends consumer.py:1437. While the group rebalances nothing is read: it would only be thrown away.

@@ -19,7 +19,7 @@ from app.resources import resource_path
 from app.rosters.course import COURSE
 from app.rosters.enrollment import ENROLLMENT
 from app.rosters.group import GROUP, MEMBERSHIP
-from app.rosters.registers import MOST_REGISTER_CHARACTERS, Family
+from app.rosters.registers import MOST_REGISTER_BYTES, Family
 from app.rosters.registry import stages
 from app.rosters.section import SECTION
 from app.rosters.states import BY_DATES, CURRENT, FINAL
@@ -140,7 +140,7 @@ def test_the_numbers() -> None:
     text = " ".join(TEXT.split())
     assert f"tombstones after {TOMBSTONE_DAYS} days" in text
     assert f"at most {CASCADE_ROWS:,} rows" in text
-    assert f"more than {MOST_REGISTER_CHARACTERS:,} characters" in text
+    assert f"more than {MOST_REGISTER_BYTES:,} bytes" in text
 
 
 # --- on a real broker

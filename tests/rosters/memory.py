@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
+from app.breaker import Breaker, BreakerPolicy
 from app.events.outcomes import Routed
 from app.events.pipeline import Pipeline
 from app.events.validation import load_validators
@@ -111,7 +112,7 @@ class Lane:
     @property
     def has_to_do(self) -> bool:
         """Whether there is anything left."""
-        return bool(self.waiting) or self.handler.unfinished
+        return bool(self.waiting) or self.handler.unfinished > 0
 
     def work(self, choose: Choices, crash: Atomicity | None) -> None:
         """One transaction, of chunks cut anywhere; or the beginning of one, and a crash."""
@@ -171,6 +172,7 @@ class Cluster:
             partition_of=self._partition_of,
             reject=reject,
             accepted=lambda: (0, 2**63),
+            new_breaker=lambda: Breaker(BreakerPolicy(0, 1)),
             observer=Silent(),
             cascade_rows=cascade_rows,
         )

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from app.breaker import BreakerPolicy
 from app.events.pipeline import Pipeline
 from app.events.redaction import Redactor
 from app.events.registry import REGISTRY
 from app.events.validation import load_validators
 from app.metrics import RouterMetrics
 from app.records import TimestampWindow, record_bytes
-from app.router.breaker import BreakerPolicy
 from app.router.handler import RouterHandler, RouterKit
 from app.streaming.chunks import Chunk, Headers
 from app.streaming.partitioner import partitioner

@@ -339,7 +339,7 @@ def test_a_fenced_lane_opens_again_and_leaves_nothing_lying(bootstrap: str, pref
         wait_consumed(bootstrap, prefix, 1)
         Producer({"bootstrap.servers": bootstrap, "transactional.id": f"{prefix}-router-0"}).init_transactions(30)
         send(bootstrap, raw, [Sent(value, partition=0)])
-        wait_until(lambda: "superseded" in router.get("/readyz")[1], what="the lane's noticing")
+        wait_until(lambda: "opened again" in router.get("/readyz")[1], what="the lane's noticing")
         wait_consumed(bootstrap, prefix, 2)
         wait_until(lambda: router.get("/readyz")[0] == 200, what="readiness")
         assert router.end() == 0

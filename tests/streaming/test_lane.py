@@ -90,13 +90,13 @@ class Offsets:
 
 
 class NoTables:
-    """Implements :class:`app.streaming.lane.TableKeeper`."""
+    """Implements :class:`app.streaming.lane.RowStore`."""
 
-    async def restore(self, _agent: ChunkAgent, _partition: int, _on_remaining: Callable[[int], None]) -> Rows:
+    async def restore(self, agent: ChunkAgent, partition: int, at_least: int, on_remaining: Callable[[int], None]) -> tuple[Rows, int]:
         """No rows."""
-        return Rows()
+        return Rows(), 0
 
-    def drop(self, _agent: ChunkAgent, _partition: int) -> None:
+    def drop(self, agent: ChunkAgent, partition: int) -> None:
         """Nothing."""
 
 
@@ -119,7 +119,7 @@ class Silent:
 class Handler:
     """Takes note of the offsets it was given."""
 
-    unfinished = False
+    unfinished = 0
 
     def __init__(self, seen: list[list[int]]) -> None:
         self._seen = seen
@@ -132,7 +132,7 @@ class Handler:
     def process(self, chunks: Sequence[Chunk], _outputs: Outputs) -> Any:
         """Take note."""
         self._seen[-1] += [record.offset for chunk in chunks for record in chunk.records]
-        return SimpleNamespace(consumed=0, halt=None, on_committed=lambda now: None)
+        return SimpleNamespace(consumed=0, halt=None, changes=0, on_committed=lambda now: None)
 
 
 def records(first: int, last: int) -> Chunk:

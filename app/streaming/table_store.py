@@ -10,17 +10,22 @@ from typing import Any
 import faust
 from faust.types import TP
 
+from app.errors import RollcallError
 from app.streaming.changelog import load_changelog
 from app.streaming.chunks import ChunkAgent
 from app.streaming.offsets import Bounds
-from app.streaming.rows import Rows
+from app.streaming.rows import ChangelogError, Rows
 from app.streaming.tables import LaneTable
 
 log = logging.getLogger(__name__)
 
 
-class Tables:
-    """Implements :class:`app.streaming.lane.TableKeeper`.
+class ChangelogLostError(RollcallError):
+    """A changelog does not hold what was committed."""
+
+
+class TableStore:
+    """Implements :class:`app.streaming.lane.RowStore`.
 
     Args:
         bounds: of partitions, as of now.
@@ -41,22 +46,35 @@ class Tables:
         """The tables by agent."""
         return self._tables.items()
 
-    async def restore(self, agent: ChunkAgent, partition: int, on_remaining: Callable[[int], None]) -> Rows:
-        """Load the rows of a partition, of which no other process can change any now.
+    async def restore(self, agent: ChunkAgent, partition: int, at_least: int, on_remaining: Callable[[int], None]) -> tuple[Rows, int]:
+        """Load the rows of a partition, of which no other process can change any now; also gives the end of the changelog.
+
+        Args:
+            at_least: an offset before which the changelog cannot end, as what was committed tells.
 
         Raises:
+            ChangelogLostError: it does.
             aiokafka.errors.KafkaError: the cluster does not answer.
             ChangelogError: the changelog holds what Rollcall did not write.
         """
         table = self._tables.get(agent.name)
         if table is None:
-            return Rows()
+            return Rows(), 0
         tp = TP(table.changelog_topic.get_topic_name(), partition)
         started = time.monotonic()
         rows = table.open(partition)
-        count = await load_changelog(self._client_options, tp, (await self._bounds([tp]))[tp], rows.load, on_remaining)
+        bounds = (await self._bounds([tp]))[tp]
+        if bounds.end < at_least:
+            raise ChangelogLostError(
+                f"the changelog {tp.topic}, partition {partition}, ends at {bounds.end}, was at {at_least} and was deleted or cut, so there is nothing "
+                "to go on with; make the rosters anew (docs/operations.md)"
+            )
+        try:
+            count = await load_changelog(self._client_options, tp, bounds, rows.load, on_remaining)
+        except ChangelogError as error:
+            raise ChangelogError(f"{tp.topic}, partition {partition}: {error}") from error
         log.info("table loaded", extra={**tp._asdict(), "records": count, "rows": len(rows), "seconds": round(time.monotonic() - started, 3)})
-        return rows
+        return rows, bounds.end
 
     def drop(self, agent: ChunkAgent, partition: int) -> None:
         """Forget the rows of a partition."""
