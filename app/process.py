@@ -40,6 +40,7 @@ class StreamProcess:
     Args:
         name: ``router`` or ``rosters``: the last word of the consumer group, and how the process is called in its log.
         default_port: of its HTTP, where the settings say nothing.
+        default_gather: how long a chunk waits for more records, likewise (seconds).
         max_record_bytes: what all topics take that it writes.
         gauges: further gauges of partitions.
         on_survey: called every second, for gauges of other things.
@@ -52,6 +53,7 @@ class StreamProcess:
         *,
         name: str,
         default_port: int,
+        default_gather: float,
         agents: Sequence[ChunkAgent],
         metrics: StreamMetrics,
         max_record_bytes: int,
@@ -72,7 +74,7 @@ class StreamProcess:
                 policy=ChunkPolicy(
                     max_records=settings.chunk_records,
                     max_bytes=settings.chunk_bytes,
-                    gather=settings.gather_seconds,
+                    gather=default_gather if settings.gather_seconds is None else settings.gather_seconds,
                     drain=settings.drain_seconds,
                     transaction=settings.transaction_timeout_seconds,
                     reopen=settings.session_timeout_seconds,

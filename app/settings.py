@@ -68,7 +68,9 @@ class Settings(BaseSettings):
     chunk_bytes: int = Field(
         16 * 1024**2, ge=1024, le=256 * 1024**2, description="Most bytes of input in one transaction (one record more than that is a chunk by itself)."
     )
-    gather_seconds: float = Field(0.03, ge=0, le=5, description="How long a chunk that is not full waits for more records.")
+    gather_seconds: float | None = Field(
+        None, ge=0, le=5, description="How long a chunk that is not full waits for more records. Unset: 0.03 for the router, 0.1 for the rosters."
+    )
     drain_seconds: float = Field(
         5.0, ge=1, le=60, description="How long a transaction in flight may take to finish when the process stops or loses the partition."
     )

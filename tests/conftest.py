@@ -16,7 +16,7 @@ from app.settings import load_settings
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How much the rosters' tests of delivery send."""
-    parser.addoption("--roster-events", type=int, default=10_000, metavar="N", help="events in each test of the rosters' delivery (default: 10000)")
+    parser.addoption("--roster-events", type=int, default=6_000, metavar="N", help="events in each test of the rosters' delivery (default: 6000)")
 
 
 class Broker(Protocol):

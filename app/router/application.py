@@ -22,6 +22,7 @@ from app.streaming.partitioner import partitioner
 from app.topics import TopicFinding, TopicNames, ensure_topics, least_record_bytes, plan_router_topics
 
 DEFAULT_PORT = 9101
+DEFAULT_GATHER_SECONDS = 0.03
 
 
 async def start_router(settings: Settings, bootstrap: str) -> StreamProcess:
@@ -51,6 +52,7 @@ def new_router(settings: Settings, bootstrap: str, topics: Sequence[TopicFinding
         bootstrap,
         name="router",
         default_port=DEFAULT_PORT,
+        default_gather=DEFAULT_GATHER_SECONDS,
         agents=[ChunkAgent("router", (names.raw,), settings.group("router"), lambda _partition, _rows: RouterHandler(kit))],
         metrics=metrics,
         max_record_bytes=kit.max_record_bytes,

@@ -41,7 +41,7 @@ FAMILIES = {
     COURSE: "course",
 }
 
-thousands = settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+thousands = settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 class Dice:
@@ -151,7 +151,7 @@ def moving_history(dice: Dice) -> list[TypedEvent]:
     return events
 
 
-HISTORIES = 200
+HISTORIES = 120
 """The same ones in every run."""
 
 LEAST_WRONG = 3
