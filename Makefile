@@ -27,8 +27,9 @@ test: java lint kafka ## everything that must pass: lint, types, tests
 chaos: java venv kafka ## the rosters through kills, stops, rebalances and a broker that goes, with 100,000 events each
 	@$(BIN)/python -m pytest tests/rosters/test_delivery.py --roster-events 100000 --numprocesses 2 --dist worksteal --durations 0 --durations-min 1
 
-bench: java venv kafka ## how many events per second this machine routes
+bench: java venv kafka ## how fast router and rosters are on this machine
 	@$(BIN)/rollcall bench router
+	@$(BIN)/rollcall bench rosters
 
 lint: venv ## ruff and mypy
 	@echo "ruff check, ruff format --check, mypy"
