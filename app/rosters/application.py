@@ -175,9 +175,9 @@ def _event_name(topic: str) -> str | None:
 
 
 def _show_tables(metrics: RosterMetrics, process: StreamProcess, statuses: Sequence[PartitionStatus]) -> None:
-    remaining: dict[tuple[str, int], int] = {(status.agent, status.tp.partition): status.restoring or 0 for status in statuses}
+    lanes = {(status.agent, status.tp.partition): status for status in statuses}.values()  # one of the statuses of each lane: they differ in the input only
     for name, table in process.tables.items():
         metrics.table_rows.labels(name).set(table.row_count)
-        metrics.rows_to_follow.labels(name).set(table.following_count)
         metrics.parked_rows.labels(name).set(table.parked_count)
-        metrics.table_recovery_remaining_records.labels(name).set(sum(count for (agent, _), count in remaining.items() if agent == name))
+        metrics.rows_to_follow.labels(name).set(sum(lane.unfinished for lane in lanes if lane.agent == name))
+        metrics.table_recovery_remaining_records.labels(name).set(sum(lane.restoring or 0 for lane in lanes if lane.agent == name))

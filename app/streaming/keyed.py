@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import orjson
 
 from app.streaming.chunks import Chunk, Halt, Outputs, Record
-from app.streaming.rows import FOREIGN, LEAD, ChangelogError, Rows
+from app.streaming.rows import LEAD, Rows, decode_row, encode_row
 from app.streaming.stage import Input, Row, Stage, UnusableError
 
 CASCADE_ROWS = 2_000
@@ -93,9 +93,6 @@ class Tally:
         self.kit.observer.chunk_committed(self.kit.stage, self, now)
 
 
-_ROW_TYPES = (list, dict, type(None))
-
-
 class _Entry:
     """A row while a chunk is worked on."""
 
@@ -106,13 +103,7 @@ class _Entry:
         self.row: Row | None = None
         self.pending = False
         if stored is not None:
-            try:
-                self.published, self.row, *rest = orjson.loads(stored)
-            except (ValueError, TypeError):
-                raise ChangelogError(FOREIGN) from None
-            if type(self.published) is not dict or type(self.row) not in _ROW_TYPES:
-                raise ChangelogError(FOREIGN)
-            self.pending = bool(rest)
+            self.published, self.row, self.pending = decode_row(stored)
         self.before = self.row
         self.changed = False
         self.timestamp: int | None = None
@@ -121,10 +112,9 @@ class _Entry:
 
     def encode(self) -> bytes | None:
         """What is stored; None when nothing is left to be remembered."""
-        row = self.row if self.encoded is None else self.encoded
-        if self.pending:
-            return orjson.dumps([self.published, row, 1])
-        return None if self.row is None and not self.published else orjson.dumps([self.published, row])
+        if self.row is None and not self.published and not self.pending:
+            return None
+        return encode_row(self.published, self.row if self.encoded is None else self.encoded, self.pending)
 
 
 class KeyedPartition:
@@ -147,7 +137,7 @@ class KeyedPartition:
     @property
     def unfinished(self) -> int:
         """How many rows have still to follow a change of their lead row."""
-        return self._rows.following
+        return sum(len(units) for units, _ in self._cascades.values())
 
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Tally:
         """Merge the chunks' records into the rows, and write what has changed by that."""
@@ -172,7 +162,6 @@ class KeyedPartition:
             if changed and self._rows.has_units(key):
                 self._begin_cascade(key, lead.timestamp)
         self._cascade(touched, outputs, tally)
-        self._rows.following = sum(len(units) for units, _ in self._cascades.values())
         for key, entries in touched.items():
             lead = entries.get(LEAD)
             if lead is None:
@@ -237,7 +226,6 @@ class KeyedPartition:
         waiting = set(left)
         left.extend(unit for unit in self._rows.units(key) if unit not in waiting)
         self._cascades[key] = (left, timestamp)
-        self._rows.following = sum(len(units) for units, _ in self._cascades.values())
 
     def _cascade(self, touched: dict[str, dict[str, _Entry]], outputs: Outputs, tally: Tally) -> None:
         """Let rows follow their lead rows, as many as go into one transaction."""
@@ -301,7 +289,6 @@ class KeyedPartition:
 
     def _store(self, key: str, unit: str, entry: _Entry, outputs: Outputs, tally: Tally) -> None:
         value = entry.encode()
-        # A copy: what orjson gives holds on to the whole page in which it was written, ten times the memory of most rows.
-        self._rows.put(key, unit, None if value is None else bytes(memoryview(value)))
+        self._rows.put(key, unit, value)
         tally.changes += 1
         outputs.append(self._kit.changelog, self._partition, Rows.record_key(key, unit), value, None, [])

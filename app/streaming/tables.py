@@ -42,11 +42,6 @@ class LaneTable(faust.Table[bytes, bytes]):
         return sum(map(len, self._rows.values()))
 
     @property
-    def following_count(self) -> int:
-        """How many of them have still to follow a change of their lead row."""
-        return sum(rows.following for rows in self._rows.values())
-
-    @property
     def parked_count(self) -> int:
         """How many of them wait for something that has not come yet."""
         return sum(rows.parked for rows in self._rows.values())
