@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -200,8 +200,13 @@ class TopicAdmin:
         return configs
 
 
-async def ensure_topics(settings: Settings, bootstrap: str, plans: Sequence[TopicPlan]) -> list[TopicFinding]:
+async def ensure_topics(
+    settings: Settings, bootstrap: str, plans: Sequence[TopicPlan], *, before_creating: Callable[[set[str]], Awaitable[None]] | None = None
+) -> list[TopicFinding]:
     """Create what is missing (unless the settings forbid it), check the rest, and return the findings, all fine.
+
+    Args:
+        before_creating: called with the names of what is missing, if anything is; raises when it must not be created.
 
     Raises:
         TopicsError: topics are missing and must not be created, or are not as they must be. The message says what to do for each.
@@ -210,6 +215,8 @@ async def ensure_topics(settings: Settings, bootstrap: str, plans: Sequence[Topi
     async with TopicAdmin(settings, bootstrap) as admin:
         findings = await admin.inspect(plans)
         missing = [finding.plan for finding in findings if finding.state is TopicState.MISSING]
+        if missing and before_creating is not None:
+            await before_creating({plan.name for plan in missing})
         if missing and not settings.create_topics:
             raise TopicsError(
                 f"topics are missing: {', '.join(plan.name for plan in missing)}; run 'rollcall topics apply', or set ROLLCALL_CREATE_TOPICS=true"

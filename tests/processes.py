@@ -65,8 +65,9 @@ class RollcallProcess:
 
     @property
     def log(self) -> list[dict[str, object]]:
-        """The lines of its log."""
-        return [json.loads(line) for line in self.log_file.read_text().splitlines() if line.startswith("{")]
+        """The lines of its log, without one that it is still writing."""
+        complete = self.log_file.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in complete.splitlines() if line.startswith("{")]
 
     @property
     def url(self) -> str:

@@ -29,7 +29,7 @@ from app.streaming.offsets import Offsets
 from app.streaming.partitioner import partitioner
 from app.streaming.rows import Rows
 from app.streaming.stage import Stage, UnusableError
-from app.topics import TopicAdmin, TopicFinding, TopicState, ensure_topics, least_record_bytes
+from app.topics import TopicFinding, ensure_topics, least_record_bytes
 
 DEFAULT_PORT = 9102
 
@@ -48,10 +48,8 @@ class RostersLostError(RollcallError):
 async def start_rosters(settings: Settings, bootstrap: str) -> StreamProcess:
     """Check the topics and make the process. Raises a :class:`app.errors.RollcallError` for whatever a person can mend."""
     plans = plan_roster_topics(settings)
-    async with TopicAdmin(settings, bootstrap) as admin:
-        missing = {finding.plan.name for finding in await admin.inspect(plans) if finding.state is TopicState.MISSING}
-    await _refuse_holes(settings, bootstrap, missing)
-    return new_rosters(settings, bootstrap, await ensure_topics(settings, bootstrap, plans))
+    topics = await ensure_topics(settings, bootstrap, plans, before_creating=lambda missing: _refuse_holes(settings, bootstrap, missing))
+    return new_rosters(settings, bootstrap, topics)
 
 
 async def _refuse_holes(settings: Settings, bootstrap: str, missing: set[str]) -> None:

@@ -7,13 +7,13 @@ topic that holds the key, from its beginning to its end, without a consumer grou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -23,12 +23,12 @@ from app.kafka import client_options
 from app.rosters.group import ACCOUNT_PREFIX
 from app.rosters.topics import roster_topics
 from app.settings import MAX_SHARD, Settings
-from app.streaming.changelog import FETCH_BYTES, MOST_RECORDS, POLL_MS
 from app.streaming.partitioner import partitioner
+from app.streaming.reader import Take, new_reader, read_to
 from app.topics import TopicsError
 
-RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships")
-"""The roster topics are ``<prefix>.rosters.<relation>``."""
+COURSE_RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships")
+"""What the roster of a course consists of: users are of no course. The roster topics are ``<prefix>.rosters.<relation>``."""
 
 STALL_SECONDS = 30.0
 """Without any progress for so long, the brokers are taken to be gone."""
@@ -140,7 +140,7 @@ class RosterRecords:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._key = context.key.encode()
-        self._rows: dict[str, dict[bytes, bytes]] = {relation: {} for relation in RELATIONS}
+        self._rows: dict[str, dict[bytes, bytes]] = {relation: {} for relation in COURSE_RELATIONS}
 
     def take(self, relation: str, key: bytes | None, value: bytes | None) -> None:
         """Take a record of a relation's topic. Those of other contexts are passed over; without a value it is a tombstone."""
@@ -185,7 +185,7 @@ async def read_roster(settings: Settings, bootstrap: str, context: Context, *, f
         RosterError: a record is no row.
     """
     names = roster_topics(settings)
-    topics = {relation: names.full(f"rosters.{relation}") for relation in RELATIONS}
+    topics = {relation: names.full(f"rosters.{relation}") for relation in COURSE_RELATIONS}
     options = client_options(settings, bootstrap)
     with _kafka_errors_explained(bootstrap):
         partitions = await _partition_count(options, tuple(topics.values()))
@@ -242,41 +242,22 @@ async def _contexts(options: Mapping[str, Any], places: Sequence[TopicPartition]
     return {key.partition("/")[0] for key in keys}
 
 
-async def _read(options: Mapping[str, Any], places: Sequence[TopicPartition], take: Callable[[TopicPartition, bytes | None, bytes | None], None]) -> None:
+async def _read(options: Mapping[str, Any], places: Sequence[TopicPartition], take: Take) -> None:
     """Hand over the committed records of partitions, from the beginning to the end as of now.
 
-    As in :func:`app.streaming.changelog.load_changelog` it is the reader's position that tells the end. Here others write meanwhile, and what belongs to a
-    transaction that is still open is not waited for: the end is the last stable offset, which is what a reader of committed records is told.
+    Others write meanwhile, and what belongs to a transaction that is still open is not waited for: the end is the last stable offset, which is what a reader of
+    committed records is told.
 
     Raises:
         TimeoutError: no position moved for :data:`STALL_SECONDS`.
     """
-    consumer = AIOKafkaConsumer(
-        **options,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        max_partition_fetch_bytes=FETCH_BYTES,
-        fetch_max_wait_ms=POLL_MS,
-    )
+    reader = new_reader(options)
     clock = asyncio.get_running_loop().time
     try:
         async with asyncio.timeout(STALL_SECONDS) as patience:
-            await consumer.start()
-            consumer.assign(places)
-            positions, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-            for place in places:
-                consumer.seek(place, positions[place])
-            while unfinished := [place for place in places if positions[place] < ends[place]]:
-                for place, records in (await consumer.getmany(*unfinished, timeout_ms=POLL_MS, max_records=MOST_RECORDS)).items():
-                    for record in records:
-                        take(place, record.key, record.value)
-                for place in unfinished:
-                    position = await consumer.position(place)
-                    if position != positions[place]:
-                        positions[place] = position
-                        patience.reschedule(clock() + STALL_SECONDS)
-                    if position >= ends[place]:
-                        consumer.pause(place)
+            await reader.start()
+            reader.assign(places)
+            beginnings, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
+            await read_to(reader, beginnings, ends, take, lambda _place, _position: patience.reschedule(clock() + STALL_SECONDS))
     finally:
-        await consumer.stop()
+        await reader.stop()

@@ -29,7 +29,7 @@ from app.streaming.batches import BatchedOutputs
 from app.streaming.chunks import Chunk, ChunkAgent, ChunkHandler, ChunkPolicy, Halt, Result
 from app.streaming.failures import TransactionTimeoutError, cut_off, reason_to_reopen, root_cause
 from app.streaming.inbox import Inbox, PositionLostError
-from app.streaming.offsets import Bounds, Committed
+from app.streaming.position import OffsetReader, Positions, mark
 from app.streaming.rows import Rows
 
 log = logging.getLogger(__name__)
@@ -41,10 +41,6 @@ MOST_REOPENINGS = 10
 
 RETRY_SECONDS = 0.5
 
-SETTLE_SECONDS = 5.0
-
-_MARK = "changelog"
-
 
 class LaneState(Enum):
     """What a lane is doing."""
@@ -55,13 +51,6 @@ class LaneState(Enum):
     HALTED = "halted"
     REOPENING = "about to be opened again"
     CLOSED = "closed"
-
-
-class OffsetReader(Protocol):
-    """See :class:`app.streaming.offsets.Offsets`."""
-
-    async def committed(self, partitions: Collection[TP]) -> dict[TP, Committed]: ...
-    async def bounds(self, partitions: Collection[TP]) -> dict[TP, Bounds]: ...
 
 
 class RowStore(Protocol):
@@ -126,7 +115,7 @@ class Lane:
         self._closing = asyncio.Event()
         self._inbox = Inbox(kit.policy, seek=kit.seek, wants=kit.wants, closing=self._closing)
         self._reopenings = 0
-        self._expired: dict[TP, int] = {}
+        self._positions = Positions(self.inputs, kit.offsets, kit.observer.expired)
         self._changelog_end = 0
         """The changelog's end is not before this offset."""
         self._producer: AIOKafkaProducer | None = None
@@ -220,48 +209,18 @@ class Lane:
 
     async def _locate(self) -> bool:
         """Find out where to go on, and from what, now that nobody else can commit."""
-        committed = await self._kit.offsets.committed(self.inputs)
-        bounds = await self._settled_bounds(committed)
-        for tp in self.inputs:
-            offset, (beginning, end, _) = committed[tp].offset, bounds[tp]
-            if offset is not None and offset > end:
-                log.error("the committed offset %d is past the end %d: the topic was made anew; reading it from its beginning", offset, end, extra=tp._asdict())
-                offset = None
-            if offset is not None and offset < beginning:
-                self._report_expired(tp, offset, beginning)
-            self.committed[tp] = max(offset or 0, beginning)
-        self.state = LaneState.RESTORING
-        marks = [mark for tp in self.inputs if (mark := _read_mark(committed[tp].note)) is not None]
-        rows, self._changelog_end = await self._kit.tables.restore(self.agent, self.partition, max(marks, default=0), self._on_restoring)
+        start = await self._positions.find()
+        rows, self._changelog_end = await self._kit.tables.restore(self.agent, self.partition, start.changelog_end, self._on_restoring)
         handler = self._open_handler = self.agent.new_handler(self.partition, rows)
         self.restoring = None
+        self.committed = start.positions
         self._inbox.begin(self.committed)
-        self.halted = next((halt for tp in self.inputs if (halt := handler.resume(committed[tp].note))), None)
+        self.halted = next((halt for note in start.notes if (halt := handler.resume(note))), None)
         return True
 
     def _on_restoring(self, remaining: int) -> None:
+        self.state = LaneState.RESTORING
         self.restoring = remaining
-
-    async def _settled_bounds(self, committed: dict[TP, Committed]) -> dict[TP, Bounds]:
-        """The bounds of the inputs.
-
-        An end before the committed offset is asked for again for a while: a new leader may tell too early an end for a moment, and to take that for a topic
-        that was made anew would repeat everything.
-        """
-        until = time.monotonic() + SETTLE_SECONDS
-        while True:
-            bounds = await self._kit.offsets.bounds(self.inputs)
-            settled = all((committed[tp].offset or 0) <= bounds[tp].end for tp in self.inputs)
-            if settled or self._closing.is_set() or time.monotonic() > until:
-                return bounds
-            await self._pause(RETRY_SECONDS)
-
-    def _report_expired(self, tp: TP, offset: int, beginning: int) -> None:
-        if self._expired.get(tp) == offset:
-            return  # was said when the lane opened before
-        self._expired[tp] = offset
-        log.error("%d records were deleted by the topic's retention before they were read", beginning - offset, extra=tp._asdict())
-        self._kit.observer.expired(beginning - offset)
 
     async def _work(self) -> None:
         commit: asyncio.Task[None] | None = None
@@ -280,7 +239,7 @@ class Lane:
                 positions = batch.positions if result is None or halt is None else batch.cut(result.consumed)
                 del batch  # the records are no longer needed, and are much of what the process holds
                 self._changelog_end += result.changes if result is not None else 0
-                note = halt.note if halt is not None else _mark(self._changelog_end)
+                note = halt.note if halt is not None else mark(self._changelog_end)
                 commit = asyncio.create_task(self._commit(positions, note, outputs, result))
                 self.halted = halt
             if commit is not None:
@@ -369,13 +328,3 @@ class Lane:
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), seconds)
-
-
-def _mark(changelog_end: int) -> str:
-    """What is stored beside the committed offset, so that a changelog that was cut or made anew is noticed; nothing as long as there is no changelog."""
-    return f"{_MARK} {changelog_end}" if changelog_end else ""
-
-
-def _read_mark(note: str) -> int | None:
-    word, _, end = note.partition(" ")
-    return int(end) if word == _MARK and end.isdigit() else None

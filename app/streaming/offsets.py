@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, NamedTuple, Self
 
@@ -14,6 +15,9 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, NoError
 from faust.types import TP
 
 REQUEST_MS = 10_000
+
+SETTLE_SECONDS = 5.0
+_RETRY_SECONDS = 0.5
 
 
 class Committed(NamedTuple):
@@ -94,3 +98,21 @@ async def _stop(consumer: AIOKafkaConsumer) -> None:
         caller = asyncio.current_task()
         if caller is not None and caller.cancelling():
             raise
+
+
+async def settled_bounds(bounds: Callable[[Collection[TP]], Awaitable[dict[TP, Bounds]]], at_least: Mapping[TP, int]) -> dict[TP, Bounds]:
+    """The bounds of partitions.
+
+    An end before an offset that is known to have been there is asked for again for a while: a new leader may tell too early an end for a moment, and to take
+    that for a topic that was made anew would repeat everything, or give up a table.
+
+    Args:
+        bounds: asks the cluster.
+        at_least: by partition, where it must end.
+    """
+    until = time.monotonic() + SETTLE_SECONDS
+    while True:
+        found = await bounds(at_least.keys())
+        if all(offset <= found[tp].end for tp, offset in at_least.items()) or time.monotonic() > until:
+            return found
+        await asyncio.sleep(_RETRY_SECONDS)

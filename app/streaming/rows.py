@@ -1,7 +1,7 @@
 """The rows of one partition of a table, held as they are stored: bytes by key and unit.
 
-A row is stored as JSON: ``[published, row]``, what it has published by output key with a digest of each, and the row itself; and ``[published, row, 1]`` for a lead
-row whose change the key's other rows have not all followed.
+A row is stored as JSON: ``[published, row]``, what it has published by output key with a digest of each, and the row itself; and ``[published, row, 1]`` for a
+lead row whose change the key's other rows have not all followed.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from faust.types import TP
 from app.errors import RollcallError
 from app.streaming.changelog import load_changelog
 from app.streaming.chunks import ChunkAgent
-from app.streaming.offsets import Bounds
+from app.streaming.offsets import Bounds, settled_bounds
 from app.streaming.rows import ChangelogError, Rows
 from app.streaming.tables import LaneTable
 
@@ -31,7 +31,7 @@ class TableStore:
         bounds: of partitions, as of now.
     """
 
-    def __init__(self, client_options: Mapping[str, Any], bounds: Callable[[Collection[TP]], Awaitable[Mapping[TP, Bounds]]]) -> None:
+    def __init__(self, client_options: Mapping[str, Any], bounds: Callable[[Collection[TP]], Awaitable[dict[TP, Bounds]]]) -> None:
         self._client_options = client_options
         self._bounds = bounds
         self._tables: dict[str, LaneTable] = {}
@@ -63,7 +63,7 @@ class TableStore:
         tp = TP(table.changelog_topic.get_topic_name(), partition)
         started = time.monotonic()
         rows = table.open(partition)
-        bounds = (await self._bounds([tp]))[tp]
+        bounds = (await settled_bounds(self._bounds, {tp: at_least}))[tp]
         if bounds.end < at_least:
             raise ChangelogLostError(
                 f"the changelog {tp.topic}, partition {partition}, ends at {bounds.end}, was at {at_least} and was deleted or cut, so there is nothing "

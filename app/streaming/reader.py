@@ -1,0 +1,68 @@
+"""Reading partitions to an end that is known, without a group: what is committed, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+FETCH_BYTES = 4 * 1024**2
+"""Most bytes of a partition in one fetch, as stored (compressed)."""
+
+MOST_RECORDS = 2_000
+"""Records that are handed over before the process looks after something else."""
+
+POLL_MS = 200
+
+Take = Callable[[TopicPartition, bytes | None, bytes | None], None]
+"""Takes a record: its partition, key and value (None: a tombstone)."""
+
+
+def new_reader(client_options: Mapping[str, Any]) -> AIOKafkaConsumer:
+    """A consumer without a group that reads what is committed. To be started, and stopped in the end."""
+    return AIOKafkaConsumer(
+        **client_options,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=FETCH_BYTES,
+        fetch_max_wait_ms=POLL_MS,
+    )
+
+
+async def read_to(
+    reader: AIOKafkaConsumer,
+    beginnings: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+    take: Take,
+    on_position: Callable[[TopicPartition, int], None],
+) -> None:
+    """Hand over all records of the reader's partitions, from one offset to another.
+
+    The last offset of a log can be a transaction's marker, and compaction leaves gaps anywhere. So what tells the end is the position of the reader, never a
+    record.
+
+    Args:
+        reader: started, and assigned these partitions.
+        on_position: told whenever the reader has got on in a partition.
+
+    Raises:
+        aiokafka.errors.KafkaError: the cluster does not answer.
+    """
+    positions = dict(beginnings)
+    for place, position in positions.items():
+        reader.seek(place, position)
+    while unfinished := [place for place in positions if positions[place] < ends[place]]:
+        for place, records in (await reader.getmany(*unfinished, timeout_ms=POLL_MS, max_records=MOST_RECORDS)).items():
+            for record in records:
+                take(place, record.key, record.value)
+        for place in unfinished:
+            position = await reader.position(place)
+            if position != positions[place]:
+                positions[place] = position
+                on_position(place, position)
+            if position >= ends[place]:
+                reader.pause(place)
+        await asyncio.sleep(0)  # as long as something is fetched, nothing of the above gives way
