@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.demo.ledger import Ledger
 
-LAST_STAGE = "course"
-"""Writes the rosters."""
+ROSTER_STAGES = frozenset({"course", "user"})
+"""Those that write rosters."""
 
 
 class RouterReading(NamedTuple):
@@ -62,7 +62,7 @@ def read_rosters(page: str) -> RostersReading:
         match name:
             case "rollcall_stage_records_total":
                 consumed += value
-            case "rollcall_rows_published_total" | "rollcall_rows_withdrawn_total" if labels["stage"] == LAST_STAGE:
+            case "rollcall_rows_published_total" | "rollcall_rows_withdrawn_total" if labels["stage"] in ROSTER_STAGES:
                 written += value
             case "rollcall_consumer_lag_records":
                 lags[labels["topic"], int(labels["partition"])] = value

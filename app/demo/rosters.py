@@ -37,8 +37,8 @@ def witnessed(records: Iterable[TrafficRecord], truth: Truth) -> Iterator[Traffi
 
 
 def of_courses(rosters: Rosters, courses: Set[str]) -> Rosters:
-    """The rows of some courses."""
-    return {relation: {key: row for key, row in rows.items() if key.partition("/")[0] in courses} for relation, rows in rosters.items()}
+    """The rows of some courses. Users are of none, and one may have the id of a course."""
+    return {relation: {key: row for key, row in rows.items() if relation != "users" and key.partition("/")[0] in courses} for relation, rows in rosters.items()}
 
 
 def mistakes(truth: Rosters, found: Rosters) -> dict[str, list[str]]:

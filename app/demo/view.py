@@ -19,7 +19,7 @@ _MOST_RECORDS = 5_000
 
 
 class RosterView:
-    """As an async context manager: a consumer of the five compacted topics, committed records only.
+    """As an async context manager: a consumer of the compacted roster topics, committed records only.
 
     Args:
         client_options: how to reach the cluster (:func:`app.kafka.client_options`).

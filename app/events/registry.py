@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-Stage = Literal["enrollment", "section", "group", "course"]
+Stage = Literal["enrollment", "section", "group", "course", "user"]
 """The stages of the roster application that read typed events."""
 
 
@@ -46,8 +46,8 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("account_created", "account_id", None),
     EventType("account_updated", "account_id", None),
     EventType("account_notification_created", "account_notification_id", None),
-    EventType("user_created", "user_id", None),
-    EventType("user_updated", "user_id", None),
+    EventType("user_created", "user_id", "user"),
+    EventType("user_updated", "user_id", "user"),
     EventType("user_account_association_created", "user_id", None),
     EventType("course_created", "course_id", "course"),
     EventType("course_updated", "course_id", "course"),

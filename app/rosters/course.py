@@ -13,10 +13,10 @@ from typing import Any
 from app.rosters.enrollment import ENROLLMENT, STATE
 from app.rosters.group import ACCOUNT_PREFIX, GROUP, GROUPS_BY_COURSE, MEMBERSHIP, MEMBERSHIPS_BY_COURSE
 from app.rosters.internal import has_parts, is_flag, merge_slot, optional, parts_of, replace, value_of
-from app.rosters.registers import TIME, Family, Register, as_of, is_time
+from app.rosters.registers import TIME, Family, Register, is_time, lead_reader, shown
 from app.rosters.section import ENROLLMENTS_BY_COURSE, SECTION, SECTIONS_BY_COURSE
 from app.rosters.states import FINAL, enrollment_state, enrollment_state_within
-from app.rosters.typed import Reader, typed_reader
+from app.rosters.typed import typed_reader
 from app.streaming.chunks import Record
 from app.streaming.rows import LEAD
 from app.streaming.stage import Change, Input, Kind, Row, Stage
@@ -33,14 +33,6 @@ _STATE = STATE.place("state")
 
 _is_enrollment = has_parts(ENROLLMENT.holds, optional(STATE.holds), optional(has_parts(is_flag, is_flag, is_time)))
 _is_membership = has_parts(MEMBERSHIP.holds, optional(is_time))
-
-
-def _course_reader(read: Reader) -> Any:
-    def read_change(record: Record) -> Change:
-        event = read(record)
-        return Change(event.id("course_id"), LEAD, COURSE.register(event), event.time / 1_000_000)
-
-    return read_change
 
 
 def _row_reader(kind: str, is_right: Callable[[Any], bool]) -> Any:
@@ -74,19 +66,15 @@ def _latest(slots: Mapping[str, list[Any]], family: Family) -> list[Any]:
     return latest
 
 
-def _shown(fields: dict[str, Any], state: str, reason: str, time: int) -> dict[str, Any]:
-    return {**fields, "state": state, "state_reason": reason, "as_of": as_of(time)}
-
-
 def derive_course(key: str, _id: str, row: Register, _lead: Row | None) -> Mapping[str, Any]:
     """A row of ``rosters.courses``."""
-    return {key: _shown(COURSE.fields(row), row[_COURSE_STATE], "course", row[TIME])}
+    return {key: shown(COURSE.fields(row), row[_COURSE_STATE], "course", row[TIME])}
 
 
 def derive_section(key: str, section_id: str, row: Register, _course: Register | None) -> Mapping[str, Any]:
     """A row of ``rosters.sections``."""
     fields = SECTION.fields(row)
-    return {f"{key}/{section_id}": _shown(fields, fields["workflow_state"], "section", row[TIME])}
+    return {f"{key}/{section_id}": shown(fields, fields["workflow_state"], "section", row[TIME])}
 
 
 def derive_enrollment(key: str, enrollment_id: str, row: Row, course: Register | None) -> Mapping[str, Any]:
@@ -106,7 +94,7 @@ def derive_enrollment(key: str, enrollment_id: str, row: Row, course: Register |
         time = max(time, course[TIME])
     fields = ENROLLMENT.fields(enrollment)
     fields["course_id"] = key
-    return {f"{key}/{enrollment_id}": _shown(fields, state, reason, time)}
+    return {f"{key}/{enrollment_id}": shown(fields, state, reason, time)}
 
 
 def _stands(workflow_state: str, reason: str) -> bool:
@@ -121,7 +109,7 @@ def derive_group(key: str, group_id: str, row: Register, course: Register | None
     deleted_at = _deleted_at(course)
     if deleted_at is not None:
         state, reason, time = "deleted", "course_deleted", max(time, deleted_at)
-    return {f"{key}/{group_id}": _shown(fields, state, reason, time)}
+    return {f"{key}/{group_id}": shown(fields, state, reason, time)}
 
 
 def derive_membership(key: str, membership_id: str, row: Row, course: Register | None) -> Mapping[str, Any]:
@@ -137,7 +125,7 @@ def derive_membership(key: str, membership_id: str, row: Row, course: Register |
         state, reason, time = "deleted", "course_deleted", max(time, deleted_at)
     elif group_deleted_at is not None:
         state, reason, time = "deleted", "group_deleted", max(time, group_deleted_at)
-    return {f"{key}/{membership_id}": _shown(fields, state, reason, time)}
+    return {f"{key}/{membership_id}": shown(fields, state, reason, time)}
 
 
 def _deleted_at(course: Register | None) -> int | None:
@@ -152,7 +140,8 @@ def influence(course: Register | None) -> Any:
 
 def stage(shard: int | None) -> Stage:
     """The stage. ``shard``: of local ids in events that do not tell theirs."""
-    inputs = {f"events.{name}": Input(_course_reader(typed_reader(name, shard)), COURSE.latest) for name in ("course_created", "course_updated")}
+    names = ("course_created", "course_updated")
+    inputs = {f"events.{name}": Input(lead_reader(typed_reader(name, shard), COURSE, "course_id"), COURSE.latest) for name in names}
     inputs[SECTIONS_BY_COURSE] = Input(_row_reader("section", SECTION.holds), replace, trusted=True)
     inputs[ENROLLMENTS_BY_COURSE] = Input(_slot_reader("enrollment", _is_enrollment), merge_slot, trusted=True)
     inputs[GROUPS_BY_COURSE] = Input(_row_reader("group", GROUP.holds), replace, trusted=True)

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.rosters.registers import Family, Register
-from app.rosters.typed import Reader, typed_reader
-from app.streaming.chunks import Record
+from app.rosters.registers import Family, Register, lead_reader
+from app.rosters.typed import typed_reader
 from app.streaming.rows import LEAD
-from app.streaming.stage import Change, Input, Kind, Row, Stage
+from app.streaming.stage import Input, Kind, Row, Stage
 
 BY_SECTION = "enrollments-by-section"
 """Key ``<section>/<enrollment>``, value the row."""
@@ -44,14 +43,6 @@ STATE = Family(("state",), ids=(), words=("state",))
 _SECTION = ENROLLMENT.place("course_section_id")
 
 
-def _reader(read: Reader, family: Family) -> Any:
-    def read_change(record: Record) -> Change:
-        event = read(record)
-        return Change(event.id("enrollment_id"), LEAD, family.register(event), event.time / 1_000_000)
-
-    return read_change
-
-
 def merge_enrollment(row: Row | None, said: Register) -> Row:
     """The row with an event of enrollment_*."""
     if row is None:
@@ -78,7 +69,7 @@ def stage(shard: int | None) -> Stage:
     """The stage. ``shard``: of local ids in events that do not tell theirs."""
     inputs = {}
     for name in ("enrollment_created", "enrollment_updated"):
-        inputs[f"events.{name}"] = Input(_reader(typed_reader(name, shard), ENROLLMENT), merge_enrollment)
+        inputs[f"events.{name}"] = Input(lead_reader(typed_reader(name, shard), ENROLLMENT, "enrollment_id"), merge_enrollment)
     for name in ("enrollment_state_created", "enrollment_state_updated"):
-        inputs[f"events.{name}"] = Input(_reader(typed_reader(name, shard), STATE), merge_state)
+        inputs[f"events.{name}"] = Input(lead_reader(typed_reader(name, shard), STATE, "enrollment_id"), merge_state)
     return Stage("enrollment", inputs, {LEAD: Kind(BY_SECTION, derive)})

@@ -7,6 +7,7 @@ the others all the same, as it helps to tell which event is last. The set of eve
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -15,8 +16,10 @@ import orjson
 
 from app.events.ids import normal_id
 from app.events.times import FIRST_MICROSECOND, LAST_MICROSECOND, parse_microseconds
-from app.rosters.typed import TypedEvent
-from app.streaming.stage import UnusableError
+from app.rosters.typed import Reader, TypedEvent
+from app.streaming.chunks import Record
+from app.streaming.rows import LEAD
+from app.streaming.stage import Change, UnusableError
 
 Register: TypeAlias = list[Any]
 
@@ -117,6 +120,25 @@ class Family:
     def fields(self, register: Register) -> dict[str, Any]:
         """The body's fields by name, without those that are null."""
         return {name: value for name, value in zip(self.names, register[self._first :], strict=False) if value is not None}
+
+
+def lead_reader(read: Reader, family: Family, key: str) -> Callable[[Record], Change]:
+    """A function that reads what typed events say of the lead row of their key.
+
+    Args:
+        key: the field of the body that holds it.
+    """
+
+    def read_change(record: Record) -> Change:
+        event = read(record)
+        return Change(event.id(key), LEAD, family.register(event), event.time / 1_000_000)
+
+    return read_change
+
+
+def shown(fields: dict[str, Any], state: str, reason: str, time: int) -> dict[str, Any]:
+    """A row as the rosters have it."""
+    return {**fields, "state": state, "state_reason": reason, "as_of": as_of(time)}
 
 
 def is_time(value: object) -> bool:

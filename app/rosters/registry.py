@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from app.rosters import course, enrollment, group, section
+from app.rosters import course, enrollment, group, section, user
 from app.streaming.stage import Stage
 
 STAGES: tuple[Callable[[int | None], Stage], ...] = (
@@ -12,6 +12,7 @@ STAGES: tuple[Callable[[int | None], Stage], ...] = (
     section.stage,
     group.stage,
     course.stage,
+    user.stage,
 )
 """From ``ROLLCALL_SHARD`` to a stage."""
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from app.rosters.enrollment import BY_SECTION, ENROLLMENT, STATE
 from app.rosters.internal import has_parts, optional, parts_of, replace, value_of
-from app.rosters.registers import TIME, Family, Register
-from app.rosters.typed import Reader, typed_reader
+from app.rosters.registers import TIME, Family, Register, lead_reader
+from app.rosters.typed import typed_reader
 from app.streaming.chunks import Record
 from app.streaming.rows import LEAD
 from app.streaming.stage import Change, Input, Kind, Row, Stage
@@ -57,14 +57,6 @@ _is_row = has_parts(ENROLLMENT.holds, optional(STATE.holds))
 _OWN_COURSE = ENROLLMENT.place("course_id")
 
 
-def _reader(read: Reader) -> Any:
-    def read_change(record: Record) -> Change:
-        event = read(record)
-        return Change(event.id("course_section_id"), LEAD, SECTION.register(event), event.time / 1_000_000)
-
-    return read_change
-
-
 def _read_enrollment(record: Record) -> Change:
     section, enrollment = parts_of(record, 2)
     return Change(section, f"enrollment/{enrollment}", value_of(record, _is_row), None)
@@ -98,7 +90,7 @@ def influence(section: Register | None) -> Any:
 def stage(shard: int | None) -> Stage:
     """The stage. ``shard``: of local ids in events that do not tell theirs."""
     names = ("course_section_created", "course_section_updated")
-    inputs = {f"events.{name}": Input(_reader(typed_reader(name, shard)), SECTION.latest) for name in names}
+    inputs = {f"events.{name}": Input(lead_reader(typed_reader(name, shard), SECTION, "course_section_id"), SECTION.latest) for name in names}
     inputs[BY_SECTION] = Input(_read_enrollment, replace, trusted=True)
     kinds = {LEAD: Kind(SECTIONS_BY_COURSE, derive_section), "enrollment": Kind(ENROLLMENTS_BY_COURSE, derive_enrollment)}
     return Stage("section", inputs, kinds, influence)

@@ -180,7 +180,7 @@ def test_bodies_are_those_that_are_written_down() -> None:
     for event in Simulation(SimulationPlan(courses=3, steps=500)).events():
         body = json.loads(event.value)["body"]
         assert body.keys() - {"temporary_enrollment", "pronouns", "sis_import_id", "extra"} <= BODIES[event.name.rsplit("_", 1)[0]].keys()
-    for family in ("course", "course_section", "enrollment", "group", "group_membership"):
+    for family in ("course", "course_section", "enrollment", "group", "group_membership", "user"):
         assert validators[f"{family}_updated"].known_body_fields == BODIES[family].keys()
 
 
@@ -380,6 +380,7 @@ def test_a_user_is_deleted_row_by_row(place: Place) -> None:
     told = Counter(place.told())
     assert (told["user_updated"], told["enrollment_updated"], told["group_membership_updated"]) == (1, 1, 1)
     assert place.row(place.active)["state"] == "deleted"
+    assert place.simulation.truth()["users"][place.active.user.gid]["state"] == "deleted"
 
 
 def test_imports_random_assignment_and_merged_users_change_rows_without_any_event(place: Place) -> None:
@@ -457,7 +458,14 @@ def test_rows_have_the_fields_of_the_body_and_ids_in_normal_form() -> None:
     simulation = Simulation(SimulationPlan(courses=4, steps=1_000))
     for _ in simulation.events():
         pass
-    fields = {"courses": "course", "sections": "course_section", "enrollments": "enrollment", "groups": "group", "memberships": "group_membership"}
+    fields = {
+        "courses": "course",
+        "sections": "course_section",
+        "enrollments": "enrollment",
+        "groups": "group",
+        "memberships": "group_membership",
+        "users": "user",
+    }
     for relation, rows in simulation.truth().items():
         assert rows
         for row in rows.values():
@@ -496,6 +504,10 @@ def test_the_truth_agrees_with_the_world(seed: int) -> None:
             assert place == real.place
             assert state == real.state or real.beyond, (relation, gid, state, real)
             beyond[real.beyond or "agrees"] += 1
+    users = {user.gid: user for user in simulation.canvas.world.users}
+    for gid, row in truth["users"].items():
+        user = users[gid]
+        assert (row["state"], row["name"], row.get("user_sis_id")) == (user.state, user.name, user.sis_id)
     assert beyond["agrees"] > beyond.total() * 0.7
     assert beyond.keys() <= {"agrees", "bulk", "came_back", "rejected", "late"}
 

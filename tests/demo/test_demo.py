@@ -122,7 +122,7 @@ def test_a_run_on_another_cluster_whatever_else_is_set(bootstrap: str, tmp_path:
     assert "rollcall.redacted" in text
     assert "access_token=7" not in text
     assert "differs" not in text
-    assert text.count("   equal\n") == 5
+    assert text.count("   equal\n") == 6
     assert re.search(r"^  1 event moved [1-9]\d* enrollments, \d\.\d s after it was sent\.$", text, re.MULTILINE), text
     assert re.search(r"^  enrollments .* (\d+) deleted +\1 course_deleted$", text, re.MULTILINE), text
     assert max(map(len, text.splitlines())) <= 80
@@ -151,7 +151,7 @@ def test_a_row_that_should_not_be_there_is_found(bootstrap: str, tmp_path: Path)
     assert process.returncode == 1, text
     assert re.search(rf"^  {prefix}\.rosters\.courses +[\d,]+ +[\d,]+   1 wrong$", text, re.MULTILINE), text
     assert "  courses: 7 should not be there\n" in text
-    assert text.count("   equal\n") == 4
+    assert text.count("   equal\n") == 5
     assert "Not every row of the rosters is true." in text
     assert not names_on(bootstrap)
 

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from app.canvas.simulation.truth import Truth
+from app.canvas.simulation.truth import Rosters, Truth
 from app.canvas.traffic import CREDENTIAL, Expectation, Kind, TrafficPlan, TrafficRecord, documented_traffic, generate_traffic
 from app.demo.institution import Institution
 from app.demo.interrupts import Interrupts
 from app.demo.ledger import Difference, Ledger, counted, differences
-from app.demo.metrics import LAST_STAGE, RouterReading, read_rosters, read_router
+from app.demo.metrics import ROSTER_STAGES, RouterReading, read_rosters, read_router
 from app.demo.reading import Found, Sample
 from app.demo.report import excerpt
 from app.demo.rosters import Scene, mistakes, of_courses, witnessed
@@ -144,7 +144,7 @@ def test_metrics_are_read_as_the_router_writes_them() -> None:
 
 def test_metrics_are_read_as_the_rosters_write_them() -> None:
     names = [stage.name for stage in stages(None)]
-    assert [stage.name for stage in stages(None) if all(output.startswith("rosters.") for output in stage.outputs)] == [LAST_STAGE]
+    assert {stage.name for stage in stages(None) if all(output.startswith("rosters.") for output in stage.outputs)} == ROSTER_STAGES
     metrics = RosterMetrics(CollectorRegistry(), names, REGISTRY)
     for count, name in enumerate(names, 1):
         metrics.stage_records_total.labels(name).inc(count)
@@ -153,7 +153,7 @@ def test_metrics_are_read_as_the_rosters_write_them() -> None:
     metrics.consumer_lag_records.labels("events", "0").set(5)
     metrics.consumer_lag_records.labels("events", "1").set(2)
     reading = read_rosters(generate_latest(metrics.registry).decode())
-    assert (reading.consumed, reading.written, reading.lag) == (1 + 2 + 3 + 4, 440, 7)
+    assert (reading.consumed, reading.written, reading.lag) == (1 + 2 + 3 + 4 + 5, 440 + 550, 7)
     assert reading.lags.keys() == {("events", 0), ("events", 1)}
 
 
@@ -224,6 +224,11 @@ def keeping() -> Keeping:
     return Keeping(institution.cast, moved, deleted, truth.rosters(), truth.rosters())
 
 
+def test_a_user_with_the_id_of_a_course_is_not_of_the_course() -> None:
+    rosters: Rosters = {"courses": {"7": {}, "8": {}}, "groups": {"7/1": {}, "account:7/2": {}}, "users": {"7": {}}}
+    assert of_courses(rosters, {"7"}) == {"courses": {"7": {}}, "groups": {"7/1": {}}, "users": {}}
+
+
 def test_the_truth_of_all_that_is_sent_is_what_another_reading_of_the_rules_gives() -> None:
     institution, truth = Institution(1), Truth(None)
     valid = [
@@ -274,7 +279,7 @@ def test_the_story_is_shown(keeping: Keeping, capsys: pytest.CaptureFixture[str]
     assert f"{is_} deleted" in out
     for name in (course.name, other.name, keeping.cast.section.name):
         assert name in out
-    assert out.count("equal\n") == 5
+    assert out.count("equal\n") == 6
     assert max(map(len, out.splitlines())) <= 80
 
 
@@ -297,6 +302,7 @@ def test_rows_that_are_not_true_are_shown(keeping: Keeping, capsys: pytest.Captu
         "enrollments": [],
         "groups": [f"{missing} is missing", f'{changed}: state is "asleep", and should be "{right}"'],
         "memberships": [],
+        "users": [],
     }
     out = capsys.readouterr().out
     assert "1 wrong\n" in out

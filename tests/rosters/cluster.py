@@ -26,7 +26,7 @@ from tests.processes import RollcallProcess, wait_until
 
 PARTITIONS = 4
 SHARD = 2107
-RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships")
+RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships", "users")
 
 NOT_YET = (*PASSING, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 """What a broker says while it makes topics or has just started."""

@@ -41,6 +41,7 @@ COURSE_STATES = ("available", "deleted", "completed", "claimed", "hibernating", 
 SECTION_STATES = ("active", "deleted", "active", "active", "hibernating")
 GROUP_STATES = ("available", "deleted", "hibernating")
 MEMBERSHIP_STATES = ("accepted", "deleted", "invited", "requested", "rejected", "hibernating")
+USER_STATES = ("registered", "deleted", "pre_registered", "hibernating")
 ENROLLMENT_TYPES = ("StudentEnrollment", "StudentViewEnrollment", "TeacherEnrollment", "ObserverEnrollment")
 
 COURSES = (1, 2, 1, 3)
@@ -230,7 +231,22 @@ def _membership(author: _Author) -> TypedEvent:
     return author.event("group_membership", write, body)
 
 
-SOURCES = (_enrollment, _enrollment_state, _section, _course, _enrollment, _group, _membership, _membership)
+def _user(author: _Author) -> TypedEvent:
+    write = author.writing()
+    body = {
+        "user_id": write.id(author.number(2)),
+        "uuid": "u",
+        "name": author.word(("Newton", "Isaac")),
+        "short_name": "",
+        "workflow_state": author.word(USER_STATES),
+        "created_at": CREATED_AT,
+        "updated_at": write.time(author.moment()),
+    }
+    write.optional(body, user_login="isaac", user_sis_id=7)
+    return author.event("user", write, body)
+
+
+SOURCES = (_enrollment, _enrollment_state, _section, _course, _enrollment, _group, _membership, _membership, _user)
 """What a history is made of. Enrollments and memberships are what the others meet in, so there are twice as many."""
 
 

@@ -25,9 +25,9 @@ Row = dict[str, Any]
 Rosters = dict[str, dict[str, Row]]
 """By relation and record key. No row: never written, or a tombstone."""
 
-RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships")
+RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships", "users")
 
-FAMILIES = ("course", "course_section", "enrollment", "enrollment_state", "group", "group_membership")
+FAMILIES = ("course", "course_section", "enrollment", "enrollment_state", "group", "group_membership", "user")
 """The sources of events: ``<family>_created`` and ``<family>_updated``. Rosters read no others."""
 
 STATE_BY_DATES = {("active", "pending_active"), ("active", "completed"), ("invited", "pending_invited"), ("invited", "completed")}
@@ -93,6 +93,7 @@ def rosters(events: Iterable[tuple[str, bytes]], shard: int | None = None) -> Ro
     state_events = _latest(read, "enrollment_state", "enrollment_id")
     group_events = _latest(read, "group", "group_id")
     membership_events = _latest(read, "group_membership", "group_membership_id", "group_id")
+    user_events = _latest(read, "user", "user_id")
 
     courses: dict[str, Row] = {}
     for (course_id,), course in course_events.items():
@@ -149,7 +150,11 @@ def rosters(events: Iterable[tuple[str, bytes]], shard: int | None = None) -> Ro
         context = {field: its_group.fields[field] for field in ("context_type", "context_id")}
         memberships[f"{_context(its_group)}/{membership_id}"] = row | context
 
-    return {"courses": courses, "sections": sections, "enrollments": enrollments, "groups": groups, "memberships": memberships}
+    users: dict[str, Row] = {}
+    for (user_id,), user in user_events.items():
+        users[user_id] = _row(user, user.fields["workflow_state"], "user")
+
+    return {"courses": courses, "sections": sections, "enrollments": enrollments, "groups": groups, "memberships": memberships, "users": users}
 
 
 def _enrollment_state(enrollment: Event, dates: Event | None, section: Event | None, course: Event | None) -> tuple[str, str]:

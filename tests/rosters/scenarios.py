@@ -81,6 +81,12 @@ def membership(time: At, state: str = "accepted", kind: str = "updated", **field
     return event(f"group_membership_{kind}", time, body | fields)
 
 
+def user(time: At, state: str = "registered", kind: str = "updated", **fields: Any) -> TypedEvent:
+    """An event of one user."""
+    body = {"user_id": USER, "uuid": "u", "name": "Isaac Newton", "short_name": "Isaac", "workflow_state": state}
+    return event(f"user_{kind}", time, body | {"created_at": at(0), "updated_at": at(time)} | fields)
+
+
 def local(written: str) -> str:
     """The local id of a global one, as a string."""
     return str(int(written) % 10_000_000_000_000)
@@ -132,6 +138,11 @@ def of_group(state: str, reason: str, time: At, member: Row) -> Rosters:
         "groups": {f"{COURSE}/{GROUP}": says(state, reason, time, context_type="Course", context_id=COURSE)},
         "memberships": {f"{COURSE}/{MEMBERSHIP}": member | {"context_type": "Course", "context_id": COURSE, "group_id": GROUP}},
     }
+
+
+def of_user(state: str, time: At, **fields: Any) -> Rosters:
+    """Expected: one user."""
+    return {"users": {USER: says(state, "user", time, user_id=USER, workflow_state=state, **fields)}}
 
 
 MOVED: dict[str, Any] = {"course_id": local(OTHER_COURSE), "nonxlist_course_id": local(COURSE)}
@@ -545,6 +556,51 @@ SCENARIOS = [
         "clocks that differ: the state is stamped before the enrollment that it comes from",
         (enrollment("2019-11-01T19:11:00.802Z", "invited", kind="created"), enrollment_state("2019-11-01T19:11:00.797Z", "pending_invited", kind="created")),
         enrolled("pending_invited", "dates", "2019-11-01T19:11:00.802Z"),
+    ),
+    # Users
+    Scenario(
+        "a user is registered and renamed, and the name before comes once more",
+        (user(1, "pre_registered", kind="created"), user(2), user(3, name="Sir Isaac"), user(2)),
+        of_user("registered", 3, name="Sir Isaac", short_name="Isaac"),
+    ),
+    Scenario(
+        "a user who is older than the subscription",
+        (user(2, user_login="isaac"),),
+        of_user("registered", 2, user_login="isaac"),
+    ),
+    Scenario(
+        "a user is deleted, and an older event comes late",
+        (user(1, kind="created"), user(3, "deleted"), user(2, name="Sir Isaac")),
+        of_user("deleted", 3, name="Isaac Newton"),
+    ),
+    Scenario(
+        "a deleted user is revived",
+        (user(1, kind="created"), user(2, "deleted"), user(3)),
+        of_user("registered", 3),
+    ),
+    Scenario(
+        "a user has lost SIS id and login: one is null, the other left out",
+        (user(1, kind="created", user_sis_id="S-1", user_login="isaac"), user(2, user_sis_id=None)),
+        of_user("registered", 2, user_sis_id=..., user_login=...),
+    ),
+    Scenario(
+        "a user is created and registered in one moment",
+        (user(1, "pre_registered", kind="created", updated_at=at(30)), user(1)),
+        of_user("registered", 1),
+    ),
+    Scenario(
+        "a user from another shard, and the same number at home",
+        (
+            user(1, name="Gottfried", user_id=global_id(51, 9)),
+            user(2, user_id=51),
+            event("user_updated", 3, orjson.loads(user(3, "deleted").value)["body"] | {"user_id": "51"}, root_account_id=global_id(1, 9)),
+        ),
+        {"users": {global_id(51, 9): says("deleted", "user", 3, user_id=global_id(51, 9)), USER: says("registered", "user", 2, user_id=USER)}},
+    ),
+    Scenario(
+        "users are merged: nothing is told of the enrollment",
+        (enrollment(1), user(2, "deleted", name="Sir Isaac")),
+        enrolled("active", "enrollment", 1, user_name="Isaac Newton") | of_user("deleted", 2, name="Sir Isaac"),
     ),
     # Ids
     Scenario(

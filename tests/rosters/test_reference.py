@@ -39,6 +39,7 @@ from tests.rosters.scenarios import (
     group,
     membership,
     section,
+    user,
 )
 
 
@@ -77,7 +78,7 @@ def test_a_scenario_tells_what_is_otherwise() -> None:
 
 
 def test_no_events_no_rows() -> None:
-    assert rosters([]) == {"courses": {}, "sections": {}, "enrollments": {}, "groups": {}, "memberships": {}}
+    assert rosters([]) == {"courses": {}, "sections": {}, "enrollments": {}, "groups": {}, "memberships": {}, "users": {}}
 
 
 def test_whole_rows() -> None:
@@ -168,6 +169,22 @@ def test_whole_rows() -> None:
                 "course_id": "not in the schema",
             },
         ),
+        event(
+            "user_created",
+            5,
+            {
+                "user_id": "51",
+                "uuid": "u",
+                "name": "Isaac Newton",
+                "short_name": "",
+                "workflow_state": "pre_registered",
+                "created_at": "2019-11-01T12:05:00-07:00",
+                "updated_at": "2019-11-01T19:05:00Z",
+                "user_login": None,
+                "user_sis_id": 7,
+                "pronouns": "not in the schema",
+            },
+        ),
     ]
     assert rosters(events) == {
         "courses": {
@@ -250,6 +267,21 @@ def test_whole_rows() -> None:
                 "state": "accepted",
                 "state_reason": "membership",
                 "as_of": "2019-11-01T19:04:00.000Z",
+            }
+        },
+        "users": {
+            "21070000000000051": {
+                "user_id": "21070000000000051",
+                "uuid": "u",
+                "name": "Isaac Newton",
+                "short_name": "",
+                "workflow_state": "pre_registered",
+                "created_at": "2019-11-01T12:05:00-07:00",
+                "updated_at": "2019-11-01T19:05:00Z",
+                "user_sis_id": 7,
+                "state": "pre_registered",
+                "state_reason": "user",
+                "as_of": "2019-11-01T19:05:00.000Z",
             }
         },
     }
@@ -337,6 +369,7 @@ def test_registers_are_apart() -> None:
             enrollment_state(4, "inactive", enrollment_id=1),
             group(5, group_id=1, context_id=1),
             membership(6, group_membership_id=1, group_id=1),
+            user(7, user_id=1),
         ]
     )
     assert {(relation, key): (row["state"], row["as_of"]) for relation in RELATIONS for key, row in rows[relation].items()} == {
@@ -345,6 +378,7 @@ def test_registers_are_apart() -> None:
         ("enrollments", f"{one}/{one}"): ("inactive", at(4)),
         ("groups", f"{one}/{one}"): ("available", at(5)),
         ("memberships", f"{one}/{one}"): ("accepted", at(6)),
+        ("users", one): ("registered", at(7)),
     }
 
 
@@ -584,9 +618,9 @@ def test_an_event_with_an_id_that_is_none_is_as_if_it_had_not_been_there() -> No
 
 
 def test_what_rosters_do_not_read_is_not_there() -> None:
-    body = {"user_id": USER, "uuid": "u", "name": "", "short_name": "", "workflow_state": "deleted", "created_at": at(1), "updated_at": at(1)}
+    body = {"user_id": USER, "account_id": ACCOUNT, "account_uuid": "a", "created_at": at(1), "updated_at": at(1), "is_admin": False}
     category = {"group_category_id": "61", "group_category_name": "", "context_id": "100", "context_type": "Course"}
-    assert rosters([event("user_updated", 1, body), event("group_category_updated", 1, category)]) == rosters([])
+    assert rosters([event("user_account_association_created", 1, body), event("group_category_updated", 1, category)]) == rosters([])
 
 
 @pytest.mark.parametrize("wrong", [("course_created", course(1).value), ("course_updated", b"{}"), ("x", b""), ("course_updated", course("tomorrow").value)])
@@ -652,7 +686,7 @@ def test_histories_are_dense() -> None:
                 met["tie decided by", *[part for part in one.version._fields if getattr(one.version, part) != getattr(other.version, part)][:1]] += 1
 
     look()
-    reasons = [("courses", "course"), ("sections", "section"), ("groups", "group"), ("groups", "course_deleted")]
+    reasons = [("courses", "course"), ("sections", "section"), ("groups", "group"), ("groups", "course_deleted"), ("users", "user")]
     reasons += [("enrollments", reason) for reason in ("enrollment", "dates", "section_deleted", "course_deleted", "course_completed")]
     reasons += [("memberships", reason) for reason in ("membership", "group_deleted", "course_deleted")]
     situations = ["unusable", "placed by the section", "parked membership", "parked state", "two contexts", "account", "another shard"]

@@ -19,7 +19,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from app.errors import ConfigurationError
-from app.rosters.reading import RELATIONS, Context, Roster, RosterError, RosterRecords, parse_context, read_roster, the_one
+from app.rosters.reading import COURSE_RELATIONS, Context, Roster, RosterError, RosterRecords, parse_context, read_roster, the_one
 from app.rosters.report import printable, report
 from app.settings import load_settings
 from app.streaming.partitioner import partitioner
@@ -147,7 +147,7 @@ def roster(**relations: Rows) -> Roster:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(RELATIONS),
+            st.sampled_from(COURSE_RELATIONS),
             st.sampled_from([COURSE, f"{COURSE}/1", f"{COURSE}/2", f"{COURSE}0/1", f"account:{COURSE}/1", "1533/1"]),
             st.none() | st.integers(0, 5).map(lambda number: {"n": number}),
         )
@@ -157,7 +157,7 @@ def test_the_last_record_of_a_key_counts_whether_or_not_the_log_is_compacted(rec
     last = {(relation, key): row for relation, key, row in records}
     found = gathered(records)
     assert found == gathered((relation, key, row) for (relation, key), row in last.items() if row is not None)
-    for relation in RELATIONS[1:]:
+    for relation in COURSE_RELATIONS[1:]:
         keys = sorted(key for (of, key), row in last.items() if of == relation and row is not None and key.split("/")[0] == COURSE)
         assert getattr(found, relation) == tuple(last[relation, key] for key in keys)
 
@@ -280,7 +280,7 @@ def topic(prefix: str, relation: str) -> str:
 
 def create_topics(bootstrap: str, prefix: str, partitions: int = PARTITIONS, **others: int) -> None:
     """The roster topics, with so many partitions; relations by name may have others."""
-    numbers = {topic(prefix, relation): others.get(relation, partitions) for relation in RELATIONS}
+    numbers = {topic(prefix, relation): others.get(relation, partitions) for relation in COURSE_RELATIONS}
     for name, number in numbers.items():
         create_topic(bootstrap, name, number, {"cleanup.policy": "compact"})
     wait_until(lambda: len(partitions_of(bootstrap, list(numbers))) == sum(numbers.values()), what="the topics")
@@ -460,7 +460,7 @@ def test_the_command_says_what_is_wrong_in_one_line_and_a_code(bootstrap: str, p
     assert missing.returncode == 1
     assert missing.stderr.startswith(f"rollcall: topics are missing: {prefix}.rosters.courses, ")
     assert "run 'rollcall rosters', or 'rollcall topics apply', first" in missing.stderr
-    assert not partitions_of(bootstrap, [topic(prefix, relation) for relation in RELATIONS])
+    assert not partitions_of(bootstrap, [topic(prefix, relation) for relation in COURSE_RELATIONS])
 
     create_topics(bootstrap, prefix)
     unknown = rollcall(bootstrap, prefix, "1533", "--json")

@@ -22,6 +22,7 @@ from app.rosters.enrollment import ENROLLMENT, STATE
 from app.rosters.group import GROUP, MEMBERSHIP
 from app.rosters.registers import Family
 from app.rosters.registry import stages
+from app.rosters.user import USER
 from app.streaming.chunks import Record
 from app.streaming.stage import Change, Input, Kind, Stage
 from tests.rosters import reference
@@ -39,6 +40,7 @@ FAMILIES = {
     GROUP: "group",
     MEMBERSHIP: "group_membership",
     COURSE: "course",
+    USER: "user",
 }
 
 thousands = settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -109,11 +111,12 @@ def _without_one_writer() -> tuple[Stage, ...]:
         value = None if record.value is None else orjson.loads(record.value)
         return Change(course, f"enrollment/{enrollment_id}", ("", value), None)
 
-    enrollment_stage, section_stage, group_stage, course_stage = stages(None)
+    enrollment_stage, section_stage, group_stage, course_stage, user_stage = stages(None)
     kinds = {**section_stage.kinds, "enrollment": Kind(section.ENROLLMENTS_BY_COURSE, derive)}
     given_inputs = {**course_stage.inputs}
     given_inputs[section.ENROLLMENTS_BY_COURSE] = Input(one_slot, course_stage.inputs[section.ENROLLMENTS_BY_COURSE].merge, trusted=True)
-    return enrollment_stage, dataclasses.replace(section_stage, kinds=kinds), group_stage, dataclasses.replace(course_stage, inputs=given_inputs)
+    course_stage = dataclasses.replace(course_stage, inputs=given_inputs)
+    return enrollment_stage, dataclasses.replace(section_stage, kinds=kinds), group_stage, course_stage, user_stage
 
 
 def _wrong(histories_seen: int, crash: Atomicity, *, crashes: int, all_stages: tuple[Stage, ...] | None = None) -> int:

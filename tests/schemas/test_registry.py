@@ -36,7 +36,8 @@ def test_stages() -> None:
         "section": {"course_section"},
         "group": {"group", "group_membership"},
         "course": {"course"},
-        None: {"group_category", "account", "account_notification", "user", "user_account_association"},
+        "user": {"user"},
+        None: {"group_category", "account", "account_notification", "user_account_association"},
     }
 
 

@@ -23,7 +23,7 @@ from app.events.times import parse_microseconds
 Row = dict[str, Any]
 Rosters = dict[str, dict[str, Row]]
 
-RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships")
+RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships", "users")
 
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "course": ("course_id",),
@@ -32,6 +32,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "enrollment_state": ("enrollment_id",),
     "group": ("group_id",),
     "group_membership": ("group_membership_id", "group_id"),
+    "user": ("user_id",),
 }
 """The families that rosters are made of, and the ids that tell their entities apart."""
 
@@ -105,6 +106,7 @@ class Truth:
         self._enrollments(rosters["enrollments"])
         self._groups(rosters["groups"])
         self._memberships(rosters["memberships"])
+        self._users(rosters["users"])
         return rosters
 
     def _course(self, course_id: str) -> tuple[str | None, int]:
@@ -176,6 +178,11 @@ class Truth:
             record = f"{_place(row)}/{row['group_membership_id']}"
             if record not in versions or known.version > versions[record]:
                 rows[record], versions[record] = row, known.version
+
+    def _users(self, rows: dict[str, Row]) -> None:
+        for known in self._registers["user"].values():
+            row = known.row
+            rows[row["user_id"]] = row | {"state": row["workflow_state"], "state_reason": "user", "as_of": _written(known.time)}
 
 
 def _state(workflow_state: str, told: int, state: _Register | None) -> tuple[str, str, int]:
