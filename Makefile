@@ -17,8 +17,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VERSION = $(eval VERSION := $$(shell $$(PYTHON) -c 'import sys, venv, ensurepip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null))$(VERSION)
 STAMP = $(VENV)/.made-$(VERSION)
 
-demo: java venv kafka ## a broker, a simulated Canvas, router and rosters: see what goes in and what comes out
-	@$(BIN)/rollcall demo
+demo: java venv kafka ## a broker, a simulated Canvas, router, rosters and serve: see what comes out; KEEP=1 leaves all running
+	@$(BIN)/rollcall demo $(if $(KEEP),--keep)
 
 test: java lint kafka ## everything that must pass: lint, types, tests
 	@echo "pytest"
@@ -27,9 +27,10 @@ test: java lint kafka ## everything that must pass: lint, types, tests
 chaos: java venv kafka ## the rosters through kills, stops, rebalances and a broker that goes, with 100,000 events each
 	@$(BIN)/python -m pytest tests/rosters/test_delivery.py --roster-events 100000 --numprocesses 2 --dist worksteal --durations 0 --durations-min 1
 
-bench: java venv kafka ## how fast router and rosters are on this machine
+bench: java venv kafka ## how fast router, rosters and serve are on this machine
 	@$(BIN)/rollcall bench router
 	@$(BIN)/rollcall bench rosters
+	@$(BIN)/rollcall bench serve
 
 lint: venv ## ruff and mypy
 	@echo "ruff check, ruff format --check, mypy"

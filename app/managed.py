@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import aiohttp
 from pydantic import SecretStr
@@ -26,6 +26,15 @@ _POLL_SECONDS = 0.05
 _QUOTED_LINES = 8
 
 
+class Answer(NamedTuple):
+    """To a request."""
+
+    status: int
+    text: str
+    link: str
+    """Its header ``Link``, or nothing."""
+
+
 class ProcessEndedError(RollcallError):
     """A process ended, or does not do what it should."""
 
@@ -34,7 +43,7 @@ class ManagedProcess:
     """As an async context manager: started, and stopped with its end, and with this process, however that ends.
 
     Args:
-        name: the command: ``router`` or ``rosters``.
+        name: the command: ``router``, ``rosters`` or ``serve``.
         settings: all that it is told, whatever the environment says.
         folder: for its log and its process id.
     """
@@ -88,20 +97,24 @@ class ManagedProcess:
         if self._supervisor.poll() is not None:
             raise self.failure("ended")
 
-    async def metrics(self) -> str:
-        """Its page of metrics.
+    async def get(self, path: str) -> Answer:
+        """What it answers to a GET.
 
         Raises:
             ProcessEndedError: it has ended, or does not answer.
         """
         assert self._session is not None
         try:
-            async with self._session.get(f"{self.url}/metrics") as answer:
-                return await answer.text()
+            async with self._session.get(f"{self.url}{path}") as answer:
+                return Answer(answer.status, await answer.text(), answer.headers.get("link", ""))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             await asyncio.sleep(1.0)  # so long the supervisor takes to notice that it has ended
             self.check()
-            raise self.failure(f"did not answer at {self.url}/metrics ({type(error).__name__})") from None
+            raise self.failure(f"did not answer at {self.url}{path} ({type(error).__name__})") from None
+
+    async def metrics(self) -> str:
+        """Its page of metrics. Raises as :meth:`get`."""
+        return (await self.get("/metrics")).text
 
     async def is_ready(self) -> bool:
         """What ``/readyz`` says. False also when it does not answer."""

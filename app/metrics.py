@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import accumulate
 from platform import python_version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Info, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
@@ -217,6 +217,52 @@ class RosterMetrics(StreamMetrics):
                 gauge.labels(name)
             for counter in (self.stage_records_total, self.stale_events_total, self.rows_published_total, self.rows_withdrawn_total):
                 counter.labels(name)
+
+
+class ServeMetrics(ProcessMetrics):
+    """What serve exposes."""
+
+    def __init__(self, registry: CollectorRegistry, relations: Iterable[str], routes: Iterable[str]) -> None:
+        super().__init__(registry)
+        self.consumer_lag_records = Gauge(
+            "rollcall_consumer_lag_records", "Records of the roster topics that are not in the replica yet.", ["topic", "partition"], registry=registry
+        )
+        self.replica_freshness_seconds = Gauge(
+            "rollcall_replica_freshness_seconds",
+            "For how long the replica has been without something that the roster topics hold; 0: it has all that there is.",
+            registry=registry,
+        )
+        self.replica_complete = Gauge(
+            "rollcall_replica_complete", "1: the replica has once had all rows, and answers; 0: it is being built.", registry=registry
+        )
+        self.replica_rows = Gauge("rollcall_replica_rows", "Rows in the replica.", ["relation"], registry=registry)
+        self.replica_records_total = Counter("rollcall_replica_records_total", "Records of the roster topics taken into the replica.", registry=registry)
+        self.replica_unusable_records_total = Counter(
+            "rollcall_replica_unusable_records_total",
+            "Records of the roster topics that are no rows, and were passed over: somebody else writes there. Should stay zero.",
+            registry=registry,
+        )
+        self.replica_rebuilds_total = Counter(
+            "rollcall_replica_rebuilds_total", "Times that the replica could not be gone on with and was made anew; the log says why.", registry=registry
+        )
+        self.http_requests_total = Counter(
+            "rollcall_http_requests_total", "Requests answered, by route and class of status.", ["route", "status"], registry=registry
+        )
+        self.http_request_seconds = Histogram(
+            "rollcall_http_request_seconds", "From a request's head to its answer's end.", ["route"], buckets=LATENCY_BUCKETS, registry=registry
+        )
+        self._routes = frozenset(routes)
+        for relation in relations:
+            self.replica_rows.labels(relation)
+        for route in self._routes:
+            self.http_request_seconds.labels(route)
+            for status in ("2xx", "3xx", "4xx", "5xx"):
+                self.http_requests_total.labels(route, status)
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        self.http_requests_total.labels(route, f"{status // 100}xx").inc()
+        self.http_request_seconds.labels(route).observe(seconds)
 
 
 def package_version() -> str:

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
 
 from prometheus_client import Gauge
 
@@ -32,6 +33,13 @@ SILENCE_SECONDS = 15.0
 
 Gauges = Mapping[Gauge, Callable[[PartitionStatus], float | None]]
 """Gauges with the labels topic and partition, and what each says of a partition; None: nothing."""
+
+
+class Process(Protocol):
+    """What runs until it is told to stop."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set. Raises a :class:`app.errors.RollcallError` when the process must end for another reason."""
 
 
 class StreamProcess:
@@ -176,7 +184,7 @@ class StreamProcess:
         self._on_other_survey(self, statuses)
 
 
-async def run_until_signalled(settings: Settings, start: Callable[[], Awaitable[StreamProcess]]) -> None:
+async def run_until_signalled(settings: Settings, start: Callable[[], Awaitable[Process]]) -> None:
     """Run a process until SIGTERM or SIGINT. ``start`` checks the topics and makes it.
 
     Raises a :class:`app.errors.RollcallError` for whatever a person can mend.

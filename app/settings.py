@@ -85,12 +85,25 @@ class Settings(BaseSettings):
         300.0, ge=0, le=86_400, description="With lag and without progress for so long, the process ends with a code other than 0. 0: off."
     )
 
+    # --- Serving
+    replica: Path | None = Field(None, description="The SQLite file of the replica. Unset: replica.sqlite in the data directory.")
+    stale_seconds: float = Field(60.0, ge=1, le=86_400, description="The replica may lack records for so long before serve is not ready.")
+    tokens_file: Path | None = Field(
+        None, description="Names and SHA-256 of the tokens that serve accepts; 'rollcall token new NAME' adds one. Unset: no token, loopback only."
+    )
+    request_seconds: float = Field(10.0, ge=1, le=300, description="A request to serve that takes longer is given up.")
+    most_requests: int = Field(200, ge=1, le=10_000, description="Connections that serve keeps at once; others are told to come back.")
+    metrics_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("http://127.0.0.1:9101/metrics", "http://127.0.0.1:9102/metrics"),
+        description="Metrics of routers and rosters that the page of serve shows, separated by commas.",
+    )
+
     # --- Process
     bind: str = Field("127.0.0.1", description="Address of the process's HTTP (health and metrics).")
     port: int | None = Field(
-        None, ge=0, le=65_535, description="Port of the process's HTTP. Unset: 9101 for the router, 9102 for the rosters. 0: any free one."
+        None, ge=0, le=65_535, description="Port of the process's HTTP. Unset: 9101 for the router, 9102 for the rosters, 8080 for serve. 0: any free one."
     )
-    data: Path = Field(Path(".rollcall"), description="Where local state lives: the embedded broker's files.")
+    data: Path = Field(Path(".rollcall"), description="Where local state lives: the embedded broker's files, and the replica.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, JSON elsewhere.")
 
@@ -102,11 +115,24 @@ class Settings(BaseSettings):
             raise ValueError("must be parameter names of letters, digits, '_', '.', '-', separated by commas")
         return names
 
+    @field_validator("metrics_urls", mode="before")
+    @classmethod
+    def _split_urls(cls, value: Any) -> Any:
+        urls = tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        if not all(re.fullmatch(r"https?://[^\s/?#]+(/\S*)?", url) for url in urls):
+            raise ValueError("must be addresses such as http://127.0.0.1:9101/metrics, separated by commas")
+        return urls
+
     @model_validator(mode="after")
     def _sasl_is_complete(self) -> Settings:
         if self.security_protocol.startswith("SASL_") and (self.sasl_username is None or self.sasl_password is None):
             raise ValueError(f"{ENV_PREFIX}SECURITY_PROTOCOL={self.security_protocol} needs {ENV_PREFIX}SASL_USERNAME and {ENV_PREFIX}SASL_PASSWORD")
         return self
+
+    @property
+    def replica_file(self) -> Path:
+        """Where the replica is."""
+        return self.data / "replica.sqlite" if self.replica is None else self.replica
 
     def group(self, application: str) -> str:
         """The consumer group of an application, such as ``router``."""

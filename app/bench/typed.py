@@ -7,7 +7,7 @@ import itertools
 import sys
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import uvloop
 from aiokafka import AIOKafkaProducer
@@ -27,6 +27,8 @@ CHUNK_RECORDS = 5_000
 SHARD = 2107
 
 LATENCY_COURSES = 100
+
+Item = TypeVar("Item")
 
 
 class TypedRecord(NamedTuple):
@@ -88,14 +90,14 @@ async def send_typed(client_options: Mapping[str, Any], prefix: str, partitions:
         await producer.stop()
 
 
-async def at_once(records: Iterable[TypedRecord]) -> AsyncIterator[Sequence[TypedRecord]]:
+async def at_once(records: Iterable[Item]) -> AsyncIterator[Sequence[Item]]:
     """Records, so many in a chunk as fill batches."""
     remaining = iter(records)
     while chunk := list(itertools.islice(remaining, CHUNK_RECORDS)):
         yield chunk
 
 
-async def at_a_rate(records: Sequence[TypedRecord], rate: float) -> AsyncIterator[Sequence[TypedRecord]]:
+async def at_a_rate(records: Sequence[Item], rate: float) -> AsyncIterator[Sequence[Item]]:
     """Records, each chunk what is due, at ``rate`` a second."""
     started, sent = time.perf_counter(), 0
     while sent < len(records):

@@ -72,3 +72,29 @@ def rosters(
         if load.rows:
             table.add_row(f"table {name}, {load.rows:,} rows", f"{load.bytes / load.rows:.0f} bytes/row, {load.rows / load.seconds:,.0f} rows/s by itself")
     Console(width=None if Console().is_terminal else 120).print(table)
+
+
+@bench_cli.command()
+def serve(
+    rows: Annotated[int, typer.Option(min=1_000, help="Enrollments in the replica.")] = 1_000_000,
+    course_rows: Annotated[int, typer.Option(min=500, help="Of these in the course that is asked for.")] = 50_000,
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second, each for 100 enrollments.")] = 200,
+    row_rate: Annotated[float, typer.Option(min=1, help="Rows a second that change meanwhile.")] = 500,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to ask.")] = 20,
+    core: Annotated[int | None, typer.Option(help="The core for serve; the broker and who asks have the others. Default: the last one.")] = None,
+) -> None:
+    """Measure serve on one core: building the replica, and pages of a large course while rows stream in."""
+    from app.bench.serve import ServeBenchPlan, bench_serve
+
+    plan = ServeBenchPlan(rows, course_rows, rate, row_rate, seconds, max(os.sched_getaffinity(0)) if core is None else core)
+    result = asyncio.run(bench_serve(plan, typer.echo))
+    table = Table("one core", "serve")
+    table.add_row(f"building the replica, {result.records:,} rows", f"{result.records / result.build_seconds:,.0f} rows/s, {result.build_seconds:.1f} s")
+    table.add_row("its file", f"{result.file_bytes / 1e6:.0f} MB, {result.file_bytes / result.records:.0f} bytes/row")
+    for name, answers in (("no rows change", result.quiet), (f"{row_rate:,.0f} rows/s change", result.streaming)):
+        table.add_row(f"p50 at {rate:g} requests/s, {name}", f"{answers.p50 * 1000:.1f} ms")
+        table.add_row(f"p99 at {rate:g} requests/s, {name}", f"{answers.p99 * 1000:.1f} ms")
+        table.add_row(f"longest at {rate:g} requests/s, {name}", f"{answers.longest * 1000:.0f} ms")
+        table.add_row(f"core used, {name}", f"{answers.cpu_share:.0%}")
+    table.add_row("peak memory, MB", f"{result.peak_bytes / 1e6:.0f}")
+    Console(width=None if Console().is_terminal else 120).print(table)

@@ -13,6 +13,7 @@ from app.cli.roster import register as register_roster
 from app.cli.run import register as register_processes
 from app.cli.schemas import schemas
 from app.cli.simulate import register as register_simulate
+from app.cli.token import token_cli
 from app.cli.topics import topics_cli
 from app.cli.validate import validate
 from app.errors import RollcallError
@@ -28,6 +29,7 @@ cli.add_typer(broker_cli, name="broker")
 cli.add_typer(bench_cli, name="bench")
 cli.add_typer(schemas, name="schemas")
 cli.add_typer(topics_cli, name="topics")
+cli.add_typer(token_cli, name="token")
 cli.command("validate")(validate)
 cli.command("demo")(demo)
 register_processes(cli)

@@ -1,4 +1,4 @@
-"""``rollcall router`` and ``rollcall up``: processes that run until they are told to stop."""
+"""``rollcall router``, ``rosters``, ``serve`` and ``up``: processes that run until they are told to stop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.cli.broker import settings_broker
 from app.cli.children import ATTACHED, end_with_standard_input, run_children
 from app.errors import BrokerUnavailableError, ConfigurationError
 from app.logs import configure_logging
-from app.process import StreamProcess, run_until_signalled
+from app.process import Process, run_until_signalled
 from app.rosters.application import start_rosters
 from app.router.application import start_router
 from app.settings import ENV_PREFIX, Settings, load_settings, misspelt_variables
@@ -27,7 +27,7 @@ GC_THRESHOLDS = (200_000, 50, 1_000)
 """A chunk is hundreds of thousands of objects that live for a moment and form no cycles. With Python's defaults the collector walks them again and again,
 which takes an eighth of the router's time."""
 
-PROCESSES = ("router", "rosters")
+PROCESSES = ("router", "rosters", "serve")
 """What runs for Rollcall to be whole."""
 
 MAX_PORT = 65_535
@@ -84,13 +84,25 @@ def rosters(attached: Attached = False) -> None:
     run_async(settings, lambda: start_rosters(settings, bootstrap))
 
 
+def serve(attached: Attached = False) -> None:
+    """Answer who is in which course until stopped (SIGTERM or Ctrl-C): Canvas's API, and a page, from a replica of the rosters."""
+    from app.serve.process import start_serve  # a web framework takes a third of a second, which no other command should
+
+    settings = _begin(attached)
+    bootstrap = bootstrap_servers(settings)
+    run_async(settings, lambda: start_serve(settings, bootstrap))
+
+
 def up() -> None:
-    """Everything on one machine: an embedded broker, unless ROLLCALL_KAFKA names a cluster, the router and the rosters."""
+    """Everything on one machine: an embedded broker, unless ROLLCALL_KAFKA names a cluster, the router, the rosters and serve."""
     settings = _begin()
     with broker_if_needed(settings) as bootstrap:
         environment = {name: value for name, value in os.environ.items() if name.upper() not in (f"{ENV_PREFIX}KAFKA", f"{ENV_PREFIX}PORT")}
         environment[f"{ENV_PREFIX}KAFKA"] = bootstrap
         environments = {name: {**environment, **port_of(settings, place)} for place, name in enumerate(PROCESSES)}
+        if settings.port and f"{ENV_PREFIX}METRICS_URLS" not in environment:
+            urls = [f"http://{settings.bind}:{settings.port + place}/metrics" for place in range(len(PROCESSES) - 1)]
+            environments["serve"][f"{ENV_PREFIX}METRICS_URLS"] = ",".join(urls)
         asyncio.run(run_children({name: [name] for name in PROCESSES}, environments))
 
 
@@ -115,7 +127,7 @@ def _begin(attached: bool = False) -> Settings:
     return settings
 
 
-def run_async(settings: Settings, start: Callable[[], Awaitable[StreamProcess]]) -> None:
+def run_async(settings: Settings, start: Callable[[], Awaitable[Process]]) -> None:
     """Run a process on uvloop, in this thread and in those that Faust makes."""
     gc.set_threshold(*GC_THRESHOLDS)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
@@ -126,4 +138,5 @@ def register(cli: typer.Typer) -> None:
     """Add the commands."""
     cli.command("router")(router)
     cli.command("rosters")(rosters)
+    cli.command("serve")(serve)
     cli.command("up")(up)

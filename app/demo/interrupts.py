@@ -20,6 +20,7 @@ class Interrupts:
     def __init__(self) -> None:
         self._number: int | None = None
         self._running: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
+        self._awaited = False
 
     @property
     def exit_code(self) -> int:
@@ -38,6 +39,12 @@ class Interrupts:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    async def awaited(self) -> None:
+        """Wait for a signal within :meth:`run`, as what ends the work in good order."""
+        self._awaited = True
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Like ``asyncio.run``; a signal cancels the work, waits for its end and raises KeyboardInterrupt."""
 
@@ -53,7 +60,7 @@ class Interrupts:
             result = asyncio.run(cancellable())
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
-        if self._number is not None:  # too late to be noticed by the work
+        if self._number is not None and not self._awaited:  # too late to be noticed by the work
             raise KeyboardInterrupt
         return result
 

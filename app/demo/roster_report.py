@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.canvas.simulation.truth import Rosters, Row
+from app.demo.asking import Asking
 from app.demo.institution import Cast
 from app.demo.rosters import Scene, of_courses
 from app.topics import TopicNames
@@ -89,6 +91,18 @@ def deletion(cast: Cast, scene: Scene) -> Iterator[RenderableType]:
     yield table
     left = len(_rows(scene.after, cast.other.gid)["enrollments"])
     yield Group(_indented(Text(f"The section that had moved is not concerned: {cast.other.name} still has {left:,} enrollments.")), "")
+
+
+def answer(asking: Asking) -> Iterator[RenderableType]:
+    """What serve answers."""
+    yield _indented(Text.assemble(("curl ", "dim"), f"'{asking.url}'"))
+    shown = json.loads(asking.answer.text)
+    for enrollment in shown if isinstance(shown, list) else [shown]:
+        yield _indented(Text(json.dumps({name: value for name, value in enrollment.items() if value is not None}, ensure_ascii=False)))
+    yield _indented(Text.assemble(("Link: ", "dim"), asking.answer.link.replace(",<", ", <")))
+    verdict = f"{len(asking.wrong):,} of them wrong" if asking.wrong else "all as they must be"
+    style = "bold red" if asking.wrong else ""
+    yield Group("", _indented(Text(f"Page by page, in all states: {asking.enrollments:,} enrollments, {verdict}.", style=style)), "")
 
 
 def comparison(names: TopicNames, truth: Rosters, found: Rosters, mistakes: Mapping[str, Sequence[str]]) -> RenderableType:

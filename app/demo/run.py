@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from pathlib import Path
 
 from rich.text import Text
 
@@ -15,13 +16,16 @@ from app.demo.interrupts import Interrupts
 from app.demo.ledger import differences
 from app.demo.rosters import mistakes
 from app.demo.screen import Screen, seconds_since
-from app.demo.work import Keeping, Routing, Work
+from app.demo.work import Keeping, Results, Routing, Work
 from app.events.outcomes import ErrorCode
 from app.topics import TopicNames
 
 
-def run_demo(*, events: int, seed: int, screen: Screen, interrupts: Interrupts) -> int:
+def run_demo(*, events: int, seed: int, keep: bool, screen: Screen, interrupts: Interrupts) -> int:
     """Run the demo; the exit code: 0, or 1 when something is not where it belongs.
+
+    Args:
+        keep: leave all running until a signal comes.
 
     Raises:
         RollcallError: it could not be carried through.
@@ -39,21 +43,35 @@ def run_demo(*, events: int, seed: int, screen: Screen, interrupts: Interrupts) 
             screen.step("broker", f"Kafka {kafka_version()} at {bootstrap}, for this demo only ({seconds_since(began)})")
         else:
             screen.step("broker", f"{bootstrap}, as ROLLCALL_KAFKA says; all topics here begin with {settings.topic_prefix} and are deleted in the end")
-        routing, keeping = interrupts.run(Work(settings, bootstrap, folder, screen).carry_out(events, seed))
         names = TopicNames(settings.topic_prefix)
-        placed, true = show_topics(routing, names, screen), show_rosters(keeping, names, screen)
+
+        def show(results: Results) -> bool:
+            return show_all(results, names, screen, folder)
+
+        right = interrupts.run(Work(settings, bootstrap, folder, screen).carry_out(events, seed, show, interrupts.awaited if keep else None))
         with screen.doing("stopping Kafka" if settings.kafka is None else "clearing up"):
             stack.close()
-    if placed and true:
+    screen.say(Text(f"Nothing is left running. {seconds_since(began)}", style="dim"))
+    return 0 if right else 1
+
+
+def show_all(results: Results, names: TopicNames, screen: Screen, folder: Path) -> bool:
+    """Show all of it; whether everything is as it must be."""
+    routing, keeping, asking = results
+    placed, true = show_topics(routing, names, screen), show_rosters(keeping, names, screen)
+    screen.say(report.heading("The same roster, asked for as in Canvas's API"), "", *roster_report.answer(asking))
+    if placed and true and not asking.wrong:
         rows = sum(map(len, keeping.truth.values()))
         said = f"All {routing.sent.total:,} records are where they belong, and all {rows:,} rows are true."
-        screen.say(Text(f"{said} {seconds_since(began)}", style="bold green"))
-        return 0
+        screen.say(Text(said, style="bold green"))
+        return True
     if not placed:
         screen.say(Text(f"Not every record is where it belongs. The router's log is {folder / 'router.log'}", style="bold red"))
     if not true:
         screen.say(Text(f"Not every row of the rosters is true. Their log is {folder / 'rosters.log'}", style="bold red"))
-    return 1
+    if asking.wrong:
+        screen.say(Text(f"The answers are not what the rosters are. The log of serve is {folder / 'serve.log'}", style="bold red"))
+    return False
 
 
 def show_topics(routing: Routing, names: TopicNames, screen: Screen) -> bool:

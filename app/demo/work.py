@@ -1,4 +1,4 @@
-"""The part of the demo that needs a cluster: topics, traffic, router and rosters, and what there is to be read of it."""
+"""The part of the demo that needs a cluster: topics, traffic, router, rosters and serve, and what there is to be read of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from app.canvas.faults import LARGE_BYTES
 from app.canvas.sending import send_records
 from app.canvas.simulation.truth import Rosters, Truth
 from app.canvas.traffic import TrafficPlan, TrafficRecord, documented_traffic, generate_traffic
+from app.demo.asking import Asking, ask
 from app.demo.cluster import PROCESSES, remove
 from app.demo.institution import Cast, Institution
 from app.demo.ledger import Ledger, counted
@@ -40,6 +41,9 @@ TOPICS_SECONDS = 60.0
 SEND_SECONDS = 60.0
 """For any number of records, and beside it what they take at the rate of a very slow machine (records a second)."""
 _SLOWEST_SENDING = 2_000
+
+SERVE_SECONDS = 60.0
+"""So long may the replica take to have all rows."""
 
 
 class DemoError(RollcallError):
@@ -70,6 +74,14 @@ class Keeping(NamedTuple):
     """What they are."""
 
 
+class Results(NamedTuple):
+    """What is to be shown."""
+
+    routing: Routing
+    keeping: Keeping
+    asking: Asking
+
+
 class Work:
     """Everything in its order, and on the user's cluster nothing is left of it."""
 
@@ -84,8 +96,12 @@ class Work:
         self._sent = Ledger()
         self._truth = Truth(settings.shard)
 
-    async def carry_out(self, events: int, seed: int) -> tuple[Routing, Keeping]:
+    async def carry_out(self, events: int, seed: int, show: Callable[[Results], bool], wait: Callable[[], Awaitable[None]] | None) -> bool:
         """All of it.
+
+        Args:
+            show: shows the results, and returns whether they are right. Then all processes still run.
+            wait: called after that.
 
         Raises:
             RollcallError: it could not be carried through.
@@ -98,13 +114,20 @@ class Work:
             async with contextlib.AsyncExitStack() as stack:
                 router, rosters = [await stack.enter_async_context(self._process(name)) for name in PROCESSES]
                 await self._catch_up(router, rosters)
+                serve = await stack.enter_async_context(self._serve(router, rosters))
                 view = await stack.enter_async_context(RosterView(self._options, self._names, self._settings.partitions))
                 moved, deleted = await self._tell(institution, view, router, rosters)
                 reading = read_router(await router.metrics())
-            with self._screen.doing("reading all topics, as any Kafka consumer would"):
-                found = await read_outputs(self._options, self._names, self._settings.partitions, self._documented)
-            routing = Routing(self._sent, reading, found, len(self._documented))
-            return routing, Keeping(institution.cast, moved, deleted, self._truth.rosters(), view.rosters)
+                asking = await self._ask(serve, institution.cast.other.gid)
+                with self._screen.doing("reading all topics, as any Kafka consumer would"):
+                    found = await read_outputs(self._options, self._names, self._settings.partitions, self._documented)
+                routing = Routing(self._sent, reading, found, len(self._documented))
+                keeping = Keeping(institution.cast, moved, deleted, self._truth.rosters(), view.rosters)
+                right = show(Results(routing, keeping, asking))
+                if wait is not None:
+                    self._screen.say(f"Everything is left running until Ctrl-C: the page and the API at {serve.url}, Kafka at {self._bootstrap}")
+                    await wait()
+            return right
         except BrokerUnavailableError:
             to_be_removed = False  # there is nothing yet
             raise
@@ -117,6 +140,26 @@ class Work:
 
     def _process(self, name: str) -> ManagedProcess:
         return ManagedProcess(name, self._settings, self._bootstrap, self._folder)
+
+    def _serve(self, router: ManagedProcess, rosters: ManagedProcess) -> ManagedProcess:
+        urls = tuple(f"{process.url}/metrics" for process in (router, rosters))
+        settings = self._settings.model_copy(update={"replica": self._folder / "replica.sqlite", "metrics_urls": urls})
+        return ManagedProcess("serve", settings, self._bootstrap, self._folder)
+
+    async def _ask(self, serve: ManagedProcess, course: str) -> Asking:
+        """Ask for a course's enrollments, and hold them against the truth."""
+        began = time.monotonic()
+        with self._screen.doing("starting serve"):
+            await serve.started()
+        with self._screen.doing("waiting for the replica"):
+            while not await serve.is_ready():
+                serve.check()
+                if time.monotonic() - began > SERVE_SECONDS:
+                    raise serve.failure(f"was not ready after {SERVE_SECONDS:.0f} s: {(await serve.get('/readyz')).text}")
+                await asyncio.sleep(0.1)
+        self._screen.step("serve", f"process {serve.pid}, {serve.url}, ready {seconds_since(began)} after the rosters")
+        with self._screen.doing("asking for a roster"):
+            return await ask(serve, course, self._truth.rosters())
 
     async def _topics(self) -> list[TopicFinding]:
         with self._screen.doing("creating the topics"):

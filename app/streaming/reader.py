@@ -20,16 +20,27 @@ Take = Callable[[TopicPartition, bytes | None, bytes | None], None]
 """Takes a record: its partition, key and value (None: a tombstone)."""
 
 
-def new_reader(client_options: Mapping[str, Any]) -> AIOKafkaConsumer:
-    """A consumer without a group that reads what is committed. To be started, and stopped in the end."""
+def new_reader(client_options: Mapping[str, Any], *, out_of_range: str = "earliest") -> AIOKafkaConsumer:
+    """A consumer without a group that reads what is committed. To be started, and stopped in the end.
+
+    Args:
+        out_of_range: what to do at an offset that the log does not have: go to the ``earliest`` one; ``none``: fail.
+    """
     return AIOKafkaConsumer(
         **client_options,
         enable_auto_commit=False,
-        auto_offset_reset="earliest",
+        auto_offset_reset=out_of_range,
         isolation_level="read_committed",
         max_partition_fetch_bytes=FETCH_BYTES,
         fetch_max_wait_ms=POLL_MS,
     )
+
+
+async def stop_reader(reader: AIOKafkaConsumer) -> None:
+    """Stop a reader, at whatever moment."""
+    # It cancels a task of its own and waits for it. If that task has not begun yet, it is the one who waits that is cancelled.
+    await asyncio.sleep(0)
+    await reader.stop()
 
 
 async def read_to(

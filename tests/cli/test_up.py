@@ -39,7 +39,7 @@ def test_up_starts_everything_and_leaves_nothing_behind(tmp_path: Path, jars: Pa
         )
     broker = EmbeddedBroker(tmp_path / "kafka", jars=jars)
     try:
-        wait_until(lambda: both_started(log_file) or up.poll() is not None, 60, what="router and rosters")
+        wait_until(lambda: all_started(log_file) or up.poll() is not None, 60, what="all processes")
         assert broker.status().running
         assert len(partitions_of(broker.bootstrap, ["canvas.raw", "canvas.dead-letter", "canvas.rosters.enrollments"])) == 12
     finally:
@@ -48,18 +48,18 @@ def test_up_starts_everything_and_leaves_nothing_behind(tmp_path: Path, jars: Pa
     assert broker.status().pid is None
     messages = [json.loads(line)["message"] for line in log_file.read_text().splitlines()]
     assert messages[-1] == "broker stopped"
-    assert {"router stopped", "rosters stopped"} <= set(messages)
+    assert {"router stopped", "rosters stopped", "serve stopped"} <= set(messages)
 
 
 def test_up_ends_when_one_of_its_processes_does_and_they_end_when_it_is_killed(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    settings = {"kafka": bootstrap, "topic_prefix": prefix, "group_prefix": prefix, "port": 0, "log_format": "json"}
+    settings = {"kafka": bootstrap, "topic_prefix": prefix, "group_prefix": prefix, "port": 0, "log_format": "json", "data": tmp_path}
     for ending in ("rosters", "up"):
         log_file = tmp_path / ending
         with log_file.open("wb") as log:
             up = subprocess.Popen([sys.executable, "-m", "app", "up"], env=environment(**settings), stderr=log, start_new_session=True)
-        wait_until(partial(both_started, log_file), 60, what="router and rosters")
+        wait_until(partial(all_started, log_file), 60, what="all processes")
         children = children_of(up.pid)
-        assert set(children) == {"router", "rosters"}
+        assert set(children) == {"router", "rosters", "serve"}
         os.kill(up.pid if ending == "up" else children[ending], signal.SIGKILL)
         code = up.wait(40)
         wait_until(partial(none_alive, tuple(children.values())), what="the end of all")
@@ -68,10 +68,10 @@ def test_up_ends_when_one_of_its_processes_does_and_they_end_when_it_is_killed(b
             assert "rollcall: rosters ended with code -9" in log_file.read_text()
 
 
-def both_started(log_file: Path) -> bool:
-    """Whether a log says that both processes have started."""
+def all_started(log_file: Path) -> bool:
+    """Whether a log says that all processes have started."""
     messages = [json.loads(line)["message"] for line in log_file.read_text().splitlines() if line.startswith("{")]
-    return {"router started", "rosters started"} <= set(messages)
+    return {"router started", "rosters started", "serve started"} <= set(messages)
 
 
 def none_alive(pids: Sequence[int]) -> bool:

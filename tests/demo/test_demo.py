@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def finished(process: subprocess.Popen[str]) -> str:
 
 def running(data: Path) -> list[int]:
     """What runs of a demo, beside the demo."""
-    marks = {"router.pid": "app router", "rosters.pid": "app rosters", "kafka/broker.pid": "kafka.Kafka"}
+    marks = {"router.pid": "app router", "rosters.pid": "app rosters", "serve.pid": "app serve", "kafka/broker.pid": "kafka.Kafka"}
     found = (find_process(data / "demo" / pid_file, mark) for pid_file, mark in marks.items())
     return [pid for pid in found if pid is not None]
 
@@ -99,7 +100,8 @@ def test_a_run_after_an_interrupted_one_on_a_broker_of_its_own(tmp_path: Path, j
     assert process.returncode == 0, text
     assert "for this demo only" in text
     assert not running(tmp_path)
-    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["demo.log", "rosters.log", "rosters.pid", "router.log", "router.pid"]
+    processes = [f"{name}.{suffix}" for name in ("rosters", "router", "serve") for suffix in ("log", "pid")]
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == sorted(["demo.log", "replica.sqlite", "replica.sqlite.lock", *processes])
 
 
 def test_a_run_on_another_cluster_whatever_else_is_set(bootstrap: str, tmp_path: Path) -> None:
@@ -129,7 +131,7 @@ def test_a_run_on_another_cluster_whatever_else_is_set(bootstrap: str, tmp_path:
     assert not names_on(bootstrap)
 
 
-@pytest.mark.parametrize("name", ["router", "rosters"])
+@pytest.mark.parametrize("name", ["router", "rosters", "serve"])
 def test_a_process_that_dies_is_reported(bootstrap: str, tmp_path: Path, name: str) -> None:
     with started(tmp_path, "--events", "20000", settings={"ROLLCALL_KAFKA": bootstrap}) as process:
         os.kill(wait_for(name, tmp_path, process), signal.SIGKILL)
@@ -153,6 +155,27 @@ def test_a_row_that_should_not_be_there_is_found(bootstrap: str, tmp_path: Path)
     assert "  courses: 7 should not be there\n" in text
     assert text.count("   equal\n") == 5
     assert "Not every row of the rosters is true." in text
+    assert not names_on(bootstrap)
+
+
+def test_all_is_left_running_until_a_signal_comes(bootstrap: str, tmp_path: Path) -> None:
+    with started(tmp_path, "--events", "0", "--keep", settings={"ROLLCALL_KAFKA": bootstrap, "COLUMNS": "200"}) as process:
+        assert process.stdout is not None
+        text = ""
+        while "Everything is left running" not in text:
+            line = process.stdout.readline()
+            assert line, text + process.communicate()[1]
+            text += line
+        url = re.search(r"the page and the API at (http://\S+),", text)
+        assert url, text
+        for path in ("/", "/readyz", "/openapi.json"):
+            with urllib.request.urlopen(url[1] + path, timeout=10) as answer:  # noqa: S310 our own process
+                assert answer.status == 200
+        process.send_signal(signal.SIGINT)
+        text = finished(process)
+    assert process.returncode == 0, text
+    assert "Nothing is left running." in text
+    assert not running(tmp_path)
     assert not names_on(bootstrap)
 
 

@@ -1,0 +1,214 @@
+"""The last dead letters: the end of the topic, followed, with a redacted view of each value."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from app.events.pipeline import ERROR_PREFIX
+from app.kafka import client_options
+from app.serve.page.outline import Outline, known_words, outline, shown_event_name
+from app.settings import Settings
+from app.topics import TopicNames
+
+log = logging.getLogger(__name__)
+
+MOST_KEPT = 100
+
+BEFORE_THE_END = 50
+"""Records of each partition that are looked at in the beginning, and when so many come that following them all would be all that the server does."""
+
+POLL_MS = 500
+PAUSE_SECONDS = 0.5
+CATCH_UP_SECONDS = 5.0
+MOST_POLLED = 200
+RETRY_SECONDS = 2.0
+LOOK_SECONDS = 30.0
+"""How often the topic's partitions are looked at."""
+
+_REQUEST_MS = 5_000
+_FETCH_BYTES = 256 * 1024
+_MOST_CHARACTERS = 500
+"""Of a header that is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter as it is shown."""
+
+    place: tuple[int, int]
+    """Partition and offset on the dead-letter topic."""
+    timestamp_ms: int
+    said: Mapping[str, str]
+    """Headers, by what follows ``rollcall.error.``."""
+    event_name: str | None
+    size: int
+    """Bytes of the value."""
+    outline: Outline
+
+    def shown(self) -> dict[str, Any]:
+        """As JSON values."""
+        said = self.said
+        return {
+            "id": f"{self.place[0]}-{self.place[1]}",
+            "at": _written(self.timestamp_ms),
+            "code": said.get("code", ""),
+            "message": said.get("message", ""),
+            "path": said.get("path", ""),
+            "schema": said.get("schema", ""),
+            "attempt": said.get("attempt", ""),
+            "from": {"topic": said.get("topic", ""), "partition": said.get("partition", ""), "offset": said.get("offset", "")},
+            "partition": self.place[0],
+            "offset": str(self.place[1]),
+            "event_name": self.event_name,
+            "size": said.get("size") or str(self.size),
+            "kind": self.outline.kind,
+            "lines": [[*line] for line in self.outline.lines],
+        }
+
+
+def letter_of(
+    partition: int, offset: int, timestamp_ms: int, value: bytes | None, headers: Iterable[tuple[str, bytes | None]], words: frozenset[str]
+) -> Letter:
+    """A record of the dead-letter topic as it is shown. Pure; takes any bytes."""
+    said, event_type = {}, None
+    for name, content in headers:
+        text = (content or b"")[: _MOST_CHARACTERS * 4].decode(errors="replace")[:_MOST_CHARACTERS]
+        if name.startswith(ERROR_PREFIX):
+            said[name.removeprefix(ERROR_PREFIX)] = text
+        elif name == "ce_type":
+            event_type = shown_event_name(text, words)
+    view = outline(value, words)
+    return Letter((partition, offset), timestamp_ms, said, view.event_name or event_type, len(value or b""), view)
+
+
+class DeadLetters:
+    """Follows the topic while :meth:`run` runs. Kafka may be away at any time."""
+
+    def __init__(self, settings: Settings, bootstrap: str) -> None:
+        self.topic = TopicNames(settings.topic_prefix).dead_letter
+        self._options = client_options(settings, bootstrap)
+        self._bootstrap = bootstrap
+        self._words = known_words()
+        self._kept: deque[Letter] = deque(maxlen=MOST_KEPT)
+        self._positions: dict[TopicPartition, int] = {}
+        self._version = 0
+        self.problem: str | None = "not read yet"
+        """Why what is kept may be old."""
+
+    def add(self, letters: Iterable[Letter]) -> None:
+        """Keep further ones, those that were written first before the others."""
+        new = sorted(letters, key=lambda letter: letter.timestamp_ms)
+        if new:
+            self._kept.extend(new)
+            self._version += 1
+
+    def view(self) -> dict[str, Any]:
+        """What the page shows, the latest first."""
+        return {"topic": self.topic, "problem": self.problem, "version": self._version, "letters": [letter.shown() for letter in reversed(self._kept)]}
+
+    async def run(self) -> None:
+        """Follow, until cancelled."""
+        while True:
+            try:
+                count = await self._partitions()
+                if count:
+                    await self._follow(count)
+                    continue
+                self._note(f"the topic {self.topic} is not there yet; 'rollcall router' makes it")
+            except (KafkaError, OSError, TimeoutError) as error:
+                self._note(f"Kafka at {self._bootstrap} does not answer ({type(error).__name__})")
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _note(self, problem: str | None) -> None:
+        if problem != self.problem and problem is not None:
+            log.warning("dead letters are not followed: %s", problem)
+        self.problem = problem
+
+    async def _partitions(self) -> int:
+        # Not by a consumer: to ask for a topic that is not there makes it, on brokers that are set so.
+        admin = AIOKafkaAdminClient(**self._options, request_timeout_ms=_REQUEST_MS)
+        try:
+            await admin.start()
+            return next((len(topic["partitions"]) for topic in await admin.describe_topics() if topic["topic"] == self.topic and not topic["error_code"]), 0)
+        finally:
+            await _closed(admin.close())
+
+    async def _follow(self, count: int) -> None:
+        """Follow until there are other partitions."""
+        reader = AIOKafkaConsumer(
+            **self._options,
+            enable_auto_commit=False,
+            auto_offset_reset="none",  # to the end, it would pass over what a new topic begins with
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=_FETCH_BYTES,
+            request_timeout_ms=_REQUEST_MS,
+        )
+        try:
+            await reader.start()
+            places = [TopicPartition(self.topic, number) for number in range(count)]
+            reader.assign(places)
+            await self._seek(reader, await reader.end_offsets(places), starting=True)
+            if not self._positions:
+                await self._catch_up(reader, await reader.end_offsets(places))
+            look_at = time.monotonic() + LOOK_SECONDS
+            while True:
+                if time.monotonic() >= look_at:
+                    look_at = time.monotonic() + LOOK_SECONDS
+                    if await self._partitions() != count:
+                        return
+                self.add(self._letters(await reader.getmany(timeout_ms=POLL_MS, max_records=MOST_POLLED)))
+                self._positions = {place: await reader.position(place) for place in places}
+                self._note(None)
+                await asyncio.sleep(PAUSE_SECONDS)
+                await self._seek(reader, await reader.end_offsets(places))
+        finally:
+            await _closed(reader.stop())
+
+    async def _seek(self, reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int], *, starting: bool = False) -> None:
+        """Go on where it was read up to, but shortly before the end where that is too far behind, or no place at all: the topic was made anew."""
+        beginnings: Mapping[TopicPartition, int] = await reader.beginning_offsets(list(ends)) if starting else {}
+        for place, end in ends.items():
+            position = self._positions.get(place, -1)
+            if not max(end - MOST_POLLED, beginnings.get(place, 0)) <= position <= end:
+                beginnings = beginnings or await reader.beginning_offsets(list(ends))
+                reader.seek(place, max(beginnings[place], end - BEFORE_THE_END))
+            elif starting:
+                reader.seek(place, position)
+
+    async def _catch_up(self, reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
+        """Read to these ends, so that what there is comes in the order of its timestamps."""
+        found: list[Letter] = []
+        with contextlib.suppress(TimeoutError):  # behind a transaction that is open there is nothing to be read
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                while any([await reader.position(place) < end for place, end in ends.items()]):
+                    found += self._letters(await reader.getmany(timeout_ms=POLL_MS, max_records=MOST_POLLED))
+        self.add(found)
+
+    def _letters(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> list[Letter]:
+        return [letter_of(r.partition, r.offset, r.timestamp, r.value, r.headers, self._words) for records in batch.values() for r in records]
+
+
+async def _closed(closing: Any) -> None:
+    """Close a client. One whose brokers are gone must not hold up the end."""
+    with contextlib.suppress(TimeoutError, KafkaError, OSError):
+        async with asyncio.timeout(2):
+            await closing
+
+
+def _written(timestamp_ms: int) -> str | None:
+    try:
+        return datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,129 @@
+"""What the metrics of a router or rosters process say, and at what rate they move between two looks. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client.parser import text_string_to_metric_families
+
+Counted = tuple[str, str]
+"""What is counted, and the value of the label that tells one kind of it from another, or an empty string."""
+
+RECEIVED, ROUTED, UNKNOWN, DEAD, DEAD_EVENTS = "received", "routed", "unknown", "dead", "dead_events"
+CONSUMED, PUBLISHED, WITHDRAWN, EXPIRED, FAILED = "consumed", "published", "withdrawn", "expired", "failed"
+
+_COUNTERS: Mapping[str, tuple[tuple[str, str | None], ...]] = {
+    "rollcall_events_received_total": ((RECEIVED, None),),
+    "rollcall_events_routed_total": ((ROUTED, "event_name"),),
+    "rollcall_events_unknown_total": ((UNKNOWN, None),),
+    "rollcall_dead_letters_total": ((DEAD, "code"), (DEAD_EVENTS, "event_name")),
+    "rollcall_stage_records_total": ((CONSUMED, "stage"),),
+    "rollcall_rows_published_total": ((PUBLISHED, "stage"),),
+    "rollcall_rows_withdrawn_total": ((WITHDRAWN, "stage"),),
+    "rollcall_expired_records_total": ((EXPIRED, None),),
+    "rollcall_produce_failures_total": ((FAILED, None),),
+}
+"""Metrics to what is counted, by which label."""
+
+ROWS, PARKED, TO_FOLLOW, TO_LOAD = "rows", "parked", "to_follow", "to_load"
+
+_OF_STAGES = {
+    "rollcall_table_rows": (ROWS, "table"),
+    "rollcall_parked_rows": (PARKED, "stage"),
+    "rollcall_rows_to_follow": (TO_FOLLOW, "stage"),
+    "rollcall_table_recovery_remaining_records": (TO_LOAD, "table"),
+}
+
+_LAG = "rollcall_consumer_lag_records"
+_OLDEST = "rollcall_oldest_unprocessed_seconds"
+_BREAKER = "rollcall_breaker_open"
+_BUILD = "rollcall_build_info"
+_STARTED = "process_start_time_seconds"
+_WANTED = (*_COUNTERS, *_OF_STAGES, _LAG, _OLDEST, _BREAKER, _BUILD, _STARTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One look at the metrics of a process."""
+
+    at: float
+    """Seconds, of a clock that is never set back."""
+    started: float = 0.0
+    """When the process was started, seconds since the epoch; 0: it does not say."""
+    version: str = ""
+    counts: Mapping[Counted, float] = field(default_factory=dict)
+    stages: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By stage: rows, parked, to_follow, to_load."""
+    lag: Mapping[str, float] = field(default_factory=dict)
+    """Records, by topic."""
+    oldest: float = 0.0
+    """Age of the oldest record that is not processed, in seconds."""
+    breakers: tuple[str, ...] = ()
+    """Partitions that are no longer consumed."""
+
+    @property
+    def kind(self) -> str:
+        """``router``, ``rosters``, or nothing."""
+        if (RECEIVED, "") in self.counts:
+            return "router"
+        return "rosters" if self.stages else ""
+
+    def total(self, what: str) -> float:
+        """Of one kind of counts."""
+        return sum(count for (name, _), count in self.counts.items() if name == what)
+
+
+def read_metrics(page: str, at: float) -> Reading:
+    """What a page of metrics says. What Rollcall does not expose is left out before it is parsed, which takes most of the time.
+
+    Raises:
+        ValueError: it is no page of metrics.
+    """
+    counts: dict[Counted, float] = {}
+    stages: dict[str, dict[str, float]] = {}
+    lag: dict[str, float] = {}
+    breakers: list[str] = []
+    started = oldest = 0.0
+    version = ""
+    for name, labels, value in _samples(page):
+        for what, label in _COUNTERS.get(name, ()):
+            key = (what, "" if label is None else labels.get(label, ""))
+            counts[key] = counts.get(key, 0.0) + value
+        if name in _OF_STAGES:
+            what, label = _OF_STAGES[name]
+            stages.setdefault(labels.get(label, ""), {})[what] = value
+        elif name == _LAG:
+            topic = labels.get("topic", "")
+            lag[topic] = lag.get(topic, 0.0) + value
+        elif name == _BREAKER and value:
+            breakers.append(f"{labels.get('topic')}, partition {labels.get('partition')}")
+        elif name == _OLDEST:
+            oldest = value
+        elif name == _STARTED:
+            started = value
+        elif name == _BUILD:
+            version = labels.get("version", "")
+    return Reading(at, started, version, counts, stages, lag, oldest, tuple(sorted(breakers)))
+
+
+def rates(before: Reading, after: Reading) -> dict[Counted, float]:
+    """Per second, from one look to another. A process that was started in between has counted from zero, as has any counter that is lower than before."""
+    seconds = after.at - before.at
+    if seconds <= 0:
+        return {}
+    anew = before.started != after.started
+    found = {}
+    for key, count in after.counts.items():
+        known = 0.0 if anew else before.counts.get(key, 0.0)
+        found[key] = (count if count < known else count - known) / seconds
+    return found
+
+
+def _samples(page: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
+    lines = [line for line in page.splitlines() if line.startswith(_WANTED)]
+    for family in text_string_to_metric_families("\n".join(lines) + "\n"):
+        for sample in family.samples:
+            if math.isfinite(sample.value):
+                yield sample.name, sample.labels, sample.value

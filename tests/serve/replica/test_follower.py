@@ -1,0 +1,308 @@
+"""The replica on a real broker: it holds exactly what the topics hold, whatever happened to file, topics and process."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
+
+from app.canvas.simulation import Simulation, SimulationPlan
+from app.canvas.simulation.truth import Rosters
+from app.serve.replica import follower as follower_module
+from app.serve.replica.feed import Feed
+from app.serve.replica.follower import MOST_AWAY_SECONDS, Follower
+from app.serve.replica.relations import RELATIONS
+from app.serve.replica.store import ReplicaStore
+from app.settings import load_settings
+from app.streaming.partitioner import partitioner
+from tests.kafka_client import Sent, admin_client, create_topic, delete_topic, send
+from tests.processes import wait_until
+from tests.serve.served import batch_of
+
+PARTITIONS = 2
+COURSE = "21070000000000565"
+
+Rows = Mapping[str, Mapping[str, Mapping[str, Any] | None]]
+
+
+@pytest.fixture(scope="module")
+def truth() -> Rosters:
+    """Rosters of a small institution."""
+    simulation = Simulation(SimulationPlan(courses=6, steps=600, seed=3))
+    for _ in simulation.events():
+        pass
+    return simulation.truth()
+
+
+class Topics:
+    """The roster topics of one installation."""
+
+    def __init__(self, bootstrap: str, prefix: str) -> None:
+        self.bootstrap = bootstrap
+        self.prefix = prefix
+        for relation in RELATIONS:
+            self.create(relation.name)
+
+    def name(self, relation: str) -> str:
+        """A topic's name."""
+        return f"{self.prefix}.rosters.{relation}"
+
+    def create(self, relation: str) -> None:
+        """Make a topic."""
+        create_topic(self.bootstrap, self.name(relation), PARTITIONS, {"cleanup.policy": "compact"})
+
+    def send(self, rows: Rows, *, transactional_id: str | None = None, commit: bool = True) -> None:
+        """Write rows; None: a tombstone."""
+        partition_of = partitioner(PARTITIONS)
+        for relation, by_key in rows.items():
+            records = [
+                Sent(None if row is None else orjson.dumps(row), key.encode(), partition_of(key.partition("/")[0].encode())) for key, row in by_key.items()
+            ]
+            send(self.bootstrap, self.name(relation), records, transactional_id=transactional_id, commit=commit)
+
+
+@pytest.fixture
+def topics(bootstrap: str, prefix: str) -> Topics:
+    """Topics without records."""
+    return Topics(bootstrap, prefix)
+
+
+@contextmanager
+def following(path: Path, bootstrap: str, prefix: str) -> Iterator[tuple[Follower, ReplicaStore]]:
+    """A replica that is kept."""
+    settings = load_settings(kafka=bootstrap, topic_prefix=prefix, replica=path)
+    store = ReplicaStore(path, prefix)
+    follower = Follower(settings, bootstrap, store, Feed())
+    follower.start()
+    try:
+        yield follower, store
+    finally:
+        follower.stop()
+        store.close()
+    assert follower.failure is None
+
+
+def wait_complete(follower: Follower) -> None:
+    """Wait until nothing is missing, as of a look at the topics that begins now."""
+    since = time.time()
+    wait_until(lambda: follower.progress.complete and follower.progress.behind_since is None and (follower.progress.surveyed_at or 0) > since, 60)
+
+
+def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of the views, as any SQLite tool shows them."""
+    database = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    try:
+        return {relation.name: sorted(database.execute(f"SELECT * FROM {relation.name}"), key=repr) for relation in RELATIONS}  # noqa: S608
+    finally:
+        database.close()
+
+
+def expected(rows: Rows) -> dict[str, list[tuple[Any, ...]]]:
+    """What the views must show."""
+    return {name: sorted((row for row in batch.values() if row is not None), key=repr) for name, batch in batch_of(rows).items()}
+
+
+def course(name: str, number: int = 0) -> dict[str, dict[str, Any]]:
+    """Rows of one course."""
+    key = str(int(COURSE) + number)
+    row = {"course_id": key, "name": name, "workflow_state": "available", "state": "available", "state_reason": "course", "as_of": "2024-03-29T22:43:00.000Z"}
+    return {key: row}
+
+
+def test_it_holds_what_the_topics_hold(topics: Topics, truth: Rosters, tmp_path: Path) -> None:
+    """Older values, tombstones and aborted transactions included; and what comes later, too."""
+    older = {relation: {key: {**row, "state": "older"} for key, row in list(rows.items())[::2]} for relation, rows in truth.items()}
+    gone = {"courses": course("gone", 900)}
+    topics.send(older)
+    topics.send(gone)
+    topics.send(truth, transactional_id=f"{topics.prefix}-1")
+    topics.send({"courses": course("never"), "enrollments": dict.fromkeys(truth["enrollments"])}, transactional_id=f"{topics.prefix}-2", commit=False)
+    topics.send({"courses": dict.fromkeys(gone["courses"])})
+    path = tmp_path / "replica.sqlite"
+    with following(path, topics.bootstrap, topics.prefix) as (follower, store):
+        wait_complete(follower)
+        assert contents(path) == expected(truth)
+        assert follower.progress.rows == store.row_counts == {name: len(rows) for name, rows in truth.items()}
+        topics.send({"courses": course("new")})
+        wait_until(lambda: any("new" in row for row in contents(path)["courses"]), 20)
+        wait_complete(follower)
+        assert follower.progress.freshness(time.time()) == 0
+        assert follower.progress.unusable == 0
+        taken = follower.progress.records
+        assert taken >= sum(map(len, truth.values()))
+        rebuilds = follower.progress.rebuilds
+    assert rebuilds == 0
+    topics.send({"courses": course("while it was away", 1)})
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        assert follower.progress.complete, "it answers at once"
+        wait_complete(follower)
+        assert follower.progress.records == 1, "it goes on where it was"
+        assert contents(path) == expected({**truth, "courses": {**truth["courses"], **course("new"), **course("while it was away", 1)}})
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _other_schema(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 999")
+
+
+def _no_table(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE positions")
+
+
+def _other_cluster(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE meta SET value = 'another' WHERE name = 'cluster'")
+
+
+def _other_prefix(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE meta SET value = 'another' WHERE name = 'prefix'")
+
+
+def _beyond_the_end(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE positions SET position = position + 1000000")
+
+
+def _other_partitions(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("INSERT INTO positions SELECT topic, 99, 0 FROM positions LIMIT 1")
+
+
+def _too_old(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE meta SET value = ? WHERE name = 'followed_until'", (repr(time.time() - MOST_AWAY_SECONDS - 60),))
+
+
+def _damaged(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[200:] = b"\xff" * (len(content) - 200)
+    path.write_bytes(content)
+
+
+def _truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def _emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [_remove, _other_schema, _no_table, _other_cluster, _other_prefix, _beyond_the_end, _other_partitions, _too_old, _damaged, _truncated, _emptied],
+    ids=lambda harm: harm.__name__,
+)
+def test_a_file_that_cannot_be_gone_on_with_is_made_anew(
+    harm: Callable[[Path], None], filled: tuple[Topics, Path, dict[str, list[tuple[Any, ...]]]], tmp_path: Path
+) -> None:
+    """And holds everything again."""
+    topics, original, rows = filled
+    path = tmp_path / "replica.sqlite"
+    path.write_bytes(original.read_bytes())
+    harm(path)
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        wait_complete(follower)
+        assert follower.progress.records > 1, "all was read again"
+        assert contents(path) == rows
+
+
+@pytest.fixture(scope="module")
+def filled(bootstrap: str, truth: Rosters, tmp_path_factory: pytest.TempPathFactory) -> tuple[Topics, Path, dict[str, list[tuple[Any, ...]]]]:
+    """Topics with rows, and a replica of them."""
+    topics = Topics(bootstrap, f"filled{time.time_ns()}")
+    topics.send(truth)
+    path = tmp_path_factory.mktemp("filled") / "replica.sqlite"
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        wait_complete(follower)
+    assert not path.with_name("replica.sqlite-wal").exists(), "the file is whole"
+    return topics, path, contents(path)
+
+
+def test_a_topic_that_is_made_anew_while_it_is_followed(topics: Topics, tmp_path: Path) -> None:
+    """What was on it is not in the replica any more."""
+    topics.send({"courses": {key: row for number in range(50) for key, row in course("old", number).items()}})
+    path = tmp_path / "replica.sqlite"
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        wait_complete(follower)
+        delete_topic(topics.bootstrap, topics.name("courses"))
+        topics.create("courses")
+        topics.send({"courses": course("new", 7)})
+        wait_until(lambda: contents(path) == expected({"courses": course("new", 7)}), 90)
+        assert follower.progress.rebuilds >= 1
+
+
+def test_new_partitions_are_noticed(topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a restart."""
+    monkeypatch.setattr(follower_module, "TOPICS_SECONDS", 0.5)
+    topics.send({"courses": course("one")})
+    path = tmp_path / "replica.sqlite"
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        wait_complete(follower)
+        topic = topics.name("courses")
+        admin_client(topics.bootstrap).create_partitions([NewPartitions(topic, PARTITIONS + 1)])[topic].result(30)
+        [(key, row)] = course("two", 2).items()
+        send(topics.bootstrap, topic, [Sent(orjson.dumps(row), key.encode(), PARTITIONS)])
+        wait_until(lambda: contents(path)["courses"] == expected({"courses": {**course("one"), **course("two", 2)}})["courses"], 60)
+        assert follower.progress.rebuilds == 0
+
+
+def test_topics_that_are_not_there_yet(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """It says which, and waits for them."""
+    path = tmp_path / "replica.sqlite"
+    with following(path, bootstrap, prefix) as (follower, _store):
+        wait_until(lambda: follower.progress.problem is not None, 30)
+        assert f"topics are missing: {prefix}.rosters.courses" in (follower.progress.problem or "")
+        assert not follower.progress.complete
+        topics = Topics(bootstrap, prefix)
+        topics.send({"courses": course("one")})
+        wait_complete(follower)
+        assert follower.progress.problem is None
+        assert contents(path) == expected({"courses": course("one")})
+
+
+def test_kafka_is_away(filled: tuple[Topics, Path, dict[str, list[tuple[Any, ...]]]], tmp_path: Path) -> None:
+    """What is known is kept, and it is said since when nothing is new."""
+    topics, original, rows = filled
+    path = tmp_path / "replica.sqlite"
+    path.write_bytes(original.read_bytes())
+    began = time.time()
+    with following(path, "127.0.0.1:1", topics.prefix) as (follower, store):
+        wait_until(lambda: follower.progress.problem is not None, 30)
+        assert "127.0.0.1:1 does not answer" in (follower.progress.problem or "")
+        assert follower.progress.complete
+        assert follower.progress.freshness(time.time()) >= began - store.followed_until
+        assert contents(path) == rows
+
+
+def test_records_that_are_no_rows(topics: Topics, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """They are counted and told of, without what is in them, and the others are there."""
+    good = course("good")
+    bad = [
+        Sent(b"secret", b"1", 0),
+        Sent(b"{}", b"1", 0),
+        Sent(orjson.dumps(next(iter(good.values()))), b"x/y/z", 0),
+        Sent(b"\xff\xfe", b"", 0),
+        Sent(None, b"\xff", 1),
+        Sent(b'{"state":1,"state_reason":"x","as_of":"y"}', b"2", 1),
+    ]
+    send(topics.bootstrap, topics.name("courses"), bad)
+    topics.send({"courses": good})
+    path = tmp_path / "replica.sqlite"
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        wait_complete(follower)
+        assert follower.progress.unusable == len(bad)
+        assert contents(path) == expected({"courses": good})
+    assert "secret" not in caplog.text

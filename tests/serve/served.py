@@ -1,0 +1,98 @@
+"""Serving without Kafka: a replica that is filled directly, and the real server on it, in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import uvicorn
+from aiokafka import ConsumerRecord
+from prometheus_client import CollectorRegistry
+from starlette.middleware.gzip import GZipMiddleware
+
+from app.canvas.simulation.truth import Rosters
+from app.metrics import ServeMetrics
+from app.serve.api.application import new_application
+from app.serve.context import ServeContext
+from app.serve.gate import OTHER_ROUTE, Gate
+from app.serve.process import GZIP_BYTES, GZIP_LEVEL
+from app.serve.protocol import PatientProtocol
+from app.serve.replica.feed import Feed
+from app.serve.replica.follower import Follower, collect
+from app.serve.replica.reading import ReplicaReader
+from app.serve.replica.relations import RELATIONS, Columns, Key
+from app.serve.replica.store import ReplicaStore
+from app.serve.tokens import Tokens
+from app.settings import Settings, load_settings
+
+SHARD = 2107
+
+
+def records_of(rows: Mapping[str, Mapping[str, Any] | None]) -> list[ConsumerRecord]:
+    """Records of a roster topic. None: a tombstone."""
+    return [
+        ConsumerRecord("topic", 0, offset, 0, 0, key.encode(), None if row is None else orjson.dumps(row), None, 0, 0, ())
+        for offset, (key, row) in enumerate(rows.items())
+    ]
+
+
+def batch_of(rosters: Mapping[str, Mapping[str, Mapping[str, Any] | None]]) -> dict[str, dict[Key, Columns | None]]:
+    """What a store takes."""
+    batch: dict[str, dict[Key, Columns | None]] = {}
+    for relation in RELATIONS:
+        unusable = collect(relation, records_of(rosters.get(relation.name, {})), batch.setdefault(relation.name, {}))
+        assert unusable == 0
+    return batch
+
+
+@dataclass
+class Served:
+    """A server in a thread."""
+
+    url: str
+    context: ServeContext
+    store: ReplicaStore
+    metrics: ServeMetrics
+
+    def change(self, rosters: Mapping[str, Mapping[str, Mapping[str, Any] | None]]) -> None:
+        """Records arrive."""
+        changed, _ = self.store.apply(batch_of(rosters), {}, tell=True)
+        self.context.feed.publish(changed, time.time())
+
+
+@contextmanager
+def serving(folder: Path, rosters: Rosters | None, gate: Callable[[Gate], Any] = lambda gate: gate, **settings: Any) -> Iterator[Served]:
+    """Serve rosters; None: the replica is not complete."""
+    given: Settings = load_settings(**{"shard": SHARD, "kafka": "127.0.0.1:1", "data": folder, "log_level": "ERROR", **settings})
+    store = ReplicaStore(given.replica_file, given.topic_prefix)
+    if rosters is not None:
+        store.apply(batch_of(rosters), {})
+        store.note_complete(time.time())
+    feed = Feed()
+    reader = ReplicaReader(given.replica_file)
+    context = ServeContext(given, "127.0.0.1:1", reader, Follower(given, "127.0.0.1:1", store, feed), feed, Tokens(given.tokens_file))
+    application = new_application(context, [])
+    routes = [str(getattr(route, "path_format", OTHER_ROUTE)) for route in application.routes]
+    metrics = ServeMetrics(CollectorRegistry(), [relation.name for relation in RELATIONS], [*routes, OTHER_ROUTE])
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    compressing = GZipMiddleware(application, minimum_size=GZIP_BYTES, compresslevel=GZIP_LEVEL)
+    config = uvicorn.Config(gate(Gate(compressing, context, metrics)), http=PatientProtocol, lifespan="off", log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])), daemon=True)
+    thread.start()
+    try:
+        yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", context, store, metrics)
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        reader.close()
+        store.close()
