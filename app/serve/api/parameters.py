@@ -175,7 +175,7 @@ class EnrollmentsQuery(ListQuery):
             elif of_user:
                 by_dates.update(BY_DATES[state])
             else:
-                raise ApiError(400, f"state {state} can be asked for of a user's enrollments only: give a user_id", field="state[]")
+                raise ApiError(400, f"state[]: {state} can be asked for of a user's enrollments only; give a user_id", field="state[]")
         return tuple(sorted(plain)), tuple(sorted(by_dates))
 
 

@@ -112,14 +112,18 @@ class Listings:
         with self._guard:
             making = self._making.setdefault(key, threading.Lock())
         with making:  # of several who ask for the same list, one makes it
-            known = self._known(key)
-            if known is not None and known[0] == version:
-                return known[1]
-            if known is not None and what == "enrollment_id" and max(told_from, version - TOLD_VERSIONS) <= known[0] < version:
-                numbers = _brought_up(db, course, where, *known)
-            else:
-                numbers = _numbers(db, what, where)
-            self._keep(key, version, numbers)
+            try:
+                known = self._known(key)
+                if known is not None and known[0] == version:
+                    return known[1]
+                if known is not None and what == "enrollment_id" and max(told_from, version - TOLD_VERSIONS) <= known[0] < version:
+                    numbers = _brought_up(db, course, where, *known)
+                else:
+                    numbers = _numbers(db, what, where)
+                self._keep(key, version, numbers)
+            finally:  # also when somebody else has made it, and when nobody waits for it any more
+                with self._guard:
+                    self._making.pop(key, None)
         return numbers
 
     def _known(self, key: ListKey) -> tuple[int, array[int]] | None:
@@ -131,7 +135,6 @@ class Listings:
 
     def _keep(self, key: ListKey, version: int, numbers: array[int]) -> None:
         with self._guard:
-            self._making.pop(key, None)
             previous = self._kept.get(key)
             if previous is not None and previous[0] > version:
                 return  # of a transaction that began earlier

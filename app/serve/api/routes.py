@@ -183,22 +183,13 @@ List = tuple[int, list[dict[str, Any]]]
 def api_router(context: ServeContext) -> APIRouter:
     """The calls."""
     home = context.settings.shard
-    of_file: dict[int, Listings] = {}
-
-    def kept() -> Listings:
-        """Lists from the replica's present file: one that was made anew counts its versions from the beginning."""
-        number = context.follower.progress.rebuilds
-        if number not in of_file:
-            of_file.clear()
-            of_file[number] = Listings()
-        return of_file[number]
-
+    listings = Listings()
     # For the OpenAPI document; it is the gate that asks for tokens.
     bearer = HTTPBearer(auto_error=False, description="A token of `rollcall token new NAME`. Not asked for where ROLLCALL_TOKENS_FILE is not set.")
     router = APIRouter(prefix="/api/v1", dependencies=[Security(bearer)], responses=_ERRORS)
 
     async def answer(request: Request, ask: Callable[[Answering], Any]) -> Response:
-        ids, listings = _shown_ids(request, home), kept()
+        ids = _shown_ids(request, home)
 
         def run(db: sqlite3.Connection) -> bytes:
             return orjson.dumps(ask(Answering(db, ids, home, listings)))
@@ -206,7 +197,7 @@ def api_router(context: ServeContext) -> APIRouter:
         return _response(request, await context.reader.read(run), {})
 
     async def answer_list(request: Request, page: Page, ask: Callable[[Answering], List]) -> Response:
-        ids, listings = _shown_ids(request, home), kept()
+        ids = _shown_ids(request, home)
 
         def run(db: sqlite3.Connection) -> tuple[int, bytes]:
             total, shown = ask(Answering(db, ids, home, listings))

@@ -16,14 +16,14 @@ ROLES: Mapping[str, str] = {
 
 WHY: Mapping[str, str] = {
     "enrollment": "set in Canvas",
-    "dates": "by the dates of course, section or term",
-    "section_deleted": "the section was deleted",
-    "course_deleted": "the course was deleted",
-    "course_completed": "the course was concluded",
-    "group_deleted": "the group was deleted",
+    "dates": "by dates",
+    "section_deleted": "section deleted",
+    "course_deleted": "course deleted",
+    "course_completed": "course concluded",
+    "group_deleted": "group deleted",
     "membership": "set in Canvas",
     "section": "set in Canvas",
     "group": "set in Canvas",
     "course": "set in Canvas",
 }
-"""Where a state comes from (docs/rosters.md)."""
+"""Where a state comes from, in a column's width; docs/rosters.md has it at length."""

@@ -21,6 +21,7 @@ from app.serve.replica.relations import RELATIONS, Columns, Key, Relation, Unusa
 from app.serve.replica.store import Place, ReplicaStore
 from app.settings import Settings
 from app.streaming.reader import new_reader, stop_reader
+from app.streaming.topic_ids import describe_topics
 
 log = logging.getLogger(__name__)
 
@@ -181,28 +182,33 @@ class Follower:
         """The number of partitions of each roster topic. Waits until all are there.
 
         Raises:
-            _AnewError: the file is of another cluster, or of partitions that are no more.
+            _AnewError: the file is of another cluster, or of topics that are no more.
         """
         admin = AIOKafkaAdminClient(**self._options, request_timeout_ms=REQUEST_MS)
         try:
             await admin.start()
             while True:
-                cluster = (await admin.describe_cluster())["cluster_id"]
-                found = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics() if not topic["error_code"]}
-                missing = [topic for topic in self._relations if topic not in found]
+                cluster, topics = await describe_topics(admin, self._relations)
+                missing = [topic for topic in self._relations if topic not in topics]
                 if not missing or self._stop.is_set():
                     break
                 self._note_problem(f"topics are missing: {', '.join(missing)}; 'rollcall rosters' makes them")
                 await asyncio.sleep(RETRY_SECONDS)
         finally:
             await admin.close()
+        if missing:
+            return {}
         if self._store.cluster not in (None, cluster):
             raise _AnewError(f"it comes from the Kafka cluster {self._store.cluster}, and this one is {cluster}")
-        if self._store.cluster is None:
-            self._store.belongs_to(cluster)
-        if not missing:
-            self._note_problem(None)
-        return {topic: found[topic] for topic in self._relations if topic in found}
+        known = self._store.topic_ids
+        for name, topic in topics.items():
+            if topic.identity is not None and known.get(name, topic.identity) != topic.identity:
+                raise _AnewError(f"{name} was deleted and made anew")
+        identities = {name: topic.identity for name, topic in topics.items() if topic.identity is not None}
+        if self._store.cluster is None or identities != known:
+            self._store.belongs_to(cluster, identities)
+        self._note_problem(None)
+        return {topic: topics[topic].partitions for topic in self._relations}
 
     async def _seek(self, reader: AIOKafkaConsumer, places: list[TopicPartition]) -> None:
         """Go on where the file ends.

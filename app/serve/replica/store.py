@@ -42,7 +42,13 @@ class ReplicaError(RollcallError):
     """The replica's file cannot be used."""
 
 
-_OTHER_TABLES = {"meta": ("name", "value"), "positions": ("topic", "partition", "position"), "course_versions": ("course_id", "version", "told_from")}
+_OTHER_TABLES = {
+    "meta": ("name", "value"),
+    "topics": ("topic", "topic_id"),
+    "positions": ("topic", "partition", "position"),
+    "course_versions": ("course_id", "version", "told_from"),
+    "course_changes": ("course_id", "version", "enrollment_id"),
+}
 
 Place = tuple[str, int]
 """A topic and a partition."""
@@ -101,15 +107,22 @@ class ReplicaStore:
         return {relation.name: self._database.execute(f"SELECT count(*) FROM {relation.table}").fetchone()[0] for relation in RELATIONS}
 
     @property
+    def topic_ids(self) -> dict[str, str]:
+        """Kafka's ids of the topics from which the rows come, by name; those that are known."""
+        return dict(self._database.execute("SELECT topic, topic_id FROM topics"))
+
+    @property
     def cluster(self) -> str | None:
         """Kafka's id of the cluster from which the rows come; None: not known yet."""
         return self._meta("cluster")
 
     # --- writing
 
-    def belongs_to(self, cluster: str) -> None:
-        """Note from which cluster the rows come."""
-        self._set_meta("cluster", cluster)
+    def belongs_to(self, cluster: str, topic_ids: Mapping[str, str]) -> None:
+        """Note from which cluster and which topics the rows come."""
+        with self._transaction():
+            self._set_meta("cluster", cluster)
+            self._database.executemany("INSERT OR REPLACE INTO topics VALUES (?, ?)", topic_ids.items())
 
     def apply(
         self, rows: Mapping[str, Mapping[Key, Columns | None]], positions: Mapping[Place, int], *, tell: bool = False
@@ -266,6 +279,7 @@ class ReplicaStore:
 
 def _statements() -> Iterable[str]:
     yield "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID"
+    yield "CREATE TABLE topics (topic TEXT PRIMARY KEY, topic_id TEXT) WITHOUT ROWID"
     yield "CREATE TABLE positions (topic TEXT, partition INTEGER, position INTEGER, PRIMARY KEY (topic, partition)) WITHOUT ROWID"
     # What has changed in the enrollments of a course since a version, as far as it is told: from version told_from on, and TOLD_VERSIONS back.
     yield "CREATE TABLE course_versions (course_id INTEGER PRIMARY KEY, version INTEGER, told_from INTEGER)"

@@ -181,6 +181,12 @@ def _other_partitions(path: Path) -> None:
         database.execute("INSERT INTO positions SELECT topic, 99, 0 FROM positions LIMIT 1")
 
 
+def _other_topic(path: Path) -> None:
+    """Of the same name, and at least as long."""
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE topics SET topic_id = 'another' WHERE topic LIKE '%.groups'")
+
+
 def _too_old(path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("UPDATE meta SET value = ? WHERE name = 'followed_until'", (repr(time.time() - MOST_AWAY_SECONDS - 60),))
@@ -200,9 +206,25 @@ def _emptied(path: Path) -> None:
     path.write_bytes(b"")
 
 
+HARMS = [
+    _remove,
+    _other_schema,
+    _no_table,
+    _other_cluster,
+    _other_prefix,
+    _beyond_the_end,
+    _other_partitions,
+    _other_topic,
+    _too_old,
+    _damaged,
+    _truncated,
+    _emptied,
+]
+
+
 @pytest.mark.parametrize(
     "harm",
-    [_remove, _other_schema, _no_table, _other_cluster, _other_prefix, _beyond_the_end, _other_partitions, _too_old, _damaged, _truncated, _emptied],
+    HARMS,
     ids=lambda harm: harm.__name__,
 )
 def test_a_file_that_cannot_be_gone_on_with_is_made_anew(
@@ -242,6 +264,21 @@ def test_a_topic_that_is_made_anew_while_it_is_followed(topics: Topics, tmp_path
         topics.send({"courses": course("new", 7)})
         wait_until(lambda: contents(path) == expected({"courses": course("new", 7)}), 90)
         assert follower.progress.rebuilds >= 1
+
+
+def test_a_topic_that_is_made_anew_while_nobody_follows_and_is_longer_now(topics: Topics, tmp_path: Path) -> None:
+    """Nothing of the old one is left, though the new one has records where the file would have gone on."""
+    topics.send({"courses": course("old")})
+    path = tmp_path / "replica.sqlite"
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        wait_complete(follower)
+    delete_topic(topics.bootstrap, topics.name("courses"))
+    topics.create("courses")
+    new = {key: row for number in range(1, 50) for key, row in course("new", number).items()}
+    topics.send({"courses": new})
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        wait_complete(follower)
+        assert contents(path) == expected({"courses": new})
 
 
 def test_new_partitions_are_noticed(topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
