@@ -70,8 +70,8 @@ class ReplicaStore:
         prefix: of the topics.
 
     Raises:
-        ReplicaError: another process writes it, or it is no file of Rollcall.
-        ConfigurationError: it cannot be made there.
+        ReplicaError: another process writes it.
+        ConfigurationError: it is no file of Rollcall, or cannot be made there.
     """
 
     def __init__(self, path: Path, prefix: str) -> None:
@@ -214,10 +214,10 @@ class ReplicaStore:
             header = file.read(_HEADER_BYTES)
         if header[: len(_MAGIC)] != _MAGIC or int.from_bytes(header[_APPLICATION_ID_AT], "big") != APPLICATION_ID:
             # Whatever it is, it is somebody's.
-            raise ReplicaError(f"{self.path} is no replica of Rollcall: remove it, or set ROLLCALL_REPLICA to another path")
+            raise ConfigurationError(f"{self.path} is no replica of Rollcall: remove it, or set ROLLCALL_REPLICA to another path")
         problem = self._problem()
         if problem is None:
-            return self._connected()
+            return _connected(self.path)
         log.warning("the replica is made anew: %s", problem, extra={"path": str(self.path)})
         _remove(self.path)
         return self._made()
@@ -225,7 +225,7 @@ class ReplicaStore:
     def _problem(self) -> str | None:
         """Why the file cannot be gone on with; None: it can."""
         try:
-            database = self._connected()
+            database = _connected(self.path)
         except sqlite3.DatabaseError as error:
             return f"it is damaged ({error})"
         try:
@@ -245,29 +245,25 @@ class ReplicaStore:
             database.close()
 
     def _made(self) -> sqlite3.Connection:
-        _remove(self.path)
+        """A new file, which is under its name when it is whole: a process that is killed meanwhile leaves none that nobody knows what to make of."""
+        new = self.path.with_name(f"{self.path.name}.new")
         try:
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # it holds names of people
-            database = self._connected()
-            database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            database.execute("BEGIN IMMEDIATE")
-            for statement in _statements():
-                database.execute(statement)
-            database.execute("INSERT INTO meta VALUES ('prefix', ?)", (self._prefix,))
-            # Milliseconds: no version of this file was one of an earlier file, which somebody may still have in memory.
-            database.execute("INSERT INTO meta VALUES ('first_version', ?)", (int(time.time() * 1000),))
-            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            database.execute("COMMIT")
+            _remove(self.path)
+            _remove(new)
+            os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # it holds names of people
+            with contextlib.closing(_connected(new)) as database:
+                database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                database.execute("BEGIN IMMEDIATE")
+                for statement in _statements():
+                    database.execute(statement)
+                # Milliseconds: no version of this file was one of an earlier file, which somebody may still have in memory.
+                database.executemany("INSERT INTO meta VALUES (?, ?)", [("prefix", self._prefix), ("first_version", int(time.time() * 1000))])
+                database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                database.execute("COMMIT")
+            new.replace(self.path)
+            return _connected(self.path)
         except (OSError, sqlite3.OperationalError) as error:
             raise ConfigurationError(f"the replica cannot be made at {self.path} ({error}); set ROLLCALL_REPLICA") from None
-        return database
-
-    def _connected(self) -> sqlite3.Connection:
-        # The thread that opens it is not always the one that writes; they take turns.
-        database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10)
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", f"cache_size = -{CACHE_KIB}", f"journal_size_limit = {WAL_BYTES}", "temp_store = MEMORY"):
-            database.execute(f"PRAGMA {pragma}")
-        return database
 
     def _meta(self, name: str) -> str | None:
         found = self._database.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
@@ -275,6 +271,14 @@ class ReplicaStore:
 
     def _set_meta(self, name: str, value: str) -> None:
         self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    # The thread that opens it is not always the one that writes; they take turns.
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", f"cache_size = -{CACHE_KIB}", f"journal_size_limit = {WAL_BYTES}", "temp_store = MEMORY"):
+        database.execute(f"PRAGMA {pragma}")
+    return database
 
 
 def _statements() -> Iterable[str]:

@@ -234,7 +234,7 @@ function showHead(head) {
   by("counts").replaceChildren(...head.counts.map((found) => make("li", null, `${found.role}: ${number(found.count)} `, state(found.state))));
   const part = (one, note) => make("li", null, one.name || one.id, " ", state(one.state), note ? make("span", { class: "quiet" }, ` ${note}`) : null);
   by("sections").replaceChildren(...head.sections.map((one) => part(one, one.nonxlist_course_id ? `cross-listed from course ${one.nonxlist_course_id}` : "")));
-  by("groups").replaceChildren(...head.groups.map((one) => part(one, `${one.category || ""} ${number(one.members)} ${one.members === 1 ? "member" : "members"}`)));
+  by("groups").replaceChildren(...head.groups.map((one) => part(one, `${one.category ? `${one.category}, ` : ""}${number(one.members)} ${one.members === 1 ? "member" : "members"}`)));
 }
 
 // Put a person where the order wants it, in place of the row that there was.
