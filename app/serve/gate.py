@@ -195,6 +195,7 @@ class _Answering:
         """Answer with an error."""
         if self.status is not None:
             return
+        self._limit = None  # it may be what has ended the request
         body = orjson.dumps(error.body())
         headers = {"content-type": "application/json; charset=utf-8", "content-length": str(len(body)), "x-content-type-options": "nosniff", **error.headers}
         await self({"type": "http.response.start", "status": error.status, "headers": [(name.encode(), value.encode()) for name, value in headers.items()]})

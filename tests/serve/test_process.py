@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -29,7 +30,7 @@ def topics(bootstrap: str, prefix: str) -> Topics:
     return Topics(bootstrap, prefix)
 
 
-def serve(topics: Topics, folder: Path, **settings: object) -> RollcallProcess:
+def serve(topics: Topics, folder: Path, **settings: Any) -> RollcallProcess:
     """A process with its state in a folder."""
     return RollcallProcess("serve", folder, topics.bootstrap, topics.prefix, data=folder, **settings)
 
