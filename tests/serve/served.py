@@ -18,7 +18,6 @@ from aiokafka import ConsumerRecord
 from prometheus_client import CollectorRegistry
 from starlette.middleware.gzip import GZipMiddleware
 
-from app.canvas.simulation.truth import Rosters
 from app.metrics import ServeMetrics
 from app.serve.api.application import new_application
 from app.serve.context import ServeContext
@@ -69,7 +68,12 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, rosters: Rosters | None, gate: Callable[[Gate], Any] = lambda gate: gate, **settings: Any) -> Iterator[Served]:
+def serving(
+    folder: Path,
+    rosters: Mapping[str, Mapping[str, Mapping[str, Any] | None]] | None,
+    gate: Callable[[Gate], Any] = lambda gate: gate,
+    **settings: Any,
+) -> Iterator[Served]:
     """Serve rosters; None: the replica is not complete."""
     given: Settings = load_settings(**{"shard": SHARD, "kafka": "127.0.0.1:1", "data": folder, "log_level": "ERROR", **settings})
     store = ReplicaStore(given.replica_file, given.topic_prefix)

@@ -1,0 +1,142 @@
+"""Ids, pages and parameters, whatever they are."""
+
+from __future__ import annotations
+
+import sqlite3
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.events.ids import SHARD_SIZE
+from app.serve.api import queries
+from app.serve.api.errors import ApiError
+from app.serve.api.ids import ShownIds, parse_id
+from app.serve.api.paging import Page
+from app.serve.api.parameters import LISTS, normalised
+from app.serve.api.queries import Listings, Where, among
+from app.settings import MAX_SHARD
+from tests.serve.asking import links_in
+
+GREATEST = 2**63 - 1
+SETTINGS = settings(max_examples=200, derandomize=True, database=None, deadline=None)
+
+shards = st.integers(1, MAX_SHARD)
+homes = st.one_of(st.none(), shards)
+
+
+@SETTINGS
+@given(home=homes, shard=shards, local=st.integers(1, SHARD_SIZE - 1), as_text=st.booleans())
+def test_an_id_that_was_shown_is_found(home: int | None, shard: int, local: int, as_text: bool) -> None:
+    """Whatever an answer shows can be asked for, and so can the other ways to write it."""
+    identity = shard * SHARD_SIZE + local
+    shown = ShownIds(home, as_text)(identity)
+    assert isinstance(shown, str if as_text else int)
+    meant = identity if identity <= GREATEST else None
+    assert parse_id(str(shown), home) == parse_id(f"{shard}~{local}", home) == parse_id(str(identity), home) == meant
+    assert (str(shown) == str(local)) == (shard == home)
+
+
+@SETTINGS
+@given(text=st.one_of(st.text(), st.from_regex(r"[0-9~]{0,25}"), st.from_regex(r"\d{1,6}~\d{1,13}", fullmatch=True)), home=homes)
+def test_any_text_is_an_id_of_sqlite_or_none(text: str, home: int | None) -> None:
+    """Nothing else comes to the replica."""
+    found = parse_id(text, home)
+    assert found is None or (0 < found <= GREATEST and text.isascii())
+
+
+def test_no_id() -> None:
+    """Null stays null, also as text."""
+    assert ShownIds(1, as_text=True)(None) is None
+
+
+@SETTINGS
+@given(
+    number=st.integers(1, 10**7),
+    size=st.integers(1, 100),
+    total=st.integers(0, 10**6),
+    query=st.lists(
+        st.tuples(st.sampled_from(["page", "per_page", "state[]", "a", "access_token", "", "ü &=>"]), st.text(st.characters(exclude_categories=["Cs"])))
+    ),
+)
+def test_links(number: int, size: int, total: int, query: list[tuple[str, str]]) -> None:
+    """A header in ASCII on one line; each link has what was asked, and leads to a page that is there."""
+    page, url = Page(number, size), "https://localhost/api/v1/courses/1/enrollments"
+    header = page.links(url, query, total)
+    assert header.isascii()
+    assert header.isprintable()
+    links = links_in(header)
+    kept = [(name, value) for name, value in query if name not in ("page", "per_page", "access_token")]
+    pages = {}
+    for relation, link in links.items():
+        assert link.partition("?")[0] == url
+        *others, (_, of), (_, per) = parse_qsl(urlsplit(link).query, keep_blank_values=True)
+        assert others == kept
+        assert per == str(size)
+        pages[relation] = int(of)
+    last = pages["last"]
+    assert (last - 1) * size < max(total, 1) <= last * size
+    assert (pages["current"], pages["first"]) == (number, 1)
+    assert pages.get("next") == (number + 1 if number < last else None)
+    assert pages.get("prev") == (None if number == 1 else min(number - 1, last))
+
+
+names = st.one_of(
+    st.sampled_from([*sorted(LISTS), *(name.removesuffix("[]") for name in sorted(LISTS)), "page", "grading_period_id", "x"]), st.text(max_size=5)
+)
+
+
+def answered(query: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], ApiError | None]:
+    """A query as it is understood, or why it is not."""
+    try:
+        return normalised(query), None
+    except ApiError as error:
+        return [], error
+
+
+@SETTINGS
+@given(st.lists(st.tuples(names, st.text(max_size=5))))
+def test_normalised_queries(query: list[tuple[str, str]]) -> None:
+    """Lists have brackets, once; values and their order stay; what cannot be applied is refused by its name."""
+    found, refused = answered(query)
+    if refused is not None:
+        assert refused.status == 400
+        assert str(refused.field) in refused.message
+        assert refused.field in {name for name, _ in query} | {f"{name}[]" for name, _ in query}
+        return
+    assert [value for _, value in found] == [value for _, value in query]
+    assert [name.removesuffix("[]") for name, _ in found] == [name.removesuffix("[]") for name, _ in query]
+    assert not [name for name, _ in found if f"{name}[]" in LISTS]
+    assert normalised(found) == found
+
+
+@pytest.mark.parametrize("count", [1, queries.MOST_NAMED, queries.MOST_NAMED + 1, 50_000])
+def test_among(count: int) -> None:
+    """As many values as there are."""
+    with sqlite3.connect(":memory:") as db:
+        db.execute("CREATE TABLE numbers (number INTEGER)")
+        db.executemany("INSERT INTO numbers VALUES (?)", [(number,) for number in (0, 1, count, count + 1, GREATEST)])
+        where = among("number", [*range(1, count), GREATEST] if count > 1 else [GREATEST])
+        found = [number for (number,) in db.execute(f"SELECT number FROM numbers WHERE {where.text} ORDER BY number", where.values)]  # noqa: S608
+    assert found == sorted({number for number in (1, count - 1) if 0 < number < count and number == 1} | {GREATEST})
+
+
+def test_lists_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In their number and their length, however many conditions are asked for; those that are asked for often stay."""
+    monkeypatch.setattr(queries, "MOST_LISTS", 5)
+    monkeypatch.setattr(queries, "MOST_LISTED", 45)
+    listings = Listings()
+    with sqlite3.connect(":memory:") as db:
+        db.execute("CREATE TABLE course_versions (course_id INTEGER, version INTEGER, told_from INTEGER)")
+        db.execute("CREATE TABLE roster_enrollments (course_id INTEGER, enrollment_id INTEGER, user_id INTEGER)")
+        db.executemany("INSERT INTO roster_enrollments VALUES (?, ?, ?)", [(course, number, number) for course in range(1, 20) for number in range(course)])
+        for course in range(1, 20):
+            for asked in (course, 1):
+                assert len(listings.listing(db, asked, "enrollment_id", Where("course_id = ?", (asked,)))) == asked
+                assert len(listings._kept) <= 5
+                assert listings._size == sum(len(numbers) for _, numbers in listings._kept.values()) <= 45
+        assert 1 in {course for course, _, _ in listings._kept}
+        with pytest.raises(sqlite3.OperationalError):
+            listings.listing(db, 1, "nothing", Where("nothing = ?", (1,)))
+        assert not listings._making

@@ -1,0 +1,99 @@
+"""Requests as they are written, and their answers as they come: clients mend both."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+DEADLINE = 20.0
+"""So long does a test wait for the server, in seconds."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Of a server."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body."""
+        return json.loads(self.body)
+
+    @property
+    def message(self) -> str:
+        """Of an error, in Canvas's form."""
+        return str(self.json["errors"][0]["message"])
+
+    @property
+    def field(self) -> str | None:
+        """The parameter that an error names."""
+        field: str | None = self.json["errors"][0].get("field")
+        return field
+
+    @property
+    def ids(self) -> list[Any]:
+        """Of the objects of a list."""
+        return [one["id"] for one in self.json]
+
+    @property
+    def links(self) -> dict[str, str]:
+        """Addresses by relation."""
+        return links_in(self.headers["link"])
+
+
+def links_in(header: str) -> dict[str, str]:
+    """Addresses by relation, of a header ``Link`` that has these and nothing else."""
+    found = re.findall(r'<([^<>\s"]*)>; rel="([a-z]+)"', header)
+    assert header == ",".join(f'<{url}>; rel="{relation}"' for url, relation in found)
+    return {relation: url for url, relation in found}
+
+
+def ask(url: str, path: str, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+    """One request. The path is sent as it is; an address is asked for as a whole."""
+    address = urlsplit(url)
+    assert address.hostname is not None
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=DEADLINE)
+    try:
+        connection.putrequest(method, path.removeprefix(url), skip_host="host" in map(str.lower, headers or {}), skip_accept_encoding=True)
+        for name, value in (headers or {}).items():
+            connection.putheader(name, value)
+        if body is not None:
+            connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        response = connection.getresponse()
+        return Answer(response.status, response.headers, response.read())
+    finally:
+        connection.close()
+
+
+def opened(url: str) -> socket.socket:
+    """A connection on which nothing has been said."""
+    address = urlsplit(url)
+    return socket.create_connection((address.hostname, address.port), timeout=DEADLINE)
+
+
+def said(connection: socket.socket, request: bytes) -> bytes:
+    """What comes back until the server ends the connection."""
+    connection.sendall(request)
+    return b"".join(received(connection))
+
+
+def received(connection: socket.socket) -> Iterator[bytes]:
+    """What comes until the server ends the connection."""
+    while True:
+        try:
+            part = connection.recv(65_536)
+        except ConnectionResetError:
+            return
+        if not part:
+            return
+        yield part
