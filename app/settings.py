@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         None, description="Names and SHA-256 of the tokens that serve accepts; 'rollcall token new NAME' adds one. Unset: no token, loopback only."
     )
     request_seconds: float = Field(10.0, ge=1, le=300, description="A request to serve that takes longer is given up.")
-    most_requests: int = Field(200, ge=1, le=10_000, description="Connections that serve keeps at once; others are told to come back.")
+    most_requests: int = Field(200, ge=1, le=10_000, description="Requests that serve answers at once; others are told to come back.")
     metrics_urls: Annotated[tuple[str, ...], NoDecode] = Field(
         ("http://127.0.0.1:9101/metrics", "http://127.0.0.1:9102/metrics"),
         description="Metrics of routers and rosters that the page of serve shows, separated by commas.",

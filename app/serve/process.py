@@ -84,6 +84,7 @@ class ServeProcess:
             uvicorn.Config(
                 gate,
                 http=PatientProtocol,
+                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,

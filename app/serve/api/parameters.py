@@ -224,6 +224,7 @@ class CourseQuery(Query):
 class SectionsQuery(ListQuery):
     """A question for sections."""
 
+    search_term: Annotated[str | None, Field(min_length=2, max_length=255, description="Part of a name.")] = None
     include: list[str] = _values("include[]", "Also `total_students`, `students`. Others are passed over.")
 
 

@@ -246,6 +246,8 @@ def api_router(context: ServeContext) -> APIRouter:
 
         def ask(asked: Answering) -> List:
             where = Where("course_id = ?", (asked.course(course_id, query.include)["course_id"],)) & queries.NOT_DELETED
+            if query.search_term is not None:
+                where &= queries.sections_named(asked.db, query.search_term)
             total, rows = queries.page_of(asked.db, "sections", where, "course_section_id", query.which())
             return total, asked.sections(rows, query.include)
 

@@ -32,18 +32,22 @@ def canvas_state(workflow_state: str, state: str, reason: str) -> str:
 
 
 def sortable_name(name: Any) -> str | None:
-    """A name with the surname first, as Canvas makes it for a user who was not given another one (canvas-lms, ``User.last_name_first``).
+    """A name with the surname first, as Canvas makes it for a user who was not given another one (canvas-lms, ``User.name_parts``, ``User.last_name_first``).
 
     The surname is what stands before a comma, or else the last word.
     """
     if not isinstance(name, str):
         return None
-    surname, comma, given = (part.strip() for part in name.partition(","))
-    suffix = ""
+    surname, comma, rest = (part.strip() for part in name.partition(","))
+    given, suffix = rest, ""
     if not comma:
         surname, given = "", surname
-    elif _is_suffix(given):
-        surname, given, suffix = "", surname, given
+    elif "," in rest:  # Doe, John, Jr.
+        given, _, suffix = (part.strip() for part in rest.partition(","))
+        if not _is_suffix(suffix):
+            given, suffix = f"{given} {suffix.replace(',', ' ')}", ""
+    elif _is_suffix(rest) and " " in surname:  # John Doe, Sr.
+        surname, given, suffix = "", surname, rest
     words = given.split()
     if not suffix and len(words) > 1 and _is_suffix(words[-1]):
         suffix = words.pop()

@@ -274,6 +274,10 @@ def test_sections_and_groups_of_courses(canvas: Canvas, rosters: Rosters) -> Non
         course = canvas.get_course(shown(identity))
         sections = [row for row in of_course(rosters, "sections", identity) if row["state"] != "deleted"]
         assert [section.id for section in course.get_sections()] == [shown(row["course_section_id"]) for row in in_order(sections, "course_section_id")]
+        if sections:
+            name = sections[0]["name"]
+            named = [shown(row["course_section_id"]) for row in in_order(sections, "course_section_id") if name.lower() in row["name"].lower()]
+            assert [section.id for section in course.get_sections(search_term=name.upper())] == named
         groups = [row for row in of_course(rosters, "groups", identity) if row["state"] != "deleted"]
         found = list(course.get_groups())
         assert [group.id for group in found] == [shown(row["group_id"]) for row in in_order(groups, "group_id")]
