@@ -116,6 +116,7 @@ class ServeProcess:
                             async with asyncio.timeout(_WATCH_SECONDS):
                                 await stop.wait()
                 finally:
+                    self._page.end_streams()
                     self._server.should_exit = True
                     await serving
         finally:

@@ -123,7 +123,10 @@ def rates(before: Reading, after: Reading) -> dict[Counted, float]:
 
 def _samples(page: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
     lines = [line for line in page.splitlines() if line.startswith(_WANTED)]
-    for family in text_string_to_metric_families("\n".join(lines) + "\n"):
-        for sample in family.samples:
-            if math.isfinite(sample.value):
-                yield sample.name, sample.labels, sample.value
+    try:
+        for family in text_string_to_metric_families("\n".join(lines) + "\n"):
+            for sample in family.samples:
+                if math.isfinite(sample.value):
+                    yield sample.name, sample.labels, sample.value
+    except (LookupError, TypeError, AttributeError) as error:  # the parser is made for pages that are right
+        raise ValueError(f"no page of metrics ({type(error).__name__})") from None

@@ -39,7 +39,7 @@ MOST_TOLD = 100
 MOST_ROWS = 200
 """Rows that are sent with changes. Where more have changed, the page reads the roster anew."""
 
-GATHER_SECONDS = 0.2
+GATHER_SECONDS = 0.5
 """For so long, further changes are gathered after some were sent."""
 
 MOST_SEARCHED_CHARACTERS = 200

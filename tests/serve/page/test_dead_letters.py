@@ -1,0 +1,128 @@
+"""The last dead letters: what is shown of one, and the end of a topic on a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.events.outcomes import DeadLetter, ErrorCode
+from app.records import dead_letter_headers
+from app.serve.page.dead_letters import BEFORE_THE_END, MOST_KEPT, DeadLetters, letter_of
+from app.serve.page.outline import known_words
+from app.settings import load_settings
+from tests.kafka_client import Sent, create_topic, delete_topic, send
+
+WORDS = known_words()
+VALUE = orjson.dumps({"metadata": {"event_name": "user_created", "event_time": 5}, "body": {"name": "Isaac Newton"}})
+
+
+def headers_of(code: ErrorCode = ErrorCode.SCHEMA_VIOLATION, offset: int = 7) -> list[tuple[str, bytes | None]]:
+    """As the router writes them."""
+    letter = DeadLetter(code, "type: must be a time", "/metadata/event_time", "urn:rollcall:canvas:user_created:1.0.0", "user_created", VALUE, [], False)
+    return dead_letter_headers(letter, "canvas.raw", 2, offset)
+
+
+def test_what_is_shown_of_a_letter() -> None:
+    shown = letter_of(1, 2**60, 1_541_000_000_123, VALUE, headers_of(), WORDS).shown()
+    assert shown["id"] == f"1-{2**60}"
+    assert shown["at"] == "2018-10-31T15:33:20.123Z"
+    assert (shown["code"], shown["message"], shown["path"]) == ("schema_violation", "type: must be a time", "/metadata/event_time")
+    assert shown["schema"] == "urn:rollcall:canvas:user_created:1.0.0"
+    assert shown["from"] == {"topic": "canvas.raw", "partition": "2", "offset": "7"}
+    assert shown["event_name"] == "user_created"
+    assert shown["size"] == str(len(VALUE))
+    assert [1, "name", "text, 12 characters"] in shown["lines"]
+    assert b"Newton" not in orjson.dumps(shown)
+
+
+def test_the_name_of_a_typed_event_is_known_by_its_header() -> None:
+    assert letter_of(0, 0, 0, b"cut off", [("ce_type", b"group_created")], WORDS).event_name == "group_created"
+    assert letter_of(0, 0, 0, b"cut off", [("ce_type", b"Isaac Newton")], WORDS).event_name is None
+
+
+header_values = st.none() | st.binary(max_size=20)
+
+
+@given(
+    st.none() | st.binary(),
+    st.lists(st.tuples(st.text() | st.sampled_from(["rollcall.error.code", "rollcall.error.size", "ce_type"]), header_values)),
+    st.integers(),
+)
+def test_any_record_can_be_shown(value: bytes | None, headers: list[tuple[str, bytes | None]], timestamp: int) -> None:
+    assert orjson.loads(orjson.dumps(letter_of(0, 1, timestamp, value, headers, WORDS).shown()))["id"] == "0-1"
+
+
+def test_so_many_are_kept() -> None:
+    letters = DeadLetters(load_settings(kafka="127.0.0.1:1"), "127.0.0.1:1")
+    letters.add(letter_of(0, number, 1000 - number, b"", [], WORDS) for number in range(3))
+    assert [one["offset"] for one in letters.view()["letters"]] == ["0", "1", "2"], "the latest first"
+    letters.add(letter_of(0, number, 0, b"", [], WORDS) for number in range(500))
+    assert len(letters.view()["letters"]) == MOST_KEPT
+    assert letters.view()["version"] == 2
+
+
+@asynccontextmanager
+async def followed(bootstrap: str, prefix: str) -> AsyncIterator[DeadLetters]:
+    """The end of a topic."""
+    letters = DeadLetters(load_settings(topic_prefix=prefix), bootstrap)
+    task = asyncio.create_task(letters.run())
+    try:
+        yield letters
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    async with asyncio.timeout(40):
+        while not condition():  # noqa: ASYNC110 what is waited for knows of no event
+            await asyncio.sleep(0.05)
+
+
+async def test_the_end_of_a_topic_is_followed(bootstrap: str, prefix: str) -> None:
+    topic = f"{prefix}.dead-letter"
+
+    def sent(number: int, partition: int) -> Sent:
+        headers = tuple((name, content or b"") for name, content in headers_of(offset=number))
+        return Sent(VALUE, partition=partition, headers=headers, timestamp_ms=1_700_000_000_000 + number)
+
+    async with followed(bootstrap, prefix) as letters:
+        await until(lambda: "is not there yet" in (letters.problem or ""))
+        await asyncio.to_thread(create_topic, bootstrap, topic, 2)
+        await until(lambda: letters.problem is None)
+        assert letters.view()["letters"] == []
+        await asyncio.to_thread(send, bootstrap, topic, [sent(number, number % 2) for number in range(4)], transactional_id=prefix)
+        await until(lambda: len(letters.view()["letters"]) == 4)
+        # What is never committed is never seen.
+        await asyncio.to_thread(send, bootstrap, topic, [sent(90, 0)], transactional_id=prefix, commit=False)
+        await asyncio.to_thread(send, bootstrap, topic, [sent(4, 1)], transactional_id=prefix)
+        await until(lambda: len(letters.view()["letters"]) == 5)
+        assert {one["from"]["offset"] for one in letters.view()["letters"]} == {"0", "1", "2", "3", "4"}
+
+    # Whoever comes later sees the end of each partition, in the order of time.
+    await asyncio.to_thread(send, bootstrap, topic, [sent(number, number % 2) for number in range(100, 300)])
+    async with followed(bootstrap, prefix) as letters:
+        await until(lambda: bool(letters.view()["letters"]))
+        numbers = [int(one["from"]["offset"]) for one in letters.view()["letters"]]
+        assert numbers == sorted(range(300 - 2 * BEFORE_THE_END, 300), reverse=True)
+        # A topic that is made anew begins at zero again.
+        await asyncio.to_thread(delete_topic, bootstrap, topic)
+        await asyncio.to_thread(create_topic, bootstrap, topic, 2)
+        await asyncio.to_thread(send, bootstrap, topic, [sent(1000, 0)])
+        await until(lambda: letters.view()["letters"][0]["from"]["offset"] == "1000")
+
+
+async def test_kafka_may_be_away() -> None:
+    letters = DeadLetters(load_settings(), "127.0.0.1:1")
+    task = asyncio.create_task(letters.run())
+    await until(lambda: "does not answer" in (letters.problem or ""))
+    task.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.gather(task, return_exceptions=True)
+    assert letters.view()["problem"]
