@@ -36,7 +36,7 @@ CLIENT_GONE = 499
 OTHER_ROUTE = "other"
 """Of requests for what there is not, and of refused ones."""
 
-_READING = ("GET", "HEAD", "OPTIONS")
+_READING = ("GET", "HEAD")
 _OPEN = ("/livez", "/readyz", "/metrics")
 _API = "/api/"
 _WRITE_IN_CANVAS = "Rollcall only reads: send this to Canvas itself, and the answer here changes when Canvas tells of it"

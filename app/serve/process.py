@@ -19,13 +19,13 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from app.errors import ConfigurationError, RollcallError
 from app.metrics import ServeMetrics
-from app.serve.api.application import new_application
+from app.serve.api.application import new_application, routes_of
 from app.serve.context import ServeContext
 from app.serve.gate import OTHER_ROUTE, Gate, is_loopback
 from app.serve.page.router import Page
 from app.serve.protocol import PatientProtocol
 from app.serve.replica.feed import Feed
-from app.serve.replica.follower import Follower
+from app.serve.replica.follower import Follower, Progress
 from app.serve.replica.reading import ReplicaReader
 from app.serve.replica.relations import RELATIONS
 from app.serve.replica.store import ReplicaStore
@@ -72,13 +72,14 @@ class ServeProcess:
             raise
         feed = Feed()
         self._follower = Follower(settings, bootstrap, self._store, feed)
-        self._reader = ReplicaReader(settings.replica_file)
+        self._reader = ReplicaReader(settings.replica_file, self._follower.doubt)
         context = ServeContext(settings, bootstrap, self._reader, self._follower, feed, tokens)
         self._tokens = tokens
+        self._told = Progress()
         self._page = Page(context)
         application = new_application(context, [self._health(), self._page.router])
-        routes = [str(getattr(route, "path_format", OTHER_ROUTE)) for route in application.routes]
-        self._metrics = ServeMetrics(CollectorRegistry(), [relation.name for relation in RELATIONS], [*routes, OTHER_ROUTE])
+        routes = [*routes_of(application), OTHER_ROUTE]
+        self._metrics = ServeMetrics(CollectorRegistry(), [relation.name for relation in RELATIONS], routes)
         gate = Gate(GZipMiddleware(application, minimum_size=GZIP_BYTES, compresslevel=GZIP_LEVEL), context, self._metrics)
         self._server = _Server(
             uvicorn.Config(
@@ -151,17 +152,13 @@ class ServeProcess:
         metrics.consumer_lag_records.clear()
         for (topic, partition), lag in progress.lag.items():
             metrics.consumer_lag_records.labels(topic, str(partition)).set(lag)
-        for counter, total in (
-            (metrics.replica_records_total, progress.records),
-            (metrics.replica_unusable_records_total, progress.unusable),
-            (metrics.replica_rebuilds_total, progress.rebuilds),
-        ):
-            counter.inc(total - self._told.get(id(counter), 0))
-            self._told[id(counter)] = total
+        metrics.replica_records_total.inc(progress.records - self._told.records)
+        metrics.replica_unusable_records_total.inc(progress.unusable - self._told.unusable)
+        metrics.replica_rebuilds_total.inc(progress.rebuilds - self._told.rebuilds)
+        self._told = progress
 
     def _health(self) -> APIRouter:
         router = APIRouter()
-        self._told: dict[int, int] = {}
 
         @router.get("/livez")
         async def livez() -> Response:

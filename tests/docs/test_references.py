@@ -18,11 +18,14 @@ from app.events.outcomes import DeadLetter, ErrorCode, Routed
 from app.events.pipeline import Pipeline
 from app.events.registry import EVENT_TYPES, REGISTRY
 from app.events.validation import load_validators
-from app.metrics import RosterMetrics, RouterMetrics
+from app.metrics import RosterMetrics, RouterMetrics, ServeMetrics
 from app.records import SIZE_HEADER, dead_letter_headers
 from app.rosters import registry as roster_registry
 from app.rosters.registry import stages
 from app.rosters.topics import plan_roster_topics, roster_topics
+from app.serve.api import objects
+from app.serve.page.access import COOKIE
+from app.serve.replica.relations import RELATIONS
 from app.settings import ENV_PREFIX, Settings
 from app.topic_plan import plan_topics
 from app.topics import DAY_MS, TopicNames
@@ -38,6 +41,9 @@ STAGES = tuple(stage.name for stage in stages(None))
 TEXTS = [*documents(), ROOT / "docs" / "settings.env", ROOT / "docker-compose.kafka.yml", ROOT / "Makefile"]
 DEFAULTS = Settings.model_construct()
 DOCUMENTED = ROOT / "tests" / "fixtures" / "documented"
+
+NO_METRICS = {COOKIE, *(name for model in (objects.Enrollment, objects.Course) for name in model.model_fields if name.startswith("rollcall_"))}
+"""What else begins with the same word."""
 
 each_document = pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
 each_text = pytest.mark.parametrize("text", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -70,10 +76,17 @@ def test_variables_exist(text: Path) -> None:
 @each_document
 def test_metrics_exist(document: Path) -> None:
     suffixes = {"counter": ("_total",), "histogram": ("", "_bucket", "_count", "_sum"), "info": ("_info",), "gauge": ("",)}
-    registries = [RouterMetrics(CollectorRegistry(), REGISTRY).registry, RosterMetrics(CollectorRegistry(), STAGES, REGISTRY).registry]
+    registries = [RouterMetrics(CollectorRegistry(), REGISTRY).registry, RosterMetrics(CollectorRegistry(), STAGES, REGISTRY).registry, serve_metrics()]
     names = {family.name + suffix for registry in registries for family in registry.collect() for suffix in suffixes[family.type]}
     text = document.read_text(encoding="utf-8")
-    assert set(re.findall(r"\b(?:rollcall|process)_[a-z_]+", text)) - names == set()
+    assert set(re.findall(r"\b(?:rollcall|process)_[a-z_]+", text)) - names - NO_METRICS == set()
+
+
+def serve_metrics() -> CollectorRegistry:
+    """What serve exposes, with something in each."""
+    metrics = ServeMetrics(CollectorRegistry(), [relation.name for relation in RELATIONS], ["/"])
+    metrics.consumer_lag_records.labels("topic", "0")
+    return metrics.registry
 
 
 @each_document
@@ -107,6 +120,17 @@ def test_the_metrics_of_the_rosters_are_explained() -> None:
         if family.name in explained and family.type != "histogram" and family.samples:
             (labels,) = {",".join(sample.labels) for sample in family.samples}
             assert explained[family.name].partition("{")[2] == (f"{labels}}}" if labels else "")
+
+
+def test_the_metrics_of_serve_are_explained() -> None:
+    """All of its own, no others, with their labels."""
+    of_every_process = {"rollcall_build"}
+    metrics = {family.name: family for family in serve_metrics().collect() if family.name.startswith("rollcall_")}
+    explained = {re.sub(r"\{.*|_total", "", code(row[0])[0]): code(row[0])[0] for row in rows(OPERATIONS, "metric of serve")}
+    assert explained.keys() == metrics.keys() - of_every_process
+    for name, shown in explained.items():
+        (labels,) = {",".join(label for label in sample.labels if label != "le") for sample in metrics[name].samples}
+        assert shown.partition("{")[2] == (f"{labels}}}" if labels else ""), name
 
 
 def test_the_table_of_topics() -> None:

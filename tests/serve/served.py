@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from starlette.middleware.gzip import GZipMiddleware
 
 from app.metrics import ServeMetrics
-from app.serve.api.application import new_application
+from app.serve.api.application import new_application, routes_of
 from app.serve.context import ServeContext
 from app.serve.gate import OTHER_ROUTE, Gate
 from app.serve.process import GZIP_BYTES, GZIP_LEVEL
@@ -84,8 +84,7 @@ def serving(
     reader = ReplicaReader(given.replica_file)
     context = ServeContext(given, "127.0.0.1:1", reader, Follower(given, "127.0.0.1:1", store, feed), feed, Tokens(given.tokens_file))
     application = new_application(context, [])
-    routes = [str(getattr(route, "path_format", OTHER_ROUTE)) for route in application.routes]
-    metrics = ServeMetrics(CollectorRegistry(), [relation.name for relation in RELATIONS], [*routes, OTHER_ROUTE])
+    metrics = ServeMetrics(CollectorRegistry(), [relation.name for relation in RELATIONS], [*routes_of(application), OTHER_ROUTE])
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     compressing = GZipMiddleware(application, minimum_size=GZIP_BYTES, compresslevel=GZIP_LEVEL)

@@ -64,6 +64,22 @@ class _Application(FastAPI):
         return self.openapi_schema
 
 
+def routes_of(app: FastAPI) -> list[str]:
+    """The paths that an application answers to, by which its requests are counted."""
+    found: dict[str, None] = {}
+
+    def look(routes: Sequence[object]) -> None:
+        for route in routes:
+            included = getattr(route, "original_router", None)
+            if included is not None:
+                look(included.routes)
+            else:
+                found[str(getattr(route, "path_format"))] = None  # noqa: B009 not all kinds of routes have one
+
+    look(app.routes)
+    return [*found]
+
+
 def _answer(status: int, message: str, field: str | None = None, headers: dict[str, str] | None = None) -> Response:
     return Response(orjson.dumps(error_body(message, field)), status, headers, media_type=JSON)
 

@@ -13,8 +13,10 @@ from fastapi import APIRouter, Path, Query, Request, Response, Security
 from fastapi.security import HTTPBearer
 
 from app.serve.api import objects, queries
+from app.serve.api.conditions import Where, among
 from app.serve.api.errors import ApiError, not_found
 from app.serve.api.ids import STRING_IDS, ShownIds, parse_id
+from app.serve.api.listings import Listings
 from app.serve.api.paging import Page
 from app.serve.api.parameters import (
     ContextEnrollmentsQuery,
@@ -29,7 +31,7 @@ from app.serve.api.parameters import (
     UserEnrollmentsQuery,
     UsersQuery,
 )
-from app.serve.api.queries import KNOWN, Listings, Row, Where, one_of
+from app.serve.api.queries import KNOWN, Row, one_of
 from app.serve.context import ServeContext
 
 JSON = "application/json; charset=utf-8"
@@ -68,7 +70,7 @@ class Answering:
         """The id of something that is known.
 
         Raises:
-            ApiError: 404; 400 when a local id may mean several.
+            ApiError: 404.
         """
         if kind in _SIS_COLUMNS:
             start, relation, column, wanted = _SIS_COLUMNS[kind]
@@ -266,13 +268,13 @@ def api_router(context: ServeContext) -> APIRouter:
             if query.user_id is not None:
                 where &= Where("user_id = ?", (asked.user_parameter("user_id", query.user_id),))
             if query.user_ids:
-                where &= queries.among("user_id", [asked.user_parameter("user_ids[]", text) for text in query.user_ids])
+                where &= among("user_id", [asked.user_parameter("user_ids[]", text) for text in query.user_ids])
             if query.search_term is not None:
                 where &= queries.matching(asked.db, query.search_term, parse_id(query.search_term, home))
             total, users = queries.course_users(asked.db, asked.listings, identity, where, query.which(), keep=where is condition)
             shown = asked.users(users, query.include)
             if "enrollments" in query.include and users:
-                theirs = Where("course_id = ?", (identity,)) & queries.among("user_id", users) & condition
+                theirs = Where("course_id = ?", (identity,)) & among("user_id", users) & condition
                 rows = queries.rows_of(asked.db, "enrollments", theirs, "ORDER BY enrollment_id")
                 of_user: dict[int, list[dict[str, Any]]] = {user: [] for user in users}
                 for row, enrollment in zip(rows, asked.enrollments(rows, with_users=False), strict=True):
@@ -373,7 +375,7 @@ def api_router(context: ServeContext) -> APIRouter:
 
         def ask(asked: Answering) -> List:
             where = Where("group_id = ?", (asked.group(group_id)["group_id"],))
-            where &= queries.among("state", query.filter_states) if query.filter_states else queries.NOT_DELETED
+            where &= among("state", query.filter_states) if query.filter_states else queries.NOT_DELETED
             total, rows = queries.page_of(asked.db, "memberships", where, "group_membership_id, context_type, context_id", query.which())
             return total, [objects.membership_object(row, asked.ids) for row in rows]
 

@@ -86,8 +86,9 @@ class Feed:
         changes = []
         with self._guard:
             for relation, _key, before, after in changed:
-                self._count += 1
-                changes.append(Change(self._count, at, relation.name, _courses(before, after), before, after))
+                if courses := _courses(before, after):
+                    self._count += 1
+                    changes.append(Change(self._count, at, relation.name, courses, before, after))
             self._kept.extend(changes)
 
         def tell() -> None:
@@ -100,6 +101,8 @@ class Feed:
 
     def skip(self) -> None:
         """Tell that much has changed, and not what. From any thread."""
+        with self._guard:
+            self._kept.clear()
 
         def tell() -> None:
             for subscriber in self._subscribers:

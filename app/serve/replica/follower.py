@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -18,7 +18,7 @@ from app.kafka import client_options
 from app.rosters.topics import TOMBSTONE_DAYS, roster_topics
 from app.serve.replica.feed import Feed
 from app.serve.replica.relations import RELATIONS, Columns, Key, Relation, UnusableRecordError
-from app.serve.replica.store import Place, ReplicaStore
+from app.serve.replica.store import Place, ReplicaStore, is_damage
 from app.settings import Settings
 from app.streaming.reader import new_reader, stop_reader
 from app.streaming.topic_ids import describe_topics
@@ -45,6 +45,14 @@ MOST_AWAY_SECONDS = (TOMBSTONE_DAYS - 1) * 86_400
 """A tombstone may be gone after :data:`TOMBSTONE_DAYS`: a file that was not followed for longer does not know of it."""
 
 REQUEST_MS = 20_000
+
+STILL_SECONDS = 60.0
+"""With something to be read, and without any of it for so long, the connection is made anew."""
+
+HIDDEN_SECONDS = 15.0
+"""Transactions of the rosters take a fraction of a second."""
+
+HIDDEN = "records wait behind a transaction that is neither committed nor aborted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +98,15 @@ class Follower:
         self._bootstrap = bootstrap
         self._store = store
         self._feed = feed
-        now = time.time()
-        complete = store.followed_until > 0
-        self.progress = Progress(complete=complete, behind_since=store.followed_until if complete else now, rows=store.row_counts)
+        self.progress = Progress()
+        self._look_at_file()
         self._positions: dict[TopicPartition, int] = {}
+        self._moved_at = 0.0
+        self._waiting: dict[TopicPartition, tuple[int, float]] = {}
         self._noted = 0.0
         self._stop = threading.Event()
+        self._doubt = threading.Event()
+        self._cancel: Callable[[], object] = lambda: None
         self._thread = threading.Thread(target=self._run, name="follower")
         self.failure: BaseException | None = None
         """What ended the thread, if it ended by itself."""
@@ -108,61 +119,84 @@ class Follower:
         """End, and wait for it."""
         self._stop.set()
         if self._thread.is_alive():
+            self._cancel()
             self._thread.join()
+
+    def doubt(self) -> None:
+        """Somebody who reads the file finds it damaged. From any thread."""
+        self._doubt.set()
 
     def _run(self) -> None:
         try:
             asyncio.run(self._follow_until_stopped())
+        except asyncio.CancelledError:
+            pass
         except BaseException as error:
             log.exception("the replica is no longer kept")
             self.failure = error
 
     async def _follow_until_stopped(self) -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
         while not self._stop.is_set():
             try:
+                if not self._store.is_there():
+                    log.warning("the replica's file was removed, or is another one now", extra={"path": str(self._store.path)})
+                    self._store.reopen()
+                    self._look_at_file()
                 await self._follow()
             except _AnewError as reason:
                 self._begin_anew(str(reason))
             except OffsetOutOfRangeError as error:
                 self._begin_anew(f"records that it has not read are gone ({error})")
-            except sqlite3.OperationalError as error:  # the disk is full, or somebody holds the file
-                self._note_problem(f"the replica cannot be written ({error})")
-                await asyncio.sleep(RETRY_SECONDS)
             except sqlite3.DatabaseError as error:
-                self._begin_anew(f"it is damaged ({error})")
+                if is_damage(error):
+                    self._begin_anew(f"it is damaged ({error})")
+                else:  # the disk is full, or somebody holds the file
+                    await self._pause(f"the replica cannot be written ({error})")
             except (KafkaError, OSError, TimeoutError) as error:
-                self._note_problem(f"Kafka at {self._bootstrap} does not answer ({type(error).__name__})")
-                await asyncio.sleep(RETRY_SECONDS)
+                await self._pause(f"Kafka at {self._bootstrap} does not answer ({type(error).__name__})")
+
+    def _look_at_file(self) -> None:
+        """Begin with what the file says of itself."""
+        followed_until = self._store.followed_until
+        rows = self._store.row_counts
+        self.progress = replace(self.progress, complete=followed_until > 0, behind_since=followed_until or time.time(), rows=rows, lag={})
 
     def _begin_anew(self, why: str) -> None:
+        self.progress = replace(self.progress, complete=False)
+        self._doubt.clear()
         self._store.start_anew(why)
-        rows = self._store.row_counts
-        self.progress = replace(self.progress, complete=False, behind_since=time.time(), rows=rows, lag={}, rebuilds=self.progress.rebuilds + 1)
+        self._look_at_file()
+        self.progress = replace(self.progress, rebuilds=self.progress.rebuilds + 1)
         self._feed.skip()
 
-    def _note_problem(self, problem: str | None) -> None:
-        if problem != self.progress.problem:
-            if problem is not None:
-                log.warning("the replica does not get on: %s", problem)
-            else:
-                log.info("the replica gets on again")
-        self.progress = replace(self.progress, problem=problem, behind_since=self.progress.behind_since or (time.time() if problem is not None else None))
+    async def _pause(self, problem: str) -> None:
+        """Note what is in the way, and wait a moment."""
+        progress = self.progress
+        if problem != progress.problem:
+            log.warning("the replica does not get on: %s", problem)
+        self.progress = replace(progress, problem=problem, behind_since=progress.behind_since or progress.surveyed_at or time.time())
+        await asyncio.sleep(RETRY_SECONDS)
 
     # --- following
 
     async def _follow(self) -> None:
-        """Follow until the partitions are other ones, or something is in the way."""
+        """Follow until the partitions or the file are other ones, or something is in the way."""
         partitions = await self._partitions()
         reader = new_reader(self._options, out_of_range="none")
-        await reader.start()
         try:
+            await reader.start()
             places = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
             reader.assign(places)
             await self._seek(reader, places)
-            topics_at = time.monotonic()
+            topics_at = self._moved_at = time.monotonic()
             surveyed_at = topics_at - SURVEY_SECONDS
             ends: dict[TopicPartition, int] = {}
-            while not self._stop.is_set():
+            while not self._stop.is_set() and self._store.is_there():
+                if self._doubt.is_set():
+                    raise _AnewError("it is damaged, as a reader found")
                 if time.monotonic() - surveyed_at >= SURVEY_SECONDS:
                     surveyed_at, ends = time.monotonic(), await reader.end_offsets(places)
                     self.progress = replace(self.progress, surveyed_at=time.time())
@@ -172,7 +206,10 @@ class Follower:
                         return
                 batch = await reader.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
                 await self._take(reader, batch, places)
-                self._judge(ends, time.time())
+                self._judge(ends, {place: reader.highwater(place) or 0 for place in places}, time.time())
+                if any(self.progress.lag.values()) and time.monotonic() - self._moved_at > STILL_SECONDS:
+                    log.warning("nothing comes although there is something: the connection is made anew")
+                    return
                 if 0 < sum(map(len, batch.values())) < BATCH_RECORDS // 20:
                     await asyncio.sleep(GATHER_SECONDS)
         finally:
@@ -190,14 +227,11 @@ class Follower:
             while True:
                 cluster, topics = await describe_topics(admin, self._relations)
                 missing = [topic for topic in self._relations if topic not in topics]
-                if not missing or self._stop.is_set():
+                if not missing:
                     break
-                self._note_problem(f"topics are missing: {', '.join(missing)}; 'rollcall rosters' makes them")
-                await asyncio.sleep(RETRY_SECONDS)
+                await self._pause(f"topics are missing: {', '.join(missing)}; 'rollcall rosters' makes them")
         finally:
             await admin.close()
-        if missing:
-            return {}
         if self._store.cluster not in (None, cluster):
             raise _AnewError(f"it comes from the Kafka cluster {self._store.cluster}, and this one is {cluster}")
         known = self._store.topic_ids
@@ -207,7 +241,6 @@ class Follower:
         identities = {name: topic.identity for name, topic in topics.items() if topic.identity is not None}
         if self._store.cluster is None or identities != known:
             self._store.belongs_to(cluster, identities)
-        self._note_problem(None)
         return {topic: topics[topic].partitions for topic in self._relations}
 
     async def _seek(self, reader: AIOKafkaConsumer, places: list[TopicPartition]) -> None:
@@ -217,7 +250,7 @@ class Follower:
             _AnewError: that is no place to go on.
         """
         known = self._store.positions
-        if known and time.time() - max(self._store.followed_until, 1.0) > MOST_AWAY_SECONDS and self.progress.complete:
+        if known and time.time() - (self._store.followed_until or self._store.made_at) > MOST_AWAY_SECONDS:
             raise _AnewError(f"it was not followed for more than {MOST_AWAY_SECONDS // 86_400} days, and what was removed meanwhile may not be told any more")
         beginnings, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
         if gone := known.keys() - {(place.topic, place.partition) for place in places}:
@@ -243,6 +276,7 @@ class Follower:
         tell = self.progress.complete and count <= MOST_COMPARED
         changed, counts = self._store.apply(rows, {(place.topic, place.partition): position for place, position in moved.items()}, tell=tell)
         self._positions |= moved
+        self._moved_at = time.monotonic()
         if tell:
             self._feed.publish(changed, time.time())
         elif count:
@@ -250,18 +284,42 @@ class Follower:
         total = {name: number + counts.get(name, 0) for name, number in self.progress.rows.items()}
         self.progress = replace(self.progress, records=self.progress.records + count, unusable=self.progress.unusable + unusable, rows=total)
 
-    def _judge(self, ends: Mapping[TopicPartition, int], now: float) -> None:
-        """Find out whether anything is missing, up to these ends."""
+    def _judge(self, ends: Mapping[TopicPartition, int], high_watermarks: Mapping[TopicPartition, int], now: float) -> None:
+        """Find out whether anything is missing.
+
+        Args:
+            ends: of what is committed, at the last look.
+            high_watermarks: of what is written.
+        """
+        if not ends:
+            return
         lag = {(place.topic, place.partition): max(end - self._positions.get(place, 0), 0) for place, end in ends.items()}
-        if any(lag.values()):
-            self.progress = replace(self.progress, lag=lag, behind_since=self.progress.behind_since or now)
+        hidden_since = self._hidden_since(high_watermarks, now)
+        problem = None if hidden_since is None else HIDDEN
+        if self.progress.problem is not None and problem is None:
+            log.info("the replica gets on again")
+        if any(lag.values()) or hidden_since is not None:
+            since = self.progress.behind_since or hidden_since or now
+            self.progress = replace(self.progress, lag=lag, behind_since=since, problem=problem)
             return
         if not self.progress.complete or now - self._noted >= NOTE_SECONDS:
             if not self.progress.complete:
                 log.info("the replica is complete", extra={"rows": dict(self.progress.rows)})
             self._store.note_complete(now)
             self._noted = now
-        self.progress = replace(self.progress, lag=lag, behind_since=None, complete=True)
+        self.progress = replace(self.progress, lag=lag, behind_since=None, complete=True, problem=None)
+
+    def _hidden_since(self, high_watermarks: Mapping[TopicPartition, int], now: float) -> float | None:
+        """Since when there are records that nobody is told of, because a transaction before them is open; None: for no longer than transactions take."""
+        waiting: dict[TopicPartition, tuple[int, float]] = {}
+        for place, high_watermark in high_watermarks.items():
+            position = self._positions.get(place, 0)
+            if high_watermark > position:
+                known = self._waiting.get(place)
+                waiting[place] = known if known is not None and known[0] == position else (position, now)
+        self._waiting = waiting
+        since = min((since for _, since in waiting.values()), default=now)
+        return since if now - since > HIDDEN_SECONDS else None
 
 
 def collect(relation: Relation, records: Iterable[ConsumerRecord], rows: dict[Key, Columns | None]) -> int:

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from app.serve.replica.store import is_damage
+
 Result = TypeVar("Result")
 
 THREADS = 4
@@ -26,10 +28,15 @@ class ReplicaUnavailableError(Exception):
 
 
 class ReplicaReader:
-    """Runs functions on a connection, each in one read transaction: whatever it asks, it sees the same state. Close it in the end."""
+    """Runs functions on a connection, each in one read transaction: whatever it asks, it sees the same state. Close it in the end.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        on_damage: called, in any thread, when the file turns out to be damaged.
+    """
+
+    def __init__(self, path: Path, on_damage: Callable[[], None] = lambda: None) -> None:
         self._path = path
+        self._on_damage = on_damage
         self._local = threading.local()
         self._open: set[sqlite3.Connection] = set()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="replica")
@@ -44,7 +51,7 @@ class ReplicaReader:
         """Run a function in a thread. When the caller is cancelled, the query is given up.
 
         Raises:
-            ReplicaUnavailableError: there is no replica that can be read.
+            ReplicaUnavailableError: there is no replica that can be read, or it is not complete yet.
         """
         abandoned = threading.Event()
         try:
@@ -58,11 +65,16 @@ class ReplicaReader:
             connection.set_progress_handler(abandoned.is_set, _STEPS)
             connection.execute("BEGIN")
             try:
+                # In the same transaction: a file that has just been made anew has nothing in it, and that would be an answer.
+                if connection.execute("SELECT 1 FROM meta WHERE name = 'followed_until'").fetchone() is None:
+                    raise ReplicaUnavailableError("the replica is not complete yet")
                 return function(connection)
             finally:
                 connection.execute("ROLLBACK")
         except (sqlite3.DatabaseError, OSError) as error:
             self._drop()
+            if isinstance(error, sqlite3.Error) and is_damage(error):
+                self._on_damage()
             raise ReplicaUnavailableError(f"the replica cannot be read ({error})") from error
 
     def _connection(self) -> sqlite3.Connection:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from app.events.ids import whole_number
 from app.events.times import parse_microseconds
 from app.rosters.course import COURSE
 from app.rosters.enrollment import ENROLLMENT
@@ -36,6 +37,7 @@ Columns: TypeAlias = tuple[Any, ...]
 
 _SHOWN = ("state", "state_reason", "as_of")
 _INTEGER, _TEXT = "INTEGER", "TEXT"
+_LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
 class UnusableRecordError(ValueError):
@@ -89,7 +91,11 @@ class Relation:
         return [f"CREATE INDEX IF NOT EXISTS {self.table}_{number} ON {self.table} ({', '.join(index)})" for number, index in enumerate(self.indexes, start=1)]
 
     def _type(self, name: str) -> str:
-        return _INTEGER if name in self.family.ids or name == "context_id" else _TEXT if name not in _UNTYPED else ""
+        return _INTEGER if name in self._ids else _TEXT if name not in _UNTYPED else ""
+
+    @property
+    def _ids(self) -> frozenset[str]:
+        return self.family.ids | {"context_id"} if self.context else self.family.ids
 
     @property
     def insert(self) -> str:
@@ -120,14 +126,14 @@ class Relation:
             parts = (record_key or b"").decode("ascii").split("/")
         except UnicodeDecodeError:
             parts = []
+        kind: tuple[str, ...] = ()
         if self.context and parts:
-            kind, identity = ("Account", parts[0].removeprefix(ACCOUNT_PREFIX)) if parts[0].startswith(ACCOUNT_PREFIX) else ("Course", parts[0])
-            parts = [identity, *parts[1:]]
-            if len(parts) == len(self.key) - 1 and all(map(str.isdigit, parts)):
-                return (kind, *map(int, parts))
-        elif len(parts) == len(self.key) and all(map(str.isdigit, parts)):
-            return tuple(map(int, parts))
-        raise UnusableRecordError(f"the key is not of the form of rosters.{self.name}")
+            kind = ("Account",) if parts[0].startswith(ACCOUNT_PREFIX) else ("Course",)
+            parts[0] = parts[0].removeprefix(ACCOUNT_PREFIX)
+        ids = [whole_number(part) for part in parts]
+        if len(kind) + len(ids) != len(self.key) or any(identity is None or str(identity) != part for identity, part in zip(ids, parts, strict=True)):
+            raise UnusableRecordError(f"the key is not of the form of rosters.{self.name}")
+        return (*kind, *ids)
 
     def columns_of(self, key: Key, value: bytes) -> Columns:
         """A record as a row of the table.
@@ -142,7 +148,7 @@ class Relation:
                     raise TypeError(name)
             for name, compute in self.computed.items():
                 row[name] = compute(row)
-            ids = self.family.ids
+            ids = self._ids
             for name, of_key in zip(self.key, key, strict=True):
                 row[name] = of_key
             if self.context:
@@ -166,14 +172,23 @@ _UNTYPED = frozenset(
 
 
 def _stored(name: str, value: Any, is_id: bool) -> Any:
+    """A field as SQLite holds it, and gives it back. Raises ValueError for what no row has."""
+    if value is None:
+        return None
+    if is_id:
+        identity = whole_number(value)
+        if identity is None:
+            raise ValueError(name)
+        return identity
     kind = type(value)
     if kind is str:
-        if is_id:
-            return int(value)
         return _utc(value) if name.endswith("_at") else value
     if kind is list:
         return orjson.dumps(value).decode()
-    return value
+    if kind not in (int, float, bool):
+        raise ValueError(name)
+    # Canvas has text there, and SQLite whole numbers of 64 bits.
+    return value if name in _UNTYPED and (kind is not int or _LEAST <= value <= _GREATEST) else str(value)
 
 
 @lru_cache(maxsize=65_536)

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +30,9 @@ CACHE_KIB = 64 * 1024
 
 WAL_BYTES = 64 * 1024**2
 """To which the write-ahead log is cut when it has been copied into the file. It grows while somebody reads for long."""
+
+LOCK_SECONDS = 5.0
+"""So long is waited for somebody else who has locked the file."""
 
 TOLD_VERSIONS = 200
 """Of a course: so many batches back it is told what has changed."""
@@ -70,7 +74,7 @@ class ReplicaStore:
         prefix: of the topics.
 
     Raises:
-        ReplicaError: another process writes it.
+        ReplicaError: another process writes it, or it cannot be opened.
         ConfigurationError: it is no file of Rollcall, or cannot be made there.
     """
 
@@ -83,6 +87,18 @@ class ReplicaStore:
         except BaseException:
             self._lock.close()
             raise
+
+    def is_there(self) -> bool:
+        """Whether the file under its name is the one that is written, and not another one or none."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    def reopen(self) -> None:
+        """Open the file that is there now; if there is none, a new one. Raises as the class."""
+        self._database.close()
+        self._database = self._opened()
 
     def close(self) -> None:
         """Close the file, and let others write it."""
@@ -100,6 +116,11 @@ class ReplicaStore:
     def followed_until(self) -> float:
         """When the topics were last followed to their ends; seconds since the epoch, 0 for never."""
         return float(self._meta("followed_until") or 0.0)
+
+    @property
+    def made_at(self) -> float:
+        """When the file was made; seconds since the epoch."""
+        return float(self._meta("made_at") or 0.0)
 
     @property
     def row_counts(self) -> dict[str, int]:
@@ -192,7 +213,6 @@ class ReplicaStore:
         """
         log.warning("the replica is made anew: %s", why, extra={"path": str(self.path)})
         self._database.close()
-        _remove(self.path)
         self._database = self._made()
 
     @contextlib.contextmanager
@@ -201,54 +221,54 @@ class ReplicaStore:
         try:
             yield
         except BaseException:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:  # when a disk is full, SQLite has rolled back already
+                self._database.execute("ROLLBACK")
             raise
         self._database.execute("COMMIT")
 
     # --- the file
 
     def _opened(self) -> sqlite3.Connection:
-        if not self.path.exists() or self.path.stat().st_size == 0:
-            return self._made()
-        with self.path.open("rb") as file:
-            header = file.read(_HEADER_BYTES)
+        try:
+            if not self.path.exists() or self.path.stat().st_size == 0:
+                return self._made()
+            with self.path.open("rb") as file:
+                header = file.read(_HEADER_BYTES)
+        except OSError as error:
+            raise ConfigurationError(f"the replica {self.path} cannot be read ({error.strerror}); set ROLLCALL_REPLICA") from None
         if header[: len(_MAGIC)] != _MAGIC or int.from_bytes(header[_APPLICATION_ID_AT], "big") != APPLICATION_ID:
             # Whatever it is, it is somebody's.
             raise ConfigurationError(f"{self.path} is no replica of Rollcall: remove it, or set ROLLCALL_REPLICA to another path")
         problem = self._problem()
         if problem is None:
-            return _connected(self.path)
+            return self._connected()
         log.warning("the replica is made anew: %s", problem, extra={"path": str(self.path)})
-        _remove(self.path)
         return self._made()
 
     def _problem(self) -> str | None:
         """Why the file cannot be gone on with; None: it can."""
         try:
-            database = _connected(self.path)
+            with contextlib.closing(self._connected()) as database:
+                version = database.execute("PRAGMA user_version").fetchone()[0]
+                if version != SCHEMA_VERSION:
+                    return f"its schema is version {version}, and this release has version {SCHEMA_VERSION}"
+                found = database.execute("SELECT value FROM meta WHERE name = 'prefix'").fetchone()
+                if found != (self._prefix,):
+                    return f"it holds the topics {found and found[0]}.*, and not {self._prefix}.*"
+                tables = {relation.table: relation.columns for relation in RELATIONS} | _OTHER_TABLES
+                for table, columns in tables.items():
+                    database.execute(f"SELECT {', '.join(columns)} FROM {table} LIMIT 1").fetchone()
+                return None
         except sqlite3.DatabaseError as error:
-            return f"it is damaged ({error})"
-        try:
-            version = database.execute("PRAGMA user_version").fetchone()[0]
-            if version != SCHEMA_VERSION:
-                return f"its schema is version {version}, and this release has version {SCHEMA_VERSION}"
-            found = database.execute("SELECT value FROM meta WHERE name = 'prefix'").fetchone()
-            if found != (self._prefix,):
-                return f"it holds the topics {found and found[0]}.*, and not {self._prefix}.*"
-            tables = {relation.table: relation.columns for relation in RELATIONS} | _OTHER_TABLES
-            for table, columns in tables.items():
-                database.execute(f"SELECT {', '.join(columns)} FROM {table} LIMIT 1").fetchone()
-            return None
-        except sqlite3.DatabaseError as error:
-            return f"it is damaged ({error})"
-        finally:
-            database.close()
+            if is_damage(error) or error.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # the latter: a table is missing
+                return f"it is damaged ({error})"
+            # It is locked, or the disk is full: nothing is wrong with what is in it.
+            raise ReplicaError(f"the replica {self.path} cannot be opened ({error}); see who has it open, and whether its disk is full") from None
 
     def _made(self) -> sqlite3.Connection:
         """A new file, which is under its name when it is whole: a process that is killed meanwhile leaves none that nobody knows what to make of."""
         new = self.path.with_name(f"{self.path.name}.new")
         try:
-            _remove(self.path)
             _remove(new)
             os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # it holds names of people
             with contextlib.closing(_connected(new)) as database:
@@ -256,14 +276,20 @@ class ReplicaStore:
                 database.execute("BEGIN IMMEDIATE")
                 for statement in _statements():
                     database.execute(statement)
-                # Milliseconds: no version of this file was one of an earlier file, which somebody may still have in memory.
-                database.executemany("INSERT INTO meta VALUES (?, ?)", [("prefix", self._prefix), ("first_version", int(time.time() * 1000))])
+                # At random: no version of this file is one of an earlier file, which somebody may still have in memory.
+                known = {"prefix": self._prefix, "made_at": repr(time.time()), "first_version": secrets.randbelow(2**62)}
+                database.executemany("INSERT INTO meta VALUES (?, ?)", known.items())
                 database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 database.execute("COMMIT")
+            _remove(self.path)
             new.replace(self.path)
-            return _connected(self.path)
+            return self._connected()
         except (OSError, sqlite3.OperationalError) as error:
             raise ConfigurationError(f"the replica cannot be made at {self.path} ({error}); set ROLLCALL_REPLICA") from None
+
+    def _connected(self) -> sqlite3.Connection:
+        self._inode = self.path.stat().st_ino
+        return _connected(self.path)
 
     def _meta(self, name: str) -> str | None:
         found = self._database.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
@@ -273,9 +299,15 @@ class ReplicaStore:
         self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether an error says that the file is damaged, and not that it is locked, or the disk full."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 def _connected(path: Path) -> sqlite3.Connection:
     # The thread that opens it is not always the one that writes; they take turns.
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=LOCK_SECONDS)
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL", f"cache_size = -{CACHE_KIB}", f"journal_size_limit = {WAL_BYTES}", "temp_store = MEMORY"):
         database.execute(f"PRAGMA {pragma}")
     return database
@@ -310,5 +342,6 @@ def _locked(path: Path) -> IO[bytes]:
 
 
 def _remove(path: Path) -> None:
+    # The file first: without what is beside it, it would be damaged.
     for suffix in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)

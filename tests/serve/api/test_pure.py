@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.events.ids import SHARD_SIZE
-from app.serve.api import queries
+from app.serve.api import listings as listings_module
+from app.serve.api.conditions import MOST_NAMED, Where, among
 from app.serve.api.errors import ApiError
 from app.serve.api.ids import ShownIds, parse_id
+from app.serve.api.listings import Listings
 from app.serve.api.paging import Page
 from app.serve.api.parameters import LISTS, normalised
-from app.serve.api.queries import Listings, Where, among
 from app.settings import MAX_SHARD
 from tests.serve.asking import links_in
 
@@ -111,7 +112,7 @@ def test_normalised_queries(query: list[tuple[str, str]]) -> None:
     assert normalised(found) == found
 
 
-@pytest.mark.parametrize("count", [1, queries.MOST_NAMED, queries.MOST_NAMED + 1, 50_000])
+@pytest.mark.parametrize("count", [1, MOST_NAMED, MOST_NAMED + 1, 50_000])
 def test_among(count: int) -> None:
     """As many values as there are."""
     with sqlite3.connect(":memory:") as db:
@@ -124,8 +125,8 @@ def test_among(count: int) -> None:
 
 def test_lists_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """In their number and their length, however many conditions are asked for; those that are asked for often stay."""
-    monkeypatch.setattr(queries, "MOST_LISTS", 5)
-    monkeypatch.setattr(queries, "MOST_LISTED", 45)
+    monkeypatch.setattr(listings_module, "MOST_LISTS", 5)
+    monkeypatch.setattr(listings_module, "MOST_LISTED", 45)
     listings = Listings()
     with sqlite3.connect(":memory:") as db:
         db.execute("CREATE TABLE course_versions (course_id INTEGER, version INTEGER, told_from INTEGER)")

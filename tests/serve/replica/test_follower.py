@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
 from app.canvas.simulation import Simulation, SimulationPlan
@@ -19,7 +20,7 @@ from app.serve.replica import follower as follower_module
 from app.serve.replica.feed import Feed
 from app.serve.replica.follower import MOST_AWAY_SECONDS, Follower
 from app.serve.replica.relations import RELATIONS
-from app.serve.replica.store import ReplicaStore
+from app.serve.replica.store import ReplicaError, ReplicaStore
 from app.settings import load_settings
 from app.streaming.partitioner import partitioner
 from tests.kafka_client import Sent, admin_client, create_topic, delete_topic, send
@@ -279,6 +280,94 @@ def test_a_topic_that_is_made_anew_while_nobody_follows_and_is_longer_now(topics
     with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
         wait_complete(follower)
         assert contents(path) == expected({"courses": new})
+
+
+def test_a_file_that_is_removed_while_it_is_followed(topics: Topics, tmp_path: Path) -> None:
+    """It is made anew without a restart."""
+    topics.send({"courses": course("one")})
+    path = tmp_path / "replica.sqlite"
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        wait_complete(follower)
+        path.unlink()
+        wait_until(path.exists, 30)
+        wait_complete(follower)
+        assert contents(path) == expected({"courses": course("one")})
+
+
+def test_a_reader_finds_it_damaged(topics: Topics, tmp_path: Path) -> None:
+    """It is made anew."""
+    topics.send({"courses": course("one")})
+    path = tmp_path / "replica.sqlite"
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        wait_complete(follower)
+        follower.doubt()
+        wait_until(lambda: follower.progress.rebuilds == 1, 30)
+        wait_complete(follower)
+        assert contents(path) == expected({"courses": course("one")})
+
+
+def test_a_build_that_was_interrupted_long_ago_is_not_gone_on_with(topics: Topics, tmp_path: Path) -> None:
+    """What was removed meanwhile may not be told any more."""
+    topics.send({"courses": course("one")})
+    path = tmp_path / "replica.sqlite"
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        wait_complete(follower)
+    with sqlite3.connect(path) as database:
+        database.execute("DELETE FROM meta WHERE name = 'followed_until'")
+        database.execute("UPDATE meta SET value = ? WHERE name = 'made_at'", (repr(time.time() - MOST_AWAY_SECONDS - 60),))
+        database.execute("INSERT INTO roster_courses (course_id, state) VALUES (1, 'removed meanwhile')")
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        assert not follower.progress.complete
+        wait_complete(follower)
+        assert follower.progress.rebuilds == 1
+        assert contents(path) == expected({"courses": course("one")})
+
+
+def test_it_ends_while_a_topic_is_missing(topics: Topics, tmp_path: Path) -> None:
+    """And keeps what it has."""
+    topics.send({"courses": course("one")})
+    path = tmp_path / "replica.sqlite"
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        wait_complete(follower)
+    delete_topic(topics.bootstrap, topics.name("users"))
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        wait_until(lambda: "topics are missing" in (follower.progress.problem or ""), 30)
+    assert contents(path) == expected({"courses": course("one")})
+
+
+def test_records_behind_an_open_transaction(topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is told of them, so it says that something is missing, until the transaction ends."""
+    monkeypatch.setattr(follower_module, "HIDDEN_SECONDS", 0.5)
+    path = tmp_path / "replica.sqlite"
+    producer = Producer({"bootstrap.servers": topics.bootstrap, "transactional.id": f"{topics.prefix}-open"})
+    producer.init_transactions(30)
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        wait_complete(follower)
+        [key] = course("one")
+        producer.begin_transaction()
+        producer.produce(topics.name("courses"), b"never", b"{}", partition=partitioner(PARTITIONS)(key.encode()))
+        assert producer.flush(30) == 0
+        topics.send({"courses": course("one")})
+        wait_until(lambda: follower.progress.problem == follower_module.HIDDEN, 30)
+        assert follower.progress.freshness(time.time()) > 0
+        producer.abort_transaction(30)
+        wait_complete(follower)
+        assert follower.progress.problem is None
+        assert contents(path) == expected({"courses": course("one")})
+
+
+def test_a_file_that_somebody_holds_is_left_alone(filled: tuple[Topics, Path, dict[str, list[tuple[Any, ...]]]], tmp_path: Path) -> None:
+    """Nothing is wrong with what is in it."""
+    topics, original, rows = filled
+    path = tmp_path / "replica.sqlite"
+    path.write_bytes(original.read_bytes())
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(ReplicaError, match="cannot be opened"):
+            ReplicaStore(path, topics.prefix)
+        holder.execute("ROLLBACK")
+    assert contents(path) == rows
 
 
 def test_new_partitions_are_noticed(topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

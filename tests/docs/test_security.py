@@ -1,0 +1,78 @@
+"""docs/security.md: headers, cookie and numbers are those of the code, and its proxy is believed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import requests
+
+from app.serve.page.access import COOKIE, MOST_SESSIONS, SESSION_SECONDS
+from app.serve.page.answers import CONTENT_SECURITY_POLICY, SECURITY_HEADERS, stream_headers
+from app.serve.page.dead_letters import MOST_KEPT as MOST_LETTERS
+from app.serve.page.router import WRONG_TOKEN_SECONDS
+from app.serve.replica.feed import MOST_KEPT
+from app.serve.tokens import TOKEN_BYTES, TOKEN_PREFIX, add_token, digest_of, read_tokens
+from app.settings import Settings
+from app.topic_plan import plan_topics
+from app.topics import DAY_MS
+from tests.docs.markdown import ROOT, blocks, code, rows
+from tests.docs.test_rosters import examples, rosters_of
+from tests.serve.served import serving
+
+DOCUMENT = ROOT / "docs" / "security.md"
+TEXT = DOCUMENT.read_text(encoding="utf-8")
+PLAIN = " ".join(TEXT.split())
+
+
+def test_the_headers() -> None:
+    """All of them, word by word."""
+    for name, value in SECURITY_HEADERS.items():
+        assert f"{name}: {value}" in PLAIN
+    assert f"`X-Accel-Buffering: {stream_headers()['X-Accel-Buffering']}`" in PLAIN
+    assert CONTENT_SECURITY_POLICY in PLAIN
+
+
+def test_how_long_topics_keep_what_is_personal() -> None:
+    """As they are planned."""
+    planned = {plan.name: plan.config for plan in plan_topics(Settings.model_construct())}
+    for where, _what, kept, _who in rows(DOCUMENT, "where"):
+        for topic in code(where):
+            found = [config for name, config in planned.items() if re.fullmatch(topic.replace(".", r"\.").replace("*", ".*"), name)]
+            assert bool(found) == topic.startswith(("canvas.", "rollcall-")), topic
+            for config in found:
+                days = f"{int(config.get('retention.ms', 0)) // DAY_MS} days"
+                assert kept == days if config["cleanup.policy"] == "delete" else kept.startswith("for ever")
+
+
+def test_the_tokens(tmp_path: Path) -> None:
+    """A file as it is described."""
+    token = add_token(tmp_path / "tokens", "registrar")
+    (shown,) = re.findall(r"^    (registrar [0-9a-f]+)$", TEXT, re.MULTILINE)
+    (tmp_path / "shown").write_text(f"# a comment\n{shown}\n", encoding="utf-8")
+    assert read_tokens(tmp_path / "shown").keys() == read_tokens(tmp_path / "tokens").keys() == {"registrar"}
+    assert (tmp_path / "tokens").read_text(encoding="utf-8") == f"registrar {digest_of(token)}\n"
+    assert token.startswith(TOKEN_PREFIX)
+    assert f"`{TOKEN_PREFIX}` and {TOKEN_BYTES * 8} random bits" in TEXT
+
+
+def test_the_proxy(tmp_path: Path) -> None:
+    """What the example sends is what it needs to."""
+    (example,) = blocks(DOCUMENT, "nginx")
+    sent = dict(re.findall(r"proxy_set_header (\S+) (\S+);", example))
+    assert sent.items() >= {"Host": "$host", "X-Forwarded-Proto": "$scheme", "X-Forwarded-For": "$remote_addr"}.items()
+    token = add_token(tmp_path / "tokens", "program")
+    headers = {"Host": "rosters.example.edu", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1", "Authorization": f"Bearer {token}"}
+    with serving(tmp_path / "served", rosters_of(examples()), tokens_file=tmp_path / "tokens") as served:
+        answer = requests.get(f"{served.url}/api/v1/courses/570/enrollments", headers=headers, timeout=10)
+    assert answer.status_code == 200
+    assert answer.headers["Link"].startswith("<https://rosters.example.edu/api/v1/courses/570/enrollments?")
+
+
+def test_the_numbers() -> None:
+    assert f"| cookie | `{COOKIE}`; " in TEXT
+    assert f"lasts {SESSION_SECONDS // 3600} hours" in PLAIN
+    assert f"at most {MOST_SESSIONS:,}; " in TEXT
+    assert f"the last {MOST_KEPT:,} changes of rows, and the last {MOST_LETTERS} dead letters" in TEXT
+    assert WRONG_TOKEN_SECONDS == 0.5
+    assert "after half a second" in TEXT

@@ -1,0 +1,100 @@
+"""docs/tutorial.md: its commands, run one after the other on a real broker, say what the document shows."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from app.canvas.simulation import Simulation, SimulationPlan
+from tests.docs.markdown import ROOT
+from tests.kafka_client import DEADLINE
+from tests.processes import RollcallProcess, RostersProcess, RouterProcess, wait_until
+from tests.serve.replica.test_follower import contents, expected
+
+DOCUMENT = ROOT / "docs" / "tutorial.md"
+TEXT = DOCUMENT.read_text(encoding="utf-8")
+ADDRESS = "http://127.0.0.1:8080"
+REPLICA = ".rollcall/replica.sqlite"
+AS_FAST_AS_IT_GOES = (" --rate 300", "")
+
+_STEP = re.compile(r"^<!-- tests/docs/test_tutorial\.py runs this -->\n```sh\n(?P<script>.*?)^```\n\n```text\n(?P<shown>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed (Debian and Ubuntu: apt install curl)")
+
+
+class Place:
+    """A folder for a checkout, and what runs there."""
+
+    def __init__(self, folder: Path, bootstrap: str) -> None:
+        self.folder = folder
+        self.bootstrap = bootstrap
+        self.prefix = f"t{uuid.uuid4().hex[:12]}"
+        self.steps = iter(_STEP.finditer(TEXT))
+        self.address = ""
+        programs = folder / ".venv" / "bin"
+        programs.mkdir(parents=True)
+        (programs / "rollcall").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m app "$@"\n', encoding="utf-8")
+        (programs / "rollcall").chmod(0o755)
+        (programs / "python").symlink_to(sys.executable)
+
+    @contextmanager
+    def serving(self, tokens_file: str = "") -> Iterator[RollcallProcess]:
+        """serve, with the replica where the document has it."""
+        data = self.folder / ".rollcall"
+        with RollcallProcess("serve", self.folder, self.bootstrap, self.prefix, data=data, tokens_file=tokens_file) as process:
+            self.address = process.wait_ready().url
+            yield process
+            assert process.end() == 0
+
+    def run(self, word: str, **replaced: str) -> str:
+        """The document's next step, which holds a word; what it says must be what is shown."""
+        step = next(self.steps)
+        script, shown = step["script"], step["shown"]
+        assert word in script
+        for old, new in ((ADDRESS, self.address), AS_FAST_AS_IT_GOES, *replaced.items()):
+            script, shown = script.replace(old, new), shown.replace(old, new)
+        shown = shown.replace("canvas.raw", f"{self.prefix}.raw")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ROLLCALL_")}
+        environment |= {"ROLLCALL_KAFKA": self.bootstrap, "ROLLCALL_TOPIC_PREFIX": self.prefix, "ROLLCALL_GROUP_PREFIX": self.prefix}
+        done = subprocess.run(["/bin/sh", "-euc", script], env=environment, cwd=self.folder, capture_output=True, text=True, timeout=DEADLINE, check=False)
+        assert done.returncode == 0, done.stderr
+        said = done.stdout.replace("\r\n", "\n")
+        pattern = ".*".join(re.escape(part.strip("\n")) for part in shown.split("…"))
+        assert re.fullmatch(rf"{pattern}\n?", said, re.DOTALL), f"{said}\n--- and not\n{shown}"
+        return said
+
+
+@needs_curl
+def test_step_by_step(bootstrap: str, tmp_path: Path) -> None:
+    """With serve beside router and rosters, as `rollcall up` starts them."""
+    simulation = Simulation(SimulationPlan())
+    for _ in simulation.events():
+        pass
+    truth = expected(simulation.truth())
+    place = Place(tmp_path, bootstrap)
+    with RouterProcess(tmp_path, bootstrap, place.prefix) as router, RostersProcess(tmp_path, bootstrap, place.prefix) as rosters:
+        router.wait_ready()
+        rosters.wait_ready(60)
+        with place.serving() as serve:
+            wait_until(lambda: serve.metric("rollcall_replica_freshness_seconds") == 0, what="freshness")
+            place.run("/readyz")
+            place.run("simulate")
+            wait_until(lambda: contents(tmp_path / REPLICA) == truth, 60, what="the rosters")
+            place.run("enrollment_type")
+            place.run("per_page")
+            place.run("roster")
+            place.run("sqlite3")
+        token = place.run("token new").strip()
+        with place.serving(str(tmp_path / ".rollcall" / "tokens")):
+            place.run("curl")
+            place.run("Authorization", **{"rollcall_…": token})
+    assert list(place.steps) == []
