@@ -29,6 +29,11 @@ def wait_until(condition: Callable[[], object], deadline: float = 30.0, *, what:
         time.sleep(0.05)
 
 
+def exit_code(number: signal.Signals) -> int:
+    """Of a process that was told to end by a signal: SIGTERM ends it in good order."""
+    return 0 if number is signal.SIGTERM else -number
+
+
 class RollcallProcess:
     """A process of Rollcall on a free port, its log in a file.
 

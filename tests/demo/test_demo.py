@@ -131,7 +131,7 @@ def test_a_run_on_another_cluster_whatever_else_is_set(bootstrap: str, tmp_path:
     assert not names_on(bootstrap)
 
 
-@pytest.mark.parametrize("name", ["router", "rosters", "serve"])
+@pytest.mark.parametrize("name", ["rosters", "serve"])
 def test_a_process_that_dies_is_reported(bootstrap: str, tmp_path: Path, name: str) -> None:
     with started(tmp_path, "--events", "20000", settings={"ROLLCALL_KAFKA": bootstrap}) as process:
         os.kill(wait_for(name, tmp_path, process), signal.SIGKILL)
@@ -181,7 +181,7 @@ def test_all_is_left_running_until_a_signal_comes(bootstrap: str, tmp_path: Path
 
 def test_in_a_terminal_progress_is_shown_and_the_cursor_comes_back(bootstrap: str, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
-    with started(tmp_path, "--events", "2000", settings={"ROLLCALL_KAFKA": bootstrap, "COLUMNS": "80", "LINES": "40"}, out=theirs) as process:
+    with started(tmp_path, "--events", "500", settings={"ROLLCALL_KAFKA": bootstrap, "COLUMNS": "80", "LINES": "40"}, out=theirs) as process:
         os.close(theirs)
         text = b""
         with contextlib.suppress(OSError):  # the end of a terminal is an error on Linux

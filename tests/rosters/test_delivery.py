@@ -18,10 +18,13 @@ from threading import Thread
 import pytest
 
 from app.broker import EmbeddedBroker
-from tests.processes import RostersProcess, wait_until
+from tests.processes import RostersProcess, exit_code, wait_until
 from tests.rosters.cluster import PARTITIONS, SHARD, RosterCluster, TypedRecord, simulated
 
 DISTURBANCES = 4
+ENDS = (signal.SIGKILL, signal.SIGTERM) * (DISTURBANCES // 2)
+"""How processes are ended, one after the other."""
+
 PARTS = 5
 """Of a portion, sent one after the other, so that events arrive all the while."""
 
@@ -114,10 +117,9 @@ def partitions(process: RostersProcess) -> int:
     return sum(name == "rollcall_consumer_lag_records" for name, _ in process.metrics())
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_restarts(cluster: RosterCluster, tmp_path: Path, load: Load, deadline: float, number: signal.Signals) -> None:
+def test_restarts(cluster: RosterCluster, tmp_path: Path, load: Load, deadline: float) -> None:
     codes = []
-    for _ in range(DISTURBANCES):
+    for number in ENDS:
         load.begin_portion()
         with rosters_process(tmp_path, cluster) as rosters:
             wait_progress(rosters, 0)
@@ -126,20 +128,19 @@ def test_restarts(cluster: RosterCluster, tmp_path: Path, load: Load, deadline: 
         load.finish()
         cluster.wait_settled(rosters, deadline=deadline)
         assert rosters.end() == 0
-    assert codes == [0 if number is signal.SIGTERM else -signal.SIGKILL] * DISTURBANCES
+    assert codes == [exit_code(number) for number in ENDS]
     cluster.assert_exactly(load.truth)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_second_process_joins_and_leaves(cluster: RosterCluster, tmp_path: Path, load: Load, deadline: float, number: signal.Signals) -> None:
+def test_a_second_process_joins_and_leaves(cluster: RosterCluster, tmp_path: Path, load: Load, deadline: float) -> None:
     with rosters_process(tmp_path, cluster) as first:
         first.wait_ready(60)
-        for _ in range(DISTURBANCES):
+        for number in ENDS:
             with rosters_process(tmp_path, cluster) as second:
                 wait_until(lambda second=second: partitions(second) > 0, 60, what="the second one's share")  # type: ignore[misc]
                 load.begin_portion()
                 wait_progress(second, 0)
-                assert second.end(number) == (0 if number is signal.SIGTERM else -signal.SIGKILL)
+                assert second.end(number) == exit_code(number)
         load.finish()
         cluster.wait_settled(first, deadline=deadline)
         assert first.end() == 0

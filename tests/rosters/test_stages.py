@@ -43,7 +43,7 @@ FAMILIES = {
     USER: "user",
 }
 
-thousands = settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+thousands = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 class Dice:

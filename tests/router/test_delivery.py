@@ -19,12 +19,14 @@ import pytest
 
 from app.events.registry import REGISTRY
 from tests.kafka_client import Sent, committed, create_topic, read_all, send
-from tests.processes import RouterProcess, wait_until
+from tests.processes import RouterProcess, exit_code, wait_until
 
 COUNT = 40_000
 KEYS = 500
 PARTITIONS = 4
 DISTURBANCES = 4
+ENDS = (signal.SIGKILL, signal.SIGTERM) * (DISTURBANCES // 2)
+"""How processes are ended, one after the other."""
 
 
 def numbered_events(count: int, seed: int = 1) -> Iterator[Sent]:
@@ -114,10 +116,9 @@ def load(bootstrap: str, prefix: str) -> Iterator[Load]:
     running.finish()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_restarts(bootstrap: str, prefix: str, tmp_path: Path, load: Load, number: signal.Signals) -> None:
+def test_restarts(bootstrap: str, prefix: str, tmp_path: Path, load: Load) -> None:
     codes = []
-    for _ in range(DISTURBANCES):
+    for number in ENDS:
         with RouterProcess(tmp_path, bootstrap, prefix) as router:
             router.wait_ready()
             wait_until(lambda router=router: router.metric("rollcall_events_received_total") > 0, what="progress")  # type: ignore[misc]
@@ -127,15 +128,14 @@ def test_restarts(bootstrap: str, prefix: str, tmp_path: Path, load: Load, numbe
         load.finish()
         wait_drained(bootstrap, prefix, load.records)
         assert router.end() == 0
-    assert codes == [0 if number is signal.SIGTERM else -signal.SIGKILL] * DISTURBANCES
+    assert codes == [exit_code(number) for number in ENDS]
     assert_exactly_once(bootstrap, prefix, load.records)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_second_router_joins_and_leaves(bootstrap: str, prefix: str, tmp_path: Path, load: Load, number: signal.Signals) -> None:
+def test_a_second_router_joins_and_leaves(bootstrap: str, prefix: str, tmp_path: Path, load: Load) -> None:
     with RouterProcess(tmp_path, bootstrap, prefix) as router:
         router.wait_ready()
-        for _ in range(DISTURBANCES):
+        for number in ENDS:
             with RouterProcess(tmp_path, bootstrap, prefix) as second:
                 second.wait_ready()
                 wait_until(lambda second=second: second.metric("rollcall_events_received_total") > 0 or not load_is_running(load), what="progress")  # type: ignore[misc]
