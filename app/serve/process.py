@@ -43,7 +43,7 @@ GZIP_LEVEL = 5
 STOPPING_SECONDS = 3
 """So long may requests take to finish when the process ends."""
 
-SWITCH_SECONDS = 0.001
+SWITCH_SECONDS = 0.0005
 """The thread that follows the topics computes for milliseconds at a time, and with Python's default a request would wait for 5 of them at each step."""
 
 _WATCH_SECONDS = 0.2
