@@ -25,6 +25,7 @@ from app.rosters.topics import roster_topics
 from app.settings import MAX_SHARD, Settings
 from app.streaming.partitioner import partitioner
 from app.streaming.reader import Take, new_reader, read_to
+from app.streaming.topic_ids import describe_topics
 from app.topics import TopicsError
 
 COURSE_RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships")
@@ -216,8 +217,7 @@ async def _partition_count(options: Mapping[str, Any], topics: Sequence[str]) ->
     admin = AIOKafkaAdminClient(**options, request_timeout_ms=REQUEST_MS)
     try:
         await admin.start()
-        # Of all topics: to ask for one by its name creates it where brokers are set to do so.
-        counts = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics() if topic["topic"] in topics and not topic["error_code"]}
+        counts = {name: topic.partitions for name, topic in (await describe_topics(admin, topics)).topics.items()}
     finally:
         await admin.close()
     missing = [topic for topic in topics if topic not in counts]

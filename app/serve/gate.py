@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.metrics import ServeMetrics
-from app.serve.api.errors import ApiError
+from app.serve.api.errors import RETRY_SECONDS, ApiError
 from app.serve.api.parameters import normalised
 from app.serve.context import ServeContext
 from app.serve.protocol import MOST_HEAD_BYTES, SENDING_SECONDS
@@ -27,8 +27,6 @@ log = logging.getLogger(__name__)
 
 MOST_BODY_BYTES = 4_096
 """Only a login has a body."""
-
-RETRY_SECONDS = "5"
 
 CLIENT_GONE = 499
 """The status, in log and metrics, of a request whose client did not wait, as nginx has it."""

@@ -18,9 +18,10 @@ import requests
 from pydantic import BaseModel
 
 from app.serve.api import objects
+from app.serve.api.errors import RETRY_SECONDS
 from app.serve.api.paging import MOST_PER_PAGE
 from app.serve.api.parameters import _CANNOT, BY_DATES, DEFAULT_STATES, MOST_VALUES
-from app.serve.gate import MOST_BODY_BYTES, RETRY_SECONDS
+from app.serve.gate import MOST_BODY_BYTES
 from app.serve.process import GZIP_BYTES
 from app.serve.protocol import HEAD_SECONDS, MOST_HEAD_BYTES, SENDING_SECONDS
 from app.serve.replica.derived import canvas_state

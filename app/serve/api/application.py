@@ -12,8 +12,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.metrics import package_version
-from app.serve.api.errors import NOT_FOUND, ApiError, error_body
-from app.serve.api.routes import JSON, api_router
+from app.serve.api.errors import JSON, NOT_FOUND, RETRY_SECONDS, ApiError, error_body
+from app.serve.api.routes import api_router
 from app.serve.context import ServeContext
 from app.serve.replica.reading import ReplicaUnavailableError
 
@@ -91,7 +91,7 @@ async def _refused(_request: Request, error: Exception) -> Response:
 
 async def _unavailable(_request: Request, error: Exception) -> Response:
     log.warning("%s", error)
-    return _answer(503, "the replica cannot be read now; come back later", headers={"retry-after": "5"})
+    return _answer(503, "the replica cannot be read now; come back later", headers={"retry-after": RETRY_SECONDS})
 
 
 async def _failed(_request: Request, _error: Exception) -> Response:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+JSON = "application/json; charset=utf-8"
+"""The content type of every answer of the API."""
+
+RETRY_SECONDS = "5"
+"""After which somebody who was sent away may come back."""
+
 NOT_FOUND = "The specified resource does not exist."
 """As Canvas says it."""
 

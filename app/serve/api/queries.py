@@ -12,6 +12,7 @@ from typing import Any
 from app.serve.api.conditions import Where, among
 from app.serve.api.listings import Listings
 from app.serve.api.paging import Page
+from app.serve.replica.derived import folded
 from app.serve.replica.relations import RELATIONS
 
 Row = dict[str, Any]
@@ -99,31 +100,19 @@ def sections_of_term(term: int) -> Where:
 _SEARCHED = ("name", "short_name", "sortable_name", "user_login", "user_sis_id")
 
 
-def folded(value: Any) -> str | None:
-    """Text without the difference of case."""
-    return None if value is None else str(value).casefold()
-
-
-def matching(db: sqlite3.Connection, search_term: str, identity: int | None) -> Where:
+def matching(search_term: str, identity: int | None) -> Where:
     """The user's name, login or SIS id has a part that is the same but for case, or the user has this id.
 
     Names that came with enrollments only are searched too.
     """
-    _add_folded(db)
     found = " OR ".join(f"instr(folded(u.{column}), ?)" for column in _SEARCHED)
     known = f"EXISTS (SELECT 1 FROM roster_users u WHERE u.user_id = roster_enrollments.user_id AND ({found}))"
     return Where(f"({known} OR instr(folded(user_name), ?) OR user_id = ?)", (*[folded(search_term)] * (len(_SEARCHED) + 1), identity or -1))
 
 
-def sections_named(db: sqlite3.Connection, search_term: str) -> Where:
+def sections_named(search_term: str) -> Where:
     """The section's name has a part that is the same but for case."""
-    _add_folded(db)
     return Where("instr(folded(name), ?)", (folded(search_term),))
-
-
-def _add_folded(db: sqlite3.Connection) -> None:
-    # SQLite's LIKE knows no case but that of ASCII.
-    db.create_function("folded", 1, folded, deterministic=True)
 
 
 def course_users(db: sqlite3.Connection, listings: Listings, course: int, where: Where, page: Page, *, keep: bool) -> tuple[int, list[int]]:

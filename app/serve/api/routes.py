@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -13,8 +13,9 @@ from fastapi import APIRouter, Path, Query, Request, Response, Security
 from fastapi.security import HTTPBearer
 
 from app.serve.api import objects, queries
+from app.serve.api.answering import Answering
 from app.serve.api.conditions import Where, among
-from app.serve.api.errors import ApiError, not_found
+from app.serve.api.errors import JSON, not_found
 from app.serve.api.ids import STRING_IDS, ShownIds, parse_id
 from app.serve.api.listings import Listings
 from app.serve.api.paging import Page
@@ -31,13 +32,9 @@ from app.serve.api.parameters import (
     UserEnrollmentsQuery,
     UsersQuery,
 )
-from app.serve.api.queries import KNOWN, Row, one_of
+from app.serve.api.queries import one_of
 from app.serve.context import ServeContext
-
-JSON = "application/json; charset=utf-8"
-
-_SIS_COLUMNS = {"user": ("sis_user_id:", "users", "user_sis_id", "user_id"), "section": ("sis_section_id:", "sections", "sis_source_id", "course_section_id")}
-"""SIS ids in URLs, as far as events tell them: how they begin, and where they are."""
+from app.serve.replica.derived import folded
 
 CourseId = Annotated[str, Path(description="Global, local, or `shard~local`.", max_length=100)]
 AnyId = Annotated[str, Path(description="Global, local, or `shard~local`; of users and sections also `sis_user_id:…`, `sis_section_id:…`.", max_length=300)]
@@ -48,135 +45,6 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"model": objects.Errors, "description": "There is no such thing."},
     503: {"model": objects.Errors, "description": "The replica is not complete yet, or too much is asked for at once."},
 }
-
-
-class Answering:
-    """One request: how ids are shown, and what is asked within one read transaction.
-
-    Args:
-        db: the connection.
-        ids: how answers show ids.
-        home: the home shard.
-        listings: what is kept in memory.
-    """
-
-    def __init__(self, db: sqlite3.Connection, ids: ShownIds, home: int | None, listings: Listings) -> None:
-        self.db = db
-        self.ids = ids
-        self.home = home
-        self.listings = listings
-
-    def find(self, kind: str, text: str) -> int:
-        """The id of something that is known.
-
-        Raises:
-            ApiError: 404.
-        """
-        if kind in _SIS_COLUMNS:
-            start, relation, column, wanted = _SIS_COLUMNS[kind]
-            if text.startswith(start):
-                row = one_of(self.db, relation, Where(f"{column} = ?", (text.removeprefix(start),)))
-                if row is None:
-                    raise not_found()
-                found: int = row[wanted]
-                return found
-        identity = parse_id(text, self.home)
-        if identity is None or not KNOWN[kind](self.db, identity):
-            raise not_found()
-        return identity
-
-    def parameter(self, name: str, text: str) -> int:
-        """An id in a query.
-
-        Raises:
-            ApiError: 400, it is no id.
-        """
-        identity = parse_id(text, self.home)
-        if identity is None:
-            raise ApiError(400, f"{name} must be an id", field=name)
-        return identity
-
-    def user_parameter(self, name: str, text: str) -> int:
-        """The id of a user in a query; -1, which nobody has, for an unknown SIS id.
-
-        Raises:
-            ApiError: 400, it is no id.
-        """
-        if text.startswith("sis_user_id:"):
-            row = one_of(self.db, "users", Where("user_sis_id = ?", (text.removeprefix("sis_user_id:"),)))
-            return -1 if row is None else int(row["user_id"])
-        return self.parameter(name, text)
-
-    def course(self, text: str, include: Iterable[str] = ()) -> Row:
-        """The row of a course.
-
-        Raises:
-            ApiError: 404, also for a deleted course, unless all are asked for.
-        """
-        identity = self.find("course", text)
-        row = one_of(self.db, "courses", Where("course_id = ?", (identity,)))
-        if row is None:
-            return dict(objects.unseen_course(identity))
-        if row["state"] == "deleted" and "all_courses" not in include:
-            raise not_found()
-        return row
-
-    def group(self, text: str) -> Row:
-        """The row of a group.
-
-        Raises:
-            ApiError: 404, also for a deleted group.
-        """
-        row = one_of(self.db, "groups", Where("group_id = ?", (self.find("group", text),)))
-        if row is None or row["state"] == "deleted":
-            raise not_found()
-        return row
-
-    def users(self, users: Iterable[int], include: Iterable[str] = ()) -> dict[int, dict[str, Any]]:
-        """Objects of users, by id, in their order."""
-        wanted = list(dict.fromkeys(users))
-        rows: dict[int, Mapping[str, Any]] = dict(queries.users_by_id(self.db, wanted))
-        unseen = [user for user in wanted if user not in rows]
-        if unseen:
-            names = queries.names_by_id(self.db, unseen)
-            rows |= {user: objects.named_user(user, names.get(user)) for user in unseen}
-        groups = queries.groups_by_user(self.db, wanted) if "group_ids" in include else {}
-        return {user: objects.user_object(rows[user], self.ids, uuid="uuid" in include, group_ids=groups.get(user)) for user in wanted}
-
-    def enrollments(self, rows: list[Row], include: Iterable[str] = (), *, with_users: bool = True) -> list[dict[str, Any]]:
-        """Objects of enrollments."""
-        sections = queries.sections_by_id(self.db, rows)
-        observed = {row["associated_user_id"] for row in rows if row["associated_user_id"] is not None} if "observed_users" in include else set()
-        users = self.users([*(row["user_id"] for row in rows), *observed], include) if with_users else {}
-        found = []
-        for row in rows:
-            shown = objects.enrollment_object(row, self.ids, section=sections.get(row["course_section_id"]), user=users.get(row["user_id"]))
-            if row["associated_user_id"] in observed and row["type"] == "ObserverEnrollment":
-                shown["observed_user"] = users[row["associated_user_id"]]
-            found.append(shown)
-        return found
-
-    def sections(self, rows: list[Row], include: Iterable[str]) -> list[dict[str, Any]]:
-        """Objects of sections."""
-        found = [objects.section_object(row, self.ids) for row in rows]
-        if "total_students" in include:
-            totals = queries.count_students(self.db, "course_section_id", [row["course_section_id"] for row in rows])
-            for row, shown in zip(rows, found, strict=True):
-                shown["total_students"] = totals.get(row["course_section_id"], 0)
-        if "students" in include:
-            for row, shown in zip(rows, found, strict=True):
-                shown["students"] = list(self.users(queries.students_of_section(self.db, row["course_section_id"])).values())
-        return found
-
-    def groups(self, rows: list[Row], include: Iterable[str]) -> list[dict[str, Any]]:
-        """Objects of groups."""
-        members = queries.members(self.db, [row["group_id"] for row in rows])
-        found = [objects.group_object(row, self.ids, members.get(row["group_id"], 0)) for row in rows]
-        if "users" in include:
-            for row, shown in zip(rows, found, strict=True):
-                shown["users"] = list(self.users(queries.users_of_group(self.db, row["group_id"])).values())
-        return found
-
 
 List = tuple[int, list[dict[str, Any]]]
 """How many there are in all, and those on the page."""
@@ -249,7 +117,7 @@ def api_router(context: ServeContext) -> APIRouter:
         def ask(asked: Answering) -> List:
             where = Where("course_id = ?", (asked.course(course_id, query.include)["course_id"],)) & queries.NOT_DELETED
             if query.search_term is not None:
-                where &= queries.sections_named(asked.db, query.search_term)
+                where &= queries.sections_named(query.search_term)
             total, rows = queries.page_of(asked.db, "sections", where, "course_section_id", query.which())
             return total, asked.sections(rows, query.include)
 
@@ -270,7 +138,7 @@ def api_router(context: ServeContext) -> APIRouter:
             if query.user_ids:
                 where &= among("user_id", [asked.user_parameter("user_ids[]", text) for text in query.user_ids])
             if query.search_term is not None:
-                where &= queries.matching(asked.db, query.search_term, parse_id(query.search_term, home))
+                where &= queries.matching(query.search_term, parse_id(query.search_term, home))
             total, users = queries.course_users(asked.db, asked.listings, identity, where, query.which(), keep=where is condition)
             shown = asked.users(users, query.include)
             if "enrollments" in query.include and users:
@@ -388,7 +256,7 @@ def api_router(context: ServeContext) -> APIRouter:
         def ask(asked: Answering) -> List:
             users = queries.users_of_group(asked.db, asked.group(group_id)["group_id"])
             if query.search_term is not None:
-                term, wanted = str(queries.folded(query.search_term)), parse_id(query.search_term, home)
+                term, wanted = str(folded(query.search_term)), parse_id(query.search_term, home)
                 users = [user for user, shown in asked.users(users).items() if user == wanted or _matches(shown, term)]
             page = query.which()
             return len(users), list(asked.users(users[page.start : page.end]).values())
@@ -410,7 +278,7 @@ def _narrowed(asked: Answering, where: Where, query: EnrollmentsQuery, user_id: 
 
 
 def _matches(user: Mapping[str, Any], folded_term: str) -> bool:
-    return any(folded_term in (queries.folded(user[name]) or "") for name in ("name", "short_name", "sortable_name", "login_id", "sis_user_id"))
+    return any(folded_term in (folded(user[name]) or "") for name in ("name", "short_name", "sortable_name", "login_id", "sis_user_id"))
 
 
 def _shown_ids(request: Request, home: int | None) -> ShownIds:

@@ -10,6 +10,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.serve.api.errors import RETRY_SECONDS
+
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -59,7 +61,7 @@ def error(status: int, message: str) -> Response:
     """An error in the form in which Canvas's API has them."""
     answer = data({"errors": [{"message": message}]}, status)
     if status == 503:
-        answer.headers["Retry-After"] = "5"
+        answer.headers["Retry-After"] = RETRY_SECONDS
     return answer
 
 

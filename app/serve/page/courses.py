@@ -10,7 +10,7 @@ from app.errors import ConfigurationError
 from app.events.ids import SHARD_SIZE
 from app.rosters.reading import parse_context
 from app.serve.page.words import ROLES, WHY
-from app.serve.replica.derived import sortable_name
+from app.serve.replica.derived import folded
 
 MOST_COURSES = 50
 MOST_PEOPLE = 500
@@ -39,12 +39,11 @@ def search_courses(db: sqlite3.Connection, text: str, shard: int | None, most: i
     Args:
         shard: of local ids; None: any.
     """
-    _prepare(db)
     text = text.strip()
     ids = _ids(db, text, shard)[:most]
     named = "SELECT course_id, name, state, state_reason, as_of FROM roster_courses"
     found = [_course_row(db, course_id) for course_id in ids]
-    condition, parameters = ("WHERE instr(folded(name), ?) > 0", (text.casefold(),)) if text else ("", ())
+    condition, parameters = ("WHERE instr(folded(name), ?) > 0", (folded(text),)) if text else ("", ())
     by_name = _rows(db, f"{named} {condition} ORDER BY name, course_id LIMIT ?", (*parameters, most + 1))
     found += [row for row in by_name if row["course_id"] not in ids]
     for row in found[:most]:
@@ -70,7 +69,6 @@ def read_course(db: sqlite3.Connection, course_id: int, after: str = "", most: i
 
 def read_head(db: sqlite3.Connection, course_id: int) -> dict[str, Any] | None:
     """A course with its sections and groups, and how many people are in which state; None: there is no row of it."""
-    _prepare(db)
     sections = _rows(
         db,
         """
@@ -112,7 +110,6 @@ def read_head(db: sqlite3.Connection, course_id: int) -> dict[str, Any] | None:
 
 def read_people(db: sqlite3.Connection, course_id: int, enrollment_ids: Collection[int], user_ids: Collection[int]) -> list[dict[str, Any]]:
     """The rows of these enrollments, and of the enrollments of these users, that are in a course now."""
-    _prepare(db)
     parameters = [*enrollment_ids, *user_ids]
     condition = f"AND (e.enrollment_id IN ({_marks(enrollment_ids)}) OR e.user_id IN ({_marks(user_ids)}))"
     return _shown(db, course_id, _rows(db, f"{_ENROLLMENTS} {condition} ORDER BY sort, id", (course_id, *parameters)))
@@ -190,12 +187,6 @@ def _ids(db: sqlite3.Connection, text: str, shard: int | None) -> list[int]:
     tables = ("roster_courses", "roster_sections", "roster_enrollments")
     known = any(db.execute(f"SELECT 1 FROM {table} WHERE course_id = ? LIMIT 1", (identity,)).fetchone() for table in tables)
     return [identity] if known else []
-
-
-def _prepare(db: sqlite3.Connection) -> None:
-    """Functions of the queries. SQLite's own know only the letters of ASCII."""
-    db.create_function("folded", 1, lambda text: text.casefold() if isinstance(text, str) else text, deterministic=True)
-    db.create_function("sortable", 1, sortable_name, deterministic=True)
 
 
 def _rows(db: sqlite3.Connection, query: str, parameters: Iterable[Any]) -> list[dict[str, Any]]:

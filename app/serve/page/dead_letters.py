@@ -20,6 +20,7 @@ from app.events.pipeline import ERROR_PREFIX
 from app.kafka import client_options
 from app.serve.page.outline import Outline, known_words, outline, shown_event_name
 from app.settings import Settings
+from app.streaming.topic_ids import describe_topics
 from app.topics import TopicNames
 
 log = logging.getLogger(__name__)
@@ -137,11 +138,11 @@ class DeadLetters:
         self.problem = problem
 
     async def _partitions(self) -> int:
-        # Not by a consumer: to ask for a topic that is not there makes it, on brokers that are set so.
         admin = AIOKafkaAdminClient(**self._options, request_timeout_ms=_REQUEST_MS)
         try:
             await admin.start()
-            return next((len(topic["partitions"]) for topic in await admin.describe_topics() if topic["topic"] == self.topic and not topic["error_code"]), 0)
+            topic = (await describe_topics(admin, [self.topic])).topics.get(self.topic)
+            return 0 if topic is None else topic.partitions
         finally:
             await _closed(admin.close())
 

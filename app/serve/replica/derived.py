@@ -31,6 +31,11 @@ def canvas_state(workflow_state: str, state: str, reason: str) -> str:
     return state.removeprefix("pending_")
 
 
+def folded(value: Any) -> str | None:
+    """Text without the difference of case, as queries compare it: SQLite's LIKE knows no case but that of ASCII."""
+    return None if value is None else str(value).casefold()
+
+
 def sortable_name(name: Any) -> str | None:
     """A name with the surname first, as Canvas makes it for a user who was not given another one (canvas-lms, ``User.name_parts``, ``User.last_name_first``).
 

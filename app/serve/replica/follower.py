@@ -308,6 +308,7 @@ class Follower:
                 log.info("the replica is complete", extra={"rows": dict(self.progress.rows)})
             self._store.note_complete(now)
             self._noted = now
+        self._moved_at = time.monotonic()  # while there is nothing to be read, nothing is still
         self.progress = replace(self.progress, lag=lag, behind_since=None, complete=True, problem=None)
 
     def _hidden_since(self, high_watermarks: Mapping[TopicPartition, int], now: float) -> float | None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from app.serve.replica.derived import folded, sortable_name
 from app.serve.replica.store import is_damage
 
 Result = TypeVar("Result")
@@ -25,6 +26,12 @@ _STEPS = 20_000
 
 class ReplicaUnavailableError(Exception):
     """There is no replica, or none that can be read."""
+
+
+def add_functions(connection: sqlite3.Connection) -> None:
+    """Give a connection the functions that queries use: ``folded`` and ``sortable``."""
+    connection.create_function("folded", 1, folded, deterministic=True)
+    connection.create_function("sortable", 1, sortable_name, deterministic=True)
 
 
 class ReplicaReader:
@@ -88,6 +95,7 @@ class ReplicaReader:
         connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5, check_same_thread=False)
         self._open.add(connection)
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        add_functions(connection)
         self._local.known = (inode, connection)
         return connection
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
 import orjson
@@ -66,12 +66,12 @@ class Relation:
     context: bool = False
     computed: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def table(self) -> str:
         """The table's name."""
         return f"roster_{self.name}"
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Of table and view."""
         context = ("context_type", "context_id") if self.context else ()
@@ -93,26 +93,26 @@ class Relation:
     def _type(self, name: str) -> str:
         return _INTEGER if name in self._ids else _TEXT if name not in _UNTYPED else ""
 
-    @property
+    @cached_property
     def _ids(self) -> frozenset[str]:
         return self.family.ids | {"context_id"} if self.context else self.family.ids
 
-    @property
+    @cached_property
     def insert(self) -> str:
         """The statement that adds a row."""
         return f"INSERT INTO {self.table} ({', '.join(self.columns)}) VALUES ({', '.join('?' * len(self.columns))})"
 
-    @property
+    @cached_property
     def delete(self) -> str:
         """The statement that removes the row of a key."""
         return f"DELETE FROM {self.table} WHERE {self._by_key}"
 
-    @property
+    @cached_property
     def select(self) -> str:
         """The statement that gives the row of a key."""
         return f"SELECT {', '.join(self.columns)} FROM {self.table} WHERE {self._by_key}"
 
-    @property
+    @cached_property
     def _by_key(self) -> str:
         return " AND ".join(f"{name} = ?" for name in self.key)
 

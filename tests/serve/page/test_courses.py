@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.serve.page.courses import read_course, read_head, read_people, search_courses
+from app.serve.replica.reading import add_functions
 from app.serve.replica.store import ReplicaStore
 from tests.serve.page.rows import COURSE, GROUP, OTHER_COURSE, SECTION, SHARD, Rosters, course, group, member, person, section, together
 from tests.serve.served import batch_of
@@ -40,6 +41,7 @@ def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     )
     with_rows(tmp_path / "replica", rosters)
     connection = sqlite3.connect(f"file:{tmp_path / 'replica'}?mode=ro", uri=True, isolation_level=None)
+    add_functions(connection)
     yield connection
     connection.close()
 
@@ -119,6 +121,7 @@ def test_a_long_roster_comes_in_parts(tmp_path: Path) -> None:
     names = ["Same Name"] * 5 + [f"Student {chr(65 + number % 26)}{number}" for number in range(40)]
     with_rows(tmp_path / "replica", together(*(person(number, name) for number, name in enumerate(names, start=1))))
     db = sqlite3.connect(tmp_path / "replica")
+    add_functions(db)
     seen: list[str] = []
     after: str | None = ""
     while after is not None:
