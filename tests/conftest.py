@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,10 +13,26 @@ import pytest
 from app.broker import EmbeddedBroker
 from app.settings import load_settings
 
+LOGGED_LINES, LOGGED_CHARACTERS = 10, 400
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How much the rosters' tests of delivery send."""
     parser.addoption("--roster-events", type=int, default=6_000, metavar="N", help="events in each test of the rosters' delivery (default: 6000)")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show, of a test that fails, what its processes warned of."""
+    report = yield
+    folder = item.funcargs.get("tmp_path") if isinstance(item, pytest.Function) else None
+    if report.failed and call.when == "call" and isinstance(folder, Path):
+        for log in sorted(folder.rglob("*.log")):
+            lines = log.read_text(errors="replace").splitlines()
+            warnings = [line for line in lines if '"level":"warning"' in line or '"level":"error"' in line]
+            if warnings:
+                report.sections.append((f"warnings in {log.name}", "\n".join(line[:LOGGED_CHARACTERS] for line in warnings[-LOGGED_LINES:])))
+    return report
 
 
 class Broker(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple, cast
@@ -197,10 +198,19 @@ class RosterCluster:
         """The rosters are these, nothing was published twice, and the rows of all stages remember what is published."""
         written = self.read()
         wrong, repeated = differences(truth, written.rosters), written.repetitions()
-        assert not wrong, f"expected and found: {wrong}"
+        assert not wrong, f"{self._findings()}; expected and found: {wrong}"
         assert not repeated, f"published twice: {repeated[:10]}"
         remembered, present = written.remembered(), written.digests()
         assert remembered == present, f"remembered and present: {differences(remembered, present)}"
+
+    def _findings(self) -> str:
+        """What may explain a wrong roster, for people: what was set aside, and inputs that were not read from their beginnings to their ends."""
+        letters = [(str(letter.topic()), letter.key(), letter.headers()) for letter in read_all(self.bootstrap, [self.dead_letters])]
+        committed, ends = self.committed(), self.ends(self.inputs)
+        unread = {place: (committed[place], end) for place, end in ends.items() if committed[place] != end}
+        readable = Counter((str(message.topic()), message.partition()) for message in read_all(self.bootstrap, self.typed))
+        gone = {place: (readable[place], end) for place, end in ends.items() if place[0] in self.typed and readable[place] != end}
+        return f"dead letters: {len(letters)} {letters[:3]}, committed and ends: {unread}, records and ends: {gone}"
 
 
 class Written:
