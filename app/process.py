@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 import os
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from prometheus_client import Gauge
 
+from app.errors import BrokerUnavailableError
 from app.health import serve_health
 from app.kafka import client_options
 from app.metrics import StreamMetrics
@@ -21,7 +24,7 @@ from app.streaming.application import PartitionStatus, StreamingApplication, Str
 from app.streaming.batches import BATCH_BYTES
 from app.streaming.chunks import ChunkAgent, ChunkPolicy
 from app.streaming.lane import LaneState
-from app.streaming.table_store import TableStore
+from app.streaming.tables import LaneTable
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,12 @@ STOPPING_SECONDS = 4.5
 
 SILENCE_SECONDS = 15.0
 """Without an answer of the cluster for so long, a process is not ready."""
+
+RETRY_SECONDS = 1.0
+"""Until a process that waits for the cluster looks for it again."""
+
+REMINDER_SECONDS = 60.0
+"""How often it says that it still waits."""
 
 Gauges = Mapping[Gauge, Callable[[PartitionStatus], float | None]]
 """Gauges with the labels topic and partition, and what each says of a partition; None: nothing."""
@@ -42,14 +51,22 @@ class Process(Protocol):
         """Run until ``stop`` is set. Raises a :class:`app.errors.RollcallError` when the process must end for another reason."""
 
 
+class Work(NamedTuple):
+    """What a process does, once it has seen the cluster."""
+
+    agents: Sequence[ChunkAgent]
+    max_record_bytes: int
+    """What all topics take that the agents write."""
+
+
 class StreamProcess:
-    """Runs agents. Implements :class:`app.streaming.lane.LaneObserver`.
+    """Waits for the cluster, and runs agents. Implements :class:`app.streaming.lane.LaneObserver`.
 
     Args:
         name: ``router`` or ``rosters``: the last word of the consumer group, and how the process is called in its log.
         default_port: of its HTTP, where the settings say nothing.
         default_gather: how long a chunk waits for more records, likewise (seconds).
-        max_record_bytes: what all topics take that it writes.
+        prepare: checks the topics and makes the agents. Raises :class:`BrokerUnavailableError` when the cluster does not answer, and is called again.
         gauges: further gauges of partitions.
         on_survey: called every second, for gauges of other things.
     """
@@ -62,58 +79,87 @@ class StreamProcess:
         name: str,
         default_port: int,
         default_gather: float,
-        agents: Sequence[ChunkAgent],
+        prepare: Callable[[], Awaitable[Work]],
         metrics: StreamMetrics,
-        max_record_bytes: int,
         gauges: Gauges | None = None,
         on_survey: Callable[[StreamProcess, Sequence[PartitionStatus]], None] = lambda process, statuses: None,
     ) -> None:
         self.name = name
         self._settings = settings
+        self._bootstrap = bootstrap
         self._default_port = default_port
+        self._default_gather = default_gather
+        self._prepare = prepare
         self._metrics = metrics
         self._gauges: Gauges = {metrics.consumer_lag_records: lambda status: status.lag, **(gauges or {})}
         self._on_other_survey = on_survey
-        self._inputs = [topic for agent in agents for topic in agent.topics]
-        self._stream = StreamingApplication(
-            StreamingOptions(
-                group=settings.group(name),
-                client_options=client_options(settings, bootstrap),
-                policy=ChunkPolicy(
-                    max_records=settings.chunk_records,
-                    max_bytes=settings.chunk_bytes,
-                    gather=default_gather if settings.gather_seconds is None else settings.gather_seconds,
-                    drain=settings.drain_seconds,
-                    transaction=settings.transaction_timeout_seconds,
-                    reopen=settings.session_timeout_seconds,
-                ),
-                session_timeout=settings.session_timeout_seconds,
-                group_instance_id=settings.group_instance_id,
-                watchdog=settings.watchdog_seconds,
-                partitions=settings.partitions,
-                batch_bytes=min(BATCH_BYTES, max_record_bytes * 7 // 8),
-            ),
-            agents,
-            observer=self,
-            on_survey=self._on_survey,
-        )
+        self._stream: StreamingApplication | None = None
+        self._waits_for: str | None = None
+        """What the process lacks to begin."""
         self._behind_since: float | None = None
         self._reported: set[tuple[str, str]] = set()
 
     @property
-    def tables(self) -> TableStore:
-        """The tables of the agents."""
-        return self._stream.tables
+    def tables(self) -> Iterable[tuple[str, LaneTable]]:
+        """The tables of the agents, by the agents' names."""
+        return () if self._stream is None else self._stream.tables.items()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set, then drain. Raises a :class:`app.errors.RollcallError` when the process must end for another reason."""
         settings = self._settings
         port = self._default_port if settings.port is None else settings.port
         async with serve_health(settings.bind, port, live=self.not_live, ready=self.not_ready, registry=self._metrics.registry) as bound:
-            url = f"http://{settings.bind}:{bound}"
-            log.info("%s started", self.name, extra={"http": url, "inputs": self._inputs, "group": settings.group(self.name)})
-            await self._stream.run(stop)
+            log.info("%s started", self.name, extra={"http": f"http://{settings.bind}:{bound}", "group": settings.group(self.name)})
+            reminded = -math.inf
+            while not stop.is_set():
+                try:
+                    await self._work(stop)
+                    break
+                except BrokerUnavailableError as error:
+                    self._waits_for = str(error)
+                    if time.monotonic() - reminded > REMINDER_SECONDS:
+                        reminded = time.monotonic()
+                        log.warning("%s; waiting for it", error)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), RETRY_SECONDS)
         log.info("%s stopped", self.name)
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        preparing = asyncio.ensure_future(self._prepare())
+        stopped = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({preparing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not preparing.done():
+                return
+            work = preparing.result()
+        finally:
+            stopped.cancel()
+            preparing.cancel()
+            await asyncio.wait({preparing})
+        log.info("reading", extra={"inputs": [topic for agent in work.agents for topic in agent.topics]})
+        self._stream = StreamingApplication(self._options(work), work.agents, observer=self, on_survey=self._on_survey)
+        self._waits_for = None
+        await self._stream.run(stop)
+
+    def _options(self, work: Work) -> StreamingOptions:
+        settings = self._settings
+        return StreamingOptions(
+            group=settings.group(self.name),
+            client_options=client_options(settings, self._bootstrap),
+            policy=ChunkPolicy(
+                max_records=settings.chunk_records,
+                max_bytes=settings.chunk_bytes,
+                gather=self._default_gather if settings.gather_seconds is None else settings.gather_seconds,
+                drain=settings.drain_seconds,
+                transaction=settings.transaction_timeout_seconds,
+                reopen=settings.session_timeout_seconds,
+            ),
+            session_timeout=settings.session_timeout_seconds,
+            group_instance_id=settings.group_instance_id,
+            watchdog=settings.watchdog_seconds,
+            partitions=settings.partitions,
+            batch_bytes=min(BATCH_BYTES, work.max_record_bytes * 7 // 8),
+        )
 
     # --- LaneObserver
 
@@ -137,18 +183,21 @@ class StreamProcess:
 
     def not_live(self) -> list[str]:
         """Why the process should be started anew."""
-        stuck = self._stream.stuck
+        stuck = None if self._stream is None else self._stream.stuck
         return [] if stuck is None else [stuck]
 
     def not_ready(self) -> list[str]:
         """Why the process is not ready."""
+        stream = self._stream
+        if stream is None or self._waits_for is not None:
+            return [self._waits_for or "the topics are being checked"]
         reasons = []
-        if not self._stream.joined:
+        if not stream.joined:
             reasons.append("the consumer group has not given this process its partitions yet")
-        answered = self._stream.surveyed_at
+        answered = stream.surveyed_at
         if answered is None or time.monotonic() - answered > SILENCE_SECONDS:
             reasons.append("the cluster does not answer")
-        for status in self._stream.statuses:
+        for status in stream.statuses:
             place = f"{status.tp.topic}, partition {status.tp.partition}"
             if status.halt_reason is not None:
                 reasons.append(f"{place} is not consumed: {status.halt_reason}")
@@ -184,8 +233,8 @@ class StreamProcess:
         self._on_other_survey(self, statuses)
 
 
-async def run_until_signalled(settings: Settings, start: Callable[[], Awaitable[Process]]) -> None:
-    """Run a process until SIGTERM or SIGINT. ``start`` checks the topics and makes it.
+async def run_until_signalled(settings: Settings, new_process: Callable[[], Process]) -> None:
+    """Run a process until SIGTERM or SIGINT.
 
     Raises a :class:`app.errors.RollcallError` for whatever a person can mend.
     """
@@ -199,8 +248,7 @@ async def run_until_signalled(settings: Settings, start: Callable[[], Awaitable[
 
     for number in ending_signals():
         loop.add_signal_handler(number, end)
-    process = await start()
-    await process.run(stop)
+    await new_process().run(stop)
 
 
 def ending_signals() -> list[signal.Signals]:

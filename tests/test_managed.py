@@ -41,8 +41,8 @@ def test_settings_go_through_the_environment_whatever_else_is_in_it(monkeypatch:
 
 def test_a_process_that_cannot_start_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     async def start() -> None:
-        async with ManagedProcess("rosters", load_settings(port=0, log_format="json"), "127.0.0.1:1", tmp_path) as process:
+        async with ManagedProcess("rosters", load_settings(port=0, bind="203.0.113.1", log_format="json"), "127.0.0.1:1", tmp_path) as process:
             await process.started()
 
-    with pytest.raises(ProcessEndedError, match=r"the rosters ended; its log .*rosters\.log ends:\n(.*\n)*.*no Kafka broker answers at 127\.0\.0\.1:1"):
+    with pytest.raises(ProcessEndedError, match=r"the rosters ended; its log .*rosters\.log ends:\n(.*\n)*.*cannot listen on 203\.0\.113\.1:0"):
         asyncio.run(start())

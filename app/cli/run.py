@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -19,8 +19,8 @@ from app.cli.children import ATTACHED, end_with_standard_input, run_children
 from app.errors import BrokerUnavailableError, ConfigurationError
 from app.logs import configure_logging
 from app.process import Process, run_until_signalled
-from app.rosters.application import start_rosters
-from app.router.application import start_router
+from app.rosters.application import new_rosters
+from app.router.application import new_router
 from app.settings import ENV_PREFIX, Settings, load_settings, misspelt_variables
 
 GC_THRESHOLDS = (200_000, 50, 1_000)
@@ -74,23 +74,23 @@ def router(attached: Attached = False) -> None:
     """Route raw events to typed topics until stopped (SIGTERM or Ctrl-C; both drain)."""
     settings = _begin(attached)
     bootstrap = bootstrap_servers(settings)
-    run_async(settings, lambda: start_router(settings, bootstrap))
+    run_async(settings, lambda: new_router(settings, bootstrap))
 
 
 def rosters(attached: Attached = False) -> None:
     """Keep the rosters until stopped (SIGTERM or Ctrl-C; both drain): who is in which course, section and group now."""
     settings = _begin(attached)
     bootstrap = bootstrap_servers(settings)
-    run_async(settings, lambda: start_rosters(settings, bootstrap))
+    run_async(settings, lambda: new_rosters(settings, bootstrap))
 
 
 def serve(attached: Attached = False) -> None:
     """Answer who is in which course until stopped (SIGTERM or Ctrl-C): Canvas's API, and a page, from a replica of the rosters."""
-    from app.serve.process import start_serve  # a web framework takes a third of a second, which no other command should
+    from app.serve.process import ServeProcess  # a web framework takes a third of a second, which no other command should
 
     settings = _begin(attached)
     bootstrap = bootstrap_servers(settings)
-    run_async(settings, lambda: start_serve(settings, bootstrap))
+    run_async(settings, lambda: ServeProcess(settings, bootstrap))
 
 
 def up() -> None:
@@ -127,11 +127,11 @@ def _begin(attached: bool = False) -> Settings:
     return settings
 
 
-def run_async(settings: Settings, start: Callable[[], Awaitable[Process]]) -> None:
+def run_async(settings: Settings, new_process: Callable[[], Process]) -> None:
     """Run a process on uvloop, in this thread and in those that Faust makes."""
     gc.set_threshold(*GC_THRESHOLDS)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(run_until_signalled(settings, start))
+    asyncio.run(run_until_signalled(settings, new_process))
 
 
 def register(cli: typer.Typer) -> None:

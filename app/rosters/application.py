@@ -16,7 +16,7 @@ from app.events.outcomes import DeadLetter, ErrorCode
 from app.events.registry import REGISTRY
 from app.kafka import client_options
 from app.metrics import UNKNOWN_NAME, RosterMetrics
-from app.process import StreamProcess
+from app.process import StreamProcess, Work
 from app.records import TimestampWindow, final_letter
 from app.rosters.registry import stages
 from app.rosters.topics import RosterTopics, plan_roster_topics, roster_topics
@@ -45,11 +45,27 @@ class RostersLostError(RollcallError):
     """Topics that hold what was done so far are gone."""
 
 
-async def start_rosters(settings: Settings, bootstrap: str) -> StreamProcess:
-    """Check the topics and make the process. Raises a :class:`app.errors.RollcallError` for whatever a person can mend."""
-    plans = plan_roster_topics(settings)
-    topics = await ensure_topics(settings, bootstrap, plans, before_creating=lambda missing: _refuse_holes(settings, bootstrap, missing))
-    return new_rosters(settings, bootstrap, topics)
+def new_rosters(settings: Settings, bootstrap: str) -> StreamProcess:
+    """The roster application."""
+    all_stages = stages(settings.shard)
+    metrics = RosterMetrics(CollectorRegistry(), [stage.name for stage in all_stages], REGISTRY)
+
+    async def prepare() -> Work:
+        plans = plan_roster_topics(settings)
+        topics = await ensure_topics(settings, bootstrap, plans, before_creating=lambda missing: _refuse_holes(settings, bootstrap, missing))
+        return _new_work(settings, all_stages, metrics, topics)
+
+    return StreamProcess(
+        settings,
+        bootstrap,
+        name="rosters",
+        default_port=DEFAULT_PORT,
+        default_gather=DEFAULT_GATHER_SECONDS,
+        prepare=prepare,
+        metrics=metrics,
+        gauges={metrics.breaker_open: lambda status: status.state is LaneState.HALTED},
+        on_survey=lambda process, statuses: _show_tables(metrics, process, statuses),
+    )
 
 
 async def _refuse_holes(settings: Settings, bootstrap: str, missing: set[str]) -> None:
@@ -78,11 +94,9 @@ async def _refuse_holes(settings: Settings, bootstrap: str, missing: set[str]) -
                 raise RostersLostError(f"{', '.join(gone)} is gone, and what was read for it is not read again; make the rosters anew (docs/operations.md)")
 
 
-def new_rosters(settings: Settings, bootstrap: str, topics: Sequence[TopicFinding]) -> StreamProcess:
-    """The roster application, on topics that were found fine."""
+def _new_work(settings: Settings, all_stages: Sequence[Stage], metrics: RosterMetrics, topics: Sequence[TopicFinding]) -> Work:
+    """What the rosters do on topics that were found fine."""
     names = roster_topics(settings)
-    all_stages = stages(settings.shard)
-    metrics = RosterMetrics(CollectorRegistry(), [stage.name for stage in all_stages], REGISTRY)
     limits = [finding.limits for finding in topics]
     max_record_bytes = least_record_bytes(limits)
     partition_of = partitioner(settings.partitions)
@@ -109,18 +123,7 @@ def new_rosters(settings: Settings, bootstrap: str, topics: Sequence[TopicFindin
         )
         return ChunkAgent(stage.name, tuple(kit.inputs), f"{names.group}-{stage.name}", _handler(kit), table=stage.name)
 
-    return StreamProcess(
-        settings,
-        bootstrap,
-        name="rosters",
-        default_port=DEFAULT_PORT,
-        default_gather=DEFAULT_GATHER_SECONDS,
-        agents=[agent(stage) for stage in all_stages],
-        metrics=metrics,
-        max_record_bytes=max_record_bytes,
-        gauges={metrics.breaker_open: lambda status: status.state is LaneState.HALTED},
-        on_survey=lambda process, statuses: _show_tables(metrics, process, statuses),
-    )
+    return Work([agent(stage) for stage in all_stages], max_record_bytes)
 
 
 def _handler(kit: StageKit) -> Callable[[int, Rows], KeyedPartition]:
@@ -174,7 +177,7 @@ def _event_name(topic: str) -> str | None:
 
 def _show_tables(metrics: RosterMetrics, process: StreamProcess, statuses: Sequence[PartitionStatus]) -> None:
     lanes = {(status.agent, status.tp.partition): status for status in statuses}.values()  # one of the statuses of each lane: they differ in the input only
-    for name, table in process.tables.items():
+    for name, table in process.tables:
         metrics.table_rows.labels(name).set(table.row_count)
         metrics.parked_rows.labels(name).set(table.parked_count)
         metrics.rows_to_follow.labels(name).set(sum(lane.unfinished for lane in lanes if lane.agent == name))

@@ -12,7 +12,7 @@ from app.events.redaction import Redactor
 from app.events.registry import REGISTRY
 from app.events.validation import load_validators
 from app.metrics import RouterMetrics
-from app.process import StreamProcess
+from app.process import StreamProcess, Work
 from app.records import TimestampWindow
 from app.router.handler import RouterHandler, RouterKit
 from app.settings import Settings
@@ -25,19 +25,36 @@ DEFAULT_PORT = 9101
 DEFAULT_GATHER_SECONDS = 0.03
 
 
-async def start_router(settings: Settings, bootstrap: str) -> StreamProcess:
-    """Check the topics and make the process. Raises a :class:`app.errors.RollcallError` for whatever a person can mend."""
-    return new_router(settings, bootstrap, await ensure_topics(settings, bootstrap, plan_router_topics(settings)))
-
-
-def new_router(settings: Settings, bootstrap: str, topics: Sequence[TopicFinding]) -> StreamProcess:
-    """The router, on topics that were found fine."""
-    names = TopicNames(settings.topic_prefix)
+def new_router(settings: Settings, bootstrap: str) -> StreamProcess:
+    """The router."""
     metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
-    redactor = Redactor(settings.redact_parameters) if settings.redact and settings.redact_parameters else None
+    pipeline = Pipeline(load_validators(), shard=settings.shard, redactor=_redactor(settings))
+
+    async def prepare() -> Work:
+        return _new_work(settings, pipeline, metrics, await ensure_topics(settings, bootstrap, plan_router_topics(settings)))
+
+    return StreamProcess(
+        settings,
+        bootstrap,
+        name="router",
+        default_port=DEFAULT_PORT,
+        default_gather=DEFAULT_GATHER_SECONDS,
+        prepare=prepare,
+        metrics=metrics,
+        gauges={metrics.breaker_open: lambda status: status.state is LaneState.HALTED},
+    )
+
+
+def _redactor(settings: Settings) -> Redactor | None:
+    return Redactor(settings.redact_parameters) if settings.redact and settings.redact_parameters else None
+
+
+def _new_work(settings: Settings, pipeline: Pipeline, metrics: RouterMetrics, topics: Sequence[TopicFinding]) -> Work:
+    """What the router does on topics that were found fine."""
+    names = TopicNames(settings.topic_prefix)
     outputs = [finding.limits for finding in topics if finding.plan.name != names.raw]
     kit = RouterKit(
-        pipeline=Pipeline(load_validators(), shard=settings.shard, redactor=redactor),
+        pipeline=pipeline,
         names=names,
         partitions=settings.partitions,
         partition_of=partitioner(settings.partitions),
@@ -47,14 +64,5 @@ def new_router(settings: Settings, bootstrap: str, topics: Sequence[TopicFinding
         breaker=BreakerPolicy(settings.breaker_ratio, settings.breaker_events),
         metrics=metrics,
     )
-    return StreamProcess(
-        settings,
-        bootstrap,
-        name="router",
-        default_port=DEFAULT_PORT,
-        default_gather=DEFAULT_GATHER_SECONDS,
-        agents=[ChunkAgent("router", (names.raw,), settings.group("router"), lambda _partition, _rows: RouterHandler(kit))],
-        metrics=metrics,
-        max_record_bytes=kit.max_record_bytes,
-        gauges={metrics.breaker_open: lambda status: status.state is LaneState.HALTED},
-    )
+    agent = ChunkAgent("router", (names.raw,), settings.group("router"), lambda _partition, _rows: RouterHandler(kit))
+    return Work([agent], kit.max_record_bytes)

@@ -202,8 +202,3 @@ def listen(bind: str, port: int) -> socket.socket:
     # Connections inherit it. An answer's head and body are two writes, and the second would wait 40 ms for the client to acknowledge the first.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
-
-
-async def start_serve(settings: Settings, bootstrap: str) -> ServeProcess:
-    """Make the process. Raises a :class:`app.errors.RollcallError` for whatever a person can mend."""
-    return ServeProcess(settings, bootstrap)

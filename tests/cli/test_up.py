@@ -41,7 +41,8 @@ def test_up_starts_everything_and_leaves_nothing_behind(tmp_path: Path, jars: Pa
     try:
         wait_until(lambda: all_started(log_file) or up.poll() is not None, 60, what="all processes")
         assert broker.status().running
-        assert len(partitions_of(broker.bootstrap, ["canvas.raw", "canvas.dead-letter", "canvas.rosters.enrollments"])) == 12
+        topics = ["canvas.raw", "canvas.dead-letter", "canvas.rosters.enrollments"]
+        wait_until(lambda: len(partitions_of(broker.bootstrap, topics)) == 12, what="the topics")
     finally:
         os.killpg(up.pid, number)
         assert up.wait(40) == 0

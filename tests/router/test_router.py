@@ -214,7 +214,6 @@ def test_topics_are_not_created_when_that_is_forbidden(bootstrap: str, prefix: s
 @pytest.mark.parametrize(
     ("settings", "code", "said"),
     [
-        ({"kafka": "127.0.0.1:1"}, 3, "no Kafka broker answers at 127.0.0.1:1"),
         ({"partitions": "many"}, 2, "ROLLCALL_PARTITIONS"),
         ({"topic_prefix": "a b"}, 2, "ROLLCALL_TOPIC_PREFIX"),
         ({"bind": "203.0.113.1"}, 2, "ROLLCALL_BIND"),
