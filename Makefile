@@ -25,8 +25,8 @@ test: java lint kafka axe ## everything that must pass: lint, types, tests
 	@echo "pytest"
 	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
-chaos: java venv kafka ## the rosters through kills, stops, rebalances and a broker that goes, with 100,000 events each
-	@$(BIN)/python -m pytest tests/rosters/test_delivery.py --roster-events 100000 --numprocesses 2 --dist worksteal --durations 0 --durations-min 1
+chaos: java venv kafka ## everything goes wrong for 10 minutes, on a system of five processes; then everything is counted (MINUTES=, SEED=)
+	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)
 
 bench: java venv kafka ## how fast router, rosters and serve are on this machine
 	@$(BIN)/rollcall bench router

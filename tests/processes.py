@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -40,10 +40,21 @@ class RollcallProcess:
     Args:
         command: of ``rollcall``.
         program: arguments of Python, for another program that takes the command.
+        variables: of the environment, besides the settings.
         settings: by name, without ``ROLLCALL_``.
     """
 
-    def __init__(self, command: str, directory: Path, bootstrap: str, prefix: str, *, program: Sequence[str] = PROGRAM, **settings: object) -> None:
+    def __init__(
+        self,
+        command: str,
+        directory: Path,
+        bootstrap: str,
+        prefix: str,
+        *,
+        program: Sequence[str] = PROGRAM,
+        variables: Mapping[str, str] | None = None,
+        **settings: object,
+    ) -> None:
         self.command = command
         self.log_file = directory / f"{command}-{time.monotonic_ns()}.log"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")}
@@ -55,7 +66,7 @@ class RollcallProcess:
             "ROLLCALL_SESSION_TIMEOUT_SECONDS": "6",
             "ROLLCALL_LOG_FORMAT": "json",
         }
-        environment |= {f"ROLLCALL_{key.upper()}": str(value) for key, value in settings.items()}
+        environment |= {f"ROLLCALL_{key.upper()}": str(value) for key, value in settings.items()} | dict(variables or {})
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen([sys.executable, *program, command], env=environment, stderr=log, stdout=log)
 
@@ -116,11 +127,11 @@ class RouterProcess(RollcallProcess):
     """``rollcall router``."""
 
     def __init__(self, directory: Path, bootstrap: str, prefix: str, **settings: object) -> None:
-        super().__init__("router", directory, bootstrap, prefix, program=PROGRAM, **settings)
+        super().__init__("router", directory, bootstrap, prefix, program=PROGRAM, variables=None, **settings)
 
 
 class RostersProcess(RollcallProcess):
     """``rollcall rosters``."""
 
     def __init__(self, directory: Path, bootstrap: str, prefix: str, *, program: Sequence[str] = PROGRAM, **settings: object) -> None:
-        super().__init__("rosters", directory, bootstrap, prefix, program=program, **settings)
+        super().__init__("rosters", directory, bootstrap, prefix, program=program, variables=None, **settings)

@@ -52,5 +52,12 @@ class BatchedOutputs:
                         batch.close()
                         acknowledged.append(await self._producer.send_batch(batch, topic, partition=partition))
         finally:
-            all_acknowledged = asyncio.gather(*acknowledged)  # also when a batch was not taken: then it sees to it that no error of the others is left unseen
+            all_acknowledged = asyncio.gather(*acknowledged)
+            all_acknowledged.add_done_callback(_note)  # when a batch is not taken, nobody waits for the others
         await all_acknowledged
+
+
+def _note(done: asyncio.Future[list[object]]) -> None:
+    """Let asyncio know that an error was seen."""
+    if not done.cancelled():
+        done.exception()

@@ -1,0 +1,68 @@
+"""``python -m tests.chaos``: everything goes wrong, for as long as you like, and then everything is counted."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from app.broker import EmbeddedBroker
+from app.settings import load_settings
+from tests.chaos.run import Report, run
+
+
+def tables(report: Report) -> list[Table]:
+    """The report for people."""
+    done = Table("fault", "times", "ready again after (s): median", "longest", title="What was done")
+    for title, count in report.done.most_common():
+        waits = report.recoveries.get(title, [])
+        done.add_row(title, str(count), f"{statistics.median(waits):.1f}" if waits else "-", f"{max(waits):.1f}" if waits else "-")
+    ends = Table("process", "how it ended", "times", title="Processes that ended and were started again by the supervisor")
+    for (name, how), count in sorted(Counter((end.name, _how(end.code, end.reason)) for end in report.ends).items()):
+        ends.add_row(name, how, str(count))
+    found = Table("", "", title="What was found", show_header=False)
+    found.add_row("time", f"{report.seconds:.0f} s")
+    found.add_row("records sent to the raw topic", f"{report.records:,}")
+    found.add_row("records on the outputs of the router", f"{report.routed:,}")
+    for relation, count in report.rows.items():
+        found.add_row(f"rows of {relation}", f"{count:,}")
+    found.add_row("wrong", "\n".join(report.wrong) or "nothing: nothing lost, nothing twice, rosters true, replica equal")
+    return [done, ends, found]
+
+
+def _how(code: int, reason: str) -> str:
+    if code < 0:
+        return f"signal {-code}"
+    return f"code {code}" if code == 0 else f"code {code}: {reason}"
+
+
+def main() -> int:
+    """Run, and print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long things go wrong (default: 10)")
+    parser.add_argument("--seed", type=int, default=1, help="another number, other faults at other times (default: 1)")
+    parser.add_argument("--rate", type=int, default=300, help="events per second (default: 300)")
+    given = parser.parse_args()
+    console = Console()
+    jars = load_settings().data.absolute() / "kafka-libs"
+    EmbeddedBroker(jars.parent / "kafka", jars=jars).ensure_libraries(announce=console.print)
+    with tempfile.TemporaryDirectory(prefix="rollcall-chaos-") as folder:
+        report = run(Path(folder), "chaos", jars, seconds=given.minutes * 60, seed=given.seed, rate=given.rate, say=lambda line: console.print(f"  {line}"))
+        if report.wrong:
+            kept = Path(folder).with_name(f"{Path(folder).name}-kept")
+            Path(folder).rename(kept)
+            Path(folder).mkdir()
+            console.print(f"what the processes wrote is in {kept}")
+    for table in tables(report):
+        console.print(table)
+    return 1 if report.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

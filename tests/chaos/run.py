@@ -1,0 +1,116 @@
+"""One run: traffic, faults, and what is found in the end."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.events.registry import REGISTRY
+from tests.chaos.faults import FAULTS, Fault, Scene
+from tests.chaos.system import End, System
+from tests.chaos.traffic import Traffic, outcomes
+from tests.kafka_client import committed, create_topic, read_all
+from tests.processes import wait_until
+from tests.rosters.cluster import PARTITIONS, RosterCluster
+from tests.serve.replica.test_follower import contents, expected
+
+RECOVERY_SECONDS = 180.0
+"""So long may it take after a fault until every process is ready again."""
+
+AT_ONCE = 0.3
+"""So often does the next fault come before everything has got over the last one."""
+
+SETTLING_SECONDS = 300.0
+"""So long may it take in the end until everything is through."""
+
+
+@dataclass
+class Report:
+    """What was done, and what came of it."""
+
+    seconds: float = 0.0
+    records: int = 0
+    routed: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    recoveries: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """By fault, the seconds until all processes were ready again; not those of faults upon which the next one came at once."""
+    done: Counter[str] = field(default_factory=Counter)
+    """By fault, how often."""
+    ends: list[End] = field(default_factory=list)
+    """Processes that ended; killed ones too."""
+    wrong: list[str] = field(default_factory=list)
+    """What is not as it must be. Nothing, when all is well."""
+
+
+def run(folder: Path, prefix: str, jars: Path, *, seconds: float, seed: int, rate: int, say: Callable[[str], object] = print) -> Report:
+    """Hurt a system for so many seconds, and look what became of its data.
+
+    Args:
+        folder: for what the processes write; empty.
+        rate: events per second.
+        say: told what is going on.
+    """
+    rng = random.Random(seed)
+    report = Report()
+    with System(folder, prefix, jars) as system:
+        create_topic(system.bootstrap, f"{prefix}.raw", PARTITIONS)
+        traffic = Traffic(system.bootstrap, prefix, rate=rate, seed=seed)
+        system.wait_ready(RECOVERY_SECONDS)
+        begun = time.monotonic()
+        traffic.start()
+        try:
+            _hurt(Scene(system, traffic, rng), [fault for fault in FAULTS if fault.__name__ != "jump" or system.has_clock], begun + seconds, report, say)
+        finally:
+            truth = traffic.end()
+        say(f"{traffic.sent:,} records sent; waiting until all is through")
+        system.wait_ready(RECOVERY_SECONDS)
+        cluster = RosterCluster(system.bootstrap, prefix)
+        ends = Counter({place[1]: end for place, end in cluster.ends([f"{prefix}.raw"]).items()})
+        wait_until(lambda: committed(system.bootstrap, f"{prefix}-router", f"{prefix}.raw") == ends, SETTLING_SECONDS, what="the end of the raw topic")
+        cluster.wait_settled(*system.named("router", "rosters"), deadline=SETTLING_SECONDS)
+        rosters = cluster.rosters()
+        wait_until(lambda: contents(system.replica) == expected(rosters), 60, what="a replica that is as the rosters are")
+        report.seconds = time.monotonic() - begun
+        system.stop()
+        report.ends = system.ends
+        report.records = traffic.sent
+        _judge(system.bootstrap, prefix, traffic, report)
+        report.rows = {relation: len(found) for relation, found in rosters.items()}
+        try:
+            cluster.assert_exactly(truth)
+        except AssertionError as error:
+            report.wrong.append(str(error))
+    return report
+
+
+def _hurt(scene: Scene, faults: list[Fault], until: float, report: Report, say: Callable[[str], object]) -> None:
+    rng, waiting = scene.rng, list(faults)
+    while time.monotonic() < until:
+        if not waiting:
+            waiting = rng.sample(faults, len(faults))
+        fault = waiting.pop(0)
+        title = fault.__doc__ or fault.__name__
+        say(f"{title}")
+        fault(scene)
+        report.done[title] += 1
+        if rng.random() < AT_ONCE:
+            time.sleep(rng.uniform(0, 1))  # the next one comes before anybody has got over this one
+            continue
+        report.recoveries[title].append(scene.system.wait_ready(RECOVERY_SECONDS))
+        time.sleep(rng.uniform(0, 3))
+
+
+def _judge(bootstrap: str, prefix: str, traffic: Traffic, report: Report) -> None:
+    """Compare the router's outputs to what was sent: each record once, where it belongs, byte for byte."""
+    topics = [event_type.topic(prefix) for event_type in REGISTRY.values()]
+    found = outcomes(prefix, read_all(bootstrap, [*topics, f"{prefix}.unknown", f"{prefix}.dead-letter"], at_least=traffic.sent - traffic.deleted))
+    report.routed = found.total() + traffic.deleted
+    missing, surplus = traffic.expected - found, found - traffic.expected
+    if missing:
+        report.wrong.append(f"{missing.total()} records are missing, by topic: {dict(Counter(topic for topic, _ in missing.elements()))}")
+    if surplus:
+        report.wrong.append(f"{surplus.total()} records are too many, by topic: {dict(Counter(topic for topic, _ in surplus.elements()))}")

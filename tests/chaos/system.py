@@ -1,0 +1,171 @@
+"""The whole of Rollcall as it runs in production: a broker behind a network, and processes that a supervisor starts again when they end."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from app.broker import EmbeddedBroker
+from tests.chaos.proxy import Proxy
+from tests.processes import RollcallProcess
+from tests.rosters.cluster import PARTITIONS, SHARD
+
+RESTART_SECONDS = 1.0
+"""What a supervisor waits before it starts a process again."""
+
+SAYING = "rollcall: "
+"""How the line begins in which a process says why it ends."""
+
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+"""Debian's libfaketime, with which a process can be told another time."""
+
+
+@dataclass(frozen=True)
+class End:
+    """A process has ended."""
+
+    name: str
+    code: int
+    """Its exit code; negative: the signal that ended it."""
+    reason: str
+    """What it said last about that; empty: nothing."""
+
+
+class Supervised:
+    """A process that is started again whenever it ends."""
+
+    def __init__(self, name: str, start: Callable[[], RollcallProcess]) -> None:
+        self.name = name
+        self._start = start
+        self.process = start()
+        self._ended_at: float | None = None
+
+    def look(self) -> End | None:
+        """Start it again if it has ended for long enough; tells of an end once."""
+        code = self.process.process.poll()
+        if code is None:
+            return None
+        if self._ended_at is None:
+            self._ended_at = time.monotonic()
+            said = [line for line in self.process.log_file.read_text(errors="replace").splitlines() if line.startswith(SAYING)]
+            return End(self.name, code, said[-1].removeprefix(SAYING) if said else "")
+        if time.monotonic() - self._ended_at > RESTART_SECONDS:
+            self.process = self._start()
+            self._ended_at = None
+        return None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it says so itself."""
+        try:
+            return self.process.process.poll() is None and self.process.get("/readyz")[0] == 200
+        except (OSError, StopIteration):
+            return False
+
+
+class System:
+    """Two routers, two roster applications and serve, on a broker of their own.
+
+    One of the routers and one of the roster applications have a clock that can be set, where libfaketime is installed.
+
+    Args:
+        folder: for everything that they write.
+    """
+
+    def __init__(self, folder: Path, prefix: str, jars: Path) -> None:
+        self.folder = folder
+        self.prefix = prefix
+        self.ends: list[End] = []
+        """All ends of processes so far."""
+        self.replica = folder / "replica.sqlite"
+        self.clock = folder / "clock"
+        self.has_clock = FAKETIME.exists()
+        self._jars = jars
+        self._stack = ExitStack()
+        self._stopping = threading.Event()
+        self._supervisor = threading.Thread(target=self._supervise, name="supervisor")
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            with socket.create_server(("127.0.0.1", 0)) as reserved:
+                behind = reserved.getsockname()[1]
+            self.proxy = stack.enter_context(Proxy(behind))
+            further = {
+                "listeners": f"PROXIED://127.0.0.1:{behind}",
+                "advertised.listeners": f"PROXIED://127.0.0.1:{self.proxy.port}",
+                "listener.security.protocol.map": "PROXIED:PLAINTEXT",
+                "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+                "allow.everyone.if.no.acl.found": "true",
+            }
+            self.broker = stack.enter_context(EmbeddedBroker(self.folder / "kafka", jars=self._jars, heap="1g", properties=further))
+            self.clock.write_text("+0")
+            stack.callback(self._end_all)
+            places = [("router", "1"), ("router", "2"), ("rosters", "1"), ("rosters", "2"), ("serve", "1")]
+            self.processes = [Supervised(f"{command} {number}", self._starter(command, number)) for command, number in places]
+            self._supervisor.start()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    @property
+    def bootstrap(self) -> str:
+        """The broker without the network in between, for those who judge."""
+        return self.broker.bootstrap
+
+    def named(self, *commands: str) -> list[RollcallProcess]:
+        """The processes of these commands, as of now."""
+        return [each.process for each in self.processes if each.process.command in commands]
+
+    def wait_ready(self, deadline: float) -> float:
+        """Wait until every process says that it is ready; returns the seconds that it took."""
+        begun = time.monotonic()
+        while not all(each.is_ready for each in self.processes):
+            waiting = [each.name for each in self.processes if not each.is_ready]
+            assert time.monotonic() - begun < deadline, f"not ready within {deadline:.0f} s: {waiting}"
+            time.sleep(0.1)
+        return time.monotonic() - begun
+
+    def stop(self) -> None:
+        """End all processes by SIGTERM."""
+        self._stop_supervising()
+        for each in self.processes:
+            each.process.end()
+
+    def _starter(self, command: str, number: str) -> Callable[[], RollcallProcess]:
+        through = f"127.0.0.1:{self.proxy.port}"
+        variables: Mapping[str, str] = {}
+        if self.has_clock and number == "2":
+            variables = {
+                "LD_PRELOAD": str(FAKETIME),
+                "FAKETIME_TIMESTAMP_FILE": str(self.clock),
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                "FAKETIME_CACHE_DURATION": "1",
+            }
+
+        def start() -> RollcallProcess:
+            return RollcallProcess(command, self.folder, through, self.prefix, variables=variables, shard=SHARD, partitions=PARTITIONS, replica=self.replica)
+
+        return start
+
+    def _supervise(self) -> None:
+        while not self._stopping.wait(0.2):
+            self.ends += [end for each in self.processes if (end := each.look()) is not None]
+
+    def _stop_supervising(self) -> None:
+        self._stopping.set()
+        if self._supervisor.ident is not None:
+            self._supervisor.join()
+
+    def _end_all(self) -> None:
+        self._stop_supervising()
+        for each in self.processes:
+            each.process.__exit__(None, None, None)

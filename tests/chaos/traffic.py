@@ -1,0 +1,145 @@
+"""What is sent to the raw topic while everything else goes wrong, and what must become of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from hashlib import blake2b
+
+from confluent_kafka import Message, Producer
+
+from app.canvas.simulation import Simulation, SimulationPlan
+from tests.kafka_client import delete_topic, read_all
+from tests.processes import wait_until
+from tests.rosters.cluster import PARTITIONS, SHARD, Rosters
+
+RUBBISH = 0.02
+"""Share of records that are no valid events."""
+
+UNREAD = "events.user_account_association_created"
+"""The topic that is deleted: a typed topic of which no roster is made. What is deleted with another one, nobody can bring back."""
+
+Outcome = tuple[str, bytes]
+"""The last part of the topic's name, and a digest of the value."""
+
+DEAD_LETTER, UNKNOWN = "dead-letter", "unknown"
+
+
+def digest(value: bytes | None) -> bytes:
+    """Of a value; none counts as empty."""
+    return blake2b(value or b"", digest_size=16).digest()
+
+
+class Traffic:
+    """Sends the life of an institution, and some rubbish, at a steady rate, in a thread of its own.
+
+    Args:
+        rate: events per second.
+    """
+
+    def __init__(self, bootstrap: str, prefix: str, *, rate: int, seed: int) -> None:
+        self._bootstrap = bootstrap
+        self._prefix = prefix
+        self._topic = f"{prefix}.raw"
+        self._rate = rate
+        # More steps than there is time for.
+        self._simulation = Simulation(SimulationPlan(courses=60, steps=10_000_000, seed=seed, duplicates=0.05, disorder=500, skew=2.0, shard=SHARD))
+        # Idempotent, and patient: a bridge that goes on when the broker is back.
+        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "message.timeout.ms": 600_000, "linger.ms": 20, "log_level": 2})
+        self._refused: list[str] = []
+        self._ending = threading.Event()
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="traffic")
+        self._numbers = iter(range(10**9))
+        self.expected: Counter[Outcome] = Counter()
+        """How often each value must be on each topic."""
+        self.deleted = 0
+        """Records that were on a topic that was deleted."""
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def end(self) -> Rosters:
+        """Stop, and wait until the broker has everything. Returns the rosters that it must come to."""
+        self._ending.set()
+        self._thread.join()
+        left = self._producer.flush(120)
+        assert left == 0, f"{left} records were not taken"
+        assert not self._refused, self._refused[:3]
+        return self._simulation.truth()
+
+    @property
+    def sent(self) -> int:
+        """Records so far."""
+        return self.expected.total() + self.deleted
+
+    def poison(self, count: int) -> None:
+        """Send rubbish of all sorts in one go, to one partition."""
+        for number in range(count):
+            self._send(None, 0, *_RUBBISH[number % len(_RUBBISH)](next(self._numbers)))
+
+    def delete_topic(self) -> None:
+        """Delete the topic :data:`UNREAD`, once everything that was sent for it is on it. What was on it need not be found any more."""
+        topic = f"{self._prefix}.{UNREAD}"
+        self._flowing.clear()
+        try:
+            assert self._producer.flush(120) == 0
+            expected = sum(count for (name, _), count in self.expected.items() if name == UNREAD)
+            wait_until(lambda: len(read_all(self._bootstrap, [topic])) == expected, 120, what=f"all of {topic}")
+            found = read_all(self._bootstrap, [topic])
+            self.expected.subtract(outcomes(self._prefix, found))
+            self.deleted += len(found)
+            delete_topic(self._bootstrap, topic)
+        finally:
+            self._flowing.set()
+
+    def _run(self) -> None:
+        events = self._simulation.events()
+        begun, count = time.monotonic(), 0
+        while not self._ending.is_set():
+            self._flowing.wait()
+            due = int((time.monotonic() - begun) * self._rate) - count
+            for _ in range(due):
+                event = next(events)
+                self._send(event.entity, None, f"events.{event.name}", event.value)
+                count += 1
+                if count % int(1 / RUBBISH) == 0:
+                    self._send(None, count % PARTITIONS, *_RUBBISH[count % len(_RUBBISH)](next(self._numbers)))
+            self._producer.poll(0)
+            time.sleep(0.02)
+
+    def _send(self, key: str | None, partition: int | None, topic: str, value: bytes | None) -> None:
+        with self._lock:
+            self.expected[topic, digest(value)] += 1
+        self._producer.produce(self._topic, value, key, -1 if partition is None else partition, self._on_delivery)
+
+    def _on_delivery(self, error: object, _message: Message) -> None:
+        if error is not None:
+            self._refused.append(str(error))
+
+
+def _event(number: int, name: str, body: object) -> bytes:
+    metadata = {"event_name": name, "event_time": "2024-03-29T22:43:00.000Z", "job_id": str(number), "root_account_id": f"{SHARD}0000000000001"}
+    return json.dumps({"metadata": metadata, "body": body}).encode()
+
+
+_RUBBISH = (
+    lambda number: (DEAD_LETTER, b"rubbish %d" % number),
+    lambda number: (UNKNOWN, _event(number, "quizzes.item_created", {})),
+    lambda number: (DEAD_LETTER, None),
+    lambda number: (DEAD_LETTER, _event(number, "enrollment_created", {"workflow_state": number})),
+    lambda number: (DEAD_LETTER, b"[" * 100_000 + b"%d" % number),
+    lambda number: (DEAD_LETTER, b'{"metadata": %d}' % number),
+    lambda number: (DEAD_LETTER, _event(number, "course_updated", {"course_id": "1", "name": "\x00" * 2_000})[:-1]),
+)
+
+
+def outcomes(prefix: str, messages: Iterator[Message] | list[Message]) -> Counter[Outcome]:
+    """What is on the router's outputs."""
+    return Counter((str(message.topic()).removeprefix(f"{prefix}."), digest(message.value())) for message in messages)
