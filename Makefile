@@ -11,7 +11,7 @@ export TMPDIR := $(CURDIR)/.rollcall/tmp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: demo test chaos bench axe picture lint format lock kafka venv clean help python java
+.PHONY: demo test chaos bench axe picture dashboard lint format lock kafka venv clean help python java
 .NOTPARALLEL:
 
 # A venv is good for one version of Python, so the version is part of the stamp's name.
@@ -39,6 +39,9 @@ axe:
 
 picture: venv ## docs/page.png anew, with Chromium
 	@$(BIN)/python -m tests.serve.browser.screenshot
+
+dashboard: venv ## deploy/grafana/rollcall.json anew, of the catalogue of metrics
+	@$(BIN)/python -m deploy.grafana.dashboard
 
 lint: venv ## ruff and mypy
 	@echo "ruff check, ruff format --check, mypy"

@@ -76,6 +76,7 @@ class ProcessMetrics:
         ProcessCollector(registry=registry)
         self.build = Info("rollcall_build", "Version of Rollcall and of Python.", registry=registry)
         self.build.info({"version": package_version(), "python": python_version()})
+        self.ready = Gauge("rollcall_ready", "1: /readyz answers with 200; 0: with 503, and with the reasons.", registry=registry)
 
 
 class StreamMetrics(ProcessMetrics):
@@ -106,7 +107,7 @@ class StreamMetrics(ProcessMetrics):
         )
         self.oldest_unprocessed_seconds = Gauge(
             "rollcall_oldest_unprocessed_seconds",
-            "Age of the oldest record that was read and is not committed; with lag and nothing read, time since there is lag.",
+            "Age of the oldest record that was read and is not committed; with lag and nothing read, time for which a partition has not moved.",
             registry=registry,
         )
         self.last_progress_timestamp_seconds = Gauge(

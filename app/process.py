@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from faust.types import TP
 from prometheus_client import Gauge
 
 from app.errors import BrokerUnavailableError
@@ -59,6 +60,28 @@ class Work(NamedTuple):
     """What all topics take that the agents write."""
 
 
+class OldestUnprocessed:
+    """How long the oldest unprocessed record has been waiting."""
+
+    def __init__(self) -> None:
+        self._still: dict[TP, tuple[int | None, float]] = {}
+        """Of partitions with lag, where they are, and since when."""
+
+    def seconds(self, statuses: Iterable[PartitionStatus], now: float) -> float:
+        """The age of the oldest record that was read and is not committed. Of a partition with lag of which nothing is read nobody knows that: there it is for
+        how long it has not moved. To be asked regularly, ``now`` in seconds since the epoch."""
+        oldest, still = now, {}
+        for status in statuses:
+            if status.oldest_pending is not None and status.oldest_pending >= 0:
+                oldest = min(oldest, status.oldest_pending / 1000)
+            elif status.lag:
+                known = self._still.get(status.tp)
+                still[status.tp] = known if known is not None and known[0] == status.committed else (status.committed, now)
+                oldest = min(oldest, still[status.tp][1])
+        self._still = still
+        return now - oldest
+
+
 class StreamProcess:
     """Waits for the cluster, and runs agents. Implements :class:`app.streaming.lane.LaneObserver`.
 
@@ -96,8 +119,9 @@ class StreamProcess:
         self._stream: StreamingApplication | None = None
         self._waits_for: str | None = None
         """What the process lacks to begin."""
-        self._behind_since: float | None = None
+        self._oldest = OldestUnprocessed()
         self._reported: set[tuple[str, str]] = set()
+        metrics.ready.set_function(lambda: not self.not_ready())
 
     @property
     def tables(self) -> Iterable[tuple[str, LaneTable]]:
@@ -209,27 +233,18 @@ class StreamProcess:
         return reasons
 
     def _on_survey(self, statuses: list[PartitionStatus]) -> None:
-        now = time.time()
         present = set()
-        oldest: float | None = None
         for status in statuses:
             labels = (status.tp.topic, str(status.tp.partition))
             present.add(labels)
             for gauge, value_of in self._gauges.items():
                 if (value := value_of(status)) is not None:
                     gauge.labels(*labels).set(value)
-            if status.oldest_pending is not None and status.oldest_pending >= 0:
-                oldest = min(oldest or now, status.oldest_pending / 1000)
         for labels in self._reported - present:
             for gauge in self._gauges:
                 gauge.remove(*labels)
         self._reported = present
-        if any(status.lag for status in statuses):
-            self._behind_since = self._behind_since or now
-            oldest = min(self._behind_since, oldest or now)
-        else:
-            self._behind_since = None
-        self._metrics.oldest_unprocessed_seconds.set(max(now - oldest, 0.0) if oldest is not None else 0.0)
+        self._metrics.oldest_unprocessed_seconds.set(self._oldest.seconds(statuses, time.time()))
         self._on_other_survey(self, statuses)
 
 

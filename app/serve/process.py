@@ -147,6 +147,7 @@ class ServeProcess:
         progress, metrics = self._follower.progress, self._metrics
         metrics.replica_freshness_seconds.set(progress.freshness(time.time()))
         metrics.replica_complete.set(progress.complete)
+        metrics.ready.set(not self.not_ready())
         for relation, count in progress.rows.items():
             metrics.replica_rows.labels(relation).set(count)
         metrics.consumer_lag_records.clear()

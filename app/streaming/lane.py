@@ -233,6 +233,7 @@ class Lane:
                 self._kit.observer.processed(self.agent.name, time.perf_counter() - started)
                 if commit is not None:
                     await commit  # the next chunk is computed while one is being committed, and no further ahead
+                    self.oldest_pending = batch.oldest
                     if self._closing.is_set():
                         break
                 halt = result.halt if result is not None else None

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import typer
-import yaml
 from prometheus_client import CollectorRegistry
 
 from app.cli.main import cli
@@ -213,17 +212,6 @@ def test_the_headers_of_dead_letters() -> None:
     for header, value in rows(README, "header"):
         if len(code(header)) == 1:
             assert made[code(header)[0]].startswith(code(value)[0].removesuffix("…")), header
-
-
-def test_the_alerts_are_rules() -> None:
-    (text,) = blocks(OPERATIONS, "yaml")
-    (group,) = yaml.safe_load(text)["groups"]
-    for rule in group["rules"]:
-        assert {"alert", "expr"} <= rule.keys() <= {"alert", "expr", "for"}
-        assert rule["expr"].count("(") == rule["expr"].count(")")
-    inputs = sum(len(stage.inputs) for stage in stages(None))
-    assert f"# {inputs} inputs of the stages" in text
-    assert f"< {inputs * DEFAULTS.partitions}\n" in text
 
 
 def test_the_relation_that_is_added_as_an_example(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,86 @@
+"""The alerts: promtool's verdict on them, and that each is tested, explained, and asks for metrics and labels that there are."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from app.rosters.application import DEFAULT_PORT as ROSTERS_PORT
+from app.router.application import DEFAULT_PORT as ROUTER_PORT
+from app.serve.process import DEFAULT_PORT as SERVE_PORT
+from app.settings import Settings
+from deploy.grafana.dashboard import CATALOGUE
+from tests.deploy.prometheus import ALERTS, ALERTS_TEST, CONFIGURATION, alert_rules, needs_prometheus, promtool
+from tests.docs.markdown import ROOT, anchors
+
+RUNBOOKS = ROOT / "docs" / "runbooks.md"
+TEXT = RUNBOOKS.read_text(encoding="utf-8")
+RULES = alert_rules()
+PARTS = ("Meaning", "What users notice", "The cause", "To mend it")
+SEVERITIES = {"critical", "warning", "info"}
+OF_PROMETHEUS = {"up"}
+
+each_rule = pytest.mark.parametrize("name", RULES)
+
+
+@needs_prometheus
+def test_promtool_finds_nothing_wrong() -> None:
+    assert "SUCCESS" in promtool("check", "config", CONFIGURATION)
+    assert "SUCCESS" in promtool("check", "rules", ALERTS)
+
+
+@needs_prometheus
+def test_the_tests_of_the_alerts_pass() -> None:
+    assert "SUCCESS" in promtool("test", "rules", ALERTS_TEST)
+
+
+def test_each_alert_is_tested_when_it_fires_and_when_it_does_not() -> None:
+    tests: list[dict[str, Any]] = yaml.safe_load(ALERTS_TEST.read_text(encoding="utf-8"))["tests"]
+    fires, silent = (
+        {test["alertname"] for block in tests for test in block["alert_rule_test"] if bool(test["exp_alerts"]) is expected} for expected in (True, False)
+    )
+    assert fires == silent == RULES.keys()
+
+
+@each_rule
+def test_each_alert_says_how_bad_it_is_and_what_to_do(name: str) -> None:
+    rule = RULES[name]
+    assert rule["labels"].keys() == {"severity"}
+    assert rule["labels"]["severity"] in SEVERITIES
+    assert rule["annotations"].keys() == {"summary", "description", "runbook"}
+    assert rule["annotations"]["runbook"] == f"{RUNBOOKS.relative_to(ROOT)}#{name.lower()}"
+    assert name.lower() in anchors(RUNBOOKS)
+
+
+@each_rule
+def test_each_runbook_is_complete(name: str) -> None:
+    (section,) = re.findall(rf"^### {name}\n(.*?)(?=^###? |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^\*\*([^*]+)\.\*\* \S", section, re.MULTILINE) == list(PARTS)
+    assert f"\n{RULES[name]['labels']['severity'].capitalize()}." in section
+
+
+def test_there_is_no_runbook_without_an_alert() -> None:
+    """They come in the order of the rules."""
+    assert re.findall(r"^### (\w+)$", TEXT, re.MULTILINE) == list(RULES)
+
+
+def test_metrics_exist() -> None:
+    asked = set(re.findall(r"(?<![\w:])(?:rollcall|process)_\w+", " ".join(rule["expr"] for rule in RULES.values())))
+    assert asked <= CATALOGUE.keys() | OF_PROMETHEUS
+    assert len(asked) > 10
+
+
+def test_what_is_scraped_is_where_processes_are_by_default() -> None:
+    jobs = {job["job_name"]: job["static_configs"][0]["targets"] for job in yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))["scrape_configs"]}
+    host = Settings.model_construct().bind
+    assert jobs == {f"rollcall-{name}": [f"{host}:{port}"] for name, port in (("router", ROUTER_PORT), ("rosters", ROSTERS_PORT), ("serve", SERVE_PORT))}
+
+
+def test_a_process_that_is_stuck_is_told_of_before_the_watchdog_ends_it() -> None:
+    """Two minutes without progress, and one more."""
+    (seconds,) = map(int, re.findall(r"last_progress_timestamp_seconds > (\d+)", RULES["RollcallNotProgressing"]["expr"]))
+    assert RULES["RollcallNotProgressing"]["for"] == "1m"
+    assert seconds + 60 < Settings.model_construct().watchdog_seconds

@@ -1,0 +1,103 @@
+"""A whole installation, seen by a real Prometheus with the files that are shipped: one test, since all of it costs seconds to start."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from app.canvas.simulation import Simulation, SimulationPlan
+from app.canvas.traffic import Kind, TrafficPlan, generate_traffic
+from tests.deploy.prometheus import Prometheus, alert_rules, needs_prometheus, promtool
+from tests.deploy.test_dashboard import SHOWN
+from tests.kafka_client import Sent, send
+from tests.processes import RollcallProcess, RostersProcess, RouterProcess, wait_until
+
+RATE = "10m"
+"""What Grafana would put for its variable: longer than the test takes."""
+
+
+@needs_prometheus
+def test_a_whole_installation(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    with ExitStack() as running:
+        router = running.enter_context(RouterProcess(tmp_path, bootstrap, prefix))
+        rosters = running.enter_context(RostersProcess(tmp_path, bootstrap, prefix))
+        serve = running.enter_context(RollcallProcess("serve", tmp_path, bootstrap, prefix, data=tmp_path, shard=SimulationPlan().shard))
+        processes = {f"rollcall-{process.command}": process for process in (router, rosters, serve)}
+        prometheus = running.enter_context(Prometheus(tmp_path, {job: urlsplit(process.url).netloc for job, process in processes.items()}))
+        wait_until(lambda: prometheus.value("up") == prometheus.value("rollcall_ready") == len(processes), 60, what="that all are ready")
+        targets = prometheus.get("targets")["activeTargets"]
+        assert {target["labels"]["job"]: (target["health"], target["lastError"]) for target in targets} == dict.fromkeys(processes, ("up", ""))
+        for process in processes.values():
+            assert promtool("check", "metrics", given=process.get("/metrics")[1]) == ""
+
+        received = load(bootstrap, prefix)
+        wait_until(lambda: prometheus.value("rollcall_events_received_total") == received, 60, what="the events")
+        wait_until(lambda: is_quiet(prometheus), 60, what="the rosters in the replica")
+        assert serve.get("/api/v1/courses/1/enrollments")[0] == 404
+        wait_until(lambda: prometheus.value('rollcall_http_requests_total{route=~"/api/.+", status="4xx"}') == 1, what="the request")
+
+        assert panels_without_data(prometheus) == []
+        assert selectors_without_data(prometheus) == []
+        assert label_values(prometheus, "job") == processes.keys()
+        assert len(label_values(prometheus, "instance")) == len(processes)
+
+        # Nothing else is wrong with an installation that has just had much to do.
+        wait_until(lambda: alerts(prometheus) == {"RollcallUnknownEvents": "firing", "RollcallManyDeadLetters": "pending"}, what="the alerts")
+        rules = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
+        assert {rule["name"]: rule.get("lastError") for rule in rules if rule["health"] != "ok"} == {}
+        assert {rule["name"] for rule in rules} >= alert_rules().keys()
+        assert serve.end(signal.SIGTERM) == 0
+        wait_until(lambda: alerts(prometheus).get("RollcallProcessDown") == "pending", what="the alert")
+        assert [series.labels["job"] for series in prometheus.query("up == 0")] == ["rollcall-serve"]
+
+
+def load(bootstrap: str, prefix: str) -> int:
+    """The life of an institution, and what is no event or is of no known name; how many records that are."""
+    events = [event.value for event in Simulation(SimulationPlan(courses=4, steps=300, class_size=5)).events()]
+    traffic = generate_traffic(TrafficPlan(count=400, not_json=0.1, too_large=0))
+    others = [record.value for record in traffic if record.expected.kind is not Kind.ROUTED]
+    send(bootstrap, f"{prefix}.raw", [Sent(value) for value in (*events, *others)])
+    return len(events) + len(others)
+
+
+def is_quiet(prometheus: Prometheus) -> bool:
+    """Whether nothing is left to be done, and the replica has rows of every relation."""
+    behind = ("rollcall_consumer_lag_records", "rollcall_rows_to_follow", "rollcall_replica_freshness_seconds")
+    return not any(map(prometheus.value, behind)) and not prometheus.query("rollcall_replica_rows == 0")
+
+
+def panels_without_data(prometheus: Prometheus) -> list[str]:
+    """Titles and queries of panels that would be empty, or whose legends would be."""
+    empty = []
+    variables: Mapping[str, str] = {"$__rate_interval": RATE, "$job": ".+", "$instance": ".+"}
+    for panel in SHOWN:
+        for target in panel["targets"]:
+            expression = target["expr"]
+            for variable, value in variables.items():
+                expression = expression.replace(variable, value)
+            found = prometheus.query(expression)
+            labels = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+            if not found or any(labels - series.labels.keys() for series in found):
+                empty.append(f"{panel['title']}: {expression}")
+    return empty
+
+
+def selectors_without_data(prometheus: Prometheus) -> list[str]:
+    """What alerts ask for and nobody has: they would never fire."""
+    asked = {selector for rule in alert_rules().values() for selector in re.findall(r"(?:up|(?:job:)?(?:rollcall|process)_[\w:]+)(?:\{[^}]*\})?", rule["expr"])}
+    assert len(asked) > 15
+    return sorted(selector for selector in asked if not prometheus.query(selector))
+
+
+def label_values(prometheus: Prometheus, label: str) -> set[str]:
+    """What a variable of the dashboard offers."""
+    return set(prometheus.get(f"label/{label}/values", **{"match[]": "rollcall_build_info"}))
+
+
+def alerts(prometheus: Prometheus) -> dict[str, str]:
+    """The state of each alert that is not quiet."""
+    return {alert["labels"]["alertname"]: alert["state"] for alert in prometheus.get("alerts")["alerts"]}
