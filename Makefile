@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BROWSER := tests/serve/browser
+ASYNCAPI := tests/docs/asyncapi
 BIN := $(VENV)/bin
 LOCK_TOOLS := build/lock-tools
 PIP_TOOLS := pip-tools==7.6.2
@@ -11,7 +12,7 @@ export TMPDIR := $(CURDIR)/.rollcall/tmp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: demo test chaos bench axe picture dashboard lint format lock kafka venv clean help python java
+.PHONY: demo test chaos bench axe asyncapi docs picture dashboard lint format lock kafka venv clean help python java
 .NOTPARALLEL:
 
 # A venv is good for one version of Python, so the version is part of the stamp's name.
@@ -21,7 +22,7 @@ STAMP = $(VENV)/.made-$(VERSION)
 demo: java venv kafka ## a broker, a simulated Canvas, router, rosters and serve: see what comes out; KEEP=1 leaves all running
 	@$(BIN)/rollcall demo $(if $(KEEP),--keep)
 
-test: java lint kafka axe ## everything that must pass: lint, types, tests
+test: java lint kafka axe asyncapi ## everything that must pass: lint, types, tests
 	@echo "pytest"
 	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
@@ -36,6 +37,13 @@ bench: java venv kafka ## how fast router, rosters and serve are on this machine
 # What judges the page's accessibility. Without npm its tests are skipped, and say so.
 axe:
 	@if command -v npm >/dev/null && [ ! -d $(BROWSER)/node_modules/axe-core ]; then npm --prefix $(BROWSER) ci --ignore-scripts --no-audit --no-fund --silent; fi
+
+# What judges docs/asyncapi.json. Likewise.
+asyncapi:
+	@if command -v npm >/dev/null && [ ! -d $(ASYNCAPI)/node_modules/@asyncapi ]; then npm --prefix $(ASYNCAPI) ci --ignore-scripts --no-audit --no-fund --silent; fi
+
+docs: venv ## docs/topics.md and docs/asyncapi.json anew, from what the code knows
+	@$(BIN)/python -m tests.docs.generated
 
 picture: venv ## docs/page.png anew, with Chromium
 	@$(BIN)/python -m tests.serve.browser.screenshot
@@ -85,7 +93,7 @@ lock: | python ## requirements.lock anew from pyproject.toml; UPGRADE=1 for the 
 
 clean: ## remove all that make made, the embedded broker's data too
 	@if test -x $(BIN)/rollcall; then $(BIN)/rollcall broker stop >/dev/null 2>&1 || true; fi
-	@rm -rf $(VENV) $(BROWSER)/node_modules .rollcall build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) $(BROWSER)/node_modules $(ASYNCAPI)/node_modules .rollcall build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find app tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:

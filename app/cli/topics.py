@@ -1,13 +1,17 @@
-"""``rollcall topics``: what Rollcall needs of a cluster, planned, created, checked."""
+"""``rollcall topics``: what Rollcall needs of a cluster, planned, described, created, checked."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from app.catalogue.asyncapi import asyncapi_text
+from app.catalogue.page import page
+from app.catalogue.topics import catalogue
 from app.cli.run import bootstrap_servers
 from app.settings import Settings, load_settings
 from app.topic_plan import plan_topics
@@ -25,6 +29,13 @@ def plan() -> None:
         partitions = f"{topic.partitions}{' (or any)' if topic.any_partitions else ''}"
         table.add_row(topic.name, partitions, str(settings.replication_factor), " ".join(f"{key}={value}" for key, value in topic.config.items()))
     _console().print(table)
+
+
+@topics_cli.command()
+def describe(markdown: Annotated[bool, typer.Option("--markdown", help="As a page to read.")] = False) -> None:
+    """Print what is on every topic: keys, headers, fields, examples, as an AsyncAPI document (JSON). By the settings, without asking a cluster."""
+    described = catalogue(load_settings())
+    typer.echo(page(described) if markdown else asyncapi_text(described), nl=False)
 
 
 @topics_cli.command()

@@ -45,7 +45,7 @@ class Family:
     def __init__(self, names: tuple[str, ...], *, ids: tuple[str, ...], words: tuple[str, ...]) -> None:
         self.names = names
         self.ids = frozenset(ids)
-        self._words = words
+        self.words = words
         self._shows_updated_at = "updated_at" in names
         self._first = _FIRST if self._shows_updated_at else _FIRST + 1
         self._places = {name: place for place, name in enumerate(names, self._first)}
@@ -85,7 +85,7 @@ class Family:
         # As JSON a character takes 6 bytes at most.
         if size * 6 > MOST_REGISTER_BYTES and len(orjson.dumps(register)) > MOST_REGISTER_BYTES:
             raise UnusableError(f"maxLength: what a row keeps of the body takes more than {MOST_REGISTER_BYTES} bytes as JSON", "/body")
-        for name in self._words:
+        for name in self.words:
             if type(register[self._places[name]]) is not str:
                 raise UnusableError("required: must be a string", f"/body/{name}")
         return register

@@ -63,7 +63,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 def test_every_document_is_linked_to() -> None:
     linked = {(document.parent / link.partition("#")[0]).resolve() for document in documents() for link in links(document)}
-    assert [path.name for path in (ROOT / "docs").iterdir() if path not in linked and path.name != "README.md"] == []
+    assert [path.name for path in (ROOT / "docs").rglob("*") if path.is_file() and path not in linked and path.name != "README.md"] == []
 
 
 @each_text

@@ -1,0 +1,80 @@
+"""docs/asyncapi.json, and the document of another installation, by AsyncAPI's own parser."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.catalogue.asyncapi import asyncapi_document
+from app.catalogue.topics import catalogue
+from app.settings import load_settings
+
+Document = dict[str, Any]
+
+HERE = Path(__file__).parent
+DOCUMENT: Document = json.loads((HERE.parents[2] / "docs" / "asyncapi.json").read_text(encoding="utf-8"))
+NODE = shutil.which("node")
+ERROR, WARNING = 0, 1
+
+pytestmark = [
+    pytest.mark.skipif(NODE is None, reason="node is not installed (Debian and Ubuntu: apt install nodejs)"),
+    pytest.mark.skipif(not (HERE / "node_modules" / "@asyncapi").is_dir(), reason="AsyncAPI's parser is not installed: npm --prefix tests/docs/asyncapi ci"),
+]
+
+
+def complaints(documents: Sequence[Document]) -> list[list[str]]:
+    """Errors and warnings of each document. Another sort of remark tells that there is a newer AsyncAPI than 3.0."""
+    done = subprocess.run([str(NODE), str(HERE / "check.mjs")], input=json.dumps(documents), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return [[f"{said['path']}: {said['message']}" for said in verdict if said["severity"] in (ERROR, WARNING)] for verdict in json.loads(done.stdout)]
+
+
+def elsewhere() -> Document:
+    """Of an installation in which nothing is as by default."""
+    settings = load_settings(
+        kafka="kafka-1:9093, kafka-2:9093",
+        security_protocol="SASL_SSL",
+        sasl_username="rollcall",
+        sasl_password="hidden-word",
+        ssl_cert_file="client.pem",
+        topic_prefix="lms.prod",
+        group_prefix="rc",
+        partitions=12,
+        replication_factor=3,
+        shard=2107,
+    )
+    return asyncapi_document(catalogue(settings))
+
+
+def test_the_documents_are_accepted() -> None:
+    assert complaints([DOCUMENT, elsewhere()]) == [[], []]
+
+
+def broken(breaking: Callable[[Document], object]) -> Document:
+    """The document cut down to the raw topic, with a fault."""
+    document = copy.deepcopy(DOCUMENT)
+    document["channels"] = {"raw": document["channels"]["raw"]}
+    document["operations"] = {"router.receive.raw": document["operations"]["router.receive.raw"]}
+    document["components"]["schemas"] = {"event": document["components"]["schemas"]["event"]}
+    breaking(document)
+    return document
+
+
+def test_a_broken_document_is_refused() -> None:
+    faults: list[Callable[[Document], object]] = [
+        lambda document: document["operations"]["router.receive.raw"]["channel"].update({"$ref": "#/channels/rawest"}),
+        lambda document: document["operations"]["router.receive.raw"].update(action="subscribe"),
+        lambda document: document["channels"]["raw"]["bindings"]["kafka"].update(partitions="four"),
+        lambda document: document["components"]["schemas"]["event"]["properties"]["body"].update(type="varchar"),
+        lambda document: document["components"]["schemas"].pop("event"),
+    ]
+    whole, *verdicts = complaints([broken(len), *map(broken, faults)])
+    assert whole == []
+    assert [] not in verdicts
