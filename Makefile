@@ -12,7 +12,7 @@ export TMPDIR := $(CURDIR)/.rollcall/tmp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: demo test chaos bench axe asyncapi docs picture dashboard lint format lock kafka venv clean help python java
+.PHONY: demo test chaos rolling soak bench axe asyncapi docs picture dashboard lint format lock kafka venv clean help python java
 .NOTPARALLEL:
 
 # A venv is good for one version of Python, so the version is part of the stamp's name.
@@ -28,6 +28,12 @@ test: java lint kafka axe asyncapi ## everything that must pass: lint, types, te
 
 chaos: java venv kafka ## everything goes wrong for 10 minutes, on a system of five processes; then everything is counted (MINUTES=, SEED=)
 	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)
+
+rolling: java venv kafka ## each process restarted in turn while events arrive: the longest wait of a record
+	@$(BIN)/python -m tests.chaos.rolling
+
+soak: java venv kafka ## a steady load for 30 minutes: memory and lag by the minute (Linux)
+	@$(BIN)/python -m tests.chaos.soak
 
 bench: java venv kafka ## how fast router, rosters and serve are on this machine
 	@$(BIN)/rollcall bench router

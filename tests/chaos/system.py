@@ -14,7 +14,7 @@ from typing import Self
 
 from app.broker import EmbeddedBroker
 from tests.chaos.proxy import Proxy
-from tests.processes import RollcallProcess
+from tests.processes import PROGRAM, RollcallProcess
 from tests.rosters.cluster import PARTITIONS, SHARD
 
 RESTART_SECONDS = 1.0
@@ -77,9 +77,11 @@ class System:
 
     Args:
         folder: for everything that they write.
+        settings: of all processes, besides those that make them one installation.
+        static: the members of the groups are known by name.
     """
 
-    def __init__(self, folder: Path, prefix: str, jars: Path) -> None:
+    def __init__(self, folder: Path, prefix: str, jars: Path, settings: Mapping[str, object] | None = None, *, static: bool = False) -> None:
         self.folder = folder
         self.prefix = prefix
         self.ends: list[End] = []
@@ -88,6 +90,8 @@ class System:
         self.clock = folder / "clock"
         self.has_clock = FAKETIME.exists()
         self._jars = jars
+        self._settings = {"shard": SHARD, "partitions": PARTITIONS, "replica": self.replica} | dict(settings or {})
+        self._static = static
         self._stack = ExitStack()
         self._stopping = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, name="supervisor")
@@ -151,10 +155,8 @@ class System:
                 "FAKETIME_CACHE_DURATION": "1",
             }
 
-        def start() -> RollcallProcess:
-            return RollcallProcess(command, self.folder, through, self.prefix, variables=variables, shard=SHARD, partitions=PARTITIONS, replica=self.replica)
-
-        return start
+        settings = self._settings | ({"group_instance_id": f"{command}-{number}"} if self._static else {})
+        return lambda: RollcallProcess(command, self.folder, through, self.prefix, program=PROGRAM, variables=variables, **settings)
 
     def _supervise(self) -> None:
         while not self._stopping.wait(0.2):

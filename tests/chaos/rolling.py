@@ -1,0 +1,105 @@
+"""``python -m tests.chaos.rolling``: each process is restarted in turn while events arrive, and the longest wait of a record is measured."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from confluent_kafka import OFFSET_END, Consumer
+from rich.console import Console
+from rich.table import Table
+
+from app.settings import load_settings
+from tests.chaos.system import System
+from tests.chaos.traffic import Traffic
+from tests.kafka_client import create_topic, partitions_of
+from tests.rosters.cluster import PARTITIONS, RELATIONS, RosterCluster
+
+SESSION_SECONDS = 30
+"""Static members may be away for so long before anybody else gets their partitions."""
+
+CALM_SECONDS = 10.0
+"""Between two restarts."""
+
+TYPED, ROSTERS = "typed topics", "rosters"
+
+
+class Watcher:
+    """Reads what comes out, and notes how long each record took from the raw topic to here."""
+
+    def __init__(self, bootstrap: str, topics: dict[str, str]) -> None:
+        self._kinds = topics
+        self._consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "watcher", "enable.auto.commit": False, "isolation.level": "read_committed"})
+        places = partitions_of(bootstrap, list(topics))
+        for place in places:
+            place.offset = OFFSET_END
+        self._consumer.assign(places)
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watcher")
+        self._thread.start()
+        self._waits: dict[str, list[float]] = defaultdict(list)
+
+    def taken(self) -> dict[str, list[float]]:
+        """By kind of topic, the waits since the last call, in seconds."""
+        waits, self._waits = self._waits, defaultdict(list)
+        return waits
+
+    def end(self) -> None:
+        """Stop."""
+        self._ending.set()
+        self._thread.join()
+        self._consumer.close()
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            for message in self._consumer.consume(1000, 0.1):
+                if message.error() is None:
+                    # Outputs bear the time of the raw record.
+                    self._waits[self._kinds[str(message.topic())]].append(time.time() - message.timestamp()[1] / 1000)
+
+
+def main() -> None:
+    """Run, and print a table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.rolling", description=__doc__)
+    parser.add_argument("--rate", type=int, default=500, help="events per second (default: 500)")
+    given = parser.parse_args()
+    console, prefix = Console(), "rolling"
+    table = Table("restarted", *(f"{kind}: {what}" for kind in (TYPED, ROSTERS) for what in ("median wait (s)", "longest (s)")), title="A rolling restart")
+    jars = load_settings().data.absolute() / "kafka-libs"
+    with (
+        tempfile.TemporaryDirectory(prefix="rollcall-rolling-") as folder,
+        System(Path(folder), prefix, jars, {"session_timeout_seconds": SESSION_SECONDS}, static=True) as system,
+    ):
+        create_topic(system.bootstrap, f"{prefix}.raw", PARTITIONS)
+        traffic = Traffic(system.bootstrap, prefix, rate=given.rate, seed=1)
+        system.wait_ready(120)
+        cluster = RosterCluster(system.bootstrap, prefix)
+        watcher = Watcher(system.bootstrap, dict.fromkeys(cluster.typed, TYPED) | {cluster.roster(relation): ROSTERS for relation in RELATIONS})
+        traffic.start()
+        try:
+            time.sleep(CALM_SECONDS)
+            watcher.taken()
+            for each in (None, *system.processes[:4]):
+                if each is not None:
+                    before = each.process
+                    before.end()
+                    while each.process is before:
+                        time.sleep(0.05)
+                    system.wait_ready(120)
+                time.sleep(CALM_SECONDS)
+                waits = watcher.taken()
+                figures = [f"{value:.2f}" for kind in (TYPED, ROSTERS) for value in (statistics.median(waits[kind]), max(waits[kind]))]
+                table.add_row("nothing" if each is None else each.name, *figures)
+        finally:
+            traffic.end()
+            watcher.end()
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
