@@ -30,14 +30,19 @@ async def start_router(settings: Settings, bootstrap: str) -> StreamProcess:
     return new_router(settings, bootstrap, await ensure_topics(settings, bootstrap, plan_router_topics(settings)))
 
 
+def new_pipeline(settings: Settings) -> Pipeline:
+    """What judges events, as it is told to."""
+    redactor = Redactor(settings.redact_parameters) if settings.redact and settings.redact_parameters else None
+    return Pipeline(load_validators(), shard=settings.shard, redactor=redactor)
+
+
 def new_router(settings: Settings, bootstrap: str, topics: Sequence[TopicFinding]) -> StreamProcess:
     """The router, on topics that were found fine."""
     names = TopicNames(settings.topic_prefix)
     metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
-    redactor = Redactor(settings.redact_parameters) if settings.redact and settings.redact_parameters else None
     outputs = [finding.limits for finding in topics if finding.plan.name != names.raw]
     kit = RouterKit(
-        pipeline=Pipeline(load_validators(), shard=settings.shard, redactor=redactor),
+        pipeline=new_pipeline(settings),
         names=names,
         partitions=settings.partitions,
         partition_of=partitioner(settings.partitions),
