@@ -304,7 +304,7 @@ def test_an_export_is_for_its_owner_and_holds_every_byte(dead_letters: DeadLette
     def back(written: Any) -> bytes | None:
         return base64.b64decode(written["base64"]) if isinstance(written, dict) else None if written is None else written.encode()
 
-    found = {(line["partition"], int(line["offset"])): (back(line["key"]), back(line["value"]), [(n, back(c)) for n, c in line["headers"]]) for line in lines}
+    found = {(line["partition"], line["offset"]): (back(line["key"]), back(line["value"]), [(n, back(c)) for n, c in line["headers"]]) for line in lines}
     assert found == {(message.partition(), message.offset()): (message.key(), message.value(), message.headers()) for message in messages}
     redacted = dead_letters("export")
     assert len(redacted.stdout.splitlines()) == 3
