@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -16,7 +17,7 @@ import typer
 
 from app.cli.printing import print_parts, until_nobody_reads
 from app.cli.run import bootstrap_servers
-from app.dead_letters.export import exported, line_of
+from app.dead_letters.export import exported
 from app.dead_letters.outline import known_words
 from app.dead_letters.reading import read_selected
 from app.dead_letters.replay import Judge, ReplayPolicy
@@ -144,7 +145,7 @@ def list_counts(
     with until_nobody_reads():
         if as_json:
             groups = [group._asdict() | {"count": count} for group, count in sorted(tally.counts.items(), key=lambda item: (-item[1], str(item[0])))]
-            print(line_of({"topic": place.topic, "records": fitting, "groups": groups}))
+            print(json.dumps({"topic": place.topic, "records": fitting, "groups": groups}))
             return
         if fitting:
             print_parts(*tally_report(tally, with_errors=origin is Origin.DEAD_LETTER))
@@ -220,7 +221,7 @@ def replay(
     try:
         asyncio.run((send_again if send else rehearse)(*place, state))
     except (RollcallError, KeyboardInterrupt):
-        if send:
+        if send and state.counts:
             print(f"rollcall: broken off, {state.sent:,} records were sent for certain; run it again: it begins anew, and nothing is lost", file=sys.stderr)
         raise
     if not state.counts:
@@ -260,7 +261,7 @@ def export(
         async with aclosing(read_selected(*place)) as batches:
             async for batch in batches:
                 count += len(batch.records)
-                file.writelines(f"{line_of(exported(record, words, raw=raw))}\n" for record in batch.records)
+                file.writelines(f"{json.dumps(exported(record, words, raw=raw))}\n" for record in batch.records)
         if not count:
             raise place.nothing()
         return count

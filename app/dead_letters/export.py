@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 
 from app.dead_letters.letter import StoredRecord, event_name_of, said_of, written_time
@@ -35,11 +34,6 @@ def exported(record: StoredRecord, words: frozenset[str], *, raw: bool) -> dict[
         return shown | {"event_name": event_name_of(record) or "", "key": _written(record.key), "headers": headers, "value": _written(record.value)}
     view = outline(record.value, words)
     return shown | {"event_name": event_name_to_show(record, words), "kind": view.kind, "lines": [[*line] for line in view.lines]}
-
-
-def line_of(content: dict[str, Any]) -> str:
-    """An object as a line, without its end: in ASCII, with nothing in it that a terminal would obey."""
-    return json.dumps(content).replace("\x7f", "\\u007f")
 
 
 def _written(content: bytes | None) -> str | dict[str, str] | None:

@@ -9,11 +9,10 @@ from collections import Counter
 from pathlib import Path
 from typing import cast
 
-import orjson
 from confluent_kafka import Message
 
 from app.canvas.simulation import Simulation, SimulationPlan
-from app.events.outcomes import Routed
+from app.events.outcomes import DeadLetter, Routed, Unknown
 from app.events.pipeline import ERROR_PREFIX, Pipeline
 from app.events.registry import REGISTRY
 from app.events.schema_files import schema_folder
@@ -63,36 +62,32 @@ def test_what_is_sent_again_ends_as_if_it_had_been_valid_at_first(bootstrap: str
         expected[f"{prefix}.events.{outcome.event_type.name}", outcome.key, outcome.value, tuple(sorted(outcome.headers))] += 1
     options = {"shard": SHARD, "breaker_ratio": 0}
 
+    schemas = older_schemas(tmp_path / "schemas")
+    older_pipeline = Pipeline(load_validators(schemas, {name: known for name, known in REGISTRY.items() if name not in NOT_YET}), shard=SHARD)
     without = [word for name in NOT_YET for word in ("--without", name)]
-    program = [str(Path(__file__).with_name("older.py")), "--schemas", str(older_schemas(tmp_path / "schemas")), *without]
+    program = [str(Path(__file__).with_name("older.py")), "--schemas", str(schemas), *without]
     with RollcallProcess("router", tmp_path, bootstrap, prefix, program=program, **options) as older:
         wait_until(lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == len(sent), what="the end of the input")
         assert older.end() == 0
-    failed = read_all(bootstrap, [f"{prefix}.dead-letter"], at_least=1)
-    unknown = read_all(bootstrap, [f"{prefix}.unknown"], at_least=1)
-    assert len(failed) > 20
-    assert {str(orjson.loads(cast(bytes, message.value()))["metadata"]["event_name"]) for message in unknown} == set(NOT_YET)
+    failed, unknown = (sum(isinstance(older_pipeline(record.value), what) for record in sent) for what in (DeadLetter, Unknown))
+    assert failed > 20
+    assert unknown > 2
+    for origin, count in (("dead-letter", failed), ("unknown", unknown)):
+        assert len(read_all(bootstrap, [f"{prefix}.{origin}"], at_least=count)) == count
 
     with RouterProcess(tmp_path, bootstrap, prefix, **options) as router, RostersProcess(tmp_path, bootstrap, prefix, shard=SHARD) as rosters:
-        cluster.wait_settled(router, rosters)
         rehearsed = dead_letters(bootstrap, prefix, "replay")
-        assert rehearsed.stdout.decode().endswith(
-            f"{len(failed)} of {len(failed)} records of {prefix}.dead-letter would be sent to {prefix}.raw; none was: add --send\n"
-        )
-        for origin, count in (("dead-letter", len(failed)), ("unknown", len(unknown))):
+        assert f"{failed} of {failed} records of {prefix}.dead-letter would be sent to {prefix}.raw; none was".encode() in rehearsed.stdout
+        for origin, count in (("dead-letter", failed), ("unknown", unknown)):
             replayed = dead_letters(bootstrap, prefix, "replay", "--from", origin, "--send")
             assert replayed.stdout.decode().endswith(f"{count} of {count} records of {prefix}.{origin} were sent to {prefix}.raw\n"), replayed.stderr
-        cluster.wait_settled(router, rosters)
-        again = len(failed) + len(unknown)
-        assert sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == len(sent) + again
+        wait_until(lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == len(sent) + failed + unknown, 60)
         typed = read_all(bootstrap, [f"{prefix}.events.{name}" for name in REGISTRY], at_least=len(sent))
         assert Counter(map(as_typed, typed)) == expected
         assert not [name for message in typed for name in headers(message) if name.startswith(ERROR_PREFIX)]
-        cluster.assert_exactly(simulation.truth())
-
         # Rosters do not mind what comes once more.
         assert dead_letters(bootstrap, prefix, "replay", "--send").returncode == 0
         cluster.wait_settled(router, rosters)
         cluster.assert_exactly(simulation.truth())
         assert router.end() == rosters.end() == 0
-    assert len(read_all(bootstrap, [f"{prefix}.dead-letter"])) == len(failed), "nothing failed again"
+    assert len(read_all(bootstrap, [f"{prefix}.dead-letter"])) == failed, "nothing failed again"

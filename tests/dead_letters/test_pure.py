@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from app.dead_letters import tally as tally_module
-from app.dead_letters.export import exported, line_of
+from app.dead_letters.export import exported
 from app.dead_letters.letter import event_name_of
 from app.dead_letters.outline import known_words
 from app.dead_letters.replay import Judge, Prospect, ReplayPolicy, replayed
@@ -286,8 +286,8 @@ def test_nothing_of_a_record_steers_a_terminal(record: Stored) -> None:
     replay = Replay(judge(), WORDS)
     replay.chosen([record])
     assert not steers(shown(*tally_report(tally, with_errors=True), *letter_report(record, WORDS), *replay_report(replay)))
-    assert not steers(line_of(exported(record, WORDS, raw=True)) + line_of(exported(record, WORDS, raw=False)))
-    assert "\n" not in line_of(exported(record, WORDS, raw=True))
+    assert not steers(json.dumps(exported(record, WORDS, raw=True)) + json.dumps(exported(record, WORDS, raw=False)))
+    assert "\n" not in json.dumps(exported(record, WORDS, raw=True))
 
 
 def test_a_letter_is_shown_without_what_it_says() -> None:
@@ -311,7 +311,7 @@ def test_a_letter_is_shown_without_what_it_says() -> None:
     assert "origin (5 bytes)" in text
     for private in ("Isaac", "Newton", "newton"):
         assert private not in text
-        assert private not in line_of(exported(record, WORDS, raw=False))
+        assert private not in json.dumps(exported(record, WORDS, raw=False))
 
 
 def bytes_of(written: str | dict[str, str] | None) -> bytes | None:
@@ -323,7 +323,7 @@ def bytes_of(written: str | dict[str, str] | None) -> bytes | None:
 
 @given(records)
 def test_a_raw_export_holds_every_byte(record: Stored) -> None:
-    line = json.loads(line_of(exported(record, WORDS, raw=True)))
+    line = json.loads(json.dumps(exported(record, WORDS, raw=True)))
     assert (bytes_of(line["key"]), bytes_of(line["value"])) == (record.key, record.value)
     names = [name for name, _ in record.headers]
     assert [(name, bytes_of(content)) for name, content in line["headers"]] == list(record.headers) or any("\ud800" <= c <= "\udfff" for n in names for c in n)

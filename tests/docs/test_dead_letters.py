@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from app.cli.dead_letters import DEFAULT_ATTEMPTS
 from app.cli.main import cli
-from app.dead_letters.export import exported, line_of
+from app.dead_letters.export import exported
 from app.dead_letters.outline import known_words
 from app.dead_letters.report import letter_report
 from app.events.outcomes import DeadLetter, ErrorCode
@@ -87,7 +88,7 @@ def test_what_is_exported_can_be_had_back(bootstrap: str, prefix: str, tmp_path:
         Stored(b"\xff\xfe", error_headers(), key=b"k"),
         Stored(None, [], key=b"unknown"),
     ]
-    lines = [line_of(exported(record, known_words(), raw=True)) for record in records]
+    lines = [json.dumps(exported(record, known_words(), raw=True)) for record in records]
     (tmp_path / "letters.jsonl").write_text("\n".join(lines), encoding="ascii")
     create_topic(bootstrap, f"{prefix}.raw", 1)
     program = source.replace('"canvas.raw"', f'"{prefix}.raw"')
