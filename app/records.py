@@ -73,8 +73,16 @@ def dead_letter_headers(letter: DeadLetter, topic: str, partition: int, offset: 
         (f"{ERROR_PREFIX}topic", topic.encode()),
         (f"{ERROR_PREFIX}partition", str(partition).encode()),
         (f"{ERROR_PREFIX}offset", str(offset).encode()),
-        (ATTEMPT_HEADER, str(_attempts_before(letter.headers) + 1).encode()),
+        (ATTEMPT_HEADER, str(attempts_of(letter.headers) + 1).encode()),
     ]
+
+
+def attempts_of(headers: Sequence[Header]) -> int:
+    """How many times a record has failed, as its headers say."""
+    for name, content in headers:
+        if name == ATTEMPT_HEADER and content and content.isdigit() and len(content) < 10:
+            return int(content)
+    return 0
 
 
 def too_large(value: bytes | None, headers: list[Header], event_name: str | None, size: int, limit: int, redacted: bool) -> DeadLetter:
@@ -109,10 +117,3 @@ def final_letter(
         headers.append(size_header(record.value))
         key = kept_key(key)
     return letter, key, headers
-
-
-def _attempts_before(headers: list[Header]) -> int:
-    for name, content in headers:
-        if name == ATTEMPT_HEADER and content and content.isdigit() and len(content) < 10:
-            return int(content)
-    return 0

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
-
 from app.canvas.traffic import TrafficRecord
-from app.streaming.batches import BATCH_BYTES, BatchedOutputs
+from app.streaming.batches import BatchedOutputs
 from app.streaming.partitioner import partitioner
+from app.streaming.sender import open_sender
 
 CHUNK_RECORDS = 5_000
 """Records that are made into batches at once: enough to fill a batch for each of a few partitions, few enough that the cluster does not wait for more."""
-
-
-STOP_SECONDS = 5.0
-"""A producer that still has records for a cluster that does not answer would wait for it."""
 
 
 async def send_records(
@@ -43,34 +37,29 @@ async def send_records(
     Raises:
         aiokafka.errors.KafkaError: the cluster cannot be reached, or refuses a batch.
     """
-    # Compressed, even the traffic that is too large for the typed topics goes through a raw topic with Kafka's default limit.
-    producer = AIOKafkaProducer(**client_options, acks="all", enable_idempotence=True, compression_type="zstd", max_batch_size=BATCH_BYTES, linger_ms=0)
     in_flight: asyncio.Task[None] | None = None
-    try:
-        await producer.start()
-        count = len(await producer.partitions_for(topic))
-        partition_of, turn = partitioner(count), itertools.cycle(range(count))
-        remaining = iter(records)
-        acknowledged = sending = 0
-        while chunk := list(islice(remaining, CHUNK_RECORDS)):
-            outputs = BatchedOutputs(producer)
-            for key, value, headers, timestamp_ms, _expected in chunk:
-                partition = next(turn) if key is None else partition_of(key)
-                outputs.append(topic, partition, key, value, timestamp_ms if keep_timestamps else None, list(headers))
+    async with open_sender(client_options) as producer:
+        try:
+            count = len(await producer.partitions_for(topic))
+            partition_of, turn = partitioner(count), itertools.cycle(range(count))
+            remaining = iter(records)
+            acknowledged = sending = 0
+            while chunk := list(islice(remaining, CHUNK_RECORDS)):
+                outputs = BatchedOutputs(producer)
+                for key, value, headers, timestamp_ms, _expected in chunk:
+                    partition = next(turn) if key is None else partition_of(key)
+                    outputs.append(topic, partition, key, value, timestamp_ms if keep_timestamps else None, list(headers))
+                if in_flight is not None:
+                    await in_flight
+                    acknowledged += sending
+                    on_sent(acknowledged)
+                in_flight, sending = asyncio.create_task(outputs.send()), len(chunk)
+                await asyncio.sleep(0)  # so that it is on its way while the next chunk is made
             if in_flight is not None:
                 await in_flight
                 acknowledged += sending
                 on_sent(acknowledged)
-            in_flight, sending = asyncio.create_task(outputs.send()), len(chunk)
-            await asyncio.sleep(0)  # so that it is on its way while the next chunk is made
-        if in_flight is not None:
-            await in_flight
-            acknowledged += sending
-            on_sent(acknowledged)
-        return acknowledged
-    finally:
-        if in_flight is not None:
-            in_flight.cancel()  # whoever gives up does not wait for it
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                await producer.stop()
+            return acknowledged
+        finally:
+            if in_flight is not None:
+                in_flight.cancel()  # whoever gives up does not wait for it

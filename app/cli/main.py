@@ -8,6 +8,7 @@ import typer
 
 from app.cli.bench import bench_cli
 from app.cli.broker import broker_cli
+from app.cli.dead_letters import dead_letters_cli
 from app.cli.demo import demo
 from app.cli.roster import register as register_roster
 from app.cli.run import register as register_processes
@@ -30,6 +31,7 @@ cli.add_typer(bench_cli, name="bench")
 cli.add_typer(schemas, name="schemas")
 cli.add_typer(topics_cli, name="topics")
 cli.add_typer(token_cli, name="token")
+cli.add_typer(dead_letters_cli, name="dead-letters")
 cli.command("validate")(validate)
 cli.command("demo")(demo)
 register_processes(cli)

@@ -29,7 +29,8 @@ MOST_NAME_CHARACTERS = 255
 EVENT_ID_DIGITS = 32
 """Hexadecimal digits of ce_id: 128 bits of SHA-256, so that two different events of one institution never share one."""
 
-_OWN_HEADERS = frozenset({"ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_dataschema", "content-type"})
+OWN_HEADERS = frozenset({"ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_dataschema", "content-type"})
+"""What every typed record has."""
 
 _loads = orjson.loads
 _dumps = orjson.dumps
@@ -153,7 +154,7 @@ class Pipeline:
             origin.source,
         ]
         if raw:
-            headers += [header for header in raw if header[0] not in _OWN_HEADERS and not header[0].startswith(ERROR_PREFIX)]
+            headers += [header for header in raw if header[0] not in OWN_HEADERS and not header[0].startswith(ERROR_PREFIX)]
         unknown_fields = 0
         if not (body.keys() <= validator.known_body_fields and metadata.keys() <= validator.known_metadata_fields):
             unknown_fields = len(body.keys() - validator.known_body_fields) + len(metadata.keys() - validator.known_metadata_fields)

@@ -7,34 +7,26 @@ topic that holds the key, from its beginning to its end, without a consumer grou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
-from app.errors import BrokerUnavailableError, ConfigurationError, RollcallError
+from app.errors import ConfigurationError, RollcallError
 from app.events.ids import SHARD_SIZE, normal_id, whole_number
 from app.kafka import client_options
 from app.rosters.group import ACCOUNT_PREFIX
 from app.rosters.topics import roster_topics
 from app.settings import MAX_SHARD, Settings
 from app.streaming.partitioner import partitioner
-from app.streaming.reader import Take, new_reader, read_to
-from app.streaming.topic_ids import describe_topics
+from app.streaming.reader import new_reader, read_to
+from app.topic_reading import STALL_SECONDS, kafka_errors_explained, partition_counts
 from app.topics import TopicsError
 
 COURSE_RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships")
 """What the roster of a course consists of: users are of no course. The roster topics are ``<prefix>.rosters.<relation>``."""
-
-STALL_SECONDS = 30.0
-"""Without any progress for so long, the brokers are taken to be gone."""
-
-REQUEST_MS = 20_000
 
 MOST_CANDIDATES = 10
 """So many courses are named when an id may mean several."""
@@ -188,7 +180,7 @@ async def read_roster(settings: Settings, bootstrap: str, context: Context, *, f
     names = roster_topics(settings)
     topics = {relation: names.full(f"rosters.{relation}") for relation in COURSE_RELATIONS}
     options = client_options(settings, bootstrap)
-    with _kafka_errors_explained(bootstrap):
+    with kafka_errors_explained("the rosters", bootstrap):
         partitions = await _partition_count(options, tuple(topics.values()))
         if find_shard:
             topic = topics["groups" if context.prefix else "courses"]
@@ -200,26 +192,9 @@ async def read_roster(settings: Settings, bootstrap: str, context: Context, *, f
     return records.roster()
 
 
-@contextmanager
-def _kafka_errors_explained(bootstrap: str) -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError:
-        raise BrokerUnavailableError(f"nothing came from Kafka at {bootstrap} for {STALL_SECONDS:.0f} s; look at the brokers, and try again") from None
-    except (KafkaError, OSError) as error:
-        raise BrokerUnavailableError(
-            f"the rosters cannot be read from Kafka at {bootstrap} ({type(error).__name__}); check the brokers, or ROLLCALL_KAFKA"
-        ) from None
-
-
 async def _partition_count(options: Mapping[str, Any], topics: Sequence[str]) -> int:
-    """How many partitions each of the topics has. What the cluster says counts, not the settings: whoever only reads need not be told."""
-    admin = AIOKafkaAdminClient(**options, request_timeout_ms=REQUEST_MS)
-    try:
-        await admin.start()
-        counts = {name: topic.partitions for name, topic in (await describe_topics(admin, topics)).topics.items()}
-    finally:
-        await admin.close()
+    """How many partitions each of the topics has."""
+    counts = await partition_counts(options, topics)
     missing = [topic for topic in topics if topic not in counts]
     if missing:
         raise TopicsError(f"topics are missing: {', '.join(missing)}; run 'rollcall rosters', or 'rollcall topics apply', first")
@@ -242,8 +217,8 @@ async def _contexts(options: Mapping[str, Any], places: Sequence[TopicPartition]
     return {key.partition("/")[0] for key in keys}
 
 
-async def _read(options: Mapping[str, Any], places: Sequence[TopicPartition], take: Take) -> None:
-    """Hand over the committed records of partitions, from the beginning to the end as of now.
+async def _read(options: Mapping[str, Any], places: Sequence[TopicPartition], take: Callable[[TopicPartition, bytes | None, bytes | None], object]) -> None:
+    """Hand over the keys and values of the committed records of partitions, from the beginning to the end as of now.
 
     Others write meanwhile, and what belongs to a transaction that is still open is not waited for: the end is the last stable offset, which is what a reader of
     committed records is told.
@@ -258,6 +233,8 @@ async def _read(options: Mapping[str, Any], places: Sequence[TopicPartition], ta
             await reader.start()
             reader.assign(places)
             beginnings, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
-            await read_to(reader, beginnings, ends, take, lambda _place, _position: patience.reschedule(clock() + STALL_SECONDS))
+            async for place, records in read_to(reader, beginnings, ends, lambda _place, _position: patience.reschedule(clock() + STALL_SECONDS)):
+                for record in records:
+                    take(place, record.key, record.value)
     finally:
         await reader.stop()

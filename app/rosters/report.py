@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
@@ -13,18 +12,14 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from app.printable import printable
 from app.rosters.reading import Roster, Row
 
 _ENDED = frozenset({"completed", "deleted", "inactive", "rejected"})
 """States of what no longer counts."""
 
-_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of the text around them: of the whole line, if a name could."""
-
 _WIDEST = 1_000_000
 """Wider than any table."""
-
-_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def report(roster: Roster, states: Collection[str] = ()) -> Iterator[RenderableType]:
@@ -57,13 +52,6 @@ def no_enrollments(roster: Roster, states: Collection[str]) -> str:
     if not roster.enrollments:
         return "no enrollments"
     return f"no enrollment is {' or '.join(printable(state) for state in states)}; there are {_counts(roster.enrollments)}"
-
-
-def printable(text: str) -> str:
-    """A text on one line, in which nothing can steer a terminal: such characters are written as ``\\u001b``. Everything else is left as it is."""
-    return "".join(
-        f"\\u{ord(character):04x}" if character in _DIRECTIONS or unicodedata.category(character) in _UNPRINTABLE else character for character in text
-    )
 
 
 def _head(roster: Roster) -> Table:

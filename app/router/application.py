@@ -28,7 +28,7 @@ DEFAULT_GATHER_SECONDS = 0.03
 def new_router(settings: Settings, bootstrap: str) -> StreamProcess:
     """The router."""
     metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
-    pipeline = Pipeline(load_validators(), shard=settings.shard, redactor=_redactor(settings))
+    pipeline = new_pipeline(settings)
 
     async def prepare() -> Work:
         return _new_work(settings, pipeline, metrics, await ensure_topics(settings, bootstrap, plan_router_topics(settings)))
@@ -45,8 +45,10 @@ def new_router(settings: Settings, bootstrap: str) -> StreamProcess:
     )
 
 
-def _redactor(settings: Settings) -> Redactor | None:
-    return Redactor(settings.redact_parameters) if settings.redact and settings.redact_parameters else None
+def new_pipeline(settings: Settings) -> Pipeline:
+    """What judges events, as it is told to."""
+    redactor = Redactor(settings.redact_parameters) if settings.redact and settings.redact_parameters else None
+    return Pipeline(load_validators(), shard=settings.shard, redactor=redactor)
 
 
 def _new_work(settings: Settings, pipeline: Pipeline, metrics: RouterMetrics, topics: Sequence[TopicFinding]) -> Work:

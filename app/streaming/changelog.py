@@ -30,18 +30,16 @@ async def load_changelog(
     if bounds.beginning >= bounds.end:
         return 0
     count = 0
-
-    def take(_place: TopicPartition, key: bytes | None, value: bytes | None) -> None:
-        nonlocal count
-        load(key, value)
-        count += 1
-
     place = TopicPartition(*tp)
     reader = new_reader(client_options)
     try:
         await reader.start()
         reader.assign([place])
-        await read_to(reader, {place: bounds.beginning}, {place: bounds.end}, take, lambda _place, position: on_remaining(max(bounds.end - position, 0)))
+        batches = read_to(reader, {place: bounds.beginning}, {place: bounds.end}, lambda _place, position: on_remaining(max(bounds.end - position, 0)))
+        async for _place, records in batches:
+            for record in records:
+                load(record.key, record.value)
+            count += len(records)
         return count
     finally:
         await reader.stop()

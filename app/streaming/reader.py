@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 FETCH_BYTES = 4 * 1024**2
 """Most bytes of a partition in one fetch, as stored (compressed)."""
@@ -15,9 +15,6 @@ MOST_RECORDS = 2_000
 """Records that are handed over before the process looks after something else."""
 
 POLL_MS = 200
-
-Take = Callable[[TopicPartition, bytes | None, bytes | None], None]
-"""Takes a record: its partition, key and value (None: a tombstone)."""
 
 
 def new_reader(client_options: Mapping[str, Any], *, out_of_range: str = "earliest") -> AIOKafkaConsumer:
@@ -47,16 +44,15 @@ async def read_to(
     reader: AIOKafkaConsumer,
     beginnings: Mapping[TopicPartition, int],
     ends: Mapping[TopicPartition, int],
-    take: Take,
-    on_position: Callable[[TopicPartition, int], None],
-) -> None:
-    """Hand over all records of the reader's partitions, from one offset to another.
+    on_position: Callable[[TopicPartition, int], object],
+) -> AsyncIterator[tuple[TopicPartition, Sequence[ConsumerRecord]]]:
+    """Hand over all records of partitions, from one offset up to another, some at a time, in the order of each partition.
 
     The last offset of a log can be a transaction's marker, and compaction leaves gaps anywhere. So what tells the end is the position of the reader, never a
     record.
 
     Args:
-        reader: started, and assigned these partitions.
+        reader: started, and assigned these partitions, if not only these.
         on_position: told whenever the reader has got on in a partition.
 
     Raises:
@@ -65,10 +61,11 @@ async def read_to(
     positions = dict(beginnings)
     for place, position in positions.items():
         reader.seek(place, position)
+        reader.resume(place)
     while unfinished := [place for place in positions if positions[place] < ends[place]]:
         for place, records in (await reader.getmany(*unfinished, timeout_ms=POLL_MS, max_records=MOST_RECORDS)).items():
-            for record in records:
-                take(place, record.key, record.value)
+            # Others may write meanwhile, and a fetch knows no end.
+            yield place, records if records[-1].offset < ends[place] else [record for record in records if record.offset < ends[place]]
         for place in unfinished:
             position = await reader.position(place)
             if position != positions[place]:

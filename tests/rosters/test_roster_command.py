@@ -19,8 +19,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from app.errors import ConfigurationError
+from app.printable import printable
 from app.rosters.reading import COURSE_RELATIONS, Context, Roster, RosterError, RosterRecords, parse_context, read_roster, the_one
-from app.rosters.report import printable, report
+from app.rosters.report import report
 from app.settings import load_settings
 from app.streaming.partitioner import partitioner
 from app.topics import TopicsError

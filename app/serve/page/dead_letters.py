@@ -8,17 +8,15 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from app.events.pipeline import ERROR_PREFIX
+from app.dead_letters.letter import Letter, letter_of
+from app.dead_letters.outline import known_words
 from app.kafka import client_options
-from app.serve.page.outline import Outline, known_words, outline, shown_event_name
 from app.settings import Settings
 from app.streaming.topic_ids import describe_topics
 from app.topics import TopicNames
@@ -40,58 +38,6 @@ LOOK_SECONDS = 30.0
 
 _REQUEST_MS = 5_000
 _FETCH_BYTES = 256 * 1024
-_MOST_CHARACTERS = 500
-"""Of a header that is shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A dead letter as it is shown."""
-
-    place: tuple[int, int]
-    """Partition and offset on the dead-letter topic."""
-    timestamp_ms: int
-    said: Mapping[str, str]
-    """Headers, by what follows ``rollcall.error.``."""
-    event_name: str | None
-    size: int
-    """Bytes of the value."""
-    outline: Outline
-
-    def shown(self) -> dict[str, Any]:
-        """As JSON values."""
-        said = self.said
-        return {
-            "id": f"{self.place[0]}-{self.place[1]}",
-            "at": _written(self.timestamp_ms),
-            "code": said.get("code", ""),
-            "message": said.get("message", ""),
-            "path": said.get("path", ""),
-            "schema": said.get("schema", ""),
-            "attempt": said.get("attempt", ""),
-            "from": {"topic": said.get("topic", ""), "partition": said.get("partition", ""), "offset": said.get("offset", "")},
-            "partition": self.place[0],
-            "offset": str(self.place[1]),
-            "event_name": self.event_name,
-            "size": said.get("size") or str(self.size),
-            "kind": self.outline.kind,
-            "lines": [[*line] for line in self.outline.lines],
-        }
-
-
-def letter_of(
-    partition: int, offset: int, timestamp_ms: int, value: bytes | None, headers: Iterable[tuple[str, bytes | None]], words: frozenset[str]
-) -> Letter:
-    """A record of the dead-letter topic as it is shown. Pure; takes any bytes."""
-    said, event_type = {}, None
-    for name, content in headers:
-        text = (content or b"")[: _MOST_CHARACTERS * 4].decode(errors="replace")[:_MOST_CHARACTERS]
-        if name.startswith(ERROR_PREFIX):
-            said[name.removeprefix(ERROR_PREFIX)] = text
-        elif name == "ce_type":
-            event_type = shown_event_name(text, words)
-    view = outline(value, words)
-    return Letter((partition, offset), timestamp_ms, said, view.event_name or event_type, len(value or b""), view)
 
 
 class DeadLetters:
@@ -198,7 +144,7 @@ class DeadLetters:
         self.add(found)
 
     def _letters(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> list[Letter]:
-        return [letter_of(r.partition, r.offset, r.timestamp, r.value, r.headers, self._words) for records in batch.values() for r in records]
+        return [letter_of(r, self._words) for records in batch.values() for r in records]
 
 
 async def _closed(closing: Any) -> None:
@@ -206,10 +152,3 @@ async def _closed(closing: Any) -> None:
     with contextlib.suppress(TimeoutError, KafkaError, OSError):
         async with asyncio.timeout(2):
             await closing
-
-
-def _written(timestamp_ms: int) -> str | None:
-    try:
-        return datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
-        return None

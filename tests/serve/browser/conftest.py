@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 
+from app.dead_letters.letter import letter_of
+from app.dead_letters.outline import known_words
 from app.events.outcomes import ErrorCode
 from app.events.registry import REGISTRY
 from app.metrics import RosterMetrics, RouterMetrics
-from app.serve.page.dead_letters import letter_of
-from app.serve.page.outline import known_words
+from tests.dead_letters.records import Stored
 from tests.serve.browser.chromium import Browser, chromium, missing
 from tests.serve.page.hosting import Hosted, hosting
 from tests.serve.page.rows import GROUP, Rosters, course, group, member, person, section, together
@@ -63,7 +64,7 @@ def hosted(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                 "offset": "7",
             }
             headers: list[tuple[str, bytes | None]] = [(f"rollcall.error.{name}", text.encode()) for name, text in said.items()]
-            found.page.letters.add([letter_of(0, number, 1_772_000_000_000 + number, value, headers, words)])
+            found.page.letters.add([letter_of(Stored(value, headers, offset=number, timestamp=1_772_000_000_000 + number), words)])
         yield found
     for server, thread in listening:
         server.shutdown()

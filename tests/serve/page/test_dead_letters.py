@@ -10,11 +10,13 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.dead_letters.letter import letter_of
+from app.dead_letters.outline import known_words
 from app.events.outcomes import DeadLetter, ErrorCode
 from app.records import dead_letter_headers
-from app.serve.page.dead_letters import BEFORE_THE_END, MOST_KEPT, DeadLetters, letter_of
-from app.serve.page.outline import known_words
+from app.serve.page.dead_letters import BEFORE_THE_END, MOST_KEPT, DeadLetters
 from app.settings import load_settings
+from tests.dead_letters.records import Stored
 from tests.kafka_client import Sent, create_topic, delete_topic, send
 
 WORDS = known_words()
@@ -28,7 +30,7 @@ def headers_of(code: ErrorCode = ErrorCode.SCHEMA_VIOLATION, offset: int = 7) ->
 
 
 def test_what_is_shown_of_a_letter() -> None:
-    shown = letter_of(1, 2**60, 1_541_000_000_123, VALUE, headers_of(), WORDS).shown()
+    shown = letter_of(Stored(VALUE, headers_of(), partition=1, offset=2**60, timestamp=1_541_000_000_123), WORDS).shown()
     assert shown["id"] == f"1-{2**60}"
     assert shown["at"] == "2018-10-31T15:33:20.123Z"
     assert (shown["code"], shown["message"], shown["path"]) == ("schema_violation", "type: must be a time", "/metadata/event_time")
@@ -41,8 +43,8 @@ def test_what_is_shown_of_a_letter() -> None:
 
 
 def test_the_name_of_a_typed_event_is_known_by_its_header() -> None:
-    assert letter_of(0, 0, 0, b"cut off", [("ce_type", b"group_created")], WORDS).event_name == "group_created"
-    assert letter_of(0, 0, 0, b"cut off", [("ce_type", b"Isaac Newton")], WORDS).event_name is None
+    assert letter_of(Stored(b"cut off", [("ce_type", b"group_created")]), WORDS).event_name == "group_created"
+    assert letter_of(Stored(b"cut off", [("ce_type", b"Isaac Newton")]), WORDS).event_name is None
 
 
 header_values = st.none() | st.binary(max_size=20)
@@ -54,14 +56,14 @@ header_values = st.none() | st.binary(max_size=20)
     st.integers(),
 )
 def test_any_record_can_be_shown(value: bytes | None, headers: list[tuple[str, bytes | None]], timestamp: int) -> None:
-    assert orjson.loads(orjson.dumps(letter_of(0, 1, timestamp, value, headers, WORDS).shown()))["id"] == "0-1"
+    assert orjson.loads(orjson.dumps(letter_of(Stored(value, headers, offset=1, timestamp=timestamp), WORDS).shown()))["id"] == "0-1"
 
 
 def test_so_many_are_kept() -> None:
     letters = DeadLetters(load_settings(kafka="127.0.0.1:1"), "127.0.0.1:1")
-    letters.add(letter_of(0, number, 1000 - number, b"", [], WORDS) for number in range(3))
+    letters.add(letter_of(Stored(b"", offset=number, timestamp=1000 - number), WORDS) for number in range(3))
     assert [one["offset"] for one in letters.view()["letters"]] == ["0", "1", "2"], "the latest first"
-    letters.add(letter_of(0, number, 0, b"", [], WORDS) for number in range(500))
+    letters.add(letter_of(Stored(b"", offset=number), WORDS) for number in range(500))
     assert len(letters.view()["letters"]) == MOST_KEPT
     assert letters.view()["version"] == 2
 

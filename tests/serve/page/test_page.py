@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from app.dead_letters.letter import letter_of
+from app.dead_letters.outline import known_words
 from app.events.outcomes import ErrorCode
 from app.serve.page.answers import CONTENT_SECURITY_POLICY
-from app.serve.page.dead_letters import letter_of
-from app.serve.page.outline import known_words
 from app.serve.page.router import MOST_ROWS, WRONG_TOKEN_SECONDS
 from app.serve.tokens import revoke_token
+from tests.dead_letters.records import Stored
 from tests.processes import wait_until
 from tests.serve.page.hosting import Hosted, hosting
 from tests.serve.page.rows import COURSE, OTHER_COURSE, SHARD, course, gone, group, member, person, section, together
@@ -209,7 +210,7 @@ def test_a_roster_is_json_in_which_names_are_only_text(free: Hosted) -> None:
 
 def test_dead_letters_are_shown(free: Hosted) -> None:
     headers: list[tuple[str, bytes | None]] = [("rollcall.error.code", ErrorCode.NOT_JSON.value.encode()), ("rollcall.error.message", SCRIPT.encode())]
-    free.page.letters.add([letter_of(0, 5, 0, b"<html>Isaac Newton", headers, known_words())])
+    free.page.letters.add([letter_of(Stored(b"<html>Isaac Newton", headers, offset=5), known_words())])
     answer = free.ask("/page/dead-letters")
     assert b"Newton" not in answer.body
     assert answer.json["letters"][0]["message"] == SCRIPT

@@ -45,7 +45,8 @@ _is_event_name = re.compile(
     r"replied|saved|submitted|synced|unsubmitted|updated|viewed)"
 ).fullmatch
 """An event_name in lower case could be somebody's login; what ends in something that happens is none."""
-_METADATA = ("metadata", "attributes")
+METADATA = ("metadata", "attributes")
+"""What the part of an event is called that says what has happened."""
 
 _MARKS = (
     (b"\xef\xbb\xbf", "text with a byte order mark"),
@@ -112,19 +113,19 @@ def shown_event_name(name: object, words: Collection[str]) -> str | None:
 
 
 def _event_name(content: Any, words: Collection[str]) -> str | None:
-    for part in _METADATA:
+    for part in METADATA:
         if isinstance(content, dict) and isinstance(content.get(part), dict):
             return shown_event_name(content[part].get("event_name"), words)
     return None
 
 
 def _lines(value: Any, name: str, depth: int, words: Collection[str], parent: str = "") -> Iterator[Line]:
-    yield Line(max(depth - 1, 0), name, _what(value, words) if parent not in _METADATA else _what_of_metadata(name, value, words))
+    yield Line(max(depth - 1, 0), name, _what(value, words) if parent not in METADATA else _what_of_metadata(name, value, words))
     if depth >= MOST_DEPTH:
         return
     if isinstance(value, dict):
         for key, inner in islice(value.items(), MOST_FIELDS):
-            yield from _lines(inner, _field(key), depth + 1, words, name if depth == 1 else "")
+            yield from _lines(inner, field_name(key), depth + 1, words, name if depth == 1 else "")
         if len(value) > MOST_FIELDS:
             yield Line(depth, "", f"and {len(value) - MOST_FIELDS} fields more")
     elif isinstance(value, list):
@@ -171,7 +172,8 @@ def _digits(what: str, digits: str) -> str:
     return f"{what}, {len(digits)} digit{'' if len(digits) == 1 else 's'}"
 
 
-def _field(name: str) -> str:
+def field_name(name: str) -> str:
+    """A name of a field or a header, if it may be shown, else its length."""
     if _is_plain_name(name) and not _has_number(name):
         return name
     return f"(a name of {len(name)} characters)"

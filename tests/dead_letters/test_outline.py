@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.dead_letters.outline import MOST_LINES, MOST_PARSED_BYTES, known_words, outline
 from app.events.registry import REGISTRY
 from app.events.schema_files import schema_folder, schema_paths
 from app.events.times import parse_time
-from app.serve.page.outline import MOST_LINES, MOST_PARSED_BYTES, known_words, outline
 
 WORDS = known_words()
 

@@ -1,0 +1,33 @@
+"""A producer for somebody who sends records for a while: in order for each partition, acknowledged by all replicas, none twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from app.streaming.batches import BATCH_BYTES
+
+STOP_SECONDS = 5.0
+"""A producer that still has records for a cluster that does not answer would wait for it."""
+
+
+@contextlib.asynccontextmanager
+async def open_sender(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer for :class:`app.streaming.batches.BatchedOutputs`, started, and stopped in the end.
+
+    Raises:
+        aiokafka.errors.KafkaError: the cluster cannot be reached.
+    """
+    # Compressed, even the traffic that is too large for the typed topics goes through a raw topic with Kafka's default limit.
+    producer = AIOKafkaProducer(**client_options, acks="all", enable_idempotence=True, compression_type="zstd", max_batch_size=BATCH_BYTES, linger_ms=0)
+    try:
+        await producer.start()
+        yield producer
+    finally:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await producer.stop()

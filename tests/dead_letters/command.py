@@ -1,0 +1,21 @@
+"""``rollcall dead-letters``, as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from tests.processes import PROGRAM
+
+
+def environment(bootstrap: str, prefix: str) -> dict[str, str]:
+    """Of a command for the topics with a prefix, and no other settings."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")}
+    return clean | {"ROLLCALL_KAFKA": bootstrap, "ROLLCALL_TOPIC_PREFIX": prefix, "COLUMNS": "200"}
+
+
+def dead_letters(bootstrap: str, prefix: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run it to its end, without a terminal."""
+    command = [sys.executable, *PROGRAM, "dead-letters", *arguments]
+    return subprocess.run(command, env=environment(bootstrap, prefix), capture_output=True, timeout=90, check=False)

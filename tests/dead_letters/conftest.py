@@ -1,0 +1,49 @@
+"""The commands, run in this process: a start costs as much as many of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from app.cli.main import main
+from tests.dead_letters.command import environment
+
+
+class Told(NamedTuple):
+    """What a command has said."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def lines(self) -> list[str]:
+        """Of standard output, without the blanks between columns."""
+        return [" ".join(line.split()) for line in self.stdout.decode().splitlines()]
+
+
+DeadLetters = Callable[..., Told]
+"""From arguments, and perhaps another ``bootstrap``."""
+
+
+@pytest.fixture
+def dead_letters(bootstrap: str, prefix: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> DeadLetters:
+    """``rollcall dead-letters``, for the topics of the test's prefix."""
+    own_bootstrap = bootstrap
+
+    def run(*arguments: str, bootstrap: str = own_bootstrap) -> Told:
+        for name, value in environment(bootstrap, prefix).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["rollcall", "dead-letters", *arguments])
+        capfdbinary.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Told(code, *capfdbinary.readouterr())
+
+    return run

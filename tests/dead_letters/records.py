@@ -1,0 +1,51 @@
+"""Records that were set aside, as they stand on their topics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from app.events.outcomes import DeadLetter, ErrorCode, Header
+from app.events.registry import REGISTRY
+from app.records import ATTEMPT_HEADER, dead_letter_headers
+from app.resources import resource_path
+from tests.kafka_client import Sent
+
+EXAMPLES: dict[str, dict[str, Any]] = {name: orjson.loads(resource_path("schemas", f"{name}.json").read_bytes())["examples"][0] for name in REGISTRY}
+"""A valid event of each type."""
+
+
+class Stored(NamedTuple):
+    """Implements :class:`app.dead_letters.letter.StoredRecord`."""
+
+    value: bytes | None
+    headers: Sequence[Header] = ()
+    key: bytes | None = None
+    partition: int = 0
+    offset: int = 0
+    timestamp: int | None = 0
+    topic: str = "canvas.dead-letter"
+
+
+def event(name: str, /, **body: object) -> bytes:
+    """The example of a type, with other fields in its body."""
+    example = EXAMPLES[name]
+    return orjson.dumps(example | {"body": example["body"] | body})
+
+
+def error_headers(
+    code: ErrorCode = ErrorCode.SCHEMA_VIOLATION, attempt: int = 1, headers: Sequence[Header] = (), *, name: str = "user_created", path: str = "/body/name"
+) -> list[Header]:
+    """Of a dead letter, as the router writes them."""
+    schema = f"urn:rollcall:canvas:{name}:1.0.0" if code is ErrorCode.SCHEMA_VIOLATION else ""
+    before: list[Header] = [*headers, (ATTEMPT_HEADER, str(attempt - 1).encode())]
+    return dead_letter_headers(DeadLetter(code, "type: must be text", path, schema, name, b"", before, False), "canvas.raw", 2, 7)
+
+
+def letter(value: bytes | None, code: ErrorCode = ErrorCode.SCHEMA_VIOLATION, *, key: bytes | None = None, partition: int = 0, **said: Any) -> Sent:
+    """A dead letter to send."""
+    timestamp_ms = said.pop("timestamp_ms", 0)
+    headers = tuple((name, content or b"") for name, content in error_headers(code, **said))
+    return Sent(value, key, partition, headers, timestamp_ms)
