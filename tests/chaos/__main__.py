@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import sys
 import tempfile
@@ -52,13 +53,11 @@ def main() -> int:
     console = Console()
     jars = load_settings().data.absolute() / "kafka-libs"
     EmbeddedBroker(jars.parent / "kafka", jars=jars).ensure_libraries(announce=console.print)
-    with tempfile.TemporaryDirectory(prefix="rollcall-chaos-") as folder:
-        report = run(Path(folder), "chaos", jars, seconds=given.minutes * 60, seed=given.seed, rate=given.rate, say=lambda line: console.print(f"  {line}"))
-        if report.wrong:
-            kept = Path(folder).with_name(f"{Path(folder).name}-kept")
-            Path(folder).rename(kept)
-            Path(folder).mkdir()
-            console.print(f"what the processes wrote is in {kept}")
+    folder = Path(tempfile.mkdtemp(prefix="rollcall-chaos-"))
+    console.print(f"what the processes write is in {folder}, and stays there unless all is well")
+    report = run(folder, "chaos", jars, seconds=given.minutes * 60, seed=given.seed, rate=given.rate, say=lambda line: console.print(f"  {line}"))
+    if not report.wrong:
+        shutil.rmtree(folder)
     for table in tables(report):
         console.print(table)
     return 1 if report.wrong else 0

@@ -62,12 +62,15 @@ class Supervised:
         return None
 
     @property
-    def is_ready(self) -> bool:
-        """Whether it says so itself."""
+    def unready(self) -> str:
+        """Why it is not ready, in its own words; empty when it is."""
+        if self.process.process.poll() is not None:
+            return f"{self.name} has ended"
         try:
-            return self.process.process.poll() is None and self.process.get("/readyz")[0] == 200
-        except (OSError, StopIteration):
-            return False
+            status, body = self.process.get("/readyz")
+        except (OSError, StopIteration) as error:
+            return f"{self.name} does not answer ({error!r})"
+        return "" if status == 200 else f"{self.name}: {body}"
 
 
 class System:
@@ -132,9 +135,8 @@ class System:
     def wait_ready(self, deadline: float) -> float:
         """Wait until every process says that it is ready; returns the seconds that it took."""
         begun = time.monotonic()
-        while not all(each.is_ready for each in self.processes):
-            waiting = [each.name for each in self.processes if not each.is_ready]
-            assert time.monotonic() - begun < deadline, f"not ready within {deadline:.0f} s: {waiting}"
+        while unready := [why for each in self.processes if (why := each.unready)]:
+            assert time.monotonic() - begun < deadline, f"not ready within {deadline:.0f} s: {unready}"
             time.sleep(0.1)
         return time.monotonic() - begun
 
