@@ -13,11 +13,12 @@ from typing import Protocol
 
 from prometheus_client import Gauge
 
+from app.access import diagnose, is_refusal
 from app.health import serve_health
 from app.kafka import client_options
 from app.metrics import StreamMetrics
 from app.settings import Settings
-from app.streaming.application import PartitionStatus, StreamingApplication, StreamingOptions
+from app.streaming.application import PartitionStatus, StreamingApplication, StreamingError, StreamingOptions
 from app.streaming.batches import BATCH_BYTES
 from app.streaming.chunks import ChunkAgent, ChunkPolicy
 from app.streaming.lane import LaneState
@@ -70,6 +71,7 @@ class StreamProcess:
     ) -> None:
         self.name = name
         self._settings = settings
+        self._bootstrap = bootstrap
         self._default_port = default_port
         self._metrics = metrics
         self._gauges: Gauges = {metrics.consumer_lag_records: lambda status: status.lag, **(gauges or {})}
@@ -112,7 +114,11 @@ class StreamProcess:
         async with serve_health(settings.bind, port, live=self.not_live, ready=self.not_ready, registry=self._metrics.registry) as bound:
             url = f"http://{settings.bind}:{bound}"
             log.info("%s started", self.name, extra={"http": url, "inputs": self._inputs, "group": settings.group(self.name)})
-            await self._stream.run(stop)
+            try:
+                await self._stream.run(stop)
+            except StreamingError as error:
+                lack = await diagnose(settings, self._bootstrap, self.name) if is_refusal(error) else None
+                raise error if lack is None else StreamingError(f"{error}; {lack}") from error.__cause__
         log.info("%s stopped", self.name)
 
     # --- LaneObserver

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic  # type: ignore[attr-defined]
@@ -72,9 +72,24 @@ def alter_topic(bootstrap: str, topic: str, config: dict[str, str]) -> None:
     next(iter(admin.incremental_alter_configs([resource]).values())).result(30)
 
 
-def send(bootstrap: str, topic: str, records: Iterable[Sent], *, transactional_id: str | None = None, commit: bool = True) -> None:
-    """Send records and wait until every one is acknowledged; within one transaction when an id is given."""
-    config = {"bootstrap.servers": bootstrap, "linger.ms": 5, "compression.type": "zstd", "message.max.bytes": 20_000_000, "enable.idempotence": True}
+def send(
+    bootstrap: str,
+    topic: str,
+    records: Iterable[Sent],
+    *,
+    transactional_id: str | None = None,
+    commit: bool = True,
+    security: Mapping[str, Any] | None = None,
+) -> None:
+    """Send records and wait until every one is acknowledged; within one transaction when an id is given. ``security``: librdkafka's settings."""
+    config: dict[str, Any] = {
+        "bootstrap.servers": bootstrap,
+        "linger.ms": 5,
+        "compression.type": "zstd",
+        "message.max.bytes": 20_000_000,
+        "enable.idempotence": True,
+    }
+    config |= security or {}
     if transactional_id:
         config["transactional.id"] = transactional_id
     producer = Producer(config)

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +59,16 @@ class EmbeddedBroker:
     Every method blocks (from an event loop: ``asyncio.to_thread``) and may be called from any thread.
     """
 
-    def __init__(self, directory: Path, *, port: int = 0, host: str = "127.0.0.1", heap: str = "1g", jars: Path | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        heap: str = "1g",
+        jars: Path | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
         """Nothing is started or written yet.
 
         Args:
@@ -68,12 +77,14 @@ class EmbeddedBroker:
             host: the address to listen on. There is no authentication: leave it at a loopback address.
             heap: the most memory of the Java process, as for Java's ``-Xmx``.
             jars: the folder in which the libraries of all versions are kept; by default ``kafka-libs`` beside ``directory``.
+            properties: further ones of Kafka's server.properties. They replace the broker's own; listeners are added to them.
         """
         self.directory = directory.absolute()
         self._port = port
         self._host = host
         self._heap = heap
         self._jars = jars.absolute() if jars is not None else self.directory.parent / "kafka-libs"
+        self._properties = properties or {}
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._started = False
 
@@ -119,9 +130,9 @@ class EmbeddedBroker:
                 self._await_ready(timeout)
                 return False
             self._forget_supervisor()
-            here = node.prepare_node(self.directory, host=self._host, port=self._port)
+            here = node.prepare_node(self.directory, host=self._host, port=self._port, further=self._properties)
             (self.directory / "tmp").mkdir(exist_ok=True)
-            node.format_storage(self.directory, here, self._java(java, jars, "-Xmx256m", "-XX:TieredStopAtLevel=1"))
+            node.format_storage(self.directory, here, self._java(java, jars, "-Xmx256m", "-XX:TieredStopAtLevel=1"), further=self._properties)
             if self.log.exists():
                 self.log.replace(self.log.with_suffix(".log.1"))
             command = [*self._java(java, jars, f"-Xmx{self._heap}", *_COLLECTOR), *self._mark.split(" ", 1)]

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ _PORTS = range(20_000, 32_768)
 
 _STATE_PARTITIONS = 8
 """Of the topics in which Kafka keeps consumer offsets and transactions. The default of 50 each is for clusters; here every one costs files and start time."""
+
+_LISTENERS = ("listeners", "advertised.listeners", "listener.security.protocol.map")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +92,8 @@ def load_node(directory: Path) -> Node | None:
         raise damaged(directory, "node.json cannot be read") from None
 
 
-def prepare_node(directory: Path, *, host: str, port: int) -> Node:
-    """The node of ``directory``, made if there is none, its ports free to listen on. ``port`` 0: as before, or any.
+def prepare_node(directory: Path, *, host: str, port: int, further: Mapping[str, str]) -> Node:
+    """The node of ``directory``, made if there is none, its ports free to listen on. ``port`` 0: as before, or any. ``further``: :func:`with_further`.
 
     Raises:
         BrokerUnavailableError: the state is damaged, or another program has the port.
@@ -98,26 +101,27 @@ def prepare_node(directory: Path, *, host: str, port: int) -> Node:
     known = load_node(directory)
     cluster_id = known.cluster_id if known else _new_cluster_id()
     if not port:
-        port = known.port if known and known.host == host else _free_port(host)
+        port = known.port if known and known.host == host else free_port(host)
     if not _is_free(host, port):
         raise BrokerUnavailableError(f"port {port} of {host}, for the broker of {directory}, is taken: end the program that has it, or give another port")
     controller_port = known.controller_port if known and known.host == host else 0
     if controller_port in (0, port) or not _is_free(host, controller_port):
-        controller_port = _free_port(host, other_than=port)  # nobody but the broker itself knows this one
+        controller_port = free_port(host, other_than=port)  # nobody but the broker itself knows this one
     node = Node(cluster_id, host, port, controller_port)
     _check_storage(directory, node)
     write_whole(directory / "node.json", json.dumps(asdict(node), indent=2) + "\n")
-    write_properties(directory / "server.properties", node.properties(directory / "data"))
+    write_properties(directory / "server.properties", with_further(node.properties(directory / "data"), further))
     return node
 
 
-def format_storage(directory: Path, node: Node, java: list[str]) -> None:
+def format_storage(directory: Path, node: Node, java: list[str], *, further: Mapping[str, str]) -> None:
     """Make ``<directory>/data`` with Kafka's own tool, if it is not there. An interrupted attempt leaves nothing that counts.
 
     Args:
         directory: the broker's directory.
         node: from :func:`prepare_node`.
         java: the command up to the name of the main class.
+        further: properties, as for :func:`prepare_node`.
 
     Raises:
         BrokerUnavailableError: the tool failed.
@@ -126,7 +130,7 @@ def format_storage(directory: Path, node: Node, java: list[str]) -> None:
     if data.exists():
         return
     shutil.rmtree(partial, ignore_errors=True)
-    write_properties(properties, node.properties(partial))
+    write_properties(properties, with_further(node.properties(partial), further))
     command = [*java, "kafka.tools.StorageTool", "format", "--cluster-id", node.cluster_id, "--config", str(properties)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0:
@@ -134,6 +138,11 @@ def format_storage(directory: Path, node: Node, java: list[str]) -> None:
         raise BrokerUnavailableError(f"Kafka could not format its storage in {directory}: {said[-1] if said else f'exit code {done.returncode}'}")
     properties.unlink()
     partial.rename(data)
+
+
+def with_further(own: Mapping[str, str], further: Mapping[str, str]) -> dict[str, str]:
+    """A node's own properties with further ones, which win; further listeners stand beside the node's own."""
+    return {**own, **{name: f"{own[name]},{value}" if name in _LISTENERS else value for name, value in further.items()}}
 
 
 def write_properties(path: Path, properties: dict[str, str]) -> None:
@@ -166,7 +175,12 @@ def _new_cluster_id() -> str:
             return text
 
 
-def _free_port(host: str, *, other_than: int = 0) -> int:
+def free_port(host: str, *, other_than: int = 0) -> int:
+    """A port of ``host`` that nobody listens on.
+
+    Raises:
+        BrokerUnavailableError: none was found.
+    """
     for port in random.sample(_PORTS, k=100):
         if port != other_than and _is_free(host, port):
             return port

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 from prometheus_client import CollectorRegistry
 
+from app.access import check_access
 from app.breaker import Breaker, BreakerPolicy
 from app.errors import BrokerUnavailableError, RollcallError
 from app.events.outcomes import DeadLetter, ErrorCode
@@ -47,6 +48,7 @@ class RostersLostError(RollcallError):
 
 async def start_rosters(settings: Settings, bootstrap: str) -> StreamProcess:
     """Check the topics and make the process. Raises a :class:`app.errors.RollcallError` for whatever a person can mend."""
+    await check_access(settings, bootstrap, "rosters")
     plans = plan_roster_topics(settings)
     topics = await ensure_topics(settings, bootstrap, plans, before_creating=lambda missing: _refuse_holes(settings, bootstrap, missing))
     return new_rosters(settings, bootstrap, topics)

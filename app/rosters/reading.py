@@ -17,6 +17,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from app.access import check_access
 from app.errors import BrokerUnavailableError, ConfigurationError, RollcallError
 from app.events.ids import SHARD_SIZE, normal_id, whole_number
 from app.kafka import client_options
@@ -181,10 +182,12 @@ async def read_roster(settings: Settings, bootstrap: str, context: Context, *, f
 
     Raises:
         BrokerUnavailableError: the cluster does not answer.
+        AccessError: it does not let this client read.
         TopicsError: there are no roster topics, or they do not belong together.
         ConfigurationError: the local id may mean several courses.
         RosterError: a record is no row.
     """
+    await check_access(settings, bootstrap, "roster")
     names = roster_topics(settings)
     topics = {relation: names.full(f"rosters.{relation}") for relation in COURSE_RELATIONS}
     options = client_options(settings, bootstrap)

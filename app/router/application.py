@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry
 
+from app.access import check_access
 from app.breaker import BreakerPolicy
 from app.events.pipeline import Pipeline
 from app.events.redaction import Redactor
@@ -27,6 +28,7 @@ DEFAULT_GATHER_SECONDS = 0.03
 
 async def start_router(settings: Settings, bootstrap: str) -> StreamProcess:
     """Check the topics and make the process. Raises a :class:`app.errors.RollcallError` for whatever a person can mend."""
+    await check_access(settings, bootstrap, "router")
     return new_router(settings, bootstrap, await ensure_topics(settings, bootstrap, plan_router_topics(settings)))
 
 

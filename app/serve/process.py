@@ -17,7 +17,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.gzip import GZipMiddleware
 
-from app.errors import ConfigurationError, RollcallError
+from app.access import check_access
+from app.errors import BrokerUnavailableError, ConfigurationError, RollcallError
 from app.metrics import ServeMetrics
 from app.serve.api.application import new_application, routes_of
 from app.serve.context import ServeContext
@@ -205,5 +206,12 @@ def listen(bind: str, port: int) -> socket.socket:
 
 
 async def start_serve(settings: Settings, bootstrap: str) -> ServeProcess:
-    """Make the process. Raises a :class:`app.errors.RollcallError` for whatever a person can mend."""
+    """Make the process. Raises a :class:`app.errors.RollcallError` for whatever a person can mend.
+
+    A cluster that does not answer is no reason not to: the replica does, and its follower tries again.
+    """
+    try:
+        await check_access(settings, bootstrap, "serve")
+    except BrokerUnavailableError as error:
+        log.warning("%s", error)
     return ServeProcess(settings, bootstrap)
