@@ -41,7 +41,7 @@ PASSWORD = "pass,word=7f3a9c"
 OTHER_USERS = ("router", "rosters", "serve", "topics", "roster", "bridge", "reader")
 """May do what ACLs say."""
 
-PROTOCOLS = {"TLS": "SSL", "MUTUAL": "SSL", "EXPIRED": "SSL", "SASL": "SASL_PLAINTEXT", "SASLTLS": "SASL_SSL"}
+PROTOCOLS = {"TLS": "SSL", "MUTUAL": "SSL", "EXPIRED": "SSL", "SASL": "SASL_PLAINTEXT", "SASLTLS": "SASL_SSL", "PLAINONLY": "SASL_PLAINTEXT"}
 """Of the listeners, beside the one without anything for the tests themselves."""
 
 REAUTHENTICATION_MS = 3_000
@@ -151,7 +151,7 @@ def secured_cluster(folder: Path, jars: Path) -> Iterator[SecuredCluster]:
                 f"{own}.ssl.truststore.location": str(authority.certificate),
             }
         if protocol.startswith("SASL"):
-            properties |= _sasl(own)
+            properties |= _sasl(own, "PLAIN" if listener == "PLAINONLY" else "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JDK_JAVA_OPTIONS", f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={issuer.keys.as_uri()}")
         with EmbeddedBroker(folder / "kafka", jars=jars, properties=properties) as broker:
@@ -171,11 +171,11 @@ def _pattern(acl: Acl) -> tuple[ResourceType, str, ResourcePatternType]:
     return ResourceType[acl.resource.name], acl.name, ResourcePatternType.PREFIXED if acl.prefixed else ResourcePatternType.LITERAL
 
 
-def _sasl(own: str) -> dict[str, str]:
+def _sasl(own: str, mechanisms: str) -> dict[str, str]:
     security = "org.apache.kafka.common.security"
     known = f'user_{USER}="{PASSWORD}"'
     return {
-        f"{own}.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+        f"{own}.sasl.enabled.mechanisms": mechanisms,
         f"{own}.plain.sasl.jaas.config": f"{security}.plain.PlainLoginModule required {known};",
         f"{own}.scram-sha-256.sasl.jaas.config": f"{security}.scram.ScramLoginModule required;",
         f"{own}.scram-sha-512.sasl.jaas.config": f"{security}.scram.ScramLoginModule required;",
