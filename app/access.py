@@ -11,21 +11,18 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import ClusterAuthorizationFailedError, GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
-from aiokafka.errors import TransactionalIdAuthorizationFailed as TransactionalIdAuthorizationFailedError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TransactionalIdAuthorizationFailed
 from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.transaction import EndTxnRequest
 
 from app.connection import broker_connection
 from app.errors import BrokerUnavailableError, RollcallError
+from app.kafka import REFUSALS
 from app.rosters.topics import plan_roster_topics
 from app.settings import Settings
 from app.streaming.topic_ids import allowed_operations
 from app.topic_plan import plan_topics
 from app.topics import TopicNames, TopicPlan, plan_router_topics
-
-REFUSALS = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError, TransactionalIdAuthorizationFailedError)
-"""Kafka's errors for a right that is missing."""
 
 
 class AccessError(RollcallError):
@@ -162,10 +159,10 @@ def _plans(settings: Settings, process: str) -> tuple[TopicPlan, ...]:
 async def _probe(connection: AIOKafkaConnection, acl: Acl) -> str | None:
     """The right on a group or on transactional ids, if it is missing. No group has this member, and no producer this id, so nothing comes of the requests."""
     if acl.resource is Resource.GROUP:
-        answer, refusal = await connection.send(HeartbeatRequest(acl.name, -1, "rollcall")), GroupAuthorizationFailedError
+        answer, refusal = await connection.send(HeartbeatRequest(acl.name, -1, "rollcall")), GroupAuthorizationFailedError.errno
     else:
-        answer, refusal = await connection.send(EndTxnRequest(f"{acl.name}0", -1, -1, False)), TransactionalIdAuthorizationFailedError
-    return str(acl) if answer.error_code == refusal.errno else None
+        answer, refusal = await connection.send(EndTxnRequest(f"{acl.name}0", -1, -1, False)), TransactionalIdAuthorizationFailed.errno
+    return str(acl) if answer.error_code == refusal else None
 
 
 def _missing_on_topics(acls: Iterable[Acl], allowed: Mapping[str, frozenset[int] | None]) -> list[str]:

@@ -8,10 +8,19 @@ from typing import Any
 
 from aiokafka import conn
 from aiokafka.abc import AbstractTokenProvider
-from aiokafka.errors import AuthenticationFailedError
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
 
 from app.errors import ConfigurationError
 from app.settings import Settings
+
+REFUSALS = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError, TransactionalIdAuthorizationFailed)
+"""Kafka's errors for a right that is missing."""
 
 OAUTH_ERROR_TAKEN = b"\x01"
 """What a client answers to a refused token, so that the broker says why (RFC 7628, section 3.2.3)."""

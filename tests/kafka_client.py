@@ -122,22 +122,28 @@ def partitions_of(bootstrap: str, topics: Sequence[str]) -> list[TopicPartition]
     return [TopicPartition(topic, number) for topic in topics if topic in known for number in known[topic].partitions]
 
 
-def read_all(bootstrap: str, topics: Sequence[str], *, at_least: int = 0, deadline: float = DEADLINE) -> list[Message]:
+def read_all(
+    bootstrap: str, topics: Sequence[str], *, at_least: int = 0, deadline: float = DEADLINE, group: str = "reader", security: Mapping[str, Any] | None = None
+) -> list[Message]:
     """Everything committed on topics: up to their ends as of now, and on until there are ``at_least`` so many records or the deadline passes.
+
+    ``security``: librdkafka's settings.
 
     The end that such a reader is told lags for a moment behind what was just committed, so say how many records there must be.
     """
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
-            "group.id": "reader",
+            "group.id": group,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
+            **(security or {}),
         }
     )
-    places = partitions_of(bootstrap, topics)
+    known = consumer.list_topics(timeout=30).topics
+    places = [TopicPartition(topic, number) for topic in topics if topic in known for number in known[topic].partitions]
     for place in places:
         place.offset = 0
     consumer.assign(places)

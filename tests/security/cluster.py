@@ -27,6 +27,7 @@ from app.access import Acl
 from app.broker import EmbeddedBroker
 from app.broker.node import free_port
 from tests.kafka_client import admin_client
+from tests.processes import wait_until
 from tests.security.certificates import Authority, Identity, TokenIssuer
 
 HOST = "127.0.0.1"
@@ -107,14 +108,22 @@ class SecuredCluster:
         return file.with_suffix(".new").rename(file)
 
     def allow(self, user: str, acls: Collection[Acl]) -> None:
-        """Grant rights."""
-        for done in admin_client(self.admin).create_acls([_binding(user, acl) for acl in acls]).values():
+        """Grant rights, and wait until the broker knows of them."""
+        bindings = {_acl(AclBinding, user, acl) for acl in acls}
+        for done in admin_client(self.admin).create_acls(list(bindings)).values():
             done.result(30)
+        wait_until(lambda: bindings <= self._known(user), what="the ACLs")
 
     def forbid(self, user: str, acls: Collection[Acl]) -> None:
-        """Take rights back."""
-        for done in admin_client(self.admin).delete_acls([_filter(user, acl) for acl in acls]).values():
+        """Take rights back, and wait until the broker knows of it."""
+        for done in admin_client(self.admin).delete_acls([_acl(AclBindingFilter, user, acl) for acl in acls]).values():
             assert done.result(30), "there was no such ACL"
+        wait_until(lambda: not {_acl(AclBinding, user, acl) for acl in acls} & self._known(user), what="the end of the ACLs")
+
+    def _known(self, user: str) -> set[Any]:
+        whatever: Any = None
+        of_user = AclBindingFilter(ResourceType.ANY, whatever, ResourcePatternType.ANY, f"User:{user}", whatever, AclOperation.ANY, AclPermissionType.ANY)
+        return set(admin_client(self.admin).describe_acls(of_user).result(30))
 
 
 @contextmanager
@@ -159,16 +168,9 @@ def secured_cluster(folder: Path, jars: Path) -> Iterator[SecuredCluster]:
             yield SecuredCluster(broker.bootstrap, ports, authority, stranger, authority.issue(USER), issuer, folder)
 
 
-def _binding(user: str, acl: Acl) -> AclBinding:
-    return AclBinding(*_pattern(acl), f"User:{user}", "*", AclOperation[acl.operation.name], AclPermissionType.ALLOW)
-
-
-def _filter(user: str, acl: Acl) -> AclBindingFilter:
-    return AclBindingFilter(*_pattern(acl), f"User:{user}", "*", AclOperation[acl.operation.name], AclPermissionType.ALLOW)
-
-
-def _pattern(acl: Acl) -> tuple[ResourceType, str, ResourcePatternType]:
-    return ResourceType[acl.resource.name], acl.name, ResourcePatternType.PREFIXED if acl.prefixed else ResourcePatternType.LITERAL
+def _acl(kind: Any, user: str, acl: Acl) -> Any:
+    pattern = ResourcePatternType.PREFIXED if acl.prefixed else ResourcePatternType.LITERAL
+    return kind(ResourceType[acl.resource.name], acl.name, pattern, f"User:{user}", "*", AclOperation[acl.operation.name], AclPermissionType.ALLOW)
 
 
 def _sasl(own: str, mechanisms: str) -> dict[str, str]:
