@@ -47,6 +47,9 @@ STOPPING_SECONDS = 3
 SWITCH_SECONDS = 0.0005
 """The thread that follows the topics computes for milliseconds at a time, and with Python's default a request would wait for 5 of them at each step."""
 
+PATIENCE_SECONDS = 5.0
+"""So long a cluster may take to answer before serve starts without it."""
+
 _WATCH_SECONDS = 0.2
 
 
@@ -211,7 +214,8 @@ async def start_serve(settings: Settings, bootstrap: str) -> ServeProcess:
     A cluster that does not answer is no reason not to: the replica does, and its follower tries again.
     """
     try:
-        await check_access(settings, bootstrap, "serve")
-    except BrokerUnavailableError as error:
-        log.warning("%s", error)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await check_access(settings, bootstrap, "serve")
+    except (BrokerUnavailableError, TimeoutError) as error:
+        log.warning("starting without Kafka: %s", str(error) or f"nobody answers at {bootstrap} within {PATIENCE_SECONDS:.0f} s")
     return ServeProcess(settings, bootstrap)

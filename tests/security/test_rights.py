@@ -21,7 +21,7 @@ from app.rosters.reading import parse_context, read_roster
 from app.router.application import start_router
 from app.settings import Settings, load_settings
 from app.topic_plan import plan_topics
-from app.topics import TopicsError
+from app.topics import TopicsError, ensure_topics
 from tests.kafka_client import Sent, read_all, send
 from tests.processes import RollcallProcess, RouterProcess, wait_until
 from tests.security.cluster import PASSWORD, Access, SecuredCluster
@@ -180,6 +180,13 @@ def test_topics_that_must_not_be_created_are_told(secured: SecuredCluster, prefi
         asyncio.run(_apply(place.settings("topics"), place.access("topics").bootstrap))
     assert caught.value.exit_code == 1
     secured.forbid("topics", granted)
+
+
+def test_a_configuration_that_is_not_told_is_told_by_its_topic(place: Place) -> None:
+    """To whoever asks without having asked for its rights: a bridge needs none to read how topics are configured."""
+    plans = [plan for plan in plan_topics(place.settings("bridge")) if plan.name == f"{place.prefix}.raw"]
+    with pytest.raises(TopicsError, match=f"does not tell how {place.prefix}.raw is configured: the right DescribeConfigs on it seems to be missing"):
+        asyncio.run(ensure_topics(place.settings("bridge"), place.access("bridge").bootstrap, plans))
 
 
 @pytest.mark.parametrize("number", [number for number, acl in enumerate(DEFAULTS["router"]) if str(acl) in LOST], ids=str)
