@@ -86,6 +86,8 @@ READERS = "warehouse"
 """The consumer group of whoever reads typed topics, which is theirs to name."""
 
 
+UNKNOWN = b'{"metadata":{"event_name":"conversation_created","event_time":"2026-01-01T00:00:00Z"},"body":{}}'
+
 LOST = (
     "Read on topic canvas.raw",
     "Write on topics that begin with canvas.events.",
@@ -115,7 +117,7 @@ def test_the_whole_flow_with_the_least_rights(place: Place, tmp_path: Path) -> N
     simulation = Simulation(SimulationPlan(courses=1, steps=20, class_size=5))
     events = [Sent(event.value) for event in simulation.events()]
     truth = simulation.truth()
-    place.send(events)
+    place.send([*events, Sent(UNKNOWN), Sent(b"no event")])
     with (
         RouterProcess(tmp_path, *place.where("router"), **place.told("router")) as router,
         RollcallProcess("rosters", tmp_path, *place.where("rosters"), **place.told("rosters")) as rosters,
@@ -124,7 +126,9 @@ def test_the_whole_flow_with_the_least_rights(place: Place, tmp_path: Path) -> N
         for process in (router, rosters, serve):
             process.wait_ready(60)
         wait_until(lambda: serve.metric("rollcall_replica_rows") == sum(map(len, truth.values())), 60, what="all rows in the replica")
-        assert router.metric("rollcall_events_received_total") == router.metric("rollcall_events_routed_total") == len(events)
+        wait_until(lambda: router.metric("rollcall_events_received_total") == len(events) + 2, what="the other events")
+        routed, unknown, dead = (router.metric(f"rollcall_{name}_total") for name in ("events_routed", "events_unknown", "dead_letters"))
+        assert (routed, unknown, dead) == (len(events), 1, 1)
         assert [process.end() for process in (router, rosters, serve)] == [0, 0, 0]
         assert PASSWORD not in "".join(process.log_file.read_text() for process in (router, rosters, serve))
     course, row = next(iter(truth["courses"].items()))

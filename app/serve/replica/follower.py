@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from app.access import diagnose
+from app.errors import BrokerUnavailableError
 from app.kafka import client_options
 from app.rosters.topics import TOMBSTONE_DAYS, roster_topics
 from app.serve.replica.feed import Feed
@@ -160,7 +161,8 @@ class Follower:
                     await self._pause(f"the replica cannot be written ({error})")
             except (KafkaError, OSError, TimeoutError) as error:
                 found = await diagnose(self._settings, self._bootstrap, "serve")
-                await self._pause(f"Kafka at {self._bootstrap} does not answer ({type(error).__name__})" if found is None else str(found))
+                silent = found is None or isinstance(found, BrokerUnavailableError)
+                await self._pause(f"Kafka at {self._bootstrap} does not answer ({found or type(error).__name__})" if silent else str(found))
 
     def _look_at_file(self) -> None:
         """Begin with what the file says of itself."""
