@@ -3,38 +3,123 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import Any
+
+from aiokafka import conn
+from aiokafka.abc import AbstractTokenProvider
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
 
 from app.errors import ConfigurationError
 from app.settings import Settings
+
+REFUSALS = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError, TransactionalIdAuthorizationFailed)
+"""Kafka's errors for a right that is missing."""
+
+OAUTH_ERROR_TAKEN = b"\x01"
+"""What a client answers to a refused token, so that the broker says why (RFC 7628, section 3.2.3)."""
 
 
 def client_options(settings: Settings, bootstrap: str) -> dict[str, Any]:
     """Keyword arguments for any aiokafka client: servers, encryption and authentication.
 
     Raises:
-        ConfigurationError: a certificate file cannot be read.
+        ConfigurationError: a file of certificates, of a key or of a token cannot be used.
     """
     options: dict[str, Any] = {"bootstrap_servers": bootstrap, "security_protocol": settings.security_protocol}
     if settings.security_protocol.endswith("SSL"):
         options["ssl_context"] = _ssl_context(settings)
     if settings.security_protocol.startswith("SASL_"):
-        assert settings.sasl_password is not None
-        options |= {
-            "sasl_mechanism": settings.sasl_mechanism,
-            "sasl_plain_username": settings.sasl_username,
-            "sasl_plain_password": settings.sasl_password.get_secret_value(),
-        }
+        options |= {"sasl_mechanism": settings.sasl_mechanism, **_credentials(settings)}
     return options
 
 
+def _credentials(settings: Settings) -> dict[str, Any]:
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        assert settings.sasl_token_file is not None
+        provider = TokenFile(settings.sasl_token_file)
+        try:
+            provider.read()
+        except (OSError, AuthenticationFailedError) as error:
+            raise ConfigurationError(f"there is no token ({error}); check ROLLCALL_SASL_TOKEN_FILE") from None
+        return {"sasl_oauth_token_provider": provider}
+    assert settings.sasl_password is not None
+    return {"sasl_plain_username": settings.sasl_username, "sasl_plain_password": settings.sasl_password.get_secret_value()}
+
+
 def _ssl_context(settings: Settings) -> ssl.SSLContext:
+    context = RenewedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.settings = settings
     try:
-        context = ssl.create_default_context(cafile=settings.ssl_ca_file)
-        if settings.ssl_cert_file is not None:
-            context.load_cert_chain(settings.ssl_cert_file, settings.ssl_key_file)
-    except OSError as error:
+        if settings.ssl_ca_file is None:
+            context.load_default_certs()
+        context.load_files()
+    except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"the TLS files cannot be used ({error}); check ROLLCALL_SSL_CA_FILE, ROLLCALL_SSL_CERT_FILE and ROLLCALL_SSL_KEY_FILE"
+            f"the TLS files cannot be used ({error}); check ROLLCALL_SSL_CA_FILE, ROLLCALL_SSL_CERT_FILE, ROLLCALL_SSL_KEY_FILE and ROLLCALL_SSL_KEY_PASSWORD"
         ) from None
     return context
+
+
+class RenewedContext(ssl.SSLContext):
+    """Reads its files anew for each connection: certificates are renewed while processes run."""
+
+    settings: Settings
+
+    def load_files(self) -> None:
+        """Use the certificates and the key as they are now. Raises OSError or ValueError when they cannot be used."""
+        settings = self.settings
+        if settings.ssl_ca_file is not None:
+            self.load_verify_locations(settings.ssl_ca_file)
+        if settings.ssl_cert_file is not None:
+            # Without a password, OpenSSL would ask for one on the terminal.
+            password = settings.ssl_key_password.get_secret_value() if settings.ssl_key_password is not None else ""
+            self.load_cert_chain(settings.ssl_cert_file, settings.ssl_key_file, lambda: password)
+
+    def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
+        """Begin a connection, as event loops do."""
+        self.load_files()
+        return super().wrap_bio(*arguments, **options)
+
+
+class TokenFile(AbstractTokenProvider):  # type: ignore[misc]
+    """Gives the token that a file holds at the moment, as sidecars and Kubernetes keep one there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> str:
+        """The token.
+
+        Raises:
+            OSError: there is no such file.
+            aiokafka.errors.AuthenticationFailedError: it holds none. aiokafka takes that for a connection that failed, and tries again.
+        """
+        token = self._path.read_text(encoding="ascii", errors="replace").strip()
+        if not token or not token.isprintable() or " " in token:
+            raise AuthenticationFailedError(f"{str(self._path)!a} holds no token")
+        return token
+
+    async def token(self) -> str:
+        """See :meth:`read`."""
+        return self.read()
+
+
+class _OAuthAuthenticator(conn.OAuthAuthenticator):  # type: ignore[misc]
+    """Takes notice of a token that is refused.
+
+    aiokafka (0.14, ``conn.py:757``) takes the broker's first answer for its consent, whatever it says, and goes on with a connection that is not authenticated.
+    """
+
+    async def step(self, payload: bytes | None) -> tuple[bytes | str, bool] | None:
+        answer: tuple[bytes | str, bool] | None = (OAUTH_ERROR_TAKEN, True) if payload else await super().step(payload)
+        return answer
+
+
+conn.OAuthAuthenticator = _OAuthAuthenticator

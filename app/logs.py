@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from app.kafka import REFUSALS
 from app.settings import Settings
 
 REPEAT_SECONDS = 30.0
@@ -35,7 +36,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         } | extra_fields(record)
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
+            line["error"] = _error_of(self, record)
         return orjson.dumps(line, default=str).decode()
 
 
@@ -47,7 +48,7 @@ class TextFormatter(logging.Formatter):
         moment = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
         extras = "".join(f" {name}={value}" for name, value in extra_fields(record).items())
         line = f"{moment} {record.levelname.lower():8} {record.getMessage()}{extras}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        return f"{line}\n{_error_of(self, record)}" if record.exc_info else line
 
 
 class RepeatFilter(logging.Filter):
@@ -78,6 +79,13 @@ class RepeatFilter(logging.Filter):
         if left_out:
             record.left_out = left_out
         return True
+
+
+def _error_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    """The error with its traceback; of a right that is missing, of which no line of code is the cause, without."""
+    assert record.exc_info is not None
+    error = record.exc_info[1]
+    return f"{type(error).__name__}: {error}" if isinstance(error, REFUSALS) else formatter.formatException(record.exc_info)
 
 
 def extra_fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -16,12 +16,13 @@ from typing import NamedTuple, Protocol
 from faust.types import TP
 from prometheus_client import Gauge
 
+from app.access import diagnose, is_refusal
 from app.errors import BrokerUnavailableError
 from app.health import serve_health
 from app.kafka import client_options
 from app.metrics import StreamMetrics
 from app.settings import Settings
-from app.streaming.application import PartitionStatus, StreamingApplication, StreamingOptions
+from app.streaming.application import PartitionStatus, StreamingApplication, StreamingError, StreamingOptions
 from app.streaming.batches import BATCH_BYTES
 from app.streaming.chunks import ChunkAgent, ChunkPolicy
 from app.streaming.lane import LaneState
@@ -163,7 +164,11 @@ class StreamProcess:
         log.info("reading", extra={"inputs": [topic for agent in work.agents for topic in agent.topics]})
         self._stream = StreamingApplication(self._options(work), work.agents, observer=self, on_survey=self._on_survey)
         self._waits_for = None
-        await self._stream.run(stop)
+        try:
+            await self._stream.run(stop)
+        except StreamingError as error:
+            lack = await diagnose(self._settings, self._bootstrap, self.name) if is_refusal(error) else None
+            raise error if lack is None else StreamingError(f"{error}; {lack}") from error.__cause__
 
     def _options(self, work: Work) -> StreamingOptions:
         settings = self._settings

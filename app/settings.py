@@ -25,6 +25,17 @@ def _legal_topic_word(value: str) -> str:
     return value
 
 
+def _secret_in(file: str | Path, variable: str) -> str:
+    """What a file holds, without the end of its line: editors and ``echo`` put one there."""
+    try:
+        secret = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{variable}: cannot read {str(file)!a}: {error.strerror if isinstance(error, OSError) else 'it is no text'}") from None
+    if not secret:
+        raise ValueError(f"{variable}: {str(file)!a} is empty")
+    return secret
+
+
 TopicWord = Annotated[str, AfterValidator(_legal_topic_word)]
 
 
@@ -36,12 +47,16 @@ class Settings(BaseSettings):
     # --- Kafka
     kafka: str | None = Field(None, description="Bootstrap servers, host:port[,host:port]. Unset: the embedded broker.")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field("PLAINTEXT", description="How to speak to the brokers.")
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("SCRAM-SHA-512", description="Used with a SASL_ protocol.")
-    sasl_username: str | None = Field(None, description="Used with a SASL_ protocol.")
-    sasl_password: SecretStr | None = Field(None, description="Used with a SASL_ protocol.")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field("SCRAM-SHA-512", description="Used with a SASL_ protocol.")
+    sasl_username: str | None = Field(None, description="Used with a SASL_ protocol, but not with OAUTHBEARER.")
+    sasl_password: SecretStr | None = Field(None, description="Used with a SASL_ protocol, but not with OAUTHBEARER.")
+    sasl_password_file: Path | None = Field(None, description="A file that holds the password, instead of ROLLCALL_SASL_PASSWORD.")
+    sasl_token_file: Path | None = Field(None, description="A file that holds the token of OAUTHBEARER. It is read anew for each connection.")
     ssl_ca_file: Path | None = Field(None, description="Certificates (PEM) of the authorities to trust, with an SSL protocol. Unset: the system's.")
     ssl_cert_file: Path | None = Field(None, description="Client certificate (PEM), for mutual TLS.")
-    ssl_key_file: Path | None = Field(None, description="Private key (PEM) of the client certificate.")
+    ssl_key_file: Path | None = Field(None, description="Private key (PEM) of the client certificate. Unset: it is in the file of the certificate.")
+    ssl_key_password: SecretStr | None = Field(None, description="The passphrase of the private key, if it has one.")
+    ssl_key_password_file: Path | None = Field(None, description="A file that holds the passphrase, instead of ROLLCALL_SSL_KEY_PASSWORD.")
 
     # --- Names
     group_prefix: TopicWord = Field(
@@ -123,10 +138,21 @@ class Settings(BaseSettings):
             raise ValueError("must be addresses such as http://127.0.0.1:9101/metrics, separated by commas")
         return urls
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secrets(cls, values: dict[str, Any]) -> dict[str, Any]:
+        files = {name: values.get(f"{name}_file") for name in ("sasl_password", "ssl_key_password")}
+        return values | {name: _secret_in(file, f"{ENV_PREFIX}{name.upper()}_FILE") for name, file in files.items() if file}
+
     @model_validator(mode="after")
     def _sasl_is_complete(self) -> Settings:
-        if self.security_protocol.startswith("SASL_") and (self.sasl_username is None or self.sasl_password is None):
-            raise ValueError(f"{ENV_PREFIX}SECURITY_PROTOCOL={self.security_protocol} needs {ENV_PREFIX}SASL_USERNAME and {ENV_PREFIX}SASL_PASSWORD")
+        if not self.security_protocol.startswith("SASL_"):
+            return self
+        needed = ("sasl_token_file",) if self.sasl_mechanism == "OAUTHBEARER" else ("sasl_username", "sasl_password")
+        if any(getattr(self, name) is None for name in needed):
+            variables = " and ".join(ENV_PREFIX + name.upper() for name in needed)
+            mechanism = f" with {ENV_PREFIX}SASL_MECHANISM={self.sasl_mechanism}"
+            raise ValueError(f"{ENV_PREFIX}SECURITY_PROTOCOL={self.security_protocol}{mechanism} needs {variables}")
         return self
 
     @property

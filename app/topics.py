@@ -11,8 +11,9 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
+from app.connection import broker_connection
 from app.errors import BrokerUnavailableError, RollcallError
 from app.events.registry import REGISTRY, EventType
 from app.kafka import client_options
@@ -35,6 +36,9 @@ LEAST_RECORD_BYTES = 16_384
 
 _LIMITS = ("max.message.bytes", "message.timestamp.after.max.ms", "message.timestamp.before.max.ms", "retention.ms")
 """The configuration behind the fields of :class:`TopicLimits`."""
+
+
+_ASK_FOR = "the right {} on it seems to be missing; 'rollcall topics acls' shows which ones are needed (docs/security.md)"
 
 
 class TopicsError(RollcallError):
@@ -143,9 +147,15 @@ class TopicAdmin:
 
         Raises:
             BrokerUnavailableError: no broker answers.
+            ConfigurationError: one does, and does not let this client in, or is not who it should be.
         """
         try:
+            async with broker_connection(self._settings, self._bootstrap):
+                pass  # it tells why there is none, which the client of topics does not
             await self._admin.start()
+        except RollcallError:
+            await self._admin.close()
+            raise
         except (KafkaError, OSError) as error:
             await self._admin.close()
             raise BrokerUnavailableError(f"no Kafka broker answers at {self._bootstrap} ({type(error).__name__}); start one, or check ROLLCALL_KAFKA") from None
@@ -171,6 +181,9 @@ class TopicAdmin:
             return
         new = [NewTopic(plan.name, plan.partitions, self._settings.replication_factor, topic_configs=dict(plan.config)) for plan in plans]
         response = await self._admin.create_topics(new)
+        refused = [topic for topic, code, *_reason in response.topic_errors if code == TopicAuthorizationFailedError.errno]
+        if refused:
+            raise TopicsError(f"Kafka does not allow to create {', '.join(refused)}: {_ASK_FOR.format('Create')}")
         for topic, code, *reason in response.topic_errors:
             error = for_code(code)
             if code and error is not TopicAlreadyExistsError:
@@ -195,6 +208,9 @@ class TopicAdmin:
         resources = [ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(keys)) for name in topics]
         configs: dict[str, dict[str, str]] = {}
         for response in await self._admin.describe_configs(resources):
+            refused = [name for code, _message, _kind, name, _entries in response.resources if code == TopicAuthorizationFailedError.errno]
+            if refused:
+                raise TopicsError(f"Kafka does not tell how {', '.join(refused)} is configured: {_ASK_FOR.format('DescribeConfigs')}")
             for _code, _message, _kind, name, entries in response.resources:
                 configs[name] = {entry[0]: entry[1] for entry in entries}
         return configs

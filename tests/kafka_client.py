@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic  # type: ignore[attr-defined]
@@ -72,9 +72,24 @@ def alter_topic(bootstrap: str, topic: str, config: dict[str, str]) -> None:
     next(iter(admin.incremental_alter_configs([resource]).values())).result(30)
 
 
-def send(bootstrap: str, topic: str, records: Iterable[Sent], *, transactional_id: str | None = None, commit: bool = True) -> None:
-    """Send records and wait until every one is acknowledged; within one transaction when an id is given."""
-    config = {"bootstrap.servers": bootstrap, "linger.ms": 5, "compression.type": "zstd", "message.max.bytes": 20_000_000, "enable.idempotence": True}
+def send(
+    bootstrap: str,
+    topic: str,
+    records: Iterable[Sent],
+    *,
+    transactional_id: str | None = None,
+    commit: bool = True,
+    security: Mapping[str, Any] | None = None,
+) -> None:
+    """Send records and wait until every one is acknowledged; within one transaction when an id is given. ``security``: librdkafka's settings."""
+    config: dict[str, Any] = {
+        "bootstrap.servers": bootstrap,
+        "linger.ms": 5,
+        "compression.type": "zstd",
+        "message.max.bytes": 20_000_000,
+        "enable.idempotence": True,
+    }
+    config |= security or {}
     if transactional_id:
         config["transactional.id"] = transactional_id
     producer = Producer(config)
@@ -107,22 +122,28 @@ def partitions_of(bootstrap: str, topics: Sequence[str]) -> list[TopicPartition]
     return [TopicPartition(topic, number) for topic in topics if topic in known for number in known[topic].partitions]
 
 
-def read_all(bootstrap: str, topics: Sequence[str], *, at_least: int = 0, deadline: float = DEADLINE) -> list[Message]:
+def read_all(
+    bootstrap: str, topics: Sequence[str], *, at_least: int = 0, deadline: float = DEADLINE, group: str = "reader", security: Mapping[str, Any] | None = None
+) -> list[Message]:
     """Everything committed on topics: up to their ends as of now, and on until there are ``at_least`` so many records or the deadline passes.
+
+    ``security``: librdkafka's settings.
 
     The end that such a reader is told lags for a moment behind what was just committed, so say how many records there must be.
     """
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
-            "group.id": "reader",
+            "group.id": group,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
+            **(security or {}),
         }
     )
-    places = partitions_of(bootstrap, topics)
+    known = consumer.list_topics(timeout=30).topics
+    places = [TopicPartition(topic, number) for topic in topics if topic in known for number in known[topic].partitions]
     for place in places:
         place.offset = 0
     consumer.assign(places)

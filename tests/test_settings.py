@@ -111,6 +111,41 @@ def test_sasl_needs_a_name_and_a_password(monkeypatch: pytest.MonkeyPatch, proto
     assert "hunter2" not in str(caught.value)
 
 
+def test_oauthbearer_needs_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLCALL_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("ROLLCALL_SASL_MECHANISM", "OAUTHBEARER")
+    with pytest.raises(ConfigurationError, match="with ROLLCALL_SASL_MECHANISM=OAUTHBEARER needs ROLLCALL_SASL_TOKEN_FILE"):
+        load_settings()
+    monkeypatch.setenv("ROLLCALL_SASL_TOKEN_FILE", "token")
+    assert load_settings().sasl_token_file == Path("token")
+
+
+SECRETS = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_every_secret_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_bytes(" hünter2 \r\n".encode())
+    monkeypatch.setenv(f"{ENV_PREFIX}{name.upper()}_FILE", str(tmp_path / "secret"))
+    for other in (None, "another"):
+        if other:
+            monkeypatch.setenv(ENV_PREFIX + name.upper(), other)
+        settings = load_settings()
+        assert getattr(settings, name).get_secret_value() == " hünter2 "
+        assert "hünter2" not in f"{settings} {settings!r} {settings.masked()}"
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize(("content", "fault"), [(None, "cannot read"), (b"\n", "is empty"), (b"\xffhunter2", "it is no text")])
+def test_a_file_without_a_secret_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, content: bytes | None, fault: str) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    monkeypatch.setenv(f"{ENV_PREFIX}{name.upper()}_FILE", str(tmp_path / "secret"))
+    with pytest.raises(ConfigurationError, match=f"^{ENV_PREFIX}{name.upper()}_FILE: .*{fault}") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+
+
 def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_USERNAME": "me", "SASL_PASSWORD": "hunter2"}.items():
         monkeypatch.setenv(ENV_PREFIX + name, value)

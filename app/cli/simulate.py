@@ -16,6 +16,7 @@ import orjson
 import typer
 from aiokafka.errors import KafkaError
 
+from app.access import check_access
 from app.canvas.sending import send_records
 from app.canvas.simulation import SimulatedEvent, Simulation, SimulationPlan
 from app.canvas.traffic import Expectation, Kind, TrafficRecord
@@ -105,6 +106,7 @@ def _write_truth(simulation: Simulation, file: IO[bytes], path: Path) -> None:
 
 
 async def _send(settings: Settings, bootstrap: str, topic: str, events: Iterator[SimulatedEvent], rate: float | None) -> int:
+    await check_access(settings, bootstrap, "bridge")
     await ensure_topics(settings, bootstrap, [plan for plan in plan_router_topics(settings) if plan.name == topic])
     options = client_options(settings, bootstrap)
     records = (TrafficRecord(None, event.value, (), event.time_ms, Expectation(Kind.ROUTED, event.name, None)) for event in events)

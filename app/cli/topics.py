@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from app.access import check_access, required_acls
 from app.catalogue.asyncapi import asyncapi_text
 from app.catalogue.page import page
 from app.catalogue.topics import catalogue
 from app.cli.run import bootstrap_servers
+from app.errors import ConfigurationError
 from app.settings import Settings, load_settings
 from app.topic_plan import plan_topics
 from app.topics import TopicAdmin, TopicFinding, TopicState
@@ -55,12 +58,30 @@ def check() -> None:
     _report(asyncio.run(_inspect(settings, bootstrap_servers(settings))))
 
 
+@topics_cli.command()
+def acls(
+    process: Annotated[str, typer.Argument(metavar="PROCESS", help="router, rosters or serve; topics or roster, for these commands; bridge; reader.")],
+    user: Annotated[str, typer.Option(help="Who it is for Kafka: the name of the user, or the certificate's subject.")] = "",
+) -> None:
+    """Show what Kafka must allow a process, without asking a cluster: as arguments of kafka-acls, the least that is needed, one line for each right."""
+    settings = load_settings()
+    found = required_acls(settings).get(process)
+    if found is None:
+        raise ConfigurationError(f"{process!a} is none of {', '.join(required_acls(settings))}")
+    for acl in found:
+        pattern = " --resource-pattern-type prefixed" if acl.prefixed else ""
+        principal = shlex.quote(f"User:{user or process}")
+        typer.echo(f"--add --allow-principal {principal} --operation {acl.operation} --{acl.resource.value} {shlex.quote(acl.name)}{pattern}")
+
+
 async def _inspect(settings: Settings, bootstrap: str) -> list[TopicFinding]:
+    await check_access(settings, bootstrap, "topics")
     async with TopicAdmin(settings, bootstrap) as admin:
         return await admin.inspect(plan_topics(settings))
 
 
 async def _apply(settings: Settings, bootstrap: str) -> tuple[list[TopicFinding], list[str]]:
+    await check_access(settings, bootstrap, "topics")
     plans = plan_topics(settings)
     async with TopicAdmin(settings, bootstrap) as admin:
         missing = [finding.plan for finding in await admin.inspect(plans) if finding.state is TopicState.MISSING]

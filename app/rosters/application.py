@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 from prometheus_client import CollectorRegistry
 
+from app.access import check_access
 from app.breaker import Breaker, BreakerPolicy
 from app.errors import BrokerUnavailableError, RollcallError
 from app.events.outcomes import DeadLetter, ErrorCode
@@ -51,6 +52,7 @@ def new_rosters(settings: Settings, bootstrap: str) -> StreamProcess:
     metrics = RosterMetrics(CollectorRegistry(), [stage.name for stage in all_stages], REGISTRY)
 
     async def prepare() -> Work:
+        await check_access(settings, bootstrap, "rosters")
         plans = plan_roster_topics(settings)
         topics = await ensure_topics(settings, bootstrap, plans, before_creating=lambda missing: _refuse_holes(settings, bootstrap, missing))
         return _new_work(settings, all_stages, metrics, topics)

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 from aiokafka import TopicPartition
 
+from app.access import check_access
 from app.errors import ConfigurationError, RollcallError
 from app.events.ids import SHARD_SIZE, normal_id, whole_number
 from app.kafka import client_options
@@ -173,10 +174,12 @@ async def read_roster(settings: Settings, bootstrap: str, context: Context, *, f
 
     Raises:
         BrokerUnavailableError: the cluster does not answer.
+        AccessError: it does not let this client read.
         TopicsError: there are no roster topics, or they do not belong together.
         ConfigurationError: the local id may mean several courses.
         RosterError: a record is no row.
     """
+    await check_access(settings, bootstrap, "roster")
     names = roster_topics(settings)
     topics = {relation: names.full(f"rosters.{relation}") for relation in COURSE_RELATIONS}
     options = client_options(settings, bootstrap)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry
 
+from app.access import check_access
 from app.breaker import BreakerPolicy
 from app.events.pipeline import Pipeline
 from app.events.redaction import Redactor
@@ -31,6 +32,7 @@ def new_router(settings: Settings, bootstrap: str) -> StreamProcess:
     pipeline = new_pipeline(settings)
 
     async def prepare() -> Work:
+        await check_access(settings, bootstrap, "router")
         return _new_work(settings, pipeline, metrics, await ensure_topics(settings, bootstrap, plan_router_topics(settings)))
 
     return StreamProcess(

@@ -17,7 +17,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.gzip import GZipMiddleware
 
-from app.errors import ConfigurationError, RollcallError
+from app.access import check_access
+from app.errors import BrokerUnavailableError, ConfigurationError, RollcallError
 from app.metrics import ServeMetrics
 from app.serve.api.application import new_application, routes_of
 from app.serve.context import ServeContext
@@ -46,6 +47,9 @@ STOPPING_SECONDS = 3
 SWITCH_SECONDS = 0.0005
 """The thread that follows the topics computes for milliseconds at a time, and with Python's default a request would wait for 5 of them at each step."""
 
+PATIENCE_SECONDS = 5.0
+"""So long a cluster may take to answer before serve starts without it."""
+
 _WATCH_SECONDS = 0.2
 
 
@@ -64,6 +68,7 @@ class ServeProcess:
                 "make a token with 'rollcall token new NAME', and set ROLLCALL_TOKENS_FILE"
             )
         self._settings = settings
+        self._bootstrap = bootstrap
         self._socket = listen(settings.bind, DEFAULT_PORT if settings.port is None else settings.port)
         try:
             self._store = ReplicaStore(settings.replica_file, settings.topic_prefix)
@@ -101,13 +106,15 @@ class ServeProcess:
         """Serve until ``stop`` is set.
 
         Raises:
+            AccessError, ConfigurationError: Kafka does not let serve in, or not read what it must.
             ServeError: the replica is no longer kept, for a reason that is in the log.
         """
         host, port = self._socket.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         sys.setswitchinterval(SWITCH_SECONDS)
-        self._follower.start()
         try:
+            await _check_access(self._settings, self._bootstrap)
+            self._follower.start()
             async with self._page.running():
                 serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
                 log.info("serve started", extra={"http": url, "replica": str(self._settings.replica_file), "tokens": self._tokens.required})
@@ -124,6 +131,7 @@ class ServeProcess:
             await asyncio.to_thread(self._follower.stop)
             self._reader.close()
             self._store.close()
+            self._socket.close()
         if self._follower.failure is not None:
             raise ServeError(f"the replica is no longer kept ({self._follower.failure!r})")
         log.info("serve stopped")
@@ -203,3 +211,15 @@ def listen(bind: str, port: int) -> socket.socket:
     # Connections inherit it. An answer's head and body are two writes, and the second would wait 40 ms for the client to acknowledge the first.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
+
+
+async def _check_access(settings: Settings, bootstrap: str) -> None:
+    """See to it that serve may read its topics.
+
+    A cluster that does not answer is no reason not to serve: the replica does, and its follower tries again.
+    """
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await check_access(settings, bootstrap, "serve")
+    except (BrokerUnavailableError, TimeoutError) as error:
+        log.warning("starting without Kafka: %s", str(error) or f"nobody answers at {bootstrap} within {PATIENCE_SECONDS:.0f} s")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -51,15 +53,16 @@ def root_cause(producer: AIOKafkaProducer | None, error: BaseException) -> BaseE
     """
     if producer is None or isinstance(error, SUPERSEDED):
         return error
-    sender = producer._sender.sender_task
-    if sender is not None and sender.done() and not sender.cancelled() and sender.exception() is not None:
-        ended: BaseException = sender.exception()
-        return ended
-    transaction = producer._txn_manager._transaction_waiter
-    if transaction is not None and transaction.done() and not transaction.cancelled() and transaction.exception() is not None:
-        failed: BaseException = transaction.exception()
-        return failed
-    return error
+    ended, failed = _exception_of(producer._sender.sender_task), _exception_of(producer._txn_manager._transaction_waiter)
+    # Nobody waits for these (``producer/message_accumulator.py:266``), and of an error that nobody has looked at asyncio complains later.
+    accumulator = producer._message_accumulator
+    for batch in itertools.chain(accumulator._pending_batches, *accumulator._batches.values()):
+        _exception_of(batch._drain_waiter)
+    return ended or failed or error
+
+
+def _exception_of(future: asyncio.Future[Any] | None) -> BaseException | None:
+    return None if future is None or not future.done() or future.cancelled() else future.exception()
 
 
 async def cut_off(producer: AIOKafkaProducer) -> None:

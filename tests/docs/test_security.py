@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import requests
 
+from app.access import required_acls
 from app.serve.page.access import COOKIE, MOST_SESSIONS, SESSION_SECONDS
 from app.serve.page.answers import CONTENT_SECURITY_POLICY, SECURITY_HEADERS, stream_headers
 from app.serve.page.dead_letters import MOST_KEPT as MOST_LETTERS
@@ -67,6 +69,27 @@ def test_the_proxy(tmp_path: Path) -> None:
         answer = requests.get(f"{served.url}/api/v1/courses/570/enrollments", headers=headers, timeout=10)
     assert answer.status_code == 200
     assert answer.headers["Link"].startswith("<https://rosters.example.edu/api/v1/courses/570/enrollments?")
+
+
+def test_the_rights() -> None:
+    """As the processes check them, and as the tests of a secured broker grant them."""
+    shown = set()
+    for who, resource, name, pattern, operations in rows(DOCUMENT, "who | resource"):
+        for operation in operations.split(", "):
+            shown.add((code(who)[0], resource, code(name)[0], pattern, operation))
+    needed = required_acls(Settings.model_construct())
+    assert shown == {
+        (who, acl.resource.value.replace("-", " "), acl.name, "prefixed" if acl.prefixed else "literal", str(acl.operation))
+        for who, acls in needed.items()
+        for acl in acls
+    }
+
+
+def test_the_protocols_and_mechanisms() -> None:
+    """All of them are explained."""
+    explained = {word for row in rows(DOCUMENT, "the cluster wants") for cell in row for word in code(cell)}
+    for name in ("security_protocol", "sasl_mechanism"):
+        assert set(get_args(Settings.model_fields[name].annotation)) - {"PLAINTEXT"} <= explained
 
 
 def test_the_numbers() -> None:

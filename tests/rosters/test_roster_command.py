@@ -470,4 +470,4 @@ def test_the_command_says_what_is_wrong_in_one_line_and_a_code(bootstrap: str, p
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
     nobody = rollcall("127.0.0.1:1", prefix, "1533")
     assert nobody.returncode == 3
-    assert nobody.stderr.splitlines()[-1].startswith("rollcall: the rosters cannot be read from Kafka at 127.0.0.1:1 ")
+    assert nobody.stderr.splitlines()[-1].startswith("rollcall: no Kafka broker answers at 127.0.0.1:1: ")

@@ -51,6 +51,7 @@ class Producer:
         self._offset = 0
         self._sender = SimpleNamespace(sender_task=None)
         self._txn_manager = SimpleNamespace(_transaction_waiter=None)
+        self._message_accumulator = SimpleNamespace(_pending_batches=(), _batches={})
         self.client = SimpleNamespace()
 
     async def start(self) -> None:

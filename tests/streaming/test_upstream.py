@@ -1,4 +1,5 @@
-"""What app/streaming/transport.py replaces in Faust, mode and aiokafka must look as it did when it was written. A failure: read upstream's change first."""
+"""What app/streaming/transport.py and app/kafka.py replace in Faust, mode and aiokafka must look as it did when it was written. A failure: read upstream's
+change first."""
 
 from __future__ import annotations
 
@@ -7,9 +8,10 @@ from importlib.metadata import version
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.conn import OAuthAuthenticator
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
-from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
 from aiokafka.record.default_records import DefaultRecord
 from faust.serializers.schemas import Schema
 from faust.transport.consumer import Consumer, ConsumerThread, ThreadDelegateConsumer
@@ -38,6 +40,7 @@ SIGNATURES = {
     FetchResult.getall: ["self", "max_records"],
     PartitionRecords._consumer_record: ["self", "tp", "record"],
     AIOKafkaConsumer.seek: ["self", "partition", "offset"],
+    OAuthAuthenticator.step: ["self", "payload"],
     BatchBuilder.append: ["self", "timestamp", "key", "value", "headers"],
 }
 
@@ -58,6 +61,9 @@ def test_private_state_that_is_read() -> None:
     assert isinstance(inspect.getattr_static(TopicPartitionState, "position"), property)
     assert isinstance(inspect.getattr_static(TopicPartitionState, "has_valid_position"), property)
     assert ServiceThread.Worker is WorkerThread
+    assert "self._drain_waiter = create_future()" in inspect.getsource(MessageBatch.__init__)
+    for name in ("_batches", "_pending_batches"):
+        assert f"self.{name} = " in inspect.getsource(MessageAccumulator.__init__)
     for name in ("offset", "timestamp", "key", "value", "headers"):
         assert hasattr(DefaultRecord, name)
 

@@ -14,6 +14,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from app.access import diagnose
+from app.errors import BrokerUnavailableError
 from app.kafka import client_options
 from app.rosters.topics import TOMBSTONE_DAYS, roster_topics
 from app.serve.replica.feed import Feed
@@ -95,6 +97,7 @@ class Follower:
     def __init__(self, settings: Settings, bootstrap: str, store: ReplicaStore, feed: Feed) -> None:
         names = roster_topics(settings)
         self._relations = {names.full(f"rosters.{relation.name}"): relation for relation in RELATIONS}
+        self._settings = settings
         self._options = client_options(settings, bootstrap)
         self._bootstrap = bootstrap
         self._store = store
@@ -157,7 +160,9 @@ class Follower:
                 else:  # the disk is full, or somebody holds the file
                     await self._pause(f"the replica cannot be written ({error})")
             except (KafkaError, OSError, TimeoutError) as error:
-                await self._pause(f"Kafka at {self._bootstrap} does not answer ({type(error).__name__})")
+                found = await diagnose(self._settings, self._bootstrap, "serve")
+                silent = found is None or isinstance(found, BrokerUnavailableError)
+                await self._pause(f"Kafka at {self._bootstrap} does not answer ({found or type(error).__name__})" if silent else str(found))
 
     def _look_at_file(self) -> None:
         """Begin with what the file says of itself."""

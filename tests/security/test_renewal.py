@@ -1,0 +1,98 @@
+"""Certificates, keys and tokens that are renewed while processes run, and secrets that come from files."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError
+
+from app.cli.topics import _inspect
+from app.kafka import client_options
+from app.settings import load_settings
+from tests.kafka_client import Sent, create_topic, read_all, send
+from tests.processes import RouterProcess, wait_until
+from tests.security.certificates import Identity
+from tests.security.cluster import PASSWORD, USER, SecuredCluster
+from tests.security.test_ways_in import EVENT
+
+
+async def _connect(options: dict[str, Any]) -> None:
+    client = AIOKafkaAdminClient(**options)
+    try:
+        await client.start()
+    finally:
+        await client.close()
+
+
+def test_certificate_and_key_are_read_anew_for_each_connection(secured: SecuredCluster, tmp_path: Path) -> None:
+    """Also by a client that was there before."""
+    certificate, key, authorities = tmp_path / "crt", tmp_path / "key", tmp_path / "ca"
+
+    def renew(identity: Identity) -> None:
+        certificate.write_bytes(identity.certificate.read_bytes())
+        key.write_bytes(identity.key.read_bytes())
+
+    async def use() -> None:
+        renew(secured.client)
+        authorities.write_bytes(secured.stranger.certificate.read_bytes())
+        settings = load_settings(security_protocol="SSL", ssl_ca_file=authorities, ssl_cert_file=certificate, ssl_key_file=key)
+        options = client_options(settings, secured.bootstrap("MUTUAL"))
+        with pytest.raises(KafkaConnectionError):
+            await _connect(options)
+        authorities.write_bytes(secured.authority.certificate.read_bytes())
+        await _connect(options)
+        renew(secured.authority.issue(USER, expired=True))
+        with pytest.raises(KafkaConnectionError):
+            await _connect(options)
+        certificate.write_bytes(b"half of a")
+        with pytest.raises(KafkaConnectionError):
+            await _connect(options)
+        renew(secured.authority.issue(USER))
+        await _connect(options)
+
+    asyncio.run(use())
+
+
+def test_a_router_outlives_a_token_that_is_renewed_late(secured: SecuredCluster, prefix: str, tmp_path: Path) -> None:
+    """The broker ends connections whose time is over. The file holds a token that is refused for a while, and then one that is not."""
+    access = secured.access("SASLTLS", "OAUTHBEARER")
+    file = secured.token_file("renewed", secured.issuer.token(USER))
+    create_topic(secured.admin, f"{prefix}.raw", 1)
+    send(secured.admin, f"{prefix}.raw", [Sent(EVENT)])
+    with RouterProcess(tmp_path, access.bootstrap, prefix, partitions=1, **{**access.settings, "sasl_token_file": file}) as router:
+        router.wait_ready(60)
+        read_all(secured.admin, [f"{prefix}.events.course_created"], at_least=1)
+        refused = secured.issuer.token("somebody", seconds=-500)
+        secured.token_file("renewed", refused)
+        wait_until(lambda: "SaslAuthenticationFailed" in router.log_file.read_text(), 60, what="a connection that is refused")
+        send(secured.admin, f"{prefix}.raw", [Sent(EVENT)] * 3)
+        valid = secured.issuer.token(USER)
+        secured.token_file("renewed", valid)
+        read_all(secured.admin, [f"{prefix}.events.course_created"], at_least=4)
+        assert router.end() == 0
+        text = router.log_file.read_text()
+    assert len(read_all(secured.admin, [f"{prefix}.events.course_created"])) == 4
+    assert refused not in text
+    assert valid not in text
+
+
+@pytest.mark.parametrize("listener", ["MUTUAL", "SASLTLS"])
+def test_secrets_come_from_files(secured: SecuredCluster, listener: str, tmp_path: Path) -> None:
+    """A key with a passphrase, and a password."""
+    (tmp_path / "secret").write_text(f"{PASSWORD}\n", encoding="utf-8")
+    access = secured.access(listener, "SCRAM-SHA-512" if listener == "SASLTLS" else None)
+    if listener == "MUTUAL":
+        locked = secured.authority.issue(USER, passphrase=PASSWORD)
+        told: dict[str, Any] = {
+            **access.settings,
+            "ssl_cert_file": locked.certificate,
+            "ssl_key_file": locked.key,
+            "ssl_key_password_file": tmp_path / "secret",
+        }
+    else:
+        told = {"sasl_password": None, "sasl_password_file": tmp_path / "secret"}
+    assert asyncio.run(_inspect(load_settings(**{**access.settings, **told}), access.bootstrap))
