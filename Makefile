@@ -90,12 +90,18 @@ java: python
 	@:
 endif
 
-lock: | python ## requirements.lock anew from pyproject.toml; UPGRADE=1 for the latest versions
+# Of requirements.lock, what running Rollcall takes, and what building its wheel takes: for machines that do nothing else.
+PART = --no-annotate --constraint requirements.lock
+COMPILE = env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL $(LOCK_TOOLS)/bin/pip-compile --quiet --generate-hashes --strip-extras --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+lock: | python ## requirements*.lock anew from pyproject.toml; UPGRADE=1 for the latest versions
 	@echo "resolving and hashing"
 	@mkdir -p "$(TMPDIR)"
 	@test -x $(LOCK_TOOLS)/bin/pip-compile || { $(PYTHON) -m venv --clear $(LOCK_TOOLS) && $(LOCK_TOOLS)/bin/python -m pip install --quiet $(PIP_TOOLS); }
-	@env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL $(LOCK_TOOLS)/bin/pip-compile --quiet --extra dev --generate-hashes --strip-extras --no-header \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade) --output-file requirements.lock pyproject.toml
+	@$(COMPILE) --extra dev $(if $(UPGRADE),--upgrade) --output-file requirements.lock pyproject.toml
+	@$(COMPILE) $(PART) --output-file requirements-runtime.lock pyproject.toml
+	@$(COMPILE) $(PART) --build-deps-for wheel --only-build-deps --output-file requirements-build.lock pyproject.toml
 
 clean: ## remove all that make made, the embedded broker's data too
 	@if test -x $(BIN)/rollcall; then $(BIN)/rollcall broker stop >/dev/null 2>&1 || true; fi

@@ -17,8 +17,8 @@ from typing import Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-PROGRAM = ("-m", "app")
-"""Arguments of Python that run ``rollcall``."""
+PROGRAM = (sys.executable, "-m", "app")
+"""Runs ``rollcall``."""
 
 
 def wait_until(condition: Callable[[], object], deadline: float = 30.0, *, what: str = "the condition") -> None:
@@ -39,7 +39,7 @@ class RollcallProcess:
 
     Args:
         command: of ``rollcall``.
-        program: arguments of Python, for another program that takes the command.
+        program: another program that takes the command, with its own arguments.
         variables: of the environment, besides the settings.
         settings: by name, without ``ROLLCALL_``.
     """
@@ -68,7 +68,7 @@ class RollcallProcess:
         }
         environment |= {f"ROLLCALL_{key.upper()}": str(value) for key, value in settings.items()} | dict(variables or {})
         with self.log_file.open("wb") as log:
-            self.process = subprocess.Popen([sys.executable, *program, command], env=environment, stderr=log, stdout=log)
+            self.process = subprocess.Popen([*program, command], env=environment, stderr=log, stdout=log)
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 
 from tests.processes import PROGRAM
 
@@ -17,5 +16,5 @@ def environment(bootstrap: str, prefix: str) -> dict[str, str]:
 
 def dead_letters(bootstrap: str, prefix: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     """Run it to its end, without a terminal."""
-    command = [sys.executable, *PROGRAM, "dead-letters", *arguments]
+    command = [*PROGRAM, "dead-letters", *arguments]
     return subprocess.run(command, env=environment(bootstrap, prefix), capture_output=True, timeout=90, check=False)

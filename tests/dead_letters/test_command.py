@@ -139,7 +139,7 @@ def test_they_are_counted(dead_letters: DeadLetters, bootstrap: str, topics: str
 def terminal(bootstrap: str, prefix: str, *arguments: str) -> str:
     """What a command writes to a terminal."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, *PROGRAM, "dead-letters", *arguments]
+    command = [*PROGRAM, "dead-letters", *arguments]
     with subprocess.Popen(command, env=environment(bootstrap, prefix) | {"TERM": "dumb"}, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         written = b""
@@ -185,9 +185,7 @@ def test_they_are_shown(dead_letters: DeadLetters, bootstrap: str, topics: str) 
     assert "  from     canvas.raw, partition 2, offset 7\n" in one
     (read,) = [message for message in read_all(bootstrap, [f"{topics}.dead-letter"]) if (message.partition(), message.offset()) == (2, 1)]
     assert dead_letters("show", "--partition", "2", "--offset", "1", "--raw").stdout == cast(bytes, read.value()) + b"\n"
-    process = subprocess.Popen(
-        [sys.executable, *PROGRAM, "dead-letters", "show"], env=environment(bootstrap, topics), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    process = subprocess.Popen([*PROGRAM, "dead-letters", "show"], env=environment(bootstrap, topics), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.close()  # whoever reads has seen enough
     assert process.stderr is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import cast
@@ -65,7 +66,7 @@ def test_what_is_sent_again_ends_as_if_it_had_been_valid_at_first(bootstrap: str
     schemas = older_schemas(tmp_path / "schemas")
     older_pipeline = Pipeline(load_validators(schemas, {name: known for name, known in REGISTRY.items() if name not in NOT_YET}), shard=SHARD)
     without = [word for name in NOT_YET for word in ("--without", name)]
-    program = [str(Path(__file__).with_name("older.py")), "--schemas", str(schemas), *without]
+    program = [sys.executable, str(Path(__file__).with_name("older.py")), "--schemas", str(schemas), *without]
     with RollcallProcess("router", tmp_path, bootstrap, prefix, program=program, variables=None, **options) as older:
         wait_until(lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == len(sent), what="the end of the input")
         assert older.end() == 0

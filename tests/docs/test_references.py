@@ -37,7 +37,8 @@ EVENTS = ROOT / "docs" / "events.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 STAGES = tuple(stage.name for stage in stages(None))
-TEXTS = [*documents(), ROOT / "docs" / "settings.env", ROOT / "docker-compose.kafka.yml", ROOT / "Makefile"]
+DEPLOYMENT = sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file() and path.suffix != ".md")
+TEXTS = [*documents(), ROOT / "docs" / "settings.env", ROOT / "docker-compose.kafka.yml", ROOT / "Makefile", *DEPLOYMENT]
 DEFAULTS = Settings.model_construct()
 DOCUMENTED = ROOT / "tests" / "fixtures" / "documented"
 
@@ -171,6 +172,15 @@ def test_how_the_rosters_are_made_anew() -> None:
     assert not deleted & kept
     assert deleted == {names.full(topic) for stage in stages(None) for topic in stage.outputs} | {names.changelog(stage) for stage in stages(None)}
     assert f"--group {DEFAULTS.group('rosters')}\n" in script
+
+
+def test_how_everything_but_raw_is_made_anew() -> None:
+    """What is to be deleted for another number of partitions."""
+    text = OPERATIONS.read_text(encoding="utf-8").partition("### Changing the number of partitions")[2]
+    (pattern, *_others) = re.findall(r"--delete --topic '([^']+)'", text)
+    planned = {plan.name for plan in plan_topics(DEFAULTS)}
+    assert {name for name in planned if not re.fullmatch(pattern, name)} == {TopicNames("canvas").raw}
+    assert f"--group {DEFAULTS.group('router')} --group {DEFAULTS.group('rosters')}\n" in text
 
 
 def test_the_tables_of_codes() -> None:

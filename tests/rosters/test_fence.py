@@ -7,6 +7,7 @@ away: then a stopped process does harm.
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from tests.rosters import reference
 from tests.rosters.cluster import PARTITIONS, SHARD, RosterCluster, Rosters, TypedRecord, differences, simulated, typed
 from tests.rosters.scenarios import course, global_id
 
-PROGRAM = str(Path(__file__).with_name("interrupted.py"))
+PROGRAM = (sys.executable, str(Path(__file__).with_name("interrupted.py")))
 COURSES = 40
 EVENTS = 3_000
 
@@ -49,7 +50,7 @@ def institution() -> Scenario:
 
 def process(directory: Path, cluster: RosterCluster, *options: str) -> RostersProcess:
     """The roster application as tests/rosters/interrupted.py runs it."""
-    return RostersProcess(directory, cluster.bootstrap, cluster.prefix, program=(PROGRAM, *options), shard=SHARD, partitions=PARTITIONS, chunk_records=200)
+    return RostersProcess(directory, cluster.bootstrap, cluster.prefix, program=(*PROGRAM, *options), shard=SHARD, partitions=PARTITIONS, chunk_records=200)
 
 
 def share(process: RostersProcess) -> int:

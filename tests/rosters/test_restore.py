@@ -35,7 +35,7 @@ def cluster(bootstrap: str, prefix: str) -> RosterCluster:
 
 def process(directory: Path, cluster: RosterCluster, *interruption: str) -> RostersProcess:
     """The roster application, interrupted as tests/rosters/interrupted.py is told to, if at all."""
-    program = (PROGRAM, "--mark", str(directory / "mark"), *interruption)
+    program = (*PROGRAM, "--mark", str(directory / "mark"), *interruption)
     return RostersProcess(directory, cluster.bootstrap, cluster.prefix, program=program, shard=SHARD, partitions=PARTITIONS)
 
 

@@ -1,0 +1,37 @@
+"""Programs that judge the deployment, made from their source by Go where Go is, and kept in build/."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from tests.deploy.installed import ROOT
+
+BUILD_SECONDS = 600
+
+
+def go_tool(package: str, version: str) -> str:
+    """The path of a program; the test is skipped where it cannot be had."""
+    folder = ROOT / "build" / "go-tools" / f"{package.replace('/', '_')}@{version}"
+    if not list(folder.glob("*")):
+        go = shutil.which("go")
+        if go is None:
+            pytest.skip(f"{package} needs Go, which is not installed")
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [go, "install", f"{package}@{version}"]
+        done = subprocess.run(command, env={**os.environ, "GOBIN": str(folder)}, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"{package} cannot be built: {done.stderr.strip().splitlines()[-1]}")
+    (program,) = folder.glob("*")
+    return str(program)
+
+
+def kustomize() -> list[str]:
+    """The command that builds a folder of Kustomize."""
+    for program, arguments in (("kustomize", ["build"]), ("kubectl", ["kustomize"])):
+        if (found := shutil.which(program)) is not None:
+            return [found, *arguments]
+    return [go_tool("sigs.k8s.io/kustomize/kustomize/v5", "v5.8.1"), "build"]

@@ -1,0 +1,87 @@
+"""Rollcall as its wheel installs it, beside nothing but what requirements-runtime.lock names."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+from app.resources import resource_path
+
+ROOT = resource_path("schemas").parent
+RUNTIME_LOCK = ROOT / "requirements-runtime.lock"
+
+_PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ]+) (?:; (?P<marker>.+) )?\\$", re.MULTILINE)
+_HASH = re.compile(r"--hash=(\S+)")
+
+
+class Pin(NamedTuple):
+    """A line of a lock."""
+
+    name: str
+    version: str
+    marker: str | None
+    hashes: frozenset[str]
+
+
+def pins(lock: Path) -> Iterator[Pin]:
+    """What a lock names."""
+    text = lock.read_text(encoding="utf-8")
+    found = list(_PIN.finditer(text))
+    ends = [match.start() for match in found[1:]] + [len(text)]
+    for match, end in zip(found, ends, strict=True):
+        yield Pin(match["name"], match["version"], match["marker"], frozenset(_HASH.findall(text[match.end() : end])))
+
+
+def build_wheel(folder: Path) -> Path:
+    """The wheel of this checkout, built without asking any registry."""
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)], cwd=ROOT, capture_output=True, check=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+class Installation:
+    """A virtual environment with the wheel.
+
+    Its dependencies are links to those of the environment that runs the tests, which came from requirements.lock: only those that requirements-runtime.lock
+    names, at the versions that it names. Nothing of the checkout, and nothing that only developers have, can be imported.
+    """
+
+    def __init__(self, folder: Path, wheel: Path) -> None:
+        self.folder = folder
+        venv.create(folder, with_pip=False, symlinks=True)
+        self.python = folder / "bin" / "python"
+        self.rollcall = folder / "bin" / "rollcall"
+        # Before anything is linked: pip takes away what it finds of the same name.
+        subprocess.run(
+            [sys.executable, "-m", "pip", "--python", str(self.python), "install", "--quiet", "--no-index", "--no-deps", str(wheel)],
+            capture_output=True,
+            check=True,
+        )
+        self.packages = Path(self.ask("import sysconfig; print(sysconfig.get_path('purelib'))"))
+        for pin in pins(RUNTIME_LOCK):
+            self._link(pin)
+
+    def _link(self, pin: Pin) -> None:
+        found = metadata.distribution(pin.name)
+        assert found.version == pin.version, f"{pin.name} is {found.version} here, and {pin.version} in {RUNTIME_LOCK.name}"
+        for name in {file.parts[0] for file in found.files or () if file.parts[0] not in ("..", "__pycache__")}:
+            (self.packages / name).symlink_to(Path(str(found.locate_file(name))))
+
+    def ask(self, code: str) -> str:
+        """What Python code prints."""
+        return self._run([str(self.python), "-I", "-c", code], self.folder).stdout.strip()
+
+    def run(self, *arguments: str, directory: Path) -> subprocess.CompletedProcess[str]:
+        """The command ``rollcall``, started in a directory."""
+        return self._run([str(self.rollcall), *arguments], directory)
+
+    def _run(self, command: list[str], directory: Path) -> subprocess.CompletedProcess[str]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("ROLLCALL_", "PYTHON"))}
+        return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=60, check=True)

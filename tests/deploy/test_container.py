@@ -1,0 +1,95 @@
+"""deploy/container: what is built, and that it runs without rights and without writing anywhere but where it may."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from app.serve.tokens import add_token
+from tests.deploy.container import CONTAINERFILE, Container, missing, steps
+from tests.deploy.installed import ROOT
+from tests.kafka_client import Sent, send
+from tests.processes import RollcallProcess, wait_until
+
+EVENTS = ROOT / "tests" / "fixtures" / "documented"
+
+needs_bubblewrap = pytest.mark.skipif((why := missing()) is not None, reason=str(why))
+
+
+def test_the_linter_is_content() -> None:
+    hadolint = shutil.which("hadolint", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
+    if hadolint is None:
+        pytest.skip("hadolint is not installed (requirements.lock has it)")
+    done = subprocess.run([hadolint, str(CONTAINERFILE)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_build_sees_what_it_copies_and_nothing_else() -> None:
+    copied = {source for step in steps() if step.word == "COPY" and "--from" not in step.rest for source in step.rest.split()[:-1]}
+    first, *seen, _caches = (line for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    assert first == "*"
+    assert {line.removeprefix("!/") for line in seen} == copied
+
+
+@pytest.fixture(scope="module")
+def container(tmp_path_factory: pytest.TempPathFactory) -> Container:
+    """Built by the Containerfile's steps, which ask the package registry."""
+    return Container(tmp_path_factory.mktemp("container"))
+
+
+class Contained(RollcallProcess):
+    """A process in the container."""
+
+    def __init__(self, container: Container, command: str, folder: Path, bootstrap: str, prefix: str, **settings: object) -> None:
+        self.data, self.scratch = folder / f"{command}-data", folder / f"{command}-tmp"
+        for place in (self.data, self.scratch):
+            place.mkdir(exist_ok=True)
+        super().__init__(command, folder, bootstrap, prefix, program=container.command(data=self.data, scratch=self.scratch), variables=None, **settings)
+
+    @property
+    def inner(self) -> int:
+        """The process that bubblewrap has started, which does not pass signals on."""
+        (child,) = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return int(child)
+
+    def written(self) -> set[str]:
+        """The files that there are where it may write."""
+        return {path.name for place in (self.data, self.scratch) for path in place.rglob("*") if path.is_file()}
+
+    def stopped(self) -> int:
+        """Tell it to stop; its exit code."""
+        os.kill(self.inner, signal.SIGTERM)
+        return self.process.wait(20)
+
+
+@needs_bubblewrap
+def test_it_runs_without_rights_on_a_read_only_root(container: Container, bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """From a raw event to an answer. What cannot be written ends a process, so it writes nothing anywhere else."""
+    token = add_token(tmp_path / "serve-data" / "tokens", "program")
+    with (
+        Contained(container, "router", tmp_path, bootstrap, prefix) as router,
+        Contained(container, "rosters", tmp_path, bootstrap, prefix) as rosters,
+        Contained(container, "serve", tmp_path, bootstrap, prefix, bind="0.0.0.0", tokens_file="/var/lib/rollcall/tokens") as serve,  # noqa: S104
+    ):
+        router.wait_ready()
+        rosters.wait_ready(60)
+        send(bootstrap, f"{prefix}.raw", [Sent((EVENTS / "enrollment_created.json").read_bytes())])
+        serve.wait_ready()
+        url = f"{serve.url}/api/v1/courses/21070000000000565/enrollments"
+        headers = {"Authorization": f"Bearer {token}"}
+        wait_until(lambda: requests.get(url, headers=headers, timeout=10).status_code == 200, what="the enrollment")
+        assert [row["id"] for row in requests.get(url, headers=headers, timeout=10).json()] == [21070000000046825]
+        for process in (router, rosters, serve):
+            status = dict(line.split(":\t", 1) for line in Path(f"/proc/{process.inner}/status").read_text().splitlines() if ":\t" in line)
+            assert int(status["CapEff"], 16) == 0
+            assert status["NoNewPrivs"] == "1"
+        assert [process.stopped() for process in (router, rosters, serve)] == [0, 0, 0]
+        assert router.written() == rosters.written() == set()
+        assert serve.written() == {"tokens", "replica.sqlite", "replica.sqlite.lock"}

@@ -1,0 +1,55 @@
+"""deploy/systemd: systemd takes the unit for what it is meant to be."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.cli.run import PROCESSES
+from app.errors import ConfigurationError
+from app.process import STOPPING_SECONDS
+from app.settings import Settings
+from tests.deploy.installed import ROOT
+
+FOLDER = ROOT / "deploy" / "systemd"
+UNIT = FOLDER / "rollcall@.service"
+MOST_EXPOSURE = 15
+"""In tenths, of 100; what systemd calls OK ends at 49."""
+
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed (Debian and Ubuntu: apt install systemd)")
+
+
+def run(*command: str) -> str:
+    """What a command of systemd says; it must be content."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@needs_systemd
+@pytest.mark.parametrize("process", PROCESSES)
+def test_systemd_has_nothing_against_it(process: str, tmp_path: Path) -> None:
+    """Neither against a word of it, nor against what a process with it could do to the machine."""
+    unit = tmp_path / f"rollcall@{process}.service"
+    unit.write_text(UNIT.read_text(encoding="utf-8").replace("/opt/rollcall/bin/rollcall", sys.executable), encoding="utf-8")
+    assert run("systemd-analyze", "verify", "--man=no", str(unit)) == ""
+    run("systemd-analyze", "security", "--offline=yes", f"--threshold={MOST_EXPOSURE}", str(unit))
+
+
+@pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="systemd-sysusers is not installed (Debian and Ubuntu: apt install systemd)")
+def test_the_user_is_made(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    run("systemd-sysusers", f"--root={tmp_path}", str(FOLDER / "sysusers.conf"))
+    (user,) = re.findall(r"^User=(.+)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
+    assert user in [line.partition(":")[0] for line in (tmp_path / "etc" / "passwd").read_text(encoding="utf-8").splitlines()]
+
+
+def test_it_fits_how_the_processes_end() -> None:
+    said = dict(re.findall(r"^([A-Z]\w+)=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE))
+    assert float(said["TimeoutStopSec"]) > Settings.model_construct().drain_seconds + STOPPING_SECONDS
+    assert said["RestartPreventExitStatus"] == str(ConfigurationError.exit_code)

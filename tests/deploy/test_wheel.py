@@ -1,0 +1,103 @@
+"""The wheel: what is in it, what it needs, and that it works where there is no checkout."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from app.broker.libraries import kafka_version
+from app.events.registry import EVENT_TYPES
+from app.resources import resource_path
+from tests.deploy.installed import ROOT, RUNTIME_LOCK, Installation, pins
+from tests.processes import RollcallProcess, wait_until
+
+LOCK = ROOT / "requirements.lock"
+BUILD_LOCK = ROOT / "requirements-build.lock"
+STATIC = ROOT / "app" / "serve" / "page" / "static"
+NOWHERE = "127.0.0.1:1"
+
+
+def files_of(*folders: str) -> set[str]:
+    """The files below folders of the checkout."""
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {path.relative_to(ROOT).as_posix() for path in found}
+
+
+def test_the_wheel_is_the_package_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+        for name in held:
+            origin = ROOT / name.removeprefix("app/_data/")
+            assert archive.read(name) == origin.read_bytes(), name
+    assert held == files_of("app") | {f"app/_data/{name}" for name in files_of("schemas", "deploy/kafka")}
+
+
+@pytest.mark.parametrize("part", [RUNTIME_LOCK, BUILD_LOCK], ids=lambda path: path.name)
+def test_the_smaller_locks_are_parts_of_the_lock(part: Path) -> None:
+    """The very lines: what is tested is what is deployed."""
+    assert set(pins(part))
+    assert set(pins(part)) <= set(pins(LOCK))
+    assert all(pin.hashes for pin in pins(part))
+
+
+@pytest.mark.parametrize("lock", [LOCK, RUNTIME_LOCK, BUILD_LOCK], ids=lambda path: path.name)
+def test_no_lock_says_where_packages_come_from(lock: Path) -> None:
+    text = lock.read_text(encoding="utf-8")
+    assert "://" not in text
+    assert "--index-url" not in text
+    assert "--find-links" not in text
+
+
+def test_nothing_comes_from_the_checkout(installation: Installation) -> None:
+    origin, path = json.loads(installation.ask("import app, json, sys; print(json.dumps([app.__file__, sys.path]))"))
+    assert Path(origin) == installation.packages / "app" / "__init__.py"
+    assert [place for place in path if not place.startswith((str(installation.folder), sys.base_prefix))] == []
+    imported = "import importlib.util as u; print([n for n in ('tests', 'pytest', 'hypothesis', 'hatchling') if u.find_spec(n)])"
+    assert installation.ask(imported) == "[]"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("--help",), "Canvas live events"),
+        (("schemas", "list"), EVENT_TYPES[-1].name),
+        (("schemas", "lint"), ""),
+        (("topics", "plan"), "canvas.rosters.enrollments"),
+        (("validate", str(ROOT / "tests" / "fixtures" / "documented" / "enrollment_created.json")), "valid"),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
+)
+def test_commands(installation: Installation, tmp_path: Path, command: tuple[str, ...], said: str) -> None:
+    assert said in installation.run(*command, directory=tmp_path).stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_embedded_broker_knows_what_to_fetch(installation: Installation) -> None:
+    code = "from app.broker.libraries import kafka_version as v; from app.resources import resource_path as r; print(v(), r('deploy', 'kafka', 'pom.xml'))"
+    version, pom = installation.ask(code).split()
+    assert version == kafka_version()
+    assert Path(pom).read_bytes() == resource_path("deploy", "kafka", "pom.xml").read_bytes()
+    assert Path(pom).is_relative_to(installation.packages)
+
+
+def test_another_package_s_schemas_are_not_taken_for_ours(installation: Installation) -> None:
+    (installation.packages / "schemas").mkdir()
+    found = Path(installation.ask("from app.resources import resource_path; print(resource_path('schemas'))"))
+    assert found == installation.packages / "app" / "_data" / "schemas"
+
+
+def test_the_page(installation: Installation, tmp_path: Path) -> None:
+    """Also where no Kafka answers."""
+    program = (str(installation.python), "-I", str(installation.rollcall))
+    with RollcallProcess("serve", tmp_path, NOWHERE, "canvas", program=program, data=tmp_path / "data") as serve:
+        wait_until(lambda: serve.get("/livez")[0] == 200, what="an answer")
+        assert serve.get("/")[0] == 200
+        for file in STATIC.iterdir():
+            if file.suffix != ".html":
+                assert serve.get(f"/static/{file.name}") == (200, file.read_text(encoding="utf-8")), file.name
+        assert "/api/v1/courses/{course_id}/enrollments" in json.loads(serve.get("/openapi.json")[1])["paths"]
+        assert serve.end() == 0

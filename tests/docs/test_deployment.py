@@ -1,0 +1,40 @@
+"""docs/deployment.md: what it installs is what is there."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+
+import pytest
+
+from tests.docs.markdown import ROOT
+
+DOCUMENT = ROOT / "docs" / "deployment.md"
+TEXT = DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_the_files_are_there() -> None:
+    named = set(re.findall(r"(?:deploy/[\w@./-]+|requirements-\w+\.lock|docs/settings\.env)", TEXT))
+    assert {name for name in named if not (ROOT / name.rstrip(".")).exists()} == set()
+
+
+def test_the_version() -> None:
+    assert set(re.findall(r"rollcall[:-](\d+\.\d+\.\d+)", TEXT)) == {version("rollcall")}
+
+
+@pytest.mark.parametrize("lock", ["requirements-build.lock", "requirements-runtime.lock"])
+def test_packages_are_installed_as_in_the_container(lock: str) -> None:
+    """With their hashes, and nothing that has to be built."""
+    options = f"--require-hashes --only-binary :all: --requirement {lock}"
+    assert options in TEXT
+    assert options in (ROOT / "deploy" / "container" / "Containerfile").read_text(encoding="utf-8")
+
+
+def test_the_secrets_are_those_that_are_asked_for() -> None:
+    kubernetes = ROOT / "deploy" / "kubernetes"
+    kafka = (kubernetes / "overlays" / "example" / "kafka.yaml").read_text(encoding="utf-8")
+    serve = (kubernetes / "base" / "serve.yaml").read_text(encoding="utf-8")
+    made = {name: set(re.findall(r"--from-(?:literal|file)=([\w.]+)", rest)) for name, rest in re.findall(r"create secret generic (\S+) (.+)", TEXT)}
+    (tokens,) = re.findall(r"value: /etc/rollcall/tokens/(\S+)", serve)
+    assert made == {"rollcall-kafka": set(re.findall(r"key: (\S+)", kafka)), "rollcall-tokens": {tokens}}
+    assert set(made) == set(re.findall(r"(?:secretName|  name): (rollcall-(?:kafka|tokens))", kafka + serve))
