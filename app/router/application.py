@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry
 
 from app.breaker import BreakerPolicy
+from app.events.dropping import MetadataDropper
 from app.events.pipeline import Pipeline
 from app.events.redaction import Redactor
 from app.events.registry import REGISTRY
@@ -35,9 +36,10 @@ def new_router(settings: Settings, bootstrap: str, topics: Sequence[TopicFinding
     names = TopicNames(settings.topic_prefix)
     metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
     redactor = Redactor(settings.redact_parameters) if settings.redact and settings.redact_parameters else None
+    dropper = MetadataDropper(settings.drop_metadata) if settings.drop_metadata else None
     outputs = [finding.limits for finding in topics if finding.plan.name != names.raw]
     kit = RouterKit(
-        pipeline=Pipeline(load_validators(), shard=settings.shard, redactor=redactor),
+        pipeline=Pipeline(load_validators(), shard=settings.shard, redactor=redactor, dropper=dropper),
         names=names,
         partitions=settings.partitions,
         partition_of=partitioner(settings.partitions),

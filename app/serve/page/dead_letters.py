@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from app.events.pipeline import ERROR_PREFIX
+from app.events.pipeline import DROPPED_HEADER, ERROR_PREFIX, WHOLE_VALUE
 from app.kafka import client_options
 from app.serve.page.outline import Outline, known_words, outline, shown_event_name
 from app.settings import Settings
@@ -42,6 +42,7 @@ _REQUEST_MS = 5_000
 _FETCH_BYTES = 256 * 1024
 _MOST_CHARACTERS = 500
 """Of a header that is shown."""
+_WITHHELD = Outline("withheld: it may hold what ROLLCALL_DROP_METADATA names", (), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +84,16 @@ def letter_of(
     partition: int, offset: int, timestamp_ms: int, value: bytes | None, headers: Iterable[tuple[str, bytes | None]], words: frozenset[str]
 ) -> Letter:
     """A record of the dead-letter topic as it is shown. Pure; takes any bytes."""
-    said, event_type = {}, None
+    said, event_type, withheld = {}, None, False
     for name, content in headers:
         text = (content or b"")[: _MOST_CHARACTERS * 4].decode(errors="replace")[:_MOST_CHARACTERS]
         if name.startswith(ERROR_PREFIX):
             said[name.removeprefix(ERROR_PREFIX)] = text
         elif name == "ce_type":
             event_type = shown_event_name(text, words)
-    view = outline(value, words)
+        elif name == DROPPED_HEADER:
+            withheld = content == WHOLE_VALUE
+    view = _WITHHELD if withheld else outline(value, words)
     return Letter((partition, offset), timestamp_ms, said, view.event_name or event_type, len(value or b""), view)
 
 
