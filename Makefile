@@ -11,7 +11,7 @@ export TMPDIR := $(CURDIR)/.rollcall/tmp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: demo test chaos bench axe picture lint format lock kafka venv clean help python java
+.PHONY: demo test chaos fuzz audit bench axe picture lint format lock kafka venv clean help python java
 .NOTPARALLEL:
 
 # A venv is good for one version of Python, so the version is part of the stamp's name.
@@ -27,6 +27,12 @@ test: java lint kafka axe ## everything that must pass: lint, types, tests
 
 chaos: java venv kafka ## the rosters through kills, stops, rebalances and a broker that goes, with 100,000 events each
 	@$(BIN)/python -m pytest tests/rosters/test_delivery.py --roster-events 100000 --numprocesses 2 --dist worksteal --durations 0 --durations-min 1
+
+fuzz: venv ## a million made-up inputs at every border; COUNT=10000 for fewer, SEED=2 for others
+	@$(BIN)/python -m tests.fuzz $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+audit: venv ## what Rollcall is made of: pinned, installed as pinned, under licences that are allowed
+	@$(BIN)/python -m tests.audit
 
 bench: java venv kafka ## how fast router, rosters and serve are on this machine
 	@$(BIN)/rollcall bench router

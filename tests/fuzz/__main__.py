@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.fuzz.run import BORDERS, MOST_SHOWN, Fault, fuzz, run_chunk
+from tests.fuzz.run import BORDERS, fuzz, run_chunk, shown
 
 
 def main() -> None:
@@ -19,19 +19,12 @@ def main() -> None:
     names = options.border or list(BORDERS)
     if options.number is not None:
         counts, faults = run_chunk(names[0], (), options.seed, options.number, options.number + 1)
-        print(*counts)
+        print(*counts, *(shown(fault, options.seed) for fault in faults), sep="\n")
     else:
         report = fuzz(options.count, options.seed, names, lambda line: print(line, flush=True))
-        print(*report.lines(), sep="\n")
         faults = report.faults
-    for fault in faults[:MOST_SHOWN]:
-        print(shown(fault, options.seed))
+        print(*report.lines(), sep="\n")
     sys.exit(bool(faults))
-
-
-def shown(fault: Fault, seed: int) -> str:
-    """What happened, and how to have it happen again."""
-    return f"\n{fault.border}: {fault.error}\nagain: python -m tests.fuzz --seed {seed} --border {fault.border} --number {fault.number}\ninput: {fault.given}"
 
 
 if __name__ == "__main__":

@@ -78,9 +78,9 @@ class PipelineBorder:
             assert kind_of(full) == kind_of(plain), "what is dropped does not change the verdict"
         if full.value != clean:
             assert DROPPED_HEADER in dict(full.headers)
-        for outcome in (plain, full):
+        for outcome, judged in ((plain, value), (full, clean)):
             _check_headers(outcome, fetched)
-            _check_message(outcome, value)
+            _check_message(outcome, judged)
         self._check_again(full, fetched)
         if random.random() < SAMPLE:
             _check_by_reference(plain)

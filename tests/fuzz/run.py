@@ -8,7 +8,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,13 +56,27 @@ class Fault(NamedTuple):
     error: str
 
 
+def shown(fault: Fault, seed: int) -> str:
+    """What happened, and how to have it happen again."""
+    return f"{fault.border}: {fault.error}\nagain: python -m tests.fuzz --seed {seed} --border {fault.border} --number {fault.number}\ninput: {fault.given}"
+
+
 @dataclass
 class Report:
     """What came of it."""
 
+    seed: int
+    announce: Callable[[str], object]
     outcomes: dict[str, Counter[str]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+
+    def add(self, faults: Iterable[Fault]) -> None:
+        """Take note of faults, and tell of the first of them at once."""
+        for fault in faults:
+            self.faults.append(fault)
+            if len(self.faults) <= MOST_SHOWN:
+                self.announce(shown(fault, self.seed))
 
     def lines(self) -> Iterator[str]:
         """A table."""
@@ -85,7 +99,7 @@ def fuzz(count: int, seed: int, names: list[str], announce: Callable[[str], obje
     Args:
         count: inputs of the pipeline; the others get their shares.
     """
-    report = Report()
+    report = Report(seed, announce)
     with ProcessPoolExecutor(PROCESSES, initializer=_be_quiet) as pool:
         for name in names:
             inputs, counts = count_of(name, count), report.outcomes.setdefault(name, Counter())
@@ -96,7 +110,7 @@ def fuzz(count: int, seed: int, names: list[str], announce: Callable[[str], obje
                 for chunk in as_completed(chunks):
                     found, faults = chunk.result()
                     counts.update(found)
-                    report.faults += faults
+                    report.add(faults)
                     if time.monotonic() - told > _PROGRESS_SECONDS:
                         told = time.monotonic()
                         announce(f"{name}: {counts.total():,} of {inputs:,}, {counts.total() / (told - began):,.0f}/s, {len(report.faults)} faults")
@@ -142,7 +156,7 @@ def _arguments(name: str, report: Report) -> Iterator[tuple[Any, ...]]:
         said = [] if served.process.process.poll() is None else [f"ended with code {served.process.process.returncode}"]
         if not said and served.process.get("/livez")[0] != 200:
             said.append("it does not answer any more")
-        report.faults += [Fault(name, -1, "the process", line) for line in said + faults_in_log(served.process)]
+        report.add(Fault(name, -1, "the process as a whole", line) for line in said + faults_in_log(served.process))
 
 
 def _be_quiet() -> None:

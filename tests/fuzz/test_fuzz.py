@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.__main__ import shown
-from tests.fuzz.run import BORDERS, Report, count_of, fuzz, run_chunk
+from tests.fuzz.run import BORDERS, Report, count_of, fuzz, run_chunk, shown
 from tests.fuzz.serving import faults_in_log, serving
 
 COUNT = 6_000
