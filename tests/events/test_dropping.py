@@ -56,6 +56,8 @@ def drop(text: str | bytes) -> tuple[bytes, list[str]]:
         ('{"body":{"client_ip":1},"metadata":{"client_ip":1}}', '{"body":{"client_ip":1},"metadata":{}}', "client_ip"),
         ('{"metadata":{"my_client_ip":1,"client_ip2":2,"CLIENT_IP":3}}', ..., ""),
         ('{"metadata":{"a":"client_ip"},"body":{"metadata":{"client_ip":1}}}', ..., ""),
+        ('{"metadata":{"a":1},"body":{"client_ip":1}}', ..., ""),
+        ('{"metadata":{"a":"client_ip"}}', ..., ""),
     ],
 )
 def test_members_are_cut_out(before: str, after: Any, names: str) -> None:
