@@ -12,7 +12,7 @@ export TMPDIR := $(CURDIR)/.rollcall/tmp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: demo test chaos rolling soak bench axe asyncapi docs picture dashboard lint format lock kafka venv clean help python java
+.PHONY: demo test chaos rolling soak fuzz audit bench axe asyncapi docs picture dashboard lint format lock kafka venv clean help python java
 .NOTPARALLEL:
 
 # A venv is good for one version of Python, so the version is part of the stamp's name.
@@ -34,6 +34,12 @@ rolling: java venv kafka ## each process restarted in turn while events arrive: 
 
 soak: java venv kafka ## a steady load for 30 minutes: memory and lag by the minute (Linux)
 	@$(BIN)/python -m tests.chaos.soak
+
+fuzz: venv ## a million made-up inputs at every border; COUNT=10000 for fewer, SEED=2 for others
+	@$(BIN)/python -m tests.fuzz $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+audit: venv ## what Rollcall is made of: pinned, installed as pinned, under licences that are allowed
+	@$(BIN)/python -m tests.audit
 
 bench: java venv kafka ## how fast router, rosters and serve are on this machine
 	@$(BIN)/rollcall bench router

@@ -12,8 +12,11 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigurationError
+from app.events.dropping import NEEDED_FIELDS
 
 ENV_PREFIX = "ROLLCALL_"
+
+FOR_EVER_DAYS = -1
 
 MAX_SHARD = 922_337
 """The greatest shard whose ids fit a signed 64-bit integer (an id is shard * 10^13 + local id)."""
@@ -36,6 +39,13 @@ def _secret_in(file: str | Path, variable: str) -> str:
     return secret
 
 
+def _days_or_for_ever(value: int) -> int:
+    if value != FOR_EVER_DAYS and not 1 <= value <= 36_500:
+        raise ValueError(f"must be 1 to 36500 days, or {FOR_EVER_DAYS} for ever")
+    return value
+
+
+Retention = Annotated[int, AfterValidator(_days_or_for_ever)]
 TopicWord = Annotated[str, AfterValidator(_legal_topic_word)]
 
 
@@ -69,11 +79,19 @@ class Settings(BaseSettings):
     replication_factor: int = Field(1, ge=1, le=10, description="Replicas of the topics that Rollcall creates.")
     create_topics: bool = Field(True, description="Create missing topics at start. Off: a missing topic is an error.")
 
+    retention_raw_days: Retention = Field(7, description="How long the raw topic keeps a record, if Rollcall creates it. -1: for ever.")
+    retention_typed_days: Retention = Field(7, description="How long the typed topics that Rollcall creates keep a record. -1: for ever.")
+    retention_unknown_days: Retention = Field(7, description="How long the topic of unknown events keeps a record, if Rollcall creates it. -1: for ever.")
+    retention_dead_letter_days: Retention = Field(30, description="How long the dead-letter topic keeps a record, if Rollcall creates it. -1: for ever.")
+
     # --- Meaning
     shard: int | None = Field(None, ge=1, le=MAX_SHARD, description="The Canvas shard of local ids in events that do not name their root account.")
     redact: bool = Field(True, description="Replace the values of credential parameters anywhere in a record before it goes on.")
     redact_parameters: Annotated[tuple[str, ...], NoDecode] = Field(
         ("access_token", "refresh_token", "client_secret"), description="Names of the credential parameters, separated by commas."
+    )
+    drop_metadata: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Fields of metadata that the router cuts out of every event before it goes on, separated by commas."
     )
 
     # --- The consumer group and its chunks
@@ -128,6 +146,16 @@ class Settings(BaseSettings):
         names = tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
         if not all(re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in names):
             raise ValueError("must be parameter names of letters, digits, '_', '.', '-', separated by commas")
+        return names
+
+    @field_validator("drop_metadata", mode="before")
+    @classmethod
+    def _split_fields(cls, value: Any) -> Any:
+        names = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip())) if isinstance(value, str) else value
+        if not all(re.fullmatch(r"[A-Za-z0-9_]+", name) for name in names):
+            raise ValueError("must be names of fields, of letters, digits and '_', separated by commas")
+        if needed := [name for name in names if name in NEEDED_FIELDS]:
+            raise ValueError(f"Rollcall cannot do without {', '.join(needed)}; take {'it' if len(needed) == 1 else 'them'} out")
         return names
 
     @field_validator("metrics_urls", mode="before")

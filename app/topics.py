@@ -17,9 +17,12 @@ from app.connection import broker_connection
 from app.errors import BrokerUnavailableError, RollcallError
 from app.events.registry import REGISTRY, EventType
 from app.kafka import client_options
-from app.settings import Settings
+from app.settings import FOR_EVER_DAYS, Settings
 
 DAY_MS = 86_400_000
+FOR_EVER_MS = -1
+"""``retention.ms`` of a topic that keeps everything."""
+
 NEVER_TOO_LATE = str(2**63 - 1)
 """Output records keep the raw record's timestamp. Kafka's default refuses timestamps more than an hour ahead, so one producer with a wrong clock would stop
 the router."""
@@ -115,6 +118,8 @@ class TopicFinding:
     problem: str
     """What is wrong and what to do; empty when nothing is."""
     limits: TopicLimits
+    note: str = ""
+    """What is otherwise than planned and may be meant so; empty when nothing is."""
 
 
 def least_record_bytes(topics: Iterable[TopicLimits]) -> int:
@@ -127,11 +132,16 @@ def plan_router_topics(settings: Settings) -> tuple[TopicPlan, ...]:
     names = TopicNames(settings.topic_prefix)
 
     def plan(name: str, days: int, *, any_partitions: bool = False) -> TopicPlan:
-        config = {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS), "message.timestamp.after.max.ms": NEVER_TOO_LATE}
+        retention = FOR_EVER_MS if days == FOR_EVER_DAYS else days * DAY_MS
+        config = {"cleanup.policy": "delete", "retention.ms": str(retention), "message.timestamp.after.max.ms": NEVER_TOO_LATE}
         return TopicPlan(name, settings.partitions, config, any_partitions)
 
-    typed = (plan(names.typed(event_type), 7) for event_type in REGISTRY.values())
-    return (plan(names.raw, 7, any_partitions=True), *typed, plan(names.unknown, 7), plan(names.dead_letter, 30))
+    return (
+        plan(names.raw, settings.retention_raw_days, any_partitions=True),
+        *(plan(names.typed(event_type), settings.retention_typed_days) for event_type in REGISTRY.values()),
+        plan(names.unknown, settings.retention_unknown_days),
+        plan(names.dead_letter, settings.retention_dead_letter_days),
+    )
 
 
 class TopicAdmin:
@@ -264,4 +274,19 @@ def _compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any])
         problems.append(
             f"has cleanup.policy={policy} and needs {wanted}: alter it with kafka-configs --alter --topic {plan.name} --add-config cleanup.policy={wanted}"
         )
-    return TopicFinding(plan, TopicState.WRONG if problems else TopicState.FINE, "; ".join(problems), limits)
+    return TopicFinding(plan, TopicState.WRONG if problems else TopicState.FINE, "; ".join(problems), limits, _note_on_retention(plan, limits.retention_ms))
+
+
+def _note_on_retention(plan: TopicPlan, found_ms: int | None) -> str:
+    """Operators alter retention on purpose, for a replay for example: the cluster's counts."""
+    planned = plan.config.get("retention.ms")
+    if planned is None or found_ms is None or found_ms == int(planned):
+        return ""
+    return (
+        f"keeps records {_in_days(found_ms)}, and the settings say {_in_days(int(planned))}; "
+        f"kafka-configs --alter --topic {plan.name} --add-config retention.ms={planned} makes it so"
+    )
+
+
+def _in_days(milliseconds: int) -> str:
+    return "for ever" if milliseconds == FOR_EVER_MS else f"{milliseconds / DAY_MS:.4g} days"

@@ -24,6 +24,7 @@ def test_settings_go_through_the_environment_whatever_else_is_in_it(monkeypatch:
             "ssl_ca_file": Path("ca.pem").absolute(),
             "create_topics": False,
             "redact_parameters": ("one", "other"),
+            "drop_metadata": ("client_ip", "url"),
             "gather_seconds": 0.5,
             "port": 0,
             "data": Path("here").absolute(),

@@ -37,6 +37,8 @@ class BenchPlan:
     """How long the router is watched at half its rate."""
     core: int
     """For the router, and for the peer."""
+    drop_metadata: tuple[str, ...]
+    """Fields that the router drops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class _Bench:
 
     async def run_router(self, number: int) -> Throughput:
         """One run through the whole raw topic, by a group that has read nothing of it."""
-        settings = self._place.settings("bench").model_copy(update={"group_prefix": f"bench-{number}"})
+        settings = self._place.settings("bench").model_copy(update={"group_prefix": f"bench-{number}", "drop_metadata": self._plan.drop_metadata})
         async with self._place.process("router", settings, f"router-{number}") as router:
             samples = await _watch(router, self._plan.events)
             peak = peak_bytes(router.pid)
@@ -123,7 +125,7 @@ class _Bench:
 
     async def run_latency(self, rate: float) -> Latency:
         """Send at a steady rate while the router runs, and look at what it says of itself."""
-        settings = self._place.settings("latency")
+        settings = self._place.settings("latency").model_copy(update={"drop_metadata": self._plan.drop_metadata})
         await ensure_topics(settings, self._place.bootstrap, plan_router_topics(settings))
         async with self._place.process("router", settings, "router-latency") as router:
             warm = await self._send_steadily(settings, rate, 3.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.events.outcomes import ErrorCode
-from app.events.pipeline import ERROR_PREFIX, EVENT_ID_DIGITS, REDACTED_HEADER
+from app.events.pipeline import DROPPED_HEADER, ERROR_PREFIX, EVENT_ID_DIGITS, REDACTED_HEADER, WHOLE_VALUE
 from app.records import ATTEMPT_HEADER, KEPT_BYTES, SIZE_HEADER
 
 Schema = dict[str, Any]
@@ -55,6 +55,16 @@ CLOUD_EVENTS = (
 """Of typed records: CloudEvents 1.0, binary mode of the Kafka binding."""
 
 REDACTED = HeaderField(REDACTED_HEADER, "the credential parameters whose values were replaced, separated by commas", {"minLength": 1}, always=False)
+
+DROPPED = HeaderField(
+    DROPPED_HEADER,
+    f"the fields of metadata that were cut out, separated by commas; `{WHOLE_VALUE.decode()}`: the whole value, as nothing of it could be published",
+    {"minLength": 1},
+    always=False,
+)
+
+ALTERED = (REDACTED, DROPPED)
+"""What tells that a value is not the raw record's, byte for byte."""
 """Of any record that the router writes."""
 
 ERRORS = (

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from app.catalogue.event_schemas import without_null
-from app.catalogue.headers import CLOUD_EVENTS, DATASCHEMA, REDACTED, TYPE, HeaderField
+from app.catalogue.headers import ALTERED, CLOUD_EVENTS, DATASCHEMA, TYPE, HeaderField
 from app.catalogue.topics import Catalogue, Message, Sort, Topic
 from app.events.schema_files import KNOWN_VALUES, Schema
 from app.topics import DAY_MS, TopicPlan
@@ -78,7 +78,7 @@ def _typed(catalogue: Catalogue) -> Iterator[str]:
         "the schema that `ce_dataschema` names. Headers and metadata are the same for all; the bodies follow, by topic.\n"
     )
     common = [TYPE, DATASCHEMA]
-    headers = [next((same for same in common if same.name == header.name), header) for header in (*CLOUD_EVENTS, REDACTED)]
+    headers = [next((same for same in common if same.name == header.name), header) for header in (*CLOUD_EVENTS, *ALTERED)]
     yield _headers_table(headers, topics[0].messages[0].passed_on)
     yield "### Metadata\n"
     yield _fields(catalogue.schemas["envelope.metadata"], "field of the metadata")

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from app.catalogue.event_schemas import EVENT, event_parts, kinds_of_fields, part
 from app.catalogue.examples import Example, dead_letter_example, row_examples, typed_examples
-from app.catalogue.headers import CLOUD_EVENTS, DATASCHEMA, ERRORS, ID_PATTERN, PASSED_ON, REDACTED, TYPE, HeaderField
+from app.catalogue.headers import ALTERED, CLOUD_EVENTS, DATASCHEMA, ERRORS, ID_PATTERN, PASSED_ON, TYPE, HeaderField
 from app.catalogue.row_schemas import NORMAL_ID, key_schema, row_schema, what_rows_there_are
 from app.events.pipeline import Pipeline
 from app.events.registry import EVENT_TYPES, EventType
@@ -168,7 +168,7 @@ class _Maker:
             validator.schema["title"],
             validator.schema["description"],
             {"type": "string", "description": f"`{event_type.key}` of the body, in normal form.", "pattern": f"^{ID_PATTERN}$"},
-            (*(header.being(constants[header.name]) if header.name in constants else header for header in CLOUD_EVENTS), REDACTED),
+            (*(header.being(constants[header.name]) if header.name in constants else header for header in CLOUD_EVENTS), *ALTERED),
             f"{PASSED_ON}, but for those that are called like one of these or begin like those of dead letters.",
             part(event_type.name),
             tuple(self._typed_examples[event_type.name]),
@@ -180,7 +180,7 @@ class _Maker:
     def _unknown(self) -> Message:
         summary = "An event with a proper envelope whose name has no schema."
         passed_on = f"{PASSED_ON}, but for those of dead letters."
-        return Message("unknown", "Unknown event", summary, {"description": "That of the raw record."}, (REDACTED,), passed_on, part(EVENT))
+        return Message("unknown", "Unknown event", summary, {"description": "That of the raw record."}, ALTERED, passed_on, part(EVENT))
 
     def _dead(self) -> Message:
         return Message(
@@ -188,7 +188,7 @@ class _Maker:
             "Dead letter",
             "The record as it was, with the reason why it is here. Its value is any bytes, or none; one that is too large is cut.",
             {"description": "That of the raw record; of a typed record, its key."},
-            (*ERRORS, REDACTED),
+            (*ERRORS, *ALTERED),
             f"{PASSED_ON}; of a typed record, its headers do.",
             {"description": "Any bytes, or none."},
             (dead_letter_example(self._pipeline, self._files, self._names.names.raw),),

@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from app.settings import load_settings
+
 bench_cli = typer.Typer(name="bench", no_args_is_help=True, help="Benchmarks.")
 
 
@@ -25,12 +27,14 @@ def router(
     runs: Annotated[int, typer.Option(min=1, help="Runs of each; the median counts.")] = 3,
     latency_seconds: Annotated[float, typer.Option(min=1, help="How long to watch latency at half the rate.")] = 20,
     core: Annotated[int | None, typer.Option(help="The core for the router and for its peer; the broker has the others. Default: the last one.")] = None,
+    drop_metadata: Annotated[str, typer.Option(metavar="NAMES", help="Fields of metadata that the router drops, separated by commas.")] = "",
 ) -> None:
     """Measure the router on one core, against a stock Faust agent on the same broker and events."""
     from app.bench.figures import median_ratio, middle
     from app.bench.router import BenchPlan, bench_router
 
-    plan = BenchPlan(events, peer_events, runs, latency_seconds, max(os.sched_getaffinity(0)) if core is None else core)
+    dropped = load_settings(drop_metadata=drop_metadata).drop_metadata
+    plan = BenchPlan(events, peer_events, runs, latency_seconds, max(os.sched_getaffinity(0)) if core is None else core, dropped)
     result = asyncio.run(bench_router(plan, typer.echo))
     ours, theirs, careful = middle(result.router), middle(result.peer), middle(result.careful_peer)
     table = Table(f"one core, median of {runs}", "router", "stock Faust", "the same, waiting for acks")

@@ -90,6 +90,9 @@ async def _apply(settings: Settings, bootstrap: str) -> tuple[list[TopicFinding]
 
 
 def _report(findings: list[TopicFinding]) -> None:
+    for finding in findings:
+        if finding.note:
+            typer.echo(f"note: {finding.plan.name} {finding.note}")
     problems = [finding for finding in findings if finding.state is not TopicState.FINE]
     for finding in problems:
         typer.echo(f"{finding.plan.name}: {finding.problem}")

@@ -11,13 +11,15 @@ import orjson
 
 from app.dead_letters.outline import METADATA, Outline, outline, shown_event_name
 from app.events.outcomes import Header
-from app.events.pipeline import ERROR_PREFIX
+from app.events.pipeline import DROPPED_HEADER, ERROR_PREFIX, WHOLE_VALUE
 from app.streaming.chunks import Record
 
 _MOST_CHARACTERS = 500
 """Of a header that is shown."""
 
 _TYPE_HEADER = "ce_type"
+
+_WITHHELD = Outline("withheld: it may hold what ROLLCALL_DROP_METADATA names", (), None)
 
 
 class StoredRecord(Record, Protocol):
@@ -70,7 +72,7 @@ def letter_of(record: StoredRecord, words: frozenset[str]) -> Letter:
     Args:
         words: texts that are shown as they are (:func:`app.dead_letters.outline.known_words`).
     """
-    view = outline(record.value, words)
+    view = _WITHHELD if is_withheld(record.headers) else outline(record.value, words)
     event_name = view.event_name or shown_event_name(header_text(record.headers, _TYPE_HEADER), words)
     timestamp = -1 if record.timestamp is None else record.timestamp
     return Letter((record.partition, record.offset), timestamp, said_of(record.headers), event_name, len(record.value or b""), view)
@@ -79,6 +81,11 @@ def letter_of(record: StoredRecord, words: frozenset[str]) -> Letter:
 def said_of(headers: Sequence[Header]) -> dict[str, str]:
     """Why a record is a dead letter: the texts of its headers, by what follows ``rollcall.error.``. Long ones are cut."""
     return {name.removeprefix(ERROR_PREFIX): _text(content) for name, content in headers if name.startswith(ERROR_PREFIX)}
+
+
+def is_withheld(headers: Sequence[Header]) -> bool:
+    """Whether the value was left out, as nothing of it could be published."""
+    return header_text(headers, DROPPED_HEADER) == WHOLE_VALUE.decode()
 
 
 def header_text(headers: Sequence[Header], name: str) -> str | None:

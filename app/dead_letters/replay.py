@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from app.dead_letters.letter import header_text
+from app.dead_letters.letter import header_text, is_withheld
 from app.dead_letters.selection import CODE_HEADER
 from app.events.outcomes import ErrorCode, Header, Routed, Unknown
 from app.events.pipeline import ERROR_PREFIX, OWN_HEADERS, Pipeline
@@ -28,7 +28,7 @@ class Prospect(StrEnum):
     STILL_UNKNOWN = "has no schema"
     STILL_NOT_APPLICABLE = "is valid, and still of no use to the rosters"
     EXHAUSTED = "has failed too often"
-    NOT_WHOLE = "is not whole: too large, and cut"
+    NOT_WHOLE = "is not whole: cut, being too large, or withheld"
 
 
 class Decision(NamedTuple):
@@ -98,8 +98,8 @@ class Judge:
     def __call__(self, record: Record) -> Decision:
         """Decide. Never raises, whatever the record."""
         code = header_text(record.headers, CODE_HEADER)
-        if code == ErrorCode.TOO_LARGE:
-            return Decision(False, Prospect.NOT_WHOLE, code)
+        if code == ErrorCode.TOO_LARGE or is_withheld(record.headers):
+            return Decision(False, Prospect.NOT_WHOLE, code or "")
         if attempts_of(record.headers) >= self._policy.most_attempts:
             return Decision(False, Prospect.EXHAUSTED, code or "")
         again = replayed(record)

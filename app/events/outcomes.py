@@ -40,6 +40,8 @@ class Routed(NamedTuple):
     unknown_values: int
     """States and the like that Canvas is not known to write; they are valid."""
     redacted: bool
+    raw_headers: list[Header]
+    """The raw record's own, as a dead letter would bear them."""
 
 
 class Unknown(NamedTuple):

@@ -2,7 +2,9 @@
 
 Pure: no Kafka, no clock, no environment. It never raises, whatever the bytes.
 
-    redact -> parse -> envelope -> type -> schema -> key -> headers
+    redact -> parse -> drop -> envelope -> type -> schema -> key -> headers
+
+An event is judged as it was received, and published, and identified by ``ce_id``, without the fields of its metadata that are dropped.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from app.events.dropping import MetadataDropper
 from app.events.ids import normal_id, shard_of
 from app.events.outcomes import DeadLetter, ErrorCode, Header, Outcome, Routed, Unknown
 from app.events.redaction import Redactor
@@ -21,6 +24,10 @@ from app.events.times import parse_time, read_valid_time
 from app.events.validation import EventValidator
 
 REDACTED_HEADER = "rollcall.redacted"
+DROPPED_HEADER = "rollcall.dropped"
+WHOLE_VALUE = b"*"
+"""In :data:`DROPPED_HEADER`: nothing of the value could be published."""
+
 ERROR_PREFIX = "rollcall.error."
 
 MOST_NAME_CHARACTERS = 255
@@ -59,10 +66,19 @@ class Pipeline:
         validators: by event_name.
         shard: of local ids in events that do not tell their shard; None: unknown.
         redactor: None leaves credentials as they are.
+        dropper: None leaves all fields of the metadata.
     """
 
-    def __init__(self, validators: Mapping[str, EventValidator], *, shard: int | None = None, redactor: Redactor | None = None) -> None:
+    def __init__(
+        self,
+        validators: Mapping[str, EventValidator],
+        *,
+        shard: int | None = None,
+        redactor: Redactor | None = None,
+        dropper: MetadataDropper | None = None,
+    ) -> None:
         self._redactor = redactor
+        self._dropper = dropper
         self._types = {
             name: _Type(
                 validator,
@@ -96,7 +112,11 @@ class Pipeline:
         try:
             event = _loads(value)
         except orjson.JSONDecodeError as error:
+            if self._dropper is not None:
+                value, raw = _withhold(raw)
             return DeadLetter(ErrorCode.NOT_JSON, f"not JSON in UTF-8: the fault is at character {error.pos}", "", "", None, value, raw, redacted)
+        if self._dropper is not None:
+            value, raw = _drop(self._dropper, event, value, raw)
         # The way of nearly all events: a schema that holds says everything about the envelope too.
         try:
             metadata = event["metadata"] if "metadata" in event else event["attributes"]
@@ -144,7 +164,8 @@ class Pipeline:
             message = "type: an id must be a whole number up to 9223372036854775807, beyond 2^53 written without fraction or exponent"
             return DeadLetter(ErrorCode.SCHEMA_VIOLATION, message, f"/body/{event_type.key}", validator.schema_id, event_type.name, value, raw, redacted)
         try:
-            canonical = _dumps({"metadata": metadata, "body": body}, option=orjson.OPT_SORT_KEYS)
+            published = metadata if self._dropper is None else self._dropper.without(metadata)
+            canonical = _dumps({"metadata": published, "body": body}, option=orjson.OPT_SORT_KEYS)
         except orjson.JSONEncodeError:
             return DeadLetter(ErrorCode.NOT_JSON, "nested deeper than 254 levels", "", "", event_type.name, value, raw, redacted)
         headers = [
@@ -162,7 +183,7 @@ class Pipeline:
         for field, values in known.known_values:
             if (said := body.get(field)) is not None and said not in values:
                 unknown_values += 1
-        return Routed(event_type, key.encode(), value, headers, instant.epoch, unknown_fields, unknown_values, redacted)
+        return Routed(event_type, key.encode(), value, headers, instant.epoch, unknown_fields, unknown_values, redacted, raw)
 
     def clean_key(self, key: bytes | None) -> bytes | None:
         """The raw record's key, redacted, for the topics on which it stays the key."""
@@ -187,6 +208,24 @@ def _redact(redactor: Redactor, value: bytes | None, raw: list[Header]) -> tuple
             clean.append((name, content))
         raw = clean
     if found:
-        raw = [header for header in raw if header[0] != REDACTED_HEADER]
-        raw.append((REDACTED_HEADER, b",".join(sorted(found))))
+        raw = _with_header(raw, REDACTED_HEADER, b",".join(sorted(found)))
     return value, raw, bool(found)
+
+
+def _drop(dropper: MetadataDropper, event: object, value: bytes, raw: list[Header]) -> tuple[bytes, list[Header]]:
+    """The value without fields that must go. A header tells which were found."""
+    metadata = event.get("metadata" if "metadata" in event else "attributes") if isinstance(event, dict) else None
+    if not isinstance(metadata, dict):
+        return _withhold(raw)
+    value, found = dropper(value, metadata)
+    return value, _with_header(raw, DROPPED_HEADER, ",".join(found).encode()) if found else raw
+
+
+def _withhold(raw: list[Header]) -> tuple[bytes, list[Header]]:
+    """No value. Where no metadata can be read, the fields that must go may stand anywhere: in half an event, in a text within a text, in another encoding."""
+    return b"", _with_header(raw, DROPPED_HEADER, WHOLE_VALUE)
+
+
+def _with_header(raw: list[Header], name: str, content: bytes) -> list[Header]:
+    """The headers with one of Rollcall's own, in place of any that an earlier attempt left."""
+    return [*(header for header in raw if header[0] != name), (name, content)]

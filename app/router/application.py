@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from app.access import check_access
 from app.breaker import BreakerPolicy
+from app.events.dropping import MetadataDropper
 from app.events.pipeline import Pipeline
 from app.events.redaction import Redactor
 from app.events.registry import REGISTRY
@@ -50,7 +51,8 @@ def new_router(settings: Settings, bootstrap: str) -> StreamProcess:
 def new_pipeline(settings: Settings) -> Pipeline:
     """What judges events, as it is told to."""
     redactor = Redactor(settings.redact_parameters) if settings.redact and settings.redact_parameters else None
-    return Pipeline(load_validators(), shard=settings.shard, redactor=redactor)
+    dropper = MetadataDropper(settings.drop_metadata) if settings.drop_metadata else None
+    return Pipeline(load_validators(), shard=settings.shard, redactor=redactor, dropper=dropper)
 
 
 def _new_work(settings: Settings, pipeline: Pipeline, metrics: RouterMetrics, topics: Sequence[TopicFinding]) -> Work:

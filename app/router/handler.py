@@ -122,7 +122,7 @@ class RouterHandler:
             raw_headers = record.headers
             outcome = pipeline(record.value, raw_headers)
             if isinstance(outcome, Routed):
-                event_type, key, value, headers, event_time, unknown_fields, unknown_values, redacted = outcome
+                event_type, key, value, headers, event_time, unknown_fields, unknown_values, redacted, own_headers = outcome
                 name = event_type.name
                 if (len(value) <= limit - _ROOM_FOR_HEADERS and not raw_headers) or record_bytes(key, value, headers) <= limit:
                     append(topics[name], partition_of(key), key, value, self._timestamp(record), headers)
@@ -136,7 +136,7 @@ class RouterHandler:
                         result.redacted += 1
                     opens(False)
                     continue
-                outcome = too_large(value, list(raw_headers), name, record_bytes(key, value, headers), limit, redacted)
+                outcome = too_large(value, own_headers, name, record_bytes(key, value, headers), limit, redacted)
             if self._set_aside(outcome, chunk, record, outputs, result):
                 result.halt = self._breaker.halt()
                 result.count(chunk.records[: index + 1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_SECONDS = 10.0
 """So long may a client take for the head of a request. uvicorn waits for ever."""
@@ -25,6 +25,8 @@ class PatientProtocol(HttpToolsProtocol):
     _sending: asyncio.TimerHandle | None = None
     _unfinished = 0
     """Bytes of a request that is not complete, without its body."""
+    _cycles: tuple[RequestResponseCycle, ...] = ()
+    """Of the requests that may not have been answered yet. uvicorn's own ``cycle`` is the last one only."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there."""
@@ -43,11 +45,14 @@ class PatientProtocol(HttpToolsProtocol):
             if not self._is_answering:
                 self.transport.write(_TOO_MUCH)
             self.transport.close()
+        if self.transport.is_closing():  # here, or by uvicorn, which could make nothing of it
+            self._abandon()
 
     def on_headers_complete(self) -> None:
         """The head of a request is there."""
         self._calm()
         super().on_headers_complete()
+        self._cycles = (*(cycle for cycle in self._cycles if not cycle.response_complete), self.cycle)
 
     def on_body(self, body: bytes) -> None:
         """Some of a request's body is there. How much of it there may be is not a matter of the protocol."""
@@ -76,6 +81,7 @@ class PatientProtocol(HttpToolsProtocol):
         """The client is gone."""
         self._calm()
         super().connection_lost(exc)
+        self._abandon()
         self.resume_writing()
 
     @property
@@ -94,3 +100,11 @@ class PatientProtocol(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._reading = None
         self.transport.close()
+        self._abandon()
+
+    def _abandon(self) -> None:
+        """Have nothing more written of any answer: uvloop raises when somebody writes to a connection that is closed."""
+        for cycle in self._cycles:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._cycles = ()

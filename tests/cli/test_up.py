@@ -102,10 +102,13 @@ def is_alive(pid: int) -> bool:
 
 
 def test_topics_are_planned_applied_and_checked(bootstrap: str, prefix: str) -> None:
-    settings = {"kafka": bootstrap, "topic_prefix": prefix, "group_prefix": prefix, "partitions": 2}
-    plan = rollcall("topics", "plan", topic_prefix=prefix, partitions=2)
+    retention = {"retention_unknown_days": -1, "retention_dead_letter_days": 14}
+    settings = {"kafka": bootstrap, "topic_prefix": prefix, "group_prefix": prefix, "partitions": 2, **retention}
+    plan = rollcall("topics", "plan", topic_prefix=prefix, partitions=2, **retention)
     assert plan.returncode == 0
     assert f"{prefix}.events.enrollment_created" in plan.stdout
+    (dead_letter,) = (line for line in plan.stdout.splitlines() if f"{prefix}.dead-letter" in line)
+    assert f"retention.ms={14 * 86_400_000} " in dead_letter
     missing = rollcall("topics", "check", **settings)
     assert missing.returncode == 1
     assert f"{prefix}.raw: missing: run 'rollcall topics apply'" in missing.stdout
@@ -119,6 +122,12 @@ def test_topics_are_planned_applied_and_checked(bootstrap: str, prefix: str) -> 
     other = rollcall("topics", "check", **{**settings, "partitions": 3})
     assert other.returncode == 1
     assert "set ROLLCALL_PARTITIONS=2" in other.stdout
+    kept = rollcall("topics", "check", **settings | {"retention_unknown_days": 7, "retention_dead_letter_days": 30})
+    assert kept.returncode == 0, "what an operator has altered is a note, and no fault"
+    assert f"note: {prefix}.unknown keeps records for ever, and the settings say 7 days; " in kept.stdout
+    assert f"note: {prefix}.dead-letter keeps records 14 days, and the settings say 30 days; " in kept.stdout
+    assert f"kafka-configs --alter --topic {prefix}.dead-letter --add-config retention.ms={30 * 86_400_000} makes it so" in kept.stdout
+    assert len(kept.stdout.splitlines()) == 3
 
 
 def test_without_kafka_a_command_says_what_to_do(tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ def test_what_is_sent_again_is_the_raw_record(dead_letters: DeadLetters, bootstr
     assert told.lines[2:] == [
         "2 yes user_created is valid now",
         "1 no user_created has failed too often (schema_violation)",
-        "1 no is not whole: too large, and cut (too_large)",
+        "1 no is not whole: cut, being too large, or withheld (too_large)",
         "1 no user_created would fail again (schema_violation)",
         f"2 of 5 records of {topics}.dead-letter were sent to {topics}.raw",
     ]

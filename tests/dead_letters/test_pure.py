@@ -230,6 +230,7 @@ def test_however_often_it_is_sent_a_record_stays_the_same(value: bytes | None, h
         (Stored(None, error_headers(ErrorCode.EMPTY)), Prospect.STILL_DEAD, False, True),
         (Stored(event("user_created"), error_headers(attempt=3)), Prospect.EXHAUSTED, False, False),
         (Stored(event("user_created")[:10], error_headers(ErrorCode.TOO_LARGE)), Prospect.NOT_WHOLE, False, False),
+        (Stored(b"", [*error_headers(ErrorCode.NOT_JSON), ("rollcall.dropped", b"*")]), Prospect.NOT_WHOLE, False, False),
         (Stored(event("user_created").replace(b"user_created", b"user_praised"), error_headers()), Prospect.STILL_UNKNOWN, False, True),
         (Stored(event("group_created", context_type="Nothing"), error_headers(ErrorCode.NOT_APPLICABLE)), Prospect.STILL_NOT_APPLICABLE, False, True),
         (Stored(event("group_created"), error_headers(ErrorCode.NOT_APPLICABLE)), Prospect.VALID, True, True),

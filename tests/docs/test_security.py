@@ -11,13 +11,9 @@ import requests
 from app.access import required_acls
 from app.serve.page.access import COOKIE, MOST_SESSIONS, SESSION_SECONDS
 from app.serve.page.answers import CONTENT_SECURITY_POLICY, SECURITY_HEADERS, stream_headers
-from app.serve.page.dead_letters import MOST_KEPT as MOST_LETTERS
 from app.serve.page.router import WRONG_TOKEN_SECONDS
-from app.serve.replica.feed import MOST_KEPT
 from app.serve.tokens import TOKEN_BYTES, TOKEN_PREFIX, add_token, digest_of, read_tokens
 from app.settings import Settings
-from app.topic_plan import plan_topics
-from app.topics import DAY_MS
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.docs.test_rosters import examples, rosters_of
 from tests.serve.served import serving
@@ -33,18 +29,6 @@ def test_the_headers() -> None:
         assert f"{name}: {value}" in PLAIN
     assert f"`X-Accel-Buffering: {stream_headers()['X-Accel-Buffering']}`" in PLAIN
     assert CONTENT_SECURITY_POLICY in PLAIN
-
-
-def test_how_long_topics_keep_what_is_personal() -> None:
-    """As they are planned."""
-    planned = {plan.name: plan.config for plan in plan_topics(Settings.model_construct())}
-    for where, _what, kept, _who in rows(DOCUMENT, "where"):
-        for topic in code(where):
-            found = [config for name, config in planned.items() if re.fullmatch(topic.replace(".", r"\.").replace("*", ".*"), name)]
-            assert bool(found) == topic.startswith(("canvas.", "rollcall-")), topic
-            for config in found:
-                days = f"{int(config.get('retention.ms', 0)) // DAY_MS} days"
-                assert kept == days if config["cleanup.policy"] == "delete" else kept.startswith("for ever")
 
 
 def test_the_tokens(tmp_path: Path) -> None:
@@ -96,6 +80,5 @@ def test_the_numbers() -> None:
     assert f"| cookie | `{COOKIE}`; " in TEXT
     assert f"lasts {SESSION_SECONDS // 3600} hours" in PLAIN
     assert f"at most {MOST_SESSIONS:,}; " in TEXT
-    assert f"the last {MOST_KEPT:,} changes of rows, and the last {MOST_LETTERS} dead letters" in TEXT
     assert WRONG_TOKEN_SECONDS == 0.5
     assert "after half a second" in TEXT

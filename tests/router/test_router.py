@@ -107,6 +107,29 @@ def test_a_replayed_dead_letter_counts_its_attempts(bootstrap: str, prefix: str,
     assert not [name for name in headers(event) if name.startswith("rollcall.")]
 
 
+def test_fields_of_metadata_are_dropped_whatever_becomes_of_an_event(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    create_topic(bootstrap, f"{prefix}.raw", 1)
+    example = EXAMPLES["user_created"]
+    metadata, body = example["metadata"], example["body"]
+    kept = {name: value for name, value in metadata.items() if name not in ("client_ip", "user_login")}
+    fates = {
+        "events.user_created": ({}, {}),
+        "unknown": ({"event_name": "quiz_submitted"}, {}),
+        "dead-letter": ({}, {"user_id": None}),
+    }
+    sent = [json.dumps({"metadata": metadata | about, "body": body | said}, indent=1).encode() for about, said in fates.values()]
+    send(bootstrap, f"{prefix}.raw", [*map(Sent, sent), Sent(sent[0][:-1])])
+    with RouterProcess(tmp_path, bootstrap, prefix, breaker_ratio=0, drop_metadata="client_ip,user_login") as router:
+        wait_consumed(bootstrap, prefix, 4)
+        assert router.end() == 0
+    for topic, (about, said) in fates.items():
+        message = read_all(bootstrap, [f"{prefix}.{topic}"], at_least=1)[0]
+        assert message.value() == json.dumps({"metadata": kept | about, "body": body | said}, indent=1).encode()
+        assert headers(message)["rollcall.dropped"] == b"client_ip,user_login"
+    _, half = read_all(bootstrap, [f"{prefix}.dead-letter"], at_least=2)
+    assert (half.value(), headers(half)["rollcall.dropped"], headers(half)["rollcall.error.code"]) == (b"", b"*", b"not_json")
+
+
 def test_nulls_empty_values_and_odd_records_pass_through(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     create_topic(bootstrap, f"{prefix}.raw", 2)
     odd = [

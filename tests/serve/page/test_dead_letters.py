@@ -47,6 +47,11 @@ def test_the_name_of_a_typed_event_is_known_by_its_header() -> None:
     assert letter_of(Stored(b"cut off", [("ce_type", b"Isaac Newton")]), WORDS).event_name is None
 
 
+def test_a_value_that_is_withheld_is_told_from_an_empty_one() -> None:
+    assert letter_of(Stored(b"", [("rollcall.dropped", b"*")]), WORDS).outline.kind.startswith("withheld")
+    assert not letter_of(Stored(b"", [("rollcall.dropped", b"client_ip")]), WORDS).outline.kind.startswith("withheld")
+
+
 header_values = st.none() | st.binary(max_size=20)
 
 
