@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 import orjson
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
@@ -94,6 +94,7 @@ RECORDS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(RECORDS, max_size=12))
 @example([FakeRecord(0, value=orjson.dumps(event({"user_name": "N" * 20_000})), headers=(("from", b"/?access_token=secret"),))])
 def test_one_in_one_out_and_all_fit(records: list[FakeRecord]) -> None:
