@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 from tests.docs.markdown import ROOT
 
 LOCK = ROOT / "requirements.lock"
-NPM_LOCK = ROOT / "tests" / "serve" / "browser" / "package-lock.json"
+NPM_LOCKS = tuple(ROOT / "tests" / folder / "package-lock.json" for folder in ("serve/browser", "docs/asyncapi"))
 LICENCES = Path(__file__).with_name("licences.toml")
 
 NOT_LOCKED = frozenset({"rollcall", "pip", "setuptools"})
@@ -135,7 +135,9 @@ def audit() -> list[Part]:
     text = LOCK.read_text(encoding="utf-8")
     lock, licences = read_lock(text), Licences.read()
     installed: dict[str, Any] = {canonicalize_name(distribution.name): distribution.metadata for distribution in distributions()}
-    parts = [*audit_distributions(lock, installed, licences), *audit_npm(json.loads(NPM_LOCK.read_text(encoding="utf-8")), licences)]
+    parts = [*audit_distributions(lock, installed, licences)]
+    for npm_lock in NPM_LOCKS:
+        parts += audit_npm(json.loads(npm_lock.read_text(encoding="utf-8")), licences)
     if len(lock) != requirement_lines(text):
         parts.append(Part(LOCK.name, "", "", (f"{requirement_lines(text) - len(lock)} lines are not of the form name==version",)))
     return parts

@@ -90,7 +90,7 @@ def test_kcat(bootstrap: str, prefix: str, router: RouterProcess) -> None:
 def test_counting_dead_letters(bootstrap: str, prefix: str, router: RouterProcess) -> None:
     send(bootstrap, f"{prefix}.raw", [Sent(b"rubbish"), Sent(b"{}"), Sent(b"rubbish")])
     wait_until(lambda: router.metric("rollcall_dead_letters_total") == 3, what="the dead letters")
-    for document in ("operations.md", "runbooks.md"):
+    for document in ("runbooks.md",):
         (script,) = [text for text in blocks(ROOT / "docs" / document, "sh") if "dead-letter" in text]
         said = run_shell(script.replace("canvas.", f"{prefix}."), bootstrap)
         assert sorted(line.split() for line in said.splitlines()) == [["1", "rollcall.error.code=not_an_event"], ["2", "rollcall.error.code=not_json"]]
