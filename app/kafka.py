@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from pathlib import Path
 from typing import Any
@@ -67,10 +68,22 @@ def _ssl_context(settings: Settings) -> ssl.SSLContext:
     return context
 
 
+class _ClosedAtOnce(ssl.SSLObject):
+    """Says at the end that it has ended, and does not wait until the broker has said so, too.
+
+    uvloop waits for 30 s where a broker's last answer comes in between, and so long the process would not end. What Kafka sends tells by itself where it ends.
+    """
+
+    def unwrap(self) -> None:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            super().unwrap()
+
+
 class RenewedContext(ssl.SSLContext):
     """Reads its files anew for each connection: certificates are renewed while processes run."""
 
     settings: Settings
+    sslobject_class = _ClosedAtOnce
 
     def load_files(self) -> None:
         """Use the certificates and the key as they are now. Raises OSError or ValueError when they cannot be used."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,26 @@ def test_a_router_outlives_a_token_that_is_renewed_late(secured: SecuredCluster,
     assert len(read_all(secured.admin, [f"{prefix}.events.course_created"])) == 4
     assert refused not in text
     assert valid not in text
+
+
+def test_a_connection_ends_without_waiting_for_the_broker(secured: SecuredCluster) -> None:
+    """A broker that is slow to say goodbye, or has another answer on its way, must not hold up the end of a process."""
+    access = secured.access("TLS")
+    context = client_options(load_settings(**access.settings), access.bootstrap)["ssl_context"]
+    host, _, port = access.bootstrap.partition(":")
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = context.wrap_bio(incoming, outgoing, server_hostname=host)
+    with socket.create_connection((host, int(port)), timeout=10) as broker:
+        while True:
+            try:
+                session.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                broker.sendall(outgoing.read())
+                incoming.write(broker.recv(65_536))
+    outgoing.read()
+    session.unwrap()  # would raise SSLWantReadError, for which event loops wait
+    assert outgoing.read(), "that it ends is said all the same"
 
 
 @pytest.mark.parametrize("listener", ["MUTUAL", "SASLTLS"])
