@@ -73,7 +73,8 @@ class Browser:
             self.driver.get_log(kind)  # type: ignore[no-untyped-call]
 
     def find(self, selector: str) -> WebElement:
-        """The first element that a CSS selector names."""
+        """The first element that a CSS selector names. Waits until there is one: pages ask for what they show."""
+        wait_until(lambda: self.driver.find_elements(By.CSS_SELECTOR, selector), 15, what=selector)
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
     def text(self, selector: str = "body") -> str:
