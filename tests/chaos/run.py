@@ -73,7 +73,7 @@ def run(folder: Path, prefix: str, jars: Path, *, seconds: float, seed: int, rat
         wait_until(lambda: committed(system.bootstrap, f"{prefix}-router", f"{prefix}.raw") == ends, SETTLING_SECONDS, what="the end of the raw topic")
         cluster.wait_settled(*system.named("router", "rosters"), deadline=SETTLING_SECONDS)
         rosters = cluster.rosters()
-        wait_until(lambda: contents(system.replica) == expected(rosters), 60, what="a replica that is as the rosters are")
+        wait_until(lambda: contents(system.replica) == expected(rosters), RECOVERY_SECONDS, what="a replica that is as the rosters are")
         report.seconds = time.monotonic() - begun
         system.stop()
         report.ends = system.ends

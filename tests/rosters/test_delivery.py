@@ -3,7 +3,7 @@
 Half of the events are there before; the others come in portions, one for each disturbance. In the end the rosters must be those that the simulation says, whole
 rows compared, no record may say what the one before it said, and what the rows of the tables remember as published must be what is on the topics.
 
-``--roster-events`` tells how many events; ``make chaos`` runs this with many.
+``--roster-events`` tells how many events.
 """
 
 from __future__ import annotations

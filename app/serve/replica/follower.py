@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -26,6 +28,8 @@ from app.streaming.reader import new_reader, stop_reader
 from app.streaming.topic_ids import describe_topics
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 BATCH_RECORDS = 10_000
 POLL_MS = 200
@@ -48,6 +52,9 @@ MOST_AWAY_SECONDS = (TOMBSTONE_DAYS - 1) * 86_400
 """A tombstone may be gone after :data:`TOMBSTONE_DAYS`: a file that was not followed for longer does not know of it."""
 
 REQUEST_MS = 20_000
+
+STUCK_SECONDS = 30.0
+"""No question to the cluster takes so long. A client that has lost a connection at a bad moment can wait for ever, for an answer or for its own end."""
 
 STILL_SECONDS = 60.0
 """With something to be read, and without any of it for so long, the connection is made anew."""
@@ -160,7 +167,9 @@ class Follower:
                 else:  # the disk is full, or somebody holds the file
                     await self._pause(f"the replica cannot be written ({error})")
             except (KafkaError, OSError, TimeoutError) as error:
-                found = await diagnose(self._settings, self._bootstrap, "serve")
+                found = None
+                with contextlib.suppress(TimeoutError):
+                    found = await _promptly(diagnose(self._settings, self._bootstrap, "serve"))
                 silent = found is None or isinstance(found, BrokerUnavailableError)
                 await self._pause(f"Kafka at {self._bootstrap} does not answer ({found or type(error).__name__})" if silent else str(found))
 
@@ -193,10 +202,10 @@ class Follower:
         partitions = await self._partitions()
         reader = new_reader(self._options, out_of_range="none")
         try:
-            await reader.start()
+            await _promptly(reader.start())
             places = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
             reader.assign(places)
-            await self._seek(reader, places)
+            await _promptly(self._seek(reader, places))
             topics_at = self._moved_at = time.monotonic()
             surveyed_at = topics_at - SURVEY_SECONDS
             ends: dict[TopicPartition, int] = {}
@@ -204,14 +213,14 @@ class Follower:
                 if self._doubt.is_set():
                     raise _AnewError("it is damaged, as a reader found")
                 if time.monotonic() - surveyed_at >= SURVEY_SECONDS:
-                    surveyed_at, ends = time.monotonic(), await reader.end_offsets(places)
+                    surveyed_at, ends = time.monotonic(), await _promptly(reader.end_offsets(places))
                     self.progress = replace(self.progress, surveyed_at=time.time())
                 if time.monotonic() - topics_at >= TOPICS_SECONDS:
                     topics_at = time.monotonic()
                     if await self._partitions() != partitions:
                         return
-                batch = await reader.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
-                await self._take(reader, batch, places)
+                batch = await _promptly(reader.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS))
+                await _promptly(self._take(reader, batch, places))
                 self._judge(ends, {place: reader.highwater(place) or 0 for place in places}, time.time())
                 if any(self.progress.lag.values()) and time.monotonic() - self._moved_at > STILL_SECONDS:
                     log.warning("nothing comes although there is something: the connection is made anew")
@@ -219,7 +228,7 @@ class Follower:
                 if 0 < sum(map(len, batch.values())) < BATCH_RECORDS // 20:
                     await asyncio.sleep(GATHER_SECONDS)
         finally:
-            await stop_reader(reader)
+            await _promptly(stop_reader(reader))
 
     async def _partitions(self) -> dict[str, int]:
         """The number of partitions of each roster topic. Waits until all are there.
@@ -229,15 +238,15 @@ class Follower:
         """
         admin = AIOKafkaAdminClient(**self._options, request_timeout_ms=REQUEST_MS)
         try:
-            await admin.start()
+            await _promptly(admin.start())
             while True:
-                cluster, topics = await describe_topics(admin, self._relations)
+                cluster, topics = await _promptly(describe_topics(admin, self._relations))
                 missing = [topic for topic in self._relations if topic not in topics]
                 if not missing:
                     break
                 await self._pause(f"topics are missing: {', '.join(missing)}; 'rollcall rosters' makes them")
         finally:
-            await admin.close()
+            await _promptly(admin.close())
         if self._store.cluster not in (None, cluster):
             raise _AnewError(f"it comes from the Kafka cluster {self._store.cluster}, and this one is {cluster}")
         known = self._store.topic_ids
@@ -327,6 +336,12 @@ class Follower:
         self._waiting = waiting
         since = min((since for _, since in waiting.values()), default=now)
         return since if now - since > HIDDEN_SECONDS else None
+
+
+async def _promptly(work: Awaitable[_T]) -> _T:
+    """The result of work that takes no longer than :data:`STUCK_SECONDS`. Raises TimeoutError otherwise."""
+    async with asyncio.timeout(STUCK_SECONDS):
+        return await work
 
 
 def collect(relation: Relation, records: Iterable[ConsumerRecord], rows: dict[Key, Columns | None]) -> int:
