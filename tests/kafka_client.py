@@ -54,7 +54,15 @@ def delete_records(bootstrap: str, topic: str, partition: int, *, before: int) -
     """Delete the records of a partition before an offset, as retention does."""
     place = TopicPartition(topic, partition, before)
     admin = admin_client(bootstrap)
-    admin.delete_records([place])[place].result(30)
+    until = time.monotonic() + DEADLINE
+    while True:
+        try:
+            admin.delete_records([place])[place].result(30)
+            return
+        except KafkaException as error:  # that records of a topic may be deleted was allowed a moment ago, and the broker does not know yet
+            if error.args[0].code() != KafkaError.POLICY_VIOLATION or time.monotonic() > until:
+                raise
+        time.sleep(0.1)
 
 
 def set_committed(bootstrap: str, group: str, topic: str, offsets: dict[int, int]) -> None:

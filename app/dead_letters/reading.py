@@ -13,7 +13,8 @@ from app.dead_letters.selection import Selection
 from app.errors import ConfigurationError
 from app.kafka import client_options
 from app.settings import Settings
-from app.streaming.reader import new_reader, read_to, stop_reader
+from app.streaming.bounded import stop_reader
+from app.streaming.reader import bounds_of, new_reader, read_to
 from app.topic_reading import STALL_SECONDS, kafka_errors_explained, partition_counts
 from app.topics import TopicsError
 
@@ -75,7 +76,7 @@ async def existing_partitions(settings: Settings, bootstrap: str, topic: str) ->
 
 async def _bounds(reader: AIOKafkaConsumer, places: Sequence[TopicPartition], selection: Selection) -> Mapping[TopicPartition, tuple[int, int]]:
     """Where to begin and to end. Of committed records the end is the last stable offset."""
-    beginnings, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
+    beginnings, ends = await bounds_of(reader, places)
     if selection.since_ms is not None:
         # The first record that is not older. What comes after it may well be: timestamps are those of raw records, and in no order.
         for place, at in (await reader.offsets_for_times(dict.fromkeys(places, selection.since_ms))).items():

@@ -21,8 +21,9 @@ from app.kafka import client_options
 from app.rosters.group import ACCOUNT_PREFIX
 from app.rosters.topics import roster_topics
 from app.settings import MAX_SHARD, Settings
+from app.streaming.bounded import stop_reader
 from app.streaming.partitioner import partitioner
-from app.streaming.reader import new_reader, read_to
+from app.streaming.reader import bounds_of, new_reader, read_to
 from app.topic_reading import STALL_SECONDS, kafka_errors_explained, partition_counts
 from app.topics import TopicsError
 
@@ -235,9 +236,9 @@ async def _read(options: Mapping[str, Any], places: Sequence[TopicPartition], ta
         async with asyncio.timeout(STALL_SECONDS) as patience:
             await reader.start()
             reader.assign(places)
-            beginnings, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
+            beginnings, ends = await bounds_of(reader, places)
             async for place, records in read_to(reader, beginnings, ends, lambda _place, _position: patience.reschedule(clock() + STALL_SECONDS)):
                 for record in records:
                     take(place, record.key, record.value)
     finally:
-        await reader.stop()
+        await stop_reader(reader)

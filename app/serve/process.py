@@ -26,7 +26,8 @@ from app.serve.gate import OTHER_ROUTE, Gate, is_loopback
 from app.serve.page.router import Page
 from app.serve.protocol import PatientProtocol
 from app.serve.replica.feed import Feed
-from app.serve.replica.follower import Follower, Progress
+from app.serve.replica.follower import Follower
+from app.serve.replica.progress import Progress
 from app.serve.replica.reading import ReplicaReader
 from app.serve.replica.relations import RELATIONS
 from app.serve.replica.store import ReplicaStore

@@ -18,6 +18,7 @@ from faust.types import TP
 
 from app.errors import BrokerUnavailableError, RollcallError
 from app.streaming.batches import BATCH_BYTES
+from app.streaming.bounded import promptly
 from app.streaming.chunks import ChunkAgent, ChunkPolicy
 from app.streaming.lane import LaneKit, LaneObserver, LaneState
 from app.streaming.lanes import Lanes
@@ -190,7 +191,7 @@ class StreamingApplication:
         # Lanes first: what they have in flight is finished while the consumer still holds the partitions, so that no other process begins with them.
         await self._lanes.revoke()
         try:
-            await asyncio.wait_for(app.stop(), STOP_SECONDS)
+            await promptly(app.stop(), STOP_SECONDS)
         except Exception as error:
             log.warning("the consumer did not stop cleanly: %s", _describe(error))
 
@@ -287,7 +288,7 @@ class StreamingApplication:
         while True:
             partitions = [tp for lane in self._lanes for tp in lane.inputs]
             with contextlib.suppress(KafkaError, OSError, TimeoutError):
-                self._bounds = await asyncio.wait_for(self._offsets.bounds(partitions), MEASURE_SECONDS)
+                self._bounds = await promptly(self._offsets.bounds(partitions), MEASURE_SECONDS)
                 self.surveyed_at = time.monotonic()
             await asyncio.sleep(SURVEY_SECONDS)
 

@@ -8,6 +8,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from faust.types import TP
 
+from app.streaming.bounded import stop_reader
 from app.streaming.offsets import Bounds
 from app.streaming.reader import new_reader, read_to
 
@@ -42,4 +43,4 @@ async def load_changelog(
             count += len(records)
         return count
     finally:
-        await reader.stop()
+        await stop_reader(reader)

@@ -19,6 +19,8 @@ from aiokafka.errors import (
     UnknownProducerId,
 )
 
+from app.streaming.bounded import promptly
+
 SUPERSEDED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, InvalidTxnState, OutOfOrderSequenceNumber, UnknownProducerId)
 """Errors that say that the broker no longer knows this producer: another one with its transactional id was opened, or the transaction timed out. A lane
 that opens anew finds out from the committed offset where to go on."""
@@ -39,6 +41,8 @@ def reason_to_reopen(error: BaseException | None) -> str | None:
             return "a transaction did not end in time; the partition is opened again"
         if isinstance(error, SUPERSEDED):
             return "this process's transactions were superseded; the partition is another's, or is opened again"
+        if isinstance(error, asyncio.CancelledError):
+            return "a client of Kafka has given up what it was doing; the partition is opened again"
         if isinstance(error, CUT_OFF):
             return "the broker went away in the middle of a transaction; the partition is opened again"
         error = error.__cause__
@@ -71,4 +75,4 @@ async def cut_off(producer: AIOKafkaProducer) -> None:
     if sender is not None:
         sender.cancel()
     with contextlib.suppress(Exception):
-        await asyncio.wait_for(producer.client.close(), 1)
+        await promptly(producer.client.close(), 1)

@@ -26,6 +26,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
 from app.streaming.batches import BatchedOutputs
+from app.streaming.bounded import is_cancelled, promptly
 from app.streaming.chunks import Chunk, ChunkAgent, ChunkHandler, ChunkPolicy, Halt, Result
 from app.streaming.failures import TransactionTimeoutError, cut_off, reason_to_reopen, root_cause
 from app.streaming.inbox import Inbox, PositionLostError
@@ -161,7 +162,9 @@ class Lane:
                 log.warning("the broker has no records where the partition is read; looking where to go on", extra=self._place)
                 await self._pause(RETRY_SECONDS)
                 continue
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelled():
+                    raise
                 cause = root_cause(self._producer, error)
                 reason = reason_to_reopen(cause)
                 if reason is None or self._reopenings >= MOST_REOPENINGS:
@@ -305,8 +308,8 @@ class Lane:
             return
         try:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(producer.abort_transaction(), 1)
-            await asyncio.wait_for(producer.stop(), 1)
+                await promptly(producer.abort_transaction(), 1)
+            await promptly(producer.stop(), 1)
         except BaseException as error:  # also when the lane is cancelled meanwhile: no connection may be left
             log.debug("the producer did not stop cleanly: %r", error, extra=self._place)
             await cut_off(producer)

@@ -14,6 +14,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, NoError
 from faust.types import TP
 
+from app.streaming.bounded import close, stop_reader
+
 REQUEST_MS = 10_000
 
 SETTLE_SECONDS = 5.0
@@ -50,7 +52,7 @@ class Offsets:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             self._admin = AIOKafkaAdminClient(**self._client_options, request_timeout_ms=REQUEST_MS)
-            stack.push_async_callback(self._admin.close)
+            stack.push_async_callback(lambda: close(self._admin.close()))
             await self._admin.start()
             self._consumer = await self._new_consumer(stack, "read_uncommitted")
             self._committed_consumer = await self._new_consumer(stack, "read_committed")
@@ -85,19 +87,9 @@ class Offsets:
 
     async def _new_consumer(self, stack: AsyncExitStack, isolation_level: str) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(**self._client_options, request_timeout_ms=REQUEST_MS, enable_auto_commit=False, isolation_level=isolation_level)
-        stack.push_async_callback(_stop, consumer)
+        stack.push_async_callback(stop_reader, consumer)
         await consumer.start()
         return consumer
-
-
-async def _stop(consumer: AIOKafkaConsumer) -> None:
-    """Stop a consumer. One that was started a moment ago lets the end of its own tasks through as if it were that of the caller."""
-    try:
-        await consumer.stop()
-    except asyncio.CancelledError:
-        caller = asyncio.current_task()
-        if caller is not None and caller.cancelling():
-            raise
 
 
 async def settled_bounds(bounds: Callable[[Collection[TP]], Awaitable[dict[TP, Bounds]]], at_least: Mapping[TP, int]) -> dict[TP, Bounds]:

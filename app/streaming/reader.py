@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -33,11 +33,14 @@ def new_reader(client_options: Mapping[str, Any], *, out_of_range: str = "earlie
     )
 
 
-async def stop_reader(reader: AIOKafkaConsumer) -> None:
-    """Stop a reader, at whatever moment."""
-    # It cancels a task of its own and waits for it. If that task has not begun yet, it is the one who waits that is cancelled.
-    await asyncio.sleep(0)
-    await reader.stop()
+async def bounds_of(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+    """Where partitions begin, and where they end: for a reader of what is committed, before the first transaction that is open."""
+    return await reader.beginning_offsets(places), await reader.end_offsets(places)
+
+
+async def positions_of(reader: AIOKafkaConsumer, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """The offsets that a reader has come to."""
+    return {place: await reader.position(place) for place in places}
 
 
 async def read_to(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from app.streaming.batches import BATCH_BYTES
+from app.streaming.bounded import promptly
 
 STOP_SECONDS = 5.0
 """A producer that still has records for a cluster that does not answer would wait for it."""
@@ -29,5 +29,4 @@ async def open_sender(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKaf
         yield producer
     finally:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                await producer.stop()
+            await promptly(producer.stop(), STOP_SECONDS)

@@ -15,7 +15,7 @@ from tests.chaos.system import End, System
 from tests.chaos.traffic import Traffic, outcomes
 from tests.kafka_client import committed, create_topic, read_all
 from tests.processes import wait_until
-from tests.rosters.cluster import PARTITIONS, RosterCluster
+from tests.rosters.cluster import PARTITIONS, RosterCluster, Rosters
 from tests.serve.replica.test_follower import contents, expected
 
 RECOVERY_SECONDS = 180.0
@@ -73,7 +73,10 @@ def run(folder: Path, prefix: str, jars: Path, *, seconds: float, seed: int, rat
         wait_until(lambda: committed(system.bootstrap, f"{prefix}-router", f"{prefix}.raw") == ends, SETTLING_SECONDS, what="the end of the raw topic")
         cluster.wait_settled(*system.named("router", "rosters"), deadline=SETTLING_SECONDS)
         rosters = cluster.rosters()
-        wait_until(lambda: contents(system.replica) == expected(rosters), RECOVERY_SECONDS, what="a replica that is as the rosters are")
+        try:
+            wait_until(lambda: contents(system.replica) == expected(rosters), RECOVERY_SECONDS)
+        except AssertionError:
+            report.wrong.append(_replica_findings(system, rosters, cluster.rosters()))
         report.seconds = time.monotonic() - begun
         system.stop()
         report.ends = system.ends
@@ -102,6 +105,16 @@ def _hurt(scene: Scene, faults: list[Fault], until: float, report: Report, say: 
             continue
         report.recoveries[title].append(scene.system.wait_ready(RECOVERY_SECONDS))
         time.sleep(rng.uniform(0, 3))
+
+
+def _replica_findings(system: System, before: Rosters, after: Rosters) -> str:
+    """In what the replica differs from the rosters, and what may explain it."""
+    held, wanted = contents(system.replica), expected(before)
+    sizes = {name: (len(rows), len(wanted[name])) for name, rows in held.items()}
+    few = [(name, sorted(set(held[name]) ^ set(wanted[name]), key=repr)[:4]) for name in held if held[name] != wanted[name]]
+    changed = "" if after == before else "; the rosters have changed since, too"
+    said = [(process.get("/readyz"), {name: value for (name, _), value in process.metrics().items() if "replica" in name}) for process in system.named("serve")]
+    return f"rows of the replica and of the rosters: {sizes}; in one of them only: {few}{changed}; serve says {said}"
 
 
 def _judge(bootstrap: str, prefix: str, traffic: Traffic, report: Report) -> None:

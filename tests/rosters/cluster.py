@@ -167,7 +167,7 @@ class RosterCluster:
                 last = None
             elif last is None or last[1] != ends:
                 last = (now, ends)
-            elif now - last[0] >= 1 and all(self._has_no_lag(process) for process in processes):
+            elif now - last[0] >= 1 and all(self._has_nothing_to_do(process) for process in processes):
                 return True
             time.sleep(0.2)
             return False
@@ -176,9 +176,9 @@ class RosterCluster:
         assert last is not None
         return last[1]
 
-    def _has_no_lag(self, process: RollcallProcess) -> bool:
-        lags = [value for (name, _), value in process.metrics().items() if name == "rollcall_consumer_lag_records"]
-        return not any(lags)
+    def _has_nothing_to_do(self, process: RollcallProcess) -> bool:
+        left = [value for (name, _), value in process.metrics().items() if name in ("rollcall_consumer_lag_records", "rollcall_rows_to_follow")]
+        return process.get("/readyz")[0] == 200 and not any(left)
 
     # --- what came of it
 

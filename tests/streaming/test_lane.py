@@ -193,7 +193,7 @@ async def test_a_commit_whose_answer_never_comes_is_not_done_again() -> None:
     assert seen[1] == list(range(30, 60))
 
 
-def caused(error: Exception, cause: Exception) -> Exception:
+def caused(error: BaseException, cause: BaseException) -> BaseException:
     """An error with its cause."""
     error.__cause__ = cause
     return error
@@ -205,10 +205,11 @@ def caused(error: Exception, cause: Exception) -> Exception:
         ProducerFenced(),
         caused(KafkaError("Unexpected error during batch delivery"), caused(KafkaError("lookup"), KafkaConnectionError())),
         KafkaTimeoutError(),
+        asyncio.CancelledError(),  # of a task of the client's, and nobody has cancelled the lane
     ],
-    ids=["fenced", "cut off", "timeout"],
+    ids=["fenced", "cut off", "timeout", "cancelled"],
 )
-async def test_a_lane_opens_again_when_that_helps(error: Exception) -> None:
+async def test_a_lane_opens_again_when_that_helps(error: BaseException) -> None:
     broker = Broker(fail_at=3, error=error)
     seen, failures = await _run(broker)
     assert failures == []

@@ -18,6 +18,8 @@ from app.dead_letters.letter import Letter, letter_of
 from app.dead_letters.outline import known_words
 from app.kafka import client_options
 from app.settings import Settings
+from app.streaming.bounded import close, promptly, stop_reader
+from app.streaming.reader import positions_of
 from app.streaming.topic_ids import describe_topics
 from app.topics import TopicNames
 
@@ -86,11 +88,11 @@ class DeadLetters:
     async def _partitions(self) -> int:
         admin = AIOKafkaAdminClient(**self._options, request_timeout_ms=_REQUEST_MS)
         try:
-            await admin.start()
-            topic = (await describe_topics(admin, [self.topic])).topics.get(self.topic)
+            await promptly(admin.start())
+            topic = (await promptly(describe_topics(admin, [self.topic]))).topics.get(self.topic)
             return 0 if topic is None else topic.partitions
         finally:
-            await _closed(admin.close())
+            await close(admin.close())
 
     async def _follow(self, count: int) -> None:
         """Follow until there are other partitions."""
@@ -103,52 +105,47 @@ class DeadLetters:
             request_timeout_ms=_REQUEST_MS,
         )
         try:
-            await reader.start()
+            await promptly(reader.start())
             places = [TopicPartition(self.topic, number) for number in range(count)]
             reader.assign(places)
-            await self._seek(reader, await reader.end_offsets(places), starting=True)
+            await promptly(self._seek(reader, places, starting=True))
             if not self._positions:
-                await self._catch_up(reader, await reader.end_offsets(places))
+                self.add(await promptly(self._catch_up(reader, places)))
             look_at = time.monotonic() + LOOK_SECONDS
             while True:
                 if time.monotonic() >= look_at:
                     look_at = time.monotonic() + LOOK_SECONDS
                     if await self._partitions() != count:
                         return
-                self.add(self._letters(await reader.getmany(timeout_ms=POLL_MS, max_records=MOST_POLLED)))
-                self._positions = {place: await reader.position(place) for place in places}
+                self.add(self._letters(await promptly(reader.getmany(timeout_ms=POLL_MS, max_records=MOST_POLLED))))
+                self._positions = await promptly(positions_of(reader, places))
                 self._note(None)
                 await asyncio.sleep(PAUSE_SECONDS)
-                await self._seek(reader, await reader.end_offsets(places))
+                await promptly(self._seek(reader, places))
         finally:
-            await _closed(reader.stop())
+            await stop_reader(reader)
 
-    async def _seek(self, reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int], *, starting: bool = False) -> None:
+    async def _seek(self, reader: AIOKafkaConsumer, places: list[TopicPartition], *, starting: bool = False) -> None:
         """Go on where it was read up to, but shortly before the end where that is too far behind, or no place at all: the topic was made anew."""
-        beginnings: Mapping[TopicPartition, int] = await reader.beginning_offsets(list(ends)) if starting else {}
+        beginnings: Mapping[TopicPartition, int] = await reader.beginning_offsets(places) if starting else {}
+        ends = await reader.end_offsets(places)
         for place, end in ends.items():
             position = self._positions.get(place, -1)
             if not max(end - MOST_POLLED, beginnings.get(place, 0)) <= position <= end:
-                beginnings = beginnings or await reader.beginning_offsets(list(ends))
+                beginnings = beginnings or await reader.beginning_offsets(places)
                 reader.seek(place, max(beginnings[place], end - BEFORE_THE_END))
             elif starting:
                 reader.seek(place, position)
 
-    async def _catch_up(self, reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
-        """Read to these ends, so that what there is comes in the order of its timestamps."""
+    async def _catch_up(self, reader: AIOKafkaConsumer, places: list[TopicPartition]) -> list[Letter]:
+        """Read to the ends as of now, so that what there is comes in the order of its timestamps."""
+        ends = await reader.end_offsets(places)
         found: list[Letter] = []
         with contextlib.suppress(TimeoutError):  # behind a transaction that is open there is nothing to be read
             async with asyncio.timeout(CATCH_UP_SECONDS):
                 while any([await reader.position(place) < end for place, end in ends.items()]):
                     found += self._letters(await reader.getmany(timeout_ms=POLL_MS, max_records=MOST_POLLED))
-        self.add(found)
+        return found
 
     def _letters(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> list[Letter]:
         return [letter_of(r, self._words) for records in batch.values() for r in records]
-
-
-async def _closed(closing: Any) -> None:
-    """Close a client. One whose brokers are gone must not hold up the end."""
-    with contextlib.suppress(TimeoutError, KafkaError, OSError):
-        async with asyncio.timeout(2):
-            await closing

@@ -29,7 +29,7 @@ from app.serve.page.rates import (
     rates,
     read_metrics,
 )
-from app.serve.replica.follower import Progress
+from app.serve.replica.progress import Progress
 
 ROUND_SECONDS = 1.0
 PATIENCE_SECONDS = 2.0

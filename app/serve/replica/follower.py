@@ -8,9 +8,8 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -21,15 +20,15 @@ from app.errors import BrokerUnavailableError
 from app.kafka import client_options
 from app.rosters.topics import TOMBSTONE_DAYS, roster_topics
 from app.serve.replica.feed import Feed
+from app.serve.replica.progress import SURVEY_SECONDS, Progress
 from app.serve.replica.relations import RELATIONS, Columns, Key, Relation, UnusableRecordError
-from app.serve.replica.store import Place, ReplicaStore, is_damage
+from app.serve.replica.store import ReplicaStore, is_damage
 from app.settings import Settings
-from app.streaming.reader import new_reader, stop_reader
+from app.streaming.bounded import close, promptly, stop_reader
+from app.streaming.reader import bounds_of, new_reader, positions_of
 from app.streaming.topic_ids import describe_topics
 
 log = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
 
 BATCH_RECORDS = 10_000
 POLL_MS = 200
@@ -37,7 +36,6 @@ GATHER_SECONDS = 0.1
 """A batch that is not full waits so long for the next records. Smaller ones cost more, and larger ones hold requests up: at 500 changed rows/s, 99 of 100
 answers came within 11 to 14 ms, and with 0.25 s within 17 to 26 ms."""
 
-SURVEY_SECONDS = 1.0
 TOPICS_SECONDS = 15.0
 """How often topics and their partitions are looked at."""
 
@@ -53,8 +51,8 @@ MOST_AWAY_SECONDS = (TOMBSTONE_DAYS - 1) * 86_400
 
 REQUEST_MS = 20_000
 
-STUCK_SECONDS = 30.0
-"""No question to the cluster takes so long. A client that has lost a connection at a bad moment can wait for ever, for an answer or for its own end."""
+STOP_SECONDS = 10.0
+"""The thread ends sooner, unless a client that lost its connection does not let itself be cancelled. Nothing is lost with that one."""
 
 STILL_SECONDS = 60.0
 """With something to be read, and without any of it for so long, the connection is made anew."""
@@ -63,35 +61,6 @@ HIDDEN_SECONDS = 15.0
 """Transactions of the rosters take a fraction of a second."""
 
 HIDDEN = "records wait behind a transaction that is neither committed nor aborted"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far the replica is. Replaced as a whole, so that any thread may look at it."""
-
-    complete: bool = False
-    """All rows that there were at some moment are in it. Before that, an answer could be wrong by what is missing."""
-    behind_since: float | None = None
-    """Since when something is missing; None: nothing was missing at the last look."""
-    surveyed_at: float | None = None
-    """When the ends of the topics were looked at; seconds since the epoch."""
-    lag: Mapping[Place, int] = field(default_factory=dict)
-    """Records that are missing, by topic and partition."""
-    rows: Mapping[str, int] = field(default_factory=dict)
-    """By relation."""
-    records: int = 0
-    """Taken since the start."""
-    unusable: int = 0
-    rebuilds: int = 0
-    problem: str | None = None
-    """Why nothing can be read at the moment."""
-
-    def freshness(self, now: float) -> float:
-        """For how many seconds something has been missing; 0: nothing is, as far as is known."""
-        since = self.behind_since
-        if since is None and self.surveyed_at is not None and now - self.surveyed_at > 3 * SURVEY_SECONDS:
-            since = self.surveyed_at  # nobody knows
-        return max(now - since, 0.0) if since is not None else 0.0
 
 
 class _AnewError(Exception):
@@ -118,7 +87,7 @@ class Follower:
         self._stop = threading.Event()
         self._doubt = threading.Event()
         self._cancel: Callable[[], object] = lambda: None
-        self._thread = threading.Thread(target=self._run, name="follower")
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
         self.failure: BaseException | None = None
         """What ended the thread, if it ended by itself."""
 
@@ -131,7 +100,7 @@ class Follower:
         self._stop.set()
         if self._thread.is_alive():
             self._cancel()
-            self._thread.join()
+            self._thread.join(STOP_SECONDS)
 
     def doubt(self) -> None:
         """Somebody who reads the file finds it damaged. From any thread."""
@@ -140,9 +109,9 @@ class Follower:
     def _run(self) -> None:
         try:
             asyncio.run(self._follow_until_stopped())
-        except asyncio.CancelledError:
-            pass
         except BaseException as error:
+            if self._stop.is_set() and isinstance(error, asyncio.CancelledError):
+                return
             log.exception("the replica is no longer kept")
             self.failure = error
 
@@ -169,7 +138,7 @@ class Follower:
             except (KafkaError, OSError, TimeoutError) as error:
                 found = None
                 with contextlib.suppress(TimeoutError):
-                    found = await _promptly(diagnose(self._settings, self._bootstrap, "serve"))
+                    found = await promptly(diagnose(self._settings, self._bootstrap, "serve"))
                 silent = found is None or isinstance(found, BrokerUnavailableError)
                 await self._pause(f"Kafka at {self._bootstrap} does not answer ({found or type(error).__name__})" if silent else str(found))
 
@@ -202,10 +171,10 @@ class Follower:
         partitions = await self._partitions()
         reader = new_reader(self._options, out_of_range="none")
         try:
-            await _promptly(reader.start())
+            await promptly(reader.start())
             places = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
             reader.assign(places)
-            await _promptly(self._seek(reader, places))
+            self._seek(reader, *await promptly(bounds_of(reader, places)))
             topics_at = self._moved_at = time.monotonic()
             surveyed_at = topics_at - SURVEY_SECONDS
             ends: dict[TopicPartition, int] = {}
@@ -213,14 +182,14 @@ class Follower:
                 if self._doubt.is_set():
                     raise _AnewError("it is damaged, as a reader found")
                 if time.monotonic() - surveyed_at >= SURVEY_SECONDS:
-                    surveyed_at, ends = time.monotonic(), await _promptly(reader.end_offsets(places))
+                    surveyed_at, ends = time.monotonic(), await promptly(reader.end_offsets(places))
                     self.progress = replace(self.progress, surveyed_at=time.time())
                 if time.monotonic() - topics_at >= TOPICS_SECONDS:
                     topics_at = time.monotonic()
                     if await self._partitions() != partitions:
                         return
-                batch = await _promptly(reader.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS))
-                await _promptly(self._take(reader, batch, places))
+                batch = await promptly(reader.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS))
+                self._take(batch, await promptly(positions_of(reader, places)))
                 self._judge(ends, {place: reader.highwater(place) or 0 for place in places}, time.time())
                 if any(self.progress.lag.values()) and time.monotonic() - self._moved_at > STILL_SECONDS:
                     log.warning("nothing comes although there is something: the connection is made anew")
@@ -228,7 +197,7 @@ class Follower:
                 if 0 < sum(map(len, batch.values())) < BATCH_RECORDS // 20:
                     await asyncio.sleep(GATHER_SECONDS)
         finally:
-            await _promptly(stop_reader(reader))
+            await stop_reader(reader)
 
     async def _partitions(self) -> dict[str, int]:
         """The number of partitions of each roster topic. Waits until all are there.
@@ -238,15 +207,15 @@ class Follower:
         """
         admin = AIOKafkaAdminClient(**self._options, request_timeout_ms=REQUEST_MS)
         try:
-            await _promptly(admin.start())
+            await promptly(admin.start())
             while True:
-                cluster, topics = await _promptly(describe_topics(admin, self._relations))
+                cluster, topics = await promptly(describe_topics(admin, self._relations))
                 missing = [topic for topic in self._relations if topic not in topics]
                 if not missing:
                     break
                 await self._pause(f"topics are missing: {', '.join(missing)}; 'rollcall rosters' makes them")
         finally:
-            await _promptly(admin.close())
+            await close(admin.close())
         if self._store.cluster not in (None, cluster):
             raise _AnewError(f"it comes from the Kafka cluster {self._store.cluster}, and this one is {cluster}")
         known = self._store.topic_ids
@@ -258,8 +227,11 @@ class Follower:
             self._store.belongs_to(cluster, identities)
         return {topic: topics[topic].partitions for topic in self._relations}
 
-    async def _seek(self, reader: AIOKafkaConsumer, places: list[TopicPartition]) -> None:
+    def _seek(self, reader: AIOKafkaConsumer, beginnings: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
         """Go on where the file ends.
+
+        Args:
+            beginnings, ends: of all partitions.
 
         Raises:
             _AnewError: that is no place to go on.
@@ -267,21 +239,19 @@ class Follower:
         known = self._store.positions
         if known and time.time() - (self._store.followed_until or self._store.made_at) > MOST_AWAY_SECONDS:
             raise _AnewError(f"it was not followed for more than {MOST_AWAY_SECONDS // 86_400} days, and what was removed meanwhile may not be told any more")
-        beginnings, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
-        if gone := known.keys() - {(place.topic, place.partition) for place in places}:
+        if gone := known.keys() - {(place.topic, place.partition) for place in ends}:
             topic, partition = min(gone)
             raise _AnewError(f"it has read partition {partition} of {topic}, which is no more")
-        for place in places:
+        for place, end in ends.items():
             position = known.get((place.topic, place.partition))
-            if position is not None and not beginnings[place] <= position <= ends[place]:
-                held = f"partition {place.partition} holds {beginnings[place]} to {ends[place]}, and {position} is where it had come to"
+            if position is not None and not beginnings[place] <= position <= end:
+                held = f"partition {place.partition} holds {beginnings[place]} to {end}, and {position} is where it had come to"
                 raise _AnewError(f"{place.topic} was made anew: {held}")
             reader.seek(place, beginnings[place] if position is None else position)
-        self._positions = {place: known[place.topic, place.partition] for place in places if (place.topic, place.partition) in known}
+        self._positions = {place: known[place.topic, place.partition] for place in ends if (place.topic, place.partition) in known}
 
-    async def _take(self, reader: AIOKafkaConsumer, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]], places: Iterable[TopicPartition]) -> None:
+    def _take(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]], positions: Mapping[TopicPartition, int]) -> None:
         """Write what was fetched, and how far that is: also where there are only a transaction's markers, a position moves."""
-        positions = {place: await reader.position(place) for place in places}
         moved = {place: position for place, position in positions.items() if position != self._positions.get(place)}
         if not moved:
             return
@@ -336,12 +306,6 @@ class Follower:
         self._waiting = waiting
         since = min((since for _, since in waiting.values()), default=now)
         return since if now - since > HIDDEN_SECONDS else None
-
-
-async def _promptly(work: Awaitable[_T]) -> _T:
-    """The result of work that takes no longer than :data:`STUCK_SECONDS`. Raises TimeoutError otherwise."""
-    async with asyncio.timeout(STUCK_SECONDS):
-        return await work
 
 
 def collect(relation: Relation, records: Iterable[ConsumerRecord], rows: dict[Key, Columns | None]) -> int:

@@ -16,7 +16,7 @@ from app.health import serve_health
 from app.metrics import RosterMetrics, RouterMetrics
 from app.serve.page.flow import Flow, ProcessView, summary
 from app.serve.page.rates import DEAD, RECEIVED, ROUTED, Reading
-from app.serve.replica.follower import Progress
+from app.serve.replica.progress import Progress
 
 DEADLINE = 15.0
 

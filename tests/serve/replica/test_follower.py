@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -11,6 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
+from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
@@ -411,6 +414,31 @@ def test_kafka_is_away(filled: tuple[Topics, Path, dict[str, list[tuple[Any, ...
         assert follower.progress.complete
         assert follower.progress.freshness(time.time()) >= began - store.followed_until
         assert contents(path) == rows
+
+
+@pytest.mark.parametrize("method", ["stop", "getmany", "end_offsets"])
+def test_a_client_that_ends_a_task_of_its_own(topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """aiokafka lets its cancellation through to the caller, whom nobody has cancelled: what waits for that must not end with it."""
+    monkeypatch.setattr(follower_module, "TOPICS_SECONDS", 0.5)
+    topics.send({"courses": course("one")})
+    path = tmp_path / "replica.sqlite"
+    real, given_up = getattr(AIOKafkaConsumer, method), threading.Event()
+
+    async def giving_up(reader: AIOKafkaConsumer, *args: Any, **options: Any) -> Any:
+        result = await real(reader, *args, **options)
+        if not given_up.is_set():
+            given_up.set()
+            raise asyncio.CancelledError
+        return result
+
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        wait_complete(follower)
+        monkeypatch.setattr(AIOKafkaConsumer, method, giving_up)
+        admin_client(topics.bootstrap).create_partitions([NewPartitions(topics.name("users"), PARTITIONS + 1)])[topics.name("users")].result(30)  # so it stops
+        wait_until(given_up.is_set, 30)
+        topics.send({"courses": course("two", 2)})
+        wait_until(lambda: len(contents(path)["courses"]) == 2, 30)
+        wait_complete(follower)
 
 
 def test_records_that_are_no_rows(topics: Topics, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
