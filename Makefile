@@ -105,8 +105,8 @@ lock: | python ## requirements*.lock anew from pyproject.toml; UPGRADE=1 for the
 	@echo "resolving and hashing"
 	@mkdir -p "$(TMPDIR)"
 	@test -x $(LOCK_TOOLS)/bin/pip-compile || { $(PYTHON) -m venv --clear $(LOCK_TOOLS) && $(LOCK_TOOLS)/bin/python -m pip install --quiet $(PIP_TOOLS); }
-	@$(COMPILE) --extra dev $(if $(UPGRADE),--upgrade) --output-file requirements.lock pyproject.toml
-	@$(COMPILE) $(PART) --output-file requirements-runtime.lock pyproject.toml
+	@$(COMPILE) --extra dev --extra tracing $(if $(UPGRADE),--upgrade) --output-file requirements.lock pyproject.toml
+	@$(COMPILE) $(PART) --extra tracing --output-file requirements-runtime.lock pyproject.toml
 	@$(COMPILE) $(PART) --build-deps-for wheel --only-build-deps --output-file requirements-build.lock pyproject.toml
 
 clean: ## remove all that make made, the embedded broker's data too

@@ -11,13 +11,13 @@ import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from faust.types import TP
 from prometheus_client import Gauge
 
 from app.access import diagnose, is_refusal
-from app.errors import BrokerUnavailableError
+from app.errors import BrokerUnavailableError, ConfigurationError
 from app.health import serve_health
 from app.kafka import client_options
 from app.metrics import StreamMetrics
@@ -27,6 +27,9 @@ from app.streaming.batches import BATCH_BYTES
 from app.streaming.chunks import ChunkAgent, ChunkPolicy
 from app.streaming.lane import LaneState
 from app.streaming.tables import LaneTable
+
+if TYPE_CHECKING:  # it needs OpenTelemetry, which is optional
+    from app.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +120,7 @@ class StreamProcess:
         self._metrics = metrics
         self._gauges: Gauges = {metrics.consumer_lag_records: lambda status: status.lag, **(gauges or {})}
         self._on_other_survey = on_survey
+        self._tracing = new_tracing(settings, name)
         self._stream: StreamingApplication | None = None
         self._waits_for: str | None = None
         """What the process lacks to begin."""
@@ -133,7 +137,8 @@ class StreamProcess:
         """Run until ``stop`` is set, then drain. Raises a :class:`app.errors.RollcallError` when the process must end for another reason."""
         settings = self._settings
         port = self._default_port if settings.port is None else settings.port
-        async with serve_health(settings.bind, port, live=self.not_live, ready=self.not_ready, registry=self._metrics.registry) as bound:
+        health = serve_health(settings.bind, port, live=self.not_live, ready=self.not_ready, registry=self._metrics.registry)
+        async with self._tracing or contextlib.nullcontext(), health as bound:
             log.info("%s started", self.name, extra={"http": f"http://{settings.bind}:{bound}", "group": settings.group(self.name)})
             reminded = -math.inf
             while not stop.is_set():
@@ -162,7 +167,8 @@ class StreamProcess:
             preparing.cancel()
             await asyncio.wait({preparing})
         log.info("reading", extra={"inputs": [topic for agent in work.agents for topic in agent.topics]})
-        self._stream = StreamingApplication(self._options(work), work.agents, observer=self, on_survey=self._on_survey)
+        agents = work.agents if self._tracing is None else [self._tracing.traced(agent, self._settings.group(self.name)) for agent in work.agents]
+        self._stream = StreamingApplication(self._options(work), agents, observer=self, on_survey=self._on_survey)
         self._waits_for = None
         try:
             await self._stream.run(stop)
@@ -251,6 +257,22 @@ class StreamProcess:
         self._reported = present
         self._metrics.oldest_unprocessed_seconds.set(self._oldest.seconds(statuses, time.time()))
         self._on_other_survey(self, statuses)
+
+
+def new_tracing(settings: Settings, process: str) -> Tracing | None:
+    """What makes traces of a process's work; None: nothing does.
+
+    Raises:
+        ConfigurationError: OpenTelemetry is not installed.
+    """
+    if settings.trace_ratio is None:
+        return None
+    try:
+        from app.tracing import Tracing
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"ROLLCALL_TRACE_RATIO is set, and {error.name} is not there: install rollcall[tracing], or unset it") from None
+    # What the router began no trace for has none: the others would only begin in the middle.
+    return Tracing(f"rollcall-{process}", settings.trace_ratio if process == "router" else 0.0)
 
 
 async def run_until_signalled(settings: Settings, new_process: Callable[[], Process]) -> None:

@@ -27,6 +27,9 @@ _HEADER_OVERHEAD = 10
 _CLOCKS_MS = 60_000
 _NO_LIMIT = 2**63 - 1
 
+TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
+"""W3C Trace Context: to which trace a record belongs."""
+
 ATTEMPT_HEADER = f"{ERROR_PREFIX}attempt"
 SIZE_HEADER = f"{ERROR_PREFIX}size"
 

@@ -137,6 +137,9 @@ class Settings(BaseSettings):
         None, ge=0, le=65_535, description="Port of the process's HTTP. Unset: 9101 for the router, 9102 for the rosters, 8080 for serve. 0: any free one."
     )
     data: Path = Field(Path(".rollcall"), description="Where local state lives: the embedded broker's files, and the replica.")
+    trace_ratio: float | None = Field(
+        None, ge=0, le=1, description="OpenTelemetry: the share of raw events for which a trace is begun. 0: only those of producers go on. Unset: off."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, JSON elsewhere.")
 

@@ -98,7 +98,7 @@ def _rosters(catalogue: Catalogue) -> Iterator[str]:
     yield "## Rosters\n"
     yield (
         "The value is a row, or nothing: a tombstone, there is no row under this key any more. A removal in Canvas is no tombstone: the row stays, with its\n"
-        "state. Rows have no headers. A field that is null in the event, or not there, is not in the row.\n"
+        "state. Rows have no headers, but for those of a trace where one is made. A field that is null in the event, or not there, is not in the row.\n"
     )
     for topic in catalogue.of(Sort.ROSTER):
         message = topic.messages[0]

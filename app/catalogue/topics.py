@@ -201,7 +201,7 @@ class _Maker:
             name = f"rosters.{relation.name}"
             schema, key = row_schema(relation, self._files), key_schema(relation)
             self._schemas[name] = schema
-            passed_on = "Rows have no headers."
+            passed_on = "Rows have no headers, but for those of a trace (`traceparent`) where one is made."
             row = Message(name, schema["title"], "The row as it is now.", key, (), passed_on, part(name), tuple(examples.get(name, ())), fields=schema)
             removed = Message(f"{name}.removed", f"No row of {relation.name}", TOMBSTONE, key, (), passed_on, {"type": "null"})
             placed = PLACED_BY_CONTEXT if len(relation.key) > 1 else PLACED_BY_KEY

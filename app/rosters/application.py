@@ -18,7 +18,7 @@ from app.events.registry import REGISTRY
 from app.kafka import client_options
 from app.metrics import UNKNOWN_NAME, RosterMetrics
 from app.process import StreamProcess, Work
-from app.records import TimestampWindow, final_letter
+from app.records import TRACE_HEADERS, TimestampWindow, final_letter
 from app.rosters.registry import stages
 from app.rosters.topics import RosterTopics, plan_roster_topics, roster_topics
 from app.settings import Settings
@@ -122,6 +122,7 @@ def _new_work(settings: Settings, all_stages: Sequence[Stage], metrics: RosterMe
             accepted=accepted,
             new_breaker=lambda: Breaker(policy),
             observer=observer,
+            carried=frozenset() if settings.trace_ratio is None else TRACE_HEADERS,
         )
         return ChunkAgent(stage.name, tuple(kit.inputs), f"{names.group}-{stage.name}", _handler(kit), table=stage.name)
 

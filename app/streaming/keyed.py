@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from app.streaming.chunks import Chunk, Halt, Outputs, Record
+from app.streaming.chunks import Chunk, Halt, Headers, Outputs, Record
 from app.streaming.rows import LEAD, Rows, decode_row, encode_row
 from app.streaming.stage import Input, Row, Stage, UnusableError
 
@@ -66,6 +66,8 @@ class StageKit:
     """For what a partition reads that is not trusted."""
     observer: StageObserver
     cascade_rows: int = CASCADE_ROWS
+    carried: frozenset[str] = frozenset()
+    """Headers that a record hands on to what follows from it: those of its trace. Rows that only follow their lead row bear none: there may be very many."""
 
 
 @dataclass(slots=True)
@@ -96,7 +98,7 @@ class Tally:
 class _Entry:
     """A row while a chunk is worked on."""
 
-    __slots__ = ("before", "changed", "encoded", "pending", "published", "row", "timestamp")
+    __slots__ = ("before", "changed", "encoded", "headers", "pending", "published", "row", "timestamp")
 
     def __init__(self, stored: bytes | None) -> None:
         self.published: dict[str, int] = {}
@@ -107,6 +109,7 @@ class _Entry:
         self.before = self.row
         self.changed = False
         self.timestamp: int | None = None
+        self.headers: Headers = []
         self.encoded: orjson.Fragment | None = None
         """The row as JSON, if it was written already."""
 
@@ -177,7 +180,7 @@ class KeyedPartition:
     def _merge(self, chunk: Chunk, touched: dict[str, dict[str, _Entry]], outputs: Outputs, tally: Tally) -> None:
         kit = self._kit
         given = kit.inputs[chunk.topic]
-        read, merge, trusted, opens = given.read, given.merge, given.trusted, self._breaker.record
+        read, merge, trusted, opens, carried = given.read, given.merge, given.trusted, self._breaker.record, kit.carried
         for index, record in enumerate(chunk.records):
             timestamp = record.timestamp
             try:
@@ -211,6 +214,8 @@ class KeyedPartition:
                 entry.row = row
                 entry.changed = True
                 entry.timestamp = timestamp
+                if carried:
+                    entry.headers = [header for header in record.headers if header[0] in carried]
             if timestamp is not None and timestamp >= 0:
                 tally.timestamps.append(timestamp)
             if time is not None:
@@ -274,18 +279,18 @@ class KeyedPartition:
             if published.get(output_key) != digest:
                 differs = True
                 tally.published += 1
-                self._write(topic, output_key, encoded, timestamp, outputs)
+                self._write(topic, output_key, encoded, timestamp, entry.headers, outputs)
         for output_key in published:
             if output_key not in remembered:
                 differs = True
                 tally.withdrawn += 1
-                self._write(topic, output_key, None, timestamp, outputs)
+                self._write(topic, output_key, None, timestamp, entry.headers, outputs)
         entry.published = remembered
         return differs
 
-    def _write(self, topic: str, key: str, value: bytes | None, timestamp: int | None, outputs: Outputs) -> None:
+    def _write(self, topic: str, key: str, value: bytes | None, timestamp: int | None, headers: Headers, outputs: Outputs) -> None:
         encoded = key.encode()
-        outputs.append(topic, self._kit.partition_of(encoded.partition(b"/")[0]), encoded, value, timestamp, [])
+        outputs.append(topic, self._kit.partition_of(encoded.partition(b"/")[0]), encoded, value, timestamp, headers)
 
     def _store(self, key: str, unit: str, entry: _Entry, outputs: Outputs, tally: Tally) -> None:
         value = entry.encode()

@@ -71,7 +71,11 @@ class Installation:
     def _link(self, pin: Pin) -> None:
         found = metadata.distribution(pin.name)
         assert found.version == pin.version, f"{pin.name} is {found.version} here, and {pin.version} in {RUNTIME_LOCK.name}"
-        for name in {file.parts[0] for file in found.files or () if file.parts[0] not in ("..", "__pycache__")}:
+        files = [file for file in found.files or () if file.parts[0] not in ("..", "__pycache__")]
+        packages = {file.parts[0] for file in files if file.parts[1:] == ("__init__.py",)}
+        shared = {file.parts[0] for file in files if len(file.parts) > 1 and file.suffix == ".py"} - packages  # namespaces, in which others are, too
+        for name in {str(file) if file.parts[0] in shared else file.parts[0] for file in files}:
+            (self.packages / name).parent.mkdir(parents=True, exist_ok=True)
             (self.packages / name).symlink_to(Path(str(found.locate_file(name))))
 
     def ask(self, code: str) -> str:

@@ -57,7 +57,9 @@ def test_the_python_consumer(bootstrap: str, prefix: str, router: RouterProcess,
     script = tmp_path / "consumer.py"
     script.write_text(example("python", "confluent_kafka", prefix), encoding="utf-8")
     lines: queue.Queue[str] = queue.Queue()
-    with subprocess.Popen([sys.executable, str(script)], env=environment(bootstrap), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as consumer:
+    with subprocess.Popen(
+        [sys.executable, "-X", "faulthandler", str(script)], env=environment(bootstrap), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as consumer:
         output = consumer.stdout
         assert output is not None
         reader = threading.Thread(target=lambda: deque(map(lines.put, output), maxlen=0))
@@ -65,7 +67,11 @@ def test_the_python_consumer(bootstrap: str, prefix: str, router: RouterProcess,
         try:
             assert lines.get(timeout=DEADLINE) == SHOWN + "\n"
             consumer.send_signal(signal.SIGINT)
-            assert consumer.wait(DEADLINE) == 0
+            try:
+                assert consumer.wait(DEADLINE) == 0
+            except subprocess.TimeoutExpired:
+                consumer.send_signal(signal.SIGABRT)
+                pytest.fail(f"it does not end: {consumer.communicate()[1]}")
         finally:
             consumer.kill()
             reader.join()

@@ -198,19 +198,20 @@ class RosterCluster:
         """The rosters are these, nothing was published twice, and the rows of all stages remember what is published."""
         written = self.read()
         wrong, repeated = differences(truth, written.rosters), written.repetitions()
-        assert not wrong, f"{self._findings()}; expected and found: {wrong}"
+        assert not wrong, f"{self._findings(written)}; expected and found: {wrong}"
         assert not repeated, f"published twice: {repeated[:10]}"
         remembered, present = written.remembered(), written.digests()
         assert remembered == present, f"remembered and present: {differences(remembered, present)}"
 
-    def _findings(self) -> str:
-        """What may explain a wrong roster, for people: what was set aside, and inputs that were not read from their beginnings to their ends."""
+    def _findings(self, read: Written) -> str:
+        """What may explain a wrong roster, for people: that it was read wrongly, what was set aside, inputs not read from their beginnings to their ends."""
         letters = [(str(letter.topic()), letter.key(), letter.headers()) for letter in read_all(self.bootstrap, [self.dead_letters])]
         committed, ends = self.committed(), self.ends(self.inputs)
         unread = {place: (committed[place], end) for place, end in ends.items() if committed[place] != end}
         readable = Counter((str(message.topic()), message.partition()) for message in read_all(self.bootstrap, self.typed))
         gone = {place: (readable[place], end) for place, end in ends.items() if place[0] in self.typed and readable[place] != end}
-        return f"dead letters: {len(letters)} {letters[:3]}, committed and ends: {unread}, records and ends: {gone}"
+        again = "the same" if self.read().rosters == read.rosters else "something else: the reader is at fault"
+        return f"read once more: {again}, dead letters: {len(letters)} {letters[:3]}, committed and ends: {unread}, records and ends: {gone}"
 
 
 class Written:
