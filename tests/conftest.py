@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ import pytest
 
 from app.broker import EmbeddedBroker
 from app.settings import load_settings
+
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+"""Many brokers live for a minute or less: Java's optimising compiler would take a third of their time, and never earn it."""
 
 LOGGED_LINES, LOGGED_CHARACTERS = 10, 400
 
