@@ -56,7 +56,7 @@ def run(folder: Path, prefix: str, jars: Path, *, seconds: float, seed: int, rat
     """
     rng = random.Random(seed)
     report = Report()
-    with System(folder, prefix, jars) as system:
+    with System(folder, prefix, jars, clock=True) as system:
         create_topic(system.bootstrap, f"{prefix}.raw", PARTITIONS)
         traffic = Traffic(system.bootstrap, prefix, rate=rate, seed=seed)
         system.wait_ready(RECOVERY_SECONDS)

@@ -76,22 +76,23 @@ class Supervised:
 class System:
     """Two routers, two roster applications and serve, on a broker of their own.
 
-    One of the routers and one of the roster applications have a clock that can be set, where libfaketime is installed.
-
     Args:
         folder: for everything that they write.
         settings: of all processes, besides those that make them one installation.
         static: the members of the groups are known by name.
+        clock: one of the routers and one of the roster applications have a clock that can be set, where libfaketime is installed. It makes them slower.
     """
 
-    def __init__(self, folder: Path, prefix: str, jars: Path, settings: Mapping[str, object] | None = None, *, static: bool = False) -> None:
+    def __init__(
+        self, folder: Path, prefix: str, jars: Path, settings: Mapping[str, object] | None = None, *, static: bool = False, clock: bool = False
+    ) -> None:
         self.folder = folder
         self.prefix = prefix
         self.ends: list[End] = []
         """All ends of processes so far."""
         self.replica = folder / "replica.sqlite"
         self.clock = folder / "clock"
-        self.has_clock = FAKETIME.exists()
+        self.has_clock = clock and FAKETIME.exists()
         self._jars = jars
         self._settings = {"shard": SHARD, "partitions": PARTITIONS, "replica": self.replica} | dict(settings or {})
         self._static = static
