@@ -24,7 +24,7 @@ demo: java venv kafka ## a broker, a simulated Canvas, router, rosters and serve
 
 test: java lint kafka axe asyncapi ## everything that must pass: lint, types, tests
 	@echo "pytest"
-	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
+	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal
 
 chaos: java venv kafka ## everything goes wrong for 10 minutes, on a system of five processes; then everything is counted (MINUTES=, SEED=)
 	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from app.settings import load_settings
 
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 """Many brokers live for a minute or less: Java's optimising compiler would take a third of their time, and never earn it."""
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what it puts into the background, and programs that tests end by SIGINT inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LOGGED_LINES, LOGGED_CHARACTERS = 10, 400
 
