@@ -151,7 +151,7 @@ class StreamingApplication:
         self._failure = asyncio.get_running_loop().create_future()
         async with contextlib.AsyncExitStack() as stack:
             try:
-                await stack.enter_async_context(self._offsets)
+                await promptly(stack.enter_async_context(self._offsets))
             except (KafkaError, OSError) as error:
                 raise BrokerUnavailableError(
                     f"no Kafka broker answers at {self._options.client_options['bootstrap_servers']} ({error}); check ROLLCALL_KAFKA"
@@ -303,4 +303,6 @@ class StreamingApplication:
 
 
 def _describe(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {error}" if error is not None else "no reason was given"
+    if error is None:
+        return "no reason was given"
+    return "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])

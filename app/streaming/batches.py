@@ -6,6 +6,7 @@ import asyncio
 from itertools import zip_longest
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from app.streaming.chunks import Headers
@@ -42,22 +43,37 @@ class BatchedOutputs:
         the same request.
 
         Raises:
-            aiokafka.errors.KafkaError: a batch was refused or could not be delivered. The transaction must not be committed.
+            aiokafka.errors.KafkaError: a batch was refused or could not be delivered; a note says where. The transaction must not be committed.
         """
-        acknowledged: list[asyncio.Future[object]] = []
+        acknowledged: dict[asyncio.Future[object], tuple[str, int]] = {}
         try:
             for batches in zip_longest(*self._batches.values()):
                 for (topic, partition), batch in zip(self._batches, batches, strict=True):
                     if batch is not None:
                         batch.close()
-                        acknowledged.append(await self._producer.send_batch(batch, topic, partition=partition))
+                        try:
+                            acknowledged[await self._producer.send_batch(batch, topic, partition=partition)] = (topic, partition)
+                        except KafkaError as error:
+                            _note(error, topic, partition)
+                            raise
         finally:
             all_acknowledged = asyncio.gather(*acknowledged)
-            all_acknowledged.add_done_callback(_note)  # when a batch is not taken, nobody waits for the others
-        await all_acknowledged
+            all_acknowledged.add_done_callback(_see)  # when a batch is not taken, nobody waits for the others
+        try:
+            await all_acknowledged
+        except KafkaError as error:
+            for delivered, (topic, partition) in acknowledged.items():
+                if delivered.done() and not delivered.cancelled() and delivered.exception() is error:
+                    _note(error, topic, partition)
+            raise
 
 
-def _note(done: asyncio.Future[list[object]]) -> None:
+def _note(error: KafkaError, topic: str, partition: int) -> None:
+    """Say with an error where it was met: few of aiokafka's do."""
+    error.add_note(f"topic {topic}, partition {partition}")
+
+
+def _see(done: asyncio.Future[list[object]]) -> None:
     """Let asyncio know that an error was seen."""
     if not done.cancelled():
         done.exception()

@@ -73,7 +73,9 @@ def test_what_cannot_be_produced_is_not_committed(bootstrap: str, prefix: str, t
         alter_topic(bootstrap, typed, {"max.message.bytes": "1000"})
         send(bootstrap, f"{prefix}.raw", records)
         assert router.process.wait(40) == 1
-        assert "MessageSizeTooLarge" in router.log_file.read_text()
+        said = router.log_file.read_text()
+        assert "MessageSizeTooLarge" in said
+        assert f"topic {typed}, partition " in said
     assert committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {}
     assert read_all(bootstrap, [typed, f"{prefix}.unknown", f"{prefix}.dead-letter"]) == []
     alter_topic(bootstrap, typed, {"max.message.bytes": "1048588"})
