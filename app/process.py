@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 from prometheus_client import Gauge
 
@@ -24,6 +25,7 @@ from app.metrics import StreamMetrics
 from app.settings import Settings
 from app.streaming.application import PartitionStatus, StreamingApplication, StreamingError, StreamingOptions
 from app.streaming.batches import BATCH_BYTES
+from app.streaming.bounded import promptly
 from app.streaming.chunks import ChunkAgent, ChunkPolicy
 from app.streaming.lane import LaneState
 from app.streaming.tables import LaneTable
@@ -38,6 +40,9 @@ STOPPING_SECONDS = 4.5
 
 SILENCE_SECONDS = 15.0
 """Without an answer of the cluster for so long, a process is not ready."""
+
+PREPARING_SECONDS = 300.0
+"""To look at the topics, and to create those that are missing, takes seconds."""
 
 RETRY_SECONDS = 1.0
 """Until a process that waits for the cluster looks for it again."""
@@ -155,13 +160,15 @@ class StreamProcess:
         log.info("%s stopped", self.name)
 
     async def _work(self, stop: asyncio.Event) -> None:
-        preparing = asyncio.ensure_future(self._prepare())
+        preparing = asyncio.ensure_future(promptly(self._prepare(), PREPARING_SECONDS))
         stopped = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait({preparing, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not preparing.done():
                 return
             work = preparing.result()
+        except (KafkaConnectionError, TimeoutError) as error:
+            raise BrokerUnavailableError(f"Kafka at {self._bootstrap} does not answer ({type(error).__name__}); look at the brokers' logs") from error
         finally:
             stopped.cancel()
             preparing.cancel()

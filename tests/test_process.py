@@ -1,12 +1,19 @@
-"""How long the oldest unprocessed record waits, as partitions come to it, fall behind, stand still and catch up."""
+"""What a process knows of its work: how long the oldest record waits, and that it has to look for the cluster again."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
+import pytest
 from faust.types import TP
+from prometheus_client import CollectorRegistry
 
-from app.process import OldestUnprocessed
+from app import process as process_module
+from app.events.registry import REGISTRY
+from app.metrics import RouterMetrics
+from app.process import OldestUnprocessed, StreamProcess, Work
+from app.settings import load_settings
 from app.streaming.application import PartitionStatus
 from app.streaming.lane import LaneState
 
@@ -46,3 +53,28 @@ def test_lag_that_never_ends_is_no_standstill() -> None:
     assert max(oldest.seconds([status], NOW + second) for second, status in enumerate(moving)) == 0
     turns = [[IDLE, replace(OTHER, lag=9)] if second % 2 else [replace(IDLE, lag=9), OTHER] for second in range(600)]
     assert max(oldest.seconds(statuses, NOW + second) for second, statuses in enumerate(turns)) == 0
+
+
+@pytest.mark.parametrize("never", [False, True])
+async def test_a_client_that_has_lost_itself_is_no_end(monkeypatch: pytest.MonkeyPatch, never: bool) -> None:
+    """Whether it never answers or takes its own end for that of the process: the cluster is looked for again."""
+    monkeypatch.setattr(process_module, "PREPARING_SECONDS", 0.05)
+    monkeypatch.setattr(process_module, "RETRY_SECONDS", 0.01)
+    stop = asyncio.Event()
+    reasons: list[list[str]] = []
+
+    async def prepare() -> Work:
+        reasons.append(process.not_ready())
+        if len(reasons) == 3:
+            stop.set()
+        if never:
+            await asyncio.Event().wait()
+        raise asyncio.CancelledError
+
+    metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
+    settings = load_settings(port=0)
+    process = StreamProcess(settings, "kafka:9092", name="router", default_port=0, default_gather=0.0, prepare=prepare, metrics=metrics)
+    async with asyncio.timeout(30):
+        await process.run(stop)
+    kind = "TimeoutError" if never else "KafkaConnectionError"
+    assert reasons == [["the topics are being checked"], *[[f"Kafka at kafka:9092 does not answer ({kind}); look at the brokers' logs"]] * 2]
