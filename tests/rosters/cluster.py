@@ -91,6 +91,7 @@ class RosterCluster:
         config = {"bootstrap.servers": bootstrap, "linger.ms": 5, "enable.idempotence": True, "queue.buffering.max.messages": 1_000_000, "log_level": 2}
         self._producer = Producer(config)
         """One for all: an idempotent producer takes half a second to begin."""
+        self._sent: Counter[tuple[str, int]] = Counter()
         asyncio.run(ensure_topics(settings, bootstrap, plan_roster_topics(settings)))
 
     def typed_topic(self, event_name: str) -> str:
@@ -112,6 +113,7 @@ class RosterCluster:
         for event_name, sent in records:
             topic, key, partition = self.typed_topic(event_name), sent.key, cast(int, sent.partition)
             self._producer.produce(topic, sent.value, key, partition, on_delivery, headers=list(sent.headers))
+            self._sent[topic, partition] += 1
             self._producer.poll(0)
         assert self._producer.flush(DEADLINE) == 0
         assert not failures, failures[:3]
@@ -210,8 +212,10 @@ class RosterCluster:
         unread = {place: (committed[place], end) for place, end in ends.items() if committed[place] != end}
         readable = Counter((str(message.topic()), message.partition()) for message in read_all(self.bootstrap, self.typed))
         gone = {place: (readable[place], end) for place, end in ends.items() if place[0] in self.typed and readable[place] != end}
+        lost = {place: (count, readable[place]) for place, count in self._sent.items() if readable[place] != count}
         again = "the same" if self.read().rosters == read.rosters else "something else: the reader is at fault"
-        return f"read once more: {again}, dead letters: {len(letters)} {letters[:3]}, committed and ends: {unread}, records and ends: {gone}"
+        places = f"committed and ends: {unread}, records and ends: {gone}, sent and there: {lost}"
+        return f"read once more: {again}, dead letters: {len(letters)} {letters[:3]}, {places}"
 
 
 class Written:
