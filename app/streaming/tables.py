@@ -72,3 +72,9 @@ class LaneTables(TableManager):
         if self._recovery is None:
             self._recovery = _NothingToRecover(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery
+
+    async def on_start(self) -> None:
+        # Replaces faust/tables/manager.py:138, which first sleeps for a second, so that modules may declare further tables: ours are declared before the start.
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()

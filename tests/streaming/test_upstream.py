@@ -14,6 +14,7 @@ from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartiti
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
 from aiokafka.record.default_records import DefaultRecord
 from faust.serializers.schemas import Schema
+from faust.tables.manager import TableManager
 from faust.transport.consumer import Consumer, ConsumerThread, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import ServiceThread, WorkerThread
@@ -33,6 +34,8 @@ SIGNATURES = {
     Consumer.on_partitions_revoked: ["self", "revoked"],
     ThreadDelegateConsumer._getmany: ["self", "active_partitions", "timeout"],
     ConsumerThread.__init__: ["self", "consumer", "kwargs"],
+    TableManager.on_start: ["self"],
+    TableManager._update_channels: ["self"],
     Schema.compile: ["self", "app", "on_key_decode_error", "on_value_decode_error", "default_propagate"],
     WorkerThread.__init__: ["self", "service", "kwargs"],
     Fetcher.fetched_records: ["self", "partitions", "timeout", "max_records"],
