@@ -18,7 +18,7 @@ from tests.processes import PROGRAM, RollcallProcess
 from tests.rosters.cluster import PARTITIONS, SHARD
 
 RESTART_SECONDS = 1.0
-"""What a supervisor waits before it starts a process again."""
+"""What a supervisor waits before it starts a process again that ended by itself, or was killed. One that ended in good order was told to start anew."""
 
 SAYING = "rollcall: "
 """How the line begins in which a process says why it ends."""
@@ -56,7 +56,7 @@ class Supervised:
             self._ended_at = time.monotonic()
             said = [line for line in self.process.log_file.read_text(errors="replace").splitlines() if line.startswith(SAYING)]
             return End(self.name, code, said[-1].removeprefix(SAYING) if said else "")
-        if time.monotonic() - self._ended_at > RESTART_SECONDS:
+        if code == 0 or time.monotonic() - self._ended_at > RESTART_SECONDS:
             self.process = self._start()
             self._ended_at = None
         return None
