@@ -33,6 +33,10 @@ log = logging.getLogger(__name__)
 SURVEY_SECONDS = 1.0
 """How often lag is measured."""
 
+LOST_SECONDS = 30.0
+"""So long may a consumer that has partitions be without the coordinator of its group, while the cluster answers others."""
+
+ANSWERED_SECONDS = 5.0
 MEASURE_SECONDS = 10.0
 """How long the cluster may take to answer."""
 
@@ -265,10 +269,18 @@ class StreamingApplication:
 
     async def _check(self, app: faust.App) -> None:
         """Ask the consumer whether it is still a member of its group, and let its failure be this process's."""
+        lost_since: float | None = None
         while True:
             await asyncio.sleep(SURVEY_SECONDS)
             if not self._lanes.assigned_once:
                 continue
+            now = time.monotonic()
+            answers = self.surveyed_at is not None and now - self.surveyed_at < ANSWERED_SECONDS
+            lost_since = (lost_since or now) if answers and self._lanes.assigned and not self._member else None
+            if lost_since is not None and now - lost_since > LOST_SECONDS:
+                # aiokafka's search for the coordinator can stand still for ever after connections were lost. Meanwhile the group has given the partitions to
+                # others, and this process, which does not know, would take them back again and again.
+                raise StreamingError(f"the cluster answers, but the coordinator of group {self._options.group} has not been found for {LOST_SECONDS:.0f} s")
             try:
                 self._member = await cast(ChunkConsumer, app.consumer).check()
             except KafkaError as error:

@@ -202,7 +202,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         coordinator.check_errors()
         if fetching.done() and not fetching.cancelled():
             fetching.result()
-        return bool(coordinator.generation > 0)
+        return bool(coordinator.generation > 0 and coordinator.coordinator_id is not None)
 
     def wake(self) -> None:
         """End a fetch that waits for data: another partition is wanted now. May be called from any thread."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.chaos.run import run
 
-SECONDS = 120
+SECONDS = 60
 RATE = 200
 
 

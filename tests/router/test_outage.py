@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from app.broker import EmbeddedBroker
 from tests.kafka_client import Sent, alter_topic, committed, create_topic, headers, read_all, send
-from tests.processes import RouterProcess, wait_until
+from tests.processes import RollcallProcess, RouterProcess, wait_until
 from tests.router.test_delivery import PARTITIONS, assert_exactly_once, numbered_events, wait_drained
 
 COUNT = 60_000
@@ -133,3 +134,12 @@ def test_a_stuck_router_ends_itself(own_broker: EmbeddedBroker, prefix: str, tmp
         finally:
             os.kill(pid, signal.SIGCONT)
         assert [line for line in router.log if line["level"] == "critical" and "ROLLCALL_WATCHDOG_SECONDS" in str(line["message"])]
+
+
+def test_who_never_finds_the_coordinator_again_ends(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """The group has given its partitions to others by then; it would take them back again and again."""
+    create_topic(bootstrap, f"{prefix}.raw", 1)
+    program = [sys.executable, str(Path(__file__).with_name("lost.py"))]
+    with RollcallProcess("router", tmp_path, bootstrap, prefix, program=program) as router:
+        assert router.process.wait(60) == 1
+        assert f"the coordinator of group {prefix}-router has not been found" in router.log_file.read_text()
