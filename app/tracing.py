@@ -19,7 +19,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import NamedTuple, Self
 
 from opentelemetry import trace
@@ -117,25 +116,38 @@ class TracedHandler:
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Result:
         """Let the other one process the records, those that are traced with their spans' contexts."""
         spans: dict[int, Span] = {}
-        traced = [chunk._replace(records=list(self._traced(chunk, spans, first))) for chunk, first in _with_first(chunks)]
+        by_context: dict[Header, Span] = {}
+        traced, first = [], 0
+        for chunk in chunks:
+            traced.append(chunk._replace(records=list(self._traced(chunk, first, spans, by_context))))
+            first += len(chunk.records)
         if not spans:
             return self._inner.process(chunks, outputs)
-        return _TracedResult(self._inner.process(traced, _TracedOutputs(outputs, spans)), spans)
+        return _TracedResult(self._inner.process(traced, _TracedOutputs(outputs, by_context)), spans)
 
-    def _traced(self, chunk: Chunk, spans: dict[int, Span], first: int) -> Iterator[Record]:
-        """The records of a chunk; those that are traced with another context."""
+    def _traced(self, chunk: Chunk, first: int, spans: dict[int, Span], by_context: dict[Header, Span]) -> Iterator[Record]:
+        """The records of a chunk, those that are traced with their spans' contexts in place of the ones that they came with.
+
+        Args:
+            first: the number of the first record, of all chunks.
+            spans: by the number of the record; added to.
+            by_context: by the header that carries the span's context; added to.
+        """
         for index, record in enumerate(chunk.records, first):
             span = self._begin(chunk, record)
             if span is None:
                 yield record
-            else:
-                spans[index] = span
-                yield TracedRecord(record.offset, record.timestamp, record.key, record.value, _carrying(span, record.headers))
+                continue
+            context = _context_of(span)
+            spans[index] = span
+            by_context.update((header, span) for header in context if header[0] == TRACEPARENT)
+            headers = [header for header in record.headers if header[0] not in TRACE_HEADERS]
+            yield TracedRecord(record.offset, record.timestamp, record.key, record.value, headers + context)
 
     def _begin(self, chunk: Chunk, record: Record) -> Span | None:
         """A span of the work on a record; None when it is not traced."""
         carrier = {name: (content or b"").decode("ascii", "replace") for name, content in record.headers if name in TRACE_HEADERS}
-        parent = _PROPAGATOR.extract(carrier, Context())
+        parent = _PROPAGATOR.extract(carrier, Context()) if carrier else Context()
         told = trace.get_current_span(parent).get_span_context()
         if told.is_valid:
             if not told.trace_flags.sampled:
@@ -151,21 +163,17 @@ class TracedHandler:
         return self._tracer.start_span(f"process {chunk.topic}", context=parent, kind=SpanKind.CONSUMER, attributes=attributes)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _TracedOutputs:
     """Implements :class:`app.streaming.chunks.Outputs`: notes on the spans where the records went that follow from theirs."""
 
     outputs: Outputs
-    by_parent: dict[bytes, Span]
-
-    def __init__(self, outputs: Outputs, spans: dict[int, Span]) -> None:
-        self.outputs = outputs
-        self.by_parent = {content: span for span in spans.values() for name, content in _context_of(span) if name == TRACEPARENT and content is not None}
+    by_context: dict[Header, Span]
 
     def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, timestamp: int | None, headers: Headers) -> None:
         """Pass a record on."""
-        for name, content in headers:
-            if name == TRACEPARENT and (span := self.by_parent.get(content or b"")) is not None:
+        for header in headers:
+            if (span := self.by_context.get(header)) is not None:
                 span.add_event("write", {"messaging.destination.name": topic, "messaging.destination.partition.id": str(partition)})
         self.outputs.append(topic, partition, key, value, timestamp, headers)
 
@@ -189,20 +197,8 @@ class _TracedResult:
                 span.end(at)
 
 
-def _with_first(chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, int]]:
-    """Each chunk, and how many records there are before it."""
-    first = 0
-    for chunk in chunks:
-        yield chunk, first
-        first += len(chunk.records)
-
-
-def _carrying(span: Span, headers: Sequence[Header]) -> list[Header]:
-    """A record's headers with a span's context in place of the one that it came with."""
-    return list(chain((header for header in headers if header[0] not in TRACE_HEADERS), _context_of(span)))
-
-
-def _context_of(span: Span) -> list[Header]:
+def _context_of(span: Span) -> Headers:
+    """A span's context, as the headers that carry it."""
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier, trace.set_span_in_context(span))
     return [(name, content.encode("ascii", "replace")) for name, content in carrier.items()]

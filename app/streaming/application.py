@@ -37,6 +37,8 @@ LOST_SECONDS = 30.0
 """So long may a consumer that has partitions be without the coordinator of its group, while the cluster answers others."""
 
 ANSWERED_SECONDS = 5.0
+"""A cluster that answered so recently answers."""
+
 MEASURE_SECONDS = 10.0
 """How long the cluster may take to answer."""
 
