@@ -137,7 +137,7 @@ class Follower:
                     await self._pause(f"the replica cannot be written ({error})")
             except (KafkaError, OSError, TimeoutError) as error:
                 found = None
-                with contextlib.suppress(TimeoutError):
+                with contextlib.suppress(KafkaError, TimeoutError):
                     found = await promptly(diagnose(self._settings, self._bootstrap, "serve"))
                 silent = found is None or isinstance(found, BrokerUnavailableError)
                 await self._pause(f"Kafka at {self._bootstrap} does not answer ({found or type(error).__name__})" if silent else str(found))
