@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from aiokafka.errors import (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
@@ -135,4 +138,34 @@ class _OAuthAuthenticator(conn.OAuthAuthenticator):  # type: ignore[misc]
         return answer
 
 
+class _Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
+    """Takes notice at once that it was reset.
+
+    aiokafka (0.14, ``conn.py:360``) hears of a reset two turns of the event loop later than uvloop, and meanwhile takes the connection for a good one. Where
+    asyncio's own loop then says nothing, uvloop raises RuntimeError, which ends whatever wanted to send. If that is the task that asks for metadata
+    (``client.py:227``), nobody hears of it, and every later question of this client to the cluster waits for ever.
+    """
+
+    def send(self, request: Any, expect_response: bool = True) -> Awaitable[Any]:
+        with self._lost_if_closed():
+            answer: Awaitable[Any] = super().send(request, expect_response)
+        return answer
+
+    def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Awaitable[Any]:
+        with self._lost_if_closed():
+            answer: Awaitable[Any] = super()._send_sasl_token(payload, expect_response)
+        return answer
+
+    @contextlib.contextmanager
+    def _lost_if_closed(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaError:  # is a RuntimeError, too
+            raise
+        except RuntimeError as error:
+            self.close(reason=conn.CloseReason.CONNECTION_BROKEN, exc=error)
+            raise KafkaConnectionError(f"Connection at {self.host}:{self.port} broken: {error}") from error
+
+
 conn.OAuthAuthenticator = _OAuthAuthenticator
+conn.AIOKafkaConnection = _Connection

@@ -80,6 +80,27 @@ def alter_topic(bootstrap: str, topic: str, config: dict[str, str]) -> None:
     next(iter(admin.incremental_alter_configs([resource]).values())).result(30)
 
 
+def limit_record_size(bootstrap: str, topic: str, max_bytes: int) -> None:
+    """Set ``max.message.bytes`` of a topic, and wait until the broker keeps to it, which hears of it a moment later than who is answered that it is set."""
+    alter_topic(bootstrap, topic, {"max.message.bytes": str(max_bytes)})
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": f"{topic}-probe", "message.max.bytes": 20_000_000})
+    producer.init_transactions(30)
+    until = time.monotonic() + DEADLINE
+    while not (_takes(producer, topic, max_bytes - 200) and not _takes(producer, topic, max_bytes + 200)):
+        assert time.monotonic() < until, f"{topic} did not get its max.message.bytes"
+        time.sleep(0.05)
+
+
+def _takes(producer: Producer, topic: str, size: int) -> bool:
+    """Whether a topic takes a record of this size. It is in a transaction that is given up, so nobody reads it."""
+    refusals: list[object] = []
+    producer.begin_transaction()
+    producer.produce(topic, bytes(size), on_delivery=lambda error, _message: refusals.extend([error] if error else []))
+    assert producer.flush(DEADLINE) == 0
+    producer.abort_transaction(30)
+    return not refusals
+
+
 def send(
     bootstrap: str,
     topic: str,

@@ -81,8 +81,8 @@ def restart_broker(scene: Scene) -> None:
 
 def cut(scene: Scene) -> None:
     """all connections cut, five times"""
-    for _ in range(5):
-        scene.system.proxy.cut()
+    for number in range(5):
+        scene.system.proxy.cut(reset=number % 2 == 0)
         time.sleep(scene.rng.uniform(0.1, 1))
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 import threading
 from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self
 
 READ_BYTES = 64 * 1024
+NO_LINGERING = struct.pack("ii", 1, 0)
+"""A socket with this option, closed, resets its connection."""
 
 
 class Proxy:
@@ -25,6 +29,7 @@ class Proxy:
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._connections: set[asyncio.Task[None]] = set()
         self._delay = 0.0
+        self._reset = False
         self._flowing = asyncio.Event()
         self._flowing.set()
         self.port = 0
@@ -42,8 +47,13 @@ class Proxy:
         self._thread.join()
         self._loop.close()
 
-    def cut(self) -> None:
-        """End all connections that there are. New ones are taken."""
+    def cut(self, *, reset: bool = False) -> None:
+        """End all connections that there are. New ones are taken.
+
+        Args:
+            reset: as a firewall does that has forgotten them (RST), not as a program that closes them (FIN).
+        """
+        self._reset = reset
         self._do(self._cut())
 
     def slow(self, seconds: float) -> None:
@@ -84,6 +94,8 @@ class Proxy:
             self._connections.discard(connection)
             for each in (writer, other):
                 if each is not None:
+                    if self._reset:
+                        each.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGERING)
                     each.transport.abort()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -32,7 +32,7 @@ from app.streaming.partitioner import partitioner
 from tests.dead_letters.command import environment
 from tests.dead_letters.conftest import DeadLetters
 from tests.dead_letters.records import event, letter
-from tests.kafka_client import Sent, admin_client, alter_topic, create_topic, delete_records, headers, read_all, send
+from tests.kafka_client import Sent, admin_client, create_topic, delete_records, headers, limit_record_size, read_all, send
 from tests.processes import PROGRAM, RouterProcess, wait_until
 
 PARTITIONS = 3
@@ -275,7 +275,7 @@ def test_a_replay_that_is_broken_off_and_run_again_loses_nothing(dead_letters: D
 
 
 def test_a_raw_topic_that_does_not_take_a_record_says_so(dead_letters: DeadLetters, bootstrap: str, topics: str) -> None:
-    alter_topic(bootstrap, f"{topics}.raw", {"max.message.bytes": "2000"})
+    limit_record_size(bootstrap, f"{topics}.raw", 2_000)
     noise = base64.b64encode(os.urandom(4_000)).decode()
     send(bootstrap, f"{topics}.dead-letter", [letter(GOOD, partition=0), letter(event("user_created", name=noise), partition=1)])
     readable(bootstrap, f"{topics}.dead-letter", 2)
@@ -284,7 +284,7 @@ def test_a_raw_topic_that_does_not_take_a_record_says_so(dead_letters: DeadLette
     first, last = refused.stderr.decode().splitlines()
     assert first.startswith("rollcall: broken off, 1 records were sent for certain")
     assert last.startswith(f"rollcall: {topics}.raw does not take a record of this size: raise its max.message.bytes")
-    alter_topic(bootstrap, f"{topics}.raw", {"max.message.bytes": "20000"})
+    limit_record_size(bootstrap, f"{topics}.raw", 20_000)
     assert dead_letters("replay", "--send").returncode == 0
     assert len(readable(bootstrap, f"{topics}.raw", 3)) == 3
 

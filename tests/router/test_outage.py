@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.broker import EmbeddedBroker
-from tests.kafka_client import Sent, alter_topic, committed, create_topic, headers, read_all, send
+from tests.kafka_client import Sent, committed, create_topic, headers, limit_record_size, read_all, send
 from tests.processes import RollcallProcess, RouterProcess, wait_until
 from tests.router.test_delivery import PARTITIONS, assert_exactly_once, numbered_events, wait_drained
 
@@ -71,7 +71,7 @@ def test_what_cannot_be_produced_is_not_committed(bootstrap: str, prefix: str, t
     typed = f"{prefix}.events.enrollment_updated"
     with RouterProcess(tmp_path, bootstrap, prefix) as router:
         router.wait_ready()
-        alter_topic(bootstrap, typed, {"max.message.bytes": "1000"})
+        limit_record_size(bootstrap, typed, 1_000)
         send(bootstrap, f"{prefix}.raw", records)
         assert router.process.wait(40) == 1
         said = router.log_file.read_text()
@@ -79,7 +79,7 @@ def test_what_cannot_be_produced_is_not_committed(bootstrap: str, prefix: str, t
         assert f"topic {typed}, partition " in said
     assert committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {}
     assert read_all(bootstrap, [typed, f"{prefix}.unknown", f"{prefix}.dead-letter"]) == []
-    alter_topic(bootstrap, typed, {"max.message.bytes": "1048588"})
+    limit_record_size(bootstrap, typed, 1_048_588)
     with RouterProcess(tmp_path, bootstrap, prefix) as router:
         wait_drained(bootstrap, prefix, records)
         assert router.end() == 0

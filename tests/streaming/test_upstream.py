@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.conn import OAuthAuthenticator
+from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
@@ -44,6 +44,8 @@ SIGNATURES = {
     PartitionRecords._consumer_record: ["self", "tp", "record"],
     AIOKafkaConsumer.seek: ["self", "partition", "offset"],
     OAuthAuthenticator.step: ["self", "payload"],
+    AIOKafkaConnection.send: ["self", "request", "expect_response"],
+    AIOKafkaConnection._send_sasl_token: ["self", "payload", "expect_response"],
     BatchBuilder.append: ["self", "timestamp", "key", "value", "headers"],
 }
 
