@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from app.errors import ConfigurationError
-from app.process import new_tracing
 from app.settings import load_settings
+from app.stream_process import new_tracing
 from app.streaming.chunks import Chunk, ChunkAgent, Halt, Header, Headers, Outputs
 from app.streaming.rows import Rows
 from app.tracing import TracedRecord, Tracing

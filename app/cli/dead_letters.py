@@ -15,8 +15,8 @@ from typing import IO, Annotated, NamedTuple
 
 import typer
 
+from app.cli.broker import bootstrap_servers
 from app.cli.printing import print_parts, until_nobody_reads
-from app.cli.run import bootstrap_servers
 from app.dead_letters.export import exported
 from app.dead_letters.outline import known_words
 from app.dead_letters.reading import read_selected
@@ -28,7 +28,7 @@ from app.dead_letters.tally import Tally
 from app.errors import ConfigurationError, RollcallError
 from app.events.outcomes import ErrorCode
 from app.printable import printable
-from app.router.application import new_pipeline
+from app.router.judging import new_pipeline
 from app.settings import Settings, load_settings
 from app.topics import TopicNames
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from app.cli.broker import bootstrap_servers
 from app.cli.printing import print_parts, until_nobody_reads
-from app.cli.run import bootstrap_servers
 from app.rosters.reading import Roster, RosterError, parse_context, read_roster
 from app.rosters.report import no_enrollments, report
 from app.settings import load_settings

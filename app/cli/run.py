@@ -6,21 +6,17 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 import uvloop
 
-from app.broker import EmbeddedBroker
-from app.cli.broker import settings_broker
+from app.cli.broker import bootstrap_servers, broker_if_needed
 from app.cli.children import ATTACHED, end_with_standard_input, run_children
-from app.errors import BrokerUnavailableError, ConfigurationError
+from app.errors import ConfigurationError
 from app.logs import configure_logging
 from app.process import Process, run_until_signalled
-from app.rosters.application import new_rosters
-from app.router.application import new_router
 from app.settings import ENV_PREFIX, Settings, load_settings, misspelt_variables
 
 GC_THRESHOLDS = (200_000, 50, 1_000)
@@ -35,43 +31,13 @@ MAX_PORT = 65_535
 log = logging.getLogger(__name__)
 
 
-def bootstrap_servers(settings: Settings) -> str:
-    """Where Kafka is: ``ROLLCALL_KAFKA``, or the embedded broker if it runs.
-
-    Raises:
-        BrokerUnavailableError: neither.
-    """
-    if settings.kafka is not None:
-        return settings.kafka
-    status = settings_broker().status()
-    if not status.running or status.bootstrap is None:
-        raise BrokerUnavailableError("no Kafka: set ROLLCALL_KAFKA to your cluster's bootstrap servers, or run 'rollcall broker start'")
-    return status.bootstrap
-
-
-@contextmanager
-def broker_if_needed(settings: Settings) -> Iterator[str]:
-    """Bootstrap servers of the configured cluster, or of an embedded broker that is started, and stopped in the end, unless it ran already."""
-    if settings.kafka is not None:
-        yield settings.kafka
-        return
-    broker: EmbeddedBroker = settings_broker()
-    broker.ensure_libraries(announce=lambda line: log.info("%s", line))
-    ours = broker.start()
-    log.info("broker %s", "started" if ours else "runs already", extra={"bootstrap": broker.bootstrap})
-    try:
-        yield broker.bootstrap
-    finally:
-        if ours:
-            broker.stop()
-            log.info("broker stopped")
-
-
 Attached = Annotated[bool, typer.Option(ATTACHED, hidden=True, help="End when the standard input ends.")]
 
 
 def router(attached: Attached = False) -> None:
     """Route raw events to typed topics until stopped (SIGTERM or Ctrl-C; both drain)."""
+    from app.router.application import new_router  # Faust takes a quarter of a second, which no other command should
+
     settings = _begin(attached)
     bootstrap = bootstrap_servers(settings)
     run_async(settings, lambda: new_router(settings, bootstrap))
@@ -79,6 +45,8 @@ def router(attached: Attached = False) -> None:
 
 def rosters(attached: Attached = False) -> None:
     """Keep the rosters until stopped (SIGTERM or Ctrl-C; both drain): who is in which course, section and group now."""
+    from app.rosters.application import new_rosters  # likewise
+
     settings = _begin(attached)
     bootstrap = bootstrap_servers(settings)
     run_async(settings, lambda: new_rosters(settings, bootstrap))

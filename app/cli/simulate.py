@@ -20,7 +20,7 @@ from app.access import check_access
 from app.canvas.sending import send_records
 from app.canvas.simulation import SimulatedEvent, Simulation, SimulationPlan
 from app.canvas.traffic import Expectation, Kind, TrafficRecord
-from app.cli.run import bootstrap_servers
+from app.cli.broker import bootstrap_servers
 from app.errors import BrokerUnavailableError, ConfigurationError
 from app.kafka import client_options
 from app.settings import Settings, load_settings

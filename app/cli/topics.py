@@ -14,7 +14,7 @@ from app.access import check_access, required_acls
 from app.catalogue.asyncapi import asyncapi_text
 from app.catalogue.page import page
 from app.catalogue.topics import catalogue
-from app.cli.run import bootstrap_servers
+from app.cli.broker import bootstrap_servers
 from app.errors import ConfigurationError
 from app.settings import Settings, load_settings
 from app.topic_plan import plan_topics

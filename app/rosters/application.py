@@ -17,11 +17,11 @@ from app.events.outcomes import DeadLetter, ErrorCode
 from app.events.registry import REGISTRY
 from app.kafka import client_options
 from app.metrics import UNKNOWN_NAME, RosterMetrics
-from app.process import StreamProcess, Work
 from app.records import TRACE_HEADERS, TimestampWindow, final_letter
 from app.rosters.registry import stages
 from app.rosters.topics import RosterTopics, plan_roster_topics, roster_topics
 from app.settings import Settings
+from app.stream_process import StreamProcess, Work
 from app.streaming.application import PartitionStatus
 from app.streaming.chunks import Chunk, ChunkAgent, Outputs, Record
 from app.streaming.keyed import KeyedPartition, StageKit, Tally

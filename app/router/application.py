@@ -8,16 +8,14 @@ from prometheus_client import CollectorRegistry
 
 from app.access import check_access
 from app.breaker import BreakerPolicy
-from app.events.dropping import MetadataDropper
 from app.events.pipeline import Pipeline
-from app.events.redaction import Redactor
 from app.events.registry import REGISTRY
-from app.events.validation import load_validators
 from app.metrics import RouterMetrics
-from app.process import StreamProcess, Work
 from app.records import TimestampWindow
 from app.router.handler import RouterHandler, RouterKit
+from app.router.judging import new_pipeline
 from app.settings import Settings
+from app.stream_process import StreamProcess, Work
 from app.streaming.chunks import ChunkAgent
 from app.streaming.lane import LaneState
 from app.streaming.partitioner import partitioner
@@ -46,13 +44,6 @@ def new_router(settings: Settings, bootstrap: str) -> StreamProcess:
         metrics=metrics,
         gauges={metrics.breaker_open: lambda status: status.state is LaneState.HALTED},
     )
-
-
-def new_pipeline(settings: Settings) -> Pipeline:
-    """What judges events, as it is told to."""
-    redactor = Redactor(settings.redact_parameters) if settings.redact and settings.redact_parameters else None
-    dropper = MetadataDropper(settings.drop_metadata) if settings.drop_metadata else None
-    return Pipeline(load_validators(), shard=settings.shard, redactor=redactor, dropper=dropper)
 
 
 def _new_work(settings: Settings, pipeline: Pipeline, metrics: RouterMetrics, topics: Sequence[TopicFinding]) -> Work:

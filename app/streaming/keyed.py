@@ -139,8 +139,8 @@ class KeyedPartition:
 
     @property
     def unfinished(self) -> int:
-        """How many rows have still to follow a change of their lead row."""
-        return sum(len(units) for units, _ in self._cascades.values())
+        """How many rows have still to follow a change of their lead row. Where none is left of them, the lead row has still to be told so."""
+        return sum(len(units) or 1 for units, _ in self._cascades.values())
 
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Tally:
         """Merge the chunks' records into the rows, and write what has changed by that."""

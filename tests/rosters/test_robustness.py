@@ -97,6 +97,26 @@ def test_rows_follow_a_lead_row_that_never_rests() -> None:
     assert {row["course_id"] for row in cluster.rosters()["enrollments"].values()} == {global_id(205)}
 
 
+def test_a_lead_row_is_done_when_the_rows_that_had_to_follow_it_have_gone() -> None:
+    """And when a crash comes in between: whoever has the partition next says so, and not only when the key's next record comes."""
+    cluster = Cluster(partitions=1, cascade_rows=1)
+    cluster.send([course(0), *(enrollment(0, enrollment_id=global_id(100 + number)) for number in range(3))])
+    cluster.settle(Dice(1))
+    cluster.send([course(1, workflow_state="completed")])
+    lane = lane_of(cluster, "course", "events.course_updated")
+    lane.work(Dice(1), None)
+    assert lane.handler.unfinished == 2
+    keys = {record.key for record in cluster.log("enrollments-by-course", 0)}
+    cluster.write(Write("enrollments-by-course", 0, key, None) for key in sorted(keys, key=str))
+    lane.work(SimpleNamespace(below=lambda bound: bound - 1), None)
+    lane.start()
+    assert list(lane.rows.pending_keys()) == [COURSE]
+    assert not lane.rows.has_units(COURSE)
+    cluster.settle(Dice(1))
+    lane.start()
+    assert list(lane.rows.pending_keys()) == []
+
+
 @pytest.mark.parametrize("stored", [b"[{garbage", b"[{},5]", b"[{}]", b"[{", b'[{},"text"]'])
 def test_a_foreign_row_in_a_changelog_is_named(stored: bytes) -> None:
     cluster = Cluster(partitions=1)

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from app import process as process_module
 from app.events.registry import REGISTRY
 from app.metrics import RouterMetrics
-from app.process import OldestUnprocessed, StreamProcess, Work
 from app.settings import load_settings
+from app.stream_process import OldestUnprocessed, StreamProcess, Work
 from app.streaming.application import PartitionStatus
 from app.streaming.lane import LaneState
 
