@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.chaos.run import run
 
-SECONDS = 60
+SECONDS = 120
 RATE = 200
 
 

@@ -102,7 +102,7 @@ def test_records_larger_than_the_topic_takes_are_dead_letters(bootstrap: str, pr
     send(bootstrap, f"{prefix}.raw", sent)
     with RouterProcess(tmp_path, bootstrap, prefix, breaker_ratio=0) as router:
         wait_until(lambda: committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: len(sent)}, what="the end of the input")
-        assert router.metric("rollcall_dead_letters_total", code="too_large") == 5
+        wait_until(lambda: router.metric("rollcall_dead_letters_total", code="too_large") == 5, what="the count of what is committed")
         assert router.metric("rollcall_dead_letters_total", code="too_large", event_name="enrollment_updated") == 2
         assert router.end() == 0
     letters = sorted(read_all(bootstrap, [f"{prefix}.dead-letter"], at_least=5), key=lambda letter: int(headers(letter)["rollcall.error.offset"]))
