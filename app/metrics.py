@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from itertools import accumulate
 from platform import python_version
 
@@ -18,6 +17,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from app.events.outcomes import ErrorCode
+from app.version import package_version
 
 # prometheus-client would add a series with the time of its making to every counter.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -264,11 +264,3 @@ class ServeMetrics(ProcessMetrics):
         """Count a request."""
         self.http_requests_total.labels(route, f"{status // 100}xx").inc()
         self.http_request_seconds.labels(route).observe(seconds)
-
-
-def package_version() -> str:
-    """The version of the installed distribution."""
-    try:
-        return version("rollcall")
-    except PackageNotFoundError:
-        return "unknown"

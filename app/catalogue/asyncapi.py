@@ -8,8 +8,8 @@ import orjson
 
 from app.catalogue.headers import headers_schema
 from app.catalogue.topics import ROSTERS, ROUTER, Catalogue, Message, Sort, Topic
-from app.metrics import package_version
 from app.settings import Settings
+from app.version import package_version
 
 VERSION = "3.0.0"
 KAFKA_BINDING = "0.5.0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -18,6 +19,7 @@ from app.cli.token import token_cli
 from app.cli.topics import topics_cli
 from app.cli.validate import validate
 from app.errors import RollcallError
+from app.version import package_version
 
 cli = typer.Typer(
     name="rollcall",
@@ -37,6 +39,17 @@ cli.command("demo")(demo)
 register_processes(cli)
 register_roster(cli)
 register_simulate(cli)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rollcall {package_version()}")
+        raise typer.Exit
+
+
+@cli.callback()
+def options(_version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")] = False) -> None:
+    """What stands before a command."""
 
 
 def main() -> None:

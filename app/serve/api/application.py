@@ -11,11 +11,11 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from app.metrics import package_version
 from app.serve.api.errors import JSON, NOT_FOUND, RETRY_SECONDS, ApiError, error_body
 from app.serve.api.routes import api_router
 from app.serve.context import ServeContext
 from app.serve.replica.reading import ReplicaUnavailableError
+from app.version import package_version
 
 log = logging.getLogger(__name__)
 
