@@ -9,7 +9,7 @@ import pytest
 from faust.types import TP
 from prometheus_client import CollectorRegistry
 
-from app import process as process_module
+from app import stream_process
 from app.events.registry import REGISTRY
 from app.metrics import RouterMetrics
 from app.settings import load_settings
@@ -58,8 +58,8 @@ def test_lag_that_never_ends_is_no_standstill() -> None:
 @pytest.mark.parametrize("never", [False, True])
 async def test_a_client_that_has_lost_itself_is_no_end(monkeypatch: pytest.MonkeyPatch, never: bool) -> None:
     """Whether it never answers or takes its own end for that of the process: the cluster is looked for again."""
-    monkeypatch.setattr(process_module, "PREPARING_SECONDS", 0.05)
-    monkeypatch.setattr(process_module, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(stream_process, "PREPARING_SECONDS", 0.05)
+    monkeypatch.setattr(stream_process, "RETRY_SECONDS", 0.01)
     stop = asyncio.Event()
     reasons: list[list[str]] = []
 

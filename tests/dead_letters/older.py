@@ -13,7 +13,7 @@ from pathlib import Path
 from app.__main__ import main
 from app.events.registry import REGISTRY
 from app.events.validation import load_validators
-from app.router import application
+from app.router import judging
 
 
 def run() -> None:
@@ -24,7 +24,7 @@ def run() -> None:
     parser.add_argument("command")
     options = parser.parse_args()
     known = {name: event_type for name, event_type in REGISTRY.items() if name not in options.without}
-    application.load_validators = partial(load_validators, options.schemas, known)  # type: ignore[attr-defined]
+    judging.load_validators = partial(load_validators, options.schemas, known)  # type: ignore[attr-defined]
     sys.argv = ["rollcall", options.command]
     main()
 
