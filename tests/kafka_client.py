@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -15,6 +15,9 @@ DEADLINE = 60.0
 
 PASSING = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE)
 """What a group's coordinator says while a fresh broker is still making it."""
+
+PASSING_FOR_READERS = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION)
+"""What a reader is told, and gets over, when a connection is lost, and of topics that the broker hears of a moment later than who made them."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,7 @@ def read_all(
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
+            "fetch.wait.max.ms": 20,  # so long it takes to hear that there is no more
             **(security or {}),
         }
     )
@@ -181,13 +185,15 @@ def read_all(
     until = time.monotonic() + deadline
     try:
         while (len(finished) < len(places) or len(messages) < at_least) and time.monotonic() < until:
-            for message in consumer.consume(5000, 0.5):
-                where = (cast(str, message.topic()), cast(int, message.partition()))
-                if message.error() is None:
+            for message in consumer.consume(5000, 0.1):
+                where, error = (cast(str, message.topic()), cast(int, message.partition())), message.error()
+                if error is None:
                     messages.append(message)
                     finished.discard(where)
-                else:
+                elif error.code() == KafkaError._PARTITION_EOF:
                     finished.add(where)
+                elif not error.retriable() and error.code() not in PASSING_FOR_READERS:
+                    raise KafkaException(error)
     finally:
         consumer.close()
     return messages
@@ -195,20 +201,31 @@ def read_all(
 
 def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
     """A group's committed offsets by partition; partitions without one are left out."""
-    # Not by the admin client: while a fresh broker makes the topic of its groups' offsets, its answer to that crashes librdkafka's Python binding.
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
-    wanted = [TopicPartition(place.topic, place.partition) for place in partitions_of(bootstrap, [topic])]
     until = time.monotonic() + DEADLINE
-    try:
-        while True:
-            try:
-                return {place.partition: place.offset for place in consumer.committed(wanted, timeout=DEADLINE) if place.offset >= 0}
-            except KafkaException as error:
-                if time.monotonic() > until or error.args[0].code() not in PASSING:
-                    raise
-                time.sleep(0.1)
-    finally:
-        consumer.close()
+    while True:
+        try:
+            places = committed_places(bootstrap, group, partitions_of(bootstrap, [topic]))
+            return {place.partition: place.offset for place in places if place.offset >= 0}
+        except KafkaException as error:
+            if time.monotonic() > until or error.args[0].code() not in PASSING:
+                raise
+            time.sleep(0.1)
+
+
+def committed_places(bootstrap: str, group: str, places: list[TopicPartition], isolation: str = "read_committed") -> list[TopicPartition]:
+    """Where a group stands; a negative offset: nowhere yet. A reader of what is committed waits for offsets that belong to open transactions.
+
+    Raises:
+        KafkaException: the coordinator does not answer, or not so.
+    """
+    # Not by the admin client: while a fresh broker makes the topic of its groups' offsets, its answer to that crashes librdkafka's Python binding.
+    return _group_reader(bootstrap, group, isolation).committed(places, timeout=DEADLINE)
+
+
+@lru_cache(maxsize=4)
+def _group_reader(bootstrap: str, group: str, isolation: str) -> Consumer:
+    """Who asks again and again, while a test waits: connecting takes ten times as long as the answer."""
+    return Consumer({"bootstrap.servers": bootstrap, "group.id": group, "isolation.level": isolation, "log_level": 2})
 
 
 def headers(message: Message) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple, cast
 
 import orjson
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from app.canvas.simulation import Simulation, SimulationPlan
@@ -22,7 +22,7 @@ from app.rosters.topics import plan_roster_topics, roster_topics
 from app.settings import load_settings
 from app.streaming.partitioner import partitioner
 from app.topics import ensure_topics
-from tests.kafka_client import DEADLINE, PASSING, Sent, admin_client, partitions_of, read_all
+from tests.kafka_client import DEADLINE, PASSING, Sent, admin_client, committed_places, partitions_of, read_all
 from tests.processes import RollcallProcess, wait_until
 
 PARTITIONS = 4
@@ -129,14 +129,9 @@ class RosterCluster:
 
     def committed(self) -> Places:
         """What the group has committed of its inputs; 0 where it has not."""
-        # For why it is no admin client, see tests/kafka_client.py.
         # A reader of what is committed would wait for offsets that belong to open transactions.
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.group, "isolation.level": "read_uncommitted"})
-        wanted = [TopicPartition(place.topic, place.partition) for place in partitions_of(self.bootstrap, self.inputs)]
-        try:
-            return {(place.topic, place.partition): max(place.offset, 0) for place in consumer.committed(wanted, timeout=30)}
-        finally:
-            consumer.close()
+        places = committed_places(self.bootstrap, self.group, partitions_of(self.bootstrap, self.inputs), "read_uncommitted")
+        return {(place.topic, place.partition): max(place.offset, 0) for place in places}
 
     def _quiet_ends(self) -> Places | None:
         """Where all topics end, when all inputs are committed up to there and no transaction is open; else None."""
