@@ -6,7 +6,9 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,6 +18,9 @@ log = logging.getLogger(__name__)
 
 STOPPING_SECONDS = 4.5
 """Beside the draining of chunks, so much may the rest of the end take: with the default settings a process is gone within 10 s of SIGTERM."""
+
+
+_SHOWN_FRAMES = 3
 
 
 class Process(Protocol):
@@ -52,7 +57,9 @@ def _exit_after(seconds: float) -> None:
     """Whatever hangs while the process stops: it ends. What was not committed is done again by its successor."""
 
     def exit_now() -> None:
-        log.error("the process did not stop in time and is ended")
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)
+        places = [f"{place.filename}:{place.lineno} {place.name}" for place in traceback.extract_stack(frame)[-_SHOWN_FRAMES:]]
+        log.error("the process did not stop in time and is ended", extra={"at": places})
         logging.shutdown()
         os._exit(1)
 

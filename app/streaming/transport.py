@@ -44,6 +44,9 @@ METADATA_AGE_MS = 30_000
 OUT_OF_RANGE = -1
 """Position of a chunk that says only this: the broker has no record where the partition is read. Retention was faster, or the topic was cut or made anew."""
 
+THREAD_SECONDS = 1.0
+"""So long may the consumer's thread take to end, once its consumer has."""
+
 FIRST_SLICE = 64
 """Records taken first when a chunk is bounded in bytes; their mean size decides how many are taken next."""
 
@@ -74,6 +77,12 @@ class DaemonThread(WorkerThread):
         # Extends mode/threads.py:52.
         super().__init__(service, **kwargs)
         self.daemon = True
+
+    def stop(self) -> None:
+        """Wait for the thread's end, but not for ever."""
+        # Replaces mode/threads.py:74, which has the whole process wait, its event loop too, until every task of the thread has ended. aiokafka's may take their
+        # cancellation for that of another task, and never do (see app/streaming/bounded.py). By now the consumer has left its group.
+        self.is_stopped.wait(THREAD_SECONDS)
 
 
 class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
