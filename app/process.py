@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable
 from typing import Protocol
 
+from app.errors import RollcallError
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 STOPPING_SECONDS = 4.5
 """Beside the draining of chunks, so much may the rest of the end take: with the default settings a process is gone within 10 s of SIGTERM."""
 
+
+LEFT_SECONDS = 2.0
+"""So long may what is left in the event loop take to end, once the process has."""
 
 _SHOWN_FRAMES = 3
 
@@ -30,18 +34,34 @@ class Process(Protocol):
         """Run until ``stop`` is set. Raises a :class:`app.errors.RollcallError` when the process must end for another reason."""
 
 
-async def run_until_signalled(settings: Settings, new_process: Callable[[], Process]) -> None:
-    """Run a process until SIGTERM or SIGINT.
+def run_process(settings: Settings, new_process: Callable[[], Process]) -> None:
+    """Run a process in an event loop of its own until SIGTERM or SIGINT.
+
+    Whatever clients have left in the loop holds up nobody: asyncio would wait for it to end, and aiokafka's tasks may never (see app/streaming/bounded.py).
 
     Raises a :class:`app.errors.RollcallError` for whatever a person can mend.
     """
+    runner = asyncio.Runner()
+    code, told = 0, "the process has stopped"
+    try:
+        runner.run(_run_until_signalled(settings, new_process))
+    except BaseException as error:
+        code, told = error.exit_code if isinstance(error, RollcallError) else 1, str(error) or type(error).__name__
+        raise
+    finally:
+        guard = _exit_after(LEFT_SECONDS, code, f"{told}; what its clients had begun did not end in time")
+        runner.close()
+        guard.cancel()
+
+
+async def _run_until_signalled(settings: Settings, new_process: Callable[[], Process]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def end() -> None:
         if not stop.is_set():
             stop.set()
-            _exit_after(settings.drain_seconds + STOPPING_SECONDS)
+            _exit_after(settings.drain_seconds + STOPPING_SECONDS, 1, "the process did not stop in time and is ended")
 
     for number in ending_signals():
         loop.add_signal_handler(number, end)
@@ -53,16 +73,17 @@ def ending_signals() -> list[signal.Signals]:
     return [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL else [])]
 
 
-def _exit_after(seconds: float) -> None:
+def _exit_after(seconds: float, code: int, message: str) -> threading.Timer:
     """Whatever hangs while the process stops: it ends. What was not committed is done again by its successor."""
 
     def exit_now() -> None:
         frame = sys._current_frames().get(threading.main_thread().ident or 0)
         places = [f"{place.filename}:{place.lineno} {place.name}" for place in traceback.extract_stack(frame)[-_SHOWN_FRAMES:]]
-        log.error("the process did not stop in time and is ended", extra={"at": places})
+        log.error("%s", message, extra={"at": places})
         logging.shutdown()
-        os._exit(1)
+        os._exit(code)
 
     timer = threading.Timer(seconds, exit_now)
     timer.daemon = True
     timer.start()
+    return timer

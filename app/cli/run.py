@@ -16,7 +16,7 @@ from app.cli.broker import bootstrap_servers, broker_if_needed
 from app.cli.children import ATTACHED, end_with_standard_input, run_children
 from app.errors import ConfigurationError
 from app.logs import configure_logging
-from app.process import Process, run_until_signalled
+from app.process import Process, run_process
 from app.settings import ENV_PREFIX, Settings, load_settings, misspelt_variables
 
 GC_THRESHOLDS = (200_000, 50, 1_000)
@@ -40,7 +40,7 @@ def router(attached: Attached = False) -> None:
 
     settings = _begin(attached)
     bootstrap = bootstrap_servers(settings)
-    run_async(settings, lambda: new_router(settings, bootstrap))
+    run_on_uvloop(settings, lambda: new_router(settings, bootstrap))
 
 
 def rosters(attached: Attached = False) -> None:
@@ -49,7 +49,7 @@ def rosters(attached: Attached = False) -> None:
 
     settings = _begin(attached)
     bootstrap = bootstrap_servers(settings)
-    run_async(settings, lambda: new_rosters(settings, bootstrap))
+    run_on_uvloop(settings, lambda: new_rosters(settings, bootstrap))
 
 
 def serve(attached: Attached = False) -> None:
@@ -58,7 +58,7 @@ def serve(attached: Attached = False) -> None:
 
     settings = _begin(attached)
     bootstrap = bootstrap_servers(settings)
-    run_async(settings, lambda: ServeProcess(settings, bootstrap))
+    run_on_uvloop(settings, lambda: ServeProcess(settings, bootstrap))
 
 
 def up() -> None:
@@ -95,11 +95,11 @@ def _begin(attached: bool = False) -> Settings:
     return settings
 
 
-def run_async(settings: Settings, new_process: Callable[[], Process]) -> None:
+def run_on_uvloop(settings: Settings, new_process: Callable[[], Process]) -> None:
     """Run a process on uvloop, in this thread and in those that Faust makes."""
     gc.set_threshold(*GC_THRESHOLDS)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(run_until_signalled(settings, new_process))
+    run_process(settings, new_process)
 
 
 def register(cli: typer.Typer) -> None:

@@ -1,0 +1,43 @@
+"""The end of a process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import asyncio
+import sys
+
+from app.errors import BrokerUnavailableError
+from app.process import run_process
+from app.settings import load_settings
+
+
+class Process:
+    async def run(self, stop):
+        self.left = asyncio.create_task(self.wait_on())
+        await asyncio.sleep(0)
+        if sys.argv[1] == "fails":
+            raise BrokerUnavailableError("no Kafka")
+
+    async def wait_on(self):
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                continue  # takes its cancellation for that of another task
+
+
+run_process(load_settings(), Process)
+"""
+
+
+@pytest.mark.parametrize(("how", "code", "told"), [("ends", 0, "the process has stopped; "), ("fails", 3, "no Kafka; ")])
+def test_what_a_client_left_behind_holds_up_nobody(tmp_path: Path, how: str, code: int, told: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", PROGRAM, how], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == code
+    assert ended.stderr == f"{told}what its clients had begun did not end in time\n"
