@@ -51,7 +51,8 @@ async def send(bootstrap: str, turns: int) -> None:
 
 async def ask_again(bootstrap: str, turns: int) -> None:
     async with reset_connection(bootstrap, turns) as (client, _), asyncio.timeout(10):
-        assert await client.force_metadata_update() or await client.force_metadata_update()  # the first may have used the lost connection
+        # An answer or two may be that it failed, on the lost connection. What must not be is none.
+        assert True in [await client.force_metadata_update() for _ in range(5)]
 
 
 @pytest.mark.parametrize("turns", range(TURNS))

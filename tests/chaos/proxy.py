@@ -41,8 +41,7 @@ class Proxy:
         return self
 
     def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
-        self._server.close()
-        self.cut()
+        self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -53,8 +52,7 @@ class Proxy:
         Args:
             reset: as a firewall does that has forgotten them (RST), not as a program that closes them (FIN).
         """
-        self._reset = reset
-        self._do(self._cut())
+        self._do(self._cut(reset=reset))
 
     def slow(self, seconds: float) -> None:
         """Let each piece of up to 64 KiB wait for so long; 0: no more."""
@@ -71,12 +69,18 @@ class Proxy:
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
-    async def _cut(self) -> None:
+    async def _end(self) -> None:
+        self._server.close()
+        await self._cut(reset=False)
+
+    async def _cut(self, *, reset: bool) -> None:
         connections = set(self._connections)
+        self._reset = reset
         for connection in connections:
             connection.cancel()
         if connections:
             await asyncio.wait(connections)
+        self._reset = False
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = asyncio.current_task()
@@ -94,7 +98,7 @@ class Proxy:
             self._connections.discard(connection)
             for each in (writer, other):
                 if each is not None:
-                    if self._reset:
+                    if self._reset and not each.is_closing():
                         each.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGERING)
                     each.transport.abort()
 
