@@ -33,6 +33,8 @@ def tables(report: Report) -> list[Table]:
     found.add_row("records on the outputs of the router", f"{report.routed:,}")
     for relation, count in report.rows.items():
         found.add_row(f"rows of {relation}", f"{count:,}")
+    if report.long:
+        found.add_row("waited long", "\n".join(report.long))
     found.add_row("wrong", "\n".join(report.wrong) or "nothing: nothing lost, nothing twice, rosters true, replica equal")
     return [done, ends, found]
 
@@ -56,7 +58,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="rollcall-chaos-"))
     console.print(f"what the processes write is in {folder}, and stays there unless all is well")
     report = run(folder, "chaos", jars, seconds=given.minutes * 60, seed=given.seed, rate=given.rate, say=lambda line: console.print(f"  {line}"))
-    if not report.wrong:
+    if not report.wrong and not report.long:
         shutil.rmtree(folder)
     for table in tables(report):
         console.print(table)

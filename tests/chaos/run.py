@@ -21,6 +21,9 @@ from tests.serve.replica.test_follower import contents, expected
 RECOVERY_SECONDS = 180.0
 """So long may it take after a fault until every process is ready again."""
 
+LONG_SECONDS = 25.0
+"""A session that passes, processes that start and tables that are loaded take less. What takes longer may be worth a look."""
+
 AT_ONCE = 0.3
 """So often does the next fault come before everything has got over the last one."""
 
@@ -38,6 +41,8 @@ class Report:
     rows: dict[str, int] = field(default_factory=dict)
     recoveries: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """By fault, the seconds until all processes were ready again; not those of faults upon which the next one came at once."""
+    long: list[str] = field(default_factory=list)
+    """Of those that took longer than :data:`LONG_SECONDS`, what was waited for last."""
     done: Counter[str] = field(default_factory=Counter)
     """By fault, how often."""
     ends: list[End] = field(default_factory=list)
@@ -103,7 +108,10 @@ def _hurt(scene: Scene, faults: list[Fault], until: float, report: Report, say: 
         if rng.random() < AT_ONCE:
             time.sleep(rng.uniform(0, 1))  # the next one comes before anybody has got over this one
             continue
-        report.recoveries[title].append(scene.system.wait_ready(RECOVERY_SECONDS))
+        seconds = scene.system.wait_ready(RECOVERY_SECONDS)
+        report.recoveries[title].append(seconds)
+        if seconds > LONG_SECONDS:
+            report.long.append(f"{seconds:.0f} s after {title}: {'; '.join(scene.system.waited_for)}")
         time.sleep(rng.uniform(0, 3))
 
 

@@ -93,6 +93,7 @@ class System:
         self.replica = folder / "replica.sqlite"
         self.clock = folder / "clock"
         self.has_clock = clock and FAKETIME.exists()
+        self.waited_for: list[str] = []
         self._jars = jars
         self._settings = {"shard": SHARD, "partitions": PARTITIONS, "replica": self.replica} | dict(settings or {})
         self._static = static
@@ -134,9 +135,10 @@ class System:
         return [each.process for each in self.processes if each.process.command in commands]
 
     def wait_ready(self, deadline: float) -> float:
-        """Wait until every process says that it is ready; returns the seconds that it took."""
+        """Wait until every process says that it is ready; returns the seconds that it took. What they said last before that is in ``waited_for``."""
         begun = time.monotonic()
         while unready := [why for each in self.processes if (why := each.unready)]:
+            self.waited_for = unready
             assert time.monotonic() - begun < deadline, f"not ready within {deadline:.0f} s: {unready}"
             time.sleep(0.1)
         return time.monotonic() - begun
