@@ -25,7 +25,7 @@ from app.streaming.lanes import Lanes
 from app.streaming.offsets import Bounds, Offsets
 from app.streaming.table_store import TableStore
 from app.streaming.tables import LaneTables
-from app.streaming.transport import ChunkConsumer, ChunkSchema, ChunkTransport, wait_crashed
+from app.streaming.transport import ChunkConsumer, ChunkSchema, ChunkTransport, end_threads, wait_crashed
 from app.streaming.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -200,6 +200,7 @@ class StreamingApplication:
             await promptly(app.stop(), STOP_SECONDS)
         except Exception as error:
             log.warning("the consumer did not stop cleanly: %s", _describe(error))
+        end_threads()
 
     def _new_app(self, scratch: str) -> faust.App:
         options = self._options

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, TypeAlias, cast
 
@@ -73,16 +74,43 @@ class LaneDirectory(Protocol):
 class DaemonThread(WorkerThread):
     """A thread that cannot keep the process from ending."""
 
+    _given_up = False
+
     def __init__(self, service: Any, **kwargs: Any) -> None:
         # Extends mode/threads.py:52.
         super().__init__(service, **kwargs)
         self.daemon = True
 
+    def run(self) -> None:
+        """The thread's work."""
+        # Extends mode/threads.py:58.
+        try:
+            super().run()
+        except RuntimeError:
+            if not self._given_up:
+                raise
+
     def stop(self) -> None:
         """Wait for the thread's end, but not for ever."""
         # Replaces mode/threads.py:74, which has the whole process wait, its event loop too, until every task of the thread has ended. aiokafka's may take their
         # cancellation for that of another task, and never do (see app/streaming/bounded.py). By now the consumer has left its group.
-        self.is_stopped.wait(THREAD_SECONDS)
+        if not self.is_stopped.wait(THREAD_SECONDS):
+            self.give_up()
+
+    def give_up(self) -> None:
+        """End the thread, whatever its tasks are at. When the interpreter ends before a thread with a running event loop, uvloop may crash."""
+        self._given_up = True
+        loop = self.service.thread_loop
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(loop.stop)
+        self.join(THREAD_SECONDS)
+
+
+def end_threads() -> None:
+    """End the threads of consumers that did not end when they were stopped."""
+    for thread in threading.enumerate():
+        if isinstance(thread, DaemonThread):
+            thread.give_up()
 
 
 class ChunkConsumerThread(driver.AIOKafkaConsumerThread):

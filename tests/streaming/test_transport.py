@@ -35,6 +35,8 @@ def test_a_thread_that_does_not_end_holds_up_nobody() -> None:
         thread = Stubborn()
         await thread.start()
         await thread.stop()
+        assert thread._thread is not None
+        assert not thread._thread.is_alive()
         stopped.set()
 
     threading.Thread(target=lambda: asyncio.run(start_and_stop()), daemon=True).start()

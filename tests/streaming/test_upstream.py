@@ -38,6 +38,7 @@ SIGNATURES = {
     TableManager._update_channels: ["self"],
     Schema.compile: ["self", "app", "on_key_decode_error", "on_value_decode_error", "default_propagate"],
     WorkerThread.__init__: ["self", "service", "kwargs"],
+    WorkerThread.run: ["self"],
     WorkerThread.stop: ["self"],
     Fetcher.fetched_records: ["self", "partitions", "timeout", "max_records"],
     Fetcher._create_fetch_waiter: ["self"],
