@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.errors import RollcallError
 from app.settings import Settings
@@ -49,7 +49,7 @@ def run_process(settings: Settings, new_process: Callable[[], Process]) -> None:
         code, told = error.exit_code if isinstance(error, RollcallError) else 1, str(error) or type(error).__name__
         raise
     finally:
-        guard = _exit_after(LEFT_SECONDS, code, f"{told}; what its clients had begun did not end in time")
+        guard = _exit_after(LEFT_SECONDS, code, f"{told}; what its clients had begun did not end in time", runner.get_loop())
         runner.close()
         guard.cancel()
 
@@ -61,7 +61,7 @@ async def _run_until_signalled(settings: Settings, new_process: Callable[[], Pro
     def end() -> None:
         if not stop.is_set():
             stop.set()
-            _exit_after(settings.drain_seconds + STOPPING_SECONDS, 1, "the process did not stop in time and is ended")
+            _exit_after(settings.drain_seconds + STOPPING_SECONDS, 1, "the process did not stop in time and is ended", loop)
 
     for number in ending_signals():
         loop.add_signal_handler(number, end)
@@ -73,13 +73,13 @@ def ending_signals() -> list[signal.Signals]:
     return [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL else [])]
 
 
-def _exit_after(seconds: float, code: int, message: str) -> threading.Timer:
+def _exit_after(seconds: float, code: int, message: str, loop: asyncio.AbstractEventLoop) -> threading.Timer:
     """Whatever hangs while the process stops: it ends. What was not committed is done again by its successor."""
 
     def exit_now() -> None:
         frame = sys._current_frames().get(threading.main_thread().ident or 0)
-        places = [f"{place.filename}:{place.lineno} {place.name}" for place in traceback.extract_stack(frame)[-_SHOWN_FRAMES:]]
-        log.error("%s", message, extra={"at": places})
+        at = [f"{place.filename}:{place.lineno} {place.name}" for place in traceback.extract_stack(frame)[-_SHOWN_FRAMES:]]
+        log.error("%s", message, extra={"at": at, "tasks": sorted(map(_place_of, asyncio.all_tasks(loop)))})
         logging.shutdown()
         os._exit(code)
 
@@ -87,3 +87,13 @@ def _exit_after(seconds: float, code: int, message: str) -> threading.Timer:
     timer.daemon = True
     timer.start()
     return timer
+
+
+def _place_of(task: asyncio.Task[Any]) -> str:
+    """Where a task waits: the innermost of its coroutines."""
+    waits: Any = task.get_coro()
+    places: list[str] = []
+    while (frame := getattr(waits, "cr_frame", None)) is not None:
+        places.append(f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}")
+        waits = waits.cr_await
+    return " > ".join([task.get_name(), *places[-_SHOWN_FRAMES:]])
