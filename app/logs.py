@@ -20,7 +20,7 @@ _MOST_SAYINGS = 1_000
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
-_QUIET = ("faust", "mode", "aiokafka", "app.streaming.tables", "app.streaming.transport", "asyncio", "aiohttp")
+_QUIET = ("faust", "mode", "aiokafka", "app.streaming.tables", "app.streaming.transport", "app.streaming.consumer_thread", "asyncio", "aiohttp")
 """Libraries that narrate. Their warnings are kept; aiokafka tells there of brokers that do not answer."""
 
 

@@ -20,12 +20,13 @@ from app.errors import BrokerUnavailableError, RollcallError
 from app.streaming.batches import BATCH_BYTES
 from app.streaming.bounded import promptly
 from app.streaming.chunks import ChunkAgent, ChunkPolicy
+from app.streaming.consumer_thread import end_threads
 from app.streaming.lane import LaneKit, LaneObserver, LaneState
 from app.streaming.lanes import Lanes
 from app.streaming.offsets import Bounds, Offsets
 from app.streaming.table_store import TableStore
 from app.streaming.tables import LaneTables
-from app.streaming.transport import ChunkConsumer, ChunkSchema, ChunkTransport, end_threads, wait_crashed
+from app.streaming.transport import ChunkConsumer, ChunkSchema, ChunkTransport, wait_crashed
 from app.streaming.watchdog import Watchdog
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from faust.types import TP
 
 from app.streaming.chunks import Chunk, ChunkPolicy
-from app.streaming.transport import OUT_OF_RANGE
+from app.streaming.consumer_thread import OUT_OF_RANGE
 
 log = logging.getLogger(__name__)
 

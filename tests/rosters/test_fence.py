@@ -95,8 +95,8 @@ class Sleep:
                 again = cluster.wait_settled(sleeper, other)
                 self.repeated = {place: (after[place], end) for place, end in again.items() if end != after[place] and place[0] not in cluster.typed}
                 """The same, when all events come once more."""
-                sleeper.end()
-                other.end()
+                assert sleeper.end() == 0
+                assert other.end() == 0
 
 
 @pytest.mark.parametrize(("make", "moment"), [(courses, "computed"), (courses, "written"), (institution, "written")])
@@ -112,9 +112,18 @@ def test_whoever_was_stopped_writes_nothing_more(bootstrap: str, prefix: str, tm
 
 
 def test_without_the_fence_it_writes_what_it_had_computed(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    sleep = Sleep(bootstrap, prefix, tmp_path, courses(), "computed", "fence")
-    sleep.play()
-    assert sleep.written != {}  # whether rosters are wrong in the end depends on who reads the partition again, from where
+    """Whoever reads the partition after that, from an offset that was set back, may put the rosters right again; not every time."""
+    plays = []
+    for number in range(3):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        sleep = Sleep(bootstrap, f"{prefix}{number}", directory, courses(), "computed", "fence")
+        sleep.play()
+        assert sleep.written != {}
+        plays.append(sleep.harm)
+        if sleep.harm:
+            break
+    assert any(plays)
 
 
 def test_without_transactions_what_it_had_written_is_published_twice(bootstrap: str, prefix: str, tmp_path: Path) -> None:

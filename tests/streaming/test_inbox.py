@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.streaming.chunks import Chunk, ChunkPolicy, Record
+from app.streaming.consumer_thread import OUT_OF_RANGE
 from app.streaming.inbox import Batch, Inbox, PositionLostError
-from app.streaming.transport import OUT_OF_RANGE
 
 PLACE = TP("raw", 0)
 

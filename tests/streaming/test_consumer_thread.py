@@ -7,7 +7,7 @@ import threading
 
 from mode.threads import ServiceThread
 
-from app.streaming.transport import DaemonThread
+from app.streaming.consumer_thread import DaemonThread
 
 
 class Stubborn(ServiceThread):
