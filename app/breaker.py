@@ -28,23 +28,28 @@ class Breaker:
     def __init__(self, policy: BreakerPolicy) -> None:
         self._policy = policy
         self._limit = policy.ratio * policy.events if policy.ratio > 0 else policy.events
-        self._window: deque[bool] = deque(maxlen=policy.events)
-        self._dead = 0
+        self._seen = 0
+        self._dead: deque[int] = deque()
+        """Of the last events those that became dead letters, by their number, counted from 1."""
 
-    def record(self, dead: bool) -> bool:
-        """Take one outcome into account; whether the breaker opens. It judges only when it has seen as many events as it looks back on."""
-        window = self._window
-        if len(window) == window.maxlen:
-            self._dead -= window[0]
-        window.append(dead)
-        self._dead += dead
-        return dead and self._dead > self._limit and len(window) == window.maxlen
+    def passed(self, count: int = 1) -> None:
+        """So many events did not become dead letters."""
+        self._seen += count
+
+    def failed(self) -> bool:
+        """One became a dead letter; whether the breaker opens. It judges only when it has seen as many events as it looks back on."""
+        self._seen += 1
+        dead = self._dead
+        dead.append(self._seen)
+        while dead[0] <= self._seen - self._policy.events:
+            dead.popleft()
+        return len(dead) > self._limit and self._seen >= self._policy.events
 
     def halt(self) -> Halt:
         """What to tell the lane when the breaker has opened."""
-        share = self._dead / len(self._window)
+        share = len(self._dead) / self._policy.events
         return Halt(
-            self._reason(f"{share:.0%} of the last {len(self._window)} events became dead letters", self._policy.ratio), f"{_NOTE} {self._policy.ratio}"
+            self._reason(f"{share:.0%} of the last {self._policy.events} events became dead letters", self._policy.ratio), f"{_NOTE} {self._policy.ratio}"
         )
 
     def resume(self, note: str) -> Halt | None:

@@ -45,7 +45,16 @@ class ChunkHistogram(Collector):
 
     def observe_many(self, observations: Iterable[float], value: str = "") -> None:
         """Count observations, under a value of the label if there is one."""
-        ordered = sorted(observations)
+        self._observe(sorted(observations), value)
+
+    def observe_ages(self, moments: Iterable[float], now: float) -> None:
+        """Count how long ago each moment was, in seconds since the epoch; one that lies ahead was now."""
+        ages = sorted([now - moment for moment in moments])
+        ahead = bisect_right(ages, 0.0)
+        ages[:ahead] = [0.0] * ahead
+        self._observe(ages, "")
+
+    def _observe(self, ordered: list[float], value: str) -> None:
         self._sums[value] += sum(ordered)
         counts = self._counts[value]
         below = 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import stringzilla
+
 REPLACEMENT = b"REDACTED"
 
 # What follows the equals sign, up to whatever ends a parameter: an ampersand, a hash, a semicolon, a quote, a bracket or blank space, each also in the forms
@@ -23,16 +25,21 @@ class Redactor:
 
     def __call__(self, data: bytes) -> tuple[bytes, frozenset[bytes]]:
         """The redacted bytes and the names of the parameters that were found; the same object and nothing when there is none."""
-        if b"=" not in data and b"%" not in data and b"\\" not in data:  # the quickest way to know that there is no parameter at all
-            return data, _NOTHING
         found = _NOTHING
         for name in self._names:
-            at = data.find(name)
+            at = _find(data, name)
             if at >= 0:
                 clean = _replace(data, name, at)
                 if clean is not None:
                     data, found = clean, found | {name}
         return data, found
+
+    def names_any(self, data: bytes) -> bool:
+        """Whether any of the names is there at all, for the hot path: what names none needs no redaction."""
+        for name in self._names:  # noqa: SIM110 - any() and its generator would take as long as the search
+            if _find(data, name) >= 0:
+                return True
+        return False
 
 
 def _replace(data: bytes, name: bytes, at: int) -> bytes | None:
@@ -50,5 +57,6 @@ def _replace(data: bytes, name: bytes, at: int) -> bytes | None:
     return b"".join((*pieces, data[done:])) if pieces else None
 
 
+_find = stringzilla.find  # many times as fast as bytes.find, which was a tenth of the router's time
 _match_assignment = re.compile(rb"(" + _BETWEEN + rb")" + _VALUE).match
 _NOTHING: frozenset[bytes] = frozenset()

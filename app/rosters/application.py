@@ -148,9 +148,9 @@ class _Observer:
         metrics.rows_withdrawn_total.labels(name).inc(tally.withdrawn)
         for topic, code in tally.rejected:
             metrics.dead_letters_total.labels(code, _event_name(topic) or UNKNOWN_NAME).inc()
-        metrics.event_age_seconds.observe_many([max(now - moment, 0.0) for moment in tally.event_times])
+        metrics.event_age_seconds.observe_ages(tally.event_times, now)
         if any(output.startswith("rosters.") for output in stage.outputs):
-            metrics.pipeline_seconds.observe_many([max(now - stamp / 1000, 0.0) for stamp in tally.timestamps])
+            metrics.pipeline_seconds.observe_ages([stamp / 1000 for stamp in tally.timestamps], now)
 
 
 def _rejector(

@@ -50,7 +50,8 @@ class RouterResult:
     consumed: int = 0
     halt: Halt | None = None
     changes: int = 0
-    routed: Counter[str] = field(default_factory=Counter)
+    routed: list[str] = field(default_factory=list)
+    """The event_name of each."""
     unknown: int = 0
     dead: Counter[tuple[str, str]] = field(default_factory=Counter)
     unknown_fields: Counter[str] = field(default_factory=Counter)
@@ -68,7 +69,7 @@ class RouterResult:
         """Count the chunk, in one step: whoever scrapes sees that received = routed + unknown + dead letters."""
         metrics = self.metrics
         metrics.events_received_total.inc(self.consumed)
-        for name, count in self.routed.items():
+        for name, count in Counter(self.routed).items():
             metrics.events_routed_total.labels(name).inc(count)
         metrics.events_unknown_total.inc(self.unknown)
         for (code, name), count in self.dead.items():
@@ -78,8 +79,8 @@ class RouterResult:
         for name, count in self.unknown_values.items():
             metrics.unknown_values_total.labels(name).inc(count)
         metrics.redacted_total.inc(self.redacted)
-        metrics.event_age_seconds.observe_many([max(now - moment, 0.0) for moment in self.event_times])
-        metrics.pipeline_seconds.observe_many([max(now - stamp / 1000, 0.0) for stamp in self.timestamps])
+        metrics.event_age_seconds.observe_ages(self.event_times, now)
+        metrics.pipeline_seconds.observe_ages([stamp / 1000 for stamp in self.timestamps], now)
 
 
 class RouterHandler:
@@ -115,36 +116,45 @@ class RouterHandler:
         return result
 
     def _process(self, chunk: Chunk, outputs: Outputs, result: RouterResult) -> None:
-        kit, partition_of, topics, opens = self._kit, self._kit.partition_of, self._topics, self._breaker.record
-        pipeline, append, limit = kit.pipeline, outputs.append, kit.max_record_bytes
-        routed, event_times = result.routed, result.event_times
+        kit, topics, breaker = self._kit, self._topics, self._breaker
+        pipeline, partition_of, append = kit.pipeline, kit.partition_of, outputs.append
+        limit, surely_below = kit.max_record_bytes, kit.max_record_bytes - _ROOM_FOR_HEADERS
+        is_routed, event_times = result.routed.append, result.event_times.append
+        earliest, latest = self._earliest, self._latest
+        told = 0  # so many of the records the breaker knows of
         for index, record in enumerate(chunk.records):
             raw_headers = record.headers
             outcome = pipeline(record.value, raw_headers)
             if isinstance(outcome, Routed):
                 event_type, key, value, headers, event_time, unknown_fields, unknown_values, redacted, own_headers = outcome
                 name = event_type.name
-                if (len(value) <= limit - _ROOM_FOR_HEADERS and not raw_headers) or record_bytes(key, value, headers) <= limit:
-                    append(topics[name], partition_of(key), key, value, self._timestamp(record), headers)
-                    routed[name] += 1
-                    event_times.append(event_time)
+                if (len(value) <= surely_below and not raw_headers) or record_bytes(key, value, headers) <= limit:
+                    timestamp = record.timestamp
+                    if timestamp is not None and not earliest <= timestamp <= latest:
+                        timestamp = None
+                    append(topics[name], partition_of(key), key, value, timestamp, headers)
+                    is_routed(name)
+                    event_times(event_time)
                     if unknown_fields:
                         result.unknown_fields[name] += unknown_fields
                     if unknown_values:
                         result.unknown_values[name] += unknown_values
                     if redacted:
                         result.redacted += 1
-                    opens(False)
                     continue
                 outcome = too_large(value, own_headers, name, record_bytes(key, value, headers), limit, redacted)
             if self._set_aside(outcome, chunk, record, outputs, result):
-                result.halt = self._breaker.halt()
-                result.count(chunk.records[: index + 1])
-                return
+                breaker.passed(index - told)
+                told = index + 1
+                if breaker.failed():
+                    result.halt = breaker.halt()
+                    result.count(chunk.records[:told])
+                    return
+        breaker.passed(len(chunk.records) - told)
         result.count(chunk.records)
 
     def _set_aside(self, outcome: Unknown | DeadLetter, chunk: Chunk, record: Record, outputs: Outputs, result: RouterResult) -> bool:
-        """Write a record that is not routed; whether the breaker opens."""
+        """Write a record that is not routed; whether it became a dead letter."""
         kit, limit = self._kit, self._kit.max_record_bytes
         key = kit.pipeline.clean_key(record.key)
         partition = chunk.partition % kit.partitions if record.key is None else kit.partition_of(record.key)
@@ -154,15 +164,13 @@ class RouterHandler:
                 outputs.append(kit.names.unknown, partition, key, outcome.value, self._timestamp(record), outcome.headers)
                 result.unknown += 1
                 result.redacted += outcome.redacted
-                return self._breaker.record(False)
-            letter = too_large(outcome.value, outcome.headers, None, size, limit, outcome.redacted)
-        else:
-            letter = outcome
-        letter, key, headers = final_letter(letter, key, chunk.topic, chunk.partition, record, limit)
+                return False
+            outcome = too_large(outcome.value, outcome.headers, None, size, limit, outcome.redacted)
+        letter, key, headers = final_letter(outcome, key, chunk.topic, chunk.partition, record, limit)
         outputs.append(kit.names.dead_letter, partition, key, letter.value, self._timestamp(record), headers)
         result.dead[letter.code.value, letter.event_name or UNKNOWN_NAME] += 1
         result.redacted += letter.redacted
-        return self._breaker.record(True)
+        return True
 
     def _timestamp(self, record: Record) -> int | None:
         """The raw record's timestamp, or None (now) when it has none or the topics would refuse it: a producer with a wrong clock must not stop the router."""

@@ -35,7 +35,8 @@ _MISPLACED = (
 class Breaker(Protocol):
     """Decides when too many records were set aside. See :class:`app.breaker.Breaker`."""
 
-    def record(self, dead: bool) -> bool: ...
+    def passed(self) -> object: ...
+    def failed(self) -> bool: ...
     def halt(self) -> Halt: ...
     def resume(self, note: str) -> Halt | None: ...
 
@@ -180,7 +181,7 @@ class KeyedPartition:
     def _merge(self, chunk: Chunk, touched: dict[str, dict[str, _Entry]], outputs: Outputs, tally: Tally) -> None:
         kit = self._kit
         given = kit.inputs[chunk.topic]
-        read, merge, trusted, opens, carried = given.read, given.merge, given.trusted, self._breaker.record, kit.carried
+        read, merge, trusted, passed, carried = given.read, given.merge, given.trusted, self._breaker.passed, kit.carried
         for index, record in enumerate(chunk.records):
             timestamp = record.timestamp
             try:
@@ -201,13 +202,13 @@ class KeyedPartition:
                 row = merge(entry.row, said)
             except UnusableError as error:
                 tally.rejected.append((chunk.topic, kit.reject(chunk, record, error, outputs)))
-                if not trusted and opens(True):
+                if not trusted and self._breaker.failed():
                     tally.halt = self._breaker.halt()
                     tally.consumed += index + 1
                     return
                 continue
             if not trusted:
-                opens(False)
+                passed()
             if row is entry.row:
                 tally.stale += 1
             else:

@@ -69,7 +69,7 @@ class _ThenStrike(BatchedOutputs):
 
 def records_in(outputs: BatchedOutputs) -> int:
     """How many records there are."""
-    return sum(cast(int, batch.record_count()) for batches in outputs._batches.values() for batch in batches)
+    return sum(batch.records for batches in outputs._batches.values() for batch in batches)
 
 
 def interrupt(interruption: Interruption) -> None:

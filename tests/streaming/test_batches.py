@@ -5,39 +5,36 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatch
+from cramjam import zstd
 
+from app.streaming import batches
 from app.streaming.batches import BatchedOutputs
 
-
-class Batch:
-    """As much of a batch builder as is needed."""
-
-    def append(self, *, timestamp: int | None, key: bytes | None, value: bytes | None, headers: object) -> object:
-        """There is always room."""
-        return self
-
-    def close(self) -> None:
-        """Nothing."""
+_ZSTD = DefaultRecordBatch.CODEC_ZSTD
+_HEADER_BYTES = 61
 
 
 class Producer:
     """Takes no batches of one topic, and delivers none of another."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[str, int]] = []
+        self.sent: list[tuple[str, int, BatchBuilder]] = []
 
-    def create_batch(self) -> Batch:
-        """A batch."""
-        return Batch()
+    def create_batch(self) -> BatchBuilder:
+        """A batch of 4 kB, compressed."""
+        return BatchBuilder(4_096, _ZSTD, is_transactional=True)
 
-    async def send_batch(self, _batch: Batch, topic: str, *, partition: int) -> asyncio.Future[object]:
+    async def send_batch(self, batch: BatchBuilder, topic: str, *, partition: int) -> asyncio.Future[object]:
         """Take a batch, or not."""
         if topic == "untaken":
             raise UnknownTopicOrPartitionError
-        self.sent.append((topic, partition))
+        self.sent.append((topic, partition, batch))
         delivered: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         if topic == "undelivered":
             delivered.set_exception(MessageSizeTooLargeError("too large"))
@@ -58,3 +55,39 @@ async def test_an_error_says_where(topic: str, kind: type[KafkaError], caplog: p
     gc.collect()
     await asyncio.sleep(0)
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_batches_hold_the_records_in_order_and_say_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    compressed: list[bytes] = []
+    compressor = batches._compressor
+
+    class Compressor:
+        def compress(self, data: bytes, mode: Any) -> bytes:
+            compressed.append(data)
+            return compressor.compress(data, mode)
+
+    monkeypatch.setattr(batches, "_compressor", Compressor())
+    producer = Producer()
+    outputs = BatchedOutputs(producer)
+    records = [(b"%d" % number, b"value" * number, 1_700_000_000_000 + number, [("name", b"%d" % number), ("none", None)]) for number in range(50)]
+    for key, value, timestamp, headers in records:
+        outputs.append("fine", 0, key, value, timestamp, headers)
+    await outputs.send()
+    found = []
+    for _topic, _partition, sent in producer.sent:
+        batch = bytes(sent._build())
+        decoded = list(DefaultRecordBatch(batch))
+        assert sent.record_count() == len(decoded)
+        assert [record.offset for record in decoded] == list(range(len(decoded)))
+        assert zstd.decompress(batch[_HEADER_BYTES:]).read() == compressed.pop(0), "what every other zstd reads"
+        found += [(record.key, record.value, record.timestamp, record.headers) for record in decoded]
+    assert found == records
+    assert len(producer.sent) > 1, "one batch was not enough"
+    assert not compressed
+
+
+def test_a_record_larger_than_any_batch_is_a_batch_by_itself() -> None:
+    outputs = BatchedOutputs(Producer())
+    for value in (b"1", b"2" * 10_000, b"3"):
+        outputs.append("fine", 0, None, value, None, [])
+    assert [batch.records for batch in outputs._batches["fine", 0]] == [1, 1, 1]
