@@ -64,6 +64,11 @@ def median_ratio(ours: Sequence[Throughput], theirs: Sequence[Throughput]) -> fl
     return median(our.per_second / their.per_second for our, their in zip(ours, theirs, strict=True))
 
 
+def median_cpu_ratio(ours: Sequence[Throughput], theirs: Sequence[Throughput]) -> float:
+    """The median of the ratios of CPU time of one event, run by run: a machine that others use as well changes it less than it does the rates."""
+    return median(their.cpu_microseconds / our.cpu_microseconds for our, their in zip(ours, theirs, strict=True))
+
+
 def quantile(share: float, buckets: Mapping[float, float]) -> float:
     """A quantile from the cumulative buckets of a histogram, between the bounds in proportion, as PromQL's ``histogram_quantile`` does.
 

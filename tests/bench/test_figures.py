@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from app.bench.figures import Sample, Throughput, median_ratio, middle, quantile, throughput
+from app.bench.figures import Sample, Throughput, median_cpu_ratio, median_ratio, middle, quantile, throughput
 
 INF = float("inf")
 
@@ -25,6 +25,10 @@ def test_medians() -> None:
     assert middle(runs) == Throughput(100, 2, 1, 9)
     assert middle(runs[:2]) == Throughput(100, 4, 1, 9)
     assert median_ratio(runs, [Throughput(10, 1, 1), Throughput(10, 1, 1), Throughput(10, 2, 1)]) == 10
+
+
+def test_cpu_time_is_compared_by_event() -> None:
+    assert median_cpu_ratio([Throughput(100, 1, 1), Throughput(100, 9, 2), Throughput(100, 1, 1)], [Throughput(10, 1, seconds) for seconds in (1, 1, 3)]) == 10
 
 
 def test_quantiles_are_between_the_bounds_in_proportion() -> None:
