@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.bench.figures import Sample, Throughput, quantile, throughput
 from app.bench.machine import POLL_SECONDS, STILL_SECONDS, Announce, BenchError, Latency, Machine, machine, peak_bytes, pinned
+from app.bench.stock_faust import Peer
 from app.canvas.sending import send_records
 from app.canvas.traffic import TrafficPlan, generate_traffic
 from app.kafka import client_options
@@ -46,10 +47,8 @@ class BenchResult:
     """What was measured."""
 
     router: list[Throughput]
-    peer: list[Throughput]
-    """Stock Faust that does not wait for acknowledgements."""
-    careful_peer: list[Throughput]
-    """Stock Faust that waits for each."""
+    peers: dict[Peer, list[Throughput]]
+    """Stock Faust, on fewer events."""
     latency: Latency
 
 
@@ -64,19 +63,21 @@ async def bench_router(plan: BenchPlan, announce: Announce) -> BenchResult:
         bench = _Bench(plan, place, announce)
         await bench.load()
         router: list[Throughput] = []
-        peer: list[Throughput] = []
-        careful_peer: list[Throughput] = []
+        peers: dict[Peer, list[Throughput]] = {peer: [] for peer in Peer}
         for number in range(plan.runs):
             router.append(await bench.run_router(number))
-            announce(f"run {number + 1}: router       {router[-1].per_second:9,.0f} events/s  {router[-1].cpu_microseconds:5.1f} CPU-µs/event")
-            for runs, wait in ((peer, False), (careful_peer, True)):
-                runs.append(await asyncio.to_thread(bench.run_peer, number, wait=wait))
-                kind = "waiting for acks" if wait else "not waiting"
-                announce(f"run {number + 1}: stock Faust  {runs[-1].per_second:9,.0f} events/s  {runs[-1].cpu_microseconds:5.1f} CPU-µs/event  ({kind})")
+            _announce_run(announce, number, "router", router[-1])
+            for peer, runs in peers.items():
+                runs.append(await asyncio.to_thread(bench.run_peer, number, peer))
+                _announce_run(announce, number, f"stock Faust, {peer}", runs[-1])
         half = sorted(run.per_second for run in router)[len(router) // 2] / 2
         announce(f"latency at {half:,.0f} events/s for {plan.latency_seconds:.0f} s")
         latency = await bench.run_latency(half)
-    return BenchResult(router, peer, careful_peer, latency)
+    return BenchResult(router, peers, latency)
+
+
+def _announce_run(announce: Announce, number: int, who: str, run: Throughput) -> None:
+    announce(f"run {number + 1}: {who:26}{run.per_second:9,.0f} events/s  {run.cpu_microseconds:5.1f} CPU-µs/event")
 
 
 class _Bench:
@@ -103,13 +104,13 @@ class _Bench:
             peak = peak_bytes(router.pid)
         return throughput(samples, peak)
 
-    def run_peer(self, number: int, *, wait: bool) -> Throughput:
-        """One run of the stock agent on the same topic."""
-        name = f"peer-{number}-{int(wait)}"
-        count = self._plan.peer_events // 4 if wait else self._plan.peer_events
+    def run_peer(self, number: int, peer: Peer) -> Throughput:
+        """One run of a stock agent on the same topic."""
+        name = f"peer-{number}-{peer.name.lower().replace('_', '-')}"
+        count = self._plan.peer_events // 4 if peer is Peer.WAITS else self._plan.peer_events
         settings = self._place.settings(name)
         asyncio.run(ensure_topics(settings, self._place.bootstrap, plan_router_topics(settings)))
-        command = [sys.executable, "-m", "app.bench.stock_faust", self._place.bootstrap, TopicNames("bench").raw, name, str(count), str(int(wait))]
+        command = [sys.executable, "-m", "app.bench.stock_faust", self._place.bootstrap, TopicNames("bench").raw, name, str(count), peer]
         with (self._place.folder / f"{name}.log").open("wb") as log, pinned({self._plan.core}):
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         try:

@@ -1,8 +1,13 @@
-"""The peer: what one would write with Faust as it comes, with its defaults. An agent that parses, validates and sends, event by event.
+"""The peers: agents that one would write with Faust as it comes, with its defaults. One event at a time is judged and sent.
 
-It does less than the router: no headers, no id, no redaction, no dead letters with reasons. It sends without waiting for acknowledgements, as Faust's guide
-does, and then commits offsets of events whose delivery failed; or it waits for each, and loses none, though it repeats some. Run as a process of its own by
-:mod:`app.bench.router`; prints one JSON object when it has processed so many events.
+Three of them:
+
+- ``same job`` writes the records that the router writes, by the router's own pipeline;
+- ``short`` parses, validates and sends: no headers, no id, no redaction, no reasons for dead letters;
+- ``short, waits`` does so, and waits until each record is acknowledged.
+
+The first two do not wait for acknowledgements, as Faust's guide has it, and commit the offsets of events whose delivery failed. The third loses none, though it
+repeats some. Run as a process of its own by :mod:`app.bench.router`; prints one JSON object when it has processed so many events.
 """
 
 from __future__ import annotations
@@ -14,22 +19,87 @@ import os
 import sys
 import tempfile
 import time
-from typing import Any
+from enum import StrEnum
+from typing import Any, NamedTuple, cast
 
 import faust
 import orjson
 
 from app.bench.figures import Throughput
+from app.events.outcomes import Header, Routed, Unknown
 from app.events.registry import REGISTRY
 from app.events.validation import load_validators
+from app.records import final_letter
+from app.router.judging import new_pipeline
+from app.settings import load_settings
 from app.topics import TopicNames
 
 MOST_BYTES = 900_000
-"""More would crash it: Faust's producer refuses the record, and the agent dies."""
+"""More would crash it: Faust's producer refuses the record, and the agent dies. As it does of a record without key and value."""
 
 
-async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch: str, *, wait: bool) -> Throughput:
-    """Route ``count`` events from the raw topic to the typed topics of a prefix; with ``wait`` each is acknowledged before the next is taken."""
+class Peer(StrEnum):
+    """What a stock agent does."""
+
+    SAME_JOB = "same job"
+    SHORT = "short"
+    WAITS = "short, waits"
+
+
+class _Sent(NamedTuple):
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: list[Header]
+    timestamp: float | None = None
+    """Seconds since the epoch; None: now."""
+
+
+class _SameJob:
+    """By the router's pipeline."""
+
+    def __init__(self, names: TopicNames) -> None:
+        self._names = names
+        self._topics = {name: names.typed(event_type) for name, event_type in REGISTRY.items()}
+        self._pipeline = new_pipeline(load_settings())
+
+    def __call__(self, message: Any) -> _Sent:
+        outcome = self._pipeline(message.value, message.headers)
+        if isinstance(outcome, Routed):
+            return _Sent(self._topics[outcome.event_type.name], outcome.key, outcome.value, outcome.headers, message.timestamp)
+        key = self._pipeline.clean_key(message.key)
+        if isinstance(outcome, Unknown):
+            return _Sent(self._names.unknown, key, outcome.value, outcome.headers, message.timestamp)
+        letter, key, headers = final_letter(outcome, key, message.topic, message.partition, message, MOST_BYTES)
+        return _Sent(self._names.dead_letter, key, letter.value, headers, message.timestamp)
+
+
+class _Short:
+    """A valid event goes to its topic, by its id as it is written."""
+
+    def __init__(self, names: TopicNames) -> None:
+        self._names = names
+        self._topics = {name: names.typed(event_type) for name, event_type in REGISTRY.items()}
+        self._validators = load_validators()
+
+    def __call__(self, message: Any) -> _Sent:
+        value = message.value or b""
+        topic, key = self._names.dead_letter, message.key
+        try:
+            event = orjson.loads(value)
+            name = event["metadata"]["event_name"]
+            validator = self._validators.get(name)
+            if validator is None:
+                topic = self._names.unknown
+            elif validator.is_valid(event):
+                topic, key = self._topics[name], str(event["body"][validator.event_type.key]).encode()
+        except (ValueError, TypeError, KeyError):
+            pass
+        return _Sent(topic, key, value, [])
+
+
+async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch: str, peer: Peer) -> Throughput:
+    """Route ``count`` events from the raw topic to the typed topics of a prefix."""
     app = faust.App(
         f"{prefix}-stock",
         broker=f"kafka://{bootstrap}",
@@ -42,33 +112,22 @@ async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch
         topic_allow_declare=False,
     )
     names = TopicNames(prefix)
-    validators = load_validators()
+    judge = _SameJob(names) if peer is Peer.SAME_JOB else _Short(names)
     bytes_topic: dict[str, Any] = {"key_type": bytes, "value_type": bytes}
-    typed = {name: app.topic(names.typed(event_type), **bytes_topic) for name, event_type in REGISTRY.items()}
-    unknown, dead_letter = app.topic(names.unknown, **bytes_topic), app.topic(names.dead_letter, **bytes_topic)
+    written = (names.unknown, names.dead_letter, *(names.typed(event_type) for event_type in REGISTRY.values()))
+    topics = {name: app.topic(name, **bytes_topic) for name in written}
     done = asyncio.Event()
     started = [0.0, 0.0]
     processed = 0
 
     async def agent(stream: Any) -> None:
         nonlocal processed
-        async for message in stream.events():
+        async for event in stream.events():
             if not processed:
                 started[:] = time.perf_counter(), time.process_time()
-            value = message.value
-            topic, key = dead_letter, message.key
-            try:
-                event = orjson.loads(value or b"")
-                name = event["metadata"]["event_name"]
-                validator = validators.get(name)
-                if validator is None:
-                    topic = unknown
-                elif validator.is_valid(event):
-                    topic, key = typed[name], str(event["body"][validator.event_type.key]).encode()
-            except (ValueError, TypeError, KeyError):
-                pass
-            sent = await topic.send(key=key, value=(value or b"")[:MOST_BYTES])
-            if wait:
+            topic, key, value, headers, timestamp = judge(event.message)
+            sent = await topics[topic].send(key=key, value=(value or b"")[:MOST_BYTES], timestamp=timestamp, headers=cast(Any, headers))
+            if peer is Peer.WAITS:
                 await sent
             processed += 1
             if processed == count:
@@ -82,15 +141,15 @@ async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch
 
 
 def main() -> None:
-    """Arguments: bootstrap servers, raw topic, prefix of the topics to write, number of events, and whether to wait for acknowledgements (0 or 1)."""
-    bootstrap, raw, prefix, count, wait = sys.argv[1:]
+    """Arguments: bootstrap servers, raw topic, prefix of the topics to write, number of events, and which peer."""
+    bootstrap, raw, prefix, count, peer = sys.argv[1:]
     logging.basicConfig(level=logging.WARNING)
     with tempfile.TemporaryDirectory() as scratch:
-        asyncio.run(_report(bootstrap, raw, prefix, int(count), scratch, wait=wait == "1"))
+        asyncio.run(_report(bootstrap, raw, prefix, int(count), scratch, Peer(peer)))
 
 
-async def _report(bootstrap: str, raw: str, prefix: str, count: int, scratch: str, *, wait: bool) -> None:
-    result = await route_stock(bootstrap, raw, prefix, count, scratch, wait=wait)
+async def _report(bootstrap: str, raw: str, prefix: str, count: int, scratch: str, peer: Peer) -> None:
+    result = await route_stock(bootstrap, raw, prefix, count, scratch, peer)
     print(json.dumps({"events": result.events, "seconds": result.seconds, "cpu_seconds": result.cpu_seconds}), flush=True)
     os._exit(0)  # what it has read ahead is of no interest, and stopping it takes a while or does not end
 
