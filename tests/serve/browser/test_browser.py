@@ -187,6 +187,20 @@ def test_with_the_keyboard_alone(signed_in: Browser, hosted: Hosted) -> None:
     page.wait_for("1 course", "#found")
 
 
+def test_an_answer_that_comes_late_leaves_the_focus_where_it_is(signed_in: Browser, hosted: Hosted) -> None:
+    page = signed_in
+    page.open(f"{hosted.url}/#courses")
+    page.find("#query").send_keys("ALGEBRA")
+    page.wait_for("1 course", "#found")
+    page.run("document.querySelector('#results a').focus()")
+    row = "document.querySelector('#results tbody tr')"
+    page.run(f"{row}.id = 'of-the-answer-before'; document.querySelector('#search').requestSubmit()")
+    wait_until(lambda: page.run(f"return {row}.id === ''"), what="another answer")
+    assert focused(page) == f"Algebra {EVIL[0]}"
+    page.keys(Keys.ENTER)
+    page.wait_for("Isaac Newton", "#people")
+
+
 def focused(page: Browser) -> str:
     """What the element with the focus says."""
     return str(page.run("return document.activeElement.innerText"))

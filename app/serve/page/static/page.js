@@ -166,10 +166,13 @@ async function searchCourses() {
     tell("");
     live("", "");
     by("found").textContent = `${courses.length}${more ? " or more" : ""} ${courses.length === 1 && !more ? "course" : "courses"}${more ? ": the first are shown" : ""}`;
+    // Whoever has already gone on to a course of the answer before keeps that place.
+    const held = by("results").contains(document.activeElement) ? document.activeElement.hash : "";
     fill(by("results"), courses.map((course) => [
       make("a", { href: `#course/${course.course_id}` }, course.name || `Course ${course.course_id}`), course.state ? state(course.state) : "not told yet",
       { number: number(course.active) }, make("code", null, course.course_id), moment(course.as_of, "minute"),
     ]), query ? "No course has this name or id." : "There are no courses yet.");
+    if (held) by("results").querySelector(`a[href="${held}"]`)?.focus();
   } catch (problem) {
     if (mine === searching) tell(problem.message);
   }
