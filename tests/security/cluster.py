@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -162,7 +163,8 @@ def secured_cluster(folder: Path, jars: Path) -> Iterator[SecuredCluster]:
         if protocol.startswith("SASL"):
             properties |= _sasl(own, "PLAIN" if listener == "PLAINONLY" else "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JDK_JAVA_OPTIONS", f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={issuer.keys.as_uri()}")
+        others = os.environ.get("JDK_JAVA_OPTIONS", "")
+        patch.setenv("JDK_JAVA_OPTIONS", f"{others} -Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={issuer.keys.as_uri()}")
         with EmbeddedBroker(folder / "kafka", jars=jars, properties=properties) as broker:
             _make_users(admin_client(broker.bootstrap))
             yield SecuredCluster(broker.bootstrap, ports, authority, stranger, authority.issue(USER), issuer, folder)
