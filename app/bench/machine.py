@@ -9,6 +9,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from app.broker import EmbeddedBroker
 from app.errors import RollcallError
@@ -24,6 +25,12 @@ Announce = Callable[[str], object]
 
 class BenchError(RollcallError):
     """The benchmark could not be carried through."""
+
+
+def default_settings(**own: Any) -> Settings:
+    """The defaults, whatever the user's environment says, but for some of one's own."""
+    defaults = {field: info.default for field, info in Settings.model_fields.items()}
+    return Settings(**(defaults | own))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +54,8 @@ class Machine:
     bootstrap: str
 
     def settings(self, name: str) -> Settings:
-        """Defaults, whatever the user's environment says, but for names and places."""
-        defaults = {field: info.default for field, info in Settings.model_fields.items()}
-        own = {"topic_prefix": name, "group_prefix": name, "port": 0, "log_format": "json", "data": self.folder}
-        return Settings(**(defaults | own))
+        """The defaults, but for names and places."""
+        return default_settings(topic_prefix=name, group_prefix=name, port=0, log_format="json", data=self.folder)
 
     @contextlib.asynccontextmanager
     async def process(self, command: str, settings: Settings, name: str) -> AsyncIterator[ManagedProcess]:

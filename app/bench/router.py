@@ -110,7 +110,17 @@ class _Bench:
         count = self._plan.peer_events // 4 if peer is Peer.WAITS else self._plan.peer_events
         settings = self._place.settings(name)
         asyncio.run(ensure_topics(settings, self._place.bootstrap, plan_router_topics(settings)))
-        command = [sys.executable, "-m", "app.bench.stock_faust", self._place.bootstrap, TopicNames("bench").raw, name, str(count), peer]
+        command = [
+            sys.executable,
+            "-m",
+            "app.bench.stock_faust",
+            self._place.bootstrap,
+            TopicNames("bench").raw,
+            name,
+            str(count),
+            peer,
+            ",".join(self._plan.drop_metadata),
+        ]
         with (self._place.folder / f"{name}.log").open("wb") as log, pinned({self._plan.core}):
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         try:

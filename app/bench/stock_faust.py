@@ -2,7 +2,7 @@
 
 Three of them:
 
-- ``same job`` writes the records that the router writes, by the router's own pipeline;
+- ``same job`` writes the records that the router writes, by the router's own pipeline, but that it cuts what is too large;
 - ``short`` parses, validates and sends: no headers, no id, no redaction, no reasons for dead letters;
 - ``short, waits`` does so, and waits until each record is acknowledged.
 
@@ -26,12 +26,12 @@ import faust
 import orjson
 
 from app.bench.figures import Throughput
+from app.bench.machine import default_settings
 from app.events.outcomes import Header, Routed, Unknown
 from app.events.registry import REGISTRY
 from app.events.validation import load_validators
 from app.records import final_letter
 from app.router.judging import new_pipeline
-from app.settings import load_settings
 from app.topics import TopicNames
 
 MOST_BYTES = 900_000
@@ -58,10 +58,10 @@ class _Sent(NamedTuple):
 class _SameJob:
     """By the router's pipeline."""
 
-    def __init__(self, names: TopicNames) -> None:
+    def __init__(self, names: TopicNames, drop_metadata: str) -> None:
         self._names = names
         self._topics = {name: names.typed(event_type) for name, event_type in REGISTRY.items()}
-        self._pipeline = new_pipeline(load_settings())
+        self._pipeline = new_pipeline(default_settings(drop_metadata=drop_metadata))
 
     def __call__(self, message: Any) -> _Sent:
         outcome = self._pipeline(message.value, message.headers)
@@ -98,7 +98,7 @@ class _Short:
         return _Sent(topic, key, value, [])
 
 
-async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch: str, peer: Peer) -> Throughput:
+async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch: str, peer: Peer, drop_metadata: str) -> Throughput:
     """Route ``count`` events from the raw topic to the typed topics of a prefix."""
     app = faust.App(
         f"{prefix}-stock",
@@ -112,7 +112,7 @@ async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch
         topic_allow_declare=False,
     )
     names = TopicNames(prefix)
-    judge = _SameJob(names) if peer is Peer.SAME_JOB else _Short(names)
+    judge = _SameJob(names, drop_metadata) if peer is Peer.SAME_JOB else _Short(names)
     bytes_topic: dict[str, Any] = {"key_type": bytes, "value_type": bytes}
     written = (names.unknown, names.dead_letter, *(names.typed(event_type) for event_type in REGISTRY.values()))
     topics = {name: app.topic(name, **bytes_topic) for name in written}
@@ -141,15 +141,15 @@ async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch
 
 
 def main() -> None:
-    """Arguments: bootstrap servers, raw topic, prefix of the topics to write, number of events, and which peer."""
-    bootstrap, raw, prefix, count, peer = sys.argv[1:]
+    """Arguments: bootstrap servers, raw topic, prefix of the topics to write, number of events, which peer, fields of metadata to drop."""
+    bootstrap, raw, prefix, count, peer, drop_metadata = sys.argv[1:]
     logging.basicConfig(level=logging.WARNING)
     with tempfile.TemporaryDirectory() as scratch:
-        asyncio.run(_report(bootstrap, raw, prefix, int(count), scratch, Peer(peer)))
+        asyncio.run(_report(bootstrap, raw, prefix, int(count), scratch, Peer(peer), drop_metadata))
 
 
-async def _report(bootstrap: str, raw: str, prefix: str, count: int, scratch: str, peer: Peer) -> None:
-    result = await route_stock(bootstrap, raw, prefix, count, scratch, peer)
+async def _report(bootstrap: str, raw: str, prefix: str, count: int, scratch: str, peer: Peer, drop_metadata: str) -> None:
+    result = await route_stock(bootstrap, raw, prefix, count, scratch, peer, drop_metadata)
     print(json.dumps({"events": result.events, "seconds": result.seconds, "cpu_seconds": result.cpu_seconds}), flush=True)
     os._exit(0)  # what it has read ahead is of no interest, and stopping it takes a while or does not end
 

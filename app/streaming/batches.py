@@ -33,7 +33,7 @@ sys.modules[DefaultRecordBatchBuilder.__module__].zstd_encode = _compress  # typ
 
 
 class _OpenBatch:
-    """A batch that is being filled, without the two calls of Python that aiokafka puts before its builder in C (``message_accumulator.py:357``)."""
+    """A batch that is being filled, without the two calls of Python (``message_accumulator.py:43`` and ``:55``) that aiokafka puts before its builder in C."""
 
     __slots__ = ("add", "batch", "records")
 

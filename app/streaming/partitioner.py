@@ -16,7 +16,7 @@ def murmur2(data: bytes) -> int:
 
 
 def partitioner(partitions: int) -> Callable[[bytes], int]:
-    """A function from key to partition, for topics with so many ``partitions``."""
+    """A function from key to partition, for topics with so many ``partitions``. Each call gives other threads a turn: the library lets go of the GIL."""
 
     def partition(key: bytes) -> int:
         place: int = (murmurhash2(key, _SEED) & 0x7FFFFFFF) % partitions

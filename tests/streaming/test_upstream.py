@@ -12,7 +12,7 @@ from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
-from aiokafka.record.default_records import DefaultRecord
+from aiokafka.record.default_records import DefaultRecord, DefaultRecordBatchBuilder
 from faust.serializers.schemas import Schema
 from faust.tables.manager import TableManager
 from faust.transport.consumer import Consumer, ConsumerThread, ThreadDelegateConsumer
@@ -48,7 +48,8 @@ SIGNATURES = {
     OAuthAuthenticator.step: ["self", "payload"],
     AIOKafkaConnection.send: ["self", "request", "expect_response"],
     AIOKafkaConnection._send_sasl_token: ["self", "payload", "expect_response"],
-    BatchBuilder.append: ["self", "timestamp", "key", "value", "headers"],
+    BatchBuilder._serialize: ["self", "key", "value"],
+    DefaultRecordBatchBuilder.append: ["self", "offset", "timestamp", "key", "value", "headers"],
 }
 
 

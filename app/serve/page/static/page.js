@@ -172,7 +172,7 @@ async function searchCourses() {
       make("a", { href: `#course/${course.course_id}` }, course.name || `Course ${course.course_id}`), course.state ? state(course.state) : "not told yet",
       { number: number(course.active) }, make("code", null, course.course_id), moment(course.as_of, "minute"),
     ]), query ? "No course has this name or id." : "There are no courses yet.");
-    if (held) by("results").querySelector(`a[href="${held}"]`)?.focus();
+    if (held) (by("results").querySelector(`a[href="${held}"]`) ?? by("query")).focus();
   } catch (problem) {
     if (mine === searching) tell(problem.message);
   }
