@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.bench.figures import Sample, Throughput, quantile, throughput
+from app.bench.figures import Sample, Throughput, quantile, steady_throughput
 from app.bench.machine import POLL_SECONDS, STILL_SECONDS, Announce, BenchError, Latency, Machine, machine, peak_bytes, pinned
 from app.bench.stock_faust import Peer
 from app.canvas.sending import send_records
@@ -102,7 +102,7 @@ class _Bench:
         async with self._place.process("router", settings, f"router-{number}") as router:
             samples = await _watch(router, self._plan.events)
             peak = peak_bytes(router.pid)
-        return throughput(samples, peak)
+        return steady_throughput(samples, peak)
 
     def run_peer(self, number: int, peer: Peer) -> Throughput:
         """One run of a stock agent on the same topic."""

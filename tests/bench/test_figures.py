@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from app.bench.figures import Sample, Throughput, median_cpu_ratio, median_ratio, middle, quantile, throughput
+from app.bench.figures import Sample, Throughput, median_cpu_ratio, median_ratio, middle, quantile, steady_throughput, throughput
 
 INF = float("inf")
 
@@ -18,6 +18,14 @@ def test_throughput_is_measured_at_work() -> None:
     assert (run.per_second, run.cpu_microseconds) == (500, 2000)
     with pytest.raises(ValueError, match="too few"):
         throughput(samples[:3], 0)
+
+
+def test_steady_throughput_leaves_out_the_beginning_and_the_end() -> None:
+    counts = [0, 50, 100, 400, 850, 990, 1000, 1000]
+    samples = [Sample(number, count, 10 * number) for number, count in enumerate(counts)]
+    assert steady_throughput(samples, 7) == Throughput(750, 2, 20, 7)
+    with pytest.raises(ValueError, match="too few"):
+        steady_throughput([Sample(0, 0, 0), Sample(1, 500, 1), Sample(2, 1000, 2)], 0)
 
 
 def test_medians() -> None:
