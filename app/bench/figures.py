@@ -48,8 +48,7 @@ def throughput(samples: Sequence[Sample], peak_bytes: int) -> Throughput:
     at_work = [sample for sample in samples if sample.events > 0]
     if len(at_work) < 2:
         raise ValueError("too few samples: take more events")
-    first, last = at_work[0], next(sample for sample in at_work if sample.events == at_work[-1].events)
-    return Throughput(int(last.events - first.events), last.seconds - first.seconds, last.cpu_seconds - first.cpu_seconds, peak_bytes)
+    return _between(at_work[0], next(sample for sample in at_work if sample.events == at_work[-1].events), peak_bytes)
 
 
 def steady_throughput(samples: Sequence[Sample], peak_bytes: int) -> Throughput:
@@ -66,7 +65,10 @@ def steady_throughput(samples: Sequence[Sample], peak_bytes: int) -> Throughput:
     within = [sample for sample in begun if sample.events <= total * 0.9]
     if len(within) < 2 or within[-1].events == within[0].events:
         raise ValueError("too few samples: take more events")
-    first, last = within[0], within[-1]
+    return _between(within[0], within[-1], peak_bytes)
+
+
+def _between(first: Sample, last: Sample, peak_bytes: int) -> Throughput:
     return Throughput(int(last.events - first.events), last.seconds - first.seconds, last.cpu_seconds - first.cpu_seconds, peak_bytes)
 
 

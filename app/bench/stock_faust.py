@@ -19,6 +19,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple, cast
 
@@ -58,15 +59,15 @@ class _Sent(NamedTuple):
 class _SameJob:
     """By the router's pipeline."""
 
-    def __init__(self, names: TopicNames, drop_metadata: str) -> None:
+    def __init__(self, names: TopicNames, typed: Mapping[str, str], drop_metadata: str) -> None:
         self._names = names
-        self._topics = {name: names.typed(event_type) for name, event_type in REGISTRY.items()}
+        self._typed = typed
         self._pipeline = new_pipeline(default_settings(drop_metadata=drop_metadata))
 
     def __call__(self, message: Any) -> _Sent:
         outcome = self._pipeline(message.value, message.headers)
         if isinstance(outcome, Routed):
-            return _Sent(self._topics[outcome.event_type.name], outcome.key, outcome.value, outcome.headers, message.timestamp)
+            return _Sent(self._typed[outcome.event_type.name], outcome.key, outcome.value, outcome.headers, message.timestamp)
         key = self._pipeline.clean_key(message.key)
         if isinstance(outcome, Unknown):
             return _Sent(self._names.unknown, key, outcome.value, outcome.headers, message.timestamp)
@@ -77,9 +78,9 @@ class _SameJob:
 class _Short:
     """A valid event goes to its topic, by its id as it is written."""
 
-    def __init__(self, names: TopicNames) -> None:
+    def __init__(self, names: TopicNames, typed: Mapping[str, str]) -> None:
         self._names = names
-        self._topics = {name: names.typed(event_type) for name, event_type in REGISTRY.items()}
+        self._typed = typed
         self._validators = load_validators()
 
     def __call__(self, message: Any) -> _Sent:
@@ -92,7 +93,7 @@ class _Short:
             if validator is None:
                 topic = self._names.unknown
             elif validator.is_valid(event):
-                topic, key = self._topics[name], str(event["body"][validator.event_type.key]).encode()
+                topic, key = self._typed[name], str(event["body"][validator.event_type.key]).encode()
         except (ValueError, TypeError, KeyError):
             pass
         return _Sent(topic, key, value, [])
@@ -112,10 +113,10 @@ async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch
         topic_allow_declare=False,
     )
     names = TopicNames(prefix)
-    judge = _SameJob(names, drop_metadata) if peer is Peer.SAME_JOB else _Short(names)
+    typed = {name: names.typed(event_type) for name, event_type in REGISTRY.items()}
+    judge = _SameJob(names, typed, drop_metadata) if peer is Peer.SAME_JOB else _Short(names, typed)
     bytes_topic: dict[str, Any] = {"key_type": bytes, "value_type": bytes}
-    written = (names.unknown, names.dead_letter, *(names.typed(event_type) for event_type in REGISTRY.values()))
-    topics = {name: app.topic(name, **bytes_topic) for name in written}
+    topics = {name: app.topic(name, **bytes_topic) for name in (names.unknown, names.dead_letter, *typed.values())}
     done = asyncio.Event()
     started = [0.0, 0.0]
     processed = 0

@@ -35,11 +35,9 @@ def shard_of(value: object) -> int | None:
 
 def normal_id(value: object, shard: int | None) -> str | None:
     """The normal form of an id: the global id in decimal digits when the shard is known, else the id as it stands. None when it is no id."""
-    # The way of nearly all ids: up to 18 digits, and so below the greatest.
-    if type(value) is str and len(value) < 19 and value.isdigit() and value.isascii() and value[0] != "0":
-        if len(value) > 13 or shard is None:
-            return value
-        return str(shard * SHARD_SIZE + int(value))
+    # The way of nearly all ids: 14 to 18 digits are a global id, and below the greatest.
+    if type(value) is str and 13 < len(value) < 19 and value.isascii() and value.isdigit() and value[0] != "0":
+        return value
     number = whole_number(value)
     if number is None:
         return None

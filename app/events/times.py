@@ -16,7 +16,6 @@ _CLOCK = r"([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)"
 _match_iso = re.compile(rf"{_DATE}T{_CLOCK}(Z|[+-][0-9]{{2}}:[0-5][0-9])").fullmatch
 _match_rails = re.compile(rf"{_DATE} {_CLOCK} (UTC|[+-][0-9]{{2}}[0-5][0-9])").fullmatch
 
-_new_tuple = tuple.__new__  # makes a NamedTuple in half the time of its class's own, which is a function in Python
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 FIRST_MICROSECOND = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH).days * 86_400_000_000
@@ -42,8 +41,7 @@ def parse_time(text: object) -> Instant | None:
             return None
         if isinstance(text, str) and text[-1] == "Z":
             return Instant(moment.timestamp(), text)
-        in_utc = moment.astimezone(UTC)
-        return Instant(in_utc.timestamp(), in_utc.isoformat()[:-6] + "Z")
+        return Instant(moment.timestamp(), moment.astimezone(UTC).isoformat().replace("+00:00", "Z"))
     except (ValueError, OverflowError):
         return None
 
@@ -77,7 +75,7 @@ def read_valid_time(text: str) -> Instant | None:
     """The same as :func:`parse_time` for a text that a schema has accepted, and faster; None when it names a year that does not exist in UTC."""
     if text[-1] == "Z":
         try:
-            return _new_tuple(Instant, (datetime.fromisoformat(text).timestamp(), text))
+            return tuple.__new__(Instant, (datetime.fromisoformat(text).timestamp(), text))  # in half the time of its own ``__new__``, which is Python
         except (ValueError, OverflowError):
             return None
     return _read_offset(text)

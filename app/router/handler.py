@@ -119,8 +119,7 @@ class RouterHandler:
         kit, topics, breaker = self._kit, self._topics, self._breaker
         pipeline, partition_of, append = kit.pipeline, kit.partition_of, outputs.append
         limit, surely_below = kit.max_record_bytes, kit.max_record_bytes - _ROOM_FOR_HEADERS
-        is_routed, event_times = result.routed.append, result.event_times.append
-        earliest, latest = self._earliest, self._latest
+        routed, event_times = result.routed, result.event_times
         told = 0  # so many of the records the breaker knows of
         for index, record in enumerate(chunk.records):
             raw_headers = record.headers
@@ -129,12 +128,9 @@ class RouterHandler:
                 event_type, key, value, headers, event_time, unknown_fields, unknown_values, redacted, own_headers = outcome
                 name = event_type.name
                 if (len(value) <= surely_below and not raw_headers) or record_bytes(key, value, headers) <= limit:
-                    timestamp = record.timestamp
-                    if timestamp is not None and not earliest <= timestamp <= latest:
-                        timestamp = None
-                    append(topics[name], partition_of(key), key, value, timestamp, headers)
-                    is_routed(name)
-                    event_times(event_time)
+                    append(topics[name], partition_of(key), key, value, self._timestamp(record), headers)
+                    routed.append(name)
+                    event_times.append(event_time)
                     if unknown_fields:
                         result.unknown_fields[name] += unknown_fields
                     if unknown_values:
