@@ -116,6 +116,7 @@ class StreamProcess:
         self._stream: StreamingApplication | None = None
         self._waits_for: str | None = None
         """What the process lacks to begin."""
+        self._ending: Callable[[], bool] = lambda: False
         self._oldest = OldestUnprocessed()
         self._reported: set[tuple[str, str]] = set()
         metrics.ready.set_function(lambda: not self.not_ready())
@@ -127,6 +128,7 @@ class StreamProcess:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set, then drain. Raises a :class:`app.errors.RollcallError` when the process must end for another reason."""
+        self._ending = stop.is_set
         settings = self._settings
         port = self._default_port if settings.port is None else settings.port
         health = serve_health(settings.bind, port, live=self.not_live, ready=self.not_ready, registry=self._metrics.registry)
@@ -217,6 +219,8 @@ class StreamProcess:
 
     def not_ready(self) -> list[str]:
         """Why the process is not ready."""
+        if self._ending():
+            return ["the process is ending"]
         stream = self._stream
         if stream is None or self._waits_for is not None:
             return [self._waits_for or "the topics are being checked"]

@@ -116,6 +116,12 @@ class RollcallProcess:
         wait_until(lambda: self.get("/readyz")[0] == 200, deadline, what="readiness")
         return self
 
+    @property
+    def idle(self) -> bool:
+        """Whether it is ready and says that it has nothing left to do."""
+        left = [value for (name, _), value in self.metrics().items() if name in ("rollcall_consumer_lag_records", "rollcall_rows_to_follow")]
+        return self.get("/readyz")[0] == 200 and not any(left)
+
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal."""
         self.process.send_signal(number)

@@ -78,3 +78,4 @@ async def test_a_client_that_has_lost_itself_is_no_end(monkeypatch: pytest.Monke
         await process.run(stop)
     kind = "TimeoutError" if never else "KafkaConnectionError"
     assert reasons == [["the topics are being checked"], *[[f"Kafka at kafka:9092 does not answer ({kind}); look at the brokers' logs"]] * 2]
+    assert process.not_ready() == ["the process is ending"]

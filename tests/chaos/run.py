@@ -76,7 +76,7 @@ def run(folder: Path, prefix: str, jars: Path, *, seconds: float, seed: int, rat
         cluster = RosterCluster(system.bootstrap, prefix)
         ends = Counter({place[1]: end for place, end in cluster.ends([f"{prefix}.raw"]).items()})
         wait_until(lambda: committed(system.bootstrap, f"{prefix}-router", f"{prefix}.raw") == ends, SETTLING_SECONDS, what="the end of the raw topic")
-        cluster.wait_settled(*system.named("router", "rosters"), deadline=SETTLING_SECONDS)
+        cluster.wait_quiet(system.idle, SETTLING_SECONDS)
         rosters = cluster.rosters()
         try:
             wait_until(lambda: contents(system.replica) == expected(rosters), RECOVERY_SECONDS)

@@ -122,13 +122,22 @@ class System:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
+        if error is not None:
+            error.add_note(f"processes that had ended by then: {self.ends}")
         self._stack.close()
 
     @property
     def bootstrap(self) -> str:
         """The broker without the network in between, for those who judge."""
         return self.broker.bootstrap
+
+    def idle(self) -> bool:
+        """Whether all processes that there are now say that they have nothing left to do."""
+        try:
+            return all(process.idle for process in self.named("router", "rosters"))
+        except (OSError, StopIteration):  # one has just ended; the supervisor starts another
+            return False
 
     def named(self, *commands: str) -> list[RollcallProcess]:
         """The processes of these commands, as of now."""

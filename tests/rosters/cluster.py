@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple, cast
 
@@ -146,25 +146,31 @@ class RosterCluster:
             return None
 
     def wait_settled(self, *processes: RollcallProcess, deadline: float = 120.0) -> Places:
+        """Wait until everything is through and these processes, which live all the time, have nothing left to do; returns where all topics end."""
+        for process in processes:
+            process.wait_ready(60)  # one without partitions may have much to do once it gets some: rows that have yet to follow others are no lag
+        try:
+            return self.wait_quiet(lambda: all(process.idle for process in processes), deadline)
+        finally:
+            assert all(process.process.poll() is None for process in processes), "a process has ended"
+
+    def wait_quiet(self, idle: Callable[[], bool], deadline: float = 120.0) -> Places:
         """Wait until everything is through, at two looks a second apart with nothing written in between; returns where all topics end.
 
         Args:
-            processes: that live. By their metrics, too, nothing is left.
+            idle: whether by the processes' own account, too, nothing is left.
         """
         last: tuple[float, Places] | None = None
-        for process in processes:
-            process.wait_ready(60)  # one without partitions may have much to do once it gets some: rows that have yet to follow others are no lag
 
         def settled() -> bool:
             nonlocal last
-            assert all(process.process.poll() is None for process in processes), "a process has ended"
             ends = self._quiet_ends()
             now = time.monotonic()
             if ends is None:
                 last = None
             elif last is None or last[1] != ends:
                 last = (now, ends)
-            elif now - last[0] >= 1 and all(self._has_nothing_to_do(process) for process in processes):
+            elif now - last[0] >= 1 and idle():
                 return True
             time.sleep(0.2)
             return False
@@ -172,10 +178,6 @@ class RosterCluster:
         wait_until(settled, deadline, what="the end of all inputs")
         assert last is not None
         return last[1]
-
-    def _has_nothing_to_do(self, process: RollcallProcess) -> bool:
-        left = [value for (name, _), value in process.metrics().items() if name in ("rollcall_consumer_lag_records", "rollcall_rows_to_follow")]
-        return process.get("/readyz")[0] == 200 and not any(left)
 
     # --- what came of it
 
