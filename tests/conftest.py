@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import fcntl
 import signal
 import uuid
 from collections.abc import Generator, Iterator
@@ -14,9 +14,7 @@ import pytest
 
 from app.broker import EmbeddedBroker
 from app.settings import load_settings
-
-os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
-"""Many brokers live for a minute or less: Java's optimising compiler would take a third of their time, and never earn it."""
+from tests.jvm import start_faster
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what it puts into the background, and programs that tests end by SIGINT inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -65,18 +63,29 @@ def jars() -> Path:
         pytest.skip("ROLLCALL_KAFKA is set: there may be no Java here to test the embedded broker with")
     folder = load_settings().data.absolute() / "kafka-libs"
     EmbeddedBroker(folder.parent / "kafka", jars=folder).ensure_libraries(announce=print)
+    start_faster(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Broker]:
-    """One broker for all tests. Tests keep apart by :func:`prefix`."""
+    """One broker for all tests, those in other processes too. Tests keep apart by :func:`prefix`."""
     external = load_settings().kafka
     if external:
         yield ExternalBroker(external)
         return
-    with EmbeddedBroker(tmp_path_factory.mktemp("broker") / "kafka", jars=request.getfixturevalue("jars")) as embedded:
-        yield embedded
+    own = tmp_path_factory.getbasetemp()
+    folder = own.parent if hasattr(request.config, "workerinput") else own
+    with (folder / "broker-users").open("a") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        embedded = EmbeddedBroker(folder / "broker" / "kafka", jars=request.getfixturevalue("jars"))
+        started = embedded.start()
+        try:
+            yield embedded
+        finally:
+            if started:
+                fcntl.flock(users, fcntl.LOCK_EX)  # once nobody else uses it
+                embedded.stop()
 
 
 @pytest.fixture(scope="session")

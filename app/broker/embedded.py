@@ -123,7 +123,7 @@ class EmbeddedBroker:
         Raises:
             BrokerUnavailableError: it did not become ready; no process is left behind. The message quotes the log.
         """
-        jars = self.ensure_libraries()
+        jars = self.ensure_libraries().resolve()  # an archive of classes is good for one class path, which Java compares as text
         java = find_java()
         with self._locked(timeout):
             if self._pid() is not None:
