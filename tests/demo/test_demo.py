@@ -77,11 +77,18 @@ def wait_for(name: str, data: Path, process: subprocess.Popen[str]) -> int:
     return pid
 
 
-def names_on(bootstrap: str) -> set[str]:
-    """All topics and groups that belong to a demo."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+def prefix_of(directory: Path) -> str:
+    """What the names of topics and groups of the demo of a directory begin with: its processes' logs tell."""
+    lines = (directory / "demo" / "rosters.log").read_text().splitlines()
+    return next(str(line["settings"]["topic_prefix"]) for line in map(json.loads, lines) if "settings" in line)
+
+
+def left_on(bootstrap: str, directory: Path) -> set[str]:
+    """All topics and groups that belong to the demo of a directory. Others may be running."""
+    prefix, admin = prefix_of(directory), AdminClient({"bootstrap.servers": bootstrap})
+    assert prefix.startswith("demo-")
     groups = admin.list_consumer_groups().result(30).valid or []
-    return {name for name in (*admin.list_topics(timeout=30).topics, *(group.group_id for group in groups)) if name.startswith("demo-")}
+    return {name for name in (*admin.list_topics(timeout=30).topics, *(group.group_id for group in groups)) if name.startswith(prefix)}
 
 
 def test_a_run_after_an_interrupted_one_on_a_broker_of_its_own(tmp_path: Path, jars: Path) -> None:
@@ -128,7 +135,7 @@ def test_a_run_on_another_cluster_whatever_else_is_set(bootstrap: str, tmp_path:
     assert re.search(r"^  1 event moved [1-9]\d* enrollments, \d\.\d s after it was sent\.$", text, re.MULTILINE), text
     assert re.search(r"^  enrollments .* (\d+) deleted +\1 course_deleted$", text, re.MULTILINE), text
     assert max(map(len, text.splitlines())) <= 80
-    assert not names_on(bootstrap)
+    assert not left_on(bootstrap, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["rosters", "serve"])
@@ -138,14 +145,13 @@ def test_a_process_that_dies_is_reported(bootstrap: str, tmp_path: Path, name: s
         text = finished(process)
     assert process.returncode == 1, text
     assert re.search(rf"^rollcall: the {name} ended; its log .* ends:\n(.*\n)*  info: {name} started$", text, re.MULTILINE), text
-    assert not names_on(bootstrap)
+    assert not left_on(bootstrap, tmp_path)
 
 
 def test_a_row_that_should_not_be_there_is_found(bootstrap: str, tmp_path: Path) -> None:
     with started(tmp_path, "--events", "0", settings={"ROLLCALL_KAFKA": bootstrap}) as process:
         wait_for("rosters", tmp_path, process)
-        lines = (tmp_path / "demo" / "rosters.log").read_text().splitlines()
-        prefix = next(line["settings"]["topic_prefix"] for line in map(json.loads, lines) if "settings" in line)
+        prefix = prefix_of(tmp_path)
         producer = Producer({"bootstrap.servers": bootstrap})
         producer.produce(f"{prefix}.rosters.courses", key=b"7", value=b'{"course_id":"7"}')
         assert producer.flush(30) == 0
@@ -155,7 +161,7 @@ def test_a_row_that_should_not_be_there_is_found(bootstrap: str, tmp_path: Path)
     assert "  courses: 7 should not be there\n" in text
     assert text.count("   equal\n") == 5
     assert "Not every row of the rosters is true." in text
-    assert not names_on(bootstrap)
+    assert not left_on(bootstrap, tmp_path)
 
 
 def test_all_is_left_running_until_a_signal_comes(bootstrap: str, tmp_path: Path) -> None:
@@ -176,7 +182,7 @@ def test_all_is_left_running_until_a_signal_comes(bootstrap: str, tmp_path: Path
     assert process.returncode == 0, text
     assert "Nothing is left running." in text
     assert not running(tmp_path)
-    assert not names_on(bootstrap)
+    assert not left_on(bootstrap, tmp_path)
 
 
 def test_in_a_terminal_progress_is_shown_and_the_cursor_comes_back(bootstrap: str, tmp_path: Path) -> None:
