@@ -10,6 +10,8 @@ PIP_TOOLS := pip-tools==7.6.2
 
 export TMPDIR := $(CURDIR)/.rollcall/tmp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Hundreds of processes are started. To compile their modules each time takes a tenth of their start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: demo test chaos rolling soak fuzz audit bench axe asyncapi docs picture dashboard lint format lock kafka venv clean help python java

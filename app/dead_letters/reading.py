@@ -13,7 +13,7 @@ from app.dead_letters.selection import Selection
 from app.errors import ConfigurationError
 from app.kafka import client_options
 from app.settings import Settings
-from app.streaming.bounded import stop_reader
+from app.streaming.bounded import promptly, stop_reader
 from app.streaming.reader import bounds_of, new_reader, read_to
 from app.topic_reading import STALL_SECONDS, kafka_errors_explained, partition_counts
 from app.topics import TopicsError
@@ -47,11 +47,10 @@ async def read_selected(settings: Settings, bootstrap: str, topic: str, selectio
         places = [TopicPartition(topic, number) for number in range(count) if selection.partition in (None, number)]
         reader = new_reader(options)
         try:
-            async with asyncio.timeout(STALL_SECONDS):
-                await reader.start()
-                reader.assign(places)
-                reader.pause(*places)  # all but the one that is being read
-                bounds = await _bounds(reader, places, selection)
+            await promptly(reader.start(), STALL_SECONDS)
+            reader.assign(places)
+            reader.pause(*places)  # all but the one that is being read
+            bounds = await promptly(_bounds(reader, places, selection), STALL_SECONDS)
             for place, (first, end) in bounds.items():
                 async for batch in _read(reader, place, first, end):
                     yield Batch(len(batch), [record for record in batch if selection.fits(record)])

@@ -21,7 +21,7 @@ from app.kafka import client_options
 from app.rosters.group import ACCOUNT_PREFIX
 from app.rosters.topics import roster_topics
 from app.settings import MAX_SHARD, Settings
-from app.streaming.bounded import stop_reader
+from app.streaming.bounded import promptly, stop_reader
 from app.streaming.partitioner import partitioner
 from app.streaming.reader import bounds_of, new_reader, read_to
 from app.topic_reading import STALL_SECONDS, kafka_errors_explained, partition_counts
@@ -234,9 +234,9 @@ async def _read(options: Mapping[str, Any], places: Sequence[TopicPartition], ta
     clock = asyncio.get_running_loop().time
     try:
         async with asyncio.timeout(STALL_SECONDS) as patience:
-            await reader.start()
+            await promptly(reader.start())
             reader.assign(places)
-            beginnings, ends = await bounds_of(reader, places)
+            beginnings, ends = await promptly(bounds_of(reader, places))
             async for place, records in read_to(reader, beginnings, ends, lambda _place, _position: patience.reschedule(clock() + STALL_SECONDS)):
                 for record in records:
                     take(place, record.key, record.value)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 
 import uvicorn
+from aiokafka.errors import KafkaError
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry
@@ -33,6 +34,7 @@ from app.serve.replica.relations import RELATIONS
 from app.serve.replica.store import ReplicaStore
 from app.serve.tokens import Tokens
 from app.settings import Settings
+from app.streaming.bounded import promptly
 
 log = logging.getLogger(__name__)
 
@@ -220,7 +222,6 @@ async def _check_access(settings: Settings, bootstrap: str) -> None:
     A cluster that does not answer is no reason not to serve: the replica does, and its follower tries again.
     """
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await check_access(settings, bootstrap, "serve")
-    except (BrokerUnavailableError, TimeoutError) as error:
+        await promptly(check_access(settings, bootstrap, "serve"), PATIENCE_SECONDS)
+    except (BrokerUnavailableError, KafkaError, TimeoutError) as error:
         log.warning("starting without Kafka: %s", str(error) or f"nobody answers at {bootstrap} within {PATIENCE_SECONDS:.0f} s")

@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from faust.types import TP
 
-from app.streaming.bounded import stop_reader
+from app.streaming.bounded import promptly, stop_reader
 from app.streaming.offsets import Bounds
 from app.streaming.reader import new_reader, read_to
 
@@ -25,7 +25,7 @@ async def load_changelog(
         on_remaining: told how many offsets are left to be read, at most.
 
     Raises:
-        aiokafka.errors.KafkaError: the cluster does not answer.
+        aiokafka.errors.KafkaError, TimeoutError: the cluster does not answer.
     """
     on_remaining(bounds.end - bounds.beginning)
     if bounds.beginning >= bounds.end:
@@ -34,7 +34,7 @@ async def load_changelog(
     place = TopicPartition(*tp)
     reader = new_reader(client_options)
     try:
-        await reader.start()
+        await promptly(reader.start())
         reader.assign([place])
         batches = read_to(reader, {place: bounds.beginning}, {place: bounds.end}, lambda _place, position: on_remaining(max(bounds.end - position, 0)))
         async for _place, records in batches:

@@ -8,6 +8,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from app.streaming.bounded import promptly
+
 FETCH_BYTES = 4 * 1024**2
 """Most bytes of a partition in one fetch, as stored (compressed)."""
 
@@ -59,18 +61,17 @@ async def read_to(
         on_position: told whenever the reader has got on in a partition.
 
     Raises:
-        aiokafka.errors.KafkaError: the cluster does not answer.
+        aiokafka.errors.KafkaError, TimeoutError: the cluster does not answer.
     """
     positions = dict(beginnings)
     for place, position in positions.items():
         reader.seek(place, position)
         reader.resume(place)
     while unfinished := [place for place in positions if positions[place] < ends[place]]:
-        for place, records in (await reader.getmany(*unfinished, timeout_ms=POLL_MS, max_records=MOST_RECORDS)).items():
+        for place, records in (await promptly(reader.getmany(*unfinished, timeout_ms=POLL_MS, max_records=MOST_RECORDS))).items():
             # Others may write meanwhile, and a fetch knows no end.
             yield place, records if records[-1].offset < ends[place] else [record for record in records if record.offset < ends[place]]
-        for place in unfinished:
-            position = await reader.position(place)
+        for place, position in (await promptly(positions_of(reader, unfinished))).items():
             if position != positions[place]:
                 positions[place] = position
                 on_position(place, position)

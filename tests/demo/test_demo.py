@@ -135,7 +135,7 @@ def test_a_run_on_another_cluster_whatever_else_is_set(bootstrap: str, tmp_path:
     assert re.search(r"^  1 event moved [1-9]\d* enrollments, \d\.\d s after it was sent\.$", text, re.MULTILINE), text
     assert re.search(r"^  enrollments .* (\d+) deleted +\1 course_deleted$", text, re.MULTILINE), text
     assert max(map(len, text.splitlines())) <= 80
-    assert not left_on(bootstrap, tmp_path)
+    wait_until(lambda: not left_on(bootstrap, tmp_path), what="the end of all that the demo made")
 
 
 @pytest.mark.parametrize("name", ["rosters", "serve"])
@@ -145,7 +145,7 @@ def test_a_process_that_dies_is_reported(bootstrap: str, tmp_path: Path, name: s
         text = finished(process)
     assert process.returncode == 1, text
     assert re.search(rf"^rollcall: the {name} ended; its log .* ends:\n(.*\n)*  info: {name} started$", text, re.MULTILINE), text
-    assert not left_on(bootstrap, tmp_path)
+    wait_until(lambda: not left_on(bootstrap, tmp_path), what="the end of all that the demo made")
 
 
 def test_a_row_that_should_not_be_there_is_found(bootstrap: str, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_row_that_should_not_be_there_is_found(bootstrap: str, tmp_path: Path)
     assert "  courses: 7 should not be there\n" in text
     assert text.count("   equal\n") == 5
     assert "Not every row of the rosters is true." in text
-    assert not left_on(bootstrap, tmp_path)
+    wait_until(lambda: not left_on(bootstrap, tmp_path), what="the end of all that the demo made")
 
 
 def test_all_is_left_running_until_a_signal_comes(bootstrap: str, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_all_is_left_running_until_a_signal_comes(bootstrap: str, tmp_path: Path
     assert process.returncode == 0, text
     assert "Nothing is left running." in text
     assert not running(tmp_path)
-    assert not left_on(bootstrap, tmp_path)
+    wait_until(lambda: not left_on(bootstrap, tmp_path), what="the end of all that the demo made")
 
 
 def test_in_a_terminal_progress_is_shown_and_the_cursor_comes_back(bootstrap: str, tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ from app.streaming.rows import Rows
 from app.streaming.stage import Stage, UnusableError
 from tests.rosters.reference import RELATIONS, Rosters, TypedEvent
 
+_VALIDATORS = load_validators()
+"""To compile them takes longer than most of what is played in memory."""
+
 
 class Choices(Protocol):
     """Decisions: hypothesis's, or a random generator's."""
@@ -152,7 +155,7 @@ class Cluster:
         """Topic of each record that a stage could not use, and why."""
         self._topics: dict[tuple[str, int], list[Stored]] = {}
         self._partition_of = partitioner(partitions)
-        self._pipeline = Pipeline(load_validators(), shard=shard)
+        self._pipeline = Pipeline(_VALIDATORS, shard=shard)
         self.lanes = [
             Lane(self, self._kit(stage, cascade_rows), partition)
             for stage in (stages(shard) if all_stages is None else all_stages)

@@ -679,11 +679,12 @@ def test_histories_are_dense() -> None:
         met["parked state"] += any(found.family == "enrollment_state" and found.fields["enrollment_id"] not in enrollments for found in read)
         met["two contexts"] += len(rows["memberships"]) > len({row["group_membership_id"] for row in rows["memberships"].values()})
         met["account"] += any(key.startswith("account:") for key in rows["memberships"])
-        met["another shard"] += any(not key.startswith(str(HOME_SHARD)) for key in rows["courses"])
+        met["another shard"] += any(not key.startswith(str(HOME_SHARD)) for relation in ("courses", "sections", "enrollments") for key in rows[relation])
         met["the shard must be told"] += rosters(history, None) != rows
-        for one, other in itertools.combinations([each for each in read if each.family == "course"], 2):
-            if (one.fields["course_id"], one.time) == (other.fields["course_id"], other.time):
-                met["tie decided by", *[part for part in one.version._fields if getattr(one.version, part) != getattr(other.version, part)][:1]] += 1
+        for family in ("course", "enrollment"):
+            for one, other in itertools.combinations([each for each in read if each.family == family], 2):
+                if (one.fields[f"{family}_id"], one.time) == (other.fields[f"{family}_id"], other.time):
+                    met["tie decided by", *[part for part in one.version._fields if getattr(one.version, part) != getattr(other.version, part)][:1]] += 1
 
     look()
     reasons = [("courses", "course"), ("sections", "section"), ("groups", "group"), ("groups", "course_deleted"), ("users", "user")]

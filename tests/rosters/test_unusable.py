@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +24,7 @@ VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=6) | st.dic
 KEYS = st.none() | st.binary(max_size=12) | st.from_regex(rb"[1-9]{1,3}(/[1-9]{1,3}){0,3}", fullmatch=True)
 
 
+@cache
 def written() -> dict[str, list[Stored]]:
     """What the stages write and read when all goes well, by topic."""
     found: dict[str, list[Stored]] = {}
@@ -36,13 +38,10 @@ def written() -> dict[str, list[Stored]]:
     return found
 
 
-WRITTEN = written()
-
-
 @st.composite
 def mutations(draw: Any, topic: str) -> Stored:
     """A record that was written, with one part of it replaced."""
-    record: Stored = draw(st.sampled_from(WRITTEN[topic]))
+    record: Stored = draw(st.sampled_from(written()[topic]))
     assert record.value is not None
     value = orjson.loads(record.value)
     place: Any = value
