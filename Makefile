@@ -100,7 +100,7 @@ endif
 
 # Of requirements.lock, what running Rollcall takes, and what building its wheel takes: for machines that do nothing else.
 PART = --no-annotate --constraint requirements.lock
-COMPILE = env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL $(LOCK_TOOLS)/bin/pip-compile --quiet --generate-hashes --strip-extras --no-header \
+COMPILE = env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL $(LOCK_TOOLS)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 lock: | python ## requirements*.lock anew from pyproject.toml; UPGRADE=1 for the latest versions

@@ -24,7 +24,7 @@ LOCK = ROOT / "requirements.lock"
 NPM_LOCKS = tuple(ROOT / "tests" / folder / "package-lock.json" for folder in ("serve/browser", "docs/asyncapi"))
 LICENCES = Path(__file__).with_name("licences.toml")
 
-NOT_LOCKED = frozenset({"rollcall", "pip", "setuptools"})
+NOT_LOCKED = frozenset({"rollcall", "pip"})
 """Rollcall itself, and what a virtual environment comes with."""
 
 _ENTRY = re.compile(
