@@ -75,14 +75,16 @@ format: venv ## put the code into its form
 	@$(BIN)/ruff check --quiet --fix --exit-zero
 	@$(BIN)/ruff format --quiet
 
-venv: $(STAMP) ## .venv with exactly what requirements.lock names
+# Each time: the modules are compiled anew if a source has changed, and whoever has no C compiler is told. pip would show neither.
+venv: $(STAMP) ## .venv with exactly what requirements.lock names, and the compiled modules
+	@$(BIN)/python hatch_build.py
 
 $(STAMP): pyproject.toml requirements.lock | python
 	@echo "making $(VENV) with Python $(VERSION)"
 	@mkdir -p "$(TMPDIR)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@BUILD_ROLLCALL=pure $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 ifdef ROLLCALL_KAFKA
@@ -115,6 +117,7 @@ clean: ## remove all that make made, the embedded broker's data too
 	@if test -x $(BIN)/rollcall; then $(BIN)/rollcall broker stop >/dev/null 2>&1 || true; fi
 	@rm -rf $(VENV) $(BROWSER)/node_modules $(ASYNCAPI)/node_modules .rollcall build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find app tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find app -name '*.so' -delete
 
 help:
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1	\2/p' Makefile | expand -t 16

@@ -12,10 +12,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from app.resources import resource_path
+from hatch_build import missing, sources
 
 ROOT = resource_path("schemas").parent
 RUNTIME_LOCK = ROOT / "requirements-runtime.lock"
+
+needs_compiler = pytest.mark.skipif((lack := missing()) is not None, reason=f"nothing can be compiled, for want of {lack}")
 
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ]+) (?:; (?P<marker>.+) )?\\$", re.MULTILINE)
 _HASH = re.compile(r"--hash=(\S+)")
@@ -39,9 +44,21 @@ def pins(lock: Path) -> Iterator[Pin]:
         yield Pin(match["name"], match["version"], match["marker"], frozenset(_HASH.findall(text[match.end() : end])))
 
 
+def module_names() -> list[str]:
+    """The modules that are compiled, where there is a compiler."""
+    return [".".join(source.relative_to(ROOT).with_suffix("").parts) for source in sources(ROOT)]
+
+
+def build(target: str, folder: Path, checkout: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What comes of building a wheel, or an sdist, of a checkout, without asking any registry."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(folder)]
+    return subprocess.run(command, cwd=checkout, env=os.environ | variables, capture_output=True, text=True, check=False)
+
+
 def build_wheel(folder: Path) -> Path:
-    """The wheel of this checkout, built without asking any registry."""
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)], cwd=ROOT, capture_output=True, check=True)
+    """The wheel of this checkout: with compiled modules, where there is a compiler."""
+    done = build("wheel", folder, BUILD_ROLLCALL="pure" if missing() else "compiled")
+    assert done.returncode == 0, done.stderr
     (wheel,) = folder.glob("*.whl")
     return wheel
 
@@ -64,7 +81,7 @@ class Installation:
             capture_output=True,
             check=True,
         )
-        self.packages = Path(self.ask("import sysconfig; print(sysconfig.get_path('purelib'))"))
+        self.packages = Path(self.ask("import sysconfig; print(sysconfig.get_path('platlib'))"))
         for pin in pins(RUNTIME_LOCK):
             self._link(pin)
 

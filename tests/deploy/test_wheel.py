@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from app.broker.libraries import kafka_version
 from app.events.registry import EVENT_TYPES
 from app.resources import resource_path
-from tests.deploy.installed import ROOT, RUNTIME_LOCK, Installation, pins
+from hatch_build import SUFFIX, missing, sources
+from tests.deploy.installed import ROOT, RUNTIME_LOCK, Installation, build, module_names, needs_compiler, pins
 from tests.processes import RollcallProcess, wait_until
 
 LOCK = ROOT / "requirements.lock"
@@ -22,18 +24,55 @@ NOWHERE = "127.0.0.1:1"
 
 
 def files_of(*folders: str) -> set[str]:
-    """The files below folders of the checkout."""
-    found = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc")
+    """The files below folders of the checkout, without those that are compiled and what comes of it."""
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix not in {".pyc", ".pyx", ".pxd", ".so"})
     return {path.relative_to(ROOT).as_posix() for path in found}
 
 
-def test_the_wheel_is_the_package_and_nothing_else(wheel: Path) -> None:
+def held_by(wheel: Path) -> set[str]:
+    """What is in a wheel, beside its metadata: as it is in the checkout, if it is there."""
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
         for name in held:
-            origin = ROOT / name.removeprefix("app/_data/")
-            assert archive.read(name) == origin.read_bytes(), name
-    assert held == files_of("app") | {f"app/_data/{name}" for name in files_of("schemas", "deploy/kafka")}
+            if not name.endswith(".so"):
+                assert archive.read(name) == (ROOT / name.removeprefix("app/_data/")).read_bytes(), name
+    return held
+
+
+PACKAGE = files_of("app") | {f"app/_data/{name}" for name in files_of("schemas", "deploy/kafka")}
+MODULES = {name.replace(".", "/") + SUFFIX for name in module_names()}
+
+
+def test_the_wheel_is_the_package_and_nothing_else(wheel: Path) -> None:
+    assert held_by(wheel) == PACKAGE | (set() if missing() else MODULES)
+
+
+@needs_compiler
+def test_the_modules_are_compiled_for_this_python(wheel: Path, installation: Installation) -> None:
+    assert not wheel.name.endswith("-none-any.whl")
+    assert f"-cp{sys.version_info.major}{sys.version_info.minor}-" in wheel.name
+    found = installation.ask(f"import importlib; print(*(importlib.import_module(name).__file__ for name in {module_names()}))")
+    assert set(found.split()) == {str(installation.packages / name) for name in MODULES}
+
+
+def test_without_a_compiler_the_wheel_is_pure(tmp_path: Path) -> None:
+    """Made of the sdist, which has all that it takes. It runs; and says what it costs, in one line."""
+    assert build("sdist", tmp_path).returncode == 0
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    shutil.unpack_archive(sdist, tmp_path, filter="data")
+    checkout = tmp_path / sdist.name.removesuffix(".tar.gz")
+    assert {source.relative_to(checkout) for source in sources(checkout)} == {source.relative_to(ROOT) for source in sources(ROOT)}
+    done = build("wheel", tmp_path, checkout, CC="/nowhere/cc", BUILD_ROLLCALL="auto")
+    assert done.returncode == 0, done.stderr
+    (remark,) = (line for line in done.stderr.splitlines() if "compile" in line)
+    assert "for want of a C compiler. Rollcall runs all the same" in remark
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert held_by(wheel) == PACKAGE
+    installation = Installation(tmp_path / "installed", wheel)
+    (installation.folder / "elsewhere").mkdir()
+    event = ROOT / "tests" / "fixtures" / "documented" / "enrollment_created.json"
+    assert "valid" in installation.run("validate", str(event), directory=installation.folder / "elsewhere").stdout
 
 
 @pytest.mark.parametrize("part", [RUNTIME_LOCK, BUILD_LOCK], ids=lambda path: path.name)

@@ -1,0 +1,136 @@
+"""hatch_build.py: what is compiled, where it is put, and what becomes of what cannot be compiled."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hatch_build import SUFFIX, WANTED, missing
+from tests.deploy.installed import ROOT, build, module_names, needs_compiler
+
+NO_COMPILER = {"CC": "/nowhere/cc"}
+
+REMEDY = "Debian and Ubuntu: apt install gcc python3-dev"
+
+Project = Callable[[dict[str, str]], Path]
+
+SOURCES = {
+    "app/__init__.py": "",
+    "app/one.pxd": "cdef inline int number():\n    return 1\n",
+    "app/inner/__init__.py": "",
+    "app/inner/two.pyx": "from app.one cimport number\n\ndef twice():\n    return 2 * number()\n",
+}
+BROKEN = {"Cython": "def twice(:\n", "C": 'cdef extern from "nowhere.h":\n    pass\n'}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Makes a checkout with a small package, and this one's build."""
+
+    def make(files: dict[str, str]) -> Path:
+        folder = tmp_path / "checkout"
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+        for name in ("hatch_build.py", "pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(ROOT / name, folder)
+        return folder
+
+    return make
+
+
+def put_in_place(checkout: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What ``make`` does."""
+    environment = os.environ | {WANTED: "auto"} | variables
+    return subprocess.run([sys.executable, "hatch_build.py"], cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+
+
+def answer(checkout: Path) -> str:
+    """Of the small package."""
+    command = [sys.executable, "-c", "from app.inner.two import twice; print(twice())"]
+    return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@needs_compiler
+@pytest.mark.skipif(os.environ.get(WANTED) == "pure", reason=f"{WANTED} is pure")
+@pytest.mark.parametrize("name", module_names())
+def test_the_modules_of_this_checkout_are_compiled(name: str) -> None:
+    """All other tests are of them, then: what takes their place where there is no compiler is not loaded by an accident."""
+    assert str(importlib.import_module(name).__file__).endswith(SUFFIX)
+
+
+@needs_compiler
+def test_a_module_is_in_place_and_follows_its_sources(project: Project) -> None:
+    checkout = project(SOURCES)
+    module = checkout / "app" / "inner" / f"two{SUFFIX}"
+    assert put_in_place(checkout).stdout == "compiling app/inner/two.pyx\n"
+    assert answer(checkout) == "2"
+    assert [path for path in checkout.rglob("*.c") if "build" not in path.relative_to(checkout).parts] == []
+    again = put_in_place(checkout)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+
+    # An editable install does the same.
+    module.unlink()
+    code = f"from hatchling.build import build_editable; print(build_editable({str(checkout.parent)!r}))"
+    subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, check=True)
+    assert answer(checkout) == "2"
+
+    # What it takes from another file counts, too. And what cannot be compiled anew does not stay.
+    (checkout / "app" / "one.pxd").write_text(SOURCES["app/one.pxd"].replace("1", "21"), encoding="utf-8")
+    put_in_place(checkout, **NO_COMPILER)
+    assert not module.exists()
+    assert put_in_place(checkout).stdout == "compiling app/inner/two.pyx\n"
+    assert answer(checkout) == "42"
+
+    put_in_place(checkout, BUILD_ROLLCALL="pure")
+    assert not module.exists()
+
+
+@needs_compiler
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_fault_in_a_source_is_an_error(project: Project, tmp_path: Path, fault: str) -> None:
+    checkout = project(SOURCES | {"app/inner/two.pyx": BROKEN[fault]})
+    for done in (put_in_place(checkout), build("wheel", tmp_path, checkout, BUILD_ROLLCALL="auto")):
+        assert done.returncode != 0
+        assert re.search(r"two\.pyx:1:|nowhere\.h", done.stderr)
+        assert "Rollcall cannot be compiled, as is told above" in done.stderr
+    assert [*tmp_path.glob("*.whl"), *checkout.rglob(f"*{SUFFIX}")] == []
+
+
+@pytest.mark.parametrize("wanted", ["compiled", "complied"])
+def test_what_must_be_compiled_and_cannot_be_is_an_error(project: Project, tmp_path: Path, wanted: str) -> None:
+    checkout = project(SOURCES)
+    said = {
+        "compiled": f"Rollcall cannot be compiled, for want of a C compiler. {REMEDY}, or BUILD_ROLLCALL=auto to do without\n",
+        "complied": "BUILD_ROLLCALL is 'complied': it is one of auto, compiled, pure\n",
+    }
+    done = put_in_place(checkout, BUILD_ROLLCALL=wanted, **NO_COMPILER)
+    assert (done.returncode, done.stderr) == (1, said[wanted])
+    done = build("wheel", tmp_path, checkout, BUILD_ROLLCALL=wanted, **NO_COMPILER)
+    assert done.returncode != 0
+    assert said[wanted] in done.stderr
+    assert list(tmp_path.glob("*.whl")) == []
+
+
+def test_without_a_compiler_make_says_so_in_one_line(project: Project) -> None:
+    done = put_in_place(project(SOURCES), PATH="/nowhere", CC="")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == (f"not compiled, for want of a C compiler. Rollcall runs all the same, the router takes about twice the CPU time. {REMEDY}\n")
+
+
+@needs_compiler
+def test_headers_that_are_missing_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert missing() is None
+    monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(tmp_path))
+    assert missing() == f"Python's headers ({tmp_path}/Python.h)"
+    (tmp_path / "Python.h").write_text("#include <nowhere.h>\n", encoding="utf-8")
+    assert str(missing()).startswith("the headers of C")
