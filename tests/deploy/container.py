@@ -1,6 +1,7 @@
 """What deploy/container/Containerfile says, carried out without a container engine: its steps by bubblewrap, each in folders of its own.
 
-What stays apart from a real build: the base is this machine, not the image that the Containerfile names; layers, and how an engine starts what it has built.
+What stays apart from a real build: the base is this machine, not the image that the Containerfile names, and brings a C compiler; layers, and how an engine
+starts what it has built.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
+import hatch_build
 from tests.deploy.installed import ROOT
 
 CONTAINERFILE = ROOT / "deploy" / "container" / "Containerfile"
@@ -31,6 +33,8 @@ def missing() -> str | None:
     """Why the steps cannot be carried out here; None: they can."""
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed (Debian and Ubuntu: apt install bubblewrap)"
+    if lack := hatch_build.missing() or (None if shutil.which("gcc") else "gcc"):
+        return f"the builder needs {lack} from this machine, whose root is read-only for it (Debian and Ubuntu: apt install gcc python3-dev)"
     tried = subprocess.run([*_BWRAP, "--unshare-user", "--ro-bind", "/", "/", "true"], capture_output=True, text=True, check=False)
     return f"bubblewrap cannot work here: {tried.stderr.strip()}" if tried.returncode else None
 
@@ -64,12 +68,13 @@ class Container:
         for step in steps():
             getattr(self, f"_{step.word.lower()}")(step.rest)
 
-    def command(self, *, data: Path, scratch: Path) -> list[str]:
+    def command(self, *, data: Path, scratch: Path, program: Sequence[str] = ()) -> list[str]:
         """Starts what the container starts, without capabilities and with nothing to write to but two folders.
 
         Args:
             data: stands in for the volume at ``ROLLCALL_DATA``.
             scratch: for ``/tmp``.
+            program: instead of the entry point.
         """
         user, group = self.user.split(":")
         mounts = [option for place, name in PLACES.items() for option in ("--ro-bind", str(self.folder / name), place)]
@@ -77,7 +82,7 @@ class Container:
         identity = ["--unshare-user", "--uid", user, "--gid", group, "--cap-drop", "ALL"]
         environment = [option for pair in self.environment.items() for option in ("--setenv", *pair)]
         own = [*writable, *_SYSTEM, "--unsetenv", "PYTHONPATH", *environment, "--chdir", self._directory]
-        return [*_BWRAP, *identity, "--ro-bind", "/", "/", *mounts, *own, *self.entrypoint]
+        return [*_BWRAP, *identity, "--ro-bind", "/", "/", *mounts, *own, *(program or self.entrypoint)]
 
     # --- instructions
 
@@ -123,7 +128,7 @@ class Container:
             if origin.is_file():
                 shutil.copy(origin, place)
             elif origin != place:
-                shutil.copytree(origin, place, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(origin, place, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
 
     def _run(self, rest: str) -> None:
         mounts = [option for place, name in PLACES.items() for option in ("--bind", str(self.folder / name), place)]

@@ -14,7 +14,7 @@ import requests
 
 from app.serve.tokens import add_token
 from tests.deploy.container import CONTAINERFILE, Container, missing, steps
-from tests.deploy.installed import ROOT
+from tests.deploy.installed import ROOT, module_names
 from tests.kafka_client import Sent, send
 from tests.processes import RollcallProcess, wait_until
 
@@ -33,9 +33,19 @@ def test_the_linter_is_content() -> None:
 
 def test_the_build_sees_what_it_copies_and_nothing_else() -> None:
     copied = {source for step in steps() if step.word == "COPY" and "--from" not in step.rest for source in step.rest.split()[:-1]}
-    first, *seen, _caches = (line for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
-    assert first == "*"
+    first, *seen, caches, in_place = (line for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    assert (first, caches, in_place) == ("*", "**/__pycache__", "**/*.so")
     assert {line.removeprefix("!/") for line in seen} == copied
+
+
+def test_the_compiler_stays_in_the_builder() -> None:
+    """The image is the base, and what is copied from the builder: nothing is installed in it."""
+    everything = list(steps())
+    start = max(place for place, step in enumerate(everything) if step.word == "FROM")
+    image = everything[start:]
+    assert "apt-get" in "".join(step.rest for step in everything[:start])
+    assert [step for step in image if step.word == "RUN"] == []
+    assert {step.rest.split()[-1] for step in image if step.word == "COPY"} == {"/opt/rollcall", "/var/lib/rollcall"}
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +79,19 @@ class Contained(RollcallProcess):
         return self.process.wait(20)
 
 
+def loaded_modules(container: Container, folder: Path) -> set[str]:
+    """The files of the modules that are compiled, in the container."""
+    code = f"import importlib; print(*(importlib.import_module(name).__file__ for name in {module_names()}))"
+    command = container.command(data=folder, scratch=folder, program=["/opt/rollcall/bin/python", "-I", "-c", code])
+    return set(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.split())
+
+
 @needs_bubblewrap
 def test_it_runs_without_rights_on_a_read_only_root(container: Container, bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """From a raw event to an answer. What cannot be written ends a process, so it writes nothing anywhere else."""
+    """From a raw event to an answer, with compiled modules. What cannot be written ends a process, so it writes nothing anywhere else."""
+    modules = loaded_modules(container, tmp_path)
+    assert len(modules) == len(module_names())
+    assert all(file.startswith("/opt/rollcall/") and file.endswith(".so") for file in modules)
     token = add_token(tmp_path / "serve-data" / "tokens", "program")
     with (
         Contained(container, "router", tmp_path, bootstrap, prefix) as router,
