@@ -69,7 +69,7 @@ class _ThenStrike(BatchedOutputs):
 
 def records_in(outputs: BatchedOutputs) -> int:
     """How many records there are."""
-    return sum(batch.records for batches in outputs._batches.values() for batch in batches)
+    return sum(batch.count for place in outputs._batches.values() for batch in place.batches)
 
 
 def interrupt(interruption: Interruption) -> None:

@@ -13,22 +13,24 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch
 from cramjam import zstd
 
-from app.streaming import batches
+from app.streaming import records as encoding
 from app.streaming.batches import BatchedOutputs
 
-_ZSTD = DefaultRecordBatch.CODEC_ZSTD
 _HEADER_BYTES = 61
+
+
+class Transactions:
+    """Of a producer that has them."""
+
+    transactional_id = "lane-0"
 
 
 class Producer:
     """Takes no batches of one topic, and delivers none of another."""
 
-    def __init__(self) -> None:
+    def __init__(self, transactions: Transactions | None = None) -> None:
+        self._txn_manager = transactions
         self.sent: list[tuple[str, int, BatchBuilder]] = []
-
-    def create_batch(self) -> BatchBuilder:
-        """A batch of 4 kB, compressed."""
-        return BatchBuilder(4_096, _ZSTD, is_transactional=True)
 
     async def send_batch(self, batch: BatchBuilder, topic: str, *, partition: int) -> asyncio.Future[object]:
         """Take a batch, or not."""
@@ -59,16 +61,16 @@ async def test_an_error_says_where(topic: str, kind: type[KafkaError], caplog: p
 
 async def test_batches_hold_the_records_in_order_and_say_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     compressed: list[bytes] = []
-    compressor = batches._compressor
+    compressor = encoding._compressor
 
     class Compressor:
-        def compress(self, data: bytes, mode: Any) -> bytes:
-            compressed.append(data)
+        def compress(self, data: bytes | memoryview, mode: Any) -> bytes:
+            compressed.append(bytes(data))
             return compressor.compress(data, mode)
 
-    monkeypatch.setattr(batches, "_compressor", Compressor())
+    monkeypatch.setattr(encoding, "_compressor", Compressor())
     producer = Producer()
-    outputs = BatchedOutputs(producer)
+    outputs = BatchedOutputs(producer, batch_bytes=4_096)
     records = [(b"%d" % number, b"value" * number, 1_700_000_000_000 + number, [("name", b"%d" % number), ("none", None)]) for number in range(50)]
     for key, value, timestamp, headers in records:
         outputs.append("fine", 0, key, value, timestamp, headers)
@@ -87,7 +89,7 @@ async def test_batches_hold_the_records_in_order_and_say_how_many(monkeypatch: p
 
 
 def test_a_record_larger_than_any_batch_is_a_batch_by_itself() -> None:
-    outputs = BatchedOutputs(Producer())
+    outputs = BatchedOutputs(Producer(), batch_bytes=4_096)
     for value in (b"1", b"2" * 10_000, b"3"):
         outputs.append("fine", 0, None, value, None, [])
-    assert [batch.records for batch in outputs._batches["fine", 0]] == [1, 1, 1]
+    assert [batch.count for batch in outputs._batches["fine", 0].batches] == [1, 1, 1]

@@ -50,7 +50,7 @@ class Producer:
         self._broker = broker
         self._offset = 0
         self._sender = SimpleNamespace(sender_task=None)
-        self._txn_manager = SimpleNamespace(_transaction_waiter=None)
+        self._txn_manager = SimpleNamespace(transactional_id="agent-0", _transaction_waiter=None)
         self._message_accumulator = SimpleNamespace(_pending_batches=(), _batches={})
         self.client = SimpleNamespace()
 
