@@ -59,8 +59,8 @@ class _Type(NamedTuple):
     known_values: tuple[tuple[str, frozenset[str]], ...]
 
 
-class _Origin(NamedTuple):
-    """What an event's root account says."""
+class Origin(NamedTuple):
+    """What an event's root account says: :meth:`Pipeline.origin`."""
 
     shard: int | None
     source: Header
@@ -84,26 +84,26 @@ class Pipeline:
         redactor: Redactor | None = None,
         dropper: MetadataDropper | None = None,
     ) -> None:
-        self._redactor = redactor
+        self.validators = validators
+        self.redactor = redactor
         self._dropper = dropper
-        self._validators = validators
         self._types = {name: _hot(validator) for name, validator in validators.items()}
 
         @lru_cache(maxsize=1024, typed=True)
-        def origin(root_account_id: str | int | float | None) -> _Origin:
+        def origin(root_account_id: str | int | float | None) -> Origin:
             its_shard = shard_of(root_account_id) or shard
             root = normal_id(root_account_id, its_shard)
-            return _Origin(its_shard, ("ce_source", b"canvas" if root is None else b"canvas/" + root.encode()))
+            return Origin(its_shard, ("ce_source", b"canvas" if root is None else b"canvas/" + root.encode()))
 
-        self._origin = origin
+        self.origin = origin
 
     def __call__(self, value: bytes | None, headers: Sequence[Header] = ()) -> Outcome:
         """Judge one record. ``headers`` are the raw record's own."""
         # Nearly every event goes this way from top to bottom; it is one function because calls cost more than what they would do.
         raw = list(headers)
         redacted = False
-        if (redactor := self._redactor) is not None and (raw or (value and redactor.names_any(value))):
-            value, raw, redacted = _redact(redactor, value, raw)
+        if (redactor := self.redactor) is not None and (raw or (value and redactor.names_any(value))):
+            value, raw, redacted = self.redact(value, raw)
         if not value:
             return DeadLetter(ErrorCode.EMPTY, "the record has no value", "", "", None, value, raw, redacted)
         try:
@@ -128,12 +128,12 @@ class Pipeline:
             part = "valid by its pattern, but in a year that does not exist in UTC"
             return DeadLetter(ErrorCode.NOT_AN_EVENT, f"required: must be a time that exists ({part})", "/metadata/event_time", "", None, value, raw, redacted)
         epoch, rfc3339 = instant
-        shard, source = self._origin(metadata.get("root_account_id"))
+        shard, source = self.origin(metadata.get("root_account_id"))
         key = normal_id(body[key_field], shard)
         if key is None:
             # JSON Schema takes 1.0 for an integer, and 2.1070000000001533e16 too, which is no longer the id that was meant.
             message = "type: an id must be a whole number up to 9223372036854775807, beyond 2^53 written without fraction or exponent"
-            schema_id = self._validators[event_type.name].schema_id
+            schema_id = self.validators[event_type.name].schema_id
             return DeadLetter(ErrorCode.SCHEMA_VIOLATION, message, f"/body/{key_field}", schema_id, event_type.name, value, raw, redacted)
         try:
             published = metadata if self._dropper is None else self._dropper.without(metadata)
@@ -174,16 +174,45 @@ class Pipeline:
             return _no_event(f"required: must be a string of 1 to {MOST_NAME_CHARACTERS} characters", f"/{part}/event_name", value, raw, redacted)
         if parse_time(metadata.get("event_time")) is None:
             return _no_event("required: must be a time that exists, as Canvas writes times", f"/{part}/event_time", value, raw, redacted)
-        validator = self._validators.get(name)
+        validator = self.validators.get(name)
         if validator is None:
             return Unknown(value, [header for header in raw if not header[0].startswith(ERROR_PREFIX)], redacted)
         violation = validator.first_violation(event)
         schema_id = validator.schema_id
         return DeadLetter(ErrorCode.SCHEMA_VIOLATION, f"{violation.rule}: {violation.message}", violation.path, schema_id, name, value, raw, redacted)
 
+    @property
+    def drops_fields(self) -> bool:
+        """Whether fields of the metadata are cut out of events."""
+        return self._dropper is not None
+
+    def known_headers(self, name: str) -> tuple[Header, ...]:
+        """The headers with which those of all events of one type begin."""
+        return self._types[name].headers
+
+    def redact(self, value: bytes | None, raw: list[Header]) -> tuple[bytes | None, list[Header], bool]:
+        """The value and the raw headers without credentials, and whether there were any. A header tells which parameters were found."""
+        redactor = self.redactor
+        if redactor is None:
+            return value, raw, False
+        found: frozenset[bytes] = frozenset()
+        if value:
+            value, found = redactor(value)
+        if raw:
+            clean: list[Header] = []
+            for name, content in raw:
+                if content:
+                    content, more = redactor(content)
+                    found |= more
+                clean.append((name, content))
+            raw = clean
+        if found:
+            raw = _with_header(raw, REDACTED_HEADER, b",".join(sorted(found)))
+        return value, raw, bool(found)
+
     def clean_key(self, key: bytes | None) -> bytes | None:
         """The raw record's key, redacted, for the topics on which it stays the key."""
-        return self._redactor(key)[0] if key and self._redactor is not None else key
+        return self.redactor(key)[0] if key and self.redactor is not None else key
 
 
 def _hot(validator: EventValidator) -> _Type:
@@ -200,24 +229,6 @@ def _hot(validator: EventValidator) -> _Type:
 
 def _no_event(message: str, path: str, value: bytes, raw: list[Header], redacted: bool) -> DeadLetter:
     return DeadLetter(ErrorCode.NOT_AN_EVENT, message, path, "", None, value, raw, redacted)
-
-
-def _redact(redactor: Redactor, value: bytes | None, raw: list[Header]) -> tuple[bytes | None, list[Header], bool]:
-    """Redact the value and the values of headers. A header tells which parameters were found."""
-    found: frozenset[bytes] = frozenset()
-    if value:
-        value, found = redactor(value)
-    if raw:
-        clean: list[Header] = []
-        for name, content in raw:
-            if content:
-                content, more = redactor(content)
-                found |= more
-            clean.append((name, content))
-        raw = clean
-    if found:
-        raw = _with_header(raw, REDACTED_HEADER, b",".join(sorted(found)))
-    return value, raw, bool(found)
 
 
 def _drop(dropper: MetadataDropper, event: object, value: bytes, raw: list[Header]) -> tuple[bytes, list[Header]]:

@@ -12,7 +12,8 @@ from app.events.pipeline import Pipeline
 from app.events.registry import REGISTRY
 from app.metrics import RouterMetrics
 from app.records import TimestampWindow
-from app.router.handler import RouterHandler, RouterKit
+from app.router.express import new_express
+from app.router.handler import ROOM_FOR_HEADERS, RouterHandler, RouterKit
 from app.router.judging import new_pipeline
 from app.settings import Settings
 from app.stream_process import StreamProcess, Work
@@ -50,12 +51,14 @@ def _new_work(settings: Settings, pipeline: Pipeline, metrics: RouterMetrics, to
     """What the router does on topics that were found fine."""
     names = TopicNames(settings.topic_prefix)
     outputs = [finding.limits for finding in topics if finding.plan.name != names.raw]
+    most_bytes = least_record_bytes(outputs)
     kit = RouterKit(
         pipeline=pipeline,
+        express=new_express(pipeline, names, settings.partitions, most_bytes - ROOM_FOR_HEADERS),
         names=names,
         partitions=settings.partitions,
         partition_of=partitioner(settings.partitions),
-        max_record_bytes=least_record_bytes(outputs),
+        max_record_bytes=most_bytes,
         retention_ms=min((limits.retention_ms for limits in outputs if limits.retention_ms is not None and limits.retention_ms >= 0), default=None),
         window=TimestampWindow.of(outputs),
         breaker=BreakerPolicy(settings.breaker_ratio, settings.breaker_events),

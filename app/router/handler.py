@@ -14,12 +14,14 @@ from app.events.pipeline import Pipeline
 from app.events.registry import REGISTRY
 from app.metrics import UNKNOWN_NAME, RouterMetrics
 from app.records import TimestampWindow, final_letter, record_bytes, too_large
+from app.router.express import Express
+from app.streaming.batches import BatchedOutputs
 from app.streaming.chunks import Chunk, Halt, Outputs, Record
 from app.topics import TopicNames
 
 log = logging.getLogger(__name__)
 
-_ROOM_FOR_HEADERS = 4_096
+ROOM_FOR_HEADERS = 4_096
 """Values that leave so much room below the limit need no exact reckoning when the raw record has no headers: Rollcall's own take less."""
 
 
@@ -28,6 +30,8 @@ class RouterKit:
     """What the handlers of all partitions share."""
 
     pipeline: Pipeline
+    express: Express | None
+    """Beside the pipeline, for what is plainly valid; None: the pipeline judges everything."""
     names: TopicNames
     partitions: int
     """Of the typed, unknown and dead-letter topics."""
@@ -105,23 +109,31 @@ class RouterHandler:
         result = RouterResult(self._kit.metrics)
         now = int(time.time() * 1000)
         self._earliest, self._latest = self._kit.window.around(now)
+        express = self._kit.express if isinstance(outputs, BatchedOutputs) else None
+        if express is not None and isinstance(outputs, BatchedOutputs):
+            express.begin(outputs, result, self._earliest, self._latest)
         for chunk in chunks:
-            self._process(chunk, outputs, result)
+            self._process(chunk, outputs, result, express)
             if result.halt is not None:
                 break
+        if express is not None:
+            express.end()
         if self._kit.retention_ms is not None and min(result.timestamps, default=now) < now - self._kit.retention_ms:
             log.warning(
                 "records bear timestamps older than the retention of the topics they go to: Kafka deletes them within minutes; raise retention.ms for a while"
             )
         return result
 
-    def _process(self, chunk: Chunk, outputs: Outputs, result: RouterResult) -> None:
+    def _process(self, chunk: Chunk, outputs: Outputs, result: RouterResult, express: Express | None) -> None:
         kit, topics, breaker = self._kit, self._topics, self._breaker
         pipeline, partition_of, append = kit.pipeline, kit.partition_of, outputs.append
-        limit, surely_below = kit.max_record_bytes, kit.max_record_bytes - _ROOM_FOR_HEADERS
+        limit, surely_below = kit.max_record_bytes, kit.max_record_bytes - ROOM_FOR_HEADERS
         routed, event_times = result.routed, result.event_times
         told = 0  # so many of the records the breaker knows of
-        for index, record in enumerate(chunk.records):
+        records = chunk.records
+        index = -1
+        while (index := index + 1 if express is None else express.run(records, index + 1)) < len(records):
+            record = records[index]
             raw_headers = record.headers
             outcome = pipeline(record.value, raw_headers)
             if isinstance(outcome, Routed):
@@ -144,10 +156,10 @@ class RouterHandler:
                 told = index + 1
                 if breaker.failed():
                     result.halt = breaker.halt()
-                    result.count(chunk.records[:told])
+                    result.count(records[:told])
                     return
-        breaker.passed(len(chunk.records) - told)
-        result.count(chunk.records)
+        breaker.passed(len(records) - told)
+        result.count(records)
 
     def _set_aside(self, outcome: Unknown | DeadLetter, chunk: Chunk, record: Record, outputs: Outputs, result: RouterResult) -> bool:
         """Write a record that is not routed; whether it became a dead letter."""

@@ -24,7 +24,8 @@ from app.streaming.chunks import Headers
 from tests.docs.test_rosters import examples, rosters_of
 from tests.rosters.memory import Cluster
 from tests.rosters.reference import TypedEvent
-from tests.router.test_handler import FakeRecord, chunk, run
+from tests.router.both_ways import FakeRecord
+from tests.router.test_handler import chunk, run
 from tests.schemas.events import MISSING, NAMES, VALIDATORS, changed, example, fields
 from tests.schemas.test_differential import VALUES
 

@@ -21,9 +21,11 @@ from app.events.redaction import REPLACEMENT, Redactor
 from app.events.schema_files import schema_folder, schema_paths
 from app.events.verdict import judge
 from app.records import final_letter, record_bytes
+from app.streaming.chunks import Chunk
 from tests.dead_letters.records import Stored
 from tests.events.json_texts import reading, without
 from tests.fuzz.inputs import MARK, any_headers, any_input
+from tests.router.both_ways import Twice
 from tests.schemas.events import ORACLES, VALIDATORS
 
 DROPPED = ("client_ip", "user_agent", "user_login", "session_id", "url")
@@ -58,6 +60,7 @@ class PipelineBorder:
         self._redactor = Redactor(REDACTED)
         self._dropper = MetadataDropper(DROPPED)
         self._full = Pipeline(VALIDATORS, shard=2107, redactor=self._redactor, dropper=self._dropper)
+        self._twice = (Twice(self._plain, limit=LIMIT), Twice(Pipeline(VALIDATORS, shard=2107, redactor=self._redactor), limit=LIMIT))
 
     def make(self, random: Random) -> Fetched:
         """A record."""
@@ -83,6 +86,7 @@ class PipelineBorder:
             _check_headers(outcome, fetched)
             _check_message(outcome, judged)
         self._check_again(full, fetched)
+        random.choice(self._twice)([Chunk("canvas.raw", 0, fetched.offset, fetched.offset + 1, [fetched], 0)])
         if random.random() < SAMPLE:
             _check_by_reference(plain)
             _check_dropped(full, clean)

@@ -3,69 +3,29 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 import orjson
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
 from app.breaker import BreakerPolicy
 from app.events.pipeline import Pipeline
 from app.events.redaction import Redactor
-from app.events.registry import REGISTRY
 from app.events.validation import load_validators
 from app.metrics import RouterMetrics
 from app.records import TimestampWindow, record_bytes
-from app.router.handler import RouterHandler, RouterKit
-from app.streaming.chunks import Chunk, Headers
-from app.streaming.partitioner import partitioner
-from app.topics import TopicNames
+from app.streaming.chunks import Chunk
 from tests.events.test_pipeline import event
+from tests.router.both_ways import ANY_TIME, LIMIT, FakeRecord, MemoryOutputs, Twice
 
-LIMIT = 16_384
-ANY_TIME = TimestampWindow()
 PIPELINE = Pipeline(load_validators(), redactor=Redactor(("access_token",)))
 
 
-@dataclass(frozen=True)
-class FakeRecord:
-    """A record that was not fetched from anywhere."""
-
-    offset: int
-    key: bytes | None = None
-    value: bytes | None = None
-    headers: tuple[tuple[str, bytes | None], ...] = ()
-    timestamp: int = 1_700_000_000_000
-
-
-@dataclass(frozen=True)
-class Output:
-    """What the handler wrote."""
-
-    topic: str
-    partition: int
-    key: bytes | None
-    value: bytes | None
-    timestamp: int | None
-    headers: Headers
-
-
-class MemoryOutputs(list[Output]):
-    """Implements Outputs."""
-
-    def append(self, *fields: object) -> None:
-        super().append(Output(*fields))  # type: ignore[arg-type]
-
-
 def run(*chunks: Chunk, ratio: float = 0.0, events: int = 10, window: TimestampWindow = ANY_TIME) -> tuple[MemoryOutputs, RouterMetrics, bool]:
-    """Outputs, metrics after the commit, and whether the handler halted."""
-    metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
-    kit = RouterKit(PIPELINE, TopicNames("canvas"), 4, partitioner(4), LIMIT, None, window, BreakerPolicy(ratio, events), metrics)
-    outputs = MemoryOutputs()
-    result = RouterHandler(kit).process(chunks, outputs)
+    """Outputs, metrics after the commit, and whether the handler halted; with the express, and without it, they are the same."""
+    outputs, result = Twice(PIPELINE, window=window, breaker=BreakerPolicy(ratio, events))(chunks)
     result.on_committed(1_700_000_001.0)
-    return outputs, metrics, result.halt is not None
+    return outputs, result.metrics, result.halt is not None
 
 
 def chunk(*records: FakeRecord, partition: int = 6) -> Chunk:

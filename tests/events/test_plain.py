@@ -1,0 +1,223 @@
+"""What the scanner says of an event is what the pipeline says; what it does not say is for the pipeline alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.canvas.traffic import TrafficPlan, generate_traffic
+from app.events.ids import normal_id, shard_of
+from app.events.outcomes import Routed
+from app.events.pipeline import EVENT_ID_DIGITS, Pipeline
+from app.events.plain import new_scanner, plain_type
+from app.events.schema_files import KNOWN_VALUES
+from app.events.times import read_valid_time
+from tests.events.json_texts import Number, Pairs, write
+from tests.schemas.events import DOCUMENTED, NAMES, VALIDATORS, changed, example
+from tests.schemas.test_differential import ANYTHING, EVENTS, VALUES
+
+PIPELINE = Pipeline(VALIDATORS)
+SCANNER = new_scanner(VALIDATORS)
+TYPES = list(VALIDATORS)
+TYPO = "user_updated"
+"""Its documented example has a time that does not exist."""
+
+pytestmark = pytest.mark.skipif(SCANNER is None, reason="the scanner is not compiled here (no C compiler)")
+
+
+def taken(value: bytes) -> bool:
+    """Whether the scanner takes an event; then it must say what the pipeline says."""
+    assert SCANNER is not None
+    said = SCANNER.read(value)
+    outcome = PIPELINE(value)
+    if said is None:
+        return False
+    number, entity_id, root_account_id, event_time, epoch, canonical, unknown_fields, unknown_values = said
+    assert isinstance(outcome, Routed), "the scanner takes what the pipeline refuses"
+    headers = dict(outcome.headers)
+    assert TYPES[number] == outcome.event_type.name
+    assert (normal_id(entity_id, shard_of(root_account_id)) or "").encode() == outcome.key
+    instant = read_valid_time(event_time)
+    if instant is not None:  # who asks the scanner looks at it then, as the pipeline does
+        assert instant == (outcome.event_time, (headers["ce_time"] or b"").decode())
+    assert epoch is None or epoch == outcome.event_time
+    assert hashlib.sha256(canonical).hexdigest()[:EVENT_ID_DIGITS].encode() == headers["ce_id"]
+    assert (unknown_fields, unknown_values) == (outcome.unknown_fields, outcome.unknown_values)
+    return True
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_type_can_be_read_by_the_scanner(name: str) -> None:
+    """A keyword or a pattern that it does not know makes it leave the type alone: then app/events/plain.py has to learn it."""
+    assert plain_type(VALIDATORS[name]) is not None
+    assert taken(orjson.dumps(example(name)))
+
+
+@pytest.mark.parametrize("path", sorted(DOCUMENTED.glob("*.json")), ids=lambda path: path.stem)
+def test_documented_examples(path: Any) -> None:
+    assert taken(path.read_bytes()) == (path.stem != TYPO)
+
+
+def test_all_that_is_routed_of_varied_traffic_is_taken() -> None:
+    counts = [0, 0]
+    for record in generate_traffic(TrafficPlan(count=4_000)):
+        if record.value:
+            counts[0] += taken(record.value)
+            counts[1] += isinstance(PIPELINE(record.value), Routed)
+    assert counts[0] == counts[1] > 3_000
+
+
+@given(st.data(), st.randoms(use_true_random=False))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+def test_generated_events(data: st.DataObject, random: Random) -> None:
+    """However they are written: blanks, escapes, the order of fields."""
+    name = data.draw(st.sampled_from(NAMES))
+    event = data.draw(EVENTS[name])
+    for _ in range(data.draw(st.integers(0, 2))):
+        section = data.draw(st.sampled_from(sorted(event)))
+        field = data.draw(st.sampled_from(sorted(event[section])))
+        event = changed(event, section, field, to=data.draw(ANYTHING | st.sampled_from(VALUES[1:])))
+    text = write(event, random) if data.draw(st.booleans()) else json.dumps(event, ensure_ascii=data.draw(st.booleans()))
+    taken(text.encode(errors="surrogatepass"))
+
+
+@pytest.mark.parametrize("name", ["enrollment_created", "course_section_updated"])
+def test_every_byte_changed_and_every_text_cut_off(name: str) -> None:
+    """One change at each place, and each beginning and end of it."""
+    value = orjson.dumps(example(name))
+    assert sum(taken(value[:at]) + taken(value[at:]) for at in range(len(value))) == 1, "but the whole"
+    found = 0
+    for at in range(len(value)):
+        for byte in b'\x00"\\{}[],:09.eE-tfn /u\x80\xc3\xff\t':
+            found += taken(value[:at] + bytes((byte,)) + value[at + 1 :])
+    assert found
+
+
+def raw(section: str, text: str, name: str = "enrollment_created") -> bytes:
+    """An event with one more member, written as it stands, at the end of a section (or of the whole)."""
+    parts = {part: orjson.dumps(fields).decode() for part, fields in example(name).items()}
+    if section:
+        parts[section] = f"{parts[section][:-1]},{text}}}"
+    whole = ",".join(f'"{part}":{fields}' for part, fields in parts.items())
+    return f"{{{whole}{'' if section else ',' + text}}}".encode()
+
+
+@pytest.mark.parametrize("section", ["metadata", "body", ""])
+@pytest.mark.parametrize(
+    ("text", "is_taken"),
+    [
+        ('"x":1.5', True),
+        ('"x":-0', True),
+        ('"x":1e5', True),
+        ('"x":-0.0', True),
+        ('"x":123456789012345678901234567890', True),
+        ('"x":[{"b":1,"a":[null,"\\u00e9"]},[]]', True),
+        ('"x":{"a":1,"a":2}', True),
+        ('"x":"\\u0041\\n\\u001f\\/\\"\\\\ \\ud834\\udd1e \\u2028 \\u007f"', True),
+        ('"x":"é 牛 𝄞"', True),
+        ('"":""', True),
+        ('"x":01', False),
+        ('"x":1.', False),
+        ('"x":-', False),
+        ('"x":+1', False),
+        ('"x":"\\ud834"', False),
+        ('"x":"\\udd1e\\ud834"', False),
+        ('"x":"\\ud834\\u0041"', False),
+        ('"x":"\\x41"', False),
+        ('"x":"\\u00g1"', False),
+        ('"x":"\t"', False),
+        ('"x":[1,]', False),
+        ('"x":[1}', False),
+        ('"x":nul', False),
+        ('"x":NaN', False),
+        ('"x"', False),
+        ('"x":1,', False),
+        ("x:1", False),
+    ],
+)
+def test_a_member_more(section: str, text: str, is_taken: bool) -> None:
+    assert taken(raw(section, text)) == is_taken
+    assert isinstance(PIPELINE(raw(section, text)), Routed) == is_taken
+
+
+@pytest.mark.parametrize("value", ['{"a":' * 40 + "1" + "}" * 40, "[" * 300 + "]" * 300, "[" * 2_000], ids=["40 levels", "300 levels", "unclosed"])
+def test_what_is_nested_deep_is_left_alone(value: str) -> None:
+    assert not taken(raw("body", f'"x":{value}'))
+
+
+def test_many_fields_and_fields_that_come_again_are_left_alone() -> None:
+    assert not taken(raw("body", ",".join(f'"x{number}":1' for number in range(200))))
+    assert isinstance(PIPELINE(raw("body", ",".join(f'"x{number}":1' for number in range(200)))), Routed)
+    for section in ("metadata", "body"):
+        assert not taken(raw(section, '"x":1,"x":1'))
+    for part in ("metadata", "attributes", "body"):
+        assert not taken(raw("", f'"{part}":{{}}'))
+    assert not taken(write(Pairs([*example("user_created").items(), ("attributes", None)]), Random(1)).encode())
+
+
+def test_fields_are_taken_in_any_order_and_with_any_blanks() -> None:
+    random = Random(7)
+    for name in NAMES:
+        for _ in range(20):
+            event = {part: dict(random.sample(sorted(fields.items()), len(fields))) for part, fields in random.sample(sorted(example(name).items()), 2)}
+            assert taken(json.dumps(event, indent=random.choice((None, 1, "\t"))).encode())
+            taken(write(event, random).encode())
+
+
+def test_numbers_for_ids() -> None:
+    for number in ("0", "-1", "1", "1533", "999999999999999999", "1000000000000000000", "9223372036854775807", "9223372036854775808", "1.0", "1e3", "01"):
+        for field in ("enrollment_id", "course_id", "associated_user_id"):
+            event = example("enrollment_created")
+            taken(write(changed(event, "body", field, to=Number(number)), Random(1)).encode())
+            taken(orjson.dumps(changed(event, "body", field, to=number)))
+            taken(orjson.dumps(changed(event, "metadata", "root_account_id", to=number)))
+
+
+REFUSED: dict[str, Callable[[Any], Any]] = {
+    "a pattern": lambda field: field | {"pattern": "^a$"},
+    "a greatest length": lambda field: field | {"maxLength": 5},
+    "a least length": lambda field: field | {"minLength": 2},
+    "a list of values": lambda field: field | {"enum": ["a"]},
+    "a format": lambda field: field | {"format": "uri"},
+    "another least number": lambda field: field | {"minimum": 2},
+    "another greatest number": lambda field: field | {"maximum": 9},
+    "numbers of any kind": lambda field: field | {"type": ["number", "null"]},
+    "no type": lambda field: {keyword: value for keyword, value in field.items() if keyword != "type"},
+    "arrays of anything": lambda _field: {"type": "array"},
+    "a constant that is no string": lambda _field: {"type": "integer", "const": 1},
+    "two at once": lambda field: {"allOf": [field]},
+    "known values of what may be a number": lambda _field: {"type": ["string", "integer"], KNOWN_VALUES: ["a"]},
+}
+
+
+@pytest.mark.parametrize("refused", REFUSED)
+def test_a_schema_that_says_more_is_not_read(refused: str) -> None:
+    validator = VALIDATORS["enrollment_created"]
+    schema = validator.schema
+    body = schema["properties"]["body"]
+    other = changed(schema, "properties", "body", "properties", "user_name", to=REFUSED[refused](body["properties"]["user_name"]))
+    assert plain_type(replace(validator, schema=other)) is None
+
+
+def test_a_schema_whose_objects_say_more_is_not_read() -> None:
+    validator = VALIDATORS["enrollment_created"]
+    schema = validator.schema
+    for other in (
+        schema | {"additionalProperties": False},
+        schema | {"required": ["body", "metadata"]},
+        changed(schema, "properties", "body", "additionalProperties", to=False),
+        changed(schema, "properties", "body", "required", to=["somewhere_else"]),
+        changed(schema, "properties", "attributes", "required", to=["event_name"]),
+        changed(schema, "properties", "metadata", to={"type": "object"}),
+        {keyword: value for keyword, value in schema.items() if keyword != "anyOf"},
+    ):
+        assert plain_type(replace(validator, schema=other)) is None
