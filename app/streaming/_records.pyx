@@ -119,6 +119,10 @@ cdef class RecordBatches:
         """See app/streaming/_records.pyi."""
         cdef Py_ssize_t size = encoded_size(headers)
         cdef int64_t at = self.now() if timestamp is None else timestamp
+        cdef const uint8_t* key_text = NULL
+        cdef const uint8_t* value_text = NULL
+        cdef Py_ssize_t key_size = -1
+        cdef Py_ssize_t value_size = -1
         if size > self.headers_capacity:
             PyMem_Free(self.headers)
             self.headers_capacity = 0
@@ -127,15 +131,13 @@ cdef class RecordBatches:
                 raise MemoryError
             self.headers_capacity = 2 * size
         size = encode_headers(self.headers, headers) - self.headers
-        self.put(
-            at,
-            NULL if key is None else <const uint8_t*> PyBytes_AS_STRING(key),
-            -1 if key is None else PyBytes_GET_SIZE(key),
-            NULL if value is None else <const uint8_t*> PyBytes_AS_STRING(value),
-            -1 if value is None else PyBytes_GET_SIZE(value),
-            self.headers,
-            size,
-        )
+        if key is not None:
+            key_text = <const uint8_t*> PyBytes_AS_STRING(key)
+            key_size = PyBytes_GET_SIZE(key)
+        if value is not None:
+            value_text = <const uint8_t*> PyBytes_AS_STRING(value)
+            value_size = PyBytes_GET_SIZE(value)
+        self.put(at, key_text, key_size, value_text, value_size, self.headers, size)
 
     cdef int64_t now(self) except? -1:
         return <int64_t> (time.time() * 1000)
