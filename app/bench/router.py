@@ -21,6 +21,7 @@ from app.canvas.sending import send_records
 from app.canvas.traffic import TrafficPlan, generate_traffic
 from app.kafka import client_options
 from app.managed import ManagedProcess
+from app.router.express import Express
 from app.settings import Settings
 from app.topics import TopicNames, ensure_topics, plan_router_topics
 
@@ -60,6 +61,7 @@ async def bench_router(plan: BenchPlan, announce: Announce) -> BenchResult:
         BrokerUnavailableError: the embedded broker cannot be started.
     """
     with machine(plan.core, announce) as place:
+        announce(f"the router is {'compiled' if Express is not None else 'not compiled'}")
         bench = _Bench(plan, place, announce)
         await bench.load()
         router: list[Throughput] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry
@@ -12,7 +13,7 @@ from app.events.pipeline import Pipeline
 from app.events.registry import REGISTRY
 from app.metrics import RouterMetrics
 from app.records import TimestampWindow
-from app.router.express import new_express
+from app.router.express import Express, new_express
 from app.router.handler import ROOM_FOR_HEADERS, RouterHandler, RouterKit
 from app.router.judging import new_pipeline
 from app.settings import Settings
@@ -21,6 +22,8 @@ from app.streaming.chunks import ChunkAgent
 from app.streaming.lane import LaneState
 from app.streaming.partitioner import partitioner
 from app.topics import TopicFinding, TopicNames, ensure_topics, least_record_bytes, plan_router_topics
+
+log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 9101
 DEFAULT_GATHER_SECONDS = 0.03
@@ -64,5 +67,7 @@ def _new_work(settings: Settings, pipeline: Pipeline, metrics: RouterMetrics, to
         breaker=BreakerPolicy(settings.breaker_ratio, settings.breaker_events),
         metrics=metrics,
     )
+    if Express is None:
+        log.info("the router is not compiled: it takes about twice the CPU time (docs/deployment.md)")
     agent = ChunkAgent("router", (names.raw,), settings.group("router"), lambda _partition, _rows: RouterHandler(kit))
     return Work([agent], kit.max_record_bytes)

@@ -261,3 +261,6 @@ def test_events_and_streaming_are_apart() -> None:
             imported = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
             imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
             assert [name for name in imported if name.startswith(names)] == [], path
+        for path in (ROOT / "app" / package).rglob("*.p[xy][xdi]"):
+            modules: list[str] = re.findall(r"^\s*(?:from|import|cimport)\s+([\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+            assert [name for name in modules if name.startswith(names)] == [], path
