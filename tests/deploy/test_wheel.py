@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from app.broker.libraries import kafka_version
+from app.canvas.traffic import TrafficPlan, generate_traffic
 from app.events.registry import EVENT_TYPES
 from app.resources import resource_path
 from hatch_build import SUFFIX, missing, sources
 from tests.deploy.installed import ROOT, RUNTIME_LOCK, Installation, build, module_names, needs_compiler, pins
+from tests.kafka_client import Sent, committed, create_topic, read_all, send
 from tests.processes import RollcallProcess, wait_until
 
 LOCK = ROOT / "requirements.lock"
@@ -55,24 +57,39 @@ def test_the_modules_are_compiled_for_this_python(wheel: Path, installation: Ins
     assert set(found.split()) == {str(installation.packages / name) for name in MODULES}
 
 
-def test_without_a_compiler_the_wheel_is_pure(tmp_path: Path) -> None:
-    """Made of the sdist, which has all that it takes. It runs; and says what it costs, in one line."""
-    assert build("sdist", tmp_path).returncode == 0
-    (sdist,) = tmp_path.glob("*.tar.gz")
-    shutil.unpack_archive(sdist, tmp_path, filter="data")
-    checkout = tmp_path / sdist.name.removesuffix(".tar.gz")
+@pytest.fixture(scope="module")
+def pure(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """Built without a compiler, of the sdist, which has all that it takes."""
+    folder = tmp_path_factory.mktemp("pure")
+    assert build("sdist", folder).returncode == 0
+    (sdist,) = folder.glob("*.tar.gz")
+    shutil.unpack_archive(sdist, folder, filter="data")
+    checkout = folder / sdist.name.removesuffix(".tar.gz")
     assert {source.relative_to(checkout) for source in sources(checkout)} == {source.relative_to(ROOT) for source in sources(ROOT)}
-    done = build("wheel", tmp_path, checkout, CC="/nowhere/cc", BUILD_ROLLCALL="auto")
+    done = build("wheel", folder, checkout, CC="/nowhere/cc", BUILD_ROLLCALL="auto")
     assert done.returncode == 0, done.stderr
     (remark,) = (line for line in done.stderr.splitlines() if "compile" in line)
     assert "for want of a C compiler. Rollcall runs all the same" in remark
-    (wheel,) = tmp_path.glob("*.whl")
+    (wheel,) = folder.glob("*.whl")
     assert wheel.name.endswith("-py3-none-any.whl")
     assert held_by(wheel) == PACKAGE
-    installation = Installation(tmp_path / "installed", wheel)
-    (installation.folder / "elsewhere").mkdir()
+    return Installation(folder / "installed", wheel)
+
+
+def test_without_a_compiler_everything_works(pure: Installation, bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """Slower, and the same: every event is where it belongs, in batches that every client can read."""
     event = ROOT / "tests" / "fixtures" / "documented" / "enrollment_created.json"
-    assert "valid" in installation.run("validate", str(event), directory=installation.folder / "elsewhere").stdout
+    assert "valid" in pure.run("validate", str(event), directory=tmp_path).stdout
+    sent = [Sent(record.value) for record in generate_traffic(TrafficPlan.clean(count=300))]
+    create_topic(bootstrap, f"{prefix}.raw", 3)
+    send(bootstrap, f"{prefix}.raw", sent)
+    program = (str(pure.python), "-I", str(pure.rollcall))
+    with RollcallProcess("router", tmp_path, bootstrap, prefix, program=program, redact=False) as router:
+        wait_until(lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == len(sent), what="the end of the input")
+        assert router.end() == 0
+        assert any("the router is not compiled" in str(line) for line in router.log)
+    typed = read_all(bootstrap, [f"{prefix}.events.{event_type.name}" for event_type in EVENT_TYPES], at_least=len(sent))
+    assert sorted(message.value() or b"" for message in typed) == sorted(each.value or b"" for each in sent)
 
 
 @pytest.mark.parametrize("part", [RUNTIME_LOCK, BUILD_LOCK], ids=lambda path: path.name)

@@ -13,10 +13,18 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch
 from cramjam import zstd
 
+from app.streaming import batches
 from app.streaming import records as encoding
 from app.streaming.batches import BatchedOutputs
+from app.streaming.records import PlainRecordBatches, RecordBatches
 
 _HEADER_BYTES = 61
+
+
+@pytest.fixture(autouse=True, params=[RecordBatches, PlainRecordBatches], ids=["compiled", "plain"])
+def encoding_of_records(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both, where there are two."""
+    monkeypatch.setattr(batches, "RecordBatches", request.param)
 
 
 class Transactions:
