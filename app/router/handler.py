@@ -109,8 +109,9 @@ class RouterHandler:
         result = RouterResult(self._kit.metrics)
         now = int(time.time() * 1000)
         self._earliest, self._latest = self._kit.window.around(now)
-        express = self._kit.express if isinstance(outputs, BatchedOutputs) else None
-        if express is not None and isinstance(outputs, BatchedOutputs):
+        express = None
+        if self._kit.express is not None and isinstance(outputs, BatchedOutputs):
+            express = self._kit.express
             express.begin(outputs, result, self._earliest, self._latest)
         for chunk in chunks:
             self._process(chunk, outputs, result, express)
