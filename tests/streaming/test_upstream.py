@@ -4,6 +4,7 @@ read upstream's change first."""
 from __future__ import annotations
 
 import inspect
+import re
 from importlib.metadata import version
 
 import pytest
@@ -18,6 +19,8 @@ from faust.tables.manager import TableManager
 from faust.transport.consumer import Consumer, ConsumerThread, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import ServiceThread, WorkerThread
+
+from app.streaming.batches import GatheredBatch
 
 SIGNATURES = {
     driver.AIOKafkaConsumerThread._create_worker_consumer: ["self", "transport"],
@@ -48,7 +51,8 @@ SIGNATURES = {
     OAuthAuthenticator.step: ["self", "payload"],
     AIOKafkaConnection.send: ["self", "request", "expect_response"],
     AIOKafkaConnection._send_sasl_token: ["self", "payload", "expect_response"],
-    BatchBuilder._serialize: ["self", "key", "value"],
+    BatchBuilder._set_producer_state: ["self", "producer_id", "producer_epoch", "base_sequence"],
+    BatchBuilder._build: ["self"],
     DefaultRecordBatchBuilder.append: ["self", "offset", "timestamp", "key", "value", "headers"],
 }
 
@@ -57,6 +61,14 @@ SIGNATURES = {
 def test_signatures(function: object) -> None:
     assert callable(function)
     assert list(inspect.signature(function).parameters) == SIGNATURES[function]
+
+
+def test_nothing_is_left_of_the_batch_that_ours_stands_for() -> None:
+    """What it inherits would look for what it does not have."""
+    upstream = {name for name, function in vars(BatchBuilder).items() if callable(function)}
+    assert upstream - vars(GatheredBatch).keys() == {"_serialize"}, "which only append calls"
+    used = inspect.getsource(MessageBatch) + inspect.getsource(MessageAccumulator)
+    assert set(re.findall(r"[_.]builder\.(\w+)", used)) == {"append", "close", "closed", "record_count", "_build", "_set_producer_state"}
 
 
 def test_versions() -> None:
