@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from app.events._scanner import Scanner
 
 _GREATEST_ID = 9_223_372_036_854_775_807
+_MOST_RULES = 128
+"""Of an object: so many the scanner has room for."""
 
 _TEXTS = {
     "^[1-9][0-9]{0,18}$": "id",
@@ -52,7 +54,7 @@ class Rule(NamedTuple):
     least: int
     """Of an integer, 0 or 1; -1: any."""
     known: tuple[str, ...]
-    """Values that are known; others are valid, and counted. None: nothing is counted."""
+    """Values that are known; others are valid, and counted. If there are none, nothing is counted."""
 
 
 class PlainType(NamedTuple):
@@ -86,11 +88,15 @@ def plain_type(validator: EventValidator) -> PlainType | None:
     event_type = validator.event_type
     metadata_rules, body_rules = ({rule.name: rule for rule in rules} for rules in (metadata, body))
     name, time, key = metadata_rules.get("event_name"), metadata_rules.get("event_time"), body_rules.get(event_type.key)
+    root = metadata_rules.get("root_account_id")
     if name is None or not name.required or (name.text, name.constant) != ("constant", event_type.name):
         return None
     if time is None or not time.required or (time.text, time.kinds) != ("time", ("string",)):
         return None
     if key is None or not key.required or key.text != "id" or not {"string", "integer"}.issuperset(key.kinds):
+        return None
+    # The pipeline asks for it whatever the schema says.
+    if root is None or root.text not in ("id", "id_or_zero") or not {"string", "integer", "null"}.issuperset(root.kinds):
         return None
     return PlainType(event_type.name, event_type.key, metadata, body)
 
@@ -99,32 +105,44 @@ def _assertions(schema: Schema) -> Schema:
     return {keyword: value for keyword, value in schema.items() if not is_annotation(keyword)}
 
 
-def _rules(schema: Schema, *, count_known: bool) -> tuple[Rule, ...] | None:
+def _rules(schema: Schema | bool, *, count_known: bool) -> tuple[Rule, ...] | None:
     """The rules of an object's fields; None if they do not say all that the schema does."""
+    if isinstance(schema, bool):
+        return None
     said = _assertions(schema)
     required = said.pop("required", [])
     properties = said.pop("properties", {})
     rules = [_rule(name, part, required=name in required, count_known=count_known) for name, part in properties.items()]
-    if said != {"type": "object"} or not properties.keys() >= set(required):
+    if said != {"type": "object"} or not properties.keys() >= set(required) or len(properties) > _MOST_RULES:
         return None
     known_rules = tuple(rule for rule in rules if rule is not None)
     return known_rules if len(known_rules) == len(rules) else None
 
 
-def _rule(name: str, schema: Schema, *, required: bool, count_known: bool) -> Rule | None:
+def _rule(name: str, schema: Schema | bool, *, required: bool, count_known: bool) -> Rule | None:
+    if isinstance(schema, bool):
+        return None
     said = _assertions(schema)
     kinds = _kinds_of(said)
     if kinds is None:
         return None
     text, constant = _text_of(said)
-    least = said.pop("minimum", -1)
+    least = said.pop("minimum", None)
     greatest = said.pop("maximum", _GREATEST_ID)
-    if said or text is None or least not in (-1, 0, 1) or greatest != _GREATEST_ID:
+    if said or text is None or greatest != _GREATEST_ID:
         return None
-    known = tuple(schema.get(KNOWN_VALUES, ())) if count_known else ()
-    if known and (text not in ("", "not_empty") or not {"string", "null"}.issuperset(kinds)):
+    if least is not None and (not isinstance(least, int) or least not in (0, 1)):
         return None
-    return Rule(name, required, kinds, text, constant, least, known)
+    if text == "constant" and kinds != ("string",):  # a constant is said of every type, and a pattern of strings only
+        return None
+    known: tuple[str, ...] = ()
+    if count_known and KNOWN_VALUES in schema:
+        known = tuple(schema[KNOWN_VALUES])
+        if not known or not all(isinstance(value, str) for value in known):
+            return None
+        if text not in ("", "not_empty") or not {"string", "null"}.issuperset(kinds):
+            return None
+    return Rule(name, required, kinds, text, constant, -1 if least is None else least, known)
 
 
 def _kinds_of(said: Schema) -> tuple[str, ...] | None:
@@ -138,11 +156,12 @@ def _kinds_of(said: Schema) -> tuple[str, ...] | None:
 
 def _text_of(said: Schema) -> tuple[str | None, str]:
     """Take from what is said of a field what a string must be, and the constant if it is one; None if the scanner cannot tell."""
-    pattern, least_length, constant = said.pop("pattern", None), said.pop("minLength", None), said.pop("const", None)
-    if pattern is not None:
-        return (_TEXTS.get(pattern) if least_length is None and constant is None else None), ""
+    pattern, least_length = said.pop("pattern", None), said.pop("minLength", None)
     if least_length not in (None, 1):
         return None, ""
-    if constant is not None:
-        return ("constant" if isinstance(constant, str) and constant else None), constant
+    if "const" in said:
+        constant = said.pop("const")
+        return ("constant", constant) if isinstance(constant, str) and constant and pattern is None else (None, "")
+    if pattern is not None:
+        return (_TEXTS.get(pattern) if least_length is None else None), ""
     return ("not_empty" if least_length else ""), ""

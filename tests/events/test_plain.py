@@ -22,7 +22,7 @@ from app.events.plain import new_scanner, plain_type
 from app.events.schema_files import KNOWN_VALUES
 from app.events.times import read_valid_time
 from tests.events.json_texts import Number, Pairs, write
-from tests.schemas.events import DOCUMENTED, NAMES, VALIDATORS, changed, example
+from tests.schemas.events import DOCUMENTED, MISSING, NAMES, VALIDATORS, changed, example
 from tests.schemas.test_differential import ANYTHING, EVENTS, VALUES
 
 PIPELINE = Pipeline(VALIDATORS)
@@ -189,13 +189,21 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
     "a list of values": lambda field: field | {"enum": ["a"]},
     "a format": lambda field: field | {"format": "uri"},
     "another least number": lambda field: field | {"minimum": 2},
+    "a least number below zero": lambda _field: {"type": "integer", "minimum": -1},
+    "a least number that is a float": lambda _field: {"type": "integer", "minimum": 1.0},
     "another greatest number": lambda field: field | {"maximum": 9},
     "numbers of any kind": lambda field: field | {"type": ["number", "null"]},
     "no type": lambda field: {keyword: value for keyword, value in field.items() if keyword != "type"},
     "arrays of anything": lambda _field: {"type": "array"},
     "a constant that is no string": lambda _field: {"type": "integer", "const": 1},
+    "a constant that is null": lambda _field: {"type": ["string", "null"], "const": None},
+    "a constant beside what is no string": lambda _field: {"type": ["string", "null"], "const": "a"},
+    "anything": lambda _field: True,
+    "nothing": lambda _field: False,
     "two at once": lambda field: {"allOf": [field]},
     "known values of what may be a number": lambda _field: {"type": ["string", "integer"], KNOWN_VALUES: ["a"]},
+    "known values of which there are none": lambda _field: {"type": "string", KNOWN_VALUES: []},
+    "known values that are no strings": lambda _field: {"type": "string", KNOWN_VALUES: ["a", None]},
 }
 
 
@@ -211,6 +219,7 @@ def test_a_schema_that_says_more_is_not_read(refused: str) -> None:
 def test_a_schema_whose_objects_say_more_is_not_read() -> None:
     validator = VALIDATORS["enrollment_created"]
     schema = validator.schema
+    body = schema["properties"]["body"]
     for other in (
         schema | {"additionalProperties": False},
         schema | {"required": ["body", "metadata"]},
@@ -218,6 +227,18 @@ def test_a_schema_whose_objects_say_more_is_not_read() -> None:
         changed(schema, "properties", "body", "required", to=["somewhere_else"]),
         changed(schema, "properties", "attributes", "required", to=["event_name"]),
         changed(schema, "properties", "metadata", to={"type": "object"}),
+        changed(schema, "properties", "body", to=True),
+        changed(schema, "properties", "body", "properties", to=body["properties"] | {f"field_{number}": {"type": "string"} for number in range(200)}),
         {keyword: value for keyword, value in schema.items() if keyword != "anyOf"},
     ):
         assert plain_type(replace(validator, schema=other)) is None
+
+
+@pytest.mark.parametrize("said", [MISSING, {"type": "string"}, {"type": ["string", "null", "boolean"]}, {"type": "array", "items": {"type": "string"}}])
+def test_a_schema_for_which_a_root_account_may_be_no_id_is_not_read(said: Any) -> None:
+    """Every event is asked for its root account, also where its schema does not name it."""
+    validator = VALIDATORS["enrollment_created"]
+    schema = validator.schema
+    for part in ("metadata", "attributes"):
+        schema = changed(schema, "properties", part, "properties", "root_account_id", to=said)
+    assert plain_type(replace(validator, schema=schema)) is None
