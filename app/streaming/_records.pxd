@@ -8,6 +8,7 @@ cdef class RecordBatch:
     cdef uint8_t* data
     cdef Py_ssize_t size
     cdef Py_ssize_t capacity
+    cdef int views  # of what is in the data, which must not move meanwhile
     cdef readonly int count
     cdef readonly int64_t first_timestamp
     cdef readonly int64_t max_timestamp

@@ -13,7 +13,8 @@ class RecordBatch:
 
     @property
     def encoded(self) -> bytes | memoryview:
-        """The records, one behind the other, not compressed. Good as long as the batch is there and nothing is added to it."""
+        """The records, one behind the other, not compressed. As long as somebody holds this, it stays what it is, and a record that needs more room
+        is refused with a BufferError."""
 
 class RecordBatches:
     """Records of one topic and partition, in batches of ``most_bytes`` at most; a record larger than that is a batch by itself."""

@@ -3,8 +3,6 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
-from cpython.memoryview cimport PyMemoryView_FromMemory
-from cpython.buffer cimport PyBUF_READ
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
@@ -82,12 +80,26 @@ cdef class RecordBatch:
     def __dealloc__(self):
         PyMem_Free(self.data)
 
+    def __getbuffer__(self, Py_buffer* buffer, int _flags):
+        buffer.obj = self
+        buffer.buf = self.data
+        buffer.len = self.size
+        buffer.readonly = True
+        buffer.format = "B"
+        buffer.itemsize = buffer.ndim = 1
+        buffer.shape = &buffer.len
+        buffer.strides = &buffer.itemsize
+        buffer.suboffsets = NULL
+        buffer.internal = NULL
+        self.views += 1
+
+    def __releasebuffer__(self, Py_buffer* _buffer):
+        self.views -= 1
+
     @property
     def encoded(self):
-        """The records, until the batch is gone."""
-        if self.data == NULL:
-            return b""
-        return PyMemoryView_FromMemory(<char*> self.data, self.size, PyBUF_READ)
+        """See app/streaming/_records.pyi."""
+        return memoryview(self) if self.data != NULL else b""
 
     cdef int reserve(self, Py_ssize_t more) except -1:
         """Make room for so many bytes."""
@@ -95,6 +107,8 @@ cdef class RecordBatch:
         cdef uint8_t* moved
         if self.size + more <= self.capacity:
             return 0
+        if self.views:
+            raise BufferError("the batch is being read, and must not grow")
         while capacity < self.size + more:
             capacity *= 2
         moved = <uint8_t*> PyMem_Realloc(self.data, capacity)

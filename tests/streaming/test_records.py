@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import Any
 
@@ -75,6 +76,21 @@ def test_batches_are_no_larger_than_they_may_be(implementation: Any) -> None:
     assert all(len(one.encoded) + len(other.encoded) > 9_000 for one, other in zip(batches.batches, batches.batches[1:], strict=False))
     batches.append(0, None, b"v" * 50_000, [])
     assert batches.batches[-1].count == 1
+
+
+@each_implementation
+def test_what_is_encoded_outlives_its_batch_and_stays_in_its_place(implementation: Any) -> None:
+    batches = implementation(10_000_000)
+    batches.append(1, None, b"value", [])
+    encoded = batches.batches[0].encoded
+    copy = bytes(encoded)
+    if isinstance(encoded, memoryview):
+        with pytest.raises(BufferError):
+            batches.append(2, None, b"v" * 1_000_000, [])
+        assert batches.batches[0].count == 1
+    del batches
+    gc.collect()
+    assert bytes(encoded) == copy
 
 
 @each_implementation
