@@ -217,7 +217,8 @@ cdef class Express:
         cdef Py_ssize_t size = 0 if root.kind == NOTHING else root.size
         if size > MOST_ROOT:
             return False
-        if self.root_size == size and self.root_kind == root.kind and memcmp(self.root_text, root.text, size) == 0:
+        # What is null points nowhere.
+        if self.root_size == size and self.root_kind == root.kind and (size == 0 or memcmp(self.root_text, root.text, size) == 0):
             return True
         self.root_size = -1
         self.shard, header = self.pipeline.origin(value_of(root))
