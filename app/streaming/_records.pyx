@@ -49,6 +49,16 @@ cdef inline uint8_t* write_bytes(uint8_t* out, const uint8_t* content, Py_ssize_
     return out
 
 
+cdef inline const uint8_t* start_of(bytes content) noexcept:
+    if content is None:
+        return NULL
+    return <const uint8_t*> PyBytes_AS_STRING(content)
+
+
+cdef inline Py_ssize_t size_of(bytes content) noexcept:
+    return -1 if content is None else PyBytes_GET_SIZE(content)
+
+
 cdef Py_ssize_t encoded_size(list headers) except -1:
     cdef Py_ssize_t size = VARINT
     cdef Py_ssize_t name_size = 0
@@ -133,10 +143,6 @@ cdef class RecordBatches:
         """See app/streaming/_records.pyi."""
         cdef Py_ssize_t size = encoded_size(headers)
         cdef int64_t at = self.now() if timestamp is None else timestamp
-        cdef const uint8_t* key_text = NULL
-        cdef const uint8_t* value_text = NULL
-        cdef Py_ssize_t key_size = -1
-        cdef Py_ssize_t value_size = -1
         if size > self.headers_capacity:
             PyMem_Free(self.headers)
             self.headers_capacity = 0
@@ -145,13 +151,7 @@ cdef class RecordBatches:
                 raise MemoryError
             self.headers_capacity = 2 * size
         size = encode_headers(self.headers, headers) - self.headers
-        if key is not None:
-            key_text = <const uint8_t*> PyBytes_AS_STRING(key)
-            key_size = PyBytes_GET_SIZE(key)
-        if value is not None:
-            value_text = <const uint8_t*> PyBytes_AS_STRING(value)
-            value_size = PyBytes_GET_SIZE(value)
-        self.put(at, key_text, key_size, value_text, value_size, self.headers, size)
+        self.put(at, start_of(key), size_of(key), start_of(value), size_of(value), self.headers, size)
 
     cdef int64_t now(self) except? -1:
         return <int64_t> (time.time() * 1000)
