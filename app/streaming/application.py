@@ -236,6 +236,7 @@ class StreamingApplication:
                 group=options.group,
                 policy=options.policy,
                 new_producer=self._new_producer,
+                batch_bytes=options.batch_bytes,
                 offsets=self._offsets,
                 tables=self.tables,
                 seek=lambda tp, offset: cast(ChunkConsumer, app.consumer).seek_exact(tp, offset),
@@ -259,8 +260,6 @@ class StreamingApplication:
             transactional_id=transactional_id,
             transaction_timeout_ms=int(self._options.policy.transaction * 1000),
             acks="all",
-            compression_type="zstd",
-            max_batch_size=self._options.batch_bytes,
             linger_ms=0,
         )
 

@@ -85,6 +85,8 @@ class LaneKit:
     policy: ChunkPolicy
     new_producer: Callable[[str], AIOKafkaProducer]
     """From transactional id to a producer that is not started."""
+    batch_bytes: int
+    """Most bytes of one batch of output, before compression."""
     offsets: OffsetReader
     tables: RowStore
     seek: Callable[[TP, int], Awaitable[None]]
@@ -230,7 +232,7 @@ class Lane:
         try:
             while not self.halted and (batch := await self._inbox.gather(commit, wait=not self._handler.unfinished)) is not None:
                 self.oldest_pending = self.oldest_pending or batch.oldest
-                outputs = BatchedOutputs(self._opened)
+                outputs = BatchedOutputs(self._opened, batch_bytes=self._kit.batch_bytes)
                 started = time.perf_counter()
                 result = self._handler.process(batch.chunks, outputs) if batch.records or self._handler.unfinished else None
                 self._kit.observer.processed(self.agent.name, time.perf_counter() - started)

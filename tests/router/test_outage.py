@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -117,6 +118,21 @@ def test_records_larger_than_the_topic_takes_are_dead_letters(bootstrap: str, pr
         assert (letter.key() or b"") == (record.key or b"")[:1024]
     assert headers(letters[0])["h"] == b"1"
     assert len(read_all(bootstrap, [f"{prefix}.events.enrollment_updated"], at_least=1)) == 1
+
+
+def test_batches_are_no_larger_than_a_topic_takes(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """Each record fits, and all of a chunk together would not: they hardly compress."""
+    typed = f"{prefix}.events.enrollment_updated"
+    create_topic(bootstrap, typed, 4)
+    limit_record_size(bootstrap, typed, 40_000)
+    create_topic(bootstrap, f"{prefix}.raw", 1)
+    event = next(record.value for record in numbered_events(100) if record.value and b"enrollment_updated" in record.value)
+    random = Random(1)
+    send(bootstrap, f"{prefix}.raw", [Sent(event.replace(b"Isaac", random.randbytes(2_000).hex().encode(), 1), partition=0) for _ in range(100)])
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        wait_until(lambda: committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: 100}, what="the end of the input")
+        assert router.end() == 0
+    assert len(read_all(bootstrap, [typed], at_least=100)) == 100
 
 
 def test_a_stuck_router_ends_itself(own_broker: EmbeddedBroker, prefix: str, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerFenced
 from faust.types import TP
 
+from app.streaming.batches import BATCH_BYTES
 from app.streaming.chunks import Chunk, ChunkAgent, ChunkPolicy, Halt, Outputs
 from app.streaming.lane import Lane, LaneKit, LaneState
 from app.streaming.offsets import Bounds, Committed
@@ -156,6 +157,7 @@ async def _run(broker: Broker) -> tuple[list[list[int]], list[BaseException]]:
         group="g",
         policy=policy,
         new_producer=lambda transactional_id: Producer(broker, transactional_id),
+        batch_bytes=BATCH_BYTES,
         offsets=Offsets(broker),
         tables=NoTables(),
         seek=seek,
