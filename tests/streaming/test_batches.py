@@ -15,7 +15,7 @@ from cramjam import zstd
 
 from app.streaming import batches
 from app.streaming import records as encoding
-from app.streaming.batches import BatchedOutputs
+from app.streaming.batches import BatchedOutputs, GatheredBatch
 from app.streaming.records import PlainRecordBatches, RecordBatches
 
 _HEADER_BYTES = 61
@@ -94,6 +94,19 @@ async def test_batches_hold_the_records_in_order_and_say_how_many(monkeypatch: p
     assert found == records
     assert len(producer.sent) > 1, "one batch was not enough"
     assert not compressed
+
+
+def test_a_batch_that_was_sent_stays_what_it_was() -> None:
+    """Sent again by the same producer, under the same number, it is taken once."""
+    outputs = BatchedOutputs(Producer())
+    outputs.append("fine", 0, b"key", b"value", 1, [])
+    batch = GatheredBatch(outputs._batches["fine", 0].batches[0], transactional=True)
+    batch._set_producer_state(7, 3, 11)
+    sealed = bytes(batch._build())
+    assert (DefaultRecordBatch(sealed).producer_id, DefaultRecordBatch(sealed).base_sequence) == (7, 11)
+    with pytest.raises(AssertionError):
+        batch._set_producer_state(8, 0, 0)
+    assert bytes(batch._build()) == sealed
 
 
 def test_a_record_larger_than_any_batch_is_a_batch_by_itself() -> None:

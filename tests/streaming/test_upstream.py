@@ -88,6 +88,12 @@ def test_private_state_that_is_read() -> None:
         assert hasattr(DefaultRecord, name)
 
 
+def test_what_is_asked_of_a_batch() -> None:
+    """And answered by app/streaming/batches.py, but for ``append``: nobody adds to a batch that is closed."""
+    source = inspect.getsource(MessageBatch) + inspect.getsource(MessageAccumulator)
+    assert set(re.findall(r"_builder\.(\w+)", source)) == {"_build", "_set_producer_state", "append", "close", "closed", "record_count"}
+
+
 def test_fetching_without_waiting_never_gives_way() -> None:
     """The positions before and after a chunk are exact because nothing can come between them: with a timeout of 0 there is no await on the way but one, during
     a reassignment, when the transport does not fetch."""
