@@ -24,6 +24,8 @@ cdef enum:
 
 assert EVENT_ID_DIGITS == 2 * EVENT_ID_BYTES
 
+cdef Py_ssize_t _OWN_HEADERS = len(OWN_HEADERS)
+
 _sha256 = hashlib.sha256
 
 NO_LIMIT = 2**63 - 1
@@ -39,7 +41,8 @@ cdef bytes encoded(list headers):
     return room[skipped : encode_headers(start, headers) - start]
 
 
-cdef inline uint8_t* write_object(uint8_t* out, bytes content) noexcept:
+cdef inline uint8_t* write_piece(uint8_t* out, bytes content) noexcept:
+    """Write bytes as they are."""
     memcpy(out, PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content))
     return out + PyBytes_GET_SIZE(content)
 
@@ -175,20 +178,20 @@ cdef class Express:
         digest = _sha256(canonical).digest()
         beginning = <bytes> self.beginnings[said.number]
         self.make_room(OWN_BYTES + PyBytes_GET_SIZE(beginning) + PyBytes_GET_SIZE(self.source) + raw_bytes)
-        out = write_varint(self.headers, 7 + (len(raw) if raw else 0))
-        out = write_object(out, beginning)
+        out = write_varint(self.headers, _OWN_HEADERS + (len(raw) if raw else 0))
+        out = write_piece(out, beginning)
         out = write_hexadecimal(out, <const uint8_t*> PyBytes_AS_STRING(digest), EVENT_ID_BYTES)
-        out = write_object(out, self.time_name)
+        out = write_piece(out, self.time_name)
         if time is None:
             out = write_varint(out, said.event_time.size)
             memcpy(out, said.event_time.text, said.event_time.size)
             out += said.event_time.size
         else:
             text = (<str> time).encode()
-            out = write_object(write_varint(out, PyBytes_GET_SIZE(text)), text)
-        out = write_object(out, self.source)
+            out = write_piece(write_varint(out, PyBytes_GET_SIZE(text)), text)
+        out = write_piece(out, self.source)
         if raw:
-            out = write_object(out, encoded(raw))
+            out = write_piece(out, encoded(raw))
         # The place.
         place = said.number * self.partitions + partition_of(key_text, key_size, self.partitions)
         batches = self.places[place]

@@ -13,8 +13,8 @@ cdef extern from "Python.h":
 
 cdef enum:
     FIRST_CAPACITY = 16_384
-    MOST_OVERHEAD = 40  # of one record: its length, its attributes, and five more numbers
     VARINT = 10  # the most bytes of a number
+    MOST_OVERHEAD = 5 * VARINT + 1  # of one record: its length, attributes, timestamp, offset, and the lengths of key and value
 
 
 cdef inline uint64_t zigzag(int64_t number) noexcept nogil:
