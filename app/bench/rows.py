@@ -13,7 +13,7 @@ import uvloop
 from aiokafka import AIOKafkaProducer
 
 from app.bench.typed import at_a_rate, at_once
-from app.streaming.batches import BATCH_BYTES, BatchedOutputs
+from app.streaming.batches import BatchedOutputs
 from app.streaming.partitioner import partitioner
 
 HOME = 2107 * 10_000_000_000_000
@@ -85,7 +85,7 @@ def changes(count: int, large: int, seed: int) -> Iterator[RosterRecord]:
 async def send_rows(bootstrap: str, prefix: str, partitions: int, records: Iterable[RosterRecord], rate: float | None) -> int:
     """Send, each chunk acknowledged before the next, and return how many records there were. Without a rate as fast as it goes."""
     partition_of = partitioner(partitions)
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, compression_type="zstd", max_batch_size=BATCH_BYTES)
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True)
     await producer.start()
     sent = 0
     try:

@@ -10,7 +10,7 @@ import uvloop
 from aiokafka import AIOKafkaProducer
 
 from app.canvas.traffic import TrafficPlan, generate_traffic
-from app.streaming.batches import BATCH_BYTES, BatchedOutputs
+from app.streaming.batches import BatchedOutputs
 from app.topics import TopicNames
 
 TICK_SECONDS = 0.02
@@ -19,7 +19,7 @@ TICK_SECONDS = 0.02
 async def send_steadily(bootstrap: str, topic: str, rate: float, seconds: float) -> int:
     """Send ``rate`` records a second for so many seconds, spread over the partitions."""
     records = list(generate_traffic(TrafficPlan(count=int(rate * seconds))))
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", compression_type="zstd", max_batch_size=BATCH_BYTES)
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
     await producer.start()
     try:
         partitions = len(await producer.partitions_for(topic))

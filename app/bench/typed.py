@@ -18,7 +18,7 @@ from app.events.outcomes import Header, Routed
 from app.events.pipeline import Pipeline
 from app.events.registry import REGISTRY
 from app.events.validation import load_validators
-from app.streaming.batches import BATCH_BYTES, BatchedOutputs
+from app.streaming.batches import BatchedOutputs
 from app.streaming.partitioner import partitioner
 from app.topics import TopicNames
 
@@ -75,7 +75,7 @@ async def send_typed(client_options: Mapping[str, Any], prefix: str, partitions:
     """Send chunks one after the other, each acknowledged before the next, and return how many records there were."""
     names = TopicNames(prefix)
     partition_of: Callable[[bytes], int] = partitioner(partitions)
-    producer = AIOKafkaProducer(**client_options, acks="all", enable_idempotence=True, compression_type="zstd", max_batch_size=BATCH_BYTES, linger_ms=0)
+    producer = AIOKafkaProducer(**client_options, acks="all", enable_idempotence=True, linger_ms=0)
     await producer.start()
     sent = 0
     try:

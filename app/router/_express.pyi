@@ -8,7 +8,7 @@ from app.streaming.batches import BatchedOutputs
 from app.streaming.chunks import Record
 
 class Express:
-    """Routes valid events in plain form (app/router/express.py).
+    """Routes valid events in plain form (app/router/express.py). For one thread: it keeps what it knows of the record at hand.
 
     Args:
         scanner: numbers the types as ``types`` does.

@@ -56,7 +56,8 @@ class GatheredBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no type
 
 
 class BatchedOutputs:
-    """Implements :class:`app.streaming.chunks.Outputs` on a producer's batches. They are compressed, by zstd, whatever the producer would do."""
+    """Implements :class:`app.streaming.chunks.Outputs` on a producer's batches. They are compressed, by zstd, whatever the producer would do:
+    so even a record that is too large for the typed topics goes through a raw topic with Kafka's default limit."""
 
     __slots__ = ("_batch_bytes", "_batches", "_producer")
 

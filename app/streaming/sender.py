@@ -8,7 +8,6 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from app.streaming.batches import BATCH_BYTES
 from app.streaming.bounded import promptly
 
 STOP_SECONDS = 5.0
@@ -22,8 +21,7 @@ async def open_sender(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKaf
     Raises:
         aiokafka.errors.KafkaError: the cluster cannot be reached.
     """
-    # Compressed, even the traffic that is too large for the typed topics goes through a raw topic with Kafka's default limit.
-    producer = AIOKafkaProducer(**client_options, acks="all", enable_idempotence=True, compression_type="zstd", max_batch_size=BATCH_BYTES, linger_ms=0)
+    producer = AIOKafkaProducer(**client_options, acks="all", enable_idempotence=True, linger_ms=0)
     try:
         await producer.start()
         yield producer
