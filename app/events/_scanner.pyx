@@ -9,9 +9,8 @@ from libc.string cimport memcmp, memcpy
 
 import orjson
 
-from app.events._json cimport (
-    BOOLEAN, INTEGER, MOST_FIELDS, NOTHING, OTHER, STRING, TEXTS, Field, after_space, after_word, read_name, read_object, read_value, sort_fields, write_object,
-)
+from app.events._canonical cimport sort_fields, write_object
+from app.events._json cimport BOOLEAN, INTEGER, MOST_FIELDS, NOTHING, OTHER, STRING, TEXTS, Field, after_space, read_name, read_object, read_value
 from app.events._text cimport Moment, is_id, is_time
 
 cdef enum:

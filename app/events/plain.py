@@ -71,7 +71,7 @@ def new_scanner(validators: Mapping[str, EventValidator]) -> Scanner | None:
     """The scanner for all types that it can read, numbered in the order of the validators; None where it was not compiled."""
     try:
         from app.events._scanner import Scanner
-    except ImportError:
+    except ModuleNotFoundError:
         return None
     return Scanner([plain_type(validator) for validator in validators.values()])
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
     try:
         from app.router._express import Express
-    except ImportError:  # it was not compiled
+    except ModuleNotFoundError:  # it was not compiled
         Express = None
 
 

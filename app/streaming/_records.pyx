@@ -12,7 +12,7 @@ cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
 
 cdef enum:
-    FIRST_CAPACITY = 16_384
+    FIRST_CAPACITY = 4_096
     VARINT = 10  # the most bytes of a number
     MOST_OVERHEAD = 5 * VARINT + 1  # of one record: its length, attributes, timestamp, offset, and the lengths of key and value
 
@@ -62,7 +62,8 @@ cdef inline Py_ssize_t size_of(bytes content) noexcept:
 cdef Py_ssize_t encoded_size(list headers) except -1:
     cdef Py_ssize_t size = VARINT
     cdef Py_ssize_t name_size = 0
-    for name, content in headers:
+    for header in headers:
+        name, content = <tuple?> header
         PyUnicode_AsUTF8AndSize(name, &name_size)
         size += name_size + 2 * VARINT
         if content is not None:
@@ -74,7 +75,8 @@ cdef uint8_t* encode_headers(uint8_t* out, list headers) except NULL:
     cdef Py_ssize_t name_size = 0
     cdef const char* name_text
     out = write_varint(out, len(headers))
-    for name, content in headers:
+    for header in headers:
+        name, content = <tuple> header
         name_text = PyUnicode_AsUTF8AndSize(name, &name_size)
         out = write_bytes(out, <const uint8_t*> name_text, name_size)
         if content is None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 else:
     try:
         from app.streaming._murmur import Partitioner, hashed
-    except ImportError:  # it was not compiled
+    except ModuleNotFoundError:  # it was not compiled
         Partitioner, hashed = PlainPartitioner, plain_hashed
 
 

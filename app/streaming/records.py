@@ -92,7 +92,7 @@ if TYPE_CHECKING:
 else:
     try:
         from app.streaming._records import RecordBatch, RecordBatches
-    except ImportError:  # it was not compiled
+    except ModuleNotFoundError:  # it was not compiled
         RecordBatch, RecordBatches = PlainRecordBatch, PlainRecordBatches
 
 
