@@ -84,7 +84,7 @@ def build(root: Path) -> tuple[dict[str, Path], str]:
         if lack := missing():
             if wanted == "compiled":
                 raise BuildError(f"Rollcall cannot be compiled, for want of {lack}. {_REMEDY}, or {WANTED}=auto to do without")
-            return {}, f"not compiled, for want of {lack}. Rollcall runs all the same, the router takes about twice the CPU time. {_REMEDY}"
+            return {}, f"not compiled, for want of {lack}. Rollcall runs all the same, the router takes half as much CPU time again. {_REMEDY}"
         _compile(root, folder)
     places = [source.relative_to(root).with_suffix(SUFFIX) for source in sources(root)]
     return {place.as_posix(): folder / place for place in places}, ""

@@ -68,6 +68,6 @@ def _new_work(settings: Settings, pipeline: Pipeline, metrics: RouterMetrics, to
         metrics=metrics,
     )
     if Express is None:
-        log.info("the router is not compiled: it takes about twice the CPU time (docs/deployment.md)")
+        log.info("the router is not compiled: it takes half as much CPU time again (docs/deployment.md)")
     agent = ChunkAgent("router", (names.raw,), settings.group("router"), lambda _partition, _rows: RouterHandler(kit))
     return Work([agent], kit.max_record_bytes)
