@@ -27,8 +27,8 @@ NOWHERE = "127.0.0.1:1"
 
 def files_of(*folders: str) -> set[str]:
     """The files below folders of the checkout, without those that are compiled and what comes of it."""
-    found = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix not in {".pyc", ".pyx", ".pxd", ".so"})
-    return {path.relative_to(ROOT).as_posix() for path in found}
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix not in {".pyx", ".pxd", ".so"})
+    return {path.relative_to(ROOT).as_posix() for path in found if path.parent.name != "__pycache__"}  # where Python, while it writes, has other suffixes
 
 
 def held_by(wheel: Path) -> set[str]:

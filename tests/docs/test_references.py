@@ -37,7 +37,7 @@ EVENTS = ROOT / "docs" / "events.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 STAGES = tuple(stage.name for stage in stages(None))
-DEPLOYMENT = sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file() and path.suffix != ".md")
+DEPLOYMENT = sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file() and path.suffix != ".md" and path.parent.name != "__pycache__")
 TEXTS = [*documents(), ROOT / "docs" / "settings.env", ROOT / "docker-compose.kafka.yml", ROOT / "Makefile", *DEPLOYMENT]
 DEFAULTS = Settings.model_construct()
 DOCUMENTED = ROOT / "tests" / "fixtures" / "documented"
