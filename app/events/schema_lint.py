@@ -21,6 +21,7 @@ from app.events.violations import describe, pointer
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+_META_SCHEMA = Reference(Reference.META_SCHEMA)
 _ID = re.compile(r"urn:rollcall:canvas:(?P<name>[a-z][a-z_]*(?::[a-z][a-z_]*)?):(?P<version>(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){2})")
 _STRUCTURE = frozenset({"$schema", "$id", "$defs", "$ref"})
 _DIFFERS_BETWEEN_ENGINES = re.compile(r"\\[A-Za-z0-9]|\(\?[^:]")
@@ -90,7 +91,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _meta_schema_problems(prefix: str, file: SchemaFile) -> Iterator[Problem]:
-    for error in Reference(Reference.META_SCHEMA).iter_errors(file.document):
+    for error in _META_SCHEMA.iter_errors(file.document):
         what = f"is no JSON Schema: {error.message[:200]}"
         yield Problem(f"{prefix}{file.name}.json", pointer(error.absolute_path), what, "see the specification of the keyword")
 
