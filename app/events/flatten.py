@@ -52,7 +52,7 @@ def _flatten(schema: Any, resolver: Resolver, way: tuple[str, ...]) -> Any:
     own: Schema = {}
     for keyword, value in schema.items():
         if keyword in MAPS_OF_SCHEMAS and isinstance(value, dict):
-            own[keyword] = {name: _flatten(part, resolver, way) for name, part in value.items()}
+            own[keyword] = {name: _as_object(_flatten(part, resolver, way)) for name, part in value.items()}
         elif keyword in LISTS_OF_SCHEMAS and isinstance(value, list):
             own[keyword] = [_flatten(part, resolver, way) for part in value]
         elif keyword in SCHEMAS:
@@ -71,8 +71,10 @@ def _flatten(schema: Any, resolver: Resolver, way: tuple[str, ...]) -> Any:
     return conjunction(own, _flatten(target.contents, target.resolver, (*way, reference)))
 
 
-def conjunction(own: Schema, other: Schema) -> Schema:
+def conjunction(own: Schema | bool, other: Schema | bool) -> Schema:
     """A flat schema that accepts what both accept. Where both have an annotation, that of ``own`` stays."""
+    if isinstance(own, bool) or isinstance(other, bool):
+        return conjunction(_as_object(own), _as_object(other))
     if _MEANS_MORE_WITH_NEIGHBOURS & (own.keys() | other.keys()) and _asserts(own) and _asserts(other):
         annotations = {keyword: value for part in (other, own) for keyword, value in part.items() if is_annotation(keyword)}
         return {**annotations, "allOf": [own, other]}
@@ -94,6 +96,13 @@ def conjunction(own: Schema, other: Schema) -> Schema:
     if apart:
         merged["allOf"] = [*merged.get("allOf", []), *apart]
     return merged
+
+
+def _as_object(schema: Schema | bool) -> Schema:
+    """The same schema as an object: true accepts everything, false nothing."""
+    if isinstance(schema, bool):
+        return {} if schema else {"not": {}}
+    return schema
 
 
 def _asserts(schema: Schema) -> bool:

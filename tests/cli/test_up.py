@@ -71,7 +71,8 @@ def test_up_ends_when_one_of_its_processes_does_and_they_end_when_it_is_killed(b
 
 def all_started(log_file: Path) -> bool:
     """Whether a log says that all processes have started."""
-    messages = [json.loads(line)["message"] for line in log_file.read_text().splitlines() if line.startswith("{")]
+    complete = log_file.read_text().rpartition("\n")[0]
+    messages = [json.loads(line)["message"] for line in complete.splitlines() if line.startswith("{")]
     return {"router started", "rosters started", "serve started"} <= set(messages)
 
 

@@ -95,7 +95,7 @@ VALUES = st.recursive(
 )
 
 
-@given(SCHEMAS, SCHEMAS, st.lists(VALUES, min_size=5, max_size=10))
+@given(SCHEMAS | st.booleans(), SCHEMAS | st.booleans(), st.lists(VALUES, min_size=5, max_size=10))
 @settings(max_examples=200, deadline=None)
 def test_a_conjunction_accepts_what_both_accept(one: Any, other: Any, values: list[Any]) -> None:
     both = Draft202012Validator(conjunction(one, other))

@@ -187,6 +187,18 @@ def test_a_new_event_type_is_one_file_and_one_line(folder: Path) -> None:
     assert lint(folder, {**REGISTRY, "course_archived": EventType("course_archived", "course_id", None)}) == []
 
 
+@pytest.mark.parametrize("part", [True, False])
+@pytest.mark.parametrize("name", ["common", "envelope", "course_created", "bodies/course"])
+def test_a_schema_may_be_true_or_false(folder: Path, name: str, part: bool) -> None:
+    """JSON Schema allows it, wherever a schema stands. What follows from it is said, not raised."""
+    document = json.loads((folder / f"{name}.json").read_text())
+    for keyword in ("$defs", "properties"):
+        for field in document.get(keyword, {}):
+            edit(folder, name, lambda schema, keyword=keyword, field=field: schema[keyword].update({field: part}))  # type: ignore[misc]
+            assert lint(folder), "the same version says something else"
+            (folder / f"{name}.json").write_text(json.dumps(document))
+
+
 JUNK = st.sampled_from([None, True, 0, -1.5, "", "urn:x", "#", [], {}, [None], {"type": 1}, {"$ref": "urn:rollcall:canvas:common:1.0.0#/$defs/id"}])
 
 
