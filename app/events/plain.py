@@ -2,7 +2,7 @@
 
 The pipeline parses, asks the schema's validator, looks at each field for what the schema does not know, and writes all fields once more, sorted, for the
 event's id. Each of these walks through objects that Python has to make first. The scanner (``_scanner.pyx``, compiled where a C compiler is) does all four on
-the bytes, in a sixth of the time.
+the bytes, in a small part of the time.
 
 It says one thing only: what a valid event says. Whatever is not surely valid, or is written in a way that it does not read, it leaves to the pipeline, which
 is also the judge of the scanner: both must say the same of every event that the scanner takes, byte for byte (``tests/events/test_plain.py``).
