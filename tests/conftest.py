@@ -16,7 +16,6 @@ import pytest
 from app.broker import EmbeddedBroker
 from app.settings import load_settings
 from tests.jvm import start_faster
-from tests.kafka_client import forget_topics
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what it puts into the background, and programs that tests end by SIGINT inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -108,14 +107,6 @@ def bootstrap(broker: Broker) -> str:
 
 
 @pytest.fixture
-def prefix(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A word that no other test's topics, groups and transactional ids begin with.
-
-    Our own broker does not keep the topics. The thousands that all tests have would take a quarter of all its time, and of that of every process which
-    starts and is told of them.
-    """
-    word = f"t{uuid.uuid4().hex[:12]}"
-    yield word
-    broker = request.node.funcargs.get("broker")
-    if isinstance(broker, EmbeddedBroker) and broker.status().running:
-        forget_topics(broker.bootstrap, word)
+def prefix() -> str:
+    """A word that no other test's topics, groups and transactional ids begin with."""
+    return f"t{uuid.uuid4().hex[:12]}"

@@ -53,13 +53,6 @@ def delete_topic(bootstrap: str, topic: str) -> None:
         time.sleep(0.05)
 
 
-def forget_topics(bootstrap: str, prefix: str) -> None:
-    """Have all topics deleted whose names begin so, without waiting for it."""
-    admin = admin_client(bootstrap)
-    if names := [name for name in admin.list_topics(timeout=30).topics if name.startswith(prefix)]:
-        admin.delete_topics(names)
-
-
 def delete_records(bootstrap: str, topic: str, partition: int, *, before: int) -> None:
     """Delete the records of a partition before an offset, as retention does."""
     place = TopicPartition(topic, partition, before)

@@ -30,7 +30,7 @@ from app.streaming.keyed import CASCADE_ROWS
 from app.topics import DAY_MS
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.docs.test_readme import environment, needs_kcat, run_shell
-from tests.kafka_client import DEADLINE, Sent, read_all, send
+from tests.kafka_client import DEADLINE, Sent, partitions_of, read_all, send
 from tests.processes import RostersProcess, RouterProcess, wait_until
 from tests.rosters import scenarios
 from tests.rosters.memory import Cluster
@@ -242,6 +242,7 @@ def test_made_anew(running: Running) -> None:
         future.result(DEADLINE)
     for future in kafka.delete_consumer_groups([f"{running.prefix}-rosters"]).values():
         future.result(DEADLINE)
+    wait_until(lambda: not partitions_of(running.bootstrap, doomed), what="the end of the topics")  # the broker hears of it after the controller
     with RostersProcess(running.folder, running.bootstrap, running.prefix) as rosters:
         rosters.wait_ready(60)
         wait_until(lambda: settled(running.bootstrap, running.prefix, running.made), 60, what="the rosters")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,22 +111,29 @@ def test_whoever_was_stopped_writes_nothing_more(bootstrap: str, prefix: str, tm
     sleep.cluster.assert_exactly(scenario.truth)
 
 
-def test_without_the_fence_it_writes_what_it_had_computed(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """Whoever reads the partition after that, from an offset that was set back, may put the rosters right again; not every time."""
-    plays = []
+def plays(bootstrap: str, prefix: str, directory: Path, moment: str, *without: str) -> Iterator[Sleep]:
+    """Up to three times the same, until harm is done.
+
+    Whoever reads the partition after that, from an offset that was set back, may put the rosters right again, or be stopped before there is anything to repeat;
+    not every time.
+    """
     for number in range(3):
-        directory = tmp_path / str(number)
-        directory.mkdir()
-        sleep = Sleep(bootstrap, f"{prefix}{number}", directory, courses(), "computed", "fence")
+        place = directory / str(number)
+        place.mkdir()
+        sleep = Sleep(bootstrap, f"{prefix}{number}", place, courses(), moment, *without)
         sleep.play()
-        assert sleep.written != {}
-        plays.append(sleep.harm)
+        yield sleep
         if sleep.harm:
             break
-    assert any(plays)
+
+
+def test_without_the_fence_it_writes_what_it_had_computed(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    harm = []
+    for sleep in plays(bootstrap, prefix, tmp_path, "computed", "fence"):
+        assert sleep.written != {}
+        harm += sleep.harm
+    assert harm
 
 
 def test_without_transactions_what_it_had_written_is_published_twice(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    sleep = Sleep(bootstrap, prefix, tmp_path, courses(), "committed", "fence", "transactions")
-    sleep.play()
-    assert sleep.harm != []
+    assert [harm for sleep in plays(bootstrap, prefix, tmp_path, "committed", "fence", "transactions") for harm in sleep.harm]
