@@ -21,6 +21,7 @@ from app.streaming.batches import BATCH_BYTES
 from app.streaming.bounded import promptly
 from app.streaming.chunks import ChunkAgent, ChunkPolicy
 from app.streaming.consumer_thread import end_threads
+from app.streaming.failures import hold_back_what_was_not_added
 from app.streaming.lane import LaneKit, LaneObserver, LaneState
 from app.streaming.lanes import Lanes
 from app.streaming.offsets import Bounds, Offsets
@@ -255,13 +256,15 @@ class StreamingApplication:
             self._lanes.deliver(event.value)
 
     def _new_producer(self, transactional_id: str) -> AIOKafkaProducer:
-        return AIOKafkaProducer(
+        producer = AIOKafkaProducer(
             **self._options.client_options,
             transactional_id=transactional_id,
             transaction_timeout_ms=int(self._options.policy.transaction * 1000),
             acks="all",
             linger_ms=0,
         )
+        hold_back_what_was_not_added(producer)
+        return producer
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is not None and not self._failure.done():

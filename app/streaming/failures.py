@@ -34,6 +34,26 @@ class TransactionTimeoutError(Exception):
     """A transaction did not end in time. What became of it is told by the committed offset, once a lane has opened anew and so ended it."""
 
 
+def hold_back_what_was_not_added(producer: AIOKafkaProducer) -> None:
+    """Let a transactional producer send nothing that could not be added to its transaction, because a topic is refused, for example.
+
+    aiokafka keeps batches back until their partition is added. When that fails, it forgets which partitions these are
+    (``producer/transaction_manager.py:145``), and sends the batches all the same. The broker refuses them, unless the marker of the transaction before is not
+    yet written to the partition: then they become part of that one, are committed with it, and come a second time from whoever reads the input again.
+    """
+    transactions, batches = producer._txn_manager, producer._message_accumulator
+    upstream = transactions.error_transaction
+
+    def error_transaction(error: BaseException) -> None:
+        upstream(error)
+        for batch in itertools.chain(*batches._batches.values()):
+            batch.failure(error)
+            batch._drain_waiter.exception()  # asyncio would complain that nobody has seen it
+        batches._batches.clear()
+
+    transactions.error_transaction = error_transaction
+
+
 def reason_to_reopen(error: BaseException | None) -> str | None:
     """What to say when a lane opens anew because of an error, or because of one that it came from; None: opening anew would not help."""
     while error is not None:

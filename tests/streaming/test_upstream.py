@@ -13,6 +13,7 @@ from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
+from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.record.default_records import DefaultRecord, DefaultRecordBatchBuilder
 from faust.serializers.schemas import Schema
 from faust.tables.manager import TableManager
@@ -82,6 +83,8 @@ def test_private_state_that_is_read() -> None:
     assert isinstance(inspect.getattr_static(TopicPartitionState, "has_valid_position"), property)
     assert ServiceThread.Worker is WorkerThread
     assert "self._drain_waiter = create_future()" in inspect.getsource(MessageBatch.__init__)
+    source = inspect.getsource(TransactionManager.error_transaction)
+    assert "self._pending_txn_partitions.clear()" in source, "what failures.py holds back may be held back by aiokafka now"
     for name in ("_batches", "_pending_batches"):
         assert f"self.{name} = " in inspect.getsource(MessageAccumulator.__init__)
     for name in ("offset", "timestamp", "key", "value", "headers"):
