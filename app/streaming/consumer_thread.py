@@ -17,7 +17,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import ConsumerStoppedError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
-from mode.threads import WorkerThread
+from mode.threads import ServiceThread, WorkerThread
 
 from app.streaming.chunks import Chunk, Record
 from app.streaming.decoding import bytes_of, decode_again, leave_bare
@@ -84,10 +84,23 @@ def end_threads() -> None:
             thread.give_up()
 
 
-class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
+class PromptThread(ServiceThread):
+    """A service in a thread of its own, which can be stopped whatever has become of the thread."""
+
+    abstract = True
+    Worker = DaemonThread
+
+    def _stopped_set(self) -> None:
+        # Extends mode/threads.py:227. A thread whose service has crashed ends and closes its loop by itself, before or after it is stopped.
+        try:
+            super()._stopped_set()
+        except RuntimeError:
+            self._stopped.set()  # nobody waits for it in a loop that is closed
+
+
+class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
     """The thread in which aiokafka's consumer lives."""
 
-    Worker = DaemonThread
     max_records: int
     max_bytes: int
     client_options: Mapping[str, Any]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import pytest
 from mode.threads import ServiceThread
 
-from app.streaming.consumer_thread import DaemonThread
+from app.streaming.consumer_thread import DaemonThread, PromptThread
 
 
-class Stubborn(ServiceThread):
+class Stubborn(PromptThread):
     """Has a task that takes its cancellation for that of another one, and waits on."""
 
     abstract = False
-    Worker = DaemonThread
 
     async def on_thread_started(self) -> None:
         self._task = asyncio.create_task(self._wait_on())
@@ -41,3 +41,37 @@ def test_a_thread_that_does_not_end_holds_up_nobody() -> None:
 
     threading.Thread(target=lambda: asyncio.run(start_and_stop()), daemon=True).start()
     assert stopped.wait(30)
+
+
+class Crashing(PromptThread):
+    """Its service crashes when it is told to."""
+
+    abstract = False
+
+
+class Upstream(ServiceThread):
+    """The same, as mode has it."""
+
+    abstract = False
+    Worker = DaemonThread
+
+
+async def _stop_after_its_end(thread: ServiceThread) -> None:
+    await thread.start()
+    assert thread._thread is not None
+    await thread.crash(ArithmeticError("the service's own"))
+    await asyncio.to_thread(thread._thread.join)
+    assert thread.thread_loop.is_closed()
+    await thread.stop()
+
+
+async def test_a_thread_that_has_ended_by_itself_can_be_stopped() -> None:
+    thread = Crashing()
+    await asyncio.wait_for(_stop_after_its_end(thread), 30)
+    assert thread._stopped.is_set()
+
+
+async def test_upstream_cannot_stop_a_thread_that_has_ended_by_itself() -> None:
+    """Or PromptThread is no longer needed."""
+    with pytest.raises(RuntimeError, match="closed"):
+        await asyncio.wait_for(_stop_after_its_end(Upstream()), 30)
