@@ -2,7 +2,6 @@
 """Valid events in plain form, from the fetched record into the batch in one step. What it stands for: app/router/express.py."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcmp, memcpy
 
@@ -11,7 +10,7 @@ import hashlib
 from app.events._json cimport Field, NOTHING, STRING
 from app.events._scanner cimport Said, Scanner, has_epoch, value_of
 from app.streaming._murmur cimport partition_of
-from app.streaming._records cimport RecordBatches, encode_headers, encoded_size, write_varint
+from app.streaming._records cimport RecordBatches, Room, encode_headers, encoded_size, write_varint
 
 from app.events.ids import normal_id
 from app.events.pipeline import EVENT_ID_DIGITS, ERROR_PREFIX, OWN_HEADERS
@@ -81,8 +80,7 @@ cdef class Express:
     cdef int64_t earliest
     cdef int64_t latest
     # The headers of the record at hand.
-    cdef uint8_t* headers
-    cdef Py_ssize_t capacity
+    cdef Room headers
 
     def __init__(self, Scanner scanner not None, pipeline, types, int partitions, Py_ssize_t most_bytes):
         self.scanner = scanner
@@ -100,9 +98,7 @@ cdef class Express:
         self.partitions = partitions
         self.most_bytes = most_bytes
         self.root_size = -1
-
-    def __dealloc__(self):
-        PyMem_Free(self.headers)
+        self.headers = Room()
 
     def begin(self, outputs, result, earliest, latest):
         """See app/router/_express.pyi."""
@@ -130,6 +126,7 @@ cdef class Express:
         cdef Said said
         cdef bytes value, canonical, key, digest
         cdef list raw
+        cdef uint8_t* its_headers
         cdef uint8_t* out
         cdef const uint8_t* key_text
         cdef Py_ssize_t key_size
@@ -177,8 +174,8 @@ cdef class Express:
             return False
         digest = _sha256(canonical).digest()
         beginning = <bytes> self.beginnings[said.number]
-        self.make_room(OWN_BYTES + PyBytes_GET_SIZE(beginning) + PyBytes_GET_SIZE(self.source) + raw_bytes)
-        out = write_varint(self.headers, _OWN_HEADERS + (len(raw) if raw else 0))
+        its_headers = self.headers.of(OWN_BYTES + PyBytes_GET_SIZE(beginning) + PyBytes_GET_SIZE(self.source) + raw_bytes)
+        out = write_varint(its_headers, _OWN_HEADERS + (len(raw) if raw else 0))
         out = write_piece(out, beginning)
         out = write_hexadecimal(out, <const uint8_t*> PyBytes_AS_STRING(digest), EVENT_ID_BYTES)
         out = write_piece(out, self.time_name)
@@ -202,7 +199,7 @@ cdef class Express:
             timestamp = stamp
         else:
             timestamp = batches.now()
-        batches.put(timestamp, key_text, key_size, <const uint8_t*> PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), self.headers, out - self.headers)
+        batches.put(timestamp, key_text, key_size, <const uint8_t*> PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), its_headers, out - its_headers)
         # The counts.
         name = self.names[said.number]
         routed.append(name)
@@ -231,13 +228,3 @@ cdef class Express:
         self.root_size = size
         self.root_kind = root.kind
         return True
-
-    cdef int make_room(self, Py_ssize_t size) except -1:
-        if size > self.capacity:
-            PyMem_Free(self.headers)
-            self.capacity = 0
-            self.headers = <uint8_t*> PyMem_Malloc(2 * size)
-            if self.headers == NULL:
-                raise MemoryError
-            self.capacity = 2 * size
-        return 0

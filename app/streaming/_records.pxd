@@ -4,6 +4,16 @@
 from libc.stdint cimport int64_t, uint8_t
 
 
+cdef class Room:
+    """Memory to write something in, which is overwritten by what comes next."""
+
+    cdef uint8_t* data
+    cdef Py_ssize_t capacity
+
+    cdef uint8_t* of(self, Py_ssize_t size) except NULL
+    """Where so many bytes can be written."""
+
+
 cdef class RecordBatch:
     cdef uint8_t* data
     cdef Py_ssize_t size
@@ -20,8 +30,7 @@ cdef class RecordBatches:
     cdef readonly list batches
     cdef RecordBatch open
     cdef Py_ssize_t most_bytes
-    cdef uint8_t* headers
-    cdef Py_ssize_t headers_capacity
+    cdef Room headers
 
     cdef int64_t now(self) except? -1
     cdef int put(

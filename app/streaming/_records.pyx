@@ -86,6 +86,21 @@ cdef uint8_t* encode_headers(uint8_t* out, list headers) except NULL:
     return out
 
 
+cdef class Room:
+    def __dealloc__(self):
+        PyMem_Free(self.data)
+
+    cdef uint8_t* of(self, Py_ssize_t size) except NULL:
+        if size > self.capacity:
+            PyMem_Free(self.data)
+            self.capacity = 0
+            self.data = <uint8_t*> PyMem_Malloc(2 * size)
+            if self.data == NULL:
+                raise MemoryError
+            self.capacity = 2 * size
+        return self.data
+
+
 cdef class RecordBatch:
     """See app/streaming/_records.pyi."""
 
@@ -136,24 +151,15 @@ cdef class RecordBatches:
 
     def __cinit__(self, Py_ssize_t most_bytes):
         self.batches = []
+        self.headers = Room()
         self.most_bytes = most_bytes
-
-    def __dealloc__(self):
-        PyMem_Free(self.headers)
 
     def append(self, timestamp, bytes key, bytes value, list headers not None):
         """See app/streaming/_records.pyi."""
-        cdef Py_ssize_t size = encoded_size(headers)
         cdef int64_t at = self.now() if timestamp is None else timestamp
-        if size > self.headers_capacity:
-            PyMem_Free(self.headers)
-            self.headers_capacity = 0
-            self.headers = <uint8_t*> PyMem_Malloc(2 * size)
-            if self.headers == NULL:
-                raise MemoryError
-            self.headers_capacity = 2 * size
-        size = encode_headers(self.headers, headers) - self.headers
-        self.put(at, start_of(key), size_of(key), start_of(value), size_of(value), self.headers, size)
+        cdef uint8_t* encoded = self.headers.of(encoded_size(headers))
+        cdef Py_ssize_t size = encode_headers(encoded, headers) - encoded
+        self.put(at, start_of(key), size_of(key), start_of(value), size_of(value), encoded, size)
 
     cdef int64_t now(self) except? -1:
         return <int64_t> (time.time() * 1000)
