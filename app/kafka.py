@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
 
-from aiokafka import conn
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
-    KafkaConnectionError,
-    KafkaError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
 
+from app import aiokafka_patches as aiokafka_patches
 from app.errors import ConfigurationError
 from app.settings import Settings
 
 REFUSALS = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError, TransactionalIdAuthorizationFailed)
 """Kafka's errors for a right that is missing."""
-
-OAUTH_ERROR_TAKEN = b"\x01"
-"""What a client answers to a refused token, so that the broker says why (RFC 7628, section 3.2.3)."""
 
 
 def client_options(settings: Settings, bootstrap: str) -> dict[str, Any]:
@@ -125,47 +119,3 @@ class TokenFile(AbstractTokenProvider):  # type: ignore[misc]
     async def token(self) -> str:
         """See :meth:`read`."""
         return self.read()
-
-
-class _OAuthAuthenticator(conn.OAuthAuthenticator):  # type: ignore[misc]
-    """Takes notice of a token that is refused.
-
-    aiokafka (0.14, ``conn.py:757``) takes the broker's first answer for its consent, whatever it says, and goes on with a connection that is not authenticated.
-    """
-
-    async def step(self, payload: bytes | None) -> tuple[bytes | str, bool] | None:
-        answer: tuple[bytes | str, bool] | None = (OAUTH_ERROR_TAKEN, True) if payload else await super().step(payload)
-        return answer
-
-
-class _Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
-    """Takes notice at once that it was reset.
-
-    aiokafka (0.14, ``conn.py:360``) hears of a reset two turns of the event loop later than uvloop, and meanwhile takes the connection for a good one. Where
-    asyncio's own loop then says nothing, uvloop raises RuntimeError, which ends whatever wanted to send. If that is the task that asks for metadata
-    (``client.py:227``), nobody hears of it, and every later question of this client to the cluster waits for ever.
-    """
-
-    def send(self, request: Any, expect_response: bool = True) -> Awaitable[Any]:
-        with self._lost_if_closed():
-            answer: Awaitable[Any] = super().send(request, expect_response)
-        return answer
-
-    def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Awaitable[Any]:
-        with self._lost_if_closed():
-            answer: Awaitable[Any] = super()._send_sasl_token(payload, expect_response)
-        return answer
-
-    @contextlib.contextmanager
-    def _lost_if_closed(self) -> Iterator[None]:
-        try:
-            yield
-        except KafkaError:  # is a RuntimeError, too
-            raise
-        except RuntimeError as error:
-            self.close(reason=conn.CloseReason.CONNECTION_BROKEN, exc=error)
-            raise KafkaConnectionError(f"Connection at {self.host}:{self.port} broken: {error}") from error
-
-
-conn.OAuthAuthenticator = _OAuthAuthenticator
-conn.AIOKafkaConnection = _Connection

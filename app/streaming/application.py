@@ -284,8 +284,8 @@ class StreamingApplication:
             answers = self.surveyed_at is not None and now - self.surveyed_at < ANSWERED_SECONDS
             lost_since = (lost_since or now) if answers and self._lanes.assigned and not self._member else None
             if lost_since is not None and now - lost_since > LOST_SECONDS:
-                # aiokafka may stand still for ever (app/kafka.py mends the way to that which is known). Meanwhile the group has given the partitions to others,
-                # and this process, which does not know, would take them back again and again.
+                # aiokafka may stand still for ever (app/aiokafka_patches.py mends the known way to that). Meanwhile the group has given the partitions
+                # to others, and this process, which does not know, would take them back again and again.
                 raise StreamingError(f"the cluster answers, but the coordinator of group {self._options.group} has not been found for {LOST_SECONDS:.0f} s")
             try:
                 self._member = await cast(ChunkConsumer, app.consumer).check()

@@ -1,5 +1,5 @@
-"""What app/streaming/transport.py, consumer_thread.py and app/kafka.py replace in Faust, mode and aiokafka must look as it did when it was written. A failure:
-read upstream's change first."""
+"""What app/streaming/transport.py, consumer_thread.py and app/aiokafka_patches.py replace in Faust, mode and aiokafka must look as it did when it was written.
+A failure: read upstream's change first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What app/kafka.py mends in aiokafka's connections."""
+"""What app/aiokafka_patches.py mends in aiokafka."""
 
 from __future__ import annotations
 

@@ -1,0 +1,64 @@
+"""What is replaced in aiokafka for the whole process, each under a name of its own. Importing this module replaces it; :mod:`app.kafka` does.
+
+Each patch says which line of aiokafka 0.14 it mends, the issue there if there is one, why, and which test fails without the patch: where that test passes with a
+newer aiokafka and without the patch, the patch may go. ``tests/streaming/test_upstream.py`` fails when the replaced functions change. What is replaced in one
+object only stays with the code that makes the object (``app/streaming/failures.py``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Iterator
+from typing import Any
+
+from aiokafka import conn
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+OAUTH_ERROR_TAKEN = b"\x01"
+"""What a client answers to a refused token, so that the broker says why (RFC 7628, section 3.2.3)."""
+
+
+class OAuthAuthenticator(conn.OAuthAuthenticator):  # type: ignore[misc]
+    """Takes notice of a token that is refused.
+
+    aiokafka (``conn.py:757``; no issue) takes the broker's first answer for its consent, whatever it says, and goes on with a connection that is not
+    authenticated. Test: ``tests/security/test_refusals.py::test_every_process_and_command_says_what_is_wrong[token]``.
+    """
+
+    async def step(self, payload: bytes | None) -> tuple[bytes | str, bool] | None:
+        answer: tuple[bytes | str, bool] | None = (OAUTH_ERROR_TAKEN, True) if payload else await super().step(payload)
+        return answer
+
+
+class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
+    """Takes notice at once that it was reset.
+
+    aiokafka (``conn.py:360``; https://github.com/aio-libs/aiokafka/issues/1038) hears of a reset two turns of the event loop later than uvloop, and meanwhile
+    takes the connection for a good one. Where asyncio's own loop then says nothing, uvloop raises RuntimeError, which ends whatever wanted to send. If that is
+    the task that asks for metadata (``client.py:227``), nobody hears of it, and every later question of this client to the cluster waits for ever.
+    Test: ``tests/test_aiokafka_patches.py::test_a_connection_that_was_reset_is_one_that_is_lost``.
+    """
+
+    def send(self, request: Any, expect_response: bool = True) -> Awaitable[Any]:
+        with self._lost_if_closed():
+            answer: Awaitable[Any] = super().send(request, expect_response)
+        return answer
+
+    def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Awaitable[Any]:
+        with self._lost_if_closed():
+            answer: Awaitable[Any] = super()._send_sasl_token(payload, expect_response)
+        return answer
+
+    @contextlib.contextmanager
+    def _lost_if_closed(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaError:  # is a RuntimeError, too
+            raise
+        except RuntimeError as error:
+            self.close(reason=conn.CloseReason.CONNECTION_BROKEN, exc=error)
+            raise KafkaConnectionError(f"Connection at {self.host}:{self.port} broken: {error}") from error
+
+
+conn.OAuthAuthenticator = OAuthAuthenticator
+conn.AIOKafkaConnection = Connection
