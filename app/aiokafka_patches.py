@@ -1,7 +1,7 @@
 """What is replaced in aiokafka for the whole process, each under a name of its own. Importing this module replaces it; :mod:`app.kafka` does.
 
-Each patch says which line of aiokafka 0.14 it mends, the issue there if there is one, why, and which test fails without the patch: where that test passes with a
-newer aiokafka and without the patch, the patch may go. ``tests/streaming/test_upstream.py`` fails when the replaced functions change. What is replaced in one
+Each patch says which line of aiokafka 0.14 it mends, the issue there if there is one, why, and which test fails without the patch. Where that test passes
+without the patch on a newer aiokafka, the patch may go. ``tests/streaming/test_upstream.py`` fails when the replaced functions change. What is replaced in one
 object only stays with the code that makes the object (``app/streaming/failures.py``).
 """
 
