@@ -22,3 +22,10 @@ class BrokerUnavailableError(RollcallError):
     """No Kafka broker can be reached or started."""
 
     exit_code = 3
+
+
+def describe(error: BaseException | None) -> str:
+    """An error in one line: its type, what it says, and its notes."""
+    if error is None:
+        return "no reason was given"
+    return "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])

@@ -1,4 +1,7 @@
-"""Logs: one line for each incident, JSON when nobody watches, never personal data."""
+"""Logs: one line for each incident, JSON when nobody watches, never personal data.
+
+A line at level error asks somebody to do something, and says what. A traceback is a fault of the program. What passes by itself is a warning.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from aiokafka.errors import IllegalArgumentError, IllegalStateError, KafkaError
 
-from app.kafka import REFUSALS
+from app.errors import RollcallError, describe
 from app.settings import Settings
 
 REPEAT_SECONDS = 30.0
@@ -22,6 +26,12 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 _QUIET = ("faust", "mode", "aiokafka", "app.streaming.tables", "app.streaming.transport", "app.streaming.consumer_thread", "asyncio", "aiohttp")
 """Libraries that narrate. Their warnings are kept; aiokafka tells there of brokers that do not answer."""
+
+_CONDITIONS = (KafkaError, OSError, RollcallError)
+"""Errors of the surroundings: a broker that is away or refuses, a full disk. No line of code is their cause."""
+
+_FAULTS = (IllegalStateError, IllegalArgumentError)
+"""Errors of Kafka's clients that say that they are used wrongly."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -81,11 +91,30 @@ class RepeatFilter(logging.Filter):
         return True
 
 
+class KafkaLevelFilter(logging.Filter):
+    """Makes a warning of what aiokafka calls an error, unless it is a fault of the program.
+
+    aiokafka tries again, or raises an error to Rollcall, which tries again, or ends and says why.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """True: each line passes."""
+        fault = record.exc_info is not None and not is_condition(record.exc_info[1])
+        if record.levelno > logging.WARNING and record.name.startswith("aiokafka.") and not fault:
+            record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+        return True
+
+
+def is_condition(error: BaseException | None) -> bool:
+    """Whether an error comes from the surroundings, so that its traceback would tell nothing."""
+    return isinstance(error, _CONDITIONS) and not isinstance(error, _FAULTS)
+
+
 def _error_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    """The error with its traceback; of a right that is missing, of which no line of code is the cause, without."""
+    """The error: with its traceback only if that tells anything."""
     assert record.exc_info is not None
     error = record.exc_info[1]
-    return f"{type(error).__name__}: {error}" if isinstance(error, REFUSALS) else formatter.formatException(record.exc_info)
+    return describe(error) if is_condition(error) else formatter.formatException(record.exc_info)
 
 
 def extra_fields(record: logging.LogRecord) -> dict[str, Any]:
@@ -97,6 +126,7 @@ def configure_logging(settings: Settings) -> None:
     """Log to standard error, as the settings say. Replaces whatever was configured."""
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(KafkaLevelFilter())
     handler.addFilter(RepeatFilter())
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from app.errors import BrokerUnavailableError, RollcallError
+from app.errors import BrokerUnavailableError, RollcallError, describe
 from app.streaming.batches import BATCH_BYTES
 from app.streaming.bounded import promptly
 from app.streaming.chunks import ChunkAgent, ChunkPolicy
@@ -187,13 +187,13 @@ class StreamingApplication:
         stopped.cancel()
         self._raise_failure()
         if app.crashed:
-            raise StreamingError(f"the consumer failed: {_describe(app.crash_reason)}") from app.crash_reason
+            raise StreamingError(f"the consumer failed: {describe(app.crash_reason)}") from app.crash_reason
         if survey.done() and not stop.is_set():
             survey.result()
 
     def _raise_failure(self) -> None:
         if self._failure is not None and self._failure.done():
-            raise StreamingError(f"stopped without committing: {_describe(self._failure.result())}") from self._failure.result()
+            raise StreamingError(f"stopped without committing: {describe(self._failure.result())}") from self._failure.result()
 
     async def _end(self, app: faust.App) -> None:
         # Lanes first: what they have in flight is finished while the consumer still holds the partitions, so that no other process begins with them.
@@ -201,7 +201,7 @@ class StreamingApplication:
         try:
             await promptly(app.stop(), STOP_SECONDS)
         except Exception as error:
-            log.warning("the consumer did not stop cleanly: %s", _describe(error))
+            log.warning("the consumer did not stop cleanly: %s", describe(error))
         end_threads()
 
     def _new_app(self, scratch: str) -> faust.App:
@@ -290,7 +290,7 @@ class StreamingApplication:
             try:
                 self._member = await cast(ChunkConsumer, app.consumer).check()
             except KafkaError as error:
-                raise StreamingError(f"the consumer group {self._options.group} cannot be joined: {_describe(error)}") from error
+                raise StreamingError(f"the consumer group {self._options.group} cannot be joined: {describe(error)}") from error
 
     def _has_to_do(self, status: PartitionStatus) -> bool:
         """Whether a partition should move. What belongs to transactions that are open cannot be read, and is no reason to move."""
@@ -318,9 +318,3 @@ class StreamingApplication:
             self._watchdog.beat({f"{status.tp.topic}[{status.tp.partition}]": (status.committed, status.restoring, status.unfinished) for status in behind})
             self._on_survey(statuses)
             await asyncio.sleep(SURVEY_SECONDS)
-
-
-def _describe(error: BaseException | None) -> str:
-    if error is None:
-        return "no reason was given"
-    return "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])

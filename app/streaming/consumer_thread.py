@@ -90,6 +90,16 @@ class PromptThread(ServiceThread):
     abstract = True
     Worker = DaemonThread
 
+    async def _wakeup_timer_in_thread(self) -> None:
+        # Extends mode/threads.py:192, which remembers when it was called last, and calls it an error when that is 3 s ago: the process was suspended, or busy.
+        # That is for the watchdog to judge.
+        await super()._wakeup_timer_in_thread()
+        self.last_wakeup_at = 0.0
+
+    def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
+        # Replaces mode/threads.py:310, which prints a traceback past the log. The service's crash is logged, and ends the process, which says why.
+        return
+
     def _stopped_set(self) -> None:
         # Extends mode/threads.py:227. A thread whose service has crashed ends and closes its loop by itself, before or after it is stopped.
         try:

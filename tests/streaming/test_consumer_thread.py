@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 
 import pytest
@@ -75,3 +76,37 @@ async def test_upstream_cannot_stop_a_thread_that_has_ended_by_itself() -> None:
     """Or PromptThread is no longer needed."""
     with pytest.raises(RuntimeError, match="closed"):
         await asyncio.wait_for(_stop_after_its_end(Upstream()), 30)
+
+
+class Watched(PromptThread):
+    """Is asked now and then whether it is awake."""
+
+    abstract = False
+
+
+class UpstreamWatched(ServiceThread):
+    """The same, as mode has it."""
+
+    abstract = False
+    Worker = DaemonThread
+
+
+@pytest.mark.parametrize(("kind", "complains"), [(Watched, False), (UpstreamWatched, True)])
+async def test_a_suspended_process_is_no_error_of_its_thread(
+    kind: type[ServiceThread], complains: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count(step=10)  # of mode, where 3 s are a long time
+    monkeypatch.setattr("mode.threads.monotonic", lambda: float(next(clock)))
+    thread, wakeups = kind(), asyncio.Queue[None]()
+    wake = thread._wakeup_timer_in_thread
+
+    async def wake_and_tell() -> None:
+        await wake()
+        wakeups.put_nowait(None)
+
+    monkeypatch.setattr(thread, "_wakeup_timer_in_thread", wake_and_tell)
+    await thread.start()
+    for _ in range(3):
+        await asyncio.wait_for(wakeups.get(), 30)
+    await thread.stop()
+    assert ("not responding" in caplog.text) is complains

@@ -1,0 +1,51 @@
+"""Whether partitions get on is judged by the watchdog alone. Faust has a judgement of its own, which calls healthy ones slow."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.kafka_client import create_topic, send
+from tests.processes import RollcallProcess, wait_until
+from tests.router.test_delivery import PARTITIONS, numbered_events
+from tests.streaming.impatient import LOOKED
+
+PROGRAM = (sys.executable, str(Path(__file__).with_name("impatient.py")))
+LOOKS = 20
+COUNT = 400
+
+
+def looks(process: RollcallProcess) -> int:
+    """How often Faust has looked at the partitions of a process."""
+    return process.log_file.read_text().splitlines().count(LOOKED)
+
+
+def errors(process: RollcallProcess) -> list[str]:
+    """What a process calls an error."""
+    return [str(line["message"]) for line in process.log if line["level"] in ("error", "critical")]
+
+
+@pytest.mark.parametrize("command", ["router", "rosters"])
+def test_healthy_partitions_are_no_error(bootstrap: str, prefix: str, tmp_path: Path, command: str) -> None:
+    """Busy ones and idle ones, and any that Faust never polls in its own way."""
+    create_topic(bootstrap, f"{prefix}.raw", PARTITIONS)
+    with RollcallProcess(command, tmp_path, bootstrap, prefix, program=PROGRAM, partitions=PARTITIONS) as process:
+        process.wait_ready()
+        if command == "router":
+            send(bootstrap, f"{prefix}.raw", [record for record in numbered_events(COUNT) if record.partition == 0])
+            wait_until(lambda: process.metric("rollcall_events_received_total") > 0, what="progress")
+        before = looks(process)
+        wait_until(lambda: looks(process) >= before + LOOKS, what="looks at the partitions")
+        assert errors(process) == []
+        assert process.end() == 0
+
+
+def test_upstream_complains_of_healthy_partitions(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """Or the override is no longer needed."""
+    create_topic(bootstrap, f"{prefix}.raw", PARTITIONS)
+    with RollcallProcess("router", tmp_path, bootstrap, prefix, program=(*PROGRAM, "--upstream")) as process:
+        process.wait_ready()
+        wait_until(lambda: any("has not sent fetch request" in message for message in errors(process)), what="Faust's complaint")
+        assert process.end() == 0
