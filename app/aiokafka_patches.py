@@ -8,11 +8,24 @@ object only stays with the code that makes the object (``app/streaming/failures.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Iterator
+import functools
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from aiokafka import conn
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import (
+    ConcurrentTransactions,
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    InvalidTxnState,
+    KafkaConnectionError,
+    KafkaError,
+    ProducerFenced,
+    for_code,
+)
+from aiokafka.producer import sender
+
+from app.kafka_errors import TransactionAbortableError
 
 OAUTH_ERROR_TAKEN = b"\x01"
 """What a client answers to a refused token, so that the broker says why (RFC 7628, section 3.2.3)."""
@@ -60,5 +73,51 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
             raise KafkaConnectionError(f"Connection at {self.host}:{self.port} broken: {error}") from error
 
 
+FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, InvalidTxnState)
+"""What the coordinator of a transaction answers to a producer that is not, or no longer, the one with its transactional id."""
+
+TRANSACTIONAL_HANDLERS = (
+    sender.InitPIDHandler,
+    sender.AddPartitionsToTxnHandler,
+    sender.AddOffsetsToTxnHandler,
+    sender.TxnOffsetCommitHandler,
+    sender.EndTxnHandler,
+)
+
+
+def transactional_answer(upstream: Callable[[Any, Any], float | None]) -> Callable[[Any, Any], float | None]:
+    """``handle_response`` of an answer to a request of a transaction: each of Kafka's codes ends as Kafka's own clients have it.
+
+    aiokafka (``producer/sender.py:440`` to ``719``; no issue) knows some codes for each request, and ends the producer with an error for all others, with a
+    traceback in the log, also where Kafka says that the request may be repeated. Fencing it knows by one code of four.
+    Test: ``tests/streaming/test_transaction_errors.py``.
+    """
+
+    @functools.wraps(upstream)
+    def handle_response(handler: Any, response: Any) -> float | None:
+        errors = [for_code(code) for code in _codes(response)]
+        if fenced := next((error for error in errors if issubclass(error, FENCED)), None):
+            raise ProducerFenced(str(fenced())) from fenced()
+        transactions = handler._sender._txn_manager
+        if TransactionAbortableError in errors and transactions.has_pid():
+            transactions.error_transaction(TransactionAbortableError())
+            return None
+        # How long to wait for the transaction before depends on more than the code, and upstream knows it.
+        if any(error.retriable and error is not ConcurrentTransactions for error in errors):
+            backoff: float = handler.handle_error()
+            return backoff
+        return upstream(handler, response)
+
+    return handle_response
+
+
+def _codes(response: Any) -> list[int]:
+    if hasattr(response, "errors"):
+        return [code for _topic, partitions in response.errors for _partition, code in partitions]
+    return [response.error_code]
+
+
 conn.OAuthAuthenticator = OAuthAuthenticator
 conn.AIOKafkaConnection = Connection
+for _handler in TRANSACTIONAL_HANDLERS:
+    _handler.handle_response = transactional_answer(_handler.handle_response)

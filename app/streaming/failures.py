@@ -12,22 +12,29 @@ from aiokafka.errors import (
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
     InvalidTxnState,
-    KafkaConnectionError,
+    KafkaError,
     KafkaTimeoutError,
     OutOfOrderSequenceNumber,
     ProducerFenced,
     UnknownProducerId,
 )
 
+from app.kafka_errors import FencedInstanceIdError, FencedMemberEpochError, StaleMemberEpochError, TransactionAbortableError
 from app.streaming.bounded import promptly
 
-SUPERSEDED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, InvalidTxnState, OutOfOrderSequenceNumber, UnknownProducerId)
+SUPERSEDED = (
+    ProducerFenced,  # and PRODUCER_FENCED, which is one
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    InvalidTxnState,
+    OutOfOrderSequenceNumber,
+    UnknownProducerId,
+    FencedInstanceIdError,
+    FencedMemberEpochError,
+    StaleMemberEpochError,
+)
 """Errors that say that the broker no longer knows this producer: another one with its transactional id was opened, or the transaction timed out. A lane
 that opens anew finds out from the committed offset where to go on."""
-
-CUT_OFF = (KafkaConnectionError, KafkaTimeoutError)
-"""The broker went away at a moment that aiokafka does not get over by itself: while it looked for the coordinator of a transaction
-(``producer/sender.py:240``), or for longer than a batch may wait. A lane that opens anew waits for the broker."""
 
 
 class TransactionTimeoutError(Exception):
@@ -63,10 +70,19 @@ def reason_to_reopen(error: BaseException | None) -> str | None:
             return "this process's transactions were superseded; the partition is another's, or is opened again"
         if isinstance(error, asyncio.CancelledError):
             return "a client of Kafka has given up what it was doing; the partition is opened again"
-        if isinstance(error, CUT_OFF):
+        if isinstance(error, TransactionAbortableError):
+            return "the broker gave a transaction up; the partition is opened again"
+        if _is_cut_off(error):
             return "the broker went away in the middle of a transaction; the partition is opened again"
         error = error.__cause__
     return None
+
+
+def _is_cut_off(error: BaseException) -> bool:
+    """Whether the broker went away, or could not do what it was asked for, at a moment that aiokafka does not get over by itself: while it looked for the
+    coordinator of a transaction (``producer/sender.py:240``), or for longer than a batch may wait. A lane that opens anew waits for the broker."""
+    # A client that has waited for long enough says KafkaTimeoutError, which aiokafka does not call retriable.
+    return isinstance(error, KafkaError) and (error.retriable or isinstance(error, KafkaTimeoutError))
 
 
 def root_cause(producer: AIOKafkaProducer | None, error: BaseException) -> BaseException:
@@ -75,14 +91,14 @@ def root_cause(producer: AIOKafkaProducer | None, error: BaseException) -> BaseE
     When the sender in aiokafka's background has met a fatal error, such as being fenced, whatever call comes next fails with an error of its own, such as
     ``IllegalOperation: Can't send messages while not in transaction``. The true one is kept by the sender's task, or by the transaction.
     """
-    if producer is None or isinstance(error, SUPERSEDED):
+    if producer is None:
         return error
     ended, failed = _exception_of(producer._sender.sender_task), _exception_of(producer._txn_manager._transaction_waiter)
     # Nobody waits for these (``producer/message_accumulator.py:266``), and of an error that nobody has looked at asyncio complains later.
     accumulator = producer._message_accumulator
     for batch in itertools.chain(accumulator._pending_batches, *accumulator._batches.values()):
         _exception_of(batch._drain_waiter)
-    return ended or failed or error
+    return error if isinstance(error, SUPERSEDED) else ended or failed or error
 
 
 def _exception_of(future: asyncio.Future[Any] | None) -> BaseException | None:

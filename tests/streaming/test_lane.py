@@ -8,9 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerFenced
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerFenced, for_code
 from faust.types import TP
 
+from app.kafka_errors import TransactionAbortableError
 from app.streaming.batches import BATCH_BYTES
 from app.streaming.chunks import Chunk, ChunkAgent, ChunkPolicy, Halt, Outputs
 from app.streaming.lane import Lane, LaneKit, LaneState
@@ -205,11 +206,14 @@ def caused(error: BaseException, cause: BaseException) -> BaseException:
     "error",
     [
         ProducerFenced(),
+        for_code(90)(),  # the same, as a code
+        TransactionAbortableError(),
+        caused(KafkaError("Unexpected error during batch delivery"), for_code(89)()),
         caused(KafkaError("Unexpected error during batch delivery"), caused(KafkaError("lookup"), KafkaConnectionError())),
         KafkaTimeoutError(),
         asyncio.CancelledError(),  # of a task of the client's, and nobody has cancelled the lane
     ],
-    ids=["fenced", "cut off", "timeout", "cancelled"],
+    ids=["fenced", "fenced by code", "given up", "not now", "cut off", "timeout", "cancelled"],
 )
 async def test_a_lane_opens_again_when_that_helps(error: BaseException) -> None:
     broker = Broker(fail_at=3, error=error)

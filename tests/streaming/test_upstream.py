@@ -21,6 +21,7 @@ from faust.transport.consumer import Consumer, ConsumerThread, ThreadDelegateCon
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import ServiceThread, WorkerThread
 
+from app.aiokafka_patches import TRANSACTIONAL_HANDLERS
 from app.streaming.batches import GatheredBatch
 
 SIGNATURES = {
@@ -55,6 +56,7 @@ SIGNATURES = {
     OAuthAuthenticator.step: ["self", "payload"],
     AIOKafkaConnection.send: ["self", "request", "expect_response"],
     AIOKafkaConnection._send_sasl_token: ["self", "payload", "expect_response"],
+    **{handler.handle_response: ["self", "resp"] for handler in TRANSACTIONAL_HANDLERS},
     BatchBuilder._set_producer_state: ["self", "producer_id", "producer_epoch", "base_sequence"],
     BatchBuilder._build: ["self"],
     DefaultRecordBatchBuilder.append: ["self", "offset", "timestamp", "key", "value", "headers"],

@@ -1,0 +1,156 @@
+"""What Kafka may answer to the requests of a transaction, and how a producer and its lane take it: a real broker, of which one answer is replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import kafka_errors
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import (
+    AddOffsetsToTxnRequest,
+    AddPartitionsToTxnRequest,
+    EndTxnRequest,
+    InitProducerIdRequest,
+    TxnOffsetCommitRequest,
+)
+from aiokafka.structs import OffsetAndMetadata
+
+from app.kafka import client_options
+from app.settings import load_settings
+from app.streaming.failures import hold_back_what_was_not_added, reason_to_reopen, root_cause
+from tests.kafka_client import create_topic, read_all
+
+REQUESTS = (InitProducerIdRequest, AddPartitionsToTxnRequest, AddOffsetsToTxnRequest, TxnOffsetCommitRequest, EndTxnRequest)
+
+FENCING = (90, 47, 48, 49)
+"""PRODUCER_FENCED, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, INVALID_PRODUCER_ID_MAPPING."""
+
+RETRIABLE = (7, 14, 16, 19, 56, 89)
+"""REQUEST_TIMED_OUT, COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR, NOT_ENOUGH_REPLICAS, KAFKA_STORAGE_ERROR, THROTTLING_QUOTA_EXCEEDED."""
+
+OTHERS = (-1, 42)
+"""UNKNOWN_SERVER_ERROR, INVALID_REQUEST: another try would not help."""
+
+
+class Replaced:
+    """Replaces the code of one answer to requests of one kind; the broker does not hear of that request."""
+
+    def __init__(self, request: type, code: int) -> None:
+        self.request = request
+        self.code = code
+        self.left = 1
+
+    def install(self, producer: AIOKafkaProducer) -> None:
+        """Stand between a producer and the broker."""
+        upstream = producer.client.send
+
+        async def send(node: int, request: Any, **options: Any) -> Any:
+            if not isinstance(request, self.request) or not self.left:
+                return await upstream(node, request, **options)
+            self.left -= 1
+            return _answer(request, self.code)
+
+        producer.client.send = send
+
+
+def _answer(request: Any, code: int) -> Any:
+    struct = request.build(request._CLASSES[-1])
+    response = struct.RESPONSE_TYPE
+    match request:
+        case InitProducerIdRequest():
+            return response(0, code, -1, -1)
+        case AddPartitionsToTxnRequest():
+            return response(0, [(topic, [(partition, code) for partition in partitions]) for topic, partitions in request._topics])
+        case TxnOffsetCommitRequest():
+            return response(0, [(topic, [(partition, code) for partition, *_ in partitions]) for topic, partitions in request._topics])
+        case ProduceRequest():
+            [(topic, [(partition, _records)])] = request._topics
+            return response([(topic, [(partition, code, -1, -1, -1)])], 0)
+        case _:
+            return response(0, code)
+
+
+@contextlib.asynccontextmanager
+async def transactional(bootstrap: str, transactional_id: str) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer as a lane has one, not yet started."""
+    producer = AIOKafkaProducer(**client_options(load_settings(), bootstrap), transactional_id=transactional_id, acks="all", linger_ms=0)
+    hold_back_what_was_not_added(producer)
+    try:
+        yield producer
+    finally:
+        with contextlib.suppress(Exception):
+            await producer.abort_transaction()
+        await producer.stop()
+
+
+async def _write(producer: AIOKafkaProducer, topic: str, group: str) -> None:
+    """A transaction, as a lane writes one."""
+    await producer.start()
+    await producer.begin_transaction()
+    await producer.send_and_wait(topic, b"value", partition=0)
+    await producer.send_offsets_to_transaction({TopicPartition(topic, 0): OffsetAndMetadata(1, "")}, group)
+    await producer.commit_transaction()
+
+
+async def _fail(bootstrap: str, topic: str, replaced: Replaced) -> str | None:
+    """Why a lane opens anew after this answer."""
+    async with transactional(bootstrap, f"{topic}-0") as producer:
+        replaced.install(producer)
+        try:
+            await _write(producer, topic, topic)
+        except Exception as error:
+            return reason_to_reopen(root_cause(producer, error))
+    raise AssertionError(f"no error after {replaced.code}")
+
+
+def _errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    # A topic that was just made is not yet known.
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR and record.name != "aiokafka.cluster"]
+
+
+def name_of(value: object) -> str:
+    """For the names of tests."""
+    return value.__name__ if isinstance(value, type) else kafka_errors[value].message
+
+
+@pytest.mark.parametrize("code", FENCING, ids=name_of)
+@pytest.mark.parametrize("request_type", [*REQUESTS, ProduceRequest], ids=name_of)
+async def test_fencing_supersedes_a_lane(bootstrap: str, prefix: str, caplog: pytest.LogCaptureFixture, request_type: type, code: int) -> None:
+    create_topic(bootstrap, prefix, 1)
+    reason = await _fail(bootstrap, prefix, Replaced(request_type, code))
+    assert reason is not None
+    assert "superseded" in reason
+    assert _errors(caplog) == []
+
+
+@pytest.mark.parametrize("request_type", REQUESTS, ids=name_of)
+async def test_a_transaction_that_the_broker_gave_up_is_begun_anew(bootstrap: str, prefix: str, request_type: type) -> None:
+    create_topic(bootstrap, prefix, 1)
+    reason = await _fail(bootstrap, prefix, Replaced(request_type, 120))
+    assert reason is not None
+    assert "gave a transaction up" in reason
+
+
+@pytest.mark.parametrize("request_type", REQUESTS, ids=name_of)
+async def test_what_may_be_repeated_is_repeated(bootstrap: str, prefix: str, caplog: pytest.LogCaptureFixture, request_type: type) -> None:
+    create_topic(bootstrap, prefix, 1)
+    for code in RETRIABLE:
+        async with transactional(bootstrap, f"{prefix}-0") as producer:
+            replaced = Replaced(request_type, code)
+            replaced.install(producer)
+            await _write(producer, prefix, prefix)
+            assert not replaced.left
+    assert _errors(caplog) == []
+    assert len(read_all(bootstrap, [prefix], at_least=len(RETRIABLE))) == len(RETRIABLE)
+
+
+@pytest.mark.parametrize("code", OTHERS, ids=name_of)
+@pytest.mark.parametrize("request_type", REQUESTS, ids=name_of)
+async def test_what_another_try_does_not_mend_ends_the_lane(bootstrap: str, prefix: str, request_type: type, code: int) -> None:
+    create_topic(bootstrap, prefix, 1)
+    assert await _fail(bootstrap, prefix, Replaced(request_type, code)) is None
