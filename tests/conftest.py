@@ -20,6 +20,8 @@ from tests.jvm import start_faster
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what it puts into the background, and programs that tests end by SIGINT inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+pytest_plugins = ["tests.repeats"]
+
 LOGGED_LINES, LOGGED_CHARACTERS = 10, 400
 
 

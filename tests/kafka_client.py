@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic  # type: ignore[attr-defined]
 
-DEADLINE = 60.0
+from tests.waiting import DEADLINE_SECONDS, answer_of, wait_until
+
+Result = TypeVar("Result")
+
+TIMED_OUT = (KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError.REQUEST_TIMED_OUT)
 
 PASSING = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE)
 """What a group's coordinator says while a fresh broker is still making it."""
@@ -31,6 +35,25 @@ class Sent:
     timestamp_ms: int = 0
 
 
+def in_time(call: Callable[[float], Result], *, what: str) -> Result:
+    """The result of a call of librdkafka that takes a time-out. Its time-outs are lateness."""
+
+    def ask(seconds: float) -> Result:
+        try:
+            return call(seconds)
+        except KafkaException as error:
+            if error.args[0].code() in TIMED_OUT:
+                raise TimeoutError from error
+            raise
+
+    return answer_of(ask, what=what)
+
+
+def flush(producer: Producer) -> None:
+    """Wait until everything is acknowledged or refused."""
+    wait_until(lambda: producer.flush(1) == 0, what="the acknowledgement of what was sent")
+
+
 @cache
 def admin_client(bootstrap: str) -> AdminClient:
     """One client for the whole session: librdkafka does not always survive the end of one that has just been answered."""
@@ -40,32 +63,36 @@ def admin_client(bootstrap: str) -> AdminClient:
 def create_topic(bootstrap: str, topic: str, partitions: int = 4, config: dict[str, str] | None = None) -> None:
     """Create a topic and wait until it is known."""
     admin = admin_client(bootstrap)
-    admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})])[topic].result(30)
+    in_time(admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})])[topic].result, what=f"the creation of {topic}")
 
 
 def delete_topic(bootstrap: str, topic: str) -> None:
     """Delete a topic and wait until it is gone."""
     admin = admin_client(bootstrap)
-    admin.delete_topics([topic])[topic].result(30)
-    until = time.monotonic() + DEADLINE
-    while topic in admin.list_topics(timeout=30).topics:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    in_time(admin.delete_topics([topic])[topic].result, what=f"the deletion of {topic}")
+    wait_until(lambda: topic not in topics_of(bootstrap), what=f"the end of {topic}")
+
+
+def topics_of(bootstrap: str) -> set[str]:
+    """The names of all topics."""
+    return set(in_time(lambda seconds: admin_client(bootstrap).list_topics(timeout=seconds), what="the list of topics").topics)
 
 
 def delete_records(bootstrap: str, topic: str, partition: int, *, before: int) -> None:
     """Delete the records of a partition before an offset, as retention does."""
     place = TopicPartition(topic, partition, before)
     admin = admin_client(bootstrap)
-    until = time.monotonic() + DEADLINE
-    while True:
+
+    def is_deleted() -> bool:
         try:
-            admin.delete_records([place])[place].result(30)
-            return
+            in_time(admin.delete_records([place])[place].result, what="the deletion of records")
         except KafkaException as error:  # that records of a topic may be deleted was allowed a moment ago, and the broker does not know yet
-            if error.args[0].code() != KafkaError.POLICY_VIOLATION or time.monotonic() > until:
+            if error.args[0].code() != KafkaError.POLICY_VIOLATION:
                 raise
-        time.sleep(0.1)
+            return False
+        return True
+
+    wait_until(is_deleted, what=f"the right to delete records of {topic}")
 
 
 def set_committed(bootstrap: str, group: str, topic: str, offsets: dict[int, int]) -> None:
@@ -80,18 +107,15 @@ def alter_topic(bootstrap: str, topic: str, config: dict[str, str]) -> None:
     admin = admin_client(bootstrap)
     entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()]
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
-    next(iter(admin.incremental_alter_configs([resource]).values())).result(30)
+    in_time(next(iter(admin.incremental_alter_configs([resource]).values())).result, what=f"the configuration of {topic}")
 
 
 def limit_record_size(bootstrap: str, topic: str, max_bytes: int) -> None:
     """Set ``max.message.bytes`` of a topic, and wait until the broker keeps to it, which hears of it a moment later than who is answered that it is set."""
     alter_topic(bootstrap, topic, {"max.message.bytes": str(max_bytes)})
     producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": f"{topic}-probe", "message.max.bytes": 20_000_000})
-    producer.init_transactions(30)
-    until = time.monotonic() + DEADLINE
-    while not (_takes(producer, topic, max_bytes - 200) and not _takes(producer, topic, max_bytes + 200)):
-        assert time.monotonic() < until, f"{topic} did not get its max.message.bytes"
-        time.sleep(0.05)
+    in_time(producer.init_transactions, what="a transactional producer")
+    wait_until(lambda: _takes(producer, topic, max_bytes - 200) and not _takes(producer, topic, max_bytes + 200), what=f"max.message.bytes of {topic}")
 
 
 def _takes(producer: Producer, topic: str, size: int) -> bool:
@@ -99,8 +123,8 @@ def _takes(producer: Producer, topic: str, size: int) -> bool:
     refusals: list[object] = []
     producer.begin_transaction()
     producer.produce(topic, bytes(size), on_delivery=lambda error, _message: refusals.extend([error] if error else []))
-    assert producer.flush(DEADLINE) == 0
-    producer.abort_transaction(30)
+    flush(producer)
+    in_time(producer.abort_transaction, what="the end of a transaction")
     return not refusals
 
 
@@ -126,7 +150,7 @@ def send(
         config["transactional.id"] = transactional_id
     producer = Producer(config)
     if transactional_id:
-        producer.init_transactions(30)
+        in_time(producer.init_transactions, what="a transactional producer")
         producer.begin_transaction()
     failures: list[str] = []
 
@@ -142,32 +166,30 @@ def send(
                 break
             except BufferError:
                 producer.poll(0.1)
-    assert producer.flush(DEADLINE) == 0
+    flush(producer)
     if transactional_id:
-        (producer.commit_transaction if commit else producer.abort_transaction)(30)
+        in_time(producer.commit_transaction if commit else producer.abort_transaction, what="the end of a transaction")
     assert not failures, failures[:3]
 
 
 def partitions_of(bootstrap: str, topics: Sequence[str]) -> list[TopicPartition]:
     """All partitions of topics that exist."""
     # By name: to be told of all topics, those of other tests too, takes the broker and this client many times as long.
-    answers = admin_client(bootstrap).describe_topics(TopicCollection(list(topics)), request_timeout=30) if topics else {}
+    answers = admin_client(bootstrap).describe_topics(TopicCollection(list(topics)), request_timeout=DEADLINE_SECONDS) if topics else {}
     places = []
     for topic, answer in answers.items():
         try:
-            places += [TopicPartition(topic, partition.id) for partition in answer.result(30).partitions]
+            places += [TopicPartition(topic, partition.id) for partition in in_time(answer.result, what="the partitions").partitions]
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
     return places
 
 
-def read_all(
-    bootstrap: str, topics: Sequence[str], *, at_least: int = 0, deadline: float = DEADLINE, group: str = "reader", security: Mapping[str, Any] | None = None
-) -> list[Message]:
-    """Everything committed on topics: up to their ends as of now, and on until there are ``at_least`` so many records or the deadline passes.
+def read_all(bootstrap: str, topics: Sequence[str], *, at_least: int = 0, group: str = "reader", security: Mapping[str, Any] | None = None) -> list[Message]:
+    """Everything committed on topics: up to their ends as of now, and on until there are ``at_least`` so many records.
 
-    ``security``: librdkafka's settings.
+    If they do not come, and nothing else comes for a minute, it gives what there is: the test judges what is missing. ``security``: librdkafka's settings.
 
     The end that such a reader is told lags for a moment behind what was just committed, so say how many records there must be.
     """
@@ -183,20 +205,28 @@ def read_all(
             **(security or {}),
         }
     )
-    places = [TopicPartition(topic, number) for topic in topics for number in consumer.list_topics(topic, timeout=30).topics[topic].partitions]
+    places = [
+        TopicPartition(topic, number)
+        for topic in topics
+        for number in in_time(lambda seconds, topic=topic: consumer.list_topics(topic, timeout=seconds), what=topic).topics[topic].partitions  # type: ignore[misc]
+    ]
     for place in places:
         place.offset = 0
     consumer.assign(places)
     messages: list[Message] = []
     finished: set[tuple[str, int]] = set()
-    until = time.monotonic() + deadline
+    latest = time.monotonic()
     try:
-        while (len(finished) < len(places) or len(messages) < at_least) and time.monotonic() < until:
+        while len(finished) < len(places) or len(messages) < at_least:
+            if time.monotonic() - latest > DEADLINE_SECONDS:
+                wait_until(lambda: len(finished) == len(places), 0, what=f"the ends of {', '.join(topics)}")
+                break
             for message in consumer.consume(5000, 0.1):
                 where, error = (cast(str, message.topic()), cast(int, message.partition())), message.error()
                 if error is None:
                     messages.append(message)
                     finished.discard(where)
+                    latest = time.monotonic()
                 elif error.code() == KafkaError._PARTITION_EOF:
                     finished.add(where)
                 elif not error.retriable() and error.code() not in PASSING_FOR_READERS:
@@ -208,15 +238,19 @@ def read_all(
 
 def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
     """A group's committed offsets by partition; partitions without one are left out."""
-    until = time.monotonic() + DEADLINE
-    while True:
+    found: list[TopicPartition] = []
+
+    def is_told() -> bool:
         try:
-            places = committed_places(bootstrap, group, partitions_of(bootstrap, [topic]))
-            return {place.partition: place.offset for place in places if place.offset >= 0}
+            found[:] = committed_places(bootstrap, group, partitions_of(bootstrap, [topic]))
         except KafkaException as error:
-            if time.monotonic() > until or error.args[0].code() not in PASSING:
+            if error.args[0].code() not in PASSING:
                 raise
-            time.sleep(0.1)
+            return False
+        return True
+
+    wait_until(is_told, what=f"the offsets of {group}")
+    return {place.partition: place.offset for place in found if place.offset >= 0}
 
 
 def committed_places(bootstrap: str, group: str, places: list[TopicPartition], isolation: str = "read_committed") -> list[TopicPartition]:
@@ -226,7 +260,7 @@ def committed_places(bootstrap: str, group: str, places: list[TopicPartition], i
         KafkaException: the coordinator does not answer, or not so.
     """
     # Not by the admin client: while a fresh broker makes the topic of its groups' offsets, its answer to that crashes librdkafka's Python binding.
-    return _group_reader(bootstrap, group, isolation).committed(places, timeout=DEADLINE)
+    return in_time(lambda seconds: _group_reader(bootstrap, group, isolation).committed(places, timeout=seconds), what=f"the offsets of {group}")
 
 
 @lru_cache(maxsize=4)

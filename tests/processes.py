@@ -10,23 +10,18 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.waiting import DEADLINE_SECONDS, answer_of, wait_for_exit
+from tests.waiting import wait_until as wait_until  # most tests of processes have it from here
+
 PROGRAM = (sys.executable, "-m", "app")
 """Runs ``rollcall``."""
-
-
-def wait_until(condition: Callable[[], object], deadline: float = 30.0, *, what: str = "the condition") -> None:
-    """Wait until a condition holds; fail after so many seconds."""
-    until = time.monotonic() + deadline
-    while not condition():
-        assert time.monotonic() < until, f"{what} did not come within {deadline} s"
-        time.sleep(0.05)
 
 
 def exit_code(number: signal.Signals) -> int:
@@ -93,11 +88,16 @@ class RollcallProcess:
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of a GET."""
-        try:
-            with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310 our own process
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+        url = self.url + path
+
+        def ask(seconds: float) -> tuple[int, str]:
+            try:
+                with urllib.request.urlopen(url, timeout=seconds) as answer:  # noqa: S310 our own process
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as error:
+                return error.code, error.read().decode()
+
+        return answer_of(ask, what=f"an answer to GET {path}")
 
     def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         """All samples by name and labels."""
@@ -111,7 +111,7 @@ class RollcallProcess:
         samples = (sample for family in text_string_to_metric_families(lines) for sample in family.samples)
         return sum(sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items())
 
-    def wait_ready(self, deadline: float = 30.0) -> Self:
+    def wait_ready(self, deadline: float = DEADLINE_SECONDS) -> Self:
         """Wait until /readyz says so."""
         wait_until(lambda: self.get("/readyz")[0] == 200, deadline, what="readiness")
         return self
@@ -126,10 +126,14 @@ class RollcallProcess:
         """Send a signal."""
         self.process.send_signal(number)
 
-    def end(self, number: signal.Signals = signal.SIGTERM, deadline: float = 20.0) -> int:
+    def wait_exit(self, deadline: float = DEADLINE_SECONDS) -> int:
+        """Wait until it ends by itself, give the exit code."""
+        return wait_for_exit(self.process, deadline, what=f"the end of {self.command}")
+
+    def end(self, number: signal.Signals = signal.SIGTERM, deadline: float = DEADLINE_SECONDS) -> int:
         """Send a signal, wait for the end, give the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(deadline)
+        return self.wait_exit(deadline)
 
 
 class RouterProcess(RollcallProcess):

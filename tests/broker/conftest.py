@@ -6,26 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from app.broker import EmbeddedBroker
+from tests import waiting
 
 MakeBroker = Callable[..., EmbeddedBroker]
 RunRollcall = Callable[..., "subprocess.CompletedProcess[str]"]
-
-DEADLINE_SECONDS = 30.0
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Return as soon as ``condition`` holds; fail when it does not in :data:`DEADLINE_SECONDS`."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE_SECONDS:.0f} s: {what}"
-        time.sleep(0.02)
 
 
 def lives(pid: int) -> bool:
@@ -57,14 +47,8 @@ def rollcall(data: Path) -> RunRollcall:
     """Run the command ``rollcall`` with this test's data directory."""
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", "from app.cli.main import main; main()", *arguments],
-            env={**os.environ, "ROLLCALL_DATA": str(data), **environment},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        command = [sys.executable, "-c", "from app.cli.main import main; main()", *arguments]
+        return waiting.run(command, env={**os.environ, "ROLLCALL_DATA": str(data), **environment})
 
     return run
 

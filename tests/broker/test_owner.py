@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from app.broker.processes import find_process
-from tests.broker.conftest import Owner, lives, wait_until
+from tests.broker.conftest import Owner, lives
+from tests.waiting import wait_for_exit, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 
@@ -24,39 +25,39 @@ def test_owner_killed(owner: Owner) -> None:
     broker = owner.broker_pid()
     supervisors = children_of(owner.process.pid)
     owner.process.kill()
-    wait_until(lambda: not lives(broker), "the broker ends after its owner")
-    wait_until(lambda: not any(map(lives, supervisors)), "its supervisor ends too")
+    wait_until(lambda: not lives(broker), what="the broker ends after its owner")
+    wait_until(lambda: not any(map(lives, supervisors)), what="its supervisor ends too")
 
 
 def test_owner_killed_while_the_broker_starts(owner: Owner, directory: Path) -> None:
     pid_file = directory / "broker.pid"
-    wait_until(pid_file.exists, "the broker's process is launched")
+    wait_until(pid_file.exists, what="the broker's process is launched")
     broker = int(pid_file.read_text())
     owner.process.kill()
-    wait_until(lambda: not lives(broker), "the broker ends after its owner")
+    wait_until(lambda: not lives(broker), what="the broker ends after its owner")
 
 
 def test_supervisor_killed(owner: Owner) -> None:
     broker = owner.broker_pid()
     (supervisor,) = children_of(owner.process.pid)
     os.kill(supervisor, signal.SIGKILL)
-    wait_until(lambda: not lives(broker), "the broker ends after its supervisor")
+    wait_until(lambda: not lives(broker), what="the broker ends after its supervisor")
 
 
 def test_owner_interrupted(owner: Owner, directory: Path) -> None:
     broker = owner.broker_pid()
     owner.signal(signal.SIGINT)
-    assert owner.process.wait(30) != 0
+    assert wait_for_exit(owner.process) != 0
     assert not lives(broker)  # stopped before the owner ended, and in good order:
     assert "shut down completed" in (directory / "server.log").read_text()
 
 
 def test_owner_interrupted_while_the_broker_starts(owner: Owner, directory: Path) -> None:
     pid_file = directory / "broker.pid"
-    wait_until(pid_file.exists, "the broker's process is launched")
+    wait_until(pid_file.exists, what="the broker's process is launched")
     broker = int(pid_file.read_text())
     owner.signal(signal.SIGINT)
-    assert owner.process.wait(30) != 0
+    assert wait_for_exit(owner.process) != 0
     assert not lives(broker)
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests.docs.markdown import ROOT, blocks
-from tests.kafka_client import DEADLINE, Sent, create_topic, headers, read_all, send
-from tests.processes import RouterProcess, wait_until
+from tests.kafka_client import Sent, create_topic, headers, read_all, send
+from tests.processes import RouterProcess
+from tests.waiting import NotInTimeError, run, wait_for_exit, wait_until
 
 README = ROOT / "README.md"
 EXAMPLE = ROOT / "tests" / "fixtures" / "documented" / "enrollment_created.json"
@@ -45,7 +46,7 @@ def environment(bootstrap: str) -> dict[str, str]:
 
 def run_shell(script: str, bootstrap: str) -> str:
     command = ["/bin/sh", "-euc", script]
-    done = subprocess.run(command, env=environment(bootstrap), cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    done = run(command, env=environment(bootstrap), cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -65,13 +66,15 @@ def test_the_python_consumer(bootstrap: str, prefix: str, router: RouterProcess,
         reader = threading.Thread(target=lambda: deque(map(lines.put, output), maxlen=0))
         reader.start()
         try:
-            assert lines.get(timeout=DEADLINE) == SHOWN + "\n"
+            wait_until(lambda: not lines.empty() or consumer.poll() is not None, what="the line")
+            assert lines.get_nowait() == SHOWN + "\n"
             consumer.send_signal(signal.SIGINT)
             try:
-                assert consumer.wait(DEADLINE) == 0
-            except subprocess.TimeoutExpired:
+                assert wait_for_exit(consumer) == 0
+            except NotInTimeError:
                 consumer.send_signal(signal.SIGABRT)
-                pytest.fail(f"it does not end: {consumer.communicate()[1]}")
+                print(f"it does not end: {consumer.communicate()[1]}")
+                raise
         finally:
             consumer.kill()
             reader.join()

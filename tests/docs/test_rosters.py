@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -30,11 +29,12 @@ from app.streaming.keyed import CASCADE_ROWS
 from app.topics import DAY_MS
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.docs.test_readme import environment, needs_kcat, run_shell
-from tests.kafka_client import DEADLINE, Sent, partitions_of, read_all, send
-from tests.processes import RostersProcess, RouterProcess, wait_until
+from tests.kafka_client import Sent, partitions_of, read_all, send
+from tests.processes import RostersProcess, RouterProcess
 from tests.rosters import scenarios
 from tests.rosters.memory import Cluster
 from tests.rosters.reference import RELATIONS, Rosters, TypedEvent
+from tests.waiting import result_of, run, wait_until
 
 DOCUMENT = ROOT / "docs" / "rosters.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
@@ -198,7 +198,7 @@ def example(language: str, word: str, prefix: str) -> str:
 def test_the_python_reader(running: Running, tmp_path: Path) -> None:
     script = tmp_path / "reader.py"
     script.write_text(example("python", "confluent_kafka", running.prefix), encoding="utf-8")
-    done = subprocess.run([sys.executable, str(script)], env=environment(running.bootstrap), capture_output=True, text=True, timeout=DEADLINE, check=False)
+    done = run([sys.executable, str(script)], env=environment(running.bootstrap))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == SHOWN + "\n"
     assert SHOWN in TEXT
@@ -225,7 +225,7 @@ def test_parked_rows(running: Running) -> None:
 def test_the_command(running: Running, line: str) -> None:
     command = [sys.executable, "-m", "app", *line.split(), "--json"]
     variables = environment(running.bootstrap) | {"ROLLCALL_TOPIC_PREFIX": running.prefix}
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    done = run(command, env=variables)
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     assert printed["course"] == running.made["courses"]["21070000000000565"]
@@ -239,9 +239,9 @@ def test_made_anew(running: Running) -> None:
     doomed = [plan.name for plan in plan_roster_topics(running.settings) if plan.config["cleanup.policy"] == "compact"]
     assert all(name.startswith((f"{running.prefix}-rosters-", f"{running.prefix}.rosters.")) for name in doomed)
     for future in kafka.delete_topics(doomed).values():
-        future.result(DEADLINE)
+        result_of(future, what="the end of the topics")
     for future in kafka.delete_consumer_groups([f"{running.prefix}-rosters"]).values():
-        future.result(DEADLINE)
+        result_of(future, what="the end of the group")
     wait_until(lambda: not partitions_of(running.bootstrap, doomed), what="the end of the topics")  # the broker hears of it after the controller
     with RostersProcess(running.folder, running.bootstrap, running.prefix) as rosters:
         rosters.wait_ready(60)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -16,9 +15,9 @@ import pytest
 
 from app.canvas.simulation import Simulation, SimulationPlan
 from tests.docs.markdown import ROOT
-from tests.kafka_client import DEADLINE
-from tests.processes import RollcallProcess, RostersProcess, RouterProcess, wait_until
+from tests.processes import RollcallProcess, RostersProcess, RouterProcess
 from tests.serve.replica.test_follower import contents, expected
+from tests.waiting import run, wait_until
 
 DOCUMENT = ROOT / "docs" / "tutorial.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
@@ -65,7 +64,7 @@ class Place:
         shown = shown.replace("canvas.raw", f"{self.prefix}.raw")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ROLLCALL_")}
         environment |= {"ROLLCALL_KAFKA": self.bootstrap, "ROLLCALL_TOPIC_PREFIX": self.prefix, "ROLLCALL_GROUP_PREFIX": self.prefix}
-        done = subprocess.run(["/bin/sh", "-euc", script], env=environment, cwd=self.folder, capture_output=True, text=True, timeout=DEADLINE, check=False)
+        done = run(["/bin/sh", "-euc", script], env=environment, cwd=self.folder)
         assert done.returncode == 0, done.stderr
         said = done.stdout.replace("\r\n", "\n")
         pattern = ".*".join(re.escape(part.strip("\n")) for part in shown.split("…"))

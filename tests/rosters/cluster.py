@@ -22,8 +22,9 @@ from app.rosters.topics import plan_roster_topics, roster_topics
 from app.settings import load_settings
 from app.streaming.partitioner import partitioner
 from app.topics import ensure_topics
-from tests.kafka_client import DEADLINE, PASSING, Sent, admin_client, committed_places, partitions_of, read_all
-from tests.processes import RollcallProcess, wait_until
+from tests.kafka_client import PASSING, Sent, admin_client, committed_places, flush, partitions_of, read_all
+from tests.processes import RollcallProcess
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 PARTITIONS = 4
 SHARD = 2107
@@ -115,7 +116,7 @@ class RosterCluster:
             self._producer.produce(topic, sent.value, key, partition, on_delivery, headers=list(sent.headers))
             self._sent[topic, partition] += 1
             self._producer.poll(0)
-        assert self._producer.flush(DEADLINE) == 0
+        flush(self._producer)
         assert not failures, failures[:3]
 
     # --- how far everything is
@@ -124,7 +125,7 @@ class RosterCluster:
         """Where partitions end: one past their last record, or past the last one that belongs to no open transaction."""
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         wanted = dict.fromkeys(partitions_of(self.bootstrap, topics), latest)
-        found = admin_client(self.bootstrap).list_offsets(wanted, isolation_level=isolation, request_timeout=30)
+        found = admin_client(self.bootstrap).list_offsets(wanted, isolation_level=isolation, request_timeout=DEADLINE_SECONDS)
         return {(place.topic, place.partition): future.result(30).offset for place, future in found.items()}
 
     def committed(self) -> Places:

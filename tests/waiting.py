@@ -1,0 +1,155 @@
+"""Waiting for a condition, and the one error of a test that did not get there in time.
+
+Everything in the tests that waits, waits through these functions: a test that fails by :class:`NotInTimeError` is run once more (:mod:`tests.repeats`), and
+no other one is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import time
+import urllib.error
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, AnyStr, TypeVar
+
+Result = TypeVar("Result")
+
+DEADLINE_SECONDS = 60.0
+"""A deadline costs something only when it fails: no test has a shorter one."""
+
+RUN_SECONDS = 120.0
+"""Deadline of a command that runs to its end. It starts Python, and does its work."""
+
+POLL_SECONDS = 0.05
+
+
+class NotInTimeError(Exception):
+    """A condition did not hold before the deadline. Raised by the functions of this module only; never from within an ``except``.
+
+    It says nothing about data: a wrong datum is an ``AssertionError``, or any other error.
+    """
+
+    def __init__(self, what: str, deadline: float) -> None:
+        super().__init__(f"not within {deadline:g} s: {what}")
+
+
+def is_late(error: BaseException) -> bool:
+    """Whether an error is lateness and nothing else: no other failure came before it, and of a group each one is late."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_late, error.exceptions))
+    return isinstance(error, NotInTimeError) and (error.__context__ is None or is_late(error.__context__))
+
+
+def wait_until(condition: Callable[[], object], deadline: float = DEADLINE_SECONDS, *, what: str = "the condition") -> None:
+    """Return as soon as a condition holds.
+
+    Raises:
+        NotInTimeError: it does not before the deadline.
+    """
+    until = time.monotonic() + deadline
+    while not condition():
+        if time.monotonic() > until:
+            raise NotInTimeError(what, deadline)
+        time.sleep(POLL_SECONDS)
+
+
+def wait_for_count(count: Callable[[], float], wanted: float, deadline: float = DEADLINE_SECONDS, *, what: str) -> None:
+    """Return as soon as a count is reached.
+
+    Raises:
+        NotInTimeError: it is not before the deadline.
+        AssertionError: it is exceeded, which no waiting mends.
+    """
+
+    def is_reached() -> bool:
+        found = count()
+        assert found <= wanted, f"{what}: {found:g}, more than {wanted:g}"
+        return found == wanted
+
+    wait_until(is_reached, deadline, what=f"{what}: {wanted:g}")
+
+
+async def eventually(condition: Callable[[], object], deadline: float = DEADLINE_SECONDS, *, what: str) -> None:
+    """:func:`wait_until` for what goes on in the same event loop."""
+    until = time.monotonic() + deadline
+    while not condition():
+        if time.monotonic() > until:
+            raise NotInTimeError(what, deadline)
+        await asyncio.sleep(0.01)
+
+
+async def in_time(work: Awaitable[Result], deadline: float = DEADLINE_SECONDS, *, what: str) -> Result:
+    """The result of an awaitable.
+
+    Raises:
+        NotInTimeError: there is none before the deadline. It is cancelled then.
+    """
+    limit = asyncio.timeout(deadline)
+    try:
+        async with limit:
+            return await work
+    except TimeoutError:
+        if not limit.expired():
+            raise
+    raise NotInTimeError(what, deadline)
+
+
+def result_of(future: Future[Result], deadline: float = DEADLINE_SECONDS, *, what: str) -> Result:
+    """The result of another thread's work."""
+    wait_until(future.done, deadline, what=what)
+    return future.result()
+
+
+def answer_of(
+    ask: Callable[[float], Result], deadline: float = DEADLINE_SECONDS, *, what: str, timeouts: tuple[type[Exception], ...] = (TimeoutError,)
+) -> Result:
+    """The result of a call that takes a time-out of its own, in seconds: a client's request, for example. ``timeouts``: its errors when that is over."""
+    try:
+        return ask(deadline)
+    except timeouts:
+        pass
+    except urllib.error.URLError as error:
+        if not isinstance(error.reason, TimeoutError):
+            raise
+    raise NotInTimeError(what, deadline)
+
+
+def wait_for_exit(process: subprocess.Popen[AnyStr], deadline: float = DEADLINE_SECONDS, *, what: str = "the end of the process") -> int:
+    """The exit code of a process that ends."""
+    wait_until(lambda: process.poll() is not None, deadline, what=what)
+    return int(process.returncode)
+
+
+def communicate(process: subprocess.Popen[AnyStr], deadline: float = DEADLINE_SECONDS, *, what: str = "the end of the process") -> tuple[AnyStr, AnyStr]:
+    """What a process that ends has written."""
+    try:
+        return process.communicate(timeout=deadline)
+    except subprocess.TimeoutExpired:
+        pass
+    raise NotInTimeError(what, deadline)
+
+
+def run_bytes(command: Sequence[str | Path], deadline: float = RUN_SECONDS, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """:func:`subprocess.run` of a command that ends, with what it writes. It is killed at the deadline."""
+    try:
+        return subprocess.run(command, capture_output=True, timeout=deadline, check=options.pop("check", False), **options)
+    except subprocess.TimeoutExpired:
+        pass
+    raise NotInTimeError(f"the end of {' '.join(map(str, command))[:200]}", deadline)
+
+
+def run(
+    command: Sequence[str | Path],
+    deadline: float = RUN_SECONDS,
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    input: str | None = None,  # noqa: A002 as subprocess.run has it
+    check: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """:func:`run_bytes`, in text."""
+    done: subprocess.CompletedProcess[Any] = run_bytes(command, deadline, env=env, cwd=cwd, input=input, text=True, check=check)
+    return done
