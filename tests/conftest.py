@@ -15,6 +15,7 @@ import pytest
 
 from app.broker import EmbeddedBroker
 from app.settings import load_settings
+from tests.cluster.brokers import BrokerCluster
 from tests.jvm import start_faster
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what it puts into the background, and programs that tests end by SIGINT inherit it
@@ -106,6 +107,17 @@ def broker(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 def bootstrap(broker: Broker) -> str:
     """The bootstrap servers of :func:`broker`."""
     return broker.bootstrap
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, jars: Path) -> Iterator[BrokerCluster]:
+    """Three brokers for the tests of a module, which are marked ``cluster`` and leave all of them running. There is one such cluster at a time."""
+    own = tmp_path_factory.getbasetemp()
+    folder = own.parent if hasattr(request.config, "workerinput") else own
+    with (folder / "cluster-user").open("a") as user:
+        fcntl.flock(user, fcntl.LOCK_EX)
+        with BrokerCluster(tmp_path_factory.mktemp("cluster"), jars, network=True) as brokers:
+            yield brokers
 
 
 @pytest.fixture

@@ -61,9 +61,9 @@ def admin_client(bootstrap: str) -> AdminClient:
 
 
 def create_topic(bootstrap: str, topic: str, partitions: int = 4, config: dict[str, str] | None = None) -> None:
-    """Create a topic and wait until it is known."""
+    """Create a topic, with as many replicas as its brokers give by default, and wait until it is known."""
     admin = admin_client(bootstrap)
-    in_time(admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})])[topic].result, what=f"the creation of {topic}")
+    in_time(admin.create_topics([NewTopic(topic, partitions, config=config or {})])[topic].result, what=f"the creation of {topic}")
 
 
 def delete_topic(bootstrap: str, topic: str) -> None:

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 """A stop takes less than one second; after this long the process is killed, which Kafka's storage survives."""
 
-_COLLECTOR = ("-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35")
+COLLECTOR = ("-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35")
 """As Kafka's own start script has it; on a small machine Java would choose another."""
 
 _ANSWER_SECONDS = 1.0
@@ -68,6 +68,7 @@ class EmbeddedBroker:
         heap: str = "1g",
         jars: Path | None = None,
         properties: Mapping[str, str] | None = None,
+        options: Sequence[str] = COLLECTOR,
     ) -> None:
         """Nothing is started or written yet.
 
@@ -78,6 +79,7 @@ class EmbeddedBroker:
             heap: the most memory of the Java process, as for Java's ``-Xmx``.
             jars: the folder in which the libraries of all versions are kept; by default ``kafka-libs`` beside ``directory``.
             properties: further ones of Kafka's server.properties. They replace the broker's own; listeners are added to them.
+            options: of the Java process, besides the heap.
         """
         self.directory = directory.absolute()
         self._port = port
@@ -85,6 +87,7 @@ class EmbeddedBroker:
         self._heap = heap
         self._jars = jars.absolute() if jars is not None else self.directory.parent / "kafka-libs"
         self._properties = properties or {}
+        self._options = options
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._started = False
 
@@ -104,6 +107,11 @@ class EmbeddedBroker:
         if known is None:
             raise BrokerUnavailableError(f"there is no embedded broker in {self.directory} yet: start it with `rollcall broker start`")
         return known.bootstrap
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the broker's process; none when there is none."""
+        return processes.find_process(self._pid_file, self._mark)
 
     def ensure_libraries(self, *, announce: Callable[[str], object] = lambda line: None) -> Path:
         """Fetch Kafka's libraries unless they are there; returns their folder. ``announce`` is told when that is going to take its time.
@@ -126,7 +134,7 @@ class EmbeddedBroker:
         jars = self.ensure_libraries().resolve()  # an archive of classes is good for one class path, which Java compares as text
         java = find_java()
         with self._locked(timeout):
-            if self._pid() is not None:
+            if self.pid is not None:
                 self._await_ready(timeout)
                 return False
             self._forget_supervisor()
@@ -135,7 +143,7 @@ class EmbeddedBroker:
             node.format_storage(self.directory, here, self._java(java, jars, "-Xmx256m", "-XX:TieredStopAtLevel=1"), further=self._properties)
             if self.log.exists():
                 self.log.replace(self.log.with_suffix(".log.1"))
-            command = [*self._java(java, jars, f"-Xmx{self._heap}", *_COLLECTOR), *self._mark.split(" ", 1)]
+            command = [*self._java(java, jars, f"-Xmx{self._heap}", *self._options), *self._mark.split(" ", 1)]
             try:
                 self._supervisor = processes.launch(command, pid_file=self._pid_file, log_file=self.log, owned=owned)
                 self._await_ready(timeout)
@@ -149,14 +157,14 @@ class EmbeddedBroker:
         if not self.directory.exists():
             return False
         with self._locked(START_SECONDS):
-            ran = self._pid() is not None
+            ran = self.pid is not None
             if not self._end(signal.SIGTERM, timeout=timeout):
                 self._end(signal.SIGKILL, timeout=timeout)
             return ran
 
     def kill(self) -> bool:
         """End the broker as a crash would (SIGKILL), for tests; false when it did not run."""
-        ran = self._pid() is not None
+        ran = self.pid is not None
         self._end(signal.SIGKILL, timeout=STOP_SECONDS)
         return ran
 
@@ -167,7 +175,7 @@ class EmbeddedBroker:
             BrokerUnavailableError: the state is damaged.
         """
         known = node.load_node(self.directory)
-        pid = self._pid()
+        pid = self.pid
         answers = pid is not None and known is not None and self._is_ready(known)
         return BrokerStatus(self.directory, libraries.kafka_version(), known.bootstrap if known else None, pid, answers)
 
@@ -187,9 +195,6 @@ class EmbeddedBroker:
     def _mark(self) -> str:
         """The end of the Java command: what tells this directory's broker from every other process."""
         return f"kafka.Kafka {self.directory / 'server.properties'}"
-
-    def _pid(self) -> int | None:
-        return processes.find_process(self._pid_file, self._mark)
 
     def _locked(self, timeout: float) -> AbstractContextManager[None]:
         return locked(self.directory / "lock", timeout=timeout, purpose="starting or stopping the embedded broker")
@@ -217,7 +222,7 @@ class EmbeddedBroker:
         known = node.load_node(self.directory)
         assert known is not None, "a broker that runs has been prepared"
         while not self._is_ready(known):
-            if self._pid() is None:
+            if self.pid is None:
                 raise BrokerUnavailableError(f"the embedded broker ended while it started; its log {self.log} ends:\n{self._end_of_log()}")
             if time.monotonic() >= deadline:
                 raise BrokerUnavailableError(f"the embedded broker was not ready within {timeout:.0f} s; its log {self.log} ends:\n{self._end_of_log()}")

@@ -99,7 +99,7 @@ def prepare_node(directory: Path, *, host: str, port: int, further: Mapping[str,
         BrokerUnavailableError: the state is damaged, or another program has the port.
     """
     known = load_node(directory)
-    cluster_id = known.cluster_id if known else _new_cluster_id()
+    cluster_id = known.cluster_id if known else new_cluster_id()
     if not port:
         port = known.port if known and known.host == host else free_port(host)
     if not _is_free(host, port):
@@ -167,7 +167,7 @@ def _check_storage(directory: Path, node: Node) -> None:
         raise damaged(directory, "data/ is of another cluster than node.json says")
 
 
-def _new_cluster_id() -> str:
+def new_cluster_id() -> str:
     """Kafka's text form of a UUID; it may not begin with a dash, which tools would take for an option."""
     while True:
         text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

@@ -1,4 +1,4 @@
-"""A network that can be hurt: a TCP proxy in front of the broker."""
+"""A network that can be hurt: a TCP proxy in front of a broker."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ class Proxy:
     """Passes on what comes, both ways, between its own port and another one of this machine. Its methods may be called from any thread.
 
     Args:
-        target: the port to pass on to.
+        target: the port of 127.0.0.1 to pass on to.
+        host: the address of this machine to listen at.
+        port: of it; 0: any.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self._target = target
+        self._host = host
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._connections: set[asyncio.Task[None]] = set()
@@ -32,11 +35,11 @@ class Proxy:
         self._reset = False
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self.port = 0
+        self.port = port
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = self._do(asyncio.start_server(self._connected, "127.0.0.1", 0))
+        self._server = self._do(asyncio.start_server(self._connected, self._host, self.port))
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
