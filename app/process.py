@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from app.ending import ending_signals
 from app.errors import RollcallError
 from app.settings import Settings
 
@@ -66,11 +66,6 @@ async def _run_until_signalled(settings: Settings, new_process: Callable[[], Pro
     for number in ending_signals():
         loop.add_signal_handler(number, end)
     await new_process().run(stop)
-
-
-def ending_signals() -> list[signal.Signals]:
-    """The signals that end a process in good order. A terminal that is closed is one, unless ``nohup`` has it ignored."""
-    return [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL else [])]
 
 
 def _exit_after(seconds: float, code: int, message: str, loop: asyncio.AbstractEventLoop) -> threading.Timer:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-
-from app.settings import load_settings
 
 bench_cli = typer.Typer(name="bench", no_args_is_help=True, help="Benchmarks.")
 
@@ -30,8 +25,14 @@ def router(
     drop_metadata: Annotated[str, typer.Option(metavar="NAMES", help="Fields of metadata that the router drops, separated by commas.")] = "",
 ) -> None:
     """Measure the router on one core, against a stock Faust agent on the same broker and events."""
+    import asyncio
+
+    from rich.table import Table
+
     from app.bench.figures import median_cpu_ratio, median_ratio, middle
     from app.bench.router import BenchPlan, bench_router
+    from app.cli.printing import print_table
+    from app.settings import load_settings
 
     dropped = load_settings(drop_metadata=drop_metadata).drop_metadata
     plan = BenchPlan(events, peer_events, runs, latency_seconds, max(os.sched_getaffinity(0)) if core is None else core, dropped)
@@ -46,7 +47,7 @@ def router(
     table.add_row("peak memory, MB", f"{ours.peak_bytes / 1e6:.0f}")
     table.add_row(f"p50 at {result.latency.per_second:,.0f} events/s", f"{result.latency.p50 * 1000:.0f} ms")
     table.add_row(f"p99 at {result.latency.per_second:,.0f} events/s", f"{result.latency.p99 * 1000:.0f} ms")
-    Console(width=None if Console().is_terminal else 120).print(table)
+    print_table(table, width=120)
 
 
 @bench_cli.command()
@@ -58,8 +59,13 @@ def rosters(
     core: Annotated[int | None, typer.Option(help="The core for the rosters; the broker has the others. Default: the last one.")] = None,
 ) -> None:
     """Measure the rosters on one core: typed events to final rosters, latency, recovery, memory."""
+    import asyncio
+
+    from rich.table import Table
+
     from app.bench.figures import middle
     from app.bench.rosters import RosterBenchPlan, bench_rosters
+    from app.cli.printing import print_table
 
     plan = RosterBenchPlan(events, runs, latency_seconds, rows, max(os.sched_getaffinity(0)) if core is None else core)
     result = asyncio.run(bench_rosters(plan, typer.echo))
@@ -77,7 +83,7 @@ def rosters(
     for name, load in result.tables.items():
         if load.rows:
             table.add_row(f"table {name}, {load.rows:,} rows", f"{load.bytes / load.rows:.0f} bytes/row, {load.rows / load.seconds:,.0f} rows/s by itself")
-    Console(width=None if Console().is_terminal else 120).print(table)
+    print_table(table, width=120)
 
 
 @bench_cli.command()
@@ -90,7 +96,12 @@ def serve(
     core: Annotated[int | None, typer.Option(help="The core for serve; the broker and who asks have the others. Default: the last one.")] = None,
 ) -> None:
     """Measure serve on one core: building the replica, and pages of a large course while rows stream in."""
+    import asyncio
+
+    from rich.table import Table
+
     from app.bench.serve import ServeBenchPlan, bench_serve
+    from app.cli.printing import print_table
 
     plan = ServeBenchPlan(rows, course_rows, rate, row_rate, seconds, max(os.sched_getaffinity(0)) if core is None else core)
     result = asyncio.run(bench_serve(plan, typer.echo))
@@ -103,4 +114,4 @@ def serve(
         table.add_row(f"longest at {rate:g} requests/s, {name}", f"{answers.longest * 1000:.0f} ms")
         table.add_row(f"core used, {name}", f"{answers.cpu_share:.0%}")
     table.add_row("peak memory, MB", f"{result.peak_bytes / 1e6:.0f}")
-    Console(width=None if Console().is_terminal else 120).print(table)
+    print_table(table, width=120)

@@ -10,13 +10,11 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 
+from app.cli.run import ATTACHED
+from app.ending import ending_signals
 from app.errors import RollcallError
-from app.process import ending_signals
 
 log = logging.getLogger(__name__)
-
-ATTACHED = "--attached"
-"""The option with which a process ends when its standard input does."""
 
 KILL_AFTER_SECONDS = 15.0
 """A process that was told to end ends itself within 10 s with the default settings."""

@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Annotated, NamedTuple
+from typing import IO, Annotated
 
 import typer
 
-from app.cli.broker import bootstrap_servers
-from app.cli.printing import print_parts, until_nobody_reads
-from app.dead_letters.export import exported
-from app.dead_letters.outline import known_words
-from app.dead_letters.reading import read_selected
-from app.dead_letters.replay import Judge, ReplayPolicy
-from app.dead_letters.report import letter_report, replay_report, tally_report
-from app.dead_letters.selection import Selection, parse_moment
-from app.dead_letters.sending import Replay, rehearse, send_again
-from app.dead_letters.tally import Tally
-from app.errors import ConfigurationError, RollcallError
 from app.events.outcomes import ErrorCode
-from app.printable import printable
-from app.router.judging import new_pipeline
-from app.settings import Settings, load_settings
-from app.topics import TopicNames
 
 dead_letters_cli = typer.Typer(no_args_is_help=True, help="Records that were set aside: counted, shown, sent again, written out.")
 
 DEFAULT_ATTEMPTS = 3
-
-
-class NothingFoundError(RollcallError):
-    """No record is meant."""
 
 
 class Origin(StrEnum):
@@ -60,58 +36,6 @@ ToOffset = Annotated[int | None, typer.Option(min=0, help="Only before this offs
 Raw = Annotated[bool, typer.Option("--raw", help="What records say, as it is: personal data, and whatever else somebody sent.")]
 
 
-class _Place(NamedTuple):
-    """Where to look, and for what."""
-
-    settings: Settings
-    bootstrap: str
-    topic: str
-    selection: Selection
-
-    def nothing(self) -> NothingFoundError:
-        """To be raised when there is no such record."""
-        fits = " that fits" if self.selection != Selection() else ""
-        return NothingFoundError(f"there is no record on {self.topic}{fits}")
-
-
-def _place(
-    origin: Origin,
-    code: list[ErrorCode] | None,
-    event: list[str] | None,
-    since: str | None,
-    until: str | None,
-    partition: int | None,
-    offset: int | None,
-    from_offset: int | None,
-    to_offset: int | None,
-) -> _Place:
-    """What the options mean.
-
-    Raises:
-        ConfigurationError: they do not go together.
-    """
-    if origin is Origin.UNKNOWN and code:
-        raise ConfigurationError("--code is for dead letters: unknown events have none; leave it out, or choose by --event")
-    if offset is not None:
-        if from_offset is not None or to_offset is not None:
-            raise ConfigurationError("--offset is one record: leave out --from-offset and --to-offset, or --offset")
-        from_offset, to_offset = offset, offset + 1
-    now = int(time.time() * 1000)
-    selection = Selection(
-        codes=frozenset(code or ()),
-        event_names=frozenset(event or ()),
-        since_ms=None if since is None else parse_moment(since, now),
-        until_ms=None if until is None else parse_moment(until, now),
-        partition=partition,
-        from_offset=from_offset,
-        to_offset=to_offset,
-    )
-    settings = load_settings()
-    names = TopicNames(settings.topic_prefix)
-    topic = names.unknown if origin is Origin.UNKNOWN else names.dead_letter
-    return _Place(settings, bootstrap_servers(settings), topic, selection)
-
-
 @dead_letters_cli.command("list")
 def list_counts(
     origin: From = Origin.DEAD_LETTER,
@@ -129,7 +53,17 @@ def list_counts(
 
     Reads what is committed now, without a consumer group. The hour is that of the record's timestamp.
     """
-    place = _place(origin, code, event, since, until, partition, offset, from_offset, to_offset)
+    import asyncio
+
+    from app.cli.printing import print_parts, until_nobody_reads
+    from app.cli.selecting import place_of
+    from app.dead_letters.outline import known_words
+    from app.dead_letters.reading import read_selected
+    from app.dead_letters.report import tally_report
+    from app.dead_letters.selection import Selection
+    from app.dead_letters.tally import Tally
+
+    place = place_of(origin, code, event, since, until, partition, offset, from_offset, to_offset)
     tally = Tally(known_words())
 
     async def count_all() -> tuple[int, int]:
@@ -171,7 +105,16 @@ def show(
 
     With --raw, only the values, each with a line end behind it: byte for byte into a file or a pipe, without what steers a terminal on one.
     """
-    place = _place(origin, code, event, since, until, partition, offset, from_offset, to_offset)
+    import asyncio
+    from contextlib import aclosing
+
+    from app.cli.printing import print_parts, print_value, until_nobody_reads
+    from app.cli.selecting import place_of
+    from app.dead_letters.outline import known_words
+    from app.dead_letters.reading import read_selected
+    from app.dead_letters.report import letter_report
+
+    place = place_of(origin, code, event, since, until, partition, offset, from_offset, to_offset)
     words = known_words()
 
     async def print_some() -> None:
@@ -180,7 +123,7 @@ def show(
             async for batch in batches:
                 for record in batch.records[: limit - shown]:
                     if raw:
-                        _print_value(record.value or b"")
+                        print_value(record.value or b"")
                     else:
                         print_parts(*([""] if shown else []), *letter_report(record, words))
                     shown += 1
@@ -213,9 +156,21 @@ def replay(
     Only with --send; without it, say what would be sent. Records stay where they are, so what is replayed twice is twice on the typed topic, with one ce_id:
     rosters do not mind. Broken off, it can be run again: nothing is lost. Restart the routers with mended schemas first.
     """
+    import asyncio
+
+    from app.cli.printing import print_parts, until_nobody_reads
+    from app.cli.selecting import place_of
+    from app.dead_letters.outline import known_words
+    from app.dead_letters.replay import Judge, ReplayPolicy
+    from app.dead_letters.report import replay_report
+    from app.dead_letters.sending import Replay, rehearse, send_again
+    from app.errors import ConfigurationError, RollcallError
+    from app.router.judging import new_pipeline
+    from app.topics import TopicNames
+
     if origin is Origin.UNKNOWN and most_attempts is not None:
         raise ConfigurationError("--most-attempts is for dead letters: unknown events count none; leave it out")
-    place = _place(origin, code, event, since, until, partition, offset, from_offset, to_offset)
+    place = place_of(origin, code, event, since, until, partition, offset, from_offset, to_offset)
     policy = ReplayPolicy(DEFAULT_ATTEMPTS if most_attempts is None else most_attempts, also_invalid)
     state = Replay(Judge(new_pipeline(place.settings), policy, shard=place.settings.shard), known_words())
     try:
@@ -253,7 +208,16 @@ def export(
 
     Bytes that are no UTF-8 text become {"base64": …}.
     """
-    place = _place(origin, code, event, since, until, partition, offset, from_offset, to_offset)
+    import asyncio
+    from contextlib import aclosing
+
+    from app.cli.printing import new_file, until_nobody_reads
+    from app.cli.selecting import place_of
+    from app.dead_letters.export import exported
+    from app.dead_letters.outline import known_words
+    from app.dead_letters.reading import read_selected
+
+    place = place_of(origin, code, event, since, until, partition, offset, from_offset, to_offset)
     words = known_words()
 
     async def write(file: IO[str]) -> int:
@@ -270,32 +234,6 @@ def export(
         with until_nobody_reads():
             asyncio.run(write(sys.stdout))
         return
-    with _new_file(output) as file:
+    with new_file(output) as file:
         count = asyncio.run(write(file))
     print(f"{count:,} record{'' if count == 1 else 's'} in {output}", file=sys.stderr)
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[IO[str]]:
-    """A file that did not exist, and that goes again when it cannot be finished.
-
-    Raises:
-        ConfigurationError: it cannot be made or written.
-    """
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            try:
-                yield file
-                file.flush()
-            except BaseException:
-                path.unlink()
-                raise
-    except OSError as error:
-        raise ConfigurationError(f"{str(path)!a} cannot be written ({error.strerror}); name a file that does not exist, in a folder that does") from None
-
-
-def _print_value(value: bytes) -> None:
-    if sys.stdout.isatty():
-        text = "\n".join(printable(line.expandtabs()) for line in value.decode(errors="backslashreplace").split("\n"))
-        value = text.encode(sys.stdout.encoding, "replace")
-    sys.stdout.buffer.write(value + b"\n")

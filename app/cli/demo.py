@@ -19,7 +19,7 @@ def demo(
     Uses a Kafka broker of its own, or the cluster that ROLLCALL_KAFKA names, under topic names of its own. Exit code 0: every record is
     where it belongs, and the rosters are what they must be.
     """
-    from app.demo.interrupts import Interrupts  # only here: no other command needs any of it
+    from app.demo.interrupts import Interrupts
     from app.demo.run import run_demo
     from app.demo.screen import Screen
 

@@ -1,4 +1,8 @@
-"""The command ``rollcall``: one module of this package for each group of commands."""
+"""The command ``rollcall``: one module of this package for each group of commands.
+
+These modules have what ``--help`` shows, and import no more than that takes. What a command runs with, its function imports: so it loads that, and not what all
+the others need.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from app.cli.bench import bench_cli
 from app.cli.broker import broker_cli
 from app.cli.dead_letters import dead_letters_cli
 from app.cli.demo import demo
+from app.cli.light_help import load_when_used
 from app.cli.roster import register as register_roster
 from app.cli.run import register as register_processes
 from app.cli.schemas import schemas
@@ -19,7 +24,6 @@ from app.cli.token import token_cli
 from app.cli.topics import topics_cli
 from app.cli.validate import validate
 from app.errors import RollcallError
-from app.version import package_version
 
 cli = typer.Typer(
     name="rollcall",
@@ -43,6 +47,8 @@ register_simulate(cli)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from app.version import package_version
+
         typer.echo(f"rollcall {package_version()}")
         raise typer.Exit
 
@@ -54,6 +60,7 @@ def options(_version: Annotated[bool, typer.Option("--version", callback=_show_v
 
 def main() -> None:
     """Run the command line; an error that a user can mend is one line on standard error and its own exit code."""
+    load_when_used()
     try:
         cli()
     except RollcallError as error:

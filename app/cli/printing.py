@@ -6,9 +6,15 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
+from rich.table import Table
+
+from app.errors import ConfigurationError
+from app.printable import printable
 
 _WIDEST = 1_000_000
 """Of a line in a pipe, where nothing is cut."""
@@ -23,6 +29,11 @@ def until_nobody_reads() -> Iterator[None]:
     except BrokenPipeError:
         # Python would complain again when it closes standard output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def print_table(table: Table, *, width: int) -> None:
+    """Print a table: as wide as the terminal, and elsewhere so many characters wide at most."""
+    Console(width=None if Console().is_terminal else width).print(table)
 
 
 def print_parts(*parts: RenderableType) -> None:
@@ -45,3 +56,30 @@ def print_parts(*parts: RenderableType) -> None:
             console.print(part)
         lines += map(str.rstrip, captured.get().splitlines())
     print("\n".join(lines), flush=True)
+
+
+def print_value(value: bytes) -> None:
+    """Print the value of a record: as it is, but on a terminal without what would steer it."""
+    if sys.stdout.isatty():
+        text = "\n".join(printable(line.expandtabs()) for line in value.decode(errors="backslashreplace").split("\n"))
+        value = text.encode(sys.stdout.encoding, "replace")
+    sys.stdout.buffer.write(value + b"\n")
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[str]]:
+    """A file that did not exist, and that goes again when it cannot be finished.
+
+    Raises:
+        ConfigurationError: it cannot be made or written.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            try:
+                yield file
+                file.flush()
+            except BaseException:
+                path.unlink()
+                raise
+    except OSError as error:
+        raise ConfigurationError(f"{str(path)!a} cannot be written ({error.strerror}); name a file that does not exist, in a folder that does") from None

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.broker import bootstrap_servers
-from app.cli.printing import print_parts, until_nobody_reads
-from app.rosters.reading import Roster, RosterError, parse_context, read_roster
-from app.rosters.report import no_enrollments, report
-from app.settings import load_settings
+if TYPE_CHECKING:
+    from app.rosters.reading import Roster
 
 
 def roster(
@@ -29,6 +25,14 @@ def roster(
 
     A local id means the course on the shard that ROLLCALL_SHARD tells; without that, the one course that has it. Exit code 1: there is no such course.
     """
+    import asyncio
+
+    from app.cli.cluster import bootstrap_servers
+    from app.cli.printing import print_parts, until_nobody_reads
+    from app.rosters.reading import RosterError, parse_context, read_roster
+    from app.rosters.report import no_enrollments, report
+    from app.settings import load_settings
+
     settings = load_settings()
     context, find_shard = parse_context(course, settings.shard)
     found = asyncio.run(read_roster(settings, bootstrap_servers(settings), context, find_shard=find_shard))

@@ -6,13 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-
-from app.errors import ConfigurationError
-from app.events.registry import EVENT_TYPES
-from app.events.schema_files import read_schema_folder, schema_folder
-from app.events.validation import load_validators
 
 schemas = typer.Typer(no_args_is_help=True, help="The schemas of the events.")
 
@@ -22,17 +15,26 @@ Folder = Annotated[Path | None, typer.Option("--folder", help="The folder of the
 @schemas.command("list")
 def list_schemas() -> None:
     """List the event types: schema, key of the topic, the roster stage that reads it."""
+    from rich.table import Table
+
+    from app.cli.printing import print_table
+    from app.events.registry import EVENT_TYPES
+    from app.events.validation import load_validators
+
     validators = load_validators()
     table = Table("event_name", "schema", "key", "stage", "fields")
     for event_type in EVENT_TYPES:
         validator = validators[event_type.name]
         table.add_row(event_type.name, validator.schema_id, event_type.key, event_type.stage or "-", str(len(validator.known_body_fields)))
-    Console(width=None if Console().is_terminal else 160).print(table)
+    print_table(table, width=160)
 
 
 @schemas.command("show")
 def show_schema(name: Annotated[str, typer.Argument(help="An event_name, or a shared part such as common or bodies/enrollment.")]) -> None:
     """Print a schema file as it is."""
+    from app.errors import ConfigurationError
+    from app.events.schema_files import read_schema_folder
+
     files = read_schema_folder()
     if name not in files:
         raise ConfigurationError(f"there is no schema {name!a}; there are {', '.join(files)}")
@@ -42,7 +44,8 @@ def show_schema(name: Annotated[str, typer.Argument(help="An event_name, or a sh
 @schemas.command("lint")
 def lint_schemas(folder: Folder = None) -> None:
     """Check the schema files, their examples, the registry, and that nothing released has been narrowed. Exit code 1 if there is a problem."""
-    from app.events.schema_lint import lint  # only here: it loads the reference implementation, which no other command needs
+    from app.events.schema_files import schema_folder
+    from app.events.schema_lint import lint
 
     problems = lint(schema_folder() if folder is None else folder)
     for problem in problems:

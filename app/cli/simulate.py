@@ -2,31 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
-import orjson
 import typer
-from aiokafka.errors import KafkaError
-
-from app.access import check_access
-from app.canvas.sending import send_records
-from app.canvas.simulation import SimulatedEvent, Simulation, SimulationPlan
-from app.canvas.traffic import Expectation, Kind, TrafficRecord
-from app.cli.broker import bootstrap_servers
-from app.errors import BrokerUnavailableError, ConfigurationError
-from app.kafka import client_options
-from app.settings import Settings, load_settings
-from app.topics import TopicNames, ensure_topics, plan_router_topics
-
-LINES_AT_ONCE = 200
 
 
 def simulate(
@@ -47,80 +26,16 @@ def simulate(
 
     The same options give the same events. The truth is JSON lines, too: {"relation": …, "key": …, "row": …}.
     """
+    from app.canvas.simulation import SimulationPlan
+    from app.cli.simulating import play
+    from app.errors import ConfigurationError
+
     if to_kafka and output is not None:
         raise ConfigurationError("--to-kafka and --output exclude each other: choose one")
     if rate is not None and not to_kafka:
         raise ConfigurationError("--rate is for sending: add --to-kafka")
     plan = SimulationPlan(courses=courses, steps=steps, seed=seed, duplicates=duplicates, disorder=disorder, lost=lost, skew=skew, class_size=class_size)
-    simulation = Simulation(plan)
-    with ExitStack() as files:
-        truth_file = None if truth is None else files.enter_context(_opened(truth))
-        if to_kafka:
-            settings = load_settings()
-            names = TopicNames(settings.topic_prefix)
-            count = asyncio.run(_send(settings, bootstrap_servers(settings), names.raw, simulation.events(), rate))
-            typer.echo(f"sent {count:,} events to {names.raw}")
-        elif output is not None:
-            _write(simulation.events(), files.enter_context(_opened(output)), output)
-        else:
-            try:
-                _write(simulation.events(), sys.stdout.buffer, None)
-            except BrokenPipeError:
-                # Whoever read has seen enough. Python would complain again when it closes standard output.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                return
-        if truth is not None and truth_file is not None:
-            _write_truth(simulation, truth_file, truth)
-
-
-def _opened(path: Path) -> IO[bytes]:
-    try:
-        return path.open("wb")
-    except OSError as error:
-        raise _unwritable(path, error) from None
-
-
-def _unwritable(path: Path, error: OSError) -> ConfigurationError:
-    return ConfigurationError(f"cannot write {str(path)!a}: {error.strerror or error}")
-
-
-def _write(events: Iterator[SimulatedEvent], file: IO[bytes], path: Path | None) -> None:
-    try:
-        while lines := [event.value for event in islice(events, LINES_AT_ONCE)]:
-            file.write(b"\n".join(lines) + b"\n")
-        file.flush()
-    except OSError as error:
-        if path is None:
-            raise
-        raise _unwritable(path, error) from None
-
-
-def _write_truth(simulation: Simulation, file: IO[bytes], path: Path) -> None:
-    try:
-        for relation, rows in simulation.truth().items():
-            for key, row in rows.items():
-                file.write(orjson.dumps({"relation": relation, "key": key, "row": row}, option=orjson.OPT_APPEND_NEWLINE))
-        file.flush()
-    except OSError as error:
-        raise _unwritable(path, error) from None
-
-
-async def _send(settings: Settings, bootstrap: str, topic: str, events: Iterator[SimulatedEvent], rate: float | None) -> int:
-    await check_access(settings, bootstrap, "bridge")
-    await ensure_topics(settings, bootstrap, [plan for plan in plan_router_topics(settings) if plan.name == topic])
-    options = client_options(settings, bootstrap)
-    records = (TrafficRecord(None, event.value, (), event.time_ms, Expectation(Kind.ROUTED, event.name, None)) for event in events)
-    try:
-        if rate is None:
-            return await send_records(options, topic, records)
-        began, sent = time.monotonic(), 0
-        # What is due in a second at once; at low rates one event at a time.
-        while batch := list(islice(records, max(1, int(rate)))):
-            await asyncio.sleep(began + sent / rate - time.monotonic())
-            sent += await send_records(options, topic, batch)
-        return sent
-    except (KafkaError, OSError) as error:
-        raise BrokerUnavailableError(f"the events could not be sent to {topic} at {bootstrap} ({type(error).__name__}: {error}); check the cluster") from None
+    play(plan, to_kafka=to_kafka, rate=rate, output=output, truth=truth)
 
 
 def register(cli: typer.Typer) -> None:

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import shlex
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from app.access import check_access, required_acls
-from app.catalogue.asyncapi import asyncapi_text
-from app.catalogue.page import page
-from app.catalogue.topics import catalogue
-from app.cli.broker import bootstrap_servers
-from app.errors import ConfigurationError
-from app.settings import Settings, load_settings
-from app.topic_plan import plan_topics
-from app.topics import TopicAdmin, TopicFinding, TopicState
+if TYPE_CHECKING:
+    from app.settings import Settings
+    from app.topics import TopicFinding
 
 topics_cli = typer.Typer(name="topics", no_args_is_help=True, help="The topics on the cluster.")
 
@@ -26,17 +16,28 @@ topics_cli = typer.Typer(name="topics", no_args_is_help=True, help="The topics o
 @topics_cli.command()
 def plan() -> None:
     """Show the topics that Rollcall needs, without asking a cluster."""
+    from rich.table import Table
+
+    from app.cli.printing import print_table
+    from app.settings import load_settings
+    from app.topic_plan import plan_topics
+
     settings = load_settings()
     table = Table("topic", "partitions", "replicas", "configuration", title="planned topics", title_justify="left")
     for topic in plan_topics(settings):
         partitions = f"{topic.partitions}{' (or any)' if topic.any_partitions else ''}"
         table.add_row(topic.name, partitions, str(settings.replication_factor), " ".join(f"{key}={value}" for key, value in topic.config.items()))
-    _console().print(table)
+    print_table(table, width=200)
 
 
 @topics_cli.command()
 def describe(markdown: Annotated[bool, typer.Option("--markdown", help="As a page to read.")] = False) -> None:
     """Print what is on every topic: keys, headers, fields, examples, as an AsyncAPI document (JSON). By the settings, without asking a cluster."""
+    from app.catalogue.asyncapi import asyncapi_text
+    from app.catalogue.page import page
+    from app.catalogue.topics import catalogue
+    from app.settings import load_settings
+
     described = catalogue(load_settings())
     typer.echo(page(described) if markdown else asyncapi_text(described), nl=False)
 
@@ -44,6 +45,11 @@ def describe(markdown: Annotated[bool, typer.Option("--markdown", help="As a pag
 @topics_cli.command()
 def apply() -> None:
     """Create the topics that are missing. What exists is never changed; a topic that is not as it must be is exit code 1."""
+    import asyncio
+
+    from app.cli.cluster import bootstrap_servers
+    from app.settings import load_settings
+
     settings = load_settings()
     findings, created = asyncio.run(_apply(settings, bootstrap_servers(settings)))
     for name in created:
@@ -54,6 +60,11 @@ def apply() -> None:
 @topics_cli.command()
 def check() -> None:
     """Compare the cluster with the plan, and change nothing. Exit code 1: something is missing or wrong."""
+    import asyncio
+
+    from app.cli.cluster import bootstrap_servers
+    from app.settings import load_settings
+
     settings = load_settings()
     _report(asyncio.run(_inspect(settings, bootstrap_servers(settings))))
 
@@ -64,6 +75,12 @@ def acls(
     user: Annotated[str, typer.Option(help="Who it is for Kafka: the name of the user, or the certificate's subject.")] = "",
 ) -> None:
     """Show what Kafka must allow a process, without asking a cluster: as arguments of kafka-acls, the least that is needed, one line for each right."""
+    import shlex
+
+    from app.access import required_acls
+    from app.errors import ConfigurationError
+    from app.settings import load_settings
+
     settings = load_settings()
     found = required_acls(settings).get(process)
     if found is None:
@@ -75,12 +92,20 @@ def acls(
 
 
 async def _inspect(settings: Settings, bootstrap: str) -> list[TopicFinding]:
+    from app.access import check_access
+    from app.topic_plan import plan_topics
+    from app.topics import TopicAdmin
+
     await check_access(settings, bootstrap, "topics")
     async with TopicAdmin(settings, bootstrap) as admin:
         return await admin.inspect(plan_topics(settings))
 
 
 async def _apply(settings: Settings, bootstrap: str) -> tuple[list[TopicFinding], list[str]]:
+    from app.access import check_access
+    from app.topic_plan import plan_topics
+    from app.topics import TopicAdmin, TopicState
+
     await check_access(settings, bootstrap, "topics")
     plans = plan_topics(settings)
     async with TopicAdmin(settings, bootstrap) as admin:
@@ -90,6 +115,8 @@ async def _apply(settings: Settings, bootstrap: str) -> tuple[list[TopicFinding]
 
 
 def _report(findings: list[TopicFinding]) -> None:
+    from app.topics import TopicState
+
     for finding in findings:
         if finding.note:
             typer.echo(f"note: {finding.plan.name} {finding.note}")
@@ -99,7 +126,3 @@ def _report(findings: list[TopicFinding]) -> None:
     typer.echo(f"{len(findings) - len(problems)} of {len(findings)} topics are as they should be")
     if problems:
         raise typer.Exit(1)
-
-
-def _console() -> Console:
-    return Console(width=None if Console().is_terminal else 200)

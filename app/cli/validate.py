@@ -6,14 +6,12 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.errors import ConfigurationError
-from app.events.reading import Broken, Parsed, has_byte_order_mark, read_values
-from app.events.validation import load_validators
-from app.events.verdict import Invalid, Unknown, Valid, judge
+if TYPE_CHECKING:
+    from app.events.reading import Parsed
 
 _LONGEST_NAME = 100
 
@@ -24,6 +22,10 @@ def validate(file: Annotated[str, typer.Argument(metavar="FILE", help="A file of
     Reads one JSON event, JSON lines, events one after the other, or an array of events. Exit code 1 if one is invalid or there is none, 2 if the file
     cannot be read. An event whose name has no schema is not invalid. No value of an event is printed, but an unknown event_name.
     """
+    from app.events.reading import Broken, has_byte_order_mark, read_values
+    from app.events.validation import load_validators
+    from app.events.verdict import Invalid, Unknown, Valid, judge
+
     data = _read(file)
     if has_byte_order_mark(data):
         typer.echo("note: the text begins with a byte order mark; the router would not read it as JSON")
@@ -55,6 +57,8 @@ def validate(file: Annotated[str, typer.Argument(metavar="FILE", help="A file of
 
 
 def _read(file: str) -> bytes:
+    from app.errors import ConfigurationError
+
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except (OSError, ValueError) as error:

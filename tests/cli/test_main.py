@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from app.version import package_version
 
-HEAVY = ("faust", "fastapi", "uvicorn")
-"""What takes a fifth of a second or more to load, and only processes need."""
+LIBRARIES = ("aiokafka", "asyncio", "faust", "fastapi", "jsonschema_rs", "logging", "markdown_it", "orjson", "pydantic", "pygments", "uvicorn", "uvloop")
+"""What takes a while to load."""
+
+LOADED = f"""
+import atexit, sys
+atexit.register(lambda: print([name for name in {LIBRARIES} if name in sys.modules], file=sys.stderr))
+from app.__main__ import main
+sys.argv[0] = "rollcall"
+main()
+"""
+"""``rollcall``, which says in the end what it has loaded."""
 
 
 def test_it_tells_its_version() -> None:
@@ -16,7 +29,39 @@ def test_it_tells_its_version() -> None:
     assert told.stdout == f"rollcall {package_version()}\n"
 
 
-def test_commands_load_no_framework() -> None:
-    look = f"import sys, app.cli.main; print([name for name in {HEAVY} if name in sys.modules])"
-    told = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=60, check=True)
-    assert told.stdout == "[]\n"
+@pytest.mark.parametrize(
+    ("arguments", "loaded"),
+    [
+        (["--help"], []),
+        (["--version"], []),
+        (["topics", "--help"], ["pydantic"]),
+        (["dead-letters", "replay", "--help"], ["pydantic"]),
+        (["router", "--help"], ["pydantic"]),
+        (["schemas", "list"], ["jsonschema_rs", "orjson", "pydantic"]),
+        (["schemas", "show", "common"], ["orjson", "pydantic"]),
+        (["token", "list"], ["asyncio", "logging", "orjson", "pydantic"]),
+        (["simulate", "--steps", "0"], ["jsonschema_rs", "orjson", "pydantic"]),
+    ],
+    ids=" ".join,
+)
+def test_a_command_loads_what_it_runs_with(arguments: list[str], loaded: list[str], tmp_path: Path) -> None:
+    """Typer itself looks at options by pydantic, from the second word on."""
+    (tmp_path / "tokens").touch()
+    environment = {**os.environ, "ROLLCALL_TOKENS_FILE": str(tmp_path / "tokens")}
+    told = subprocess.run([sys.executable, "-c", LOADED, *arguments], env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert told.stderr == f"{loaded}\n"
+
+
+def test_typer_takes_what_stands_in() -> None:
+    """That Typer imports both, and that they are what they stand for once they are used."""
+    check = """
+import sys
+from app.cli.light_help import UNUSED, load_when_used
+load_when_used()
+import typer.rich_utils
+for module, name in UNUSED.items():
+    print(getattr(typer.rich_utils, name) is getattr(sys.modules[module], name), sys.modules[module].__spec__ is None)
+print(type(typer.rich_utils.Markdown("*text*")), "rich.markdown" in sys.modules)
+"""
+    told = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=True)
+    assert told.stdout.splitlines() == ["True True", "True True", "<class 'rich.markdown.Markdown'> True"]

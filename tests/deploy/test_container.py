@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from app.ending import ending_signals
 from app.serve.tokens import add_token
 from tests.deploy.container import CONTAINERFILE, Container, missing, steps
 from tests.deploy.installed import ROOT, module_names
@@ -46,6 +48,12 @@ def test_the_compiler_stays_in_the_builder() -> None:
     assert "apt-get" in "".join(step.rest for step in everything[:start])
     assert [step for step in image if step.word == "RUN"] == []
     assert {step.rest.split()[-1] for step in image if step.word == "COPY"} == {"/opt/rollcall", "/var/lib/rollcall"}
+
+
+def test_no_signal_comes_before_its_handler() -> None:
+    (entry,) = (step.rest for step in steps() if step.word == "ENTRYPOINT")
+    (blocked,) = re.findall(r"--block-signal=([A-Z,]+)", entry)
+    assert {f"SIG{name}" for name in blocked.split(",")} == {number.name for number in ending_signals()}
 
 
 @pytest.fixture(scope="module")

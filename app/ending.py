@@ -1,0 +1,49 @@
+"""The signals that end a process, and what they do until the process handles them itself. Imports next to nothing: it comes before all other modules.
+
+Python's modules take a second to load, on a busy machine several. Without a handler a signal would kill the process meanwhile, and the first process of a
+container (process id 1) would not even notice: Linux keeps signals from it that it has no handler for.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+RUN_UNTIL_STOPPED = ("router", "rosters", "serve", "up")
+"""Commands whose good end a signal is."""
+
+
+def ending_signals() -> list[signal.Signals]:
+    """The signals that end a process in good order. A terminal that is closed is one, unless ``nohup`` has it ignored."""
+    return [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else [])]
+
+
+def end_on_signals() -> None:
+    """Have each of these signals end the process, from now on until there is another handler. One that was held back for this moment ends it now.
+
+    Asyncio's handlers take over without a gap: Python lets a handler run for what came before it is replaced.
+    """
+    numbers = ending_signals()
+    for number in numbers:
+        signal.signal(number, _end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+
+def interrupt_on_ctrl_c() -> None:
+    """Have Ctrl-C raise KeyboardInterrupt, as Python does, in commands that may have something to clear up then."""
+    if not _runs_until_stopped():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _runs_until_stopped() -> bool:
+    return sys.argv[1:2] != [] and sys.argv[1] in RUN_UNTIL_STOPPED
+
+
+def _end(number: int, _frame: object) -> None:
+    """Nothing is open yet that would have to be closed. An exception might be swallowed by a module that is just being loaded."""
+    if _runs_until_stopped():
+        os._exit(0)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)  # process id 1 lives on
