@@ -103,6 +103,7 @@ async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch
     """Route ``count`` events from the raw topic to the typed topics of a prefix."""
     app = faust.App(
         f"{prefix}-stock",
+        env={},
         broker=f"kafka://{bootstrap}",
         store="memory://",
         datadir=scratch,

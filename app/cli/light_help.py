@@ -7,6 +7,7 @@ unforeseen errors. Rollcall's help is not in Markdown, and it shows its errors i
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,8 @@ UNUSED = {"rich.markdown": "Markdown", "rich.traceback": "Traceback"}
 
 def load_when_used() -> None:
     """Put stand-ins in their places, which load the modules when they are called. To be called before Typer shows anything."""
+    if not os.environ.get("TERMINAL_WIDTH", "0").isdecimal():
+        del os.environ["TERMINAL_WIDTH"]  # typer/rich_utils.py: MAX_WIDTH = int(_TERMINAL_WIDTH) if _TERMINAL_WIDTH else None
     for module, name in UNUSED.items():
         if module not in sys.modules:
             sys.modules[module] = _StandIn(module, name)

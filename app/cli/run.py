@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from app.environment import keep_own_variables
+
 PROCESSES = ("router", "rosters", "serve")
 """What runs for Rollcall to be whole."""
 
@@ -17,6 +19,7 @@ Attached = Annotated[bool, typer.Option(ATTACHED, hidden=True, help="End when th
 
 def router(attached: Attached = False) -> None:
     """Route raw events to typed topics until stopped (SIGTERM or Ctrl-C; both drain)."""
+    keep_own_variables()
     from app.cli.running import run_until_stopped
     from app.router.application import new_router
 
@@ -25,6 +28,7 @@ def router(attached: Attached = False) -> None:
 
 def rosters(attached: Attached = False) -> None:
     """Keep the rosters until stopped (SIGTERM or Ctrl-C; both drain): who is in which course, section and group now."""
+    keep_own_variables()
     from app.cli.running import run_until_stopped
     from app.rosters.application import new_rosters
 
@@ -33,6 +37,7 @@ def rosters(attached: Attached = False) -> None:
 
 def serve(attached: Attached = False) -> None:
     """Answer who is in which course until stopped (SIGTERM or Ctrl-C): Canvas's API, and a page, from a replica of the rosters."""
+    keep_own_variables()
     from app.cli.running import run_until_stopped
     from app.serve.process import ServeProcess
 

@@ -208,6 +208,7 @@ class StreamingApplication:
         options = self._options
         app = faust.App(
             options.group,
+            env={},  # whatever it would read there wins over what stands here
             broker="kafka://unused",  # the transport connects with client_options
             datadir=scratch,
             store="memory://",
