@@ -13,18 +13,30 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from aiokafka import conn
+from aiokafka.consumer import consumer, group_coordinator
 from aiokafka.errors import (
+    BrokerResponseError,
     ConcurrentTransactions,
+    GroupAuthorizationFailedError,
+    IllegalGenerationError,
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
     InvalidTxnState,
     KafkaConnectionError,
     KafkaError,
+    MemberIdRequired,
+    NoError,
     ProducerFenced,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
     for_code,
 )
 from aiokafka.producer import sender
+from aiokafka.protocol.api import Request, RequestStruct
+from aiokafka.protocol.group import HeartbeatRequest, HeartbeatResponse_v1
+from aiokafka.protocol.types import Int32, Schema, String
 
+from app import open_files
 from app.kafka_errors import TransactionAbortableError
 
 OAUTH_ERROR_TAKEN = b"\x01"
@@ -50,7 +62,17 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
     takes the connection for a good one. Where asyncio's own loop then says nothing, uvloop raises RuntimeError, which ends whatever wanted to send. If that is
     the task that asks for metadata (``client.py:227``), nobody hears of it, and every later question of this client to the cluster waits for ever.
     Test: ``tests/test_aiokafka_patches.py::test_a_connection_that_was_reset_is_one_that_is_lost``.
+
+    And it takes a connection that cannot be made for want of files (``client.py:233``; no issue) for a broker that is away, which it tries again for ever.
+    Test: ``tests/test_open_files.py``.
     """
+
+    async def connect(self) -> Any:
+        try:
+            return await super().connect()
+        except OSError:
+            open_files.note_failure()
+            raise
 
     def send(self, request: Any, expect_response: bool = True) -> Awaitable[Any]:
         with self._lost_if_closed():
@@ -117,7 +139,58 @@ def _codes(response: Any) -> list[int]:
     return [response.error_code]
 
 
+class StaticHeartbeatRequestV3(RequestStruct):  # type: ignore[misc]
+    """A heartbeat that names the static member."""
+
+    API_KEY = 12
+    API_VERSION = 3
+    RESPONSE_TYPE = type("HeartbeatResponseV3", (HeartbeatResponse_v1,), {"API_VERSION": 3})
+    SCHEMA = Schema(("group", String("utf-8")), ("generation_id", Int32), ("member_id", String("utf-8")), ("group_instance_id", String("utf-8")))
+
+
+class StaticHeartbeatRequest(Request[StaticHeartbeatRequestV3]):  # type: ignore[misc]
+    """The same, as clients send it."""
+
+    API_KEY = 12
+
+    def __init__(self, *fields: Any) -> None:
+        self._fields = fields
+
+    def build(self, request_struct_class: type[StaticHeartbeatRequestV3]) -> StaticHeartbeatRequestV3:
+        """The request itself."""
+        return request_struct_class(*self._fields)
+
+
+class GroupCoordinator(group_coordinator.GroupCoordinator):  # type: ignore[misc]
+    """Tells what the group has refused for good, and says in heartbeats which static member it is.
+
+    aiokafka (``consumer/group_coordinator.py:1390``, ``1507`` and ``804``; https://github.com/aio-libs/aiokafka/issues/1186) makes of a code that it does not
+    expect an error that has lost it. And its heartbeats are of a version that does not name the static member (``:750``): one that was replaced hears only that
+    it is unknown, joins again, and replaces the one that has replaced it, for ever.
+    Test: ``tests/test_refusals.py::test_of_two_processes_with_one_name_the_first_ends``.
+    """
+
+    _refusal: BrokerResponseError | None = None
+    """What the coordinator answered last, if another try does not change it."""
+
+    async def _send_req(self, request: Any) -> Any:
+        if isinstance(request, HeartbeatRequest) and self._group_instance_id is not None:
+            request = StaticHeartbeatRequest(self.group_id, self.generation, self.member_id, self._group_instance_id)
+        response = await super()._send_req(request)
+        error = for_code(getattr(response, "error_code", 0))
+        self._refusal = None if error.retriable or error in PASSING else error()
+        return response
+
+    def _push_error_to_user(self, exc: BaseException) -> Any:
+        return super()._push_error_to_user(self._refusal or exc)
+
+
+PASSING = (NoError, IllegalGenerationError, UnknownMemberIdError, RebalanceInProgressError, MemberIdRequired, GroupAuthorizationFailedError)
+"""Answers of a group's coordinator that aiokafka deals with by itself, and the one about rights, which it tells as it is."""
+
+
 conn.OAuthAuthenticator = OAuthAuthenticator
 conn.AIOKafkaConnection = Connection
+consumer.GroupCoordinator = GroupCoordinator
 for _handler in TRANSACTIONAL_HANDLERS:
     _handler.handle_response = transactional_answer(_handler.handle_response)

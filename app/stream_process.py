@@ -19,12 +19,15 @@ from app.errors import BrokerUnavailableError, ConfigurationError
 from app.health import serve_health
 from app.kafka import client_options
 from app.metrics import StreamMetrics
+from app.open_files import raise_if_exhausted
+from app.refusals import explain
 from app.settings import Settings
-from app.streaming.application import PartitionStatus, StreamingApplication, StreamingError, StreamingOptions
+from app.streaming.application import StreamingApplication, StreamingOptions
 from app.streaming.batches import BATCH_BYTES
 from app.streaming.bounded import promptly
 from app.streaming.chunks import ChunkAgent, ChunkPolicy
 from app.streaming.lane import LaneState
+from app.streaming.survey import Membership, PartitionStatus, StreamingError
 from app.streaming.tables import LaneTable
 
 if TYPE_CHECKING:  # it needs OpenTelemetry, which is optional
@@ -140,6 +143,7 @@ class StreamProcess:
                     await self._work(stop)
                     break
                 except BrokerUnavailableError as error:
+                    raise_if_exhausted()
                     self._waits_for = str(error)
                     if time.monotonic() - reminded > REMINDER_SECONDS:
                         reminded = time.monotonic()
@@ -169,8 +173,13 @@ class StreamProcess:
         try:
             await self._stream.run(stop)
         except StreamingError as error:
+            if (refused := explain(error, self._settings, self.name)) is not None:
+                raise refused from error
             lack = await diagnose(self._settings, self._bootstrap, self.name) if is_refusal(error) else None
             raise error if lack is None else StreamingError(f"{error}; {lack}") from error.__cause__
+        finally:
+            self._on_survey([])
+            self._stream = None
 
     def _options(self, work: Work) -> StreamingOptions:
         settings = self._settings
@@ -224,13 +233,17 @@ class StreamProcess:
         stream = self._stream
         if stream is None or self._waits_for is not None:
             return [self._waits_for or "the topics are being checked"]
+        survey, now = stream.survey, time.monotonic()
         reasons = []
-        if not stream.joined:
-            reasons.append("the consumer group has not given this process its partitions yet")
-        answered = stream.surveyed_at
-        if answered is None or time.monotonic() - answered > SILENCE_SECONDS:
+        silent = survey.answered_at is None or now - survey.answered_at > SILENCE_SECONDS
+        if silent:
             reasons.append("the cluster does not answer")
-        for status in stream.statuses:
+        elif survey.statuses and (survey.measured_at is None or now - survey.measured_at > SILENCE_SECONDS):
+            reasons.append("the cluster answers, but does not tell where the inputs end: a partition may have no leader")
+        membership = survey.membership
+        if membership is not Membership.JOINED and not (silent and membership is Membership.COORDINATOR_AWAY):
+            reasons.append(membership.value)
+        for status in survey.statuses:
             place = f"{status.tp.topic}, partition {status.tp.partition}"
             if status.halt_reason is not None:
                 reasons.append(f"{place} is not consumed: {status.halt_reason}")

@@ -14,8 +14,8 @@ from app.events.registry import REGISTRY
 from app.metrics import RouterMetrics
 from app.settings import load_settings
 from app.stream_process import OldestUnprocessed, StreamProcess, Work
-from app.streaming.application import PartitionStatus
 from app.streaming.lane import LaneState
+from app.streaming.survey import PartitionStatus
 
 NOW = 1_772_442_000.0
 IDLE = PartitionStatus("router", TP("canvas.raw", 0), LaneState.OPEN, None, 10, 0, None, None, 0)

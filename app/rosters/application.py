@@ -22,7 +22,6 @@ from app.rosters.registry import stages
 from app.rosters.topics import RosterTopics, plan_roster_topics, roster_topics
 from app.settings import Settings
 from app.stream_process import StreamProcess, Work
-from app.streaming.application import PartitionStatus
 from app.streaming.chunks import Chunk, ChunkAgent, Outputs, Record
 from app.streaming.keyed import KeyedPartition, StageKit, Tally
 from app.streaming.lane import LaneState
@@ -30,6 +29,7 @@ from app.streaming.offsets import Offsets
 from app.streaming.partitioner import partitioner
 from app.streaming.rows import Rows
 from app.streaming.stage import Stage, UnusableError
+from app.streaming.survey import PartitionStatus
 from app.topics import TopicFinding, ensure_topics, least_record_bytes
 
 DEFAULT_PORT = 9102

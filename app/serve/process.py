@@ -21,6 +21,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from app.access import check_access
 from app.errors import BrokerUnavailableError, ConfigurationError, RollcallError
 from app.metrics import ServeMetrics
+from app.open_files import OTHER_FILES, make_room
 from app.serve.api.application import new_application, routes_of
 from app.serve.context import ServeContext
 from app.serve.gate import OTHER_ROUTE, Gate, is_loopback
@@ -54,6 +55,11 @@ PATIENCE_SECONDS = 5.0
 """So long a cluster may take to answer before serve starts without it."""
 
 _WATCH_SECONDS = 0.2
+
+
+def _most_connections(settings: Settings) -> int:
+    """How many clients may be connected at once. The one after that is told to come back, and needs a file for that, too."""
+    return 2 * settings.most_requests + 200
 
 
 class ServeError(RollcallError):
@@ -99,7 +105,7 @@ class ServeProcess:
                 access_log=False,
                 server_header=False,
                 # Of connections, also such as say nothing; requests are counted by the gate, which tells why it refuses.
-                limit_concurrency=2 * settings.most_requests + 200,
+                limit_concurrency=_most_connections(settings),
                 timeout_keep_alive=5,
                 timeout_graceful_shutdown=STOPPING_SECONDS,
             )
@@ -115,6 +121,7 @@ class ServeProcess:
         host, port = self._socket.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         sys.setswitchinterval(SWITCH_SECONDS)
+        make_room(2 * OTHER_FILES + _most_connections(self._settings))
         try:
             await _check_access(self._settings, self._bootstrap)
             self._follower.start()

@@ -54,9 +54,12 @@ class DaemonThread(WorkerThread):
 
     def run(self) -> None:
         """The thread's work."""
-        # Extends mode/threads.py:58.
+        # Extends mode/threads.py:58. Where aiokafka cancels a task of its own and waits for it (``consumer/fetcher.py:456``), the cancellation comes to whoever
+        # stops the consumer, and out of the thread; the service has ended all the same.
         try:
             super().run()
+        except asyncio.CancelledError:
+            self.service.set_shutdown()
         except RuntimeError:
             if not self._given_up:
                 raise
@@ -217,6 +220,11 @@ class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         if tp in consumer.assignment():
             consumer.seek(tp, offset)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a consumer that has begun to look for its group."""
+        return self._consumer is not None and self._consumer._coordinator is not None and self.thread_loop.is_running()
 
     async def check(self) -> bool:
         """Whether this process is a member of its group now.

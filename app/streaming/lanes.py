@@ -18,18 +18,25 @@ class PartitionsError(RollcallError):
 
 
 class Lanes:
-    """Implements :class:`app.streaming.transport.LaneDirectory`. Lives in the main loop."""
+    """Implements :class:`app.streaming.transport.LaneDirectory`. Lives in the main loop.
 
-    def __init__(self, agents: Sequence[ChunkAgent]) -> None:
+    Args:
+        before_opening: called with the number of lanes that are about to open.
+    """
+
+    def __init__(self, agents: Sequence[ChunkAgent], before_opening: Callable[[int], None] = lambda count: None) -> None:
         self._agents = {topic: agent for agent in agents for topic in agent.topics}
         """By topic: no two agents have one in common."""
         self._lanes: tuple[Lane, ...] = ()
         self._by_input: dict[TP, Lane] = {}
         self._kit: LaneKit | None = None
         self._on_wanting: Callable[[], None] = lambda: None
+        self._before_opening = before_opening
         self.assigned = False
         """Whether the group has given partitions, be it none, and has not taken them back."""
         self.assigned_once = False
+        self._closing: set[Lane] = set()
+        self._ended = False
 
     def equip(self, kit: LaneKit) -> None:
         """Give what the lanes need. To be called once, before the consumer starts."""
@@ -62,6 +69,8 @@ class Lanes:
         Raises:
             PartitionsError: the topics of an agent do not have equally many partitions.
         """
+        if self._ended:  # the consumer has still to hear of it, and may be given partitions meanwhile
+            return
         assert self._kit is not None
         assert not self._lanes, "lanes are closed before new ones are opened"
         inputs: dict[tuple[str, int], set[TP]] = defaultdict(set)
@@ -76,17 +85,26 @@ class Lanes:
                     f"partition {partition} of {', '.join(sorted(missing))} did not come with that of the other topics of {name}: they do not have as many "
                     "partitions, or processes of two releases that read different topics are in one group; stop all of them, then start"
                 )
+        self._before_opening(len(inputs))
         self._lanes = tuple(Lane(by_agent[name], partition, tps, self._kit) for (name, partition), tps in sorted(inputs.items()))
         self._by_input = {tp: lane for lane in self._lanes for tp in lane.inputs}
         self.assigned = self.assigned_once = True
 
     def fail(self, error: BaseException) -> None:
-        """The process must stop: a rebalance could not be carried out, and whoever asked for it would go on as if it had been."""
+        """The process must stop: a rebalance could not be carried out, and whoever asked for it would go on as if it had been. At the end nobody does."""
         assert self._kit is not None
-        self._kit.fatal(error)
+        if not self._ended:
+            self._kit.fatal(error)
 
     async def revoke(self) -> None:
         """Close all lanes, side by side. When this returns, none can write any more."""
         self.assigned = False
         lanes, self._lanes, self._by_input = self._lanes, (), {}
+        self._closing.update(lanes)
         await asyncio.gather(*(lane.close() for lane in lanes))
+        self._closing.difference_update(lanes)
+
+    async def end(self) -> None:
+        """Close all lanes, also those that a rebalance is closing, and open none any more."""
+        self._ended = True
+        await asyncio.gather(self.revoke(), *(lane.close() for lane in self._closing))

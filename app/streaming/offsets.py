@@ -62,6 +62,15 @@ class Offsets:
     async def __aexit__(self, *_exc_info: object) -> None:
         await self._stack.aclose()
 
+    @property
+    def brokers(self) -> int:
+        """How many brokers the cluster has, as far as is known."""
+        return len(self._admin._client.cluster.brokers())
+
+    async def reach(self) -> None:
+        """Ask one of the brokers that are known for nothing but an answer."""
+        await self._admin.describe_cluster()
+
     async def committed(self, partitions: Collection[TP]) -> dict[TP, Committed]:
         """The group's committed offsets, with their notes."""
         try:

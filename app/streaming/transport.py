@@ -139,6 +139,11 @@ class ChunkConsumer(driver.Consumer):
         """Go on reading a partition at ``offset``."""
         await self._thread.seek_exact(tp, offset)
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to :meth:`check`."""
+        return self._thread.begun
+
     async def check(self) -> bool:
         """See :meth:`ChunkConsumerThread.check`."""
         return await self._thread.check()

@@ -1,4 +1,4 @@
-"""Ends a process that is stuck: with lag, and without progress for too long. A supervisor starts it again, which is all that can be done, and loses nothing."""
+"""Ends a process that is stuck: with something to do, and without progress for too long. Its supervisor starts it again, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 
 log = logging.getLogger(__name__)
 
@@ -24,27 +24,27 @@ class Watchdog:
     """
 
     def __init__(self, limit: float, *, end: Callable[[int], object] = os._exit, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit = limit
+        self.limit = limit
         self._end = end
         self._clock = clock
         self._beat = clock()
-        self._still: dict[Hashable, tuple[object, float]] = {}
+        self._still: dict[str, tuple[object, float]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
         """Begin to watch."""
-        if self._limit > 0:
+        if self.limit > 0:
             self._thread.start()
 
     def stop(self) -> None:
         """Watch no more."""
         self._stop.set()
 
-    def beat(self, behind: Mapping[Hashable, object]) -> None:
+    def beat(self, behind: Mapping[str, object]) -> None:
         """The event loop turns.
 
-        ``behind``: of each thing that has something to do, such as a partition with lag, how far it is. Time counts while that stays the same.
+        ``behind``: by a sentence for each thing that should move, such as a partition with lag, how far it is. Time counts while that stays the same.
         """
         self._beat = now = self._clock()
         self._still = {key: self._still[key] if key in self._still and self._still[key][0] == place else (place, now) for key, place in behind.items()}
@@ -52,18 +52,18 @@ class Watchdog:
     @property
     def verdict(self) -> str | None:
         """Why the process counts as stuck, or None."""
-        if self._limit <= 0:
+        if self.limit <= 0:
             return None
         now = self._clock()
-        if now - self._beat > self._limit:
+        if now - self._beat > self.limit:
             return f"the event loop has not turned for {now - self._beat:.0f} s"
-        for key, (_, since) in self._still.items():
-            if now - since > self._limit:
-                return f"{key} has lag, and nothing of it was committed for {now - since:.0f} s"
+        for sentence, (_, since) in self._still.items():
+            if now - since > self.limit:
+                return f"{sentence} for {now - since:.0f} s"
         return None
 
     def _watch(self) -> None:
-        while not self._stop.wait(min(self._limit / 10, 5)):
+        while not self._stop.wait(min(self.limit / 10, 5)):
             if (verdict := self.verdict) is not None:
                 log.critical("stuck: %s; the process ends with code %d (ROLLCALL_WATCHDOG_SECONDS)", verdict, EXIT_CODE)
                 logging.shutdown()

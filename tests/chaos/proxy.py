@@ -57,6 +57,10 @@ class Proxy:
         """
         self._do(self._cut(reset=reset))
 
+    def redirect(self, target: int) -> None:
+        """Pass new connections on to another port."""
+        self._target = target
+
     def slow(self, seconds: float) -> None:
         """Let each piece of up to 64 KiB wait for so long; 0: no more."""
         self._delay = seconds

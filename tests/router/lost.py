@@ -7,9 +7,9 @@ import asyncio
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 
 from app.__main__ import main
-from app.streaming import application
+from app.streaming import survey
 
-application.LOST_SECONDS = 2.0
+survey.LOST_SECONDS = 6.0
 _lost: set[GroupCoordinator] = set()
 _find = GroupCoordinator.ensure_coordinator_known
 

@@ -157,5 +157,6 @@ def test_who_never_finds_the_coordinator_again_ends(bootstrap: str, prefix: str,
     create_topic(bootstrap, f"{prefix}.raw", 1)
     program = [sys.executable, str(Path(__file__).with_name("lost.py"))]
     with RollcallProcess("router", tmp_path, bootstrap, prefix, program=program) as router:
+        wait_until(lambda: "the coordinator of the consumer group is away" in router.get("/readyz")[1], 60, what="its notice")
         assert router.process.wait(60) == 1
         assert f"the coordinator of group {prefix}-router has not been found" in router.log_file.read_text()

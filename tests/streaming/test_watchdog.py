@@ -23,14 +23,14 @@ def test_lag_without_progress_is_stuck() -> None:
         dog.beat({})
         assert dog.verdict is None, "nothing to do is not stuck"
     clock.now = 205
-    dog.beat({"a": 7, "b": 1})
+    dog.beat({"a has lag": 7, "b has lag": 1})
     clock.now = 214
-    dog.beat({"a": 7, "b": 2})
+    dog.beat({"a has lag": 7, "b has lag": 2})
     assert dog.verdict is None, "time counts from when there was something to do"
     clock.now = 216
-    dog.beat({"a": 7, "b": 3})
-    assert str(dog.verdict) == "a has lag, and nothing of it was committed for 11 s", "though b goes on"
-    dog.beat({"a": 8, "b": 3})
+    dog.beat({"a has lag": 7, "b has lag": 3})
+    assert str(dog.verdict) == "a has lag for 11 s", "though b goes on"
+    dog.beat({"a has lag": 8, "b has lag": 3})
     assert dog.verdict is None
 
 

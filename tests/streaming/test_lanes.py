@@ -1,0 +1,81 @@
+"""The lanes of a process at its end: the consumer still hears of rebalances, and nothing may come of them any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from faust.types import TP
+
+from app.streaming import lanes as module
+from app.streaming.chunks import ChunkAgent
+from app.streaming.lane import LaneKit
+from app.streaming.lanes import Lanes, PartitionsError
+
+PARTITIONS = {TP("in", 0), TP("in", 1)}
+
+
+class SlowLane:
+    """Ends when it is let."""
+
+    def __init__(self, _agent: ChunkAgent, _partition: int, inputs: Collection[TP], kit: Any) -> None:
+        self.inputs = inputs
+        self._kit = kit
+        kit.opened.append(self)
+
+    async def close(self) -> None:
+        """Wait until it is let, which no cancellation spares."""
+        await self._kit.let.wait()
+
+
+@pytest.fixture
+def kit() -> Any:
+    return SimpleNamespace(opened=[], failures=[], let=asyncio.Event())
+
+
+@pytest.fixture
+def lanes(monkeypatch: pytest.MonkeyPatch, kit: Any) -> Lanes:
+    monkeypatch.setattr(module, "Lane", SlowLane)
+    lanes = Lanes([ChunkAgent("agent", ("in",), "group", cast(Any, None))])
+    kit.fatal = kit.failures.append
+    lanes.equip(cast(LaneKit, kit))
+    return lanes
+
+
+async def test_after_the_end_no_lane_opens(lanes: Lanes, kit: Any) -> None:
+    kit.let.set()
+    lanes.assign(PARTITIONS)
+    await lanes.revoke()
+    lanes.assign(PARTITIONS)
+    assert len(kit.opened) == 4, "so it is before"
+    await lanes.end()
+    lanes.assign(PARTITIONS)
+    assert len(kit.opened) == 4
+    assert not list(lanes)
+    assert not lanes.assigned
+
+
+async def test_the_end_waits_for_lanes_that_a_rebalance_is_closing(lanes: Lanes, kit: Any) -> None:
+    """Or the process would end in the middle of their transactions."""
+    lanes.assign(PARTITIONS)
+    rebalance = asyncio.create_task(lanes.revoke())
+    await asyncio.sleep(0)
+    ending = asyncio.create_task(lanes.end())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not ending.done()
+    kit.let.set()
+    await asyncio.wait_for(ending, 60)
+    await asyncio.wait_for(rebalance, 60)
+
+
+async def test_at_the_end_a_rebalance_may_fail(lanes: Lanes, kit: Any) -> None:
+    error = PartitionsError("so many")
+    lanes.fail(error)
+    kit.let.set()
+    await lanes.end()
+    lanes.fail(error)
+    assert kit.failures == [error], "the first one ends the process"
