@@ -48,6 +48,20 @@ def served(tmp_path: Path, file: Path, token: str) -> Iterator[Served]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def lasting_token(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A file that no test changes, and the token in it."""
+    path = tmp_path_factory.mktemp("kept") / "tokens"
+    return path, add_token(path, "reporting")
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory, lasting_token: tuple[Path, str]) -> Iterator[Served]:
+    """One server for all tests that only ask."""
+    with serving(tmp_path_factory.mktemp("serve"), course("Physics"), tokens_file=lasting_token[0]) as served:
+        yield served
+
+
 def ask_with(served: Served, authorization: str, path: str = PATH, method: str = "GET") -> Answer:
     """A request with a header ``Authorization``."""
     return ask(served.url, path, method, headers={"Authorization": authorization})
@@ -57,27 +71,27 @@ def ask_with(served: Served, authorization: str, path: str = PATH, method: str =
 
 
 @pytest.mark.parametrize("kind", ["Bearer ", "bearer ", "BEARER   "])
-def test_whoever_has_a_token(served: Served, token: str, kind: str) -> None:
+def test_whoever_has_a_token(lasting: Served, lasting_token: tuple[Path, str], kind: str) -> None:
     """Is let in."""
-    assert ask_with(served, kind + token).json["name"] == "Physics"
+    assert ask_with(lasting, kind + lasting_token[1]).json["name"] == "Physics"
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer ", "Basic {}", "Token {}", "{}", "Bearer{}", "Bearer\u00a0{}"])
-def test_what_is_no_token(served: Served, token: str, authorization: str) -> None:
+def test_what_is_no_token(lasting: Served, lasting_token: tuple[Path, str], authorization: str) -> None:
     """Canvas's answer."""
-    answer = ask_with(served, authorization.format(token))
+    answer = ask_with(lasting, authorization.format(lasting_token[1]))
     assert (answer.status, answer.headers["www-authenticate"]) == (401, 'Bearer realm="canvas-lms"')
     assert list(answer.json) == ["errors"]
-    assert token not in answer.body.decode()
+    assert lasting_token[1] not in answer.body.decode()
 
 
 @pytest.mark.parametrize(
     "change", [lambda it: it[:-1], lambda it: it + "x", str.upper, lambda it: it[::-1], digest_of, lambda it: f'"{it}"', lambda it: it + ", x"]
 )
-def test_another_token(served: Served, token: str, change: object) -> None:
+def test_another_token(lasting: Served, lasting_token: tuple[Path, str], change: object) -> None:
     """Nor is its digest one."""
     assert callable(change)
-    answer = ask_with(served, f"Bearer {change(token)}")
+    answer = ask_with(lasting, f"Bearer {change(lasting_token[1])}")
     assert (answer.status, answer.json) == (401, {"errors": [{"message": "Invalid access token."}]})
 
 
@@ -85,18 +99,18 @@ def test_another_token(served: Served, token: str, change: object) -> None:
 @pytest.mark.parametrize(
     "path", [PATH, "/api/v1/courses/1", "/api/v1/nowhere", "/api/", f"{PATH}?page=x", f"{PATH}?access_token={{}}", "/api/v1/courses/565%2F.."]
 )
-def test_nothing_is_told_to_others(served: Served, token: str, path: str, method: str) -> None:
+def test_nothing_is_told_to_others(lasting: Served, lasting_token: tuple[Path, str], path: str, method: str) -> None:
     """Not even what there is, or what would be wrong."""
-    assert ask(served.url, path.format(token), method).status == 401
+    assert ask(lasting.url, path.format(lasting_token[1]), method).status == 401
 
 
 @pytest.mark.parametrize(
     "path",
     ["//api/v1/courses/565", "/API/v1/courses/565", "/x/../api/v1/courses/565", "/%2fapi/v1/courses/565", "/./api/v1/courses/565", "/api;/v1/courses/565"],
 )
-def test_no_way_around(served: Served, path: str) -> None:
+def test_no_way_around(lasting: Served, path: str) -> None:
     """What does not look like the API is not the API."""
-    assert ask(served.url, path).status == 404
+    assert ask(lasting.url, path).status == 404
 
 
 def test_how_a_token_is_compared(file: Path, token: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import copy
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-import schemathesis
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from pydantic import BaseModel
-from schemathesis import GenerationMode
-from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from app.canvas.simulation import Simulation, SimulationPlan
 from app.canvas.simulation.truth import Rosters
@@ -45,9 +39,6 @@ READABLE = {
 
 REAL = 4
 """Ids of each kind that are there."""
-
-BEYOND_SCHEMA = ("state[]", "user_id", "user_ids[]", "enrollment_term_id")
-"""Parameters of which the document cannot say all: what is an id, and that some states are those of a user's enrollments."""
 
 
 @pytest.fixture(scope="module")
@@ -95,33 +86,13 @@ def real(rosters: Rosters) -> dict[str, list[str]]:
     return {name: list(dict.fromkeys(ids))[:REAL] for name, ids in found.items()}
 
 
-def asked(url: str, token: str, document: dict[str, Any], path: str, examples: int) -> Counter[int]:
-    """Ask a call by requests made up from a document, right and wrong ones. Returns the statuses of the answers."""
-    schema = schemathesis.openapi.from_dict(document)
-    schema.config.update(base_url=url)
-    # Parameters that nobody knows are passed over, and tokens have tests of their own.
-    schema.config.generation.update(allow_extra_parameters=False, with_security_parameters=False)
-    authorization = {"Authorization": f"Bearer {token}"}
-    call = schema[path]["GET"]
-    statuses: Counter[int] = Counter()
-
-    @settings(max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-    @given(st.one_of([call.as_strategy(generation_mode=mode) for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)]))
-    def ask(case: schemathesis.Case[Any]) -> None:
-        response = case.call(headers=authorization)
-        statuses[response.status_code] += 1
-        beyond = response.status_code == 400 and response.json()["errors"][0]["field"] in BEYOND_SCHEMA
-        case.validate_response(response, headers=authorization, excluded_checks=[positive_data_acceptance] if beyond else None)
-
-    ask()
-    return statuses
-
-
 @pytest.mark.parametrize("path", sorted(READABLE))
 def test_every_answer_is_what_the_document_says(
     served: Served, token_file: tuple[Path, str], document: dict[str, Any], real: dict[str, list[str]], path: str
 ) -> None:
     """Whatever is asked, all checks hold: statuses, types, objects, methods, tokens, wrong parameters refused and right ones taken."""
+    from tests.serve.api.requests_made_up import asked  # it takes a second to import, which only the process that runs this test should pay
+
     assert asked(served.url, token_file[1], document, path, 10)[404] > 0
     known = copy.deepcopy(document)
     for parameter in known["paths"][path]["get"]["parameters"]:
