@@ -6,26 +6,19 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import ConfigurationError
 from app.events.dropping import NEEDED_FIELDS
+from app.setting_types import BindAddress, FilePath, InstanceId, Retention, Servers, Text, TopicWord, Words, metrics_url
 
 ENV_PREFIX = "ROLLCALL_"
 
-FOR_EVER_DAYS = -1
-
 MAX_SHARD = 922_337
 """The greatest shard whose ids fit a signed 64-bit integer (an id is shard * 10^13 + local id)."""
-
-
-def _legal_topic_word(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", value):
-        raise ValueError("must be 1 to 100 of the characters that Kafka allows in topic names: letters, digits, '.', '_', '-'")
-    return value
 
 
 def _secret_in(file: str | Path, variable: str) -> str:
@@ -39,34 +32,24 @@ def _secret_in(file: str | Path, variable: str) -> str:
     return secret
 
 
-def _days_or_for_ever(value: int) -> int:
-    if value != FOR_EVER_DAYS and not 1 <= value <= 36_500:
-        raise ValueError(f"must be 1 to 36500 days, or {FOR_EVER_DAYS} for ever")
-    return value
-
-
-Retention = Annotated[int, AfterValidator(_days_or_for_ever)]
-TopicWord = Annotated[str, AfterValidator(_legal_topic_word)]
-
-
 class Settings(BaseSettings):
     """What a process of Rollcall is told from outside. Immutable; wrong values are refused by :func:`load_settings` with the variable's name."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
 
     # --- Kafka
-    kafka: str | None = Field(None, description="Bootstrap servers, host:port[,host:port]. Unset: the embedded broker.")
+    kafka: Servers | None = Field(None, description="Bootstrap servers, host:port[,host:port]. Unset: the embedded broker.")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field("PLAINTEXT", description="How to speak to the brokers.")
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field("SCRAM-SHA-512", description="Used with a SASL_ protocol.")
-    sasl_username: str | None = Field(None, description="Used with a SASL_ protocol, but not with OAUTHBEARER.")
+    sasl_username: Text | None = Field(None, description="Used with a SASL_ protocol, but not with OAUTHBEARER.")
     sasl_password: SecretStr | None = Field(None, description="Used with a SASL_ protocol, but not with OAUTHBEARER.")
-    sasl_password_file: Path | None = Field(None, description="A file that holds the password, instead of ROLLCALL_SASL_PASSWORD.")
-    sasl_token_file: Path | None = Field(None, description="A file that holds the token of OAUTHBEARER. It is read anew for each connection.")
-    ssl_ca_file: Path | None = Field(None, description="Certificates (PEM) of the authorities to trust, with an SSL protocol. Unset: the system's.")
-    ssl_cert_file: Path | None = Field(None, description="Client certificate (PEM), for mutual TLS.")
-    ssl_key_file: Path | None = Field(None, description="Private key (PEM) of the client certificate. Unset: it is in the file of the certificate.")
+    sasl_password_file: FilePath | None = Field(None, description="A file that holds the password, instead of ROLLCALL_SASL_PASSWORD.")
+    sasl_token_file: FilePath | None = Field(None, description="A file that holds the token of OAUTHBEARER. It is read anew for each connection.")
+    ssl_ca_file: FilePath | None = Field(None, description="Certificates (PEM) of the authorities to trust, with an SSL protocol. Unset: the system's.")
+    ssl_cert_file: FilePath | None = Field(None, description="Client certificate (PEM), for mutual TLS.")
+    ssl_key_file: FilePath | None = Field(None, description="Private key (PEM) of the client certificate. Unset: it is in the file of the certificate.")
     ssl_key_password: SecretStr | None = Field(None, description="The passphrase of the private key, if it has one.")
-    ssl_key_password_file: Path | None = Field(None, description="A file that holds the passphrase, instead of ROLLCALL_SSL_KEY_PASSWORD.")
+    ssl_key_password_file: FilePath | None = Field(None, description="A file that holds the passphrase, instead of ROLLCALL_SSL_KEY_PASSWORD.")
 
     # --- Names
     group_prefix: TopicWord = Field(
@@ -87,15 +70,11 @@ class Settings(BaseSettings):
     # --- Meaning
     shard: int | None = Field(None, ge=1, le=MAX_SHARD, description="The Canvas shard of local ids in events that do not name their root account.")
     redact: bool = Field(True, description="Replace the values of credential parameters anywhere in a record before it goes on.")
-    redact_parameters: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("access_token", "refresh_token", "client_secret"), description="Names of the credential parameters, separated by commas."
-    )
-    drop_metadata: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Fields of metadata that the router cuts out of every event before it goes on, separated by commas."
-    )
+    redact_parameters: Words = Field(("access_token", "refresh_token", "client_secret"), description="Names of the credential parameters, separated by commas.")
+    drop_metadata: Words = Field((), description="Fields of metadata that the router cuts out of every event before it goes on, separated by commas.")
 
     # --- The consumer group and its chunks
-    group_instance_id: str | None = Field(None, description="Static membership: a name of this process that stays the same over restarts.")
+    group_instance_id: InstanceId | None = Field(None, description="Static membership: a name of this process that stays the same over restarts.")
     session_timeout_seconds: float = Field(10.0, ge=6, le=300, description="A process that is silent for so long loses its partitions.")
     chunk_records: int = Field(6_000, ge=1, le=100_000, description="Most records in one transaction.")
     chunk_bytes: int = Field(
@@ -119,24 +98,24 @@ class Settings(BaseSettings):
     )
 
     # --- Serving
-    replica: Path | None = Field(None, description="The SQLite file of the replica. Unset: replica.sqlite in the data directory.")
+    replica: FilePath | None = Field(None, description="The SQLite file of the replica. Unset: replica.sqlite in the data directory.")
     stale_seconds: float = Field(60.0, ge=1, le=86_400, description="The replica may lack records for so long before serve is not ready.")
-    tokens_file: Path | None = Field(
+    tokens_file: FilePath | None = Field(
         None, description="Names and SHA-256 of the tokens that serve accepts; 'rollcall token new NAME' adds one. Unset: no token, loopback only."
     )
     request_seconds: float = Field(10.0, ge=1, le=300, description="A request to serve that takes longer is given up.")
     most_requests: int = Field(200, ge=1, le=10_000, description="Requests that serve answers at once; others are told to come back.")
-    metrics_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+    metrics_urls: Words = Field(
         ("http://127.0.0.1:9101/metrics", "http://127.0.0.1:9102/metrics"),
         description="Metrics of routers and rosters that the page of serve shows, separated by commas.",
     )
 
     # --- Process
-    bind: str = Field("127.0.0.1", description="Address of the process's HTTP (health and metrics).")
+    bind: BindAddress = Field("127.0.0.1", description="Address of the process's HTTP (health and metrics).")
     port: int | None = Field(
         None, ge=0, le=65_535, description="Port of the process's HTTP. Unset: 9101 for the router, 9102 for the rosters, 8080 for serve. 0: any free one."
     )
-    data: Path = Field(Path(".rollcall"), description="Where local state lives: the embedded broker's files, and the replica.")
+    data: FilePath = Field(Path(".rollcall"), description="Where local state lives: the embedded broker's files, and the replica.")
     trace_ratio: float | None = Field(
         None, ge=0, le=1, description="OpenTelemetry: the share of raw events for which a trace is begun. 0: only those of producers go on. Unset: off."
     )
@@ -165,15 +144,19 @@ class Settings(BaseSettings):
     @classmethod
     def _split_urls(cls, value: Any) -> Any:
         urls = tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-        if not all(re.fullmatch(r"https?://[^\s/?#]+(/\S*)?", url) for url in urls):
-            raise ValueError("must be addresses such as http://127.0.0.1:9101/metrics, separated by commas")
-        return urls
+        return tuple(map(metrics_url, urls))
 
     @model_validator(mode="before")
     @classmethod
     def _read_secrets(cls, values: dict[str, Any]) -> dict[str, Any]:
         files = {name: values.get(f"{name}_file") for name in ("sasl_password", "ssl_key_password")}
         return values | {name: _secret_in(file, f"{ENV_PREFIX}{name.upper()}_FILE") for name, file in files.items() if file}
+
+    @model_validator(mode="after")
+    def _key_has_its_certificate(self) -> Settings:
+        if self.ssl_key_file is not None and self.ssl_cert_file is None:
+            raise ValueError(f"{ENV_PREFIX}SSL_KEY_FILE: there is no certificate to this key; set {ENV_PREFIX}SSL_CERT_FILE, too")
+        return self
 
     @model_validator(mode="after")
     def _sasl_is_complete(self) -> Settings:

@@ -17,7 +17,8 @@ from app.connection import broker_connection
 from app.errors import BrokerUnavailableError, RollcallError
 from app.events.registry import REGISTRY, EventType
 from app.kafka import client_options
-from app.settings import FOR_EVER_DAYS, Settings
+from app.setting_types import FOR_EVER_DAYS
+from app.settings import Settings
 
 DAY_MS = 86_400_000
 FOR_EVER_MS = -1

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiokafka.conn import collect_hosts
 
 from app.errors import ConfigurationError
 from app.resources import resource_path
@@ -56,45 +57,119 @@ def test_the_reference_says_what_the_class_says(name: str, _value: str, words: s
     assert words.startswith(description)
 
 
+BLANK = (" ", "\t")
+NO_NUMBER = (*BLANK, "many", "nan", "inf", "-inf", "1e999", "16MB", "-0.5")
+NO_WHOLE_NUMBER = (*NO_NUMBER, "1.5")
+NO_PATH = (*BLANK, "a\nb")
+NO_SERVERS = (
+    *(",", " , ", "broker", "broker:", ":9092", "broker:0", "broker:65536", "broker:kafka", "broker:9092:9092", "broker:-1", "bro ker:9092", "broker:9092/"),
+    *("kafka://broker:9092", "PLAINTEXT://broker:9092", "broker:9092;other:9092", "broker:9092 other:9092", "broker:9092,other", "a..b:9092", "-a:9092"),
+    *("::1:9092", "[::1]", "[::1:9092", "::1]:9092", "[broker]:9092", "user@broker:9092", '"broker:9092"'),
+)
+
+WRONG: dict[str, tuple[str, ...]] = {
+    "kafka": (*BLANK, *NO_SERVERS),
+    "security_protocol": (*BLANK, "TLS", "ssl"),
+    "sasl_mechanism": (*BLANK, "GSSAPI"),
+    "sasl_username": (*BLANK, "a\nb"),
+    "sasl_password": (),
+    "sasl_password_file": (*NO_PATH, "/dev/null/x", "/"),
+    "sasl_token_file": NO_PATH,
+    "ssl_ca_file": NO_PATH,
+    "ssl_cert_file": NO_PATH,
+    "ssl_key_file": (*NO_PATH, "key.pem"),
+    "ssl_key_password": (),
+    "ssl_key_password_file": (*NO_PATH, "/dev/null/x", "/"),
+    "group_prefix": (*BLANK, "a b", "a/b", "ü", "g" * 101),
+    "topic_prefix": (*BLANK, "canvas/raw", "c" * 101),
+    "partitions": (*NO_WHOLE_NUMBER, "0", "1001"),
+    "replication_factor": (*NO_WHOLE_NUMBER, "0", "11"),
+    "create_topics": (*BLANK, "perhaps", "2"),
+    "retention_raw_days": (*NO_WHOLE_NUMBER, "0", "-2", "36501"),
+    "retention_typed_days": (*NO_WHOLE_NUMBER, "0", "-2", "36501"),
+    "retention_unknown_days": (*NO_WHOLE_NUMBER, "0", "-2", "36501"),
+    "retention_dead_letter_days": (*NO_WHOLE_NUMBER, "0", "-2", "36501"),
+    "shard": (*NO_WHOLE_NUMBER, "0", "922338"),
+    "redact": (*BLANK, "perhaps", "2"),
+    "redact_parameters": ("access_token;secret", "a b", "ü"),
+    "drop_metadata": ("client-ip", "client_ip,event_time", "a b"),
+    "group_instance_id": (*BLANK, "a b", "a/b", "router:1", "ü", ".", "..", "i" * 250),
+    "session_timeout_seconds": (*NO_NUMBER, "5.9", "300.1"),
+    "chunk_records": (*NO_WHOLE_NUMBER, "0", "100001"),
+    "chunk_bytes": (*NO_WHOLE_NUMBER, "1023", "268435457"),
+    "gather_seconds": (*NO_NUMBER, "5.1"),
+    "drain_seconds": (*NO_NUMBER, "0.9", "60.1"),
+    "transaction_timeout_seconds": (*NO_NUMBER, "9", "901"),
+    "breaker_ratio": (*NO_NUMBER, "1.01"),
+    "breaker_events": (*NO_WHOLE_NUMBER, "0", "1000001"),
+    "watchdog_seconds": (*NO_NUMBER, "86401"),
+    "replica": NO_PATH,
+    "stale_seconds": (*NO_NUMBER, "0.9", "86401"),
+    "tokens_file": NO_PATH,
+    "request_seconds": (*NO_NUMBER, "0.9", "301"),
+    "most_requests": (*NO_WHOLE_NUMBER, "0", "10001"),
+    "metrics_urls": (
+        *(
+            "127.0.0.1:9101",
+            "ftp://a/metrics",
+            "http://",
+            "http:///metrics",
+            "http://a b/",
+            "http://a:0/",
+            "http://a:65536/",
+            "http://a:b/",
+            "http://::1:9101/",
+        ),
+        *("http://[a]/", "http://[::1/", "http://user:secret@a/", "http://a/metrics,b", "http://a..b/"),
+    ),
+    "bind": (*BLANK, "a b", "a..b", "127.0.0.1:9101", "http://127.0.0.1", "[::1]", "a" * 64, "a/b", "-", "*", "0.0.0.0/0"),
+    "port": (*NO_WHOLE_NUMBER, "-1", "65536"),
+    "data": NO_PATH,
+    "trace_ratio": (*NO_NUMBER, "1.01"),
+    "log_level": (*BLANK, "loud"),
+    "log_format": (*BLANK, "xml"),
+}
+"""Of each setting, what it may not be. Of a password: nothing. Of a path, only what cannot be one: who needs the file says what is wrong with it."""
+
+
+def test_every_setting_has_a_row() -> None:
+    assert list(WRONG) == list(Settings.model_fields)
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    variable = ENV_PREFIX + name.upper()
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=f"^{variable}: ") as caught:
+        load_settings()
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("value", "servers"),
     [
-        ("SECURITY_PROTOCOL", "TLS"),
-        ("SASL_MECHANISM", "GSSAPI"),
-        ("GROUP_PREFIX", "a b"),
-        ("TOPIC_PREFIX", "canvas/raw"),
-        ("TOPIC_PREFIX", "c" * 101),
-        ("PARTITIONS", "0"),
-        ("PARTITIONS", "many"),
-        ("REPLICATION_FACTOR", "11"),
-        ("CREATE_TOPICS", "perhaps"),
-        ("SHARD", "0"),
-        ("SHARD", "922338"),
-        ("REDACT_PARAMETERS", "access_token;secret"),
-        ("DROP_METADATA", "client-ip"),
-        ("DROP_METADATA", "client_ip,event_time"),
-        ("RETENTION_RAW_DAYS", "0"),
-        ("RETENTION_TYPED_DAYS", "-2"),
-        ("RETENTION_UNKNOWN_DAYS", "1.5"),
-        ("RETENTION_DEAD_LETTER_DAYS", "36501"),
-        ("SESSION_TIMEOUT_SECONDS", "5.9"),
-        ("CHUNK_RECORDS", "1.5"),
-        ("CHUNK_BYTES", "16MB"),
-        ("GATHER_SECONDS", "-1"),
-        ("DRAIN_SECONDS", "0"),
-        ("TRANSACTION_TIMEOUT_SECONDS", "901"),
-        ("BREAKER_RATIO", "1.01"),
-        ("BREAKER_EVENTS", "0"),
-        ("WATCHDOG_SECONDS", "-1"),
-        ("PORT", "65536"),
-        ("LOG_LEVEL", "loud"),
-        ("LOG_FORMAT", "xml"),
+        ("127.0.0.1:9092", "127.0.0.1:9092"),
+        (" one:9092, two.example.org:9093 ,", "one:9092,two.example.org:9093"),
+        ("[::1]:9092,[2001:db8::7]:65535", "[::1]:9092,[2001:db8::7]:65535"),
+        ("kafka_1:9092,b-1.x_y.example.org.:1", "kafka_1:9092,b-1.x_y.example.org.:1"),
     ],
 )
-def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    monkeypatch.setenv(ENV_PREFIX + name, value)
-    with pytest.raises(ConfigurationError, match=f"^{ENV_PREFIX}{name}: "):
+def test_bootstrap_servers(monkeypatch: pytest.MonkeyPatch, value: str, servers: str) -> None:
+    monkeypatch.setenv("ROLLCALL_KAFKA", value)
+    assert load_settings().kafka == servers
+    assert [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port, _family in collect_hosts(servers, randomize=False)] == servers.split(",")
+
+
+def test_a_protocol_before_a_server_is_told_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLCALL_KAFKA", "one:9092,SSL://two:9092")
+    with pytest.raises(ConfigurationError, match=r"^ROLLCALL_KAFKA: 'SSL://two:9092' is not host:port; .*ROLLCALL_SECURITY_PROTOCOL"):
         load_settings()
+
+
+@pytest.mark.parametrize("value", ["127.0.0.1", "0.0.0.0", "::", "::1", "fe80::1%eth0", "localhost", "router-1.example.org"])  # noqa: S104
+def test_addresses_to_listen_on(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("ROLLCALL_BIND", value)
+    assert load_settings().bind == value
 
 
 def test_all_that_is_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ the others need.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,7 +24,7 @@ from app.cli.simulate import register as register_simulate
 from app.cli.token import token_cli
 from app.cli.topics import topics_cli
 from app.cli.validate import validate
-from app.errors import RollcallError
+from app.errors import ConfigurationError, RollcallError
 
 cli = typer.Typer(
     name="rollcall",
@@ -63,6 +64,20 @@ def main() -> None:
     load_when_used()
     try:
         cli()
-    except RollcallError as error:
-        print(f"rollcall: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    except (RollcallError, OSError) as error:
+        told = error if isinstance(error, RollcallError) else _of_the_data_directory(error)
+        if told is None:
+            raise
+        print(f"rollcall: {told}", file=sys.stderr)
+        sys.exit(told.exit_code)
+
+
+def _of_the_data_directory(error: OSError) -> RollcallError | None:
+    """What to say of a file in the data directory, or on the way to it, that cannot be used; None: it is another one."""
+    from app.settings import ENV_PREFIX, load_settings
+
+    data = load_settings().data.absolute()
+    place = Path(error.filename).absolute() if isinstance(error.filename, str) else None
+    if place is None or not (place.is_relative_to(data) or data.is_relative_to(place)):
+        return None
+    return ConfigurationError(f"{ENV_PREFIX}DATA: {str(place)!a} cannot be used ({error.strerror}); name a directory to which this user can write")

@@ -43,7 +43,8 @@ def run_everything() -> None:
         environment[f"{ENV_PREFIX}KAFKA"] = bootstrap
         environments = {name: {**environment, **port_of(settings, place)} for place, name in enumerate(PROCESSES)}
         if settings.port and f"{ENV_PREFIX}METRICS_URLS" not in environment:
-            urls = [f"http://{settings.bind}:{settings.port + place}/metrics" for place in range(len(PROCESSES) - 1)]
+            host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
+            urls = [f"http://{host}:{settings.port + place}/metrics" for place in range(len(PROCESSES) - 1)]
             environments["serve"][f"{ENV_PREFIX}METRICS_URLS"] = ",".join(urls)
         asyncio.run(run_children({name: [name] for name in PROCESSES}, environments))
 

@@ -44,7 +44,9 @@ def read_tokens(path: Path) -> dict[str, str]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"the tokens cannot be read from {path} ({error}); make one with 'rollcall token new NAME'") from None
+        raise ConfigurationError(
+            f"the tokens cannot be read from {path} ({error}); make one with 'rollcall token new NAME', or set ROLLCALL_TOKENS_FILE"
+        ) from None
     digests: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         content = line.partition("#")[0].strip()
@@ -53,10 +55,12 @@ def read_tokens(path: Path) -> dict[str, str]:
         match = _LINE.fullmatch(content)
         if match is None:
             # The line is not quoted: it may be a token.
-            raise ConfigurationError(f"{path}, line {number}: must be a name and the SHA-256 of a token, as 'rollcall token new NAME' writes them")
+            raise ConfigurationError(
+                f"{path}, line {number}: must be a name and the SHA-256 of a token, as 'rollcall token new NAME' writes them; or set ROLLCALL_TOKENS_FILE"
+            )
         if match["name"] in digests:
             # Nor is this one: what stands where the name belongs may be one too.
-            raise ConfigurationError(f"{path}, line {number}: a line above has the same name")
+            raise ConfigurationError(f"{path}, line {number}: a line above has the same name; ROLLCALL_TOKENS_FILE is to have each name once")
         digests[match["name"]] = match["digest"]
     return digests
 
@@ -107,7 +111,7 @@ def revoke_token(path: Path, name: str) -> None:
             file.writelines(f"{line}\n" for line in kept)
         new.replace(place)
     except OSError as error:
-        raise ConfigurationError(f"the tokens cannot be written to {path} ({error.strerror})") from None
+        raise ConfigurationError(f"the tokens cannot be written to {path} ({error.strerror}); set ROLLCALL_TOKENS_FILE") from None
 
 
 class Tokens:
@@ -132,7 +136,7 @@ class Tokens:
                 self._stamp = _stamp(path)  # first: what is written in between is read again
             self._digests = read_tokens(path)
             if not self._digests:
-                raise ConfigurationError(f"{path} has no token; make one with 'rollcall token new NAME'")
+                raise ConfigurationError(f"{path} has no token; make one with 'rollcall token new NAME', or set ROLLCALL_TOKENS_FILE")
 
     @property
     def required(self) -> bool:

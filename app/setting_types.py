@@ -1,0 +1,116 @@
+"""The forms that settings have, each with a sentence for what has another one. Pure; who needs a file looks whether it is there."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
+from pydantic_settings import NoDecode
+
+FOR_EVER_DAYS = -1
+
+MOST_INSTANCE_ID = 249
+
+_HOST = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME = re.compile(rf"{_HOST}(?:\.{_HOST})*\.?")
+_SERVER = re.compile(r"(?:\[(?P<address>[^\[\]]+)\]|(?P<name>[^\[\]:]+)):(?P<port>[0-9]{1,5})")
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_port(text: str) -> bool:
+    return 1 <= int(text) <= 65_535
+
+
+def _is_server(text: str) -> bool:
+    match = _SERVER.fullmatch(text)
+    if match is None or not _is_port(match["port"]):
+        return False
+    return _is_ipv6(match["address"]) if match["name"] is None else _HOST_NAME.fullmatch(match["name"]) is not None
+
+
+def _servers(value: str) -> str:
+    servers = [part.strip() for part in value.split(",") if part.strip()]
+    if wrong := next((server for server in servers if not _is_server(server)), None if servers else value):
+        hint = "; leave out what stands before ://, which ROLLCALL_SECURITY_PROTOCOL tells" if "://" in wrong else ""
+        raise ValueError(f"{wrong!a} is not host:port; must be such, separated by commas, with an IPv6 address in brackets{hint}")
+    return ",".join(servers)
+
+
+def _bind_address(value: str) -> str:
+    try:
+        ip_address(value)
+    except ValueError:
+        if _HOST_NAME.fullmatch(value) is None or len(value) > 253:
+            raise ValueError("must be an address of this machine, such as 127.0.0.1, 0.0.0.0 or ::, or its name; the port is ROLLCALL_PORT") from None
+    return value
+
+
+def _topic_word(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", value):
+        raise ValueError("must be 1 to 100 of the characters that Kafka allows in topic names: letters, digits, '.', '_', '-'")
+    return value
+
+
+def _instance_id(value: str) -> str:
+    if not re.fullmatch(rf"[A-Za-z0-9._-]{{1,{MOST_INSTANCE_ID}}}", value) or value in (".", ".."):
+        raise ValueError(f"must be 1 to {MOST_INSTANCE_ID} of the characters that Kafka allows: letters, digits, '.', '_', '-'; and not '.' or '..'")
+    return value
+
+
+def _text(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("must be a line of text")
+    return value
+
+
+def _path(value: Path) -> Path:
+    if not str(value).strip() or not str(value).isprintable():
+        raise ValueError("must be a path")
+    return value
+
+
+def _days_or_for_ever(value: int) -> int:
+    if value != FOR_EVER_DAYS and not 1 <= value <= 36_500:
+        raise ValueError(f"must be 1 to 36500 days, or {FOR_EVER_DAYS} for ever")
+    return value
+
+
+def metrics_url(value: str) -> str:
+    """A URL whose host and port can be connected to.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        parts = urlsplit(value)
+        right = parts.scheme in ("http", "https") and parts.port != 0 and _is_host(parts.hostname or "")
+    except ValueError:  # of a port out of range, of brackets without an address
+        right = False
+    if not right or not re.fullmatch(r"https?://[^\s/?#@]+(/\S*)?", value):
+        raise ValueError("must be addresses such as http://127.0.0.1:9101/metrics, separated by commas")
+    return value
+
+
+def _is_host(text: str) -> bool:
+    return _is_ipv6(text) or _HOST_NAME.fullmatch(text) is not None
+
+
+Servers = Annotated[str, AfterValidator(_servers)]
+BindAddress = Annotated[str, AfterValidator(_bind_address)]
+TopicWord = Annotated[str, AfterValidator(_topic_word)]
+InstanceId = Annotated[str, AfterValidator(_instance_id)]
+Text = Annotated[str, AfterValidator(_text)]
+FilePath = Annotated[Path, AfterValidator(_path)]
+Retention = Annotated[int, AfterValidator(_days_or_for_ever)]
+Words = Annotated[tuple[str, ...], NoDecode]
