@@ -7,13 +7,14 @@ object only stays with the code that makes the object (``app/streaming/failures.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from aiokafka import conn
-from aiokafka.consumer import consumer, group_coordinator
+from aiokafka.consumer import consumer, fetcher, group_coordinator
 from aiokafka.errors import (
     BrokerResponseError,
     ConcurrentTransactions,
@@ -32,6 +33,8 @@ from aiokafka.errors import (
     for_code,
 )
 from aiokafka.producer import sender
+from aiokafka.producer.message_accumulator import MessageBatch
+from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.protocol.api import Request, RequestStruct
 from aiokafka.protocol.group import HeartbeatRequest, HeartbeatResponse_v1
 from aiokafka.protocol.types import Int32, Schema, String
@@ -189,8 +192,57 @@ PASSING = (NoError, IllegalGenerationError, UnknownMemberIdError, RebalanceInPro
 """Answers of a group's coordinator that aiokafka deals with by itself, and the one about rights, which it tells as it is."""
 
 
+def failure_that_was_seen(upstream: Callable[[Any, BaseException], None]) -> Callable[[Any, BaseException], None]:
+    """``failure`` of a batch, or ``error_transaction`` and ``fatal_error`` of a transaction, after which nothing is left that asyncio complains of.
+
+    aiokafka (``producer/message_accumulator.py:266``, ``producer/transaction_manager.py:138`` and ``149``; no issue) gives its error to futures for which
+    nobody may be waiting. Who waits for the batch or the transaction itself hears of it all the same.
+    Test: ``tests/test_aiokafka_patches.py::test_nothing_is_left_of_a_transaction_that_failed``.
+    """
+
+    @functools.wraps(upstream)
+    def fail(failed: Any, error: BaseException) -> None:
+        futures = [future for *_, future in getattr(failed, "_pending_txn_offsets", ())]
+        upstream(failed, error)
+        futures += [future for name in ("_drain_waiter", "_transaction_waiter") if (future := getattr(failed, name, None)) is not None]
+        for future in futures:
+            if future.done() and not future.cancelled():
+                future.exception()
+
+    return fail
+
+
+CANCEL_AGAIN_SECONDS = 0.1
+"""A task that has not ended by then took its cancellation for that of a task that it waited for, and went on."""
+
+
+@functools.wraps(fetcher.Fetcher.close)
+async def close_fetcher(fetching: fetcher.Fetcher) -> None:
+    """``Fetcher.close``, which ends whatever its tasks are at.
+
+    aiokafka (``consumer/fetcher.py:444``; no issue) waits for each fetch that it has cancelled. One that was about to pause, because a broker did not answer
+    (``:755``), hands its cancellation on to whoever closes the consumer: the connections and other tasks stay, and the consumer's thread ends with a traceback.
+    Test: ``tests/test_aiokafka_patches.py::test_a_consumer_is_stopped_while_a_fetch_pauses``.
+    """
+    fetching._closed = True
+    tasks = pending = {fetching._fetch_task, *fetching._pending_tasks}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # was told to whoever asked for records
+    for waiter in fetching._fetch_waiters:
+        fetching._notify(waiter)
+
+
 conn.OAuthAuthenticator = OAuthAuthenticator
 conn.AIOKafkaConnection = Connection
 consumer.GroupCoordinator = GroupCoordinator
+MessageBatch.failure = failure_that_was_seen(MessageBatch.failure)
+TransactionManager.error_transaction = failure_that_was_seen(TransactionManager.error_transaction)
+TransactionManager.fatal_error = failure_that_was_seen(TransactionManager.fatal_error)
+fetcher.Fetcher.close = close_fetcher
 for _handler in TRANSACTIONAL_HANDLERS:
     _handler.handle_response = transactional_answer(_handler.handle_response)

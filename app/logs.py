@@ -24,7 +24,10 @@ _MOST_SAYINGS = 1_000
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
-_QUIET = ("faust", "mode", "aiokafka", "app.streaming.tables", "app.streaming.transport", "app.streaming.consumer_thread", "asyncio", "aiohttp")
+_CLIENTS = ("faust", "mode", "aiokafka", "app.streaming.tables", "app.streaming.transport", "app.streaming.consumer_thread")
+"""Clients of Kafka, and the services that ours are for Faust."""
+
+_QUIET = (*_CLIENTS, "asyncio", "aiohttp")
 """Libraries that narrate. Their warnings are kept; aiokafka tells there of brokers that do not answer."""
 
 _CONDITIONS = (KafkaError, OSError, RollcallError)
@@ -92,15 +95,15 @@ class RepeatFilter(logging.Filter):
 
 
 class KafkaLevelFilter(logging.Filter):
-    """Makes a warning of what aiokafka calls an error, unless it is a fault of the program.
+    """Makes a warning of what aiokafka calls an error, and Faust the crash of a service, unless it is a fault of the program.
 
-    aiokafka tries again, or raises an error to Rollcall, which tries again, or ends and says why.
+    They try again, or raise an error to Rollcall, which tries again, or ends and says why.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """True: each line passes."""
-        fault = record.exc_info is not None and not is_condition(record.exc_info[1])
-        if record.levelno > logging.WARNING and record.name.startswith("aiokafka.") and not fault:
+        passes = is_condition(record.exc_info[1]) if record.exc_info else record.name.split(".")[0] == "aiokafka"
+        if record.levelno > logging.WARNING and record.name.startswith(_CLIENTS) and passes:
             record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
         return True
 

@@ -61,7 +61,7 @@ async def _run_until_signalled(settings: Settings, new_process: Callable[[], Pro
     def end() -> None:
         if not stop.is_set():
             stop.set()
-            _exit_after(settings.drain_seconds + STOPPING_SECONDS, 1, "the process did not stop in time and is ended", loop)
+            _exit_after(settings.drain_seconds + STOPPING_SECONDS, 1, "the process did not stop in time and is ended: keep the log", loop)
 
     for number in ending_signals():
         loop.add_signal_handler(number, end)
@@ -74,7 +74,7 @@ def _exit_after(seconds: float, code: int, message: str, loop: asyncio.AbstractE
     def exit_now() -> None:
         frame = sys._current_frames().get(threading.main_thread().ident or 0)
         at = [f"{place.filename}:{place.lineno} {place.name}" for place in traceback.extract_stack(frame)[-_SHOWN_FRAMES:]]
-        log.error("%s", message, extra={"at": at, "tasks": sorted(map(_place_of, asyncio.all_tasks(loop)))})
+        log.log(logging.ERROR if code else logging.WARNING, "%s", message, extra={"at": at, "tasks": sorted(map(_place_of, asyncio.all_tasks(loop)))})
         logging.shutdown()
         os._exit(code)
 

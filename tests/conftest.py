@@ -16,6 +16,7 @@ import pytest
 from app.broker import EmbeddedBroker
 from app.settings import load_settings
 from tests.cluster.brokers import BrokerCluster
+from tests.healthy import overheard  # noqa: F401 a fixture for all tests
 from tests.jvm import start_faster
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what it puts into the background, and programs that tests end by SIGINT inherit it

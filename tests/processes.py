@@ -17,6 +17,7 @@ from typing import Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.healthy import complaints
 from tests.waiting import DEADLINE_SECONDS, answer_of, wait_for_exit
 from tests.waiting import wait_until as wait_until  # most tests of processes have it from here
 
@@ -30,7 +31,7 @@ def exit_code(number: signal.Signals) -> int:
 
 
 class RollcallProcess:
-    """A process of Rollcall on a free port, its log in a file.
+    """A process of Rollcall on a free port, its log in a file. When it has ended, that must be the log of a healthy process.
 
     Args:
         command: of ``rollcall``.
@@ -51,6 +52,7 @@ class RollcallProcess:
         **settings: object,
     ) -> None:
         self.command = command
+        self._expected: tuple[str, ...] = ()
         self.log_file = directory / f"{command}-{time.monotonic_ns()}.log"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")}
         environment |= {
@@ -73,6 +75,16 @@ class RollcallProcess:
             self.process.send_signal(signal.SIGCONT)
             self.process.kill()
         self.process.wait()
+
+    def expecting(self, *parts: str) -> Self:
+        """Say which errors the test provokes: each has one of these parts in it."""
+        self._expected += parts
+        return self
+
+    @property
+    def complaints(self) -> list[str]:
+        """What its log has that the log of a healthy process has not."""
+        return complaints(self.log_file.read_text(errors="replace"), self._expected)
 
     @property
     def log(self) -> list[dict[str, object]]:

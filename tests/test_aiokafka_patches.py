@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 
 import pytest
 import uvloop
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.errors import KafkaConnectionError, ProducerFenced
+from aiokafka.producer.message_accumulator import MessageBatch
+from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.protocol.metadata import MetadataRequest
 
 from app.kafka import client_options
 from app.settings import load_settings
+from app.streaming.batches import GatheredBatch
+from app.streaming.records import RecordBatches
 from tests.chaos.proxy import Proxy
+from tests.waiting import DEADLINE_SECONDS
 
 TURNS = 8
 """Of the event loop, within which aiokafka has taken notice of a connection that was reset."""
@@ -60,3 +68,74 @@ async def ask_again(bootstrap: str, turns: int) -> None:
 def test_a_connection_that_was_reset_is_one_that_is_lost(bootstrap: str, use: Callable[[str, int], Coroutine[None, None, None]], turns: int) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(use(bootstrap, turns))
+
+
+async def _fenced(failed: BaseException) -> None:
+    """A producer is fenced while a batch waits for its partition, an offset for its group, and nobody for the transaction."""
+    producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1", transactional_id="lane-0")
+    producer._closed = True  # it was never started, and complains if it is not closed
+    transactions, accumulator = producer._txn_manager, producer._message_accumulator
+    transactions.set_pid_and_epoch(7, 4)
+    transactions.begin_transaction()
+    records = RecordBatches(900_000)
+    records.append(1, b"key", b"value", [])
+    delivered = await accumulator.add_batch(GatheredBatch(records.batches[0], transactional=True), TopicPartition("typed", 0), 1)
+    offset = transactions.add_offsets_to_txn({}, "group")
+    accumulator.fail_all(failed)
+    transactions.fatal_error(failed)
+    await asyncio.sleep(0)
+    for future in (delivered, offset):
+        with pytest.raises(ProducerFenced):
+            await future
+
+
+@pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
+async def test_nothing_is_left_of_a_transaction_that_failed(mended: bool, overheard: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    if not mended:
+        for function in (MessageBatch.failure, TransactionManager.fatal_error):
+            kind = MessageBatch if function is MessageBatch.failure else TransactionManager
+            monkeypatch.setattr(kind, function.__name__, function.__wrapped__)
+    await _fenced(ProducerFenced())
+    await asyncio.sleep(0)  # the loop forgets about it
+    gc.collect()
+    assert ["exception was never retrieved" in line for line in overheard] == ([] if mended else [True, True])
+    overheard.clear()
+
+
+@pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
+async def test_a_consumer_is_stopped_while_a_fetch_pauses(bootstrap: str, mended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not mended:
+        monkeypatch.setattr(Fetcher, "close", Fetcher.close.__wrapped__)
+    consumer = AIOKafkaConsumer(**client_options(load_settings(), bootstrap))
+    await consumer.start()
+    await asyncio.sleep(0)  # what fetches waits for partitions now
+    pause = asyncio.create_task(asyncio.sleep(1_000))
+    consumer._fetcher._pending_tasks.add(pause)
+    await asyncio.sleep(0)
+    with contextlib.nullcontext() if mended else pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(consumer.stop(), DEADLINE_SECONDS)
+    assert pause.cancelled()
+    assert (consumer._client._sync_task is None) is mended, "which its client ends last"
+    await consumer._client.close()
+
+
+async def test_a_consumer_is_stopped_though_a_task_takes_its_cancellation_for_that_of_another(bootstrap: str) -> None:
+    consumer = AIOKafkaConsumer(**client_options(load_settings(), bootstrap))
+    await consumer.start()
+    mistakes = 0
+
+    async def mistake() -> None:
+        nonlocal mistakes
+        try:
+            await asyncio.sleep(1_000)
+        except asyncio.CancelledError:
+            mistakes += 1
+        await asyncio.sleep(1_000)
+
+    await asyncio.sleep(0)  # what fetches waits for partitions now
+    task = asyncio.create_task(mistake())
+    consumer._fetcher._pending_tasks.add(task)
+    await asyncio.sleep(0)
+    await asyncio.wait_for(consumer.stop(), DEADLINE_SECONDS)
+    assert task.cancelled()
+    assert mistakes == 1

@@ -7,7 +7,7 @@ import logging
 import sys
 
 import pytest
-from aiokafka.errors import IllegalStateError, KafkaConnectionError, MessageSizeTooLargeError
+from aiokafka.errors import IllegalStateError, KafkaConnectionError, MessageSizeTooLargeError, TopicAuthorizationFailedError
 
 from app.errors import BrokerUnavailableError
 from app.logs import REPEAT_SECONDS, JsonFormatter, KafkaLevelFilter, RepeatFilter
@@ -26,11 +26,15 @@ def record(name: str, level: int, error: BaseException | None = None, *, message
 @pytest.mark.parametrize(
     ("line", "level"),
     [
-        (record("aiokafka.client", logging.ERROR), "WARNING"),
+        (record("aiokafka", logging.ERROR), "WARNING"),
+        (record("aiokafka.consumer.fetcher", logging.ERROR), "WARNING"),
         (record("aiokafka.consumer.fetcher", logging.ERROR, KafkaConnectionError("gone")), "WARNING"),
         (record("aiokafka.consumer.fetcher", logging.ERROR, TypeError("a mistake")), "ERROR"),
         (record("aiokafka.consumer.fetcher", logging.ERROR, IllegalStateError("a mistake")), "ERROR"),
         (record("aiokafka.client", logging.INFO), "INFO"),
+        (record("faust.transport.consumer", logging.ERROR, TopicAuthorizationFailedError()), "WARNING"),
+        (record("app.streaming.consumer_thread", logging.ERROR, TypeError("a mistake")), "ERROR"),
+        (record("app.streaming.consumer_thread", logging.ERROR), "ERROR"),
         (record("app.streaming.lane", logging.ERROR, KafkaConnectionError("gone")), "ERROR"),
         (record("asyncio", logging.ERROR), "ERROR"),
     ],
@@ -38,6 +42,14 @@ def record(name: str, level: int, error: BaseException | None = None, *, message
 def test_what_a_client_tries_again_is_a_warning(line: logging.LogRecord, level: str) -> None:
     assert KafkaLevelFilter().filter(line)
     assert line.levelname == level == logging.getLevelName(line.levelno)
+
+
+def test_a_line_that_wants_no_traceback_passes() -> None:
+    """As asyncio's own."""
+    line = record("asyncio", logging.ERROR)
+    line.exc_info = False  # type: ignore[assignment]
+    assert KafkaLevelFilter().filter(line)
+    assert json.loads(JsonFormatter().format(line))["level"] == "error"
 
 
 @pytest.mark.parametrize("error", [KafkaConnectionError("gone"), OSError(28, "No space left on device"), BrokerUnavailableError("no broker")])

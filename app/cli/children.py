@@ -63,7 +63,7 @@ async def _end(name: str, child: asyncio.subprocess.Process) -> None:
     try:
         await asyncio.wait_for(child.wait(), KILL_AFTER_SECONDS)
     except TimeoutError:
-        log.error("%s did not end in time and is killed", name)
+        log.warning("%s did not end in time and is killed; what it had not committed is done again", name)
         child.kill()
         await child.wait()
 

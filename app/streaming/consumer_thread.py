@@ -164,12 +164,13 @@ class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
             if not chunks and timeout:
                 arrived = fetcher._create_fetch_waiter()
                 woken = asyncio.ensure_future(wake.wait())
-                await asyncio.wait((arrived, woken), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-                woken.cancel()
-                if arrived.done():
+                try:
+                    await asyncio.wait((arrived, woken), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    woken.cancel()
+                    arrived.cancel()  # does nothing when it is done
+                if not arrived.cancelled():
                     arrived.result()  # raises what the coordinator found to be fatal, such as a missing authorization
-                else:
-                    arrived.cancel()
                 chunks = await self._take_all(consumer, active_partitions)
             return chunks
 

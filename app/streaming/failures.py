@@ -12,6 +12,7 @@ from aiokafka.errors import (
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
     InvalidTxnState,
+    KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     OutOfOrderSequenceNumber,
@@ -55,7 +56,6 @@ def hold_back_what_was_not_added(producer: AIOKafkaProducer) -> None:
         upstream(error)
         for batch in itertools.chain(*batches._batches.values()):
             batch.failure(error)
-            batch._drain_waiter.exception()  # asyncio would complain that nobody has seen it
         batches._batches.clear()
 
     transactions.error_transaction = error_transaction
@@ -94,10 +94,6 @@ def root_cause(producer: AIOKafkaProducer | None, error: BaseException) -> BaseE
     if producer is None:
         return error
     ended, failed = _exception_of(producer._sender.sender_task), _exception_of(producer._txn_manager._transaction_waiter)
-    # Nobody waits for these (``producer/message_accumulator.py:266``), and of an error that nobody has looked at asyncio complains later.
-    accumulator = producer._message_accumulator
-    for batch in itertools.chain(accumulator._pending_batches, *accumulator._batches.values()):
-        _exception_of(batch._drain_waiter)
     return error if isinstance(error, SUPERSEDED) else ended or failed or error
 
 
@@ -110,5 +106,6 @@ async def cut_off(producer: AIOKafkaProducer) -> None:
     sender = producer._sender.sender_task
     if sender is not None:
         sender.cancel()
+    producer._message_accumulator.fail_all(KafkaConnectionError("the producer was closed"))  # or whoever flushes it waits for ever
     with contextlib.suppress(Exception):
         await promptly(producer.client.close(), 1)

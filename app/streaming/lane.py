@@ -183,7 +183,11 @@ class Lane:
         if isinstance(error, KafkaError):
             self._kit.observer.produce_failed()
         self.state = LaneState.CLOSED
-        log.error("the partition cannot be consumed any further; the process stops, and commits nothing that is not written", exc_info=error, extra=self._place)
+        log.error(
+            "the partition cannot be consumed any further: mend what the error says; the process stops, and commits nothing that is not written",
+            exc_info=error,
+            extra=self._place,
+        )
         self._kit.fatal(error)
 
     async def _open(self) -> bool:

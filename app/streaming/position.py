@@ -60,12 +60,20 @@ class Positions:
             return bounds.beginning
         if offset > bounds.end:
             log.error(
-                "the committed offset %d is past the end %d: the topic was made anew; reading it from its beginning", offset, bounds.end, extra=tp._asdict()
+                "the committed offset %d is past the end %d: the topic was made anew; reading it from its beginning; if nobody did that, the cluster has lost "
+                "records: send them again",
+                offset,
+                bounds.end,
+                extra=tp._asdict(),
             )
             return bounds.beginning
         if offset < bounds.beginning and self._reported.get(tp) != offset:
             self._reported[tp] = offset
-            log.error("%d records were deleted by the topic's retention before they were read", bounds.beginning - offset, extra=tp._asdict())
+            log.error(
+                "%d records were deleted by the topic's retention before they were read; raise its retention.ms, or start more processes, and send them again",
+                bounds.beginning - offset,
+                extra=tp._asdict(),
+            )
             self._expired(bounds.beginning - offset)
         return max(offset, bounds.beginning)
 

@@ -65,7 +65,7 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._stop.wait(min(self.limit / 10, 5)):
             if (verdict := self.verdict) is not None:
-                log.critical("stuck: %s; the process ends with code %d (ROLLCALL_WATCHDOG_SECONDS)", verdict, EXIT_CODE)
+                log.critical("stuck: %s; the process ends with code %d (ROLLCALL_WATCHDOG_SECONDS); start it again, and keep the log", verdict, EXIT_CODE)
                 logging.shutdown()
                 self._end(EXIT_CODE)
                 return

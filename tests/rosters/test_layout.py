@@ -40,7 +40,7 @@ def test_a_changelog_that_is_gone_is_not_taken_for_an_empty_table(bootstrap: str
     wait_until(lambda: changelog not in admin_client(bootstrap).list_topics(timeout=30).topics, what="the end of the topic")
     if made_anew:
         create_topic(bootstrap, changelog, 4, {"cleanup.policy": "compact"})
-    with RostersProcess(tmp_path, bootstrap, prefix) as rosters:
+    with RostersProcess(tmp_path, bootstrap, prefix).expecting("cannot be consumed any further") as rosters:
         assert rosters.process.wait(60) == 1
         text = rosters.log_file.read_text()
     assert "make the rosters anew" in text

@@ -185,7 +185,7 @@ def test_rows_are_where_their_partitions_are(cluster: RosterCluster, tmp_path: P
 @pytest.mark.parametrize(("key", "value"), [(b"1", b"junk"), (b"/kind/1", b"[{},0]"), (b"\xff", b"[{},0]")])
 def test_a_foreign_record_in_a_changelog(cluster: RosterCluster, tmp_path: Path, key: bytes, value: bytes) -> None:
     send(cluster.bootstrap, cluster.changelogs["course"], [Sent(value, key, 1)])
-    with process(tmp_path, cluster) as rosters:
+    with process(tmp_path, cluster).expecting("cannot be consumed any further") as rosters:
         assert rosters.process.wait(60) == 1
         assert "the changelog holds a record that Rollcall did not write: find out who writes there" in rosters.log_file.read_text().splitlines()[-1]
         assert [(line["agent"], line["partition"]) for line in rosters.log if line["level"] == "error" and "agent" in line] == [("course", 1)]

@@ -70,7 +70,7 @@ def test_what_cannot_be_produced_is_not_committed(bootstrap: str, prefix: str, t
     create_topic(bootstrap, f"{prefix}.raw", 1)
     records = [Sent(record.value, partition=0) for record in numbered_events(300)]
     typed = f"{prefix}.events.enrollment_updated"
-    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+    with RouterProcess(tmp_path, bootstrap, prefix).expecting("cannot be consumed any further") as router:
         router.wait_ready()
         limit_record_size(bootstrap, typed, 1_000)
         send(bootstrap, f"{prefix}.raw", records)
@@ -142,7 +142,7 @@ def test_a_stuck_router_ends_itself(own_broker: EmbeddedBroker, prefix: str, tmp
     send(bootstrap, f"{prefix}.raw", numbered_events(COUNT))
     pid = own_broker.status().pid
     assert pid is not None
-    with RouterProcess(tmp_path, bootstrap, prefix, watchdog_seconds=5, chunk_records=50) as router:
+    with RouterProcess(tmp_path, bootstrap, prefix, watchdog_seconds=5, chunk_records=50).expecting("stuck: ") as router:
         wait_until(lambda: router.metric("rollcall_consumer_lag_records") > 0, what="lag")
         os.kill(pid, signal.SIGSTOP)
         try:

@@ -195,7 +195,7 @@ def test_the_breaker_stops_a_partition_until_the_limit_is_raised(bootstrap: str,
     bad = good.replace(b"enrollment_id", b"enrolment_id")
     send(bootstrap, f"{prefix}.raw", [Sent(bad, partition=0)] * 500 + [Sent(good, partition=1)] * 500)
     limits = {"breaker_ratio": 0.5, "breaker_events": 100}
-    with RouterProcess(tmp_path, bootstrap, prefix, **limits) as router:
+    with RouterProcess(tmp_path, bootstrap, prefix, **limits).expecting("is not consumed any more") as router:
         wait_until(lambda: router.metric("rollcall_breaker_open", partition="0") == 1, what="the breaker")
         wait_until(lambda: committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: 100, 1: 500}, what="the other partition's end")
         status, reasons = router.get("/readyz")
@@ -205,7 +205,8 @@ def test_the_breaker_stops_a_partition_until_the_limit_is_raised(bootstrap: str,
         wait_until(lambda: router.metric("rollcall_consumer_lag_records", partition="0") == 400, what="the lag")
         assert [line for line in router.log if line["level"] == "error" and "ROLLCALL_BREAKER_RATIO" in str(line["message"])]
         assert router.end() == 0
-    with RouterProcess(tmp_path, bootstrap, prefix, **limits) as router:  # a restart alone, by a supervisor, changes nothing
+    # A restart alone, by a supervisor, changes nothing.
+    with RouterProcess(tmp_path, bootstrap, prefix, **limits).expecting("is not consumed any more") as router:
         wait_until(lambda: router.metric("rollcall_breaker_open", partition="0") == 1, what="the breaker")
         assert committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: 100, 1: 500}
         assert router.end() == 0
@@ -291,7 +292,7 @@ def test_a_raw_topic_that_is_made_anew_is_read_from_its_beginning(bootstrap: str
     # Kafka forgets a group's offsets with the topic; a tool that restores them, or an older broker, does not.
     set_committed(bootstrap, f"{prefix}-router", raw, {0: 10})
     send(bootstrap, raw, [Sent(value)] * 3)
-    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+    with RouterProcess(tmp_path, bootstrap, prefix).expecting("the topic was made anew") as router:
         wait_until(lambda: router.metric("rollcall_events_received_total") == 3, what="the new records")
         assert committed(bootstrap, f"{prefix}-router", raw) == {0: 3}
         assert [line for line in router.log if "made anew" in str(line["message"])]
@@ -304,7 +305,7 @@ def test_records_that_expired_before_they_were_read_are_reported(bootstrap: str,
     set_committed(bootstrap, f"{prefix}-router", raw, {0: 2})
     send(bootstrap, raw, [Sent(value)] * 10)
     delete_records(bootstrap, raw, 0, before=7)
-    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+    with RouterProcess(tmp_path, bootstrap, prefix).expecting("deleted by the topic's retention") as router:
         wait_until(lambda: router.metric("rollcall_events_received_total") == 3, what="the records that are left")
         assert router.metric("rollcall_expired_records_total") == 5
         assert [line for line in router.log if line["level"] == "error" and "5 records were deleted" in str(line["message"])]
@@ -372,7 +373,7 @@ def test_a_raw_topic_that_is_made_anew_while_the_router_runs_is_read(bootstrap: 
     raw, value = f"{prefix}.raw", orjson.dumps(EXAMPLES["course_created"])
     create_topic(bootstrap, raw, 1)
     send(bootstrap, raw, [Sent(value)] * 50)
-    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+    with RouterProcess(tmp_path, bootstrap, prefix).expecting("the topic was made anew") as router:
         router.wait_ready()
         wait_consumed(bootstrap, prefix, 50)
         router.send_signal(signal.SIGSTOP)

@@ -197,7 +197,7 @@ def test_a_configuration_that_is_not_told_is_told_by_its_topic(place: Place) -> 
 def test_a_router_that_loses_a_right_stops_and_loses_nothing(place: Place, number: int, tmp_path: Path) -> None:
     acl = place.acls("router")[number]
     before = len(place.read_typed())
-    with RouterProcess(tmp_path, *place.where("router"), **place.told("router")) as router:
+    with RouterProcess(tmp_path, *place.where("router"), **place.told("router")).expecting("cannot be consumed any further") as router:
         router.wait_ready(60)
         place.send([Sent(EVENT)])
         wait_until(lambda: router.metric("rollcall_events_routed_total") == 1, what="the event")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import threading
 
@@ -29,7 +30,7 @@ class Stubborn(PromptThread):
                 continue
 
 
-def test_a_thread_that_does_not_end_holds_up_nobody() -> None:
+def test_a_thread_that_does_not_end_holds_up_nobody(overheard: list[str]) -> None:
     stopped = threading.Event()
 
     async def start_and_stop() -> None:
@@ -42,6 +43,9 @@ def test_a_thread_that_does_not_end_holds_up_nobody() -> None:
 
     threading.Thread(target=lambda: asyncio.run(start_and_stop()), daemon=True).start()
     assert stopped.wait(30)
+    gc.collect()
+    assert all("Task was destroyed but it is pending" in line for line in overheard)
+    overheard.clear()
 
 
 class Crashing(PromptThread):

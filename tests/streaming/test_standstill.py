@@ -45,7 +45,7 @@ def test_healthy_partitions_are_no_error(bootstrap: str, prefix: str, tmp_path: 
 def test_upstream_complains_of_healthy_partitions(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     """Or the override is no longer needed."""
     create_topic(bootstrap, f"{prefix}.raw", PARTITIONS)
-    with RollcallProcess("router", tmp_path, bootstrap, prefix, program=(*PROGRAM, "--upstream")) as process:
+    with RollcallProcess("router", tmp_path, bootstrap, prefix, program=(*PROGRAM, "--upstream")).expecting("Aiokafka has not sent") as process:
         process.wait_ready()
         wait_until(lambda: any("has not sent fetch request" in message for message in errors(process)), what="Faust's complaint")
         assert process.end() == 0

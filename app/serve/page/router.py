@@ -275,7 +275,7 @@ async def _always(work: Callable[[], Awaitable[None]], name: str) -> None:
         try:
             await work()
         except Exception:
-            log.exception("the %s of the page failed, and is begun again", name)
+            log.exception("the %s of the page failed, and is begun again: a fault of Rollcall; report it, with this", name)
         await asyncio.sleep(AGAIN_SECONDS)
 
 

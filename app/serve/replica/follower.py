@@ -112,7 +112,7 @@ class Follower:
         except BaseException as error:
             if self._stop.is_set() and isinstance(error, asyncio.CancelledError):
                 return
-            log.exception("the replica is no longer kept")
+            log.exception("the replica is no longer kept, and serve ends: start it again, and report a fault of Rollcall, with this")
             self.failure = error
 
     async def _follow_until_stopped(self) -> None:
