@@ -29,8 +29,8 @@ test: java venv ## everything that must pass: lint, types, tests
 	@echo "pytest"
 	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal
 
-chaos: java venv kafka ## everything goes wrong for 10 minutes, on a system of five processes; then everything is counted (MINUTES=, SEED=)
-	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)
+chaos: java venv kafka ## everything goes wrong for 10 minutes, on a system of five processes; then everything is counted (MINUTES=, SEED=, BROKERS=3)
+	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1) --brokers $(or $(BROKERS),1)
 
 rolling: java venv kafka ## each process restarted in turn while events arrive: the longest wait of a record
 	@$(BIN)/python -m tests.chaos.rolling

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from app.broker import EmbeddedBroker
 from app.settings import load_settings
-from tests.chaos.run import Report, run
+from tests.chaos.run import Extent, Report, run
 
 
 def tables(report: Report) -> list[Table]:
@@ -35,6 +35,8 @@ def tables(report: Report) -> list[Table]:
         found.add_row(f"rows of {relation}", f"{count:,}")
     if report.long:
         found.add_row("waited long", "\n".join(report.long))
+    if report.tracebacks:
+        found.add_row("tracebacks", "\n".join(report.tracebacks))
     found.add_row("wrong", "\n".join(report.wrong) or "nothing: nothing lost, nothing twice, rosters true, replica equal")
     return [done, ends, found]
 
@@ -49,6 +51,8 @@ def main() -> int:
     """Run, and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long things go wrong (default: 10)")
+    parser.add_argument("--faults", type=int, help="so many faults, instead of minutes")
+    parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="one broker, or a cluster of three, to which more is done (default: 1)")
     parser.add_argument("--seed", type=int, default=1, help="another number, other faults at other times (default: 1)")
     parser.add_argument("--rate", type=int, default=300, help="events per second (default: 300)")
     given = parser.parse_args()
@@ -57,12 +61,13 @@ def main() -> int:
     EmbeddedBroker(jars.parent / "kafka", jars=jars).ensure_libraries(announce=console.print)
     folder = Path(tempfile.mkdtemp(prefix="rollcall-chaos-"))
     console.print(f"what the processes write is in {folder}, and stays there unless all is well")
-    report = run(folder, "chaos", jars, seconds=given.minutes * 60, seed=given.seed, rate=given.rate, say=lambda line: console.print(f"  {line}"))
-    if not report.wrong and not report.long:
+    extent = Extent(faults=given.faults) if given.faults else Extent(seconds=given.minutes * 60)
+    report = run(folder, "chaos", jars, extent, seed=given.seed, rate=given.rate, brokers=given.brokers, say=lambda line: console.print(f"  {line}"))
+    if not report.wrong and not report.tracebacks and not report.long:
         shutil.rmtree(folder)
     for table in tables(report):
         console.print(table)
-    return 1 if report.wrong else 0
+    return 1 if report.wrong or report.tracebacks else 0
 
 
 if __name__ == "__main__":

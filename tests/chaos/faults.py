@@ -19,6 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from tests.chaos.system import Supervised, System
 from tests.chaos.traffic import Traffic
+from tests.cluster.brokers import BrokerCluster
 from tests.kafka_client import admin_client
 
 SESSION_SECONDS = 6
@@ -35,6 +36,16 @@ class Scene:
     system: System
     traffic: Traffic
     rng: random.Random
+    say: Callable[[str], object]
+
+    @property
+    def cluster(self) -> BrokerCluster:
+        """The brokers."""
+        return self.system.cluster
+
+    def broker(self) -> int:
+        """A broker, by chance."""
+        return self.rng.randrange(len(self.cluster.brokers))
 
     def one(self, *commands: str) -> Supervised:
         """A process of these commands, by chance; of all of them when none is named."""
@@ -66,38 +77,44 @@ def pause(scene: Scene) -> None:
 
 
 def kill_broker(scene: Scene) -> None:
-    """the broker killed, and started after 2 to 10 s"""
-    scene.system.broker.kill()
+    """a broker killed, and started after 2 to 10 s"""
+    number = scene.broker()
+    scene.cluster.kill(number)
     time.sleep(scene.rng.uniform(2, 10))
-    scene.system.broker.start()
+    scene.cluster.start(number)
 
 
 def restart_broker(scene: Scene) -> None:
-    """the broker stopped, and started after 2 to 10 s"""
-    scene.system.broker.stop()
+    """a broker stopped, and started after 2 to 10 s"""
+    number = scene.broker()
+    scene.cluster.stop(number)
     time.sleep(scene.rng.uniform(2, 10))
-    scene.system.broker.start()
+    scene.cluster.start(number)
 
 
 def cut(scene: Scene) -> None:
     """all connections cut, five times"""
     for number in range(5):
-        scene.system.proxy.cut(reset=number % 2 == 0)
+        for proxy in scene.cluster.clients:
+            proxy.cut(reset=number % 2 == 0)
         time.sleep(scene.rng.uniform(0.1, 1))
 
 
 def slow(scene: Scene) -> None:
     """a slow network: 0.2 s for each 64 KiB, for 10 s"""
-    scene.system.proxy.slow(0.2)
-    time.sleep(10)
-    scene.system.proxy.slow(0)
+    for seconds in (0.2, 0.0):
+        for proxy in scene.cluster.clients:
+            proxy.slow(seconds)
+        time.sleep(10 if seconds else 0)
 
 
 def freeze(scene: Scene) -> None:
     """a network that passes on nothing, for 5 to 15 s"""
-    scene.system.proxy.freeze()
+    for proxy in scene.cluster.clients:
+        proxy.freeze()
     time.sleep(scene.rng.uniform(5, 15))
-    scene.system.proxy.thaw()
+    for proxy in scene.cluster.clients:
+        proxy.thaw()
 
 
 def refuse_changelog(scene: Scene) -> None:
@@ -162,3 +179,6 @@ FAULTS: tuple[Fault, ...] = (
     refuse_typed,
 )
 """In the order in which they come first, so that a short run has the most different ones."""
+
+REFUSALS = (refuse_changelog, refuse_typed)
+"""Those that need brokers which know of rights."""

@@ -34,7 +34,18 @@ class Watcher:
 
     def __init__(self, bootstrap: str, topics: dict[str, str]) -> None:
         self._kinds = topics
-        self._consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "watcher", "enable.auto.commit": False, "isolation.level": "read_committed"})
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": "watcher",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                # It notices soon that another broker leads: what is measured is when records are there, not when a patient reader finds them.
+                "topic.metadata.refresh.interval.ms": 1000,
+                "socket.timeout.ms": 5000,
+                "log_level": 2,
+            }
+        )
         places = partitions_of(bootstrap, list(topics))
         for place in places:
             place.offset = OFFSET_END

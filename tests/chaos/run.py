@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from app.events.registry import REGISTRY
-from tests.chaos.faults import FAULTS, Fault, Scene
+from tests.chaos.broker_faults import BROKER_FAULTS
+from tests.chaos.faults import FAULTS, REFUSALS, Fault, Scene, jump
 from tests.chaos.system import End, System
 from tests.chaos.traffic import Traffic, outcomes
 from tests.kafka_client import committed, create_topic, read_all
@@ -26,6 +29,12 @@ LONG_SECONDS = 25.0
 
 AT_ONCE = 0.3
 """So often does the next fault come before everything has got over the last one."""
+
+TRACEBACK = "Traceback (most recent call last)"
+"""What no process may write, whatever happens."""
+
+END_OF_LINE = r"\n"
+"""Within a line of a log, which is JSON."""
 
 SETTLING_SECONDS = 300.0
 """So long may it take in the end until everything is through."""
@@ -49,32 +58,44 @@ class Report:
     """Processes that ended; killed ones too."""
     wrong: list[str] = field(default_factory=list)
     """What is not as it must be. Nothing, when all is well."""
+    tracebacks: list[str] = field(default_factory=list)
+    """In the processes' logs, in which none must be."""
 
 
-def run(folder: Path, prefix: str, jars: Path, *, seconds: float, seed: int, rate: int, say: Callable[[str], object] = print) -> Report:
-    """Hurt a system for so many seconds, and look what became of its data.
+@dataclass(frozen=True)
+class Extent:
+    """How long a run is: so many seconds, or so many faults, however long they take."""
+
+    seconds: float = math.inf
+    faults: float = math.inf
+
+
+def run(folder: Path, prefix: str, jars: Path, extent: Extent, *, seed: int, rate: int, brokers: int = 1, say: Callable[[str], object] = print) -> Report:
+    """Hurt a system, and look what became of its data.
 
     Args:
         folder: for what the processes write; empty.
         rate: events per second.
+        brokers: 1 or 3.
         say: told what is going on.
     """
     rng = random.Random(seed)
     report = Report()
-    with System(folder, prefix, jars, clock=True) as system:
+    with System(folder, prefix, jars, brokers=brokers, clock=True) as system:
         create_topic(system.bootstrap, f"{prefix}.raw", PARTITIONS)
         traffic = Traffic(system.bootstrap, prefix, rate=rate, seed=seed)
         system.wait_ready(RECOVERY_SECONDS)
         begun = time.monotonic()
         traffic.start()
         try:
-            _hurt(Scene(system, traffic, rng), [fault for fault in FAULTS if fault.__name__ != "jump" or system.has_clock], begun + seconds, report, say)
+            _hurt(Scene(system, traffic, rng, say), _faults(system), extent, report)
+            system.cluster.mend()
         finally:
             truth = traffic.end()
         say(f"{traffic.sent:,} records sent; waiting until all is through")
         system.wait_ready(RECOVERY_SECONDS)
         cluster = RosterCluster(system.bootstrap, prefix)
-        ends = Counter({place[1]: end for place, end in cluster.ends([f"{prefix}.raw"]).items()})
+        ends = {place[1]: end for place, end in cluster.ends([f"{prefix}.raw"]).items() if end > 0}
         wait_until(lambda: committed(system.bootstrap, f"{prefix}-router", f"{prefix}.raw") == ends, SETTLING_SECONDS, what="the end of the raw topic")
         cluster.wait_quiet(system.idle, SETTLING_SECONDS)
         rosters = cluster.rosters()
@@ -85,6 +106,7 @@ def run(folder: Path, prefix: str, jars: Path, *, seconds: float, seed: int, rat
         report.seconds = time.monotonic() - begun
         system.stop()
         report.ends = system.ends
+        report.tracebacks = _tracebacks(folder)
         report.records = traffic.sent
         _judge(system.bootstrap, prefix, traffic, report)
         report.rows = {relation: len(found) for relation, found in rosters.items()}
@@ -95,9 +117,18 @@ def run(folder: Path, prefix: str, jars: Path, *, seconds: float, seed: int, rat
     return report
 
 
-def _hurt(scene: Scene, faults: list[Fault], until: float, report: Report, say: Callable[[str], object]) -> None:
-    rng, waiting = scene.rng, list(faults)
-    while time.monotonic() < until:
+def _faults(system: System) -> list[Fault]:
+    """In the order in which they come first: with several brokers, what is done to them and the other faults by turns."""
+    faults = [fault for fault in FAULTS if fault is not jump or system.has_clock]
+    if len(system.cluster.brokers) == 1:
+        return faults
+    without_rights = [fault for fault in faults if fault not in REFUSALS]
+    return [fault for pair in zip_longest(BROKER_FAULTS, without_rights) for fault in pair if fault is not None]
+
+
+def _hurt(scene: Scene, faults: list[Fault], extent: Extent, report: Report) -> None:
+    rng, say, waiting, until = scene.rng, scene.say, list(faults), time.monotonic() + extent.seconds
+    while time.monotonic() < until and report.done.total() < extent.faults:
         if not waiting:
             waiting = rng.sample(faults, len(faults))
         fault = waiting.pop(0)
@@ -123,6 +154,19 @@ def _replica_findings(system: System, before: Rosters, after: Rosters) -> str:
     changed = "" if after == before else "; the rosters have changed since, too"
     said = [(process.get("/readyz"), {name: value for (name, _), value in process.metrics().items() if "replica" in name}) for process in system.named("serve")]
     return f"rows of the replica and of the rosters: {sizes}; in one of them only: {few}{changed}; serve says {said}"
+
+
+def _tracebacks(folder: Path) -> list[str]:
+    """Where one is in a log, and its last line."""
+    found = []
+    for log in sorted(folder.glob("*.log")):
+        lines = log.read_text(errors="replace").splitlines()
+        found += [
+            f"{log.name}, line {number + 1}: a traceback that ends with {line.rpartition(END_OF_LINE)[2][:200]}"
+            for number, line in enumerate(lines)
+            if TRACEBACK in line
+        ]
+    return found
 
 
 def _judge(bootstrap: str, prefix: str, traffic: Traffic, report: Report) -> None:

@@ -1,8 +1,7 @@
-"""The whole of Rollcall as it runs in production: a broker behind a network, and processes that a supervisor starts again when they end."""
+"""The whole of Rollcall as it runs in production: brokers behind a network, and processes that a supervisor starts again when they end."""
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,13 +11,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from app.broker import EmbeddedBroker
-from tests.chaos.proxy import Proxy
+from tests.cluster.brokers import BrokerCluster
 from tests.processes import PROGRAM, RollcallProcess
 from tests.rosters.cluster import PARTITIONS, SHARD
+from tests.waiting import NotInTimeError
 
 RESTART_SECONDS = 1.0
 """What a supervisor waits before it starts a process again that ended by itself, or was killed. One that ended in good order was told to start anew."""
+
+HEAPS = {1: "1g", 3: "384m"}
+"""Of each broker, by their number."""
+
+RIGHTS = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
+"""Of a single broker, whose faults refuse rights. Several controllers do not elect one of them before they know of rights, unless they have users."""
 
 SAYING = "rollcall: "
 """How the line begins in which a process says why it ends."""
@@ -68,23 +76,32 @@ class Supervised:
             return f"{self.name} has ended"
         try:
             status, body = self.process.get("/readyz")
-        except (OSError, StopIteration) as error:
+        except (OSError, StopIteration, NotInTimeError) as error:
             return f"{self.name} does not answer ({error!r})"
         return "" if status == 200 else f"{self.name}: {body}"
 
 
 class System:
-    """Two routers, two roster applications and serve, on a broker of their own.
+    """Two routers, two roster applications and serve, on brokers of their own.
 
     Args:
         folder: for everything that they write.
         settings: of all processes, besides those that make them one installation.
         static: the members of the groups are known by name.
+        brokers: 1 or 3.
         clock: one of the routers and one of the roster applications have a clock that can be set, where libfaketime is installed. It makes them slower.
     """
 
     def __init__(
-        self, folder: Path, prefix: str, jars: Path, settings: Mapping[str, object] | None = None, *, static: bool = False, clock: bool = False
+        self,
+        folder: Path,
+        prefix: str,
+        jars: Path,
+        settings: Mapping[str, object] | None = None,
+        *,
+        brokers: int = 1,
+        static: bool = False,
+        clock: bool = False,
     ) -> None:
         self.folder = folder
         self.prefix = prefix
@@ -94,8 +111,8 @@ class System:
         self.clock = folder / "clock"
         self.has_clock = clock and FAKETIME.exists()
         self.waited_for: list[str] = []
-        self._jars = jars
-        self._settings = {"shard": SHARD, "partitions": PARTITIONS, "replica": self.replica} | dict(settings or {})
+        self._settings = {"shard": SHARD, "partitions": PARTITIONS, "replication_factor": brokers, "replica": self.replica} | dict(settings or {})
+        self.cluster = BrokerCluster(folder, jars, size=brokers, network=True, heap=HEAPS[brokers], properties=RIGHTS if brokers == 1 else None)
         self._static = static
         self._stack = ExitStack()
         self._stopping = threading.Event()
@@ -103,17 +120,7 @@ class System:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            with socket.create_server(("127.0.0.1", 0)) as reserved:
-                behind = reserved.getsockname()[1]
-            self.proxy = stack.enter_context(Proxy(behind))
-            further = {
-                "listeners": f"PROXIED://127.0.0.1:{behind}",
-                "advertised.listeners": f"PROXIED://127.0.0.1:{self.proxy.port}",
-                "listener.security.protocol.map": "PROXIED:PLAINTEXT",
-                "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-                "allow.everyone.if.no.acl.found": "true",
-            }
-            self.broker = stack.enter_context(EmbeddedBroker(self.folder / "kafka", jars=self._jars, heap="1g", properties=further))
+            stack.enter_context(self.cluster)
             self.clock.write_text("+0")
             stack.callback(self._end_all)
             places = [("router", "1"), ("router", "2"), ("rosters", "1"), ("rosters", "2"), ("serve", "1")]
@@ -129,14 +136,14 @@ class System:
 
     @property
     def bootstrap(self) -> str:
-        """The broker without the network in between, for those who judge."""
-        return self.broker.bootstrap
+        """The brokers without the network in between, for those who judge."""
+        return self.cluster.bootstrap
 
     def idle(self) -> bool:
         """Whether all processes that there are now say that they have nothing left to do."""
         try:
             return all(process.idle for process in self.named("router", "rosters"))
-        except (OSError, StopIteration):  # one has just ended; the supervisor starts another
+        except (OSError, StopIteration, NotInTimeError):  # one has just ended; the supervisor starts another
             return False
 
     def named(self, *commands: str) -> list[RollcallProcess]:
@@ -159,7 +166,7 @@ class System:
             each.process.end()
 
     def _starter(self, command: str, number: str) -> Callable[[], RollcallProcess]:
-        through = f"127.0.0.1:{self.proxy.port}"
+        through = self.cluster.network_bootstrap
         variables: Mapping[str, str] = {}
         if self.has_clock and number == "2":
             variables = {

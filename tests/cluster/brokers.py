@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -19,14 +18,12 @@ from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
 from app.broker import EmbeddedBroker
 from app.broker.files import write_whole
-from app.broker.node import Node, free_port, new_cluster_id
 from tests.chaos.proxy import Proxy
 from tests.cluster import protocol
+from tests.cluster.plan import HOST, address, hosts, plan_members
+from tests.cluster.plan import properties as plan_properties
 from tests.kafka_client import admin_client
 from tests.waiting import wait_until
-
-HOST = "127.0.0.1"
-"""Of all brokers, for their clients."""
 
 DEADLINE = 120.0
 """So long may the cluster take over anything."""
@@ -37,9 +34,6 @@ NONE, ELECTION_NOT_NEEDED = 0, 84
 """Error codes of Kafka."""
 
 _OPTIONS = ("-XX:+UseSerialGC", "-Xss512k")
-_PEERS = "PEERS"
-"""The listener for other brokers."""
-
 Answer = TypeVar("Answer")
 
 
@@ -48,13 +42,14 @@ class BrokerCluster:
 
     Brokers are named by their index in ``brokers``; the node's id in Kafka is one higher. Every method blocks.
 
-    How long a pause lasts is decided by the same settings as in production: Kafka's defaults, and not the embedded broker's shorter ones.
+    How long a pause lasts is decided by the same settings as in production: :data:`tests.cluster.plan.KAFKAS_TIMING`.
 
     Args:
         folder: for everything that they write.
         jars: Kafka's libraries.
         size: the number of brokers.
-        network: what brokers say to each other goes through proxies, without which :meth:`part` cannot be.
+        network: connections go through proxies: those between brokers, without which :meth:`part` cannot be, and those of clients that use
+            ``network_bootstrap``.
         heap: of each.
         properties: further ones of all brokers.
     """
@@ -71,25 +66,27 @@ class BrokerCluster:
         self._links: dict[tuple[int, int], list[Proxy]] = {}
         """Proxies by who calls and who is called."""
         self._stack = ExitStack()
-        self._nodes = self._plan_nodes()
+        self.clients: list[Proxy] = []
+        """Proxies between each broker and the clients that use ``network_bootstrap``."""
+        self._members = plan_members(size)
         self.brokers = [
             EmbeddedBroker(
                 folder / f"broker-{number}",
                 jars=jars,
                 heap=heap,
                 options=(*_OPTIONS, f"-Djdk.net.hosts.file={folder / f'hosts-{number}'}"),
-                properties=self._properties(number) | dict(properties or {}),
+                properties=plan_properties(self._members, number) | dict(properties or {}),
             )
             for number in range(size)
         ]
 
     def __enter__(self) -> Self:
         with self._stack:
-            for number, (node, _) in enumerate(self._nodes):
+            for number, member in enumerate(self._members):
                 directory = self.brokers[number].directory
                 directory.mkdir(parents=True, exist_ok=True)
-                write_whole(directory / "node.json", json.dumps(asdict(node)))
-                write_whole(self._folder / f"hosts-{number}", self._hosts(number))
+                write_whole(directory / "node.json", json.dumps(asdict(member.node)))
+                write_whole(self._folder / f"hosts-{number}", hosts(self._size, number, network=self._network))
                 self._stack.callback(self.kill, number)
             if self._network:
                 self._connect()
@@ -103,7 +100,12 @@ class BrokerCluster:
     @property
     def bootstrap(self) -> str:
         """The addresses of all brokers."""
-        return ",".join(node.bootstrap for node, _ in self._nodes)
+        return ",".join(member.node.bootstrap for member in self._members)
+
+    @property
+    def network_bootstrap(self) -> str:
+        """The same through ``clients``; a client that begins there stays there."""
+        return ",".join(f"{HOST}:{proxy.port}" for proxy in self.clients)
 
     # --- what is done to brokers
 
@@ -170,7 +172,7 @@ class BrokerCluster:
 
     def topics_by(self, number: int) -> protocol.Topics:
         """The same, as one broker knows it."""
-        return protocol.topics(HOST, self._nodes[number][0].port, ANSWER_SECONDS)
+        return protocol.topics(HOST, self._members[number].node.port, ANSWER_SECONDS)
 
     def leader_of(self, topic: str, partition: int) -> int:
         """The broker that leads a partition; waits until that is one :meth:`in_touch`, which takes until the controller has missed the one before."""
@@ -228,53 +230,13 @@ class BrokerCluster:
 
     # --- how it is made
 
-    def _plan_nodes(self) -> list[tuple[Node, int]]:
-        """Each node, and its port for the other ones."""
-        ports: list[int] = []
-        while len(ports) < 3 * self._size:
-            if (port := free_port(HOST)) not in ports:
-                ports.append(port)
-        cluster = new_cluster_id()
-        return [(Node(cluster, HOST, *ports[at : at + 2]), ports[at + 2]) for at in range(0, len(ports), 3)]
-
-    def _properties(self, number: int) -> dict[str, str]:
-        """What makes a node one of several. Peers call each other by names, which each finds in a file of its own: :meth:`_hosts`."""
-        node, peers = self._nodes[number]
-        copies, least = str(self._size), str(self._size // 2 + 1)
-        return {
-            "node.id": str(number + 1),
-            "controller.quorum.voters": ",".join(f"{at + 1}@broker-{at}:{each.controller_port}" for at, (each, _) in enumerate(self._nodes)),
-            "listeners": f"{_PEERS}://{HOST}:{peers}",
-            "advertised.listeners": f"{_PEERS}://broker-{number}:{peers},CONTROLLER://broker-{number}:{node.controller_port}",
-            "listener.security.protocol.map": f"{_PEERS}:PLAINTEXT",
-            "inter.broker.listener.name": _PEERS,
-            "default.replication.factor": copies,
-            "min.insync.replicas": least,
-            "offsets.topic.replication.factor": copies,
-            "transaction.state.log.replication.factor": copies,
-            "transaction.state.log.min.isr": least,
-            "share.coordinator.state.topic.replication.factor": copies,
-            "share.coordinator.state.topic.min.isr": least,
-            # Kafka's defaults: docstring of the class.
-            "broker.session.timeout.ms": "9000",
-            "broker.heartbeat.interval.ms": "2000",
-        }
-
-    def _hosts(self, number: int) -> str:
-        """The addresses at which a broker finds the other ones. With a network in between they are its own, so that a proxy knows who calls."""
-        names = [(HOST, f"localhost {socket.gethostname()} broker-{number}")]
-        names += [(self._address(number, other), f"broker-{other}") for other in range(self._size) if other != number]
-        return "".join(f"{address} {name}\n" for address, name in names)
-
-    def _address(self, number: int, other: int) -> str:
-        return f"127.0.{number + 1}.{other + 1}" if self._network else HOST
-
     def _connect(self) -> None:
+        self.clients = [self._stack.enter_context(Proxy(member.proxied, port=member.proxy)) for member in self._members]
         for number in range(self._size):
-            for other, (node, peers) in enumerate(self._nodes):
+            for other, member in enumerate(self._members):
                 if other != number:
-                    address = self._address(number, other)
-                    proxies = [Proxy(port, host=address, port=port) for port in (peers, node.controller_port)]
+                    at = address(number, other, network=True)
+                    proxies = [Proxy(port, host=at, port=port) for port in (member.peers, member.node.controller_port)]
                     self._links[number, other] = [self._stack.enter_context(proxy) for proxy in proxies]
 
     def _links_of(self, number: int) -> list[Proxy]:
@@ -289,7 +251,7 @@ class BrokerCluster:
         def answered() -> bool:
             for number in filter(self.in_touch, range(self._size)):
                 with suppress(OSError):
-                    answers.append(question(HOST, self._nodes[number][0].port, ANSWER_SECONDS))
+                    answers.append(question(HOST, self._members[number].node.port, ANSWER_SECONDS))
                     return True
             return False
 
