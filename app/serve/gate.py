@@ -43,6 +43,9 @@ _SPECIAL_NAMES = ("localhost", "localhost.localdomain")
 _is_host = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?").fullmatch
 """What ``Host`` may be: it comes back in ``Link``, and that header has a syntax of its own."""
 
+_is_parameters = re.compile(r"form|json|multipart").search
+"""Kinds of bodies that Rack and Rails read."""
+
 _ONCE = (b"host", b"authorization")
 """Headers on which it depends who may ask: of two, somebody in between may have looked at the other one."""
 
@@ -140,6 +143,9 @@ class Gate:
             scope["rollcall_token"] = name
         if method not in _READING:
             raise ApiError(405, _WRITE_IN_CANVAS, headers={"allow": "GET, HEAD"})
+        if _has_parameters(headers):
+            message = "body: parameters are taken from the address only; write them there, after a question mark"
+            raise ApiError(400, message, field="body", headers={"connection": "close"})
         if not self._context.follower.progress.complete:
             raise ApiError(503, "the replica is not complete yet; /readyz says how far it is", headers={"retry-after": RETRY_SECONDS})
 
@@ -217,6 +223,13 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     if host and not _is_host(host):
         raise ApiError(400, "the header host is no name or address of a host", headers={"connection": "close"})
     return found
+
+
+def _has_parameters(headers: dict[bytes, bytes]) -> bool:
+    """Whether there is a body from which Rails takes parameters, whatever the method. One that is too large is refused as such."""
+    length = headers.get(b"content-length", b"")
+    has_body = b"transfer-encoding" in headers or (length.isdigit() and 0 < int(length) <= MOST_BODY_BYTES)
+    return has_body and _is_parameters(headers.get(b"content-type", b"").decode("latin-1").lower()) is not None
 
 
 def _bounded(receive: Receive, headers: dict[bytes, bytes]) -> Receive:

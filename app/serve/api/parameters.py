@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from app.printable import printable
 from app.serve.api.errors import ApiError
 from app.serve.api.paging import MOST_PER_PAGE, Page
 
@@ -15,6 +18,8 @@ MOST_VALUES = 100
 """Of one parameter."""
 
 _MOST_PAGE = 10_000_000
+
+_MOST_QUOTED = 100
 
 _CANNOT = {
     "sis_account_id[]": "events do not tell the SIS ids of accounts",
@@ -258,23 +263,66 @@ class GroupUsersQuery(ListQuery):
     search_term: Annotated[str | None, Field(min_length=2, max_length=255, description="Part of a name, login or SIS id; or an id.")] = None
 
 
-LISTS = frozenset(
-    field.alias
-    for query in (ContextEnrollmentsQuery, UserEnrollmentsQuery, UsersQuery, CourseQuery, SectionsQuery, GroupsQuery, MembershipsQuery)
-    for field in query.model_fields.values()
-    if field.alias is not None
-) | {name for name in _CANNOT if name.endswith("[]")}
+_QUERIES = (ContextEnrollmentsQuery, UserEnrollmentsQuery, UsersQuery, CourseQuery, SectionsQuery, GroupsQuery, MembershipsQuery, GroupUsersQuery)
+
+KNOWN = frozenset(field.alias or name for query in _QUERIES for name, field in query.model_fields.items()) | frozenset(_CANNOT)
+"""All parameters, as they are written."""
+
+LISTS = frozenset(name for name in KNOWN if name.endswith("[]"))
 """Parameters that are lists. Canvas takes a single value without the brackets too."""
+
+_BY_BASE = {name.removesuffix("[]"): name for name in KNOWN}
+
+_base = re.compile(r"[\[\]\s]*([^\[\]]+)").match
+"""What stands before brackets, as Rack reads it (``Rack::QueryParser#normalize_params``), and more generously."""
+
+
+def known_name(written: str) -> str | None:
+    """The parameter that a name means, however it is written: with numbers or words in its brackets, with none where some belong; None: no parameter."""
+    found = _base(written)
+    return None if found is None else _BY_BASE.get(found[1].strip())
 
 
 def normalised(query: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """A query with the names of lists as they are here.
 
     Raises:
-        ApiError: it asks for what cannot be applied.
+        ApiError: it asks for what cannot be applied, or not in the form that a parameter has. Canvas applies some other forms, and fails at others; what is
+            left out silently would answer another question.
     """
-    named = [(f"{name}[]" if f"{name}[]" in LISTS else name, value) for name, value in query]
-    for name, value in named:
-        if name in _CANNOT and value and not (name in _SWITCHES and value.lower() in ("0", "false")):
+    single = set[str]()
+    found = []
+    for written, value in query:
+        name = known_name(written)
+        if name is None:
+            for part in value.split(";")[1:]:  # which older Racks take for "&"
+                _check_separator(part)
+            found.append((written, value))
+            continue
+        if name in _CANNOT and value and not (written in (name, name.removesuffix("[]")) and name in _SWITCHES and value.lower() in ("0", "false")):
             raise ApiError(400, f"{name} cannot be applied: {_CANNOT[name]}", field=name)
-    return named
+        if written not in (name, name.removesuffix("[]")):
+            raise ApiError(400, f"{name}: write it as {name}=…, not as {printable(written)[:_MOST_QUOTED]}=…", field=name)
+        if name in LISTS and written != name:
+            single.add(name)
+        found.append((name, value))
+    for name in single:
+        if sum(name == other for other, _ in found) > 1:
+            raise ApiError(400, f"{name}: several values need the brackets: {name}=…&{name}=…", field=name)
+    return found
+
+
+def _check_separator(part: str) -> None:
+    written, equals, _ = part.partition("=")
+    name = known_name(written) if equals else None
+    if name is not None:
+        raise ApiError(400, f"{name}: parameters are separated by &, not by a semicolon", field=name)
+
+
+def only_once(query: Sequence[tuple[str, str]], names: Collection[str]) -> str | None:
+    """The first of some names that is written in another form than its own, or more than once; None: all are right."""
+    for name in names:
+        forms = [written for written, _ in query if (found := _base(written)) is not None and found[1].strip() == name]
+        if len(forms) > 1 or any(written != name for written in forms):
+            return name
+    return None

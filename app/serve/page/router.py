@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from app.events.ids import whole_number
+from app.serve.api.parameters import only_once
 from app.serve.context import ServeContext
 from app.serve.page.access import COOKIE, SESSION_SECONDS, Access, Visitor, comes_from_here
 from app.serve.page.answers import PageError, StaticFiles, data, document, error, read_document, redirect
@@ -160,6 +161,7 @@ class Page:
 
     async def _courses(self, request: Request) -> Response:
         self._visitor(request)
+        _check_forms(request, "search", "limit")
         text = request.query_params.get("search", "")
         if len(text) > MOST_SEARCHED_CHARACTERS:
             raise PageError(400, f"search: at most {MOST_SEARCHED_CHARACTERS} characters")
@@ -172,6 +174,7 @@ class Page:
     async def _course(self, request: Request) -> Response:
         self._visitor(request)
         course_id = _course_id(request)
+        _check_forms(request, "after")
         after = request.query_params.get("after", "")
         self._check_complete()
         course = await self._context.reader.read(lambda db: read_course(db, course_id, after, MOST_PEOPLE))
@@ -277,6 +280,12 @@ async def _always(work: Callable[[], Awaitable[None]], name: str) -> None:
         except Exception:
             log.exception("the %s of the page failed, and is begun again: a fault of Rollcall; report it, with this", name)
         await asyncio.sleep(AGAIN_SECONDS)
+
+
+def _check_forms(request: Request, *names: str) -> None:
+    """A parameter in another form would be left out silently."""
+    if wrong := only_once(request.query_params.multi_items(), names):
+        raise PageError(400, f"{wrong}: to be given once, without brackets")
 
 
 def _course_id(request: Request) -> int:

@@ -148,7 +148,7 @@ def test_the_last_of_several_pages_counts(get: Callable[..., Answer]) -> None:
     assert parse_qsl(urlsplit(answer.links["next"]).query) == [("page", "4"), ("per_page", "4")]
 
 
-@pytest.mark.parametrize("form", ["state=active", "state[]=active", "state%5B%5D=active", "state=active&state[]=active"])
+@pytest.mark.parametrize("form", ["state=active", "state[]=active", "state%5B%5D=active", "state[]=active&state[]=active"])
 def test_one_value_needs_no_brackets(get: Callable[..., Answer], form: str) -> None:
     """As in Canvas."""
     assert len(get(f"courses/565/enrollments?{form}&per_page=100").ids) == PEOPLE
@@ -226,13 +226,65 @@ def test_a_wrong_parameter_is_named(get: Callable[..., Answer], path: str, field
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
 
 
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("state[0]=deleted", "state[]"),
+        ("state%5B0%5D=deleted", "state[]"),
+        ("state[foo]=deleted", "state[]"),
+        ("state[][]=deleted", "state[]"),
+        ("state[][a]=deleted", "state[]"),
+        ("state[=deleted", "state[]"),
+        ("[state]=deleted", "state[]"),
+        ("+state[]=deleted", "state[]"),
+        ("state=active&state=deleted", "state[]"),
+        ("state=active&state[]=deleted", "state[]"),
+        ("x=1;state[]=deleted", "state[]"),
+        ("user_id[]=1", "user_id"),
+        ("user_id[0]=1", "user_id"),
+        ("page[]=2", "page"),
+        ("per_page[number]=2", "per_page"),
+        ("sis_course_id[0]=x", "sis_course_id[]"),
+        ("only_own_groups[]=true", "only_own_groups"),
+    ],
+)
+def test_no_form_of_a_parameter_is_left_out(get: Callable[..., Answer], query: str, field: str) -> None:
+    """Canvas applies some of them, and fails at others."""
+    answer = get(f"courses/565/enrollments?{query}")
+    assert answer.status == 400
+    assert answer.json == {"errors": [{"field": field, "message": answer.message, "error_code": "invalid"}]}
+    assert field in answer.message
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded", "state[]=deleted"),
+        ("application/json", '{"state": ["deleted"]}'),
+        ("multipart/form-data; boundary=x", "--x--"),
+        ("application/vnd.api+json", "{}"),
+    ],
+)
+def test_a_body_is_not_left_out(served: Served, method: str, kind: str, body: str) -> None:
+    """Rails takes parameters from it, whatever the method."""
+    for length in (f"Content-Length: {len(body)}\r\n\r\n{body}", f"Transfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n{body}\r\n0\r\n\r\n"):
+        with opened(served.url) as connection:
+            request = f"{method} /api/v1/courses/565/enrollments HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {kind}\r\n{length}"
+            head, _, told = said(connection, request.encode()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert method == "HEAD" or json.loads(told)["errors"][0]["field"] == "body"
+
+
 @pytest.mark.parametrize("path", ["users/1/enrollments?state[]=current_and_invited", "courses/565/enrollments?state[]=current_and_invited&user_id=1"])
 def test_synthetic_states_are_of_users(get: Callable[..., Answer], path: str) -> None:
     """Of a user's enrollments they may be asked for."""
     assert get(path).ids == [1]
 
 
-@pytest.mark.parametrize("query", ["only_own_groups=false", "created_for_sis_id[]=0", "grading_period_id=", "nobody=knows&state[x]=y"])
+@pytest.mark.parametrize(
+    "query", ["only_own_groups=false", "created_for_sis_id[]=0", "grading_period_id=", "nobody=knows&mystate[x]=y&states=z", "x;y=1;z", "=state[]"]
+)
 def test_what_changes_nothing_is_passed_over(get: Callable[..., Answer], query: str) -> None:
     """Filters that are off, and what Canvas does not know either."""
     assert get(f"courses/565/groups?{query}").ids == [51]
@@ -423,7 +475,7 @@ def test_what_can_be_included(get: Callable[..., Answer]) -> None:
     """Each adds its field, and nothing is there without it; what is unknown adds nothing."""
     plain = get("courses/565/enrollments").json[0]
     assert not {"uuid", "group_ids"} & set(plain["user"])
-    included = get("courses/565/enrollments?include[]=group_ids&include[]=uuid&include[]=avatar_url&include=nothing").json[0]
+    included = get("courses/565/enrollments?include[]=group_ids&include[]=uuid&include[]=avatar_url&include[]=nothing").json[0]
     assert included["user"] == {**plain["user"], "group_ids": [51], "uuid": None}
     assert get("courses/565?include[]=total_students&include[]=total_students").json["total_students"] == PEOPLE
     assert [found["id"] for found in get("courses/565?include=sections").json["sections"]] == [4811]

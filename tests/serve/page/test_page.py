@@ -194,6 +194,8 @@ def test_courses_are_found(free: Hosted) -> None:
         assert [one["course_id"] for one in free.ask(f"/page/courses?search={text}").json["courses"]] == [str(COURSE)]
     assert free.ask("/page/courses?search=nothing").json == {"courses": [], "more": False}
     assert free.ask("/page/courses?search=" + "a" * 300).status == 400
+    for other in ("search[]=nothing", "search[0]=nothing", "search=&search=nothing", "limit[]=1", "+limit=1"):
+        assert free.ask(f"/page/courses?{other}").status == 400, "it would be left out silently"
     for limit in ("0", "-1", "x", "100000"):
         assert free.ask(f"/page/courses?limit={limit}").status == 400
 
