@@ -192,7 +192,7 @@ PASSING = (NoError, IllegalGenerationError, UnknownMemberIdError, RebalanceInPro
 """Answers of a group's coordinator that aiokafka deals with by itself, and the one about rights, which it tells as it is."""
 
 
-def failure_that_was_seen(upstream: Callable[[Any, BaseException], None]) -> Callable[[Any, BaseException], None]:
+def failure_that_was_seen(upstream: Callable[..., None]) -> Callable[..., None]:
     """``failure`` of a batch, or ``error_transaction`` and ``fatal_error`` of a transaction, after which nothing is left that asyncio complains of.
 
     aiokafka (``producer/message_accumulator.py:266``, ``producer/transaction_manager.py:138`` and ``149``; no issue) gives its error to futures for which
@@ -201,9 +201,9 @@ def failure_that_was_seen(upstream: Callable[[Any, BaseException], None]) -> Cal
     """
 
     @functools.wraps(upstream)
-    def fail(failed: Any, error: BaseException) -> None:
+    def fail(failed: Any, *arguments: Any, **named: Any) -> None:
         futures = [future for *_, future in getattr(failed, "_pending_txn_offsets", ())]
-        upstream(failed, error)
+        upstream(failed, *arguments, **named)
         futures += [future for name in ("_drain_waiter", "_transaction_waiter") if (future := getattr(failed, name, None)) is not None]
         for future in futures:
             if future.done() and not future.cancelled():

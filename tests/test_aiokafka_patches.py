@@ -81,6 +81,8 @@ async def _fenced(failed: BaseException) -> None:
     records.append(1, b"key", b"value", [])
     delivered = await accumulator.add_batch(GatheredBatch(records.batches[0], transactional=True), TopicPartition("typed", 0), 1)
     offset = transactions.add_offsets_to_txn({}, "group")
+    for batch in accumulator._batches[TopicPartition("typed", 0)]:
+        batch.failure(exception=failed)  # as the sender says it
     accumulator.fail_all(failed)
     transactions.fatal_error(failed)
     await asyncio.sleep(0)

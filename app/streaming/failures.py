@@ -12,7 +12,6 @@ from aiokafka.errors import (
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
     InvalidTxnState,
-    KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     OutOfOrderSequenceNumber,
@@ -106,6 +105,5 @@ async def cut_off(producer: AIOKafkaProducer) -> None:
     sender = producer._sender.sender_task
     if sender is not None:
         sender.cancel()
-    producer._message_accumulator.fail_all(KafkaConnectionError("the producer was closed"))  # or whoever flushes it waits for ever
     with contextlib.suppress(Exception):
         await promptly(producer.client.close(), 1)
