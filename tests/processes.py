@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -92,7 +93,7 @@ class RollcallProcess:
         complete = self.log_file.read_text().rpartition("\n")[0]
         return [json.loads(line) for line in complete.splitlines() if line.startswith("{")]
 
-    @property
+    @cached_property
     def url(self) -> str:
         """Where its HTTP is; waits until it is there."""
         wait_until(lambda: any("http" in line for line in self.log) or self.process.poll() is not None, what=f"the start of {self.command}")

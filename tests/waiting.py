@@ -24,6 +24,10 @@ RUN_SECONDS = 120.0
 """Deadline of a command that runs to its end. It starts Python, and does its work."""
 
 POLL_SECONDS = 0.05
+"""Pause before the second look at a condition."""
+
+MOST_POLL_SECONDS = 0.2
+"""Longest pause between two looks. To look is to scrape a process or to ask a broker: without growing pauses, tests that wait take a quarter of a core each."""
 
 
 class NotInTimeError(Exception):
@@ -50,10 +54,12 @@ def wait_until(condition: Callable[[], object], deadline: float = DEADLINE_SECON
         NotInTimeError: it does not before the deadline.
     """
     until = time.monotonic() + deadline
+    pause = POLL_SECONDS
     while not condition():
         if time.monotonic() > until:
             raise NotInTimeError(what, deadline)
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * 1.1, MOST_POLL_SECONDS)
 
 
 def wait_for_count(count: Callable[[], float], wanted: float, deadline: float = DEADLINE_SECONDS, *, what: str) -> None:
