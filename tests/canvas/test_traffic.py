@@ -54,7 +54,7 @@ def fingerprint(records: Iterable[TrafficRecord]) -> str:
     return digest.hexdigest()
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4711])
+@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (3, 4711))])
 def test_the_pipeline_makes_of_every_record_what_the_traffic_says(pipeline: Pipeline, seed: int) -> None:
     wrong = []
     for record in generate_traffic(TrafficPlan(count=20_000, seed=seed)):

@@ -22,10 +22,16 @@ from tests.serve.served import SHARD, Served, serving
 STATES = ["active", "invited", "creation_pending", "deleted", "rejected", "completed", "inactive"]
 
 
-@pytest.fixture(scope="module")
-def rosters() -> Rosters:
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(SimulationPlan(courses=6, steps=1_250, seed=7), id="small"),
+        pytest.param(SimulationPlan(courses=12, steps=2_500, seed=7), id="large", marks=pytest.mark.slow),
+    ],
+)
+def rosters(request: pytest.FixtureRequest) -> Rosters:
     """Of an institution in which everything has happened."""
-    simulation = Simulation(SimulationPlan(courses=12, steps=2_500, seed=7))
+    simulation = Simulation(request.param)
     for _ in simulation.events():
         pass
     return simulation.truth()
