@@ -18,6 +18,7 @@ from app.events.redaction import Redactor
 from app.events.validation import load_validators
 from tests.events.json_texts import SPACES, Number, Pairs, reading, without, write
 from tests.events.test_pipeline import EVENT, VALIDATORS, event
+from tests.examples import examples
 
 NAMES = ("client_ip", "user_agent", "url")
 ADDRESS = "192.0.2.7"
@@ -107,7 +108,7 @@ def parts(envelope: Pairs, random: Random) -> list[tuple[str, bool | None]]:
     return [*pieces, ("}", True)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(ENVELOPES, st.randoms(use_true_random=False))
 @example(Pairs([("metadata", Pairs([("url", 1), ("url", 2), ("a", 3)])), ("metadata", Pairs([("client_ip", 1)]))]), Random(1))
 def test_it_is_what_deleting_would_give_and_nothing_else_has_changed(envelope: Pairs, random: Random) -> None:

@@ -15,6 +15,7 @@ from app.events.outcomes import DeadLetter, ErrorCode, Outcome, Routed, Unknown
 from app.events.pipeline import Pipeline
 from app.events.redaction import Redactor
 from app.events.validation import load_validators
+from tests.examples import examples
 
 VALIDATORS = load_validators()
 PIPELINE = Pipeline(VALIDATORS, redactor=Redactor(("access_token", "client_secret")))
@@ -252,13 +253,13 @@ LIKE_EVENTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(st.none() | st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()) | LIKE_EVENTS.map(lambda value: json.dumps(value).encode()))
 def test_it_never_raises_and_always_decides(value: bytes | None) -> None:
     assert isinstance(PIPELINE(value), Routed | Unknown | DeadLetter)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.sampled_from(sorted(VALIDATORS)), st.data())
 def test_it_never_raises_on_damaged_events(name: str, data: st.DataObject) -> None:
     example = {**EVENT, "metadata": {**EVENT["metadata"], "event_name": name}}

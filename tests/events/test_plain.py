@@ -22,6 +22,7 @@ from app.events.plain import new_scanner, plain_type
 from app.events.schema_files import KNOWN_VALUES
 from app.events.times import read_valid_time
 from tests.events.json_texts import Number, Pairs, write
+from tests.examples import examples
 from tests.schemas.events import DOCUMENTED, MISSING, NAMES, VALIDATORS, changed, example
 from tests.schemas.test_differential import ANYTHING, EVENTS, VALUES
 
@@ -77,7 +78,7 @@ def test_all_that_is_routed_of_varied_traffic_is_taken() -> None:
 
 
 @given(st.data(), st.randoms(use_true_random=False))
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=list(HealthCheck))
 def test_generated_events(data: st.DataObject, random: Random) -> None:
     """However they are written: blanks, escapes, the order of fields."""
     name = data.draw(st.sampled_from(NAMES))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.events.times import parse_microseconds, parse_time, read_valid_time
 from app.resources import resource_path
+from tests.examples import examples
 
 PATTERN = re.compile(orjson.loads(resource_path("schemas", "common.json").read_bytes())["$defs"]["time_text"]["pattern"].removesuffix("$") + r"\Z")
 
@@ -43,7 +44,7 @@ SNIPPETS = st.sampled_from(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.lists(SNIPPETS, max_size=20).map("".join) | st.from_regex(PATTERN) | st.text(max_size=30))
 @example("019-11-01T19:11:01.163Z")
 @example("2019-11-01T19:11:01.163Z\n")
@@ -73,7 +74,7 @@ def test_only_text_is_a_time(value: object) -> None:
     assert parse_time(value) is None
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.from_regex(PATTERN) | st.text(max_size=30))
 @example("9999-12-31T23:59:59-01:00")
 @example("0001-01-01T00:00:00+01:00")

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.rosters.histories import HOME_SHARD, Choices, choices, deliveries, histories, show
 from tests.rosters.reference import RELATIONS, Event, Row, TypedEvent, Version, read_event, rosters, written_time
 from tests.rosters.scenarios import (
@@ -632,7 +633,7 @@ def test_what_is_no_typed_event_is_refused(wrong: tuple[str, bytes]) -> None:
 # Histories
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(histories(), st.data(), st.sampled_from([None, HOME_SHARD]))
 def test_any_delivery_of_a_history_comes_to_the_same(history: tuple[TypedEvent, ...], data: st.DataObject, shard: int | None) -> None:
     delivery = data.draw(deliveries(history))
@@ -653,6 +654,7 @@ def test_choices_never_end(stream: Choices) -> None:
     assert Choices(b"\xff" * 4).often(per_cent=50) is True
 
 
+@pytest.mark.hypothesis
 def test_histories_are_dense() -> None:
     """A few hundred of them meet every reason, every kind of move, every tie."""
     met: Counter[Any] = Counter()
@@ -661,7 +663,9 @@ def test_histories_are_dense() -> None:
     def by_version(each: Event) -> Version:
         return each.version
 
-    @settings(max_examples=500, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    unhurried = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+    @settings(max_examples=examples(500, part=2), deadline=None, derandomize=True, database=None, suppress_health_check=unhurried)
     @given(histories())
     def look(history: tuple[TypedEvent, ...]) -> None:
         sizes.append(len(history))

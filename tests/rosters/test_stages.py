@@ -25,6 +25,7 @@ from app.rosters.registry import stages
 from app.rosters.user import USER
 from app.streaming.chunks import Record
 from app.streaming.stage import Change, Input, Kind, Stage
+from tests.examples import examples
 from tests.rosters import reference
 from tests.rosters.histories import HOME_SHARD, Choices, choices, deliveries, histories, show
 from tests.rosters.memory import Atomicity, Cluster, changelog_first, nothing_lasts, outputs_first
@@ -43,7 +44,7 @@ FAMILIES = {
     USER: "user",
 }
 
-thousands = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+thousands = settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 class Dice:

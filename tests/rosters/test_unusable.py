@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from app.rosters.registry import stages
 from app.streaming.stage import Change, Stage, UnusableError
+from tests.examples import examples
 from tests.rosters.memory import Cluster, Stored
 from tests.rosters.scenarios import SCENARIOS
 
@@ -60,7 +61,7 @@ def mutations(draw: Any, topic: str) -> Stored:
 
 
 @pytest.mark.parametrize(("stage", "topic"), INPUTS, ids=[topic for _, topic in INPUTS])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(data=st.data())
 def test_a_record_is_used_or_set_aside(stage: Stage, topic: str, data: st.DataObject) -> None:
     anything = st.builds(

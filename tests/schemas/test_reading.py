@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.events.reading import Broken, Parsed, has_byte_order_mark, read_values
+from tests.examples import examples
 from tests.schemas.events import DOCUMENTED, documented
 
 EVENTS = list(documented().values())
@@ -124,7 +125,7 @@ def test_messages_quote_nothing() -> None:
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]":,\\ \n\ta1é', max_size=60).map(str.encode))
 @example(b'{"\\')
 @example(b'{"a":"\\\n"}')
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 def test_whatever_the_bytes(data: bytes) -> None:
     found = list(read_values(data))
     lines = data.count(b"\n") + 1

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from app.streaming.chunks import Chunk, ChunkPolicy, Record
 from app.streaming.consumer_thread import OUT_OF_RANGE
 from app.streaming.inbox import Batch, Inbox, PositionLostError
+from tests.examples import examples
 
 PLACE = TP("raw", 0)
 
@@ -57,7 +58,7 @@ class Driver:
         return chunk(before, self.position, self.offsets)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.sets(st.integers(0, 60)), st.lists(st.tuples(st.integers(1, 15), st.none() | st.integers(0, 60)), max_size=25), st.integers(1, 20))
 def test_every_record_is_taken_once_and_in_order(held: set[int], moves: list[tuple[int, int | None]], most: int) -> None:
     offsets, end = sorted(held), 61

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.serve.replica.relations import RELATIONS, Relation, UnusableRecordError
+from tests.examples import examples
 
 BY_NAME = {relation.name: relation for relation in RELATIONS}
 SHOWN = {"state": "active", "state_reason": "dates", "as_of": "2024-03-29T22:43:00.000Z"}
@@ -31,7 +32,7 @@ def records(draw: st.DrawFn) -> tuple[Relation, bytes, bytes]:
 
 
 @given(records())
-@settings(max_examples=400, derandomize=True, deadline=None, database=None)
+@settings(max_examples=examples(400), derandomize=True, deadline=None, database=None)
 def test_any_record(record: tuple[Relation, bytes, bytes]) -> None:
     """It is stored, and found again by its key exactly as it is; or it is no row."""
     relation, key, value = record
