@@ -238,7 +238,7 @@ class StreamProcess:
         silent = survey.answered_at is None or now - survey.answered_at > SILENCE_SECONDS
         if silent:
             reasons.append("the cluster does not answer")
-        elif survey.statuses and (survey.measured_at is None or now - survey.measured_at > SILENCE_SECONDS):
+        elif survey.unmeasured_since is not None and now - survey.unmeasured_since > SILENCE_SECONDS:
             reasons.append("the cluster answers, but does not tell where the inputs end: a partition may have no leader")
         membership = survey.membership
         if membership is not Membership.JOINED and not (silent and membership is Membership.COORDINATOR_AWAY):

@@ -44,6 +44,9 @@ FETCH_BYTES = 4 * 1024**2
 NEVER_SECONDS = 2_000_000.0
 """aiokafka would leave the group when nothing is fetched for a while; a partition whose lane is halted is kept. The watchdog looks after the main loop."""
 
+START_SECONDS = 1.0
+"""How long a consumer that is just starting may take to have started when the end comes, so that it can be stopped in good order."""
+
 STOP_SECONDS = 3.0
 """How long the consumer may take to leave its group at the end. When it cannot, because no broker answers, the group finds out after the session timeout."""
 
@@ -170,6 +173,7 @@ class StreamingApplication:
         self._watchdog.beat({})  # from here on, only that the loop turns
         # Lanes first: what they have in flight is finished while the consumer still holds the partitions, so that no other process begins with them.
         await self._lanes.end()
+        await asyncio.wait({started}, timeout=START_SECONDS)
         started.cancel()
         started.add_done_callback(lambda start: start.cancelled() or start.exception())  # asyncio would complain that nobody has seen it
         try:

@@ -78,6 +78,9 @@ class DaemonThread(WorkerThread):
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(loop.stop)
         self.join(THREAD_SECONDS)
+        if not self.is_alive():
+            for task in asyncio.all_tasks(loop):
+                task._log_destroy_pending = False  # type: ignore[attr-defined] # asyncio would complain at the interpreter's end of what was given up here
 
 
 def end_threads() -> None:
@@ -109,6 +112,17 @@ class PromptThread(ServiceThread):
             super()._stopped_set()
         except RuntimeError:
             self._stopped.set()  # nobody waits for it in a loop that is closed
+
+    def set_shutdown(self) -> None:
+        # Extends mode/threads.py:230. What is left of a thread that was given up may be thrown away, and so ended, after the loop of those who waited for it.
+        with contextlib.suppress(RuntimeError):
+            super().set_shutdown()
+
+    async def crash(self, exc: BaseException) -> None:
+        """Tell of an error, likewise."""
+        # Extends mode/threads.py:197.
+        with contextlib.suppress(RuntimeError):
+            await super().crash(exc)
 
 
 class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):

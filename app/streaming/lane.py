@@ -196,8 +196,7 @@ class Lane:
         while not self._closing.is_set():
             try:
                 self._producer = self._kit.new_producer(f"{self.agent.producer_prefix}-{self.partition}")
-                await self._producer.start()
-                if await self._until_closing(self._locate()) is None:
+                if await self._until_closing(self._begin(self._producer)) is None:
                     return False
                 break
             except (KafkaError, OSError, TimeoutError) as error:
@@ -215,6 +214,11 @@ class Lane:
         self.state = LaneState.HALTED if self.halted else LaneState.OPEN
         self._kit.wants()
         return True
+
+    async def _begin(self, producer: AIOKafkaProducer) -> bool:
+        """Fence whoever had the partition before, then look where to go on."""
+        await producer.start()
+        return await self._locate()
 
     async def _locate(self) -> bool:
         """Find out where to go on, and from what, now that nobody else can commit."""

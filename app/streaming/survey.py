@@ -99,13 +99,13 @@ class Survey:
         self._patience = patience
         self._on_survey = on_survey
         self._bounds: dict[TP, Bounds] = {}
-        self._member = False
+        self._member = True
         self._apart_since: float | None = None
         self._silent_since: float | None = None
         self.answered_at: float | None = None
         """When the cluster last answered anything (monotonic seconds)."""
-        self.measured_at: float | None = None
-        """When it last told where all inputs end."""
+        self.unmeasured_since: float | None = None
+        """Since when it has not told where all inputs end, though it was asked; None: it has."""
 
     @property
     def membership(self) -> Membership:
@@ -151,15 +151,15 @@ class Survey:
         while True:
             begun = time.monotonic()
             partitions = [tp for lane in self._lanes for tp in lane.inputs]
-            answered = await self._answered(self._look_at_bounds(partitions)) if partitions else False
-            if not answered and not await self._answered(self._offsets.reach()):  # of one partition there may be no leader
+            measured = await self._answered(self._look_at_bounds(partitions)) if partitions else False
+            self.unmeasured_since = None if measured or not partitions else self.unmeasured_since or begun
+            if not measured and not await self._answered(self._offsets.reach()):  # of one partition there may be no leader
                 self._silent_since = self._silent_since or begun
                 self._give_up_if_silent()
             await asyncio.sleep(SURVEY_SECONDS)
 
     async def _look_at_bounds(self, partitions: list[TP]) -> None:
         self._bounds = await self._offsets.bounds(partitions)
-        self.measured_at = time.monotonic()
 
     async def _answered(self, question: Coroutine[object, object, None]) -> bool:
         with suppress(KafkaError, OSError, TimeoutError):
@@ -218,6 +218,7 @@ class Survey:
             if not consumer().begun:
                 continue
             try:
-                self._member = await consumer().check()
+                member = await consumer().check()
+                self._member = member or not self._lanes.assigned  # what is asked before partitions are given says nothing of when they are
             except KafkaError as error:
                 raise StreamingError(f"the consumer group {self._group} cannot be joined: {describe(error)}") from error

@@ -11,8 +11,8 @@ import pytest
 from faust.types import TP
 
 from app.streaming import lanes as module
-from app.streaming.chunks import ChunkAgent
-from app.streaming.lane import LaneKit
+from app.streaming.chunks import ChunkAgent, ChunkPolicy
+from app.streaming.lane import Lane, LaneKit, LaneState
 from app.streaming.lanes import Lanes, PartitionsError
 
 PARTITIONS = {TP("in", 0), TP("in", 1)}
@@ -79,3 +79,45 @@ async def test_at_the_end_a_rebalance_may_fail(lanes: Lanes, kit: Any) -> None:
     await lanes.end()
     lanes.fail(error)
     assert kit.failures == [error], "the first one ends the process"
+
+
+class SilentProducer:
+    """Starts for ever, as one does whose broker hangs."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.stopped = False
+
+    async def start(self) -> None:
+        """Wait."""
+        self.begun.set()
+        await asyncio.Event().wait()
+
+    async def abort_transaction(self) -> None:
+        """There is none."""
+
+    async def stop(self) -> None:
+        """Take note."""
+        self.stopped = True
+
+
+async def test_a_lane_that_waits_for_its_producer_closes_at_once() -> None:
+    """There is no transaction yet that could be finished, however long that may take."""
+    producer, failures = SilentProducer(), list[BaseException]()
+    policy = ChunkPolicy(max_records=1, max_bytes=1, gather=0.0, drain=1e6, transaction=1e6, reopen=1e6)
+    kit = SimpleNamespace(
+        policy=policy,
+        new_producer=lambda _transactional_id: producer,
+        offsets=None,
+        tables=SimpleNamespace(drop=lambda *_: None, changelog=lambda *_: None),
+        observer=SimpleNamespace(expired=None),
+        seek=None,
+        wants=None,
+        fatal=failures.append,
+    )
+    lane = Lane(ChunkAgent("agent", ("in",), "group", cast(Any, None)), 0, [TP("in", 0)], cast(LaneKit, kit))
+    await asyncio.wait_for(producer.begun.wait(), 60)
+    await asyncio.wait_for(lane.close(), 60)
+    assert lane.state is LaneState.CLOSED
+    assert producer.stopped
+    assert not failures

@@ -1,0 +1,137 @@
+"""What a process says of its group and of the cluster is so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+from faust.types import TP
+
+from app.errors import BrokerUnavailableError
+from app.streaming import survey as module
+from app.streaming.lanes import Lanes
+from app.streaming.offsets import Bounds, Offsets
+from app.streaming.survey import Membership, PartitionStatus, Survey
+from app.streaming.transport import ChunkConsumer
+from app.streaming.watchdog import Watchdog
+
+INPUT = TP("in", 0)
+
+
+class Cluster:
+    """Implements as much of :class:`app.streaming.offsets.Offsets` as is asked."""
+
+    has_leader = True
+    answers = True
+    member = True
+
+    async def bounds(self, partitions: Collection[TP]) -> dict[TP, Bounds]:
+        """Needs the partitions' leaders."""
+        if not (self.answers and self.has_leader):
+            raise KafkaConnectionError
+        return dict.fromkeys(partitions, Bounds(0, 10, 10))
+
+    async def reach(self) -> None:
+        """Needs any broker."""
+        if not self.answers:
+            raise KafkaConnectionError
+
+    async def check(self) -> bool:
+        """Whether the consumer has a coordinator."""
+        return self.member
+
+
+class Group:
+    """As much of :class:`app.streaming.lanes.Lanes` as is asked."""
+
+    assigned = assigned_once = False
+
+    def __iter__(self) -> Any:
+        """One lane, once it is assigned."""
+        return iter([SimpleNamespace(inputs=[INPUT])] if self.assigned else [])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 nobody tells when it holds
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def group() -> Group:
+    return Group()
+
+
+@pytest.fixture
+def survey(monkeypatch: pytest.MonkeyPatch, cluster: Cluster, group: Group) -> Survey:
+    monkeypatch.setattr(module, "SURVEY_SECONDS", 0.01)
+    monkeypatch.setattr(Survey, "statuses", list[PartitionStatus]())
+    return Survey(
+        group="group",
+        servers="kafka:9092",
+        lanes=cast(Lanes, group),
+        offsets=cast(Offsets, cluster),
+        watchdog=Watchdog(0),
+        patience=1e6,
+        on_survey=lambda statuses: None,
+    )
+
+
+def consumer(cluster: Cluster) -> Callable[[], ChunkConsumer]:
+    return lambda: cast(ChunkConsumer, SimpleNamespace(begun=True, check=cluster.check))
+
+
+async def test_membership(survey: Survey, cluster: Cluster, group: Group) -> None:
+    looking = asyncio.create_task(survey.run(consumer(cluster)))
+    seen = [survey.membership]
+    cluster.member = False
+    for _ in range(10):
+        await asyncio.sleep(0.01)
+    group.assigned = group.assigned_once = True
+    seen.append(survey.membership)  # nobody has found anything else yet
+    await until(lambda: survey.membership is Membership.COORDINATOR_AWAY)
+    cluster.member = True
+    await until(lambda: survey.membership is Membership.JOINED)
+    group.assigned = False
+    seen.append(survey.membership)
+    assert seen == [Membership.NEW, Membership.JOINED, Membership.REBALANCING]
+    looking.cancel()
+    await asyncio.wait({looking})
+
+
+async def test_a_partition_without_a_leader_is_no_silence(monkeypatch: pytest.MonkeyPatch, survey: Survey, cluster: Cluster, group: Group) -> None:
+    monkeypatch.setattr(module, "SILENT_SECONDS", 0.2)
+    cluster.has_leader = False
+    group.assigned = group.assigned_once = True
+    looking = asyncio.create_task(survey.run(consumer(cluster)))
+    await until(lambda: survey.unmeasured_since is not None)
+    first = survey.answered_at or 0.0
+    await until(lambda: (survey.answered_at or 0.0) > first + 0.5)
+    assert not looking.done()
+    cluster.has_leader = True
+    await until(lambda: survey.unmeasured_since is None)
+    looking.cancel()
+    await asyncio.wait({looking})
+
+
+@pytest.mark.parametrize("assigned", [False, True])
+async def test_who_hears_nothing_begins_anew(monkeypatch: pytest.MonkeyPatch, survey: Survey, cluster: Cluster, group: Group, assigned: bool) -> None:
+    """Whether or not there are partitions whose lag could tell."""
+    monkeypatch.setattr(module, "SILENT_SECONDS", 0.05)
+    group.assigned = assigned
+    cluster.answers = False
+    with pytest.raises(BrokerUnavailableError, match="kafka:9092"):
+        await asyncio.wait_for(survey.run(consumer(cluster)), 60)
+    left = [task for task in asyncio.all_tasks() if "Survey." in repr(task)]
+    if left:
+        await asyncio.wait(left, timeout=60)
+    assert all(task.done() for task in left), "none of its looks goes on"
