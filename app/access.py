@@ -22,7 +22,7 @@ from app.rosters.topics import plan_roster_topics
 from app.settings import Settings
 from app.streaming.topic_ids import allowed_operations
 from app.topic_plan import plan_topics
-from app.topics import TopicNames, TopicPlan, plan_router_topics
+from app.topics import TopicNames, TopicPlan, barrier_topic, plan_router_topics
 
 
 class AccessError(RollcallError):
@@ -90,6 +90,7 @@ def required_acls(settings: Settings) -> Mapping[str, tuple[Acl, ...]]:
             *topic(events, write, configs),
             *topic(names.unknown, write, configs),
             *topic(names.dead_letter, write, configs),
+            *topic(barrier_topic(router), read, configs),
             *transactions(router),
         ],
         "rosters": [
@@ -100,7 +101,11 @@ def required_acls(settings: Settings) -> Mapping[str, tuple[Acl, ...]]:
             *transactions(rosters),
         ],
         "serve": [*topic(tables, read), *topic(names.dead_letter, read)],
-        "topics": [*topic(f"{names.prefix}.", describe, configs, create), *topic(internal, describe, configs, create)],
+        "topics": [
+            *topic(f"{names.prefix}.", describe, configs, create),
+            *topic(internal, describe, configs, create),
+            *topic(barrier_topic(router), describe, configs, create),
+        ],
         "roster": topic(tables, read),
         "bridge": topic(names.raw, write),
         "reader": topic(events, read),

@@ -10,10 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import random
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from aiokafka import conn
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import consumer, fetcher, group_coordinator
 from aiokafka.errors import (
     BrokerResponseError,
@@ -35,8 +39,12 @@ from aiokafka.errors import (
 from aiokafka.producer import sender
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.protocol.admin import ApiVersionRequest, CreateTopicsRequest
 from aiokafka.protocol.api import Request, RequestStruct
-from aiokafka.protocol.group import HeartbeatRequest, HeartbeatResponse_v1
+from aiokafka.protocol.coordination import FindCoordinatorRequest
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.group import HeartbeatRequest, HeartbeatResponse_v1, JoinGroupRequest, SyncGroupRequest
+from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.types import Int32, Schema, String
 
 from app import open_files
@@ -44,6 +52,44 @@ from app.kafka_errors import TransactionAbortableError
 
 OAUTH_ERROR_TAKEN = b"\x01"
 """What a client answers to a refused token, so that the broker says why (RFC 7628, section 3.2.3)."""
+
+
+ANSWER_SECONDS = 5.0
+"""How long a broker may take to accept a connection or to answer a request that it does not hold on purpose. A broker that lives answers in milliseconds; one
+that hangs is given up by its cluster after some 9 s (``broker.session.timeout.ms``), and until then each wait for it is one for nothing."""
+
+SILENT_SECONDS = 30.0
+"""For so long a broker that did not answer is asked last, where any broker may be asked."""
+
+HELD = (JoinGroupRequest, SyncGroupRequest, CreateTopicsRequest)
+"""Requests that a broker holds until others have done their part. They get the whole ``request_timeout_ms`` of their client."""
+
+OF_ITS_OWN = (ApiVersionRequest, MetadataRequest, FindCoordinatorRequest, FetchRequest)
+"""Requests that a broker answers whatever the other brokers do. If it does not, it is the broker that is silent."""
+
+
+class Silent:
+    """The brokers that did not answer lately, as all clients of the process have found. May be used from any thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since: dict[tuple[str, int], float] = {}
+
+    def add(self, host: str, port: int) -> None:
+        """It did not answer."""
+        self._since[host, port] = self._clock()
+
+    def remove(self, host: str, port: int) -> None:
+        """It has answered."""
+        self._since.pop((host, port), None)
+
+    def has(self, host: str, port: int) -> bool:
+        """Whether it has not answered lately."""
+        since = self._since.get((host, port))
+        return since is not None and self._clock() - since < SILENT_SECONDS
+
+
+SILENT = Silent()
 
 
 class OAuthAuthenticator(conn.OAuthAuthenticator):  # type: ignore[misc]
@@ -59,7 +105,7 @@ class OAuthAuthenticator(conn.OAuthAuthenticator):  # type: ignore[misc]
 
 
 class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
-    """Takes notice at once that it was reset.
+    """Takes notice at once that it was reset, and waits only as long as it makes sense.
 
     aiokafka (``conn.py:360``; https://github.com/aio-libs/aiokafka/issues/1038) hears of a reset two turns of the event loop later than uvloop, and meanwhile
     takes the connection for a good one. Where asyncio's own loop then says nothing, uvloop raises RuntimeError, which ends whatever wanted to send. If that is
@@ -68,19 +114,47 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
 
     And it takes a connection that cannot be made for want of files (``client.py:233``; no issue) for a broker that is away, which it tries again for ever.
     Test: ``tests/test_open_files.py``.
+
+    aiokafka (``conn.py:417``; no issue; kafka-python's was https://github.com/dpkp/kafka-python/pull/3011) has one time-out for all requests, 40 s, because a
+    broker holds a request to join a group for long. Whatever else is asked of a broker that hangs waits as long, one request after the other.
+    Test: ``tests/test_aiokafka_patches.py::test_a_broker_that_hangs_is_waited_for_a_moment_only``.
     """
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._held_timeout: float = self._request_timeout
+        self._request_timeout: float = min(self._held_timeout, ANSWER_SECONDS)
+
     async def connect(self) -> Any:
+        """Begin the connection, and ask the broker what it speaks."""
         try:
-            return await super().connect()
+            streams = await super().connect()
+        except TimeoutError:
+            SILENT.add(self.host, self.port)
+            raise
         except OSError:
             open_files.note_failure()
             raise
+        SILENT.remove(self.host, self.port)
+        return streams
 
     def send(self, request: Any, expect_response: bool = True) -> Awaitable[Any]:
-        with self._lost_if_closed():
-            answer: Awaitable[Any] = super().send(request, expect_response)
-        return answer
+        timeout = self._request_timeout
+        if isinstance(request, HELD):
+            self._request_timeout = self._held_timeout
+        try:
+            with self._lost_if_closed():
+                answer: Awaitable[Any] = super().send(request, expect_response)
+        finally:
+            self._request_timeout = timeout
+        return self._noting_silence(answer) if isinstance(request, OF_ITS_OWN) else answer
+
+    async def _noting_silence(self, answer: Awaitable[Any]) -> Any:
+        try:
+            return await answer
+        except TimeoutError:
+            SILENT.add(self.host, self.port)
+            raise
 
     def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Awaitable[Any]:
         with self._lost_if_closed():
@@ -237,6 +311,52 @@ async def close_fetcher(fetching: fetcher.Fetcher) -> None:
         fetching._notify(waiter)
 
 
+_avoiding: ContextVar[bool] = ContextVar("avoiding", default=False)
+"""Whether a connection is asked for to whichever broker."""
+
+_upstream_metadata_update, _upstream_get_conn = AIOKafkaClient._metadata_update, AIOKafkaClient._get_conn
+
+
+def _is_silent(client: AIOKafkaClient, node: Any) -> bool:
+    broker = client.cluster.broker_metadata(node)
+    return broker is not None and SILENT.has(broker.host, broker.port)
+
+
+def get_random_node(client: AIOKafkaClient) -> Any:
+    """Prefers brokers that answer.
+
+    aiokafka (``client.py:270``; no issue) picks any, as often as not the one for whose silence it has just given up another request.
+    Test: ``tests/test_aiokafka_patches.py::test_another_broker_is_asked_than_the_silent_one``.
+    """
+    nodes = [broker.nodeId for broker in client.cluster.brokers()]
+    answering = [node for node in nodes if not _is_silent(client, node)]
+    return random.choice(answering or nodes) if nodes else None  # noqa: S311 nothing depends on it
+
+
+async def _metadata_update(client: AIOKafkaClient, cluster_metadata: Any, topics: Any) -> Any:
+    """Asks brokers that answer first. aiokafka (``client.py:282``; no issue) goes through all in any order, and waits for each. Test: as above."""
+    if not any(_is_silent(client, broker.nodeId) for broker in client.cluster.brokers()):
+        return await _upstream_metadata_update(client, cluster_metadata, topics)
+    token = _avoiding.set(True)
+    try:
+        updated = await _upstream_metadata_update(client, cluster_metadata, topics)
+    finally:
+        _avoiding.reset(token)
+    return updated or await _upstream_metadata_update(client, cluster_metadata, topics)
+
+
+async def _get_conn(client: AIOKafkaClient, node_id: Any, **options: Any) -> Any:
+    if _avoiding.get() and _is_silent(client, node_id):
+        return None
+    return await _upstream_get_conn(client, node_id, **options)
+
+
+def hosts(client: AIOKafkaClient) -> list[tuple[str, int, Any]]:
+    """The bootstrap servers in any order, silent ones last (``client.py:169``). Test: as above."""
+    found: list[tuple[str, int, Any]] = conn.collect_hosts(client._bootstrap_servers)
+    return sorted(found, key=lambda host: SILENT.has(host[0], host[1]))
+
+
 conn.OAuthAuthenticator = OAuthAuthenticator
 conn.AIOKafkaConnection = Connection
 consumer.GroupCoordinator = GroupCoordinator
@@ -246,3 +366,7 @@ TransactionManager.fatal_error = failure_that_was_seen(TransactionManager.fatal_
 fetcher.Fetcher.close = close_fetcher
 for _handler in TRANSACTIONAL_HANDLERS:
     _handler.handle_response = transactional_answer(_handler.handle_response)
+AIOKafkaClient.get_random_node = get_random_node
+AIOKafkaClient._metadata_update = _metadata_update
+AIOKafkaClient._get_conn = _get_conn
+AIOKafkaClient.hosts = property(hosts)

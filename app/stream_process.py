@@ -23,12 +23,14 @@ from app.open_files import raise_if_exhausted
 from app.refusals import explain
 from app.settings import Settings
 from app.streaming.application import StreamingApplication, StreamingOptions
+from app.streaming.barrier import BarrierTopic
 from app.streaming.batches import BATCH_BYTES
 from app.streaming.bounded import promptly
 from app.streaming.chunks import ChunkAgent, ChunkPolicy
 from app.streaming.lane import LaneState
 from app.streaming.survey import Membership, PartitionStatus, StreamingError
 from app.streaming.tables import LaneTable
+from app.topics import TopicFinding, barrier_topic
 
 if TYPE_CHECKING:  # it needs OpenTelemetry, which is optional
     from app.tracing import Tracing
@@ -57,6 +59,7 @@ class Work(NamedTuple):
     agents: Sequence[ChunkAgent]
     max_record_bytes: int
     """What all topics take that the agents write."""
+    barrier: BarrierTopic
 
 
 class OldestUnprocessed:
@@ -198,6 +201,7 @@ class StreamProcess:
             group_instance_id=settings.group_instance_id,
             watchdog=settings.watchdog_seconds,
             partitions=settings.partitions,
+            barrier=work.barrier,
             batch_bytes=min(BATCH_BYTES, work.max_record_bytes * 7 // 8),
         )
 
@@ -268,6 +272,14 @@ class StreamProcess:
         self._reported = present
         self._metrics.oldest_unprocessed_seconds.set(self._oldest.seconds(statuses, time.time()))
         self._on_other_survey(self, statuses)
+
+
+def found_barrier_topic(topics: Iterable[TopicFinding], group: str) -> BarrierTopic:
+    """The topic of a group's barriers, among topics that were found fine."""
+    name = barrier_topic(group)
+    partitions = next(finding.partitions for finding in topics if finding.plan.name == name)
+    assert partitions, "it was found fine"
+    return BarrierTopic(name, partitions)
 
 
 def new_tracing(settings: Settings, process: str) -> Tracing | None:

@@ -121,6 +121,8 @@ class TopicFinding:
     limits: TopicLimits
     note: str = ""
     """What is otherwise than planned and may be meant so; empty when nothing is."""
+    partitions: int | None = None
+    """None: there is no such topic."""
 
 
 def least_record_bytes(topics: Iterable[TopicLimits]) -> int:
@@ -128,8 +130,22 @@ def least_record_bytes(topics: Iterable[TopicLimits]) -> int:
     return min((limits.record_bytes for limits in topics if limits.record_bytes is not None), default=DEFAULT_RECORD_BYTES)
 
 
+def barrier_topic(group: str) -> str:
+    """The name of a consumer group's topic of barriers."""
+    return f"{group}-barrier"
+
+
+def plan_barrier_topic(group: str, lanes: int) -> TopicPlan:
+    """The empty topic for whose partitions a group's lanes commit their barriers: see :mod:`app.streaming.barrier`.
+
+    Args:
+        lanes: a partition for each; with fewer the lanes wait for each other.
+    """
+    return TopicPlan(barrier_topic(group), lanes, {"cleanup.policy": "compact", "delete.retention.ms": str(DAY_MS)}, any_partitions=True)
+
+
 def plan_router_topics(settings: Settings) -> tuple[TopicPlan, ...]:
-    """The topics of the router: raw, typed, unknown and dead-letter."""
+    """The topics of the router: raw, typed, unknown and dead-letter, and that of its barriers."""
     names = TopicNames(settings.topic_prefix)
 
     def plan(name: str, days: int, *, any_partitions: bool = False) -> TopicPlan:
@@ -142,6 +158,7 @@ def plan_router_topics(settings: Settings) -> tuple[TopicPlan, ...]:
         *(plan(names.typed(event_type), settings.retention_typed_days) for event_type in REGISTRY.values()),
         plan(names.unknown, settings.retention_unknown_days),
         plan(names.dead_letter, settings.retention_dead_letter_days),
+        plan_barrier_topic(settings.group("router"), settings.partitions),
     )
 
 
@@ -275,7 +292,9 @@ def _compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any])
         problems.append(
             f"has cleanup.policy={policy} and needs {wanted}: alter it with kafka-configs --alter --topic {plan.name} --add-config cleanup.policy={wanted}"
         )
-    return TopicFinding(plan, TopicState.WRONG if problems else TopicState.FINE, "; ".join(problems), limits, _note_on_retention(plan, limits.retention_ms))
+    return TopicFinding(
+        plan, TopicState.WRONG if problems else TopicState.FINE, "; ".join(problems), limits, _note_on_retention(plan, limits.retention_ms), partitions
+    )
 
 
 def _note_on_retention(plan: TopicPlan, found_ms: int | None) -> str:

@@ -186,7 +186,6 @@ class _TracedResult:
         self._spans = spans
         self.consumed = inner.consumed
         self.halt = inner.halt
-        self.changes = inner.changes
 
     def on_committed(self, now: float) -> None:
         """Pass it on, and end the spans of what was consumed."""

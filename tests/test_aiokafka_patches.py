@@ -17,14 +17,19 @@ from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.protocol.group import JoinGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
+from app import aiokafka_patches
 from app.kafka import client_options
 from app.settings import load_settings
 from app.streaming.batches import GatheredBatch
 from app.streaming.records import RecordBatches
 from tests.chaos.proxy import Proxy
 from tests.waiting import DEADLINE_SECONDS
+
+HANGING = 77
+"""The number of a broker."""
 
 TURNS = 8
 """Of the event loop, within which aiokafka has taken notice of a connection that was reset."""
@@ -141,3 +146,73 @@ async def test_a_consumer_is_stopped_though_a_task_takes_its_cancellation_for_th
     await asyncio.wait_for(consumer.stop(), DEADLINE_SECONDS)
     assert task.cancelled()
     assert mistakes == 1
+
+
+@contextlib.asynccontextmanager
+async def two_brokers(bootstrap: str, *, hangs: bool) -> AsyncIterator[tuple[AIOKafkaClient, Proxy]]:
+    """A client for which the broker is two: one that answers, and one that may hang."""
+    with Proxy(int(bootstrap.rpartition(":")[2])) as proxy:
+        client = AIOKafkaClient(**client_options(load_settings(), bootstrap))
+        await client.bootstrap()
+        [node] = [broker.nodeId for broker in client.cluster.brokers()]
+        client.cluster._brokers[HANGING] = client.cluster.broker_metadata(node)._replace(nodeId=HANGING, port=proxy.port)
+        if hangs:
+            proxy.freeze()
+        try:
+            yield client, proxy
+        finally:
+            proxy.thaw()
+            await client.close()
+            aiokafka_patches.SILENT.remove("127.0.0.1", proxy.port)
+
+
+async def test_a_broker_that_hangs_is_waited_for_a_moment_only(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that it holds on purpose has its client's time-out; any other one has a short one. Told apart by which one ends, not by how fast."""
+    monkeypatch.setattr(aiokafka_patches, "ANSWER_SECONDS", 0.5)
+    async with two_brokers(bootstrap, hangs=False) as (client, proxy):
+        assert await client.ready(HANGING)
+        connection = client._conns[HANGING, ConnectionGroup.DEFAULT]
+        proxy.freeze()
+        held = asyncio.ensure_future(connection.send(JoinGroupRequest("g", 10_000, 10_000, "", "", "consumer", [])))
+        with pytest.raises(TimeoutError):
+            await connection.send(MetadataRequest([]))
+        assert not held.done()
+        assert aiokafka_patches.SILENT.has("127.0.0.1", proxy.port)
+        proxy.thaw()
+        held.cancel()
+
+
+async def test_another_broker_is_asked_than_the_silent_one(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aiokafka_patches, "ANSWER_SECONDS", 0.5)
+    async with two_brokers(bootstrap, hangs=True) as (client, proxy):
+        assert HANGING in {client.get_random_node() for _ in range(100)}, "nobody knows yet"
+        assert not await client.ready(HANGING)
+        assert HANGING not in {client.get_random_node() for _ in range(100)}
+        asked: list[object] = []
+        ready = client._get_conn
+
+        async def get_conn(node: object, **options: object) -> object:
+            asked.append(node)
+            return await ready(node, **options)
+
+        monkeypatch.setattr(client, "_get_conn", get_conn)
+        hanging = client.cluster._brokers[HANGING]
+        for _ in range(20):
+            assert await client._metadata_update(client.cluster, ["none"])
+            client.cluster._brokers[HANGING] = hanging  # the broker itself does not know of it
+        assert HANGING in asked, "in turn, as ever"
+        assert (HANGING, ConnectionGroup.DEFAULT) not in client._conns, "but without waiting for it"
+        options = {**client_options(load_settings(), bootstrap), "bootstrap_servers": [f"127.0.0.1:{proxy.port}", bootstrap]}
+        assert [port for _host, port, _family in AIOKafkaClient(**options).hosts] == [int(bootstrap.rpartition(":")[2]), proxy.port]
+        proxy.thaw()
+        assert await client.ready(HANGING)
+        assert HANGING in {client.get_random_node() for _ in range(100)}, "it answers again"
+
+
+async def test_where_only_silent_brokers_are_left_they_are_asked(bootstrap: str) -> None:
+    async with two_brokers(bootstrap, hangs=False) as (client, proxy):
+        for node in [broker.nodeId for broker in client.cluster.brokers() if broker.nodeId != HANGING]:
+            del client.cluster._brokers[node]
+        aiokafka_patches.SILENT.add("127.0.0.1", proxy.port)
+        assert client.get_random_node() == HANGING
+        assert await client._metadata_update(client.cluster, ["none"])

@@ -34,7 +34,7 @@ async def load(bootstrap: str, topic: str, partitions: int) -> dict[str, float]:
             tp, rows = TP(topic, partition), Rows()
             bounds = (await offsets.bounds([tp]))[tp]
             started = time.perf_counter()
-            records += await load_changelog(options, tp, bounds, rows.load, lambda remaining: None)
+            records += await load_changelog(options, tp, bounds.beginning, bounds.end, rows.load, lambda remaining: None)
             seconds += time.perf_counter() - started
             tables.append(rows)
         gc.collect()

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
+from aiokafka import TopicPartition
+
 from app.canvas.traffic import TrafficRecord
 from app.streaming.batches import BatchedOutputs
 from app.streaming.partitioner import partitioner
@@ -37,7 +39,7 @@ async def send_records(
     Raises:
         aiokafka.errors.KafkaError: the cluster cannot be reached, or refuses a batch.
     """
-    in_flight: asyncio.Task[None] | None = None
+    in_flight: asyncio.Task[dict[TopicPartition, int]] | None = None
     async with open_sender(client_options) as producer:
         try:
             count = len(await producer.partitions_for(topic))

@@ -20,7 +20,7 @@ from app.rosters.topics import roster_topics
 from app.serve.replica.relations import RELATIONS
 from app.settings import Settings
 from app.topic_plan import plan_topics
-from app.topics import TopicPlan, plan_router_topics
+from app.topics import TopicPlan, barrier_topic, plan_router_topics
 
 ROUTER, ROSTERS, SERVE = "router", "rosters", "serve"
 
@@ -112,6 +112,7 @@ class _Maker:
         self._validators = load_validators()
         self._pipeline = Pipeline(self._validators, shard=settings.shard)
         self._plans = {plan.name: plan for plan in plan_topics(settings)}
+        self._barriers = {barrier_topic(settings.group(process)): process for process in (ROUTER, ROSTERS)}
         self._writers, self._readers = self._who()
         self._typed_examples = typed_examples(self._pipeline, self._files)
         self._schemas = event_parts(self._files)
@@ -141,7 +142,7 @@ class _Maker:
         raw, dead_letter = names.names.raw, names.names.dead_letter
         readers[raw][ROUTER] = None
         for plan in plan_router_topics(self._settings):
-            if plan.name != raw:
+            if plan.name not in (raw, *self._barriers):
                 writers[plan.name][ROUTER] = None
         writers[dead_letter][ROSTERS] = None
         for stage in stages(self._settings.shard):
@@ -211,10 +212,14 @@ class _Maker:
         tables = {self._names.changelog(stage): stage.name for stage in stages(self._settings.shard)}
         prefix = f"{self._names.group}-"
         for name in self._plans:
-            if name in tables:
+            identity = name.removeprefix(prefix)
+            if name in self._barriers:
+                identity = f"{self._barriers[name]}-barrier"
+                holds, placed = f"nothing: `{self._barriers[name]}` commits offsets for it that prove others current", "a partition for each lane"
+            elif name in tables:
                 holds, placed = f"the table of the stage `{tables[name]}`", "by the partition of the table"
             elif name.startswith(prefix):
                 holds, placed = "what one stage of the rosters tells the next", PLACED_BY_CONTEXT
             else:
                 continue
-            yield self._topic(f"internal.{name.removeprefix(prefix)}", Sort.INTERNAL, name, holds, placed, [])
+            yield self._topic(f"internal.{identity}", Sort.INTERNAL, name, holds, placed, [])

@@ -21,7 +21,7 @@ from app.records import TRACE_HEADERS, TimestampWindow, final_letter
 from app.rosters.registry import stages
 from app.rosters.topics import RosterTopics, plan_roster_topics, roster_topics
 from app.settings import Settings
-from app.stream_process import StreamProcess, Work
+from app.stream_process import StreamProcess, Work, found_barrier_topic
 from app.streaming.chunks import Chunk, ChunkAgent, Outputs, Record
 from app.streaming.keyed import KeyedPartition, StageKit, Tally
 from app.streaming.lane import LaneState
@@ -99,7 +99,8 @@ async def _refuse_holes(settings: Settings, bootstrap: str, missing: set[str]) -
 def _new_work(settings: Settings, all_stages: Sequence[Stage], metrics: RosterMetrics, topics: Sequence[TopicFinding]) -> Work:
     """What the rosters do on topics that were found fine."""
     names = roster_topics(settings)
-    limits = [finding.limits for finding in topics]
+    barrier = found_barrier_topic(topics, names.group)
+    limits = [finding.limits for finding in topics if finding.plan.name != barrier.name]
     max_record_bytes = least_record_bytes(limits)
     partition_of = partitioner(settings.partitions)
     window = TimestampWindow.of(limits)
@@ -126,7 +127,7 @@ def _new_work(settings: Settings, all_stages: Sequence[Stage], metrics: RosterMe
         )
         return ChunkAgent(stage.name, tuple(kit.inputs), f"{names.group}-{stage.name}", _handler(kit), table=stage.name)
 
-    return Work([agent(stage) for stage in all_stages], max_record_bytes)
+    return Work([agent(stage) for stage in all_stages], max_record_bytes, barrier)
 
 
 def _handler(kit: StageKit) -> Callable[[int, Rows], KeyedPartition]:

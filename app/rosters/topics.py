@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from app.rosters.registry import stages
 from app.settings import Settings
 from app.streaming.stage import Stage
-from app.topics import DAY_MS, NEVER_TOO_LATE, TopicNames, TopicPlan, plan_router_topics
+from app.topics import DAY_MS, NEVER_TOO_LATE, TopicNames, TopicPlan, plan_barrier_topic, plan_router_topics
 
 RECORD_BYTES = 524_288
 """What these topics must take: :data:`app.rosters.internal.MOST_SLOTS` times what one upstream key can say, two registers of
@@ -57,4 +57,5 @@ def plan_roster_topics(settings: Settings) -> tuple[TopicPlan, ...]:
     for stage in stages(settings.shard):
         names |= dict.fromkeys(map(topics.full, stage.inputs)) | dict.fromkeys(map(topics.full, stage.outputs)) | {topics.changelog(stage): None}
     names[topics.names.dead_letter] = None
-    return tuple(router.get(name) or TopicPlan(name, settings.partitions, config, record_bytes=RECORD_BYTES) for name in names)
+    plans = [router.get(name) or TopicPlan(name, settings.partitions, config, record_bytes=RECORD_BYTES) for name in names]
+    return (*plans, plan_barrier_topic(topics.group, settings.partitions * len(stages(settings.shard))))

@@ -17,7 +17,7 @@ from app.router.express import Express, new_express
 from app.router.handler import ROOM_FOR_HEADERS, RouterHandler, RouterKit
 from app.router.judging import new_pipeline
 from app.settings import Settings
-from app.stream_process import StreamProcess, Work
+from app.stream_process import StreamProcess, Work, found_barrier_topic
 from app.streaming.chunks import ChunkAgent
 from app.streaming.lane import LaneState
 from app.streaming.partitioner import partitioner
@@ -53,7 +53,8 @@ def new_router(settings: Settings, bootstrap: str) -> StreamProcess:
 def _new_work(settings: Settings, pipeline: Pipeline, metrics: RouterMetrics, topics: Sequence[TopicFinding]) -> Work:
     """What the router does on topics that were found fine."""
     names = TopicNames(settings.topic_prefix)
-    outputs = [finding.limits for finding in topics if finding.plan.name != names.raw]
+    barrier = found_barrier_topic(topics, settings.group("router"))
+    outputs = [finding.limits for finding in topics if finding.plan.name not in (names.raw, barrier.name)]
     most_bytes = least_record_bytes(outputs)
     kit = RouterKit(
         pipeline=pipeline,
@@ -70,4 +71,4 @@ def _new_work(settings: Settings, pipeline: Pipeline, metrics: RouterMetrics, to
     if Express is None:
         log.info("the router is not compiled: it takes half as much CPU time again (docs/deployment.md)")
     agent = ChunkAgent("router", (names.raw,), settings.group("router"), lambda _partition, _rows: RouterHandler(kit))
-    return Work([agent], kit.max_record_bytes)
+    return Work([agent], kit.max_record_bytes, barrier)

@@ -13,9 +13,11 @@ from typing import Any, cast
 import faust
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from faust.types import TP
 
 from app.errors import BrokerUnavailableError, describe
 from app.open_files import OTHER_FILES, make_room
+from app.streaming.barrier import BarrierTopic
 from app.streaming.batches import BATCH_BYTES
 from app.streaming.bounded import promptly
 from app.streaming.chunks import ChunkAgent, ChunkPolicy
@@ -64,6 +66,7 @@ class StreamingOptions:
     watchdog: float
     partitions: int
     """Of the tables, and so of all topics of an agent that has one."""
+    barrier: BarrierTopic
     batch_bytes: int = BATCH_BYTES
     """Most bytes of one batch of output, before compression; no topic may take less."""
 
@@ -201,7 +204,7 @@ class StreamingApplication:
             consumer_group_instance_id=options.group_instance_id,
             broker_session_timeout=options.session_timeout,
             broker_heartbeat_interval=options.session_timeout / 5,
-            broker_request_timeout=max(options.session_timeout * 1.5, 15.0),
+            broker_request_timeout=options.rebalance_timeout + 5,  # a broker holds the request to join until all have given up their partitions
             broker_rebalance_timeout=options.rebalance_timeout,
             broker_max_poll_interval=NEVER_SECONDS,
             table_standby_replicas=0,
@@ -218,6 +221,7 @@ class StreamingApplication:
                 new_producer=self._new_producer,
                 batch_bytes=options.batch_bytes,
                 offsets=self._offsets,
+                barrier_place=self._barrier_place,
                 tables=self.tables,
                 seek=lambda tp, offset: cast(ChunkConsumer, app.consumer).seek_exact(tp, offset),
                 wants=self._lanes.announce,
@@ -233,6 +237,10 @@ class StreamingApplication:
     async def _deliver(self, stream: Any) -> None:
         async for event in stream.noack().events():
             self._lanes.deliver(event.value)
+
+    def _barrier_place(self, agent: ChunkAgent, partition: int) -> TP:
+        """Lanes of the agents in turn, so that no two have one place as long as there are enough."""
+        return self._options.barrier.place(partition * len(self._agents) + self._agents.index(agent))
 
     def _new_producer(self, transactional_id: str) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(

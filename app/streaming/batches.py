@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from itertools import zip_longest
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import RecordMetadata
 
 from app.streaming.chunks import Headers
 from app.streaming.records import NO_PRODUCER, PlainRecordBatch, ProducerState, RecordBatch, RecordBatches, seal
@@ -78,8 +79,8 @@ class BatchedOutputs:
         """Add one record to the last batch of its topic and partition, or to a new one when that is full."""
         self.of(topic, partition).append(timestamp, key, value, headers)
 
-    async def send(self) -> None:
-        """Give all batches to the producer and wait until every one is acknowledged.
+    async def send(self) -> dict[TopicPartition, int]:
+        """Give all batches to the producer and wait until every one is acknowledged. Returns, by partition, one past the offset of the last record there.
 
         The first batch of every partition goes first: the producer holds one batch of a partition at a time, and waiting for it would keep the others out of
         the same request.
@@ -95,13 +96,14 @@ class BatchedOutputs:
             (place, GatheredBatch(batch, transactional=transactional)) for batches in rounds for place, batch in zip(places, batches, strict=True) if batch
         ]
         self._batches = {}  # what is encoded goes when it is compressed
-        acknowledged: dict[asyncio.Future[object], tuple[str, int]] = {}
+        acknowledged: dict[asyncio.Future[RecordMetadata], tuple[TopicPartition, int]] = {}
         try:
-            for (topic, partition), batch in in_turn:
+            for place, batch in in_turn:
+                tp = TopicPartition(*place)
                 try:
-                    acknowledged[await self._producer.send_batch(batch, topic, partition=partition)] = (topic, partition)
+                    acknowledged[await self._producer.send_batch(batch, tp.topic, partition=tp.partition)] = (tp, batch.record_count())
                 except KafkaError as error:
-                    _note(error, topic, partition)
+                    _note(error, tp)
                     raise
         finally:
             all_acknowledged = asyncio.gather(*acknowledged)
@@ -109,18 +111,21 @@ class BatchedOutputs:
         try:
             await all_acknowledged
         except KafkaError as error:
-            for delivered, (topic, partition) in acknowledged.items():
+            for delivered, (tp, _count) in acknowledged.items():
                 if delivered.done() and not delivered.cancelled() and delivered.exception() is error:
-                    _note(error, topic, partition)
+                    _note(error, tp)
             raise
+        written = [(tp, delivered.result().offset, count) for delivered, (tp, count) in acknowledged.items()]
+        # A leader that has the batch already, and does not know where any more, answers -1.
+        return {tp: first + count for tp, first, count in written if first >= 0}
 
 
-def _note(error: KafkaError, topic: str, partition: int) -> None:
+def _note(error: KafkaError, tp: TopicPartition) -> None:
     """Say with an error where it was met: few of aiokafka's do."""
-    error.add_note(f"topic {topic}, partition {partition}")
+    error.add_note(f"topic {tp.topic}, partition {tp.partition}")
 
 
-def _see(done: asyncio.Future[list[object]]) -> None:
+def _see(done: asyncio.Future[list[RecordMetadata]]) -> None:
     """Let asyncio know that an error was seen."""
     if not done.cancelled():
         done.exception()

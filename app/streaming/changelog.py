@@ -9,26 +9,32 @@ from aiokafka import TopicPartition
 from faust.types import TP
 
 from app.streaming.bounded import promptly, stop_reader
-from app.streaming.offsets import Bounds
 from app.streaming.reader import new_reader, read_to
 
 
 async def load_changelog(
-    client_options: Mapping[str, Any], tp: TP, bounds: Bounds, load: Callable[[bytes | None, bytes | None], None], on_remaining: Callable[[int], None]
+    client_options: Mapping[str, Any],
+    tp: TP,
+    beginning: int,
+    end: int,
+    load: Callable[[bytes | None, bytes | None], None],
+    on_remaining: Callable[[int], None],
 ) -> int:
     """Load a changelog partition, to which nobody writes meanwhile, and return how many records there were.
 
-    It is the high watermark that must be reached, not the last stable offset: whoever had the partition is fenced, so no transaction stays open.
+    Whoever had the partition is fenced, so no transaction before the end stays open.
 
     Args:
+        beginning, end: offsets: from where on, and up to where it is read. No leader shows the end before it has all that comes before, so one that was
+            deposed is waited for, or left when a new one is known.
         load: takes key and value (None: the row is gone), in the order in which they were written.
         on_remaining: told how many offsets are left to be read, at most.
 
     Raises:
         aiokafka.errors.KafkaError, TimeoutError: the cluster does not answer.
     """
-    on_remaining(bounds.end - bounds.beginning)
-    if bounds.beginning >= bounds.end:
+    on_remaining(end - beginning)
+    if beginning >= end:
         return 0
     count = 0
     place = TopicPartition(*tp)
@@ -36,7 +42,7 @@ async def load_changelog(
     try:
         await promptly(reader.start())
         reader.assign([place])
-        batches = read_to(reader, {place: bounds.beginning}, {place: bounds.end}, lambda _place, position: on_remaining(max(bounds.end - position, 0)))
+        batches = read_to(reader, {place: beginning}, {place: end}, lambda _place, position: on_remaining(max(end - position, 0)))
         async for _place, records in batches:
             for record in records:
                 load(record.key, record.value)

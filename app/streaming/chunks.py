@@ -69,8 +69,6 @@ class Result(Protocol):
     consumed: int
     """How many of the records, over all chunks and from the first on, the outputs stand for. Fewer than all only with a halt."""
     halt: Halt | None
-    changes: int
-    """How many records went to the table's changelog."""
 
     def on_committed(self, now: float) -> None:
         """Called once, when outputs and offset are committed; the place for counters. Must not raise or block. ``now``: seconds since the epoch."""

@@ -29,8 +29,9 @@ FETCH_WAIT_MS = 250
 """How long the broker holds a fetch that finds nothing. aiokafka has one fetch in flight for each broker, so a partition that is consumed meanwhile waits
 for it; Faust's fixed 1,500 ms (``drivers/aiokafka.py:615``) would show as latency when only some partitions have traffic."""
 
-METADATA_AGE_MS = 30_000
-"""How long a new partition of the input, or an input that was made anew, may go unnoticed. aiokafka's default is five minutes."""
+METADATA_AGE_MS = 10_000
+"""How long a new partition of the input, an input that was made anew, or another leader may go unnoticed: one that was deposed without noticing answers, with
+nothing new. aiokafka's default is five minutes."""
 
 OUT_OF_RANGE = -1
 """Position of a chunk that says only this: the broker has no record where the partition is read. Retention was faster, or the topic was cut or made anew."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -60,19 +60,27 @@ def hold_back_what_was_not_added(producer: AIOKafkaProducer) -> None:
     transactions.error_transaction = error_transaction
 
 
-def reason_to_reopen(error: BaseException | None) -> str | None:
-    """What to say when a lane opens anew because of an error, or because of one that it came from; None: opening anew would not help."""
+class Reopening(NamedTuple):
+    """Why a lane opens anew."""
+
+    reason: str
+    contested: bool = False
+    """The partition may be another's by now."""
+
+
+def why_reopen(error: BaseException | None) -> Reopening | None:
+    """Why a lane opens anew after an error, or after one that it came from; None: opening anew would not help."""
     while error is not None:
         if isinstance(error, TransactionTimeoutError):
-            return "a transaction did not end in time; the partition is opened again"
+            return Reopening("a transaction did not end in time; the partition is opened again")
         if isinstance(error, SUPERSEDED):
-            return "this process's transactions were superseded; the partition is another's, or is opened again"
+            return Reopening("this process's transactions were superseded; the partition is another's, or is opened again", contested=True)
         if isinstance(error, asyncio.CancelledError):
-            return "a client of Kafka has given up what it was doing; the partition is opened again"
+            return Reopening("a client of Kafka has given up what it was doing; the partition is opened again")
         if isinstance(error, TransactionAbortableError):
-            return "the broker gave a transaction up; the partition is opened again"
+            return Reopening("the broker gave a transaction up; the partition is opened again")
         if _is_cut_off(error):
-            return "the broker went away in the middle of a transaction; the partition is opened again"
+            return Reopening("the broker went away in the middle of a transaction; the partition is opened again")
         error = error.__cause__
     return None
 

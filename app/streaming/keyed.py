@@ -85,8 +85,6 @@ class Tally:
     published: int = 0
     withdrawn: int = 0
     """Tombstones."""
-    changes: int = 0
-    """Changelog records."""
     event_times: list[float] = field(default_factory=list)
     timestamps: list[int] = field(default_factory=list)
     """Of the input records, milliseconds."""
@@ -296,5 +294,4 @@ class KeyedPartition:
     def _store(self, key: str, unit: str, entry: _Entry, outputs: Outputs, tally: Tally) -> None:
         value = entry.encode()
         self._rows.put(key, unit, value)
-        tally.changes += 1
         outputs.append(self._kit.changelog, self._partition, Rows.record_key(key, unit), value, None, [])

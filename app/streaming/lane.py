@@ -1,11 +1,12 @@
 """A lane: the way of one input partition, chunk by chunk, through a handler into Kafka, exactly once.
 
-The three rules, found by breaking prototypes:
+The four rules, found by breaking prototypes and clusters:
 1. A lane opens its transactional producer first, which fences whoever had the partition before and waits for the end of the last transaction there, and
    only then reads the committed offset.
 2. It knows its own position from then on, and takes every record exactly there, whatever the driver hands over: what lies before is dropped, and after a
    gap the driver is sought back.
 3. It is closed, its transaction finished or given up, before its partition is given up.
+4. What it begins with is proven to be current: it believes only answers that show the barrier which it wrote when it opened (:mod:`app.streaming.barrier`).
 """
 
 from __future__ import annotations
@@ -25,19 +26,21 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
+from app.streaming.barrier import Barrier, write_barrier
 from app.streaming.batches import BatchedOutputs
 from app.streaming.bounded import is_cancelled, promptly
 from app.streaming.chunks import Chunk, ChunkAgent, ChunkHandler, ChunkPolicy, Halt, Result
-from app.streaming.failures import TransactionTimeoutError, cut_off, reason_to_reopen, root_cause
+from app.streaming.failures import TransactionTimeoutError, cut_off, root_cause, why_reopen
 from app.streaming.inbox import Inbox, PositionLostError
-from app.streaming.position import OffsetReader, Positions, mark
+from app.streaming.leaders import UnprovenError
+from app.streaming.position import OffsetReader, Positions, Start, mark
 from app.streaming.rows import Rows
 
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-MOST_REOPENINGS = 10
+MOST_CONTESTS = 10
 """So often may a lane be superseded without one committed chunk in between, before something must be wrong that another try does not mend."""
 
 RETRY_SECONDS = 0.5
@@ -57,7 +60,8 @@ class LaneState(Enum):
 class RowStore(Protocol):
     """See :class:`app.streaming.table_store.TableStore`."""
 
-    async def restore(self, agent: ChunkAgent, partition: int, at_least: int, on_remaining: Callable[[int], None]) -> tuple[Rows, int]: ...
+    def changelog(self, agent: ChunkAgent, partition: int) -> TP | None: ...
+    async def restore(self, agent: ChunkAgent, partition: int, end: int, at_least: int, on_remaining: Callable[[int], None]) -> Rows: ...
     def drop(self, agent: ChunkAgent, partition: int) -> None: ...
 
 
@@ -88,6 +92,8 @@ class LaneKit:
     batch_bytes: int
     """Most bytes of one batch of output, before compression."""
     offsets: OffsetReader
+    barrier_place: Callable[[ChunkAgent, int], TP]
+    """From an agent and a partition to where the lane's barrier has its nonce."""
     tables: RowStore
     seek: Callable[[TP, int], Awaitable[None]]
     wants: Callable[[], None]
@@ -117,10 +123,11 @@ class Lane:
         """For the log."""
         self._closing = asyncio.Event()
         self._inbox = Inbox(kit.policy, seek=kit.seek, wants=kit.wants, closing=self._closing)
-        self._reopenings = 0
+        self._contests = 0
         self._positions = Positions(self.inputs, kit.offsets, kit.observer.expired)
         self._changelog_end = 0
-        """The changelog's end is not before this offset."""
+        """The changelog's end, but for what is not a record."""
+        self._changelog = kit.tables.changelog(agent, partition)
         self._producer: AIOKafkaProducer | None = None
         self._open_handler: ChunkHandler | None = None
         self._task = asyncio.create_task(self._run(), name=f"lane-{agent.name}-{partition}")
@@ -168,16 +175,16 @@ class Lane:
                 if is_cancelled():
                     raise
                 cause = root_cause(self._producer, error)
-                reason = reason_to_reopen(cause)
-                if reason is None or self._reopenings >= MOST_REOPENINGS:
+                why = why_reopen(cause)
+                if why is None or (why.contested and self._contests >= MOST_CONTESTS):
                     self._fail(cause)
                     return
-                self._reopenings += 1
+                self._contests += why.contested
             finally:
                 await self._dispose()
-            log.warning("%s", reason, extra=self._place)
+            log.warning("%s", why.reason, extra=self._place)
             self.state = LaneState.REOPENING
-            await self._pause(self._kit.policy.reopen)
+            await self._pause(self._kit.policy.reopen if why.contested else RETRY_SECONDS)
 
     def _fail(self, error: BaseException) -> None:
         if isinstance(error, KafkaError):
@@ -222,14 +229,26 @@ class Lane:
 
     async def _locate(self) -> bool:
         """Find out where to go on, and from what, now that nobody else can commit."""
-        start = await self._positions.find()
-        rows, self._changelog_end = await self._kit.tables.restore(self.agent, self.partition, start.changelog_end, self._on_restoring)
+        barrier, start = await self._prove()
+        self._changelog_end = barrier.changelog_end
+        rows = await self._kit.tables.restore(self.agent, self.partition, barrier.changelog_end, start.changelog_end, self._on_restoring)
         handler = self._open_handler = self.agent.new_handler(self.partition, rows)
         self.restoring = None
         self.committed = start.positions
         self._inbox.begin(self.committed)
         self.halted = next((halt for note in start.notes if (halt := handler.resume(note))), None)
         return True
+
+    async def _prove(self) -> tuple[Barrier, Start]:
+        """A barrier, and where to go on by offsets that are not older than it."""
+        while True:
+            place = self._kit.barrier_place(self.agent, self.partition)
+            barrier = await self._in_time(write_barrier(self._opened, self._kit.group, place, self._changelog))
+            try:
+                return barrier, await self._positions.find(barrier)
+            except UnprovenError as error:  # a broker that was deposed answers, or another lane has overwritten the nonce
+                log.info("what the lane would begin with is not proven to be current: %s; writing another barrier", error, extra=self._place)
+                await self._pause(RETRY_SECONDS)
 
     def _on_restoring(self, remaining: int) -> None:
         self.state = LaneState.RESTORING
@@ -252,9 +271,7 @@ class Lane:
                 halt = result.halt if result is not None else None
                 positions = batch.positions if result is None or halt is None else batch.cut(result.consumed)
                 del batch  # the records are no longer needed, and are much of what the process holds
-                self._changelog_end += result.changes if result is not None else 0
-                note = halt.note if halt is not None else mark(self._changelog_end)
-                commit = asyncio.create_task(self._commit(positions, note, outputs, result))
+                commit = asyncio.create_task(self._commit(positions, halt, outputs, result))
                 self.halted = halt
             if commit is not None:
                 await commit
@@ -283,28 +300,35 @@ class Lane:
         assert self._open_handler is not None
         return self._open_handler
 
-    async def _commit(self, positions: dict[TP, int], note: str, outputs: BatchedOutputs, result: Result | None) -> None:
+    async def _in_time(self, transaction: Coroutine[Any, Any, _T]) -> _T:
+        """What a transaction comes to, in no more time than it may take."""
         # Also a client that has lost itself in waiting for an answer must not stand still longer than the broker would let its transaction live.
         deadline = asyncio.timeout(self._kit.policy.transaction)
         try:
             async with deadline:
-                await self._write(positions, note, outputs)
+                return await transaction
         except TimeoutError as error:
             if deadline.expired():
                 raise TransactionTimeoutError from error
             raise
+
+    async def _commit(self, positions: dict[TP, int], halt: Halt | None, outputs: BatchedOutputs, result: Result | None) -> None:
+        await self._in_time(self._write(positions, halt, outputs))
         self.committed.update(positions)
-        self._reopenings = 0
+        self._contests = 0
         self.oldest_pending = None
         if result is not None:
             result.on_committed(time.time())
         self._kit.observer.committed()
 
-    async def _write(self, positions: dict[TP, int], note: str, outputs: BatchedOutputs) -> None:
+    async def _write(self, positions: dict[TP, int], halt: Halt | None, outputs: BatchedOutputs) -> None:
         producer = self._opened
         await producer.begin_transaction()
-        await outputs.send()
+        ends = await outputs.send()
+        if self._changelog is not None:
+            self._changelog_end = ends.get(self._changelog, self._changelog_end)
         if positions:
+            note = halt.note if halt is not None else mark(self._changelog_end)
             offsets = {KafkaPartition(*tp): OffsetAndMetadata(position, note) for tp, position in positions.items()}
             await producer.send_offsets_to_transaction(offsets, self._kit.group)
         await producer.commit_transaction()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, NamedTuple, Self
 
@@ -14,12 +14,16 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, NoError
 from faust.types import TP
 
+from app.streaming.barrier import Barrier
 from app.streaming.bounded import close, stop_reader
+from app.streaming.leaders import UnprovenError, proven_ends
 
 REQUEST_MS = 10_000
 
-SETTLE_SECONDS = 5.0
-_RETRY_SECONDS = 0.5
+PROOF_SECONDS = 3.0
+"""How long a barrier may take to be seen. It takes milliseconds: until the transaction's marker is in the log of the group's offsets."""
+
+_RETRY_SECONDS = 0.02
 
 
 class Committed(NamedTuple):
@@ -71,8 +75,25 @@ class Offsets:
         """Ask one of the brokers that are known for nothing but an answer."""
         await self._admin.describe_cluster()
 
+    async def proven(self, partitions: Collection[TP], barrier: Barrier) -> dict[TP, Committed]:
+        """The group's committed offsets, with their notes, from an answer that is not older than a barrier.
+
+        Raises:
+            UnprovenError: whoever answers has not seen the barrier.
+            aiokafka.errors.KafkaError: the cluster does not answer.
+        """
+        until = time.monotonic() + PROOF_SECONDS
+        while True:
+            # One answer shows one state of the group: its offsets are as new as the nonce that comes with them.
+            found = await self.committed([*partitions, barrier.place])
+            if found.pop(barrier.place).note == barrier.nonce:
+                return found
+            if time.monotonic() > until:
+                raise UnprovenError(f"no answer shows the barrier of {barrier.place.topic}, partition {barrier.place.partition}")
+            await asyncio.sleep(_RETRY_SECONDS)
+
     async def committed(self, partitions: Collection[TP]) -> dict[TP, Committed]:
-        """The group's committed offsets, with their notes."""
+        """The group's committed offsets, with their notes, as whoever counts as the coordinator has them: it may have been deposed."""
         try:
             found = await self._admin.list_consumer_group_offsets(self._group, partitions=[KafkaPartition(*tp) for tp in partitions])
         except NoError:
@@ -85,7 +106,7 @@ class Offsets:
         return {tp: Committed(meta.offset if meta.offset >= 0 else None, meta.metadata or "") for tp, meta in metas.items()}
 
     async def bounds(self, partitions: Collection[TP]) -> dict[TP, Bounds]:
-        """The bounds of partitions, as they are now."""
+        """The bounds of partitions, as whoever counts as their leader has them: it may have been deposed."""
         if not partitions:
             return {}
         wanted = [KafkaPartition(*tp) for tp in partitions]
@@ -94,26 +115,13 @@ class Offsets:
         readable = await self._committed_consumer.end_offsets(wanted)
         return {TP(tp.topic, tp.partition): Bounds(beginnings[tp], ends[tp], readable[tp]) for tp in wanted}
 
+    async def proven_ends(self, partitions: Collection[TP]) -> dict[TP, int]:
+        """See :func:`app.streaming.leaders.proven_ends`."""
+        ends = await proven_ends(self._admin, partitions)
+        return {tp: ends[KafkaPartition(*tp)] for tp in partitions}
+
     async def _new_consumer(self, stack: AsyncExitStack, isolation_level: str) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(**self._client_options, request_timeout_ms=REQUEST_MS, enable_auto_commit=False, isolation_level=isolation_level)
         stack.push_async_callback(stop_reader, consumer)
         await consumer.start()
         return consumer
-
-
-async def settled_bounds(bounds: Callable[[Collection[TP]], Awaitable[dict[TP, Bounds]]], at_least: Mapping[TP, int]) -> dict[TP, Bounds]:
-    """The bounds of partitions.
-
-    An end before an offset that is known to have been there is asked for again for a while: a new leader may tell too early an end for a moment, and to take
-    that for a topic that was made anew would repeat everything, or give up a table.
-
-    Args:
-        bounds: asks the cluster.
-        at_least: by partition, where it must end.
-    """
-    until = time.monotonic() + SETTLE_SECONDS
-    while True:
-        found = await bounds(at_least.keys())
-        if all(offset <= found[tp].end for tp, offset in at_least.items()) or time.monotonic() > until:
-            return found
-        await asyncio.sleep(_RETRY_SECONDS)

@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol
 
 from faust.types import TP
 
-from app.streaming.offsets import Bounds, Committed, settled_bounds
+from app.streaming.barrier import Barrier
+from app.streaming.offsets import Bounds, Committed
 
 log = logging.getLogger(__name__)
 
@@ -18,8 +19,9 @@ _MARK = "changelog"
 class OffsetReader(Protocol):
     """See :class:`app.streaming.offsets.Offsets`."""
 
-    async def committed(self, partitions: Collection[TP]) -> dict[TP, Committed]: ...
+    async def proven(self, partitions: Collection[TP], barrier: Barrier) -> dict[TP, Committed]: ...
     async def bounds(self, partitions: Collection[TP]) -> dict[TP, Bounds]: ...
+    async def proven_ends(self, partitions: Collection[TP]) -> dict[TP, int]: ...
 
 
 class Start(NamedTuple):
@@ -48,10 +50,18 @@ class Positions:
         self._expired = expired
         self._reported: dict[TP, int] = {}
 
-    async def find(self) -> Start:
-        """The start, when nobody else can commit any more."""
-        committed = await self._offsets.committed(self._inputs)
-        bounds = await settled_bounds(self._offsets.bounds, {tp: committed[tp].offset or 0 for tp in self._inputs})
+    async def find(self, barrier: Barrier) -> Start:
+        """The start, by offsets that are not older than a barrier.
+
+        Raises:
+            UnprovenError: there are none for now.
+            aiokafka.errors.KafkaError: the cluster does not answer.
+        """
+        committed = await self._offsets.proven(self._inputs, barrier)
+        bounds = await self._offsets.bounds(self._inputs)
+        if short := [tp for tp in self._inputs if (committed[tp].offset or 0) > bounds[tp].end]:
+            for tp, end in (await self._offsets.proven_ends(short)).items():
+                bounds[tp] = bounds[tp]._replace(end=end)
         positions = {tp: self._position(tp, committed[tp].offset, bounds[tp]) for tp in self._inputs}
         return Start(positions, tuple(committed[tp].note for tp in self._inputs))
 

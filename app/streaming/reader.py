@@ -18,6 +18,9 @@ MOST_RECORDS = 2_000
 
 POLL_MS = 200
 
+METADATA_AGE_MS = 5_000
+"""How long another leader may go unnoticed: one that was deposed without noticing answers, with nothing new."""
+
 
 def new_reader(client_options: Mapping[str, Any], *, out_of_range: str = "earliest") -> AIOKafkaConsumer:
     """A consumer without a group that reads what is committed. To be started, and stopped in the end.
@@ -32,6 +35,7 @@ def new_reader(client_options: Mapping[str, Any], *, out_of_range: str = "earlie
         isolation_level="read_committed",
         max_partition_fetch_bytes=FETCH_BYTES,
         fetch_max_wait_ms=POLL_MS,
+        metadata_max_age_ms=METADATA_AGE_MS,
     )
 
 

@@ -13,7 +13,7 @@ from faust.types import TP
 from app.errors import RollcallError
 from app.streaming.changelog import load_changelog
 from app.streaming.chunks import ChunkAgent
-from app.streaming.offsets import Bounds, settled_bounds
+from app.streaming.offsets import Bounds
 from app.streaming.rows import ChangelogError, Rows
 from app.streaming.tables import LaneTable
 
@@ -28,7 +28,7 @@ class TableStore:
     """Implements :class:`app.streaming.lane.RowStore`.
 
     Args:
-        bounds: of partitions, as of now.
+        bounds: of partitions. Only the beginnings are used, and one that is out of date lies before the true one.
     """
 
     def __init__(self, client_options: Mapping[str, Any], bounds: Callable[[Collection[TP]], Awaitable[dict[TP, Bounds]]]) -> None:
@@ -46,10 +46,16 @@ class TableStore:
         """The tables by agent."""
         return self._tables.items()
 
-    async def restore(self, agent: ChunkAgent, partition: int, at_least: int, on_remaining: Callable[[int], None]) -> tuple[Rows, int]:
-        """Load the rows of a partition, of which no other process can change any now; also gives the end of the changelog.
+    def changelog(self, agent: ChunkAgent, partition: int) -> TP | None:
+        """The partition of the changelog of an agent's table, if it keeps one."""
+        table = self._tables.get(agent.name)
+        return None if table is None else TP(table.changelog_topic.get_topic_name(), partition)
+
+    async def restore(self, agent: ChunkAgent, partition: int, end: int, at_least: int, on_remaining: Callable[[int], None]) -> Rows:
+        """Load the rows of a partition, of which no other process can change any now.
 
         Args:
+            end: of the changelog, as the lane's barrier has it.
             at_least: an offset before which the changelog cannot end, as what was committed tells.
 
         Raises:
@@ -59,22 +65,22 @@ class TableStore:
         """
         table = self._tables.get(agent.name)
         if table is None:
-            return Rows(), 0
+            return Rows()
         tp = TP(table.changelog_topic.get_topic_name(), partition)
         started = time.monotonic()
         rows = table.open(partition)
-        bounds = (await settled_bounds(self._bounds, {tp: at_least}))[tp]
-        if bounds.end < at_least:
+        if end < at_least:
             raise ChangelogLostError(
-                f"the changelog {tp.topic}, partition {partition}, ends at {bounds.end}, was at {at_least} and was deleted or cut, so there is nothing "
+                f"the changelog {tp.topic}, partition {partition}, ends at {end}, was at {at_least} and was deleted or cut, so there is nothing "
                 "to go on with; make the rosters anew (docs/operations.md)"
             )
         try:
-            count = await load_changelog(self._client_options, tp, bounds, rows.load, on_remaining)
+            beginning = (await self._bounds([tp]))[tp].beginning
+            count = await load_changelog(self._client_options, tp, beginning, end, rows.load, on_remaining)
         except ChangelogError as error:
             raise ChangelogError(f"{tp.topic}, partition {partition}: {error}") from error
         log.info("table loaded", extra={**tp._asdict(), "records": count, "rows": len(rows), "seconds": round(time.monotonic() - started, 3)})
-        return rows, bounds.end
+        return rows
 
     def drop(self, agent: ChunkAgent, partition: int) -> None:
         """Forget the rows of a partition."""

@@ -54,7 +54,7 @@ async def describe_topics(admin: AIOKafkaAdminClient, names: Collection[str]) ->
     """
     try:
         # For all topics: to ask for one by its name creates it where brokers are set to do so.
-        answer = await admin._send_request(_TopicsRequest(None))
+        answer = await admin._send_request(TopicsRequest(None))
     except _TOO_OLD:
         described = await admin.describe_topics()
         found = {topic["topic"]: Topic(len(topic["partitions"]), None) for topic in described if topic["topic"] in names and not topic["error_code"]}
@@ -70,7 +70,7 @@ async def allowed_operations(connection: AIOKafkaConnection, names: Collection[s
         aiokafka.errors.KafkaError: it does not answer.
     """
     try:
-        answer = await connection.send(_TopicsRequest(names))
+        answer = await connection.send(TopicsRequest(names))
     except _TOO_OLD:
         return dict.fromkeys(names)
     allowed: dict[str, frozenset[int] | None] = {}
@@ -147,7 +147,7 @@ class _MetadataRequestV12(RequestStruct):  # type: ignore[misc]
     )
 
 
-class _TopicsRequest(Request[_MetadataRequestV12]):  # type: ignore[misc]
+class TopicsRequest(Request[_MetadataRequestV12]):  # type: ignore[misc]
     """For topics of some names, with what may be done with them, or for all (None). Creates none."""
 
     API_KEY = 3

@@ -31,7 +31,8 @@ def test_every_topic_is_there_as_it_is_planned(other: Catalogue) -> None:
     channels = asyncapi_document(other)["channels"].values()
     for channel, plan in zip(channels, plans, strict=True):
         binding = channel["bindings"]["kafka"]
-        assert (channel["address"], binding["topic"], binding["partitions"], binding["replicas"]) == (plan.name, plan.name, 12, 3)
+        assert (channel["address"], binding["topic"], binding["partitions"], binding["replicas"]) == (plan.name, plan.name, plan.partitions, 3)
+        assert plan.partitions == 12 or plan.name == "rc-rosters-barrier"
         config = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in binding["topicConfiguration"].items()}
         assert config == plan.config
     text = page(other)

@@ -27,7 +27,7 @@ from app.serve.page.access import COOKIE
 from app.serve.replica.relations import RELATIONS
 from app.settings import ENV_PREFIX, Settings
 from app.topic_plan import plan_topics
-from app.topics import DAY_MS, TopicNames
+from app.topics import DAY_MS, TopicNames, barrier_topic
 from tests.docs.markdown import ROOT, anchors, blocks, code, documents, links, rows
 from tests.rosters.memory import Cluster
 from tests.rosters.reference import TypedEvent
@@ -144,6 +144,7 @@ def test_the_table_of_topics() -> None:
         "canvas.events.<event_name>",
         "canvas.rosters.<relation>",
         "rollcall-rosters-<name>",
+        "rollcall-router-barrier",
     }
     seen = set()
     for topic, kept in table.items():
@@ -170,7 +171,8 @@ def test_how_the_rosters_are_made_anew() -> None:
     deleted = {plan.name for plan in plan_topics(DEFAULTS) if re.fullmatch(pattern, plan.name)}
     names = roster_topics(DEFAULTS)
     assert not deleted & kept
-    assert deleted == {names.full(topic) for stage in stages(None) for topic in stage.outputs} | {names.changelog(stage) for stage in stages(None)}
+    written = {names.full(topic) for stage in stages(None) for topic in stage.outputs} | {names.changelog(stage) for stage in stages(None)}
+    assert deleted == written | {barrier_topic(names.group)}
     assert f"--group {DEFAULTS.group('rosters')}\n" in script
 
 

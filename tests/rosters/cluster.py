@@ -20,6 +20,7 @@ from app.events.validation import load_validators
 from app.rosters.registry import stages
 from app.rosters.topics import plan_roster_topics, roster_topics
 from app.settings import load_settings
+from app.streaming.barrier import RECORD_KEY
 from app.streaming.partitioner import partitioner
 from app.topics import ensure_topics
 from tests.kafka_client import PASSING, Sent, admin_client, committed_places, flush, partitions_of, read_all
@@ -221,7 +222,7 @@ class Written:
 
     def __init__(self, cluster: RosterCluster, messages: Sequence[Message]) -> None:
         self._cluster = cluster
-        self._messages = messages
+        self._messages = [message for message in messages if message.key() != RECORD_KEY]  # barriers are no rows
         self._compacted = self._compact()
         self.rosters = {
             relation: {key.decode(): orjson.loads(value) for key, value in self._compacted[cluster.roster(relation)].items()} for relation in RELATIONS

@@ -15,15 +15,18 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
 
+from aiokafka import TopicPartition
+
 from app.__main__ import main
 from app.streaming.application import StreamingApplication
 from app.streaming.batches import BatchedOutputs
+from app.streaming.chunks import Halt
 from app.streaming.lane import Lane
 
 MOMENTS = ("computed", "written", "committed")
 """A chunk's outputs are computed, and nothing is written; its outputs are acknowledged, and nothing is committed; all is committed."""
 
-Write = Callable[[Lane, Any, str, BatchedOutputs], Awaitable[None]]
+Write = Callable[[Lane, Any, Halt | None, BatchedOutputs], Awaitable[None]]
 
 
 class Interruption:
@@ -61,10 +64,11 @@ class _ThenStrike(BatchedOutputs):
         self._batches = outputs._batches
         self._interruption = interruption
 
-    async def send(self) -> None:
+    async def send(self) -> dict[TopicPartition, int]:
         """See :class:`BatchedOutputs`."""
-        await super().send()
+        ends = await super().send()
         self._interruption.at("written")
+        return ends
 
 
 def records_in(outputs: BatchedOutputs) -> int:
@@ -76,12 +80,12 @@ def interrupt(interruption: Interruption) -> None:
     """Have lanes interrupted."""
     whole = cast(Write, Lane._write)
 
-    async def write(lane: Lane, positions: Any, note: str, outputs: BatchedOutputs) -> None:
+    async def write(lane: Lane, positions: Any, halt: Halt | None, outputs: BatchedOutputs) -> None:
         if not interruption.awaits(lane, outputs):
-            await whole(lane, positions, note, outputs)
+            await whole(lane, positions, halt, outputs)
             return
         interruption.at("computed")
-        await whole(lane, positions, note, _ThenStrike(outputs, interruption))
+        await whole(lane, positions, halt, _ThenStrike(outputs, interruption))
         interruption.at("committed")
 
     Lane._write = write  # type: ignore[method-assign,assignment]
@@ -101,12 +105,12 @@ def without_transactions() -> None:
     """Let the outputs last before the table and the offsets do: a transaction for each."""
     whole = cast(Write, Lane._write)
 
-    async def write(lane: Lane, positions: Any, note: str, outputs: BatchedOutputs) -> None:
+    async def write(lane: Lane, positions: Any, halt: Halt | None, outputs: BatchedOutputs) -> None:
         others, table = BatchedOutputs(outputs._producer), BatchedOutputs(outputs._producer)
         for place, batches in outputs._batches.items():
             (table if place[0].endswith("-changelog") else others)._batches[place] = batches
-        await whole(lane, {}, "", others)
-        await whole(lane, positions, note, table)
+        await whole(lane, {}, None, others)
+        await whole(lane, positions, halt, table)
 
     Lane._write = write  # type: ignore[method-assign,assignment]
 

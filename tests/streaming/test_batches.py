@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOr
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch
 from cramjam import zstd
+from faust.types import TP
 
 from app.streaming import batches
 from app.streaming import records as encoding
@@ -39,6 +41,7 @@ class Producer:
     def __init__(self, transactions: Transactions | None = None) -> None:
         self._txn_manager = transactions
         self.sent: list[tuple[str, int, BatchBuilder]] = []
+        self.end = 100
 
     async def send_batch(self, batch: BatchBuilder, topic: str, *, partition: int) -> asyncio.Future[object]:
         """Take a batch, or not."""
@@ -49,7 +52,10 @@ class Producer:
         if topic == "undelivered":
             delivered.set_exception(MessageSizeTooLargeError("too large"))
         elif topic == "fine":
-            delivered.set_result(None)
+            delivered.set_result(SimpleNamespace(offset=self.end))
+            self.end += batch.record_count()
+        elif topic == "forgotten":
+            delivered.set_result(SimpleNamespace(offset=-1))
         return delivered
 
 
@@ -94,6 +100,14 @@ async def test_batches_hold_the_records_in_order_and_say_how_many(monkeypatch: p
     assert found == records
     assert len(producer.sent) > 1, "one batch was not enough"
     assert not compressed
+
+
+async def test_sending_tells_where_the_last_records_lie() -> None:
+    outputs = BatchedOutputs(Producer(), batch_bytes=4_096)
+    for number in range(50):
+        outputs.append("fine", 0, None, b"value" * number, None, [])
+    outputs.append("forgotten", 0, None, b"", None, [])
+    assert await outputs.send() == {TP("fine", 0): 150}, "as far as the leaders tell"
 
 
 def test_a_batch_that_was_sent_stays_what_it_was() -> None:

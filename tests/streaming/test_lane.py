@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError,
 from faust.types import TP
 
 from app.kafka_errors import TransactionAbortableError
+from app.streaming.barrier import Barrier
 from app.streaming.batches import BATCH_BYTES
 from app.streaming.chunks import Chunk, ChunkAgent, ChunkPolicy, Halt, Outputs
 from app.streaming.lane import Lane, LaneKit, LaneState
@@ -19,6 +20,7 @@ from app.streaming.offsets import Bounds, Committed
 from app.streaming.rows import Rows
 
 INPUT = TP("in", 0)
+BARRIER = TP("g-barrier", 0)
 
 
 class Broker:
@@ -27,6 +29,7 @@ class Broker:
     def __init__(self, fail_at: int, *, lost_answer: bool = False, error: BaseException | None = None) -> None:
         self.committed = 0
         self.transactions = 0
+        self.nonce = ""
         self.producers: list[str] = []
         self._fail_at = fail_at
         self._lost_answer = lost_answer
@@ -45,12 +48,12 @@ class Broker:
 
 
 class Producer:
-    """As much of a transactional producer as a lane needs."""
+    """As much of a transactional producer as a lane needs. What it commits first is the barrier."""
 
     def __init__(self, broker: Broker, transactional_id: str) -> None:
         broker.producers.append(transactional_id)
         self._broker = broker
-        self._offset = 0
+        self._offset: int | None = None
         self._sender = SimpleNamespace(sender_task=None)
         self._txn_manager = SimpleNamespace(transactional_id="agent-0", _transaction_waiter=None)
         self._message_accumulator = SimpleNamespace(_pending_batches=(), _batches={})
@@ -64,11 +67,16 @@ class Producer:
 
     async def send_offsets_to_transaction(self, offsets: dict[Any, Any], _group: str) -> None:
         """Take note."""
-        [self._offset] = [meta.offset for meta in offsets.values()]
+        [(place, meta)] = offsets.items()
+        if TP(*place) == BARRIER:
+            self._broker.nonce = meta.metadata
+        else:
+            self._offset = meta.offset
 
     async def commit_transaction(self) -> None:
         """End the transaction."""
-        await self._broker.commit(self._offset)
+        if self._offset is not None:
+            await self._broker.commit(self._offset)
 
     async def abort_transaction(self) -> None:
         """Nothing."""
@@ -83,21 +91,29 @@ class Offsets:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
-    async def committed(self, partitions: Collection[TP]) -> dict[TP, Committed]:
+    async def proven(self, partitions: Collection[TP], barrier: Barrier) -> dict[TP, Committed]:
         """The committed offset."""
+        assert barrier.nonce == self._broker.nonce
         return dict.fromkeys(partitions, Committed(self._broker.committed, ""))
 
     async def bounds(self, partitions: Collection[TP]) -> dict[TP, Bounds]:
         """There is much."""
         return dict.fromkeys(partitions, Bounds(0, 1_000, 1_000))
 
+    async def proven_ends(self, partitions: Collection[TP]) -> dict[TP, int]:
+        """Nobody needs to ask."""
+        raise AssertionError(partitions)
+
 
 class NoTables:
     """Implements :class:`app.streaming.lane.RowStore`."""
 
-    async def restore(self, agent: ChunkAgent, partition: int, at_least: int, on_remaining: Callable[[int], None]) -> tuple[Rows, int]:
+    def changelog(self, agent: ChunkAgent, partition: int) -> None:
+        """None."""
+
+    async def restore(self, agent: ChunkAgent, partition: int, end: int, at_least: int, on_remaining: Callable[[int], None]) -> Rows:
         """No rows."""
-        return Rows(), 0
+        return Rows()
 
     def drop(self, agent: ChunkAgent, partition: int) -> None:
         """Nothing."""
@@ -135,7 +151,7 @@ class Handler:
     def process(self, chunks: Sequence[Chunk], _outputs: Outputs) -> Any:
         """Take note."""
         self._seen[-1] += [record.offset for chunk in chunks for record in chunk.records]
-        return SimpleNamespace(consumed=0, halt=None, changes=0, on_committed=lambda now: None)
+        return SimpleNamespace(consumed=0, halt=None, on_committed=lambda now: None)
 
 
 def records(first: int, last: int) -> Chunk:
@@ -160,6 +176,7 @@ async def _run(broker: Broker) -> tuple[list[list[int]], list[BaseException]]:
         new_producer=lambda transactional_id: Producer(broker, transactional_id),
         batch_bytes=BATCH_BYTES,
         offsets=Offsets(broker),
+        barrier_place=lambda _agent, _partition: BARRIER,
         tables=NoTables(),
         seek=seek,
         wants=lambda: None,

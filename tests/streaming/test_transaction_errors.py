@@ -22,7 +22,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from app.kafka import client_options
 from app.settings import load_settings
-from app.streaming.failures import hold_back_what_was_not_added, reason_to_reopen, root_cause
+from app.streaming.failures import Reopening, hold_back_what_was_not_added, root_cause, why_reopen
 from tests.kafka_client import create_topic, read_all
 
 REQUESTS = (InitProducerIdRequest, AddPartitionsToTxnRequest, AddOffsetsToTxnRequest, TxnOffsetCommitRequest, EndTxnRequest)
@@ -97,14 +97,14 @@ async def _write(producer: AIOKafkaProducer, topic: str, group: str) -> None:
     await producer.commit_transaction()
 
 
-async def _fail(bootstrap: str, topic: str, replaced: Replaced) -> str | None:
+async def _fail(bootstrap: str, topic: str, replaced: Replaced) -> Reopening | None:
     """Why a lane opens anew after this answer."""
     async with transactional(bootstrap, f"{topic}-0") as producer:
         replaced.install(producer)
         try:
             await _write(producer, topic, topic)
         except Exception as error:
-            return reason_to_reopen(root_cause(producer, error))
+            return why_reopen(root_cause(producer, error))
     raise AssertionError(f"no error after {replaced.code}")
 
 
@@ -122,18 +122,18 @@ def name_of(value: object) -> str:
 @pytest.mark.parametrize("request_type", [*REQUESTS, ProduceRequest], ids=name_of)
 async def test_fencing_supersedes_a_lane(bootstrap: str, prefix: str, caplog: pytest.LogCaptureFixture, request_type: type, code: int) -> None:
     create_topic(bootstrap, prefix, 1)
-    reason = await _fail(bootstrap, prefix, Replaced(request_type, code))
-    assert reason is not None
-    assert "superseded" in reason
+    why = await _fail(bootstrap, prefix, Replaced(request_type, code))
+    assert why is not None
+    assert ("superseded" in why.reason, why.contested) == (True, True)
     assert _errors(caplog) == []
 
 
 @pytest.mark.parametrize("request_type", REQUESTS, ids=name_of)
 async def test_a_transaction_that_the_broker_gave_up_is_begun_anew(bootstrap: str, prefix: str, request_type: type) -> None:
     create_topic(bootstrap, prefix, 1)
-    reason = await _fail(bootstrap, prefix, Replaced(request_type, 120))
-    assert reason is not None
-    assert "gave a transaction up" in reason
+    why = await _fail(bootstrap, prefix, Replaced(request_type, 120))
+    assert why is not None
+    assert ("gave a transaction up" in why.reason, why.contested) == (True, False)
 
 
 @pytest.mark.parametrize("request_type", REQUESTS, ids=name_of)

@@ -25,6 +25,7 @@ from app.serve.replica.relations import RELATIONS, Columns, Key, Relation, Unusa
 from app.serve.replica.store import ReplicaStore, is_damage
 from app.settings import Settings
 from app.streaming.bounded import close, promptly, stop_reader
+from app.streaming.leaders import proven_ends
 from app.streaming.reader import bounds_of, new_reader, positions_of
 from app.streaming.topic_ids import describe_topics
 
@@ -174,10 +175,11 @@ class Follower:
             await promptly(reader.start())
             places = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
             reader.assign(places)
-            self._seek(reader, *await promptly(bounds_of(reader, places)))
+            beginnings, ends = await promptly(bounds_of(reader, places))
+            self._seek(reader, beginnings, ends | await self._proven_ends(ends))
             topics_at = self._moved_at = time.monotonic()
             surveyed_at = topics_at - SURVEY_SECONDS
-            ends: dict[TopicPartition, int] = {}
+            ends = {}
             while not self._stop.is_set() and self._store.is_there():
                 if self._doubt.is_set():
                     raise _AnewError("it is damaged, as a reader found")
@@ -226,6 +228,19 @@ class Follower:
         if self._store.cluster is None or identities != known:
             self._store.belongs_to(cluster, identities)
         return {topic: topics[topic].partitions for topic in self._relations}
+
+    async def _proven_ends(self, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Of partitions that end before what was read of them, where they do so surely. A leader that was deposed without noticing tells an end from before."""
+        known = self._store.positions
+        short = [place for place, end in ends.items() if known.get((place.topic, place.partition), 0) > end]
+        if not short:
+            return {}
+        admin = AIOKafkaAdminClient(**self._options, request_timeout_ms=REQUEST_MS)
+        try:
+            await promptly(admin.start())
+            return await promptly(proven_ends(admin, short))
+        finally:
+            await close(admin.close())
 
     def _seek(self, reader: AIOKafkaConsumer, beginnings: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
         """Go on where the file ends.

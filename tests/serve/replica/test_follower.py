@@ -26,6 +26,7 @@ from app.serve.replica.relations import RELATIONS
 from app.serve.replica.store import ReplicaError, ReplicaStore
 from app.settings import load_settings
 from app.streaming.partitioner import partitioner
+from app.streaming.reader import bounds_of
 from tests.kafka_client import Sent, admin_client, create_topic, delete_topic, send
 from tests.processes import wait_until
 from tests.serve.served import batch_of
@@ -460,3 +461,24 @@ def test_records_that_are_no_rows(topics: Topics, tmp_path: Path, caplog: pytest
         assert follower.progress.unusable == len(bad)
         assert contents(path) == expected({"courses": good})
     assert "secret" not in caplog.text
+
+
+def test_a_leader_that_was_deposed_is_not_believed(topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It tells ends from before the file's place. Taken for topics that were made anew, they would cost a build of the whole file."""
+    path = tmp_path / "replica.sqlite"
+    topics.send({"users": {"1": {"user_id": "1"}}})
+    with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
+        wait_complete(follower)
+    asked = list[str]()
+
+    async def bounds_from_before(reader: AIOKafkaConsumer, places: list[Any]) -> Any:
+        beginnings, ends = await bounds_of(reader, places)
+        asked.append("ends")
+        return beginnings, dict.fromkeys(ends, 0)
+
+    monkeypatch.setattr(follower_module, "bounds_of", bounds_from_before)
+    topics.send({"users": {"2": {"user_id": "2"}}})
+    with following(path, topics.bootstrap, topics.prefix) as (follower, store):
+        wait_complete(follower)
+        assert (follower.progress.rebuilds, store.row_counts["users"]) == (0, 2)
+    assert asked
