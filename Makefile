@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: demo test chaos rolling soak fuzz audit bench axe asyncapi docs picture dashboard lint format lock kafka venv clean help python java
+.PHONY: demo test check long chaos rolling soak fuzz audit bench axe asyncapi docs picture dashboard lint format lock kafka venv clean help python java
 .NOTPARALLEL:
 
 # A venv is good for one version of Python, so the version is part of the stamp's name.
@@ -24,10 +24,16 @@ STAMP = $(VENV)/.made-$(VERSION)
 demo: java venv kafka ## a broker, a simulated Canvas, router, rosters and serve: see what comes out; KEEP=1 leaves all running
 	@$(BIN)/rollcall demo $(if $(KEEP),--keep)
 
-test: java venv ## everything that must pass: lint, types, tests
+test: java venv ## everything that must pass, but the long cuts: lint, types, tests
 	@$(MAKE) --no-print-directory kafka axe asyncapi & status=0; $(MAKE) --no-print-directory lint || status=$$?; wait $$! && exit $$status
 	@echo "pytest"
-	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal
+	@$(BIN)/python -m pytest -m "not slow" --numprocesses 4 --dist worksteal
+
+check: venv ## lint, types, and the tests that need neither broker nor browser: a minute
+	@$(MAKE) --no-print-directory lint & status=0; $(BIN)/python -m pytest -m "not broker and not cluster and not browser and not slow" --numprocesses 2 --dist worksteal || status=$$?; wait $$! && exit $$status
+
+long: java venv kafka ## the long cuts, which make test leaves out
+	@$(BIN)/python -m pytest -m slow
 
 chaos: java venv kafka ## everything goes wrong for 10 minutes, on a system of five processes; then everything is counted (MINUTES=, SEED=, BROKERS=3)
 	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1) --brokers $(or $(BROKERS),1)

@@ -22,7 +22,10 @@ from tests.jvm import start_faster
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what it puts into the background, and programs that tests end by SIGINT inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["tests.repeats"]
+pytest_plugins = ["tests.repeats", "tests.tools"]
+
+MARKS = {"jars": "broker", "broker": "broker", "browser": "browser"}
+"""Of a test, by the fixtures that it asks for, directly or by others."""
 
 LOGGED_LINES, LOGGED_CHARACTERS = 10, 400
 
@@ -41,6 +44,15 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)  # before what is not wanted is left out, by these marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with what it needs, as its fixtures say."""
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if fixture in MARKS:
+                item.add_marker(MARKS[fixture])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 import zlib
 from pathlib import Path
@@ -14,6 +13,7 @@ from app.broker import EmbeddedBroker
 from app.broker.files import locked
 from app.broker.java import find_java
 from app.broker.libraries import kafka_version
+from tests.waiting import run_bytes
 
 VARIABLE = "JDK_JAVA_OPTIONS"
 """What every ``java`` reads."""
@@ -30,7 +30,7 @@ def start_faster(jars: Path) -> None:
 
     What cannot use the file, such as another Java, does without.
     """
-    version = subprocess.run([find_java(), "-version"], capture_output=True, check=True, timeout=60).stderr
+    version = run_bytes([find_java(), "-version"], check=True).stderr
     archive = jars.parent / "kafka-classes" / f"{kafka_version()}-{zlib.crc32(version):08x}.jsa"
     with locked(archive.parent / "lock", timeout=MAKING_SECONDS, purpose="archiving Kafka's classes"):
         if not archive.exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import time
+import select
 from collections.abc import AsyncIterator, Callable, Coroutine
 
 import pytest
@@ -26,7 +26,7 @@ from app.settings import load_settings
 from app.streaming.batches import GatheredBatch
 from app.streaming.records import RecordBatches
 from tests.chaos.proxy import Proxy
-from tests.waiting import DEADLINE_SECONDS
+from tests.waiting import DEADLINE_SECONDS, in_time, wait_until
 
 HANGING = 77
 """The number of a broker."""
@@ -47,7 +47,9 @@ async def reset_connection(bootstrap: str, turns: int) -> AsyncIterator[tuple[AI
             assert await client.ready(node)
             connection = client._conns[node, ConnectionGroup.DEFAULT]
             proxy.cut(reset=True)
-            time.sleep(0.02)  # noqa: ASYNC251 the reset must have come when the loop looks next
+            polled = select.poll()
+            polled.register(connection._writer.get_extra_info("socket").fileno(), select.POLLIN)
+            wait_until(lambda: polled.poll(0), what="the reset")  # before the loop looks next
             for _ in range(turns):
                 await asyncio.sleep(0)
             yield client, connection
@@ -63,9 +65,9 @@ async def send(bootstrap: str, turns: int) -> None:
 
 
 async def ask_again(bootstrap: str, turns: int) -> None:
-    async with reset_connection(bootstrap, turns) as (client, _), asyncio.timeout(10):
+    async with reset_connection(bootstrap, turns) as (client, _):
         # An answer or two may be that it failed, on the lost connection. What must not be is none.
-        assert True in [await client.force_metadata_update() for _ in range(5)]
+        assert True in [await in_time(client.force_metadata_update(), what="an answer") for _ in range(5)]
 
 
 @pytest.mark.parametrize("turns", range(TURNS))

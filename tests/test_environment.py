@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from faust.types.settings import Settings as FaustSettings
 
 from app.environment import KEPT, keep_own_variables
 from tests.processes import RollcallProcess, wait_until
+from tests.waiting import run
 
 FAUST = {param.env_name for param in FaustSettings.SETTINGS.values() if param.env_name} | {
     f"{prefix}{name}" for prefix in _env.PREFICES for name in (*_env.__all__, "BLOCKING_TIMEOUT", "FORCE_BLOCKING_TIMEOUT", "LOOP", "F_WEB_BIND")
@@ -61,7 +61,7 @@ print(json.dumps({name: repr(getattr(app.conf, name)) for name in Settings.SETTI
 def effective(variables: Mapping[str, str], *arguments: str) -> dict[str, str]:
     """The settings that Faust comes to."""
     command = [sys.executable, "-c", EFFECTIVE, *arguments]
-    done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=120, check=False)
+    done = run(command, env={**os.environ, **variables})
     assert done.returncode == 0, done.stderr
     found: dict[str, str] = json.loads(done.stdout)
     return {name: re.sub(r"0x[0-9a-f]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "", value) for name, value in found.items()}

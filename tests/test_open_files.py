@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import PROGRAM, RollcallProcess
+from tests.waiting import run
 
 DEADLINE = 90.0
 
@@ -17,7 +18,7 @@ def python(code: str, soft: int, hard: int) -> subprocess.CompletedProcess[str]:
     """Run code with these limits."""
     head = "import os, resource\nfrom app.open_files import make_room, note_failure, raise_if_exhausted\n"
     shell = ["sh", "-c", f'ulimit -Sn {soft} && ulimit -Hn {hard} && exec "$@"', "sh", sys.executable, "-c", head + code]
-    return subprocess.run(shell, capture_output=True, text=True, timeout=60, check=False)
+    return run(shell)
 
 
 @pytest.mark.parametrize(("needed", "soft", "told"), [(50, 100, False), (150, 150, False), (250, 200, True)])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import run
 
 PROGRAM = """
 import asyncio
@@ -38,6 +39,6 @@ run_process(load_settings(), Process)
 
 @pytest.mark.parametrize(("how", "code", "told"), [("ends", 0, "the process has stopped; "), ("fails", 3, "no Kafka; ")])
 def test_what_a_client_left_behind_holds_up_nobody(tmp_path: Path, how: str, code: int, told: str) -> None:
-    ended = subprocess.run([sys.executable, "-c", PROGRAM, how], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    ended = run([sys.executable, "-c", PROGRAM, how], cwd=tmp_path)
     assert ended.returncode == code
     assert ended.stderr == f"{told}what its clients had begun did not end in time\n"

@@ -47,6 +47,14 @@ def test_good():
     turn("good")
 """
 
+SKIPPED = """
+from tests.tools import needs
+
+@needs("a-program-of-nobody", package="nobodys")
+def test_skipped():
+    pass
+"""
+
 WRONG_IN_ANY_CASE = """
 def test_covered_by_lateness():
     turn("covered_by_lateness")
@@ -86,6 +94,10 @@ def test_too_many():
     counts = iter([1, 3])
     wait_for_count(lambda: next(counts), 2, what="records")
 
+def test_wrong_datum_waited_for():
+    turn("wrong_datum_waited_for")
+    wait_for_datum(lambda: 1, 2, 0, is_through=lambda: True)
+
 def test_timeout_of_its_own():
     turn("timeout_of_its_own")
     async def work():
@@ -117,6 +129,10 @@ def test_command():
     first = turn("command") == 1
     run([sys.executable, "-c", "import time; time.sleep(600)" if first else ""], 0.01 if first else 60)
 
+def test_datum():
+    first = turn("datum") == 1
+    wait_for_datum(lambda: first, False, 0, is_through=lambda: False)
+
 def test_group():
     if turn("group") == 1:
         raise ExceptionGroup("several", [NotInTimeError("not within 0 s: one", 0), NotInTimeError("other", 0)])
@@ -135,7 +151,7 @@ class Suite:
 
     def run(self, *tests: str, arguments: Sequence[str] = ()) -> pytest.RunResult:
         self._pytester.makepyfile(BEGINNING + "".join(tests))
-        return self._pytester.runpytest_subprocess("-q", "-p", "tests.repeats", "-p", "no:cacheprovider", *arguments)
+        return self._pytester.runpytest_subprocess("-q", "-p", "tests.repeats", "-p", "tests.tools", "-p", "no:cacheprovider", *arguments)
 
     def turns(self) -> dict[str, int]:
         """By name, how often a test was run."""
@@ -152,11 +168,12 @@ DISTRIBUTIONS = pytest.mark.parametrize("arguments", [(), ("-p", "xdist", "-n2",
 
 @DISTRIBUTIONS
 def test_a_run_with_only_such_passes_is_green_and_lists_them(suite: Suite, arguments: Sequence[str]) -> None:
-    done = suite.run(LATE_ONCE, GOOD, arguments=arguments)
+    done = suite.run(LATE_ONCE, GOOD, SKIPPED, arguments=arguments)
     assert done.ret == 0
     assert suite.turns() == {"late": 2, "good": 1}
-    done.stdout.fnmatch_lines(["*passed when run again alone*", "*::test_late_once: *not within 0 s: the second turn", "2 passed in *"])
-    assert done.outlines[-1].startswith("2 passed in ")
+    done.stdout.fnmatch_lines(["*passed when run again alone*", "*::test_late_once: *not within 0 s: the second turn"])
+    done.stdout.fnmatch_lines(["1 test was skipped, for this machine lacks a-program-of-nobody. To run all: apt install nobodys"])
+    assert done.outlines[-1].startswith("2 passed, 1 skipped in ")
     assert "Traceback" not in done.stdout.str()
     assert "FAILURES" not in done.stdout.str(), "it is listed, not shown as a failure"
 
@@ -177,18 +194,18 @@ def test_a_wrong_datum_is_never_run_again_and_what_is_late_twice_fails(suite: Su
 def test_a_wrong_datum_beside_lateness_is_never_run_again(suite: Suite) -> None:
     done = suite.run(WRONG_IN_ANY_CASE)
     assert done.ret == pytest.ExitCode.TESTS_FAILED
-    names = ["covered_by_lateness", "late_teardown", "wrong_teardown", "other_timeout", "group", "too_many", "timeout_of_its_own"]
+    names = ["covered_by_lateness", "late_teardown", "wrong_teardown", "other_timeout", "group", "too_many", "wrong_datum_waited_for", "timeout_of_its_own"]
     assert suite.turns() == dict.fromkeys(names, 1)
-    assert done.outlines[-1].startswith("7 failed, 2 errors in ")
+    assert done.outlines[-1].startswith("8 failed, 2 errors in ")
     assert "alone" not in done.stdout.str()
 
 
 def test_lateness_of_any_kind_is_run_again(suite: Suite) -> None:
     done = suite.run(LATE_IN_ANY_CASE)
     assert done.ret == 0
-    assert suite.turns() == dict.fromkeys(["setup", "teardown", "awaitable", "command", "group"], 2)
-    assert done.outlines[-1].startswith("5 passed in ")
-    done.stdout.fnmatch_lines([f"*::test_{name}: *" for name in ("setup", "teardown", "awaitable", "command", "group")])
+    assert suite.turns() == dict.fromkeys(["setup", "teardown", "awaitable", "command", "datum", "group"], 2)
+    assert done.outlines[-1].startswith("6 passed in ")
+    done.stdout.fnmatch_lines([f"*::test_{name}: *" for name in ("setup", "teardown", "awaitable", "command", "datum", "group")])
 
 
 def test_when_very_much_is_late_it_fails_at_once(suite: Suite) -> None:

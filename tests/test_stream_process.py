@@ -16,6 +16,7 @@ from app.settings import load_settings
 from app.stream_process import OldestUnprocessed, StreamProcess, Work
 from app.streaming.lane import LaneState
 from app.streaming.survey import PartitionStatus
+from tests.waiting import in_time
 
 NOW = 1_772_442_000.0
 IDLE = PartitionStatus("router", TP("canvas.raw", 0), LaneState.OPEN, None, 10, 0, None, None, 0)
@@ -74,8 +75,7 @@ async def test_a_client_that_has_lost_itself_is_no_end(monkeypatch: pytest.Monke
     metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
     settings = load_settings(port=0)
     process = StreamProcess(settings, "kafka:9092", name="router", default_port=0, default_gather=0.0, prepare=prepare, metrics=metrics)
-    async with asyncio.timeout(30):
-        await process.run(stop)
+    await in_time(process.run(stop), what="the end of the process")
     kind = "TimeoutError" if never else "KafkaConnectionError"
     assert reasons == [["the topics are being checked"], *[[f"Kafka at kafka:9092 does not answer ({kind}); look at the brokers' logs"]] * 2]
     assert process.not_ready() == ["the process is ending"]

@@ -38,11 +38,11 @@ def test_before_there_is_a_broker(tmp_path: Path, jars: Path, prefix: str, unuse
         assert router.metric("rollcall_build_info") == 1, "metrics are there from the beginning"
         broker = stack.enter_context(EmbeddedBroker(tmp_path / "kafka", port=unused, jars=jars, heap="512m"))
         assert broker.bootstrap == bootstrap
-        router.wait_ready(60)
+        router.wait_ready()
         send(bootstrap, f"{prefix}.raw", [Sent(course(1).value)])
         for process in (rosters, serve):
-            process.wait_ready(60)
-        wait_until(lambda: serve.get(f"/api/v1/courses/{COURSE}")[0] == 200, 60, what="the course")
+            process.wait_ready()
+        wait_until(lambda: serve.get(f"/api/v1/courses/{COURSE}")[0] == 200, what="the course")
         for process in processes:
             warnings = [line for line in process.log if str(line["logger"]).startswith("app.") and bootstrap in str(line["message"])]
             assert len(warnings) == len({line["logger"] for line in warnings}), "each part says it once"

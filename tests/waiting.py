@@ -78,6 +78,28 @@ def wait_for_count(count: Callable[[], float], wanted: float, deadline: float = 
     wait_until(is_reached, deadline, what=f"{what}: {wanted:g}")
 
 
+def wait_for_datum(
+    read: Callable[[], object], wanted: object, deadline: float = DEADLINE_SECONDS, *, is_through: Callable[[], object], what: str = "the datum"
+) -> None:
+    """Return as soon as a datum is as wanted.
+
+    Args:
+        is_through: whether all work is done, as those say who do it.
+
+    Raises:
+        NotInTimeError: it is not before the deadline, and the work is not done.
+        AssertionError: the work is done, and the datum is wrong.
+    """
+    until = time.monotonic() + deadline
+    while read() != wanted:
+        if time.monotonic() > until:
+            if is_through():
+                assert read() == wanted, f"{what}, though all work is done"
+                return
+            raise NotInTimeError(what, deadline)
+        time.sleep(POLL_SECONDS)
+
+
 async def eventually(condition: Callable[[], object], deadline: float = DEADLINE_SECONDS, *, what: str) -> None:
     """:func:`wait_until` for what goes on in the same event loop."""
     until = time.monotonic() + deadline

@@ -14,11 +14,12 @@ from confluent_kafka.cimpl import NewTopic
 
 from app.broker import EmbeddedBroker
 from app.errors import BrokerUnavailableError
+from tests.kafka_client import in_time
 
 
 def write(bootstrap: str, topic: str, value: bytes) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
+    in_time(admin.create_topics([NewTopic(topic, 1, 1)])[topic].result, what="the topic")
     producer = Producer({"bootstrap.servers": bootstrap, "acks": "all"})
     producer.produce(topic, value)
     assert producer.flush(30) == 0

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from app.broker import probe
 from tests.conftest import Broker
+from tests.waiting import DEADLINE_SECONDS
 
 
 def test_a_broker_names_itself(broker: Broker) -> None:
     host, _, port = broker.bootstrap.split(",")[0].rpartition(":")
-    cluster = probe.describe_cluster(host, int(port), timeout=10)
+    cluster = probe.describe_cluster(host, int(port), timeout=DEADLINE_SECONDS)
     assert cluster is not None
     assert cluster.cluster_id
     assert cluster.brokers

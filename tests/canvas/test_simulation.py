@@ -38,6 +38,7 @@ from app.events.pipeline import Pipeline
 from app.events.registry import REGISTRY
 from app.events.validation import load_validators
 from tests.kafka_client import read_all
+from tests.waiting import run_bytes, wait_for_exit
 
 MODERATE = SimulationPlan(courses=12, steps=6_000, seed=5, duplicates=0.05, disorder=60, lost=0.02, skew=2.0)
 ENROLLMENT_KINDS = {"StudentEnrollment", "TeacherEnrollment", "TaEnrollment", "DesignerEnrollment", "ObserverEnrollment", "StudentViewEnrollment"}
@@ -537,7 +538,7 @@ def rollcall(*arguments: str, **settings: object) -> subprocess.CompletedProcess
     """Run ``rollcall simulate`` to its end."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")}
     environment = clean | {f"ROLLCALL_{key.upper()}": str(value) for key, value in settings.items()}
-    return subprocess.run([sys.executable, "-m", "app", "simulate", *arguments], env=environment, capture_output=True, timeout=60, check=False)
+    return run_bytes([sys.executable, "-m", "app", "simulate", *arguments], env=environment)
 
 
 def test_it_writes_json_lines_and_the_truth(tmp_path: Path) -> None:
@@ -580,7 +581,7 @@ def test_a_reader_who_has_seen_enough_ends_it_quietly() -> None:
     assert process.stderr is not None
     assert json.loads(process.stdout.readline())["body"]
     process.stdout.close()
-    assert process.wait(30) == 0
+    assert wait_for_exit(process) == 0
     assert process.stderr.read() == b""
     process.stderr.close()
 

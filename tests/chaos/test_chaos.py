@@ -26,6 +26,7 @@ def go_through(folder: Path, jars: Path, prefix: str, *, faults: int, brokers: i
     assert report.done.total() == faults
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_and_the_rosters_are_true(tmp_path: Path, jars: Path, prefix: str) -> None:
     go_through(tmp_path, jars, prefix, faults=FAULTS, brokers=1)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from app.version import package_version
+from tests.waiting import run
 
 LIBRARIES = ("aiokafka", "asyncio", "faust", "fastapi", "jsonschema_rs", "logging", "markdown_it", "orjson", "pydantic", "pygments", "uvicorn", "uvloop")
 """What takes a while to load."""
@@ -25,7 +25,7 @@ main()
 
 
 def test_it_tells_its_version() -> None:
-    told = subprocess.run([sys.executable, "-m", "app", "--version"], capture_output=True, text=True, timeout=60, check=True)
+    told = run([sys.executable, "-m", "app", "--version"], check=True)
     assert told.stdout == f"rollcall {package_version()}\n"
 
 
@@ -48,7 +48,7 @@ def test_a_command_loads_what_it_runs_with(arguments: list[str], loaded: list[st
     """Typer itself looks at options by pydantic, from the second word on."""
     (tmp_path / "tokens").touch()
     environment = {**os.environ, "ROLLCALL_TOKENS_FILE": str(tmp_path / "tokens")}
-    told = subprocess.run([sys.executable, "-c", LOADED, *arguments], env=environment, capture_output=True, text=True, timeout=60, check=True)
+    told = run([sys.executable, "-c", LOADED, *arguments], env=environment, check=True)
     assert told.stderr == f"{loaded}\n"
 
 
@@ -63,5 +63,5 @@ for module, name in UNUSED.items():
     print(getattr(typer.rich_utils, name) is getattr(sys.modules[module], name), sys.modules[module].__spec__ is None)
 print(type(typer.rich_utils.Markdown("*text*")), "rich.markdown" in sys.modules)
 """
-    told = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=True)
+    told = run([sys.executable, "-c", check], check=True)
     assert told.stdout.splitlines() == ["True True", "True True", "<class 'rich.markdown.Markdown'> True"]

@@ -16,6 +16,7 @@ import pytest
 from app.broker import EmbeddedBroker
 from tests.kafka_client import create_topic, partitions_of
 from tests.processes import wait_until
+from tests.waiting import run, wait_for_exit
 
 
 def environment(**settings: object) -> dict[str, str]:
@@ -26,7 +27,7 @@ def environment(**settings: object) -> dict[str, str]:
 
 def rollcall(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run([sys.executable, "-m", "app", *arguments], env=environment(**settings), capture_output=True, text=True, timeout=90, check=False)
+    return run([sys.executable, "-m", "app", *arguments], env=environment(**settings))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -39,13 +40,13 @@ def test_up_starts_everything_and_leaves_nothing_behind(tmp_path: Path, jars: Pa
         )
     broker = EmbeddedBroker(tmp_path / "kafka", jars=jars)
     try:
-        wait_until(lambda: all_started(log_file) or up.poll() is not None, 60, what="all processes")
+        wait_until(lambda: all_started(log_file) or up.poll() is not None, what="all processes")
         assert broker.status().running
         topics = ["canvas.raw", "canvas.dead-letter", "canvas.rosters.enrollments"]
         wait_until(lambda: len(partitions_of(broker.bootstrap, topics)) == 12, what="the topics")
     finally:
         os.killpg(up.pid, number)
-        assert up.wait(40) == 0
+        assert wait_for_exit(up) == 0
     assert broker.status().pid is None
     messages = [json.loads(line)["message"] for line in log_file.read_text().splitlines()]
     assert messages[-1] == "broker stopped"
@@ -58,11 +59,11 @@ def test_up_ends_when_one_of_its_processes_does_and_they_end_when_it_is_killed(b
         log_file = tmp_path / ending
         with log_file.open("wb") as log:
             up = subprocess.Popen([sys.executable, "-m", "app", "up"], env=environment(**settings), stderr=log, start_new_session=True)
-        wait_until(partial(all_started, log_file), 60, what="all processes")
+        wait_until(partial(all_started, log_file), what="all processes")
         children = children_of(up.pid)
         assert set(children) == {"router", "rosters", "serve"}
         os.kill(up.pid if ending == "up" else children[ending], signal.SIGKILL)
-        code = up.wait(40)
+        code = wait_for_exit(up)
         wait_until(partial(none_alive, tuple(children.values())), what="the end of all")
         if ending != "up":
             assert code == 1

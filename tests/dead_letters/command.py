@@ -6,6 +6,7 @@ import os
 import subprocess
 
 from tests.processes import PROGRAM
+from tests.waiting import run_bytes
 
 
 def environment(bootstrap: str, prefix: str) -> dict[str, str]:
@@ -17,4 +18,4 @@ def environment(bootstrap: str, prefix: str) -> dict[str, str]:
 def dead_letters(bootstrap: str, prefix: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     """Run it to its end, without a terminal."""
     command = [*PROGRAM, "dead-letters", *arguments]
-    return subprocess.run(command, env=environment(bootstrap, prefix), capture_output=True, timeout=90, check=False)
+    return run_bytes(command, env=environment(bootstrap, prefix))

@@ -32,8 +32,10 @@ from app.streaming.partitioner import partitioner
 from tests.dead_letters.command import environment
 from tests.dead_letters.conftest import DeadLetters
 from tests.dead_letters.records import event, letter
-from tests.kafka_client import Sent, admin_client, create_topic, delete_records, headers, limit_record_size, read_all, send
+from tests.kafka_client import Sent, admin_client, create_topic, delete_records, headers, in_time, limit_record_size, read_all, send
 from tests.processes import PROGRAM, RouterProcess, wait_until
+from tests.tools import needs_terminal
+from tests.waiting import run_bytes, wait_for_exit
 
 PARTITIONS = 3
 NOW = int(time.time() * 1000)
@@ -145,7 +147,7 @@ def terminal(bootstrap: str, prefix: str, *arguments: str) -> str:
         written = b""
         while chunk := _read(ours):
             written += chunk
-        assert process.wait(60) == 0, written
+        assert wait_for_exit(process) == 0, written
     os.close(ours)
     return written.decode()
 
@@ -157,6 +159,7 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
+@needs_terminal()
 def test_nothing_that_somebody_sent_steers_the_terminal(dead_letters: DeadLetters, bootstrap: str, topics: str) -> None:
     hostile = HOSTILE.encode()
     said = tuple((f"{ERROR_PREFIX}{name}", hostile) for name in ("message", "path", "schema", "topic", "partition", "offset", "attempt", "size"))
@@ -189,7 +192,7 @@ def test_they_are_shown(dead_letters: DeadLetters, bootstrap: str, topics: str) 
     assert process.stdout is not None
     process.stdout.close()  # whoever reads has seen enough
     assert process.stderr is not None
-    assert (process.stderr.read(), process.wait(60)) == (b"", 0)
+    assert (process.stderr.read(), wait_for_exit(process)) == (b"", 0)
     process.stderr.close()
 
 
@@ -263,7 +266,7 @@ def test_a_replay_that_is_broken_off_and_run_again_loses_nothing(dead_letters: D
     send(bootstrap, f"{topics}.dead-letter", [letter(value, partition=n % PARTITIONS) for n, value in enumerate(values)])
     readable(bootstrap, f"{topics}.dead-letter", len(values))
     program = [sys.executable, str(Path(__file__).with_name("killed.py")), number.name, "dead-letters", "replay", "--send"]
-    killed = subprocess.run(program, env=environment(bootstrap, topics), capture_output=True, timeout=90, check=False)
+    killed = run_bytes(program, env=environment(bootstrap, topics))
     assert killed.returncode != 0
     some = readable(bootstrap, f"{topics}.raw", 200)
     if number is signal.SIGINT:
@@ -354,7 +357,7 @@ def test_without_the_right(dead_letters: DeadLetters, jars: Path, tmp_path: Path
         for name in ("raw", "unknown"):  # with one rule, whatever no rule allows is forbidden
             resource = ResourceType.TOPIC, f"{prefix}.{name}", ResourcePatternType.LITERAL
             binding = AclBinding(*resource, "User:ANONYMOUS", "*", AclOperation.DESCRIBE, AclPermissionType.ALLOW)
-            admin_client(broker.bootstrap).create_acls([binding])[binding].result(30)
+            in_time(admin_client(broker.bootstrap).create_acls([binding])[binding].result, what="the rule")
         wait_until(lambda: dead_letters("list", "--from", "unknown", bootstrap=broker.bootstrap).returncode, what="the rules")
         read = dead_letters("list", "--from", "unknown", bootstrap=broker.bootstrap)
         assert read.returncode == 1

@@ -82,7 +82,7 @@ def test_what_is_sent_again_ends_as_if_it_had_been_valid_at_first(bootstrap: str
         for origin, count in (("dead-letter", failed), ("unknown", unknown)):
             replayed = dead_letters(bootstrap, prefix, "replay", "--from", origin, "--send")
             assert replayed.stdout.decode().endswith(f"{count} of {count} records of {prefix}.{origin} were sent to {prefix}.raw\n"), replayed.stderr
-        wait_until(lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == len(sent) + failed + unknown, 60)
+        wait_until(lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == len(sent) + failed + unknown)
         typed = read_all(bootstrap, [f"{prefix}.events.{name}" for name in REGISTRY], at_least=len(sent))
         assert Counter(map(as_typed, typed)) == expected
         assert not [name for message in typed for name in headers(message) if name.startswith(ERROR_PREFIX)]

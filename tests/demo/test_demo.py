@@ -21,9 +21,12 @@ from confluent_kafka.admin import AdminClient
 
 from app.broker.processes import find_process
 from app.demo.institution import Institution
+from tests.kafka_client import flush, topics_of
 from tests.processes import wait_until
+from tests.tools import needs_terminal
+from tests.waiting import DEADLINE_SECONDS, communicate, result_of, wait_for_exit
 
-RUN_SECONDS = 120
+RUN_SECONDS = 300
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 LEFT_BEHIND = ("Traceback", "Exception", "never retrieved", "Unclosed")
 
@@ -53,7 +56,7 @@ def started(data: Path, *arguments: str, settings: Mapping[str, str] | None = No
 
 def finished(process: subprocess.Popen[str]) -> str:
     """What it says until it ends."""
-    out, errors = process.communicate(timeout=RUN_SECONDS)
+    out, errors = communicate(process, RUN_SECONDS, what="the end of the demo")
     text = out + errors
     assert not [word for word in LEFT_BEHIND if word in text], text
     assert not CONTROL.search(text), text
@@ -71,7 +74,7 @@ def running(data: Path) -> list[int]:
 def wait_for(name: str, data: Path, process: subprocess.Popen[str]) -> int:
     """The process id of the router or the rosters, once they have started."""
     log = data / "demo" / f"{name}.log"
-    wait_until(lambda: process.poll() is not None or (log.exists() and f"{name} started" in log.read_text()), 60, what=f"the demo's {name}")
+    wait_until(lambda: process.poll() is not None or (log.exists() and f"{name} started" in log.read_text()), what=f"the demo's {name}")
     pid = find_process(data / "demo" / f"{name}.pid", f"app {name}")
     assert pid is not None, process.communicate()
     return pid
@@ -87,8 +90,8 @@ def left_on(bootstrap: str, directory: Path) -> set[str]:
     """All topics and groups that belong to the demo of a directory. Others may be running."""
     prefix, admin = prefix_of(directory), AdminClient({"bootstrap.servers": bootstrap})
     assert prefix.startswith("demo-")
-    groups = admin.list_consumer_groups().result(30).valid or []
-    return {name for name in (*admin.list_topics(timeout=30).topics, *(group.group_id for group in groups)) if name.startswith(prefix)}
+    groups = result_of(admin.list_consumer_groups(), what="the groups").valid or []
+    return {name for name in (*topics_of(bootstrap), *(group.group_id for group in groups)) if name.startswith(prefix)}
 
 
 def test_a_run_after_an_interrupted_one_on_a_broker_of_its_own(tmp_path: Path, jars: Path) -> None:
@@ -154,7 +157,7 @@ def test_a_row_that_should_not_be_there_is_found(bootstrap: str, tmp_path: Path)
         prefix = prefix_of(tmp_path)
         producer = Producer({"bootstrap.servers": bootstrap})
         producer.produce(f"{prefix}.rosters.courses", key=b"7", value=b'{"course_id":"7"}')
-        assert producer.flush(30) == 0
+        flush(producer)
         text = finished(process)
     assert process.returncode == 1, text
     assert re.search(rf"^  {prefix}\.rosters\.courses +[\d,]+ +[\d,]+   1 wrong$", text, re.MULTILINE), text
@@ -175,7 +178,7 @@ def test_all_is_left_running_until_a_signal_comes(bootstrap: str, tmp_path: Path
         url = re.search(r"the page and the API at (http://\S+),", text)
         assert url, text
         for path in ("/", "/readyz", "/openapi.json"):
-            with urllib.request.urlopen(url[1] + path, timeout=10) as answer:  # noqa: S310 our own process
+            with urllib.request.urlopen(url[1] + path, timeout=DEADLINE_SECONDS) as answer:  # noqa: S310 our own process
                 assert answer.status == 200
         process.send_signal(signal.SIGINT)
         text = finished(process)
@@ -185,6 +188,7 @@ def test_all_is_left_running_until_a_signal_comes(bootstrap: str, tmp_path: Path
     wait_until(lambda: not left_on(bootstrap, tmp_path), what="the end of all that the demo made")
 
 
+@needs_terminal()
 def test_in_a_terminal_progress_is_shown_and_the_cursor_comes_back(bootstrap: str, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     with started(tmp_path, "--events", "500", settings={"ROLLCALL_KAFKA": bootstrap, "COLUMNS": "80", "LINES": "40"}, out=theirs) as process:
@@ -194,7 +198,7 @@ def test_in_a_terminal_progress_is_shown_and_the_cursor_comes_back(bootstrap: st
             while part := os.read(ours, 65_536):
                 text += part
         os.close(ours)
-        assert process.wait(RUN_SECONDS) == 0, text
+        assert wait_for_exit(process, RUN_SECONDS) == 0, text
     shown = text.decode()
     assert "\N{BOX DRAWINGS HEAVY HORIZONTAL}" in shown
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") > 0

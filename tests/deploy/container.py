@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import hatch_build
 from tests.deploy.installed import ROOT
+from tests.tools import COMPILER, lack
+from tests.waiting import run
 
 CONTAINERFILE = ROOT / "deploy" / "container" / "Containerfile"
 BUILD_SECONDS = 300
@@ -32,9 +34,9 @@ _SYSTEM = ("--proc", "/proc", "--dev", "/dev")
 def missing() -> str | None:
     """Why the steps cannot be carried out here; None: they can."""
     if shutil.which("bwrap") is None:
-        return "bubblewrap is not installed (Debian and Ubuntu: apt install bubblewrap)"
-    if lack := hatch_build.missing() or (None if shutil.which("gcc") else "gcc"):
-        return f"the builder needs {lack} from this machine, whose root is read-only for it (Debian and Ubuntu: apt install gcc python3-dev)"
+        return lack("bubblewrap", "apt install bubblewrap")
+    if part := hatch_build.missing() or (None if shutil.which("gcc") else "gcc"):
+        return lack(f"{part}, which the builder takes from it", COMPILER)
     tried = subprocess.run([*_BWRAP, "--unshare-user", "--ro-bind", "/", "/", "true"], capture_output=True, text=True, check=False)
     return f"bubblewrap cannot work here: {tried.stderr.strip()}" if tried.returncode else None
 
@@ -136,7 +138,7 @@ class Container:
         # pip takes what `make venv` has fetched already, if it is still there.
         own = {name: value for name, value in self.environment.items() if name != "PIP_NO_CACHE_DIR"}
         inherited = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name == "HOME"}
-        done = subprocess.run(command, env={**inherited, **own}, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+        done = run(command, BUILD_SECONDS, env={**inherited, **own})
         assert done.returncode == 0, f"{rest}\n{done.stdout}{done.stderr}"
 
     def _host(self, path: str) -> Path:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 
 import pytest
 
 from tests.deploy.installed import ROOT
+from tests.tools import lack
+from tests.waiting import run
 
 BUILD_SECONDS = 600
 
@@ -19,10 +20,10 @@ def go_tool(package: str, version: str) -> str:
     if not list(folder.glob("*")):
         go = shutil.which("go")
         if go is None:
-            pytest.skip(f"{package} needs Go, which is not installed")
+            pytest.skip(lack("Go", "apt install golang"))
         folder.mkdir(parents=True, exist_ok=True)
         command = [go, "install", f"{package}@{version}"]
-        done = subprocess.run(command, env={**os.environ, "GOBIN": str(folder)}, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+        done = run(command, BUILD_SECONDS, env={**os.environ, "GOBIN": str(folder)})
         if done.returncode != 0:
             pytest.skip(f"{package} cannot be built: {done.stderr.strip().splitlines()[-1]}")
     (program,) = folder.glob("*")

@@ -16,11 +16,13 @@ import pytest
 
 from app.resources import resource_path
 from hatch_build import missing, sources
+from tests.tools import COMPILER, lack
+from tests.waiting import run
 
 ROOT = resource_path("schemas").parent
 RUNTIME_LOCK = ROOT / "requirements-runtime.lock"
 
-needs_compiler = pytest.mark.skipif((lack := missing()) is not None, reason=f"nothing can be compiled, for want of {lack}")
+needs_compiler = pytest.mark.skipif((absent := missing()) is not None, reason=lack(str(absent), COMPILER))
 
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ]+) (?:; (?P<marker>.+) )?\\$", re.MULTILINE)
 _HASH = re.compile(r"--hash=(\S+)")
@@ -105,4 +107,4 @@ class Installation:
 
     def _run(self, command: list[str], directory: Path) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("ROLLCALL_", "PYTHON"))}
-        return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=60, check=True)
+        return run(command, cwd=directory, env=environment, check=True)

@@ -15,11 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-import pytest
 import yaml
 
 from tests.docs.markdown import ROOT
-from tests.processes import wait_until
+from tests.tools import needs
+from tests.waiting import DEADLINE_SECONDS, run, wait_until
 
 FOLDER = ROOT / "deploy" / "prometheus"
 CONFIGURATION = FOLDER / "prometheus.yml"
@@ -27,9 +27,7 @@ ALERTS = FOLDER / "alerts.yml"
 ALERTS_TEST = FOLDER / "alerts_test.yml"
 
 PROMETHEUS, PROMTOOL = "prometheus", "promtool"
-_MISSING = [name for name in (PROMETHEUS, PROMTOOL) if shutil.which(name) is None]
-
-needs_prometheus = pytest.mark.skipif(bool(_MISSING), reason=f"there is no {' and no '.join(_MISSING)} (Debian: apt-get install prometheus)")
+needs_prometheus = needs(PROMETHEUS, PROMTOOL, package="prometheus")
 
 
 class Series(NamedTuple):
@@ -41,7 +39,7 @@ class Series(NamedTuple):
 
 def promtool(*arguments: str | Path, given: str | None = None) -> str:
     """Run promtool, which must find nothing wrong; what it says."""
-    done = subprocess.run([PROMTOOL, *map(str, arguments)], input=given, capture_output=True, text=True, timeout=60, check=False)
+    done = run([PROMTOOL, *map(str, arguments)], input=given)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -85,7 +83,7 @@ class Prometheus:
     def _answers(self) -> bool:
         assert self._process.poll() is None, "Prometheus has ended"
         try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=10) as answer:  # noqa: S310 our own process
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=DEADLINE_SECONDS) as answer:  # noqa: S310 our own process
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -93,7 +91,7 @@ class Prometheus:
     def get(self, path: str, **parameters: str) -> Any:
         """What its HTTP API answers."""
         try:
-            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=10) as answer:  # noqa: S310
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=DEADLINE_SECONDS) as answer:  # noqa: S310
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{path} {parameters}: {error.read().decode()}") from None

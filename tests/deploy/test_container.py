@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import requests
 
 from app.ending import ending_signals
 from app.serve.tokens import add_token
@@ -19,6 +18,9 @@ from tests.deploy.container import CONTAINERFILE, Container, missing, steps
 from tests.deploy.installed import ROOT, module_names
 from tests.kafka_client import Sent, send
 from tests.processes import RollcallProcess, wait_until
+from tests.serve.asking import get
+from tests.tools import lack
+from tests.waiting import run
 
 EVENTS = ROOT / "tests" / "fixtures" / "documented"
 
@@ -28,7 +30,7 @@ needs_bubblewrap = pytest.mark.skipif((why := missing()) is not None, reason=str
 def test_the_linter_is_content() -> None:
     hadolint = shutil.which("hadolint", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
     if hadolint is None:
-        pytest.skip("hadolint is not installed (requirements.lock has it)")
+        pytest.skip(lack("hadolint", "make venv"))
     done = subprocess.run([hadolint, str(CONTAINERFILE)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
@@ -84,14 +86,14 @@ class Contained(RollcallProcess):
     def stopped(self) -> int:
         """Tell it to stop; its exit code."""
         os.kill(self.inner, signal.SIGTERM)
-        return self.process.wait(20)
+        return self.wait_exit()
 
 
 def loaded_modules(container: Container, folder: Path) -> set[str]:
     """The files of the modules that are compiled, in the container."""
     code = f"import importlib; print(*(importlib.import_module(name).__file__ for name in {module_names()}))"
     command = container.command(data=folder, scratch=folder, program=["/opt/rollcall/bin/python", "-I", "-c", code])
-    return set(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.split())
+    return set(run(command, check=True).stdout.split())
 
 
 @needs_bubblewrap
@@ -107,13 +109,13 @@ def test_it_runs_without_rights_on_a_read_only_root(container: Container, bootst
         Contained(container, "serve", tmp_path, bootstrap, prefix, bind="0.0.0.0", tokens_file="/var/lib/rollcall/tokens") as serve,  # noqa: S104
     ):
         router.wait_ready()
-        rosters.wait_ready(60)
+        rosters.wait_ready()
         send(bootstrap, f"{prefix}.raw", [Sent((EVENTS / "enrollment_created.json").read_bytes())])
         serve.wait_ready()
         url = f"{serve.url}/api/v1/courses/21070000000000565/enrollments"
         headers = {"Authorization": f"Bearer {token}"}
-        wait_until(lambda: requests.get(url, headers=headers, timeout=10).status_code == 200, what="the enrollment")
-        assert [row["id"] for row in requests.get(url, headers=headers, timeout=10).json()] == [21070000000046825]
+        wait_until(lambda: get(url, headers=headers).status_code == 200, what="the enrollment")
+        assert [row["id"] for row in get(url, headers=headers).json()] == [21070000000046825]
         for process in (router, rosters, serve):
             status = dict(line.split(":\t", 1) for line in Path(f"/proc/{process.inner}/status").read_text().splitlines() if ":\t" in line)
             assert int(status["CapEff"], 16) == 0

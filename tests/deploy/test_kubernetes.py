@@ -21,6 +21,7 @@ from app.settings import ENV_PREFIX, Settings, load_settings, misspelt_variables
 from tests.deploy.container import steps
 from tests.deploy.go_tools import kustomize
 from tests.deploy.installed import ROOT
+from tests.tools import lack
 
 OVERLAY = ROOT / "deploy" / "kubernetes" / "overlays" / "example"
 OLDEST = "1.30"
@@ -78,7 +79,7 @@ def environment(workload: Manifest, manifests: list[Manifest]) -> dict[str, str]
 
 def test_kubernetes_knows_every_word(manifests: list[Manifest]) -> None:
     """Of the oldest version that will do, and of the latest one whose schemas there are. What is not Kubernetes's own is not looked at."""
-    validate = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed (requirements.lock has it)")
+    validate = pytest.importorskip("kubernetes_validate", reason=lack("kubernetes-validate", "make venv"))
     for release in (OLDEST, validate.latest_version()):
         for manifest in manifests:
             if manifest["apiVersion"] != "monitoring.coreos.com/v1":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,13 +14,14 @@ from app.errors import ConfigurationError
 from app.process import STOPPING_SECONDS
 from app.settings import Settings
 from tests.deploy.installed import ROOT
+from tests.tools import needs
 
 FOLDER = ROOT / "deploy" / "systemd"
 UNIT = FOLDER / "rollcall@.service"
 MOST_EXPOSURE = 15
 """In tenths, of 100; what systemd calls OK ends at 49."""
 
-needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed (Debian and Ubuntu: apt install systemd)")
+needs_systemd = needs("systemd-analyze", package="systemd")
 
 
 def run(*command: str) -> str:
@@ -41,7 +41,7 @@ def test_systemd_has_nothing_against_it(process: str, tmp_path: Path) -> None:
     run("systemd-analyze", "security", "--offline=yes", f"--threshold={MOST_EXPOSURE}", str(unit))
 
 
-@pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="systemd-sysusers is not installed (Debian and Ubuntu: apt install systemd)")
+@needs("systemd-sysusers", package="systemd")
 def test_the_user_is_made(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     run("systemd-sysusers", f"--root={tmp_path}", str(FOLDER / "sysusers.conf"))

@@ -28,15 +28,15 @@ def test_a_whole_installation(bootstrap: str, prefix: str, tmp_path: Path) -> No
         serve = running.enter_context(RollcallProcess("serve", tmp_path, bootstrap, prefix, data=tmp_path, shard=SimulationPlan().shard))
         processes = {f"rollcall-{process.command}": process for process in (router, rosters, serve)}
         prometheus = running.enter_context(Prometheus(tmp_path, {job: urlsplit(process.url).netloc for job, process in processes.items()}))
-        wait_until(lambda: prometheus.value("up") == prometheus.value("rollcall_ready") == len(processes), 60, what="that all are ready")
+        wait_until(lambda: prometheus.value("up") == prometheus.value("rollcall_ready") == len(processes), what="that all are ready")
         targets = prometheus.get("targets")["activeTargets"]
         assert {target["labels"]["job"]: (target["health"], target["lastError"]) for target in targets} == dict.fromkeys(processes, ("up", ""))
         for process in processes.values():
             assert promtool("check", "metrics", given=process.get("/metrics")[1]) == ""
 
         received = load(bootstrap, prefix)
-        wait_until(lambda: prometheus.value("rollcall_events_received_total") == received, 60, what="the events")
-        wait_until(lambda: is_quiet(prometheus), 60, what="the rosters in the replica")
+        wait_until(lambda: prometheus.value("rollcall_events_received_total") == received, what="the events")
+        wait_until(lambda: is_quiet(prometheus), what="the rosters in the replica")
         assert serve.get("/api/v1/courses/1/enrollments")[0] == 404
         wait_until(lambda: prometheus.value('rollcall_http_requests_total{route=~"/api/.+", status="4xx"}') == 1, what="the request")
 

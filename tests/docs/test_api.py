@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import re
-import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +30,9 @@ from app.settings import Settings
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.docs.test_readme import run_shell
 from tests.docs.test_rosters import examples, rosters_of
+from tests.serve.asking import DEADLINE, get
 from tests.serve.served import Served, serving
+from tests.tools import needs
 
 DOCUMENT = ROOT / "docs" / "api.md"
 README = ROOT / "README.md"
@@ -65,7 +66,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def calls(served: Served) -> dict[str, dict[str, dict[str, Any]]]:
     """Of each call, as the document has its path, the parameters of its query."""
-    document = requests.get(f"{served.url}/openapi.json", timeout=10).json()
+    document = get(f"{served.url}/openapi.json").json()
     return {
         re.sub(r"\{(\w+)\}", r":\1", path.removeprefix(PREFIX)): {
             parameter["name"]: parameter for parameter in methods["get"].get("parameters", []) if parameter["in"] == "query"
@@ -95,7 +96,7 @@ def test_the_calls(calls: dict[str, dict[str, Any]]) -> None:
 
 def test_the_parameters(served: Served, calls: dict[str, dict[str, Any]]) -> None:
     """All, no others, with the values that they may have."""
-    components = requests.get(f"{served.url}/openapi.json", timeout=10).json()["components"]["schemas"]
+    components = get(f"{served.url}/openapi.json").json()["components"]["schemas"]
     known = {name: parameter["schema"] for parameters in calls.values() for name, parameter in parameters.items()}
     described = {code(name)[0]: (code(values), default) for name, _only, values, default in rows(DOCUMENT, "parameter")}
     assert described.keys() == known.keys()
@@ -141,34 +142,34 @@ def test_the_filters_that_are_refused(served: Served) -> None:
     described: dict[str, str] = dict(re.findall(r"^\| `([^`]+)` \| (.+) \|$", section, re.MULTILINE))
     assert described == _CANNOT
     for name, reason in described.items():
-        answer = requests.get(f"{served.url}{PREFIX}/courses/570/enrollments", params={name: "1"}, timeout=10)
+        answer = get(f"{served.url}{PREFIX}/courses/570/enrollments", params={name: "1"})
         assert (answer.status_code, answer.json()["errors"][0]["message"]) == (400, f"{name} cannot be applied: {reason}")
     for name in ("created_for_sis_id[]", "only_own_groups", "sis_course_id[]"):
-        assert requests.get(f"{served.url}{PREFIX}/courses/570/enrollments", params={name: ""}, timeout=10).status_code == 200
+        assert get(f"{served.url}{PREFIX}/courses/570/enrollments", params={name: ""}).status_code == 200
 
 
 def test_the_errors(served: Served, tmp_path: Path) -> None:
     """Those that can be brought about."""
     described = {int(status) for status, _when in rows(DOCUMENT, "status")}
     url = f"{served.url}{PREFIX}/courses/570"
-    first = requests.get(url, timeout=10)
+    first = get(url)
     seen = {
-        requests.get(url, headers={"If-None-Match": first.headers["ETag"]}, timeout=10).status_code,
-        requests.get(f"{url}/users?search_term=x", timeout=10).status_code,
-        requests.get(f"{url}1", timeout=10).status_code,
-        requests.post(url, timeout=10).status_code,
-        requests.get(url, data="x" * (MOST_BODY_BYTES + 1), timeout=10).status_code,
-        requests.get(url, headers={"Host": "rosters.example.edu"}, timeout=10).status_code,
-        requests.get(url, params={"x": "x" * MOST_HEAD_BYTES}, timeout=10).status_code,
+        get(url, headers={"If-None-Match": first.headers["ETag"]}).status_code,
+        get(f"{url}/users?search_term=x").status_code,
+        get(f"{url}1").status_code,
+        requests.post(url, timeout=DEADLINE).status_code,
+        get(url, data="x" * (MOST_BODY_BYTES + 1)).status_code,
+        get(url, headers={"Host": "rosters.example.edu"}).status_code,
+        get(url, params={"x": "x" * MOST_HEAD_BYTES}).status_code,
     }
     (tmp_path / "building").mkdir()
     add_token(tmp_path / "tokens", "test")
     with serving(tmp_path / "building", None) as building:
-        answer = requests.get(f"{building.url}{PREFIX}/courses/570", timeout=10)
+        answer = get(f"{building.url}{PREFIX}/courses/570")
         seen.add(answer.status_code)
         assert f"`Retry-After: {answer.headers['Retry-After']}`" in TEXT
     with serving(tmp_path / "tokens only", None, tokens_file=tmp_path / "tokens") as with_tokens:
-        answer = requests.get(f"{with_tokens.url}{PREFIX}/courses/570", timeout=10)
+        answer = get(f"{with_tokens.url}{PREFIX}/courses/570")
         seen.add(answer.status_code)
         assert f"`WWW-Authenticate: {answer.headers['WWW-Authenticate']}`" in TEXT
     assert seen == described - {500}
@@ -177,7 +178,7 @@ def test_the_errors(served: Served, tmp_path: Path) -> None:
 @pytest.mark.parametrize("example", list(_EXAMPLE.finditer(TEXT)), ids=lambda match: str(match["path"]))
 def test_the_examples(served: Served, example: re.Match[str]) -> None:
     """Whole answers, their fields in order."""
-    answer = requests.get(served.url + example["path"], timeout=10).json()
+    answer = get(served.url + example["path"]).json()
     shown = json.loads(example["body"])
     assert answer == shown
     for one, other in zip(*(found if isinstance(found, list) else [found] for found in (answer, shown)), strict=True):
@@ -187,20 +188,20 @@ def test_the_examples(served: Served, example: re.Match[str]) -> None:
 def test_ids(served: Served) -> None:
     """The ways to say which course, user or section is meant."""
     for path in ("courses/565", "courses/21070000000000565", "courses/2107~565"):
-        assert requests.get(f"{served.url}{PREFIX}/{path}", timeout=10).json()["id"] == 565
+        assert get(f"{served.url}{PREFIX}/{path}").json()["id"] == 565
     assert "`565`, `21070000000000565` and `2107~565`" in TEXT
     for where, path in (("users", "sis_user_id:456-T45"), ("sections", "sis_section_id:2019.100.101.101-1")):
         assert f"`{path}`" in TEXT
-        assert requests.get(f"{served.url}{PREFIX}/{where}/{path}", timeout=10).status_code == 200
+        assert get(f"{served.url}{PREFIX}/{where}/{path}").status_code == 200
     for account in ("self", "default", "1"):
-        assert requests.get(f"{served.url}{PREFIX}/accounts/{account}/enrollments/46825", timeout=10).status_code == 200
-    as_text = requests.get(f"{served.url}{PREFIX}/courses/565", headers={"Accept": "application/json+canvas-string-ids"}, timeout=10).json()
+        assert get(f"{served.url}{PREFIX}/accounts/{account}/enrollments/46825").status_code == 200
+    as_text = get(f"{served.url}{PREFIX}/courses/565", headers={"Accept": "application/json+canvas-string-ids"}).json()
     assert as_text["id"] == "565"
 
 
 def test_the_links(served: Served) -> None:
     """Of the first page of two."""
-    answer = requests.get(f"{served.url}{PREFIX}/courses/565/groups?page=1&per_page=1", timeout=10)
+    answer = get(f"{served.url}{PREFIX}/courses/565/groups?page=1&per_page=1")
     shown = re.search(r"^    Link: (.*(?:\n {10}.*)*)", TEXT, re.MULTILINE)
     assert shown is not None
     assert re.sub(r",\n +", ",", shown[1]) == answer.headers["Link"].replace(served.url, ADDRESS)
@@ -234,7 +235,7 @@ def test_the_client_library(tmp_path: Path) -> None:
     assert f"    {said.getvalue()}" in TEXT
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed (Debian and Ubuntu: apt install curl)")
+@needs("curl", package="curl")
 def test_the_example_in_the_readme(tmp_path: Path) -> None:
     (script,) = [text for text in blocks(README, "sh") if "curl" in text]
     with serving(tmp_path, rosters_of(examples()), shard=None) as served:

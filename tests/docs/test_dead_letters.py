@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from app.topic_reading import STALL_SECONDS
 from tests.dead_letters.records import Stored, error_headers, event
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.kafka_client import create_topic, headers, read_all
+from tests.waiting import run
 
 DOCUMENT = ROOT / "docs" / "dead-letters.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
@@ -92,7 +92,7 @@ def test_what_is_exported_can_be_had_back(bootstrap: str, prefix: str, tmp_path:
     (tmp_path / "letters.jsonl").write_text("\n".join(lines), encoding="ascii")
     create_topic(bootstrap, f"{prefix}.raw", 1)
     program = source.replace('"canvas.raw"', f'"{prefix}.raw"')
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env={"ROLLCALL_KAFKA": bootstrap}, timeout=60, check=True)
+    run([sys.executable, "-c", program], cwd=tmp_path, env={"ROLLCALL_KAFKA": bootstrap}, check=True)
     sent = read_all(bootstrap, [f"{prefix}.raw"], at_least=len(records))
     assert [(message.key(), message.value()) for message in sent] == [(record.key, record.value) for record in records]
     assert headers(sent[0]) == dict(own)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,13 +17,14 @@ import pytest
 from tests.docs.markdown import ROOT, blocks
 from tests.kafka_client import Sent, create_topic, headers, read_all, send
 from tests.processes import RouterProcess
-from tests.waiting import NotInTimeError, run, wait_for_exit, wait_until
+from tests.tools import needs
+from tests.waiting import NotInTimeError, run, wait_for_count, wait_for_exit, wait_until
 
 README = ROOT / "README.md"
 EXAMPLE = ROOT / "tests" / "fixtures" / "documented" / "enrollment_created.json"
 SHOWN = "2018-10-09T21:07:33Z enrollment_created 21070000000046825 invited 92c516653abf2d2d36228fbd12c302f9"
 
-needs_kcat = pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat is not installed (Debian and Ubuntu: apt install kcat)")
+needs_kcat = needs("kcat", package="kcat")
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_the_python_consumer(bootstrap: str, prefix: str, router: RouterProcess,
 @needs_kcat
 def test_kcat(bootstrap: str, prefix: str, router: RouterProcess) -> None:
     run_shell(example("sh", "kcat -P", prefix), bootstrap)
-    wait_until(lambda: router.metric("rollcall_events_routed_total", event_name="enrollment_created") == 1, what="the event")
+    wait_for_count(lambda: router.metric("rollcall_events_routed_total", event_name="enrollment_created"), 1, what="the event")
     said = run_shell(example("sh", "kcat -C", prefix), bootstrap)
     (record,) = read_all(bootstrap, [f"{prefix}.events.enrollment_created"], at_least=1)
     pairs = ",".join(f"{name}={value.decode()}" for name, value in headers(record).items())
@@ -98,7 +98,7 @@ def test_kcat(bootstrap: str, prefix: str, router: RouterProcess) -> None:
 @needs_kcat
 def test_counting_dead_letters(bootstrap: str, prefix: str, router: RouterProcess) -> None:
     send(bootstrap, f"{prefix}.raw", [Sent(b"rubbish"), Sent(b"{}"), Sent(b"rubbish")])
-    wait_until(lambda: router.metric("rollcall_dead_letters_total") == 3, what="the dead letters")
+    wait_for_count(lambda: router.metric("rollcall_dead_letters_total"), 3, what="the dead letters")
     for document in ("runbooks.md",):
         (script,) = [text for text in blocks(ROOT / "docs" / document, "sh") if "dead-letter" in text]
         said = run_shell(script.replace("canvas.", f"{prefix}."), bootstrap)

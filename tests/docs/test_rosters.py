@@ -34,7 +34,7 @@ from tests.processes import RostersProcess, RouterProcess
 from tests.rosters import scenarios
 from tests.rosters.memory import Cluster
 from tests.rosters.reference import RELATIONS, Rosters, TypedEvent
-from tests.waiting import result_of, run, wait_until
+from tests.waiting import result_of, run, wait_for_datum, wait_until
 
 DOCUMENT = ROOT / "docs" / "rosters.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
@@ -173,20 +173,20 @@ def running(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         router.wait_ready()
         send(bootstrap, f"{prefix}.raw", [Sent(event.value) for event in events])
         made = rosters_of(events)
-        rosters.wait_ready(60)
-        wait_until(lambda: settled(bootstrap, prefix, made), 60, what="the rosters")
+        rosters.wait_ready()
+        wait_for_datum(lambda: published(bootstrap, prefix), made, is_through=lambda: rosters.idle)
         yield Running(bootstrap, prefix, folder, rosters, settings, made)
 
 
-def settled(bootstrap: str, prefix: str, made: Rosters) -> bool:
-    """Whether the topics have these rows and no others."""
+def published(bootstrap: str, prefix: str) -> Rosters:
+    """The rows of the topics."""
     found: dict[str, dict[str, Any]] = {relation: {} for relation in RELATIONS}
     for message in read_all(bootstrap, [f"{prefix}.rosters.{relation}" for relation in RELATIONS]):
         relation, key, value = str(message.topic()).rpartition(".")[2], (message.key() or b"").decode(), message.value()
         found[relation].pop(key, None)
         if value is not None:
             found[relation][key] = json.loads(value)
-    return found == made
+    return found
 
 
 def example(language: str, word: str, prefix: str) -> str:
@@ -244,6 +244,6 @@ def test_made_anew(running: Running) -> None:
         result_of(future, what="the end of the group")
     wait_until(lambda: not partitions_of(running.bootstrap, doomed), what="the end of the topics")  # the broker hears of it after the controller
     with RostersProcess(running.folder, running.bootstrap, running.prefix) as rosters:
-        rosters.wait_ready(60)
-        wait_until(lambda: settled(running.bootstrap, running.prefix, running.made), 60, what="the rosters")
+        rosters.wait_ready()
+        wait_for_datum(lambda: published(running.bootstrap, running.prefix), running.made, is_through=lambda: rosters.idle)
         assert rosters.end() == 0

@@ -6,8 +6,6 @@ import re
 from pathlib import Path
 from typing import get_args
 
-import requests
-
 from app.access import required_acls
 from app.serve.page.access import COOKIE, MOST_SESSIONS, SESSION_SECONDS
 from app.serve.page.answers import CONTENT_SECURITY_POLICY, SECURITY_HEADERS, stream_headers
@@ -16,6 +14,7 @@ from app.serve.tokens import TOKEN_BYTES, TOKEN_PREFIX, add_token, digest_of, re
 from app.settings import Settings
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.docs.test_rosters import examples, rosters_of
+from tests.serve.asking import get
 from tests.serve.served import serving
 
 DOCUMENT = ROOT / "docs" / "security.md"
@@ -50,7 +49,7 @@ def test_the_proxy(tmp_path: Path) -> None:
     token = add_token(tmp_path / "tokens", "program")
     headers = {"Host": "rosters.example.edu", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1", "Authorization": f"Bearer {token}"}
     with serving(tmp_path / "served", rosters_of(examples()), tokens_file=tmp_path / "tokens") as served:
-        answer = requests.get(f"{served.url}/api/v1/courses/570/enrollments", headers=headers, timeout=10)
+        answer = get(f"{served.url}/api/v1/courses/570/enrollments", headers=headers)
     assert answer.status_code == 200
     assert answer.headers["Link"].startswith("<https://rosters.example.edu/api/v1/courses/570/enrollments?")
 

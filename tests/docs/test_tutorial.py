@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from app.canvas.simulation import Simulation, SimulationPlan
 from tests.docs.markdown import ROOT
 from tests.processes import RollcallProcess, RostersProcess, RouterProcess
 from tests.serve.replica.test_follower import contents, expected
-from tests.waiting import run, wait_until
+from tests.tools import needs
+from tests.waiting import run, wait_for_datum, wait_until
 
 DOCUMENT = ROOT / "docs" / "tutorial.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
@@ -27,7 +25,7 @@ AS_FAST_AS_IT_GOES = (" --rate 300", "")
 
 _STEP = re.compile(r"^<!-- tests/docs/test_tutorial\.py runs this -->\n```sh\n(?P<script>.*?)^```\n\n```text\n(?P<shown>.*?)^```$", re.MULTILINE | re.DOTALL)
 
-needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed (Debian and Ubuntu: apt install curl)")
+needs_curl = needs("curl", package="curl")
 
 
 class Place:
@@ -82,12 +80,12 @@ def test_step_by_step(bootstrap: str, tmp_path: Path) -> None:
     place = Place(tmp_path, bootstrap)
     with RouterProcess(tmp_path, bootstrap, place.prefix) as router, RostersProcess(tmp_path, bootstrap, place.prefix) as rosters:
         router.wait_ready()
-        rosters.wait_ready(60)
+        rosters.wait_ready()
         with place.serving() as serve:
             wait_until(lambda: serve.metric("rollcall_replica_freshness_seconds") == 0, what="freshness")
             place.run("/readyz")
             place.run("simulate")
-            wait_until(lambda: contents(tmp_path / REPLICA) == truth, 60, what="the rosters")
+            wait_for_datum(lambda: contents(tmp_path / REPLICA), truth, is_through=lambda: all(each.idle for each in (router, rosters, serve)))
             place.run("enrollment_type")
             place.run("per_page")
             place.run("roster")

@@ -25,6 +25,7 @@ from tests.events.json_texts import Number, Pairs, write
 from tests.examples import examples
 from tests.schemas.events import DOCUMENTED, MISSING, NAMES, VALIDATORS, changed, example
 from tests.schemas.test_differential import ANYTHING, EVENTS, VALUES
+from tests.tools import COMPILER, lack
 
 PIPELINE = Pipeline(VALIDATORS)
 SCANNER = new_scanner(VALIDATORS)
@@ -32,7 +33,7 @@ TYPES = list(VALIDATORS)
 TYPO = "user_updated"
 """Its documented example has a time that does not exist."""
 
-pytestmark = pytest.mark.skipif(SCANNER is None, reason="the scanner is not compiled here (no C compiler)")
+pytestmark = pytest.mark.skipif(SCANNER is None, reason=lack("a C compiler", COMPILER))
 
 
 def taken(value: bytes) -> bool:

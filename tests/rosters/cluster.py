@@ -23,7 +23,7 @@ from app.settings import load_settings
 from app.streaming.barrier import RECORD_KEY
 from app.streaming.partitioner import partitioner
 from app.topics import ensure_topics
-from tests.kafka_client import PASSING, Sent, admin_client, committed_places, flush, partitions_of, read_all
+from tests.kafka_client import PASSING, Sent, admin_client, committed_places, flush, in_time, partitions_of, read_all
 from tests.processes import RollcallProcess
 from tests.waiting import DEADLINE_SECONDS, wait_until
 
@@ -127,7 +127,7 @@ class RosterCluster:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         wanted = dict.fromkeys(partitions_of(self.bootstrap, topics), latest)
         found = admin_client(self.bootstrap).list_offsets(wanted, isolation_level=isolation, request_timeout=DEADLINE_SECONDS)
-        return {(place.topic, place.partition): future.result(30).offset for place, future in found.items()}
+        return {(place.topic, place.partition): in_time(future.result, what="the ends").offset for place, future in found.items()}
 
     def committed(self) -> Places:
         """What the group has committed of its inputs; 0 where it has not."""
@@ -150,7 +150,7 @@ class RosterCluster:
     def wait_settled(self, *processes: RollcallProcess, deadline: float = 120.0) -> Places:
         """Wait until everything is through and these processes, which live all the time, have nothing left to do; returns where all topics end."""
         for process in processes:
-            process.wait_ready(60)  # one without partitions may have much to do once it gets some: rows that have yet to follow others are no lag
+            process.wait_ready()  # one without partitions may have much to do once it gets some: rows that have yet to follow others are no lag
         try:
             return self.wait_quiet(lambda: all(process.idle for process in processes), deadline)
         finally:

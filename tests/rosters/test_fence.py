@@ -76,15 +76,15 @@ class Sleep:
         interruption = ("--moment", self._moment, "--mark", str(mark))
         everything = len(cluster.inputs) * PARTITIONS
         with process(self._directory, cluster, *interruption, *self._without) as sleeper:
-            wait_until(mark.exists, 60, what="the moment")
+            wait_until(mark.exists, what="the moment")
             with process(self._directory, cluster, *self._without) as other:
-                wait_until(lambda: share(other) == everything, 60, what="the take-over")
+                wait_until(lambda: share(other) == everything, what="the take-over")
                 cluster.send(self._scenario.meanwhile)
                 before = cluster.wait_settled(other)
                 sleeper.send_signal(signal.SIGCONT)
-                wait_until(lambda: 0 < share(sleeper) < everything and share(sleeper) + share(other) == everything, 60, what="the return")
-                sleeper.wait_ready(60)
-                other.wait_ready(60)
+                wait_until(lambda: 0 < share(sleeper) < everything and share(sleeper) + share(other) == everything, what="the return")
+                sleeper.wait_ready()
+                other.wait_ready()
                 after = cluster.wait_settled(sleeper, other)
                 self.written = {place: (before[place], end) for place, end in after.items() if end != before[place]}
                 """Of partitions that grew while the sleeper woke up: the ends before and after, open and aborted transactions counted."""

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
-from tests.kafka_client import admin_client, create_topic
+from tests.kafka_client import admin_client, create_topic, topics_of
 from tests.processes import RostersProcess, wait_until
 from tests.rosters.cluster import RosterCluster, typed
 from tests.rosters.scenarios import course, enrollment, section
+from tests.waiting import result_of
 
 EVENTS = (course(1), section(1), enrollment(1))
 
@@ -19,11 +20,11 @@ def test_partitions_that_are_added_end_the_process(bootstrap: str, prefix: str, 
     with RostersProcess(tmp_path, bootstrap, prefix) as rosters:
         rosters.wait_ready()
         [future] = admin_client(bootstrap).create_partitions([NewPartitions(f"{prefix}.events.course_updated", 6)]).values()
-        future.result(30)
-        assert rosters.process.wait(90) == 1
+        result_of(future, what="the partitions")
+        assert rosters.wait_exit(120) == 1
         assert "did not come with that of the other topics of course" in rosters.log_file.read_text()
     with RostersProcess(tmp_path, bootstrap, prefix) as rosters:
-        assert rosters.process.wait(60) == 1
+        assert rosters.wait_exit() == 1
         assert "has 6 partitions and should have 4" in rosters.log_file.read_text()
 
 
@@ -37,11 +38,11 @@ def test_a_changelog_that_is_gone_is_not_taken_for_an_empty_table(bootstrap: str
     changelog = cluster.changelogs["course"]
     [future] = admin_client(bootstrap).delete_topics([changelog]).values()
     future.result(30)
-    wait_until(lambda: changelog not in admin_client(bootstrap).list_topics(timeout=30).topics, what="the end of the topic")
+    wait_until(lambda: changelog not in topics_of(bootstrap), what="the end of the topic")
     if made_anew:
         create_topic(bootstrap, changelog, 4, {"cleanup.policy": "compact"})
     with RostersProcess(tmp_path, bootstrap, prefix).expecting("cannot be consumed any further") as rosters:
-        assert rosters.process.wait(60) == 1
+        assert rosters.wait_exit() == 1
         text = rosters.log_file.read_text()
     assert "make the rosters anew" in text
     assert changelog in text

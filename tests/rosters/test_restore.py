@@ -23,6 +23,7 @@ from tests.rosters import reference
 from tests.rosters.cluster import PARTITIONS, SHARD, RosterCluster, TypedRecord, simulated, typed
 from tests.rosters.scenarios import COURSE, OTHER_COURSE, course, enrollment, global_id, group, section
 from tests.rosters.test_fence import PROGRAM
+from tests.waiting import wait_for_datum
 
 EVENTS = 2_000
 LARGE_COURSE = 6_000
@@ -115,7 +116,7 @@ def test_a_changelog_that_was_compacted_and_ends_with_nothing(cluster: RosterClu
     changelog = cluster.changelogs["enrollment"]
     records, truth = simulated(EVENTS, seed=3)
     with process(tmp_path, cluster) as rosters:
-        rosters.wait_ready(60)
+        rosters.wait_ready()
         for start in range(0, EVENTS, EVENTS // 4):
             cluster.send(records[start : start + EVENTS // 4])
             cluster.wait_settled(rosters)
@@ -144,8 +145,8 @@ def test_a_changelog_that_was_compacted_and_ends_with_nothing(cluster: RosterClu
         assert found[-1] - found[0] >= len(found), f"partition {partition} has no gaps"
         assert cluster.ends([changelog])[changelog, partition or 0] > found[-1] + 2, f"partition {partition} has a record at its end"
     with process(tmp_path, cluster) as rosters:
-        rosters.wait_ready(60)
-        wait_until(lambda: table_rows(rosters) == {name: len(found) for name, found in rows.items()}, what="all rows")
+        rosters.wait_ready()
+        wait_for_datum(lambda: table_rows(rosters), {name: len(found) for name, found in rows.items()}, is_through=lambda: rosters.idle)
         before = cluster.wait_settled(rosters)
         cluster.send(reversed(records))
         after = cluster.wait_settled(rosters)
@@ -170,14 +171,14 @@ def test_rows_are_where_their_partitions_are(cluster: RosterCluster, tmp_path: P
         wait_until(lambda: hold_all(first), what="all rows")
         for number in (signal.SIGTERM, signal.SIGKILL):
             with process(tmp_path, cluster) as second:
-                wait_until(lambda second=second: hold_all(first, second), 60, what="a share for each")  # type: ignore[misc]
+                wait_until(lambda second=second: hold_all(first, second), what="a share for each")  # type: ignore[misc]
                 if number is signal.SIGKILL:
                     cluster.send(records[half:])
                     cluster.wait_settled(first, second)
                     expected = {name: len(rows) for name, rows in cluster.rows().items()}
                     wait_until(lambda second=second: hold_all(first, second), what="the new rows")  # type: ignore[misc]
                 second.end(number)
-            wait_until(lambda: hold_all(first), 60, what="the take-over")
+            wait_until(lambda: hold_all(first), what="the take-over")
         assert first.end() == 0
     cluster.assert_exactly(truth)
 
@@ -186,7 +187,7 @@ def test_rows_are_where_their_partitions_are(cluster: RosterCluster, tmp_path: P
 def test_a_foreign_record_in_a_changelog(cluster: RosterCluster, tmp_path: Path, key: bytes, value: bytes) -> None:
     send(cluster.bootstrap, cluster.changelogs["course"], [Sent(value, key, 1)])
     with process(tmp_path, cluster).expecting("cannot be consumed any further") as rosters:
-        assert rosters.process.wait(60) == 1
+        assert rosters.wait_exit() == 1
         assert "the changelog holds a record that Rollcall did not write: find out who writes there" in rosters.log_file.read_text().splitlines()[-1]
         assert [(line["agent"], line["partition"]) for line in rosters.log if line["level"] == "error" and "agent" in line] == [("course", 1)]
 
@@ -199,7 +200,7 @@ def test_not_ready_while_a_table_is_loaded(cluster: RosterCluster, tmp_path: Pat
     producer.produce(cluster.changelogs["group"], b"[{},0]", b"1", partition=2)
     assert producer.flush(30) == 0
     with process(tmp_path, cluster) as rosters:
-        wait_until(lambda: rosters.metric("rollcall_table_recovery_remaining_records", table="group") == 2, 60, what="the loading")
+        wait_until(lambda: rosters.metric("rollcall_table_recovery_remaining_records", table="group") == 2, what="the loading")
         status, body = rosters.get("/readyz")
         assert status == 503
         reasons = orjson.loads(body)["reasons"]
@@ -207,7 +208,7 @@ def test_not_ready_while_a_table_is_loaded(cluster: RosterCluster, tmp_path: Pat
         assert all("partition 2" in reason and "loading its table, 2 records are left" in reason for reason in reasons), reasons
         assert rosters.metric("rollcall_table_recovery_remaining_records") == 2, "it, and the lane's barrier"
         producer.abort_transaction(30)
-        rosters.wait_ready(60)
+        rosters.wait_ready()
         wait_until(lambda: rosters.metric("rollcall_table_recovery_remaining_records") == 0, what="the end of the loading")
         assert rosters.metric("rollcall_table_rows") == 0
         assert rosters.end() == 0
@@ -232,7 +233,7 @@ def test_killed_while_the_rows_of_a_large_course_follow(cluster: RosterCluster, 
     cluster.send([typed(deletion.value)])
     for moment, least, follow in (("written", 0, 0), ("committed", 1, LARGE_COURSE - 1)):
         with process(tmp_path, cluster, *killed(moment, 1_000)) as rosters:
-            assert rosters.process.wait(60) == -signal.SIGKILL
+            assert rosters.wait_exit() == -signal.SIGKILL
         # What a process leaves behind that dies in a transaction is ended by its successor, or by the broker after a while.
         assert least <= deleted() <= follow, moment
     lead = cluster.rows()["course"][COURSE.encode()]
@@ -261,7 +262,7 @@ def test_records_that_no_stage_can_use(cluster: RosterCluster, tmp_path: Path) -
     ]
     cluster.send([*bad[:4], *(typed(event.value) for event in good), *bad[4:]])
     with process(tmp_path, cluster, *killed("written")) as rosters:
-        assert rosters.process.wait(60) == -signal.SIGKILL
+        assert rosters.wait_exit() == -signal.SIGKILL
     rejected = []
     for _ in range(2):
         with process(tmp_path, cluster) as rosters:

@@ -27,6 +27,7 @@ from app.streaming.partitioner import partitioner
 from app.topics import TopicsError
 from tests.kafka_client import Sent, alter_topic, create_topic, delete_records, partitions_of, read_all, send
 from tests.processes import wait_until
+from tests.waiting import wait_for_exit
 
 COURSE = "21070000000001533"
 ACCOUNT = "21070000000000002"
@@ -446,7 +447,7 @@ def test_the_command_shows_a_roster(bootstrap: str, prefix: str) -> None:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
-        assert (process.stderr.read(), process.wait(60)) == (b"", 0)
+        assert (process.stderr.read(), wait_for_exit(process)) == (b"", 0)
         process.stderr.close()
 
     account = rollcall(bootstrap, prefix, "account:2", shard=2107)

@@ -20,10 +20,11 @@ from app.topics import TopicNames
 from tests.events.test_pipeline import EVENT, event
 from tests.router.both_ways import PARTITIONS, FakeRecord, Producer, Twice, kit_of
 from tests.schemas.events import VALIDATORS
+from tests.tools import COMPILER, lack
 
 REDACTOR = Redactor(("access_token", "client_secret"))
 
-pytestmark = pytest.mark.skipif(Express is None, reason="the express is not compiled here (no C compiler)")
+pytestmark = pytest.mark.skipif(Express is None, reason=lack("a C compiler", COMPILER))
 
 
 class Asked(Pipeline):

@@ -16,6 +16,7 @@ from app.broker import EmbeddedBroker
 from tests.kafka_client import Sent, committed, create_topic, headers, limit_record_size, read_all, send
 from tests.processes import RollcallProcess, RouterProcess, wait_until
 from tests.router.test_delivery import PARTITIONS, assert_exactly_once, numbered_events, wait_drained
+from tests.waiting import wait_for_count
 
 COUNT = 60_000
 DOWN_SECONDS = 20
@@ -43,12 +44,12 @@ def test_a_broker_goes_and_comes_back(own_broker: EmbeddedBroker, prefix: str, t
             own_broker.stop()
         down_until = time.monotonic() + DOWN_SECONDS
         wait_until(lambda: router.get("/readyz")[0] == 503, what="the router's noticing")
-        wait_until(lambda: time.monotonic() > down_until, DOWN_SECONDS + 5)
+        wait_until(lambda: time.monotonic() > down_until, what="the end of the outage")
         assert router.process.poll() is None, "the router lives on"
         own_broker.start()
         send(bootstrap, f"{prefix}.raw", records[COUNT // 2 :])
         wait_drained(bootstrap, prefix, records)
-        wait_until(lambda: router.get("/readyz")[0] == 200, 60, what="readiness")
+        wait_until(lambda: router.get("/readyz")[0] == 200, what="readiness")
         wait_until(lambda: router.metric("rollcall_consumer_lag_records") == 0, what="lag 0")
         assert router.end() == 0
     assert_exactly_once(bootstrap, prefix, records)
@@ -62,7 +63,7 @@ def test_sigterm_without_a_broker_ends_in_time(own_broker: EmbeddedBroker, prefi
         router.wait_ready()
         wait_until(lambda: router.metric("rollcall_events_received_total") > 0, what="progress")
         own_broker.kill()
-        router.end(signal.SIGTERM, deadline=12)
+        router.end()
 
 
 def test_what_cannot_be_produced_is_not_committed(bootstrap: str, prefix: str, tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_what_cannot_be_produced_is_not_committed(bootstrap: str, prefix: str, t
         router.wait_ready()
         limit_record_size(bootstrap, typed, 1_000)
         send(bootstrap, f"{prefix}.raw", records)
-        assert router.process.wait(40) == 1
+        assert router.wait_exit() == 1
         said = router.log_file.read_text()
         assert "MessageSizeTooLarge" in said
         assert f"topic {typed}, partition " in said
@@ -103,7 +104,7 @@ def test_records_larger_than_the_topic_takes_are_dead_letters(bootstrap: str, pr
     send(bootstrap, f"{prefix}.raw", sent)
     with RouterProcess(tmp_path, bootstrap, prefix, breaker_ratio=0) as router:
         wait_until(lambda: committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: len(sent)}, what="the end of the input")
-        wait_until(lambda: router.metric("rollcall_dead_letters_total", code="too_large") == 5, what="the count of what is committed")
+        wait_for_count(lambda: router.metric("rollcall_dead_letters_total", code="too_large"), 5, what="the count of what is committed")
         assert router.metric("rollcall_dead_letters_total", code="too_large", event_name="enrollment_updated") == 2
         assert router.end() == 0
     letters = sorted(read_all(bootstrap, [f"{prefix}.dead-letter"], at_least=5), key=lambda letter: int(headers(letter)["rollcall.error.offset"]))
@@ -142,11 +143,11 @@ def test_a_stuck_router_ends_itself(own_broker: EmbeddedBroker, prefix: str, tmp
     send(bootstrap, f"{prefix}.raw", numbered_events(COUNT))
     pid = own_broker.status().pid
     assert pid is not None
-    with RouterProcess(tmp_path, bootstrap, prefix, watchdog_seconds=5, chunk_records=50).expecting("stuck: ") as router:
+    with RouterProcess(tmp_path, bootstrap, prefix, watchdog_seconds=10, chunk_records=50).expecting("stuck: ") as router:
         wait_until(lambda: router.metric("rollcall_consumer_lag_records") > 0, what="lag")
         os.kill(pid, signal.SIGSTOP)
         try:
-            assert router.process.wait(40) == 70
+            assert router.wait_exit() == 70
         finally:
             os.kill(pid, signal.SIGCONT)
         assert [line for line in router.log if line["level"] == "critical" and "ROLLCALL_WATCHDOG_SECONDS" in str(line["message"])]
@@ -157,6 +158,6 @@ def test_who_never_finds_the_coordinator_again_ends(bootstrap: str, prefix: str,
     create_topic(bootstrap, f"{prefix}.raw", 1)
     program = [sys.executable, str(Path(__file__).with_name("lost.py"))]
     with RollcallProcess("router", tmp_path, bootstrap, prefix, program=program) as router:
-        wait_until(lambda: "the coordinator of the consumer group is away" in router.get("/readyz")[1], 60, what="its notice")
-        assert router.process.wait(60) == 1
+        wait_until(lambda: "the coordinator of the consumer group is away" in router.get("/readyz")[1], what="its notice")
+        assert router.wait_exit() == 1
         assert f"the coordinator of group {prefix}-router has not been found" in router.log_file.read_text()

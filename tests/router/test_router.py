@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import struct
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,6 +22,7 @@ from app.streaming.partitioner import murmur2
 from tests.kafka_client import Sent, committed, create_topic, delete_records, delete_topic, headers, partitions_of, read_all, send, set_committed
 from tests.processes import RouterProcess, wait_until
 from tests.router.test_delivery import numbered_events
+from tests.waiting import run, wait_for_count
 
 EXAMPLES = {name: orjson.loads(resource_path("schemas", f"{name}.json").read_bytes())["examples"][0] for name in REGISTRY}
 DOCUMENTED = Path(__file__).parent.parent / "fixtures" / "documented"
@@ -157,7 +157,7 @@ def test_markers_and_aborted_transactions_on_the_raw_topic(bootstrap: str, prefi
         router.wait_ready()
         for n in range(6):
             send(bootstrap, f"{prefix}.raw", [Sent(raw, partition=n % 2)] * 10, transactional_id=f"{prefix}-bridge", commit=n % 3 != 2)
-        wait_until(lambda: router.metric("rollcall_events_received_total") == 40, what="the committed records")
+        wait_for_count(lambda: router.metric("rollcall_events_received_total"), 40, what="the committed records")
         wait_until(lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == 66, what="the end, behind the markers")
         wait_until(lambda: router.metric("rollcall_consumer_lag_records") == 0, what="lag 0")
         assert router.end() == 0
@@ -220,7 +220,7 @@ def test_the_breaker_stops_a_partition_until_the_limit_is_raised(bootstrap: str,
 def test_topics_that_do_not_fit_are_refused(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     create_topic(bootstrap, f"{prefix}.unknown", 3, {"cleanup.policy": "compact"})
     with RouterProcess(tmp_path, bootstrap, prefix) as router:
-        assert router.process.wait(30) == 1
+        assert router.wait_exit() == 1
         said = router.log_file.read_text()
     assert f"{prefix}.unknown: has 3 partitions and should have 4" in said
     assert "ROLLCALL_PARTITIONS=3" in said
@@ -230,7 +230,7 @@ def test_topics_that_do_not_fit_are_refused(bootstrap: str, prefix: str, tmp_pat
 
 def test_topics_are_not_created_when_that_is_forbidden(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     with RouterProcess(tmp_path, bootstrap, prefix, create_topics=False) as router:
-        assert router.process.wait(30) == 1
+        assert router.wait_exit() == 1
         assert "rollcall topics apply" in router.log_file.read_text()
     assert partitions_of(bootstrap, [f"{prefix}.raw"]) == []
 
@@ -248,9 +248,7 @@ def test_a_wrong_start_is_one_line_and_its_own_code(bootstrap: str, prefix: str,
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")} | {
         f"ROLLCALL_{key.upper()}": value for key, value in settings.items()
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "app", "router"], env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run([sys.executable, "-m", "app", "router"], env=environment, cwd=Path(__file__).parents[2])
     assert (done.returncode, done.stdout) == (code, "")
     last = done.stderr.splitlines()[-1]
     assert last.startswith("rollcall: ")
@@ -262,7 +260,7 @@ def test_two_routers_do_not_share_a_port(bootstrap: str, prefix: str, tmp_path: 
     with RouterProcess(tmp_path, bootstrap, prefix) as router:
         port = router.url.rpartition(":")[2]
         with RouterProcess(tmp_path, bootstrap, prefix, port=port) as second:
-            assert second.process.wait(30) == 2
+            assert second.wait_exit() == 2
             assert "ROLLCALL_PORT" in second.log_file.read_text()
 
 
@@ -293,7 +291,7 @@ def test_a_raw_topic_that_is_made_anew_is_read_from_its_beginning(bootstrap: str
     set_committed(bootstrap, f"{prefix}-router", raw, {0: 10})
     send(bootstrap, raw, [Sent(value)] * 3)
     with RouterProcess(tmp_path, bootstrap, prefix).expecting("the topic was made anew") as router:
-        wait_until(lambda: router.metric("rollcall_events_received_total") == 3, what="the new records")
+        wait_for_count(lambda: router.metric("rollcall_events_received_total"), 3, what="the new records")
         assert committed(bootstrap, f"{prefix}-router", raw) == {0: 3}
         assert [line for line in router.log if "made anew" in str(line["message"])]
         assert router.end() == 0
@@ -306,7 +304,7 @@ def test_records_that_expired_before_they_were_read_are_reported(bootstrap: str,
     send(bootstrap, raw, [Sent(value)] * 10)
     delete_records(bootstrap, raw, 0, before=7)
     with RouterProcess(tmp_path, bootstrap, prefix).expecting("deleted by the topic's retention") as router:
-        wait_until(lambda: router.metric("rollcall_events_received_total") == 3, what="the records that are left")
+        wait_for_count(lambda: router.metric("rollcall_events_received_total"), 3, what="the records that are left")
         assert router.metric("rollcall_expired_records_total") == 5
         assert [line for line in router.log if line["level"] == "error" and "5 records were deleted" in str(line["message"])]
         assert router.end() == 0
@@ -318,7 +316,7 @@ def test_a_router_without_a_partition_is_ready(bootstrap: str, prefix: str, tmp_
         first.wait_ready()
         second.wait_ready()
         send(bootstrap, f"{prefix}.raw", [Sent(b"x")])
-        wait_until(lambda: first.metric("rollcall_events_received_total") + second.metric("rollcall_events_received_total") == 1, what="the record")
+        wait_for_count(lambda: first.metric("rollcall_events_received_total") + second.metric("rollcall_events_received_total"), 1, what="the record")
         assert (first.end(), second.end()) == (0, 0)
 
 
@@ -381,6 +379,6 @@ def test_a_raw_topic_that_is_made_anew_while_the_router_runs_is_read(bootstrap: 
         create_topic(bootstrap, raw, 1)
         send(bootstrap, raw, [Sent(value)] * 10)
         router.send_signal(signal.SIGCONT)
-        wait_until(lambda: router.metric("rollcall_events_received_total") == 60, 90, what="the new records")
+        wait_for_count(lambda: router.metric("rollcall_events_received_total"), 60, 90, what="the new records")
         assert router.end() == 0
     assert len(read_all(bootstrap, [f"{prefix}.events.course_created"], at_least=60)) == 60

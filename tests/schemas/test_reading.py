@@ -147,8 +147,8 @@ def test_what_is_whole_is_read(parts: list[Any], data: st.DataObject) -> None:
     ids=["open", "nested", "escapes", "broken-lines", "one-line", "spaces"],
 )
 def test_reading_is_linear(data: bytes) -> None:
-    """Half a second here; a quadratic reader would take minutes."""
-    start = time.perf_counter()
+    """Half a second of CPU time, on a slow machine some; a quadratic reader would take minutes."""
+    start = time.process_time()
     for _ in read_values(data):
         pass
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 60

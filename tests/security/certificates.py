@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.waiting import run_bytes
+
 
 def openssl(*arguments: str | Path, given: bytes = b"") -> bytes:
     """What the program answers."""
-    done = subprocess.run(["openssl", *map(str, arguments)], input=given, capture_output=True, timeout=60, check=False)  # noqa: S607
+    done = run_bytes(["openssl", *map(str, arguments)], input=given)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout
 

@@ -27,7 +27,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from app.access import Acl
 from app.broker import EmbeddedBroker
 from app.broker.node import free_port
-from tests.kafka_client import admin_client
+from tests.kafka_client import admin_client, in_time
 from tests.processes import wait_until
 from tests.security.certificates import Authority, Identity, TokenIssuer
 
@@ -112,19 +112,19 @@ class SecuredCluster:
         """Grant rights, and wait until the broker knows of them."""
         bindings = {_acl(AclBinding, user, acl) for acl in acls}
         for done in admin_client(self.admin).create_acls(list(bindings)).values():
-            done.result(30)
+            in_time(done.result, what="the rules")
         wait_until(lambda: bindings <= self._known(user), what="the ACLs")
 
     def forbid(self, user: str, acls: Collection[Acl]) -> None:
         """Take rights back, and wait until the broker knows of it."""
         for done in admin_client(self.admin).delete_acls([_acl(AclBindingFilter, user, acl) for acl in acls]).values():
-            assert done.result(30), "there was no such ACL"
+            assert in_time(done.result, what="the end of the rules"), "there was no such ACL"
         wait_until(lambda: not {_acl(AclBinding, user, acl) for acl in acls} & self._known(user), what="the end of the ACLs")
 
     def _known(self, user: str) -> set[Any]:
         whatever: Any = None
         of_user = AclBindingFilter(ResourceType.ANY, whatever, ResourcePatternType.ANY, f"User:{user}", whatever, AclOperation.ANY, AclPermissionType.ANY)
-        return set(admin_client(self.admin).describe_acls(of_user).result(30))
+        return set(in_time(admin_client(self.admin).describe_acls(of_user).result, what="the rules"))
 
 
 @contextmanager
@@ -193,4 +193,4 @@ def _make_users(admin: AdminClient) -> None:
         information = ScramCredentialInfo(mechanism, 4096)
         users: list[Any] = [UserScramCredentialUpsertion(user, information, PASSWORD.encode()) for user in (USER, *OTHER_USERS)]
         for made in admin.alter_user_scram_credentials(users).values():
-            made.result(30)
+            in_time(made.result, what="the users")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -23,6 +22,7 @@ from app.serve.process import ServeProcess
 from app.settings import Settings, load_settings
 from tests.processes import RollcallProcess, wait_until
 from tests.security.cluster import PASSWORD, SecuredCluster
+from tests.waiting import run
 
 WRONG = "hunter2"
 """A password, a token and a passphrase."""
@@ -99,11 +99,11 @@ ENTRIES: dict[str, Callable[[Settings, str], Coroutine[Any, Any, object]]] = {
 def test_every_process_and_command_says_what_is_wrong(secured: SecuredCluster, name: str, prefix: str, tmp_path: Path) -> None:
     fault = FAULTS[name](secured)
     settings = load_settings(topic_prefix=prefix, group_prefix=prefix, data=tmp_path, port=0, **{key: value or None for key, value in fault.settings.items()})
-    for entry, run in ENTRIES.items():
+    for entry, start in ENTRIES.items():
         if entry in PROCESSES and fault.exit_code == BrokerUnavailableError.exit_code:
             continue  # it waits: see below
         with pytest.raises(RollcallError) as caught:
-            asyncio.run(run(settings, fault.kafka))
+            asyncio.run(start(settings, fault.kafka))
         line = str(caught.value)
         assert all(part in line for part in fault.says), f"{entry}: {line}"
         assert caught.value.exit_code == fault.exit_code
@@ -120,7 +120,7 @@ def test_the_line_is_all_that_a_command_prints(secured: SecuredCluster, command:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")}
         told = {"kafka": fault.kafka, "topic_prefix": prefix, "group_prefix": prefix, "data": tmp_path, "port": 0, **fault.settings}
         environment |= {f"ROLLCALL_{key.upper()}": str(value) for key, value in told.items()}
-        done = subprocess.run([sys.executable, "-m", "app", *command.split()], env=environment, capture_output=True, text=True, timeout=90, check=False)
+        done = run([sys.executable, "-m", "app", *command.split()], env=environment)
         assert (done.returncode, done.stdout) == (fault.exit_code, "")
         lines = done.stderr.splitlines()
         assert lines[-1].startswith("rollcall: ")

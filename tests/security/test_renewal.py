@@ -20,6 +20,7 @@ from tests.processes import RouterProcess, wait_until
 from tests.security.certificates import Identity
 from tests.security.cluster import PASSWORD, USER, SecuredCluster
 from tests.security.test_ways_in import EVENT
+from tests.waiting import DEADLINE_SECONDS
 
 
 async def _connect(options: dict[str, Any]) -> None:
@@ -66,11 +67,11 @@ def test_a_router_outlives_a_token_that_is_renewed_late(secured: SecuredCluster,
     create_topic(secured.admin, f"{prefix}.raw", 1)
     send(secured.admin, f"{prefix}.raw", [Sent(EVENT)])
     with RouterProcess(tmp_path, access.bootstrap, prefix, partitions=1, **{**access.settings, "sasl_token_file": file}) as router:
-        router.wait_ready(60)
+        router.wait_ready()
         read_all(secured.admin, [f"{prefix}.events.course_created"], at_least=1)
         refused = secured.issuer.token("somebody", seconds=-500)
         secured.token_file("renewed", refused)
-        wait_until(lambda: "SaslAuthenticationFailed" in router.log_file.read_text(), 60, what="a connection that is refused")
+        wait_until(lambda: "SaslAuthenticationFailed" in router.log_file.read_text(), what="a connection that is refused")
         send(secured.admin, f"{prefix}.raw", [Sent(EVENT)] * 3)
         valid = secured.issuer.token(USER)
         secured.token_file("renewed", valid)
@@ -89,7 +90,7 @@ def test_a_connection_ends_without_waiting_for_the_broker(secured: SecuredCluste
     host, _, port = access.bootstrap.partition(":")
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     session = context.wrap_bio(incoming, outgoing, server_hostname=host)
-    with socket.create_connection((host, int(port)), timeout=10) as broker:
+    with socket.create_connection((host, int(port)), timeout=DEADLINE_SECONDS) as broker:
         while True:
             try:
                 session.do_handshake()

@@ -27,6 +27,7 @@ from tests.processes import RollcallProcess, RouterProcess, wait_until
 from tests.security.cluster import PASSWORD, Access, SecuredCluster
 from tests.security.test_refusals import ENTRIES
 from tests.security.test_ways_in import EVENT
+from tests.waiting import wait_for_count
 
 DEFAULTS = required_acls(Settings.model_construct())
 """For the default prefixes, to have something to choose from before there is a broker."""
@@ -124,9 +125,9 @@ def test_the_whole_flow_with_the_least_rights(place: Place, tmp_path: Path) -> N
         RollcallProcess("serve", tmp_path, *place.where("serve"), data=tmp_path, **place.told("serve")) as serve,
     ):
         for process in (router, rosters, serve):
-            process.wait_ready(60)
-        wait_until(lambda: serve.metric("rollcall_replica_rows") == sum(map(len, truth.values())), 60, what="all rows in the replica")
-        wait_until(lambda: router.metric("rollcall_events_received_total") == len(events) + 2, what="the other events")
+            process.wait_ready()
+        wait_until(lambda: serve.metric("rollcall_replica_rows") == sum(map(len, truth.values())), what="all rows in the replica")
+        wait_for_count(lambda: router.metric("rollcall_events_received_total"), len(events) + 2, what="the other events")
         routed, unknown, dead = (router.metric(f"rollcall_{name}_total") for name in ("events_routed", "events_unknown", "dead_letters"))
         assert (routed, unknown, dead) == (len(events), 1, 1)
         assert [process.end() for process in (router, rosters, serve)] == [0, 0, 0]
@@ -198,12 +199,12 @@ def test_a_router_that_loses_a_right_stops_and_loses_nothing(place: Place, numbe
     acl = place.acls("router")[number]
     before = len(place.read_typed())
     with RouterProcess(tmp_path, *place.where("router"), **place.told("router")).expecting("cannot be consumed any further") as router:
-        router.wait_ready(60)
+        router.wait_ready()
         place.send([Sent(EVENT)])
-        wait_until(lambda: router.metric("rollcall_events_routed_total") == 1, what="the event")
+        wait_for_count(lambda: router.metric("rollcall_events_routed_total"), 1, what="the event")
         with place.without("router", acl):
             place.send([Sent(EVENT)] * 3)
-            assert router.process.wait(60) == 1
+            assert router.wait_exit() == 1
         text = router.log_file.read_text()
         [line] = [line for line in text.splitlines() if line.startswith("rollcall: ")]
         assert f"does not allow what router needs: {acl}; " in line
@@ -218,7 +219,7 @@ def test_a_router_that_loses_a_right_stops_and_loses_nothing(place: Place, numbe
 def test_serve_that_loses_a_right_says_so_and_goes_on_when_it_is_back(place: Place, tmp_path: Path) -> None:
     acl = place.acls("serve")[0]
     with RollcallProcess("serve", tmp_path, *place.where("serve"), data=tmp_path, **place.told("serve")) as serve:
-        serve.wait_ready(60)
+        serve.wait_ready()
         with place.without("serve", acl):
             wait_until(lambda: f"does not allow what serve needs: {acl}; " in serve.get("/readyz")[1], what="the reason")
         serve.wait_ready()

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-DEADLINE = 20.0
+import requests
+
+from tests.waiting import DEADLINE_SECONDS, answer_of
+
+DEADLINE = DEADLINE_SECONDS
 """So long does a test wait for the server, in seconds."""
 
 
@@ -59,9 +63,13 @@ def links_in(header: str) -> dict[str, str]:
 
 def ask(url: str, path: str, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
     """One request. The path is sent as it is; an address is asked for as a whole."""
+    return answer_of(lambda seconds: _ask(seconds, url, path, method, body, headers), what=f"an answer to {method} {path}")
+
+
+def _ask(seconds: float, url: str, path: str, method: str, body: bytes | None, headers: Mapping[str, str] | None) -> Answer:
     address = urlsplit(url)
     assert address.hostname is not None
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=DEADLINE)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=seconds)
     try:
         connection.putrequest(method, path.removeprefix(url), skip_host="host" in map(str.lower, headers or {}), skip_accept_encoding=True)
         for name, value in (headers or {}).items():
@@ -73,6 +81,11 @@ def ask(url: str, path: str, method: str = "GET", body: bytes | None = None, hea
         return Answer(response.status, response.headers, response.read())
     finally:
         connection.close()
+
+
+def get(url: str, **options: Any) -> requests.Response:
+    """:func:`requests.get`."""
+    return answer_of(lambda seconds: requests.get(url, timeout=seconds, **options), what=f"an answer to GET {url}", timeouts=(requests.Timeout,))
 
 
 def opened(url: str) -> socket.socket:

@@ -31,6 +31,7 @@ from app.serve.replica.relations import RELATIONS, Columns, Key
 from app.serve.replica.store import ReplicaStore
 from app.serve.tokens import Tokens
 from app.settings import Settings, load_settings
+from tests.waiting import DEADLINE_SECONDS
 
 SHARD = 2107
 
@@ -50,6 +51,10 @@ def batch_of(rosters: Mapping[str, Mapping[str, Mapping[str, Any] | None]]) -> d
         unusable = collect(relation, records_of(rosters.get(relation.name, {})), batch.setdefault(relation.name, {}))
         assert unusable == 0
     return batch
+
+
+SEND_BUFFER = 256 * 1024
+"""Of each connection. What Linux gives otherwise differs from machine to machine, and so would what a client that does not read holds up."""
 
 
 @dataclass
@@ -86,6 +91,7 @@ def serving(
     application = new_application(context, [])
     metrics = ServeMetrics(CollectorRegistry(), [relation.name for relation in RELATIONS], [*routes_of(application), OTHER_ROUTE])
     listening = socket.create_server(("127.0.0.1", 0))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     compressing = GZipMiddleware(application, minimum_size=GZIP_BYTES, compresslevel=GZIP_LEVEL)
     config = uvicorn.Config(gate(Gate(compressing, context, metrics)), http=PatientProtocol, lifespan="off", log_config=None, access_log=False)
@@ -96,6 +102,6 @@ def serving(
         yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", context, store, metrics)
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(DEADLINE_SECONDS)
         reader.close()
         store.close()

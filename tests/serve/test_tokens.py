@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import os
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from app.serve.tokens import TOKEN_PREFIX, Tokens, add_token, digest_of, read_to
 from tests.serve.asking import Answer, ask
 from tests.serve.page.rows import course
 from tests.serve.served import Served, serving
+from tests.waiting import run
 
 PATH = "/api/v1/courses/565"
 
@@ -303,7 +303,7 @@ def test_the_command(file: Path) -> None:
 def test_the_command_without_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said what to set, in one line."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ROLLCALL_")}
-    ended = subprocess.run([sys.executable, "-m", "app", "token", "new", "x"], capture_output=True, text=True, env=environment, check=False, timeout=60)
+    ended = run([sys.executable, "-m", "app", "token", "new", "x"], env=environment)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("rollcall: ROLLCALL_TOKENS_FILE is not set")
     assert ended.stderr.count("\n") == 1

@@ -13,8 +13,11 @@ from aiokafka.errors import KafkaConnectionError
 
 from app.streaming import bounded
 from app.streaming.bounded import close, promptly, stop_reader
+from tests.waiting import eventually, in_time
 
-LONG = 60.0
+LONG = 600.0
+"""Longer than any test waits."""
+
 SHORT = 0.05
 
 
@@ -42,12 +45,10 @@ async def test_a_result_and_an_error_come_through() -> None:
 async def test_it_does_not_wait_for_what_does_not_let_itself_be_cancelled(caplog: pytest.LogCaptureFixture) -> None:
     let_go = asyncio.Event()
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(LONG):
-            await promptly(stubborn(let_go), SHORT)
+        await in_time(promptly(stubborn(let_go), SHORT), what="the end of waiting")
     assert len(bounded._left) == 1
     let_go.set()
-    await asyncio.sleep(SHORT)
-    assert not bounded._left
+    await eventually(lambda: not bounded._left, what="the end of the work")
     gc.collect()
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
@@ -62,39 +63,40 @@ async def test_a_late_error_is_nobodys(caplog: pytest.LogCaptureFixture) -> None
         try:
             await asyncio.sleep(LONG)
         except asyncio.CancelledError:
+            cancelled.append(True)
             await failing(ZeroDivisionError())
 
+    cancelled: list[bool] = []
     with pytest.raises(TimeoutError):
         await promptly(late(), SHORT)
-    await asyncio.sleep(SHORT)
+    await eventually(lambda: bool(cancelled) and not bounded._left, what="the error")
     gc.collect()
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_whoever_is_cancelled_meanwhile_cancels_the_work() -> None:
-    ended = asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
+        begun.set()
         try:
             await asyncio.sleep(LONG)
         finally:
             ended.set()
 
     waiting = asyncio.create_task(promptly(work()))
-    await asyncio.sleep(SHORT)
+    await in_time(begun.wait(), what="the work")
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    async with asyncio.timeout(LONG):
-        await ended.wait()
+    await in_time(ended.wait(), what="the end of the work")
 
 
 async def test_a_client_may_end_as_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded, "CLOSE_SECONDS", SHORT)
     let_go = asyncio.Event()
-    async with asyncio.timeout(LONG):
-        await close(stubborn(let_go))
-        await close(asyncio.sleep(LONG))
+    await in_time(close(stubborn(let_go)), what="the end of closing")
+    await in_time(close(asyncio.sleep(LONG)), what="the end of closing")
     let_go.set()
     errors: list[Callable[[], BaseException]] = [KafkaConnectionError, OSError, TimeoutError, asyncio.CancelledError]
     for error in errors:
@@ -105,7 +107,6 @@ async def test_a_client_may_end_as_it_likes(monkeypatch: pytest.MonkeyPatch) -> 
 
 async def test_a_reader_that_never_began_can_be_stopped() -> None:
     reader = AIOKafkaConsumer(bootstrap_servers="127.0.0.1:1")
-    async with asyncio.timeout(LONG):
-        with pytest.raises(KafkaConnectionError):
-            await reader.start()
-        await stop_reader(reader)
+    with pytest.raises(KafkaConnectionError):
+        await in_time(reader.start(), what="the refusal")
+    await in_time(stop_reader(reader), what="the end of the reader")

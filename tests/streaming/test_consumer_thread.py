@@ -11,6 +11,7 @@ import pytest
 from mode.threads import ServiceThread
 
 from app.streaming.consumer_thread import DaemonThread, PromptThread
+from tests.waiting import in_time, wait_until
 
 
 class Stubborn(PromptThread):
@@ -42,7 +43,7 @@ def test_a_thread_that_does_not_end_holds_up_nobody(overheard: list[str]) -> Non
         stopped.set()
 
     threading.Thread(target=lambda: asyncio.run(start_and_stop()), daemon=True).start()
-    assert stopped.wait(30)
+    wait_until(stopped.is_set, what="the end of stopping")
     gc.collect()
     assert all("Task was destroyed but it is pending" in line for line in overheard)
     overheard.clear()
@@ -72,14 +73,14 @@ async def _stop_after_its_end(thread: ServiceThread) -> None:
 
 async def test_a_thread_that_has_ended_by_itself_can_be_stopped() -> None:
     thread = Crashing()
-    await asyncio.wait_for(_stop_after_its_end(thread), 30)
+    await in_time(_stop_after_its_end(thread), what="the end of stopping")
     assert thread._stopped.is_set()
 
 
 async def test_upstream_cannot_stop_a_thread_that_has_ended_by_itself() -> None:
     """Or PromptThread is no longer needed."""
     with pytest.raises(RuntimeError, match="closed"):
-        await asyncio.wait_for(_stop_after_its_end(Upstream()), 30)
+        await in_time(_stop_after_its_end(Upstream()), what="the end of stopping")
 
 
 class Watched(PromptThread):
@@ -111,6 +112,6 @@ async def test_a_suspended_process_is_no_error_of_its_thread(
     monkeypatch.setattr(thread, "_wakeup_timer_in_thread", wake_and_tell)
     await thread.start()
     for _ in range(3):
-        await asyncio.wait_for(wakeups.get(), 30)
+        await in_time(wakeups.get(), what="a turn")
     await thread.stop()
     assert ("not responding" in caplog.text) is complains

@@ -18,9 +18,14 @@ from app.streaming.chunks import Chunk, ChunkAgent, ChunkPolicy, Halt, Outputs
 from app.streaming.lane import Lane, LaneKit, LaneState
 from app.streaming.offsets import Bounds, Committed
 from app.streaming.rows import Rows
+from tests.waiting import eventually
 
 INPUT = TP("in", 0)
 BARRIER = TP("g-barrier", 0)
+
+
+TRANSACTION_SECONDS = 3.0
+"""A commit in memory takes less on any machine. One that never ends takes so long."""
 
 
 class Broker:
@@ -169,7 +174,7 @@ async def _run(broker: Broker) -> tuple[list[list[int]], list[BaseException]]:
         nonlocal position
         position = offset
 
-    policy = ChunkPolicy(max_records=10, max_bytes=1_000, gather=0.0, drain=0.2, transaction=0.1, reopen=0.05)
+    policy = ChunkPolicy(max_records=10, max_bytes=1_000, gather=0.0, drain=0.2, transaction=TRANSACTION_SECONDS, reopen=0.05)
     kit = LaneKit(
         group="g",
         policy=policy,
@@ -184,13 +189,15 @@ async def _run(broker: Broker) -> tuple[list[list[int]], list[BaseException]]:
         observer=Silent(),
     )
     lane = Lane(ChunkAgent("a", (INPUT.topic,), "g-a", lambda _partition, _rows: Handler(seen)), 0, [INPUT], kit)
-    for _ in range(500):
-        await asyncio.sleep(0.01)
+
+    def is_through() -> bool:
+        nonlocal position
         if lane.wants and position < 60:
             lane.deliver(records(position, position + 10))
             position += 10
-        if broker.committed >= 60 or failures:
-            break
+        return broker.committed >= 60 or bool(failures)
+
+    await eventually(is_through, what="the end of the input")
     await lane.close()
     assert lane.state is LaneState.CLOSED
     return seen, failures

@@ -14,6 +14,7 @@ from app.streaming import lanes as module
 from app.streaming.chunks import ChunkAgent, ChunkPolicy
 from app.streaming.lane import Lane, LaneKit, LaneState
 from app.streaming.lanes import Lanes, PartitionsError
+from tests.waiting import in_time
 
 PARTITIONS = {TP("in", 0), TP("in", 1)}
 
@@ -68,8 +69,8 @@ async def test_the_end_waits_for_lanes_that_a_rebalance_is_closing(lanes: Lanes,
         await asyncio.sleep(0)
     assert not ending.done()
     kit.let.set()
-    await asyncio.wait_for(ending, 60)
-    await asyncio.wait_for(rebalance, 60)
+    await in_time(ending, what="the end")
+    await in_time(rebalance, what="the rebalance")
 
 
 async def test_at_the_end_a_rebalance_may_fail(lanes: Lanes, kit: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from threading import Event
 
 from app.streaming.watchdog import EXIT_CODE, Watchdog
+from tests.waiting import wait_until
 
 
 class Clock:
@@ -51,7 +52,7 @@ def test_it_ends_the_process() -> None:
 
     dog = Watchdog(0.05, end=end)
     dog.start()
-    assert ended.wait(20)
+    wait_until(ended.is_set, what="the end of the process")
     assert codes == [EXIT_CODE]
 
 

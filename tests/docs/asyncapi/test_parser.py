@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ import pytest
 from app.catalogue.asyncapi import asyncapi_document
 from app.catalogue.topics import catalogue
 from app.settings import load_settings
+from tests.tools import lack, needs
+from tests.waiting import run
 
 Document = dict[str, Any]
 
@@ -24,14 +25,14 @@ NODE = shutil.which("node")
 ERROR, WARNING = 0, 1
 
 pytestmark = [
-    pytest.mark.skipif(NODE is None, reason="node is not installed (Debian and Ubuntu: apt install nodejs)"),
-    pytest.mark.skipif(not (HERE / "node_modules" / "@asyncapi").is_dir(), reason="AsyncAPI's parser is not installed: npm --prefix tests/docs/asyncapi ci"),
+    needs("node", package="nodejs"),
+    pytest.mark.skipif(not (HERE / "node_modules" / "@asyncapi").is_dir(), reason=lack("AsyncAPI's parser", "npm --prefix tests/docs/asyncapi ci")),
 ]
 
 
 def complaints(documents: Sequence[Document]) -> list[list[str]]:
     """Errors and warnings of each document. Another sort of remark tells that there is a newer AsyncAPI than 3.0."""
-    done = subprocess.run([str(NODE), str(HERE / "check.mjs")], input=json.dumps(documents), capture_output=True, text=True, timeout=120, check=False)
+    done = run([str(NODE), str(HERE / "check.mjs")], input=json.dumps(documents))
     assert done.returncode == 0, done.stderr
     return [[f"{said['path']}: {said['message']}" for said in verdict if said["severity"] in (ERROR, WARNING)] for verdict in json.loads(done.stdout)]
 

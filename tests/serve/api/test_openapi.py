@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from pydantic import BaseModel
 
 from app.canvas.simulation import Simulation, SimulationPlan
@@ -19,6 +18,7 @@ from app.serve.api import objects
 from app.serve.api.ids import ShownIds
 from app.serve.replica.relations import RELATIONS
 from app.serve.tokens import add_token
+from tests.serve.asking import get
 from tests.serve.served import SHARD, Served, serving
 
 READABLE = {
@@ -67,7 +67,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, rosters: Rosters, token_fil
 @pytest.fixture(scope="module")
 def document(served: Served) -> dict[str, Any]:
     """What the API says of itself."""
-    found: dict[str, Any] = requests.get(f"{served.url}/openapi.json", timeout=10).json()
+    found: dict[str, Any] = get(f"{served.url}/openapi.json").json()
     return found
 
 
@@ -116,8 +116,8 @@ def test_the_document_has_all_calls(document: dict[str, Any]) -> None:
 
 def test_the_document_has_no_outside_address(served: Served) -> None:
     """It is read where nothing else may be reached."""
-    assert re.findall(r"(?:https?:)?//[^\"\s]+", requests.get(f"{served.url}/openapi.json", timeout=10).text) == []
-    assert requests.get(f"{served.url}/docs", timeout=10).status_code == 404
+    assert re.findall(r"(?:https?:)?//[^\"\s]+", get(f"{served.url}/openapi.json").text) == []
+    assert get(f"{served.url}/docs").status_code == 404
 
 
 def row_of(relation: str, **values: Any) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def test_answers_are_of_their_models(served: Served, token_file: tuple[Path, str
     found = 0
     for course, group in zip(real["course_id"], real["group_id"], strict=True):
         url = f"{served.url}/api/v1/{path.format(course_id=course, group_id=group)}"
-        answer = requests.get(url, headers={"Authorization": f"Bearer {token_file[1]}"}, timeout=10).json()
+        answer = get(url, headers={"Authorization": f"Bearer {token_file[1]}"}).json()
         for one in answer if isinstance(answer, list) else [answer]:
             model.model_validate(one, strict=True)
             found += 1

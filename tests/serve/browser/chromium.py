@@ -17,6 +17,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.processes import wait_until
+from tests.tools import lack
+from tests.waiting import DEADLINE_SECONDS, NotInTimeError
 
 WIDE, NARROW = (1280, 900), (360, 740)
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
@@ -43,7 +45,7 @@ _FLAGS = (
 def missing() -> str | None:
     """Why there is no browser to test with; None: there is one."""
     lacking = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
-    return f"there is no {' and no '.join(lacking)} (Debian: apt-get install chromium chromium-driver)" if lacking else None
+    return lack(" and ".join(lacking), "apt install chromium chromium-driver") if lacking else None
 
 
 class Browser:
@@ -74,7 +76,7 @@ class Browser:
 
     def find(self, selector: str) -> WebElement:
         """The first element that a CSS selector names. Waits until there is one: pages ask for what they show."""
-        wait_until(lambda: self.driver.find_elements(By.CSS_SELECTOR, selector), 15, what=selector)
+        wait_until(lambda: self.driver.find_elements(By.CSS_SELECTOR, selector), what=selector)
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
     def text(self, selector: str = "body") -> str:
@@ -89,9 +91,10 @@ class Browser:
     def wait_for(self, text: str, selector: str = "body") -> None:
         """Wait until an element shows a text."""
         try:
-            wait_until(lambda: text in self.text(selector), 15, what=f"{text!r} in {selector}")
-        except AssertionError as error:
-            raise AssertionError(f"{error}; the page at {self.driver.current_url} shows {self.text()[:2_000]!r}") from None
+            wait_until(lambda: text in self.text(selector), what=f"{text!r} in {selector}")
+        except NotInTimeError as error:
+            error.add_note(f"the page at {self.driver.current_url} shows {self.text()[:2_000]!r}")
+            raise
 
     def run(self, script: str, *arguments: Any) -> Any:
         """Run a script on the page."""
@@ -147,8 +150,8 @@ def chromium(profile: Path) -> Iterator[Browser]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, Service(driver_path, log_output=subprocess.DEVNULL))
     try:
-        driver.set_page_load_timeout(20)
-        driver.set_script_timeout(20)
+        driver.set_page_load_timeout(DEADLINE_SECONDS)
+        driver.set_script_timeout(DEADLINE_SECONDS)
         yield Browser(driver)
     finally:
         driver.quit()

@@ -13,6 +13,7 @@ from tests.serve.browser.chromium import AXE, NARROW, WIDE, Browser
 from tests.serve.browser.conftest import EVIL, LONG
 from tests.serve.page.hosting import Hosted, hosting
 from tests.serve.page.rows import COURSE, OTHER_COURSE, SECTION, course, gone, member, person, section, together
+from tests.tools import lack
 
 ROSTER = f"/#course/{COURSE}"
 VIEWS = {"/#flow": "Rosters here are", "/#courses": "Algebra", ROSTER: "Isaac Newton", "/#dead-letters": "not_an_event"}
@@ -218,7 +219,7 @@ def test_what_was_typed_last_is_what_is_found(signed_in: Browser, hosted: Hosted
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_everybody_can_use_it(page: Browser, hosted: Hosted, size: tuple[int, int], dark: bool) -> None:
     if not AXE.exists():
-        pytest.skip(f"there is no {AXE.name}: run 'npm --prefix tests/serve/browser ci'")
+        pytest.skip(lack(AXE.name, "npm --prefix tests/serve/browser ci"))
     page.look(size, dark=dark)
     page.open(hosted.url)
     page.wait_for("Token")
@@ -249,7 +250,7 @@ def check(page: Browser, size: tuple[int, int]) -> None:
 def test_axe_would_find_something(signed_in: Browser) -> None:
     """The control for the test above."""
     if not AXE.exists():
-        pytest.skip(f"there is no {AXE.name}: run 'npm --prefix tests/serve/browser ci'")
+        pytest.skip(lack(AXE.name, "npm --prefix tests/serve/browser ci"))
     signed_in.run("document.querySelector('h1').style.color = '#eee'; document.querySelector('main').append(document.createElement('input'));")
     found = "\n".join(signed_in.violations())
     assert "color-contrast" in found

@@ -23,9 +23,9 @@ def test_an_event_changes_the_page(browser: Browser, bootstrap: str, prefix: str
         send(bootstrap, f"{prefix}.raw", [Sent(event.value) for event in (course(1), section(1), enrollment(2))])
         metrics_urls = f"{router.url}/metrics,{rosters.url}/metrics"
         serve = stack.enter_context(RollcallProcess("serve", tmp_path, bootstrap, prefix, metrics_urls=metrics_urls, shard=SHARD, data=tmp_path))
-        serve.wait_ready(60)
-        wait_until(lambda: serve.get(f"/api/v1/courses/{COURSE}")[0] == 200, 60, what="the course, which comes by another way than its people")
-        wait_until(lambda: "Isaac Newton" in serve.get(f"/api/v1/courses/{int(COURSE) % SHARD_SIZE}/enrollments")[1], 60)
+        serve.wait_ready()
+        wait_until(lambda: serve.get(f"/api/v1/courses/{COURSE}")[0] == 200, what="the course, which comes by another way than its people")
+        wait_until(lambda: "Isaac Newton" in serve.get(f"/api/v1/courses/{int(COURSE) % SHARD_SIZE}/enrollments")[1])
 
         browser.look()
         browser.open(f"{serve.url}/#courses")

@@ -35,6 +35,7 @@ from app.settings import load_settings
 from tests.processes import wait_until
 from tests.serve.page.rows import SHARD, Rosters, take
 from tests.serve.served import batch_of
+from tests.waiting import DEADLINE_SECONDS, answer_of
 
 NO_KAFKA = "127.0.0.1:1"
 
@@ -82,13 +83,17 @@ class Hosted:
 
     def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
         """Ask; a redirect is an answer. Headers with ``_`` for ``-``."""
-        connection = http.client.HTTPConnection(self.address, timeout=10)
-        try:
-            connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-            answer = connection.getresponse()
-            return Answer(answer.status, answer.headers, answer.read())
-        finally:
-            connection.close()
+
+        def once(seconds: float) -> Answer:
+            connection = http.client.HTTPConnection(self.address, timeout=seconds)
+            try:
+                connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+                answer = connection.getresponse()
+                return Answer(answer.status, answer.headers, answer.read())
+            finally:
+                connection.close()
+
+        return answer_of(once, what=f"an answer to {method} {path}")
 
     def sign_in(self, token: str | None = None, **headers: str) -> Answer:
         """Send the form."""
@@ -98,7 +103,7 @@ class Hosted:
     @contextmanager
     def events(self, path: str, **headers: str) -> Iterator[Stream]:
         """A stream of events."""
-        connection = http.client.HTTPConnection(self.address, timeout=20)
+        connection = http.client.HTTPConnection(self.address, timeout=DEADLINE_SECONDS)
         try:
             connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
             yield Stream(connection.getresponse())
@@ -170,7 +175,7 @@ def hosting(folder: Path, rosters: Rosters | None, *, with_tokens: bool = False,
     finally:
         loops[0].call_soon_threadsafe(page.end_streams)
         server.should_exit = True
-        thread.join(10)
+        thread.join(DEADLINE_SECONDS)
         reader.close()
         store.close()
         assert not thread.is_alive(), "the server did not end"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import orjson
@@ -18,6 +18,7 @@ from app.serve.page.dead_letters import BEFORE_THE_END, MOST_KEPT, DeadLetters
 from app.settings import load_settings
 from tests.dead_letters.records import Stored
 from tests.kafka_client import Sent, create_topic, delete_topic, send
+from tests.waiting import eventually, in_time
 
 WORDS = known_words()
 VALUE = orjson.dumps({"metadata": {"event_name": "user_created", "event_time": 5}, "body": {"name": "Isaac Newton"}})
@@ -85,13 +86,6 @@ async def followed(bootstrap: str, prefix: str) -> AsyncIterator[DeadLetters]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds."""
-    async with asyncio.timeout(40):
-        while not condition():  # noqa: ASYNC110 what is waited for knows of no event
-            await asyncio.sleep(0.05)
-
-
 async def test_the_end_of_a_topic_is_followed(bootstrap: str, prefix: str) -> None:
     topic = f"{prefix}.dead-letter"
 
@@ -100,36 +94,35 @@ async def test_the_end_of_a_topic_is_followed(bootstrap: str, prefix: str) -> No
         return Sent(VALUE, partition=partition, headers=headers, timestamp_ms=1_700_000_000_000 + number)
 
     async with followed(bootstrap, prefix) as letters:
-        await until(lambda: "is not there yet" in (letters.problem or ""))
+        await eventually(lambda: "is not there yet" in (letters.problem or ""), what="the letters")
         await asyncio.to_thread(create_topic, bootstrap, topic, 2)
-        await until(lambda: letters.problem is None)
+        await eventually(lambda: letters.problem is None, what="the letters")
         assert letters.view()["letters"] == []
         await asyncio.to_thread(send, bootstrap, topic, [sent(number, number % 2) for number in range(4)], transactional_id=prefix)
-        await until(lambda: len(letters.view()["letters"]) == 4)
+        await eventually(lambda: len(letters.view()["letters"]) == 4, what="the letters")
         # What is never committed is never seen.
         await asyncio.to_thread(send, bootstrap, topic, [sent(90, 0)], transactional_id=prefix, commit=False)
         await asyncio.to_thread(send, bootstrap, topic, [sent(4, 1)], transactional_id=prefix)
-        await until(lambda: len(letters.view()["letters"]) == 5)
+        await eventually(lambda: len(letters.view()["letters"]) == 5, what="the letters")
         assert {one["from"]["offset"] for one in letters.view()["letters"]} == {"0", "1", "2", "3", "4"}
 
     # Whoever comes later sees the end of each partition, in the order of time.
     await asyncio.to_thread(send, bootstrap, topic, [sent(number, number % 2) for number in range(100, 300)])
     async with followed(bootstrap, prefix) as letters:
-        await until(lambda: bool(letters.view()["letters"]))
+        await eventually(lambda: bool(letters.view()["letters"]), what="the letters")
         numbers = [int(one["from"]["offset"]) for one in letters.view()["letters"]]
         assert numbers == sorted(range(300 - 2 * BEFORE_THE_END, 300), reverse=True)
         # A topic that is made anew begins at zero again.
         await asyncio.to_thread(delete_topic, bootstrap, topic)
         await asyncio.to_thread(create_topic, bootstrap, topic, 2)
         await asyncio.to_thread(send, bootstrap, topic, [sent(1000, 0)])
-        await until(lambda: letters.view()["letters"][0]["from"]["offset"] == "1000")
+        await eventually(lambda: letters.view()["letters"][0]["from"]["offset"] == "1000", what="the letters")
 
 
 async def test_kafka_may_be_away() -> None:
     letters = DeadLetters(load_settings(), "127.0.0.1:1")
     task = asyncio.create_task(letters.run())
-    await until(lambda: "does not answer" in (letters.problem or ""))
+    await eventually(lambda: "does not answer" in (letters.problem or ""), what="the letters")
     task.cancel()
-    async with asyncio.timeout(5):
-        await asyncio.gather(task, return_exceptions=True)
+    await in_time(asyncio.gather(task, return_exceptions=True), what="the end of the task")
     assert letters.view()["problem"]

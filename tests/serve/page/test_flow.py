@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import orjson
@@ -17,8 +17,7 @@ from app.metrics import RosterMetrics, RouterMetrics
 from app.serve.page.flow import Flow, ProcessView, summary
 from app.serve.page.rates import DEAD, RECEIVED, ROUTED, Reading
 from app.serve.replica.progress import Progress
-
-DEADLINE = 15.0
+from tests.waiting import eventually
 
 
 @asynccontextmanager
@@ -35,14 +34,7 @@ async def looking(*urls: str) -> AsyncIterator[Flow]:
 
 async def until_process(flow: Flow, what: str, expected: object, place: int = 0) -> None:
     """Wait until the flow says this of a process."""
-    await until(lambda: orjson.loads(flow.content)["processes"][place].get(what) == expected)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds."""
-    async with asyncio.timeout(DEADLINE):
-        while not condition():  # noqa: ASYNC110 what is waited for knows of no event
-            await asyncio.sleep(0.05)
+    await eventually(lambda: orjson.loads(flow.content)["processes"][place].get(what) == expected, what=f"{what}: {expected}")
 
 
 async def test_router_and_rosters_are_looked_at() -> None:
@@ -66,7 +58,7 @@ async def test_router_and_rosters_are_looked_at() -> None:
             router.events_received_total.inc(100)
             return bool(orjson.loads(flow.content)["totals"]["received"]["rate"])
 
-        await until(moves)
+        await eventually(moves, what="a rate")
         found = orjson.loads(flow.content)
         assert found["totals"]["routed"]["total"] == 90
         assert found["totals"]["dead"]["total"] == 10

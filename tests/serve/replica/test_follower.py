@@ -27,9 +27,10 @@ from app.serve.replica.store import ReplicaError, ReplicaStore
 from app.settings import load_settings
 from app.streaming.partitioner import partitioner
 from app.streaming.reader import bounds_of
-from tests.kafka_client import Sent, admin_client, create_topic, delete_topic, send
+from tests.kafka_client import Sent, admin_client, create_topic, delete_topic, in_time, send
 from tests.processes import wait_until
 from tests.serve.served import batch_of
+from tests.waiting import wait_for_datum
 
 PARTITIONS = 2
 COURSE = "21070000000000565"
@@ -94,10 +95,20 @@ def following(path: Path, bootstrap: str, prefix: str) -> Iterator[tuple[Followe
     assert follower.failure is None
 
 
+def is_through(follower: Follower) -> bool:
+    """Whether it says that it has everything."""
+    return follower.progress.complete and follower.progress.behind_since is None
+
+
+def add_partition(topics: Topics, topic: str) -> None:
+    """One more than all topics have."""
+    in_time(admin_client(topics.bootstrap).create_partitions([NewPartitions(topic, PARTITIONS + 1)])[topic].result, what="the partition")
+
+
 def wait_complete(follower: Follower) -> None:
     """Wait until nothing is missing, as of a look at the topics that begins now."""
     since = time.time()
-    wait_until(lambda: follower.progress.complete and follower.progress.behind_since is None and (follower.progress.surveyed_at or 0) > since, 60)
+    wait_until(lambda: follower.progress.complete and follower.progress.behind_since is None and (follower.progress.surveyed_at or 0) > since)
 
 
 def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
@@ -136,7 +147,7 @@ def test_it_holds_what_the_topics_hold(topics: Topics, truth: Rosters, tmp_path:
         assert contents(path) == expected(truth)
         assert follower.progress.rows == store.row_counts == {name: len(rows) for name, rows in truth.items()}
         topics.send({"courses": course("new")})
-        wait_until(lambda: any("new" in row for row in contents(path)["courses"]), 20)
+        wait_until(lambda: any("new" in row for row in contents(path)["courses"]))
         wait_complete(follower)
         assert follower.progress.freshness(time.time()) == 0
         assert follower.progress.unusable == 0
@@ -267,7 +278,7 @@ def test_a_topic_that_is_made_anew_while_it_is_followed(topics: Topics, tmp_path
         delete_topic(topics.bootstrap, topics.name("courses"))
         topics.create("courses")
         topics.send({"courses": course("new", 7)})
-        wait_until(lambda: contents(path) == expected({"courses": course("new", 7)}), 90)
+        wait_for_datum(lambda: contents(path), expected({"courses": course("new", 7)}), 90, is_through=lambda: is_through(follower))
         assert follower.progress.rebuilds >= 1
 
 
@@ -293,7 +304,7 @@ def test_a_file_that_is_removed_while_it_is_followed(topics: Topics, tmp_path: P
     with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
         wait_complete(follower)
         path.unlink()
-        wait_until(path.exists, 30)
+        wait_until(path.exists)
         wait_complete(follower)
         assert contents(path) == expected({"courses": course("one")})
 
@@ -305,7 +316,7 @@ def test_a_reader_finds_it_damaged(topics: Topics, tmp_path: Path) -> None:
     with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
         wait_complete(follower)
         follower.doubt()
-        wait_until(lambda: follower.progress.rebuilds == 1, 30)
+        wait_until(lambda: follower.progress.rebuilds == 1)
         wait_complete(follower)
         assert contents(path) == expected({"courses": course("one")})
 
@@ -335,7 +346,7 @@ def test_it_ends_while_a_topic_is_missing(topics: Topics, tmp_path: Path) -> Non
         wait_complete(follower)
     delete_topic(topics.bootstrap, topics.name("users"))
     with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
-        wait_until(lambda: "topics are missing" in (follower.progress.problem or ""), 30)
+        wait_until(lambda: "topics are missing" in (follower.progress.problem or ""))
     assert contents(path) == expected({"courses": course("one")})
 
 
@@ -352,7 +363,7 @@ def test_records_behind_an_open_transaction(topics: Topics, tmp_path: Path, monk
         producer.produce(topics.name("courses"), b"never", b"{}", partition=partitioner(PARTITIONS)(key.encode()))
         assert producer.flush(30) == 0
         topics.send({"courses": course("one")})
-        wait_until(lambda: follower.progress.problem == follower_module.HIDDEN, 30)
+        wait_until(lambda: follower.progress.problem == follower_module.HIDDEN)
         assert follower.progress.freshness(time.time()) > 0
         producer.abort_transaction(30)
         wait_complete(follower)
@@ -382,10 +393,10 @@ def test_new_partitions_are_noticed(topics: Topics, tmp_path: Path, monkeypatch:
     with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
         wait_complete(follower)
         topic = topics.name("courses")
-        admin_client(topics.bootstrap).create_partitions([NewPartitions(topic, PARTITIONS + 1)])[topic].result(30)
+        add_partition(topics, topic)
         [(key, row)] = course("two", 2).items()
         send(topics.bootstrap, topic, [Sent(orjson.dumps(row), key.encode(), PARTITIONS)])
-        wait_until(lambda: contents(path)["courses"] == expected({"courses": {**course("one"), **course("two", 2)}})["courses"], 60)
+        wait_for_datum(lambda: contents(path), expected({"courses": {**course("one"), **course("two", 2)}}), is_through=lambda: is_through(follower))
         assert follower.progress.rebuilds == 0
 
 
@@ -393,7 +404,7 @@ def test_topics_that_are_not_there_yet(bootstrap: str, prefix: str, tmp_path: Pa
     """It says which, and waits for them."""
     path = tmp_path / "replica.sqlite"
     with following(path, bootstrap, prefix) as (follower, _store):
-        wait_until(lambda: follower.progress.problem is not None, 30)
+        wait_until(lambda: follower.progress.problem is not None)
         assert f"topics are missing: {prefix}.rosters.courses" in (follower.progress.problem or "")
         assert not follower.progress.complete
         topics = Topics(bootstrap, prefix)
@@ -410,7 +421,7 @@ def test_kafka_is_away(filled: tuple[Topics, Path, dict[str, list[tuple[Any, ...
     path.write_bytes(original.read_bytes())
     began = time.time()
     with following(path, "127.0.0.1:1", topics.prefix) as (follower, store):
-        wait_until(lambda: follower.progress.problem is not None, 30)
+        wait_until(lambda: follower.progress.problem is not None)
         assert "127.0.0.1:1 does not answer" in (follower.progress.problem or "")
         assert follower.progress.complete
         assert follower.progress.freshness(time.time()) >= began - store.followed_until
@@ -435,10 +446,10 @@ def test_a_client_that_ends_a_task_of_its_own(topics: Topics, tmp_path: Path, mo
     with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
         wait_complete(follower)
         monkeypatch.setattr(AIOKafkaConsumer, method, giving_up)
-        admin_client(topics.bootstrap).create_partitions([NewPartitions(topics.name("users"), PARTITIONS + 1)])[topics.name("users")].result(30)  # so it stops
-        wait_until(given_up.is_set, 30)
+        add_partition(topics, topics.name("users"))  # so it stops
+        wait_until(given_up.is_set)
         topics.send({"courses": course("two", 2)})
-        wait_until(lambda: len(contents(path)["courses"]) == 2, 30)
+        wait_for_datum(lambda: len(contents(path)["courses"]), 2, is_through=lambda: is_through(follower))
         wait_complete(follower)
 
 
