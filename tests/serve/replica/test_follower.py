@@ -477,7 +477,7 @@ def test_records_that_are_no_rows(topics: Topics, tmp_path: Path, caplog: pytest
 def test_a_leader_that_was_deposed_is_not_believed(topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It tells ends from before the file's place. Taken for topics that were made anew, they would cost a build of the whole file."""
     path = tmp_path / "replica.sqlite"
-    topics.send({"users": {"1": {"user_id": "1"}}})
+    topics.send({"courses": course("one")})
     with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
         wait_complete(follower)
     asked = list[str]()
@@ -488,8 +488,8 @@ def test_a_leader_that_was_deposed_is_not_believed(topics: Topics, tmp_path: Pat
         return beginnings, dict.fromkeys(ends, 0)
 
     monkeypatch.setattr(follower_module, "bounds_of", bounds_from_before)
-    topics.send({"users": {"2": {"user_id": "2"}}})
+    topics.send({"courses": course("two", 2)})
     with following(path, topics.bootstrap, topics.prefix) as (follower, store):
         wait_complete(follower)
-        assert (follower.progress.rebuilds, store.row_counts["users"]) == (0, 2)
+        assert (follower.progress.rebuilds, store.row_counts["courses"]) == (0, 2)
     assert asked
