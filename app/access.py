@@ -116,7 +116,7 @@ def required_acls(settings: Settings) -> Mapping[str, tuple[Acl, ...]]:
 async def check_access(settings: Settings, bootstrap: str, process: str) -> None:
     """Ask the cluster whether it lets this client do what a process must.
 
-    What a cluster does not tell passes: of topics that are not there, and of all topics before Kafka 2.8.
+    What a cluster does not tell passes: of topics that are not there.
 
     Args:
         process: as :func:`required_acls` calls it.

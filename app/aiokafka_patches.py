@@ -49,6 +49,7 @@ from aiokafka.protocol.types import Int32, Schema, String
 
 from app import open_files
 from app.kafka_errors import TransactionAbortableError
+from app.known_brokers import KnownBrokers
 
 OAUTH_ERROR_TAKEN = b"\x01"
 """What a client answers to a refused token, so that the broker says why (RFC 7628, section 3.2.3)."""
@@ -357,6 +358,38 @@ def hosts(client: AIOKafkaClient) -> list[tuple[str, int, Any]]:
     return sorted(found, key=lambda host: SILENT.has(host[0], host[1]))
 
 
+def build_metadata_request(upstream: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """``MetadataRequest.build``: to ask for a topic does not create it.
+
+    aiokafka (``protocol/metadata.py:320``; no issue) has every client let brokers create the topics that it asks for. A topic that is gone would come again
+    with the broker's number of partitions and cleanup policy. Test: ``tests/test_auto_creation.py``.
+    """
+
+    @functools.wraps(upstream)
+    def build(request: Any, struct: Any) -> Any:
+        request._allow_auto_topic_creation = False
+        return upstream(request, struct)
+
+    return build
+
+
+def noting_brokers(upstream: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """``bootstrap`` and ``_metadata_update`` of a client: the process takes note of the brokers.
+
+    aiokafka (``client.py:191``; no issue) has each client begin with the servers that were named, whatever the others know.
+    Test: ``tests/test_known_brokers.py``.
+    """
+
+    @functools.wraps(upstream)
+    async def updated(client: Any, *arguments: Any) -> Any:
+        result = await upstream(client, *arguments)
+        if result is not False and isinstance(client._bootstrap_servers, KnownBrokers):
+            client._bootstrap_servers.saw((broker.host, broker.port) for broker in client.cluster.brokers())
+        return result
+
+    return updated
+
+
 conn.OAuthAuthenticator = OAuthAuthenticator
 conn.AIOKafkaConnection = Connection
 consumer.GroupCoordinator = GroupCoordinator
@@ -370,3 +403,6 @@ AIOKafkaClient.get_random_node = get_random_node
 AIOKafkaClient._metadata_update = _metadata_update
 AIOKafkaClient._get_conn = _get_conn
 AIOKafkaClient.hosts = property(hosts)
+AIOKafkaClient.bootstrap = noting_brokers(AIOKafkaClient.bootstrap)
+AIOKafkaClient._metadata_update = noting_brokers(AIOKafkaClient._metadata_update)
+MetadataRequest.build = build_metadata_request(MetadataRequest.build)

@@ -19,6 +19,9 @@ from app.settings import Settings
 CONNECT_MS = 10_000
 """How long a broker may take to answer. One that lives does so in milliseconds."""
 
+LEAST_METADATA_VERSION = 12
+"""Of the request by which Rollcall asks for topics and their ids (KIP-516). A broker that knows no such version is older than any that is supported."""
+
 _FAILURES = (KafkaError, OSError, EOFError, TimeoutError)
 
 _EXPIRED, _NOT_YET = 10, 9
@@ -31,7 +34,7 @@ _TLS_ALERT = 0x15
 
 @asynccontextmanager
 async def broker_connection(settings: Settings, bootstrap: str) -> AsyncIterator[AIOKafkaConnection]:
-    """A connection to the first bootstrap server that lets this client in; closed in the end.
+    """A connection to the first broker that lets this client in, one that ``ROLLCALL_KAFKA`` names if possible; closed in the end.
 
     Raises:
         BrokerUnavailableError: nobody answers.
@@ -39,17 +42,21 @@ async def broker_connection(settings: Settings, bootstrap: str) -> AsyncIterator
     """
     options = client_options(settings, bootstrap)
     problems: list[RollcallError] = []
-    for host, port, _family in collect_hosts(options.pop("bootstrap_servers"), randomize=False):
+    known = options.pop("bootstrap_servers")
+    for host, port, _family in collect_hosts(known, randomize=False):
         connection = None
         try:
             connection = await create_conn(host, port, request_timeout_ms=CONNECT_MS, **options)
-            await connection.send(MetadataRequest([]))  # whoever wants a client to authenticate hangs up at this, not before
+            answer = await connection.send(MetadataRequest([]))  # whoever wants a client to authenticate hangs up at this, not before
         except _FAILURES as error:
             problems.append(_explained(error, settings, f"{host}:{port}", answered=connection is not None))
             if connection is not None:
                 connection.close()
             continue
         try:
+            known.saw((host, port) for _node, host, port, *_ in answer.brokers)
+            if connection._versions[MetadataRequest.API_KEY][1] < LEAST_METADATA_VERSION:
+                raise ConfigurationError(f"the broker at {host}:{port} is too old: Rollcall needs Kafka 3.6 or later")
             yield connection
             return
         finally:

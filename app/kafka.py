@@ -18,6 +18,7 @@ from aiokafka.errors import (
 
 from app import aiokafka_patches as aiokafka_patches
 from app.errors import ConfigurationError
+from app.known_brokers import known_brokers
 from app.settings import Settings
 
 REFUSALS = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError, TransactionalIdAuthorizationFailed)
@@ -30,7 +31,7 @@ def client_options(settings: Settings, bootstrap: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: a file of certificates, of a key or of a token cannot be used.
     """
-    options: dict[str, Any] = {"bootstrap_servers": bootstrap, "security_protocol": settings.security_protocol}
+    options: dict[str, Any] = {"bootstrap_servers": known_brokers(bootstrap), "security_protocol": settings.security_protocol}
     if settings.security_protocol.endswith("SSL"):
         options["ssl_context"] = _ssl_context(settings)
     if settings.security_protocol.startswith("SASL_"):

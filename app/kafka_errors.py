@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiokafka.errors import BrokerResponseError, ProducerFenced, kafka_errors
+from aiokafka.errors import BrokerResponseError, KafkaError, KafkaTimeoutError, ProducerFenced, kafka_errors
 
 _NAMES = {
     -1: "UNKNOWN_SERVER_ERROR",
@@ -118,6 +118,12 @@ class TransactionAbortableError(BrokerResponseError):  # type: ignore[misc]
     """TRANSACTION_ABORTABLE: this transaction cannot be committed, the next one can."""
 
     errno = 120
+
+
+def is_passing(error: BaseException | None) -> bool:
+    """Whether the cluster may answer, or answer otherwise, a moment later."""
+    # A client that has waited for long enough says KafkaTimeoutError, which aiokafka does not call retriable.
+    return isinstance(error, (OSError, TimeoutError, KafkaTimeoutError)) or (isinstance(error, KafkaError) and error.retriable)
 
 
 def _complete() -> None:

@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
 
     # --- Kafka
-    kafka: Servers | None = Field(None, description="Bootstrap servers, host:port[,host:port]. Unset: the embedded broker.")
+    kafka: Servers | None = Field(None, description="Bootstrap servers, host:port[,host:port]; name three. Unset: the embedded broker.")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field("PLAINTEXT", description="How to speak to the brokers.")
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field("SCRAM-SHA-512", description="Used with a SASL_ protocol.")
     sasl_username: Text | None = Field(None, description="Used with a SASL_ protocol, but not with OAUTHBEARER.")

@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 from prometheus_client import Gauge
 
@@ -18,6 +17,7 @@ from app.access import diagnose, is_refusal
 from app.errors import BrokerUnavailableError, ConfigurationError
 from app.health import serve_health
 from app.kafka import client_options
+from app.kafka_errors import is_passing
 from app.metrics import StreamMetrics
 from app.open_files import raise_if_exhausted
 from app.refusals import explain
@@ -163,7 +163,9 @@ class StreamProcess:
             if not preparing.done():
                 return
             work = preparing.result()
-        except (KafkaConnectionError, TimeoutError) as error:
+        except Exception as error:
+            if not is_passing(error):
+                raise
             raise BrokerUnavailableError(f"Kafka at {self._bootstrap} does not answer ({type(error).__name__}); look at the brokers' logs") from error
         finally:
             stopped.cancel()

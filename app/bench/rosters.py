@@ -19,7 +19,7 @@ from app.managed import ManagedProcess
 from app.rosters.registry import stages
 from app.rosters.topics import plan_roster_topics, roster_topics
 from app.settings import Settings
-from app.topics import ensure_topics
+from app.topic_admin import ensure_topics
 
 WARM_SECONDS = 3.0
 

@@ -23,7 +23,8 @@ from app.kafka import client_options
 from app.managed import ManagedProcess
 from app.router.express import Express
 from app.settings import Settings
-from app.topics import TopicNames, ensure_topics, plan_router_topics
+from app.topic_admin import ensure_topics
+from app.topics import TopicNames, plan_router_topics
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from app.bench.machine import STILL_SECONDS, Announce, BenchError, Machine, mach
 from app.bench.rows import LARGE_COURSE, all_rows, send_rows
 from app.managed import ManagedProcess
 from app.rosters.topics import plan_roster_topics
-from app.topics import ensure_topics
+from app.topic_admin import ensure_topics
 
 WARM_SECONDS = 2.0
 PER_PAGE = 100

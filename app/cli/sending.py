@@ -17,7 +17,8 @@ from app.cli.cluster import bootstrap_servers
 from app.errors import BrokerUnavailableError
 from app.kafka import client_options
 from app.settings import Settings, load_settings
-from app.topics import TopicNames, ensure_topics, plan_router_topics
+from app.topic_admin import ensure_topics
+from app.topics import TopicNames, plan_router_topics
 
 
 def send_to_kafka(events: Iterator[SimulatedEvent], rate: float | None) -> tuple[int, str]:

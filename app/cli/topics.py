@@ -93,8 +93,8 @@ def acls(
 
 async def _inspect(settings: Settings, bootstrap: str) -> list[TopicFinding]:
     from app.access import check_access
+    from app.topic_admin import TopicAdmin
     from app.topic_plan import plan_topics
-    from app.topics import TopicAdmin
 
     await check_access(settings, bootstrap, "topics")
     async with TopicAdmin(settings, bootstrap) as admin:
@@ -103,8 +103,9 @@ async def _inspect(settings: Settings, bootstrap: str) -> list[TopicFinding]:
 
 async def _apply(settings: Settings, bootstrap: str) -> tuple[list[TopicFinding], list[str]]:
     from app.access import check_access
+    from app.topic_admin import TopicAdmin
     from app.topic_plan import plan_topics
-    from app.topics import TopicAdmin, TopicState
+    from app.topics import TopicState
 
     await check_access(settings, bootstrap, "topics")
     plans = plan_topics(settings)

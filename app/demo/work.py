@@ -34,8 +34,9 @@ from app.managed import ManagedProcess
 from app.rosters.registry import stages
 from app.rosters.topics import roster_topics
 from app.settings import Settings
+from app.topic_admin import ensure_topics
 from app.topic_plan import plan_topics
-from app.topics import TopicFinding, TopicNames, ensure_topics
+from app.topics import TopicFinding, TopicNames
 
 TOPICS_SECONDS = 60.0
 SEND_SECONDS = 60.0

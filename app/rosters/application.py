@@ -30,7 +30,8 @@ from app.streaming.partitioner import partitioner
 from app.streaming.rows import Rows
 from app.streaming.stage import Stage, UnusableError
 from app.streaming.survey import PartitionStatus
-from app.topics import TopicFinding, ensure_topics, least_record_bytes
+from app.topic_admin import ensure_topics
+from app.topics import TopicFinding, least_record_bytes
 
 DEFAULT_PORT = 9102
 

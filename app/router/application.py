@@ -21,7 +21,8 @@ from app.stream_process import StreamProcess, Work, found_barrier_topic
 from app.streaming.chunks import ChunkAgent
 from app.streaming.lane import LaneState
 from app.streaming.partitioner import partitioner
-from app.topics import TopicFinding, TopicNames, ensure_topics, least_record_bytes, plan_router_topics
+from app.topic_admin import ensure_topics
+from app.topics import TopicFinding, TopicNames, least_record_bytes, plan_router_topics
 
 log = logging.getLogger(__name__)
 

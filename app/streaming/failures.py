@@ -13,13 +13,12 @@ from aiokafka.errors import (
     InvalidProducerIdMapping,
     InvalidTxnState,
     KafkaError,
-    KafkaTimeoutError,
     OutOfOrderSequenceNumber,
     ProducerFenced,
     UnknownProducerId,
 )
 
-from app.kafka_errors import FencedInstanceIdError, FencedMemberEpochError, StaleMemberEpochError, TransactionAbortableError
+from app.kafka_errors import FencedInstanceIdError, FencedMemberEpochError, StaleMemberEpochError, TransactionAbortableError, is_passing
 from app.streaming.bounded import promptly
 
 SUPERSEDED = (
@@ -88,8 +87,7 @@ def why_reopen(error: BaseException | None) -> Reopening | None:
 def _is_cut_off(error: BaseException) -> bool:
     """Whether the broker went away, or could not do what it was asked for, at a moment that aiokafka does not get over by itself: while it looked for the
     coordinator of a transaction (``producer/sender.py:240``), or for longer than a batch may wait. A lane that opens anew waits for the broker."""
-    # A client that has waited for long enough says KafkaTimeoutError, which aiokafka does not call retriable.
-    return isinstance(error, KafkaError) and (error.retriable or isinstance(error, KafkaTimeoutError))
+    return isinstance(error, KafkaError) and is_passing(error)
 
 
 def root_cause(producer: AIOKafkaProducer | None, error: BaseException) -> BaseException:

@@ -1,11 +1,12 @@
 """Which topics a cluster has, each with its id: a topic that was deleted and created again has the same name and another id (KIP-516). And what a client may do
 with them (KIP-430).
 
-aiokafka's metadata requests are older than both, so this is one of a later version.
+aiokafka's metadata requests are older than both, so this is one of a later version. Every Kafka since 2.8 knows it.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection, Mapping
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from uuid import UUID
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import IncompatibleBrokerVersion, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaError, NodeNotReadyError, NoError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import AbstractType, Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
 
@@ -25,16 +26,14 @@ _OPERATIONS = 31
 
 _NOT_TOLD = -(2**31)
 
-_TOO_OLD = (IncompatibleBrokerVersion, NotImplementedError)
-"""Of a broker. The second is what aiokafka says of a version that the broker does not know."""
-
 
 class Topic(NamedTuple):
     """A topic as it is now."""
 
     partitions: int
-    identity: str | None
-    """None: the cluster does not tell (before Kafka 2.8)."""
+    identity: str
+    leaderless: int
+    """Number of partitions that have no leader: nobody can read or write there."""
 
 
 class Topics(NamedTuple):
@@ -47,32 +46,57 @@ class Topics(NamedTuple):
 
 
 async def describe_topics(admin: AIOKafkaAdminClient, names: Collection[str]) -> Topics:
-    """Ask a cluster for some of its topics.
+    """Ask a cluster for some of its topics: any broker that answers.
 
     Raises:
-        aiokafka.errors.KafkaError: it does not answer.
+        aiokafka.errors.KafkaError: it does not answer, or not for all of them.
     """
-    try:
-        # For all topics: to ask for one by its name creates it where brokers are set to do so.
-        answer = await admin._send_request(TopicsRequest(None))
-    except _TOO_OLD:
-        described = await admin.describe_topics()
-        found = {topic["topic"]: Topic(len(topic["partitions"]), None) for topic in described if topic["topic"] in names and not topic["error_code"]}
-        return Topics((await admin.describe_cluster())["cluster_id"], found)
-    topics = {name: Topic(len(partitions), identity) for error, name, identity, _internal, partitions, *_ in answer.topics if name in names and not error}
+    return _topics_of(await ask_any(admin, TopicsRequest(names)))
+
+
+async def topics_known_to(admin: AIOKafkaAdminClient, node: int, names: Collection[str]) -> Topics:
+    """Ask one broker. Raises as :func:`describe_topics`."""
+    return _topics_of(await admin._send_request(TopicsRequest(names), node))
+
+
+async def ask_any(admin: AIOKafkaAdminClient, request: Request[Any]) -> Any:
+    """The answer of any broker: where one does not answer, the next is asked. (aiokafka would ask one of them only.)
+
+    Raises:
+        aiokafka.errors.KafkaError: none answers.
+    """
+    failure: KafkaError = NodeNotReadyError("no broker is known")
+    for node in random.sample(nodes := nodes_of(admin), k=len(nodes)):
+        try:
+            return await admin._send_request(request, node)
+        except KafkaError as error:
+            failure = error
+    raise failure
+
+
+def nodes_of(admin: AIOKafkaAdminClient) -> list[int]:
+    """The brokers that a client knows, by their ids."""
+    return [broker.nodeId for broker in admin._client.cluster.brokers()]
+
+
+def _topics_of(answer: Any) -> Topics:
+    topics: dict[str, Topic] = {}
+    for code, name, identity, _internal, partitions, *_ in answer.topics:
+        error = for_code(code)
+        if error is NoError:
+            topics[name] = Topic(len(partitions), identity, sum(leader < 0 for _code, _number, leader, *_ in partitions))
+        elif error is not UnknownTopicOrPartitionError:
+            raise error(name)
     return Topics(answer.cluster_id, topics)
 
 
 async def allowed_operations(connection: AIOKafkaConnection, names: Collection[str]) -> dict[str, frozenset[int] | None]:
-    """What this client may do with topics: Kafka's numbers of operations, by name. None: the cluster does not tell, or there is no such topic.
+    """What this client may do with topics: Kafka's numbers of operations, by name. None: there is no such topic.
 
     Raises:
         aiokafka.errors.KafkaError: it does not answer.
     """
-    try:
-        answer = await connection.send(TopicsRequest(names))
-    except _TOO_OLD:
-        return dict.fromkeys(names)
+    answer = await connection.send(TopicsRequest(names))
     allowed: dict[str, frozenset[int] | None] = {}
     for error, name, _identity, _internal, _partitions, operations, _tags in answer.topics:
         if error == TopicAuthorizationFailedError.errno:
@@ -148,14 +172,14 @@ class _MetadataRequestV12(RequestStruct):  # type: ignore[misc]
 
 
 class TopicsRequest(Request[_MetadataRequestV12]):  # type: ignore[misc]
-    """For topics of some names, with what may be done with them, or for all (None). Creates none."""
+    """For topics of some names, with what may be done with them. Creates none."""
 
     API_KEY = 3
 
-    def __init__(self, names: Collection[str] | None) -> None:
+    def __init__(self, names: Collection[str]) -> None:
         self._names = names
 
     def build(self, request_struct_class: Any) -> Any:
         """The request itself."""
-        topics: list[tuple[str, str, dict[int, bytes]]] | None = None if self._names is None else [(_NO_UUID, name, {}) for name in self._names]
-        return request_struct_class(topics, False, topics is not None, {})
+        topics: list[tuple[str, str, dict[int, bytes]]] = [(_NO_UUID, name, {}) for name in self._names]
+        return request_struct_class(topics, False, True, {})

@@ -19,7 +19,8 @@ from app.events.registry import REGISTRY
 from app.events.schema_files import schema_folder
 from app.events.validation import load_validators
 from app.settings import load_settings
-from app.topics import ensure_topics, plan_router_topics
+from app.topic_admin import ensure_topics
+from app.topics import plan_router_topics
 from tests.dead_letters.command import dead_letters
 from tests.kafka_client import Sent, committed, headers, read_all, send
 from tests.processes import RollcallProcess, RostersProcess, RouterProcess, wait_until

@@ -22,7 +22,7 @@ from app.rosters.topics import plan_roster_topics, roster_topics
 from app.settings import load_settings
 from app.streaming.barrier import RECORD_KEY
 from app.streaming.partitioner import partitioner
-from app.topics import ensure_topics
+from app.topic_admin import ensure_topics
 from tests.kafka_client import PASSING, Sent, admin_client, committed_places, flush, in_time, partitions_of, read_all
 from tests.processes import RollcallProcess
 from tests.waiting import DEADLINE_SECONDS, wait_until

@@ -20,8 +20,9 @@ from app.canvas.simulation import Simulation, SimulationPlan
 from app.cli.topics import _apply, topics_cli
 from app.rosters.reading import parse_context, read_roster
 from app.settings import Settings, load_settings
+from app.topic_admin import ensure_topics
 from app.topic_plan import plan_topics
-from app.topics import TopicsError, ensure_topics
+from app.topics import TopicsError
 from tests.kafka_client import Sent, read_all, send
 from tests.processes import RollcallProcess, RouterProcess, wait_until
 from tests.security.cluster import PASSWORD, Access, SecuredCluster

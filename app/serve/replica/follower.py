@@ -222,9 +222,9 @@ class Follower:
             raise _AnewError(f"it comes from the Kafka cluster {self._store.cluster}, and this one is {cluster}")
         known = self._store.topic_ids
         for name, topic in topics.items():
-            if topic.identity is not None and known.get(name, topic.identity) != topic.identity:
+            if known.get(name, topic.identity) != topic.identity:
                 raise _AnewError(f"{name} was deleted and made anew")
-        identities = {name: topic.identity for name, topic in topics.items() if topic.identity is not None}
+        identities = {name: topic.identity for name, topic in topics.items()}
         if self._store.cluster is None or identities != known:
             self._store.belongs_to(cluster, identities)
         return {topic: topics[topic].partitions for topic in self._relations}
