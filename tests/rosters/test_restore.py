@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka import Message, Producer
 from faust.types import TP
 
+from app.streaming.barrier import RECORD_KEY
 from app.streaming.changelog import load_changelog
 from app.streaming.offsets import Offsets
 from app.streaming.partitioner import partitioner
@@ -122,7 +123,11 @@ def test_a_changelog_that_was_compacted_and_ends_with_nothing(cluster: RosterClu
             cluster.wait_settled(rosters)
         assert rosters.end() == 0
     rows = cluster.rows()
-    written = len(read_all(cluster.bootstrap, [changelog]))
+
+    def rows_in_changelog() -> int:
+        return sum(message.key() != RECORD_KEY for message in read_all(cluster.bootstrap, [changelog]))  # tombstones stay for a while
+
+    written = rows_in_changelog()
     assert written > len(rows["enrollment"]), "there is nothing to compact"
     # Not before: the cleaner could be done by the time the records are counted.
     alter_topic(cluster.bootstrap, changelog, {"segment.ms": "1000", "min.cleanable.dirty.ratio": "0.001"})
@@ -135,7 +140,7 @@ def test_a_changelog_that_was_compacted_and_ends_with_nothing(cluster: RosterClu
     def is_compacted() -> bool:
         time.sleep(1)
         abort()
-        return len(read_all(cluster.bootstrap, [changelog])) == len(rows["enrollment"])
+        return rows_in_changelog() == len(rows["enrollment"])
 
     wait_until(is_compacted, 120, what="the log cleaner")
     offsets: dict[int | None, list[int]] = {}
