@@ -5,6 +5,7 @@ A line at level error asks somebody to do something, and says what. A traceback 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import time
@@ -30,8 +31,9 @@ _CLIENTS = ("faust", "mode", "aiokafka", "app.streaming.tables", "app.streaming.
 _QUIET = (*_CLIENTS, "asyncio", "aiohttp")
 """Libraries that narrate. Their warnings are kept; aiokafka tells there of brokers that do not answer."""
 
-_CONDITIONS = (KafkaError, OSError, RollcallError)
-"""Errors of the surroundings: a broker that is away or refuses, a full disk. No line of code is their cause."""
+_CONDITIONS = (KafkaError, OSError, RollcallError, asyncio.CancelledError)
+"""Errors of the surroundings: a broker that is away or refuses, a full disk, a service of Faust that is ended while the group rebalances
+(``faust/transport/consumer.py:181`` calls that a crash). No line of code is their cause."""
 
 _FAULTS = (IllegalStateError, IllegalArgumentError)
 """Errors of Kafka's clients that say that they are used wrongly."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -33,6 +34,7 @@ def record(name: str, level: int, error: BaseException | None = None, *, message
         (record("aiokafka.consumer.fetcher", logging.ERROR, IllegalStateError("a mistake")), "ERROR"),
         (record("aiokafka.client", logging.INFO), "INFO"),
         (record("faust.transport.consumer", logging.ERROR, TopicAuthorizationFailedError()), "WARNING"),
+        (record("faust.transport.consumer", logging.ERROR, asyncio.CancelledError()), "WARNING"),
         (record("app.streaming.consumer_thread", logging.ERROR, TypeError("a mistake")), "ERROR"),
         (record("app.streaming.consumer_thread", logging.ERROR), "ERROR"),
         (record("app.streaming.lane", logging.ERROR, KafkaConnectionError("gone")), "ERROR"),
@@ -52,8 +54,10 @@ def test_a_line_that_wants_no_traceback_passes() -> None:
     assert json.loads(JsonFormatter().format(line))["level"] == "error"
 
 
-@pytest.mark.parametrize("error", [KafkaConnectionError("gone"), OSError(28, "No space left on device"), BrokerUnavailableError("no broker")])
-def test_a_condition_has_no_traceback(error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error", [KafkaConnectionError("gone"), OSError(28, "No space left on device"), BrokerUnavailableError("no broker"), asyncio.CancelledError("ended")]
+)
+def test_a_condition_has_no_traceback(error: BaseException) -> None:
     error.add_note("topic t, partition 3")
     said = json.loads(JsonFormatter().format(record("app.streaming.lane", logging.ERROR, error)))["error"]
     assert said == f"{type(error).__name__}: {error}; topic t, partition 3"
