@@ -24,22 +24,26 @@ from aiokafka.errors import (
     ConcurrentTransactions,
     GroupAuthorizationFailedError,
     IllegalGenerationError,
+    IncompatibleBrokerVersion,
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
     InvalidTxnState,
     KafkaConnectionError,
     KafkaError,
+    KafkaTimeoutError,
     MemberIdRequired,
+    NodeNotReadyError,
     NoError,
     ProducerFenced,
     RebalanceInProgressError,
+    RequestTimedOutError,
     UnknownMemberIdError,
     for_code,
 )
 from aiokafka.producer import sender
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.transaction_manager import TransactionManager
-from aiokafka.protocol.admin import ApiVersionRequest, CreateTopicsRequest
+from aiokafka.protocol.admin import ApiVersionRequest, CreateTopicsRequest, DeleteTopicsRequest, SaslAuthenticateRequest
 from aiokafka.protocol.api import Request, RequestStruct
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.fetch import FetchRequest
@@ -56,17 +60,21 @@ OAUTH_ERROR_TAKEN = b"\x01"
 
 
 ANSWER_SECONDS = 5.0
-"""How long a broker may take to accept a connection or to answer a request that it does not hold on purpose. A broker that lives answers in milliseconds; one
-that hangs is given up by its cluster after some 9 s (``broker.session.timeout.ms``), and until then each wait for it is one for nothing."""
+"""How long a broker may let a client wait without a byte, if it does not hold the request on purpose. A broker that lives answers in milliseconds; one that
+hangs is given up by its cluster after some 9 s (``broker.session.timeout.ms``), and until then each wait for it is one for nothing."""
+
+WHOLE_MS = 40_000
+"""``request_timeout_ms`` of a client that says nothing else."""
 
 SILENT_SECONDS = 30.0
 """For so long a broker that did not answer is asked last, where any broker may be asked."""
 
-HELD = (JoinGroupRequest, SyncGroupRequest, CreateTopicsRequest)
-"""Requests that a broker holds until others have done their part. They get the whole ``request_timeout_ms`` of their client."""
+HELD = frozenset(request.API_KEY for request in (JoinGroupRequest, SyncGroupRequest, CreateTopicsRequest, DeleteTopicsRequest, SaslAuthenticateRequest))
+"""Requests that a broker holds until others have done their part, such as other members of a group, or whoever knows passwords. They get the whole
+``request_timeout_ms`` of their client, and so does what waits behind them: a broker answers the requests of a connection one after the other."""
 
-OF_ITS_OWN = (ApiVersionRequest, MetadataRequest, FindCoordinatorRequest, FetchRequest)
-"""Requests that a broker answers whatever the other brokers do. If it does not, it is the broker that is silent."""
+OF_ITS_OWN = frozenset(request.API_KEY for request in (ApiVersionRequest, MetadataRequest, FindCoordinatorRequest, FetchRequest))
+"""Requests that a broker answers whatever the other brokers do. If it does not, and had nothing to answer before, it is the broker that is silent."""
 
 
 class Silent:
@@ -105,6 +113,17 @@ class OAuthAuthenticator(conn.OAuthAuthenticator):  # type: ignore[misc]
         return answer
 
 
+class Protocol(conn.AIOKafkaProtocol):  # type: ignore[misc]
+    """Counts what comes, for :class:`Connection`."""
+
+    received = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        self.received += len(data)
+        super().data_received(data)
+
+
 class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
     """Takes notice at once that it was reset, and waits only as long as it makes sense.
 
@@ -123,8 +142,9 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._held_timeout: float = self._request_timeout
-        self._request_timeout: float = min(self._held_timeout, ANSWER_SECONDS)
+        self._whole: float = options.get("request_timeout_ms", WHOLE_MS) / 1000
+        self._patience: float = min(self._whole, ANSWER_SECONDS)
+        self._request_timeout = self._patience
 
     async def connect(self) -> Any:
         """Begin the connection, and ask the broker what it speaks."""
@@ -140,22 +160,35 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
         return streams
 
     def send(self, request: Any, expect_response: bool = True) -> Awaitable[Any]:
-        timeout = self._request_timeout
-        if isinstance(request, HELD):
-            self._request_timeout = self._held_timeout
-        try:
-            with self._lost_if_closed():
-                answer: Awaitable[Any] = super().send(request, expect_response)
-        finally:
-            self._request_timeout = timeout
-        return self._noting_silence(answer) if isinstance(request, OF_ITS_OWN) else answer
+        self._request_timeout = self._whole  # the connection is there
+        before = {waiting.API_KEY for _number, waiting, _future in self._requests if waiting is not None}
+        with self._lost_if_closed():
+            answer: Awaitable[Any] = super().send(request, expect_response)
+        if not expect_response or not HELD.isdisjoint({request.API_KEY} | before):
+            return answer
+        return self._answered(answer, of_its_own=request.API_KEY in OF_ITS_OWN and not before)
 
-    async def _noting_silence(self, answer: Awaitable[Any]) -> Any:
+    async def _answered(self, answer: Awaitable[Any], *, of_its_own: bool) -> Any:
+        """An answer, unless nothing passes on the connection for a while. A large one may take its time, up to the ``request_timeout_ms`` of the client."""
+        waiting = asyncio.ensure_future(answer)
         try:
-            return await answer
-        except TimeoutError:
-            SILENT.add(self.host, self.port)
-            raise
+            while not waiting.done():
+                passed = self._passed
+                await asyncio.wait({waiting}, timeout=self._patience)
+                if not waiting.done() and passed == self._passed:
+                    if of_its_own:
+                        SILENT.add(self.host, self.port)
+                    raise TimeoutError
+            return waiting.result()
+        finally:
+            waiting.cancel()
+
+    @property
+    def _passed(self) -> tuple[int, int]:
+        """What changes when anything passes: bytes that have come, and bytes that have still to go."""
+        if self._writer is None:
+            return 0, 0
+        return self._protocol.received, self._writer.transport.get_write_buffer_size()
 
     def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Awaitable[Any]:
         with self._lost_if_closed():
@@ -209,6 +242,37 @@ def transactional_answer(upstream: Callable[[Any, Any], float | None]) -> Callab
         return upstream(handler, response)
 
     return handle_response
+
+
+upstream_do = sender.BaseHandler.do
+
+
+async def do_once(handler: Any, node_id: Any) -> bool:
+    """``do`` of a request of a transaction. One that was sent and not answered is not repeated by the same producer.
+
+    aiokafka (``producer/sender.py:390``; no issue) repeats it on another connection, in the same epoch. But what was sent on the first one may still arrive, at
+    any later time, and then ends the transaction after next in the middle, or sets an offset back (https://issues.apache.org/jira/browse/KAFKA-14402). A lane
+    that opens anew has an epoch of its own. Test: ``tests/streaming/test_transaction_errors.py::test_what_was_not_answered_is_not_repeated``.
+    """
+    request = handler.create_request()
+    backoff: float = handler._default_backoff
+    try:
+        response = await handler._sender.client.send(node_id, request, group=handler.group)
+    except RequestTimedOutError as error:
+        raise KafkaTimeoutError(f"{type(request).__name__} was not answered") from error
+    except NodeNotReadyError:
+        backoff = handler.handle_error()
+    except IncompatibleBrokerVersion:
+        raise
+    except KafkaError as error:
+        sender.log.warning("Could not send %r: %r", type(request), error)
+    else:
+        wait: float | None = handler.handle_response(response)
+        if wait is None:
+            return True
+        backoff = wait
+    await asyncio.sleep(backoff)
+    return False
 
 
 def _codes(response: Any) -> list[int]:
@@ -353,8 +417,11 @@ async def _get_conn(client: AIOKafkaClient, node_id: Any, **options: Any) -> Any
 
 
 def hosts(client: AIOKafkaClient) -> list[tuple[str, int, Any]]:
-    """The bootstrap servers in any order, silent ones last (``client.py:169``). Test: as above."""
-    found: list[tuple[str, int, Any]] = conn.collect_hosts(client._bootstrap_servers)
+    """The bootstrap servers, silent ones last (``client.py:169``). Test: as above."""
+    servers = client._bootstrap_servers
+    # Those that are named first: a broker that was seen may be gone, and its address another cluster's.
+    parts = [servers.named, servers.seen] if isinstance(servers, KnownBrokers) else [servers]
+    found: list[tuple[str, int, Any]] = [host for part in parts if part for host in conn.collect_hosts(part)]
     return sorted(found, key=lambda host: SILENT.has(host[0], host[1]))
 
 
@@ -391,6 +458,7 @@ def noting_brokers(upstream: Callable[..., Awaitable[Any]]) -> Callable[..., Awa
 
 
 conn.OAuthAuthenticator = OAuthAuthenticator
+conn.AIOKafkaProtocol = Protocol
 conn.AIOKafkaConnection = Connection
 consumer.GroupCoordinator = GroupCoordinator
 MessageBatch.failure = failure_that_was_seen(MessageBatch.failure)
@@ -399,6 +467,7 @@ TransactionManager.fatal_error = failure_that_was_seen(TransactionManager.fatal_
 fetcher.Fetcher.close = close_fetcher
 for _handler in TRANSACTIONAL_HANDLERS:
     _handler.handle_response = transactional_answer(_handler.handle_response)
+    _handler.do = do_once
 AIOKafkaClient.get_random_node = get_random_node
 AIOKafkaClient._metadata_update = _metadata_update
 AIOKafkaClient._get_conn = _get_conn

@@ -16,7 +16,7 @@ from app.errors import BrokerUnavailableError, ConfigurationError, RollcallError
 from app.kafka import client_options
 from app.settings import Settings
 
-CONNECT_MS = 10_000
+CONNECT_MS = 5_000
 """How long a broker may take to answer. One that lives does so in milliseconds."""
 
 LEAST_METADATA_VERSION = 12

@@ -17,8 +17,8 @@ class KnownBrokers(Sequence[str]):
     """
 
     def __init__(self, named: str) -> None:
-        self._named = tuple(address for part in named.split(",") if (address := part.strip()))
-        self._seen: tuple[str, ...] = ()
+        self.named = tuple(address for part in named.split(",") if (address := part.strip()))
+        self.seen: tuple[str, ...] = ()
 
     def saw(self, brokers: Iterable[tuple[str, int]]) -> None:
         """Take note of all brokers of the cluster, as host and port.
@@ -26,11 +26,11 @@ class KnownBrokers(Sequence[str]):
         They replace those that were seen before: somebody else may have the address of a broker that is gone.
         """
         seen = {f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in brokers}
-        self._seen = tuple(sorted(seen.difference(self._named)))
+        self.seen = tuple(sorted(seen.difference(self.named)))
 
     @property
     def _all(self) -> tuple[str, ...]:
-        return self._named + self._seen
+        return self.named + self.seen
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -48,7 +48,7 @@ class KnownBrokers(Sequence[str]):
         return len(self._all)
 
     def __str__(self) -> str:
-        return ",".join(self._named)
+        return ",".join(self.named)
 
 
 _lock = threading.Lock()

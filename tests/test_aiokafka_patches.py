@@ -175,13 +175,44 @@ async def test_a_broker_that_hangs_is_waited_for_a_moment_only(bootstrap: str, m
         assert await client.ready(HANGING)
         connection = client._conns[HANGING, ConnectionGroup.DEFAULT]
         proxy.freeze()
-        held = asyncio.ensure_future(connection.send(JoinGroupRequest("g", 10_000, 10_000, "", "", "consumer", [])))
         with pytest.raises(TimeoutError):
             await connection.send(MetadataRequest([]))
-        assert not held.done()
         assert aiokafka_patches.SILENT.has("127.0.0.1", proxy.port)
         proxy.thaw()
-        held.cancel()
+
+
+async def test_what_waits_behind_a_request_that_is_held_is_waited_for(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker answers one request of a connection after the other, and so nothing is wrong with it."""
+    monkeypatch.setattr(aiokafka_patches, "ANSWER_SECONDS", 0.5)
+    async with two_brokers(bootstrap, hangs=False) as (client, proxy):
+        assert await client.ready(HANGING)
+        connection = client._conns[HANGING, ConnectionGroup.DEFAULT]
+        proxy.freeze()
+        held = asyncio.ensure_future(connection.send(JoinGroupRequest("g", 10_000, 10_000, "", "", "consumer", [])))
+        await asyncio.sleep(0)
+        behind = asyncio.ensure_future(connection.send(MetadataRequest([])))
+        await asyncio.wait({held, behind}, timeout=1.5)
+        assert not held.done()
+        assert not behind.done()
+        assert not aiokafka_patches.SILENT.has("127.0.0.1", proxy.port)
+        proxy.thaw()
+        await asyncio.gather(held, behind)
+
+
+async def test_a_large_answer_may_take_its_time(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as anything of it comes."""
+    monkeypatch.setattr(aiokafka_patches, "ANSWER_SECONDS", 0.5)
+    async with two_brokers(bootstrap, hangs=False) as (client, proxy):
+        assert await client.ready(HANGING)
+        connection = client._conns[HANGING, ConnectionGroup.DEFAULT]
+        proxy.freeze()
+        answer = asyncio.ensure_future(connection.send(MetadataRequest([])))
+        for _ in range(8):
+            await asyncio.wait({answer}, timeout=0.25)
+            connection._protocol.received += 1  # as if a byte had come
+        assert not answer.done()
+        proxy.thaw()
+        await answer
 
 
 async def test_another_broker_is_asked_than_the_silent_one(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:

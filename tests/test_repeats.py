@@ -144,6 +144,7 @@ class Suite:
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self._pytester = pytester
+        pytester.makeini("[pytest]")  # else it would be the project's, where the folder lies within that
         for name in [name for name in os.environ if name.startswith("PYTEST_")]:  # this process may be a worker
             monkeypatch.delenv(name)
         monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))

@@ -44,6 +44,7 @@ async def proven_ends(admin: AIOKafkaAdminClient, places: Collection[TopicPartit
         UnprovenError: no majority of the brokers answers, or a partition has no leader that does.
         aiokafka.errors.KafkaError: the cluster does not answer.
     """
+    await admin._client.force_metadata_update()
     brokers = [broker.nodeId for broker in admin._client.cluster.brokers()]
     names = {tp.topic for tp in places}
     answers = await asyncio.gather(*(admin._send_request(TopicsRequest(names), node) for node in brokers), return_exceptions=True)

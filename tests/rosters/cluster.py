@@ -129,6 +129,15 @@ class RosterCluster:
         found = admin_client(self.bootstrap).list_offsets(wanted, isolation_level=isolation, request_timeout=DEADLINE_SECONDS)
         return {(place.topic, place.partition): in_time(future.result, what="the ends").offset for place, future in found.items()}
 
+    def grown(self, before: Places, after: Places) -> dict[tuple[str, int], tuple[int, int]]:
+        """Partitions whose ends, before and after, lie further apart than by the barriers of lanes that opened: a record and a marker each."""
+        barriers = Counter(
+            place
+            for message in read_all(self.bootstrap, list(self.changelogs.values()))
+            if message.key() == RECORD_KEY and (message.offset() or 0) >= before[place := (str(message.topic()), message.partition() or 0)]
+        )
+        return {place: (before[place], end) for place, end in after.items() if end - before[place] != 2 * barriers[place]}
+
     def committed(self) -> Places:
         """What the group has committed of its inputs; 0 where it has not."""
         # A reader of what is committed would wait for offsets that belong to open transactions.

@@ -86,7 +86,7 @@ class Sleep:
                 sleeper.wait_ready()
                 other.wait_ready()
                 after = cluster.wait_settled(sleeper, other)
-                self.written = {place: (before[place], end) for place, end in after.items() if end != before[place]}
+                self.written = cluster.grown(before, after)
                 """Of partitions that grew while the sleeper woke up: the ends before and after, open and aborted transactions counted."""
                 found = cluster.read()
                 self.harm = [*differences(self._scenario.truth, found.rosters), *found.repetitions()]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import kafka_errors
+from aiokafka.errors import RequestTimedOutError, kafka_errors
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import (
     AddOffsetsToTxnRequest,
@@ -20,6 +20,7 @@ from aiokafka.protocol.transaction import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
+from app import aiokafka_patches
 from app.kafka import client_options
 from app.settings import load_settings
 from app.streaming.failures import Reopening, hold_back_what_was_not_added, root_cause, why_reopen
@@ -154,3 +155,46 @@ async def test_what_may_be_repeated_is_repeated(bootstrap: str, prefix: str, cap
 async def test_what_another_try_does_not_mend_ends_the_lane(bootstrap: str, prefix: str, request_type: type, code: int) -> None:
     create_topic(bootstrap, prefix, 1)
     assert await _fail(bootstrap, prefix, Replaced(request_type, code)) is None
+
+
+class Silent(Replaced):
+    """The broker takes one request of a kind, and its answer is lost."""
+
+    def __init__(self, request: type) -> None:
+        super().__init__(request, 0)
+        self.sent = 0
+
+    def install(self, producer: AIOKafkaProducer) -> None:
+        """Stand between a producer and the broker."""
+        upstream = producer.client.send
+
+        async def send(node: int, request: Any, **options: Any) -> Any:
+            answer = await upstream(node, request, **options)
+            if isinstance(request, self.request):
+                self.sent += 1
+                if self.sent == 1:
+                    raise RequestTimedOutError
+            return answer
+
+        producer.client.send = send
+
+
+@pytest.mark.parametrize("request_type", [request for request in REQUESTS if request is not InitProducerIdRequest], ids=name_of)
+@pytest.mark.parametrize("mended", [True, False], ids=["once", "as aiokafka does"])
+async def test_what_was_not_answered_is_not_repeated(bootstrap: str, prefix: str, monkeypatch: pytest.MonkeyPatch, request_type: type, mended: bool) -> None:
+    """Another one might arrive after the first, in whatever transaction there is then. The lane opens anew, at once, with an epoch of its own."""
+    if not mended:
+        for handler in aiokafka_patches.TRANSACTIONAL_HANDLERS:
+            monkeypatch.setattr(handler, "do", aiokafka_patches.upstream_do)
+    create_topic(bootstrap, prefix, 1)
+    silent = Silent(request_type)
+    async with transactional(bootstrap, f"{prefix}-0") as producer:
+        silent.install(producer)
+        try:
+            await _write(producer, prefix, prefix)
+        except Exception as error:
+            why = why_reopen(root_cause(producer, error))
+            assert why is not None
+            assert (mended, silent.sent, why.contested) == (True, 1, False)
+        else:
+            assert (mended, silent.sent) == (False, 2)

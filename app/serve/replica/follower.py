@@ -130,7 +130,8 @@ class Follower:
             except _AnewError as reason:
                 self._begin_anew(str(reason))
             except OffsetOutOfRangeError as error:
-                self._begin_anew(f"records that it has not read are gone ({error})")
+                # A leader that was deposed says so, too. If it is true, the next look at where the topics begin and end finds it.
+                await self._pause(f"the broker has no records where the replica goes on ({error})")
             except sqlite3.DatabaseError as error:
                 if is_damage(error):
                     self._begin_anew(f"it is damaged ({error})")

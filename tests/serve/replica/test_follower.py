@@ -27,7 +27,7 @@ from app.serve.replica.store import ReplicaError, ReplicaStore
 from app.settings import load_settings
 from app.streaming.partitioner import partitioner
 from app.streaming.reader import bounds_of
-from tests.kafka_client import Sent, admin_client, create_topic, delete_topic, in_time, send
+from tests.kafka_client import Sent, admin_client, create_topic, delete_topic, in_time, partitions_of, send
 from tests.processes import wait_until
 from tests.serve.served import batch_of
 from tests.waiting import wait_for_datum
@@ -394,6 +394,7 @@ def test_new_partitions_are_noticed(topics: Topics, tmp_path: Path, monkeypatch:
         wait_complete(follower)
         topic = topics.name("courses")
         add_partition(topics, topic)
+        wait_until(lambda: len(partitions_of(topics.bootstrap, [topic])) == PARTITIONS + 1, what="the broker's word of the new partition")
         [(key, row)] = course("two", 2).items()
         send(topics.bootstrap, topic, [Sent(orjson.dumps(row), key.encode(), PARTITIONS)])
         wait_for_datum(lambda: contents(path), expected({"courses": {**course("one"), **course("two", 2)}}), is_through=lambda: is_through(follower))
