@@ -262,6 +262,8 @@ class Follower:
             position = known.get((place.topic, place.partition))
             if position is not None and not beginnings[place] <= position <= end:
                 held = f"partition {place.partition} holds {beginnings[place]} to {end}, and {position} is where it had come to"
+                if position < beginnings[place]:
+                    raise _AnewError(f"records that it has not read are gone: {place.topic}, {held}")
                 raise _AnewError(f"{place.topic} was made anew: {held}")
             reader.seek(place, beginnings[place] if position is None else position)
         self._positions = {place: known[place.topic, place.partition] for place in ends if (place.topic, place.partition) in known}
