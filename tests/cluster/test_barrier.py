@@ -131,7 +131,7 @@ async def test_an_end_before_a_place_that_was_reached_is_asked_of_the_elected_le
         others = [number for number in range(3) if number != deposed]
         for number in others:
             cluster.suspend(number)
-        with pytest.raises(UnprovenError, match="1 of 3 brokers"):
+        with pytest.raises(UnprovenError, match="brokers say who leads which partition"):
             await proven_ends(admin, [place])
     finally:
         await admin.close()
