@@ -244,9 +244,6 @@ def transactional_answer(upstream: Callable[[Any, Any], float | None]) -> Callab
     return handle_response
 
 
-upstream_do = sender.BaseHandler.do
-
-
 async def do_once(handler: Any, node_id: Any) -> bool:
     """``do`` of a request of a transaction. One that was sent and not answered is not repeated by the same producer.
 

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError, NoError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int8, Int16, Int32, Int64, Schema, String
 
-from app.streaming.topic_ids import TopicsRequest
+from app.streaming.topic_ids import TopicsRequest, nodes_of
 
 _LATEST = -1
 """Instead of a timestamp: the end."""
@@ -45,7 +45,7 @@ async def proven_ends(admin: AIOKafkaAdminClient, places: Collection[TopicPartit
         aiokafka.errors.KafkaError: the cluster does not answer.
     """
     await admin._client.force_metadata_update()
-    brokers = [broker.nodeId for broker in admin._client.cluster.brokers()]
+    brokers = nodes_of(admin)
     names = {tp.topic for tp in places}
     answers = await asyncio.gather(*(admin._send_request(TopicsRequest(names), node) for node in brokers), return_exceptions=True)
     views = [leaders_in(answer) for answer in answers if not isinstance(answer, BaseException)]

@@ -185,7 +185,7 @@ async def test_what_was_not_answered_is_not_repeated(bootstrap: str, prefix: str
     """Another one might arrive after the first, in whatever transaction there is then. The lane opens anew, at once, with an epoch of its own."""
     if not mended:
         for handler in aiokafka_patches.TRANSACTIONAL_HANDLERS:
-            monkeypatch.setattr(handler, "do", aiokafka_patches.upstream_do)
+            monkeypatch.delattr(handler, "do")
     create_topic(bootstrap, prefix, 1)
     silent = Silent(request_type)
     async with transactional(bootstrap, f"{prefix}-0") as producer:
