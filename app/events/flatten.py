@@ -34,29 +34,34 @@ def is_annotation(keyword: str) -> bool:
     return keyword in ANNOTATIONS or keyword.startswith("x-")
 
 
-def flatten(schema: Schema, resolver: Resolver) -> Schema:
+Targets = dict[tuple[int, int], tuple[Any, Any]]
+"""Targets of references that are flat already, with their flat schemas; by identity, and by the number of references on the way to them."""
+
+
+def flatten(schema: Schema, resolver: Resolver, targets: Targets | None = None) -> Schema:
     """The same schema without references, ``$id``, ``$defs`` and examples.
 
-    ``resolver`` is that of the schema's own ``$id`` (``registry.resolver(id)``).
+    ``resolver`` is that of the schema's own ``$id`` (``registry.resolver(id)``). Calls with the same registry may share a dictionary of ``targets``: each
+    target is made flat once, and the flat schemas share it.
 
     Raises:
         SchemaError: a reference leads nowhere, or in a circle.
     """
-    flat: Schema = _flatten(schema, resolver, ())
+    flat: Schema = _flatten(schema, resolver, (), {} if targets is None else targets)
     return flat
 
 
-def _flatten(schema: Any, resolver: Resolver, way: tuple[str, ...]) -> Any:
+def _flatten(schema: Any, resolver: Resolver, way: tuple[str, ...], targets: Targets) -> Any:
     if not isinstance(schema, dict):
         return schema
     own: Schema = {}
     for keyword, value in schema.items():
         if keyword in MAPS_OF_SCHEMAS and isinstance(value, dict):
-            own[keyword] = {name: _as_object(_flatten(part, resolver, way)) for name, part in value.items()}
+            own[keyword] = {name: _as_object(_flatten(part, resolver, way, targets)) for name, part in value.items()}
         elif keyword in LISTS_OF_SCHEMAS and isinstance(value, list):
-            own[keyword] = [_flatten(part, resolver, way) for part in value]
+            own[keyword] = [_flatten(part, resolver, way, targets) for part in value]
         elif keyword in SCHEMAS:
-            own[keyword] = _flatten(value, resolver, way)
+            own[keyword] = _flatten(value, resolver, way, targets)
         elif keyword not in _DROPPED and keyword != "$ref":
             own[keyword] = value
     if "$ref" not in schema:
@@ -68,7 +73,10 @@ def _flatten(schema: Any, resolver: Resolver, way: tuple[str, ...]) -> Any:
         target = resolver.lookup(reference)
     except Unresolvable:
         raise SchemaError(f"$ref {reference} leads nowhere; it must be the $id of a schema file, with a pointer into it if need be") from None
-    return conjunction(own, _flatten(target.contents, target.resolver, (*way, reference)))
+    key = id(target.contents), len(way)
+    if key not in targets:
+        targets[key] = target.contents, _flatten(target.contents, target.resolver, (*way, reference), targets)
+    return conjunction(own, targets[key][1])
 
 
 def conjunction(own: Schema | bool, other: Schema | bool) -> Schema:

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator as Reference
 from jsonschema_rs import Draft202012Validator
 from referencing import Registry
 
-from app.events.flatten import LISTS_OF_SCHEMAS, MAPS_OF_SCHEMAS, SCHEMAS, flatten, is_annotation
+from app.events.flatten import LISTS_OF_SCHEMAS, MAPS_OF_SCHEMAS, SCHEMAS, Targets, flatten, is_annotation
 from app.events.reference import ecma_pattern, reference_validators
 from app.events.registry import REGISTRY, EventType
 from app.events.schema_compat import UNDERSTOOD, narrowings
@@ -21,7 +21,7 @@ from app.events.violations import describe, pointer
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_META_SCHEMA = Reference(Reference.META_SCHEMA)
+_META_SCHEMA, _FAST_META_SCHEMA = Reference(Reference.META_SCHEMA), Draft202012Validator(Reference.META_SCHEMA)
 _ID = re.compile(r"urn:rollcall:canvas:(?P<name>[a-z][a-z_]*(?::[a-z][a-z_]*)?):(?P<version>(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){2})")
 _STRUCTURE = frozenset({"$schema", "$id", "$defs", "$ref"})
 _DIFFERS_BETWEEN_ENGINES = re.compile(r"\\[A-Za-z0-9]|\(\?[^:]")
@@ -54,15 +54,16 @@ def lint(folder: Path, event_types: Mapping[str, EventType] = REGISTRY) -> list[
     if problems:  # nothing more can be said with certainty before these are mended
         return sorted(set(problems))
     references = reference_registry(file.document for file in files.values())
+    targets: Targets = {}
     for file in files.values():
         problems += _file_problems(file)
-        problems += _reference_problems(file, references)
+        problems += _reference_problems(file, references, targets)
     problems += _identity_problems(files)
     problems += _registry_problems(files, event_types)
     oracles = reference_validators(files)
     flat: dict[str, Schema] = {}
     for name, file in files.items():
-        if file.is_event and (schema := _flat(file, references)) is not None:
+        if file.is_event and (schema := _flat(file, references, targets)) is not None:
             flat[name] = schema
             problems += _event_problems(file, schema, oracles[name], event_types.get(name))
     problems += _release_problems(files, flat, released)
@@ -91,6 +92,8 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _meta_schema_problems(prefix: str, file: SchemaFile) -> Iterator[Problem]:
+    if _FAST_META_SCHEMA.is_valid(file.document):  # two thirds of the time of lint, otherwise
+        return
     for error in _META_SCHEMA.iter_errors(file.document):
         what = f"is no JSON Schema: {error.message[:200]}"
         yield Problem(f"{prefix}{file.name}.json", pointer(error.absolute_path), what, "see the specification of the keyword")
@@ -139,11 +142,11 @@ def _pattern_problems(path: str, where: str, pattern: str) -> Iterator[Problem]:
         yield Problem(path, where, "means different things to different engines", r"write character classes such as [0-9] for \d and '.', and no look-around")
 
 
-def _reference_problems(file: SchemaFile, references: Registry[Any]) -> Iterator[Problem]:
+def _reference_problems(file: SchemaFile, references: Registry[Any], targets: Targets) -> Iterator[Problem]:
     for where, schema in _subschemas(file.document):
         if isinstance(reference := schema.get("$ref"), str):
             try:
-                flatten({"$ref": reference}, references.resolver(file.id))
+                flatten({"$ref": reference}, references.resolver(file.id), targets)
             except SchemaError as error:
                 yield Problem(f"{file.name}.json", f"{where}/$ref", str(error).partition(";")[0], "name an $id that a schema file has now")
 
@@ -167,10 +170,10 @@ def _registry_problems(files: Mapping[str, SchemaFile], event_types: Mapping[str
             yield Problem("app/events/registry.py", "", f"event type {name} has no schema file", f"add schemas/{name}.json, or remove the line")
 
 
-def _flat(file: SchemaFile, references: Registry[Any]) -> Schema | None:
+def _flat(file: SchemaFile, references: Registry[Any], targets: Targets) -> Schema | None:
     """The flat schema, if its files are good enough for it; what is wrong with them is a problem already."""
     try:
-        schema = flatten(file.document, references.resolver(file.id))
+        schema = flatten(file.document, references.resolver(file.id), targets)
         Draft202012Validator(schema)
     except (SchemaError, ValueError, TypeError, AttributeError, KeyError):
         return None
@@ -215,6 +218,7 @@ def _example_problems(path: str, file: SchemaFile, schema: Schema, oracle: Any) 
 
 def _release_problems(files: Mapping[str, SchemaFile], flat: Mapping[str, Schema], released: Mapping[str, SchemaFile]) -> Iterator[Problem]:
     references = reference_registry(file.document for file in released.values())
+    targets: Targets = {}
     for name, before in released.items():
         path = f"{name}.json"
         now = files.get(name)
@@ -224,7 +228,7 @@ def _release_problems(files: Mapping[str, SchemaFile], flat: Mapping[str, Schema
             continue
         if now.document != before.document and (todo := _version_todo(before, now)):
             yield Problem(path, "/$id", f"the file has changed since {_version(before)} was released", todo)
-        if before.is_event and name in flat and (old := _flat(before, references)) is not None:
+        if before.is_event and name in flat and (old := _flat(before, references, targets)) is not None:
             for narrowing in narrowings(old, flat[name]):
                 what = f"would reject what was accepted: {narrowing.path} {narrowing.what}"
                 yield Problem(path, "", what, "undo it; a consumer that needs less can check that for itself")

@@ -10,7 +10,7 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
-from app.events.flatten import flatten
+from app.events.flatten import Targets, flatten
 from app.events.registry import REGISTRY, EventType
 from app.events.schema_files import KNOWN_VALUES, Schema, SchemaError, read_schema_folder, reference_registry
 from app.events.violations import Violation, describe
@@ -65,19 +65,20 @@ class EventValidator:
 
 
 def load_validators(folder: Path | None = None, event_types: Mapping[str, EventType] = REGISTRY) -> Mapping[str, EventValidator]:
-    """The validators by event_name, in the order of the registry; ``folder`` defaults to the project's schemas. Takes about 40 milliseconds.
+    """The validators by event_name, in the order of the registry; ``folder`` defaults to the project's schemas. Takes about 20 milliseconds.
 
     Raises:
         SchemaError: a schema file is missing or cannot be used.
     """
     files = read_schema_folder(folder)
     references = reference_registry(file.document for file in files.values())
+    targets: Targets = {}
     validators = {}
     for name, event_type in event_types.items():
         if name not in files:
             raise SchemaError(f"event type {name} has no schema file; it should be schemas/{name}.json")
         document = files[name].document
-        schema = flatten(document, references.resolver(files[name].id))
+        schema = flatten(document, references.resolver(files[name].id), targets)
         validators[name] = _validator(event_type, files[name].id, schema)
     return MappingProxyType(validators)
 

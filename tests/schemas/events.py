@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from app.events.reference import reference_validator
+from app.events.reference import reference_validators
 from app.events.registry import REGISTRY
 from app.events.schema_files import read_schema_folder
 from app.events.validation import load_validators
@@ -19,7 +19,7 @@ DOCUMENTED = Path(__file__).parents[1] / "fixtures" / "documented"
 """The examples of the documents, as they stand there."""
 
 VALIDATORS = load_validators()
-ORACLES = {name: reference_validator(name) for name in REGISTRY}
+ORACLES = reference_validators(read_schema_folder())
 NAMES = sorted(REGISTRY)
 
 MISSING = object()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from app.cli.main import main
 from app.events.schema_files import schema_folder
+from tests.examples import examples
 from tests.schemas.events import DOCUMENTED, NAMES, changed, documented, example
 
 
@@ -131,7 +132,7 @@ def damaged(name: str, position: int, junk: bytes) -> bytes:
 
 
 @given(data=st.binary(max_size=300) | st.builds(damaged, st.sampled_from(NAMES), st.integers(0, 1000), st.binary(max_size=3)))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_the_bytes(rollcall: Rollcall, data: bytes) -> None:
     code, out, err = rollcall("validate", "-", stdin=data)
     assert code in (0, 1)

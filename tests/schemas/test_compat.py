@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
 from app.events.schema_compat import narrowings
+from tests.examples import examples
 from tests.schemas.test_flatten import SCHEMAS, VALUES
 
 SAFE: list[tuple[Any, Any]] = [
@@ -80,7 +81,7 @@ def test_no_change_is_no_narrowing(schema: Any) -> None:
 
 
 @given(SCHEMAS, SCHEMAS, st.lists(VALUES, min_size=5, max_size=10))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_a_change_without_narrowings_rejects_nothing_that_was_accepted(old: Any, new: Any, values: list[Any]) -> None:
     if not list(narrowings(old, new)):
         before, now = Draft202012Validator(old), Draft202012Validator(new)
@@ -88,7 +89,7 @@ def test_a_change_without_narrowings_rejects_nothing_that_was_accepted(old: Any,
 
 
 @given(SCHEMAS, st.data(), st.lists(VALUES, min_size=10, max_size=10))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_the_same_for_changes_of_one_keyword(old: Any, data: st.DataObject, values: list[Any]) -> None:
     new = dict(old)
     if new:

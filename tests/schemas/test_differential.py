@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.events.reference import ReferenceValidator, ecma_pattern
+from tests.examples import examples
 from tests.schemas.events import MISSING, NAMES, ORACLES, VALIDATORS, changed, example, fields
 from tests.schemas.test_variation import BAD_IDS, BAD_IDS_OF_OTHER_TYPES, BAD_TIMES, GOOD_IDS, GOOD_TIMES, NOT_TEXT
 
-VALUES: list[Any] = [MISSING, None, 1.0, 1e20, -(2**63), "x", *GOOD_IDS, *BAD_IDS, *BAD_IDS_OF_OTHER_TYPES, *GOOD_TIMES, *BAD_TIMES, *NOT_TEXT]
+VALUES: list[Any] = [None, 1.0, 1e20, -(2**63), "x", *GOOD_IDS, *BAD_IDS, *BAD_IDS_OF_OTHER_TYPES, *GOOD_TIMES, *BAD_TIMES, *NOT_TEXT]
 
 
 def agree(name: str, event: Any) -> bool:
@@ -26,23 +27,35 @@ def agree(name: str, event: Any) -> bool:
     return verdict
 
 
+def every_single_change(name: str, event: Any, section: str) -> set[bool]:
+    """Assert that both agree on each value in each field of a section; return the verdicts.
+
+    The oracle, which takes hundreds of times as long, judges a value in all fields at once: no rule is about two of them.
+    """
+    verdicts = {agree(name, changed(event, section, field, to=MISSING)) for field in event[section]}
+    assert agree(name, event)
+    for value in VALUES:
+        faults = [tuple(error.absolute_path) for error in ORACLES[name].iter_errors(event | {section: dict.fromkeys(event[section], value)})]
+        assert all(path[0] == section and len(path) > 1 for path in faults), "a rule is about more than one field"
+        for field in event[section]:
+            verdict = (section, field) not in {path[:2] for path in faults}
+            single = changed(event, section, field, to=value)
+            assert VALIDATORS[name].is_valid(single) is verdict
+            assert (VALIDATORS[name].violations(single) == []) is verdict
+            verdicts.add(verdict)
+    return verdicts
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_single_change_of_the_body(name: str) -> None:
-    event = example(name)
-    verdicts = set()
-    for field in event["body"]:
-        for value in VALUES:
-            verdicts.add(agree(name, changed(event, "body", field, to=value)))
-    assert verdicts == {True, False}
+    assert every_single_change(name, example(name), "body") == {True, False}
 
 
 @pytest.mark.parametrize("alias", ["metadata", "attributes"])
 def test_every_single_change_of_the_metadata(alias: str) -> None:
     event = example("enrollment_created")
     event = {alias: event["metadata"] | dict.fromkeys(fields("enrollment_created", "metadata")) | event["metadata"], "body": event["body"]}
-    for field in event[alias]:
-        for value in VALUES:
-            agree("enrollment_created", changed(event, alias, field, to=value))
+    every_single_change("enrollment_created", event, alias)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -120,14 +133,14 @@ EVENTS = {name: events(name) for name in NAMES}
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=list(HealthCheck))
 def test_generated_events_are_valid_to_both(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(NAMES))
     assert agree(name, data.draw(EVENTS[name]))
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=list(HealthCheck))
 def test_both_say_the_same_of_broken_events(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(NAMES))
     event = data.draw(EVENTS[name])
@@ -136,7 +149,7 @@ def test_both_say_the_same_of_broken_events(data: st.DataObject) -> None:
         if not isinstance(event[section], dict):
             continue
         field = data.draw(st.sampled_from(sorted({*event[section], *(fields(name, "metadata") if section != "body" else fields(name))})))
-        value = data.draw(ANYTHING | moments() | st.sampled_from(VALUES))
+        value = data.draw(ANYTHING | moments() | st.sampled_from([MISSING, *VALUES]))
         event = changed(event, section, field, to=value) if value is not MISSING or field in event[section] else event
     agree(name, event)
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
-from app.events.flatten import conjunction, flatten
-from app.events.schema_files import SchemaError, reference_registry
+from app.events.flatten import Targets, conjunction, flatten
+from app.events.schema_files import SchemaError, read_schema_folder, reference_registry
+from tests.examples import examples
 
 
 def flat(schema: Any, **others: Any) -> Any:
@@ -55,6 +56,16 @@ def test_a_reference_in_a_circle() -> None:
         flat({"$ref": "urn:test:s"}, s={"properties": {"a": {"$ref": "urn:test:s"}}})
 
 
+def test_targets_may_be_shared() -> None:
+    files = read_schema_folder()
+    references = reference_registry(file.document for file in files.values())
+    targets: Targets = {}
+    for file in files.values():
+        resolver = references.resolver(file.id)
+        assert flatten(file.document, resolver, targets) == flatten(file.document, resolver)
+    assert len(targets) > len(files)
+
+
 TYPES = st.sampled_from(["string", "integer", "null", "object", "array", "boolean", "number"])
 LEAF = st.fixed_dictionaries(
     {},
@@ -96,7 +107,7 @@ VALUES = st.recursive(
 
 
 @given(SCHEMAS | st.booleans(), SCHEMAS | st.booleans(), st.lists(VALUES, min_size=5, max_size=10))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_a_conjunction_accepts_what_both_accept(one: Any, other: Any, values: list[Any]) -> None:
     both = Draft202012Validator(conjunction(one, other))
     apart = Draft202012Validator(one), Draft202012Validator(other)
