@@ -142,17 +142,17 @@ class Pools:
             case Kind.TIME:
                 return self.times(self._random.randrange(len(_TIME_FORMS)))
             case Kind.WORD:
-                return [_quoted(word) for word in field.words]
+                return _words(field.words)
             case Kind.TEXT:
                 return self.texts(field.of)
             case Kind.FLAG:
                 return (b"true", b"false")
             case Kind.COUNT:
-                return [str(number).encode() for number in range(200)]
+                return _SMALL_NUMBERS
             case Kind.FOREIGN:
                 return self._foreign
             case Kind.WORDS:
-                return (b"[]", json.dumps(field.words[:1]).encode(), json.dumps(field.words).encode())
+                return _lists_of_words(field.words)
             case Kind.NOTHING:
                 return (b"null",)
 
@@ -168,6 +168,19 @@ class Pools:
         write = _TIME_FORMS[form]
         moments = (self._until - timedelta(milliseconds=self._random.randrange(2 * 365 * 86_400_000)) for _ in range(1_024))
         return [write(moment) for moment in moments]
+
+
+@cache
+def _words(words: tuple[str, ...]) -> Pool:
+    return tuple(map(_quoted, words))
+
+
+@cache
+def _lists_of_words(words: tuple[str, ...]) -> Pool:
+    return (b"[]", json.dumps(words[:1]).encode(), json.dumps(words).encode())
+
+
+_SMALL_NUMBERS: Pool = tuple(str(number).encode() for number in range(200))
 
 
 def _quoted(text: str) -> bytes:

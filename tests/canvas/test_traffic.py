@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from itertools import islice, pairwise
 
 import pytest
 
@@ -54,13 +54,21 @@ def fingerprint(records: Iterable[TrafficRecord]) -> str:
     return digest.hexdigest()
 
 
-@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (3, 4711))])
-def test_the_pipeline_makes_of_every_record_what_the_traffic_says(pipeline: Pipeline, seed: int) -> None:
-    wrong = []
-    for record in generate_traffic(TrafficPlan(count=20_000, seed=seed)):
+def wrong(pipeline: Pipeline, records: Iterable[TrafficRecord]) -> Iterator[tuple[TrafficRecord, Expectation]]:
+    """Records of which the pipeline says something else than the traffic, with what it says."""
+    for record in records:
         if record.expected.code != "too_large" and (said := verdict(pipeline(record.value, record.headers), record)) != record.expected:
-            wrong.append((record, said))
-    assert not wrong[:3]
+            yield record, said
+
+
+def test_the_pipeline_makes_of_every_record_what_the_traffic_says(pipeline: Pipeline, traffic: list[TrafficRecord]) -> None:
+    assert not list(islice(wrong(pipeline, traffic), 3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3, 4711])
+def test_the_same_of_more_traffic(pipeline: Pipeline, seed: int) -> None:
+    assert not list(islice(wrong(pipeline, generate_traffic(TrafficPlan(count=20_000, seed=seed))), 3))
 
 
 def test_documented_events_are_routed(pipeline: Pipeline) -> None:
@@ -71,8 +79,9 @@ def test_documented_events_are_routed(pipeline: Pipeline) -> None:
 
 def test_same_plan_same_records() -> None:
     plan = TrafficPlan(count=3_000, seed=5)
-    assert fingerprint(generate_traffic(plan)) == fingerprint(generate_traffic(plan))
-    assert fingerprint(generate_traffic(plan)) != fingerprint(generate_traffic(TrafficPlan(count=3_000, seed=6)))
+    once = fingerprint(generate_traffic(plan))
+    assert once == fingerprint(generate_traffic(plan))
+    assert once != fingerprint(generate_traffic(TrafficPlan(count=3_000, seed=6)))
 
 
 def test_there_is_something_of_everything(traffic: list[TrafficRecord]) -> None:

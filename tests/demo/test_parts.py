@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 import signal
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -30,11 +32,16 @@ from app.topics import TopicNames
 from tests.rosters.reference import rosters as reference_rosters
 
 
-def ledger(seed: int = 1) -> Ledger:
-    """What a thousand records come to."""
+@cache
+def _thousand() -> Ledger:
     result = Ledger()
-    assert sum(1 for _ in counted(generate_traffic(TrafficPlan(count=1_000, seed=seed)), result)) == 1_000
+    assert sum(1 for _ in counted(generate_traffic(TrafficPlan(count=1_000)), result)) == 1_000
     return result
+
+
+def ledger() -> Ledger:
+    """What a thousand records come to, the caller's to change."""
+    return copy.deepcopy(_thousand())
 
 
 def sample(value: bytes | None, **headers: bytes) -> Sample:

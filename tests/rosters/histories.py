@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from functools import cache
 from typing import Any
 
 import orjson
@@ -54,6 +55,12 @@ ROOT_ACCOUNTS = (*["21070000000000001"] * 9, 21070000000000001, ..., None, "1", 
 """metadata.root_account_id. Without a global one the shard of local ids is the configured one; the last is another shard, where all local ids are others."""
 
 CREATED_AT = "2019-11-01T19:11:00Z"
+
+
+# Strategies are made once: to make one takes as long as to draw from it.
+_numbers = cache(st.integers)
+_words = cache(st.sampled_from)
+_PLAIN_OR_ANY = st.just(b"") | st.binary(min_size=5, max_size=5)
 
 
 class _Writing:
@@ -101,20 +108,20 @@ class _Author:
 
     def number(self, most: int) -> int:
         """A number from 1."""
-        return int(self._draw(st.integers(1, most)))
+        return int(self._draw(_numbers(1, most)))
 
     def word(self, words: Sequence[Any]) -> Any:
         """One of some words."""
-        return self._draw(st.sampled_from(words))
+        return self._draw(_words(words))
 
     def moment(self) -> datetime:
         """A moment of the history."""
-        return self._era + timedelta(microseconds=self._draw(st.sampled_from(MOMENTS)))
+        return self._era + timedelta(microseconds=self._draw(_words(MOMENTS)))
 
     def writing(self) -> _Writing:
         """How the next event is written. Half of all events are written in the plainest way."""
         # Bytes, because large integers of hypothesis are mostly small ones, and the last decisions would always be the same.
-        return _Writing(int.from_bytes(self._draw(st.just(b"") | st.binary(min_size=5, max_size=5)), "big"))
+        return _Writing(int.from_bytes(self._draw(_PLAIN_OR_ANY), "big"))
 
     def undeclared_updated_at(self, write: _Writing, body: dict[str, Any]) -> None:
         """A body whose schema names no updated_at has one now and then: Canvas adds fields without notice, and nobody has looked at their types."""
@@ -255,12 +262,15 @@ def _events(draw: Draw, write: Callable[[_Author], TypedEvent], era: datetime) -
     return write(_Author(draw, era))
 
 
+_lists = cache(lambda write, era, most: st.lists(_events(write, era), max_size=most))
+
+
 @st.composite
 def histories(draw: Draw, most: int = 72) -> tuple[TypedEvent, ...]:
     """Histories of up to ``most`` events, some 25 on average, each event valid by its schema. Their order means nothing, and no two events are the same."""
     era = draw(st.sampled_from(ERAS))
     # A list for each source rather than one for all: lists of hypothesis are short on average, and these can shrink to nothing one by one.
-    sources = [draw(st.lists(_events(write, era), max_size=most // len(SOURCES))) for write in SOURCES]
+    sources = [draw(_lists(write, era, most // len(SOURCES))) for write in SOURCES]
     # What shrinks ends as copies of the plainest event, and copies are no news.
     return tuple(dict.fromkeys(event for source in sources for event in source))
 
