@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.test_up import rollcall
+from tests.cli.forks import Forks
+from tests.cli.test_up import environment
 
 NOBODY = {"kafka": "127.0.0.1:1"}
 TLS = {**NOBODY, "security_protocol": "SSL"}
@@ -33,14 +35,20 @@ NEEDED: list[tuple[str, dict[str, str], str]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    with Forks() as forks:
+        yield forks
+
+
 @pytest.mark.parametrize(("command", "settings", "named"), NEEDED, ids=[f"{command} {named}" for command, _settings, named in NEEDED])
-def test_it_is_named(command: str, settings: dict[str, str], named: str, tmp_path: Path) -> None:
+def test_it_is_named(command: str, settings: dict[str, str], named: str, forks: Forks, tmp_path: Path) -> None:
     (tmp_path / "FILE").write_text("no such thing")
     (tmp_path / "FOLDER").mkdir()
     (tmp_path / "TOKENS").write_text(f"me {'0' * 64}\n")
     words = ("FILE", "FOLDER", "TOKENS")
     given = {name: str(tmp_path / value) if value.startswith(words) else value for name, value in {"data": "FOLDER/data", **settings}.items()}
-    done = rollcall(*command.split(), **given)
+    done = forks.run(*command.split(), environment=environment(**given), folder=tmp_path)
     assert done.returncode == 2, done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith("rollcall: ")

@@ -9,13 +9,14 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.dead_letters.outline import MOST_LINES, MOST_PARSED_BYTES, known_words, outline
 from app.events.registry import REGISTRY
 from app.events.schema_files import schema_folder, schema_paths
 from app.events.times import parse_time
+from tests.examples import examples
 
 WORDS = known_words()
 
@@ -130,6 +131,7 @@ def test_any_bytes_have_a_view(value: bytes | None) -> None:
     assert outline(value, WORDS).kind
 
 
+@settings(max_examples=examples(150))
 @given(events | values)
 def test_no_text_of_the_value_is_shown(event: Any) -> None:
     view = outline(orjson.dumps(event), WORDS)

@@ -30,6 +30,7 @@ from app.events.redaction import Redactor
 from app.events.validation import load_validators
 from app.records import ATTEMPT_HEADER, attempts_of, dead_letter_headers
 from tests.dead_letters.records import Stored, error_headers, event
+from tests.examples import examples
 
 WORDS = known_words()
 PIPELINE = Pipeline(load_validators(), shard=2107, redactor=Redactor(["access_token"]))
@@ -279,7 +280,7 @@ def steers(text: str) -> bool:
     return any(character in text for character in "\x1b\x07\x9b\r\u202e\x7f")
 
 
-@settings(deadline=None)  # rich measures what it has not seen
+@settings(max_examples=examples(150), deadline=None)  # rich measures what it has not seen
 @given(records)
 def test_nothing_of_a_record_steers_a_terminal(record: Stored) -> None:
     tally = Tally(WORDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import socket
 import subprocess
@@ -39,7 +40,7 @@ class Series(NamedTuple):
 
 def promtool(*arguments: str | Path, given: str | None = None) -> str:
     """Run promtool, which must find nothing wrong; what it says."""
-    done = run([PROMTOOL, *map(str, arguments)], input=given)
+    done = run([PROMTOOL, *map(str, arguments)], input=given, env={**os.environ, "GOGC": "800"})  # a third of its time is Go's collector's
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -99,7 +99,8 @@ def test_a_module_is_in_place_and_follows_its_sources(project: Project) -> None:
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_fault_in_a_source_is_an_error(project: Project, tmp_path: Path, fault: str) -> None:
     checkout = project(SOURCES | {"app/inner/two.pyx": BROKEN[fault]})
-    for done in (put_in_place(checkout), build("wheel", tmp_path, checkout, BUILD_ROLLCALL="auto")):
+    wheel = [build("wheel", tmp_path, checkout, BUILD_ROLLCALL="auto")] if fault == "C" else []  # which all faults end in the same way
+    for done in (put_in_place(checkout), *wheel):
         assert done.returncode != 0
         assert re.search(r"two\.pyx:1:|nowhere\.h", done.stderr)
         assert "Rollcall cannot be compiled, as is told above" in done.stderr

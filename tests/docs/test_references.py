@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,18 @@ def serve_metrics() -> CollectorRegistry:
     return metrics.registry
 
 
+@cache
+def commands() -> Any:
+    return typer.main.get_command(cli)
+
+
 @each_document
 def test_commands_exist(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     shell = re.findall(r"^(?: {4}|)rollcall (.+)$", text, re.MULTILINE)
     inline = re.findall(r"`rollcall ([a-z][^`]*)`", text)
     for line in (*shell, *inline):
-        command: Any = typer.main.get_command(cli)
+        command = commands()
         words = line.split("#")[0].split()
         while hasattr(command, "commands") and words:
             for choice in words.pop(0).split("|"):

@@ -12,24 +12,29 @@ import pytest
 from tests.fuzz.run import BORDERS, Report, count_of, fuzz, run_chunk, shown
 from tests.fuzz.serving import faults_in_log, serving
 
-COUNT = 6_000
 SEED = 20_261_122
 
 
+@pytest.fixture(scope="module", params=[2_000, pytest.param(6_000, marks=pytest.mark.slow)])
+def count(request: pytest.FixtureRequest) -> int:
+    """Inputs of the pipeline; the other borders get their shares."""
+    return int(request.param)
+
+
 @pytest.fixture(scope="module")
-def report() -> Report:
+def report(count: int) -> Report:
     """What comes of it."""
-    return fuzz(COUNT, SEED, list(BORDERS), print)
+    return fuzz(count, SEED, list(BORDERS), print)
 
 
 def test_nothing_is_wrong(report: Report) -> None:
     assert not report.faults, "\n".join(shown(fault, SEED) for fault in report.faults[:3])
 
 
-def test_every_border_is_met_with_inputs_of_all_sorts(report: Report) -> None:
+def test_every_border_is_met_with_inputs_of_all_sorts(report: Report, count: int) -> None:
     """Otherwise nothing would have been tried."""
     for name, counts in report.outcomes.items():
-        assert counts.total() == count_of(name, COUNT)
+        assert counts.total() == count_of(name, count)
     assert {"routed", "unknown", "empty", "not_json", "not_an_event", "schema_violation"} <= report.outcomes["pipeline"].keys()
     assert {"merged", "unusable"} <= report.outcomes["stages"].keys()
     assert {"stored", "passed over"} <= report.outcomes["replica"].keys()

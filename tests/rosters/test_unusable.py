@@ -39,6 +39,15 @@ def written() -> dict[str, list[Stored]]:
     return found
 
 
+ANYTHING = st.builds(Stored, st.just(0), st.none() | st.integers(-1, 2**62), KEYS, st.none() | st.binary(max_size=20) | VALUES.map(orjson.dumps), st.just([]))
+
+
+@cache
+def records(topic: str) -> st.SearchStrategy[Stored]:
+    """Records of an input."""
+    return mutations(topic) | ANYTHING
+
+
 @st.composite
 def mutations(draw: Any, topic: str) -> Stored:
     """A record that was written, with one part of it replaced."""
@@ -64,10 +73,7 @@ def mutations(draw: Any, topic: str) -> Stored:
 @settings(max_examples=examples(150), deadline=None)
 @given(data=st.data())
 def test_a_record_is_used_or_set_aside(stage: Stage, topic: str, data: st.DataObject) -> None:
-    anything = st.builds(
-        Stored, st.just(0), st.none() | st.integers(-1, 2**62), KEYS, st.none() | st.binary(max_size=20) | VALUES.map(orjson.dumps), st.just([])
-    )
-    record = data.draw(mutations(topic) | anything)
+    record = data.draw(records(topic))
     given_input = stage.inputs[topic]
     try:
         change = given_input.read(record)

@@ -16,6 +16,7 @@ from app.metrics import RouterMetrics
 from app.records import TimestampWindow, record_bytes
 from app.streaming.chunks import Chunk
 from tests.events.test_pipeline import event
+from tests.examples import examples
 from tests.router.both_ways import ANY_TIME, LIMIT, FakeRecord, MemoryOutputs, Twice
 
 PIPELINE = Pipeline(load_validators(), redactor=Redactor(("access_token",)))
@@ -54,7 +55,7 @@ RECORDS = st.builds(
 )
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(RECORDS, max_size=12))
 @example([FakeRecord(0, value=orjson.dumps(event({"user_name": "N" * 20_000})), headers=(("from", b"/?access_token=secret"),))])
 def test_one_in_one_out_and_all_fit(records: list[FakeRecord]) -> None:

@@ -135,7 +135,7 @@ def test_whatever_the_bytes(data: bytes) -> None:
 
 
 @given(st.lists(st.recursive(st.none() | st.integers(0, 9) | st.text(max_size=5), lambda s: st.dictionaries(st.text(max_size=3), s)), max_size=5), st.data())
-@settings(deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_what_is_whole_is_read(parts: list[Any], data: st.DataObject) -> None:
     lines = [json.dumps(part, indent=data.draw(st.sampled_from([None, 2])), ensure_ascii=data.draw(st.booleans())) for part in parts]
     assert values("\n".join(lines).encode()) == parts
