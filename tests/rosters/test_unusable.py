@@ -70,7 +70,7 @@ def mutations(draw: Any, topic: str) -> Stored:
 
 
 @pytest.mark.parametrize(("stage", "topic"), INPUTS, ids=[topic for _, topic in INPUTS])
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150, part=5), deadline=None)
 @given(data=st.data())
 def test_a_record_is_used_or_set_aside(stage: Stage, topic: str, data: st.DataObject) -> None:
     record = data.draw(records(topic))

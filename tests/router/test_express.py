@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from app.canvas.traffic import CREDENTIAL, TrafficPlan, generate_traffic
+from app.canvas.traffic import CREDENTIAL, TrafficPlan, TrafficRecord, generate_traffic
 from app.events.dropping import MetadataDropper
 from app.events.outcomes import Header, Outcome
 from app.events.pipeline import Pipeline
@@ -55,11 +55,16 @@ def record(value: Any, headers: tuple[Header, ...] = (), **fields: Any) -> FakeR
     return FakeRecord(0, value=value if isinstance(value, bytes) else orjson.dumps(value), headers=headers, **fields)
 
 
+@pytest.fixture(scope="module")
+def traffic() -> list[TrafficRecord]:
+    """Records of all sorts."""
+    return list(generate_traffic(TrafficPlan(count=6_000)))
+
+
 @pytest.mark.parametrize(("shard", "redactor"), [(None, REDACTOR), (2107, REDACTOR), (None, None)])
-def test_varied_traffic_of_several_chunks(shard: int | None, redactor: Redactor | None) -> None:
+def test_varied_traffic_of_several_chunks(traffic: list[TrafficRecord], shard: int | None, redactor: Redactor | None) -> None:
     twice = Twice(Pipeline(VALIDATORS, shard=shard, redactor=redactor), limit=1_000_000)
-    records = list(generate_traffic(TrafficPlan(count=6_000)))
-    fetched: list[Record] = [FakeRecord(number, sent.key, sent.value, sent.headers, number) for number, sent in enumerate(records)]
+    fetched: list[Record] = [FakeRecord(number, sent.key, sent.value, sent.headers, number) for number, sent in enumerate(traffic)]
     routed = 0
     for start in range(0, len(fetched), 1_500):
         parts = [fetched[start : start + 700], [], fetched[start + 700 : start + 1_500]]
