@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.broker import EmbeddedBroker
+from tests.forks import Forks
 from tests.kafka_client import create_topic, partitions_of
 from tests.processes import wait_until
 from tests.waiting import run, wait_for_exit
@@ -132,8 +133,8 @@ def test_topics_are_planned_applied_and_checked(bootstrap: str, prefix: str) -> 
     assert len(kept.stdout.splitlines()) == 3
 
 
-def test_without_kafka_a_command_says_what_to_do(tmp_path: Path) -> None:
+def test_without_kafka_a_command_says_what_to_do(forks: Forks, tmp_path: Path) -> None:
     for command in (["router"], ["topics", "check"]):
-        done = rollcall(*command, data=tmp_path)
+        done = forks.run(*command, environment=environment(data=tmp_path), folder=tmp_path)
         assert (done.returncode, done.stdout) == (3, "")
         assert done.stderr.splitlines()[-1] == ("rollcall: no Kafka: set ROLLCALL_KAFKA to your cluster's bootstrap servers, or run 'rollcall broker start'")

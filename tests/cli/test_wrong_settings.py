@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.forks import Forks
 from tests.cli.test_up import environment
+from tests.forks import Forks
 
 NOBODY = {"kafka": "127.0.0.1:1"}
 TLS = {**NOBODY, "security_protocol": "SSL"}
@@ -33,12 +32,6 @@ NEEDED: list[tuple[str, dict[str, str], str]] = [
     ("serve", {**NOBODY, "bind": "name.invalid", "tokens_file": "TOKENS"}, "BIND"),
     ("up", {**NOBODY, "port": "65535"}, "PORT"),
 ]
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks() as forks:
-        yield forks
 
 
 @pytest.mark.parametrize(("command", "settings", "named"), NEEDED, ids=[f"{command} {named}" for command, _settings, named in NEEDED])

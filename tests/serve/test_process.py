@@ -16,6 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.serve.tokens import add_token
+from tests.forks import Forks
 from tests.processes import RollcallProcess, wait_until
 from tests.serve.replica.test_follower import Topics, contents, course, expected
 from tests.waiting import DEADLINE_SECONDS, run
@@ -111,30 +112,30 @@ def test_without_kafka_it_says_so_and_lives(tmp_path: Path, prefix: str) -> None
         assert process.wait_exit() == 0
 
 
-def refused(folder: Path, code: int = 2, **settings: object) -> str:
+def refused(folder: Path, code: int = 2, forks: Forks | None = None, **settings: object) -> str:
     """What it says when it does not start."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ROLLCALL_")}
     environment |= {"ROLLCALL_KAFKA": "127.0.0.1:1", "ROLLCALL_DATA": str(folder), "ROLLCALL_PORT": "0"}
     environment |= {f"ROLLCALL_{name.upper()}": str(value) for name, value in settings.items()}
-    done = run([sys.executable, "-m", "app", "serve"], env=environment)
+    done = forks.run("serve", environment=environment, folder=folder) if forks else run([sys.executable, "-m", "app", "serve"], env=environment)
     assert done.returncode == code, done
     assert "Traceback" not in done.stderr
     return done.stderr.splitlines()[-1]
 
 
-def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_what_cannot_be_is_refused_in_one_line(forks: Forks, tmp_path: Path) -> None:
     """What is wrong, where, and what to do."""
-    assert "make a token with 'rollcall token new NAME', and set ROLLCALL_TOKENS_FILE" in refused(tmp_path, bind="0.0.0.0")  # noqa: S104
-    assert "the tokens cannot be read" in refused(tmp_path, tokens_file=tmp_path / "none")
+    assert "make a token with 'rollcall token new NAME', and set ROLLCALL_TOKENS_FILE" in refused(tmp_path, forks=forks, bind="0.0.0.0")  # noqa: S104
+    assert "the tokens cannot be read" in refused(tmp_path, forks=forks, tokens_file=tmp_path / "none")
     (tmp_path / "empty").touch()
-    assert "has no token" in refused(tmp_path, tokens_file=tmp_path / "empty")
+    assert "has no token" in refused(tmp_path, forks=forks, tokens_file=tmp_path / "empty")
     (tmp_path / "mine").write_bytes(b"my own file" * 100)
-    assert "is no replica of Rollcall" in refused(tmp_path, replica=tmp_path / "mine")
+    assert "is no replica of Rollcall" in refused(tmp_path, forks=forks, replica=tmp_path / "mine")
     assert (tmp_path / "mine").read_bytes() == b"my own file" * 100
-    assert "set ROLLCALL_REPLICA" in refused(tmp_path, replica="/proc/nowhere/replica.sqlite")
+    assert "set ROLLCALL_REPLICA" in refused(tmp_path, forks=forks, replica="/proc/nowhere/replica.sqlite")
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert "set ROLLCALL_PORT or ROLLCALL_BIND" in refused(tmp_path, port=taken.getsockname()[1])
-    assert "METRICS_URLS" in refused(tmp_path, metrics_urls="not an address")
+        assert "set ROLLCALL_PORT or ROLLCALL_BIND" in refused(tmp_path, forks=forks, port=taken.getsockname()[1])
+    assert "METRICS_URLS" in refused(tmp_path, forks=forks, metrics_urls="not an address")
 
 
 def test_one_writer_for_one_file(topics: Topics, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from app.cli.token import token_cli
 from app.errors import ConfigurationError
 from app.serve import tokens
 from app.serve.tokens import TOKEN_PREFIX, Tokens, add_token, digest_of, read_tokens, revoke_token
+from tests.examples import examples
 from tests.serve.asking import Answer, ask
 from tests.serve.page.rows import course
 from tests.serve.served import Served, serving
@@ -221,7 +222,7 @@ def test_a_file_that_is_wrong(tmp_path: Path, text: str, reason: str) -> None:
 
 
 @given(text=st.one_of(st.text(), st.binary().map(lambda raw: raw.decode("latin-1")), st.from_regex(r"([a-z]{1,3} [0-9a-f]{64}[ \n#]{1,2}){0,4}.{0,9}")))
-@settings(max_examples=200, derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_file(tmp_path: Path, text: str) -> None:
     """Has names and digests, or is refused with a reason that quotes nothing."""
     path = tmp_path / "tokens"

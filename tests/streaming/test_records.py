@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from app.streaming.chunks import Header
 from app.streaming.records import NO_PRODUCER, PlainRecordBatches, ProducerState, RecordBatches, seal
+from tests.examples import examples
 
 IMPLEMENTATIONS: list[Any] = [RecordBatches, PlainRecordBatches]
 each_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
@@ -49,14 +50,14 @@ def decoded(implementation: Any, records: list[Any], most_bytes: int, decoder: A
 @pytest.mark.parametrize("decoder", [DefaultRecordBatch, _DefaultRecordBatchPy])
 @given(st.lists(RECORDS, min_size=1, max_size=12), st.sampled_from([100, 10_000, 900_000]))
 @example([(2**62, b"", None, []), (0, None, b"", [("", None)])], 10_000)
-@settings(deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_what_is_put_in_is_found(implementation: Any, decoder: Any, records: list[Any], most_bytes: int) -> None:
     batches = decoded(implementation, records, most_bytes, decoder)
     assert [record for batch in batches for record in batch] == records
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=12))
-@settings(deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_both_encodings_are_the_same(records: list[Any]) -> None:
     encodings = []
     for implementation in IMPLEMENTATIONS:

@@ -15,7 +15,7 @@ BEYOND_SCHEMA = ("state[]", "user_id", "user_ids[]", "enrollment_term_id")
 """Parameters of which the document cannot say all: what is an id, and that some states are those of a user's enrollments."""
 
 
-def asked(url: str, token: str, document: dict[str, Any], path: str, examples: int) -> Counter[int]:
+def asked(url: str, token: str, document: dict[str, Any], path: str, *, max_examples: int) -> Counter[int]:
     """Ask a call by requests made up from a document, right and wrong ones. Returns the statuses of the answers."""
     schema = schemathesis.openapi.from_dict(document)
     schema.config.update(base_url=url)
@@ -25,7 +25,7 @@ def asked(url: str, token: str, document: dict[str, Any], path: str, examples: i
     call = schema[path]["GET"]
     statuses: Counter[int] = Counter()
 
-    @settings(max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=max_examples, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(st.one_of([call.as_strategy(generation_mode=mode) for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)]))
     def ask(case: schemathesis.Case[Any]) -> None:
         response = case.call(headers=authorization)

@@ -629,7 +629,7 @@ class History:
             assert answer.status == 404 or answer.ids == users
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_lists_while_rows_change(tmp_path: Path, seed: int) -> None:
     """What is kept in memory is never told when it is no longer so: rows change, move, go, and the replica is made anew."""
     with serving(tmp_path, {}) as served:

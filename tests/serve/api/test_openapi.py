@@ -18,6 +18,7 @@ from app.serve.api import objects
 from app.serve.api.ids import ShownIds
 from app.serve.replica.relations import RELATIONS
 from app.serve.tokens import add_token
+from tests.examples import examples
 from tests.serve.asking import get
 from tests.serve.served import SHARD, Served, serving
 
@@ -86,6 +87,7 @@ def real(rosters: Rosters) -> dict[str, list[str]]:
     return {name: list(dict.fromkeys(ids))[:REAL] for name, ids in found.items()}
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("path", sorted(READABLE))
 def test_every_answer_is_what_the_document_says(
     served: Served, token_file: tuple[Path, str], document: dict[str, Any], real: dict[str, list[str]], path: str
@@ -93,12 +95,12 @@ def test_every_answer_is_what_the_document_says(
     """Whatever is asked, all checks hold: statuses, types, objects, methods, tokens, wrong parameters refused and right ones taken."""
     from tests.serve.api.requests_made_up import asked  # it takes a second to import, which only the process that runs this test should pay
 
-    assert asked(served.url, token_file[1], document, path, 10)[404] > 0
+    assert asked(served.url, token_file[1], document, path, max_examples=examples(20, part=4))[404] > 0
     known = copy.deepcopy(document)
     for parameter in known["paths"][path]["get"]["parameters"]:
         if parameter["in"] == "path":
             parameter["schema"] = {"type": "string", "enum": real[parameter["name"]]}
-    assert asked(served.url, token_file[1], known, path, 25)[200] >= REAL
+    assert asked(served.url, token_file[1], known, path, max_examples=examples(60))[200] >= REAL
 
 
 def test_the_document_has_all_calls(document: dict[str, Any]) -> None:

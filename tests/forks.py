@@ -11,16 +11,22 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.waiting import RUN_SECONDS, result_of
 
-MODULES = (
-    *("app.cli.main", "app.cli.running", "app.router.application", "app.rosters.application", "app.serve.process", "app.demo.run", "app.topic_plan"),
-    *("app.events.schema_lint", "jsonschema_rs"),
-)
+MODULES = {
+    "router": ("app.cli.running", "app.router.application"),
+    "serve": ("app.cli.running", "app.serve.process"),
+    "up": ("app.cli.running",),
+    "demo": ("app.demo.run",),
+    "topics": ("app.cli.cluster", "app.topic_plan"),
+}
+"""What commands run with, by their first words. It is loaded with the first of each."""
 
 
 class Forks:
@@ -59,13 +65,20 @@ class Forks:
         return int(self._process.stdout.readline())
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """For the tests of a folder whose conftest.py imports it."""
+    with Forks() as forks:
+        yield forks
+
+
 def _serve() -> None:
     """Run each command that is asked for in a fork, and answer with its exit code."""
-    for name in MODULES:
-        importlib.import_module(name)
-    gc.freeze()
     while line := sys.stdin.readline():
         request = json.loads(line)
+        for name in ("app.cli.main", *MODULES.get(request["arguments"][0], ())):
+            importlib.import_module(name)
+        gc.freeze()  # a collection in the fork would copy all that it shares with this process
         child = os.fork()
         if child == 0:
             _become(request["arguments"], request["environment"], request["files"])
