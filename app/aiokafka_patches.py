@@ -12,7 +12,7 @@ import contextlib
 import functools
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -40,7 +40,7 @@ from aiokafka.errors import (
     UnknownMemberIdError,
     for_code,
 )
-from aiokafka.producer import sender
+from aiokafka.producer import producer, sender
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.protocol.admin import ApiVersionRequest, CreateTopicsRequest, DeleteTopicsRequest, SaslAuthenticateRequest
@@ -272,6 +272,47 @@ async def do_once(handler: Any, node_id: Any) -> bool:
     return False
 
 
+class Sender(sender.Sender):  # type: ignore[misc]
+    """Leaves nothing running when it ends.
+
+    aiokafka (``producer/sender.py:189``; no issue) does not end the requests that are on their way when the sender ends with an error, and waits for them for
+    ever when it is cancelled: a commit waits for records that nobody sends any more. asyncio complains of both, with tracebacks.
+    Test: ``tests/streaming/test_failures.py::test_a_producer_that_is_cut_off_leaves_nothing_behind``.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.requests: set[asyncio.Task[Any]] = set()
+        """Those that are on their way."""
+
+    async def _sender_routine(self) -> None:
+        try:
+            await super()._sender_routine()
+        finally:
+            self.cancel_requests()
+
+    def cancel_requests(self) -> None:
+        """End them. Whatever they were to do is then unknown."""
+        for request in self.requests:
+            request.cancel()
+
+
+def kept_track_of(upstream: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """A method of the sender that runs as a task of its own."""
+
+    @functools.wraps(upstream)
+    async def request(of: Sender, *arguments: Any) -> Any:
+        task = asyncio.current_task()
+        assert task is not None
+        of.requests.add(task)
+        try:
+            return await upstream(of, *arguments)
+        finally:
+            of.requests.discard(task)
+
+    return request
+
+
 def _codes(response: Any) -> list[int]:
     if hasattr(response, "errors"):
         return [code for _topic, partitions in response.errors for _partition, code in partitions]
@@ -454,6 +495,34 @@ def noting_brokers(upstream: Callable[..., Awaitable[Any]]) -> Callable[..., Awa
     return updated
 
 
+REPEAT_SECONDS = 0.1
+"""After so long a client may ask the same again: ``retry_backoff_ms`` of Kafka's own clients."""
+
+
+def not_at_once_again(upstream: Callable[[Any, Any, Any], Awaitable[Any]]) -> Callable[[Any, Any, Any], Awaitable[Any]]:
+    """``_metadata_update`` of a client, which pauses before it asks for the same topics once more.
+
+    aiokafka (``producer/sender.py:170``; no issue) means a producer that knows no leader to wait a moment, and has it ask as fast as brokers answer, hundreds
+    of times a second, for as long as the topic is gone.
+    Test: ``tests/test_aiokafka_patches.py::test_a_topic_that_is_gone_is_asked_for_now_and_then``.
+    """
+
+    @functools.wraps(upstream)
+    async def update(client: Any, cluster_metadata: Any, topics: Any) -> Any:
+        asked, until = getattr(client, "_asked_until", (None, 0.0))
+        if asked == topics and (pause := until - time.monotonic()) > 0:
+            await asyncio.sleep(pause)
+        try:
+            return await upstream(client, cluster_metadata, topics)
+        finally:
+            client._asked_until = set(topics), time.monotonic() + REPEAT_SECONDS
+
+    return update
+
+
+for _name in ("_send_produce_req", "_do_add_partitions_to_txn", "_do_add_offsets_to_txn", "_do_txn_offset_commit", "_do_txn_commit"):
+    setattr(Sender, _name, kept_track_of(getattr(sender.Sender, _name)))
+producer.Sender = Sender
 conn.OAuthAuthenticator = OAuthAuthenticator
 conn.AIOKafkaProtocol = Protocol
 conn.AIOKafkaConnection = Connection
@@ -470,5 +539,5 @@ AIOKafkaClient._metadata_update = _metadata_update
 AIOKafkaClient._get_conn = _get_conn
 AIOKafkaClient.hosts = property(hosts)
 AIOKafkaClient.bootstrap = noting_brokers(AIOKafkaClient.bootstrap)
-AIOKafkaClient._metadata_update = noting_brokers(AIOKafkaClient._metadata_update)
+AIOKafkaClient._metadata_update = not_at_once_again(noting_brokers(AIOKafkaClient._metadata_update))
 MetadataRequest.build = build_metadata_request(MetadataRequest.build)

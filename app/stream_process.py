@@ -28,7 +28,7 @@ from app.streaming.batches import BATCH_BYTES
 from app.streaming.bounded import promptly
 from app.streaming.chunks import ChunkAgent, ChunkPolicy
 from app.streaming.lane import LaneState
-from app.streaming.survey import Membership, PartitionStatus, StreamingError
+from app.streaming.survey import Membership, PartitionStatus, StreamingError, TopicsGoneError
 from app.streaming.tables import LaneTable
 from app.topics import TopicFinding, barrier_topic
 
@@ -60,6 +60,8 @@ class Work(NamedTuple):
     max_record_bytes: int
     """What all topics take that the agents write."""
     barrier: BarrierTopic
+    outputs: frozenset[str]
+    """The topics that the agents write."""
 
 
 class OldestUnprocessed:
@@ -91,7 +93,8 @@ class StreamProcess:
         name: ``router`` or ``rosters``: the last word of the consumer group, and how the process is called in its log.
         default_port: of its HTTP, where the settings say nothing.
         default_gather: how long a chunk waits for more records, likewise (seconds).
-        prepare: checks the topics and makes the agents. Raises :class:`BrokerUnavailableError` when the cluster does not answer, and is called again.
+        prepare: checks the topics and makes the agents. Raises :class:`BrokerUnavailableError` when the cluster does not answer, and is called again. Also
+            when a topic that the agents write is gone.
         gauges: further gauges of partitions.
         on_survey: called every second, for gauges of other things.
     """
@@ -151,6 +154,8 @@ class StreamProcess:
                     if time.monotonic() - reminded > REMINDER_SECONDS:
                         reminded = time.monotonic()
                         log.warning("%s; waiting for it", error)
+                except TopicsGoneError as error:
+                    log.warning("%s; all topics are checked anew, as at start", error)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), RETRY_SECONDS)
         log.info("%s stopped", self.name)
@@ -204,6 +209,7 @@ class StreamProcess:
             watchdog=settings.watchdog_seconds,
             partitions=settings.partitions,
             barrier=work.barrier,
+            outputs=work.outputs,
             batch_bytes=min(BATCH_BYTES, work.max_record_bytes * 7 // 8),
         )
 
@@ -246,6 +252,8 @@ class StreamProcess:
             reasons.append("the cluster does not answer")
         elif survey.unmeasured_since is not None and now - survey.unmeasured_since > SILENCE_SECONDS:
             reasons.append("the cluster answers, but does not tell where the inputs end: a partition may have no leader")
+        if survey.gone:
+            reasons.append(f"topics are gone: {', '.join(survey.gone)}")
         membership = survey.membership
         if membership is not Membership.JOINED and not (silent and membership is Membership.COORDINATOR_AWAY):
             reasons.append(membership.value)

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import gc
 import select
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from types import SimpleNamespace
 
 import pytest
 import uvloop
@@ -14,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher
-from aiokafka.errors import KafkaConnectionError, ProducerFenced
+from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.protocol.group import JoinGroupRequest
@@ -26,6 +28,7 @@ from app.settings import load_settings
 from app.streaming.batches import GatheredBatch
 from app.streaming.records import RecordBatches
 from tests.chaos.proxy import Proxy
+from tests.kafka_client import create_topic, delete_topic
 from tests.waiting import DEADLINE_SECONDS, in_time, wait_until
 
 HANGING = 77
@@ -75,6 +78,48 @@ async def ask_again(bootstrap: str, turns: int) -> None:
 def test_a_connection_that_was_reset_is_one_that_is_lost(bootstrap: str, use: Callable[[str, int], Coroutine[None, None, None]], turns: int) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(use(bootstrap, turns))
+
+
+@pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
+async def test_a_topic_that_is_gone_is_asked_for_now_and_then(bootstrap: str, prefix: str, mended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    pause, asked = 0.5, 0
+    monkeypatch.setattr(aiokafka_patches, "REPEAT_SECONDS", pause)
+
+    async def counted(client: AIOKafkaClient, cluster: object, topics: set[str]) -> object:
+        nonlocal asked
+        asked += 1
+        return await update(client, cluster, topics)
+
+    update = AIOKafkaClient._metadata_update.__wrapped__
+    monkeypatch.setattr(AIOKafkaClient, "_metadata_update", aiokafka_patches.not_at_once_again(counted) if mended else counted)
+    create_topic(bootstrap, topic := f"{prefix}.gone", 1)
+    producer = AIOKafkaProducer(**client_options(load_settings(), bootstrap), request_timeout_ms=3_000)
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, b"before")
+        delete_topic(bootstrap, topic)
+        begun, asked = time.monotonic(), 0
+        with contextlib.suppress(KafkaError):  # after the time-out
+            while True:
+                await producer.send_and_wait(topic, b"after", partition=0)
+        allowed = (time.monotonic() - begun) / pause + 2
+        assert asked <= allowed if mended else asked > allowed
+    finally:
+        await producer.stop()
+
+
+async def test_other_topics_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aiokafka_patches, "REPEAT_SECONDS", 3_600)
+    asked: list[set[str]] = []
+
+    async def upstream(_client: object, _cluster: object, topics: set[str]) -> None:
+        asked.append(set(topics))
+
+    update, client, topics = aiokafka_patches.not_at_once_again(upstream), SimpleNamespace(), set[str]()
+    for number in range(3):
+        topics.add(f"topic-{number}")  # in place, as aiokafka does
+        await in_time(update(client, None, topics), what="the question")
+    assert [len(each) for each in asked] == [1, 2, 3]
 
 
 async def _fenced(failed: BaseException) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,13 @@ from app.kafka import client_options
 from app.settings import load_settings
 from app.streaming.bounded import stop_reader
 from app.streaming.topic_ids import describe_topics
+from app.topic_admin import ensure_topics
+from app.topic_plan import plan_topics
 from tests.kafka_client import admin_client
-from tests.waiting import wait_until
+from tests.processes import PROGRAM, RollcallProcess
+from tests.waiting import result_of, wait_until
+
+ASKING = (sys.executable, str(Path(__file__).with_name("asking.py")))
 
 KAFKAS_OWN = {"auto.create.topics.enable": "true", "group.initial.rebalance.delay.ms": "3000", "num.partitions": "1"}
 
@@ -94,3 +100,29 @@ def test_no_client_makes_a_topic_by_asking(obliging: str, prefix: str, monkeypat
         assert topics_of(obliging, prefix) == set()
     else:
         wait_until(lambda: topics_of(obliging, prefix) == {f"{prefix}.{way}"}, what="what the broker makes")
+
+
+@pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
+@pytest.mark.parametrize("command", ["router", "rosters", "serve"])
+def test_no_process_makes_topics_that_are_gone(obliging: str, prefix: str, tmp_path: Path, command: str, mended: bool) -> None:
+    settings = load_settings(kafka=obliging, topic_prefix=prefix, group_prefix=prefix, partitions=1)
+    asyncio.run(ensure_topics(settings, obliging, plan_topics(settings)))
+    made = topics_of(obliging, prefix)
+    given = {"partitions": 1, "replica": tmp_path / "replica.sqlite", "create_topics": False}
+    gone: set[str] = set()
+
+    def came_back() -> set[str]:
+        nonlocal gone
+        there = topics_of(obliging, prefix)
+        gone |= made - there
+        return gone & there
+
+    with RollcallProcess(command, tmp_path, obliging, prefix, program=PROGRAM if mended else ASKING, variables=None, **given) as process:
+        process.wait_ready()
+        for deleted in admin_client(obliging).delete_topics(list(made)).values():
+            result_of(deleted, what="the end of a topic")
+        if mended:
+            wait_until(lambda: process.get("/readyz")[0] != 200, what="what the process says without topics")
+            assert topics_of(obliging, prefix) == set()
+        else:
+            wait_until(came_back, what="what the broker makes")

@@ -51,7 +51,7 @@ from app.streaming.barrier import BarrierTopic
 from app.streaming.chunks import ChunkAgent
 
 agent = ChunkAgent("router", ("raw",), "rollcall-router", lambda partition, rows: None)
-options = new_router(load_settings(), "127.0.0.1:1")._options(Work([agent], 1_000_000, BarrierTopic('b', 1)))
+options = new_router(load_settings(), "127.0.0.1:1")._options(Work([agent], 1_000_000, BarrierTopic('b', 1), frozenset()))
 stream = StreamingApplication(options, [agent], observer=None, on_survey=None)
 app = stream._new_app("/nowhere")
 print(json.dumps({name: repr(getattr(app.conf, name)) for name in Settings.SETTINGS} | {name: repr(getattr(_env, name)) for name in _env.__all__}))

@@ -128,7 +128,8 @@ def _new_work(settings: Settings, all_stages: Sequence[Stage], metrics: RosterMe
         )
         return ChunkAgent(stage.name, tuple(kit.inputs), f"{names.group}-{stage.name}", _handler(kit), table=stage.name)
 
-    return Work([agent(stage) for stage in all_stages], max_record_bytes, barrier)
+    written = (topic for stage in all_stages for topic in (names.changelog(stage), *map(names.full, stage.outputs)))
+    return Work([agent(stage) for stage in all_stages], max_record_bytes, barrier, frozenset(written) | {names.names.dead_letter})
 
 
 def _handler(kit: StageKit) -> Callable[[int, Rows], KeyedPartition]:

@@ -55,7 +55,8 @@ def _new_work(settings: Settings, pipeline: Pipeline, metrics: RouterMetrics, to
     """What the router does on topics that were found fine."""
     names = TopicNames(settings.topic_prefix)
     barrier = found_barrier_topic(topics, settings.group("router"))
-    outputs = [finding.limits for finding in topics if finding.plan.name not in (names.raw, barrier.name)]
+    written = [finding for finding in topics if finding.plan.name not in (names.raw, barrier.name)]
+    outputs = [finding.limits for finding in written]
     most_bytes = least_record_bytes(outputs)
     kit = RouterKit(
         pipeline=pipeline,
@@ -72,4 +73,4 @@ def _new_work(settings: Settings, pipeline: Pipeline, metrics: RouterMetrics, to
     if Express is None:
         log.info("the router is not compiled: it takes half as much CPU time again (docs/deployment.md)")
     agent = ChunkAgent("router", (names.raw,), settings.group("router"), lambda _partition, _rows: RouterHandler(kit))
-    return Work([agent], kit.max_record_bytes, barrier)
+    return Work([agent], kit.max_record_bytes, barrier, frozenset(finding.plan.name for finding in written))

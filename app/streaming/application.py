@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -67,6 +67,8 @@ class StreamingOptions:
     partitions: int
     """Of the tables, and so of all topics of an agent that has one."""
     barrier: BarrierTopic
+    outputs: Collection[str]
+    """The topics that the agents write."""
     batch_bytes: int = BATCH_BYTES
     """Most bytes of one batch of output, before compression; no topic may take less."""
 
@@ -106,6 +108,8 @@ class StreamingApplication:
             servers=options.client_options["bootstrap_servers"],
             lanes=self._lanes,
             offsets=self._offsets,
+            inputs=[topic for agent in self._agents for topic in agent.topics],
+            outputs=options.outputs,
             watchdog=self._watchdog,
             patience=options.rebalance_timeout,
             on_survey=on_survey,
@@ -127,6 +131,7 @@ class StreamingApplication:
         Raises:
             StreamingError: a chunk could not be written, or the consumer failed.
             BrokerUnavailableError: no broker could be reached at start, or none of those that were known then answers any more.
+            TopicsGoneError: partitions stand still, and topics that the agents write are not there.
         """
         self._failure = asyncio.get_running_loop().create_future()
         async with contextlib.AsyncExitStack() as stack:

@@ -12,12 +12,14 @@ from aiokafka.errors import (
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
     InvalidTxnState,
+    KafkaConnectionError,
     KafkaError,
     OutOfOrderSequenceNumber,
     ProducerFenced,
     UnknownProducerId,
 )
 
+from app.aiokafka_patches import Sender
 from app.kafka_errors import FencedInstanceIdError, FencedMemberEpochError, StaleMemberEpochError, TransactionAbortableError, is_passing
 from app.streaming.bounded import promptly
 
@@ -107,9 +109,25 @@ def _exception_of(future: asyncio.Future[Any] | None) -> BaseException | None:
 
 
 async def cut_off(producer: AIOKafkaProducer) -> None:
-    """End a producer that did not stop, because a broker does not answer: nothing is written any more, and no connection is left."""
-    sender = producer._sender.sender_task
-    if sender is not None:
-        sender.cancel()
+    """End a producer that did not stop, because a broker does not answer: nothing is written any more, and no connection, task or future is left."""
+    sender: Sender = producer._sender
+    tasks = {*sender.requests, *({sender.sender_task} if sender.sender_task is not None else ())}
+    sender.cancel_requests()
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        _, pending = await asyncio.wait(tasks, timeout=1)
+        if not pending:  # or a commit would go on without these records
+            _fail_records(producer._message_accumulator)
     with contextlib.suppress(Exception):
         await promptly(producer.client.close(), 1)
+
+
+def _fail_records(accumulator: Any) -> None:
+    """Tell whoever still waits for records that they are not sent. Nobody else need hear of it."""
+    batches = [*accumulator._pending_batches, *itertools.chain(*accumulator._batches.values())]
+    accumulator.fail_all(KafkaConnectionError("the producer was cut off"))
+    for batch in batches:
+        for future in (batch.future, *(future for future, _metadata in batch._msg_futures)):
+            if not future.cancelled():
+                future.exception()

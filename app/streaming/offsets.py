@@ -17,6 +17,7 @@ from faust.types import TP
 from app.streaming.barrier import Barrier
 from app.streaming.bounded import close, stop_reader
 from app.streaming.leaders import UnprovenError, proven_ends
+from app.streaming.topic_ids import describe_topics
 
 REQUEST_MS = 10_000
 
@@ -74,6 +75,10 @@ class Offsets:
     async def reach(self) -> None:
         """Ask one of the brokers that are known for nothing but an answer."""
         await self._admin.describe_cluster()
+
+    async def absent(self, topics: Collection[str]) -> set[str]:
+        """Those of some topics that are not there, as one of the brokers says."""
+        return set(topics) - set((await describe_topics(self._admin, topics)).topics)
 
     async def proven(self, partitions: Collection[TP], barrier: Barrier) -> dict[TP, Committed]:
         """The group's committed offsets, with their notes, from an answer that is not older than a barrier.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -35,6 +35,14 @@ MEASURE_SECONDS = 10.0
 
 SILENT_SECONDS = 120.0
 """Without an answer for so long, all clients are made anew: a client of aiokafka knows the brokers' addresses from its start on, and asks nobody else."""
+
+
+STILL_SECONDS = 5.0
+"""When a partition that should move has not done so for as long, a topic may be gone."""
+
+
+class TopicsGoneError(RollcallError):
+    """Topics that are written were deleted while the process ran."""
 
 
 class StreamingError(RollcallError):
@@ -75,6 +83,8 @@ class Survey:
     Args:
         group: the consumer group.
         servers: the bootstrap servers, for messages.
+        inputs: the topics that are read.
+        outputs: those that are written.
         watchdog: told of everything that should move.
         patience: seconds that the group may take to share its partitions out.
         on_survey: called every second with the status of all assigned partitions.
@@ -87,6 +97,8 @@ class Survey:
         servers: str,
         lanes: Lanes,
         offsets: Offsets,
+        inputs: Collection[str],
+        outputs: Collection[str],
         watchdog: Watchdog,
         patience: float,
         on_survey: Callable[[list[PartitionStatus]], None],
@@ -95,6 +107,8 @@ class Survey:
         self._servers = servers
         self._lanes = lanes
         self._offsets = offsets
+        self._inputs = frozenset(inputs)
+        self._outputs = frozenset(outputs)
         self._watchdog = watchdog
         self._patience = patience
         self._on_survey = on_survey
@@ -102,6 +116,8 @@ class Survey:
         self._member = True
         self._apart_since: float | None = None
         self._silent_since: float | None = None
+        self.gone: list[str] = []
+        """Topics that are read and are not there."""
         self.answered_at: float | None = None
         """When the cluster last answered anything (monotonic seconds)."""
         self.unmeasured_since: float | None = None
@@ -136,10 +152,11 @@ class Survey:
 
         Raises:
             BrokerUnavailableError: the clients' brokers have not answered for :data:`SILENT_SECONDS`, or half of the watchdog's time if that is less.
+            TopicsGoneError: partitions stand still, and topics that are written are not there.
             OpenFilesError: connections cannot be made for want of files.
             StreamingError: the consumer cannot be, or stay, a member of its group.
         """
-        looks = [asyncio.ensure_future(look) for look in (self._measure(), self._report(), self._check(consumer))]
+        looks = [asyncio.ensure_future(look) for look in (self._measure(), self._report(), self._check(consumer), self._look_for_topics())]
         try:
             await asyncio.gather(*looks)
         finally:
@@ -175,6 +192,19 @@ class Survey:
             raise BrokerUnavailableError(
                 f"the brokers that Kafka at {self._servers} named have not answered for {limit:.0f} s; all connections are made anew from ROLLCALL_KAFKA"
             )
+
+    async def _look_for_topics(self) -> None:
+        """Ask for the topics when there is no partition, or one stands still: a lane waits for the leader of a topic that is gone as for any other."""
+        while True:
+            await asyncio.sleep(SURVEY_SECONDS)
+            if list(self._lanes) and not self.gone and self._watchdog.longest_still < STILL_SECONDS:
+                continue
+            with suppress(KafkaError, OSError, TimeoutError):
+                absent = await promptly(self._offsets.absent(self._inputs | self._outputs), MEASURE_SECONDS)
+                self.gone = sorted(absent & self._inputs)  # to make them anew is for those who write them
+                if list(self._lanes) and not absent.isdisjoint(self._outputs):
+                    lost = ", ".join(sorted(absent & self._outputs))
+                    raise TopicsGoneError(f"partitions stand still, and topics that they write are gone: {lost}")
 
     async def _report(self) -> None:
         """Report how things stand, every second, also when the cluster does not answer."""

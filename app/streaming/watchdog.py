@@ -50,6 +50,11 @@ class Watchdog:
         self._still = {key: self._still[key] if key in self._still and self._still[key][0] == place else (place, now) for key, place in behind.items()}
 
     @property
+    def longest_still(self) -> float:
+        """For how many seconds something has not moved that should; 0: all that should moves."""
+        return max((self._clock() - since for _, since in self._still.values()), default=0.0)
+
+    @property
     def verdict(self) -> str | None:
         """Why the process counts as stuck, or None."""
         if self.limit <= 0:

@@ -1,17 +1,30 @@
-"""What could not be added to a transaction is not sent."""
+"""What could not be added to a transaction is not sent; a producer that fails leaves nothing behind."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
-from aiokafka.errors import TopicAuthorizationFailedError
+from aiokafka.errors import KafkaConnectionError, KafkaError, RequestTimedOutError, TopicAuthorizationFailedError
+from aiokafka.producer import producer as producers
+from aiokafka.producer import sender as senders
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import AddOffsetsToTxnRequest
+from aiokafka.structs import OffsetAndMetadata
 
+from app.kafka import client_options
+from app.settings import load_settings
 from app.streaming.batches import GatheredBatch
-from app.streaming.failures import hold_back_what_was_not_added
+from app.streaming.bounded import promptly
+from app.streaming.failures import cut_off, hold_back_what_was_not_added
 from app.streaming.records import RecordBatches
+from tests.kafka_client import create_topic
+from tests.waiting import eventually
 
 PLACES = [KafkaPartition("allowed", 0), KafkaPartition("refused", 1)]
 
@@ -42,3 +55,81 @@ async def test_what_could_not_be_added_is_not_sent(held_back: bool) -> None:
             with pytest.raises(TopicAuthorizationFailedError):
                 await future
     assert transactions._transaction_waiter.exception() is error
+
+
+class Line:
+    """Between a client and its broker: lets through what it is told to."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._send = producer.client.send
+        self.producing, self.cut = asyncio.Event(), asyncio.Event()
+        producer.client.send = self.send
+
+    async def send(self, node: Any, request: Any, **options: Any) -> Any:
+        """A record does not arrive until the line is cut; an offset is not answered once a record is on its way."""
+        if isinstance(request, ProduceRequest):
+            self.producing.set()
+            await self.cut.wait()
+            raise KafkaConnectionError("cut")
+        if isinstance(request, AddOffsetsToTxnRequest):
+            await self.producing.wait()
+            raise RequestTimedOutError
+        return await self._send(node, request, **options)
+
+
+async def _begin(producer: AIOKafkaProducer, topic: str) -> Line:
+    """A producer with a record on its way."""
+    await producer.start()
+    line = Line(producer)
+    await producer.begin_transaction()
+    await producer.send(topic, b"value", partition=0)
+    return line
+
+
+async def _commit_in_vain(producer: AIOKafkaProducer, topic: str) -> None:
+    line = await _begin(producer, topic)
+    committing = asyncio.create_task(producer.commit_transaction())
+    await line.producing.wait()
+    await eventually(lambda: producer._txn_manager.needs_transaction_commit() is not None, what="the commit")
+    await asyncio.sleep(0)
+    committing.cancel()
+    await asyncio.wait({committing})
+
+
+async def _lose_an_answer(producer: AIOKafkaProducer, topic: str) -> None:
+    line = await _begin(producer, topic)
+    with pytest.raises(KafkaError):
+        await producer.send_offsets_to_transaction({KafkaPartition(topic, 0): OffsetAndMetadata(1, "")}, topic)
+    line.cut.set()
+
+
+@pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
+@pytest.mark.parametrize("fail", [_commit_in_vain, _lose_an_answer])
+async def test_a_producer_that_is_cut_off_leaves_nothing_behind(
+    bootstrap: str, prefix: str, overheard: list[str], monkeypatch: pytest.MonkeyPatch, fail: Any, mended: bool
+) -> None:
+    create_topic(bootstrap, prefix, 1)
+    if not mended:
+        monkeypatch.setattr(producers, "Sender", senders.Sender)
+    before = asyncio.all_tasks()
+    producer = AIOKafkaProducer(**client_options(load_settings(), bootstrap), transactional_id=prefix, acks="all", linger_ms=0)
+    await fail(producer, prefix)
+    with contextlib.suppress(Exception):
+        await promptly(producer.stop(), 1)
+    if mended:
+        await cut_off(producer)
+        await eventually(lambda: asyncio.all_tasks() == before, what="the end of all tasks")
+        del producer
+        gc.collect()
+        assert overheard == []
+    else:
+        await promptly(producer.client.close(), 1)
+        left = asyncio.all_tasks() - before
+        del producer
+        gc.collect()
+        assert left or overheard
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
+        overheard.clear()

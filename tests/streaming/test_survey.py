@@ -15,7 +15,7 @@ from app.errors import BrokerUnavailableError
 from app.streaming import survey as module
 from app.streaming.lanes import Lanes
 from app.streaming.offsets import Bounds, Offsets
-from app.streaming.survey import Membership, PartitionStatus, Survey
+from app.streaming.survey import Membership, PartitionStatus, Survey, TopicsGoneError
 from app.streaming.transport import ChunkConsumer
 from app.streaming.watchdog import Watchdog
 
@@ -28,12 +28,18 @@ class Cluster:
     has_leader = True
     answers = True
     member = True
+    gone = frozenset[str]()
 
     async def bounds(self, partitions: Collection[TP]) -> dict[TP, Bounds]:
         """Needs the partitions' leaders."""
         if not (self.answers and self.has_leader):
             raise KafkaConnectionError
         return dict.fromkeys(partitions, Bounds(0, 10, 10))
+
+    async def absent(self, topics: Collection[str]) -> set[str]:
+        """Of some topics."""
+        await self.reach()
+        return set(topics) & self.gone
 
     async def reach(self) -> None:
         """Needs any broker."""
@@ -80,6 +86,8 @@ def survey(monkeypatch: pytest.MonkeyPatch, cluster: Cluster, group: Group) -> S
         servers="kafka:9092",
         lanes=cast(Lanes, group),
         offsets=cast(Offsets, cluster),
+        inputs=("raw",),
+        outputs=("typed",),
         watchdog=Watchdog(0),
         patience=1e6,
         on_survey=lambda statuses: None,
@@ -135,3 +143,21 @@ async def test_who_hears_nothing_begins_anew(monkeypatch: pytest.MonkeyPatch, su
     if left:
         await asyncio.wait(left, timeout=60)
     assert all(task.done() for task in left), "none of its looks goes on"
+
+
+async def test_topics_that_are_gone(monkeypatch: pytest.MonkeyPatch, survey: Survey, cluster: Cluster, group: Group) -> None:
+    """What is read is waited for; what is written is for the process to make anew, once it cannot get on."""
+    monkeypatch.setattr(module, "STILL_SECONDS", 0.05)
+    group.assigned = True
+    cluster.gone = frozenset({"raw"})
+    looking = asyncio.create_task(survey.run(consumer(cluster)))
+    await asyncio.sleep(0.2)
+    assert survey.gone == [], "all gets on: nobody asks"
+    group.assigned = False
+    await until(lambda: survey.gone == ["raw"])
+    group.assigned, cluster.gone = True, frozenset()
+    await until(lambda: survey.gone == [])
+    cluster.gone = frozenset({"typed"})
+    monkeypatch.setattr(Watchdog, "longest_still", 1.0)
+    with pytest.raises(TopicsGoneError, match="gone: typed"):
+        await asyncio.wait_for(looking, 60)
