@@ -188,7 +188,7 @@ def documented_traffic(*, timestamp_ms: int = START_MS) -> list[TrafficRecord]:
 def generate_traffic(plan: TrafficPlan) -> Iterator[TrafficRecord]:
     """The records of a plan, in the order in which a bridge sends them. Takes a few tenths of a second before the first one."""
     random = Random(plan.seed)  # noqa: S311  # no secrets
-    works = _Works(random, plan.start_ms)
+    works = _Works(random, plan.start_ms, plan.count)
     chance, randrange = random.random, random.randrange
     valid = works.valid
     most = len(valid)
@@ -226,34 +226,35 @@ def _shuffled_sorts(plan: TrafficPlan, random: Random) -> bytearray:
 
 
 class _Works:
-    """The templates of one run."""
+    """The templates of one run: of each sort no more than it has records, but one of each type that it is about."""
 
-    def __init__(self, random: Random, start_ms: int) -> None:
+    def __init__(self, random: Random, start_ms: int, count: int) -> None:
         self._random = random
         self._maker = EventMaker(random, Pools(random, start_ms))
         names = self._maker.event_names
         shares = [SHARES.get(name, _RARE) for name in names]
-        total = sum(shares)
+        total, templates, broken = sum(shares), min(_TEMPLATES, count), min(_BROKEN_TEMPLATES, max(count, len(names)))
+        unknown, large = min(_UNKNOWN_TEMPLATES, max(count, len(UNKNOWN_NAMES))), min(_LARGE_TEMPLATES, max(count // 100, 4))
         self.valid: list[_Source] = []
         for name, share in zip(names, shares, strict=True):
             # A type's share of the templates is its share of the events, because a record's template is any of them.
-            self.valid += (self._valid(name) for _ in range(max(1, round(share / total * _TEMPLATES))))
+            self.valid += (self._valid(name) for _ in range(max(1, round(share / total * templates))))
         self._makers: Mapping[int, Callable[[int, int], TrafficRecord]] = {
             _Sort.EMPTY: self._empty,
             _Sort.NOT_JSON: self._not_json,
             _Sort.DUPLICATES: self._first,
         }
-        every = random.choices(names, shares, k=_BROKEN_TEMPLATES)
+        every = random.choices(names, shares, k=broken)
         self._sources: Mapping[int, Sequence[_Source]] = {
             _Sort.NOT_AN_EVENT: [self._source(disguise(self._maker.draft(name), random), _NOT_AN_EVENT) for name in every],
             # Every type in turn, because each has its own schema to break.
             _Sort.SCHEMA_VIOLATION: [
                 self._source(violate(self._maker.draft(name), random), Expectation(Kind.DEAD_LETTER, name, "schema_violation"))
-                for number in range(_BROKEN_TEMPLATES)
+                for number in range(broken)
                 for name in (names[number % len(names)],)
             ],
-            _Sort.UNKNOWN: [self._unknown(UNKNOWN_NAMES[number % len(UNKNOWN_NAMES)]) for number in range(_UNKNOWN_TEMPLATES)],
-            _Sort.TOO_LARGE: [self._large(number) for number in range(_LARGE_TEMPLATES)],
+            _Sort.UNKNOWN: [self._unknown(UNKNOWN_NAMES[number % len(UNKNOWN_NAMES)]) for number in range(unknown)],
+            _Sort.TOO_LARGE: [self._large(number) for number in range(large)],
         }
 
     def make(self, sort: int, moment_ms: int, now_ms: int) -> TrafficRecord:

@@ -78,10 +78,10 @@ def test_documented_events_are_routed(pipeline: Pipeline) -> None:
 
 
 def test_same_plan_same_records() -> None:
-    plan = TrafficPlan(count=3_000, seed=5)
+    plan = TrafficPlan(count=2_000, seed=5)
     once = fingerprint(generate_traffic(plan))
     assert once == fingerprint(generate_traffic(plan))
-    assert once != fingerprint(generate_traffic(TrafficPlan(count=3_000, seed=6)))
+    assert once != fingerprint(generate_traffic(TrafficPlan(count=2_000, seed=6)))
 
 
 def test_there_is_something_of_everything(traffic: list[TrafficRecord]) -> None:

@@ -8,6 +8,7 @@ import logging
 import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -430,7 +431,8 @@ def test_a_question_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.Monk
 
     def endless(db: sqlite3.Connection, *_: Any) -> bool:
         try:
-            return bool(db.execute("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n").fetchone())
+            db.create_function("pause", 0, lambda: time.sleep(0.0005))  # not to have a core busy
+            return bool(db.execute("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(pause()) FROM n").fetchone())
         except sqlite3.OperationalError:
             ended.set()
             raise
