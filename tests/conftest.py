@@ -19,8 +19,10 @@ from tests.cluster.brokers import BrokerCluster
 from tests.healthy import overheard  # noqa: F401 a fixture for all tests
 from tests.jvm import start_faster
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what it puts into the background, and programs that tests end by SIGINT inherit it
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# So a shell starts what it puts into the background, and nohup what it runs; programs that tests end by these signals inherit it.
+for _number, _default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _default)
 
 pytest_plugins = ["tests.repeats", "tests.tools"]
 

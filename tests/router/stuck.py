@@ -1,0 +1,18 @@
+"""``rollcall`` with lanes that never come to the end of a transaction, for no reason that the process knows."""
+
+from __future__ import annotations
+
+import asyncio
+
+from app.__main__ import main
+from app.streaming.lane import Lane
+
+
+async def _never(*_: object) -> None:
+    await asyncio.Event().wait()
+
+
+Lane._commit = _never  # type: ignore[method-assign,assignment]
+
+if __name__ == "__main__":
+    main()
