@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from app.canvas.traffic import TrafficPlan, generate_traffic
 from app.events.ids import normal_id, shard_of
-from app.events.outcomes import Routed
+from app.events.outcomes import DeadLetter, Routed
 from app.events.pipeline import EVENT_ID_DIGITS, Pipeline
 from app.events.plain import new_scanner, plain_type
 from app.events.schema_files import KNOWN_VALUES
@@ -44,13 +44,15 @@ def taken(value: bytes) -> bool:
     if said is None:
         return False
     number, entity_id, root_account_id, event_time, epoch, canonical, unknown_fields, unknown_values = said
+    instant = read_valid_time(event_time)
+    if instant is None:  # who asks the scanner looks at it then, as the pipeline does
+        assert isinstance(outcome, DeadLetter)
+        return False
     assert isinstance(outcome, Routed), "the scanner takes what the pipeline refuses"
     headers = dict(outcome.headers)
     assert TYPES[number] == outcome.event_type.name
     assert (normal_id(entity_id, shard_of(root_account_id)) or "").encode() == outcome.key
-    instant = read_valid_time(event_time)
-    if instant is not None:  # who asks the scanner looks at it then, as the pipeline does
-        assert instant == (outcome.event_time, (headers["ce_time"] or b"").decode())
+    assert instant == (outcome.event_time, (headers["ce_time"] or b"").decode())
     assert epoch is None or epoch == outcome.event_time
     assert hashlib.sha256(canonical).hexdigest()[:EVENT_ID_DIGITS].encode() == headers["ce_id"]
     assert (unknown_fields, unknown_values) == (outcome.unknown_fields, outcome.unknown_values)
@@ -76,6 +78,15 @@ def test_all_that_is_routed_of_varied_traffic_is_taken() -> None:
             counts[0] += taken(record.value)
             counts[1] += isinstance(PIPELINE(record.value), Routed)
     assert counts[0] == counts[1] > 3_000
+
+
+def test_a_year_that_does_not_exist_in_utc() -> None:
+    """Is for the pipeline to refuse."""
+    value = orjson.dumps(changed(example("account_created"), "metadata", "event_time", to="0001-01-01T00:00:00+00:01"))
+    assert SCANNER is not None
+    assert SCANNER.read(value) is not None
+    assert isinstance(PIPELINE(value), DeadLetter)
+    assert not taken(value)
 
 
 @given(st.data(), st.randoms(use_true_random=False))

@@ -9,7 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 BEYOND_SCHEMA = ("state[]", "user_id", "user_ids[]", "enrollment_term_id")
 """Parameters of which the document cannot say all: what is an id, and that some states are those of a user's enrollments."""
@@ -31,7 +31,10 @@ def asked(url: str, token: str, document: dict[str, Any], path: str, *, max_exam
         response = case.call(headers=authorization)
         statuses[response.status_code] += 1
         beyond = response.status_code == 400 and response.json()["errors"][0]["field"] in BEYOND_SCHEMA
-        case.validate_response(response, headers=authorization, excluded_checks=[positive_data_acceptance] if beyond else None)
+        excluded: list[Any] = [positive_data_acceptance] if beyond else []
+        if any(isinstance(value, dict) for value in case.query.values()):  # the address has the names that are in it, as it has the items of a list
+            excluded.append(negative_data_rejection)
+        case.validate_response(response, headers=authorization, excluded_checks=excluded)
 
     ask()
     return statuses
