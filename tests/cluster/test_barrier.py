@@ -6,25 +6,29 @@ Each test first shows that it is believed without the barrier.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.cluster import ClusterMetadata
+from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.types import TP
 
+from app.kafka_errors import is_passing
 from app.streaming.barrier import RECORD_KEY, Barrier, write_barrier
 from app.streaming.changelog import load_changelog
 from app.streaming.leaders import UnprovenError, proven_ends
 from app.streaming.offsets import Committed, Offsets
 from tests.cluster.brokers import BrokerCluster
 from tests.kafka_client import Sent, committed, create_topic, send
-from tests.waiting import wait_until
+from tests.waiting import in_time, wait_until
 
 pytestmark = pytest.mark.cluster
+
+Result = TypeVar("Result")
 
 
 @pytest.fixture(autouse=True)
@@ -34,21 +38,32 @@ def mended(cluster: BrokerCluster) -> Iterator[None]:
     cluster.mend()
 
 
-@asynccontextmanager
-async def opened(cluster: BrokerCluster, transactional_id: str) -> AsyncIterator[AIOKafkaProducer]:
-    """A lane's producer: whoever had this id is fenced."""
-    producer = AIOKafkaProducer(bootstrap_servers=cluster.bootstrap, transactional_id=transactional_id, acks="all")
-    await producer.start()
-    try:
-        yield producer
-    finally:
-        await producer.stop()
+async def in_a_lane(cluster: BrokerCluster, transactional_id: str, do: Callable[[AIOKafkaProducer], Awaitable[Result]]) -> Result:
+    """What a lane's producer does; whoever had this id is fenced. Like a lane, begin anew when the coordinator does not answer: it may be the deposed one."""
+
+    async def go_through() -> Result:
+        while True:
+            producer = AIOKafkaProducer(bootstrap_servers=cluster.bootstrap, transactional_id=transactional_id, acks="all")
+            try:
+                await producer.start()
+                return await do(producer)
+            except KafkaError as error:
+                if not is_passing(error):
+                    raise
+            finally:
+                await producer.stop()
+
+    return await in_time(go_through(), what=f"a transaction of {transactional_id}")
 
 
 async def commit(cluster: BrokerCluster, group: str, place: TP, offset: int) -> None:
     """Commit an offset, as a lane does."""
-    async with opened(cluster, f"{group}-{place.partition}") as producer, producer.transaction():
-        await producer.send_offsets_to_transaction({TopicPartition(*place): OffsetAndMetadata(offset, "")}, group)
+
+    async def in_transaction(producer: AIOKafkaProducer) -> None:
+        async with producer.transaction():
+            await producer.send_offsets_to_transaction({TopicPartition(*place): OffsetAndMetadata(offset, "")}, group)
+
+    await in_a_lane(cluster, f"{group}-{place.partition}", in_transaction)
 
 
 def believing(monkeypatch: pytest.MonkeyPatch, broker: int) -> Callable[[], None]:
@@ -68,8 +83,7 @@ async def test_offsets_of_a_deposed_coordinator_are_not_believed(cluster: Broker
     cluster.part(deposed)
     assert cluster.coordinator_of(group) != deposed
     await commit(cluster, group, place, 900)
-    async with opened(cluster, f"{group}-0") as producer:
-        barrier = await write_barrier(producer, group, TP(topic, 0), None)
+    barrier = await in_a_lane(cluster, f"{group}-0", lambda producer: write_barrier(producer, group, TP(topic, 0), None))
     again = believing(monkeypatch, deposed)
     async with Offsets(group, {"bootstrap_servers": cluster.brokers[deposed].bootstrap}) as offsets:
         assert await offsets.committed([place]) == {place: Committed(100, "")}, "it is not believed: the test shows nothing"
@@ -93,8 +107,7 @@ async def test_a_changelog_is_read_beyond_what_a_deposed_leader_has(cluster: Bro
     elected = cluster.leader_of(changelog.topic, 0)
     assert elected != deposed
     send(cluster.brokers[elected].bootstrap, changelog.topic, [Sent(b"[{},0]", b"%d" % number, 0) for number in range(10, 20)])
-    async with opened(cluster, f"{group}-0") as producer:
-        barrier = await write_barrier(producer, group, TP(topic, 0), changelog)
+    barrier = await in_a_lane(cluster, f"{group}-0", lambda producer: write_barrier(producer, group, TP(topic, 0), changelog))
     again = believing(monkeypatch, deposed)
     options = {"bootstrap_servers": cluster.brokers[deposed].bootstrap}
     async with Offsets(group, options) as offsets:

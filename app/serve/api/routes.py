@@ -34,6 +34,7 @@ from app.serve.api.parameters import (
 )
 from app.serve.api.queries import one_of
 from app.serve.context import ServeContext
+from app.serve.protocol import MOST_HEAD_BYTES
 from app.serve.replica.derived import folded
 
 CourseId = Annotated[str, Path(description="Global, local, or `shard~local`.", max_length=100)]
@@ -43,6 +44,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": objects.Errors, "description": "A parameter is wrong; the message names it."},
     401: {"model": objects.Errors, "description": "No token, or one that is not accepted."},
     404: {"model": objects.Errors, "description": "There is no such thing."},
+    431: {"description": f"Address and headers are longer than {MOST_HEAD_BYTES // 1024} KiB."},
     503: {"model": objects.Errors, "description": "The replica is not complete yet, or too much is asked for at once."},
 }
 

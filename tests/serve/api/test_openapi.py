@@ -108,7 +108,7 @@ def test_the_document_has_all_calls(document: dict[str, Any]) -> None:
     assert set(document["paths"]) == READABLE
     for calls in document["paths"].values():
         assert set(calls) == {"get"}
-        assert set(calls["get"]["responses"]) == {"200", "400", "401", "404", "503"}
+        assert set(calls["get"]["responses"]) == {"200", "400", "401", "404", "431", "503"}
         assert calls["get"]["security"] == [{"HTTPBearer": []}]
         assert calls["get"]["description"]
     scheme = document["components"]["securitySchemes"]["HTTPBearer"]
