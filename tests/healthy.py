@@ -13,9 +13,11 @@ from collections.abc import Collection, Iterator
 
 import pytest
 
+TRACEBACK = "Traceback (most recent call last)"
+
 LEFT_LYING = re.compile(
     r"exception was never retrieved|Task was destroyed but it is pending|Unclosed (AIOKafka|client|connector)|was never awaited|ResourceWarning"
-    r"|Traceback \(most recent call last\)|Unexpected error in|Exception ignored in|Unhandled exception|Fatal error on transport"
+    rf"|{re.escape(TRACEBACK)}|Exception ignored in|Unhandled exception|Fatal error on transport"
 )
 """Of whatever level."""
 
@@ -55,7 +57,7 @@ class _Overheard(logging.Handler):
         self.said.append(self.format(record))
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def overheard() -> Iterator[list[str]]:
     """What asyncio says of tasks and errors that nobody has waited for: a fault, unless the test takes it out of this list."""
     handler, logger = _Overheard(), logging.getLogger("asyncio")

@@ -71,7 +71,13 @@ class RollcallProcess:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
+        self.kill()
+        if error is None and self.complaints:
+            raise AssertionError(f"{self.log_file.name} is not the log of a healthy process:\n" + "\n".join(self.complaints))
+
+    def kill(self) -> None:
+        """End it at once, if it has not ended."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.kill()

@@ -35,8 +35,8 @@ def tables(report: Report) -> list[Table]:
         found.add_row(f"rows of {relation}", f"{count:,}")
     if report.long:
         found.add_row("waited long", "\n".join(report.long))
-    if report.tracebacks:
-        found.add_row("tracebacks", "\n".join(report.tracebacks))
+    if report.complaints:
+        found.add_row("in the logs", "\n".join(report.complaints))
     found.add_row("wrong", "\n".join(report.wrong) or "nothing: nothing lost, nothing twice, rosters true, replica equal")
     return [done, ends, found]
 
@@ -63,11 +63,11 @@ def main() -> int:
     console.print(f"what the processes write is in {folder}, and stays there unless all is well")
     extent = Extent(faults=given.faults) if given.faults else Extent(seconds=given.minutes * 60)
     report = run(folder, "chaos", jars, extent, seed=given.seed, rate=given.rate, brokers=given.brokers, say=lambda line: console.print(f"  {line}"))
-    if not report.wrong and not report.tracebacks and not report.long:
+    if not report.wrong and not report.complaints and not report.long:
         shutil.rmtree(folder)
     for table in tables(report):
         console.print(table)
-    return 1 if report.wrong or report.tracebacks else 0
+    return 1 if report.wrong or report.complaints else 0
 
 
 if __name__ == "__main__":

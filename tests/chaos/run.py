@@ -16,6 +16,7 @@ from tests.chaos.broker_faults import BROKER_FAULTS
 from tests.chaos.faults import FAULTS, REFUSALS, Fault, Scene, jump
 from tests.chaos.system import End, System
 from tests.chaos.traffic import Traffic, outcomes
+from tests.healthy import TRACEBACK, complaints
 from tests.kafka_client import committed, create_topic, read_all
 from tests.processes import wait_until
 from tests.rosters.cluster import PARTITIONS, RosterCluster, Rosters
@@ -31,11 +32,10 @@ LONG_SECONDS = 25.0
 AT_ONCE = 0.3
 """So often does the next fault come before everything has got over the last one."""
 
-TRACEBACK = "Traceback (most recent call last)"
-"""What no process may write, whatever happens."""
+OUR_ERRORS = '"level":"error","logger":"app.'
+"""What is done here is an error for a process; that it says so is well. What a library calls one, or a traceback, is not."""
 
-END_OF_LINE = r"\n"
-"""Within a line of a log, which is JSON."""
+COMPLAINT_CHARACTERS = 400
 
 SETTLING_SECONDS = 300.0
 """So long may it take in the end until everything is through."""
@@ -59,8 +59,8 @@ class Report:
     """Processes that ended; killed ones too."""
     wrong: list[str] = field(default_factory=list)
     """What is not as it must be. Nothing, when all is well."""
-    tracebacks: list[str] = field(default_factory=list)
-    """In the processes' logs, in which none must be."""
+    complaints: list[str] = field(default_factory=list)
+    """What the processes' logs have that no process may write, whatever happens."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def run(folder: Path, prefix: str, jars: Path, extent: Extent, *, seed: int, rat
         report.seconds = time.monotonic() - begun
         system.stop()
         report.ends = system.ends
-        report.tracebacks = _tracebacks(folder)
+        report.complaints = _complaints(folder)
         report.records = traffic.sent
         _judge(system.bootstrap, prefix, traffic, report)
         report.rows = {relation: len(found) for relation, found in rosters.items()}
@@ -157,17 +157,10 @@ def _replica_findings(system: System, before: Rosters, after: Rosters) -> str:
     return f"rows of the replica and of the rosters: {sizes}; in one of them only: {few}{changed}; serve says {said}"
 
 
-def _tracebacks(folder: Path) -> list[str]:
-    """Where one is in a log, and its last line."""
-    found = []
-    for log in sorted(folder.glob("*.log")):
-        lines = log.read_text(errors="replace").splitlines()
-        found += [
-            f"{log.name}, line {number + 1}: a traceback that ends with {line.rpartition(END_OF_LINE)[2][:200]}"
-            for number, line in enumerate(lines)
-            if TRACEBACK in line
-        ]
-    return found
+def _complaints(folder: Path) -> list[str]:
+    """The ends of the lines that are no line of a healthy process, nor an error that one of ours tells, and where they are."""
+    found = [(log.name, line) for log in sorted(folder.glob("*.log")) for line in complaints(log.read_text(errors="replace"))]
+    return [f"{name}: {line[-COMPLAINT_CHARACTERS:]}" for name, line in found if OUR_ERRORS not in line or TRACEBACK in line]
 
 
 def _judge(bootstrap: str, prefix: str, traffic: Traffic, report: Report) -> None:

@@ -191,4 +191,4 @@ class System:
     def _end_all(self) -> None:
         self._stop_supervising()
         for each in self.processes:
-            each.process.__exit__(None, None, None)
+            each.process.kill()

@@ -15,6 +15,7 @@ import pytest
 
 from app.broker import EmbeddedBroker
 from tests.forks import Forks
+from tests.healthy import complaints
 from tests.kafka_client import create_topic, partitions_of
 from tests.processes import wait_until
 from tests.waiting import run, wait_for_exit
@@ -49,6 +50,7 @@ def test_up_starts_everything_and_leaves_nothing_behind(tmp_path: Path, jars: Pa
         os.killpg(up.pid, number)
         assert wait_for_exit(up) == 0
     assert broker.status().pid is None
+    assert complaints(log_file.read_text()) == []
     messages = [json.loads(line)["message"] for line in log_file.read_text().splitlines()]
     assert messages[-1] == "broker stopped"
     assert {"router stopped", "rosters stopped", "serve stopped"} <= set(messages)
@@ -66,6 +68,7 @@ def test_up_ends_when_one_of_its_processes_does_and_they_end_when_it_is_killed(b
         os.kill(up.pid if ending == "up" else children[ending], signal.SIGKILL)
         code = wait_for_exit(up)
         wait_until(partial(none_alive, tuple(children.values())), what="the end of all")
+        assert complaints(log_file.read_text()) == []
         if ending != "up":
             assert code == 1
             assert "rollcall: rosters ended with code -9" in log_file.read_text()

@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 
 from app.broker.processes import find_process
 from app.demo.institution import Institution
+from tests.healthy import complaints
 from tests.kafka_client import flush, topics_of
 from tests.processes import wait_until
 from tests.tools import needs_terminal
@@ -33,7 +34,7 @@ LEFT_BEHIND = ("Traceback", "Exception", "never retrieved", "Unclosed")
 
 @contextlib.contextmanager
 def started(data: Path, *arguments: str, settings: Mapping[str, str] | None = None, out: int | None = None) -> Iterator[subprocess.Popen[str]]:
-    """The demo, in a session of its own, so that what it leaves behind can be told."""
+    """The demo, in a session of its own, so that what it leaves behind can be told. The logs that it has made must be those of healthy processes."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ROLLCALL_", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "TERM"))}
     environment |= {"ROLLCALL_DATA": str(data), "TERM": "xterm-256color"} | dict(settings or {})
     stream = subprocess.PIPE if out is None else out
@@ -52,6 +53,7 @@ def started(data: Path, *arguments: str, settings: Mapping[str, str] | None = No
         if process.poll() is None:
             process.kill()
         process.communicate()
+    assert [complaint for log in (data / "demo").glob("*.log") for complaint in complaints(log.read_text(errors="replace"))] == []
 
 
 def finished(process: subprocess.Popen[str]) -> str:
