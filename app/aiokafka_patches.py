@@ -142,6 +142,7 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        _first_connections.get(asyncio.current_task(), []).append(self)
         self._whole: float = options.get("request_timeout_ms", WHOLE_MS) / 1000
         self._patience: float = min(self._whole, ANSWER_SECONDS)
         self._request_timeout = self._patience
@@ -204,6 +205,33 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
         except RuntimeError as error:
             self.close(reason=conn.CloseReason.CONNECTION_BROKEN, exc=error)
             raise KafkaConnectionError(f"Connection at {self.host}:{self.port} broken: {error}") from error
+
+
+_first_connections: dict[asyncio.Task[Any] | None, list[Connection]] = {}
+"""By the task that begins with a client."""
+
+
+def with_first_connections(upstream: Callable[[AIOKafkaClient], Awaitable[None]]) -> Callable[[AIOKafkaClient], Awaitable[None]]:
+    """``bootstrap`` of a client, which closes what it has connected when it is cancelled.
+
+    aiokafka (``client.py:219``; no issue) leaves the connection over which it first asks who there is to the garbage collector, which calls that an error.
+    Test: ``tests/test_aiokafka_patches.py::test_a_client_that_is_cancelled_while_it_begins_leaves_no_connection``.
+    """
+
+    @functools.wraps(upstream)
+    async def bootstrap(client: AIOKafkaClient) -> None:
+        task = asyncio.current_task()
+        connections = _first_connections[task] = []
+        try:
+            await upstream(client)
+        except BaseException:
+            for each in connections:
+                each.close()
+            raise
+        finally:
+            del _first_connections[task]
+
+    return bootstrap
 
 
 FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, InvalidTxnState)
@@ -538,6 +566,6 @@ AIOKafkaClient.get_random_node = get_random_node
 AIOKafkaClient._metadata_update = _metadata_update
 AIOKafkaClient._get_conn = _get_conn
 AIOKafkaClient.hosts = property(hosts)
-AIOKafkaClient.bootstrap = noting_brokers(AIOKafkaClient.bootstrap)
+AIOKafkaClient.bootstrap = noting_brokers(with_first_connections(AIOKafkaClient.bootstrap))
 AIOKafkaClient._metadata_update = not_at_once_again(noting_brokers(AIOKafkaClient._metadata_update))
 MetadataRequest.build = build_metadata_request(MetadataRequest.build)

@@ -9,6 +9,7 @@ import select
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import uvloop
@@ -58,6 +59,39 @@ async def reset_connection(bootstrap: str, turns: int) -> AsyncIterator[tuple[AI
             yield client, connection
         finally:
             await client.close()
+
+
+@pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
+async def test_a_client_that_is_cancelled_while_it_begins_leaves_no_connection(
+    bootstrap: str, mended: bool, overheard: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not mended:
+        monkeypatch.setattr(AIOKafkaClient, "bootstrap", AIOKafkaClient.bootstrap.__wrapped__.__wrapped__)
+    with Proxy(int(bootstrap.rpartition(":")[2])) as proxy:
+        asked = asyncio.Event()
+
+        async def begin() -> None:
+            client = AIOKafkaClient(**client_options(load_settings(), f"127.0.0.1:{proxy.port}"))
+            with contextlib.suppress(asyncio.CancelledError):
+                await client.bootstrap()
+            await client.close()
+
+        def send(connection: AIOKafkaConnection, request: Any, *arguments: Any, **options: Any) -> Any:
+            if isinstance(request, MetadataRequest):
+                proxy.freeze()
+                asked.set()
+            return upstream(connection, request, *arguments, **options)
+
+        upstream = AIOKafkaConnection.send
+        monkeypatch.setattr(AIOKafkaConnection, "send", send)
+        beginning = asyncio.create_task(begin())
+        await in_time(asked.wait(), what="the first question")
+        beginning.cancel()
+        await in_time(beginning, what="the end")
+        del beginning
+        gc.collect()
+        assert [each.splitlines()[0] for each in overheard] == ([] if mended else ["Unclosed AIOKafkaConnection"])
+        overheard.clear()
 
 
 async def send(bootstrap: str, turns: int) -> None:

@@ -63,7 +63,7 @@ def test_a_session_timeout_that_the_broker_does_not_take(strict_broker: str, pre
 
 
 def test_a_transaction_timeout_that_the_broker_does_not_take(strict_broker: str, prefix: str, tmp_path: Path) -> None:
-    with RouterProcess(tmp_path, strict_broker, prefix) as router:
+    with RouterProcess(tmp_path, strict_broker, prefix).expecting("InvalidTransactionTimeout") as router:
         assert_ends(router, ConfigurationError, "ROLLCALL_TRANSACTION_TIMEOUT_SECONDS=60", "transaction.max.timeout.ms")
 
 

@@ -9,12 +9,13 @@ Written against faust-streaming 0.15.3; tests/streaming/test_upstream.py fails w
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from typing import Any
 
 import faust
 from faust.tables.manager import TableManager
-from faust.tables.recovery import Recovery
+from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from faust.types import TP
 
 from app.streaming.rows import Rows
@@ -61,6 +62,11 @@ class _NothingToRecover(Recovery):
     async def _seek_offsets(self, consumer: Any, tps: set[TP], offsets: Counter[TP], title: str) -> None:
         # Replaces faust/tables/recovery.py:775: without a position the consumer reads nothing of a changelog.
         return
+
+    async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        # Extends faust/tables/recovery.py:624. What interrupts it interrupts whoever waits for it, too (line 550), who then no longer hears of this.
+        with contextlib.suppress(ServiceStopped, RebalanceAgain):
+            await super().on_recovery_completed(generation_id)
 
 
 class LaneTables(TableManager):

@@ -79,6 +79,10 @@ class Proxy:
     async def _end(self) -> None:
         self._server.close()
         await self._cut(reset=False)
+        while left := asyncio.all_tasks() - {asyncio.current_task()}:  # connections that are being taken
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left)
 
     async def _cut(self, *, reset: bool) -> None:
         connections = set(self._connections)

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -33,7 +33,9 @@ LEFT_BEHIND = ("Traceback", "Exception", "never retrieved", "Unclosed")
 
 
 @contextlib.contextmanager
-def started(data: Path, *arguments: str, settings: Mapping[str, str] | None = None, out: int | None = None) -> Iterator[subprocess.Popen[str]]:
+def started(
+    data: Path, *arguments: str, settings: Mapping[str, str] | None = None, out: int | None = None, expected: Collection[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
     """The demo, in a session of its own, so that what it leaves behind can be told. The logs that it has made must be those of healthy processes."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ROLLCALL_", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "TERM"))}
     environment |= {"ROLLCALL_DATA": str(data), "TERM": "xterm-256color"} | dict(settings or {})
@@ -53,7 +55,7 @@ def started(data: Path, *arguments: str, settings: Mapping[str, str] | None = No
         if process.poll() is None:
             process.kill()
         process.communicate()
-    assert [complaint for log in (data / "demo").glob("*.log") for complaint in complaints(log.read_text(errors="replace"))] == []
+    assert [complaint for log in (data / "demo").glob("*.log") for complaint in complaints(log.read_text(errors="replace"), expected)] == []
 
 
 def finished(process: subprocess.Popen[str]) -> str:
@@ -154,7 +156,7 @@ def test_a_process_that_dies_is_reported(bootstrap: str, tmp_path: Path, name: s
 
 
 def test_a_row_that_should_not_be_there_is_found(bootstrap: str, tmp_path: Path) -> None:
-    with started(tmp_path, "--events", "0", settings={"ROLLCALL_KAFKA": bootstrap}) as process:
+    with started(tmp_path, "--events", "0", settings={"ROLLCALL_KAFKA": bootstrap}, expected=["the value is no row"]) as process:
         wait_for("rosters", tmp_path, process)
         prefix = prefix_of(tmp_path)
         producer = Producer({"bootstrap.servers": bootstrap})

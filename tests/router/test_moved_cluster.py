@@ -44,7 +44,7 @@ def test_a_cluster_comes_back_elsewhere(jars: Path, prefix: str, tmp_path: Path)
 def test_who_is_given_nothing_for_too_long_is_stuck(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     """The cluster answers, and the group never does. There is no partition yet whose lag could tell."""
     program = [sys.executable, str(Path(__file__).with_name("waiting.py"))]
-    with RollcallProcess("router", tmp_path, bootstrap, prefix, program=program, watchdog_seconds=5) as router:
+    with RollcallProcess("router", tmp_path, bootstrap, prefix, program=program, watchdog_seconds=5).expecting("stuck: ") as router:
         wait_until(lambda: "the consumer group has not given this process its partitions yet" in router.get("/readyz")[1], what="the wait for the group")
         assert router.process.wait(DEADLINE) == 70
         assert any(f"the consumer group {prefix}-router has given this process no partitions" in str(line["message"]) for line in router.log)

@@ -82,7 +82,8 @@ async def _begin(producer: AIOKafkaProducer, topic: str) -> Line:
     await producer.start()
     line = Line(producer)
     await producer.begin_transaction()
-    await producer.send(topic, b"value", partition=0)
+    record = await producer.send(topic, b"value", partition=0)
+    record.add_done_callback(lambda _record: record.cancelled() or record.exception())  # a lane would wait for it
     return line
 
 
@@ -132,4 +133,6 @@ async def test_a_producer_that_is_cut_off_leaves_nothing_behind(
             task.cancel()
         if left:
             await asyncio.wait(left)
+        left.clear()
+        gc.collect()
         overheard.clear()

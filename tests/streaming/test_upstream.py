@@ -17,6 +17,7 @@ from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.record.default_records import DefaultRecord, DefaultRecordBatchBuilder
 from faust.serializers.schemas import Schema
 from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer, ConsumerThread, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import ServiceThread, WorkerThread
@@ -42,6 +43,7 @@ SIGNATURES = {
     ConsumerThread.__init__: ["self", "consumer", "kwargs"],
     TableManager.on_start: ["self"],
     TableManager._update_channels: ["self"],
+    Recovery.on_recovery_completed: ["self", "generation_id"],
     Schema.compile: ["self", "app", "on_key_decode_error", "on_value_decode_error", "default_propagate"],
     WorkerThread.__init__: ["self", "service", "kwargs"],
     WorkerThread.run: ["self"],

@@ -1,0 +1,37 @@
+"""The end of what app/streaming/tables.py leaves of Faust's recovery."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import faust
+import pytest
+from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
+
+from app.streaming.tables import LaneTables
+from tests.waiting import in_time
+
+
+@pytest.mark.parametrize("interruption", [ServiceStopped, RebalanceAgain])
+async def test_a_recovery_that_is_interrupted_leaves_no_error_behind(monkeypatch: pytest.MonkeyPatch, interruption: type[Exception]) -> None:
+    """Faust waits for it, and is interrupted itself; then nobody asks what has become of it."""
+
+    async def interrupted(_recovery: Recovery, _generation_id: int = 0) -> None:
+        raise interruption
+
+    monkeypatch.setattr(Recovery, "on_recovery_completed", interrupted)
+    app: Any = faust.App("recovery", TableManager=LaneTables)
+    left = asyncio.create_task(app.tables.recovery.on_recovery_completed(0))
+    await in_time(asyncio.wait({left}), what="its end")
+    assert left.exception() is None
+
+
+async def test_any_other_error_of_a_recovery_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def failing(_recovery: Recovery, _generation_id: int = 0) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(Recovery, "on_recovery_completed", failing)
+    app: Any = faust.App("recovery", TableManager=LaneTables)
+    with pytest.raises(ValueError, match=r"^$"):
+        await app.tables.recovery.on_recovery_completed(0)
