@@ -17,9 +17,10 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.types import TP
 
-from app.kafka_errors import is_passing
 from app.streaming.barrier import RECORD_KEY, Barrier, write_barrier
+from app.streaming.bounded import promptly
 from app.streaming.changelog import load_changelog
+from app.streaming.failures import cut_off, root_cause, why_reopen
 from app.streaming.leaders import UnprovenError, proven_ends
 from app.streaming.offsets import Committed, Offsets
 from tests.cluster.brokers import BrokerCluster
@@ -48,10 +49,13 @@ async def in_a_lane(cluster: BrokerCluster, transactional_id: str, do: Callable[
                 await producer.start()
                 return await do(producer)
             except KafkaError as error:
-                if not is_passing(error):
+                if why_reopen(root_cause(producer, error)) is None:
                     raise
             finally:
-                await producer.stop()
+                try:
+                    await promptly(producer.stop(), 1)
+                except (KafkaError, TimeoutError):
+                    await cut_off(producer)
 
     return await in_time(go_through(), what=f"a transaction of {transactional_id}")
 
