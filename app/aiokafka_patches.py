@@ -409,7 +409,8 @@ def failure_that_was_seen(upstream: Callable[..., None]) -> Callable[..., None]:
     def fail(failed: Any, *arguments: Any, **named: Any) -> None:
         futures = [future for *_, future in getattr(failed, "_pending_txn_offsets", ())]
         upstream(failed, *arguments, **named)
-        futures += [future for name in ("_drain_waiter", "_transaction_waiter") if (future := getattr(failed, name, None)) is not None]
+        futures += [future for future, _ in getattr(failed, "_msg_futures", ())]
+        futures += [future for name in ("future", "_drain_waiter", "_transaction_waiter") if (future := getattr(failed, name, None)) is not None]
         for future in futures:
             if future.done() and not future.cancelled():
                 future.exception()

@@ -8,7 +8,6 @@ other, and goes on to whatever comes next, which may never come; so here nobody 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
@@ -53,22 +52,38 @@ def is_cancelled() -> bool:
 
 
 async def close(closing: Awaitable[object]) -> None:
-    """Let a client end. One that lost its connection at a bad moment can wait for ever, and must not hold up whoever goes on without it."""
-    with contextlib.suppress(TimeoutError, KafkaError, OSError):
-        await promptly(closing, CLOSE_SECONDS)
+    """Let a client end. One that lost its connection at a bad moment can wait for ever, and must not hold up whoever goes on without it.
+
+    It ends also when whoever waits for that is cancelled, at once or once more.
+    """
+    task = asyncio.ensure_future(closing)
+    limit = asyncio.get_running_loop().call_later(CLOSE_SECONDS, task.cancel)
+    task.add_done_callback(lambda _task: limit.cancel())
+    _keep(task)
+    await asyncio.wait({task}, timeout=CLOSE_SECONDS)
+    if task.done() and not task.cancelled() and not isinstance(task.exception(), (TimeoutError, KafkaError, OSError)):
+        task.result()
 
 
 async def stop_reader(reader: AIOKafkaConsumer) -> None:
     """Stop a consumer without a group, at whatever moment."""
-    # It cancels tasks of its own and waits for them. One that has not begun yet would end all of that, and leave connections.
-    await asyncio.sleep(0)
-    await close(reader.stop())
+
+    async def stop() -> None:
+        # It cancels tasks of its own and waits for them. One that has not begun yet would end all of that, and leave connections.
+        await asyncio.sleep(0)
+        await reader.stop()
+
+    await close(stop())
 
 
 def _leave(task: asyncio.Future[Any]) -> None:
+    _keep(task)
+    task.cancel()
+
+
+def _keep(task: asyncio.Future[Any]) -> None:
     _left.add(task)
     task.add_done_callback(_forget)
-    task.cancel()
 
 
 def _forget(task: asyncio.Future[Any]) -> None:

@@ -27,7 +27,7 @@ from tests.cluster.brokers import BrokerCluster
 from tests.kafka_client import Sent, committed, create_topic, send
 from tests.waiting import in_time, wait_until
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 Result = TypeVar("Result")
 

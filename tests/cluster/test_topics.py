@@ -20,7 +20,7 @@ from tests.kafka_client import Sent, read_all, send
 from tests.processes import PROGRAM, RouterProcess
 from tests.waiting import RUN_SECONDS, wait_until
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 STARTS = 3
 

@@ -53,6 +53,25 @@ async def test_it_does_not_wait_for_what_does_not_let_itself_be_cancelled(caplog
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+async def test_a_reader_is_stopped_though_its_owner_is_cancelled_again(bootstrap: str) -> None:
+    reader = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    await reader.start()
+
+    async def own() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await stop_reader(reader)
+
+    owner = asyncio.create_task(own())
+    for _ in range(2):
+        await asyncio.sleep(0)
+        owner.cancel()
+    await in_time(asyncio.wait({owner}), what="its end")
+    await eventually(lambda: not bounded._left, what="the end of the reader")
+    assert reader._closed
+
+
 async def test_what_a_client_has_cancelled_is_an_error_like_any_other() -> None:
     with pytest.raises(KafkaConnectionError, match="given up"):
         await promptly(failing(asyncio.CancelledError()))
