@@ -40,7 +40,7 @@ from aiokafka.errors import (
     UnknownMemberIdError,
     for_code,
 )
-from aiokafka.producer import producer, sender
+from aiokafka.producer import message_accumulator, producer, sender
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.protocol.admin import ApiVersionRequest, CreateTopicsRequest, DeleteTopicsRequest, SaslAuthenticateRequest
@@ -418,6 +418,24 @@ def failure_that_was_seen(upstream: Callable[..., None]) -> Callable[..., None]:
     return fail
 
 
+class _Pending(set[MessageBatch]):
+    def remove(self, batch: MessageBatch) -> None:
+        """Without an error where it is gone already."""
+        self.discard(batch)
+
+
+class MessageAccumulator(message_accumulator.MessageAccumulator):  # type: ignore[misc]
+    """Lets go of a batch that fails while it waits to be sent once more.
+
+    aiokafka (``producer/message_accumulator.py:459``; no issue) takes each batch that ends for one that is being sent, and asyncio logs a KeyError for it.
+    Test: ``tests/test_aiokafka_patches.py::test_a_batch_may_fail_while_it_waits_to_be_sent_once_more``.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._pending_batches = _Pending()
+
+
 CANCEL_AGAIN_SECONDS = 0.1
 """A task that has not ended by then took its cancellation for that of a task that it waited for, and went on."""
 
@@ -552,6 +570,7 @@ def not_at_once_again(upstream: Callable[[Any, Any, Any], Awaitable[Any]]) -> Ca
 for _name in ("_send_produce_req", "_do_add_partitions_to_txn", "_do_add_offsets_to_txn", "_do_txn_offset_commit", "_do_txn_commit"):
     setattr(Sender, _name, kept_track_of(getattr(sender.Sender, _name)))
 producer.Sender = Sender
+producer.MessageAccumulator = MessageAccumulator
 conn.OAuthAuthenticator = OAuthAuthenticator
 conn.AIOKafkaProtocol = Protocol
 conn.AIOKafkaConnection = Connection

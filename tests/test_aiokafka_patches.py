@@ -18,6 +18,8 @@ from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced
+from aiokafka.producer import message_accumulator
+from aiokafka.producer import producer as producers
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.protocol.group import JoinGroupRequest
@@ -191,6 +193,24 @@ async def test_nothing_is_left_of_a_transaction_that_failed(mended: bool, overhe
     await asyncio.sleep(0)  # the loop forgets about it
     gc.collect()
     assert ["exception was never retrieved" in line for line in overheard] == ([] if mended else [True] * 4)
+    overheard.clear()
+
+
+@pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
+async def test_a_batch_may_fail_while_it_waits_to_be_sent_once_more(mended: bool, overheard: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    if not mended:
+        monkeypatch.setattr(producers, "MessageAccumulator", message_accumulator.MessageAccumulator)
+    producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1")
+    producer._closed = True  # it was never started, and complains if it is not closed
+    accumulator, place = producer._message_accumulator, TopicPartition("typed", 0)
+    records = RecordBatches(900_000)
+    records.append(1, b"key", b"value", [])
+    delivered = await accumulator.add_batch(GatheredBatch(records.batches[0], transactional=False), place, 1)
+    accumulator.reenqueue(accumulator._pop_batch(place))
+    accumulator.fail_all(KafkaConnectionError())
+    with pytest.raises(KafkaConnectionError):
+        await delivered
+    assert ["Exception in callback" in line for line in overheard] == ([] if mended else [True])
     overheard.clear()
 
 

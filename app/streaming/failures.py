@@ -118,16 +118,6 @@ async def cut_off(producer: AIOKafkaProducer) -> None:
     if tasks:
         _, pending = await asyncio.wait(tasks, timeout=1)
         if not pending:  # or a commit would go on without these records
-            _fail_records(producer._message_accumulator)
+            producer._message_accumulator.fail_all(KafkaConnectionError("the producer was cut off"))
     with contextlib.suppress(Exception):
         await promptly(producer.client.close(), 1)
-
-
-def _fail_records(accumulator: Any) -> None:
-    """Tell whoever still waits for records that they are not sent. Nobody else need hear of it."""
-    batches = [*accumulator._pending_batches, *itertools.chain(*accumulator._batches.values())]
-    accumulator.fail_all(KafkaConnectionError("the producer was cut off"))
-    for batch in batches:
-        for future in (batch.future, *(future for future, _metadata in batch._msg_futures)):
-            if not future.cancelled():
-                future.exception()

@@ -52,6 +52,7 @@ SIGNATURES = {
     ServiceThread.on_crash: ["self", "msg", "fmt", "kwargs"],
     Fetcher.close: ["self"],
     MessageBatch.failure: ["self", "exception"],
+    MessageAccumulator.reenqueue: ["self", "batch"],
     TransactionManager.error_transaction: ["self", "exc"],
     TransactionManager.fatal_error: ["self", "exc"],
     Fetcher.fetched_records: ["self", "partitions", "timeout", "max_records"],
