@@ -215,7 +215,7 @@ def with_first_connections(upstream: Callable[[AIOKafkaClient], Awaitable[None]]
     """``bootstrap`` of a client, which closes what it has connected when it is cancelled.
 
     aiokafka (``client.py:219``; no issue) leaves the connection over which it first asks who there is to the garbage collector, which calls that an error.
-    Test: ``tests/test_aiokafka_patches.py::test_a_client_that_is_cancelled_while_it_begins_leaves_no_connection``.
+    Test: ``tests/test_aiokafka_patches.py::test_whoever_is_cancelled_while_it_begins_leaves_no_connection``.
     """
 
     @functools.wraps(upstream)

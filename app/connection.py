@@ -46,21 +46,20 @@ async def broker_connection(settings: Settings, bootstrap: str) -> AsyncIterator
     for host, port, _family in collect_hosts(known, randomize=False):
         connection = None
         try:
-            connection = await create_conn(host, port, request_timeout_ms=CONNECT_MS, **options)
-            answer = await connection.send(MetadataRequest([]))  # whoever wants a client to authenticate hangs up at this, not before
-        except _FAILURES as error:
-            problems.append(_explained(error, settings, f"{host}:{port}", answered=connection is not None))
-            if connection is not None:
-                connection.close()
-            continue
-        try:
+            try:
+                connection = await create_conn(host, port, request_timeout_ms=CONNECT_MS, **options)
+                answer = await connection.send(MetadataRequest([]))  # whoever wants a client to authenticate hangs up at this, not before
+            except _FAILURES as error:
+                problems.append(_explained(error, settings, f"{host}:{port}", answered=connection is not None))
+                continue
             known.saw((host, port) for _node, host, port, *_ in answer.brokers)
             if connection._versions[MetadataRequest.API_KEY][1] < LEAST_METADATA_VERSION:
                 raise ConfigurationError(f"the broker at {host}:{port} is too old: Rollcall needs Kafka 3.6 or later")
             yield connection
             return
         finally:
-            connection.close()
+            if connection is not None:
+                connection.close()
     raise next((problem for problem in problems if isinstance(problem, ConfigurationError)), problems[0])
 
 

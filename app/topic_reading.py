@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from app.errors import BrokerUnavailableError
+from app.streaming.bounded import close
 from app.streaming.topic_ids import describe_topics
 from app.topics import TopicsError
 
@@ -49,4 +50,4 @@ async def partition_counts(options: Mapping[str, Any], topics: Collection[str]) 
         await admin.start()
         return {name: topic.partitions for name, topic in (await describe_topics(admin, topics)).topics.items()}
     finally:
-        await admin.close()
+        await close(admin.close())

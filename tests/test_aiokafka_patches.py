@@ -7,7 +7,7 @@ import contextlib
 import gc
 import select
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +26,7 @@ from aiokafka.protocol.group import JoinGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from app import aiokafka_patches
+from app.connection import broker_connection
 from app.kafka import client_options
 from app.settings import load_settings
 from app.streaming.batches import GatheredBatch
@@ -63,37 +64,58 @@ async def reset_connection(bootstrap: str, turns: int) -> AsyncIterator[tuple[AI
             await client.close()
 
 
-@pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
-async def test_a_client_that_is_cancelled_while_it_begins_leaves_no_connection(
-    bootstrap: str, mended: bool, overheard: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not mended:
-        monkeypatch.setattr(AIOKafkaClient, "bootstrap", AIOKafkaClient.bootstrap.__wrapped__.__wrapped__)
+async def cancelled_at_the_first_question(bootstrap: str, begin: Callable[[str], Awaitable[None]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin with a broker that never says who there is, and be cancelled when it was asked."""
+    asked, upstream = asyncio.Event(), AIOKafkaConnection.send
+
+    def send(connection: AIOKafkaConnection, request: Any, *arguments: Any, **options: Any) -> Any:
+        if isinstance(request, MetadataRequest):
+            proxy.freeze()
+            asked.set()
+        return upstream(connection, request, *arguments, **options)
+
+    async def beginning() -> None:
+        with contextlib.suppress(asyncio.CancelledError):  # its traceback would keep what is left
+            await begin(f"127.0.0.1:{proxy.port}")
+
     with Proxy(int(bootstrap.rpartition(":")[2])) as proxy:
-        asked = asyncio.Event()
-
-        async def begin() -> None:
-            client = AIOKafkaClient(**client_options(load_settings(), f"127.0.0.1:{proxy.port}"))
-            with contextlib.suppress(asyncio.CancelledError):
-                await client.bootstrap()
-            await client.close()
-
-        def send(connection: AIOKafkaConnection, request: Any, *arguments: Any, **options: Any) -> Any:
-            if isinstance(request, MetadataRequest):
-                proxy.freeze()
-                asked.set()
-            return upstream(connection, request, *arguments, **options)
-
-        upstream = AIOKafkaConnection.send
         monkeypatch.setattr(AIOKafkaConnection, "send", send)
-        beginning = asyncio.create_task(begin())
+        task = asyncio.create_task(beginning())
         await in_time(asked.wait(), what="the first question")
-        beginning.cancel()
-        await in_time(beginning, what="the end")
-        del beginning
+        task.cancel()
+        await in_time(task, what="the end")
+        del task
         gc.collect()
-        assert [each.splitlines()[0] for each in overheard] == ([] if mended else ["Unclosed AIOKafkaConnection"])
-        overheard.clear()
+
+
+async def begin_as_client(bootstrap: str) -> None:
+    client = AIOKafkaClient(**client_options(load_settings(), bootstrap))
+    try:
+        await client.bootstrap()
+    finally:
+        await client.close()
+
+
+async def begin_as_newcomer(bootstrap: str) -> None:
+    async with broker_connection(load_settings(), bootstrap):
+        pass
+
+
+@pytest.mark.parametrize("begin", [begin_as_client, begin_as_newcomer])
+async def test_whoever_is_cancelled_while_it_begins_leaves_no_connection(
+    bootstrap: str, begin: Callable[[str], Awaitable[None]], overheard: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cancelled_at_the_first_question(bootstrap, begin, monkeypatch)
+    assert overheard == []
+
+
+async def test_a_client_of_aiokafka_that_is_cancelled_while_it_begins_leaves_a_connection(
+    bootstrap: str, overheard: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AIOKafkaClient, "bootstrap", AIOKafkaClient.bootstrap.__wrapped__.__wrapped__)
+    await cancelled_at_the_first_question(bootstrap, begin_as_client, monkeypatch)
+    assert [each.splitlines()[0] for each in overheard] == ["Unclosed AIOKafkaConnection"]
+    overheard.clear()
 
 
 async def send(bootstrap: str, turns: int) -> None:

@@ -18,6 +18,7 @@ from app.broker.files import locked
 from app.errors import ConfigurationError
 from app.kafka import client_options
 from app.settings import Settings, load_settings
+from app.streaming.bounded import close
 from app.topic_plan import plan_topics
 
 KEPT = frozenset({
@@ -100,7 +101,7 @@ async def remove(settings: Settings, bootstrap: str) -> list[str]:
     except (KafkaError, OSError, TimeoutError) as error:
         left = [f"topics {settings.topic_prefix}.* and groups {settings.group_prefix}-* ({type(error).__name__})"]
     finally:
-        await admin.close()
+        await close(admin.close())
     return left
 
 

@@ -14,6 +14,7 @@ from app.canvas.traffic import CREDENTIAL
 from app.demo.ledger import Ledger
 from app.errors import RollcallError
 from app.events.registry import REGISTRY
+from app.streaming.bounded import stop_reader
 from app.topics import TopicNames
 
 SILENCE_SECONDS = 30.0
@@ -125,7 +126,7 @@ async def read_outputs(client_options: Mapping[str, Any], names: TopicNames, par
     except (KafkaError, OSError) as error:
         raise ReadingError(f"the topics could not be read ({type(error).__name__}: {error}); look at the broker's log") from None
     finally:
-        await consumer.stop()
+        await stop_reader(consumer)
     return found
 
 
@@ -137,4 +138,4 @@ async def high_watermarks(options: Mapping[str, Any], places: Iterable[TopicPart
         ends: dict[TopicPartition, int] = await consumer.end_offsets(list(places))
         return ends
     finally:
-        await consumer.stop()
+        await stop_reader(consumer)

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from app.canvas.simulation.truth import RELATIONS, Rosters, Row
 from app.demo.reading import SILENCE_SECONDS, ReadingError, high_watermarks
+from app.streaming.bounded import stop_reader
 from app.topics import TopicNames
 
 _MOST_RECORDS = 5_000
@@ -39,13 +40,13 @@ class RosterView:
             async with asyncio.timeout(SILENCE_SECONDS):
                 await self._consumer.start()
         except (KafkaError, OSError, TimeoutError) as error:
-            await self._consumer.stop()
+            await stop_reader(self._consumer)
             raise _unreadable(error) from None
         self._consumer.assign(self._places)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self._consumer.stop()
+        await stop_reader(self._consumer)
 
     async def look(self) -> bool:
         """Take in what comes in a moment; whether anything came.
