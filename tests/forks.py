@@ -5,22 +5,27 @@ For tests of what a command does. What it loads, and what happens meanwhile, is 
 
 from __future__ import annotations
 
+import atexit
+import functools
 import gc
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
-from tests.waiting import RUN_SECONDS, result_of
+from tests.waiting import DEADLINE_SECONDS, RUN_SECONDS, result_of, wait_for_exit
 
 MODULES = {
     "router": ("app.cli.running", "app.router.application"),
+    "rosters": ("app.cli.running", "app.rosters.application"),
     "serve": ("app.cli.running", "app.serve.process"),
     "up": ("app.cli.running",),
     "demo": ("app.demo.run",),
@@ -29,61 +34,144 @@ MODULES = {
 """What commands run with, by their first words. It is loaded with the first of each."""
 
 
+class Fork:
+    """A process that is a fork. Like :class:`subprocess.Popen`."""
+
+    def __init__(self, pid: int, ended: Future[int]) -> None:
+        self.pid = pid
+        self._ended = ended
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, a signal's negative number, or None: it has not ended."""
+        return self._ended.result() if self._ended.done() else None
+
+    def poll(self) -> int | None:
+        """:attr:`returncode`."""
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; give the exit code.
+
+        Raises:
+            TimeoutError: it has not ended by then.
+        """
+        return self._ended.result(timeout)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it has not ended."""
+        if not self._ended.done():
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+
 class Forks:
     """The process that is forked. Use it in a ``with`` statement."""
 
     def __enter__(self) -> Forks:
         """Start it."""
         self._process = subprocess.Popen([sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-        self._thread = ThreadPoolExecutor(1)
+        self._begun: Future[Fork] = Future()
+        self._running: dict[int, Future[int]] = {}
+        self._one_at_a_time = threading.Lock()
+        self._thread = threading.Thread(target=self._hear, name="forks", daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """End it."""
+        """End it. What it has forked goes on."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.kill()
         self._process.wait()
+        self._thread.join()
         self._process.stdout.close()
-        self._thread.shutdown()
+
+    def start(self, *arguments: str, environment: Mapping[str, str], out: Path, err: Path) -> Fork:
+        """Start a command, which appends to these files what it writes."""
+        assert self._process.stdin is not None
+        request = {"arguments": arguments, "environment": dict(environment), "files": [str(out), str(err)]}
+        with self._one_at_a_time:
+            self._begun = Future()
+            self._process.stdin.write(json.dumps(request) + "\n")
+            return result_of(self._begun, DEADLINE_SECONDS, what=f"the fork for {' '.join(arguments)}")
 
     def run(self, *arguments: str, environment: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
         """Run a command to its end. ``folder``: for what it writes."""
-        files = [folder / name for name in ("command.out", "command.err")]
-        request = json.dumps({"arguments": arguments, "environment": dict(environment), "files": list(map(str, files))})
-        code = result_of(self._thread.submit(self._ask, request), RUN_SECONDS, what=f"the end of {' '.join(arguments)}")
+        out, err = files = [folder / name for name in ("command.out", "command.err")]
+        fork = self.start(*arguments, environment=environment, out=out, err=err)
+        code = wait_for_exit(fork, RUN_SECONDS, what=f"the end of {' '.join(arguments)}")
         written = [file.read_text() for file in files]
         for file in files:
             file.unlink()
         return subprocess.CompletedProcess(arguments, code, *written)
 
-    def _ask(self, request: str) -> int:
-        assert self._process.stdin is not None
+    def _hear(self) -> None:
+        """Of each process that begins or ends."""
         assert self._process.stdout is not None
-        self._process.stdin.write(request + "\n")
-        return int(self._process.stdout.readline())
+        for line in self._process.stdout:
+            match json.loads(line):
+                case {"begun": pid}:
+                    self._running[pid] = Future()
+                    self._begun.set_result(Fork(pid, self._running[pid]))
+                case {"ended": pid, "code": code}:
+                    self._running.pop(pid).set_result(code)
+
+
+@functools.cache
+def common_forks() -> Forks:
+    """Those of this process, until its end."""
+    forks = Forks()
+    forks.__enter__()
+    atexit.register(forks.__exit__)
+    return forks
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
+def forks() -> Forks:
     """For the tests of a folder whose conftest.py imports it."""
-    with Forks() as forks:
-        yield forks
+    return common_forks()
+
+
+_forked: set[int] = set()
+"""Numbers of the processes that run, in the process that is forked."""
 
 
 def _serve() -> None:
-    """Run each command that is asked for in a fork, and answer with its exit code."""
+    """Run each command that is asked for in a fork; tell when it has begun, and with which exit code it has ended."""
+    signal.signal(signal.SIGCHLD, _tell_of_ends)
     while line := sys.stdin.readline():
         request = json.loads(line)
         for name in ("app.cli.main", *MODULES.get(request["arguments"][0], ())):
             importlib.import_module(name)
         gc.freeze()  # a collection in the fork would copy all that it shares with this process
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # of an end nobody hears before the beginning
         child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        else:
+            _forked.add(child)
+            _tell(begun=child)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         if child == 0:
             _become(request["arguments"], request["environment"], request["files"])
             return
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+def _tell_of_ends(_number: int, _frame: object) -> None:
+    for child in sorted(_forked):  # others are those of what was imported
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            _forked.remove(child)
+            _tell(ended=child, code=os.waitstatus_to_exitcode(status))
+
+
+def _tell(**what: int) -> None:
+    os.write(sys.stdout.fileno(), json.dumps(what).encode() + b"\n")
 
 
 def _become(arguments: list[str], environment: dict[str, str], files: list[str]) -> None:
@@ -91,7 +179,7 @@ def _become(arguments: list[str], environment: dict[str, str], files: list[str])
     from app.__main__ import main
 
     for descriptor, path in enumerate([os.devnull, *files]):
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(file, descriptor)
         os.close(file)
     os.environ.clear()

@@ -18,6 +18,7 @@ from typing import Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.forks import Fork, common_forks
 from tests.healthy import complaints
 from tests.waiting import DEADLINE_SECONDS, answer_of, wait_for_exit
 from tests.waiting import wait_until as wait_until  # most tests of processes have it from here
@@ -36,8 +37,8 @@ class RollcallProcess:
 
     Args:
         command: of ``rollcall``.
-        program: another program that takes the command, with its own arguments.
-        variables: of the environment, besides the settings.
+        program: what takes the command, with its own arguments; by default a fork of ``rollcall``, which need not load anything.
+        variables: of the environment, besides the settings, for a program.
         settings: by name, without ``ROLLCALL_``.
     """
 
@@ -48,7 +49,7 @@ class RollcallProcess:
         bootstrap: str,
         prefix: str,
         *,
-        program: Sequence[str] = PROGRAM,
+        program: Sequence[str] | None = None,
         variables: Mapping[str, str] | None = None,
         **settings: object,
     ) -> None:
@@ -61,12 +62,19 @@ class RollcallProcess:
             "ROLLCALL_TOPIC_PREFIX": prefix,
             "ROLLCALL_GROUP_PREFIX": prefix,
             "ROLLCALL_PORT": "0",
+            "ROLLCALL_PARTITIONS": "2",
             "ROLLCALL_SESSION_TIMEOUT_SECONDS": "6",
             "ROLLCALL_LOG_FORMAT": "json",
         }
         environment |= {f"ROLLCALL_{key.upper()}": str(value) for key, value in settings.items()} | dict(variables or {})
-        with self.log_file.open("wb") as log:
-            self.process = subprocess.Popen([*program, command], env=environment, stderr=log, stdout=log)
+        self.process: subprocess.Popen[bytes] | Fork
+        if program is None:
+            assert variables is None, "the libraries of a fork have seen the environment of their process"
+            self.log_file.touch()
+            self.process = common_forks().start(command, environment=environment, out=self.log_file, err=self.log_file)
+        else:
+            with self.log_file.open("wb") as log:
+                self.process = subprocess.Popen([*program, command], env=environment, stderr=log, stdout=log)
 
     def __enter__(self) -> Self:
         return self
@@ -159,11 +167,11 @@ class RouterProcess(RollcallProcess):
     """``rollcall router``."""
 
     def __init__(self, directory: Path, bootstrap: str, prefix: str, **settings: object) -> None:
-        super().__init__("router", directory, bootstrap, prefix, program=PROGRAM, variables=None, **settings)
+        super().__init__("router", directory, bootstrap, prefix, program=None, variables=None, **settings)
 
 
 class RostersProcess(RollcallProcess):
     """``rollcall rosters``."""
 
-    def __init__(self, directory: Path, bootstrap: str, prefix: str, *, program: Sequence[str] = PROGRAM, **settings: object) -> None:
+    def __init__(self, directory: Path, bootstrap: str, prefix: str, *, program: Sequence[str] | None = None, **settings: object) -> None:
         super().__init__("rosters", directory, bootstrap, prefix, program=program, variables=None, **settings)

@@ -14,7 +14,7 @@ from faust.types import _env
 from faust.types.settings import Settings as FaustSettings
 
 from app.environment import KEPT, keep_own_variables
-from tests.processes import RollcallProcess, wait_until
+from tests.processes import PROGRAM, RollcallProcess, wait_until
 from tests.waiting import run
 
 FAUST = {param.env_name for param in FaustSettings.SETTINGS.values() if param.env_name} | {
@@ -93,7 +93,7 @@ def test_a_process_is_what_it_is_without_them(bootstrap: str, prefix: str, tmp_p
     variables = {**dict.fromkeys(FAUST | OTHERS, "1"), "APP_WEB_ENABLED": "true", "APP_VERSION": "1.4.2", "WEB_PORT": "tcp://10.0.0.7:80"}
     variables["PROMETHEUS_MULTIPROC_DIR"] = str(tmp_path / "metrics")
     (tmp_path / "metrics").mkdir()
-    with RollcallProcess("router", tmp_path, bootstrap, prefix, variables=variables) as router:
+    with RollcallProcess("router", tmp_path, bootstrap, prefix, program=PROGRAM, variables=variables) as router:
         router.wait_ready(60)
         assert listening(router.process.pid) == {int(router.url.rpartition(":")[2])}
         wait_until(lambda: router.metric("rollcall_ready") == 1, 60, what="readiness in the metrics")

@@ -42,14 +42,14 @@ def limited(limits: str) -> list[str]:
 
 def test_rosters_raise_the_limit(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     """Twenty lanes, with two connections each, and more while they open."""
-    with RollcallProcess("rosters", tmp_path, bootstrap, prefix, program=limited("ulimit -Sn 56")) as rosters:
+    with RollcallProcess("rosters", tmp_path, bootstrap, prefix, program=limited("ulimit -Sn 56"), partitions=4) as rosters:
         rosters.wait_ready(DEADLINE)
         assert rosters.get("/livez")[0] == 200
         assert rosters.end() == 0
 
 
 def test_rosters_that_may_not_have_enough_end(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    with RollcallProcess("rosters", tmp_path, bootstrap, prefix, program=limited("ulimit -n 56")) as rosters:
+    with RollcallProcess("rosters", tmp_path, bootstrap, prefix, program=limited("ulimit -n 56"), partitions=4) as rosters:
         assert rosters.process.wait(DEADLINE) == 1
         assert any("may need" in str(line["message"]) and "LimitNOFILE" in str(line["message"]) for line in rosters.log)
         assert rosters.log_file.read_text().splitlines()[-1].startswith("rollcall: too many open files")

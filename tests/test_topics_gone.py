@@ -8,7 +8,7 @@ import orjson
 
 from tests.kafka_client import Sent, create_topic, delete_topic, read_all, send
 from tests.processes import RostersProcess, RouterProcess, wait_until
-from tests.rosters.cluster import RosterCluster, typed
+from tests.rosters.cluster import PARTITIONS, RosterCluster, typed
 from tests.rosters.scenarios import course, enrollment, section
 from tests.router.test_router import EXAMPLES
 from tests.waiting import wait_for_count
@@ -45,7 +45,7 @@ def test_a_router_that_may_not_make_it_ends(bootstrap: str, prefix: str, tmp_pat
 
 def test_rosters_are_not_made_anew(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     cluster = RosterCluster(bootstrap, prefix)
-    with RostersProcess(tmp_path, bootstrap, prefix) as rosters:
+    with RostersProcess(tmp_path, bootstrap, prefix, partitions=PARTITIONS) as rosters:
         cluster.send([typed(course(1).value)])
         wait_until(lambda: cluster.rosters()["courses"], what="the row")
         delete_topic(bootstrap, cluster.roster("courses"))

@@ -13,7 +13,7 @@ import urllib.error
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, AnyStr, TypeVar
+from typing import Any, AnyStr, Protocol, TypeVar
 
 Result = TypeVar("Result")
 
@@ -47,8 +47,8 @@ def is_late(error: BaseException) -> bool:
     return isinstance(error, NotInTimeError) and (error.__context__ is None or is_late(error.__context__))
 
 
-def wait_until(condition: Callable[[], object], deadline: float = DEADLINE_SECONDS, *, what: str = "the condition") -> None:
-    """Return as soon as a condition holds.
+def wait_until(condition: Callable[[], object], deadline: float = DEADLINE_SECONDS, *, what: str | Callable[[], str] = "the condition") -> None:
+    """Return as soon as a condition holds. ``what``: the condition, or what tells in the end how far it came.
 
     Raises:
         NotInTimeError: it does not before the deadline.
@@ -57,7 +57,7 @@ def wait_until(condition: Callable[[], object], deadline: float = DEADLINE_SECON
     pause = POLL_SECONDS
     while not condition():
         if time.monotonic() > until:
-            raise NotInTimeError(what, deadline)
+            raise NotInTimeError(what if isinstance(what, str) else what(), deadline)
         time.sleep(pause)
         pause = min(pause * 1.1, MOST_POLL_SECONDS)
 
@@ -145,10 +145,19 @@ def answer_of(
     raise NotInTimeError(what, deadline)
 
 
-def wait_for_exit(process: subprocess.Popen[AnyStr], deadline: float = DEADLINE_SECONDS, *, what: str = "the end of the process") -> int:
+class Ending(Protocol):
+    """A process that may have ended."""
+
+    def poll(self) -> int | None:
+        """The exit code, if it has."""
+
+
+def wait_for_exit(process: Ending, deadline: float = DEADLINE_SECONDS, *, what: str = "the end of the process") -> int:
     """The exit code of a process that ends."""
     wait_until(lambda: process.poll() is not None, deadline, what=what)
-    return int(process.returncode)
+    code = process.poll()
+    assert code is not None
+    return code
 
 
 def communicate(process: subprocess.Popen[AnyStr], deadline: float = DEADLINE_SECONDS, *, what: str = "the end of the process") -> tuple[AnyStr, AnyStr]:

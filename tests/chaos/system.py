@@ -14,7 +14,7 @@ from typing import Self
 from tests.cluster.brokers import BrokerCluster
 from tests.processes import PROGRAM, RollcallProcess
 from tests.rosters.cluster import PARTITIONS, SHARD
-from tests.waiting import NotInTimeError
+from tests.waiting import NotInTimeError, wait_until
 
 RESTART_SECONDS = 1.0
 """What a supervisor waits before it starts a process again that ended by itself, or was killed. One that ended in good order was told to start anew."""
@@ -153,10 +153,13 @@ class System:
     def wait_ready(self, deadline: float) -> float:
         """Wait until every process says that it is ready; returns the seconds that it took. What they said last before that is in ``waited_for``."""
         begun = time.monotonic()
-        while unready := [why for each in self.processes if (why := each.unready)]:
-            self.waited_for = unready
-            assert time.monotonic() - begun < deadline, f"not ready within {deadline:.0f} s: {unready}"
-            time.sleep(0.1)
+
+        def is_ready() -> bool:
+            if unready := [why for each in self.processes if (why := each.unready)]:
+                self.waited_for = unready
+            return not unready
+
+        wait_until(is_ready, deadline, what=lambda: f"readiness: {self.waited_for}")
         return time.monotonic() - begun
 
     def stop(self) -> None:

@@ -72,10 +72,12 @@ class Traffic:
         """Stop, and wait until the broker has everything. Returns the rosters that it must come to."""
         self._ending.set()
         self._thread.join()
-        left = self._producer.flush(120)
-        assert left == 0, f"{left} records were not taken"
+        self._flush()
         assert not self._refused, self._refused[:3]
         return self._simulation.truth()
+
+    def _flush(self) -> None:
+        wait_until(lambda: self._producer.flush(1) == 0, 120, what=lambda: f"the broker to take {len(self._producer)} records")
 
     @property
     def sent(self) -> int:
@@ -92,7 +94,7 @@ class Traffic:
         topic = f"{self._prefix}.{UNREAD}"
         self._flowing.clear()
         try:
-            assert self._producer.flush(120) == 0
+            self._flush()
             expected = sum(count for (name, _), count in self.expected.items() if name == UNREAD)
             wait_until(lambda: len(read_all(self._bootstrap, [topic])) == expected, 120, what=f"all of {topic}")
             found = read_all(self._bootstrap, [topic])

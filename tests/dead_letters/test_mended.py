@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from confluent_kafka import Message
 
@@ -62,13 +62,13 @@ def test_what_is_sent_again_ends_as_if_it_had_been_valid_at_first(bootstrap: str
         outcome = pipeline(record.value, record.headers)
         assert isinstance(outcome, Routed)
         expected[f"{prefix}.events.{outcome.event_type.name}", outcome.key, outcome.value, tuple(sorted(outcome.headers))] += 1
-    options = {"shard": SHARD, "breaker_ratio": 0}
+    where: dict[str, Any] = {"shard": SHARD, "partitions": PARTITIONS}
 
     schemas = older_schemas(tmp_path / "schemas")
     older_pipeline = Pipeline(load_validators(schemas, {name: known for name, known in REGISTRY.items() if name not in NOT_YET}), shard=SHARD)
     without = [word for name in NOT_YET for word in ("--without", name)]
     program = [sys.executable, str(Path(__file__).with_name("older.py")), "--schemas", str(schemas), *without]
-    with RollcallProcess("router", tmp_path, bootstrap, prefix, program=program, variables=None, **options) as older:
+    with RollcallProcess("router", tmp_path, bootstrap, prefix, program=program, variables=None, breaker_ratio=0, **where) as older:
         wait_until(lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == len(sent), what="the end of the input")
         assert older.end() == 0
     failed, unknown = (sum(isinstance(older_pipeline(record.value), what) for record in sent) for what in (DeadLetter, Unknown))
@@ -77,7 +77,7 @@ def test_what_is_sent_again_ends_as_if_it_had_been_valid_at_first(bootstrap: str
     for origin, count in (("dead-letter", failed), ("unknown", unknown)):
         assert len(read_all(bootstrap, [f"{prefix}.{origin}"], at_least=count)) == count
 
-    with RouterProcess(tmp_path, bootstrap, prefix, **options) as router, RostersProcess(tmp_path, bootstrap, prefix, shard=SHARD) as rosters:
+    with RouterProcess(tmp_path, bootstrap, prefix, breaker_ratio=0, **where) as router, RostersProcess(tmp_path, bootstrap, prefix, **where) as rosters:
         rehearsed = dead_letters(bootstrap, prefix, "replay")
         assert f"{failed} of {failed} records of {prefix}.dead-letter would be sent to {prefix}.raw; none was".encode() in rehearsed.stdout
         for origin, count in (("dead-letter", failed), ("unknown", unknown)):

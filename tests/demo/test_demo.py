@@ -98,6 +98,7 @@ def left_on(bootstrap: str, directory: Path) -> set[str]:
     return {name for name in (*topics_of(bootstrap), *(group.group_id for group in groups)) if name.startswith(prefix)}
 
 
+@pytest.mark.slow
 def test_a_run_after_an_interrupted_one_on_a_broker_of_its_own(tmp_path: Path, jars: Path) -> None:
     (tmp_path / "kafka-libs").symlink_to(jars)
     with started(tmp_path, "--events", "2000") as process:
@@ -145,6 +146,7 @@ def test_a_run_on_another_cluster_whatever_else_is_set(bootstrap: str, tmp_path:
     wait_until(lambda: not left_on(bootstrap, tmp_path), what="the end of all that the demo made")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["rosters", "serve"])
 def test_a_process_that_dies_is_reported(bootstrap: str, tmp_path: Path, name: str) -> None:
     with started(tmp_path, "--events", "20000", settings={"ROLLCALL_KAFKA": bootstrap}) as process:
@@ -155,6 +157,7 @@ def test_a_process_that_dies_is_reported(bootstrap: str, tmp_path: Path, name: s
     wait_until(lambda: not left_on(bootstrap, tmp_path), what="the end of all that the demo made")
 
 
+@pytest.mark.slow
 def test_a_row_that_should_not_be_there_is_found(bootstrap: str, tmp_path: Path) -> None:
     with started(tmp_path, "--events", "0", settings={"ROLLCALL_KAFKA": bootstrap}, expected=["the value is no row"]) as process:
         wait_for("rosters", tmp_path, process)
@@ -171,6 +174,7 @@ def test_a_row_that_should_not_be_there_is_found(bootstrap: str, tmp_path: Path)
     wait_until(lambda: not left_on(bootstrap, tmp_path), what="the end of all that the demo made")
 
 
+@pytest.mark.slow
 def test_all_is_left_running_until_a_signal_comes(bootstrap: str, tmp_path: Path) -> None:
     with started(tmp_path, "--events", "0", "--keep", settings={"ROLLCALL_KAFKA": bootstrap, "COLUMNS": "200"}) as process:
         assert process.stdout is not None

@@ -96,6 +96,7 @@ def loaded_modules(container: Container, folder: Path) -> set[str]:
     return set(run(command, check=True).stdout.split())
 
 
+@pytest.mark.slow
 @needs_bubblewrap
 def test_it_runs_without_rights_on_a_read_only_root(container: Container, bootstrap: str, prefix: str, tmp_path: Path) -> None:
     """From a raw event to an answer, with compiled modules. What cannot be written ends a process, so it writes nothing anywhere else."""

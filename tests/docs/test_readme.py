@@ -53,7 +53,7 @@ def run_shell(script: str, bootstrap: str) -> str:
 
 def test_the_python_consumer(bootstrap: str, prefix: str, router: RouterProcess, tmp_path: Path) -> None:
     aborted = EXAMPLE.read_bytes().replace(b'"invited"', b'"aborted"')
-    send(bootstrap, f"{prefix}.events.enrollment_created", [Sent(aborted, partition=n) for n in range(4)], transactional_id=f"{prefix}-other", commit=False)
+    send(bootstrap, f"{prefix}.events.enrollment_created", [Sent(aborted, partition=n) for n in range(2)], transactional_id=f"{prefix}-other", commit=False)
     send(bootstrap, f"{prefix}.raw", [Sent(EXAMPLE.read_bytes())])
     script = tmp_path / "consumer.py"
     script.write_text(example("python", "confluent_kafka", prefix), encoding="utf-8")

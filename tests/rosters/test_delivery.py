@@ -21,6 +21,8 @@ from app.broker import EmbeddedBroker
 from tests.processes import RostersProcess, exit_code, wait_until
 from tests.rosters.cluster import PARTITIONS, SHARD, RosterCluster, TypedRecord, simulated
 
+pytestmark = pytest.mark.slow
+
 DISTURBANCES = 4
 ENDS = (signal.SIGKILL, signal.SIGTERM) * (DISTURBANCES // 2)
 """How processes are ended, one after the other."""

@@ -20,6 +20,8 @@ from tests.rosters import reference
 from tests.rosters.cluster import PARTITIONS, SHARD, RosterCluster, Rosters, TypedRecord, differences, simulated, typed
 from tests.rosters.scenarios import course, global_id
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = (sys.executable, str(Path(__file__).with_name("interrupted.py")))
 COURSES = 40
 EVENTS = 3_000

@@ -9,7 +9,7 @@ from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
 from tests.kafka_client import admin_client, create_topic, topics_of
 from tests.processes import RostersProcess, wait_until
-from tests.rosters.cluster import RosterCluster, typed
+from tests.rosters.cluster import PARTITIONS, RosterCluster, typed
 from tests.rosters.scenarios import course, enrollment, section
 from tests.waiting import result_of
 
@@ -25,14 +25,14 @@ def test_partitions_that_are_added_end_the_process(bootstrap: str, prefix: str, 
         assert "did not come with that of the other topics of course" in rosters.log_file.read_text()
     with RostersProcess(tmp_path, bootstrap, prefix) as rosters:
         assert rosters.wait_exit() == 1
-        assert "has 6 partitions and should have 4" in rosters.log_file.read_text()
+        assert "has 6 partitions and should have 2" in rosters.log_file.read_text()
 
 
 @pytest.mark.parametrize("made_anew", [False, True])
 def test_a_changelog_that_is_gone_is_not_taken_for_an_empty_table(bootstrap: str, prefix: str, tmp_path: Path, made_anew: bool) -> None:
     cluster = RosterCluster(bootstrap, prefix)
     cluster.send([typed(event.value) for event in EVENTS])
-    with RostersProcess(tmp_path, bootstrap, prefix) as rosters:
+    with RostersProcess(tmp_path, bootstrap, prefix, partitions=PARTITIONS) as rosters:
         wait_until(lambda: rosters.metric("rollcall_table_rows", table="course") == 3, what="the rows")
         assert rosters.end() == 0
     changelog = cluster.changelogs["course"]
@@ -40,8 +40,8 @@ def test_a_changelog_that_is_gone_is_not_taken_for_an_empty_table(bootstrap: str
     future.result(30)
     wait_until(lambda: changelog not in topics_of(bootstrap), what="the end of the topic")
     if made_anew:
-        create_topic(bootstrap, changelog, 4, {"cleanup.policy": "compact"})
-    with RostersProcess(tmp_path, bootstrap, prefix).expecting("cannot be consumed any further") as rosters:
+        create_topic(bootstrap, changelog, PARTITIONS, {"cleanup.policy": "compact"})
+    with RostersProcess(tmp_path, bootstrap, prefix, partitions=PARTITIONS).expecting("cannot be consumed any further") as rosters:
         assert rosters.wait_exit() == 1
         text = rosters.log_file.read_text()
     assert "make the rosters anew" in text

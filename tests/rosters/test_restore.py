@@ -226,6 +226,7 @@ def test_not_ready_while_a_table_is_loaded(cluster: RosterCluster, tmp_path: Pat
 # --- ends in the middle
 
 
+@pytest.mark.slow
 def test_killed_while_the_rows_of_a_large_course_follow(cluster: RosterCluster, tmp_path: Path) -> None:
     members = [enrollment(1, kind="created", enrollment_id=global_id(number)) for number in range(1, LARGE_COURSE + 1)]
     events = [course(0, kind="created"), section(0, kind="created"), *members]

@@ -21,6 +21,8 @@ from app.events.registry import REGISTRY
 from tests.kafka_client import Sent, committed, create_topic, read_all, send
 from tests.processes import RouterProcess, exit_code, wait_until
 
+pytestmark = pytest.mark.slow
+
 COUNT = 40_000
 KEYS = 500
 PARTITIONS = 4

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 from app.broker import EmbeddedBroker
 from app.broker.node import free_port
 from tests.chaos.proxy import Proxy
@@ -18,6 +20,7 @@ WATCHDOG_SECONDS = 80
 """Half of it is how long brokers may be silent. The test waits so long; the watchdog itself must have no part in it, on a slow machine neither."""
 
 
+@pytest.mark.slow
 def test_a_cluster_comes_back_elsewhere(jars: Path, prefix: str, tmp_path: Path) -> None:
     records = list(numbered_events(COUNT))
     with EmbeddedBroker(tmp_path / "kafka", jars=jars, heap="384m") as broker, Proxy(int(broker.bootstrap.rpartition(":")[2])) as proxy:

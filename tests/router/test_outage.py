@@ -27,6 +27,7 @@ def own_broker(tmp_path: Path, jars: Path) -> Iterator[EmbeddedBroker]:
         yield broker
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["stopped", "killed"])
 def test_a_broker_goes_and_comes_back(own_broker: EmbeddedBroker, prefix: str, tmp_path: Path, how: str) -> None:
     bootstrap = own_broker.bootstrap
@@ -53,6 +54,7 @@ def test_a_broker_goes_and_comes_back(own_broker: EmbeddedBroker, prefix: str, t
     assert_exactly_once(bootstrap, prefix, records)
 
 
+@pytest.mark.slow
 def test_sigterm_without_a_broker_ends_in_time(own_broker: EmbeddedBroker, prefix: str, tmp_path: Path) -> None:
     bootstrap = own_broker.bootstrap
     create_topic(bootstrap, f"{prefix}.raw", PARTITIONS)
@@ -122,7 +124,7 @@ def test_records_larger_than_the_topic_takes_are_dead_letters(bootstrap: str, pr
 def test_batches_are_no_larger_than_a_topic_takes(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     """Each record fits, and all of a chunk together would not: they hardly compress."""
     typed = f"{prefix}.events.enrollment_updated"
-    create_topic(bootstrap, typed, 4)
+    create_topic(bootstrap, typed, 2)
     limit_record_size(bootstrap, typed, 40_000)
     create_topic(bootstrap, f"{prefix}.raw", 1)
     event = next(record.value for record in numbered_events(100) if record.value and b"enrollment_updated" in record.value)

@@ -219,7 +219,7 @@ def test_the_breaker_stops_a_partition_until_the_limit_is_raised(bootstrap: str,
 
 def test_topics_that_do_not_fit_are_refused(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     create_topic(bootstrap, f"{prefix}.unknown", 3, {"cleanup.policy": "compact"})
-    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+    with RouterProcess(tmp_path, bootstrap, prefix, partitions=4) as router:
         assert router.wait_exit() == 1
         said = router.log_file.read_text()
     assert f"{prefix}.unknown: has 3 partitions and should have 4" in said
@@ -270,7 +270,7 @@ def test_a_wrong_clock_stops_nobody(bootstrap: str, prefix: str, tmp_path: Path)
     create_topic(bootstrap, f"{prefix}.events.course_created", 4, {"message.timestamp.after.max.ms": "3600000"})
     now = int(time.time() * 1000)
     send(bootstrap, f"{prefix}.raw", [Sent(orjson.dumps(EXAMPLES["course_created"]), timestamp_ms=now + ahead) for ahead in (0, 40 * 86_400_000)])
-    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+    with RouterProcess(tmp_path, bootstrap, prefix, partitions=4) as router:
         wait_consumed(bootstrap, prefix, 2)
         assert router.end() == 0
     first, second = (message.timestamp()[1] for message in read_all(bootstrap, [f"{prefix}.events.course_created"], at_least=2))
