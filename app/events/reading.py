@@ -7,19 +7,22 @@ value: begins with ``{`` or ``[`` and is indented no deeper than the broken one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import orjson
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OTHER_ENCODINGS = (b"\xff\xfe", b"\xfe\xff")
+_BLANKS = b" \t\r"
 _MOST_LEVELS = 1024  # orjson's own limit, and so the router's
 _TOKEN = re.compile(rb'"(?:[^"\\\n]|\\[^\n])*+"?|[{}\[\]]')  # a string never spans lines, so one that is not closed ends with its line
 _OPENING = {ord("}"): ord("{"), ord("]"): ord("[")}
 _VALUE_START = re.compile(rb"[{\[]")
 _LINE_THAT_STARTS_A_VALUE = re.compile(rb"^(?P<margin>[ \t]*+)[{\[]", re.MULTILINE)
 _SPACE = re.compile(rb"[ \t\r\n]*+")
+_SCALAR = re.compile(rb'"(?:[^"\\]|\\.)*+"|[^"{}\[\], \t\r\n]++')
+_BETWEEN_ITEMS = re.compile(rb"[ \t\r\n]*+,?[ \t\r\n]*+")
 
 
 class Parsed(NamedTuple):
@@ -31,7 +34,8 @@ class Parsed(NamedTuple):
     item: int | None
     """Its number in the array, counted from 1, if the text had an array of values at that line."""
 
-    value: Any
+    text: bytes
+    """The value's own bytes."""
 
 
 class Broken(NamedTuple):
@@ -64,22 +68,24 @@ def read_values(data: bytes) -> Iterator[Parsed | Broken]:
     while position < len(data):
         found: Parsed | Broken
         if _VALUE_START.match(data, position):
-            found, position = _structure(data, position, ends.get(position), lines)
+            found, end = _structure(data, position, ends.get(position), lines)
         else:
-            found, position = _bare(data, position, lines)
-        if isinstance(found, Parsed) and isinstance(found.value, list):
-            yield from (Parsed(found.line, number, item) for number, item in enumerate(found.value, start=1))
+            found, end = _bare(data, position, lines)
+        if isinstance(found, Parsed) and found.text.startswith(b"["):
+            yield from (Parsed(found.line, number, item) for number, item in enumerate(_items(data, position, ends), start=1))
         else:
             yield found
-        position = _skip_space(data, position)
+        position = _skip_space(data, end)
 
 
 def _structure(data: bytes, position: int, end: int | None, lines: _Lines) -> tuple[Parsed | Broken, int]:
     """The object or array at a position, and where to read on."""
     line, column = lines.number(position), lines.column(position)
     stop = lines.end(position) if end is None else end
+    text = data[position:stop]
     try:
-        return Parsed(line, None, orjson.loads(memoryview(data)[position:stop])), stop
+        orjson.loads(text)
+        return Parsed(line, None, text), stop
     except orjson.JSONDecodeError as error:
         if end is None and error.pos >= len(error.doc):
             broken = Broken(line, column, "the value that begins here is not closed")
@@ -101,14 +107,28 @@ def _bare(data: bytes, position: int, lines: _Lines) -> tuple[Parsed | Broken, i
     """What stands at a position where no object or array begins, and where to read on."""
     line, column = lines.number(position), lines.column(position)
     end = lines.end(position)
+    text = data[position:end].rstrip(_BLANKS)
     try:
-        return Parsed(line, None, orjson.loads(memoryview(data)[position:end])), end
+        orjson.loads(text)
+        return Parsed(line, None, text), end
     except orjson.JSONDecodeError:
         broken = Broken(line, column, "text that is no JSON value")
     # Text between values, such as the pages that examples are copied from, is one fault, not one for each of its lines.
     while (position := _skip_space(data, end)) < len(data) and not _VALUE_START.match(data, position):
         end = lines.end(position)
     return broken, end
+
+
+def _items(data: bytes, position: int, ends: Mapping[int, int]) -> Iterator[bytes]:
+    """The items of the array at a position, which is known to be whole."""
+    last = ends[position] - 1
+    position = _skip_space(data, position + 1)
+    while position < last:
+        scalar = _SCALAR.match(data, position)
+        end = ends[position] if scalar is None else scalar.end()
+        yield data[position:end]
+        between = _BETWEEN_ITEMS.match(data, end)
+        position = end if between is None else between.end()
 
 
 def _skip_space(data: bytes, position: int) -> int:

@@ -19,7 +19,6 @@ from app.events.pipeline import DROPPED_HEADER, MOST_NAME_CHARACTERS, REDACTED_H
 from app.events.reading import read_values
 from app.events.redaction import REPLACEMENT, Redactor
 from app.events.schema_files import schema_folder, schema_paths
-from app.events.verdict import judge
 from app.records import final_letter, record_bytes
 from app.streaming.chunks import Chunk
 from tests.dead_letters.records import Stored
@@ -174,7 +173,6 @@ def _check_by_reference(outcome: Outcome) -> None:
     except (orjson.JSONDecodeError, TypeError, KeyError):
         assert not isinstance(outcome, Routed)
         return
-    judge(event, VALIDATORS)
     valid = oracle.is_valid(event)
     match outcome:
         case Routed():

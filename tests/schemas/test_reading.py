@@ -19,7 +19,7 @@ EVENTS = list(documented().values())
 
 
 def values(data: bytes) -> list[Any]:
-    return [found.value for found in read_values(data) if isinstance(found, Parsed)]
+    return [orjson.loads(found.text) for found in read_values(data) if isinstance(found, Parsed)]
 
 
 def places(data: bytes) -> list[tuple[str, int]]:
@@ -44,13 +44,13 @@ def test_the_documents() -> None:
 
 
 def test_an_array_stands_for_its_items() -> None:
-    assert list(read_values(b'\n[{"a": 1},\n {"b": 2}]\n{"c": 3}')) == [Parsed(2, 1, {"a": 1}), Parsed(2, 2, {"b": 2}), Parsed(4, None, {"c": 3})]
+    assert list(read_values(b'\n[{"a": 1},\n {"b": 2}]\n{"c": 3}')) == [Parsed(2, 1, b'{"a": 1}'), Parsed(2, 2, b'{"b": 2}'), Parsed(4, None, b'{"c": 3}')]
     assert values(json.dumps(EVENTS, indent=2).encode()) == EVENTS
     assert list(read_values(b"[]")) == []
 
 
 def test_values_that_are_no_structures() -> None:
-    assert list(read_values(b'1\n"x"\n null \n')) == [Parsed(1, None, 1), Parsed(2, None, "x"), Parsed(3, None, None)]
+    assert list(read_values(b'1\n"x"\n null \n')) == [Parsed(1, None, b"1"), Parsed(2, None, b'"x"'), Parsed(3, None, b"null")]
 
 
 def test_nothing() -> None:
@@ -95,7 +95,7 @@ def test_json_lines_go_on_after_a_broken_line(line: bytes) -> None:
     before, after = orjson.dumps(EVENTS[0]), b"\n".join(map(orjson.dumps, EVENTS[1:]))
     data = before + b"\n" + line + b"\n" + after
     found = list(read_values(data))
-    read = [part.value for part in found if isinstance(part, Parsed)]
+    read = [orjson.loads(part.text) for part in found if isinstance(part, Parsed)]
     assert [value for value in read if value in EVENTS] == EVENTS
     assert [part.line for part in found if isinstance(part, Broken)] == [2]
     assert [part.line for part in found if isinstance(part, Parsed) and part.line > 2] == list(range(3, 3 + len(EVENTS) - 1))
@@ -103,13 +103,13 @@ def test_json_lines_go_on_after_a_broken_line(line: bytes) -> None:
 
 def test_a_broken_pretty_printed_value_is_one_fault_at_its_place() -> None:
     data = b'{\n  "a": [\n    {"b": 1},\n    {"b": 07}\n  ]\n}\n{\n  "c": 1\n}\n'
-    assert list(read_values(data)) == [Broken(4, 11, "number with leading zero is not allowed"), Parsed(7, None, {"c": 1})]
+    assert list(read_values(data)) == [Broken(4, 11, "number with leading zero is not allowed"), Parsed(7, None, b'{\n  "c": 1\n}')]
 
 
 def test_a_value_that_is_not_closed_does_not_hide_the_next() -> None:
     for comma in (b"", b","):
         found = list(read_values(b'{\n "a": 1' + comma + b'\n{"b": 2}\n'))
-        assert found == [Broken(1, 1, "the value that begins here is not closed"), Parsed(3, None, {"b": 2})]
+        assert found == [Broken(1, 1, "the value that begins here is not closed"), Parsed(3, None, b'{"b": 2}')]
 
 
 def test_text_between_values_is_one_fault() -> None:
@@ -132,6 +132,22 @@ def test_whatever_the_bytes(data: bytes) -> None:
     assert all(1 <= part.line <= lines for part in found)
     assert [part.line for part in found] == sorted(part.line for part in found) or any(isinstance(part, Broken) for part in found)
     assert bool(found) or not data.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n[]")
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+
+
+@given(
+    st.lists(st.recursive(SCALARS, lambda some: st.lists(some) | st.dictionaries(st.text(), some))),
+    st.sampled_from([None, 0, 2]),
+    st.booleans(),
+)
+@settings(max_examples=examples(300), deadline=None)
+def test_the_items_of_an_array_are_its_own_bytes(items: list[Any], indent: int | None, ascii_only: bool) -> None:
+    data = json.dumps(items, indent=indent, ensure_ascii=ascii_only).encode(errors="replace")
+    found = list(read_values(data))
+    assert [found.text in data for found in found if isinstance(found, Parsed)] == [True] * len(items)
+    assert values(data) == orjson.loads(data)
 
 
 @given(st.lists(st.recursive(st.none() | st.integers(0, 9) | st.text(max_size=5), lambda s: st.dictionaries(st.text(max_size=3), s)), max_size=5), st.data())
