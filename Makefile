@@ -33,7 +33,8 @@ check: venv ## lint, types, and the tests that need neither broker nor browser: 
 	@$(MAKE) --no-print-directory lint & status=0; $(BIN)/python -m pytest -m "not broker and not cluster and not browser and not slow" --numprocesses 2 --dist worksteal || status=$$?; wait $$! && exit $$status
 
 long: java venv kafka ## the long cuts, which make test leaves out
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m "slow and not alone" --numprocesses 4 --dist worksteal
+	@$(BIN)/python -m pytest -m alone
 
 chaos: java venv kafka ## everything goes wrong for 10 minutes, on a system of five processes; then everything is counted (MINUTES=, SEED=, BROKERS=3)
 	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1) --brokers $(or $(BROKERS),1)
@@ -72,10 +73,11 @@ picture: venv ## docs/page.png anew, with Chromium
 dashboard: venv ## deploy/grafana/rollcall.json anew, of the catalogue of metrics
 	@$(BIN)/python -m deploy.grafana.dashboard
 
-lint: venv ## ruff and mypy
-	@echo "ruff check, ruff format --check, mypy"
+lint: venv ## ruff, mypy, and import-linter, which holds the rooms apart
+	@echo "ruff check, ruff format --check, lint-imports, mypy"
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check
+	@found=$$($(BIN)/lint-imports --no-cache --no-logo 2>&1) || { echo "$$found"; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 
 format: venv ## put the code into its form
@@ -99,11 +101,11 @@ kafka java:
 	@:
 else
 kafka: venv ## the libraries of the embedded broker, by Maven (nothing to do with ROLLCALL_KAFKA set)
-	@$(BIN)/python -m app.broker libraries
+	@$(BIN)/python -m rollcall.sandbox.broker libraries
 
 # Before a minute of downloading, not after.
 java: python
-	$(call refuse,$(shell $(PYTHON) -m app.broker check 2>&1 >/dev/null))
+	$(call refuse,$(shell PYTHONPATH=app $(PYTHON) -m rollcall.sandbox.broker check 2>&1 >/dev/null))
 	@:
 endif
 

@@ -38,6 +38,10 @@ _FOLDER = Path("build", "compiled")
 _REMEDY = "Debian and Ubuntu: apt install gcc python3-dev"
 
 
+SOURCE_ROOT = "app"
+"""The folder of the package ``rollcall``: what ``src`` is elsewhere."""
+
+
 class BuildError(Exception):
     """The modules cannot be compiled, and have to be. The message is one line."""
 
@@ -62,14 +66,15 @@ class CompiledModules(BuildHookInterface[BuilderConfig]):
 
 def sources(root: Path) -> list[Path]:
     """What is to be compiled."""
-    return sorted(root.glob("app/**/*.pyx"))
+    return sorted((root / SOURCE_ROOT).rglob("*.pyx"))
 
 
 def build(root: Path) -> tuple[dict[str, Path], str]:
     """The modules, compiled unless they have been before.
 
     Returns:
-        Where each belongs, as a path below ``root``, and where it is. Nothing if they are not compiled; then, unless that was asked for, what there is to say.
+        Where each belongs, as a path below :data:`SOURCE_ROOT`, and where it is. Nothing if they are not compiled; then, unless that was asked for, what there
+        is to say.
 
     Raises:
         BuildError: a source has a fault, or nothing can be compiled here though it must be.
@@ -86,7 +91,7 @@ def build(root: Path) -> tuple[dict[str, Path], str]:
                 raise BuildError(f"Rollcall cannot be compiled, for want of {lack}. {_REMEDY}, or {WANTED}=auto to do without")
             return {}, f"not compiled, for want of {lack}. Rollcall runs all the same, the router takes half as much CPU time again. {_REMEDY}"
         _compile(root, folder)
-    places = [source.relative_to(root).with_suffix(SUFFIX) for source in sources(root)]
+    places = [source.relative_to(root / SOURCE_ROOT).with_suffix(SUFFIX) for source in sources(root)]
     return {place.as_posix(): folder / place for place in places}, ""
 
 
@@ -95,7 +100,7 @@ def put_in_place(root: Path) -> tuple[dict[str, Path], str]:
     modules, remark = build(root)
     for source in sources(root):
         target = source.with_suffix(SUFFIX)
-        module = modules.get(target.relative_to(root).as_posix())
+        module = modules.get(target.relative_to(root / SOURCE_ROOT).as_posix())
         if module is None:
             target.unlink(missing_ok=True)
         elif not target.is_file() or not filecmp.cmp(module, target, shallow=False):
@@ -132,7 +137,7 @@ def _digest(root: Path) -> str:
     digest = hashlib.sha256()
     for text in (SUFFIX, sys.version, version("cython"), os.environ.get("CFLAGS", ""), Path(__file__).read_text(encoding="utf-8")):
         digest.update(text.encode() + b"\0")
-    for source in sorted([*sources(root), *root.glob("app/**/*.pxd")]):
+    for source in sorted([*sources(root), *(root / SOURCE_ROOT).rglob("*.pxd")]):
         digest.update(source.relative_to(root).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -149,9 +154,10 @@ def _compile(root: Path, folder: Path) -> None:
     print(f"compiling {', '.join(map(str, relative))}", flush=True)
     os.environ["CC"] = shlex.join(_compiler() or [])
     with _scratch(root) as scratch, contextlib.chdir(root):
-        modules = [Extension(".".join(source.with_suffix("").parts), [str(source)], extra_compile_args=_ARGUMENTS) for source in relative]
+        names = [".".join(source.relative_to(SOURCE_ROOT).with_suffix("").parts) for source in relative]
+        modules = [Extension(name, [str(source)], extra_compile_args=_ARGUMENTS) for name, source in zip(names, relative, strict=True)]
         try:
-            written = cythonize(modules, include_path=["."], build_dir=str(scratch / "c"), quiet=True)  # type: ignore[no-untyped-call] # has no types
+            written = cythonize(modules, include_path=[SOURCE_ROOT], build_dir=str(scratch / "c"), quiet=True)  # type: ignore[no-untyped-call] # has no types
             command = build_ext(Distribution({"ext_modules": written}))
             command.build_lib, command.build_temp, command.parallel = str(scratch / "lib"), str(scratch / "temp"), len(modules)
             command.ensure_finalized()

@@ -6,8 +6,8 @@ import inspect
 
 from aiokafka.protocol.metadata import MetadataRequest
 
-import app.aiokafka_patches  # noqa: F401 so that it can be taken back
-from app.__main__ import main
+import rollcall.kafka.aiokafka_patches  # noqa: F401 so that it can be taken back
+from rollcall.__main__ import main
 
 if __name__ == "__main__":
     MetadataRequest.build = inspect.unwrap(MetadataRequest.build)

@@ -13,8 +13,8 @@ from typing import Protocol
 
 import pytest
 
-from app.broker import EmbeddedBroker
-from app.settings import load_settings
+from rollcall.sandbox.broker import EmbeddedBroker
+from rollcall.settings import load_settings
 from tests.cluster.brokers import BrokerCluster
 from tests.healthy import overheard  # noqa: F401 a fixture for all tests
 from tests.jvm import start_faster

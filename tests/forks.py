@@ -24,12 +24,12 @@ import pytest
 from tests.waiting import DEADLINE_SECONDS, RUN_SECONDS, result_of, wait_for_exit
 
 MODULES = {
-    "router": ("app.cli.running", "app.router.application"),
-    "rosters": ("app.cli.running", "app.rosters.application"),
-    "serve": ("app.cli.running", "app.serve.process"),
-    "up": ("app.cli.running",),
-    "demo": ("app.demo.run",),
-    "topics": ("app.cli.cluster", "app.topic_plan"),
+    "router": ("rollcall.cli.running", "rollcall.router.application"),
+    "rosters": ("rollcall.cli.running", "rollcall.rosters.application"),
+    "serve": ("rollcall.cli.running", "rollcall.serve.process"),
+    "up": ("rollcall.cli.running",),
+    "demo": ("rollcall.sandbox.demo.run",),
+    "topics": ("rollcall.cli.cluster", "rollcall.catalogue.plans"),
 }
 """What commands run with, by their first words. It is loaded with the first of each."""
 
@@ -146,7 +146,7 @@ def _serve() -> None:
     signal.signal(signal.SIGCHLD, _tell_of_ends)
     while line := sys.stdin.readline():
         request = json.loads(line)
-        for name in ("app.cli.main", *MODULES.get(request["arguments"][0], ())):
+        for name in ("rollcall.cli.main", *MODULES.get(request["arguments"][0], ())):
             importlib.import_module(name)
         gc.freeze()  # a collection in the fork would copy all that it shares with this process
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # of an end nobody hears before the beginning
@@ -176,7 +176,7 @@ def _tell(**what: int) -> None:
 
 def _become(arguments: list[str], environment: dict[str, str], files: list[str]) -> None:
     """Have this process be a command, until its own end."""
-    from app.__main__ import main
+    from rollcall.__main__ import main
 
     for descriptor, path in enumerate([os.devnull, *files]):
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)

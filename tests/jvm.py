@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from app.broker import EmbeddedBroker
-from app.broker.files import locked
-from app.broker.java import find_java
-from app.broker.libraries import kafka_version
+from rollcall.sandbox.broker import EmbeddedBroker
+from rollcall.sandbox.broker.files import locked
+from rollcall.sandbox.broker.java import find_java
+from rollcall.sandbox.broker.libraries import kafka_version
 from tests.waiting import run_bytes
 
 VARIABLE = "JDK_JAVA_OPTIONS"

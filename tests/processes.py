@@ -23,7 +23,7 @@ from tests.healthy import complaints
 from tests.waiting import DEADLINE_SECONDS, answer_of, wait_for_exit
 from tests.waiting import wait_until as wait_until  # most tests of processes have it from here
 
-PROGRAM = (sys.executable, "-m", "app")
+PROGRAM = (sys.executable, "-m", "rollcall")
 """Runs ``rollcall``."""
 
 

@@ -13,7 +13,7 @@ import pytest
 from faust.types import _env
 from faust.types.settings import Settings as FaustSettings
 
-from app.environment import KEPT, keep_own_variables
+from rollcall.process.environment import KEPT, keep_own_variables
 from tests.processes import PROGRAM, RollcallProcess, wait_until
 from tests.waiting import run
 
@@ -39,16 +39,16 @@ OTHERS = {
 EFFECTIVE = """
 import json, os, sys
 if "--as-a-process" in sys.argv:
-    from app.environment import keep_own_variables
+    from rollcall.process.environment import keep_own_variables
     keep_own_variables()
 from faust.types import _env
 from faust.types.settings import Settings
-from app.router.application import new_router
-from app.settings import load_settings
-from app.streaming.application import StreamingApplication
-from app.stream_process import Work
-from app.streaming.barrier import BarrierTopic
-from app.streaming.chunks import ChunkAgent
+from rollcall.router.application import new_router
+from rollcall.settings import load_settings
+from rollcall.streaming.application import StreamingApplication
+from rollcall.process.stream import Work
+from rollcall.streaming.barrier import BarrierTopic
+from rollcall.streaming.chunks import ChunkAgent
 
 agent = ChunkAgent("router", ("raw",), "rollcall-router", lambda partition, rows: None)
 options = new_router(load_settings(), "127.0.0.1:1")._options(Work([agent], 1_000_000, BarrierTopic('b', 1), frozenset()))

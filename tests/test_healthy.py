@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from app.logs import JsonFormatter, TextFormatter
+from rollcall.process.logs import JsonFormatter, TextFormatter
 from tests.healthy import complaints
 
 TRACEBACK = """\
@@ -32,7 +32,7 @@ def test_a_healthy_process_has_no_complaint() -> None:
 @pytest.mark.parametrize("level", [logging.ERROR, logging.CRITICAL])
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
 def test_errors_of_both_forms(formatter: logging.Formatter, level: int) -> None:
-    line = formatter.format(logging.LogRecord("app.x", level, "x.py", 1, "the partition is not consumed any more", (), None))
+    line = formatter.format(logging.LogRecord("rollcall.x", level, "x.py", 1, "the partition is not consumed any more", (), None))
     assert complaints(QUIET + line) == [line]
     assert complaints(QUIET + line, ["not consumed any more"]) == []
     assert complaints(QUIET + line, ["anything else"]) == [line]

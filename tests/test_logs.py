@@ -10,8 +10,8 @@ import sys
 import pytest
 from aiokafka.errors import IllegalStateError, KafkaConnectionError, MessageSizeTooLargeError, TopicAuthorizationFailedError
 
-from app.errors import BrokerUnavailableError
-from app.logs import REPEAT_SECONDS, JsonFormatter, KafkaLevelFilter, RepeatFilter
+from rollcall.errors import BrokerUnavailableError
+from rollcall.process.logs import REPEAT_SECONDS, JsonFormatter, KafkaLevelFilter, RepeatFilter
 
 
 def record(name: str, level: int, error: BaseException | None = None, *, message: str = "what happened") -> logging.LogRecord:
@@ -35,9 +35,9 @@ def record(name: str, level: int, error: BaseException | None = None, *, message
         (record("aiokafka.client", logging.INFO), "INFO"),
         (record("faust.transport.consumer", logging.ERROR, TopicAuthorizationFailedError()), "WARNING"),
         (record("faust.transport.consumer", logging.ERROR, asyncio.CancelledError()), "WARNING"),
-        (record("app.streaming.consumer_thread", logging.ERROR, TypeError("a mistake")), "ERROR"),
-        (record("app.streaming.consumer_thread", logging.ERROR), "ERROR"),
-        (record("app.streaming.lane", logging.ERROR, KafkaConnectionError("gone")), "ERROR"),
+        (record("rollcall.streaming.consumer_thread", logging.ERROR, TypeError("a mistake")), "ERROR"),
+        (record("rollcall.streaming.consumer_thread", logging.ERROR), "ERROR"),
+        (record("rollcall.streaming.lane", logging.ERROR, KafkaConnectionError("gone")), "ERROR"),
         (record("asyncio", logging.ERROR), "ERROR"),
     ],
 )
@@ -59,15 +59,15 @@ def test_a_line_that_wants_no_traceback_passes() -> None:
 )
 def test_a_condition_has_no_traceback(error: BaseException) -> None:
     error.add_note("topic t, partition 3")
-    said = json.loads(JsonFormatter().format(record("app.streaming.lane", logging.ERROR, error)))["error"]
+    said = json.loads(JsonFormatter().format(record("rollcall.streaming.lane", logging.ERROR, error)))["error"]
     assert said == f"{type(error).__name__}: {error}; topic t, partition 3"
 
 
 def test_a_fault_of_the_program_has_one() -> None:
-    said = json.loads(JsonFormatter().format(record("app.streaming.lane", logging.ERROR, TypeError("a mistake"))))["error"]
+    said = json.loads(JsonFormatter().format(record("rollcall.streaming.lane", logging.ERROR, TypeError("a mistake"))))["error"]
     assert said.startswith("Traceback (most recent call last)")
     assert said.endswith("TypeError: a mistake")
-    assert "Traceback" not in JsonFormatter().format(record("app.streaming.lane", logging.ERROR, MessageSizeTooLargeError()))
+    assert "Traceback" not in JsonFormatter().format(record("rollcall.streaming.lane", logging.ERROR, MessageSizeTooLargeError()))
 
 
 def test_the_same_saying_comes_once_in_a_while() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app.managed import ManagedProcess, ProcessEndedError, environment_of
-from app.settings import Settings, load_settings
+from rollcall.sandbox.managed import ManagedProcess, ProcessEndedError, environment_of
+from rollcall.settings import Settings, load_settings
 
 
 def test_settings_go_through_the_environment_whatever_else_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:

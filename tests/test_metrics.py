@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.events.registry import REGISTRY
-from app.metrics import ChunkHistogram, RouterMetrics
+from rollcall.events.registry import REGISTRY
+from rollcall.process.metrics import ChunkHistogram, RouterMetrics
 
 BUCKETS = (0.1, 0.5, 1.0, 5.0)
 VALUES = st.lists(st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0, 5.0]) | st.floats(0, 100), max_size=20), max_size=4)

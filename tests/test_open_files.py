@@ -16,7 +16,7 @@ DEADLINE = 90.0
 
 def python(code: str, soft: int, hard: int) -> subprocess.CompletedProcess[str]:
     """Run code with these limits."""
-    head = "import os, resource\nfrom app.open_files import make_room, note_failure, raise_if_exhausted\n"
+    head = "import os, resource\nfrom rollcall.open_files import make_room, note_failure, raise_if_exhausted\n"
     shell = ["sh", "-c", f'ulimit -Sn {soft} && ulimit -Hn {hard} && exec "$@"', "sh", sys.executable, "-c", head + code]
     return run(shell)
 

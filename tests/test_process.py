@@ -13,9 +13,9 @@ PROGRAM = """
 import asyncio
 import sys
 
-from app.errors import BrokerUnavailableError
-from app.process import run_process
-from app.settings import load_settings
+from rollcall.errors import BrokerUnavailableError
+from rollcall.process.running import run_process
+from rollcall.settings import load_settings
 
 
 class Process:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from aiokafka.errors import KafkaError, for_code
 
-from app.broker import EmbeddedBroker
-from app.errors import ConfigurationError, RollcallError
-from app.kafka_errors import FencedInstanceIdError
-from app.refusals import REFUSALS, explain
-from app.settings import load_settings
+from rollcall.errors import ConfigurationError, RollcallError
+from rollcall.kafka.errors import FencedInstanceIdError
+from rollcall.process.refusals import REFUSALS, explain
+from rollcall.sandbox.broker import EmbeddedBroker
+from rollcall.settings import load_settings
 from tests.processes import RouterProcess
 
 DEADLINE = 60.0

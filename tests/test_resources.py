@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.resources import resource_path
+from rollcall.resources import resource_path
 
 CHECKOUT = Path(__file__).parent.parent
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from aiokafka.conn import collect_hosts
 
-from app.errors import ConfigurationError
-from app.resources import resource_path
-from app.settings import ENV_PREFIX, Settings, load_settings
+from rollcall.errors import ConfigurationError
+from rollcall.resources import resource_path
+from rollcall.settings import ENV_PREFIX, Settings, load_settings
 
 REFERENCE = resource_path("schemas").parent / "docs" / "settings.env"
 _LINE = re.compile(rf"#({ENV_PREFIX}[A-Z_]+)=(.*)")

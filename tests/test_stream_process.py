@@ -9,13 +9,14 @@ import pytest
 from faust.types import TP
 from prometheus_client import CollectorRegistry
 
-from app import stream_process
-from app.events.registry import REGISTRY
-from app.metrics import RouterMetrics
-from app.settings import load_settings
-from app.stream_process import OldestUnprocessed, StreamProcess, Work
-from app.streaming.lane import LaneState
-from app.streaming.survey import PartitionStatus
+from rollcall.events.registry import REGISTRY
+from rollcall.kafka.rights import Rights
+from rollcall.process import stream as stream_process
+from rollcall.process.metrics import RouterMetrics
+from rollcall.process.stream import OldestUnprocessed, StreamProcess, Work
+from rollcall.settings import load_settings
+from rollcall.streaming.lane import LaneState
+from rollcall.streaming.survey import PartitionStatus
 from tests.waiting import in_time
 
 NOW = 1_772_442_000.0
@@ -74,7 +75,9 @@ async def test_a_client_that_has_lost_itself_is_no_end(monkeypatch: pytest.Monke
 
     metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
     settings = load_settings(port=0)
-    process = StreamProcess(settings, "kafka:9092", name="router", default_port=0, default_gather=0.0, prepare=prepare, metrics=metrics)
+    process = StreamProcess(
+        settings, "kafka:9092", name="router", rights=Rights("router", [], []), default_port=0, default_gather=0.0, prepare=prepare, metrics=metrics
+    )
     await in_time(process.run(stop), what="the end of the process")
     kind = "TimeoutError" if never else "KafkaConnectionError"
     assert reasons == [["the topics are being checked"], *[[f"Kafka at kafka:9092 does not answer ({kind}); look at the brokers' logs"]] * 2]

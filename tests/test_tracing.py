@@ -14,12 +14,13 @@ import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from app.errors import ConfigurationError
-from app.settings import load_settings
-from app.stream_process import new_tracing
-from app.streaming.chunks import Chunk, ChunkAgent, Halt, Header, Headers, Outputs
-from app.streaming.rows import Rows
-from app.tracing import TracedRecord, Tracing
+from rollcall.errors import ConfigurationError
+from rollcall.process.stream import new_tracing
+from rollcall.process.tracing import TracedRecord, Tracing
+from rollcall.record import Header, Headers
+from rollcall.settings import load_settings
+from rollcall.streaming.chunks import Chunk, ChunkAgent, Halt, Outputs
+from rollcall.streaming.rows import Rows
 from tests.kafka_client import Sent, create_topic, headers, read_all, send
 from tests.otlp import receiving
 from tests.processes import RostersProcess, RouterProcess
@@ -34,7 +35,7 @@ STATE = ("tracestate", b"vendor=1")
 
 
 class Echo:
-    """Implements :class:`app.streaming.chunks.ChunkHandler`: what comes in goes out, with its headers, up to a record of which it has enough."""
+    """Implements :class:`rollcall.streaming.chunks.ChunkHandler`: what comes in goes out, with its headers, up to a record of which it has enough."""
 
     unfinished = 7
 
@@ -65,7 +66,7 @@ class Echo:
 
 
 class Outbox:
-    """Implements :class:`app.streaming.chunks.Outputs`."""
+    """Implements :class:`rollcall.streaming.chunks.Outputs`."""
 
     def __init__(self) -> None:
         self.written: list[dict[str, bytes | None]] = []
@@ -217,12 +218,12 @@ def test_traces_that_nobody_takes_stop_nothing(bootstrap: str, prefix: str, tmp_
 
 def test_off_nothing_is_loaded() -> None:
     assert new_tracing(load_settings(), "router") is None
-    loaded = "import sys, app.cli.run, app.rosters.application; print([name for name in sys.modules if name.startswith('opentelemetry')])"
+    loaded = "import sys, rollcall.cli.run, rollcall.rosters.application; print([name for name in sys.modules if name.startswith('opentelemetry')])"
     assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_without_opentelemetry_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "app.tracing", raising=False)
+    monkeypatch.delitem(sys.modules, "rollcall.process.tracing", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(ConfigurationError, match=r"^ROLLCALL_TRACE_RATIO is set, and opentelemetry\.sdk\.trace is not there: install rollcall\[tracing\]"):
         new_tracing(load_settings(trace_ratio=0.5), "rosters")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.broker import EmbeddedBroker
+from rollcall.sandbox.broker import EmbeddedBroker
 from tests.kafka_client import Sent, send
 from tests.processes import RollcallProcess, wait_until
 from tests.rosters.scenarios import COURSE, course
@@ -44,7 +44,7 @@ def test_before_there_is_a_broker(tmp_path: Path, jars: Path, prefix: str, unuse
             process.wait_ready()
         wait_until(lambda: serve.get(f"/api/v1/courses/{COURSE}")[0] == 200, what="the course")
         for process in processes:
-            warnings = [line for line in process.log if str(line["logger"]).startswith("app.") and bootstrap in str(line["message"])]
+            warnings = [line for line in process.log if str(line["logger"]).startswith("rollcall.") and bootstrap in str(line["message"])]
             assert len(warnings) == len({line["logger"] for line in warnings}), "each part says it once"
             assert process.end() == 0
 

@@ -1,4 +1,4 @@
-"""``python -m deploy.grafana.dashboard``: makes rollcall.json beside this file, a dashboard for Grafana, of the catalogue of metrics in app/metrics.py.
+"""``python -m deploy.grafana.dashboard``: makes rollcall.json beside this file, a dashboard for Grafana, of the metrics in app/rollcall/process/metrics.py.
 
 What a panel shows is said here; units, legends and descriptions follow from the catalogue: from a metric's name, type, labels and documentation.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from app.metrics import RosterMetrics, RouterMetrics, ServeMetrics
+from rollcall.process.metrics import RosterMetrics, RouterMetrics, ServeMetrics
 
 FILE = Path(__file__).with_name("rollcall.json")
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from app.bench.figures import Sample, Throughput, median_cpu_ratio, median_ratio, middle, quantile, steady_throughput, throughput
+from rollcall.sandbox.bench.figures import Sample, Throughput, median_cpu_ratio, median_ratio, middle, quantile, steady_throughput, throughput
 
 INF = float("inf")
 

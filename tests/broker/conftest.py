@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.broker import EmbeddedBroker
+from rollcall.sandbox.broker import EmbeddedBroker
 from tests import waiting
 
 MakeBroker = Callable[..., EmbeddedBroker]
@@ -47,7 +47,7 @@ def rollcall(data: Path) -> RunRollcall:
     """Run the command ``rollcall`` with this test's data directory."""
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from app.cli.main import main; main()", *arguments]
+        command = [sys.executable, "-c", "from rollcall.cli.main import main; main()", *arguments]
         return waiting.run(command, env={**os.environ, "ROLLCALL_DATA": str(data), **environment})
 
     return run
@@ -56,7 +56,7 @@ def rollcall(data: Path) -> RunRollcall:
 OWNER = """
 import sys, signal
 from pathlib import Path
-from app.broker import EmbeddedBroker
+from rollcall.sandbox.broker import EmbeddedBroker
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with EmbeddedBroker(Path(sys.argv[1])) as broker:

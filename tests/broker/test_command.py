@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.broker import EmbeddedBroker
+from rollcall.sandbox.broker import EmbeddedBroker
 from tests.broker.conftest import RunRollcall
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.broker.libraries import kafka_version
-from app.broker.node import Node
-from app.resources import resource_path
+from rollcall.resources import resource_path
+from rollcall.sandbox.broker.libraries import kafka_version
+from rollcall.sandbox.broker.node import Node
 
 WHERE = {"listeners", "log.dirs"}
 """Inside a container, another program's port and another folder."""

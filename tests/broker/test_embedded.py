@@ -12,8 +12,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from app.broker import EmbeddedBroker
-from app.errors import BrokerUnavailableError
+from rollcall.errors import BrokerUnavailableError
+from rollcall.sandbox.broker import EmbeddedBroker
 from tests.kafka_client import in_time
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.broker import libraries
-from app.errors import BrokerUnavailableError
+from rollcall.errors import BrokerUnavailableError
+from rollcall.sandbox.broker import libraries
 
 MAVEN = """#!/bin/sh
 echo call >> "$0.calls"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.broker import probe
+from rollcall.sandbox.broker import probe
 from tests.conftest import Broker
 from tests.waiting import DEADLINE_SECONDS
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from app.canvas.sending import CHUNK_RECORDS, send_records
-from app.canvas.traffic import TrafficPlan, TrafficRecord, generate_traffic
-from app.streaming.partitioner import partitioner
+from rollcall.kafka.partitioner import partitioner
+from rollcall.sandbox.canvas.sending import CHUNK_RECORDS, send_records
+from rollcall.sandbox.canvas.traffic import TrafficPlan, TrafficRecord, generate_traffic
 from tests.kafka_client import create_topic, read_all
 
 PARTITIONS = 3

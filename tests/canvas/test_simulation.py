@@ -14,10 +14,15 @@ from typing import Any
 
 import pytest
 
-from app.canvas.families import BODIES
-from app.canvas.simulation import SimulatedEvent, Simulation, SimulationPlan
-from app.canvas.simulation.canvas import Canvas, Emitted
-from app.canvas.simulation.courses import (
+from rollcall.cli.main import main
+from rollcall.events.outcomes import Routed
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.registry import REGISTRY
+from rollcall.events.schemas.validation import load_validators
+from rollcall.sandbox.canvas.families import BODIES
+from rollcall.sandbox.canvas.simulation import SimulatedEvent, Simulation, SimulationPlan
+from rollcall.sandbox.canvas.simulation.canvas import Canvas, Emitted
+from rollcall.sandbox.canvas.simulation.courses import (
     conclude_course,
     create_course,
     cross_list,
@@ -28,15 +33,10 @@ from app.canvas.simulation.courses import (
     uncross_list,
     undelete_course,
 )  # fmt: skip
-from app.canvas.simulation.enrollments import accept, deactivate, delete, delete_by_import, enroll, enroll_again, reactivate
-from app.canvas.simulation.groups import assign_at_random, create_category, delete_category, delete_group, join, move, restore_group
-from app.canvas.simulation.people import create_user, delete_user, merge_users
-from app.canvas.simulation.world import WITHIN, Course, Enrollment, Section, User
-from app.cli.main import main
-from app.events.outcomes import Routed
-from app.events.pipeline import Pipeline
-from app.events.registry import REGISTRY
-from app.events.validation import load_validators
+from rollcall.sandbox.canvas.simulation.enrollments import accept, deactivate, delete, delete_by_import, enroll, enroll_again, reactivate
+from rollcall.sandbox.canvas.simulation.groups import assign_at_random, create_category, delete_category, delete_group, join, move, restore_group
+from rollcall.sandbox.canvas.simulation.people import create_user, delete_user, merge_users
+from rollcall.sandbox.canvas.simulation.world import WITHIN, Course, Enrollment, Section, User
 from tests.kafka_client import read_all
 from tests.waiting import run_bytes, wait_for_exit
 
@@ -538,7 +538,7 @@ def rollcall(*arguments: str, **settings: object) -> subprocess.CompletedProcess
     """Run ``rollcall simulate`` to its end."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")}
     environment = clean | {f"ROLLCALL_{key.upper()}": str(value) for key, value in settings.items()}
-    return run_bytes([sys.executable, "-m", "app", "simulate", *arguments], env=environment)
+    return run_bytes([sys.executable, "-m", "rollcall", "simulate", *arguments], env=environment)
 
 
 def test_it_writes_json_lines_and_the_truth(tmp_path: Path) -> None:
@@ -576,7 +576,7 @@ def test_it_writes_json_lines_and_the_truth(tmp_path: Path) -> None:
 
 
 def test_a_reader_who_has_seen_enough_ends_it_quietly() -> None:
-    process = subprocess.Popen([sys.executable, "-m", "app", "simulate", "--steps", "10000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-m", "rollcall", "simulate", "--steps", "10000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stderr is not None
     assert json.loads(process.stdout.readline())["body"]

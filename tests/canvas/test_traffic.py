@@ -9,14 +9,15 @@ from itertools import islice, pairwise
 
 import pytest
 
-from app.canvas.families import BODIES, UNKNOWN_NAMES, family_of
-from app.canvas.faults import LARGE_BYTES
-from app.canvas.traffic import CREDENTIAL, SHARES, Expectation, Kind, TrafficPlan, TrafficRecord, documented_traffic, generate_traffic
-from app.events.outcomes import DeadLetter, ErrorCode, Header, Outcome, Routed
-from app.events.pipeline import Pipeline
-from app.events.redaction import Redactor
-from app.events.registry import REGISTRY
-from app.events.validation import load_validators
+from rollcall.events.outcomes import DeadLetter, ErrorCode, Outcome, Routed
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.redaction import Redactor
+from rollcall.events.registry import REGISTRY
+from rollcall.events.schemas.validation import load_validators
+from rollcall.record import Header
+from rollcall.sandbox.canvas.families import BODIES, UNKNOWN_NAMES, family_of
+from rollcall.sandbox.canvas.faults import LARGE_BYTES
+from rollcall.sandbox.canvas.traffic import CREDENTIAL, SHARES, Expectation, Kind, TrafficPlan, TrafficRecord, documented_traffic, generate_traffic
 
 KAFKA_LIMIT = 1_048_588
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from app.catalogue.asyncapi import asyncapi_document
-from app.catalogue.page import page
-from app.catalogue.topics import Catalogue, catalogue
-from app.events.registry import EVENT_TYPES
-from app.rosters.registry import stages
-from app.settings import Settings, load_settings
-from app.topic_plan import plan_topics
+from rollcall.catalogue.asyncapi import asyncapi_document
+from rollcall.catalogue.page import page
+from rollcall.catalogue.plans import plan_topics
+from rollcall.catalogue.topics import Catalogue, catalogue
+from rollcall.events.registry import EVENT_TYPES
+from rollcall.rosters.registry import stages
+from rollcall.settings import Settings, load_settings
 from tests.schemas.test_cli import Rollcall
 
 OTHER = {"topic_prefix": "lms", "group_prefix": "rc", "partitions": 12, "replication_factor": 3}

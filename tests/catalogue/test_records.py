@@ -12,15 +12,15 @@ import orjson
 import pytest
 from jsonschema_rs import Draft7Validator
 
-from app.canvas.simulation import Simulation, SimulationPlan
-from app.canvas.traffic import TrafficPlan, generate_traffic
-from app.catalogue.asyncapi import asyncapi_document
-from app.catalogue.headers import CLOUD_EVENTS, ERRORS
-from app.catalogue.topics import catalogue
-from app.events import pipeline
-from app.events.outcomes import ErrorCode
-from app.settings import Settings
-from app.streaming.chunks import Headers
+from rollcall.catalogue.asyncapi import asyncapi_document
+from rollcall.catalogue.headers import CLOUD_EVENTS, ERRORS
+from rollcall.catalogue.topics import catalogue
+from rollcall.events import pipeline
+from rollcall.events.outcomes import ErrorCode
+from rollcall.record import Headers
+from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
+from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
+from rollcall.settings import Settings
 from tests.docs.test_rosters import examples, rosters_of
 from tests.rosters.memory import Cluster
 from tests.rosters.reference import TypedEvent

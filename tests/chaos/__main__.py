@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from app.broker import EmbeddedBroker
-from app.settings import load_settings
+from rollcall.sandbox.broker import EmbeddedBroker
+from rollcall.settings import load_settings
 from tests.chaos.run import Extent, Report, run
 
 

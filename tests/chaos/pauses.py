@@ -21,7 +21,7 @@ from typing import Self
 from rich.console import Console
 from rich.table import Table
 
-from app.settings import load_settings
+from rollcall.settings import load_settings
 from tests.chaos.rolling import ROSTERS, TYPED, Watcher
 from tests.chaos.system import System
 from tests.chaos.traffic import Traffic

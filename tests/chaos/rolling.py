@@ -14,7 +14,7 @@ from confluent_kafka import OFFSET_END, Consumer
 from rich.console import Console
 from rich.table import Table
 
-from app.settings import load_settings
+from rollcall.settings import load_settings
 from tests.chaos.system import System
 from tests.chaos.traffic import Traffic
 from tests.kafka_client import create_topic, partitions_of

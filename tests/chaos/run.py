@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
-from app.events.registry import REGISTRY
+from rollcall.events.registry import REGISTRY
 from tests.chaos.broker_faults import BROKER_FAULTS
 from tests.chaos.faults import FAULTS, REFUSALS, Fault, Scene, jump
 from tests.chaos.system import End, System
@@ -32,7 +32,7 @@ LONG_SECONDS = 25.0
 AT_ONCE = 0.3
 """So often does the next fault come before everything has got over the last one."""
 
-OUR_ERRORS = '"level":"error","logger":"app.'
+OUR_ERRORS = '"level":"error","logger":"rollcall.'
 """What is done here is an error for a process; that it says so is well. What a library calls one, or a traceback, is not."""
 
 COMPLAINT_CHARACTERS = 400

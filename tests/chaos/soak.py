@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from app.settings import load_settings
+from rollcall.settings import load_settings
 from tests.chaos.system import Supervised, System
 from tests.chaos.traffic import Traffic
 from tests.kafka_client import create_topic

@@ -27,11 +27,13 @@ def go_through(folder: Path, jars: Path, prefix: str, *, faults: int, brokers: i
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_nothing_is_lost_and_the_rosters_are_true(tmp_path: Path, jars: Path, prefix: str) -> None:
     go_through(tmp_path, jars, prefix, faults=FAULTS, brokers=1)
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.cluster
 def test_nothing_is_lost_with_three_brokers(tmp_path: Path, jars: Path, prefix: str) -> None:
     go_through(tmp_path, jars, prefix, faults=CLUSTER_FAULTS, brokers=3)

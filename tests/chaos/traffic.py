@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 from confluent_kafka import Message, Producer
 
-from app.canvas.simulation import Simulation, SimulationPlan
+from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from tests.kafka_client import delete_topic, read_all
 from tests.processes import wait_until
 from tests.rosters.cluster import PARTITIONS, SHARD, Rosters

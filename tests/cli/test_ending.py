@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from app.cli import run
-from app.ending import RUN_UNTIL_STOPPED
+from rollcall.cli import run
+from rollcall.process.ending import RUN_UNTIL_STOPPED
 from tests.cli.test_up import environment
 from tests.processes import wait_until
 
@@ -47,7 +47,7 @@ class Started:
 
     def __init__(self, command: list[str], folder: Path, *, first: bool = False, held_back: bool = False) -> None:
         self._log = folder / "log"
-        wrapped = [*(NAMESPACE if first else ()), sys.executable, "-P", "-m", "app", *command]
+        wrapped = [*(NAMESPACE if first else ()), sys.executable, "-P", "-m", "rollcall", *command]
         settings = environment(kafka=NO_KAFKA, data=folder, port=0, log_format="json")
         with self._log.open("wb") as log:
             if held_back:
@@ -71,7 +71,7 @@ class Started:
 
     def is_python(self) -> bool:
         """Whether it has begun to be the program."""
-        return b"\0-m\0app" in Path(f"/proc/{self.pid}/cmdline").read_bytes() and b"bwrap" not in Path(f"/proc/{self.pid}/cmdline").read_bytes()
+        return b"\0-m\0rollcall" in Path(f"/proc/{self.pid}/cmdline").read_bytes() and b"bwrap" not in Path(f"/proc/{self.pid}/cmdline").read_bytes()
 
     def handles(self) -> bool:
         """Whether it has a handler for SIGTERM."""
@@ -174,7 +174,7 @@ def test_nohup_has_it_live_on(tmp_path: Path) -> None:
 
 
 def test_which_commands_run_until_they_are_stopped() -> None:
-    """They stand in app/ending.py, which must not load the others."""
+    """They stand in app/rollcall/process/ending.py, which must not load the others."""
     cli = typer.Typer()
     run.register(cli)
     assert tuple(str(command.name) for command in cli.registered_commands) == RUN_UNTIL_STOPPED

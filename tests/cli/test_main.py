@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.version import package_version
+from rollcall.version import package_version
 from tests.waiting import run
 
 LIBRARIES = ("aiokafka", "asyncio", "faust", "fastapi", "jsonschema_rs", "logging", "markdown_it", "orjson", "pydantic", "pygments", "uvicorn", "uvloop")
@@ -17,7 +17,7 @@ LIBRARIES = ("aiokafka", "asyncio", "faust", "fastapi", "jsonschema_rs", "loggin
 LOADED = f"""
 import atexit, sys
 atexit.register(lambda: print([name for name in {LIBRARIES} if name in sys.modules], file=sys.stderr))
-from app.__main__ import main
+from rollcall.__main__ import main
 sys.argv[0] = "rollcall"
 main()
 """
@@ -25,7 +25,7 @@ main()
 
 
 def test_it_tells_its_version() -> None:
-    told = run([sys.executable, "-m", "app", "--version"], check=True)
+    told = run([sys.executable, "-m", "rollcall", "--version"], check=True)
     assert told.stdout == f"rollcall {package_version()}\n"
 
 
@@ -56,7 +56,7 @@ def test_typer_takes_what_stands_in() -> None:
     """That Typer imports both, and that they are what they stand for once they are used."""
     check = """
 import sys
-from app.cli.light_help import UNUSED, load_when_used
+from rollcall.cli.light_help import UNUSED, load_when_used
 load_when_used()
 import typer.rich_utils
 for module, name in UNUSED.items():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app.broker import EmbeddedBroker
+from rollcall.sandbox.broker import EmbeddedBroker
 from tests.forks import Forks
 from tests.healthy import complaints
 from tests.kafka_client import create_topic, partitions_of
@@ -29,7 +29,7 @@ def environment(**settings: object) -> dict[str, str]:
 
 def rollcall(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return run([sys.executable, "-m", "app", *arguments], env=environment(**settings))
+    return run([sys.executable, "-m", "rollcall", *arguments], env=environment(**settings))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -38,7 +38,7 @@ def test_up_starts_everything_and_leaves_nothing_behind(tmp_path: Path, jars: Pa
     log_file = tmp_path / "log"
     with log_file.open("wb") as log:
         up = subprocess.Popen(
-            [sys.executable, "-m", "app", "up"], env=environment(data=tmp_path, port=0, log_format="json"), stderr=log, start_new_session=True
+            [sys.executable, "-m", "rollcall", "up"], env=environment(data=tmp_path, port=0, log_format="json"), stderr=log, start_new_session=True
         )
     broker = EmbeddedBroker(tmp_path / "kafka", jars=jars)
     try:
@@ -61,7 +61,7 @@ def test_up_ends_when_one_of_its_processes_does_and_they_end_when_it_is_killed(b
     for ending in ("rosters", "up"):
         log_file = tmp_path / ending
         with log_file.open("wb") as log:
-            up = subprocess.Popen([sys.executable, "-m", "app", "up"], env=environment(**settings), stderr=log, start_new_session=True)
+            up = subprocess.Popen([sys.executable, "-m", "rollcall", "up"], env=environment(**settings), stderr=log, start_new_session=True)
         wait_until(partial(all_started, log_file), what="all processes")
         children = children_of(up.pid)
         assert set(children) == {"router", "rosters", "serve"}
@@ -93,7 +93,7 @@ def children_of(parent: int) -> dict[str, int]:
         try:
             if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
                 words = (folder / "cmdline").read_bytes().decode().split("\0")
-                found[words[words.index("app") + 1]] = int(folder.name)
+                found[words[words.index("rollcall") + 1]] = int(folder.name)
         except (OSError, ValueError):
             continue
     return found

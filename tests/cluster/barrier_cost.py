@@ -17,9 +17,9 @@ from faust.types import TP
 from rich.console import Console
 from rich.table import Table
 
-from app.settings import load_settings
-from app.streaming.barrier import write_barrier
-from app.streaming.offsets import Offsets
+from rollcall.settings import load_settings
+from rollcall.streaming.barrier import write_barrier
+from rollcall.streaming.offsets import Offsets
 from tests.cluster.brokers import BrokerCluster
 from tests.kafka_client import create_topic
 

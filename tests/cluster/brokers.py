@@ -16,8 +16,8 @@ from typing import Self, TypeVar
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
-from app.broker import EmbeddedBroker
-from app.broker.files import write_whole
+from rollcall.sandbox.broker import EmbeddedBroker
+from rollcall.sandbox.broker.files import write_whole
 from tests.chaos.proxy import Proxy
 from tests.cluster import protocol
 from tests.cluster.plan import HOST, address, hosts, plan_members

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.broker.node import Node, free_port, new_cluster_id
+from rollcall.sandbox.broker.node import Node, free_port, new_cluster_id
 
 HOST = "127.0.0.1"
 """Of all brokers, for their clients."""

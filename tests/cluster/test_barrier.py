@@ -17,17 +17,17 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.types import TP
 
-from app.streaming.barrier import RECORD_KEY, Barrier, write_barrier
-from app.streaming.bounded import promptly
-from app.streaming.changelog import load_changelog
-from app.streaming.failures import cut_off, root_cause, why_reopen
-from app.streaming.leaders import UnprovenError, proven_ends
-from app.streaming.offsets import Committed, Offsets
+from rollcall.kafka.bounded import promptly
+from rollcall.kafka.leaders import UnprovenError, proven_ends
+from rollcall.streaming.barrier import RECORD_KEY, Barrier, write_barrier
+from rollcall.streaming.changelog import load_changelog
+from rollcall.streaming.failures import cut_off, root_cause, why_reopen
+from rollcall.streaming.offsets import Committed, Offsets
 from tests.cluster.brokers import BrokerCluster
 from tests.kafka_client import Sent, committed, create_topic, send
 from tests.waiting import in_time, wait_until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.alone]
 
 Result = TypeVar("Result")
 

@@ -8,7 +8,7 @@ from tests.cluster.brokers import BrokerCluster
 from tests.kafka_client import Sent, create_topic, read_all, send
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.alone]
 
 
 def test_it_goes_on_without_any_one(cluster: BrokerCluster, prefix: str) -> None:

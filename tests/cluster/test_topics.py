@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.topics import _apply, _inspect
-from app.rosters.topics import plan_roster_topics
-from app.settings import Settings, load_settings
-from app.topic_admin import ensure_topics
-from app.topic_plan import plan_topics
-from app.topics import TopicState, plan_router_topics
+from rollcall.catalogue.plans import plan_topics
+from rollcall.cli.topics import _apply, _inspect
+from rollcall.kafka.topic_admin import ensure_topics
+from rollcall.kafka.topics import TopicState
+from rollcall.rosters.topics import plan_roster_topics
+from rollcall.router.topics import plan_router_topics
+from rollcall.settings import Settings, load_settings
 from tests.cluster.brokers import BrokerCluster
 from tests.kafka_client import Sent, read_all, send
 from tests.processes import PROGRAM, RouterProcess
 from tests.waiting import RUN_SECONDS, wait_until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.alone]
 
 STARTS = 3
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from app.cli.main import main
+from rollcall.cli.main import main
 from tests.dead_letters.command import environment
 
 

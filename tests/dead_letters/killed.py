@@ -9,8 +9,8 @@ import os
 import signal
 import sys
 
-from app.__main__ import main
-from app.streaming.batches import BatchedOutputs
+from rollcall.__main__ import main
+from rollcall.kafka.batches import BatchedOutputs
 
 
 def run() -> None:

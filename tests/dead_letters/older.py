@@ -10,10 +10,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from app.__main__ import main
-from app.events.registry import REGISTRY
-from app.events.validation import load_validators
-from app.router import judging
+from rollcall.__main__ import main
+from rollcall.events.registry import REGISTRY
+from rollcall.events.schemas.validation import load_validators
+from rollcall.router import judging
 
 
 def run() -> None:

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from app.events.outcomes import DeadLetter, ErrorCode, Header
-from app.events.registry import REGISTRY
-from app.records import ATTEMPT_HEADER, dead_letter_headers
-from app.resources import resource_path
+from rollcall.events.outcomes import DeadLetter, ErrorCode
+from rollcall.events.registry import REGISTRY
+from rollcall.process.records import ATTEMPT_HEADER, dead_letter_headers
+from rollcall.record import Header
+from rollcall.resources import resource_path
 from tests.kafka_client import Sent
 
 EXAMPLES: dict[str, dict[str, Any]] = {name: orjson.loads(resource_path("schemas", f"{name}.json").read_bytes())["examples"][0] for name in REGISTRY}
@@ -18,7 +19,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {name: orjson.loads(resource_path("schemas
 
 
 class Stored(NamedTuple):
-    """Implements :class:`app.dead_letters.letter.StoredRecord`."""
+    """Implements :class:`rollcall.dead_letters.letter.StoredRecord`."""
 
     value: bytes | None
     headers: Sequence[Header] = ()

@@ -21,14 +21,14 @@ import pytest
 from confluent_kafka import Message, Producer
 from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType  # type: ignore[attr-defined]
 
-from app.broker import EmbeddedBroker
-from app.broker.node import Node
-from app.dead_letters.reading import read_selected
-from app.dead_letters.selection import Selection
-from app.events.outcomes import ErrorCode
-from app.events.pipeline import ERROR_PREFIX
-from app.settings import load_settings
-from app.streaming.partitioner import partitioner
+from rollcall.dead_letters.reading import read_selected
+from rollcall.dead_letters.selection import Selection
+from rollcall.events.outcomes import ErrorCode
+from rollcall.events.pipeline import ERROR_PREFIX
+from rollcall.kafka.partitioner import partitioner
+from rollcall.sandbox.broker import EmbeddedBroker
+from rollcall.sandbox.broker.node import Node
+from rollcall.settings import load_settings
 from tests.dead_letters.command import environment
 from tests.dead_letters.conftest import DeadLetters
 from tests.dead_letters.records import event, letter

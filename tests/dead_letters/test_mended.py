@@ -12,15 +12,15 @@ from typing import Any, cast
 
 from confluent_kafka import Message
 
-from app.canvas.simulation import Simulation, SimulationPlan
-from app.events.outcomes import DeadLetter, Routed, Unknown
-from app.events.pipeline import ERROR_PREFIX, Pipeline
-from app.events.registry import REGISTRY
-from app.events.schema_files import schema_folder
-from app.events.validation import load_validators
-from app.settings import load_settings
-from app.topic_admin import ensure_topics
-from app.topics import plan_router_topics
+from rollcall.events.outcomes import DeadLetter, Routed, Unknown
+from rollcall.events.pipeline import ERROR_PREFIX, Pipeline
+from rollcall.events.registry import REGISTRY
+from rollcall.events.schemas.files import schema_folder
+from rollcall.events.schemas.validation import load_validators
+from rollcall.kafka.topic_admin import ensure_topics
+from rollcall.router.topics import plan_router_topics
+from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
+from rollcall.settings import load_settings
 from tests.dead_letters.command import dead_letters
 from tests.kafka_client import Sent, committed, headers, read_all, send
 from tests.processes import RollcallProcess, RostersProcess, RouterProcess, wait_until

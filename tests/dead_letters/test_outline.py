@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.dead_letters.outline import MOST_LINES, MOST_PARSED_BYTES, known_words, outline
-from app.events.registry import REGISTRY
-from app.events.schema_files import schema_folder, schema_paths
-from app.events.times import parse_time
+from rollcall.dead_letters.outline import MOST_LINES, MOST_PARSED_BYTES, known_words, outline
+from rollcall.events.registry import REGISTRY
+from rollcall.events.schemas.files import schema_folder, schema_paths
+from rollcall.events.times import parse_time
 from tests.examples import examples
 
 WORDS = known_words()

@@ -14,21 +14,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from app.dead_letters import tally as tally_module
-from app.dead_letters.export import exported
-from app.dead_letters.letter import event_name_of
-from app.dead_letters.outline import known_words
-from app.dead_letters.replay import Judge, Prospect, ReplayPolicy, replayed
-from app.dead_letters.report import letter_report, replay_report, tally_report
-from app.dead_letters.selection import Selection, parse_moment
-from app.dead_letters.sending import Replay
-from app.dead_letters.tally import NOT_SHOWN, Tally
-from app.errors import ConfigurationError
-from app.events.outcomes import DeadLetter, ErrorCode, Header, Routed, Unknown
-from app.events.pipeline import ERROR_PREFIX, OWN_HEADERS, REDACTED_HEADER, Pipeline
-from app.events.redaction import Redactor
-from app.events.validation import load_validators
-from app.records import ATTEMPT_HEADER, attempts_of, dead_letter_headers
+from rollcall.dead_letters import tally as tally_module
+from rollcall.dead_letters.export import exported
+from rollcall.dead_letters.letter import event_name_of
+from rollcall.dead_letters.outline import known_words
+from rollcall.dead_letters.replay import Judge, Prospect, ReplayPolicy, replayed
+from rollcall.dead_letters.report import letter_report, replay_report, tally_report
+from rollcall.dead_letters.selection import Selection, parse_moment
+from rollcall.dead_letters.sending import Replay
+from rollcall.dead_letters.tally import NOT_SHOWN, Tally
+from rollcall.errors import ConfigurationError
+from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed, Unknown
+from rollcall.events.pipeline import ERROR_PREFIX, OWN_HEADERS, REDACTED_HEADER, Pipeline
+from rollcall.events.redaction import Redactor
+from rollcall.events.schemas.validation import load_validators
+from rollcall.process.records import ATTEMPT_HEADER, attempts_of, dead_letter_headers
+from rollcall.record import Header
 from tests.dead_letters.records import Stored, error_headers, event
 from tests.examples import examples
 

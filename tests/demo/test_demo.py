@@ -19,8 +19,8 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from app.broker.processes import find_process
-from app.demo.institution import Institution
+from rollcall.sandbox.broker.processes import find_process
+from rollcall.sandbox.demo.institution import Institution
 from tests.healthy import complaints
 from tests.kafka_client import flush, topics_of
 from tests.processes import wait_until
@@ -41,7 +41,7 @@ def started(
     environment |= {"ROLLCALL_DATA": str(data), "TERM": "xterm-256color"} | dict(settings or {})
     stream = subprocess.PIPE if out is None else out
     process = subprocess.Popen(
-        [sys.executable, "-m", "app", "demo", *arguments],
+        [sys.executable, "-m", "rollcall", "demo", *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=stream,
@@ -70,7 +70,7 @@ def finished(process: subprocess.Popen[str]) -> str:
 
 def running(data: Path) -> list[int]:
     """What runs of a demo, beside the demo."""
-    marks = {"router.pid": "app router", "rosters.pid": "app rosters", "serve.pid": "app serve", "kafka/broker.pid": "kafka.Kafka"}
+    marks = {"router.pid": "rollcall router", "rosters.pid": "rollcall rosters", "serve.pid": "rollcall serve", "kafka/broker.pid": "kafka.Kafka"}
     found = (find_process(data / "demo" / pid_file, mark) for pid_file, mark in marks.items())
     return [pid for pid in found if pid is not None]
 
@@ -79,7 +79,7 @@ def wait_for(name: str, data: Path, process: subprocess.Popen[str]) -> int:
     """The process id of the router or the rosters, once they have started."""
     log = data / "demo" / f"{name}.log"
     wait_until(lambda: process.poll() is not None or (log.exists() and f"{name} started" in log.read_text()), what=f"the demo's {name}")
-    pid = find_process(data / "demo" / f"{name}.pid", f"app {name}")
+    pid = find_process(data / "demo" / f"{name}.pid", f"rollcall {name}")
     assert pid is not None, process.communicate()
     return pid
 

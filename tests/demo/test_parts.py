@@ -12,23 +12,23 @@ from functools import cache
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from app.canvas.simulation.truth import Rosters, Truth
-from app.canvas.traffic import CREDENTIAL, Expectation, Kind, TrafficPlan, TrafficRecord, documented_traffic, generate_traffic
-from app.demo.institution import Institution
-from app.demo.interrupts import Interrupts
-from app.demo.ledger import Difference, Ledger, counted, differences
-from app.demo.metrics import ROSTER_STAGES, RouterReading, read_rosters, read_router
-from app.demo.reading import Found, Sample
-from app.demo.report import excerpt
-from app.demo.rosters import Scene, mistakes, of_courses, witnessed
-from app.demo.run import show_rosters, show_topics
-from app.demo.screen import Rate, Screen
-from app.demo.work import Keeping, Routing
-from app.events.redaction import REPLACEMENT
-from app.events.registry import REGISTRY
-from app.metrics import RosterMetrics, RouterMetrics
-from app.rosters.registry import stages
-from app.topics import TopicNames
+from rollcall.events.redaction import REPLACEMENT
+from rollcall.events.registry import REGISTRY
+from rollcall.process.metrics import RosterMetrics, RouterMetrics
+from rollcall.process.topics import TopicNames
+from rollcall.rosters.registry import stages
+from rollcall.sandbox.canvas.simulation.truth import Rosters, Truth
+from rollcall.sandbox.canvas.traffic import CREDENTIAL, Expectation, Kind, TrafficPlan, TrafficRecord, documented_traffic, generate_traffic
+from rollcall.sandbox.demo.institution import Institution
+from rollcall.sandbox.demo.interrupts import Interrupts
+from rollcall.sandbox.demo.ledger import Difference, Ledger, counted, differences
+from rollcall.sandbox.demo.metrics import ROSTER_STAGES, RouterReading, read_rosters, read_router
+from rollcall.sandbox.demo.reading import Found, Sample
+from rollcall.sandbox.demo.report import excerpt
+from rollcall.sandbox.demo.rosters import Scene, mistakes, of_courses, witnessed
+from rollcall.sandbox.demo.run import show_rosters, show_topics
+from rollcall.sandbox.demo.screen import Rate, Screen
+from rollcall.sandbox.demo.work import Keeping, Routing
 from tests.rosters.reference import rosters as reference_rosters
 
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
-from app.resources import resource_path
-from hatch_build import missing, sources
+from hatch_build import SOURCE_ROOT, missing, sources
+from rollcall.resources import resource_path
 from tests.tools import COMPILER, lack
 from tests.waiting import run
 
@@ -48,7 +48,7 @@ def pins(lock: Path) -> Iterator[Pin]:
 
 def module_names() -> list[str]:
     """The modules that are compiled, where there is a compiler."""
-    return [".".join(source.relative_to(ROOT).with_suffix("").parts) for source in sources(ROOT)]
+    return [".".join(source.relative_to(ROOT / SOURCE_ROOT).with_suffix("").parts) for source in sources(ROOT)]
 
 
 def build(target: str, folder: Path, checkout: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:

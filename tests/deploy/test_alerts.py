@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from app.rosters.application import DEFAULT_PORT as ROSTERS_PORT
-from app.router.application import DEFAULT_PORT as ROUTER_PORT
-from app.serve.process import DEFAULT_PORT as SERVE_PORT
-from app.settings import Settings
 from deploy.grafana.dashboard import CATALOGUE
+from rollcall.rosters.application import DEFAULT_PORT as ROSTERS_PORT
+from rollcall.router.application import DEFAULT_PORT as ROUTER_PORT
+from rollcall.serve.process import DEFAULT_PORT as SERVE_PORT
+from rollcall.settings import Settings
 from tests.deploy.prometheus import ALERTS, ALERTS_TEST, CONFIGURATION, alert_rules, needs_prometheus, promtool
 from tests.docs.markdown import ROOT, anchors
 

@@ -24,10 +24,10 @@ REMEDY = "Debian and Ubuntu: apt install gcc python3-dev"
 Project = Callable[[dict[str, str]], Path]
 
 SOURCES = {
-    "app/__init__.py": "",
-    "app/one.pxd": "cdef inline int number():\n    return 1\n",
-    "app/inner/__init__.py": "",
-    "app/inner/two.pyx": "from app.one cimport number\n\ndef twice():\n    return 2 * number()\n",
+    "app/small/__init__.py": "",
+    "app/small/one.pxd": "cdef inline int number():\n    return 1\n",
+    "app/small/inner/__init__.py": "",
+    "app/small/inner/two.pyx": "from small.one cimport number\n\ndef twice():\n    return 2 * number()\n",
 }
 BROKEN = {"Cython": "def twice(:\n", "C": 'cdef extern from "nowhere.h":\n    pass\n'}
 
@@ -56,7 +56,7 @@ def put_in_place(checkout: Path, **variables: str) -> subprocess.CompletedProces
 
 def answer(checkout: Path) -> str:
     """Of the small package."""
-    command = [sys.executable, "-c", "from app.inner.two import twice; print(twice())"]
+    command = [sys.executable, "-c", "import sys; sys.path.insert(0, 'app'); from small.inner.two import twice; print(twice())"]
     return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -71,8 +71,8 @@ def test_the_modules_of_this_checkout_are_compiled(name: str) -> None:
 @needs_compiler
 def test_a_module_is_in_place_and_follows_its_sources(project: Project) -> None:
     checkout = project(SOURCES)
-    module = checkout / "app" / "inner" / f"two{SUFFIX}"
-    assert put_in_place(checkout).stdout == "compiling app/inner/two.pyx\n"
+    module = checkout / "app" / "small" / "inner" / f"two{SUFFIX}"
+    assert put_in_place(checkout).stdout == "compiling app/small/inner/two.pyx\n"
     assert answer(checkout) == "2"
     assert [path for path in checkout.rglob("*.c") if "build" not in path.relative_to(checkout).parts] == []
     again = put_in_place(checkout)
@@ -85,10 +85,10 @@ def test_a_module_is_in_place_and_follows_its_sources(project: Project) -> None:
     assert answer(checkout) == "2"
 
     # What it takes from another file counts, too. And what cannot be compiled anew does not stay.
-    (checkout / "app" / "one.pxd").write_text(SOURCES["app/one.pxd"].replace("1", "21"), encoding="utf-8")
+    (checkout / "app" / "small" / "one.pxd").write_text(SOURCES["app/small/one.pxd"].replace("1", "21"), encoding="utf-8")
     put_in_place(checkout, **NO_COMPILER)
     assert not module.exists()
-    assert put_in_place(checkout).stdout == "compiling app/inner/two.pyx\n"
+    assert put_in_place(checkout).stdout == "compiling app/small/inner/two.pyx\n"
     assert answer(checkout) == "42"
 
     put_in_place(checkout, BUILD_ROLLCALL="pure")
@@ -98,7 +98,7 @@ def test_a_module_is_in_place_and_follows_its_sources(project: Project) -> None:
 @needs_compiler
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_fault_in_a_source_is_an_error(project: Project, tmp_path: Path, fault: str) -> None:
-    checkout = project(SOURCES | {"app/inner/two.pyx": BROKEN[fault]})
+    checkout = project(SOURCES | {"app/small/inner/two.pyx": BROKEN[fault]})
     wheel = [build("wheel", tmp_path, checkout, BUILD_ROLLCALL="auto")] if fault == "C" else []  # which all faults end in the same way
     for done in (put_in_place(checkout), *wheel):
         assert done.returncode != 0

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from app.cli.run import PROCESSES
-from app.process import STOPPING_SECONDS
-from app.settings import ENV_PREFIX, Settings, misspelt_variables
+from rollcall.cli.run import PROCESSES
+from rollcall.process.running import STOPPING_SECONDS
+from rollcall.settings import ENV_PREFIX, Settings, misspelt_variables
 from tests.deploy.go_tools import go_tool
 from tests.deploy.installed import ROOT
 from tests.deploy.test_kubernetes import PORTS

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from app.ending import ending_signals
-from app.serve.tokens import add_token
+from rollcall.process.ending import ending_signals
+from rollcall.serve.tokens import add_token
 from tests.deploy.container import CONTAINERFILE, Container, missing, steps
 from tests.deploy.installed import ROOT, module_names
 from tests.kafka_client import Sent, send

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from app.cli.run import PROCESSES
-from app.process import STOPPING_SECONDS
-from app.rosters import application as rosters
-from app.router import application as router
-from app.serve import process as serve
-from app.settings import ENV_PREFIX, Settings, load_settings, misspelt_variables
+from rollcall.cli.run import PROCESSES
+from rollcall.process.running import STOPPING_SECONDS
+from rollcall.rosters import application as rosters
+from rollcall.router import application as router
+from rollcall.serve import process as serve
+from rollcall.settings import ENV_PREFIX, Settings, load_settings, misspelt_variables
 from tests.deploy.container import steps
 from tests.deploy.go_tools import kustomize
 from tests.deploy.installed import ROOT

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.run import PROCESSES
-from app.errors import ConfigurationError
-from app.process import STOPPING_SECONDS
-from app.settings import Settings
+from rollcall.cli.run import PROCESSES
+from rollcall.errors import ConfigurationError
+from rollcall.process.running import STOPPING_SECONDS
+from rollcall.settings import Settings
 from tests.deploy.installed import ROOT
 from tests.tools import needs
 

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from app.canvas.simulation import Simulation, SimulationPlan
-from app.canvas.traffic import Kind, TrafficPlan, generate_traffic
+from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
+from rollcall.sandbox.canvas.traffic import Kind, TrafficPlan, generate_traffic
 from tests.deploy.prometheus import Prometheus, alert_rules, needs_prometheus, promtool
 from tests.deploy.test_dashboard import SHOWN
 from tests.kafka_client import Sent, send

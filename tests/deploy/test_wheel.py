@@ -10,25 +10,27 @@ from pathlib import Path
 
 import pytest
 
-from app.broker.libraries import kafka_version
-from app.canvas.traffic import TrafficPlan, generate_traffic
-from app.events.registry import EVENT_TYPES
-from app.resources import resource_path
 from hatch_build import SUFFIX, missing, sources
+from rollcall.events.registry import EVENT_TYPES
+from rollcall.resources import resource_path
+from rollcall.sandbox.broker.libraries import kafka_version
+from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from tests.deploy.installed import ROOT, RUNTIME_LOCK, Installation, build, module_names, needs_compiler, pins
 from tests.kafka_client import Sent, committed, create_topic, read_all, send
 from tests.processes import RollcallProcess, wait_until
 
 LOCK = ROOT / "requirements.lock"
 BUILD_LOCK = ROOT / "requirements-build.lock"
-STATIC = ROOT / "app" / "serve" / "page" / "static"
+STATIC = ROOT / "app" / "rollcall" / "serve" / "page" / "static"
 NOWHERE = "127.0.0.1:1"
+DATA = "rollcall/_data/"
 
 
 def files_of(*folders: str) -> set[str]:
-    """The files below folders of the checkout, without those that are compiled and what comes of it."""
+    """The files below folders of the checkout, as a wheel names them, without those that are compiled and what comes of it."""
     found = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix not in {".pyx", ".pxd", ".so"})
-    return {path.relative_to(ROOT).as_posix() for path in found if path.parent.name != "__pycache__"}  # where Python, while it writes, has other suffixes
+    # In __pycache__ Python, while it writes, has other suffixes.
+    return {path.relative_to(ROOT).as_posix().removeprefix("app/") for path in found if path.parent.name != "__pycache__"}
 
 
 def held_by(wheel: Path) -> set[str]:
@@ -37,11 +39,11 @@ def held_by(wheel: Path) -> set[str]:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
         for name in held:
             if not name.endswith(".so"):
-                assert archive.read(name) == (ROOT / name.removeprefix("app/_data/")).read_bytes(), name
+                assert archive.read(name) == (ROOT / (name.removeprefix(DATA) if name.startswith(DATA) else f"app/{name}")).read_bytes(), name
     return held
 
 
-PACKAGE = files_of("app") | {f"app/_data/{name}" for name in files_of("schemas", "deploy/kafka")}
+PACKAGE = files_of("app") | {f"{DATA}{name}" for name in files_of("schemas", "deploy/kafka")}
 MODULES = {name.replace(".", "/") + SUFFIX for name in module_names()}
 
 
@@ -109,8 +111,8 @@ def test_no_lock_says_where_packages_come_from(lock: Path) -> None:
 
 
 def test_nothing_comes_from_the_checkout(installation: Installation) -> None:
-    origin, path = json.loads(installation.ask("import app, json, sys; print(json.dumps([app.__file__, sys.path]))"))
-    assert Path(origin) == installation.packages / "app" / "__init__.py"
+    origin, path = json.loads(installation.ask("import rollcall, json, sys; print(json.dumps([rollcall.__file__, sys.path]))"))
+    assert Path(origin) == installation.packages / "rollcall" / "__init__.py"
     assert [place for place in path if not place.startswith((str(installation.folder), sys.base_prefix))] == []
     imported = "import importlib.util as u; print([n for n in ('tests', 'pytest', 'hypothesis', 'hatchling') if u.find_spec(n)])"
     assert installation.ask(imported) == "[]"
@@ -133,7 +135,8 @@ def test_commands(installation: Installation, tmp_path: Path, command: tuple[str
 
 
 def test_the_embedded_broker_knows_what_to_fetch(installation: Installation) -> None:
-    code = "from app.broker.libraries import kafka_version as v; from app.resources import resource_path as r; print(v(), r('deploy', 'kafka', 'pom.xml'))"
+    imports = "from rollcall.sandbox.broker.libraries import kafka_version; from rollcall.resources import resource_path"
+    code = f"{imports}; print(kafka_version(), resource_path('deploy', 'kafka', 'pom.xml'))"
     version, pom = installation.ask(code).split()
     assert version == kafka_version()
     assert Path(pom).read_bytes() == resource_path("deploy", "kafka", "pom.xml").read_bytes()
@@ -142,8 +145,8 @@ def test_the_embedded_broker_knows_what_to_fetch(installation: Installation) -> 
 
 def test_another_package_s_schemas_are_not_taken_for_ours(installation: Installation) -> None:
     (installation.packages / "schemas").mkdir()
-    found = Path(installation.ask("from app.resources import resource_path; print(resource_path('schemas'))"))
-    assert found == installation.packages / "app" / "_data" / "schemas"
+    found = Path(installation.ask("from rollcall.resources import resource_path; print(resource_path('schemas'))"))
+    assert found == installation.packages / "rollcall" / "_data" / "schemas"
 
 
 def test_the_page(installation: Installation, tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.catalogue.asyncapi import asyncapi_text
-from app.catalogue.page import page
-from app.catalogue.topics import catalogue
-from app.settings import Settings
+from rollcall.catalogue.asyncapi import asyncapi_text
+from rollcall.catalogue.page import page
+from rollcall.catalogue.topics import catalogue
+from rollcall.settings import Settings
 from tests.docs.markdown import ROOT
 
 

@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from app.resources import resource_path
+from rollcall.resources import resource_path
 
 ROOT = resource_path("schemas").parent
 

@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from app.settings import ENV_PREFIX, Settings
+from rollcall.settings import ENV_PREFIX, Settings
 from tests.docs.markdown import ROOT
 
 DOCUMENT = ROOT / "docs" / "settings.md"

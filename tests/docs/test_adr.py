@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from app.rosters.internal import MOST_SLOTS
-from app.rosters.registry import stages
-from app.rosters.topics import roster_topics
-from app.serve.replica.follower import MOST_AWAY_SECONDS
-from app.settings import Settings
+from rollcall.rosters.internal import MOST_SLOTS
+from rollcall.rosters.registry import stages
+from rollcall.rosters.topics import roster_topics
+from rollcall.serve.replica.follower import MOST_AWAY_SECONDS
+from rollcall.settings import Settings
 from tests.docs.markdown import ROOT
 from tests.rosters.test_stages import HISTORIES
 

@@ -16,17 +16,17 @@ import pytest
 import requests
 from pydantic import BaseModel
 
-from app.serve.api import objects
-from app.serve.api.errors import RETRY_SECONDS
-from app.serve.api.paging import MOST_PER_PAGE
-from app.serve.api.parameters import _CANNOT, BY_DATES, DEFAULT_STATES, MOST_VALUES
-from app.serve.gate import MOST_BODY_BYTES
-from app.serve.process import GZIP_BYTES
-from app.serve.protocol import HEAD_SECONDS, MOST_HEAD_BYTES, SENDING_SECONDS
-from app.serve.replica.derived import canvas_state
-from app.serve.replica.relations import RELATIONS
-from app.serve.tokens import add_token
-from app.settings import Settings
+from rollcall.serve.api import objects
+from rollcall.serve.api.errors import RETRY_SECONDS
+from rollcall.serve.api.paging import MOST_PER_PAGE
+from rollcall.serve.api.parameters import _CANNOT, BY_DATES, DEFAULT_STATES, MOST_VALUES
+from rollcall.serve.gate import MOST_BODY_BYTES
+from rollcall.serve.process import GZIP_BYTES
+from rollcall.serve.protocol import HEAD_SECONDS, MOST_HEAD_BYTES, SENDING_SECONDS
+from rollcall.serve.replica.derived import canvas_state
+from rollcall.serve.replica.relations import RELATIONS
+from rollcall.serve.tokens import add_token
+from rollcall.settings import Settings
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.docs.test_readme import run_shell
 from tests.docs.test_rosters import examples, rosters_of

@@ -13,16 +13,16 @@ import pytest
 import typer
 from rich.console import Console
 
-from app.cli.dead_letters import DEFAULT_ATTEMPTS
-from app.cli.main import cli
-from app.dead_letters.export import exported
-from app.dead_letters.outline import known_words
-from app.dead_letters.report import letter_report
-from app.events.outcomes import DeadLetter, ErrorCode
-from app.events.pipeline import ERROR_PREFIX, Pipeline
-from app.events.validation import load_validators
-from app.records import dead_letter_headers
-from app.topic_reading import STALL_SECONDS
+from rollcall.cli.dead_letters import DEFAULT_ATTEMPTS
+from rollcall.cli.main import cli
+from rollcall.dead_letters.export import exported
+from rollcall.dead_letters.outline import known_words
+from rollcall.dead_letters.report import letter_report
+from rollcall.events.outcomes import DeadLetter, ErrorCode
+from rollcall.events.pipeline import ERROR_PREFIX, Pipeline
+from rollcall.events.schemas.validation import load_validators
+from rollcall.kafka.topic_reading import STALL_SECONDS
+from rollcall.process.records import dead_letter_headers
 from tests.dead_letters.records import Stored, error_headers, event
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.kafka_client import create_topic, headers, read_all

@@ -8,12 +8,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from app.serve.page.dead_letters import MOST_KEPT as MOST_LETTERS
-from app.serve.replica.feed import MOST_KEPT
-from app.serve.replica.store import ReplicaStore
-from app.settings import Settings
-from app.topic_plan import plan_topics
-from app.topics import DAY_MS
+from rollcall.catalogue.plans import plan_topics
+from rollcall.kafka.topics import DAY_MS
+from rollcall.serve.page.dead_letters import MOST_KEPT as MOST_LETTERS
+from rollcall.serve.replica.feed import MOST_KEPT
+from rollcall.serve.replica.store import ReplicaStore
+from rollcall.settings import Settings
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.docs.test_rosters import InTurn, examples, rosters_of
 from tests.rosters.memory import Cluster

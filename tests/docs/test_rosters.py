@@ -13,20 +13,20 @@ from typing import Any, NamedTuple
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from app.events.registry import EVENT_TYPES
-from app.resources import resource_path
-from app.rosters.course import COURSE
-from app.rosters.enrollment import ENROLLMENT
-from app.rosters.group import GROUP, MEMBERSHIP
-from app.rosters.registers import MOST_REGISTER_BYTES, Family
-from app.rosters.registry import stages
-from app.rosters.section import SECTION
-from app.rosters.states import BY_DATES, CURRENT, FINAL
-from app.rosters.topics import TOMBSTONE_DAYS, plan_roster_topics, roster_topics
-from app.rosters.user import USER
-from app.settings import Settings, load_settings
-from app.streaming.keyed import CASCADE_ROWS
-from app.topics import DAY_MS
+from rollcall.events.registry import EVENT_TYPES
+from rollcall.kafka.topics import DAY_MS
+from rollcall.resources import resource_path
+from rollcall.rosters.course import COURSE
+from rollcall.rosters.enrollment import ENROLLMENT
+from rollcall.rosters.group import GROUP, MEMBERSHIP
+from rollcall.rosters.registers import MOST_REGISTER_BYTES, Family
+from rollcall.rosters.registry import stages
+from rollcall.rosters.section import SECTION
+from rollcall.rosters.states import BY_DATES, CURRENT, FINAL
+from rollcall.rosters.topics import TOMBSTONE_DAYS, plan_roster_topics, roster_topics
+from rollcall.rosters.user import USER
+from rollcall.settings import Settings, load_settings
+from rollcall.streaming.keyed import CASCADE_ROWS
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.docs.test_readme import environment, needs_kcat, run_shell
 from tests.kafka_client import Sent, partitions_of, read_all, send
@@ -223,7 +223,7 @@ def test_parked_rows(running: Running) -> None:
 
 @pytest.mark.parametrize("line", re.findall(r"`rollcall (roster [^`]+)`", TEXT))
 def test_the_command(running: Running, line: str) -> None:
-    command = [sys.executable, "-m", "app", *line.split(), "--json"]
+    command = [sys.executable, "-m", "rollcall", *line.split(), "--json"]
     variables = environment(running.bootstrap) | {"ROLLCALL_TOPIC_PREFIX": running.prefix}
     done = run(command, env=variables)
     assert done.returncode == 0, done.stderr

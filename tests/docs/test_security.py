@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from app.access import required_acls
-from app.serve.page.access import COOKIE, MOST_SESSIONS, SESSION_SECONDS
-from app.serve.page.answers import CONTENT_SECURITY_POLICY, SECURITY_HEADERS, stream_headers
-from app.serve.page.router import WRONG_TOKEN_SECONDS
-from app.serve.tokens import TOKEN_BYTES, TOKEN_PREFIX, add_token, digest_of, read_tokens
-from app.settings import Settings
+from rollcall.catalogue.plans import required_rights
+from rollcall.serve.page.access import COOKIE, MOST_SESSIONS, SESSION_SECONDS
+from rollcall.serve.page.answers import CONTENT_SECURITY_POLICY, SECURITY_HEADERS, stream_headers
+from rollcall.serve.page.router import WRONG_TOKEN_SECONDS
+from rollcall.serve.tokens import TOKEN_BYTES, TOKEN_PREFIX, add_token, digest_of, read_tokens
+from rollcall.settings import Settings
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.docs.test_rosters import examples, rosters_of
 from tests.serve.asking import get
@@ -60,11 +60,11 @@ def test_the_rights() -> None:
     for who, resource, name, pattern, operations in rows(DOCUMENT, "who | resource"):
         for operation in operations.split(", "):
             shown.add((code(who)[0], resource, code(name)[0], pattern, operation))
-    needed = required_acls(Settings.model_construct())
+    needed = required_rights(Settings.model_construct())
     assert shown == {
         (who, acl.resource.value.replace("-", " "), acl.name, "prefixed" if acl.prefixed else "literal", str(acl.operation))
-        for who, acls in needed.items()
-        for acl in acls
+        for who, rights in needed.items()
+        for acl in rights.acls
     }
 
 

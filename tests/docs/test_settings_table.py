@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.settings import ENV_PREFIX, Settings
+from rollcall.settings import ENV_PREFIX, Settings
 from tests.docs.markdown import code
 from tests.docs.settings_table import DOCUMENT, tables, written
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.canvas.simulation import Simulation, SimulationPlan
+from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from tests.docs.markdown import ROOT
 from tests.processes import RollcallProcess, RostersProcess, RouterProcess
 from tests.serve.replica.test_follower import contents, expected
@@ -39,7 +39,7 @@ class Place:
         self.address = ""
         programs = folder / ".venv" / "bin"
         programs.mkdir(parents=True)
-        (programs / "rollcall").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m app "$@"\n', encoding="utf-8")
+        (programs / "rollcall").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m rollcall "$@"\n', encoding="utf-8")
         (programs / "rollcall").chmod(0o755)
         (programs / "python").symlink_to(sys.executable)
 

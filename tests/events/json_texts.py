@@ -49,7 +49,7 @@ def reading(text: str | bytes) -> Any:
 
 
 def without(envelope: Any, names: Collection[str]) -> Any:
-    """What was read, without these members of metadata: the oracle of app/events/dropping.py."""
+    """What was read, without these members of metadata: the oracle of app/rollcall/events/dropping.py."""
     return Pairs(
         (key, Pairs(member for member in value if member[0] not in names) if key in ("metadata", "attributes") and isinstance(value, Pairs) else value)
         for key, value in envelope

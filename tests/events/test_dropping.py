@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.events.dropping import MetadataDropper
-from app.events.outcomes import DeadLetter, ErrorCode, Routed, Unknown
-from app.events.pipeline import Pipeline
-from app.events.redaction import Redactor
-from app.events.validation import load_validators
+from rollcall.events.dropping import MetadataDropper
+from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed, Unknown
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.redaction import Redactor
+from rollcall.events.schemas.validation import load_validators
 from tests.events.json_texts import SPACES, Number, Pairs, reading, without, write
 from tests.events.test_pipeline import EVENT, VALIDATORS, event
 from tests.examples import examples

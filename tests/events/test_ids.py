@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.events.ids import SHARD_SIZE, normal_id, shard_of
+from rollcall.events.ids import SHARD_SIZE, normal_id, shard_of
 
 LOCAL = st.integers(1, SHARD_SIZE - 1)
 SHARD = st.integers(1, 922_336)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.events.outcomes import DeadLetter, ErrorCode, Outcome, Routed, Unknown
-from app.events.pipeline import Pipeline
-from app.events.redaction import Redactor
-from app.events.validation import load_validators
+from rollcall.events.outcomes import DeadLetter, ErrorCode, Outcome, Routed, Unknown
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.redaction import Redactor
+from rollcall.events.schemas.validation import load_validators
 from tests.examples import examples
 
 VALIDATORS = load_validators()

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.canvas.traffic import TrafficPlan, generate_traffic
-from app.events.ids import normal_id, shard_of
-from app.events.outcomes import DeadLetter, Routed
-from app.events.pipeline import EVENT_ID_DIGITS, Pipeline
-from app.events.plain import new_scanner, plain_type
-from app.events.schema_files import KNOWN_VALUES
-from app.events.times import read_valid_time
+from rollcall.events.ids import normal_id, shard_of
+from rollcall.events.outcomes import DeadLetter, Routed
+from rollcall.events.pipeline import EVENT_ID_DIGITS, Pipeline
+from rollcall.events.scan.plain import new_scanner, plain_type
+from rollcall.events.schemas.files import KNOWN_VALUES
+from rollcall.events.times import read_valid_time
+from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from tests.events.json_texts import Number, Pairs, write
 from tests.examples import examples
 from tests.schemas.events import DOCUMENTED, MISSING, NAMES, VALIDATORS, changed, example
@@ -61,7 +61,7 @@ def taken(value: bytes) -> bool:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_type_can_be_read_by_the_scanner(name: str) -> None:
-    """A keyword or a pattern that it does not know makes it leave the type alone: then app/events/plain.py has to learn it."""
+    """A keyword or a pattern that it does not know makes it leave the type alone: then app/rollcall/events/scan/plain.py has to learn it."""
     assert plain_type(VALIDATORS[name]) is not None
     assert taken(orjson.dumps(example(name)))
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.events.outcomes import Routed
-from app.events.pipeline import Pipeline
-from app.events.redaction import Redactor
-from app.events.validation import load_validators
+from rollcall.events.outcomes import Routed
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.redaction import Redactor
+from rollcall.events.schemas.validation import load_validators
 from tests.events.test_pipeline import event
 
 REDACTOR = Redactor(("access_token", "client_secret"))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.events.times import parse_microseconds, parse_time, read_valid_time
-from app.resources import resource_path
+from rollcall.events.times import parse_microseconds, parse_time, read_valid_time
+from rollcall.resources import resource_path
 from tests.examples import examples
 
 PATTERN = re.compile(orjson.loads(resource_path("schemas", "common.json").read_bytes())["$defs"]["time_text"]["pattern"].removesuffix("$") + r"\Z")

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import orjson
 from typer.testing import CliRunner
 
-from app.cli.main import cli
-from app.errors import RollcallError
-from app.settings import ENV_PREFIX, Settings
+from rollcall.cli.main import cli
+from rollcall.errors import RollcallError
+from rollcall.settings import ENV_PREFIX, Settings
 from tests.fuzz.inputs import MARK, ODD_TEXTS, any_input
 from tests.schemas.events import NAMES
 
@@ -87,7 +87,7 @@ class CommandBorder:
         return f"exit code {code}"
 
     def _run(self, arguments: list[str], environment: dict[str, str]) -> tuple[int, str]:
-        """In this process, as app.cli.main.main does."""
+        """In this process, as rollcall.cli.main.main does."""
         others: dict[str, str | None] = dict.fromkeys(name for name in os.environ if name.upper().startswith(ENV_PREFIX))
         result = self._runner.invoke(cli, arguments, env=others | environment)
         if isinstance(result.exception, RollcallError):
@@ -97,7 +97,7 @@ class CommandBorder:
 
     def _run_really(self, arguments: list[str], environment: dict[str, str]) -> tuple[int, str]:
         others = {name: value for name, value in os.environ.items() if not name.upper().startswith(ENV_PREFIX)}
-        command = [sys.executable, "-m", "app", *arguments]
+        command = [sys.executable, "-m", "rollcall", *arguments]
         done = subprocess.run(command, env=others | environment, capture_output=True, stdin=subprocess.DEVNULL, timeout=COMMAND_SECONDS, check=False)
         return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from app.canvas.simulation import Simulation, SimulationPlan
-from app.canvas.traffic import CREDENTIAL, TrafficPlan, generate_traffic
-from app.events.registry import REGISTRY
+from rollcall.events.registry import REGISTRY
+from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
+from rollcall.sandbox.canvas.traffic import CREDENTIAL, TrafficPlan, generate_traffic
 from tests.events.json_texts import write
 from tests.schemas.events import DOCUMENTED, NAMES, example
 

@@ -10,17 +10,18 @@ from typing import Any
 
 import orjson
 
-from app.canvas.traffic import CREDENTIAL
-from app.dead_letters.letter import letter_of
-from app.dead_letters.outline import known_words
-from app.events.dropping import MetadataDropper
-from app.events.outcomes import DeadLetter, ErrorCode, Header, Outcome, Routed, Unknown
-from app.events.pipeline import DROPPED_HEADER, MOST_NAME_CHARACTERS, REDACTED_HEADER, WHOLE_VALUE, Pipeline
-from app.events.reading import read_values
-from app.events.redaction import REPLACEMENT, Redactor
-from app.events.schema_files import schema_folder, schema_paths
-from app.records import final_letter, record_bytes
-from app.streaming.chunks import Chunk
+from rollcall.dead_letters.letter import letter_of
+from rollcall.dead_letters.outline import known_words
+from rollcall.events.dropping import MetadataDropper
+from rollcall.events.outcomes import DeadLetter, ErrorCode, Outcome, Routed, Unknown
+from rollcall.events.pipeline import DROPPED_HEADER, MOST_NAME_CHARACTERS, REDACTED_HEADER, WHOLE_VALUE, Pipeline
+from rollcall.events.reading import read_values
+from rollcall.events.redaction import REPLACEMENT, Redactor
+from rollcall.events.schemas.files import schema_folder, schema_paths
+from rollcall.process.records import final_letter, record_bytes
+from rollcall.record import Header
+from rollcall.sandbox.canvas.traffic import CREDENTIAL
+from rollcall.streaming.chunks import Chunk
 from tests.dead_letters.records import Stored
 from tests.events.json_texts import reading, without
 from tests.fuzz.inputs import MARK, any_headers, any_input

@@ -12,8 +12,8 @@ from random import Random
 from typing import NamedTuple
 from urllib.parse import quote
 
-from app.canvas.simulation import Simulation, SimulationPlan
-from app.serve.replica.store import ReplicaStore
+from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
+from rollcall.serve.replica.store import ReplicaStore
 from tests.fuzz.inputs import MARK, ODD_BYTES, ODD_TEXTS
 from tests.processes import RollcallProcess
 from tests.serve.served import SHARD, batch_of

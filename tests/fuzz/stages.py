@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import orjson
 from aiokafka import ConsumerRecord
 
-from app.canvas.simulation import Simulation, SimulationPlan
-from app.rosters.registry import stages
-from app.serve.replica.follower import collect
-from app.serve.replica.relations import RELATIONS, Columns, Key
-from app.streaming.rows import LEAD
-from app.streaming.stage import UnusableError
+from rollcall.rosters.registry import stages
+from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
+from rollcall.serve.replica.follower import collect
+from rollcall.serve.replica.relations import RELATIONS, Columns, Key
+from rollcall.streaming.rows import LEAD
+from rollcall.streaming.stage import UnusableError
 from tests.fuzz.inputs import any_headers, any_value, changed_bytes, changed_event, events, text_of
 from tests.fuzz.pipeline import Fetched
 from tests.rosters.memory import Cluster

@@ -13,16 +13,16 @@ import orjson
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
-from app.canvas.simulation import Simulation, SimulationPlan
-from app.events.outcomes import Routed
-from app.events.pipeline import Pipeline
-from app.events.validation import load_validators
-from app.rosters.registry import stages
-from app.rosters.topics import plan_roster_topics, roster_topics
-from app.settings import load_settings
-from app.streaming.barrier import RECORD_KEY
-from app.streaming.partitioner import partitioner
-from app.topic_admin import ensure_topics
+from rollcall.events.outcomes import Routed
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.schemas.validation import load_validators
+from rollcall.kafka.partitioner import partitioner
+from rollcall.kafka.topic_admin import ensure_topics
+from rollcall.rosters.registry import stages
+from rollcall.rosters.topics import plan_roster_topics, roster_topics
+from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
+from rollcall.settings import load_settings
+from rollcall.streaming.barrier import RECORD_KEY
 from tests.kafka_client import PASSING, Sent, admin_client, committed_places, flush, in_time, partitions_of, read_all
 from tests.processes import RollcallProcess
 from tests.waiting import DEADLINE_SECONDS, wait_until

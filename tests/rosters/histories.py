@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
-from app.events.ids import SHARD_SIZE
+from rollcall.events.ids import SHARD_SIZE
 from tests.rosters.reference import TypedEvent, read_event
 
 __all__ = ["HOME_SHARD", "Choices", "TypedEvent", "choices", "deliveries", "histories", "show"]

@@ -17,11 +17,11 @@ from typing import Any, cast
 
 from aiokafka import TopicPartition
 
-from app.__main__ import main
-from app.streaming.application import StreamingApplication
-from app.streaming.batches import BatchedOutputs
-from app.streaming.chunks import Halt
-from app.streaming.lane import Lane
+from rollcall.__main__ import main
+from rollcall.kafka.batches import BatchedOutputs
+from rollcall.streaming.application import StreamingApplication
+from rollcall.streaming.chunks import Halt
+from rollcall.streaming.lane import Lane
 
 MOMENTS = ("computed", "written", "committed")
 """A chunk's outputs are computed, and nothing is written; its outputs are acknowledged, and nothing is committed; all is committed."""

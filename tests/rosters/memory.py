@@ -8,16 +8,17 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from app.breaker import Breaker, BreakerPolicy
-from app.events.outcomes import Routed
-from app.events.pipeline import Pipeline
-from app.events.validation import load_validators
-from app.rosters.registry import stages
-from app.streaming.chunks import Chunk, Headers, Outputs
-from app.streaming.keyed import KeyedPartition, StageKit, Tally
-from app.streaming.partitioner import partitioner
-from app.streaming.rows import Rows
-from app.streaming.stage import Stage, UnusableError
+from rollcall.events.outcomes import Routed
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.schemas.validation import load_validators
+from rollcall.kafka.partitioner import partitioner
+from rollcall.process.breaker import Breaker, BreakerPolicy
+from rollcall.record import Headers
+from rollcall.rosters.registry import stages
+from rollcall.streaming.chunks import Chunk, Outputs
+from rollcall.streaming.keyed import KeyedPartition, StageKit, Tally
+from rollcall.streaming.rows import Rows
+from rollcall.streaming.stage import Stage, UnusableError
 from tests.rosters.reference import RELATIONS, Rosters, TypedEvent
 
 _VALIDATORS = load_validators()
@@ -51,7 +52,7 @@ class Write(NamedTuple):
 
 @dataclass
 class Written:
-    """Implements :class:`app.streaming.chunks.Outputs`."""
+    """Implements :class:`rollcall.streaming.chunks.Outputs`."""
 
     changelog: str
     writes: list[Write] = field(default_factory=list)
@@ -62,7 +63,7 @@ class Written:
 
 
 class Silent:
-    """Implements :class:`app.streaming.keyed.StageObserver`."""
+    """Implements :class:`rollcall.streaming.keyed.StageObserver`."""
 
     def chunk_committed(self, stage: Stage, tally: Tally, now: float) -> None:
         """Nothing."""

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from app.events.ids import normal_id, shard_of
-from app.events.outcomes import Routed
-from app.events.pipeline import Pipeline
-from app.events.times import parse_time
-from app.events.validation import load_validators
+from rollcall.events.ids import normal_id, shard_of
+from rollcall.events.outcomes import Routed
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.schemas.validation import load_validators
+from rollcall.events.times import parse_time
 
 Row = dict[str, Any]
 Rosters = dict[str, dict[str, Row]]

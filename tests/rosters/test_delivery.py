@@ -17,7 +17,7 @@ from threading import Thread
 
 import pytest
 
-from app.broker import EmbeddedBroker
+from rollcall.sandbox.broker import EmbeddedBroker
 from tests.processes import RostersProcess, exit_code, wait_until
 from tests.rosters.cluster import PARTITIONS, SHARD, RosterCluster, TypedRecord, simulated
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from app.streaming.partitioner import partitioner
+from rollcall.kafka.partitioner import partitioner
 from tests.processes import RostersProcess, wait_until
 from tests.rosters import reference
 from tests.rosters.cluster import PARTITIONS, SHARD, RosterCluster, Rosters, TypedRecord, differences, simulated, typed

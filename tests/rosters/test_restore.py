@@ -13,11 +13,11 @@ import pytest
 from confluent_kafka import Message, Producer
 from faust.types import TP
 
-from app.streaming.barrier import RECORD_KEY
-from app.streaming.changelog import load_changelog
-from app.streaming.offsets import Offsets
-from app.streaming.partitioner import partitioner
-from app.streaming.rows import Rows
+from rollcall.kafka.partitioner import partitioner
+from rollcall.streaming.barrier import RECORD_KEY
+from rollcall.streaming.changelog import load_changelog
+from rollcall.streaming.offsets import Offsets
+from rollcall.streaming.rows import Rows
 from tests.kafka_client import Sent, alter_topic, create_topic, delete_records, headers, read_all, send
 from tests.processes import RostersProcess, wait_until
 from tests.rosters import reference

@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 import pytest
 
-from app.breaker import Breaker, BreakerPolicy
-from app.rosters.internal import MOST_SLOTS
-from app.rosters.registers import MOST_REGISTER_BYTES
-from app.rosters.topics import RECORD_BYTES
-from app.streaming.keyed import KeyedPartition
-from app.streaming.rows import ChangelogError, Rows
+from rollcall.process.breaker import Breaker, BreakerPolicy
+from rollcall.rosters.internal import MOST_SLOTS
+from rollcall.rosters.registers import MOST_REGISTER_BYTES
+from rollcall.rosters.topics import RECORD_BYTES
+from rollcall.streaming.keyed import KeyedPartition
+from rollcall.streaming.rows import ChangelogError, Rows
 from tests.rosters import reference
 from tests.rosters.memory import Cluster, Lane, Write, Written
 from tests.rosters.reference import TypedEvent

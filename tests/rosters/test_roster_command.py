@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from app.errors import ConfigurationError
-from app.printable import printable
-from app.rosters.reading import COURSE_RELATIONS, Context, Roster, RosterError, RosterRecords, parse_context, read_roster, the_one
-from app.rosters.report import report
-from app.settings import load_settings
-from app.streaming.partitioner import partitioner
-from app.topics import TopicsError
+from rollcall.errors import ConfigurationError
+from rollcall.kafka.partitioner import partitioner
+from rollcall.kafka.topics import TopicsError
+from rollcall.printable import printable
+from rollcall.rosters.reading import COURSE_RELATIONS, Context, Roster, RosterError, RosterRecords, parse_context, read_roster, the_one
+from rollcall.rosters.report import report
+from rollcall.settings import load_settings
 from tests.kafka_client import Sent, alter_topic, create_topic, delete_records, partitions_of, read_all, send
 from tests.processes import wait_until
 from tests.waiting import wait_for_exit
@@ -308,7 +308,7 @@ def rollcall(bootstrap: str, prefix: str, *arguments: str, **settings: object) -
     environment = {"ROLLCALL_KAFKA": bootstrap, "ROLLCALL_TOPIC_PREFIX": prefix, "COLUMNS": "40"}
     environment |= {f"ROLLCALL_{key.upper()}": str(value) for key, value in settings.items()}
     return subprocess.run(
-        [sys.executable, "-m", "app", "roster", *arguments],
+        [sys.executable, "-m", "rollcall", "roster", *arguments],
         env=environment,
         cwd=Path(__file__).parents[2],
         capture_output=True,
@@ -439,7 +439,7 @@ def test_the_command_shows_a_roster(bootstrap: str, prefix: str) -> None:
     for option in ([], ["--json"]):
         # Whoever reads no further, such as head, has seen enough.
         process = subprocess.Popen(
-            [sys.executable, "-m", "app", "roster", COURSE, *option],
+            [sys.executable, "-m", "rollcall", "roster", COURSE, *option],
             env={"ROLLCALL_KAFKA": bootstrap, "ROLLCALL_TOPIC_PREFIX": prefix},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -15,16 +15,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.events.registry import REGISTRY
-from app.rosters import section
-from app.rosters.course import COURSE
-from app.rosters.enrollment import ENROLLMENT, STATE
-from app.rosters.group import GROUP, MEMBERSHIP
-from app.rosters.registers import Family
-from app.rosters.registry import stages
-from app.rosters.user import USER
-from app.streaming.chunks import Record
-from app.streaming.stage import Change, Input, Kind, Stage
+from rollcall.events.registry import REGISTRY
+from rollcall.record import Record
+from rollcall.rosters import section
+from rollcall.rosters.course import COURSE
+from rollcall.rosters.enrollment import ENROLLMENT, STATE
+from rollcall.rosters.group import GROUP, MEMBERSHIP
+from rollcall.rosters.registers import Family
+from rollcall.rosters.registry import stages
+from rollcall.rosters.user import USER
+from rollcall.streaming.stage import Change, Input, Kind, Stage
 from tests.examples import examples
 from tests.rosters import reference
 from tests.rosters.histories import HOME_SHARD, Choices, choices, deliveries, histories, show

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.rosters.registry import stages
-from app.streaming.stage import Change, Stage, UnusableError
+from rollcall.rosters.registry import stages
+from rollcall.streaming.stage import Change, Stage, UnusableError
 from tests.examples import examples
 from tests.rosters.memory import Cluster, Stored
 from tests.rosters.scenarios import SCENARIOS

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from aiokafka.record.default_records import DefaultRecordBatch
 from prometheus_client import CollectorRegistry
 
-from app.breaker import BreakerPolicy
-from app.events.pipeline import Pipeline
-from app.events.registry import REGISTRY
-from app.metrics import RouterMetrics
-from app.records import TimestampWindow
-from app.router.express import new_express
-from app.router.handler import ROOM_FOR_HEADERS, RouterHandler, RouterKit, RouterResult
-from app.streaming.batches import BatchedOutputs, GatheredBatch
-from app.streaming.chunks import Chunk, Header, Headers
-from app.streaming.partitioner import partitioner
-from app.topics import TopicNames
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.registry import REGISTRY
+from rollcall.kafka.batches import BatchedOutputs, GatheredBatch
+from rollcall.kafka.partitioner import partitioner
+from rollcall.process.breaker import BreakerPolicy
+from rollcall.process.metrics import RouterMetrics
+from rollcall.process.records import TimestampWindow
+from rollcall.process.topics import TopicNames
+from rollcall.record import Header, Headers
+from rollcall.router.express import new_express
+from rollcall.router.handler import ROOM_FOR_HEADERS, RouterHandler, RouterKit, RouterResult
+from rollcall.streaming.chunks import Chunk
 
 PARTITIONS = 4
 LIMIT = 16_384

@@ -6,8 +6,8 @@ import asyncio
 
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 
-from app.__main__ import main
-from app.streaming import survey
+from rollcall.__main__ import main
+from rollcall.streaming import survey
 
 survey.LOST_SECONDS = 6.0
 _lost: set[GroupCoordinator] = set()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from app.__main__ import main
-from app.streaming.lane import Lane
+from rollcall.__main__ import main
+from rollcall.streaming.lane import Lane
 
 
 async def _never(*_: object) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.breaker import Breaker, BreakerPolicy
+from rollcall.process.breaker import Breaker, BreakerPolicy
 
 
 @given(st.lists(st.booleans(), max_size=60), st.floats(0, 1), st.integers(1, 20))

@@ -17,7 +17,7 @@ from threading import Thread
 
 import pytest
 
-from app.events.registry import REGISTRY
+from rollcall.events.registry import REGISTRY
 from tests.kafka_client import Sent, committed, create_topic, read_all, send
 from tests.processes import RouterProcess, exit_code, wait_until
 

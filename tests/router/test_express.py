@@ -7,16 +7,17 @@ from typing import Any
 import orjson
 import pytest
 
-from app.canvas.traffic import CREDENTIAL, TrafficPlan, TrafficRecord, generate_traffic
-from app.events.dropping import MetadataDropper
-from app.events.outcomes import Header, Outcome
-from app.events.pipeline import Pipeline
-from app.events.redaction import Redactor
-from app.router.express import Express, new_express
-from app.router.handler import RouterHandler
-from app.streaming.batches import BatchedOutputs
-from app.streaming.chunks import Chunk, Record
-from app.topics import TopicNames
+from rollcall.events.dropping import MetadataDropper
+from rollcall.events.outcomes import Outcome
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.redaction import Redactor
+from rollcall.kafka.batches import BatchedOutputs
+from rollcall.process.topics import TopicNames
+from rollcall.record import Header, Record
+from rollcall.router.express import Express, new_express
+from rollcall.router.handler import RouterHandler
+from rollcall.sandbox.canvas.traffic import CREDENTIAL, TrafficPlan, TrafficRecord, generate_traffic
+from rollcall.streaming.chunks import Chunk
 from tests.events.test_pipeline import EVENT, event
 from tests.router.both_ways import PARTITIONS, FakeRecord, Producer, Twice, kit_of
 from tests.schemas.events import VALIDATORS

@@ -8,13 +8,13 @@ import orjson
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.breaker import BreakerPolicy
-from app.events.pipeline import Pipeline
-from app.events.redaction import Redactor
-from app.events.validation import load_validators
-from app.metrics import RouterMetrics
-from app.records import TimestampWindow, record_bytes
-from app.streaming.chunks import Chunk
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.redaction import Redactor
+from rollcall.events.schemas.validation import load_validators
+from rollcall.process.breaker import BreakerPolicy
+from rollcall.process.metrics import RouterMetrics
+from rollcall.process.records import TimestampWindow, record_bytes
+from rollcall.streaming.chunks import Chunk
 from tests.events.test_pipeline import event
 from tests.examples import examples
 from tests.router.both_ways import ANY_TIME, LIMIT, FakeRecord, MemoryOutputs, Twice

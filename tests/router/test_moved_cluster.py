@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.broker import EmbeddedBroker
-from app.broker.node import free_port
+from rollcall.sandbox.broker import EmbeddedBroker
+from rollcall.sandbox.broker.node import free_port
 from tests.chaos.proxy import Proxy
 from tests.kafka_client import create_topic, send
 from tests.processes import RollcallProcess, RostersProcess, RouterProcess, wait_until

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from app.broker import EmbeddedBroker
+from rollcall.sandbox.broker import EmbeddedBroker
 from tests.kafka_client import Sent, committed, create_topic, headers, limit_record_size, read_all, send
 from tests.processes import RollcallProcess, RouterProcess, wait_until
 from tests.router.test_delivery import PARTITIONS, assert_exactly_once, numbered_events, wait_drained

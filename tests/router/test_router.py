@@ -16,9 +16,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.record.util import calc_crc32c
 from confluent_kafka import Producer
 
-from app.events.registry import EVENT_TYPES, REGISTRY
-from app.resources import resource_path
-from app.streaming.partitioner import murmur2
+from rollcall.events.registry import EVENT_TYPES, REGISTRY
+from rollcall.kafka.partitioner import murmur2
+from rollcall.resources import resource_path
 from tests.kafka_client import Sent, committed, create_topic, delete_records, delete_topic, headers, partitions_of, read_all, send, set_committed
 from tests.processes import RouterProcess, wait_until
 from tests.router.test_delivery import numbered_events
@@ -248,7 +248,7 @@ def test_a_wrong_start_is_one_line_and_its_own_code(bootstrap: str, prefix: str,
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")} | {
         f"ROLLCALL_{key.upper()}": value for key, value in settings.items()
     }
-    done = run([sys.executable, "-m", "app", "router"], env=environment, cwd=Path(__file__).parents[2])
+    done = run([sys.executable, "-m", "rollcall", "router"], env=environment, cwd=Path(__file__).parents[2])
     assert (done.returncode, done.stdout) == (code, "")
     last = done.stderr.splitlines()[-1]
     assert last.startswith("rollcall: ")

@@ -6,7 +6,7 @@ import asyncio
 
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 
-from app.__main__ import main
+from rollcall.__main__ import main
 
 
 async def _wait(_coordinator: GroupCoordinator) -> None:

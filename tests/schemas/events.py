@@ -10,10 +10,10 @@ from typing import Any
 
 import orjson
 
-from app.events.reference import reference_validators
-from app.events.registry import REGISTRY
-from app.events.schema_files import read_schema_folder
-from app.events.validation import load_validators
+from rollcall.events.registry import REGISTRY
+from rollcall.events.schemas.files import read_schema_folder
+from rollcall.events.schemas.reference import reference_validators
+from rollcall.events.schemas.validation import load_validators
 
 DOCUMENTED = Path(__file__).parents[1] / "fixtures" / "documented"
 """The examples of the documents, as they stand there."""

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.cli.main import main
-from app.events.schema_files import schema_folder
+from rollcall.cli.main import main
+from rollcall.events.schemas.files import schema_folder
 from tests.examples import examples
 from tests.schemas.events import DOCUMENTED, NAMES, changed, documented, example
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
-from app.events.schema_compat import narrowings
+from rollcall.events.schemas.compatibility import narrowings
 from tests.examples import examples
 from tests.schemas.test_flatten import SCHEMAS, VALUES
 

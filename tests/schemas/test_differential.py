@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.events.reference import ReferenceValidator, ecma_pattern
+from rollcall.events.schemas.reference import ReferenceValidator, ecma_pattern
 from tests.examples import examples
 from tests.schemas.events import MISSING, NAMES, ORACLES, VALIDATORS, changed, example, fields
 from tests.schemas.test_variation import BAD_IDS, BAD_IDS_OF_OTHER_TYPES, BAD_TIMES, GOOD_IDS, GOOD_TIMES, NOT_TEXT

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.events.violations import Violation
+from rollcall.events.schemas.violations import Violation
 from tests.schemas.events import DOCUMENTED, NAMES, ORACLES, VALIDATORS, changed, documented, example
 
 TYPO = "user_updated"

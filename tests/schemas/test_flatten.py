@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
-from app.events.flatten import Targets, conjunction, flatten
-from app.events.schema_files import SchemaError, read_schema_folder, reference_registry
+from rollcall.events.schemas.files import SchemaError, read_schema_folder, reference_registry
+from rollcall.events.schemas.flatten import Targets, conjunction, flatten
 from tests.examples import examples
 
 

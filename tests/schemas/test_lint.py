@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator as Reference
 
-from app.events.registry import REGISTRY, EventType
-from app.events.schema_files import RELEASED, schema_folder
-from app.events.schema_lint import Problem, lint
+from rollcall.events.registry import REGISTRY, EventType
+from rollcall.events.schemas.files import RELEASED, schema_folder
+from rollcall.events.schemas.lint import Problem, lint
 
 Change = Callable[[Any], object]
 """Changes a parsed schema in place."""
@@ -169,7 +169,7 @@ def test_a_file_without_a_line_in_the_registry(folder: Path) -> None:
 
 def test_a_line_in_the_registry_without_a_file(folder: Path) -> None:
     [problem] = lint(folder, {**SOME_TYPES, "quiz_created": EventType("quiz_created", "quiz_id", None)})
-    assert str(problem) == "app/events/registry.py: event type quiz_created has no schema file; add schemas/quiz_created.json, or remove the line"
+    assert str(problem) == "app/rollcall/events/registry.py: event type quiz_created has no schema file; add schemas/quiz_created.json, or remove the line"
 
 
 def test_a_released_schema_that_is_gone(folder: Path) -> None:

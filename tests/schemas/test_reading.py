@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.events.reading import Broken, Parsed, has_byte_order_mark, read_values
+from rollcall.events.reading import Broken, Parsed, has_byte_order_mark, read_values
 from tests.examples import examples
 from tests.schemas.events import DOCUMENTED, documented
 

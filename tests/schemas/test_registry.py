@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.events.registry import EVENT_TYPES, REGISTRY
+from rollcall.events.registry import EVENT_TYPES, REGISTRY
 from tests.schemas.events import VALIDATORS, example
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.events.violations import Violation, pointer
+from rollcall.events.schemas.violations import Violation, pointer
 from tests.schemas.events import MISSING, NAMES, VALIDATORS, changed, example, fields
 from tests.schemas.test_differential import ANYTHING
 

@@ -24,9 +24,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     UserScramCredentialUpsertion,
 )
 
-from app.access import Acl
-from app.broker import EmbeddedBroker
-from app.broker.node import free_port
+from rollcall.kafka.rights import Acl
+from rollcall.sandbox.broker import EmbeddedBroker
+from rollcall.sandbox.broker.node import free_port
 from tests.kafka_client import admin_client, in_time
 from tests.processes import wait_until
 from tests.security.certificates import Authority, Identity, TokenIssuer

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from app.cli.topics import _apply, _inspect
-from app.errors import BrokerUnavailableError, ConfigurationError, RollcallError
-from app.process import Process
-from app.rosters.application import new_rosters
-from app.rosters.reading import parse_context, read_roster
-from app.router.application import new_router
-from app.serve.process import ServeProcess
-from app.settings import Settings, load_settings
+from rollcall.cli.topics import _apply, _inspect
+from rollcall.errors import BrokerUnavailableError, ConfigurationError, RollcallError
+from rollcall.process.running import Process
+from rollcall.rosters.application import new_rosters
+from rollcall.rosters.reading import parse_context, read_roster
+from rollcall.router.application import new_router
+from rollcall.serve.process import ServeProcess
+from rollcall.settings import Settings, load_settings
 from tests.processes import RollcallProcess, wait_until
 from tests.security.cluster import PASSWORD, SecuredCluster
 from tests.waiting import run
@@ -120,7 +120,7 @@ def test_the_line_is_all_that_a_command_prints(secured: SecuredCluster, command:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")}
         told = {"kafka": fault.kafka, "topic_prefix": prefix, "group_prefix": prefix, "data": tmp_path, "port": 0, **fault.settings}
         environment |= {f"ROLLCALL_{key.upper()}": str(value) for key, value in told.items()}
-        done = run([sys.executable, "-m", "app", *command.split()], env=environment)
+        done = run([sys.executable, "-m", "rollcall", *command.split()], env=environment)
         assert (done.returncode, done.stdout) == (fault.exit_code, "")
         lines = done.stderr.splitlines()
         assert lines[-1].startswith("rollcall: ")

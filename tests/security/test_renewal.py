@@ -12,9 +12,9 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
 
-from app.cli.topics import _inspect
-from app.kafka import client_options
-from app.settings import load_settings
+from rollcall.cli.topics import _inspect
+from rollcall.kafka.client import client_options
+from rollcall.settings import load_settings
 from tests.kafka_client import Sent, create_topic, read_all, send
 from tests.processes import RouterProcess, wait_until
 from tests.security.certificates import Identity

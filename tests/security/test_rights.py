@@ -1,4 +1,4 @@
-"""ACLs: what app/access.py says is needed is enough, and each right of it that is missing is told by name."""
+"""ACLs: what app/rollcall/kafka/rights.py says is needed is enough, and each right of it that is missing is told by name."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import pytest
 from confluent_kafka import Message
 from typer.testing import CliRunner
 
-from app.access import AccessError, Acl, Operation, Resource, required_acls
-from app.canvas.simulation import Simulation, SimulationPlan
-from app.cli.topics import _apply, topics_cli
-from app.rosters.reading import parse_context, read_roster
-from app.settings import Settings, load_settings
-from app.topic_admin import ensure_topics
-from app.topic_plan import plan_topics
-from app.topics import TopicsError
+from rollcall.catalogue.plans import plan_topics, required_rights
+from rollcall.cli.topics import _apply, topics_cli
+from rollcall.kafka.rights import Acl, Operation, Resource, RightsError
+from rollcall.kafka.topic_admin import ensure_topics
+from rollcall.kafka.topics import TopicsError
+from rollcall.rosters.reading import parse_context, read_roster
+from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
+from rollcall.settings import Settings, load_settings
 from tests.kafka_client import Sent, read_all, send
 from tests.processes import RollcallProcess, RouterProcess, wait_until
 from tests.security.cluster import PASSWORD, Access, SecuredCluster
@@ -30,7 +30,7 @@ from tests.security.test_refusals import ENTRIES
 from tests.security.test_ways_in import EVENT
 from tests.waiting import wait_for_count
 
-DEFAULTS = required_acls(Settings.model_construct())
+DEFAULTS = {name: rights.acls for name, rights in required_rights(Settings.model_construct()).items()}
 """For the default prefixes, to have something to choose from before there is a broker."""
 
 
@@ -48,9 +48,9 @@ class Place(NamedTuple):
         """Of a process of this user."""
         return load_settings(topic_prefix=self.prefix, group_prefix=self.prefix, partitions=2, port=0, **self.access(user).settings)
 
-    def acls(self, user: str) -> tuple[Acl, ...]:
+    def acls(self, user: str) -> Sequence[Acl]:
         """What the user needs."""
-        return required_acls(self.settings(user))[user]
+        return required_rights(self.settings(user))[user].acls
 
     def where(self, user: str) -> tuple[str, str]:
         """Bootstrap servers and prefix."""
@@ -147,7 +147,7 @@ def test_a_right_that_is_missing_is_told(place: Place, user: str, number: int, t
     acl = place.acls(user)[number]
     settings = place.settings(user).model_copy(update={"data": tmp_path})
     for entry in ("topics check", "topics apply") if user == "topics" else (user,):
-        with place.without(user, acl), pytest.raises(AccessError) as caught:
+        with place.without(user, acl), pytest.raises(RightsError) as caught:
             asyncio.run(ENTRIES[entry](settings, place.access(user).bootstrap))
         assert f"does not allow what {user} needs: {acl}; " in str(caught.value), "this one, and no other"
         assert caught.value.exit_code == 1
@@ -157,7 +157,7 @@ def test_all_rights_that_are_missing_are_told_at_once(place: Place) -> None:
     acls = place.acls("router")
     place.cluster.forbid("router", acls)
     try:
-        with pytest.raises(AccessError) as caught:
+        with pytest.raises(RightsError) as caught:
             asyncio.run(ENTRIES["router"](place.settings("router"), place.access("router").bootstrap))
     finally:
         place.cluster.allow("router", acls)
@@ -169,7 +169,7 @@ def test_a_right_on_some_topics_of_a_prefix_is_told_by_their_names(place: Place)
     some = [replace(everything, name=plan.name, prefixed=False) for plan in plan_topics(place.settings("router")) if everything.covers(plan.name)]
     place.cluster.allow("router", some[1:])
     try:
-        with place.without("router", everything), pytest.raises(AccessError, match=f"needs: Write on topic {some[0].name}; "):
+        with place.without("router", everything), pytest.raises(RightsError, match=f"needs: Write on topic {some[0].name}; "):
             asyncio.run(ENTRIES["router"](place.settings("router"), place.access("router").bootstrap))
     finally:
         place.cluster.forbid("router", some[1:])

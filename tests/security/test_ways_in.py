@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from app.resources import resource_path
+from rollcall.resources import resource_path
 from tests.kafka_client import Sent, create_topic, read_all, send
 from tests.processes import RouterProcess
 from tests.security.cluster import SecuredCluster

@@ -18,19 +18,19 @@ from aiokafka import ConsumerRecord
 from prometheus_client import CollectorRegistry
 from starlette.middleware.gzip import GZipMiddleware
 
-from app.metrics import ServeMetrics
-from app.serve.api.application import new_application, routes_of
-from app.serve.context import ServeContext
-from app.serve.gate import OTHER_ROUTE, Gate
-from app.serve.process import GZIP_BYTES, GZIP_LEVEL
-from app.serve.protocol import PatientProtocol
-from app.serve.replica.feed import Feed
-from app.serve.replica.follower import Follower, collect
-from app.serve.replica.reading import ReplicaReader
-from app.serve.replica.relations import RELATIONS, Columns, Key
-from app.serve.replica.store import ReplicaStore
-from app.serve.tokens import Tokens
-from app.settings import Settings, load_settings
+from rollcall.process.metrics import ServeMetrics
+from rollcall.serve.api.application import new_application, routes_of
+from rollcall.serve.context import ServeContext
+from rollcall.serve.gate import OTHER_ROUTE, Gate
+from rollcall.serve.process import GZIP_BYTES, GZIP_LEVEL
+from rollcall.serve.protocol import PatientProtocol
+from rollcall.serve.replica.feed import Feed
+from rollcall.serve.replica.follower import Follower, collect
+from rollcall.serve.replica.reading import ReplicaReader
+from rollcall.serve.replica.relations import RELATIONS, Columns, Key
+from rollcall.serve.replica.store import ReplicaStore
+from rollcall.serve.tokens import Tokens
+from rollcall.settings import Settings, load_settings
 from tests.waiting import DEADLINE_SECONDS
 
 SHARD = 2107

@@ -19,14 +19,14 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Receive, Scope, Send
 
-from app.errors import ConfigurationError
-from app.serve import protocol
-from app.serve.api import queries
-from app.serve.gate import MOST_BODY_BYTES, Gate, is_loopback
-from app.serve.process import ServeProcess
-from app.serve.protocol import MOST_HEAD_BYTES
-from app.serve.tokens import add_token
-from app.settings import load_settings
+from rollcall.errors import ConfigurationError
+from rollcall.serve import protocol
+from rollcall.serve.api import queries
+from rollcall.serve.gate import MOST_BODY_BYTES, Gate, is_loopback
+from rollcall.serve.process import ServeProcess
+from rollcall.serve.protocol import MOST_HEAD_BYTES
+from rollcall.serve.tokens import add_token
+from rollcall.settings import load_settings
 from tests.processes import wait_until
 from tests.serve.asking import DEADLINE, ask, opened, received, said
 from tests.serve.page.rows import SHARD, course, group, member, person, section, together
@@ -541,7 +541,7 @@ def test_the_log_names_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
                     ask(served.url, path, method, headers={"Authorization": authorization, "User-Agent": name, "X-Request-Id": secret})
         with opened(served.url) as connection:
             said(connection, f"GET /{secret} {name}\r\nAuthorization: Bearer {secret}\r\n\r\n".encode())
-    noted = [record for record in caplog.records if record.name == "app.serve.gate"]
+    noted = [record for record in caplog.records if record.name == "rollcall.serve.gate"]
     assert len(noted) == len(paths) * 12
     assert {vars(record)["method"] for record in noted} == {"GET", "HEAD", "POST"}
     assert {vars(record).get("token") for record in noted} == {"reporting", None}
@@ -554,5 +554,5 @@ def test_the_log_names_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
         text = repr(values)
         for personal in (secret, secret[-10:], str(number), str(SHARD * 10**13 + number), "Zacharias", "Quux"):
             assert personal not in text
-        if record.name == "app.serve.gate":
+        if record.name == "rollcall.serve.gate":
             assert "127.0.0.1" not in text

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.serve.tokens import add_token
+from rollcall.serve.tokens import add_token
 from tests.forks import Forks
 from tests.processes import RollcallProcess, wait_until
 from tests.serve.replica.test_follower import Topics, contents, course, expected
@@ -117,7 +117,7 @@ def refused(folder: Path, code: int = 2, forks: Forks | None = None, **settings:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ROLLCALL_")}
     environment |= {"ROLLCALL_KAFKA": "127.0.0.1:1", "ROLLCALL_DATA": str(folder), "ROLLCALL_PORT": "0"}
     environment |= {f"ROLLCALL_{name.upper()}": str(value) for name, value in settings.items()}
-    done = forks.run("serve", environment=environment, folder=folder) if forks else run([sys.executable, "-m", "app", "serve"], env=environment)
+    done = forks.run("serve", environment=environment, folder=folder) if forks else run([sys.executable, "-m", "rollcall", "serve"], env=environment)
     assert done.returncode == code, done
     assert "Traceback" not in done.stderr
     return done.stderr.splitlines()[-1]

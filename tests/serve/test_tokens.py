@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from app.cli.token import token_cli
-from app.errors import ConfigurationError
-from app.serve import tokens
-from app.serve.tokens import TOKEN_PREFIX, Tokens, add_token, digest_of, read_tokens, revoke_token
+from rollcall.cli.token import token_cli
+from rollcall.errors import ConfigurationError
+from rollcall.serve import tokens
+from rollcall.serve.tokens import TOKEN_PREFIX, Tokens, add_token, digest_of, read_tokens, revoke_token
 from tests.examples import examples
 from tests.serve.asking import Answer, ask
 from tests.serve.page.rows import course
@@ -167,7 +167,7 @@ def test_a_file_is_not_looked_at_all_the_time(file: Path, token: str, monkeypatc
     """But once in a while."""
     now = [0.0]
     monkeypatch.setattr(tokens, "LOOK_SECONDS", 1.0)
-    monkeypatch.setattr("app.serve.tokens.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("rollcall.serve.tokens.time.monotonic", lambda: now[0])
     known = Tokens(file)
     assert known.name_of(token) == "reporting"
     revoke_token(file, "reporting")
@@ -304,7 +304,7 @@ def test_the_command(file: Path) -> None:
 def test_the_command_without_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said what to set, in one line."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ROLLCALL_")}
-    ended = run([sys.executable, "-m", "app", "token", "new", "x"], env=environment)
+    ended = run([sys.executable, "-m", "rollcall", "token", "new", "x"], env=environment)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("rollcall: ROLLCALL_TOKENS_FILE is not set")
     assert ended.stderr.count("\n") == 1

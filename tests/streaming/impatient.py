@@ -12,9 +12,9 @@ import sys
 import faust
 from faust.transport.consumer import Consumer
 
-from app.__main__ import main
-from app.streaming.application import StreamingApplication
-from app.streaming.transport import ChunkConsumer
+from rollcall.__main__ import main
+from rollcall.streaming.application import StreamingApplication
+from rollcall.streaming.transport import ChunkConsumer
 
 LOOKED = "looked"
 

@@ -10,7 +10,7 @@ import threading
 import pytest
 from mode.threads import ServiceThread
 
-from app.streaming.consumer_thread import DaemonThread, PromptThread
+from rollcall.streaming.consumer_thread import DaemonThread, PromptThread
 from tests.waiting import in_time, wait_until
 
 

@@ -17,12 +17,12 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import AddOffsetsToTxnRequest
 from aiokafka.structs import OffsetAndMetadata
 
-from app.kafka import client_options
-from app.settings import load_settings
-from app.streaming.batches import GatheredBatch
-from app.streaming.bounded import promptly
-from app.streaming.failures import cut_off, hold_back_what_was_not_added
-from app.streaming.records import RecordBatches
+from rollcall.kafka.batches import GatheredBatch
+from rollcall.kafka.bounded import promptly
+from rollcall.kafka.client import client_options
+from rollcall.kafka.encoding import RecordBatches
+from rollcall.settings import load_settings
+from rollcall.streaming.failures import cut_off, hold_back_what_was_not_added
 from tests.kafka_client import create_topic
 from tests.waiting import eventually
 

@@ -10,9 +10,10 @@ from faust.types import TP
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.streaming.chunks import Chunk, ChunkPolicy, Record
-from app.streaming.consumer_thread import OUT_OF_RANGE
-from app.streaming.inbox import Batch, Inbox, PositionLostError
+from rollcall.record import Record
+from rollcall.streaming.chunks import Chunk, ChunkPolicy
+from rollcall.streaming.consumer_thread import OUT_OF_RANGE
+from rollcall.streaming.inbox import Batch, Inbox, PositionLostError
 from tests.examples import examples
 
 PLACE = TP("raw", 0)

@@ -11,13 +11,13 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerFenced, for_code
 from faust.types import TP
 
-from app.kafka_errors import TransactionAbortableError
-from app.streaming.barrier import Barrier
-from app.streaming.batches import BATCH_BYTES
-from app.streaming.chunks import Chunk, ChunkAgent, ChunkPolicy, Halt, Outputs
-from app.streaming.lane import Lane, LaneKit, LaneState
-from app.streaming.offsets import Bounds, Committed
-from app.streaming.rows import Rows
+from rollcall.kafka.batches import BATCH_BYTES
+from rollcall.kafka.errors import TransactionAbortableError
+from rollcall.streaming.barrier import Barrier
+from rollcall.streaming.chunks import Chunk, ChunkAgent, ChunkPolicy, Halt, Outputs
+from rollcall.streaming.lane import Lane, LaneKit, LaneState
+from rollcall.streaming.offsets import Bounds, Committed
+from rollcall.streaming.rows import Rows
 from tests.waiting import eventually
 
 INPUT = TP("in", 0)
@@ -111,7 +111,7 @@ class Offsets:
 
 
 class NoTables:
-    """Implements :class:`app.streaming.lane.RowStore`."""
+    """Implements :class:`rollcall.streaming.lane.RowStore`."""
 
     def changelog(self, agent: ChunkAgent, partition: int) -> None:
         """None."""
@@ -125,7 +125,7 @@ class NoTables:
 
 
 class Silent:
-    """Implements :class:`app.streaming.lane.LaneObserver`."""
+    """Implements :class:`rollcall.streaming.lane.LaneObserver`."""
 
     def processed(self, agent: str, seconds: float) -> None:
         """Nothing."""

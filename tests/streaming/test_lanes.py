@@ -10,10 +10,10 @@ from typing import Any, cast
 import pytest
 from faust.types import TP
 
-from app.streaming import lanes as module
-from app.streaming.chunks import ChunkAgent, ChunkPolicy
-from app.streaming.lane import Lane, LaneKit, LaneState
-from app.streaming.lanes import Lanes, PartitionsError
+from rollcall.streaming import lanes as module
+from rollcall.streaming.chunks import ChunkAgent, ChunkPolicy
+from rollcall.streaming.lane import Lane, LaneKit, LaneState
+from rollcall.streaming.lanes import Lanes, PartitionsError
 from tests.waiting import in_time
 
 PARTITIONS = {TP("in", 0), TP("in", 1)}

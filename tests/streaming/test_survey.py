@@ -11,19 +11,19 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
-from app.errors import BrokerUnavailableError
-from app.streaming import survey as module
-from app.streaming.lanes import Lanes
-from app.streaming.offsets import Bounds, Offsets
-from app.streaming.survey import Membership, PartitionStatus, Survey, TopicsGoneError
-from app.streaming.transport import ChunkConsumer
-from app.streaming.watchdog import Watchdog
+from rollcall.errors import BrokerUnavailableError
+from rollcall.streaming import survey as module
+from rollcall.streaming.lanes import Lanes
+from rollcall.streaming.offsets import Bounds, Offsets
+from rollcall.streaming.survey import Membership, PartitionStatus, Survey, TopicsGoneError
+from rollcall.streaming.transport import ChunkConsumer
+from rollcall.streaming.watchdog import Watchdog
 
 INPUT = TP("in", 0)
 
 
 class Cluster:
-    """Implements as much of :class:`app.streaming.offsets.Offsets` as is asked."""
+    """Implements as much of :class:`rollcall.streaming.offsets.Offsets` as is asked."""
 
     has_leader = True
     answers = True
@@ -52,7 +52,7 @@ class Cluster:
 
 
 class Group:
-    """As much of :class:`app.streaming.lanes.Lanes` as is asked."""
+    """As much of :class:`rollcall.streaming.lanes.Lanes` as is asked."""
 
     assigned = assigned_once = False
 

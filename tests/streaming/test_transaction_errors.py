@@ -20,10 +20,10 @@ from aiokafka.protocol.transaction import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from app import aiokafka_patches
-from app.kafka import client_options
-from app.settings import load_settings
-from app.streaming.failures import Reopening, hold_back_what_was_not_added, root_cause, why_reopen
+from rollcall.kafka import aiokafka_patches
+from rollcall.kafka.client import client_options
+from rollcall.settings import load_settings
+from rollcall.streaming.failures import Reopening, hold_back_what_was_not_added, root_cause, why_reopen
 from tests.kafka_client import create_topic, read_all
 
 REQUESTS = (InitProducerIdRequest, AddPartitionsToTxnRequest, AddOffsetsToTxnRequest, TxnOffsetCommitRequest, EndTxnRequest)

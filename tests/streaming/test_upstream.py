@@ -1,4 +1,4 @@
-"""What app/streaming/transport.py, consumer_thread.py and app/aiokafka_patches.py replace in Faust, mode and aiokafka must look as it did when it was written.
+"""What is replaced in Faust, mode and aiokafka (streaming/transport.py, streaming/consumer_thread.py, kafka/aiokafka_patches.py) must look as it did then.
 A failure: read upstream's change first."""
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from faust.transport.consumer import Consumer, ConsumerThread, ThreadDelegateCon
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import ServiceThread, WorkerThread
 
-from app.aiokafka_patches import TRANSACTIONAL_HANDLERS
-from app.streaming.batches import GatheredBatch
+from rollcall.kafka.aiokafka_patches import TRANSACTIONAL_HANDLERS
+from rollcall.kafka.batches import GatheredBatch
 
 SIGNATURES = {
     driver.AIOKafkaConsumerThread._create_worker_consumer: ["self", "transport"],
@@ -104,7 +104,7 @@ def test_private_state_that_is_read() -> None:
 
 
 def test_what_is_asked_of_a_batch() -> None:
-    """And answered by app/streaming/batches.py, but for ``append``: nobody adds to a batch that is closed."""
+    """And answered by app/rollcall/kafka/batches.py, but for ``append``: nobody adds to a batch that is closed."""
     source = inspect.getsource(MessageBatch) + inspect.getsource(MessageAccumulator)
     assert set(re.findall(r"_builder\.(\w+)", source)) == {"_build", "_set_producer_state", "append", "close", "closed", "record_count"}
 

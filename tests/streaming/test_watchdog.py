@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Event
 
-from app.streaming.watchdog import EXIT_CODE, Watchdog
+from rollcall.streaming.watchdog import EXIT_CODE, Watchdog
 from tests.waiting import wait_until
 
 

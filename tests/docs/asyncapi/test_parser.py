@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from app.catalogue.asyncapi import asyncapi_document
-from app.catalogue.topics import catalogue
-from app.settings import load_settings
+from rollcall.catalogue.asyncapi import asyncapi_document
+from rollcall.catalogue.topics import catalogue
+from rollcall.settings import load_settings
 from tests.tools import lack, needs
 from tests.waiting import run
 

@@ -15,11 +15,11 @@ import pytest
 from canvasapi import Canvas, canvas_object
 from canvasapi.exceptions import InvalidAccessToken, ResourceDoesNotExist
 
-from app.canvas.simulation import Simulation, SimulationPlan
-from app.canvas.simulation.truth import Rosters
-from app.events.ids import SHARD_SIZE
-from app.events.times import parse_time
-from app.serve.tokens import add_token
+from rollcall.events.ids import SHARD_SIZE
+from rollcall.events.times import parse_time
+from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
+from rollcall.sandbox.canvas.simulation.truth import Rosters
+from rollcall.serve.tokens import add_token
 from tests.serve.served import SHARD, Served, serving
 
 STATES = ["active", "invited", "creation_pending", "deleted", "rejected", "completed", "inactive"]

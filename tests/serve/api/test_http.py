@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import pytest
 
-from app.events.ids import SHARD_SIZE
+from rollcall.events.ids import SHARD_SIZE
 from tests.serve.asking import Answer, ask, opened, said
 from tests.serve.page.rows import AT, COURSE, SHARD, Row, course, gone, group, member, person, section, together
 from tests.serve.served import Served, batch_of, serving

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from app.serve.api import listings as listings_module
-from app.serve.api.conditions import Where
-from app.serve.api.listings import Listings
-from app.serve.api.queries import enrollments_where
-from app.serve.replica import store as store_module
-from app.serve.replica.relations import RELATIONS
-from app.serve.replica.store import ReplicaStore
+from rollcall.serve.api import listings as listings_module
+from rollcall.serve.api.conditions import Where
+from rollcall.serve.api.listings import Listings
+from rollcall.serve.api.queries import enrollments_where
+from rollcall.serve.replica import store as store_module
+from rollcall.serve.replica.relations import RELATIONS
+from rollcall.serve.replica.store import ReplicaStore
 
 ENROLLMENTS = next(relation for relation in RELATIONS if relation.name == "enrollments")
 STATES = ("active", "invited", "deleted", "completed", "inactive")

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from app.canvas.simulation import Simulation, SimulationPlan
-from app.canvas.simulation.truth import Rosters
-from app.events.ids import SHARD_SIZE
-from app.serve.api import objects
-from app.serve.api.ids import ShownIds
-from app.serve.replica.relations import RELATIONS
-from app.serve.tokens import add_token
+from rollcall.events.ids import SHARD_SIZE
+from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
+from rollcall.sandbox.canvas.simulation.truth import Rosters
+from rollcall.serve.api import objects
+from rollcall.serve.api.ids import ShownIds
+from rollcall.serve.replica.relations import RELATIONS
+from rollcall.serve.tokens import add_token
 from tests.examples import examples
 from tests.serve.asking import get
 from tests.serve.served import SHARD, Served, serving

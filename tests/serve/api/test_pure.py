@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.events.ids import SHARD_SIZE
-from app.serve.api import listings as listings_module
-from app.serve.api.conditions import MOST_NAMED, Where, among
-from app.serve.api.errors import ApiError
-from app.serve.api.ids import ShownIds, parse_id
-from app.serve.api.listings import Listings
-from app.serve.api.paging import Page
-from app.serve.api.parameters import KNOWN, LISTS, normalised
-from app.settings import MAX_SHARD
+from rollcall.events.ids import SHARD_SIZE
+from rollcall.serve.api import listings as listings_module
+from rollcall.serve.api.conditions import MOST_NAMED, Where, among
+from rollcall.serve.api.errors import ApiError
+from rollcall.serve.api.ids import ShownIds, parse_id
+from rollcall.serve.api.listings import Listings
+from rollcall.serve.api.paging import Page
+from rollcall.serve.api.parameters import KNOWN, LISTS, normalised
+from rollcall.settings import MAX_SHARD
 from tests.serve.asking import links_in
 
 GREATEST = 2**63 - 1

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 
-from app.dead_letters.letter import letter_of
-from app.dead_letters.outline import known_words
-from app.events.outcomes import ErrorCode
-from app.events.registry import REGISTRY
-from app.metrics import RosterMetrics, RouterMetrics
+from rollcall.dead_letters.letter import letter_of
+from rollcall.dead_letters.outline import known_words
+from rollcall.events.outcomes import ErrorCode
+from rollcall.events.registry import REGISTRY
+from rollcall.process.metrics import RosterMetrics, RouterMetrics
 from tests.dead_letters.records import Stored
 from tests.serve.browser.chromium import Browser, chromium, missing
 from tests.serve.page.hosting import Hosted, hosting

@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from app.canvas.simulation import Simulation, SimulationPlan
-from app.canvas.simulation.truth import Rosters as Truth
+from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
+from rollcall.sandbox.canvas.simulation.truth import Rosters as Truth
 from tests.processes import wait_until
 from tests.serve.browser.chromium import WIDE, chromium, missing
 from tests.serve.page.hosting import hosting

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from app.events.ids import SHARD_SIZE
+from rollcall.events.ids import SHARD_SIZE
 from tests.kafka_client import Sent, create_topic, send
 from tests.processes import RollcallProcess, RostersProcess, RouterProcess, wait_until
 from tests.rosters.scenarios import COURSE, SHARD, course, enrollment, enrollment_state, section

@@ -19,19 +19,19 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.middleware.gzip import GZipMiddleware
 
-from app.metrics import ServeMetrics
-from app.serve.api.application import new_application
-from app.serve.context import ServeContext
-from app.serve.gate import Gate
-from app.serve.page.router import Page
-from app.serve.protocol import PatientProtocol
-from app.serve.replica.feed import Feed
-from app.serve.replica.follower import Follower
-from app.serve.replica.reading import ReplicaReader
-from app.serve.replica.relations import RELATIONS
-from app.serve.replica.store import ReplicaStore
-from app.serve.tokens import Tokens, add_token
-from app.settings import load_settings
+from rollcall.process.metrics import ServeMetrics
+from rollcall.serve.api.application import new_application
+from rollcall.serve.context import ServeContext
+from rollcall.serve.gate import Gate
+from rollcall.serve.page.router import Page
+from rollcall.serve.protocol import PatientProtocol
+from rollcall.serve.replica.feed import Feed
+from rollcall.serve.replica.follower import Follower
+from rollcall.serve.replica.reading import ReplicaReader
+from rollcall.serve.replica.relations import RELATIONS
+from rollcall.serve.replica.store import ReplicaStore
+from rollcall.serve.tokens import Tokens, add_token
+from rollcall.settings import load_settings
 from tests.processes import wait_until
 from tests.serve.page.rows import SHARD, Rosters, take
 from tests.serve.served import batch_of

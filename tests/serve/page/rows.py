@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.serve.replica.feed import Feed
-from app.serve.replica.store import ReplicaStore
+from rollcall.serve.replica.feed import Feed
+from rollcall.serve.replica.store import ReplicaStore
 from tests.serve.served import batch_of
 
 Row = Mapping[str, Any]

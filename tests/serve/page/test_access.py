@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from starlette.datastructures import Headers
 
-from app.serve.page.access import COOKIE, MOST_SESSIONS, SESSION_SECONDS, Access, comes_from_here
-from app.serve.page.answers import PageError
-from app.serve.tokens import Tokens, add_token, digest_of, new_token, revoke_token
+from rollcall.serve.page.access import COOKIE, MOST_SESSIONS, SESSION_SECONDS, Access, comes_from_here
+from rollcall.serve.page.answers import PageError
+from rollcall.serve.tokens import Tokens, add_token, digest_of, new_token, revoke_token
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_the_token_itself_does_too(path: Path) -> None:
 
 
 def test_a_session_ends_with_its_token(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.serve.tokens.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("rollcall.serve.tokens.LOOK_SECONDS", 0.0)
     token, other = new_token(), new_token()
     path.write_text(f"registrar {digest_of(token)}\noperator {digest_of(other)}\n")
     access = Access(Tokens(path))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.serve.page.changes import Names, told, touched
-from app.serve.replica.feed import Feed
-from app.serve.replica.store import ReplicaStore
+from rollcall.serve.page.changes import Names, told, touched
+from rollcall.serve.replica.feed import Feed
+from rollcall.serve.replica.store import ReplicaStore
 from tests.serve.page.rows import COURSE, OTHER_COURSE, SECTION, SHARD, Rosters, course, gone, group, member, person, section, take, together
 from tests.serve.served import batch_of
 

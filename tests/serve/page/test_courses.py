@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from app.serve.page.courses import read_course, read_head, read_people, search_courses
-from app.serve.replica.reading import add_functions
-from app.serve.replica.store import ReplicaStore
+from rollcall.serve.page.courses import read_course, read_head, read_people, search_courses
+from rollcall.serve.replica.reading import add_functions
+from rollcall.serve.replica.store import ReplicaStore
 from tests.serve.page.rows import COURSE, GROUP, OTHER_COURSE, SECTION, SHARD, Rosters, course, group, member, person, section, together
 from tests.serve.served import batch_of
 

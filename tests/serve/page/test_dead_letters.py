@@ -10,12 +10,12 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.dead_letters.letter import letter_of
-from app.dead_letters.outline import known_words
-from app.events.outcomes import DeadLetter, ErrorCode
-from app.records import dead_letter_headers
-from app.serve.page.dead_letters import BEFORE_THE_END, MOST_KEPT, DeadLetters
-from app.settings import load_settings
+from rollcall.dead_letters.letter import letter_of
+from rollcall.dead_letters.outline import known_words
+from rollcall.events.outcomes import DeadLetter, ErrorCode
+from rollcall.process.records import dead_letter_headers
+from rollcall.serve.page.dead_letters import BEFORE_THE_END, MOST_KEPT, DeadLetters
+from rollcall.settings import load_settings
 from tests.dead_letters.records import Stored
 from tests.kafka_client import Sent, create_topic, delete_topic, send
 from tests.waiting import eventually, in_time

@@ -10,13 +10,13 @@ import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from app.events.outcomes import ErrorCode
-from app.events.registry import REGISTRY
-from app.health import serve_health
-from app.metrics import RosterMetrics, RouterMetrics
-from app.serve.page.flow import Flow, ProcessView, summary
-from app.serve.page.rates import DEAD, RECEIVED, ROUTED, Reading
-from app.serve.replica.progress import Progress
+from rollcall.events.outcomes import ErrorCode
+from rollcall.events.registry import REGISTRY
+from rollcall.process.health import serve_health
+from rollcall.process.metrics import RosterMetrics, RouterMetrics
+from rollcall.serve.page.flow import Flow, ProcessView, summary
+from rollcall.serve.page.rates import DEAD, RECEIVED, ROUTED, Reading
+from rollcall.serve.replica.progress import Progress
 from tests.waiting import eventually
 
 

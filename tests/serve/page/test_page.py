@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from app.dead_letters.letter import letter_of
-from app.dead_letters.outline import known_words
-from app.events.outcomes import ErrorCode
-from app.serve.page.answers import CONTENT_SECURITY_POLICY
-from app.serve.page.router import MOST_ROWS, WRONG_TOKEN_SECONDS
-from app.serve.tokens import revoke_token
+from rollcall.dead_letters.letter import letter_of
+from rollcall.dead_letters.outline import known_words
+from rollcall.events.outcomes import ErrorCode
+from rollcall.serve.page.answers import CONTENT_SECURITY_POLICY
+from rollcall.serve.page.router import MOST_ROWS, WRONG_TOKEN_SECONDS
+from rollcall.serve.tokens import revoke_token
 from tests.dead_letters.records import Stored
 from tests.processes import wait_until
 from tests.serve.page.hosting import Hosted, hosting
@@ -310,8 +310,8 @@ def test_streams_are_counted(free: Hosted, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_stream_says_that_it_is_still_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.serve.page.router.HEARTBEAT_SECONDS", 0.1)
-    monkeypatch.setattr("app.serve.tokens.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("rollcall.serve.page.router.HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr("rollcall.serve.tokens.LOOK_SECONDS", 0.0)
     with hosting(tmp_path, ROSTERS, with_tokens=True) as hosted:
         session = str(hosted.sign_in().headers["set-cookie"]).partition(";")[0]
         with hosted.events(STREAMS[1], Cookie=session) as stream, hosted.events(STREAMS[0], Cookie=session) as flow:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from app.events.outcomes import ErrorCode
-from app.events.registry import REGISTRY
-from app.metrics import RosterMetrics, RouterMetrics
-from app.serve.page.rates import CONSUMED, DEAD, DEAD_EVENTS, RECEIVED, ROUTED, UNKNOWN, Reading, rates, read_metrics
+from rollcall.events.outcomes import ErrorCode
+from rollcall.events.registry import REGISTRY
+from rollcall.process.metrics import RosterMetrics, RouterMetrics
+from rollcall.serve.page.rates import CONSUMED, DEAD, DEAD_EVENTS, RECEIVED, ROUTED, UNKNOWN, Reading, rates, read_metrics
 
 
 def router_page(received: int, routed: int, dead: int) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.serve.replica.derived import canvas_state, sortable_name
+from rollcall.serve.replica.derived import canvas_state, sortable_name
 
 
 @pytest.mark.parametrize(

@@ -17,16 +17,16 @@ from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
-from app.canvas.simulation import Simulation, SimulationPlan
-from app.canvas.simulation.truth import Rosters
-from app.serve.replica import follower as follower_module
-from app.serve.replica.feed import Feed
-from app.serve.replica.follower import MOST_AWAY_SECONDS, Follower
-from app.serve.replica.relations import RELATIONS
-from app.serve.replica.store import ReplicaError, ReplicaStore
-from app.settings import load_settings
-from app.streaming.partitioner import partitioner
-from app.streaming.reader import bounds_of
+from rollcall.kafka.partitioner import partitioner
+from rollcall.kafka.reader import bounds_of
+from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
+from rollcall.sandbox.canvas.simulation.truth import Rosters
+from rollcall.serve.replica import follower as follower_module
+from rollcall.serve.replica.feed import Feed
+from rollcall.serve.replica.follower import MOST_AWAY_SECONDS, Follower
+from rollcall.serve.replica.relations import RELATIONS
+from rollcall.serve.replica.store import ReplicaError, ReplicaStore
+from rollcall.settings import load_settings
 from tests.kafka_client import Sent, admin_client, create_topic, delete_topic, in_time, partitions_of, send
 from tests.processes import wait_until
 from tests.serve.served import batch_of

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.serve.replica.relations import RELATIONS, Relation, UnusableRecordError
+from rollcall.serve.replica.relations import RELATIONS, Relation, UnusableRecordError
 from tests.examples import examples
 
 BY_NAME = {relation.name: relation for relation in RELATIONS}

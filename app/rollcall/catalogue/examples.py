@@ -1,0 +1,85 @@
+"""Records to look at: the examples of the schemas, as the router writes them, and the rows that all of them together come to. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from rollcall.events.outcomes import DeadLetter, Routed
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.registry import EVENT_TYPES, EventType
+from rollcall.events.schemas.files import SchemaFile
+from rollcall.process.records import dead_letter_headers
+from rollcall.record import Header
+from rollcall.rosters.registry import stages
+from rollcall.streaming.rows import LEAD
+from rollcall.streaming.stage import Row
+
+
+class Example(NamedTuple):
+    """A record."""
+
+    key: str
+    headers: Mapping[str, str]
+    value: Any
+    """As JSON value."""
+
+
+class _Record(NamedTuple):
+    """Implements :class:`rollcall.streaming.chunks.Record`."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: list[Header]
+    offset: int = 0
+    timestamp: int | None = None
+
+
+def typed_examples(pipeline: Pipeline, files: Mapping[str, SchemaFile]) -> dict[str, list[Example]]:
+    """By event_name, what becomes of the examples of its schema."""
+    return {event_type.name: [_shown(record) for record in _routed(pipeline, event_type, files)] for event_type in EVENT_TYPES}
+
+
+def dead_letter_example(pipeline: Pipeline, files: Mapping[str, SchemaFile], raw: str) -> Example:
+    """What becomes of the first example when the id is missing from which the key would be made. ``raw``: the topic from which it comes."""
+    event_type = EVENT_TYPES[0]
+    event = files[event_type.name].document["examples"][0]
+    broken = {**event, "body": {**event["body"], event_type.key: None}}
+    letter = pipeline(orjson.dumps(broken))
+    assert isinstance(letter, DeadLetter)
+    return _shown(_Record(b"", letter.value, dead_letter_headers(letter, raw, 0, 0)))
+
+
+def row_examples(pipeline: Pipeline, files: Mapping[str, SchemaFile], shard: int | None) -> dict[str, list[Example]]:
+    """By topic (``rosters.…``), the rows that all examples together come to."""
+    topics: defaultdict[str, list[_Record]] = defaultdict(list)
+    for event_type in EVENT_TYPES:
+        topics[f"events.{event_type.name}"] += _routed(pipeline, event_type, files)
+    for stage in stages(shard):  # a stage stands behind those whose outputs it reads
+        rows: defaultdict[str, dict[str, Row]] = defaultdict(dict)
+        for topic, given in stage.inputs.items():
+            for record in topics[topic]:
+                change = given.read(record)
+                units = rows[change.key]
+                units[change.unit] = given.merge(units.get(change.unit), change.said)
+        for key, units in rows.items():
+            for unit, row in units.items():
+                kind, _, identity = unit.partition("/")
+                written = stage.kinds[kind].derive(key, identity, row, units.get(LEAD))
+                topics[stage.kinds[kind].output] += (_Record(name.encode(), orjson.dumps(value), []) for name, value in written.items())
+    return {topic: [_shown(record) for record in records] for topic, records in topics.items() if topic.startswith("rosters.")}
+
+
+def _routed(pipeline: Pipeline, event_type: EventType, files: Mapping[str, SchemaFile]) -> Iterable[_Record]:
+    for event in files[event_type.name].document["examples"]:
+        outcome = pipeline(orjson.dumps(event))
+        assert isinstance(outcome, Routed)
+        yield _Record(outcome.key, outcome.value, outcome.headers)
+
+
+def _shown(record: _Record) -> Example:
+    headers = {name: (content or b"").decode() for name, content in record.headers}
+    return Example((record.key or b"").decode(), headers, orjson.loads(record.value or b"null"))

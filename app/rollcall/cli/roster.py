@@ -1,0 +1,58 @@
+"""``rollcall roster``: who is in a course now."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rollcall.rosters.reading import Roster
+
+
+def roster(
+    course: Annotated[
+        str, typer.Argument(metavar="COURSE", help="An id: global, local, or shard~local as Canvas writes it; account:<id> for the groups of an account.")
+    ],
+    state: Annotated[list[str] | None, typer.Option(help="Only enrollments in this state; may be repeated. Groups and members are always shown.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object: course, sections, enrollments, groups, memberships, each as the topics have it.")
+    ] = False,
+) -> None:
+    """Show who is in a course now, and why, from the roster topics of the configured cluster.
+
+    A local id means the course on the shard that ROLLCALL_SHARD tells; without that, the one course that has it. Exit code 1: there is no such course.
+    """
+    import asyncio
+
+    from rollcall.cli.cluster import bootstrap_servers
+    from rollcall.cli.printing import print_parts, until_nobody_reads
+    from rollcall.rosters.reading import RosterError, parse_context, read_roster
+    from rollcall.rosters.report import no_enrollments, report
+    from rollcall.settings import load_settings
+
+    settings = load_settings()
+    context, find_shard = parse_context(course, settings.shard)
+    found = asyncio.run(read_roster(settings, bootstrap_servers(settings), context, find_shard=find_shard))
+    if found.is_empty:
+        raise RosterError(f"no {found.context} in the rosters ({settings.topic_prefix}.rosters.*)")
+    states = state or []
+    with until_nobody_reads():
+        if as_json:
+            print(_json(found, states))
+        else:
+            print_parts(*report(found, states))
+    if as_json and states and not found.enrollments_in(states):
+        print(f"rollcall: {no_enrollments(found, states)}", file=sys.stderr)
+
+
+def _json(found: Roster, states: list[str]) -> str:
+    relations = {"sections": found.sections, "enrollments": found.enrollments_in(states), "groups": found.groups, "memberships": found.memberships}
+    return json.dumps({"course": found.course, **relations})
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the command."""
+    cli.command("roster")(roster)

@@ -1,0 +1,73 @@
+"""Plays the life of an institution, and writes its events: to a file, to standard output, or to the raw topic."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+import orjson
+
+from rollcall.errors import ConfigurationError
+from rollcall.sandbox.canvas.simulation import SimulatedEvent, Simulation, SimulationPlan
+
+LINES_AT_ONCE = 200
+
+
+def play(plan: SimulationPlan, *, to_kafka: bool, rate: float | None, output: Path | None, truth: Path | None) -> None:
+    """Do what the command's options say, which go together."""
+    simulation = Simulation(plan)
+    with ExitStack() as files:
+        truth_file = None if truth is None else files.enter_context(_opened(truth))
+        if to_kafka:
+            from rollcall.cli.sending import send_to_kafka  # with Kafka's client, which files do not need
+
+            count, topic = send_to_kafka(simulation.events(), rate)
+            print(f"sent {count:,} events to {topic}")
+        elif output is not None:
+            _write(simulation.events(), files.enter_context(_opened(output)), output)
+        else:
+            try:
+                _write(simulation.events(), sys.stdout.buffer, None)
+            except BrokenPipeError:
+                # Whoever read has seen enough. Python would complain again when it closes standard output.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return
+        if truth is not None and truth_file is not None:
+            _write_truth(simulation, truth_file, truth)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("wb")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"cannot write {str(path)!a}: {error.strerror or error}")
+
+
+def _write(events: Iterator[SimulatedEvent], file: IO[bytes], path: Path | None) -> None:
+    try:
+        while lines := [event.value for event in islice(events, LINES_AT_ONCE)]:
+            file.write(b"\n".join(lines) + b"\n")
+        file.flush()
+    except OSError as error:
+        if path is None:
+            raise
+        raise _unwritable(path, error) from None
+
+
+def _write_truth(simulation: Simulation, file: IO[bytes], path: Path) -> None:
+    try:
+        for relation, rows in simulation.truth().items():
+            for key, row in rows.items():
+                file.write(orjson.dumps({"relation": relation, "key": key, "row": row}, option=orjson.OPT_APPEND_NEWLINE))
+        file.flush()
+    except OSError as error:
+        raise _unwritable(path, error) from None

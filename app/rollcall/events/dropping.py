@@ -1,0 +1,131 @@
+"""Fields of ``metadata`` that nobody may keep (``client_ip``, ``user_agent``, ...) are cut out of the raw text before a record goes anywhere.
+
+The text is not written anew: what stays keeps its bytes. A field is one of these only as a direct member of ``metadata``, or of ``attributes``, which is what a
+self-hosted Canvas calls it; what has the same name elsewhere stays.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+_PARTS = (b"metadata", b"attributes")
+
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+_SCALAR = rb'(?:%b|[^\s,\[\]{}"]++)' % _STRING
+_match_key = re.compile(rb"[\s,]*+(" + _STRING + rb")\s*+:\s*+", re.DOTALL).match
+_match_scalar = re.compile(_SCALAR, re.DOTALL).match
+_match_to_bracket = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+[\[\]{}]", re.DOTALL).match
+_match_simple_member = re.compile(_STRING + rb"\s*+:\s*+(?P<value>" + _SCALAR + rb")(?:\s*+,\s*+)?+", re.DOTALL).match
+_match_comma = re.compile(rb"\s*+,\s*+").match
+_search_hidden = re.compile(rb"\\u00(?:3[0-9]|[46][1-9a-fA-F]|5[0-9aAfF]|7[0-9aA])").search
+"""An escape of what stands in names: a letter, a digit or an underscore. Canvas itself escapes others, such as the ampersand."""
+
+
+class MetadataDropper:
+    """Cuts members out of an event's metadata.
+
+    Args:
+        names: of letters, digits and underscores.
+    """
+
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = {name.encode(): name for name in names}
+        self._named = re.compile(b'"(%b)"' % b"|".join(self._names)).finditer
+
+    def __call__(self, data: bytes, metadata: Mapping[str, Any]) -> tuple[bytes, list[str]]:
+        """The text without these members, and the names of those that were there; the same object and nothing when there is none.
+
+        Args:
+            data: a JSON text that orjson has read, an object.
+            metadata: what orjson has read as its ``metadata``, or else ``attributes``.
+        """
+        places = self._plain_places(data, metadata)
+        if places is None:
+            places = dict(_places(data, self._names))
+        if not places:
+            return data, []
+        return _without(data, places), sorted({self._names[name] for name in places.values()})
+
+    def without(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Metadata that was read, as it is published."""
+        kept = dict(metadata)
+        for name in self._names.values():
+            kept.pop(name, None)
+        return kept
+
+    def _plain_places(self, data: bytes, metadata: Mapping[str, Any]) -> dict[int, bytes] | None:
+        """Where the members begin, and the name of each, without reading the text; None if that is not plain.
+
+        When no escape can hide a name, a member of the metadata stands there in so many letters. If they stand there once, this is the member.
+        """
+        if b"\\" in data and _search_hidden(data):
+            return None
+        places: dict[int, bytes] = {}
+        for match in self._named(data):
+            name = match[1]
+            if self._names[name] not in metadata or name in places.values():
+                return None
+            places[match.start()] = name
+        return places
+
+
+def _places(data: bytes, names: Collection[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Where the members with these names begin, in order, and the name of each. Looks at each ``metadata``, should there be several."""
+    for _, part, value_at in _members(data, data.index(b"{")):
+        if part in _PARTS and data[value_at] == ord("{"):
+            for at, name, _ in _members(data, value_at):
+                if name in names:
+                    yield at, name
+
+
+def _members(data: bytes, at: int) -> Iterator[tuple[int, bytes, int]]:
+    """Of the object that begins at a position: where each member begins, its name, and where its value begins."""
+    at += 1
+    while key := _match_key(data, at):
+        text = key[1]
+        yield key.start(1), orjson.loads(text).encode() if b"\\" in text else text[1:-1], key.end()
+        at = _end_of_value(data, key.end())
+
+
+def _end_of_value(data: bytes, at: int) -> int:
+    if data[at] not in b"[{":
+        return _end(_match_scalar(data, at))
+    depth = 0
+    while True:
+        at = _end(_match_to_bracket(data, at))
+        depth += 1 if data[at - 1] in b"[{" else -1
+        if not depth:
+            return at
+
+
+def _end(match: re.Match[bytes] | None) -> int:
+    assert match is not None, "the text was read as JSON"
+    return match.end()
+
+
+def _without(data: bytes, places: Iterable[int]) -> bytes:
+    """The text without the members that begin at these positions, in order, each with the comma before it, or behind it if none is left before it."""
+    pieces: list[bytes] = []
+    done = 0
+    for at in places:
+        if member := _match_simple_member(data, at):
+            end, next_at = member.end("value"), member.end()
+        else:
+            end = _end_of_value(data, _end(_match_key(data, at)))
+            comma = _match_comma(data, end)
+            next_at = end if comma is None else comma.end()
+        before = at - 1
+        while data[before] in b" \t\r\n":
+            before -= 1
+        if data[before] == ord("{") or (pieces and done == at):
+            pieces.append(data[done:at])
+            done = next_at
+        else:
+            pieces.append(data[done:before])
+            done = end
+    pieces.append(data[done:])
+    return b"".join(pieces)

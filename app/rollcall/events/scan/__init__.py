@@ -1,0 +1,1 @@
+"""The compiled recogniser of valid events, and what it knows of a schema."""

@@ -1,0 +1,167 @@
+"""Valid events in plain form, which are nearly all, are read in one pass over their bytes: the scanner.
+
+The pipeline parses, asks the schema's validator, looks at each field for what the schema does not know, and writes all fields once more, sorted, for the
+event's id. Each of these walks through objects that Python has to make first. The scanner (``_scanner.pyx``, compiled where a C compiler is) does all four on
+the bytes, in a small part of the time.
+
+It says one thing only: what a valid event says. Whatever is not surely valid, or is written in a way that it does not read, it leaves to the pipeline, which
+is also the judge of the scanner: both must say the same of every event that the scanner takes, byte for byte (``tests/events/test_plain.py``).
+
+What it knows of schemas is :func:`plain_type`: a few keywords and three patterns. A schema that says anything else is left to the pipeline, as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rollcall.events.schemas.files import KNOWN_VALUES, Schema
+from rollcall.events.schemas.flatten import is_annotation
+from rollcall.events.schemas.validation import EventValidator
+
+if TYPE_CHECKING:
+    from rollcall.events.scan._scanner import Scanner
+
+_GREATEST_ID = 9_223_372_036_854_775_807
+_MOST_RULES = 128
+"""Of an object: so many the scanner has room for."""
+
+_TEXTS = {
+    "^[1-9][0-9]{0,18}$": "id",
+    "^(?:0|[1-9][0-9]{0,18})$": "id_or_zero",
+    # The time of schemas/common.json.
+    "^(?:(?:[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    "|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)-02-29)"
+    "(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+    "| (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})? (?:UTC|[+-](?:[01][0-9]|2[0-3])[0-5][0-9]))$": "time",
+}
+"""The patterns that the scanner knows, and what it calls them. They stand here letter by letter: another pattern is another meaning."""
+
+_KINDS = frozenset({"string", "integer", "boolean", "null"})
+_LIST_OF_TEXTS = {"type": "string"}
+
+
+class Rule(NamedTuple):
+    """What a field of an object must be."""
+
+    name: str
+    required: bool
+    kinds: tuple[str, ...]
+    """``string``, ``integer``, ``boolean``, ``null``, and ``texts``: an array of strings."""
+    text: str
+    """Of a string: ``id``, ``id_or_zero``, ``time``, ``not_empty``, ``constant``, or any if it is empty."""
+    constant: str
+    least: int
+    """Of an integer, 0 or 1; -1: any."""
+    known: tuple[str, ...]
+    """Values that are known; others are valid, and counted. If there are none, nothing is counted."""
+
+
+class PlainType(NamedTuple):
+    """What valid events of one type are made of."""
+
+    name: str
+    key: str
+    """The field of the body that holds the entity's id."""
+    metadata: tuple[Rule, ...]
+    body: tuple[Rule, ...]
+
+
+def new_scanner(validators: Mapping[str, EventValidator]) -> Scanner | None:
+    """The scanner for all types that it can read, numbered in the order of the validators; None where it was not compiled."""
+    try:
+        from rollcall.events.scan._scanner import Scanner
+    except ModuleNotFoundError:
+        return None
+    return Scanner([plain_type(validator) for validator in validators.values()])
+
+
+def plain_type(validator: EventValidator) -> PlainType | None:
+    """What the schema demands, if the scanner can see to all of it; else None."""
+    schema = _assertions(validator.schema)
+    parts = {name: _rules(part, count_known=name == "body") for name, part in schema.pop("properties", {}).items()}
+    if schema != {"type": "object", "required": ["body"], "anyOf": [{"required": ["metadata"]}, {"required": ["attributes"]}]}:
+        return None
+    metadata, body = parts.get("metadata"), parts.get("body")
+    if metadata is None or body is None or parts != {"metadata": metadata, "attributes": metadata, "body": body}:
+        return None
+    event_type = validator.event_type
+    metadata_rules, body_rules = ({rule.name: rule for rule in rules} for rules in (metadata, body))
+    name, time, key = metadata_rules.get("event_name"), metadata_rules.get("event_time"), body_rules.get(event_type.key)
+    root = metadata_rules.get("root_account_id")
+    if name is None or not name.required or (name.text, name.constant) != ("constant", event_type.name):
+        return None
+    if time is None or not time.required or (time.text, time.kinds) != ("time", ("string",)):
+        return None
+    if key is None or not key.required or key.text != "id" or not {"string", "integer"}.issuperset(key.kinds):
+        return None
+    # The pipeline asks for it whatever the schema says.
+    if root is None or root.text not in ("id", "id_or_zero") or not {"string", "integer", "null"}.issuperset(root.kinds):
+        return None
+    return PlainType(event_type.name, event_type.key, metadata, body)
+
+
+def _assertions(schema: Schema) -> Schema:
+    return {keyword: value for keyword, value in schema.items() if not is_annotation(keyword)}
+
+
+def _rules(schema: Schema | bool, *, count_known: bool) -> tuple[Rule, ...] | None:
+    """The rules of an object's fields; None if they do not say all that the schema does."""
+    if isinstance(schema, bool):
+        return None
+    said = _assertions(schema)
+    required = said.pop("required", [])
+    properties = said.pop("properties", {})
+    rules = [_rule(name, part, required=name in required, count_known=count_known) for name, part in properties.items()]
+    if said != {"type": "object"} or not properties.keys() >= set(required) or len(properties) > _MOST_RULES:
+        return None
+    known_rules = tuple(rule for rule in rules if rule is not None)
+    return known_rules if len(known_rules) == len(rules) else None
+
+
+def _rule(name: str, schema: Schema | bool, *, required: bool, count_known: bool) -> Rule | None:
+    if isinstance(schema, bool):
+        return None
+    said = _assertions(schema)
+    kinds = _kinds_of(said)
+    if kinds is None:
+        return None
+    text, constant = _text_of(said)
+    least = said.pop("minimum", None)
+    greatest = said.pop("maximum", _GREATEST_ID)
+    if said or text is None or greatest != _GREATEST_ID:
+        return None
+    if least is not None and (not isinstance(least, int) or least not in (0, 1)):
+        return None
+    if text == "constant" and kinds != ("string",):  # a constant is said of every type, and a pattern of strings only
+        return None
+    known: tuple[str, ...] = ()
+    if count_known and KNOWN_VALUES in schema:
+        known = tuple(schema[KNOWN_VALUES])
+        if not known or not all(isinstance(value, str) for value in known):
+            return None
+        if text not in ("", "not_empty") or not {"string", "null"}.issuperset(kinds):
+            return None
+    return Rule(name, required, kinds, text, constant, -1 if least is None else least, known)
+
+
+def _kinds_of(said: Schema) -> tuple[str, ...] | None:
+    """Take from what is said of a field what it may be; None if the scanner cannot tell."""
+    named = said.pop("type", None)
+    kinds: list[Any] = [named] if isinstance(named, str) else list(named or ())
+    if "array" in kinds and said.pop("items", None) == _LIST_OF_TEXTS:
+        kinds[kinds.index("array")] = "texts"
+    return tuple(kinds) if kinds and (_KINDS | {"texts"}).issuperset(kinds) else None
+
+
+def _text_of(said: Schema) -> tuple[str | None, str]:
+    """Take from what is said of a field what a string must be, and the constant if it is one; None if the scanner cannot tell."""
+    pattern, least_length = said.pop("pattern", None), said.pop("minLength", None)
+    if least_length not in (None, 1):
+        return None, ""
+    if "const" in said:
+        constant = said.pop("const")
+        return ("constant", constant) if isinstance(constant, str) and constant and pattern is None else (None, "")
+    if pattern is not None:
+        return (_TEXTS.get(pattern) if least_length is None else None), ""
+    return ("not_empty" if least_length else ""), ""

@@ -1,0 +1,156 @@
+"""Would a changed schema reject what the released one accepted? Compared on flat schemas, keyword by keyword, and when in doubt: yes.
+
+Every keyword of a schema narrows it, so taking one away, or loosening it, is always safe. What remains to look at is what was added or changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import orjson
+
+from rollcall.events.schemas.files import KNOWN_VALUES, Schema
+from rollcall.events.schemas.flatten import is_annotation
+
+
+class Narrowing(NamedTuple):
+    """A change that may reject what was accepted."""
+
+    path: str
+    """Where in the flat schema, as a JSON pointer."""
+
+    what: str
+
+
+_AT_MOST_AS_BEFORE = frozenset({"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"})
+_AT_LEAST_AS_BEFORE = frozenset({"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"})
+_EQUAL = frozenset({"pattern", "not"})
+_OF_TYPE = {
+    **dict.fromkeys(("pattern", "minLength", "maxLength"), frozenset({"string"})),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), frozenset({"integer", "number"})),
+    **dict.fromkeys(("required", "properties", "minProperties", "maxProperties"), frozenset({"object"})),
+    **dict.fromkeys(("items", "minItems", "maxItems"), frozenset({"array"})),
+}
+"""The types that a keyword says something of: it cannot narrow a schema that accepts none of them."""
+
+
+def narrowings(old: Schema, new: Schema, path: str = "") -> Iterator[Narrowing]:
+    """The changes from one flat schema to another that may reject what was accepted."""
+    old_types = _types(old)
+    for keyword, value in new.items():
+        where = f"{path}/{keyword}"
+        if keyword == KNOWN_VALUES:
+            if gone := [known for known in old.get(keyword, []) if known not in value]:
+                yield Narrowing(where, f"no longer lists {', '.join(map(str, gone))}")
+        elif is_annotation(keyword) or (keyword in old and _same(old[keyword], value)) or _says_nothing(keyword, old_types):
+            continue
+        elif keyword in _RULES:
+            yield from _RULES[keyword](old, new, where)
+        elif keyword in _AT_MOST_AS_BEFORE | _AT_LEAST_AS_BEFORE | _EQUAL:
+            yield from _bound(old, keyword, value, where)
+        else:
+            yield Narrowing(where, "a change of this keyword is not understood, so it counts as a narrowing")
+    for keyword in old:
+        if keyword == KNOWN_VALUES and keyword not in new:
+            yield Narrowing(f"{path}/{keyword}", "is gone")
+        elif keyword not in UNDERSTOOD and keyword not in new and not is_annotation(keyword):
+            yield Narrowing(f"{path}/{keyword}", "taking this keyword away is not understood, so it counts as a narrowing")
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal as JSON: to Python, true equals 1."""
+    return orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(other, option=orjson.OPT_SORT_KEYS)
+
+
+def _among(one: Any, others: list[Any]) -> bool:
+    return any(_same(one, other) for other in others)
+
+
+def _types(schema: Schema) -> set[str] | None:
+    """The types that a schema accepts; None: all."""
+    value = schema.get("type")
+    return None if value is None else set(value if isinstance(value, list) else [value])
+
+
+def _says_nothing(keyword: str, types: set[str] | None) -> bool:
+    """Whether a keyword leaves all values of the given types alone."""
+    return types is not None and keyword in _OF_TYPE and not types & _OF_TYPE[keyword]
+
+
+def _bound(old: Schema, keyword: str, value: Any, where: str) -> Iterator[Narrowing]:
+    if keyword not in old:
+        yield Narrowing(where, "is a new constraint")
+    elif keyword in _EQUAL:
+        yield Narrowing(where, "is another than before; it may only be taken away")
+    elif (value > old[keyword]) if keyword in _AT_MOST_AS_BEFORE else (value < old[keyword]):
+        yield Narrowing(where, f"was {old[keyword]} and is {value}, which accepts less")
+
+
+def _type(old: Schema, new: Schema, where: str) -> Iterator[Narrowing]:
+    before, now = _types(old), _types(new)
+    assert now is not None
+    if before is None:
+        yield Narrowing(where, "is a new constraint")
+    elif gone := before - (now | ({"integer"} if "number" in now else set())):
+        yield Narrowing(where, f"no longer accepts {', '.join(sorted(gone))}")
+
+
+def _required(old: Schema, new: Schema, where: str) -> Iterator[Narrowing]:
+    for name in new["required"]:
+        if name not in old.get("required", []):
+            yield Narrowing(where, f"now requires {name}")
+
+
+def _values(old: Schema, new: Schema, where: str) -> Iterator[Narrowing]:
+    before, now = _listed(old), _listed(new)
+    assert now is not None
+    if before is None:
+        yield Narrowing(where, "is a new constraint")
+    elif gone := [value for value in before if not _among(value, now)]:
+        yield Narrowing(where, f"no longer accepts {', '.join(map(repr, gone))}")
+
+
+def _listed(schema: Schema) -> list[Any] | None:
+    """The only values that ``const`` and ``enum`` leave; None: there is neither."""
+    values: list[Any] | None = schema.get("enum")
+    if "const" not in schema:
+        return values
+    return [schema["const"]] if values is None else [value for value in values if _same(value, schema["const"])]
+
+
+def _properties(old: Schema, new: Schema, where: str) -> Iterator[Narrowing]:
+    before = old.get("properties", {})
+    for name, part in new["properties"].items():
+        yield from narrowings(before.get(name, {}), part, f"{where}/{name}")
+
+
+def _items(old: Schema, new: Schema, where: str) -> Iterator[Narrowing]:
+    yield from narrowings(old.get("items", {}), new["items"], where)
+
+
+def _any_of(old: Schema, new: Schema, where: str) -> Iterator[Narrowing]:
+    if "anyOf" not in old:
+        yield Narrowing(where, "is a new constraint")
+    elif any(not _among(branch, new["anyOf"]) for branch in old["anyOf"]):
+        yield Narrowing(where, "an alternative was changed or taken away")
+
+
+def _all_of(old: Schema, new: Schema, where: str) -> Iterator[Narrowing]:
+    if any(not _among(branch, old.get("allOf", [])) for branch in new["allOf"]):
+        yield Narrowing(where, "a part was changed or added")
+
+
+_RULES: dict[str, Callable[[Schema, Schema, str], Iterator[Narrowing]]] = {
+    "type": _type,
+    "required": _required,
+    "const": _values,
+    "enum": _values,
+    "properties": _properties,
+    "items": _items,
+    "anyOf": _any_of,
+    "allOf": _all_of,
+}
+
+UNDERSTOOD = frozenset(_RULES) | _AT_MOST_AS_BEFORE | _AT_LEAST_AS_BEFORE | _EQUAL
+"""The keywords whose changes can be judged. Schemas use no others (schema_lint.py sees to it)."""

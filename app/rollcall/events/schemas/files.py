@@ -1,0 +1,100 @@
+"""Reading the folder of schemas. What a file says is judged elsewhere (schema_lint.py); here it only has to be JSON with an ``$id``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+from rollcall.errors import RollcallError
+from rollcall.resources import resource_path
+
+Schema = dict[str, Any]
+"""A JSON Schema that is an object. Boolean schemas are not used by Rollcall."""
+
+KNOWN_VALUES = "x-known-values"
+"""The annotation that lists the values of a field that are known. Others are valid, and can be counted."""
+
+RELEASED = "released"
+"""The folder, inside that of the schemas, with the files as they were last released."""
+
+Resolver = Any  # referencing's own type is private: what Registry.resolver() returns
+
+
+class SchemaError(RollcallError):
+    """The schema files cannot be used; the message names the file and the fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaFile:
+    """One file of the folder."""
+
+    name: str
+    """Path relative to the folder, with forward slashes and without ``.json``: ``enrollment_created``, ``bodies/enrollment``."""
+
+    raw: bytes
+    document: Schema
+
+    @property
+    def id(self) -> str:
+        """The ``$id``; an empty string when the file has none."""
+        value = self.document.get("$id")
+        return value if isinstance(value, str) else ""
+
+    @property
+    def is_event(self) -> bool:
+        """Whether the file is the schema of an event, rather than a part that events share."""
+        return "/" not in self.name and self.name not in ("common", "envelope")
+
+
+def schema_folder() -> Path:
+    """The folder of the schemas, in a checkout or in the installed package."""
+    return resource_path("schemas")
+
+
+def schema_paths(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Names and paths of the schema files of a folder, in order of name, without the released copies."""
+    for path in sorted(folder.rglob("*.json")):
+        relative = path.relative_to(folder)
+        if relative.parts[0] != RELEASED:
+            yield relative.with_suffix("").as_posix(), path
+
+
+def read_schema_file(name: str, path: Path) -> SchemaFile:
+    """Read one file.
+
+    Raises:
+        SchemaError: it cannot be read or is not a JSON object.
+    """
+    try:
+        raw = path.read_bytes()
+        document = orjson.loads(raw)
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise SchemaError(f"schema file {name}.json cannot be read: {error}") from None
+    if not isinstance(document, dict):
+        raise SchemaError(f"schema file {name}.json is not a JSON object")
+    return SchemaFile(name, raw, document)
+
+
+def read_schema_folder(folder: Path | None = None) -> dict[str, SchemaFile]:
+    """All schema files by name; ``folder`` defaults to the project's own.
+
+    Raises:
+        SchemaError: there is none, or one cannot be read.
+    """
+    folder = schema_folder() if folder is None else folder
+    files = {name: read_schema_file(name, path) for name, path in schema_paths(folder)}
+    if not files:
+        raise SchemaError(f"no schema files in {folder}; the folder must hold <event_name>.json")
+    return files
+
+
+def reference_registry(documents: Iterable[Schema]) -> Registry[Any]:
+    """What ``$ref`` is looked up in: every schema by its ``$id``. Nothing is ever fetched."""
+    resources = ((document["$id"], DRAFT202012.create_resource(document)) for document in documents if isinstance(document.get("$id"), str))
+    return Registry().with_resources(resources)

@@ -1,0 +1,249 @@
+"""Everything that must hold of the schema files, beyond being usable. ``rollcall schemas lint`` prints what this finds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jsonschema import Draft202012Validator as Reference
+from jsonschema_rs import Draft202012Validator
+from referencing import Registry
+
+from rollcall.events.registry import REGISTRY, EventType
+from rollcall.events.schemas.compatibility import UNDERSTOOD, narrowings
+from rollcall.events.schemas.files import RELEASED, Schema, SchemaError, SchemaFile, read_schema_file, reference_registry, schema_paths
+from rollcall.events.schemas.flatten import LISTS_OF_SCHEMAS, MAPS_OF_SCHEMAS, SCHEMAS, Targets, flatten, is_annotation
+from rollcall.events.schemas.reference import ecma_pattern, reference_validators
+from rollcall.events.schemas.violations import describe, pointer
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_META_SCHEMA, _FAST_META_SCHEMA = Reference(Reference.META_SCHEMA), Draft202012Validator(Reference.META_SCHEMA)
+_ID = re.compile(r"urn:rollcall:canvas:(?P<name>[a-z][a-z_]*(?::[a-z][a-z_]*)?):(?P<version>(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){2})")
+_STRUCTURE = frozenset({"$schema", "$id", "$defs", "$ref"})
+_DIFFERS_BETWEEN_ENGINES = re.compile(r"\\[A-Za-z0-9]|\(\?[^:]")
+
+
+class Problem(NamedTuple):
+    """Something to mend in the schema files."""
+
+    file: str
+    """Path relative to the folder of the schemas, or of the code."""
+
+    pointer: str
+    """JSON pointer into the file; empty: the whole."""
+
+    what: str
+    todo: str
+
+    def __str__(self) -> str:
+        return f"{self.file}{'#' + self.pointer if self.pointer else ''}: {self.what}; {self.todo}"
+
+
+def lint(folder: Path, event_types: Mapping[str, EventType] = REGISTRY) -> list[Problem]:
+    """All problems of the schema files of a folder and of their released copies, by file."""
+    problems: list[Problem] = []
+    files = _readable(folder, "", problems)
+    released = _readable(folder / RELEASED, f"{RELEASED}/", problems)
+    for prefix, folder_files in (("", files), (f"{RELEASED}/", released)):
+        for file in folder_files.values():
+            problems += _meta_schema_problems(prefix, file)
+    if problems:  # nothing more can be said with certainty before these are mended
+        return sorted(set(problems))
+    references = reference_registry(file.document for file in files.values())
+    targets: Targets = {}
+    for file in files.values():
+        problems += _file_problems(file)
+        problems += _reference_problems(file, references, targets)
+    problems += _identity_problems(files)
+    problems += _registry_problems(files, event_types)
+    oracles = reference_validators(files)
+    flat: dict[str, Schema] = {}
+    for name, file in files.items():
+        if file.is_event and (schema := _flat(file, references, targets)) is not None:
+            flat[name] = schema
+            problems += _event_problems(file, schema, oracles[name], event_types.get(name))
+    problems += _release_problems(files, flat, released)
+    return sorted(set(problems))
+
+
+def _readable(folder: Path, prefix: str, problems: list[Problem]) -> dict[str, SchemaFile]:
+    files = {}
+    for name, path in schema_paths(folder):
+        try:
+            files[name] = read_schema_file(name, path)
+            json.loads(files[name].raw, object_pairs_hook=_without_duplicates)
+        except SchemaError as error:
+            problems.append(Problem(f"{prefix}{name}.json", "", str(error), "write one JSON object"))
+        except (ValueError, RecursionError) as error:
+            problems.append(Problem(f"{prefix}{name}.json", "", str(error), "write every key once, and nest less"))
+    return files
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f'the key "{key}" stands twice in one object')
+    return dict(pairs)
+
+
+def _meta_schema_problems(prefix: str, file: SchemaFile) -> Iterator[Problem]:
+    if _FAST_META_SCHEMA.is_valid(file.document):  # two thirds of the time of lint, otherwise
+        return
+    for error in _META_SCHEMA.iter_errors(file.document):
+        what = f"is no JSON Schema: {error.message[:200]}"
+        yield Problem(f"{prefix}{file.name}.json", pointer(error.absolute_path), what, "see the specification of the keyword")
+
+
+def _file_problems(file: SchemaFile) -> Iterator[Problem]:
+    path, document = f"{file.name}.json", file.document
+    if document.get("$schema") != DIALECT:
+        yield Problem(path, "/$schema", "is not draft 2020-12", f"write {DIALECT}")
+    for keyword in ("title", "description"):
+        if not document.get(keyword):
+            yield Problem(path, f"/{keyword}", "is missing", "say what the schema describes")
+    for where, schema in _subschemas(document):
+        for keyword, value in schema.items():
+            if keyword not in UNDERSTOOD | _STRUCTURE and not is_annotation(keyword):
+                yield Problem(path, f"{where}/{keyword}", "is a keyword that schema_compat.py cannot compare", "use another, or teach it this one, with tests")
+            if keyword == "pattern":
+                yield from _pattern_problems(path, f"{where}/pattern", value)
+            if keyword == "$ref" and not value.startswith("urn:"):
+                yield Problem(path, f"{where}/$ref", "is not absolute", "name the file by its $id: urn:rollcall:canvas:<name>:<version>#/<pointer>")
+
+
+def _subschemas(schema: Any, where: str = "") -> Iterator[tuple[str, Schema]]:
+    if not isinstance(schema, dict):
+        return
+    yield where, schema
+    for keyword, value in schema.items():
+        at = where + pointer([keyword])
+        if keyword in MAPS_OF_SCHEMAS or keyword == "$defs":
+            for name, part in value.items():
+                yield from _subschemas(part, at + pointer([name]))
+        elif keyword in LISTS_OF_SCHEMAS:
+            for index, part in enumerate(value):
+                yield from _subschemas(part, f"{at}/{index}")
+        elif keyword in SCHEMAS:
+            yield from _subschemas(value, at)
+
+
+def _pattern_problems(path: str, where: str, pattern: str) -> Iterator[Problem]:
+    try:
+        ecma_pattern(pattern)
+        Draft202012Validator({"pattern": pattern})
+    except ValueError as error:
+        yield Problem(path, where, str(error).splitlines()[0][:200], "write a regular expression of ECMA 262")
+    if _DIFFERS_BETWEEN_ENGINES.search(pattern) or "." in re.sub(r"\\.|\[[^]]*\]", "", pattern):
+        yield Problem(path, where, "means different things to different engines", r"write character classes such as [0-9] for \d and '.', and no look-around")
+
+
+def _reference_problems(file: SchemaFile, references: Registry[Any], targets: Targets) -> Iterator[Problem]:
+    for where, schema in _subschemas(file.document):
+        if isinstance(reference := schema.get("$ref"), str):
+            try:
+                flatten({"$ref": reference}, references.resolver(file.id), targets)
+            except SchemaError as error:
+                yield Problem(f"{file.name}.json", f"{where}/$ref", str(error).partition(";")[0], "name an $id that a schema file has now")
+
+
+def _identity_problems(files: Mapping[str, SchemaFile]) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    for name, file in files.items():
+        expected = f"urn:rollcall:canvas:{name.replace('/', ':')}:"
+        if not (match := _ID.fullmatch(file.id)) or f"urn:rollcall:canvas:{match['name']}:" != expected:
+            yield Problem(f"{name}.json", "/$id", "does not name its file and a version", f"write {expected}<major>.<minor>.<patch>")
+        if (owner := owners.setdefault(file.id, name)) != name:
+            yield Problem(f"{name}.json", "/$id", f"is also the $id of {owner}.json", "give each file its own")
+
+
+def _registry_problems(files: Mapping[str, SchemaFile], event_types: Mapping[str, EventType]) -> Iterator[Problem]:
+    for name, file in files.items():
+        if file.is_event and name not in event_types:
+            yield Problem(
+                f"{name}.json", "", "is the schema of no registered event type", "add its line to app/rollcall/events/registry.py, or remove the file"
+            )
+    for name in event_types:
+        if name not in files:
+            yield Problem("app/rollcall/events/registry.py", "", f"event type {name} has no schema file", f"add schemas/{name}.json, or remove the line")
+
+
+def _flat(file: SchemaFile, references: Registry[Any], targets: Targets) -> Schema | None:
+    """The flat schema, if its files are good enough for it; what is wrong with them is a problem already."""
+    try:
+        schema = flatten(file.document, references.resolver(file.id), targets)
+        Draft202012Validator(schema)
+    except (SchemaError, ValueError, TypeError, AttributeError, KeyError):
+        return None
+    return schema
+
+
+def _event_problems(file: SchemaFile, schema: Schema, oracle: Any, event_type: EventType | None) -> Iterator[Problem]:
+    path = f"{file.name}.json"
+    properties = schema.get("properties", {})
+    for part in ("metadata", "attributes"):
+        if properties.get(part, {}).get("properties", {}).get("event_name", {}).get("const") != file.name:
+            at = f"/properties/{part}/properties/event_name/const"
+            yield Problem(path, at, "is not the name of the file", f'write {{"const": "{file.name}"}}')
+    body = properties.get("body", {})
+    for name in body.get("required", []):
+        if name not in body.get("properties", {}):
+            yield Problem(path, "/properties/body", f"requires {name} and does not describe it", "add it to the properties")
+    if event_type is not None:
+        if event_type.key not in body.get("required", []):
+            yield Problem(
+                path, "/properties/body", f"does not require {event_type.key}, the key of its topic", "require it, or correct app/rollcall/events/registry.py"
+            )
+        elif "null" in body.get("properties", {}).get(event_type.key, {}).get("type", ["null"]):
+            yield Problem(path, "/properties/body", f"lets {event_type.key}, the key of its topic, be null", "make it an id")
+    yield from _example_problems(path, file, schema, oracle)
+
+
+def _example_problems(path: str, file: SchemaFile, schema: Schema, oracle: Any) -> Iterator[Problem]:
+    examples = file.document.get("examples")
+    if not isinstance(examples, list) or not examples:
+        yield Problem(path, "/examples", "there is no example", "add a whole event")
+        return
+    fast = Draft202012Validator(schema)
+    for index, example in enumerate(examples):
+        for violation in describe(fast.iter_errors(example), schema):
+            yield Problem(path, f"/examples/{index}{violation.path}", f"is not valid: {violation.message}", "correct the example or the schema")
+        try:
+            agreed = oracle.is_valid(example) == fast.is_valid(example)
+        except Exception:  # a reference that leads nowhere or a regular expression that is none: problems of their own
+            agreed = True
+        if not agreed:
+            yield Problem(path, f"/examples/{index}", "jsonschema and jsonschema-rs disagree about it", "write the schema in a way that both read alike")
+
+
+def _release_problems(files: Mapping[str, SchemaFile], flat: Mapping[str, Schema], released: Mapping[str, SchemaFile]) -> Iterator[Problem]:
+    references = reference_registry(file.document for file in released.values())
+    targets: Targets = {}
+    for name, before in released.items():
+        path = f"{name}.json"
+        now = files.get(name)
+        if now is None:
+            if before.is_event:
+                yield Problem(path, "", "was released and is gone, so events that were valid would be unknown", f"restore it from {RELEASED}/{path}")
+            continue
+        if now.document != before.document and (todo := _version_todo(before, now)):
+            yield Problem(path, "/$id", f"the file has changed since {_version(before)} was released", todo)
+        if before.is_event and name in flat and (old := _flat(before, references, targets)) is not None:
+            for narrowing in narrowings(old, flat[name]):
+                what = f"would reject what was accepted: {narrowing.path} {narrowing.what}"
+                yield Problem(path, "", what, "undo it; a consumer that needs less can check that for itself")
+
+
+def _version(file: SchemaFile) -> str:
+    return file.id.rpartition(":")[2]
+
+
+def _version_todo(before: SchemaFile, now: SchemaFile) -> str | None:
+    order: Callable[[str], list[int]] = lambda version: [int(part) for part in version.split(".")]  # noqa: E731
+    if not _ID.fullmatch(before.id) or not _ID.fullmatch(now.id) or order(_version(now)) > order(_version(before)):
+        return None
+    return f"give it a higher version than {_version(before)}, here and in the $refs to it"

@@ -1,0 +1,145 @@
+"""Topics as they should be, and how those of a cluster compare to them. :mod:`rollcall.kafka.topic_admin` asks the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from rollcall.errors import RollcallError
+
+DAY_MS = 86_400_000
+FOR_EVER_MS = -1
+"""``retention.ms`` of a topic that keeps everything."""
+
+NEVER_TOO_LATE = str(2**63 - 1)
+"""Output records keep the raw record's timestamp. Kafka's default refuses timestamps more than an hour ahead, so one producer with a wrong clock would stop
+the router."""
+
+DEFAULT_RECORD_BYTES = 1_048_588
+"""``max.message.bytes`` of Kafka, where a cluster does not tell."""
+
+LEAST_RECORD_BYTES = 16_384
+"""What every topic must take: the record of a dead letter, with its reason, has to fit somewhere."""
+
+
+LIMITS = ("max.message.bytes", "message.timestamp.after.max.ms", "message.timestamp.before.max.ms", "retention.ms")
+"""The configuration behind the fields of :class:`TopicLimits`."""
+
+
+class TopicsError(RollcallError):
+    """The cluster's topics are not what Rollcall needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """A topic as it should be."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+    any_partitions: bool = False
+    """An existing topic may have another number of partitions: its producers decide."""
+    record_bytes: int = LEAST_RECORD_BYTES
+    """So large records it must take."""
+
+
+class TopicState(Enum):
+    """How a cluster's topic compares to its plan."""
+
+    MISSING = "missing"
+    FINE = "fine"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicLimits:
+    """What an existing topic takes. None: not known, or no limit."""
+
+    record_bytes: int | None = None
+    """``max.message.bytes``."""
+    ahead_ms: int | None = None
+    """``message.timestamp.after.max.ms``: how far in the future a record's timestamp may lie."""
+    behind_ms: int | None = None
+    """``message.timestamp.before.max.ms``: how far in the past."""
+    retention_ms: int | None = None
+    """``retention.ms``: records with older timestamps are deleted, however short they have been there. -1: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFinding:
+    """One planned topic, as found."""
+
+    plan: TopicPlan
+    state: TopicState
+    problem: str
+    """What is wrong and what to do; empty when nothing is."""
+    limits: TopicLimits
+    note: str = ""
+    """What is otherwise than planned and may be meant so; empty when nothing is."""
+    partitions: int | None = None
+    """None: there is no such topic."""
+
+
+def least_record_bytes(topics: Iterable[TopicLimits]) -> int:
+    """What all of these topics take."""
+    return min((limits.record_bytes for limits in topics if limits.record_bytes is not None), default=DEFAULT_RECORD_BYTES)
+
+
+def barrier_topic(group: str) -> str:
+    """The name of a consumer group's topic of barriers."""
+    return f"{group}-barrier"
+
+
+def plan_barrier_topic(group: str, lanes: int) -> TopicPlan:
+    """The empty topic for whose partitions a group's lanes commit their barriers: see :mod:`rollcall.streaming.barrier`.
+
+    Args:
+        lanes: a partition for each; with fewer the lanes wait for each other.
+    """
+    return TopicPlan(barrier_topic(group), lanes, {"cleanup.policy": "compact", "delete.retention.ms": str(DAY_MS)}, any_partitions=True)
+
+
+def compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any]) -> TopicFinding:
+    """What there is to say of a topic.
+
+    Args:
+        partitions: their number; None: there is no such topic.
+        config: ``cleanup.policy`` and :data:`LIMITS`, as Kafka has them.
+    """
+    if partitions is None:
+        return TopicFinding(plan, TopicState.MISSING, "missing: run 'rollcall topics apply'", TopicLimits())
+    problems = []
+    limits = TopicLimits(*(int(config[key]) if config.get(key) else None for key in LIMITS))
+    limit = limits.record_bytes
+    if limit is not None and limit < plan.record_bytes:
+        problems.append(f"takes records of {limit} bytes at most and must take {plan.record_bytes}: alter max.message.bytes")
+    policy, wanted = config.get("cleanup.policy", ""), plan.config["cleanup.policy"]
+    if partitions != plan.partitions and not plan.any_partitions:
+        problems.append(
+            f"has {partitions} partitions and should have {plan.partitions}, or keys would be where nobody looks for them: "
+            f"set ROLLCALL_PARTITIONS={partitions} if all topics have so many"
+        )
+    if set(policy.split(",")) != set(wanted.split(",")):
+        problems.append(
+            f"has cleanup.policy={policy} and needs {wanted}: alter it with kafka-configs --alter --topic {plan.name} --add-config cleanup.policy={wanted}"
+        )
+    return TopicFinding(
+        plan, TopicState.WRONG if problems else TopicState.FINE, "; ".join(problems), limits, _note_on_retention(plan, limits.retention_ms), partitions
+    )
+
+
+def _note_on_retention(plan: TopicPlan, found_ms: int | None) -> str:
+    """Operators alter retention on purpose, for a replay for example: the cluster's counts."""
+    planned = plan.config.get("retention.ms")
+    if planned is None or found_ms is None or found_ms == int(planned):
+        return ""
+    return (
+        f"keeps records {_in_days(found_ms)}, and the settings say {_in_days(int(planned))}; "
+        f"kafka-configs --alter --topic {plan.name} --add-config retention.ms={planned} makes it so"
+    )
+
+
+def _in_days(milliseconds: int) -> str:
+    return "for ever" if milliseconds == FOR_EVER_MS else f"{milliseconds / DAY_MS:.4g} days"

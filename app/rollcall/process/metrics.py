@@ -1,0 +1,275 @@
+"""The catalogue of all metrics: what each counts, in which unit, and what it means when it moves. Base units, prefix ``rollcall_``.
+
+Labels come from the registry only, so their number is bounded whatever arrives; an unknown event_name is ``unknown``. Every counter starts at zero.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from platform import python_version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from rollcall.events.outcomes import ErrorCode
+from rollcall.version import package_version
+
+# prometheus-client would add a series with the time of its making to every counter.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+UNKNOWN_NAME = "unknown"
+"""Label for names that are not in the registry."""
+
+LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+AGE_BUCKETS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0, 604_800.0)
+
+
+class ChunkHistogram(Collector):
+    """A histogram that takes many observations at once: sorting a chunk's values and cutting them at the bounds costs a tenth of observing them one by one."""
+
+    def __init__(
+        self, name: str, documentation: str, buckets: Sequence[float], registry: CollectorRegistry, *, label: str | None = None, values: Sequence[str] = ("",)
+    ) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._labels = [] if label is None else [label]
+        self._bounds = (*buckets, float("inf"))
+        self._counts = {value: [0] * len(self._bounds) for value in values}
+        self._sums = dict.fromkeys(values, 0.0)
+        registry.register(self)
+
+    def observe_many(self, observations: Iterable[float], value: str = "") -> None:
+        """Count observations, under a value of the label if there is one."""
+        self._observe(sorted(observations), value)
+
+    def observe_ages(self, moments: Iterable[float], now: float) -> None:
+        """Count how long ago each moment was, in seconds since the epoch; one that lies ahead was now."""
+        ages = sorted([now - moment for moment in moments])
+        ahead = bisect_right(ages, 0.0)
+        ages[:ahead] = [0.0] * ahead
+        self._observe(ages, "")
+
+    def _observe(self, ordered: list[float], value: str) -> None:
+        self._sums[value] += sum(ordered)
+        counts = self._counts[value]
+        below = 0
+        for index, bound in enumerate(self._bounds):
+            upto = bisect_right(ordered, bound, lo=below)
+            counts[index] += upto - below
+            below = upto
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry."""
+        family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
+        names = ["+Inf" if bound == float("inf") else str(bound) for bound in self._bounds]
+        for value, counts in self._counts.items():
+            buckets = [(name, float(total)) for name, total in zip(names, accumulate(counts), strict=True)]
+            family.add_metric([value] if self._labels else [], buckets, self._sums[value])
+        yield family
+
+    def describe(self) -> Iterator[Metric]:
+        """For the registry: the name, without a label's values."""
+        yield HistogramMetricFamily(self._name, self._documentation)
+
+
+class ProcessMetrics:
+    """What every process exposes."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        ProcessCollector(registry=registry)
+        self.build = Info("rollcall_build", "Version of Rollcall and of Python.", registry=registry)
+        self.build.info({"version": package_version(), "python": python_version()})
+        self.ready = Gauge("rollcall_ready", "1: /readyz answers with 200; 0: with 503, and with the reasons.", registry=registry)
+
+
+class StreamMetrics(ProcessMetrics):
+    """What every process exposes that consumes chunks."""
+
+    def __init__(self, registry: CollectorRegistry, stages: Sequence[str], codes: Iterable[ErrorCode], event_names: Iterable[str]) -> None:
+        super().__init__(registry)
+        self.chunk_seconds = ChunkHistogram(
+            "rollcall_chunk_seconds", "Time that the stage computes on one chunk.", LATENCY_BUCKETS, registry, label="stage", values=stages
+        )
+        self.event_age_seconds = ChunkHistogram(
+            "rollcall_event_age_seconds",
+            "From event_time, as Canvas says, to the acknowledged output. Rises with lag, with a late bridge and with replays.",
+            AGE_BUCKETS,
+            registry,
+        )
+        self.pipeline_seconds = ChunkHistogram(
+            "rollcall_pipeline_seconds",
+            "From the record's timestamp on the input topic to the acknowledged output. Rises when this process falls behind.",
+            LATENCY_BUCKETS,
+            registry,
+        )
+        self.consumer_lag_records = Gauge(
+            "rollcall_consumer_lag_records",
+            "High watermark minus committed offset, measured at the broker every second, also when nothing moves. It should return to zero.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.oldest_unprocessed_seconds = Gauge(
+            "rollcall_oldest_unprocessed_seconds",
+            "Age of the oldest record that was read and is not committed; with lag and nothing read, time for which a partition has not moved.",
+            registry=registry,
+        )
+        self.last_progress_timestamp_seconds = Gauge(
+            "rollcall_last_progress_timestamp_seconds", "When the last chunk was committed, Unix time; 0: none yet.", registry=registry
+        )
+        self.expired_records_total = Counter(
+            "rollcall_expired_records_total",
+            "Offsets that the topic's retention deleted before they were read: data that is lost. Should stay zero.",
+            registry=registry,
+        )
+        self.produce_failures_total = Counter(
+            "rollcall_produce_failures_total", "Chunks that could not be written. The process ends; nothing of the chunk is committed.", registry=registry
+        )
+
+        self.dead_letters_total = Counter(
+            "rollcall_dead_letters_total",
+            "Records that are no valid event, or that a stage cannot use, by reason. A sudden rise is a broken producer or a wrong schema.",
+            ["code", "event_name"],
+            registry=registry,
+        )
+        self.breaker_open = Gauge(
+            "rollcall_breaker_open",
+            "1: the partition is no longer consumed, because too many of its events became dead letters.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        names = (*event_names, UNKNOWN_NAME)
+        for code in codes:
+            for name in names:
+                self.dead_letters_total.labels(code.value, name)
+
+
+class RouterMetrics(StreamMetrics):
+    """What the router exposes. At every scrape, received = routed + unknown + dead letters."""
+
+    def __init__(self, registry: CollectorRegistry, event_names: Iterable[str]) -> None:
+        names = tuple(event_names)
+        super().__init__(registry, ("router",), (code for code in ErrorCode if code is not ErrorCode.NOT_APPLICABLE), names)
+        self.events_received_total = Counter("rollcall_events_received_total", "Raw records that were processed and committed.", registry=registry)
+        self.events_routed_total = Counter("rollcall_events_routed_total", "Valid events written to their typed topic.", ["event_name"], registry=registry)
+        self.events_unknown_total = Counter(
+            "rollcall_events_unknown_total",
+            "Events whose name has no schema, written to the unknown topic. A rise after a Canvas release is a new kind of event.",
+            registry=registry,
+        )
+        self.unknown_fields_total = Counter(
+            "rollcall_unknown_fields_total",
+            "Fields of valid events that their schema does not name: Canvas has added something.",
+            ["event_name"],
+            registry=registry,
+        )
+        self.unknown_values_total = Counter(
+            "rollcall_unknown_values_total",
+            "States and types in valid events that Canvas is not known to write: Canvas has added something.",
+            ["event_name"],
+            registry=registry,
+        )
+        self.redacted_total = Counter("rollcall_redacted_total", "Records in which a credential was replaced.", registry=registry)
+        for name in names:
+            self.events_routed_total.labels(name)
+            self.unknown_fields_total.labels(name)
+            self.unknown_values_total.labels(name)
+
+
+class RosterMetrics(StreamMetrics):
+    """What the rosters process exposes.
+
+    ``event_age_seconds`` is that of the stages that read typed events, ``pipeline_seconds`` that of those that write rosters: records bear the timestamp of the
+    typed event from which they follow, so it spans all stages.
+    """
+
+    def __init__(self, registry: CollectorRegistry, stages: Iterable[str], event_names: Iterable[str]) -> None:
+        names = tuple(stages)
+        super().__init__(registry, names, (ErrorCode.NOT_APPLICABLE, ErrorCode.TOO_LARGE), event_names)
+        self.table_rows = Gauge("rollcall_table_rows", "Rows in the partitions of a table that this process has.", ["table"], registry=registry)
+        self.parked_rows = Gauge(
+            "rollcall_parked_rows",
+            "Rows that publish nothing, because what they belong to is not known yet: a state without its enrollment, a membership without its group.",
+            ["stage"],
+            registry=registry,
+        )
+        self.rows_to_follow = Gauge(
+            "rollcall_rows_to_follow",
+            "Rows that have still to follow a change of their section, group or course. While there are any, rosters are behind though there is no lag.",
+            ["stage"],
+            registry=registry,
+        )
+        self.table_recovery_remaining_records = Gauge(
+            "rollcall_table_recovery_remaining_records", "Changelog records still to be loaded before the table can be used.", ["table"], registry=registry
+        )
+        self.stage_records_total = Counter(
+            "rollcall_stage_records_total", "Records of a stage's inputs that were processed and committed.", ["stage"], registry=registry
+        )
+        self.stale_events_total = Counter(
+            "rollcall_stale_events_total",
+            "Records that changed nothing: repeated, or older than what is known. Topics are read side by side, so some are always older.",
+            ["stage"],
+            registry=registry,
+        )
+        self.rows_published_total = Counter(
+            "rollcall_rows_published_total", "Records with a row that a stage has written, for the next stage or as a roster.", ["stage"], registry=registry
+        )
+        self.rows_withdrawn_total = Counter(
+            "rollcall_rows_withdrawn_total", "Tombstones that a stage has written: a row is no longer under its key.", ["stage"], registry=registry
+        )
+        for name in names:
+            for gauge in (self.table_rows, self.parked_rows, self.rows_to_follow, self.table_recovery_remaining_records):
+                gauge.labels(name)
+            for counter in (self.stage_records_total, self.stale_events_total, self.rows_published_total, self.rows_withdrawn_total):
+                counter.labels(name)
+
+
+class ServeMetrics(ProcessMetrics):
+    """What serve exposes."""
+
+    def __init__(self, registry: CollectorRegistry, relations: Iterable[str], routes: Iterable[str]) -> None:
+        super().__init__(registry)
+        self.consumer_lag_records = Gauge(
+            "rollcall_consumer_lag_records", "Records of the roster topics that are not in the replica yet.", ["topic", "partition"], registry=registry
+        )
+        self.replica_freshness_seconds = Gauge(
+            "rollcall_replica_freshness_seconds",
+            "For how long the replica has been without something that the roster topics hold; 0: it has all that there is.",
+            registry=registry,
+        )
+        self.replica_complete = Gauge(
+            "rollcall_replica_complete", "1: the replica has once had all rows, and answers; 0: it is being built.", registry=registry
+        )
+        self.replica_rows = Gauge("rollcall_replica_rows", "Rows in the replica.", ["relation"], registry=registry)
+        self.replica_records_total = Counter("rollcall_replica_records_total", "Records of the roster topics taken into the replica.", registry=registry)
+        self.replica_unusable_records_total = Counter(
+            "rollcall_replica_unusable_records_total",
+            "Records of the roster topics that are no rows, and were passed over: somebody else writes there. Should stay zero.",
+            registry=registry,
+        )
+        self.replica_rebuilds_total = Counter(
+            "rollcall_replica_rebuilds_total", "Times that the replica could not be gone on with and was made anew; the log says why.", registry=registry
+        )
+        self.http_requests_total = Counter(
+            "rollcall_http_requests_total", "Requests answered, by route and class of status.", ["route", "status"], registry=registry
+        )
+        self.http_request_seconds = Histogram(
+            "rollcall_http_request_seconds", "From a request's head to its answer's end.", ["route"], buckets=LATENCY_BUCKETS, registry=registry
+        )
+        self._routes = frozenset(routes)
+        for relation in relations:
+            self.replica_rows.labels(relation)
+        for route in self._routes:
+            self.http_request_seconds.labels(route)
+            for status in ("2xx", "3xx", "4xx", "5xx"):
+                self.http_requests_total.labels(route, status)
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        self.http_requests_total.labels(route, f"{status // 100}xx").inc()
+        self.http_request_seconds.labels(route).observe(seconds)

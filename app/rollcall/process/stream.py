@@ -1,0 +1,310 @@
+"""A process that consumes chunks, as the router and the rosters are: its metrics, its health, its start and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from faust.types import TP
+from prometheus_client import Gauge
+
+from rollcall.errors import BrokerUnavailableError, ConfigurationError
+from rollcall.kafka.batches import BATCH_BYTES
+from rollcall.kafka.bounded import promptly
+from rollcall.kafka.client import client_options
+from rollcall.kafka.errors import is_passing
+from rollcall.kafka.rights import Rights, diagnose, is_refusal
+from rollcall.kafka.topics import TopicFinding, barrier_topic
+from rollcall.open_files import raise_if_exhausted
+from rollcall.process.health import serve_health
+from rollcall.process.metrics import StreamMetrics
+from rollcall.process.refusals import explain
+from rollcall.settings import Settings
+from rollcall.streaming.application import StreamingApplication, StreamingOptions
+from rollcall.streaming.barrier import BarrierTopic
+from rollcall.streaming.chunks import ChunkAgent, ChunkPolicy
+from rollcall.streaming.lane import LaneState
+from rollcall.streaming.survey import Membership, PartitionStatus, StreamingError, TopicsGoneError
+from rollcall.streaming.tables import LaneTable
+
+if TYPE_CHECKING:  # it needs OpenTelemetry, which is optional
+    from rollcall.process.tracing import Tracing
+
+log = logging.getLogger(__name__)
+
+SILENCE_SECONDS = 15.0
+"""Without an answer of the cluster for so long, a process is not ready."""
+
+PREPARING_SECONDS = 300.0
+"""To look at the topics, and to create those that are missing, takes seconds."""
+
+RETRY_SECONDS = 1.0
+"""Until a process that waits for the cluster looks for it again."""
+
+REMINDER_SECONDS = 60.0
+"""How often it says that it still waits."""
+
+Gauges = Mapping[Gauge, Callable[[PartitionStatus], float | None]]
+"""Gauges with the labels topic and partition, and what each says of a partition; None: nothing."""
+
+
+class Work(NamedTuple):
+    """What a process does, once it has seen the cluster."""
+
+    agents: Sequence[ChunkAgent]
+    max_record_bytes: int
+    """What all topics take that the agents write."""
+    barrier: BarrierTopic
+    outputs: frozenset[str]
+    """The topics that the agents write."""
+
+
+class OldestUnprocessed:
+    """How long the oldest unprocessed record has been waiting."""
+
+    def __init__(self) -> None:
+        self._still: dict[TP, tuple[int | None, float]] = {}
+        """Of partitions with lag, where they are, and since when."""
+
+    def seconds(self, statuses: Iterable[PartitionStatus], now: float) -> float:
+        """The age of the oldest record that was read and is not committed. Of a partition with lag of which nothing is read nobody knows that: there it is for
+        how long it has not moved. To be asked regularly, ``now`` in seconds since the epoch."""
+        oldest, still = now, {}
+        for status in statuses:
+            if status.oldest_pending is not None and status.oldest_pending >= 0:
+                oldest = min(oldest, status.oldest_pending / 1000)
+            elif status.lag:
+                known = self._still.get(status.tp)
+                still[status.tp] = known if known is not None and known[0] == status.committed else (status.committed, now)
+                oldest = min(oldest, still[status.tp][1])
+        self._still = still
+        return now - oldest
+
+
+class StreamProcess:
+    """Waits for the cluster, and runs agents. Implements :class:`rollcall.streaming.lane.LaneObserver`.
+
+    Args:
+        name: ``router`` or ``rosters``: the last word of the consumer group, and how the process is called in its log.
+        default_port: of its HTTP, where the settings say nothing.
+        default_gather: how long a chunk waits for more records, likewise (seconds).
+        prepare: checks the topics and makes the agents. Raises :class:`BrokerUnavailableError` when the cluster does not answer, and is called again. Also
+            when a topic that the agents write is gone.
+        gauges: further gauges of partitions.
+        on_survey: called every second, for gauges of other things.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        bootstrap: str,
+        *,
+        name: str,
+        rights: Rights,
+        default_port: int,
+        default_gather: float,
+        prepare: Callable[[], Awaitable[Work]],
+        metrics: StreamMetrics,
+        gauges: Gauges | None = None,
+        on_survey: Callable[[StreamProcess, Sequence[PartitionStatus]], None] = lambda process, statuses: None,
+    ) -> None:
+        self.name = name
+        self._rights = rights
+        self._settings = settings
+        self._bootstrap = bootstrap
+        self._default_port = default_port
+        self._default_gather = default_gather
+        self._prepare = prepare
+        self._metrics = metrics
+        self._gauges: Gauges = {metrics.consumer_lag_records: lambda status: status.lag, **(gauges or {})}
+        self._on_other_survey = on_survey
+        self._tracing = new_tracing(settings, name)
+        self._stream: StreamingApplication | None = None
+        self._waits_for: str | None = None
+        """What the process lacks to begin."""
+        self._ending: Callable[[], bool] = lambda: False
+        self._oldest = OldestUnprocessed()
+        self._reported: set[tuple[str, str]] = set()
+        metrics.ready.set_function(lambda: not self.not_ready())
+
+    @property
+    def tables(self) -> Iterable[tuple[str, LaneTable]]:
+        """The tables of the agents, by the agents' names."""
+        return () if self._stream is None else self._stream.tables.items()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set, then drain. Raises a :class:`rollcall.errors.RollcallError` when the process must end for another reason."""
+        self._ending = stop.is_set
+        settings = self._settings
+        port = self._default_port if settings.port is None else settings.port
+        health = serve_health(settings.bind, port, live=self.not_live, ready=self.not_ready, registry=self._metrics.registry)
+        async with self._tracing or contextlib.nullcontext(), health as bound:
+            log.info("%s started", self.name, extra={"http": f"http://{settings.bind}:{bound}", "group": settings.group(self.name)})
+            reminded = -math.inf
+            while not stop.is_set():
+                try:
+                    await self._work(stop)
+                    break
+                except BrokerUnavailableError as error:
+                    raise_if_exhausted()
+                    self._waits_for = str(error)
+                    if time.monotonic() - reminded > REMINDER_SECONDS:
+                        reminded = time.monotonic()
+                        log.warning("%s; waiting for it", error)
+                except TopicsGoneError as error:
+                    log.warning("%s; all topics are checked anew, as at start", error)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), RETRY_SECONDS)
+        log.info("%s stopped", self.name)
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        preparing = asyncio.ensure_future(promptly(self._prepare(), PREPARING_SECONDS))
+        stopped = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({preparing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not preparing.done():
+                return
+            work = preparing.result()
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            raise BrokerUnavailableError(f"Kafka at {self._bootstrap} does not answer ({type(error).__name__}); look at the brokers' logs") from error
+        finally:
+            stopped.cancel()
+            preparing.cancel()
+            await asyncio.wait({preparing})
+        log.info("reading", extra={"inputs": [topic for agent in work.agents for topic in agent.topics]})
+        agents = work.agents if self._tracing is None else [self._tracing.traced(agent, self._settings.group(self.name)) for agent in work.agents]
+        self._stream = StreamingApplication(self._options(work), agents, observer=self, on_survey=self._on_survey)
+        self._waits_for = None
+        try:
+            await self._stream.run(stop)
+        except StreamingError as error:
+            if (refused := explain(error, self._settings, self.name)) is not None:
+                raise refused from error
+            lack = await diagnose(self._settings, self._bootstrap, self._rights) if is_refusal(error) else None
+            raise error if lack is None else StreamingError(f"{error}; {lack}") from error.__cause__
+        finally:
+            self._on_survey([])
+            self._stream = None
+
+    def _options(self, work: Work) -> StreamingOptions:
+        settings = self._settings
+        return StreamingOptions(
+            group=settings.group(self.name),
+            client_options=client_options(settings, self._bootstrap),
+            policy=ChunkPolicy(
+                max_records=settings.chunk_records,
+                max_bytes=settings.chunk_bytes,
+                gather=self._default_gather if settings.gather_seconds is None else settings.gather_seconds,
+                drain=settings.drain_seconds,
+                transaction=settings.transaction_timeout_seconds,
+                reopen=settings.session_timeout_seconds,
+            ),
+            session_timeout=settings.session_timeout_seconds,
+            group_instance_id=settings.group_instance_id,
+            watchdog=settings.watchdog_seconds,
+            partitions=settings.partitions,
+            barrier=work.barrier,
+            outputs=work.outputs,
+            batch_bytes=min(BATCH_BYTES, work.max_record_bytes * 7 // 8),
+        )
+
+    # --- LaneObserver
+
+    def processed(self, agent: str, seconds: float) -> None:
+        """A chunk went through an agent's handler."""
+        self._metrics.chunk_seconds.observe_many((seconds,), agent)
+
+    def committed(self) -> None:
+        """A transaction was committed."""
+        self._metrics.last_progress_timestamp_seconds.set_to_current_time()
+
+    def produce_failed(self) -> None:
+        """A transaction could not be written."""
+        self._metrics.produce_failures_total.inc()
+
+    def expired(self, records: int) -> None:
+        """Input was deleted before it was read."""
+        self._metrics.expired_records_total.inc(records)
+
+    # --- state
+
+    def not_live(self) -> list[str]:
+        """Why the process should be started anew."""
+        stuck = None if self._stream is None else self._stream.stuck
+        return [] if stuck is None else [stuck]
+
+    def not_ready(self) -> list[str]:
+        """Why the process is not ready."""
+        if self._ending():
+            return ["the process is ending"]
+        stream = self._stream
+        if stream is None or self._waits_for is not None:
+            return [self._waits_for or "the topics are being checked"]
+        survey, now = stream.survey, time.monotonic()
+        reasons = []
+        silent = survey.answered_at is None or now - survey.answered_at > SILENCE_SECONDS
+        if silent:
+            reasons.append("the cluster does not answer")
+        elif survey.unmeasured_since is not None and now - survey.unmeasured_since > SILENCE_SECONDS:
+            reasons.append("the cluster answers, but does not tell where the inputs end: a partition may have no leader")
+        if survey.gone:
+            reasons.append(f"topics are gone: {', '.join(survey.gone)}")
+        membership = survey.membership
+        if membership is not Membership.JOINED and not (silent and membership is Membership.COORDINATOR_AWAY):
+            reasons.append(membership.value)
+        for status in survey.statuses:
+            place = f"{status.tp.topic}, partition {status.tp.partition}"
+            if status.halt_reason is not None:
+                reasons.append(f"{place} is not consumed: {status.halt_reason}")
+            elif status.state is LaneState.RESTORING:
+                left = "" if status.restoring is None else f", {status.restoring} records are left"
+                reasons.append(f"{place} is {status.state.value}{left}")
+            elif status.state is not LaneState.OPEN:
+                reasons.append(f"{place} is {status.state.value}")
+        return reasons
+
+    def _on_survey(self, statuses: list[PartitionStatus]) -> None:
+        present = set()
+        for status in statuses:
+            labels = (status.tp.topic, str(status.tp.partition))
+            present.add(labels)
+            for gauge, value_of in self._gauges.items():
+                if (value := value_of(status)) is not None:
+                    gauge.labels(*labels).set(value)
+        for labels in self._reported - present:
+            for gauge in self._gauges:
+                gauge.remove(*labels)
+        self._reported = present
+        self._metrics.oldest_unprocessed_seconds.set(self._oldest.seconds(statuses, time.time()))
+        self._on_other_survey(self, statuses)
+
+
+def found_barrier_topic(topics: Iterable[TopicFinding], group: str) -> BarrierTopic:
+    """The topic of a group's barriers, among topics that were found fine."""
+    name = barrier_topic(group)
+    partitions = next(finding.partitions for finding in topics if finding.plan.name == name)
+    assert partitions, "it was found fine"
+    return BarrierTopic(name, partitions)
+
+
+def new_tracing(settings: Settings, process: str) -> Tracing | None:
+    """What makes traces of a process's work; None: nothing does.
+
+    Raises:
+        ConfigurationError: OpenTelemetry is not installed.
+    """
+    if settings.trace_ratio is None:
+        return None
+    try:
+        from rollcall.process.tracing import Tracing
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"ROLLCALL_TRACE_RATIO is set, and {error.name} is not there: install rollcall[tracing], or unset it") from None
+    # What the router began no trace for has none: the others would only begin in the middle.
+    return Tracing(f"rollcall-{process}", settings.trace_ratio if process == "router" else 0.0)

@@ -1,0 +1,63 @@
+"""The topics of events: their names, and how they should be. The router writes them; the rosters and others read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rollcall.events.registry import REGISTRY, EventType
+from rollcall.kafka.topics import DAY_MS, FOR_EVER_MS, NEVER_TOO_LATE, TopicPlan
+from rollcall.setting_types import FOR_EVER_DAYS
+from rollcall.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class TopicNames:
+    """The names of the topics, for a prefix."""
+
+    prefix: str
+
+    @property
+    def raw(self) -> str:
+        """What the bridge sends."""
+        return f"{self.prefix}.raw"
+
+    @property
+    def unknown(self) -> str:
+        """Events whose name has no schema."""
+        return f"{self.prefix}.unknown"
+
+    @property
+    def dead_letter(self) -> str:
+        """Whatever is no valid event."""
+        return f"{self.prefix}.dead-letter"
+
+    @property
+    def typed_prefix(self) -> str:
+        """The names of all topics of valid events begin with it."""
+        return f"{self.prefix}.events."
+
+    @property
+    def rosters_prefix(self) -> str:
+        """The names of all topics of rosters begin with it."""
+        return f"{self.prefix}.rosters."
+
+    def typed(self, event_type: EventType) -> str:
+        """Valid events of one type."""
+        return event_type.topic(self.prefix)
+
+
+def plan_event_topics(settings: Settings) -> tuple[TopicPlan, ...]:
+    """The topics of events: raw, typed, unknown and dead-letter."""
+    names = TopicNames(settings.topic_prefix)
+
+    def plan(name: str, days: int, *, any_partitions: bool = False) -> TopicPlan:
+        retention = FOR_EVER_MS if days == FOR_EVER_DAYS else days * DAY_MS
+        config = {"cleanup.policy": "delete", "retention.ms": str(retention), "message.timestamp.after.max.ms": NEVER_TOO_LATE}
+        return TopicPlan(name, settings.partitions, config, any_partitions)
+
+    return (
+        plan(names.raw, settings.retention_raw_days, any_partitions=True),
+        *(plan(names.typed(event_type), settings.retention_typed_days) for event_type in REGISTRY.values()),
+        plan(names.unknown, settings.retention_unknown_days),
+        plan(names.dead_letter, settings.retention_dead_letter_days),
+    )

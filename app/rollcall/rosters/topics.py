@@ -1,0 +1,83 @@
+"""The topics of the roster application: what it reads, what its stages tell each other, its changelogs, and the rosters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rollcall.kafka.rights import Operation, Rights, on_topic, on_transactions
+from rollcall.kafka.topics import DAY_MS, NEVER_TOO_LATE, TopicPlan, plan_barrier_topic
+from rollcall.process.topics import TopicNames, plan_event_topics
+from rollcall.rosters.registry import stages
+from rollcall.settings import Settings
+from rollcall.streaming.stage import Stage
+
+RECORD_BYTES = 524_288
+"""What these topics must take: :data:`rollcall.rosters.internal.MOST_SLOTS` times what one upstream key can say, two registers of
+:data:`rollcall.rosters.registers.MOST_REGISTER_BYTES`."""
+
+TOMBSTONE_DAYS = 30
+"""So long a follower of the rosters, or a stage, may be away and still see what was removed. Kafka's default is one day."""
+
+SEGMENT_BYTES = 64 * 1024**2
+"""The last segment of a log is never compacted. With Kafka's default of 1 GB, a table would be loaded from up to so much of old rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class RosterTopics:
+    """Names in a stage's declaration to full names."""
+
+    names: TopicNames
+    group: str
+    """The consumer group, with which the names of internal topics begin."""
+
+    def full(self, topic: str) -> str:
+        """``events.…`` and ``rosters.…`` are everybody's; what stages tell each other is internal."""
+        return f"{self.names.prefix}.{topic}" if topic.startswith(("events.", "rosters.")) else f"{self.group}-{topic}"
+
+    def changelog(self, stage: Stage) -> str:
+        """The changelog of a stage's table, as Faust names it."""
+        return f"{self.group}-{stage.name}-changelog"
+
+
+def roster_topics(settings: Settings) -> RosterTopics:
+    """The names of the topics."""
+    return RosterTopics(TopicNames(settings.topic_prefix), settings.group("rosters"))
+
+
+def plan_roster_topics(settings: Settings) -> tuple[TopicPlan, ...]:
+    """The topics of the roster application. The typed topics and the dead letters are also the router's."""
+    topics = roster_topics(settings)
+    config = {
+        "cleanup.policy": "compact",
+        "delete.retention.ms": str(TOMBSTONE_DAYS * DAY_MS),
+        "segment.bytes": str(SEGMENT_BYTES),
+        "min.cleanable.dirty.ratio": "0.3",
+        "message.timestamp.after.max.ms": NEVER_TOO_LATE,
+    }
+    events = {plan.name: plan for plan in plan_event_topics(settings)}
+    names: dict[str, None] = {}
+    for stage in stages(settings.shard):
+        names |= dict.fromkeys(map(topics.full, stage.inputs)) | dict.fromkeys(map(topics.full, stage.outputs)) | {topics.changelog(stage): None}
+    names[topics.names.dead_letter] = None
+    plans = [events.get(name) or TopicPlan(name, settings.partitions, config, record_bytes=RECORD_BYTES) for name in names]
+    return (*plans, plan_barrier_topic(topics.group, settings.partitions * len(stages(settings.shard))))
+
+
+def rosters_rights(settings: Settings) -> Rights:
+    """The least that the roster application needs."""
+    topics = roster_topics(settings)
+    read, write, configs = Operation.READ, Operation.WRITE, Operation.DESCRIBE_CONFIGS
+    acls = (
+        *on_topic(topics.names.typed_prefix, read, configs),
+        *on_topic(f"{topics.group}-", read, write, configs),
+        *on_topic(topics.names.rosters_prefix, write, configs),
+        *on_topic(topics.names.dead_letter, write, configs),
+        *on_transactions(topics.group),
+    )
+    return Rights("rosters", acls, [plan.name for plan in plan_roster_topics(settings)])
+
+
+def roster_readers_rights(settings: Settings) -> Rights:
+    """What ``rollcall roster`` needs, and whoever else reads the rosters."""
+    prefix = TopicNames(settings.topic_prefix).rosters_prefix
+    return Rights("roster", on_topic(prefix, Operation.READ), [plan.name for plan in plan_roster_topics(settings) if plan.name.startswith(prefix)])

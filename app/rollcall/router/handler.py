@@ -1,0 +1,188 @@
+"""One partition's chunks through the pipeline: one record in, one record out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from rollcall.events.outcomes import DeadLetter, Routed, Unknown
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.registry import REGISTRY
+from rollcall.kafka.batches import BatchedOutputs
+from rollcall.process.breaker import Breaker, BreakerPolicy
+from rollcall.process.metrics import UNKNOWN_NAME, RouterMetrics
+from rollcall.process.records import TimestampWindow, final_letter, record_bytes, too_large
+from rollcall.process.topics import TopicNames
+from rollcall.record import Record
+from rollcall.router.express import Express
+from rollcall.streaming.chunks import Chunk, Halt, Outputs
+
+log = logging.getLogger(__name__)
+
+ROOM_FOR_HEADERS = 4_096
+"""Values that leave so much room below the limit need no exact reckoning when the raw record has no headers: Rollcall's own take less."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouterKit:
+    """What the handlers of all partitions share."""
+
+    pipeline: Pipeline
+    express: Express | None
+    """Beside the pipeline, for what is plainly valid; None: the pipeline judges everything."""
+    names: TopicNames
+    partitions: int
+    """Of the typed, unknown and dead-letter topics."""
+    partition_of: Callable[[bytes], int]
+    """From key to partition of these topics."""
+    max_record_bytes: int
+    """What these topics take."""
+    retention_ms: int | None
+    """The shortest retention of these topics; None: for ever."""
+    window: TimestampWindow
+    breaker: BreakerPolicy
+    metrics: RouterMetrics
+
+
+@dataclass(slots=True)
+class RouterResult:
+    """Implements :class:`rollcall.streaming.chunks.Result`: the counts of one chunk, which become metrics when it is committed."""
+
+    metrics: RouterMetrics
+    consumed: int = 0
+    halt: Halt | None = None
+    changes: int = 0
+    routed: list[str] = field(default_factory=list)
+    """The event_name of each."""
+    unknown: int = 0
+    dead: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unknown_fields: Counter[str] = field(default_factory=Counter)
+    unknown_values: Counter[str] = field(default_factory=Counter)
+    redacted: int = 0
+    event_times: list[float] = field(default_factory=list)
+    timestamps: list[int] = field(default_factory=list)
+
+    def count(self, records: Sequence[Record]) -> None:
+        """Take note of records for which there is an output."""
+        self.consumed += len(records)
+        self.timestamps += [record.timestamp for record in records if record.timestamp is not None and record.timestamp >= 0]
+
+    def on_committed(self, now: float) -> None:
+        """Count the chunk, in one step: whoever scrapes sees that received = routed + unknown + dead letters."""
+        metrics = self.metrics
+        metrics.events_received_total.inc(self.consumed)
+        for name, count in Counter(self.routed).items():
+            metrics.events_routed_total.labels(name).inc(count)
+        metrics.events_unknown_total.inc(self.unknown)
+        for (code, name), count in self.dead.items():
+            metrics.dead_letters_total.labels(code, name).inc(count)
+        for name, count in self.unknown_fields.items():
+            metrics.unknown_fields_total.labels(name).inc(count)
+        for name, count in self.unknown_values.items():
+            metrics.unknown_values_total.labels(name).inc(count)
+        metrics.redacted_total.inc(self.redacted)
+        metrics.event_age_seconds.observe_ages(self.event_times, now)
+        metrics.pipeline_seconds.observe_ages([stamp / 1000 for stamp in self.timestamps], now)
+
+
+class RouterHandler:
+    """Implements :class:`rollcall.streaming.chunks.ChunkHandler`."""
+
+    def __init__(self, kit: RouterKit) -> None:
+        self._kit = kit
+        self._breaker = Breaker(kit.breaker)
+        self._topics = {name: kit.names.typed(event_type) for name, event_type in REGISTRY.items()}
+
+    @property
+    def unfinished(self) -> int:
+        """What comes in goes out at once."""
+        return 0
+
+    def resume(self, note: str) -> Halt | None:
+        """A breaker that opened in another life stays open."""
+        return self._breaker.resume(note)
+
+    def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> RouterResult:
+        """Write one record for each record, until the breaker opens."""
+        result = RouterResult(self._kit.metrics)
+        now = int(time.time() * 1000)
+        self._earliest, self._latest = self._kit.window.around(now)
+        express = None
+        if self._kit.express is not None and isinstance(outputs, BatchedOutputs):
+            express = self._kit.express
+            express.begin(outputs, result, self._earliest, self._latest)
+        for chunk in chunks:
+            self._process(chunk, outputs, result, express)
+            if result.halt is not None:
+                break
+        if express is not None:
+            express.end()
+        if self._kit.retention_ms is not None and min(result.timestamps, default=now) < now - self._kit.retention_ms:
+            log.warning(
+                "records bear timestamps older than the retention of the topics they go to: Kafka deletes them within minutes; raise retention.ms for a while"
+            )
+        return result
+
+    def _process(self, chunk: Chunk, outputs: Outputs, result: RouterResult, express: Express | None) -> None:
+        kit, topics, breaker = self._kit, self._topics, self._breaker
+        pipeline, partition_of, append = kit.pipeline, kit.partition_of, outputs.append
+        limit, surely_below = kit.max_record_bytes, kit.max_record_bytes - ROOM_FOR_HEADERS
+        routed, event_times = result.routed, result.event_times
+        told = 0  # so many of the records the breaker knows of
+        records = chunk.records
+        index = -1
+        while (index := index + 1 if express is None else express.run(records, index + 1)) < len(records):
+            record = records[index]
+            raw_headers = record.headers
+            outcome = pipeline(record.value, raw_headers)
+            if isinstance(outcome, Routed):
+                event_type, key, value, headers, event_time, unknown_fields, unknown_values, redacted, own_headers = outcome
+                name = event_type.name
+                if (len(value) <= surely_below and not raw_headers) or record_bytes(key, value, headers) <= limit:
+                    append(topics[name], partition_of(key), key, value, self._timestamp(record), headers)
+                    routed.append(name)
+                    event_times.append(event_time)
+                    if unknown_fields:
+                        result.unknown_fields[name] += unknown_fields
+                    if unknown_values:
+                        result.unknown_values[name] += unknown_values
+                    if redacted:
+                        result.redacted += 1
+                    continue
+                outcome = too_large(value, own_headers, name, record_bytes(key, value, headers), limit, redacted)
+            if self._set_aside(outcome, chunk, record, outputs, result):
+                breaker.passed(index - told)
+                told = index + 1
+                if breaker.failed():
+                    result.halt = breaker.halt()
+                    result.count(records[:told])
+                    return
+        breaker.passed(len(records) - told)
+        result.count(records)
+
+    def _set_aside(self, outcome: Unknown | DeadLetter, chunk: Chunk, record: Record, outputs: Outputs, result: RouterResult) -> bool:
+        """Write a record that is not routed; whether it became a dead letter."""
+        kit, limit = self._kit, self._kit.max_record_bytes
+        key = kit.pipeline.clean_key(record.key)
+        partition = chunk.partition % kit.partitions if record.key is None else kit.partition_of(record.key)
+        if isinstance(outcome, Unknown):
+            size = record_bytes(key, outcome.value, outcome.headers)
+            if size <= limit:
+                outputs.append(kit.names.unknown, partition, key, outcome.value, self._timestamp(record), outcome.headers)
+                result.unknown += 1
+                result.redacted += outcome.redacted
+                return False
+            outcome = too_large(outcome.value, outcome.headers, None, size, limit, outcome.redacted)
+        letter, key, headers = final_letter(outcome, key, chunk.topic, chunk.partition, record, limit)
+        outputs.append(kit.names.dead_letter, partition, key, letter.value, self._timestamp(record), headers)
+        result.dead[letter.code.value, letter.event_name or UNKNOWN_NAME] += 1
+        result.redacted += letter.redacted
+        return True
+
+    def _timestamp(self, record: Record) -> int | None:
+        """The raw record's timestamp, or None (now) when it has none or the topics would refuse it: a producer with a wrong clock must not stop the router."""
+        timestamp = record.timestamp
+        return timestamp if timestamp is not None and self._earliest <= timestamp <= self._latest else None

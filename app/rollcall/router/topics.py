@@ -1,0 +1,28 @@
+"""The topics of the router, and the rights that it needs on them."""
+
+from __future__ import annotations
+
+from rollcall.kafka.rights import Operation, Rights, on_topic, on_transactions
+from rollcall.kafka.topics import TopicPlan, barrier_topic, plan_barrier_topic
+from rollcall.process.topics import TopicNames, plan_event_topics
+from rollcall.settings import Settings
+
+
+def plan_router_topics(settings: Settings) -> tuple[TopicPlan, ...]:
+    """The topics of events, and that of the router's barriers."""
+    return (*plan_event_topics(settings), plan_barrier_topic(settings.group("router"), settings.partitions))
+
+
+def router_rights(settings: Settings) -> Rights:
+    """The least that the router needs."""
+    names, group = TopicNames(settings.topic_prefix), settings.group("router")
+    read, write, configs = Operation.READ, Operation.WRITE, Operation.DESCRIBE_CONFIGS
+    acls = (
+        *on_topic(names.raw, read, configs),
+        *on_topic(names.typed_prefix, write, configs),
+        *on_topic(names.unknown, write, configs),
+        *on_topic(names.dead_letter, write, configs),
+        *on_topic(barrier_topic(group), read, configs),
+        *on_transactions(group),
+    )
+    return Rights("router", acls, [plan.name for plan in plan_router_topics(settings)])

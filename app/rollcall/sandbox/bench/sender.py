@@ -1,0 +1,48 @@
+"""Sends traffic at a steady rate, for a while; prints how many records there were. A process of its own, so that its work is not the router's."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+import uvloop
+from aiokafka import AIOKafkaProducer
+
+from rollcall.kafka.batches import BatchedOutputs
+from rollcall.process.topics import TopicNames
+from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
+
+TICK_SECONDS = 0.02
+
+
+async def send_steadily(bootstrap: str, topic: str, rate: float, seconds: float) -> int:
+    """Send ``rate`` records a second for so many seconds, spread over the partitions."""
+    records = list(generate_traffic(TrafficPlan(count=int(rate * seconds))))
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    await producer.start()
+    try:
+        partitions = len(await producer.partitions_for(topic))
+        started, sent = time.perf_counter(), 0
+        while sent < len(records):
+            due = min(int((time.perf_counter() - started) * rate) + 1, len(records))
+            outputs = BatchedOutputs(producer)
+            for number, record in enumerate(records[sent:due], sent):
+                outputs.append(topic, number % partitions, record.key, record.value, None, list(record.headers))
+            await outputs.send()
+            sent = due
+            await asyncio.sleep(TICK_SECONDS)
+        return sent
+    finally:
+        await producer.stop()
+
+
+def main() -> None:
+    """Arguments: bootstrap servers, topic prefix, records per second, seconds."""
+    bootstrap, prefix, rate, seconds = sys.argv[1:]
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    print(asyncio.run(send_steadily(bootstrap, TopicNames(prefix).raw, float(rate), float(seconds))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Files that several processes share: locks, and writes that are whole or not there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rollcall.errors import BrokerUnavailableError
+
+
+@contextmanager
+def locked(path: Path, *, timeout: float, purpose: str) -> Iterator[None]:
+    """Hold the lock file ``path`` (made, with its folder, if need be). The kernel frees the lock of a process that dies.
+
+    Raises:
+        BrokerUnavailableError: another process held it for ``timeout`` seconds; the message says for which ``purpose``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + timeout
+    with path.open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise BrokerUnavailableError(f"another process has been {purpose} for {timeout:.0f} s (it holds {path}): wait for it, or end it") from None
+                time.sleep(0.05)
+        yield
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write ``text`` so that a reader, or a crash, meets the old file or the new one, never a part."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,57 @@
+"""Finding Java and Maven on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from rollcall.errors import BrokerUnavailableError
+
+LEAST_JAVA = 17
+"""What the broker of Kafka 4 needs."""
+
+OR_USE_ANOTHER = "or set ROLLCALL_KAFKA to the address (host:port) of a Kafka broker"
+
+
+def find_java() -> Path:
+    """The ``java`` to run: that of ``JAVA_HOME`` if set, as Maven does, else the first on ``PATH``.
+
+    Raises:
+        BrokerUnavailableError: there is none, or it is too old.
+    """
+    home = os.environ.get("JAVA_HOME")
+    found = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
+    if found is None:
+        where = f"in JAVA_HOME ({home})" if home else "on PATH"
+        raise BrokerUnavailableError(f"the embedded Kafka broker needs Java, and there is none {where}: install Java {LEAST_JAVA} or later, {OR_USE_ANOTHER}")
+    version = _feature_version(found)
+    if version < LEAST_JAVA:
+        raise BrokerUnavailableError(
+            f"the embedded Kafka broker needs Java {LEAST_JAVA} or later, and {found} is {version or 'no working Java'}: install it, {OR_USE_ANOTHER}"
+        )
+    return Path(found)
+
+
+def find_maven() -> Path:
+    """The ``mvn`` on ``PATH``.
+
+    Raises:
+        BrokerUnavailableError: there is none.
+    """
+    found = shutil.which("mvn")
+    if found is None:
+        raise BrokerUnavailableError(f"the embedded Kafka broker's libraries come by Maven, and there is no mvn on PATH: install Maven, {OR_USE_ANOTHER}")
+    return Path(found)
+
+
+def _feature_version(java: str) -> int:
+    """17 for ``17.0.15``, 8 for ``1.8.0_402``, 0 for what does not say (on macOS, /usr/bin/java may be only a signpost)."""
+    try:
+        told = subprocess.run([java, "-XX:-UsePerfData", "-version"], capture_output=True, text=True, timeout=60, check=False).stderr
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    match = re.search(r'version "(?:1\.)?(\d+)', told)
+    return int(match[1]) if match else 0

@@ -1,0 +1,105 @@
+"""The broker's Java process: launched, recognised, ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rollcall.errors import BrokerUnavailableError
+from rollcall.sandbox.broker import supervise
+
+_EXEC_TRIES = 50
+
+
+def launch(command: Sequence[str], *, pid_file: Path, log_file: Path, owned: bool, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start ``command`` with its output appended to ``log_file`` and its id in ``pid_file``; returns the supervisor (see there), already gone unless ``owned``.
+
+    ``environment``: of the command, instead of this process's own.
+
+    Raises:
+        BrokerUnavailableError: it could not be started at all.
+    """
+    supervisor = subprocess.Popen(
+        [sys.executable, "-I", "-S", supervise.__file__, "owned" if owned else "detached", str(pid_file), str(log_file), *command],
+        stdin=subprocess.PIPE if owned else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=environment,
+    )
+    assert supervisor.stdout is not None
+    assert supervisor.stderr is not None
+    try:
+        started = supervisor.stdout.readline()
+        if not started:
+            complaint = supervisor.stderr.read().decode(errors="replace").strip().splitlines()
+            raise BrokerUnavailableError(f"the broker's process could not be started: {complaint[-1] if complaint else 'no reason given'}")
+        if not owned:
+            supervisor.wait()
+        return supervisor
+    except BaseException:
+        release(supervisor)
+        raise
+    finally:
+        supervisor.stdout.close()
+        supervisor.stderr.close()
+
+
+def release(supervisor: subprocess.Popen[bytes]) -> None:
+    """Let go of the supervisor's pipe and wait for its end, which is that of the broker too."""
+    if supervisor.stdin is not None:
+        with contextlib.suppress(OSError):
+            supervisor.stdin.close()
+    supervisor.wait()
+
+
+def find_process(pid_file: Path, mark: str) -> int | None:
+    """The id in ``pid_file``, if that process lives and has ``mark`` in its command line. After a crash the id may be another program's by now."""
+    try:
+        pid = int(pid_file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    for _ in range(_EXEC_TRIES):
+        line = _command_line(pid)
+        if line or not _lives(pid):
+            return pid if mark in line else None
+        time.sleep(0.02)  # it is just becoming another program, and for a moment has no command line
+    return None
+
+
+def end_process(pid_file: Path, mark: str, signal_number: signal.Signals, *, timeout: float) -> bool:
+    """Signal the process of :func:`find_process` and wait for its end; false when it still lives after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    pid = find_process(pid_file, mark)
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal_number)
+    while find_process(pid_file, mark) is not None:
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is such a process, other than one that has ended and only waits for its parent to notice."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+def _command_line(pid: int) -> str:
+    """The arguments of a living process, with spaces between; empty for none, and for one that has ended and only waits for its parent to notice."""
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            return ""
+    return subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout  # noqa: S607

@@ -1,0 +1,178 @@
+"""Valid events with slots, made from the documented ones: the material of traffic.py, whole here and broken in faults.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from rollcall.events.registry import REGISTRY
+from rollcall.events.schemas.files import read_schema_folder
+from rollcall.sandbox.canvas.families import BODIES, METADATA, Field, Kind, family_of
+from rollcall.sandbox.canvas.pools import Pools
+from rollcall.sandbox.canvas.templates import Slot, event_time
+
+Json = dict[str, Any]
+
+CONSOLE_SHARE = 0.05
+JOB_SHARE = 0.25
+ATTRIBUTES_SHARE = 0.05
+CREDENTIAL_SHARE = 0.1
+UNKNOWN_FIELDS_SHARE = 0.15
+CLAIMS_SHARE = 0.05
+
+_VARIED = frozenset({"context_id", "request_id", "user_id"})
+"""Metadata that differs from record to record. The rest differs from template to template, of which there are many."""
+
+_UNKNOWN_FIELDS: tuple[tuple[str, Any], ...] = (
+    ("pronouns", "they/them"),
+    ("sis_import_id", "4811"),
+    ("sis_import_id", None),
+    ("weights", [0.5, 1, -2]),
+    ("extra", {"nested": {"deep": [True, None, "ü"]}}),
+    ("temporary_enrollment", False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event that can still be changed. Every call of :meth:`EventMaker.draft` makes a new one."""
+
+    event_name: str
+    event: Json
+    part: str
+    """``metadata``, or ``attributes`` as a self-hosted Canvas says."""
+    fields: Mapping[str, Field]
+    """What the fields of the body are; nothing for a family that app/rollcall/sandbox/canvas/families.py does not know."""
+    entity: Slot | None
+    """The id that makes the typed topic's key."""
+
+    @property
+    def metadata(self) -> Json:
+        """The event's metadata, whatever it is called."""
+        metadata: Json = self.event[self.part]
+        return metadata
+
+    @property
+    def body(self) -> Json:
+        """The event's body."""
+        body: Json = self.event["body"]
+        return body
+
+
+def documented_events() -> dict[str, list[Json]]:
+    """The documented events by event_name: the examples in the schemas."""
+    files = read_schema_folder()
+    return {name: deepcopy(files[name].document.get("examples", [])) for name in REGISTRY}
+
+
+class EventMaker:
+    """Makes events with slots."""
+
+    def __init__(self, random: Random, pools: Pools) -> None:
+        self.random = random
+        self.pools = pools
+        self._examples = {name: examples for name, examples in documented_events().items() if examples}
+        every = [_metadata_of(example) for examples in self._examples.values() for example in examples]
+        self._web = [metadata for metadata in every if "request_id" in metadata]
+        self._jobs = [metadata for metadata in every if "job_id" in metadata]
+
+    @property
+    def event_names(self) -> list[str]:
+        """The names of which there is a documented event."""
+        return list(self._examples)
+
+    def draft(self, event_name: str) -> Draft:
+        """A valid event of a documented type."""
+        random = self.random
+        example = random.choice(self._examples[event_name])
+        fields = BODIES.get(family_of(event_name), {})
+        body = self._body(example["body"], fields)
+        entity = body.get(REGISTRY[event_name].key)
+        if random.random() < UNKNOWN_FIELDS_SHARE:
+            body.update(random.sample(_UNKNOWN_FIELDS, random.randint(1, 3)))
+        part, event = self._envelope(event_name, _metadata_of(example), body)
+        return Draft(event_name, event, part, fields, entity if isinstance(entity, Slot) else None)
+
+    def foreign_draft(self, event_name: str) -> Draft:
+        """An event of a type without a schema: any body."""
+        random = self.random
+        body: Json = {
+            "id": Slot(self.pools.ids("course", False, False)),
+            "name": Slot(self.pools.texts("title")),
+            "any": random.choice((None, [], {}, 1.5, "x")),
+        }
+        part, event = self._envelope(event_name, random.choice((*self._web, *self._jobs)), {} if random.random() < 0.1 else body)
+        return Draft(event_name, event, part, {}, None)
+
+    def _body(self, example: Json, fields: Mapping[str, Field]) -> Json:
+        """The example's fields in its order, then those that it lacks; what families.py does not know stays as it is."""
+        random = self.random
+        drop_nulls = random.random() < 0.5  # as newer Canvas does
+        body: Json = {}
+        for name in [*example, *(name for name in fields if name not in example)]:
+            field = fields.get(name)
+            if field is None:
+                body[name] = example[name]
+            elif not field.always and random.random() < 0.35:
+                if not drop_nulls:
+                    body[name] = None
+            elif field.kind is Kind.NOTHING:
+                body[name] = None
+            else:
+                body[name] = Slot(self.pools.values(field))
+        if random.random() < 0.1:
+            names = list(body)
+            random.shuffle(names)
+            body = {name: body[name] for name in names}
+        return body
+
+    def _envelope(self, event_name: str, example: Json, body: Json) -> tuple[str, Json]:
+        random = self.random
+        metadata = self._metadata(example)
+        head = {"event_name": event_name, "event_time": event_time(random)}
+        metadata = head | metadata if random.random() < 0.5 else metadata | head
+        part = "attributes" if random.random() < ATTRIBUTES_SHARE else "metadata"
+        event: Json = {part: metadata, "body": body}
+        if random.random() < 0.1:
+            event = {"body": body, part: metadata}
+        if random.random() < CLAIMS_SHARE:
+            event |= {"iss": "Canvas", "iat": 1_711_752_180, "sub": None}
+        return part, event
+
+    def _metadata(self, example: Json) -> Json:
+        """Of a web request or a background job, mostly as in the example, or of a console: nothing."""
+        random = self.random
+        dice = random.random()
+        if dice < CONSOLE_SHARE:
+            return {}
+        if dice < CONSOLE_SHARE + 0.2:
+            example = random.choice(self._jobs if random.random() < JOB_SHARE else self._web)
+        metadata: Json = {}
+        context = random.random() < 0.7
+        for name, value in example.items():
+            field = METADATA.get(name)
+            if name in ("event_name", "event_time") or (name.startswith("context_") and not context):
+                continue
+            if field is None:
+                metadata[name] = value
+            elif value is None or random.random() < 0.05:
+                metadata[name] = None if name != "root_account_id" else value
+            else:
+                pool = self.pools.values(field)
+                metadata[name] = Slot(pool if name in _VARIED else (random.choice(pool),))
+        if "request_id" in metadata:
+            if random.random() < CREDENTIAL_SHARE:
+                metadata["url"] = Slot((random.choice(self.pools.credential_urls),))
+            if random.random() < 0.1:
+                metadata["real_user_id"] = Slot(self.pools.values(METADATA["real_user_id"]))
+        if random.random() < 0.05:
+            metadata["trace_id"] = Slot(self.pools.texts("request"))
+        return metadata
+
+
+def _metadata_of(event: Json) -> Json:
+    metadata: Json = event["metadata"] if "metadata" in event else event["attributes"]
+    return metadata

@@ -1,0 +1,61 @@
+"""The simulation: events as they are delivered, and what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rollcall.sandbox.canvas.simulation.canvas import Canvas, Emitted
+from rollcall.sandbox.canvas.simulation.census import WorldRow, take_census
+from rollcall.sandbox.canvas.simulation.delivery import deliver
+from rollcall.sandbox.canvas.simulation.plan import SimulatedEvent, SimulationPlan
+from rollcall.sandbox.canvas.simulation.population import found
+from rollcall.sandbox.canvas.simulation.truth import Rosters, Truth
+from rollcall.sandbox.canvas.simulation.verbs import run_jobs, step
+
+
+class Simulation:
+    """One life of an institution."""
+
+    def __init__(self, plan: SimulationPlan) -> None:
+        self.plan = plan
+        self.canvas = Canvas(plan)
+        self._truth = Truth(plan.shard)
+        self._deliveries = deliver(self._emitted(), plan)
+
+    def events(self) -> Iterator[SimulatedEvent]:
+        """The events as they are delivered, made one after the other as they are asked for. A second call goes on where the first one stopped."""
+        take = self._truth.take
+        for emitted in self._deliveries:
+            take(emitted)
+            yield emitted.event
+
+    def happened(self) -> list[SimulatedEvent]:
+        """The events of acts that somebody else did to the :attr:`canvas`, delivered at once. For when :meth:`events` has come to its end."""
+        events, self.canvas.outbox = self.canvas.outbox, []
+        for emitted in events:
+            self._truth.take(emitted)
+        return [emitted.event for emitted in events]
+
+    def truth(self) -> Rosters:
+        """Relation, record key, row: the rosters that the events delivered so far must come to."""
+        return self._truth.rosters()
+
+    def world_rosters(self) -> dict[str, dict[str, WorldRow]]:
+        """Enrollments, groups and memberships by id, as they really are in the simulated Canvas, whatever was delivered."""
+        return take_census(self.canvas.world)
+
+    def _emitted(self) -> Iterator[Emitted]:
+        canvas = self.canvas
+        for _ in self._life():
+            if canvas.outbox:
+                events, canvas.outbox = canvas.outbox, []
+                yield from events
+
+    def _life(self) -> Iterator[None]:
+        yield from found(self.canvas)
+        yield
+        for _ in range(self.plan.steps):
+            step(self.canvas)
+            yield
+        run_jobs(self.canvas)
+        yield

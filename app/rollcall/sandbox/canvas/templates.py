@@ -1,0 +1,92 @@
+"""From an event that is partly chance to bytes with slots, and from these to many different events, quickly."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from rollcall.sandbox.canvas.pools import Pool, rails_seconds, utc_milliseconds, utc_seconds, zoned_seconds
+
+Clock = Callable[[int], bytes]
+"""From milliseconds since the epoch to a time as JSON."""
+
+CLOCKS: tuple[Clock, ...] = (utc_milliseconds, utc_milliseconds, utc_milliseconds, utc_milliseconds, utc_seconds, utc_seconds, zoned_seconds, rails_seconds)
+"""How event_time is written, as often as here: milliseconds by current Canvas, seconds by older, the other two by nobody, but they are times."""
+
+_STYLES: tuple[dict[str, Any], ...] = (
+    {"separators": (",", ":")},
+    {"separators": (",", ":")},
+    {"separators": (",", ":")},
+    {},
+    {"separators": (",", ":"), "sort_keys": True},
+    {"indent": 2},
+)
+_MARK = re.compile(rb'"@slot (\d+)@"')
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Stands in an event for a value that differs from record to record."""
+
+    pool: Pool
+    clock: Clock | None = None
+    """The value is the event's time, written so, and not from the pool."""
+
+
+class Template:
+    """Bytes with slots."""
+
+    __slots__ = ("clock", "clock_at", "entity_at", "pattern", "pools")
+
+    pools: list[tuple[Pool, int]]
+    """What the slots are filled from, with the number of values, which the hot path should not have to ask for."""
+
+    def __init__(self, pattern: bytes, slots: list[Slot], entity: Slot | None) -> None:
+        self.pattern = pattern
+        """For the operator ``%``."""
+        self.pools = [(slot.pool, len(slot.pool)) for slot in slots]
+        timed = [(at, slot.clock) for at, slot in enumerate(slots) if slot.clock is not None]
+        self.clock_at, self.clock = timed[0] if timed else (-1, utc_milliseconds)
+        """Which slot is the event's time, and how it is written; -1: it has none."""
+        self.entity_at = next((at for at, slot in enumerate(slots) if slot is entity), -1)
+        """Which slot is the id of the entity; -1: it has none."""
+
+    def fill(self, random: Callable[[], float], moment_ms: int) -> tuple[bytes, list[bytes]]:
+        """The bytes of one event at a moment, and what is in the slots. ``random`` gives numbers from 0 to 1."""
+        values = [pool[int(random() * most)] for pool, most in self.pools]
+        if self.clock_at >= 0:
+            values[self.clock_at] = self.clock(moment_ms)
+        return self.pattern % tuple(values), values
+
+
+def compile_template(event: Any, random: Random, entity: Slot | None = None) -> Template:
+    """A template of a JSON value in which objects :class:`Slot` stand for values. How it is spaced and ordered is chosen by chance."""
+    slots: list[Slot] = []
+
+    def mark(slot: object) -> str:
+        if not isinstance(slot, Slot):
+            raise TypeError(f"{type(slot).__name__} is no JSON value")
+        slots.append(slot)
+        return f"@slot {len(slots) - 1}@"
+
+    text = json.dumps(event, default=mark, ensure_ascii=random.random() < 0.5, **random.choice(_STYLES)).encode()
+    varied: list[Slot] = []
+
+    def fold(mark: re.Match[bytes]) -> bytes:
+        slot = slots[int(mark[1])]
+        if slot.clock is None and len(slot.pool) == 1:
+            return slot.pool[0].replace(b"%", b"%%")
+        varied.append(slot)
+        return b"%b"
+
+    pattern = _MARK.sub(fold, text.replace(b"%", b"%%"))
+    return Template(pattern, varied, entity)
+
+
+def event_time(random: Random) -> Slot:
+    """The slot of an event's time."""
+    return Slot((b'""',), random.choice(CLOCKS))

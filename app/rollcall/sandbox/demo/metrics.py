@@ -1,0 +1,77 @@
+"""What the metrics of the demo's processes say. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from rollcall.sandbox.demo.ledger import Ledger
+
+ROSTER_STAGES = frozenset({"course", "user"})
+"""Those that write rosters."""
+
+
+class RouterReading(NamedTuple):
+    """Of the router."""
+
+    received: int
+    ledger: Ledger
+
+
+class RostersReading(NamedTuple):
+    """Of the rosters."""
+
+    consumed: int
+    """Records that the stages have taken in: events, and what one stage tells another."""
+    written: int
+    """Records on roster topics, tombstones among them."""
+    lags: dict[tuple[str, int], int]
+    """By topic and partition, of those that have been measured."""
+
+    @property
+    def lag(self) -> int:
+        """In all."""
+        return sum(self.lags.values())
+
+
+def read_router(page: str) -> RouterReading:
+    """What the router's page of metrics says."""
+    received, ledger = 0, Ledger()
+    for name, labels, value in _samples(page):
+        if not value:
+            continue
+        match name:
+            case "rollcall_events_received_total":
+                received = value
+            case "rollcall_events_routed_total":
+                ledger.routed[labels["event_name"]] += value
+            case "rollcall_events_unknown_total":
+                ledger.unknown = value
+            case "rollcall_dead_letters_total":
+                ledger.dead[labels["code"]] += value
+    return RouterReading(received, ledger)
+
+
+def read_rosters(page: str) -> RostersReading:
+    """What the page of metrics of the rosters says."""
+    consumed = written = 0
+    lags = {}
+    for name, labels, value in _samples(page):
+        match name:
+            case "rollcall_stage_records_total":
+                consumed += value
+            case "rollcall_rows_published_total" | "rollcall_rows_withdrawn_total" if labels["stage"] in ROSTER_STAGES:
+                written += value
+            case "rollcall_consumer_lag_records":
+                lags[labels["topic"], int(labels["partition"])] = value
+    return RostersReading(consumed, written, lags)
+
+
+def _samples(page: str) -> Iterator[tuple[str, dict[str, str], int]]:
+    """Counters and gauges that count; of others, the value is of no use."""
+    for family in text_string_to_metric_families(page):
+        if family.type in ("counter", "gauge"):
+            for sample in family.samples:
+                yield sample.name, sample.labels, int(sample.value)

@@ -1,0 +1,141 @@
+"""What is on the topics after the router, read by a Kafka consumer that knows nothing of Rollcall but the topics' names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from rollcall.errors import RollcallError
+from rollcall.events.registry import REGISTRY
+from rollcall.kafka.bounded import stop_reader
+from rollcall.process.topics import TopicNames
+from rollcall.sandbox.canvas.traffic import CREDENTIAL
+from rollcall.sandbox.demo.ledger import Ledger
+
+SILENCE_SECONDS = 30.0
+"""So long may the cluster take for the next records."""
+
+_CREDENTIAL = CREDENTIAL.encode()
+_CODE = "rollcall.error.code"
+_REDACTED = "rollcall.redacted"
+
+
+class ReadingError(RollcallError):
+    """The topics could not be read to their ends."""
+
+
+class Sample(NamedTuple):
+    """A record, to be shown."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: dict[str, bytes | None]
+
+
+@dataclass(slots=True)
+class Found:
+    """What is on the topics."""
+
+    changed: set[bytes]
+    """To begin with, values that must come out as they went in; in the end, those that did not."""
+    ledger: Ledger = field(default_factory=Ledger)
+    letters: dict[str, Sample] = field(default_factory=dict)
+    """The first dead letter of each code that people can read."""
+    events: dict[str, Sample] = field(default_factory=dict)
+    """The first typed event of each kind that is worth a look (see :func:`_worth`), preferably one that must not change."""
+    redacted: int = 0
+    """Records in which a credential was replaced."""
+    leaked: int = 0
+    """Records in which one still is."""
+
+    def add(self, sample: Sample, event_name: str | None, dead: bool) -> None:
+        """Count a record: of a typed topic if it has an event_name, else of the dead-letter topic or that of unknown events."""
+        if event_name is not None:
+            self.ledger.routed[event_name] += 1
+            if sample.value in self.changed:
+                self.changed.discard(sample.value)
+                self.events[event_name] = sample
+            else:
+                self.events.setdefault(_worth(sample, event_name), sample)
+        elif dead:
+            code = (sample.headers.get(_CODE) or b"no code").decode(errors="replace")
+            self.ledger.dead[code] += 1
+            if code not in self.letters or (_is_legible(sample) and not _is_legible(self.letters[code])):
+                self.letters[code] = sample
+        else:
+            self.ledger.unknown += 1
+        self.redacted += _REDACTED in sample.headers
+        self.leaked += _CREDENTIAL in (sample.value or b"") or any(_CREDENTIAL in (content or b"") for content in sample.headers.values())
+
+
+def _is_legible(sample: Sample) -> bool:
+    return (sample.value or b"").isascii()
+
+
+def _worth(sample: Sample, event_name: str) -> str:
+    """Why a typed event may be worth a look: a word, the same for all that show the same."""
+    if _REDACTED in sample.headers:
+        return "redacted"
+    return event_name
+
+
+async def read_outputs(client_options: Mapping[str, Any], names: TopicNames, partitions: int, documented: Iterable[bytes]) -> Found:
+    """Read all output topics to their ends, committed records only.
+
+    Args:
+        client_options: how to reach the cluster (:func:`rollcall.kafka.client.client_options`).
+        names: of the topics.
+        partitions: of each.
+        documented: values that must come out as they went in.
+
+    Raises:
+        ReadingError: the cluster does not answer, or an end is not reached.
+    """
+    event_names = {names.typed(event_type): name for name, event_type in REGISTRY.items()}
+    places = [TopicPartition(topic, number) for topic in (*event_names, names.unknown, names.dead_letter) for number in range(partitions)]
+    options = {**client_options, "enable_auto_commit": False, "request_timeout_ms": 20_000}
+    consumer = AIOKafkaConsumer(**options, isolation_level="read_committed", auto_offset_reset="earliest", fetch_max_wait_ms=100)
+    found = Found(set(documented))
+    try:
+        async with asyncio.timeout(SILENCE_SECONDS):
+            ends = await high_watermarks(options, places)
+            await consumer.start()
+            consumer.assign(places)
+        pending = {place for place in places if ends[place] > 0}
+        while pending:
+            async with asyncio.timeout(SILENCE_SECONDS) as silence:
+                before = found.ledger.total
+                while pending and found.ledger.total == before:
+                    for place, records in (await consumer.getmany(timeout_ms=200, max_records=5_000)).items():
+                        event_name = event_names.get(place.topic)
+                        dead = place.topic == names.dead_letter
+                        for record in records:
+                            found.add(Sample(record.topic, record.partition, record.offset, record.key, record.value, dict(record.headers)), event_name, dead)
+                    pending = {place for place in pending if await consumer.position(place) < ends[place]}
+                silence.reschedule(None)
+    except TimeoutError:
+        raise ReadingError(f"nothing more could be read for {SILENCE_SECONDS:.0f} s, after {found.ledger.total:,} records; look at the broker's log") from None
+    except (KafkaError, OSError) as error:
+        raise ReadingError(f"the topics could not be read ({type(error).__name__}: {error}); look at the broker's log") from None
+    finally:
+        await stop_reader(consumer)
+    return found
+
+
+async def high_watermarks(options: Mapping[str, Any], places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """One past the last record of each partition, committed or not. The end of what is committed lags behind: a transaction's markers are written last."""
+    consumer = AIOKafkaConsumer(**options)
+    try:
+        await consumer.start()
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(list(places))
+        return ends
+    finally:
+        await stop_reader(consumer)

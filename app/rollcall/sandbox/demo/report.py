@@ -1,0 +1,179 @@
+"""How the demo's findings look: tables and texts for rich, at any width. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from rollcall.events.outcomes import ErrorCode
+from rollcall.process.topics import TopicNames
+from rollcall.sandbox.canvas.traffic import SHARES
+from rollcall.sandbox.demo.ledger import Difference, Ledger
+from rollcall.sandbox.demo.reading import Found, Sample
+
+SHOWN_EVENTS = 3
+_FAVOURITES = ("enrollment_created", "course_section_updated", "redacted")
+"""A plain one; one whose id is local in the body and global in the key; one in which a credential was."""
+
+_LABEL = 9
+_EXCERPT = 260
+_URL_EXCERPT = 110
+
+_WHY: dict[str, str] = {
+    "empty": "no value, or one of zero bytes",
+    "not_json": "cut off, other encodings, error pages",
+    "not_an_event": "no metadata, body, name or time",
+    "schema_violation": "a field missing, or of a wrong kind",
+    "too_large": "more than a topic takes",
+}
+
+
+def heading(text: str) -> Text:
+    """The line above a part."""
+    return Text(text, style="bold")
+
+
+def typed_topics(names: TopicNames, sent: Ledger, found: Ledger) -> RenderableType:
+    """Each typed topic and the topic of unknown events with what was sent and what is there."""
+    table = _table("topic", "sent", "found", "")
+    # A name that only the topics have is an error, and must be seen too.
+    for name in sorted(sent.routed | found.routed, key=lambda name: (-SHARES.get(name, 0), name)):
+        table.add_row(Text(f"{names.prefix}.events.{name}"), *_counts(sent.routed[name], found.routed[name]))
+    table.add_section()
+    table.add_row(Text(names.unknown), *_counts(sent.unknown, found.unknown))
+    return table
+
+
+def dead_letters(names: TopicNames, sent: Ledger, found: Ledger) -> RenderableType:
+    """The codes with what was sent and what is there."""
+    table = _table(f"on {names.dead_letter}", "sent", "found", "")
+    for code in [*ErrorCode, *sorted(found.dead.keys() - {*ErrorCode})]:
+        what = Text(f"{code:<18}")
+        what.append(_WHY.get(code, ""), style="dim")
+        table.add_row(what, *_counts(sent.dead[code], found.dead[code]))
+    return table
+
+
+def letter(code: str, sample: Sample) -> RenderableType:
+    """One dead letter: where it is, why, and the beginning of its value."""
+    said = {name.removeprefix("rollcall.error."): _text(content) for name, content in sample.headers.items() if name.startswith("rollcall.error.")}
+    came = f"{said.get('topic')}, partition {said.get('partition')}, offset {said.get('offset')}, attempt {said.get('attempt')}"
+    rows = [
+        ("message", said.get("message", "")),
+        ("path", said.get("path", "")),
+        ("schema", said.get("schema", "")),
+        ("came from", came),
+        ("size", said.get("size", "")),
+    ]
+    return _record(code, f"partition {sample.partition}, offset {sample.offset}", sample, [row for row in rows if row[1]])
+
+
+def typed_event(sample: Sample) -> RenderableType:
+    """One typed event: where it is, its key, its headers and its value."""
+    rows = [("key", _text(sample.key)), *((name, _text(content)) for name, content in sample.headers.items())]
+    return _record(sample.topic, f"partition {sample.partition}, offset {sample.offset}", sample, rows)
+
+
+def chosen_events(found: Found) -> list[Sample]:
+    """The typed events to show."""
+    names = [name for name in _FAVOURITES if name in found.events]
+    names += [name for name in sorted(found.events) if name not in names]
+    return [found.events[name] for name in names[:SHOWN_EVENTS]]
+
+
+def identity(who: str, received: int, ledger: Ledger) -> Text:
+    """One in, one out."""
+    text = Text(f"  {who:<{_LABEL}}", style="dim")
+    parts = f"routed {ledger.total_routed:,} + unknown {ledger.unknown:,} + dead letters {ledger.total_dead:,}"
+    if received == ledger.total:
+        return text.append(f"received {received:,} = {parts}", style="not dim")
+    return text.append(f"received {received:,}, but {parts} = {ledger.total:,}", style="not dim bold red")
+
+
+def mismatches(who: str, found: Sequence[Difference]) -> RenderableType:
+    """What is not as it was sent."""
+    lines = (Text(f"  {who:<{_LABEL}}{what}: sent {sent:,}, found {number:,}", style="bold red") for what, sent, number in found)
+    return Group(*lines)
+
+
+def details(found: Found, documented: int) -> RenderableType:
+    """What else is checked: the documented events come out as they went in, and credentials do not come out."""
+    same = Text(f"  {'bytes':<{_LABEL}}", style="dim")
+    if found.changed:
+        same.append(f"{len(found.changed)} of {documented} documented events did not come out byte for byte as they went in", style="not dim bold red")
+    else:
+        same.append(f"all {documented} documented events came out byte for byte as they went in", style="not dim")
+    secret = Text(f"  {'secrets':<{_LABEL}}", style="dim")
+    if found.leaked:
+        secret.append(f"credentials were replaced in {found.redacted:,} records, and left in {found.leaked:,}", style="not dim bold red")
+    else:
+        secret.append(f"credentials were replaced in {found.redacted:,} records, and are left in none", style="not dim")
+    return Group(same, secret)
+
+
+def excerpt(value: bytes | None) -> str:
+    """The beginning of a value, on one line, in characters that no terminal misreads. Of an event, its body, which says more than its metadata."""
+    if value is None:
+        return "null"
+    if not value:
+        return "0 bytes"
+    text = _event_excerpt(value)
+    if text is None:
+        text = _printable(value[: _EXCERPT + 1].decode(errors="backslashreplace"))
+    return (text if len(text) <= _EXCERPT else text[: _EXCERPT - 3].rstrip() + "...") + f" ({len(value):,} bytes)"
+
+
+def _event_excerpt(value: bytes) -> str | None:
+    """An event with most of its metadata left out; None for what is no event."""
+    try:
+        event: Any = json.loads(value)
+        part = next(part for part in ("metadata", "attributes") if part in event)
+        metadata, body = event[part], event["body"]
+    except (ValueError, TypeError, KeyError, StopIteration):
+        return None
+    if not isinstance(metadata, dict):
+        return None
+    shown = {name: metadata[name] for name in ("event_name", "event_time") if name in metadata}
+    url = metadata.get("url")
+    if isinstance(url, str) and "REDACTED" in url:
+        shown["url"] = url if len(url) <= _URL_EXCERPT else f"{url[:_URL_EXCERPT]}..."
+    rest = len(metadata) - len(shown)
+    inner = json.dumps(shown, ensure_ascii=False)[1:-1] + (f", ... {rest} more" if rest else "")
+    return _printable(f'{{"{part}": {{{inner}}}, "body": {json.dumps(body, ensure_ascii=False)}}}')
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in text)
+
+
+def _text(content: bytes | None) -> str:
+    return "null" if content is None else _printable(content.decode(errors="backslashreplace"))
+
+
+def _record(title: str, place: str, sample: Sample, rows: Iterable[tuple[str, str]]) -> RenderableType:
+    head = Text("  ").append(title, style="bold cyan").append(f"  {place}", style="dim")
+    grid = Table.grid(padding=(0, 1), expand=False)
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, content in rows:
+        grid.add_row(Text(name), Text(content))
+    grid.add_row(Text("value"), Text(excerpt(sample.value)))
+    return Group(head, Padding(grid, (0, 0, 1, 4)))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=True, padding=(0, 1))
+    for position, column in enumerate(columns):
+        table.add_column(column, justify="right" if 0 < position < 3 else "left", overflow="fold")
+    return table
+
+
+def _counts(sent: int, found: int) -> tuple[str, str, Text]:
+    return f"{sent:,}", f"{found:,}", Text("ok", style="green") if sent == found else Text("differs", style="bold red")

@@ -1,0 +1,178 @@
+"""A process of Rollcall as a user would start it, kept by another one: by the demo or the benchmark, which watch it through its log and its metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import aiohttp
+from pydantic import SecretStr
+
+from rollcall.errors import RollcallError
+from rollcall.sandbox.broker import processes
+from rollcall.settings import ENV_PREFIX, Settings
+
+START_SECONDS = 45.0
+"""A start takes about two seconds. This is for machines that are busy with other things."""
+
+_POLL_SECONDS = 0.05
+_QUOTED_LINES = 8
+
+
+class Answer(NamedTuple):
+    """To a request."""
+
+    status: int
+    text: str
+    link: str
+    """Its header ``Link``, or nothing."""
+
+
+class ProcessEndedError(RollcallError):
+    """A process ended, or does not do what it should."""
+
+
+class ManagedProcess:
+    """As an async context manager: started, and stopped with its end, and with this process, however that ends.
+
+    Args:
+        name: the command: ``router``, ``rosters`` or ``serve``.
+        settings: all that it is told, whatever the environment says.
+        folder: for its log and its process id.
+    """
+
+    def __init__(self, name: str, settings: Settings, bootstrap: str, folder: Path) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self.url = ""
+        """Where its HTTP is."""
+        self._environment = environment_of(settings.model_copy(update={"kafka": bootstrap}))
+        self._pid_file = folder / f"{name}.pid"
+        self._supervisor: subprocess.Popen[bytes] | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return int(self._pid_file.read_text(encoding="utf-8"))
+
+    async def __aenter__(self) -> Self:
+        # -P: the log's folder, in which it starts, is no place to import from.
+        command = [sys.executable, "-P", "-m", "rollcall", self.name]
+        self._supervisor = processes.launch(command, pid_file=self._pid_file, log_file=self.log, owned=True, environment=self._environment)
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._session is not None:
+            await self._session.close()
+        if self._supervisor is not None:
+            # Closes the supervisor's pipe, which sends SIGTERM, and waits. A thread, because the process may take seconds to drain.
+            await asyncio.to_thread(processes.release, self._supervisor)
+
+    async def started(self) -> None:
+        """Wait until its HTTP answers.
+
+        Raises:
+            ProcessEndedError: it has ended, or is not there after :data:`START_SECONDS`.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while not self.url:
+            self.check()
+            if time.monotonic() >= deadline:
+                raise self.failure(f"did not start within {START_SECONDS:.0f} s")
+            await asyncio.sleep(_POLL_SECONDS)
+            self.url = next((str(line["http"]) for line in self._lines() if "http" in line), "")
+
+    def check(self) -> None:
+        """Raise :class:`ProcessEndedError` if it has ended."""
+        assert self._supervisor is not None
+        if self._supervisor.poll() is not None:
+            raise self.failure("ended")
+
+    async def get(self, path: str) -> Answer:
+        """What it answers to a GET.
+
+        Raises:
+            ProcessEndedError: it has ended, or does not answer.
+        """
+        assert self._session is not None
+        try:
+            async with self._session.get(f"{self.url}{path}") as answer:
+                return Answer(answer.status, await answer.text(), answer.headers.get("link", ""))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            await asyncio.sleep(1.0)  # so long the supervisor takes to notice that it has ended
+            self.check()
+            raise self.failure(f"did not answer at {self.url}{path} ({type(error).__name__})") from None
+
+    async def metrics(self) -> str:
+        """Its page of metrics. Raises as :meth:`get`."""
+        return (await self.get("/metrics")).text
+
+    async def is_ready(self) -> bool:
+        """What ``/readyz`` says. False also when it does not answer."""
+        assert self._session is not None
+        try:
+            async with self._session.get(f"{self.url}/readyz") as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False
+
+    def failure(self, what: str) -> ProcessEndedError:
+        """An error that says what the process did, such as ``ended``, and how its log ends."""
+        lines = [_plain(line) for line in self._text().splitlines() if line.strip()]
+        quoted = "".join(f"\n  {line[:300]}" for line in lines[-_QUOTED_LINES:]) or "\n  (it is empty)"
+        return ProcessEndedError(f"the {self.name} {what}; its log {self.log} ends:{quoted}")
+
+    def _text(self) -> str:
+        try:
+            return self.log.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def _lines(self) -> list[dict[str, Any]]:
+        parsed = (_json(line) for line in self._text().splitlines())
+        return [line for line in parsed if line is not None]
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """This process's environment with these settings in place of all others."""
+    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith(ENV_PREFIX)}
+    values = ((name, getattr(settings, name)) for name in Settings.model_fields)
+    return environment | {ENV_PREFIX + name.upper(): _written(value) for name, value in values if value is not None}
+
+
+def _written(value: object) -> str:
+    match value:
+        case SecretStr():
+            return value.get_secret_value()
+        case tuple():
+            return ",".join(map(str, value))
+        case Path():
+            return str(value.absolute())  # the process starts in another folder
+        case _:
+            return str(value)
+
+
+def _json(line: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _plain(line: str) -> str:
+    """A line of the log as people read it."""
+    parsed = _json(line)
+    if parsed is None or "message" not in parsed:
+        return line
+    error = str(parsed.get("error", "")).strip().splitlines()
+    return f"{parsed.get('level', '')}: {parsed['message']}" + (f" ({error[-1]})" if error else "")

@@ -1,0 +1,328 @@
+"""What can be asked for, as FastAPI reads it from a query and tells of it in the OpenAPI document. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from rollcall.printable import printable
+from rollcall.serve.api.errors import ApiError
+from rollcall.serve.api.paging import MOST_PER_PAGE, Page
+
+MOST_VALUES = 100
+"""Of one parameter."""
+
+_MOST_PAGE = 10_000_000
+
+_MOST_QUOTED = 100
+
+_CANNOT = {
+    "sis_account_id[]": "events do not tell the SIS ids of accounts",
+    "sis_course_id[]": "events do not tell the SIS ids of courses",
+    "grading_period_id": "events do not tell grades",
+    "created_for_sis_id[]": "events do not tell for which SIS id an enrollment was made",
+    "enrollment_role_id": "events do not tell the ids of roles",
+    "only_own_groups": "a token is nobody's in Canvas",
+}
+"""Filters of Canvas that nothing here can apply. To leave one out silently would answer another question."""
+
+_SWITCHES = ("created_for_sis_id[]", "only_own_groups")
+"""Those that can be off."""
+
+
+class EnrollmentType(StrEnum):
+    """Of enrollments; the last one is the test student."""
+
+    STUDENT = "StudentEnrollment"
+    TEACHER = "TeacherEnrollment"
+    TA = "TaEnrollment"
+    DESIGNER = "DesignerEnrollment"
+    OBSERVER = "ObserverEnrollment"
+    TEST_STUDENT = "StudentViewEnrollment"
+
+
+class EnrollmentState(StrEnum):
+    """Of enrollments. The last six are of the state that an enrollment comes to by dates, and only of a user's enrollments."""
+
+    ACTIVE = "active"
+    INVITED = "invited"
+    CREATION_PENDING = "creation_pending"
+    DELETED = "deleted"
+    REJECTED = "rejected"
+    COMPLETED = "completed"
+    INACTIVE = "inactive"
+    PENDING_ACTIVE = "pending_active"
+    PENDING_INVITED = "pending_invited"
+    CURRENT_AND_INVITED = "current_and_invited"
+    CURRENT_AND_FUTURE = "current_and_future"
+    CURRENT_FUTURE_AND_RESTRICTED = "current_future_and_restricted"
+    CURRENT_AND_CONCLUDED = "current_and_concluded"
+
+
+_STATE = EnrollmentState
+BY_DATES: dict[EnrollmentState, tuple[str, ...]] = {
+    _STATE.PENDING_ACTIVE: ("pending_active",),
+    _STATE.PENDING_INVITED: ("pending_invited",),
+    _STATE.CURRENT_AND_INVITED: ("active", "invited"),
+    _STATE.CURRENT_AND_FUTURE: ("active", "invited", "creation_pending", "pending_active", "pending_invited"),
+    _STATE.CURRENT_FUTURE_AND_RESTRICTED: ("active", "invited", "creation_pending", "pending_active", "pending_invited", "inactive"),
+    _STATE.CURRENT_AND_CONCLUDED: ("active", "completed"),
+}
+"""Synthetic states and what they stand for (canvas-lms, ``EnrollmentsApiController#enrollment_states_for_state_param``)."""
+
+DEFAULT_STATES = (_STATE.ACTIVE, _STATE.INVITED)
+
+
+class UserKind(StrEnum):
+    """Canvas's short names of enrollment types, in questions about users."""
+
+    TEACHER = "teacher"
+    STUDENT = "student"
+    STUDENT_VIEW = "student_view"
+    TA = "ta"
+    OBSERVER = "observer"
+    DESIGNER = "designer"
+
+
+TYPE_OF_KIND: dict[UserKind, EnrollmentType] = {
+    UserKind.TEACHER: EnrollmentType.TEACHER,
+    UserKind.STUDENT: EnrollmentType.STUDENT,
+    UserKind.STUDENT_VIEW: EnrollmentType.TEST_STUDENT,
+    UserKind.TA: EnrollmentType.TA,
+    UserKind.OBSERVER: EnrollmentType.OBSERVER,
+    UserKind.DESIGNER: EnrollmentType.DESIGNER,
+}
+
+
+class UserState(StrEnum):
+    """Of the enrollments of users."""
+
+    ACTIVE = "active"
+    INVITED = "invited"
+    REJECTED = "rejected"
+    COMPLETED = "completed"
+    INACTIVE = "inactive"
+
+
+class MembershipState(StrEnum):
+    """Of memberships."""
+
+    ACCEPTED = "accepted"
+    INVITED = "invited"
+    REQUESTED = "requested"
+    REJECTED = "rejected"
+    DELETED = "deleted"
+
+
+class Query(BaseModel):
+    """Any question. Parameters that Canvas does not know are passed over, as there."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+
+class ListQuery(Query):
+    """A question for a list."""
+
+    page: Annotated[int, Field(ge=1, le=_MOST_PAGE, description="Which page, from 1.")] = 1
+    per_page: Annotated[int, Field(ge=1, description=f"How many on a page; more than {MOST_PER_PAGE} are {MOST_PER_PAGE}.")] = 10
+
+    @field_validator("page", "per_page", mode="before")
+    @classmethod
+    def _whole(cls, value: Any) -> Any:
+        # pydantic takes 1_0 and 1.0 for whole numbers too.
+        if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+            raise PydanticCustomError("whole_number", "must be a whole number from 1")
+        return value
+
+    @field_validator("per_page")
+    @classmethod
+    def _at_most(cls, value: int) -> int:
+        return min(value, MOST_PER_PAGE)
+
+    def which(self) -> Page:
+        """The page."""
+        return Page(self.page, self.per_page)
+
+
+def _values(alias: str, description: str) -> Any:
+    return Field(default=[], alias=alias, max_length=MOST_VALUES, description=description)
+
+
+class EnrollmentsQuery(ListQuery):
+    """A question for enrollments."""
+
+    type: list[EnrollmentType] = _values("type[]", "Of these types only. Ignored with `role[]`.")
+    role: list[EnrollmentType] = _values("role[]", "With these roles only. Events do not tell roles that an account has added.")
+    state: list[EnrollmentState] = _values("state[]", "In these states only; without it `active` and `invited`.")
+    include: list[str] = _values("include[]", "Also `group_ids`, `uuid`, `observed_users`. Others are passed over.")
+    sis_user_id: list[str] = _values("sis_user_id[]", "Of users with these SIS ids only.")
+    sis_section_id: list[str] = _values("sis_section_id[]", "Of sections with these SIS ids only.")
+
+    def types(self) -> tuple[str, ...]:
+        """Of which types; none: of all."""
+        return tuple(sorted(set(map(str, self.role or self.type))))
+
+    def states(self, *, of_user: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """In which states: those of Canvas's enrollment_state, and those by dates. One or the other must hold.
+
+        Raises:
+            ApiError: a synthetic state, and not of a user's enrollments.
+        """
+        plain, by_dates = set[str](), set[str]()
+        for state in self.state or DEFAULT_STATES:
+            if state not in BY_DATES:
+                plain.add(str(state))
+            elif of_user:
+                by_dates.update(BY_DATES[state])
+            else:
+                raise ApiError(400, f"state[]: {state} can be asked for of a user's enrollments only; give a user_id", field="state[]")
+        return tuple(sorted(plain)), tuple(sorted(by_dates))
+
+
+class ContextEnrollmentsQuery(EnrollmentsQuery):
+    """A question for the enrollments of a course or section."""
+
+    user_id: Annotated[str | None, Field(max_length=100, description="Of this user only.")] = None
+
+
+class UserEnrollmentsQuery(EnrollmentsQuery):
+    """A question for a user's enrollments."""
+
+    enrollment_term_id: Annotated[str | None, Field(max_length=100, description="In sections of this term only.")] = None
+
+
+class UsersQuery(ListQuery):
+    """A question for users of a course."""
+
+    search_term: Annotated[str | None, Field(min_length=2, max_length=255, description="Part of a name, login or SIS id; or an id.")] = None
+    enrollment_type: list[UserKind] = _values("enrollment_type[]", "With enrollments of these types only.")
+    enrollment_role: Annotated[EnrollmentType | None, Field(description="With an enrollment of this role only.")] = None
+    enrollment_state: list[UserState] = _values("enrollment_state[]", "With enrollments in these states only; without it `active` and `invited`.")
+    user_id: Annotated[str | None, Field(max_length=100, description="This user only.")] = None
+    user_ids: list[str] = _values("user_ids[]", "These users only.")
+    include: list[str] = _values("include[]", "Also `enrollments`, `uuid`, `group_ids`. Others are passed over.")
+
+    def types(self) -> tuple[str, ...]:
+        """Of which types; none: of all but test students, whom Canvas shows only to those who ask for them."""
+        if self.enrollment_role is not None:
+            return (str(self.enrollment_role),)
+        if self.enrollment_type:
+            return tuple(sorted({str(TYPE_OF_KIND[kind]) for kind in self.enrollment_type}))
+        return tuple(str(kind) for kind in EnrollmentType if kind is not EnrollmentType.TEST_STUDENT)
+
+    def states(self) -> tuple[str, ...]:
+        """In which states."""
+        return tuple(sorted(set(map(str, self.enrollment_state or DEFAULT_STATES))))
+
+
+class CourseQuery(Query):
+    """A question for a course."""
+
+    include: list[str] = _values("include[]", "Also `total_students`, `sections`; `all_courses`: deleted ones too. Others are passed over.")
+
+
+class SectionsQuery(ListQuery):
+    """A question for sections."""
+
+    search_term: Annotated[str | None, Field(min_length=2, max_length=255, description="Part of a name.")] = None
+    include: list[str] = _values("include[]", "Also `total_students`, `students`. Others are passed over.")
+
+
+class SectionQuery(Query):
+    """A question for a section."""
+
+    include: list[str] = _values("include[]", "Also `total_students`, `students`. Others are passed over.")
+
+
+class GroupsQuery(ListQuery):
+    """A question for groups."""
+
+    include: list[str] = _values("include[]", "Also `users`. Others are passed over.")
+
+
+class GroupQuery(Query):
+    """A question for a group."""
+
+    include: list[str] = _values("include[]", "Also `users`. Others are passed over.")
+
+
+class MembershipsQuery(ListQuery):
+    """A question for memberships."""
+
+    filter_states: list[MembershipState] = _values("filter_states[]", "In these states only; without it all but `deleted`.")
+
+
+class GroupUsersQuery(ListQuery):
+    """A question for the users of a group."""
+
+    search_term: Annotated[str | None, Field(min_length=2, max_length=255, description="Part of a name, login or SIS id; or an id.")] = None
+
+
+_QUERIES = (ContextEnrollmentsQuery, UserEnrollmentsQuery, UsersQuery, CourseQuery, SectionsQuery, GroupsQuery, MembershipsQuery, GroupUsersQuery)
+
+KNOWN = frozenset(field.alias or name for query in _QUERIES for name, field in query.model_fields.items()) | frozenset(_CANNOT)
+"""All parameters, as they are written."""
+
+LISTS = frozenset(name for name in KNOWN if name.endswith("[]"))
+"""Parameters that are lists. Canvas takes a single value without the brackets too."""
+
+_BY_BASE = {name.removesuffix("[]"): name for name in KNOWN}
+
+_base = re.compile(r"[\[\]\s]*([^\[\]]+)").match
+"""What stands before brackets, as Rack reads it (``Rack::QueryParser#normalize_params``), and more generously."""
+
+
+def known_name(written: str) -> str | None:
+    """The parameter that a name means, however it is written: with numbers or words in its brackets, with none where some belong; None: no parameter."""
+    found = _base(written)
+    return None if found is None else _BY_BASE.get(found[1].strip())
+
+
+def normalised(query: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """A query with the names of lists as they are here.
+
+    Raises:
+        ApiError: it asks for what cannot be applied, or not in the form that a parameter has. Canvas applies some other forms, and fails at others; what is
+            left out silently would answer another question.
+    """
+    single = set[str]()
+    found = []
+    for written, value in query:
+        name = known_name(written)
+        if name is None:
+            for part in value.split(";")[1:]:  # which older Racks take for "&"
+                _check_separator(part)
+            found.append((written, value))
+            continue
+        if name in _CANNOT and value and not (written in (name, name.removesuffix("[]")) and name in _SWITCHES and value.lower() in ("0", "false")):
+            raise ApiError(400, f"{name} cannot be applied: {_CANNOT[name]}", field=name)
+        if written not in (name, name.removesuffix("[]")):
+            raise ApiError(400, f"{name}: write it as {name}=…, not as {printable(written)[:_MOST_QUOTED]}=…", field=name)
+        if name in LISTS and written != name:
+            single.add(name)
+        found.append((name, value))
+    for name in single:
+        if sum(name == other for other, _ in found) > 1:
+            raise ApiError(400, f"{name}: several values need the brackets: {name}=…&{name}=…", field=name)
+    return found
+
+
+def _check_separator(part: str) -> None:
+    written, equals, _ = part.partition("=")
+    name = known_name(written) if equals else None
+    if name is not None:
+        raise ApiError(400, f"{name}: parameters are separated by &, not by a semicolon", field=name)
+
+
+def only_once(query: Sequence[tuple[str, str]], names: Collection[str]) -> str | None:
+    """The first of some names that is written in another form than its own, or more than once; None: all are right."""
+    for name in names:
+        forms = [written for written, _ in query if (found := _base(written)) is not None and found[1].strip() == name]
+        if len(forms) > 1 or any(written != name for written in forms):
+            return name
+    return None

@@ -1,0 +1,151 @@
+"""The last dead letters: the end of the topic, followed, with a redacted view of each value."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from rollcall.dead_letters.letter import Letter, letter_of
+from rollcall.dead_letters.outline import known_words
+from rollcall.kafka.bounded import close, promptly, stop_reader
+from rollcall.kafka.client import client_options
+from rollcall.kafka.reader import positions_of
+from rollcall.kafka.topic_ids import describe_topics
+from rollcall.process.topics import TopicNames
+from rollcall.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MOST_KEPT = 100
+
+BEFORE_THE_END = 50
+"""Records of each partition that are looked at in the beginning, and when so many come that following them all would be all that the server does."""
+
+POLL_MS = 500
+PAUSE_SECONDS = 0.5
+CATCH_UP_SECONDS = 5.0
+MOST_POLLED = 200
+RETRY_SECONDS = 2.0
+LOOK_SECONDS = 30.0
+"""How often the topic's partitions are looked at."""
+
+_REQUEST_MS = 5_000
+_FETCH_BYTES = 256 * 1024
+
+
+class DeadLetters:
+    """Follows the topic while :meth:`run` runs. Kafka may be away at any time."""
+
+    def __init__(self, settings: Settings, bootstrap: str) -> None:
+        self.topic = TopicNames(settings.topic_prefix).dead_letter
+        self._options = client_options(settings, bootstrap)
+        self._bootstrap = bootstrap
+        self._words = known_words()
+        self._kept: deque[Letter] = deque(maxlen=MOST_KEPT)
+        self._positions: dict[TopicPartition, int] = {}
+        self._version = 0
+        self.problem: str | None = "not read yet"
+        """Why what is kept may be old."""
+
+    def add(self, letters: Iterable[Letter]) -> None:
+        """Keep further ones, those that were written first before the others."""
+        new = sorted(letters, key=lambda letter: letter.timestamp_ms)
+        if new:
+            self._kept.extend(new)
+            self._version += 1
+
+    def view(self) -> dict[str, Any]:
+        """What the page shows, the latest first."""
+        return {"topic": self.topic, "problem": self.problem, "version": self._version, "letters": [letter.shown() for letter in reversed(self._kept)]}
+
+    async def run(self) -> None:
+        """Follow, until cancelled."""
+        while True:
+            try:
+                count = await self._partitions()
+                if count:
+                    await self._follow(count)
+                    continue
+                self._note(f"the topic {self.topic} is not there yet; 'rollcall router' makes it")
+            except (KafkaError, OSError, TimeoutError) as error:
+                self._note(f"Kafka at {self._bootstrap} does not answer ({type(error).__name__})")
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _note(self, problem: str | None) -> None:
+        if problem != self.problem and problem is not None:
+            log.warning("dead letters are not followed: %s", problem)
+        self.problem = problem
+
+    async def _partitions(self) -> int:
+        admin = AIOKafkaAdminClient(**self._options, request_timeout_ms=_REQUEST_MS)
+        try:
+            await promptly(admin.start())
+            topic = (await promptly(describe_topics(admin, [self.topic]))).topics.get(self.topic)
+            return 0 if topic is None else topic.partitions
+        finally:
+            await close(admin.close())
+
+    async def _follow(self, count: int) -> None:
+        """Follow until there are other partitions."""
+        reader = AIOKafkaConsumer(
+            **self._options,
+            enable_auto_commit=False,
+            auto_offset_reset="none",  # to the end, it would pass over what a new topic begins with
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=_FETCH_BYTES,
+            request_timeout_ms=_REQUEST_MS,
+        )
+        try:
+            await promptly(reader.start())
+            places = [TopicPartition(self.topic, number) for number in range(count)]
+            reader.assign(places)
+            await promptly(self._seek(reader, places, starting=True))
+            if not self._positions:
+                self.add(await promptly(self._catch_up(reader, places)))
+            look_at = time.monotonic() + LOOK_SECONDS
+            while True:
+                if time.monotonic() >= look_at:
+                    look_at = time.monotonic() + LOOK_SECONDS
+                    if await self._partitions() != count:
+                        return
+                self.add(self._letters(await promptly(reader.getmany(timeout_ms=POLL_MS, max_records=MOST_POLLED))))
+                self._positions = await promptly(positions_of(reader, places))
+                self._note(None)
+                await asyncio.sleep(PAUSE_SECONDS)
+                await promptly(self._seek(reader, places))
+        finally:
+            await stop_reader(reader)
+
+    async def _seek(self, reader: AIOKafkaConsumer, places: list[TopicPartition], *, starting: bool = False) -> None:
+        """Go on where it was read up to, but shortly before the end where that is too far behind, or no place at all: the topic was made anew."""
+        beginnings: Mapping[TopicPartition, int] = await reader.beginning_offsets(places) if starting else {}
+        ends = await reader.end_offsets(places)
+        for place, end in ends.items():
+            position = self._positions.get(place, -1)
+            if not max(end - MOST_POLLED, beginnings.get(place, 0)) <= position <= end:
+                beginnings = beginnings or await reader.beginning_offsets(places)
+                reader.seek(place, max(beginnings[place], end - BEFORE_THE_END))
+            elif starting:
+                reader.seek(place, position)
+
+    async def _catch_up(self, reader: AIOKafkaConsumer, places: list[TopicPartition]) -> list[Letter]:
+        """Read to the ends as of now, so that what there is comes in the order of its timestamps."""
+        ends = await reader.end_offsets(places)
+        found: list[Letter] = []
+        with contextlib.suppress(TimeoutError):  # behind a transaction that is open there is nothing to be read
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                while any([await reader.position(place) < end for place, end in ends.items()]):
+                    found += self._letters(await reader.getmany(timeout_ms=POLL_MS, max_records=MOST_POLLED))
+        return found
+
+    def _letters(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> list[Letter]:
+        return [letter_of(r, self._words) for records in batch.values() for r in records]

@@ -1,0 +1,275 @@
+"""A Faust application whose agents consume chunks: start, rebalance, drain, end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import faust
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError, KafkaError
+from faust.types import TP
+
+from rollcall.errors import BrokerUnavailableError, describe
+from rollcall.kafka.batches import BATCH_BYTES
+from rollcall.kafka.bounded import promptly
+from rollcall.open_files import OTHER_FILES, make_room
+from rollcall.streaming.barrier import BarrierTopic
+from rollcall.streaming.chunks import ChunkAgent, ChunkPolicy
+from rollcall.streaming.consumer_thread import end_threads
+from rollcall.streaming.failures import hold_back_what_was_not_added
+from rollcall.streaming.lane import LaneKit, LaneObserver
+from rollcall.streaming.lanes import Lanes
+from rollcall.streaming.offsets import Offsets
+from rollcall.streaming.survey import PartitionStatus, StreamingError, Survey
+from rollcall.streaming.table_store import TableStore
+from rollcall.streaming.tables import LaneTables
+from rollcall.streaming.transport import ChunkConsumer, ChunkSchema, ChunkTransport, wait_crashed
+from rollcall.streaming.watchdog import Watchdog
+
+log = logging.getLogger(__name__)
+
+SHARED_CLIENTS = 6
+"""Clients of Kafka beside those of lanes, with room for such as are being made anew."""
+
+COORDINATORS = 2
+"""Connections of a producer beside one to each broker: to the coordinators of its transactions and of the group."""
+
+FETCH_BYTES = 4 * 1024**2
+"""Most bytes of one partition in one fetch, as stored (compressed); also what lies ready for each partition while its lane is busy. Several agents share it."""
+
+NEVER_SECONDS = 2_000_000.0
+"""aiokafka would leave the group when nothing is fetched for a while; a partition whose lane is halted is kept. The watchdog looks after the main loop."""
+
+START_SECONDS = 1.0
+"""How long a consumer that is just starting may take to have started when the end comes, so that it can be stopped in good order."""
+
+STOP_SECONDS = 3.0
+"""How long the consumer may take to leave its group at the end. When it cannot, because no broker answers, the group finds out after the session timeout."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamingOptions:
+    """What an application is told. Times in seconds."""
+
+    group: str
+    client_options: Mapping[str, Any]
+    """Keyword arguments for every aiokafka client: servers and security."""
+    policy: ChunkPolicy
+    session_timeout: float
+    group_instance_id: str | None
+    watchdog: float
+    partitions: int
+    """Of the tables, and so of all topics of an agent that has one."""
+    barrier: BarrierTopic
+    outputs: Collection[str]
+    """The topics that the agents write."""
+    batch_bytes: int = BATCH_BYTES
+    """Most bytes of one batch of output, before compression; no topic may take less."""
+
+    @property
+    def rebalance_timeout(self) -> float:
+        """How long the group waits for its members when it shares its partitions out."""
+        return max(self.session_timeout * 2, self.policy.drain + 10)
+
+
+class StreamingApplication:
+    """Consumes topics chunk by chunk, until it is stopped or must end.
+
+    Args:
+        agents: who consumes what.
+        observer: told what happens, for metrics.
+        on_survey: called every second with the status of all assigned partitions.
+    """
+
+    def __init__(
+        self,
+        options: StreamingOptions,
+        agents: Sequence[ChunkAgent],
+        *,
+        observer: LaneObserver,
+        on_survey: Callable[[list[PartitionStatus]], None],
+    ) -> None:
+        self._options = options
+        self._agents = tuple(agents)
+        self._observer = observer
+        self._lanes = Lanes(self._agents, self._make_room)
+        self._watchdog = Watchdog(options.watchdog)
+        self._failure: asyncio.Future[BaseException] | None = None
+        self._offsets = Offsets(options.group, options.client_options)
+        self.tables = TableStore(options.client_options, self._offsets.bounds)
+        self.survey = Survey(
+            group=options.group,
+            servers=options.client_options["bootstrap_servers"],
+            lanes=self._lanes,
+            offsets=self._offsets,
+            inputs=[topic for agent in self._agents for topic in agent.topics],
+            outputs=options.outputs,
+            watchdog=self._watchdog,
+            patience=options.rebalance_timeout,
+            on_survey=on_survey,
+        )
+
+    @property
+    def stuck(self) -> str | None:
+        """Why the watchdog will end the process, or None."""
+        return self._watchdog.verdict
+
+    def _make_room(self, lanes: int) -> None:
+        """See to it that so many lanes can have their connections: each a producer, and while it loads its table a reader."""
+        brokers = self._offsets.brokers
+        make_room(OTHER_FILES + SHARED_CLIENTS * (brokers + 1) + lanes * (2 * brokers + COORDINATORS + 1))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set, then drain.
+
+        Raises:
+            StreamingError: a chunk could not be written, or the consumer failed.
+            BrokerUnavailableError: no broker could be reached at start, or none of those that were known then answers any more.
+            TopicsGoneError: partitions stand still, and topics that the agents write are not there.
+        """
+        self._failure = asyncio.get_running_loop().create_future()
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                await promptly(stack.enter_async_context(self._offsets))
+            except (KafkaError, OSError) as error:
+                raise BrokerUnavailableError(
+                    f"no Kafka broker answers at {self._options.client_options['bootstrap_servers']} ({error}); check ROLLCALL_KAFKA"
+                ) from None
+            with tempfile.TemporaryDirectory(prefix="rollcall-") as scratch:
+                app = self._new_app(scratch)
+                started = asyncio.create_task(app.start())
+                survey = asyncio.create_task(self.survey.run(lambda: cast(ChunkConsumer, app.consumer)))
+                self._watchdog.start()
+                try:
+                    await self._until_end(app, stop, started, survey)
+                finally:
+                    survey.cancel()
+                    await self._end(app, started)
+                    self._watchdog.stop()
+                self._raise_failure()  # of a chunk that was in flight when the end came
+
+    async def _until_end(self, app: faust.App, stop: asyncio.Event, started: asyncio.Task[None], survey: asyncio.Task[None]) -> None:
+        assert self._failure is not None
+        crashed = asyncio.ensure_future(wait_crashed(app))
+        stopped = asyncio.ensure_future(stop.wait())
+        ends: set[asyncio.Future[Any]] = {crashed, stopped, survey, self._failure}
+        try:
+            await asyncio.wait(ends | {started}, return_when=asyncio.FIRST_COMPLETED)
+            if started.done():
+                _raise_unless_started(started)
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            crashed.cancel()
+            stopped.cancel()
+        self._raise_failure()
+        if app.crashed:
+            raise StreamingError(f"the consumer failed: {describe(app.crash_reason)}") from app.crash_reason
+        if survey.done() and not stop.is_set():
+            survey.result()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None and self._failure.done():
+            raise StreamingError(f"stopped without committing: {describe(self._failure.result())}") from self._failure.result()
+
+    async def _end(self, app: faust.App, started: asyncio.Task[None]) -> None:
+        self._watchdog.beat({})  # from here on, only that the loop turns
+        # Lanes first: what they have in flight is finished while the consumer still holds the partitions, so that no other process begins with them.
+        await self._lanes.end()
+        await asyncio.wait({started}, timeout=START_SECONDS)
+        started.cancel()
+        started.add_done_callback(lambda start: start.cancelled() or start.exception())  # asyncio would complain that nobody has seen it
+        try:
+            await promptly(app.stop(), STOP_SECONDS)
+        except Exception as error:
+            log.warning("the consumer did not stop cleanly: %s", describe(error))
+        end_threads()
+
+    def _new_app(self, scratch: str) -> faust.App:
+        options = self._options
+        app = faust.App(
+            options.group,
+            env={},  # whatever it would read there wins over what stands here
+            broker="kafka://unused",  # the transport connects with client_options
+            datadir=scratch,
+            store="memory://",
+            key_serializer="raw",
+            value_serializer="raw",
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            web_enabled=False,
+            stream_wait_empty=False,
+            stream_buffer_maxsize=16,
+            consumer_max_fetch_size=FETCH_BYTES // len(self._agents),
+            consumer_group_instance_id=options.group_instance_id,
+            broker_session_timeout=options.session_timeout,
+            broker_heartbeat_interval=options.session_timeout / 5,
+            broker_request_timeout=options.rebalance_timeout + 5,  # a broker holds the request to join until all have given up their partitions
+            broker_rebalance_timeout=options.rebalance_timeout,
+            broker_max_poll_interval=NEVER_SECONDS,
+            table_standby_replicas=0,
+            TableManager=LaneTables,
+        )
+        app.transport = transport = ChunkTransport(
+            app, lanes=self._lanes, max_records=options.policy.max_records, max_bytes=options.policy.max_bytes, client_options=options.client_options
+        )
+        app.producer_transport = transport
+        self._lanes.equip(
+            LaneKit(
+                group=options.group,
+                policy=options.policy,
+                new_producer=self._new_producer,
+                batch_bytes=options.batch_bytes,
+                offsets=self._offsets,
+                barrier_place=self._barrier_place,
+                tables=self.tables,
+                seek=lambda tp, offset: cast(ChunkConsumer, app.consumer).seek_exact(tp, offset),
+                wants=self._lanes.announce,
+                fatal=self._fail,
+                observer=self._observer,
+            )
+        )
+        for agent in self._agents:
+            app.agent(app.topic(*agent.topics, schema=ChunkSchema()), name=agent.name)(self._deliver)
+            self.tables.declare(app, agent, options.partitions)
+        return app
+
+    async def _deliver(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            self._lanes.deliver(event.value)
+
+    def _barrier_place(self, agent: ChunkAgent, partition: int) -> TP:
+        """Lanes of the agents in turn, so that no two have one place as long as there are enough."""
+        return self._options.barrier.place(partition * len(self._agents) + self._agents.index(agent))
+
+    def _new_producer(self, transactional_id: str) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            **self._options.client_options,
+            transactional_id=transactional_id,
+            transaction_timeout_ms=int(self._options.policy.transaction * 1000),
+            acks="all",
+            linger_ms=0,
+        )
+        hold_back_what_was_not_added(producer)
+        return producer
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is not None and not self._failure.done():
+            self._failure.set_result(error)
+
+
+def _raise_unless_started(start: asyncio.Task[None]) -> None:
+    """Let what became of the consumer's start be known in words."""
+    try:
+        start.result()
+    except KafkaError as error:
+        if error.retriable or isinstance(error, KafkaConnectionError):
+            raise BrokerUnavailableError(f"the brokers went away when the consumer started ({describe(error)})") from error
+        raise StreamingError(f"the consumer cannot start: {describe(error)}") from error
+    except OSError as error:
+        raise BrokerUnavailableError(f"the brokers went away when the consumer started ({describe(error)})") from error

@@ -1,0 +1,267 @@
+"""The thread in which aiokafka's consumer lives: what is fetched there, as chunks, and its end.
+
+Written against faust-streaming 0.15.3, mode-streaming 0.7.1 and aiokafka 0.14, whose private machinery it touches; line numbers of ``drivers/`` are of
+``faust/transport/``. How Faust is made to hand chunks on is in :mod:`rollcall.streaming.transport`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import ConsumerStoppedError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode.threads import ServiceThread, WorkerThread
+
+from rollcall.record import Record
+from rollcall.streaming.chunks import Chunk
+from rollcall.streaming.decoding import bytes_of, decode_again, leave_bare
+
+RecordMap: TypeAlias = Mapping[TP, list[Any]]
+"""What Faust passes on from fetch to delivery; here each list holds one :class:`Chunk`."""
+
+FETCH_WAIT_MS = 250
+"""How long the broker holds a fetch that finds nothing. aiokafka has one fetch in flight for each broker, so a partition that is consumed meanwhile waits
+for it; Faust's fixed 1,500 ms (``drivers/aiokafka.py:615``) would show as latency when only some partitions have traffic."""
+
+METADATA_AGE_MS = 10_000
+"""How long a new partition of the input, an input that was made anew, or another leader may go unnoticed: one that was deposed without noticing answers, with
+nothing new. aiokafka's default is five minutes."""
+
+OUT_OF_RANGE = -1
+"""Position of a chunk that says only this: the broker has no record where the partition is read. Retention was faster, or the topic was cut or made anew."""
+
+THREAD_SECONDS = 1.0
+"""So long may the consumer's thread take to end, once its consumer has."""
+
+FIRST_SLICE = 64
+"""Records taken first when a chunk is bounded in bytes; their mean size decides how many are taken next."""
+
+
+class DaemonThread(WorkerThread):
+    """A thread that cannot keep the process from ending."""
+
+    _given_up = False
+
+    def __init__(self, service: Any, **kwargs: Any) -> None:
+        # Extends mode/threads.py:52.
+        super().__init__(service, **kwargs)
+        self.daemon = True
+
+    def run(self) -> None:
+        """The thread's work."""
+        # Extends mode/threads.py:58. Where aiokafka cancels a task of its own and waits for it (``consumer/fetcher.py:456``), the cancellation comes to whoever
+        # stops the consumer, and out of the thread; the service has ended all the same.
+        try:
+            super().run()
+        except asyncio.CancelledError:
+            self.service.set_shutdown()
+        except RuntimeError:
+            if not self._given_up:
+                raise
+
+    def stop(self) -> None:
+        """Wait for the thread's end, but not for ever."""
+        # Replaces mode/threads.py:74, which has the whole process wait, its event loop too, until every task of the thread has ended. aiokafka's may take their
+        # cancellation for that of another task, and never do (see app/rollcall/kafka/bounded.py). By now the consumer has left its group.
+        if not self.is_stopped.wait(THREAD_SECONDS):
+            self.give_up()
+
+    def give_up(self) -> None:
+        """End the thread, whatever its tasks are at. When the interpreter ends before a thread with a running event loop, uvloop may crash."""
+        self._given_up = True
+        loop = self.service.thread_loop
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(loop.stop)
+        self.join(THREAD_SECONDS)
+        if not self.is_alive():
+            for task in asyncio.all_tasks(loop):
+                task._log_destroy_pending = False  # type: ignore[attr-defined] # asyncio would complain at the interpreter's end of what was given up here
+
+
+def end_threads() -> None:
+    """End the threads of consumers that did not end when they were stopped."""
+    for thread in threading.enumerate():
+        if isinstance(thread, DaemonThread):
+            thread.give_up()
+
+
+class PromptThread(ServiceThread):
+    """A service in a thread of its own, which can be stopped whatever has become of the thread."""
+
+    abstract = True
+    Worker = DaemonThread
+
+    async def _wakeup_timer_in_thread(self) -> None:
+        # Extends mode/threads.py:192, which remembers when it was called last, and calls it an error when that is 3 s ago: the process was suspended, or busy.
+        # That is for the watchdog to judge.
+        await super()._wakeup_timer_in_thread()
+        self.last_wakeup_at = 0.0
+
+    def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
+        # Replaces mode/threads.py:310, which prints a traceback past the log. The service's crash is logged, and ends the process, which says why.
+        return
+
+    def _stopped_set(self) -> None:
+        # Extends mode/threads.py:227. A thread whose service has crashed ends and closes its loop by itself, before or after it is stopped.
+        try:
+            super()._stopped_set()
+        except RuntimeError:
+            self._stopped.set()  # nobody waits for it in a loop that is closed
+
+    def set_shutdown(self) -> None:
+        # Extends mode/threads.py:230. What is left of a thread that was given up may be thrown away, and so ended, after the loop of those who waited for it.
+        with contextlib.suppress(RuntimeError):
+            super().set_shutdown()
+
+    async def crash(self, exc: BaseException) -> None:
+        """Tell of an error, likewise."""
+        # Extends mode/threads.py:197.
+        with contextlib.suppress(RuntimeError):
+            await super().crash(exc)
+
+
+class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
+    """The thread in which aiokafka's consumer lives."""
+
+    max_records: int
+    max_bytes: int
+    client_options: Mapping[str, Any]
+    _wake: asyncio.Event | None = None
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        # Replaces drivers/aiokafka.py:568: reads only what is committed, waits less for empty fetches, takes security options as aiokafka names them.
+        conf = self.app.conf
+        self._assignor = self.app.assignor if self.app.tables.changelog_topics else RoundRobinPartitionAssignor
+        return AIOKafkaConsumer(
+            **self.client_options,
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            auto_offset_reset="none",  # a position that the broker does not have is the lane's business: see OUT_OF_RANGE
+            metadata_max_age_ms=METADATA_AGE_MS,
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            # Liveness of the main loop is the watchdog's business; a poll interval would only add a second way to lose partitions.
+            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
+            check_crcs=conf.broker_check_crcs,
+        )
+
+    async def _fetch_records(
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,  # noqa: ASYNC109 upstream's signature
+        max_records: int | None = None,
+    ) -> RecordMap:
+        # Replaces drivers/aiokafka.py:1088.
+        fetcher = consumer._fetcher
+        wake = self._wake = self._wake or asyncio.Event()
+        wake.clear()
+        if not self.consumer.flow_active:
+            return {}
+        if consumer._closed or fetcher._closed:
+            raise ConsumerStoppedError
+        with fetcher._subscriptions.fetch_context():
+            chunks = await self._take_all(consumer, active_partitions)
+            if not chunks and timeout:
+                arrived = fetcher._create_fetch_waiter()
+                woken = asyncio.ensure_future(wake.wait())
+                try:
+                    await asyncio.wait((arrived, woken), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    woken.cancel()
+                    arrived.cancel()  # does nothing when it is done
+                if not arrived.cancelled():
+                    arrived.result()  # raises what the coordinator found to be fatal, such as a missing authorization
+                chunks = await self._take_all(consumer, active_partitions)
+            return chunks
+
+    async def _take_all(self, consumer: AIOKafkaConsumer, partitions: Iterable[TP]) -> RecordMap:
+        taken = {tp: await self._take(consumer, tp) for tp in partitions}
+        return {tp: [chunk] for tp, chunk in taken.items() if chunk is not None}
+
+    async def _take(self, consumer: AIOKafkaConsumer, tp: TP) -> Chunk | None:
+        """What has been fetched of one partition, up to the bounds. Runs without giving way, so no seek comes between the positions and the records."""
+        subscriptions = consumer._fetcher._subscriptions
+        if subscriptions.reassignment_in_progress or not subscriptions.is_assigned(tp):
+            return None
+        state = subscriptions.subscription.assignment.state_value(tp)
+        if not state.has_valid_position:
+            return None
+        before = state.position
+        records: list[Record] = []
+        size, limit = 0, min(FIRST_SLICE, self.max_records)
+        while limit > 0:
+            leave_bare(consumer._fetcher._records.get(tp))
+            try:
+                # With a timeout of 0, and no reassignment under way, fetched_records has nothing to wait for.
+                fetched = (await consumer._fetcher.fetched_records({tp}, timeout=0, max_records=limit)).get(tp, ())
+            except UnicodeDecodeError:
+                decode_again(consumer._fetcher._records[tp], state.position)
+                continue
+            except NoOffsetForPartitionError:
+                break  # the lane has not said yet where to begin
+            except OffsetOutOfRangeError as error:
+                if state.position not in error.args[0].values():
+                    break  # of a position that was left since
+                return Chunk(tp.topic, tp.partition, OUT_OF_RANGE, OUT_OF_RANGE, [], 0)
+            if not fetched:
+                break
+            records.extend(fetched)
+            size += sum(map(bytes_of, fetched))
+            room = int((self.max_bytes - size) * len(records) / max(size, 1))
+            limit = min(self.max_records - len(records), room)
+        if state.position == before:
+            return None
+        return Chunk(tp.topic, tp.partition, before, state.position, records, size)
+
+    async def seek_exact(self, tp: TP, offset: int) -> None:
+        """Go on reading at ``offset``; does nothing when the partition is no longer this process's."""
+        await self.call_thread(self._seek_exact, tp, offset)
+
+    async def _seek_exact(self, tp: TP, offset: int) -> None:
+        consumer = self._ensure_consumer()
+        if tp in consumer.assignment():
+            consumer.seek(tp, offset)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a consumer that has begun to look for its group."""
+        return self._consumer is not None and self._consumer._coordinator is not None and self.thread_loop.is_running()
+
+    async def check(self) -> bool:
+        """Whether this process is a member of its group now.
+
+        Raises:
+            aiokafka.errors.KafkaError: the group cannot be joined, or nothing can be fetched, and that will not pass. aiokafka tells only who asks.
+        """
+        member: bool = await self.call_thread(self._check)
+        return member
+
+    async def _check(self) -> bool:
+        consumer = self._ensure_consumer()
+        coordinator, fetching = consumer._coordinator, consumer._fetcher.error_future
+        coordinator.check_errors()
+        if fetching.done() and not fetching.cancelled():
+            fetching.result()
+        return bool(coordinator.generation > 0 and coordinator.coordinator_id is not None)
+
+    def wake(self) -> None:
+        """End a fetch that waits for data: another partition is wanted now. May be called from any thread."""
+        if self._wake is not None and self.thread_loop.is_running():
+            with contextlib.suppress(RuntimeError):  # the loop closed in between: the consumer has stopped
+                self.thread_loop.call_soon_threadsafe(self._wake.set)

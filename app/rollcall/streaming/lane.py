@@ -1,0 +1,368 @@
+"""A lane: the way of one input partition, chunk by chunk, through a handler into Kafka, exactly once.
+
+The four rules, found by breaking prototypes and clusters:
+1. A lane opens its transactional producer first, which fences whoever had the partition before and waits for the end of the last transaction there, and
+   only then reads the committed offset.
+2. It knows its own position from then on, and takes every record exactly there, whatever the driver hands over: what lies before is dropped, and after a
+   gap the driver is sought back.
+3. It is closed, its transaction finished or given up, before its partition is given up.
+4. What it begins with is proven to be current: it believes only answers that show the barrier which it wrote when it opened (barrier.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol, TypeVar
+
+from aiokafka import AIOKafkaProducer
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.structs import OffsetAndMetadata
+from faust.types import TP
+
+from rollcall.kafka.batches import BatchedOutputs
+from rollcall.kafka.bounded import is_cancelled, promptly
+from rollcall.kafka.leaders import UnprovenError
+from rollcall.streaming.barrier import Barrier, write_barrier
+from rollcall.streaming.chunks import Chunk, ChunkAgent, ChunkHandler, ChunkPolicy, Halt, Result
+from rollcall.streaming.failures import TransactionTimeoutError, cut_off, root_cause, why_reopen
+from rollcall.streaming.inbox import Inbox, PositionLostError
+from rollcall.streaming.position import OffsetReader, Positions, Start, mark
+from rollcall.streaming.rows import Rows
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+MOST_CONTESTS = 10
+"""So often may a lane be superseded without one committed chunk in between, before something must be wrong that another try does not mend."""
+
+RETRY_SECONDS = 0.5
+
+
+class LaneState(Enum):
+    """What a lane is doing."""
+
+    OPENING = "opening"
+    RESTORING = "loading its table"
+    OPEN = "open"
+    HALTED = "halted"
+    REOPENING = "about to be opened again"
+    CLOSED = "closed"
+
+
+class RowStore(Protocol):
+    """See :class:`rollcall.streaming.table_store.TableStore`."""
+
+    def changelog(self, agent: ChunkAgent, partition: int) -> TP | None: ...
+    async def restore(self, agent: ChunkAgent, partition: int, end: int, at_least: int, on_remaining: Callable[[int], None]) -> Rows: ...
+    def drop(self, agent: ChunkAgent, partition: int) -> None: ...
+
+
+class LaneObserver(Protocol):
+    """Told of what lanes do, for metrics."""
+
+    def processed(self, agent: str, seconds: float) -> None:
+        """A chunk went through the agent's handler, in so many seconds."""
+
+    def committed(self) -> None:
+        """A transaction was committed."""
+
+    def produce_failed(self) -> None:
+        """A transaction could not be written; the process will stop."""
+
+    def expired(self, records: int) -> None:
+        """So many offsets were deleted from the input before they were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneKit:
+    """What all lanes of a process share."""
+
+    group: str
+    policy: ChunkPolicy
+    new_producer: Callable[[str], AIOKafkaProducer]
+    """From transactional id to a producer that is not started."""
+    batch_bytes: int
+    """Most bytes of one batch of output, before compression."""
+    offsets: OffsetReader
+    barrier_place: Callable[[ChunkAgent, int], TP]
+    """From an agent and a partition to where the lane's barrier has its nonce."""
+    tables: RowStore
+    seek: Callable[[TP, int], Awaitable[None]]
+    wants: Callable[[], None]
+    """Called when a lane has room for a chunk."""
+    fatal: Callable[[BaseException], None]
+    """Called when the process must stop."""
+    observer: LaneObserver
+
+
+class Lane:
+    """The lane of one partition number of an agent's topics. Starts to open when it is made."""
+
+    def __init__(self, agent: ChunkAgent, partition: int, inputs: Collection[TP], kit: LaneKit) -> None:
+        self.agent = agent
+        self.partition = partition
+        self.inputs = frozenset(inputs)
+        self.state = LaneState.OPENING
+        self.halted: Halt | None = None
+        self.committed: dict[TP, int] = {}
+        """Where the group stands in each input, as far as this lane knows."""
+        self.oldest_pending: int | None = None
+        """Timestamp (ms) of the first record that was read and is not committed."""
+        self.restoring: int | None = None
+        """While the table is loaded: how many records are left, at most."""
+        self._kit = kit
+        self._place = {"agent": agent.name, "partition": partition}
+        """For the log."""
+        self._closing = asyncio.Event()
+        self._inbox = Inbox(kit.policy, seek=kit.seek, wants=kit.wants, closing=self._closing)
+        self._contests = 0
+        self._positions = Positions(self.inputs, kit.offsets, kit.observer.expired)
+        self._changelog_end = 0
+        """The changelog's end, but for what is not a record."""
+        self._changelog = kit.tables.changelog(agent, partition)
+        self._producer: AIOKafkaProducer | None = None
+        self._open_handler: ChunkHandler | None = None
+        self._task = asyncio.create_task(self._run(), name=f"lane-{agent.name}-{partition}")
+
+    # --- from outside
+
+    @property
+    def wants(self) -> bool:
+        """Whether there is room for a chunk."""
+        return self.state is LaneState.OPEN and self._inbox.is_empty and not self._closing.is_set()
+
+    @property
+    def unfinished(self) -> int:
+        """How much the handler has still to do that needs no further input."""
+        return 0 if self._open_handler is None else self._open_handler.unfinished
+
+    def deliver(self, chunk: Chunk) -> None:
+        """Take a chunk from the driver. Never blocks; a lane that cannot use it drops it, and seeks back later."""
+        if self.state is LaneState.OPEN:
+            self._inbox.put(chunk)
+
+    async def close(self) -> None:
+        """End: finish what is in flight, or give it up when that takes longer than the policy allows. Afterwards nothing is written any more."""
+        self._closing.set()
+        await asyncio.wait({self._task}, timeout=self._kit.policy.drain)
+        if not self._task.done():
+            log.warning("the transaction in flight was given up", extra=self._place)
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        self.state = LaneState.CLOSED
+
+    # --- life
+
+    async def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                if await self._open():
+                    await self._work()
+                return
+            except PositionLostError:
+                log.warning("the broker has no records where the partition is read; looking where to go on", extra=self._place)
+                await self._pause(RETRY_SECONDS)
+                continue
+            except (Exception, asyncio.CancelledError) as error:
+                if is_cancelled():
+                    raise
+                cause = root_cause(self._producer, error)
+                why = why_reopen(cause)
+                if why is None or (why.contested and self._contests >= MOST_CONTESTS):
+                    self._fail(cause)
+                    return
+                self._contests += why.contested
+            finally:
+                await self._dispose()
+            log.warning("%s", why.reason, extra=self._place)
+            self.state = LaneState.REOPENING
+            await self._pause(self._kit.policy.reopen if why.contested else RETRY_SECONDS)
+
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, KafkaError):
+            self._kit.observer.produce_failed()
+        self.state = LaneState.CLOSED
+        log.error(
+            "the partition cannot be consumed any further: mend what the error says; the process stops, and commits nothing that is not written",
+            exc_info=error,
+            extra=self._place,
+        )
+        self._kit.fatal(error)
+
+    async def _open(self) -> bool:
+        """Get ready to work; false when the lane closes before it is."""
+        self.state = LaneState.OPENING
+        while not self._closing.is_set():
+            try:
+                self._producer = self._kit.new_producer(f"{self.agent.producer_prefix}-{self.partition}")
+                if await self._until_closing(self._begin(self._producer)) is None:
+                    return False
+                break
+            except (KafkaError, OSError, TimeoutError) as error:
+                # A consumer to which no broker has answered for a while says KafkaTimeoutError, which aiokafka does not call retriable.
+                if isinstance(error, KafkaError) and not isinstance(error, KafkaTimeoutError) and not error.retriable:
+                    raise
+                log.warning("the lane cannot open yet: %s", type(error).__name__, extra=self._place)
+                await self._dispose()
+                await self._pause(RETRY_SECONDS)
+        else:
+            return False
+        # What was read before, and dropped, lies behind the consumer's position: without this, records would wait for one that comes after them.
+        for tp, position in self.committed.items():
+            await self._kit.seek(tp, position)
+        self.state = LaneState.HALTED if self.halted else LaneState.OPEN
+        self._kit.wants()
+        return True
+
+    async def _begin(self, producer: AIOKafkaProducer) -> bool:
+        """Fence whoever had the partition before, then look where to go on."""
+        await producer.start()
+        return await self._locate()
+
+    async def _locate(self) -> bool:
+        """Find out where to go on, and from what, now that nobody else can commit."""
+        barrier, start = await self._prove()
+        self._changelog_end = barrier.changelog_end
+        rows = await self._kit.tables.restore(self.agent, self.partition, barrier.changelog_end, start.changelog_end, self._on_restoring)
+        handler = self._open_handler = self.agent.new_handler(self.partition, rows)
+        self.restoring = None
+        self.committed = start.positions
+        self._inbox.begin(self.committed)
+        self.halted = next((halt for note in start.notes if (halt := handler.resume(note))), None)
+        return True
+
+    async def _prove(self) -> tuple[Barrier, Start]:
+        """A barrier, and where to go on by offsets that are not older than it."""
+        while True:
+            place = self._kit.barrier_place(self.agent, self.partition)
+            barrier = await self._in_time(write_barrier(self._opened, self._kit.group, place, self._changelog))
+            try:
+                return barrier, await self._positions.find(barrier)
+            except UnprovenError as error:  # a broker that was deposed answers, or another lane has overwritten the nonce
+                log.info("what the lane would begin with is not proven to be current: %s; writing another barrier", error, extra=self._place)
+                await self._pause(RETRY_SECONDS)
+
+    def _on_restoring(self, remaining: int) -> None:
+        self.state = LaneState.RESTORING
+        self.restoring = remaining
+
+    async def _work(self) -> None:
+        commit: asyncio.Task[None] | None = None
+        try:
+            while not self.halted and (batch := await self._inbox.gather(commit, wait=not self._handler.unfinished)) is not None:
+                self.oldest_pending = self.oldest_pending or batch.oldest
+                outputs = BatchedOutputs(self._opened, batch_bytes=self._kit.batch_bytes)
+                started = time.perf_counter()
+                result = self._handler.process(batch.chunks, outputs) if batch.records or self._handler.unfinished else None
+                self._kit.observer.processed(self.agent.name, time.perf_counter() - started)
+                if commit is not None:
+                    await commit  # the next chunk is computed while one is being committed, and no further ahead
+                    self.oldest_pending = batch.oldest
+                    if self._closing.is_set():
+                        break
+                halt = result.halt if result is not None else None
+                positions = batch.positions if result is None or halt is None else batch.cut(result.consumed)
+                del batch  # the records are no longer needed, and are much of what the process holds
+                commit = asyncio.create_task(self._commit(positions, halt, outputs, result))
+                self.halted = halt
+            if commit is not None:
+                await commit
+        except PositionLostError:
+            if commit is not None:
+                await commit  # what was read before is not lost
+            raise
+        finally:
+            if commit is not None and not commit.done():
+                commit.cancel()
+                await asyncio.wait({commit})
+        if self.halted:
+            self.state = LaneState.HALTED
+            log.error("the partition is not consumed any more: %s", self.halted.reason, extra=self._place)
+            await self._closing.wait()
+
+    # --- transactions out
+
+    @property
+    def _opened(self) -> AIOKafkaProducer:
+        assert self._producer is not None
+        return self._producer
+
+    @property
+    def _handler(self) -> ChunkHandler:
+        assert self._open_handler is not None
+        return self._open_handler
+
+    async def _in_time(self, transaction: Coroutine[Any, Any, _T]) -> _T:
+        """What a transaction comes to, in no more time than it may take."""
+        # Also a client that has lost itself in waiting for an answer must not stand still longer than the broker would let its transaction live.
+        deadline = asyncio.timeout(self._kit.policy.transaction)
+        try:
+            async with deadline:
+                return await transaction
+        except TimeoutError as error:
+            if deadline.expired():
+                raise TransactionTimeoutError from error
+            raise
+
+    async def _commit(self, positions: dict[TP, int], halt: Halt | None, outputs: BatchedOutputs, result: Result | None) -> None:
+        await self._in_time(self._write(positions, halt, outputs))
+        self.committed.update(positions)
+        self._contests = 0
+        self.oldest_pending = None
+        if result is not None:
+            result.on_committed(time.time())
+        self._kit.observer.committed()
+
+    async def _write(self, positions: dict[TP, int], halt: Halt | None, outputs: BatchedOutputs) -> None:
+        producer = self._opened
+        await producer.begin_transaction()
+        ends = await outputs.send()
+        if self._changelog is not None:
+            self._changelog_end = ends.get(self._changelog, self._changelog_end)
+        if positions:
+            note = halt.note if halt is not None else mark(self._changelog_end)
+            offsets = {KafkaPartition(*tp): OffsetAndMetadata(position, note) for tp, position in positions.items()}
+            await producer.send_offsets_to_transaction(offsets, self._kit.group)
+        await producer.commit_transaction()
+
+    async def _dispose(self) -> None:
+        """Close the producer and forget the rows. A transaction that is open is aborted if that is quick; otherwise the next owner's opening aborts it."""
+        self._open_handler = self.restoring = None
+        self._kit.tables.drop(self.agent, self.partition)
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        try:
+            with contextlib.suppress(Exception):
+                await promptly(producer.abort_transaction(), 1)
+            await promptly(producer.stop(), 1)
+        except BaseException as error:  # also when the lane is cancelled meanwhile: no connection may be left
+            log.debug("the producer did not stop cleanly: %r", error, extra=self._place)
+            await cut_off(producer)
+            if not isinstance(error, Exception):
+                raise
+
+    async def _until_closing(self, work: Coroutine[Any, Any, _T]) -> _T | None:
+        """The result of work, or None when the lane closes before it is done."""
+        task = asyncio.ensure_future(work)
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait({task, closing}, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            closing.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)

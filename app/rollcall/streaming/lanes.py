@@ -1,0 +1,110 @@
+"""The lanes of a process: opened and closed as the consumer group gives and takes partitions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from faust.types import TP
+
+from rollcall.errors import RollcallError
+from rollcall.streaming.chunks import Chunk, ChunkAgent
+from rollcall.streaming.lane import Lane, LaneKit
+
+
+class PartitionsError(RollcallError):
+    """Topics that are consumed together are not partitioned alike."""
+
+
+class Lanes:
+    """Implements :class:`rollcall.streaming.transport.LaneDirectory`. Lives in the main loop.
+
+    Args:
+        before_opening: called with the number of lanes that are about to open.
+    """
+
+    def __init__(self, agents: Sequence[ChunkAgent], before_opening: Callable[[int], None] = lambda count: None) -> None:
+        self._agents = {topic: agent for agent in agents for topic in agent.topics}
+        """By topic: no two agents have one in common."""
+        self._lanes: tuple[Lane, ...] = ()
+        self._by_input: dict[TP, Lane] = {}
+        self._kit: LaneKit | None = None
+        self._on_wanting: Callable[[], None] = lambda: None
+        self._before_opening = before_opening
+        self.assigned = False
+        """Whether the group has given partitions, be it none, and has not taken them back."""
+        self.assigned_once = False
+        self._closing: set[Lane] = set()
+        self._ended = False
+
+    def equip(self, kit: LaneKit) -> None:
+        """Give what the lanes need. To be called once, before the consumer starts."""
+        self._kit = kit
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._lanes)
+
+    def on_wanting(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` whenever a lane gets room for a chunk."""
+        self._on_wanting = callback
+
+    def announce(self) -> None:
+        """A lane has room."""
+        self._on_wanting()
+
+    def wanting(self, partitions: Collection[TP]) -> set[TP]:
+        """Those of the partitions whose lanes have room for a chunk."""
+        return {tp for tp in partitions if (lane := self._by_input.get(tp)) is not None and lane.wants}
+
+    def deliver(self, chunk: Chunk) -> None:
+        """Hand a chunk to its lane. One that has no lane any more is dropped: the partition's next owner reads it."""
+        lane = self._by_input.get(TP(chunk.topic, chunk.partition))
+        if lane is not None:
+            lane.deliver(chunk)
+
+    def assign(self, partitions: Collection[TP]) -> None:
+        """Open a lane for each agent and partition number. Returns at once: what is read meanwhile is measured against the position that the lane finds.
+
+        Raises:
+            PartitionsError: the topics of an agent do not have equally many partitions.
+        """
+        if self._ended:  # the consumer has still to hear of it, and may be given partitions meanwhile
+            return
+        assert self._kit is not None
+        assert not self._lanes, "lanes are closed before new ones are opened"
+        inputs: dict[tuple[str, int], set[TP]] = defaultdict(set)
+        for tp in partitions:
+            if (agent := self._agents.get(tp.topic)) is not None:
+                inputs[agent.name, tp.partition].add(tp)
+        by_agent = {agent.name: agent for agent in self._agents.values()}
+        for (name, partition), tps in inputs.items():
+            if len(tps) < len(by_agent[name].topics):
+                missing = set(by_agent[name].topics) - {tp.topic for tp in tps}
+                raise PartitionsError(
+                    f"partition {partition} of {', '.join(sorted(missing))} did not come with that of the other topics of {name}: they do not have as many "
+                    "partitions, or processes of two releases that read different topics are in one group; stop all of them, then start"
+                )
+        self._before_opening(len(inputs))
+        self._lanes = tuple(Lane(by_agent[name], partition, tps, self._kit) for (name, partition), tps in sorted(inputs.items()))
+        self._by_input = {tp: lane for lane in self._lanes for tp in lane.inputs}
+        self.assigned = self.assigned_once = True
+
+    def fail(self, error: BaseException) -> None:
+        """The process must stop: a rebalance could not be carried out, and whoever asked for it would go on as if it had been. At the end nobody does."""
+        assert self._kit is not None
+        if not self._ended:
+            self._kit.fatal(error)
+
+    async def revoke(self) -> None:
+        """Close all lanes, side by side. When this returns, none can write any more."""
+        self.assigned = False
+        lanes, self._lanes, self._by_input = self._lanes, (), {}
+        self._closing.update(lanes)
+        await asyncio.gather(*(lane.close() for lane in lanes))
+        self._closing.difference_update(lanes)
+
+    async def end(self) -> None:
+        """Close all lanes, also those that a rebalance is closing, and open none any more."""
+        self._ended = True
+        await asyncio.gather(self.revoke(), *(lane.close() for lane in self._closing))

@@ -1,0 +1,130 @@
+"""Records as Kafka stores them: both encodings give the same bytes, and aiokafka's decoder finds in them what was put in."""
+
+from __future__ import annotations
+
+import gc
+import time
+from typing import Any
+
+import pytest
+from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from rollcall.kafka.encoding import NO_PRODUCER, PlainRecordBatches, ProducerState, RecordBatches, seal
+from rollcall.record import Header
+from tests.examples import examples
+
+IMPLEMENTATIONS: list[Any] = [RecordBatches, PlainRecordBatches]
+each_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+
+NAMES = st.text(max_size=8) | st.sampled_from(["ce_id", "n" * 200])
+BYTES = st.binary(max_size=40) | st.sampled_from([b"", b"v" * 63, b"v" * 64, b"v" * 8_191, b"v" * 8_192])
+RECORDS = st.tuples(
+    st.integers(0, 2**62),
+    st.none() | BYTES,
+    st.none() | BYTES,
+    st.lists(st.tuples(NAMES, st.none() | BYTES), max_size=5),
+)
+
+
+def decoded(implementation: Any, records: list[Any], most_bytes: int, decoder: Any) -> list[list[Any]]:
+    """What is found in the batches, once they are sealed."""
+    batches = implementation(most_bytes)
+    for timestamp, key, value, headers in records:
+        batches.append(timestamp, key, value, headers)
+    found = []
+    for batch in batches.batches:
+        data = bytes(seal(batch, ProducerState(7, 3, 11), transactional=True))
+        sealed = decoder(data)
+        assert sealed.validate_crc()
+        assert (sealed.producer_id, sealed.producer_epoch, sealed.base_sequence, sealed.is_transactional) == (7, 3, 11, True)
+        of_batch = [(record.offset, record.timestamp, record.key, record.value, record.headers) for record in sealed]
+        assert [offset for offset, *_ in of_batch] == list(range(batch.count))
+        assert (sealed.first_timestamp, sealed.max_timestamp) == (of_batch[0][1], max(timestamp for _, timestamp, *_ in of_batch))
+        found.append([tuple(fields) for _offset, *fields in of_batch])
+    return found
+
+
+@each_implementation
+@pytest.mark.parametrize("decoder", [DefaultRecordBatch, _DefaultRecordBatchPy])
+@given(st.lists(RECORDS, min_size=1, max_size=12), st.sampled_from([100, 10_000, 900_000]))
+@example([(2**62, b"", None, []), (0, None, b"", [("", None)])], 10_000)
+@settings(max_examples=examples(150), deadline=None)
+def test_what_is_put_in_is_found(implementation: Any, decoder: Any, records: list[Any], most_bytes: int) -> None:
+    batches = decoded(implementation, records, most_bytes, decoder)
+    assert [record for batch in batches for record in batch] == records
+
+
+@given(st.lists(RECORDS, min_size=1, max_size=12))
+@settings(max_examples=examples(150), deadline=None)
+def test_both_encodings_are_the_same(records: list[Any]) -> None:
+    encodings = []
+    for implementation in IMPLEMENTATIONS:
+        batches = implementation(900_000)
+        for record in records:
+            batches.append(*record)
+        encodings.append([bytes(batch.encoded) for batch in batches.batches])
+    assert encodings[0] == encodings[1]
+
+
+@each_implementation
+def test_batches_are_no_larger_than_they_may_be(implementation: Any) -> None:
+    batches = implementation(10_000)
+    for number in range(100):
+        batches.append(number, b"key", b"v" * (number * 7), [])
+    assert all(len(batch.encoded) <= 10_000 for batch in batches.batches)
+    assert all(len(one.encoded) + len(other.encoded) > 9_000 for one, other in zip(batches.batches, batches.batches[1:], strict=False))
+    batches.append(0, None, b"v" * 50_000, [])
+    assert batches.batches[-1].count == 1
+
+
+@each_implementation
+def test_what_is_encoded_outlives_its_batch_and_stays_in_its_place(implementation: Any) -> None:
+    batches = implementation(10_000_000)
+    batches.append(1, None, b"value", [])
+    encoded = batches.batches[0].encoded
+    copy = bytes(encoded)
+    if isinstance(encoded, memoryview):
+        with pytest.raises(BufferError):
+            batches.append(2, None, b"v" * 1_000_000, [])
+        assert batches.batches[0].count == 1
+    del batches
+    gc.collect()
+    assert bytes(encoded) == copy
+
+
+@each_implementation
+def test_without_a_timestamp_it_is_now(implementation: Any) -> None:
+    before = int(time.time() * 1000)
+    batches = implementation(10_000)
+    batches.append(None, None, b"value", [])
+    assert before <= batches.batches[0].first_timestamp <= int(time.time() * 1000)
+
+
+@each_implementation
+def test_what_does_not_compress_goes_as_it_is(implementation: Any) -> None:
+    batches = implementation(10_000)
+    batches.append(0, None, b"", [])
+    (record,) = DefaultRecordBatch(bytes(seal(batches.batches[0], NO_PRODUCER, transactional=False)))
+    assert record.value == b""
+
+
+@each_implementation
+@pytest.mark.parametrize(
+    ("key", "value", "headers", "kind"),
+    [
+        ("text", b"", [], TypeError),
+        (b"", 1, [], TypeError),
+        (b"", b"", [("name", "text")], TypeError),
+        (b"", b"", [(b"name", b"")], (TypeError, AttributeError)),
+        (b"", b"", [("\ud800", b"")], UnicodeEncodeError),
+    ],
+)
+def test_what_is_no_record_is_refused_and_leaves_nothing_behind(implementation: Any, key: Any, value: Any, headers: list[Header], kind: Any) -> None:
+    batches = implementation(10_000)
+    batches.append(1, b"key", b"value", [("name", b"content")])
+    with pytest.raises(kind):
+        batches.append(2, key, value, headers)
+    batches.append(3, b"key", b"value", [])
+    assert [record.timestamp for record in DefaultRecordBatch(bytes(seal(batches.batches[0], NO_PRODUCER, transactional=False)))] == [1, 3]

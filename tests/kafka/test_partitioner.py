@@ -1,0 +1,37 @@
+"""Java's murmur2, compiled and not, against aiokafka's own and against values that Kafka's tests state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiokafka.partitioner import murmur2 as reference
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollcall.kafka.partitioner import PlainPartitioner, hashed, murmur2, partitioner, plain_hashed
+
+each_hash = pytest.mark.parametrize("hashes", [hashed, plain_hashed, murmur2])
+
+
+@each_hash
+@given(st.binary(max_size=200))
+def test_like_the_reference(hashes: Any, data: bytes) -> None:
+    assert hashes(data) == reference(data) & 0xFFFFFFFF
+
+
+@each_hash
+@pytest.mark.parametrize(
+    ("text", "signed"),
+    [("21", -973932308), ("foobar", -790332482), ("a-little-bit-long-string", -985981536), ("a-little-bit-longer-string", -1486304829), ("abc", 479470107)],
+)
+def test_like_apache_kafka_says(hashes: Any, text: str, signed: int) -> None:
+    """Values from UtilsTest.testMurmur2 of Apache Kafka."""
+    assert hashes(text.encode()) == signed & 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("new", [partitioner, PlainPartitioner])
+@given(st.binary(max_size=200), st.integers(1, 50))
+def test_every_key_has_its_partition(new: Any, key: bytes, partitions: int) -> None:
+    of = new(partitions)
+    assert of(key) == of(bytes(key)) == (reference(key) & 0x7FFFFFFF) % partitions
