@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_BY_DATES = frozenset({("active", "pending_active"), ("active", "completed"), ("invited", "pending_invited"), ("invited", "completed")})
-"""What somebody has set, and what it comes to by dates: Canvas leaves ``workflow_state`` alone then."""
+from rollcall.rosters.states import BY_DATES
 
 _is_suffix = re.compile(r"(?i)sn?r\.?|senior|jn?r\.?|junior|ii|iii|iv|v|vi|esq\.?|esquire").fullmatch
 """Ends of names that are no surnames, as Canvas sees it."""
@@ -25,7 +24,7 @@ def canvas_state(workflow_state: str, state: str, reason: str) -> str:
     """
     if reason != "dates":
         return state
-    if (workflow_state, state) in _BY_DATES:
+    if (workflow_state, state) in BY_DATES:  # Canvas leaves workflow_state alone then
         return workflow_state
     # A state event tells more than the enrollment's own last event: that one was lost, or is still to come.
     return state.removeprefix("pending_")
