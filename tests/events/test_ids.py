@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.events.ids import SHARD_SIZE, normal_id, shard_of
+from rollcall.events.ids import SHARD_SIZE, normal_id, parse_id, shard_of
 
 LOCAL = st.integers(1, SHARD_SIZE - 1)
 SHARD = st.integers(1, 922_336)
@@ -32,3 +32,14 @@ def test_without_a_shard_an_id_stays_as_it_is(local: int) -> None:
 def test_what_is_no_id_has_no_normal_form(value: object) -> None:
     assert normal_id(value, 2107) is None
     assert shard_of(value) is None
+
+
+@given(LOCAL, SHARD)
+def test_an_id_in_a_url(local: int, shard: int) -> None:
+    whole = str(shard * SHARD_SIZE + local)
+    assert parse_id(f"{shard}~{local}", None) == parse_id(whole, None) == parse_id(str(local), shard) == whole
+
+
+@pytest.mark.parametrize("text", ["", "~", "1~", "~1", "0~1", "1~0", "x~1", "1~x", "1~2~3", f"1~{SHARD_SIZE}", "922337~9999999999999", "1 ~1"])
+def test_what_is_no_id_in_a_url(text: str) -> None:
+    assert parse_id(text, 2107) is None

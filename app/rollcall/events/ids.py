@@ -44,3 +44,14 @@ def normal_id(value: object, shard: int | None) -> str | None:
     if number < SHARD_SIZE and shard is not None:
         number += shard * SHARD_SIZE
     return str(number)
+
+
+def parse_id(text: str, shard: int | None) -> str | None:
+    """The normal form of an id as Canvas takes it in URLs: global, local to ``shard``, or ``shard~local``. None when it is no id."""
+    before, tilde, written = text.rpartition("~")
+    if not tilde:
+        return normal_id(text, shard)
+    its_shard, local = whole_number(before), whole_number(written)
+    if its_shard is None or local is None or local >= SHARD_SIZE:
+        return None
+    return normal_id(its_shard * SHARD_SIZE + local, None)

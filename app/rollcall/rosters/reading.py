@@ -15,7 +15,7 @@ import orjson
 from aiokafka import TopicPartition
 
 from rollcall.errors import ConfigurationError, RollcallError
-from rollcall.events.ids import SHARD_SIZE, normal_id, whole_number
+from rollcall.events.ids import SHARD_SIZE, parse_id, whole_number
 from rollcall.kafka.bounded import promptly, stop_reader
 from rollcall.kafka.client import client_options
 from rollcall.kafka.partitioner import partitioner
@@ -25,7 +25,7 @@ from rollcall.kafka.topic_reading import STALL_SECONDS, kafka_errors_explained, 
 from rollcall.kafka.topics import TopicsError
 from rollcall.rosters.group import ACCOUNT_PREFIX
 from rollcall.rosters.topics import roster_readers_rights, roster_topics
-from rollcall.settings import MAX_SHARD, Settings
+from rollcall.settings import Settings
 
 COURSE_RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships")
 """What the roster of a course consists of: users are of no course. The roster topics are ``<prefix>.rosters.<relation>``."""
@@ -81,16 +81,14 @@ def parse_context(text: str, shard: int | None) -> tuple[Context, bool]:
     """
     prefix = ACCOUNT_PREFIX if text.startswith(ACCOUNT_PREFIX) else ""
     written = text.removeprefix(prefix)
-    before, tilde, local = written.rpartition("~")
-    if not tilde:
-        identity = normal_id(written, shard)
+    if written.startswith("~"):
+        number = whole_number(written[1:])
+        identity = str(number) if number is not None and number < SHARD_SIZE else None
     else:
-        number, home = whole_number(local), whole_number(before)
-        is_local = number is not None and number < SHARD_SIZE and (not before or (home is not None and home <= MAX_SHARD))
-        identity = normal_id(local, home) if is_local else None
+        identity = parse_id(written, shard)
     if identity is None:
         raise ConfigurationError(f"{text!a} is no course: give an id (21070000000001533), a local id (1533), shard~local (2107~1533), or account:<id>")
-    return Context(prefix, identity), not tilde and int(identity) < SHARD_SIZE
+    return Context(prefix, identity), "~" not in written and int(identity) < SHARD_SIZE
 
 
 def the_one(context: Context, keys: Collection[str]) -> Context:

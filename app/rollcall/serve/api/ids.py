@@ -6,16 +6,13 @@ The replica has global ids (:mod:`rollcall.events.ids`). Canvas shows an id of i
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from rollcall.events import ids
 from rollcall.events.ids import SHARD_SIZE, whole_number
-from rollcall.settings import MAX_SHARD
 
 STRING_IDS = "application/json+canvas-string-ids"
 """In ``Accept``: ids as strings, since not every language has whole numbers that large."""
-
-_tilde = re.compile(r"([0-9]{1,6})~([0-9]{1,13})").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +38,4 @@ class ShownIds:
 
 def parse_id(text: str, home: int | None) -> int | None:
     """The id that a client means: global, local to the home shard, or ``shard~local``. As it stands where the home shard is unknown. None: it is no id."""
-    if match := _tilde(text):
-        shard, local = map(int, match.groups())
-        return whole_number(shard * SHARD_SIZE + local) if local and 0 < shard <= MAX_SHARD else None
-    number = whole_number(text)
-    if number is not None and number < SHARD_SIZE and home is not None:
-        return whole_number(home * SHARD_SIZE + number)
-    return number
+    return whole_number(ids.parse_id(text, home))
