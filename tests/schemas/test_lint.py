@@ -168,7 +168,7 @@ def test_a_file_without_a_line_in_the_registry(folder: Path) -> None:
 
 
 def test_a_line_in_the_registry_without_a_file(folder: Path) -> None:
-    [problem] = lint(folder, {**SOME_TYPES, "quiz_created": EventType("quiz_created", "quiz_id", None)})
+    [problem] = lint(folder, {**SOME_TYPES, "quiz_created": EventType("quiz_created", "quiz_id")})
     assert str(problem) == "app/rollcall/events/registry.py: event type quiz_created has no schema file; add schemas/quiz_created.json, or remove the line"
 
 
@@ -205,7 +205,7 @@ def test_versions_are_numbers_and_not_text(folder: Path) -> None:
 def test_a_new_event_type_is_one_file_and_one_line(folder: Path) -> None:
     document = json.loads((folder / "course_created.json").read_text().replace("course_created", "course_archived"))
     (folder / "course_archived.json").write_text(json.dumps(document))
-    assert lint(folder, {**SOME_TYPES, "course_archived": EventType("course_archived", "course_id", None)}) == []
+    assert lint(folder, {**SOME_TYPES, "course_archived": EventType("course_archived", "course_id")}) == []
 
 
 @pytest.mark.parametrize("part", [True, False])

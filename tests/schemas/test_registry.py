@@ -27,19 +27,5 @@ def test_keys() -> None:
     assert all(key in example(name)["body"] for name, key in keys.items())
 
 
-def test_stages() -> None:
-    by_stage: dict[str | None, set[str]] = {}
-    for event_type in EVENT_TYPES:
-        by_stage.setdefault(event_type.stage, set()).add(event_type.name.rpartition("_")[0])
-    assert by_stage == {
-        "enrollment": {"enrollment", "enrollment_state"},
-        "section": {"course_section"},
-        "group": {"group", "group_membership"},
-        "course": {"course"},
-        "user": {"user"},
-        None: {"group_category", "account", "account_notification", "user_account_association"},
-    }
-
-
 def test_schema_ids_carry_a_version() -> None:
     assert VALIDATORS["course_created"].schema_id.startswith("urn:rollcall:canvas:course_created:1.")

@@ -20,12 +20,13 @@ def list_schemas() -> None:
     from rollcall.cli.printing import print_table
     from rollcall.events.registry import EVENT_TYPES
     from rollcall.events.schemas.validation import load_validators
+    from rollcall.rosters.registry import stages_by_event
 
-    validators = load_validators()
+    validators, stages = load_validators(), stages_by_event()
     table = Table("event_name", "schema", "key", "stage", "fields")
     for event_type in EVENT_TYPES:
         validator = validators[event_type.name]
-        table.add_row(event_type.name, validator.schema_id, event_type.key, event_type.stage or "-", str(len(validator.known_body_fields)))
+        table.add_row(event_type.name, validator.schema_id, event_type.key, stages.get(event_type.name, "-"), str(len(validator.known_body_fields)))
     print_table(table, width=160)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rollcall.rosters import course, enrollment, group, section, user
 from rollcall.streaming.stage import Stage
@@ -20,3 +20,9 @@ STAGES: tuple[Callable[[int | None], Stage], ...] = (
 def stages(shard: int | None) -> tuple[Stage, ...]:
     """All stages. ``shard``: of local ids in events that do not tell theirs; None: unknown."""
     return tuple(make(shard) for make in STAGES)
+
+
+def stages_by_event() -> Mapping[str, str]:
+    """The name of the stage that reads an event type, by event_name. Other event types are part of no roster."""
+    read = {topic: stage.name for stage in stages(None) for topic in stage.inputs}
+    return {topic.removeprefix("events."): name for topic, name in read.items() if topic.startswith("events.")}

@@ -20,6 +20,7 @@ from rollcall.kafka.batches import BatchedOutputs
 from rollcall.kafka.partitioner import partitioner
 from rollcall.process.topics import TopicNames
 from rollcall.record import Header
+from rollcall.rosters.registry import stages_by_event
 from rollcall.sandbox.bench.sender import TICK_SECONDS
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 
@@ -65,10 +66,10 @@ def enrollments(count: int) -> Iterator[TypedRecord]:
 
 
 def _typed(events: Iterable[bytes]) -> Iterator[TypedRecord]:
-    pipeline = Pipeline(load_validators(), shard=SHARD)
+    pipeline, read = Pipeline(load_validators(), shard=SHARD), stages_by_event()
     for value in events:
         routed = pipeline(value)
-        if isinstance(routed, Routed) and REGISTRY[routed.event_type.name].stage is not None:
+        if isinstance(routed, Routed) and routed.event_type.name in read:
             yield TypedRecord(routed.event_type.name, routed.key, routed.value, routed.headers)
 
 
