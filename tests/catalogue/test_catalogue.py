@@ -14,7 +14,7 @@ from rollcall.catalogue.topics import Catalogue, catalogue
 from rollcall.events.registry import EVENT_TYPES
 from rollcall.rosters.registry import stages
 from rollcall.settings import Settings, load_settings
-from tests.schemas.test_cli import Rollcall
+from tests.events.schemas.test_cli import Rollcall
 
 OTHER = {"topic_prefix": "lms", "group_prefix": "rc", "partitions": 12, "replication_factor": 3}
 

@@ -22,12 +22,12 @@ from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from rollcall.settings import Settings
 from tests.docs.test_rosters import examples, rosters_of
+from tests.events.schemas.events import MISSING, NAMES, VALIDATORS, changed, example, fields
+from tests.events.schemas.test_differential import VALUES
 from tests.rosters.memory import Cluster
 from tests.rosters.reference import TypedEvent
 from tests.router.both_ways import FakeRecord
 from tests.router.test_handler import chunk, run
-from tests.schemas.events import MISSING, NAMES, VALIDATORS, changed, example, fields
-from tests.schemas.test_differential import VALUES
 
 DOCUMENT = asyncapi_document(catalogue(Settings.model_construct()))
 CHANNELS: dict[str, Any] = {channel["address"]: channel for channel in DOCUMENT["channels"].values()}

@@ -22,9 +22,9 @@ from rollcall.events.schemas.files import KNOWN_VALUES
 from rollcall.events.times import read_valid_time
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from tests.events.json_texts import Number, Pairs, write
+from tests.events.schemas.events import DOCUMENTED, MISSING, NAMES, VALIDATORS, changed, example
+from tests.events.schemas.test_differential import ANYTHING, EVENTS, VALUES
 from tests.examples import examples
-from tests.schemas.events import DOCUMENTED, MISSING, NAMES, VALIDATORS, changed, example
-from tests.schemas.test_differential import ANYTHING, EVENTS, VALUES
 from tests.tools import COMPILER, lack
 
 PIPELINE = Pipeline(VALIDATORS)

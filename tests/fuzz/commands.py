@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from rollcall.cli.main import cli
 from rollcall.errors import RollcallError
 from rollcall.settings import ENV_PREFIX, Settings
+from tests.events.schemas.events import NAMES
 from tests.fuzz.inputs import MARK, ODD_TEXTS, any_input
-from tests.schemas.events import NAMES
 
 REAL = 0.01
 """Of the commands are run as processes of their own."""

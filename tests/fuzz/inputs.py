@@ -14,7 +14,7 @@ from rollcall.events.registry import REGISTRY
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.traffic import CREDENTIAL, TrafficPlan, generate_traffic
 from tests.events.json_texts import write
-from tests.schemas.events import DOCUMENTED, NAMES, example
+from tests.events.schemas.events import DOCUMENTED, NAMES, example
 
 MARK = "Zqx.Holmes-221B"
 """Stands in changed events as value and as key, for a person's data: where it shows up, the event was quoted."""

@@ -24,9 +24,9 @@ from rollcall.sandbox.canvas.traffic import CREDENTIAL
 from rollcall.streaming.chunks import Chunk
 from tests.dead_letters.records import Stored
 from tests.events.json_texts import reading, without
+from tests.events.schemas.events import ORACLES, VALIDATORS
 from tests.fuzz.inputs import MARK, any_headers, any_input
 from tests.router.both_ways import Twice
-from tests.schemas.events import ORACLES, VALIDATORS
 
 DROPPED = ("client_ip", "user_agent", "user_login", "session_id", "url")
 REDACTED = ("access_token", "refresh_token", "client_secret")

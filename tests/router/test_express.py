@@ -18,9 +18,9 @@ from rollcall.router.express import Express, new_express
 from rollcall.router.handler import RouterHandler
 from rollcall.sandbox.canvas.traffic import CREDENTIAL, TrafficPlan, TrafficRecord, generate_traffic
 from rollcall.streaming.chunks import Chunk
+from tests.events.schemas.events import VALIDATORS
 from tests.events.test_pipeline import EVENT, event
 from tests.router.both_ways import PARTITIONS, FakeRecord, Producer, Twice, kit_of
-from tests.schemas.events import VALIDATORS
 from tests.tools import COMPILER, lack
 
 REDACTOR = Redactor(("access_token", "client_secret"))

@@ -375,7 +375,7 @@ class GroupCoordinator(group_coordinator.GroupCoordinator):  # type: ignore[misc
     aiokafka (``consumer/group_coordinator.py:1390``, ``1507`` and ``804``; https://github.com/aio-libs/aiokafka/issues/1186) makes of a code that it does not
     expect an error that has lost it. And its heartbeats are of a version that does not name the static member (``:750``): one that was replaced hears only that
     it is unknown, joins again, and replaces the one that has replaced it, for ever.
-    Test: ``tests/test_refusals.py::test_of_two_processes_with_one_name_the_first_ends``.
+    Test: ``tests/process/test_refusals.py::test_of_two_processes_with_one_name_the_first_ends``.
     """
 
     _refusal: BrokerResponseError | None = None

@@ -15,7 +15,7 @@ from rollcall.events.schemas.files import read_schema_folder
 from rollcall.events.schemas.reference import reference_validators
 from rollcall.events.schemas.validation import load_validators
 
-DOCUMENTED = Path(__file__).parents[1] / "fixtures" / "documented"
+DOCUMENTED = Path(__file__).parents[2] / "fixtures" / "documented"
 """The examples of the documents, as they stand there."""
 
 VALIDATORS = load_validators()

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
 from rollcall.events.schemas.compatibility import narrowings
+from tests.events.schemas.test_flatten import SCHEMAS, VALUES
 from tests.examples import examples
-from tests.schemas.test_flatten import SCHEMAS, VALUES
 
 SAFE: list[tuple[Any, Any]] = [
     ({"type": "string"}, {"type": ["string", "null"]}),

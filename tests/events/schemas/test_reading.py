@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rollcall.events.reading import Broken, Parsed, has_byte_order_mark, read_values
+from tests.events.schemas.events import DOCUMENTED, documented
 from tests.examples import examples
-from tests.schemas.events import DOCUMENTED, documented
 
 EVENTS = list(documented().values())
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from rollcall.cli.main import main
 from rollcall.events.schemas.files import schema_folder
+from tests.events.schemas.events import DOCUMENTED, NAMES, changed, documented, example
 from tests.examples import examples
-from tests.schemas.events import DOCUMENTED, NAMES, changed, documented, example
 
 
 class Rollcall:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollcall.events.schemas.violations import Violation, pointer
-from tests.schemas.events import MISSING, NAMES, VALIDATORS, changed, example, fields
-from tests.schemas.test_differential import ANYTHING
+from tests.events.schemas.events import MISSING, NAMES, VALIDATORS, changed, example, fields
+from tests.events.schemas.test_differential import ANYTHING
 
 SECRET = "isaac.newton@example.com"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rollcall.events.registry import EVENT_TYPES, REGISTRY
-from tests.schemas.events import VALIDATORS, example
+from tests.events.schemas.events import VALIDATORS, example
 
 
 def test_twenty_event_types_by_name() -> None:

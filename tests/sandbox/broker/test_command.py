@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollcall.sandbox.broker import EmbeddedBroker
-from tests.broker.conftest import RunRollcall
+from tests.sandbox.broker.conftest import RunRollcall
 
 
 def test_start_status_stop_each_twice(rollcall: RunRollcall, directory: Path) -> None:

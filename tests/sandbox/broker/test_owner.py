@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rollcall.sandbox.broker.processes import find_process
-from tests.broker.conftest import Owner, lives
+from tests.sandbox.broker.conftest import Owner, lives
 from tests.waiting import wait_for_exit, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")

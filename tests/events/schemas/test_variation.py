@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.schemas.events import MISSING, NAMES, VALIDATORS, changed, example, fields, fields_titled
+from tests.events.schemas.events import MISSING, NAMES, VALIDATORS, changed, example, fields, fields_titled
 
 _SECTION = ["sis_source_id", "integration_id", "sis_batch_id", "default_section", "accepting_enrollments", "restrict_enrollments_to_section_dates"]
 _SECTION += ["nonxlist_course_id", "enrollment_term_id", "can_manually_enroll", "start_at", "end_at", "stuck_sis_fields"]

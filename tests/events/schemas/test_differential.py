@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rollcall.events.schemas.reference import ReferenceValidator, ecma_pattern
+from tests.events.schemas.events import MISSING, NAMES, ORACLES, VALIDATORS, changed, example, fields
+from tests.events.schemas.test_variation import BAD_IDS, BAD_IDS_OF_OTHER_TYPES, BAD_TIMES, GOOD_IDS, GOOD_TIMES, NOT_TEXT
 from tests.examples import examples
-from tests.schemas.events import MISSING, NAMES, ORACLES, VALIDATORS, changed, example, fields
-from tests.schemas.test_variation import BAD_IDS, BAD_IDS_OF_OTHER_TYPES, BAD_TIMES, GOOD_IDS, GOOD_TIMES, NOT_TEXT
 
 VALUES: list[Any] = [None, 1.0, 1e20, -(2**63), "x", *GOOD_IDS, *BAD_IDS, *BAD_IDS_OF_OTHER_TYPES, *GOOD_TIMES, *BAD_TIMES, *NOT_TEXT]
 

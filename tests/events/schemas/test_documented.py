@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rollcall.events.schemas.violations import Violation
-from tests.schemas.events import DOCUMENTED, NAMES, ORACLES, VALIDATORS, changed, documented, example
+from tests.events.schemas.events import DOCUMENTED, NAMES, ORACLES, VALIDATORS, changed, documented, example
 
 TYPO = "user_updated"
 DOCUMENTS = {
