@@ -21,6 +21,7 @@ def go_through(folder: Path, jars: Path, prefix: str, *, faults: int, brokers: i
     """Hurt the system so many times; all must be as it should be."""
     report = run(folder, prefix, jars, Extent(faults=faults), seed=7, rate=RATE, brokers=brokers)
     assert report.wrong == []
+    assert report.complaints == []
     assert report.records == report.routed > 0
     assert all(report.rows.values())
     assert report.done.total() == faults
