@@ -12,7 +12,7 @@ MOST_EVENTS = 10_000_000
 def demo(
     events: Annotated[int, typer.Option(min=0, max=MOST_EVENTS, help="How many varied events to send, beside documented ones and an institution's.")] = 50_000,
     seed: Annotated[int, typer.Option(help="Another number gives other events.")] = 1,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C, and let the institution go on.")] = False,
 ) -> None:
     """Send Canvas events, good and bad, through a router and into rosters, ask for a roster, and show what becomes of them.
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
-from itertools import islice
 
 from aiokafka.errors import KafkaError
 
@@ -17,7 +15,7 @@ from rollcall.kafka.rights import check_rights
 from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.process.topics import TopicNames
 from rollcall.router.topics import plan_router_topics
-from rollcall.sandbox.canvas.sending import send_records
+from rollcall.sandbox.canvas.sending import send_at_rate, send_records
 from rollcall.sandbox.canvas.simulation import SimulatedEvent
 from rollcall.sandbox.canvas.traffic import Expectation, Kind, TrafficRecord
 from rollcall.settings import Settings, load_settings
@@ -36,13 +34,6 @@ async def _send(settings: Settings, bootstrap: str, topic: str, events: Iterator
     options = client_options(settings, bootstrap)
     records = (TrafficRecord(None, event.value, (), event.time_ms, Expectation(Kind.ROUTED, event.name, None)) for event in events)
     try:
-        if rate is None:
-            return await send_records(options, topic, records)
-        began, sent = time.monotonic(), 0
-        # What is due in a second at once; at low rates one event at a time.
-        while batch := list(islice(records, max(1, int(rate)))):
-            await asyncio.sleep(began + sent / rate - time.monotonic())
-            sent += await send_records(options, topic, batch)
-        return sent
+        return await (send_records(options, topic, records) if rate is None else send_at_rate(options, topic, records, rate))
     except (KafkaError, OSError) as error:
         raise BrokerUnavailableError(f"the events could not be sent to {topic} at {bootstrap} ({type(error).__name__}: {error}); check the cluster") from None

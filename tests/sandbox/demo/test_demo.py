@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
+from prometheus_client.parser import text_string_to_metric_families
 
 from rollcall.sandbox.broker.processes import find_process
 from rollcall.sandbox.demo.institution import Institution
@@ -174,6 +175,13 @@ def test_a_row_that_should_not_be_there_is_found(bootstrap: str, tmp_path: Path)
     wait_until(lambda: not left_on(bootstrap, tmp_path), what="the end of all that the demo made")
 
 
+def records_taken(url: str) -> float:
+    """How many records of the rosters serve has taken, by its metrics."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=DEADLINE_SECONDS) as answer:  # noqa: S310 our own process
+        families = text_string_to_metric_families(answer.read().decode())
+    return float(sum(sample.value for family in families for sample in family.samples if sample.name == "rollcall_replica_records_total"))
+
+
 @pytest.mark.slow
 def test_all_is_left_running_until_a_signal_comes(bootstrap: str, tmp_path: Path) -> None:
     with started(tmp_path, "--events", "0", "--keep", settings={"ROLLCALL_KAFKA": bootstrap, "COLUMNS": "200"}) as process:
@@ -188,6 +196,8 @@ def test_all_is_left_running_until_a_signal_comes(bootstrap: str, tmp_path: Path
         for path in ("/", "/readyz", "/openapi.json"):
             with urllib.request.urlopen(url[1] + path, timeout=DEADLINE_SECONDS) as answer:  # noqa: S310 our own process
                 assert answer.status == 200
+        taken = records_taken(url[1])
+        wait_until(lambda: records_taken(url[1]) > taken, what="further events of the institution")
         process.send_signal(signal.SIGINT)
         text = finished(process)
     assert process.returncode == 0, text

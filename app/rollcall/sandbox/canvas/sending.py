@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
@@ -65,3 +66,13 @@ async def send_records(
         finally:
             if in_flight is not None:
                 in_flight.cancel()  # whoever gives up does not wait for it
+
+
+async def send_at_rate(client_options: Mapping[str, Any], topic: str, records: Iterable[TrafficRecord], rate: float) -> int:
+    """Send so many records a second, and return how many, when there are no more. Raises as :func:`send_records`."""
+    remaining, began, sent = iter(records), time.monotonic(), 0
+    # The records of a second at once; at low rates one record at a time.
+    while batch := list(islice(remaining, max(1, int(rate)))):
+        await asyncio.sleep(began + sent / rate - time.monotonic())
+        sent += await send_records(client_options, topic, batch)
+    return sent

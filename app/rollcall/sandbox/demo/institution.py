@@ -11,6 +11,7 @@ from typing import NamedTuple
 from rollcall.sandbox.canvas.simulation import SimulatedEvent, Simulation, SimulationPlan
 from rollcall.sandbox.canvas.simulation.courses import cross_list, delete_course
 from rollcall.sandbox.canvas.simulation.truth import Rosters
+from rollcall.sandbox.canvas.simulation.verbs import step
 from rollcall.sandbox.canvas.simulation.world import Course, Section
 from rollcall.sandbox.canvas.traffic import Expectation, Kind, TrafficRecord
 
@@ -73,6 +74,14 @@ class Institution:
         """Delete the course, and give the one event that tells of it."""
         delete_course(self._simulation.canvas, self.cast.course)
         return self._told()
+
+    def further_life(self) -> Iterator[TrafficRecord]:
+        """What happens after the story, without an end. Each event is of the moment in which it is asked for."""
+        canvas = self._simulation.canvas
+        while True:
+            canvas.now_ms = max(canvas.now_ms, int(time.time() * 1000))
+            step(canvas)
+            yield from map(_record, self._simulation.happened())
 
     def _told(self) -> TrafficRecord:
         (event,) = self._simulation.happened()

@@ -23,7 +23,7 @@ from rollcall.process.topics import TopicNames
 from rollcall.rosters.registry import stages
 from rollcall.rosters.topics import roster_topics
 from rollcall.sandbox.canvas.faults import LARGE_BYTES
-from rollcall.sandbox.canvas.sending import send_records
+from rollcall.sandbox.canvas.sending import send_at_rate, send_records
 from rollcall.sandbox.canvas.simulation.truth import Rosters, Truth
 from rollcall.sandbox.canvas.traffic import TrafficPlan, TrafficRecord, documented_traffic, generate_traffic
 from rollcall.sandbox.demo.asking import Asking, ask
@@ -38,6 +38,9 @@ from rollcall.sandbox.demo.view import RosterView
 from rollcall.sandbox.demo.watching import caught_up, routed, settled
 from rollcall.sandbox.managed import ManagedProcess
 from rollcall.settings import Settings
+
+LIVE_EVENTS = 5.0
+"""A second, once all is shown: the page moves, and one can still read it."""
 
 TOPICS_SECONDS = 60.0
 SEND_SECONDS = 60.0
@@ -128,7 +131,13 @@ class Work:
                 right = show(Results(routing, keeping, asking))
                 if wait is not None:
                     self._screen.say(f"Everything is left running until Ctrl-C: the page and the API at {serve.url}, Kafka at {self._bootstrap}")
-                    await wait()
+                    self._screen.say(f"The institution goes on, with {LIVE_EVENTS:.0f} events a second.")
+                    living = asyncio.create_task(self._live_on(institution))
+                    try:
+                        await wait()
+                    finally:
+                        living.cancel()
+                        await asyncio.wait({living})
             return right
         except BrokerUnavailableError:
             to_be_removed = False  # there is nothing yet
@@ -139,6 +148,13 @@ class Work:
                     left = await remove(self._settings, self._bootstrap)
                 for what in left:
                     self._screen.step("broker", f"could not be deleted: {what}")
+
+    async def _live_on(self, institution: Institution) -> None:
+        """Send what happens in the institution from now on."""
+        try:
+            await send_at_rate(self._options, self._names.raw, institution.further_life(), LIVE_EVENTS)
+        except (KafkaError, OSError) as error:
+            self._screen.say(f"no more events are sent ({type(error).__name__}: {error}); look at the broker's log")
 
     def _process(self, name: str) -> ManagedProcess:
         return ManagedProcess(name, self._settings, self._bootstrap, self._folder)
