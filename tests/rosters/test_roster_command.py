@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from rollcall.cli.roster_reading import COURSE_RELATIONS, Roster, RosterError, RosterRecords, read_roster
+from rollcall.cli.roster_report import report
 from rollcall.errors import ConfigurationError
 from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.topics import TopicsError
 from rollcall.printable import printable
-from rollcall.rosters.reading import COURSE_RELATIONS, Context, Roster, RosterError, RosterRecords, parse_context, read_roster, the_one
-from rollcall.rosters.report import report
+from rollcall.rosters.context import Context, parse_context, the_one
 from rollcall.settings import load_settings
 from tests.kafka_client import Sent, alter_topic, create_topic, delete_records, partitions_of, read_all, send
 from tests.processes import wait_until

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from rollcall.cli.roster_reading import read_roster
 from rollcall.cli.topics import _apply, _inspect
 from rollcall.errors import BrokerUnavailableError, ConfigurationError, RollcallError
 from rollcall.process.running import Process
 from rollcall.rosters.application import new_rosters
-from rollcall.rosters.reading import parse_context, read_roster
+from rollcall.rosters.context import parse_context
 from rollcall.router.application import new_router
 from rollcall.serve.process import ServeProcess
 from rollcall.settings import Settings, load_settings

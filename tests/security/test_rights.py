@@ -16,11 +16,12 @@ from confluent_kafka import Message
 from typer.testing import CliRunner
 
 from rollcall.catalogue.plans import plan_topics, required_rights
+from rollcall.cli.roster_reading import read_roster
 from rollcall.cli.topics import _apply, topics_cli
 from rollcall.kafka.rights import Acl, Operation, Resource, RightsError
 from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.kafka.topics import TopicsError
-from rollcall.rosters.reading import parse_context, read_roster
+from rollcall.rosters.context import parse_context
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.settings import Settings, load_settings
 from tests.kafka_client import Sent, read_all, send

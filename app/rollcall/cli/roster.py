@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rollcall.rosters.reading import Roster
+    from rollcall.cli.roster_reading import Roster
 
 
 def roster(
@@ -29,8 +29,9 @@ def roster(
 
     from rollcall.cli.cluster import bootstrap_servers
     from rollcall.cli.printing import print_parts, until_nobody_reads
-    from rollcall.rosters.reading import RosterError, parse_context, read_roster
-    from rollcall.rosters.report import no_enrollments, report
+    from rollcall.cli.roster_reading import RosterError, read_roster
+    from rollcall.cli.roster_report import no_enrollments, report
+    from rollcall.rosters.context import parse_context
     from rollcall.settings import load_settings
 
     settings = load_settings()

@@ -8,7 +8,7 @@ from typing import Any
 
 from rollcall.errors import ConfigurationError
 from rollcall.events.ids import SHARD_SIZE
-from rollcall.rosters.reading import parse_context
+from rollcall.rosters.context import parse_context
 from rollcall.serve.page.words import ROLES, WHY
 from rollcall.serve.replica.derived import folded
 

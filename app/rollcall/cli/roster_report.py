@@ -12,8 +12,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from rollcall.cli.roster_reading import Roster, Row
 from rollcall.printable import printable
-from rollcall.rosters.reading import Roster, Row
 
 _ENDED = frozenset({"completed", "deleted", "inactive", "rejected"})
 """States of what no longer counts."""
