@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from rollcall.sandbox.managed import ManagedProcess, ProcessEndedError, environment_of
+from rollcall.sandbox.processes import LaunchError, launch
 from rollcall.settings import Settings, load_settings
 
 
@@ -47,3 +48,8 @@ def test_a_process_that_cannot_start_is_reported_with_the_end_of_its_log(tmp_pat
 
     with pytest.raises(ProcessEndedError, match=r"the rosters ended; its log .*rosters\.log ends:\n(.*\n)*.*cannot listen on 203\.0\.113\.1:0"):
         asyncio.run(start())
+
+
+def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LaunchError, match=r"^the router could not be started: .*/nowhere/python"):
+        launch("router", ["/nowhere/python"], pid_file=tmp_path / "router.pid", log_file=tmp_path / "router.log", owned=True)

@@ -16,7 +16,7 @@ import aiohttp
 from pydantic import SecretStr
 
 from rollcall.errors import RollcallError
-from rollcall.sandbox.broker import processes
+from rollcall.sandbox import processes
 from rollcall.settings import ENV_PREFIX, Settings
 
 START_SECONDS = 45.0
@@ -66,7 +66,7 @@ class ManagedProcess:
     async def __aenter__(self) -> Self:
         # -P: the log's folder, in which it starts, is no place to import from.
         command = [sys.executable, "-P", "-m", "rollcall", self.name]
-        self._supervisor = processes.launch(command, pid_file=self._pid_file, log_file=self.log, owned=True, environment=self._environment)
+        self._supervisor = processes.launch(self.name, command, pid_file=self._pid_file, log_file=self.log, owned=True, environment=self._environment)
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
         return self
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rollcall.sandbox.broker.processes import find_process
+from rollcall.sandbox.processes import find_process
 from tests.sandbox.broker.conftest import Owner, lives
 from tests.waiting import wait_for_exit, wait_until
 

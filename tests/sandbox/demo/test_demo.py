@@ -20,8 +20,8 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from rollcall.sandbox.broker.processes import find_process
 from rollcall.sandbox.demo.institution import Institution
+from rollcall.sandbox.processes import find_process
 from tests.healthy import complaints
 from tests.kafka_client import flush, topics_of
 from tests.processes import wait_until

@@ -15,7 +15,8 @@ from typing import Self
 
 from rollcall.errors import BrokerUnavailableError
 from rollcall.resources import resource_path
-from rollcall.sandbox.broker import libraries, node, processes
+from rollcall.sandbox import processes
+from rollcall.sandbox.broker import libraries, node
 from rollcall.sandbox.broker.files import locked
 from rollcall.sandbox.broker.java import find_java
 from rollcall.sandbox.broker.probe import describe_cluster
@@ -145,12 +146,18 @@ class EmbeddedBroker:
                 self.log.replace(self.log.with_suffix(".log.1"))
             command = [*self._java(java, jars, f"-Xmx{self._heap}", *self._options), *self._mark.split(" ", 1)]
             try:
-                self._supervisor = processes.launch(command, pid_file=self._pid_file, log_file=self.log, owned=owned)
+                self._supervisor = self._launch(command, owned=owned)
                 self._await_ready(timeout)
             except BaseException:  # Ctrl-C too
                 self._end(signal.SIGKILL, timeout=STOP_SECONDS)
                 raise
         return True
+
+    def _launch(self, command: Sequence[str], *, owned: bool) -> subprocess.Popen[bytes]:
+        try:
+            return processes.launch("broker", command, pid_file=self._pid_file, log_file=self.log, owned=owned)
+        except processes.LaunchError as error:
+            raise BrokerUnavailableError(str(error)) from None
 
     def stop(self, timeout: float = STOP_SECONDS) -> bool:
         """Stop the broker, whoever started it, and wait for its end; false when it did not run. What does not end within ``timeout`` seconds is killed."""

@@ -1,4 +1,4 @@
-"""The broker's Java process: launched, recognised, ended."""
+"""Processes of the sandbox: launched, recognised, ended with their owner."""
 
 from __future__ import annotations
 
@@ -11,19 +11,27 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rollcall.errors import BrokerUnavailableError
-from rollcall.sandbox.broker import supervise
+from rollcall.errors import RollcallError
+from rollcall.sandbox import supervise
 
 _EXEC_TRIES = 50
 
 
-def launch(command: Sequence[str], *, pid_file: Path, log_file: Path, owned: bool, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Start ``command`` with its output appended to ``log_file`` and its id in ``pid_file``; returns the supervisor (see there), already gone unless ``owned``.
+class LaunchError(RollcallError):
+    """A process could not be started."""
 
-    ``environment``: of the command, instead of this process's own.
+
+def launch(
+    name: str, command: Sequence[str], *, pid_file: Path, log_file: Path, owned: bool, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a process with its output appended to ``log_file`` and its id in ``pid_file``; returns the supervisor (see there), already gone unless ``owned``.
+
+    Args:
+        name: of the process, for people.
+        environment: of the command, instead of this process's own.
 
     Raises:
-        BrokerUnavailableError: it could not be started at all.
+        LaunchError: it could not be started at all.
     """
     supervisor = subprocess.Popen(
         [sys.executable, "-I", "-S", supervise.__file__, "owned" if owned else "detached", str(pid_file), str(log_file), *command],
@@ -39,7 +47,7 @@ def launch(command: Sequence[str], *, pid_file: Path, log_file: Path, owned: boo
         started = supervisor.stdout.readline()
         if not started:
             complaint = supervisor.stderr.read().decode(errors="replace").strip().splitlines()
-            raise BrokerUnavailableError(f"the broker's process could not be started: {complaint[-1] if complaint else 'no reason given'}")
+            raise LaunchError(f"the {name} could not be started: {complaint[-1] if complaint else 'no reason given'}")
         if not owned:
             supervisor.wait()
         return supervisor
@@ -52,7 +60,7 @@ def launch(command: Sequence[str], *, pid_file: Path, log_file: Path, owned: boo
 
 
 def release(supervisor: subprocess.Popen[bytes]) -> None:
-    """Let go of the supervisor's pipe and wait for its end, which is that of the broker too."""
+    """Let go of the supervisor's pipe and wait for its end, which is that of the process too."""
     if supervisor.stdin is not None:
         with contextlib.suppress(OSError):
             supervisor.stdin.close()
