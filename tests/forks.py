@@ -6,9 +6,11 @@ For tests of what a command does. What it loads, and what happens meanwhile, is 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import gc
 import importlib
+import itertools
 import json
 import os
 import signal
@@ -61,7 +63,8 @@ class Fork:
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal, if it has not ended."""
         if not self._ended.done():
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has, a moment ago
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """End it at once."""
@@ -74,7 +77,8 @@ class Forks:
     def __enter__(self) -> Forks:
         """Start it."""
         self._process = subprocess.Popen([sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-        self._begun: Future[Fork] = Future()
+        self._numbers = itertools.count()
+        self._begun: dict[int, Future[Fork]] = {}
         self._running: dict[int, Future[int]] = {}
         self._one_at_a_time = threading.Lock()
         self._thread = threading.Thread(target=self._hear, name="forks", daemon=True)
@@ -94,32 +98,40 @@ class Forks:
     def start(self, *arguments: str, environment: Mapping[str, str], out: Path, err: Path) -> Fork:
         """Start a command, which appends to these files what it writes."""
         assert self._process.stdin is not None
-        request = {"arguments": arguments, "environment": dict(environment), "files": [str(out), str(err)]}
+        number, begun = next(self._numbers), Future[Fork]()
+        request = {"number": number, "arguments": arguments, "environment": dict(environment), "files": [str(out), str(err)]}
+        self._begun[number] = begun
         with self._one_at_a_time:
-            self._begun = Future()
             self._process.stdin.write(json.dumps(request) + "\n")
-            return result_of(self._begun, DEADLINE_SECONDS, what=f"the fork for {' '.join(arguments)}")
+        return result_of(begun, DEADLINE_SECONDS, what=f"the fork for {' '.join(arguments)}")
 
     def run(self, *arguments: str, environment: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
         """Run a command to its end. ``folder``: for what it writes."""
         out, err = files = [folder / name for name in ("command.out", "command.err")]
-        fork = self.start(*arguments, environment=environment, out=out, err=err)
-        code = wait_for_exit(fork, RUN_SECONDS, what=f"the end of {' '.join(arguments)}")
-        written = [file.read_text() for file in files]
         for file in files:
-            file.unlink()
-        return subprocess.CompletedProcess(arguments, code, *written)
+            file.unlink(missing_ok=True)
+        fork = self.start(*arguments, environment=environment, out=out, err=err)
+        try:
+            code = wait_for_exit(fork, RUN_SECONDS, what=f"the end of {' '.join(arguments)}")
+        finally:
+            fork.kill()
+        return subprocess.CompletedProcess(arguments, code, *(file.read_text() for file in files))
 
     def _hear(self) -> None:
         """Of each process that begins or ends."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             match json.loads(line):
-                case {"begun": pid}:
+                case {"begun": pid, "number": number}:
                     self._running[pid] = Future()
-                    self._begun.set_result(Fork(pid, self._running[pid]))
+                    self._begun.pop(number).set_result(Fork(pid, self._running[pid]))
                 case {"ended": pid, "code": code}:
                     self._running.pop(pid).set_result(code)
+        ended = RuntimeError("the process that is forked has ended; what it says stands above")
+        for begun in self._begun.values():
+            begun.set_exception(ended)
+        for running in self._running.values():
+            running.set_exception(ended)
 
 
 @functools.cache
@@ -155,7 +167,7 @@ def _serve() -> None:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         else:
             _forked.add(child)
-            _tell(begun=child)
+            _tell(begun=child, number=request["number"])
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         if child == 0:
             _become(request["arguments"], request["environment"], request["files"])
@@ -164,9 +176,12 @@ def _serve() -> None:
 
 def _tell_of_ends(_number: int, _frame: object) -> None:
     for child in sorted(_forked):  # others are those of what was imported
-        ended, status = os.waitpid(child, os.WNOHANG)
+        try:
+            ended, status = os.waitpid(child, os.WNOHANG)
+        except ChildProcessError:  # the end of another one came meanwhile, and this function told of both
+            continue
         if ended:
-            _forked.remove(child)
+            _forked.discard(child)
             _tell(ended=child, code=os.waitstatus_to_exitcode(status))
 
 

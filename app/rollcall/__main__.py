@@ -1,4 +1,4 @@
-"""The command ``rollcall``; also ``python -m app``."""
+"""The command ``rollcall``; also ``python -m rollcall``."""
 
 from __future__ import annotations
 

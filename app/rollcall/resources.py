@@ -15,10 +15,8 @@ def resource_path(*parts: str) -> Path:
     Raises:
         FileNotFoundError: neither has it; then this installation is damaged.
     """
-    # What stands above the package of an installed wheel is site-packages: a folder there that happens to be called "schemas" is not ours.
-    roots = (_CHECKOUT, _INSTALLED) if (_CHECKOUT / "pyproject.toml").is_file() else (_INSTALLED,)
-    for root in roots:
-        path = root.joinpath(*parts)
-        if path.exists():
-            return path
+    # Above an installed package there may be a project of somebody else's, with a folder of the same name.
+    path = (_INSTALLED if _INSTALLED.is_dir() else _CHECKOUT).joinpath(*parts)
+    if path.exists():
+        return path
     raise FileNotFoundError(f"{'/'.join(parts)} is not part of this installation of Rollcall ({_PACKAGE}): install it again")

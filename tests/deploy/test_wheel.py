@@ -144,7 +144,9 @@ def test_the_embedded_broker_knows_what_to_fetch(installation: Installation) -> 
 
 
 def test_another_package_s_schemas_are_not_taken_for_ours(installation: Installation) -> None:
-    (installation.packages / "schemas").mkdir()
+    for folder in (installation.packages, installation.packages.parent):
+        (folder / "schemas").mkdir()
+        (folder / "pyproject.toml").touch()
     found = Path(installation.ask("from rollcall.resources import resource_path; print(resource_path('schemas'))"))
     assert found == installation.packages / "rollcall" / "_data" / "schemas"
 

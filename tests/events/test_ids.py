@@ -40,6 +40,11 @@ def test_an_id_in_a_url(local: int, shard: int) -> None:
     assert parse_id(f"{shard}~{local}", None) == parse_id(whole, None) == parse_id(str(local), shard) == whole
 
 
-@pytest.mark.parametrize("text", ["", "~", "1~", "~1", "0~1", "1~0", "x~1", "1~x", "1~2~3", f"1~{SHARD_SIZE}", "922337~9999999999999", "1 ~1"])
+@pytest.mark.parametrize("text", ["", "~", "1~", "~1", "0~1", "1~0", "x~1", "1~x", "1~2~3", "1 ~1", f"1~{SHARD_SIZE}", "922337~9999999999999"])
 def test_what_is_no_id_in_a_url(text: str) -> None:
+    assert parse_id(text, 2107) is None
+
+
+@pytest.mark.parametrize("text", ["0002107~1533", "2107~00000000000001533"])
+def test_zeros_that_make_an_id_longer_than_any_are_none(text: str) -> None:
     assert parse_id(text, 2107) is None

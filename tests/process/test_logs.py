@@ -70,6 +70,12 @@ def test_a_fault_of_the_program_has_one() -> None:
     assert "Traceback" not in JsonFormatter().format(record("rollcall.streaming.lane", logging.ERROR, MessageSizeTooLargeError()))
 
 
+@pytest.mark.parametrize(("name", "level"), [("rollcall.serve.gate", logging.INFO), ("rollcall.streaming.position", logging.ERROR)])
+def test_what_rollcall_itself_notes_is_never_left_out(name: str, level: int) -> None:
+    repeats = RepeatFilter(lambda: 0.0)
+    assert [repeats.filter(record(name, level)) for _ in range(3)] == [True, True, True]
+
+
 def test_the_same_saying_comes_once_in_a_while() -> None:
     now = 0.0
     repeats = RepeatFilter(lambda: now)

@@ -76,7 +76,7 @@ async def test_a_client_that_has_lost_itself_is_no_end(monkeypatch: pytest.Monke
     metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
     settings = load_settings(port=0)
     process = StreamProcess(
-        settings, "kafka:9092", name="router", rights=Rights("router", [], []), default_port=0, default_gather=0.0, prepare=prepare, metrics=metrics
+        settings, "kafka:9092", name="router", rights=Rights("router", (), ()), default_port=0, default_gather=0.0, prepare=prepare, metrics=metrics
     )
     await in_time(process.run(stop), what="the end of the process")
     kind = "TimeoutError" if never else "KafkaConnectionError"

@@ -22,7 +22,7 @@ def plan_topics(settings: Settings) -> tuple[TopicPlan, ...]:
 
 def required_rights(settings: Settings) -> Mapping[str, Rights]:
     """What each needs, by name: the processes, the commands ``topics`` and ``roster``, the bridge that sends events, and readers of typed topics."""
-    readers = Rights("reader", on_topic(TopicNames(settings.topic_prefix).typed_prefix, Operation.READ), [])
+    readers = Rights("reader", tuple(on_topic(TopicNames(settings.topic_prefix).typed_prefix, Operation.READ)), ())
     found = (router_rights, rosters_rights, serve_rights, topics_rights, roster_readers_rights, bridge_rights)
     return {rights.owner: rights for rights in (*(of(settings) for of in found), readers)}
 
@@ -31,11 +31,11 @@ def topics_rights(settings: Settings) -> Rights:
     """What ``rollcall topics`` needs. Create only for what is missing; a process needs it only where nobody ran ``rollcall topics apply`` before."""
     operations = (Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS, Operation.CREATE)
     prefixes = (f"{settings.topic_prefix}.", f"{settings.group('rosters')}-", barrier_topic(settings.group("router")))
-    acls = [acl for prefix in prefixes for acl in on_topic(prefix, *operations)]
-    return Rights("topics", acls, [plan.name for plan in plan_topics(settings)])
+    acls = tuple(acl for prefix in prefixes for acl in on_topic(prefix, *operations))
+    return Rights("topics", acls, tuple(plan.name for plan in plan_topics(settings)))
 
 
 def bridge_rights(settings: Settings) -> Rights:
     """What a program needs that sends events to the raw topic."""
     raw = TopicNames(settings.topic_prefix).raw
-    return Rights("bridge", on_topic(raw, Operation.WRITE), [raw])
+    return Rights("bridge", tuple(on_topic(raw, Operation.WRITE)), (raw,))

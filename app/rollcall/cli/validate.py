@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,8 +52,9 @@ def validate(file: Annotated[str, typer.Argument(metavar="FILE", help="A file of
                 typer.echo(f"{place}: unknown event_name {_unknown_name(found.text)}")
             case DeadLetter() as letter:
                 counts["invalid"] += 1
-                typer.echo(f"{place}: invalid {letter.event_name or 'event'}")
-                for path, reason in _faults(letter, found.text, validators):
+                validator = validators.get(letter.event_name or _event_name(found.text))
+                typer.echo(f"{place}: invalid {'event' if validator is None else validator.event_type.name}")
+                for path, reason in _faults(letter, found.text, validator):
                     typer.echo(f"  {path or '(the event)'}: {reason}")
     summary = ", ".join(f"{counts[what]} {what}" for what in ("valid", "invalid", "unknown"))
     typer.echo(f"{counts['events']} event{'' if counts['events'] == 1 else 's'}: {summary}, {counts['not JSON']} not JSON")
@@ -77,18 +78,25 @@ def _place(found: Parsed) -> str:
 
 def _unknown_name(text: bytes) -> str:
     """The event_name of an event with a good envelope. It may be anything, and no terminal misreads what is returned."""
-    import orjson
-
-    event = orjson.loads(text)
-    name = event["metadata" if "metadata" in event else "attributes"]["event_name"]
+    name = _event_name(text)
     return json.dumps(name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "...")
 
 
-def _faults(letter: DeadLetter, text: bytes, validators: Mapping[str, EventValidator]) -> Iterator[tuple[str, str]]:
+def _event_name(text: bytes) -> str:
+    """The event_name in a JSON text, whatever it is; empty if there is none."""
+    import orjson
+
+    event = orjson.loads(text)
+    metadata = (event.get("metadata") or event.get("attributes")) if isinstance(event, dict) else None
+    name = metadata.get("event_name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _faults(letter: DeadLetter, text: bytes, validator: EventValidator | None) -> Iterator[tuple[str, str]]:
     """Path and reason of each fault: all violations of the schema, or the one thing that the router says of the event."""
     import orjson
 
-    violations = [] if letter.event_name is None else validators[letter.event_name].violations(orjson.loads(text))
+    violations = [] if validator is None else validator.violations(orjson.loads(text))
     yield from ((violation.path, f"{violation.message} [{violation.rule}]") for violation in violations)
     if not violations:
         rule, colon, message = letter.message.partition(": ")

@@ -1,6 +1,6 @@
 """Records and batches of records as Kafka stores them (record format 2, https://kafka.apache.org/documentation/#recordbatch).
 
-The encoding of records is compiled where a C compiler is (``_records.pyx``). Otherwise it is aiokafka's, which takes nearly twice as long: it makes Python
+The encoding of records is compiled where a C compiler is (``_encoding.pyx``). Otherwise it is aiokafka's, which takes nearly twice as long: it makes Python
 objects of each header's name and of what it knows of the record.
 """
 

@@ -6,7 +6,7 @@ A process asks before it begins, so that everything that is missing is told at o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -71,9 +71,9 @@ class Rights:
 
     owner: str
     """Who needs them, as ``rollcall topics acls`` calls it."""
-    acls: Sequence[Acl]
+    acls: tuple[Acl, ...]
     """Read and Write imply Describe."""
-    topics: Sequence[str]
+    topics: tuple[str, ...]
     """The topics on which a cluster is asked for them: those that exist may be covered by an ACL, and those that do not are passed over."""
 
 

@@ -80,7 +80,7 @@ class RepeatFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line passes."""
-        if record.levelno != logging.WARNING and record.name.startswith("app.") and record.name not in _QUIET:
+        if record.levelno != logging.WARNING and record.name.startswith("rollcall.") and record.name not in _QUIET:
             return True
         saying = (record.name, str(record.msg), getattr(record, "partition", None))
         now = self._clock()

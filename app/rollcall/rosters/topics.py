@@ -74,10 +74,11 @@ def rosters_rights(settings: Settings) -> Rights:
         *on_topic(topics.names.dead_letter, write, configs),
         *on_transactions(topics.group),
     )
-    return Rights("rosters", acls, [plan.name for plan in plan_roster_topics(settings)])
+    return Rights("rosters", acls, tuple(plan.name for plan in plan_roster_topics(settings)))
 
 
 def roster_readers_rights(settings: Settings) -> Rights:
     """What ``rollcall roster`` needs, and whoever else reads the rosters."""
     prefix = TopicNames(settings.topic_prefix).rosters_prefix
-    return Rights("roster", on_topic(prefix, Operation.READ), [plan.name for plan in plan_roster_topics(settings) if plan.name.startswith(prefix)])
+    topics = tuple(plan.name for plan in plan_roster_topics(settings) if plan.name.startswith(prefix))
+    return Rights("roster", tuple(on_topic(prefix, Operation.READ)), topics)

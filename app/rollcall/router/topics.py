@@ -25,4 +25,4 @@ def router_rights(settings: Settings) -> Rights:
         *on_topic(barrier_topic(group), read, configs),
         *on_transactions(group),
     )
-    return Rights("router", acls, [plan.name for plan in plan_router_topics(settings)])
+    return Rights("router", acls, tuple(plan.name for plan in plan_router_topics(settings)))

@@ -116,13 +116,22 @@ def test_what_the_router_refuses_is_invalid(rollcall: Rollcall) -> None:
     for event, fault in [
         (changed(unknown, "metadata", "event_time", to="soon"), "/metadata/event_time: must be a time that exists, as Canvas writes times [required]"),
         (changed(unknown, "metadata", "event_name", to="x" * 256), "/metadata/event_name: must be a string of 1 to 255 characters [required]"),
-        (changed(course, "metadata", "event_time", to="soon"), "/metadata/event_time: must be a time that exists, as Canvas writes times [required]"),
+        (changed(course, "metadata", "event_time", to="soon"), "/metadata/event_time: must be a time that exists, written like "),
+        (changed(course, "metadata", "event_time", to="0000-01-01T00:00:00Z"), "/metadata/event_time: must be a time that exists"),
         (changed(course, "body", "course_id", to=2.0**60), "/body/course_id: an id must be a whole number up to 9223372036854775807, beyond 2^53 "),
         (changed(course, "body", "more", to=deep), "(the event): nested deeper than 254 levels"),
     ]:
         code, out, _ = rollcall("validate", "-", stdin=orjson.dumps([event]) if event["body"].get("more") is None else json.dumps(event).encode())
         assert code == 1
         assert f"  {fault}" in out
+
+
+def test_every_violation_of_a_known_event_is_told_though_its_envelope_has_one(rollcall: Rollcall) -> None:
+    event = changed(changed(documented()["user_created"], "metadata", "event_time", to="soon"), "body", "user_id", to=None)
+    code, out, _ = rollcall("validate", "-", stdin=orjson.dumps(event))
+    assert code == 1
+    assert out.startswith("event 1, line 1: invalid user_created\n  /metadata/event_time: ")
+    assert "\n  /body/user_id: must be a string or a whole number [type]\n" in out
 
 
 def test_a_byte_order_mark_is_noted(rollcall: Rollcall) -> None:

@@ -153,4 +153,4 @@ _RULES: dict[str, Callable[[Schema, Schema, str], Iterator[Narrowing]]] = {
 }
 
 UNDERSTOOD = frozenset(_RULES) | _AT_MOST_AS_BEFORE | _AT_LEAST_AS_BEFORE | _EQUAL
-"""The keywords whose changes can be judged. Schemas use no others (schema_lint.py sees to it)."""
+"""The keywords whose changes can be judged. Schemas use no others (lint.py sees to it)."""

@@ -1,4 +1,4 @@
-"""Reading the folder of schemas. What a file says is judged elsewhere (schema_lint.py); here it only has to be JSON with an ``$id``."""
+"""Reading the folder of schemas. What a file says is judged elsewhere (lint.py); here it only has to be JSON with an ``$id``."""
 
 from __future__ import annotations
 

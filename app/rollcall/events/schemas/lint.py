@@ -109,7 +109,7 @@ def _file_problems(file: SchemaFile) -> Iterator[Problem]:
     for where, schema in _subschemas(document):
         for keyword, value in schema.items():
             if keyword not in UNDERSTOOD | _STRUCTURE and not is_annotation(keyword):
-                yield Problem(path, f"{where}/{keyword}", "is a keyword that schema_compat.py cannot compare", "use another, or teach it this one, with tests")
+                yield Problem(path, f"{where}/{keyword}", "is a keyword that compatibility.py cannot compare", "use another, or teach it this one, with tests")
             if keyword == "pattern":
                 yield from _pattern_problems(path, f"{where}/pattern", value)
             if keyword == "$ref" and not value.startswith("urn:"):

@@ -25,7 +25,7 @@ _TOKEN = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|.", re.DOTALL)
 
 @cache
 def ecma_pattern(pattern: str) -> re.Pattern[str]:
-    """The Python equivalent of a regular expression of ECMA 262, for those that schema_lint.py lets pass.
+    """The Python equivalent of a regular expression of ECMA 262, for those that lint.py lets pass.
 
     Raises:
         ValueError: it is no regular expression.

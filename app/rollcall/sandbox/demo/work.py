@@ -138,6 +138,8 @@ class Work:
                     finally:
                         living.cancel()
                         await asyncio.wait({living})
+                        if not living.cancelled():
+                            living.result()
             return right
         except BrokerUnavailableError:
             to_be_removed = False  # there is nothing yet
