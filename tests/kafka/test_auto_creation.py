@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
+from confluent_kafka import KafkaException, TopicCollection
 
 from rollcall.catalogue.plans import plan_topics
 from rollcall.kafka.bounded import stop_reader
@@ -25,7 +26,7 @@ from rollcall.sandbox.broker import EmbeddedBroker
 from rollcall.settings import load_settings
 from tests.kafka_client import admin_client
 from tests.processes import PROGRAM, RollcallProcess
-from tests.waiting import result_of, wait_until
+from tests.waiting import DEADLINE_SECONDS, result_of, wait_until
 
 ASKING = (sys.executable, str(Path(__file__).with_name("asking.py")))
 
@@ -42,6 +43,16 @@ def obliging(jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 def topics_of(bootstrap: str, prefix: str) -> set[str]:
     """Those of an installation."""
     return {topic for topic in admin_client(bootstrap).list_topics(timeout=30).topics if topic.startswith(prefix)}
+
+
+def identities(bootstrap: str, prefix: str) -> dict[str, str]:
+    """The topics of an installation, with the ids that Kafka gives to each once: one that was made anew has another."""
+    names = TopicCollection(sorted(topics_of(bootstrap, prefix)))
+    found: dict[str, str] = {}
+    for name, described in admin_client(bootstrap).describe_topics(names).items() if names.topic_names else ():
+        with contextlib.suppress(KafkaException):  # it has just gone
+            found[name] = str(described.result(DEADLINE_SECONDS).topic_id)
+    return found
 
 
 async def _consume(options: dict[str, Any], topic: str) -> None:
@@ -107,16 +118,8 @@ def test_no_client_makes_a_topic_by_asking(obliging: str, prefix: str, monkeypat
 def test_no_process_makes_topics_that_are_gone(obliging: str, prefix: str, tmp_path: Path, command: str, mended: bool) -> None:
     settings = load_settings(kafka=obliging, topic_prefix=prefix, group_prefix=prefix, partitions=1)
     asyncio.run(ensure_topics(settings, obliging, plan_topics(settings)))
-    made = topics_of(obliging, prefix)
+    made = identities(obliging, prefix)
     given = {"partitions": 1, "replica": tmp_path / "replica.sqlite", "create_topics": False}
-    gone: set[str] = set()
-
-    def came_back() -> set[str]:
-        nonlocal gone
-        there = topics_of(obliging, prefix)
-        gone |= made - there
-        return gone & there
-
     with RollcallProcess(command, tmp_path, obliging, prefix, program=PROGRAM if mended else ASKING, variables=None, **given) as process:
         process.wait_ready()
         for deleted in admin_client(obliging).delete_topics(list(made)).values():
@@ -125,4 +128,4 @@ def test_no_process_makes_topics_that_are_gone(obliging: str, prefix: str, tmp_p
             wait_until(lambda: process.get("/readyz")[0] != 200, what="what the process says without topics")
             assert topics_of(obliging, prefix) == set()
         else:
-            wait_until(came_back, what="what the broker makes")
+            wait_until(lambda: identities(obliging, prefix).items() - made.items(), what="what the broker makes")
