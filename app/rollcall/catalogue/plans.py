@@ -22,7 +22,7 @@ def plan_topics(settings: Settings) -> tuple[TopicPlan, ...]:
 
 def required_rights(settings: Settings) -> Mapping[str, Rights]:
     """What each needs, by name: the processes, the commands ``topics`` and ``roster``, the bridge that sends events, and readers of typed topics."""
-    readers = Rights("reader", tuple(on_topic(TopicNames(settings.topic_prefix).typed_prefix, Operation.READ)), ())
+    readers = Rights("reader", on_topic(TopicNames(settings.topic_prefix).typed_prefix, Operation.READ), ())
     found = (router_rights, rosters_rights, serve_rights, topics_rights, roster_readers_rights, bridge_rights)
     return {rights.owner: rights for rights in (*(of(settings) for of in found), readers)}
 
@@ -38,4 +38,4 @@ def topics_rights(settings: Settings) -> Rights:
 def bridge_rights(settings: Settings) -> Rights:
     """What a program needs that sends events to the raw topic."""
     raw = TopicNames(settings.topic_prefix).raw
-    return Rights("bridge", tuple(on_topic(raw, Operation.WRITE)), (raw,))
+    return Rights("bridge", on_topic(raw, Operation.WRITE), (raw,))

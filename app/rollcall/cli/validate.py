@@ -87,7 +87,7 @@ def _event_name(text: bytes) -> str:
     import orjson
 
     event = orjson.loads(text)
-    metadata = (event.get("metadata") or event.get("attributes")) if isinstance(event, dict) else None
+    metadata = event.get("metadata" if "metadata" in event else "attributes") if isinstance(event, dict) else None
     name = metadata.get("event_name") if isinstance(metadata, dict) else None
     return name if isinstance(name, str) else ""
 

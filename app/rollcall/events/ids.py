@@ -9,10 +9,12 @@ from __future__ import annotations
 SHARD_SIZE = 10_000_000_000_000
 """Ids of one shard; a smaller number is a local id."""
 
+LOCAL_DIGITS = len(str(SHARD_SIZE)) - 1
+"""Most digits of a local id."""
+
 _GREATEST = 2**63 - 1
 _EXACT_FLOAT = 2**53
-_LOCAL_DIGITS = len(str(SHARD_SIZE)) - 1
-_SHARD_DIGITS = len(str(_GREATEST)) - _LOCAL_DIGITS
+_SHARD_DIGITS = len(str(_GREATEST)) - LOCAL_DIGITS
 
 
 def whole_number(value: object) -> int | None:
@@ -54,6 +56,6 @@ def parse_id(text: str, shard: int | None) -> str | None:
     if not tilde:
         return normal_id(text, shard)
     its_shard, local = whole_number(before), whole_number(written)
-    if its_shard is None or local is None or local >= SHARD_SIZE or len(before) > _SHARD_DIGITS or len(written) > _LOCAL_DIGITS:
+    if its_shard is None or local is None or local >= SHARD_SIZE or len(before) > _SHARD_DIGITS or len(written) > LOCAL_DIGITS:
         return None
     return normal_id(its_shard * SHARD_SIZE + local, None)

@@ -77,14 +77,14 @@ class Rights:
     """The topics on which a cluster is asked for them: those that exist may be covered by an ACL, and those that do not are passed over."""
 
 
-def on_topic(name: str, *operations: Operation) -> list[Acl]:
+def on_topic(name: str, *operations: Operation) -> tuple[Acl, ...]:
     """ACLs on one topic, or on all whose names begin with a prefix: one that ends with a dot or a hyphen."""
-    return [Acl(Resource.TOPIC, name, name.endswith((".", "-")), operation) for operation in operations]
+    return tuple(Acl(Resource.TOPIC, name, name.endswith((".", "-")), operation) for operation in operations)
 
 
-def on_transactions(group: str) -> list[Acl]:
+def on_transactions(group: str) -> tuple[Acl, ...]:
     """ACLs of a consumer group whose lanes have transactional ids that begin with its name."""
-    return [Acl(Resource.GROUP, group, False, Operation.READ), Acl(Resource.TRANSACTIONAL_ID, f"{group}-", True, Operation.WRITE)]
+    return Acl(Resource.GROUP, group, False, Operation.READ), Acl(Resource.TRANSACTIONAL_ID, f"{group}-", True, Operation.WRITE)
 
 
 async def check_rights(settings: Settings, bootstrap: str, rights: Rights) -> None:

@@ -6,13 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from rollcall.errors import ConfigurationError
-from rollcall.events.ids import SHARD_SIZE, parse_id, whole_number
+from rollcall.events.ids import LOCAL_DIGITS, SHARD_SIZE, parse_id, whole_number
 from rollcall.rosters.group import ACCOUNT_PREFIX
 
 MOST_CANDIDATES = 10
 """So many courses are named when an id may mean several."""
-
-_LOCAL_DIGITS = len(str(SHARD_SIZE)) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class Context:
         identity = key.removeprefix(self.prefix)
         if not key.startswith(self.prefix) or not (identity.isascii() and identity.isdigit()):
             return False
-        return identity == self.identity or (len(identity) > _LOCAL_DIGITS and identity.endswith(self.identity.zfill(_LOCAL_DIGITS)))
+        return identity == self.identity or (len(identity) > LOCAL_DIGITS and identity.endswith(self.identity.zfill(LOCAL_DIGITS)))
 
 
 def parse_context(text: str, shard: int | None) -> tuple[Context, bool]:

@@ -81,4 +81,4 @@ def roster_readers_rights(settings: Settings) -> Rights:
     """What ``rollcall roster`` needs, and whoever else reads the rosters."""
     prefix = TopicNames(settings.topic_prefix).rosters_prefix
     topics = tuple(plan.name for plan in plan_roster_topics(settings) if plan.name.startswith(prefix))
-    return Rights("roster", tuple(on_topic(prefix, Operation.READ)), topics)
+    return Rights("roster", on_topic(prefix, Operation.READ), topics)

@@ -101,6 +101,7 @@ def test_the_envelope(rollcall: Rollcall) -> None:
         ({"attributes": {"event_name": 5}, "body": {}}, "/attributes/event_name"),
         ({"attributes": {"event_name": ""}, "body": {}}, "/attributes/event_name"),
         ({"metadata": {"event_name": "x"}, "body": {}}, "/metadata/event_time"),
+        ({"metadata": {}, "attributes": event["metadata"], "body": event["body"]}, "/metadata/event_name"),
     ]:
         code, out, _ = rollcall("validate", "-", stdin=orjson.dumps(broken))
         assert code == 1
