@@ -65,7 +65,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.failed and call.when == "call" and isinstance(folder, Path):
         for log in sorted(folder.rglob("*.log")):
             lines = log.read_text(errors="replace").splitlines()
-            warnings = [line for line in lines if '"level":"warning"' in line or '"level":"error"' in line]
+            warnings = [line for line in lines if '"level":"info"' not in line]
             if warnings:
                 report.sections.append((f"warnings in {log.name}", "\n".join(line[:LOGGED_CHARACTERS] for line in warnings[-LOGGED_LINES:])))
     return report

@@ -17,7 +17,7 @@ TRACEBACK = "Traceback (most recent call last)"
 
 LEFT_LYING = re.compile(
     r"exception was never retrieved|Task was destroyed but it is pending|Unclosed (AIOKafka|client|connector)|was never awaited|ResourceWarning"
-    rf"|{re.escape(TRACEBACK)}|Exception ignored in|Unhandled exception|Fatal error on transport"
+    rf"|{re.escape(TRACEBACK)}|Exception ignored in|Unhandled exception|Fatal error on transport|Fatal Python error"
 )
 """Of whatever level."""
 

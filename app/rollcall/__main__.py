@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from rollcall.process.ending import end_on_signals, interrupt_on_ctrl_c
+from rollcall.process.ending import end_on_signals, interrupt_on_ctrl_c, run_to_the_end
 
 GC_THRESHOLDS = (200_000, 50, 1_000)
 """Modules make much, and throw nothing away; a chunk is hundreds of thousands of objects that live for a moment and form no cycles. With Python's defaults the
@@ -18,7 +18,7 @@ def main() -> None:
     from rollcall.cli.main import main as run
 
     interrupt_on_ctrl_c()
-    run()
+    run_to_the_end(run)
 
 
 if __name__ == "__main__":

@@ -42,3 +42,40 @@ def test_what_a_client_left_behind_holds_up_nobody(tmp_path: Path, how: str, cod
     ended = run([sys.executable, "-c", PROGRAM, how], cwd=tmp_path)
     assert ended.returncode == code
     assert ended.stderr == f"{told}what its clients had begun did not end in time\n"
+
+
+ENDING = """
+import sys
+import threading
+import time
+
+from rollcall.process.ending import run_to_the_end
+
+
+class Kept:
+    def __del__(self):
+        print("the interpreter is taken apart")
+
+
+def command():
+    threading.Thread(target=time.sleep, args=[3600], daemon=True).start()
+    print("told")
+    how = sys.argv[2]
+    if how == "fails":
+        raise ArithmeticError("the command's own")
+    sys.exit(None if how == "ends" else int(how))
+
+
+kept = Kept()
+run_to_the_end(command)
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "how", "code", "apart"), [("router", "ends", 0, False), ("serve", "78", 78, False), ("up", "fails", 1, False), ("topics", "78", 78, True)]
+)
+def test_no_interpreter_is_taken_apart_while_threads_of_clients_run(command: str, how: str, code: int, apart: bool, tmp_path: Path) -> None:
+    ended = run([sys.executable, "-c", ENDING, command, how], cwd=tmp_path)
+    assert ended.returncode == code
+    assert ended.stdout == "told\n" + "the interpreter is taken apart\n" * apart
+    assert ended.stderr.splitlines()[-1:] == ["ArithmeticError: the command's own"] * (how == "fails")

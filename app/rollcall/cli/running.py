@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import os
 from collections.abc import Callable
@@ -29,6 +30,7 @@ def run_until_stopped(new_process: Callable[[Settings, str], Process], *, attach
     """
     if attached:
         end_with_standard_input()
+    faulthandler.enable()  # a crash in compiled code says where
     settings = _begin()
     bootstrap = bootstrap_servers(settings)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 RUN_UNTIL_STOPPED = ("router", "rosters", "serve", "up")
 """Commands whose good end a signal is."""
@@ -34,6 +35,32 @@ def interrupt_on_ctrl_c() -> None:
     """Have Ctrl-C raise KeyboardInterrupt, as Python does, in commands that may have something to clear up then."""
     if not _runs_until_stopped():
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def run_to_the_end(command: Callable[[], object]) -> None:
+    """Run a command that ends by raising SystemExit, as those of the command line do; what runs until it is stopped does not return from here.
+
+    Its process ends without taking the interpreter apart. Threads of clients may still run, because nothing waits for them for ever, and the code of an event
+    loop that goes on in one would crash when it finds the interpreter gone.
+    """
+    if not _runs_until_stopped():
+        command()
+        return
+    import contextlib
+    import logging
+
+    code = 1
+    try:
+        command()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # whoever read it is gone
+            stream.flush()
+    os._exit(code)
 
 
 def _runs_until_stopped() -> bool:

@@ -21,7 +21,6 @@ from rollcall.kafka.bounded import promptly
 from rollcall.open_files import OTHER_FILES, make_room
 from rollcall.streaming.barrier import BarrierTopic
 from rollcall.streaming.chunks import ChunkAgent, ChunkPolicy
-from rollcall.streaming.consumer_thread import end_threads
 from rollcall.streaming.failures import hold_back_what_was_not_added
 from rollcall.streaming.lane import LaneKit, LaneObserver
 from rollcall.streaming.lanes import Lanes
@@ -188,7 +187,6 @@ class StreamingApplication:
             await promptly(app.stop(), STOP_SECONDS)
         except Exception as error:
             log.warning("the consumer did not stop cleanly: %s", describe(error))
-        end_threads()
 
     def _new_app(self, scratch: str) -> faust.App:
         options = self._options

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
@@ -47,8 +46,6 @@ FIRST_SLICE = 64
 class DaemonThread(WorkerThread):
     """A thread that cannot keep the process from ending."""
 
-    _given_up = False
-
     def __init__(self, service: Any, **kwargs: Any) -> None:
         # Extends mode/threads.py:52.
         super().__init__(service, **kwargs)
@@ -62,34 +59,12 @@ class DaemonThread(WorkerThread):
             super().run()
         except asyncio.CancelledError:
             self.service.set_shutdown()
-        except RuntimeError:
-            if not self._given_up:
-                raise
 
     def stop(self) -> None:
-        """Wait for the thread's end, but not for ever."""
+        """Wait for the thread's end, but not for ever: the process leaves it behind (see app/rollcall/process/ending.py)."""
         # Replaces mode/threads.py:74, which has the whole process wait, its event loop too, until every task of the thread has ended. aiokafka's may take their
         # cancellation for that of another task, and never do (see app/rollcall/kafka/bounded.py). By now the consumer has left its group.
-        if not self.is_stopped.wait(THREAD_SECONDS):
-            self.give_up()
-
-    def give_up(self) -> None:
-        """End the thread, whatever its tasks are at. When the interpreter ends before a thread with a running event loop, uvloop may crash."""
-        self._given_up = True
-        loop = self.service.thread_loop
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(loop.stop)
-        self.join(THREAD_SECONDS)
-        if not self.is_alive():
-            for task in asyncio.all_tasks(loop):
-                task._log_destroy_pending = False  # type: ignore[attr-defined] # asyncio would complain at the interpreter's end of what was given up here
-
-
-def end_threads() -> None:
-    """End the threads of consumers that did not end when they were stopped."""
-    for thread in threading.enumerate():
-        if isinstance(thread, DaemonThread):
-            thread.give_up()
+        self.is_stopped.wait(THREAD_SECONDS)
 
 
 class PromptThread(ServiceThread):
