@@ -1,11 +1,14 @@
-"""Compiles what is written in Cython, where there is a C compiler. Where there is none Rollcall is pure Python: the same, and slower.
+"""Compiles what is written in Cython, where there is a C compiler. Where there is none Rollcall is
+pure Python: the same, and slower.
 
-hatchling calls it for every wheel, and for an editable install, whose modules are put in place, beside their sources. ``make`` runs it each time
-(``python hatch_build.py``): pip shows nothing of what a build says, and a source that has changed is compiled anew. The C between the two is only below
-``build/``, and only for a moment.
+hatchling calls it for every wheel, and for an editable install, whose modules are put in place,
+beside their sources. ``make`` runs it each time (``python hatch_build.py``): pip shows nothing of
+what a build says, and a source that has changed is compiled anew. The C between the two is only
+below ``build/``, and only for a moment.
 
-The environment variable ``BUILD_ROLLCALL`` says what is wanted: ``auto`` (the default) compiles where it can; for ``compiled`` it is an error that it cannot;
-``pure`` compiles nothing, and takes away what is in place.
+The environment variable ``BUILD_ROLLCALL`` says what is wanted: ``auto`` (the default) compiles
+where it can; for ``compiled`` it is an error that it cannot; ``pure`` compiles nothing, and takes
+away what is in place.
 """
 
 from __future__ import annotations
@@ -61,7 +64,9 @@ class CompiledModules(BuildHookInterface[BuilderConfig]):
             self.app.display_warning(remark)
         if modules and version != "editable":
             build_data.update(pure_python=False, infer_tag=True)
-            build_data["force_include"].update({str(file): place for place, file in modules.items()})
+            build_data["force_include"].update(
+                {str(file): place for place, file in modules.items()}
+            )
 
 
 def sources(root: Path) -> list[Path]:
@@ -73,7 +78,8 @@ def build(root: Path) -> tuple[dict[str, Path], str]:
     """The modules, compiled unless they have been before.
 
     Returns:
-        Where each belongs, as a path below :data:`SOURCE_ROOT`, and where it is. Nothing if they are not compiled; then, unless that was asked for, what there
+        Where each belongs, as a path below :data:`SOURCE_ROOT`, and where it is. Nothing if they
+            are not compiled; then, unless that was asked for, what there
         is to say.
 
     Raises:
@@ -88,15 +94,26 @@ def build(root: Path) -> tuple[dict[str, Path], str]:
     if not folder.is_dir():
         if lack := missing():
             if wanted == "compiled":
-                raise BuildError(f"Rollcall cannot be compiled, for want of {lack}. {_REMEDY}, or {WANTED}=auto to do without")
-            return {}, f"not compiled, for want of {lack}. Rollcall runs all the same, the router takes half as much CPU time again. {_REMEDY}"
+                raise BuildError(
+                    f"Rollcall cannot be compiled, for want of {lack}. {_REMEDY}, or "
+                    f"{WANTED}=auto to do without"
+                )
+            return (
+                {},
+                f"not compiled, for want of {lack}. Rollcall runs all the same, the router takes "
+                f"half as much CPU time again. {_REMEDY}",
+            )
         _compile(root, folder)
-    places = [source.relative_to(root / SOURCE_ROOT).with_suffix(SUFFIX) for source in sources(root)]
+    places = [
+        source.relative_to(root / SOURCE_ROOT).with_suffix(SUFFIX) for source in sources(root)
+    ]
     return {place.as_posix(): folder / place for place in places}, ""
 
 
 def put_in_place(root: Path) -> tuple[dict[str, Path], str]:
-    """As ``build``, and the modules are beside their sources: or none are, so that none is older than its source."""
+    """As ``build``, and the modules are beside their sources: or none are, so that none is older
+    than its source.
+    """
     modules, remark = build(root)
     for source in sources(root):
         target = source.with_suffix(SUFFIX)
@@ -118,8 +135,18 @@ def missing() -> str | None:
     headers = sysconfig.get_path("include")
     if not (Path(headers) / "Python.h").is_file():
         return f"Python's headers ({headers}/Python.h)"
-    tried = subprocess.run([*command, "-E", "-I", headers, "-x", "c", "-"], input="#include <Python.h>", capture_output=True, text=True, check=False)
-    return f"the headers of C ({command[0]} finds not all that Python.h includes)" if tried.returncode else None
+    tried = subprocess.run(
+        [*command, "-E", "-I", headers, "-x", "c", "-"],
+        input="#include <Python.h>",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return (
+        f"the headers of C ({command[0]} finds not all that Python.h includes)"
+        if tried.returncode
+        else None
+    )
 
 
 def _compiler() -> list[str] | None:
@@ -135,10 +162,18 @@ def _compiler() -> list[str] | None:
 def _digest(root: Path) -> str:
     """Another one for whatever makes another module."""
     digest = hashlib.sha256()
-    for text in (SUFFIX, sys.version, version("cython"), os.environ.get("CFLAGS", ""), Path(__file__).read_text(encoding="utf-8")):
+    for text in (
+        SUFFIX,
+        sys.version,
+        version("cython"),
+        os.environ.get("CFLAGS", ""),
+        Path(__file__).read_text(encoding="utf-8"),
+    ):
         digest.update(text.encode() + b"\0")
     for source in sorted([*sources(root), *(root / SOURCE_ROOT).rglob("*.pxd")]):
-        digest.update(source.relative_to(root).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
+        digest.update(
+            source.relative_to(root).as_posix().encode() + b"\0" + source.read_bytes() + b"\0"
+        )
     return digest.hexdigest()[:16]
 
 
@@ -154,12 +189,23 @@ def _compile(root: Path, folder: Path) -> None:
     print(f"compiling {', '.join(map(str, relative))}", flush=True)
     os.environ["CC"] = shlex.join(_compiler() or [])
     with _scratch(root) as scratch, contextlib.chdir(root):
-        names = [".".join(source.relative_to(SOURCE_ROOT).with_suffix("").parts) for source in relative]
-        modules = [Extension(name, [str(source)], extra_compile_args=_ARGUMENTS) for name, source in zip(names, relative, strict=True)]
+        names = [
+            ".".join(source.relative_to(SOURCE_ROOT).with_suffix("").parts) for source in relative
+        ]
+        modules = [
+            Extension(name, [str(source)], extra_compile_args=_ARGUMENTS)
+            for name, source in zip(names, relative, strict=True)
+        ]
         try:
-            written = cythonize(modules, include_path=[SOURCE_ROOT], build_dir=str(scratch / "c"), quiet=True)  # type: ignore[no-untyped-call] # has no types
+            written = cythonize(
+                modules, include_path=[SOURCE_ROOT], build_dir=str(scratch / "c"), quiet=True
+            )  # type: ignore[no-untyped-call] # has no types
             command = build_ext(Distribution({"ext_modules": written}))
-            command.build_lib, command.build_temp, command.parallel = str(scratch / "lib"), str(scratch / "temp"), len(modules)
+            command.build_lib, command.build_temp, command.parallel = (
+                str(scratch / "lib"),
+                str(scratch / "temp"),
+                len(modules),
+            )
             command.ensure_finalized()
             command.run()
         except (CompileError, CCompilerError) as error:
@@ -179,7 +225,9 @@ def _scratch(root: Path) -> Iterator[Path]:
 
 
 def main() -> int:
-    """For ``make``: the modules in place. Exit code 1 if a source has a fault, or if they must be compiled and cannot be."""
+    """For ``make``: the modules in place. Exit code 1 if a source has a fault, or if they must be
+    compiled and cannot be.
+    """
     try:
         _modules, remark = put_in_place(Path(__file__).parent)
     except BuildError as error:

@@ -16,11 +16,15 @@ import pytest
 from rollcall.sandbox.broker import EmbeddedBroker
 from rollcall.settings import load_settings
 from tests.cluster.brokers import BrokerCluster
-from tests.healthy import overheard  # noqa: F401 a fixture for all tests
+from tests.healthy import overheard  # noqa: F401
 from tests.jvm import start_faster
 
-# So a shell starts what it puts into the background, and nohup what it runs; programs that tests end by these signals inherit it.
-for _number, _default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+# So a shell starts what it puts into the background, and nohup what it runs; programs that tests
+# end by these signals inherit it.
+for _number, _default in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _default)
 
@@ -34,12 +38,20 @@ LOGGED_LINES, LOGGED_CHARACTERS = 10, 400
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How much the rosters' tests of delivery send."""
-    parser.addoption("--roster-events", type=int, default=6_000, metavar="N", help="events in each test of the rosters' delivery (default: 6000)")
+    parser.addoption(
+        "--roster-events",
+        type=int,
+        default=6_000,
+        metavar="N",
+        help="events in each test of the rosters' delivery (default: 6000)",
+    )
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Spare the garbage collector what is imported, which is half a million objects and never garbage: now, and each time that it looks at all there are."""
+    """Spare the garbage collector what is imported, which is half a million objects and never
+    garbage: now, and each time that it looks at all there are.
+    """
     gc.disable()
     try:
         return (yield)
@@ -58,7 +70,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show, of a test that fails, what its processes warned of."""
     report = yield
     folder = item.funcargs.get("tmp_path") if isinstance(item, pytest.Function) else None
@@ -67,7 +81,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             lines = log.read_text(errors="replace").splitlines()
             warnings = [line for line in lines if '"level":"info"' not in line]
             if warnings:
-                report.sections.append((f"warnings in {log.name}", "\n".join(line[:LOGGED_CHARACTERS] for line in warnings[-LOGGED_LINES:])))
+                report.sections.append(
+                    (
+                        f"warnings in {log.name}",
+                        "\n".join(line[:LOGGED_CHARACTERS] for line in warnings[-LOGGED_LINES:]),
+                    )
+                )
     return report
 
 
@@ -90,7 +109,9 @@ class ExternalBroker:
 def jars() -> Path:
     """Kafka's libraries of all versions, as ``make kafka`` fetches them; fetched if need be."""
     if load_settings().kafka:
-        pytest.skip("ROLLCALL_KAFKA is set: there may be no Java here to test the embedded broker with")
+        pytest.skip(
+            "ROLLCALL_KAFKA is set: there may be no Java here to test the embedded broker with"
+        )
     folder = load_settings().data.absolute() / "kafka-libs"
     EmbeddedBroker(folder.parent / "kafka", jars=folder).ensure_libraries(announce=print)
     start_faster(folder)
@@ -98,8 +119,12 @@ def jars() -> Path:
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Broker]:
-    """One broker for all tests, those in other processes too. Tests keep apart by :func:`prefix`."""
+def broker(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Broker]:
+    """One broker for all tests, those in other processes too. Tests keep apart by
+    :func:`prefix`.
+    """
     external = load_settings().kafka
     if external:
         yield ExternalBroker(external)
@@ -125,8 +150,12 @@ def bootstrap(broker: Broker) -> str:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, jars: Path) -> Iterator[BrokerCluster]:
-    """Three brokers for the tests of a module, which are marked ``cluster`` and leave all of them running. There is one such cluster at a time."""
+def cluster(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, jars: Path
+) -> Iterator[BrokerCluster]:
+    """Three brokers for the tests of a module, which are marked ``cluster`` and leave all of them
+    running. There is one such cluster at a time.
+    """
     own = tmp_path_factory.getbasetemp()
     folder = own.parent if hasattr(request.config, "workerinput") else own
     with (folder / "cluster-user").open("a") as user:

@@ -1,6 +1,8 @@
-"""Commands of ``rollcall`` as forks of one process that has loaded what they run with: each is a process of its own, and none loads anything anew.
+"""Commands of ``rollcall`` as forks of one process that has loaded what they run with: each is a
+process of its own, and none loads anything anew.
 
-For tests of what a command does. What it loads, and what happens meanwhile, is tested with commands that are started as a user starts them.
+For tests of what a command does. What it loads, and what happens meanwhile, is tested with commands
+that are started as a user starts them.
 """
 
 from __future__ import annotations
@@ -76,7 +78,13 @@ class Forks:
 
     def __enter__(self) -> Forks:
         """Start it."""
-        self._process = subprocess.Popen([sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
         self._numbers = itertools.count()
         self._begun: dict[int, Future[Fork]] = {}
         self._running: dict[int, Future[int]] = {}
@@ -99,13 +107,20 @@ class Forks:
         """Start a command, which appends to these files what it writes."""
         assert self._process.stdin is not None
         number, begun = next(self._numbers), Future[Fork]()
-        request = {"number": number, "arguments": arguments, "environment": dict(environment), "files": [str(out), str(err)]}
+        request = {
+            "number": number,
+            "arguments": arguments,
+            "environment": dict(environment),
+            "files": [str(out), str(err)],
+        }
         self._begun[number] = begun
         with self._one_at_a_time:
             self._process.stdin.write(json.dumps(request) + "\n")
         return result_of(begun, DEADLINE_SECONDS, what=f"the fork for {' '.join(arguments)}")
 
-    def run(self, *arguments: str, environment: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, environment: Mapping[str, str], folder: Path
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end. ``folder``: for what it writes."""
         out, err = files = [folder / name for name in ("command.out", "command.err")]
         for file in files:
@@ -154,14 +169,18 @@ _forked: set[int] = set()
 
 
 def _serve() -> None:
-    """Run each command that is asked for in a fork; tell when it has begun, and with which exit code it has ended."""
+    """Run each command that is asked for in a fork; tell when it has begun, and with which exit
+    code it has ended.
+    """
     signal.signal(signal.SIGCHLD, _tell_of_ends)
     while line := sys.stdin.readline():
         request = json.loads(line)
         for name in ("rollcall.cli.main", *MODULES.get(request["arguments"][0], ())):
             importlib.import_module(name)
         gc.freeze()  # a collection in the fork would copy all that it shares with this process
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # of an end nobody hears before the beginning
+        signal.pthread_sigmask(
+            signal.SIG_BLOCK, {signal.SIGCHLD}
+        )  # of an end nobody hears before the beginning
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -178,7 +197,9 @@ def _tell_of_ends(_number: int, _frame: object) -> None:
     for child in sorted(_forked):  # others are those of what was imported
         try:
             ended, status = os.waitpid(child, os.WNOHANG)
-        except ChildProcessError:  # the end of another one came meanwhile, and this function told of both
+        except (
+            ChildProcessError
+        ):  # the end of another one came meanwhile, and this function told of both
             continue
         if ended:
             _forked.discard(child)

@@ -1,7 +1,8 @@
-"""What the log of a healthy process does not have: errors, tracebacks, and what asyncio and aiokafka say of things that were left lying about.
+"""What the log of a healthy process does not have: errors, tracebacks, and what asyncio and
+aiokafka say of things that were left lying about.
 
-The processes that tests start are looked at by :class:`tests.processes.RollcallProcess` and by whoever starts others; what happens within pytest itself, by a
-fixture for all tests.
+The processes that tests start are looked at by :class:`tests.processes.RollcallProcess` and by
+whoever starts others; what happens within pytest itself, by a fixture for all tests.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import pytest
 TRACEBACK = "Traceback (most recent call last)"
 
 LEFT_LYING = re.compile(
-    r"exception was never retrieved|Task was destroyed but it is pending|Unclosed (AIOKafka|client|connector)|was never awaited|ResourceWarning"
-    rf"|{re.escape(TRACEBACK)}|Exception ignored in|Unhandled exception|Fatal error on transport|Fatal Python error"
+    r"exception was never retrieved|Task was destroyed but it is pending|Unclosed "
+    r"(AIOKafka|client|connector)|was never awaited|ResourceWarning"
+    rf"|{re.escape(TRACEBACK)}|Exception ignored in|Unhandled exception|Fatal error on "
+    rf"transport|Fatal Python error"
 )
 """Of whatever level."""
 
@@ -28,7 +31,9 @@ TRACEBACK_LINES = 40
 
 
 def complaints(log: str, expected: Collection[str] = ()) -> list[str]:
-    """The lines of a log that a healthy process does not write, but for those with a part that is ``expected``. A traceback is one of them."""
+    """The lines of a log that a healthy process does not write, but for those with a part that is
+    ``expected``. A traceback is one of them.
+    """
     found: list[str] = []
     lines = log.splitlines()
     for number, line in enumerate(lines):
@@ -41,7 +46,10 @@ def complaints(log: str, expected: Collection[str] = ()) -> list[str]:
 
 def _traceback(lines: list[str]) -> list[str]:
     """The lines of the traceback that these begin with: all that are indented, and the error."""
-    end = next((number for number, line in enumerate(lines[1:], 1) if not line.startswith(" ")), len(lines) - 1)
+    end = next(
+        (number for number, line in enumerate(lines[1:], 1) if not line.startswith(" ")),
+        len(lines) - 1,
+    )
     return lines[: min(end + 1, TRACEBACK_LINES)]
 
 
@@ -59,10 +67,14 @@ class _Overheard(logging.Handler):
 
 @pytest.fixture(autouse=True)
 def overheard() -> Iterator[list[str]]:
-    """What asyncio says of tasks and errors that nobody has waited for: a fault, unless the test takes it out of this list."""
+    """What asyncio says of tasks and errors that nobody has waited for: a fault, unless the test
+    takes it out of this list.
+    """
     handler, logger = _Overheard(), logging.getLogger("asyncio")
     logger.addHandler(handler)
     yield handler.said
-    gc.collect(1)  # what a test has made is young; to look at all there is would take longer than most tests
+    gc.collect(
+        1
+    )  # what a test has made is young; to look at all there is would take longer than most tests
     logger.removeHandler(handler)
     assert handler.said == []

@@ -1,4 +1,6 @@
-"""A foreign Kafka client for the tests: librdkafka, which shares no code with what Rollcall uses."""
+"""A foreign Kafka client for the tests: librdkafka, which shares no code with what Rollcall
+uses.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,22 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, TypeVar, cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+)
 
 from tests.waiting import DEADLINE_SECONDS, answer_of, wait_until
 
@@ -17,11 +33,22 @@ Result = TypeVar("Result")
 
 TIMED_OUT = (KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError.REQUEST_TIMED_OUT)
 
-PASSING = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE)
+PASSING = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+)
 """What a group's coordinator says while a fresh broker is still making it."""
 
-PASSING_FOR_READERS = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION)
-"""What a reader is told, and gets over, when a connection is lost, and of topics that the broker hears of a moment later than who made them."""
+PASSING_FOR_READERS = (
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_PARTITION,
+)
+"""What a reader is told, and gets over, when a connection is lost, and of topics that the broker
+hears of a moment later than who made them.
+"""
 
 
 @dataclass(frozen=True)
@@ -56,14 +83,25 @@ def flush(producer: Producer) -> None:
 
 @cache
 def admin_client(bootstrap: str) -> AdminClient:
-    """One client for the whole session: librdkafka does not always survive the end of one that has just been answered."""
-    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})  # it outlives the brokers that tests stop
+    """One client for the whole session: librdkafka does not always survive the end of one that has
+    just been answered.
+    """
+    return AdminClient(
+        {"bootstrap.servers": bootstrap, "log_level": 2}
+    )  # it outlives the brokers that tests stop
 
 
-def create_topic(bootstrap: str, topic: str, partitions: int = 4, config: dict[str, str] | None = None) -> None:
-    """Create a topic, with as many replicas as its brokers give by default, and wait until it is known."""
+def create_topic(
+    bootstrap: str, topic: str, partitions: int = 4, config: dict[str, str] | None = None
+) -> None:
+    """Create a topic, with as many replicas as its brokers give by default, and wait until it is
+    known.
+    """
     admin = admin_client(bootstrap)
-    in_time(admin.create_topics([NewTopic(topic, partitions, config=config or {})])[topic].result, what=f"the creation of {topic}")
+    in_time(
+        admin.create_topics([NewTopic(topic, partitions, config=config or {})])[topic].result,
+        what=f"the creation of {topic}",
+    )
 
 
 def delete_topic(bootstrap: str, topic: str) -> None:
@@ -75,7 +113,12 @@ def delete_topic(bootstrap: str, topic: str) -> None:
 
 def topics_of(bootstrap: str) -> set[str]:
     """The names of all topics."""
-    return set(in_time(lambda seconds: admin_client(bootstrap).list_topics(timeout=seconds), what="the list of topics").topics)
+    return set(
+        in_time(
+            lambda seconds: admin_client(bootstrap).list_topics(timeout=seconds),
+            what="the list of topics",
+        ).topics
+    )
 
 
 def delete_records(bootstrap: str, topic: str, partition: int, *, before: int) -> None:
@@ -86,7 +129,9 @@ def delete_records(bootstrap: str, topic: str, partition: int, *, before: int) -
     def is_deleted() -> bool:
         try:
             in_time(admin.delete_records([place])[place].result, what="the deletion of records")
-        except KafkaException as error:  # that records of a topic may be deleted was allowed a moment ago, and the broker does not know yet
+        except KafkaException as error:
+            # that records of a topic may be deleted was allowed a moment ago, and the broker does
+            # not know yet
             if error.args[0].code() != KafkaError.POLICY_VIOLATION:
                 raise
             return False
@@ -98,31 +143,60 @@ def delete_records(bootstrap: str, topic: str, partition: int, *, before: int) -
 def set_committed(bootstrap: str, group: str, topic: str, offsets: dict[int, int]) -> None:
     """Set a group's committed offsets."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
-    consumer.commit(offsets=[TopicPartition(topic, partition, offset) for partition, offset in offsets.items()], asynchronous=False)
+    consumer.commit(
+        offsets=[TopicPartition(topic, partition, offset) for partition, offset in offsets.items()],
+        asynchronous=False,
+    )
     consumer.close()
 
 
 def alter_topic(bootstrap: str, topic: str, config: dict[str, str]) -> None:
     """Set configuration values of a topic."""
     admin = admin_client(bootstrap)
-    entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()]
+    entries = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        for name, value in config.items()
+    ]
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
-    in_time(next(iter(admin.incremental_alter_configs([resource]).values())).result, what=f"the configuration of {topic}")
+    in_time(
+        next(iter(admin.incremental_alter_configs([resource]).values())).result,
+        what=f"the configuration of {topic}",
+    )
 
 
 def limit_record_size(bootstrap: str, topic: str, max_bytes: int) -> None:
-    """Set ``max.message.bytes`` of a topic, and wait until the broker keeps to it, which hears of it a moment later than who is answered that it is set."""
+    """Set ``max.message.bytes`` of a topic, and wait until the broker keeps to it, which hears of
+    it a moment later than who is answered that it is set.
+    """
     alter_topic(bootstrap, topic, {"max.message.bytes": str(max_bytes)})
-    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": f"{topic}-probe", "message.max.bytes": 20_000_000})
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "transactional.id": f"{topic}-probe",
+            "message.max.bytes": 20_000_000,
+        }
+    )
     in_time(producer.init_transactions, what="a transactional producer")
-    wait_until(lambda: _takes(producer, topic, max_bytes - 200) and not _takes(producer, topic, max_bytes + 200), what=f"max.message.bytes of {topic}")
+    wait_until(
+        lambda: (
+            _takes(producer, topic, max_bytes - 200)
+            and not _takes(producer, topic, max_bytes + 200)
+        ),
+        what=f"max.message.bytes of {topic}",
+    )
 
 
 def _takes(producer: Producer, topic: str, size: int) -> bool:
-    """Whether a topic takes a record of this size. It is in a transaction that is given up, so nobody reads it."""
+    """Whether a topic takes a record of this size. It is in a transaction that is given up, so
+    nobody reads it.
+    """
     refusals: list[object] = []
     producer.begin_transaction()
-    producer.produce(topic, bytes(size), on_delivery=lambda error, _message: refusals.extend([error] if error else []))
+    producer.produce(
+        topic,
+        bytes(size),
+        on_delivery=lambda error, _message: refusals.extend([error] if error else []),
+    )
     flush(producer)
     in_time(producer.abort_transaction, what="the end of a transaction")
     return not refusals
@@ -137,7 +211,9 @@ def send(
     commit: bool = True,
     security: Mapping[str, Any] | None = None,
 ) -> None:
-    """Send records and wait until every one is acknowledged; within one transaction when an id is given. ``security``: librdkafka's settings."""
+    """Send records and wait until every one is acknowledged; within one transaction when an id is
+    given. ``security``: librdkafka's settings.
+    """
     config: dict[str, Any] = {
         "bootstrap.servers": bootstrap,
         "linger.ms": 5,
@@ -162,36 +238,67 @@ def send(
         partition = -1 if record.partition is None else record.partition
         while True:
             try:
-                producer.produce(topic, record.value, record.key, partition, on_delivery, timestamp=record.timestamp_ms, headers=list(record.headers))
+                producer.produce(
+                    topic,
+                    record.value,
+                    record.key,
+                    partition,
+                    on_delivery,
+                    timestamp=record.timestamp_ms,
+                    headers=list(record.headers),
+                )
                 break
             except BufferError:
                 producer.poll(0.1)
     flush(producer)
     if transactional_id:
-        in_time(producer.commit_transaction if commit else producer.abort_transaction, what="the end of a transaction")
+        in_time(
+            producer.commit_transaction if commit else producer.abort_transaction,
+            what="the end of a transaction",
+        )
     assert not failures, failures[:3]
 
 
 def partitions_of(bootstrap: str, topics: Sequence[str]) -> list[TopicPartition]:
     """All partitions of topics that exist."""
-    # By name: to be told of all topics, those of other tests too, takes the broker and this client many times as long.
-    answers = admin_client(bootstrap).describe_topics(TopicCollection(list(topics)), request_timeout=DEADLINE_SECONDS) if topics else {}
+    # By name: to be told of all topics, those of other tests too, takes the broker and this client
+    # many times as long.
+    answers = (
+        admin_client(bootstrap).describe_topics(
+            TopicCollection(list(topics)), request_timeout=DEADLINE_SECONDS
+        )
+        if topics
+        else {}
+    )
     places = []
     for topic, answer in answers.items():
         try:
-            places += [TopicPartition(topic, partition.id) for partition in in_time(answer.result, what="the partitions").partitions]
+            places += [
+                TopicPartition(topic, partition.id)
+                for partition in in_time(answer.result, what="the partitions").partitions
+            ]
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
     return places
 
 
-def read_all(bootstrap: str, topics: Sequence[str], *, at_least: int = 0, group: str = "reader", security: Mapping[str, Any] | None = None) -> list[Message]:
-    """Everything committed on topics: up to their ends as of now, and on until there are ``at_least`` so many records.
+def read_all(
+    bootstrap: str,
+    topics: Sequence[str],
+    *,
+    at_least: int = 0,
+    group: str = "reader",
+    security: Mapping[str, Any] | None = None,
+) -> list[Message]:
+    """Everything committed on topics: up to their ends as of now, and on until there are
+    ``at_least`` so many records.
 
-    If they do not come, and nothing else comes for a minute, it gives what there is: the test judges what is missing. ``security``: librdkafka's settings.
+    If they do not come, and nothing else comes for a minute, it gives what there is: the test
+    judges what is missing. ``security``: librdkafka's settings.
 
-    The end that such a reader is told lags for a moment behind what was just committed, so say how many records there must be.
+    The end that such a reader is told lags for a moment behind what was just committed, so say how
+    many records there must be.
     """
     consumer = Consumer(
         {
@@ -208,7 +315,12 @@ def read_all(bootstrap: str, topics: Sequence[str], *, at_least: int = 0, group:
     places = [
         TopicPartition(topic, number)
         for topic in topics
-        for number in in_time(lambda seconds, topic=topic: consumer.list_topics(topic, timeout=seconds), what=topic).topics[topic].partitions  # type: ignore[misc]
+        for number in in_time(
+            lambda seconds, topic=topic: consumer.list_topics(topic, timeout=seconds),  # type: ignore[misc]
+            what=topic,
+        )
+        .topics[topic]
+        .partitions
     ]
     for place in places:
         place.offset = 0
@@ -219,10 +331,15 @@ def read_all(bootstrap: str, topics: Sequence[str], *, at_least: int = 0, group:
     try:
         while len(finished) < len(places) or len(messages) < at_least:
             if time.monotonic() - latest > DEADLINE_SECONDS:
-                wait_until(lambda: len(finished) == len(places), 0, what=f"the ends of {', '.join(topics)}")
+                wait_until(
+                    lambda: len(finished) == len(places), 0, what=f"the ends of {', '.join(topics)}"
+                )
                 break
             for message in consumer.consume(5000, 0.1):
-                where, error = (cast(str, message.topic()), cast(int, message.partition())), message.error()
+                where, error = (
+                    (cast(str, message.topic()), cast(int, message.partition())),
+                    message.error(),
+                )
                 if error is None:
                     messages.append(message)
                     finished.discard(where)
@@ -253,20 +370,38 @@ def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
     return {place.partition: place.offset for place in found if place.offset >= 0}
 
 
-def committed_places(bootstrap: str, group: str, places: list[TopicPartition], isolation: str = "read_committed") -> list[TopicPartition]:
-    """Where a group stands; a negative offset: nowhere yet. A reader of what is committed waits for offsets that belong to open transactions.
+def committed_places(
+    bootstrap: str, group: str, places: list[TopicPartition], isolation: str = "read_committed"
+) -> list[TopicPartition]:
+    """Where a group stands; a negative offset: nowhere yet. A reader of what is committed waits for
+    offsets that belong to open transactions.
 
     Raises:
         KafkaException: the coordinator does not answer, or not so.
     """
-    # Not by the admin client: while a fresh broker makes the topic of its groups' offsets, its answer to that crashes librdkafka's Python binding.
-    return in_time(lambda seconds: _group_reader(bootstrap, group, isolation).committed(places, timeout=seconds), what=f"the offsets of {group}")
+    # Not by the admin client: while a fresh broker makes the topic of its groups' offsets, its
+    # answer to that crashes librdkafka's Python binding.
+    return in_time(
+        lambda seconds: _group_reader(bootstrap, group, isolation).committed(
+            places, timeout=seconds
+        ),
+        what=f"the offsets of {group}",
+    )
 
 
 @lru_cache(maxsize=4)
 def _group_reader(bootstrap: str, group: str, isolation: str) -> Consumer:
-    """Who asks again and again, while a test waits: connecting takes ten times as long as the answer."""
-    return Consumer({"bootstrap.servers": bootstrap, "group.id": group, "isolation.level": isolation, "log_level": 2})
+    """Who asks again and again, while a test waits: connecting takes ten times as long as the
+    answer.
+    """
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "isolation.level": isolation,
+            "log_level": 2,
+        }
+    )
 
 
 def headers(message: Message) -> dict[str, bytes]:

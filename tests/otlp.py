@@ -8,7 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 
 @dataclass(frozen=True)
@@ -37,18 +40,30 @@ class Receiver:
     def take(self, body: bytes) -> None:
         """Keep what an exporter has sent."""
         for resource_spans in ExportTraceServiceRequest.FromString(body).resource_spans:
-            [service] = [each.value.string_value for each in resource_spans.resource.attributes if each.key == "service.name"]
+            [service] = [
+                each.value.string_value
+                for each in resource_spans.resource.attributes
+                if each.key == "service.name"
+            ]
             for scope_spans in resource_spans.scope_spans:
                 for span in scope_spans.spans:
                     attributes: dict[str, str | int] = {
-                        each.key: each.value.string_value if each.value.HasField("string_value") else each.value.int_value for each in span.attributes
+                        each.key: each.value.string_value
+                        if each.value.HasField("string_value")
+                        else each.value.int_value
+                        for each in span.attributes
                     }
                     written_to = tuple(
-                        each.value.string_value for event in span.events for each in event.attributes if each.key == "messaging.destination.name"
+                        each.value.string_value
+                        for event in span.events
+                        for each in event.attributes
+                        if each.key == "messaging.destination.name"
                     )
                     seconds = (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9
                     ids = (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
-                    self.spans.append(ReceivedSpan(service, span.name, *ids, attributes, written_to, seconds))
+                    self.spans.append(
+                        ReceivedSpan(service, span.name, *ids, attributes, written_to, seconds)
+                    )
 
 
 @contextmanager

@@ -33,11 +33,13 @@ def exit_code(number: signal.Signals) -> int:
 
 
 class RollcallProcess:
-    """A process of Rollcall on a free port, its log in a file. When it has ended, that must be the log of a healthy process.
+    """A process of Rollcall on a free port, its log in a file. When it has ended, that must be the
+    log of a healthy process.
 
     Args:
         command: of ``rollcall``.
-        program: what takes the command, with its own arguments; by default a fork of ``rollcall``, which need not load anything.
+        program: what takes the command, with its own arguments; by default a fork of ``rollcall``,
+            which need not load anything.
         variables: of the environment, besides the settings, for a program.
         settings: by name, without ``ROLLCALL_``.
     """
@@ -56,7 +58,9 @@ class RollcallProcess:
         self.command = command
         self._expected: tuple[str, ...] = ()
         self.log_file = directory / f"{command}-{time.monotonic_ns()}.log"
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")}
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")
+        }
         environment |= {
             "ROLLCALL_KAFKA": bootstrap,
             "ROLLCALL_TOPIC_PREFIX": prefix,
@@ -66,23 +70,39 @@ class RollcallProcess:
             "ROLLCALL_SESSION_TIMEOUT_SECONDS": "6",
             "ROLLCALL_LOG_FORMAT": "json",
         }
-        environment |= {f"ROLLCALL_{key.upper()}": str(value) for key, value in settings.items()} | dict(variables or {})
+        environment |= {
+            f"ROLLCALL_{key.upper()}": str(value) for key, value in settings.items()
+        } | dict(variables or {})
         self.process: subprocess.Popen[bytes] | Fork
         if program is None:
-            assert variables is None, "the libraries of a fork have seen the environment of their process"
+            assert variables is None, (
+                "the libraries of a fork have seen the environment of their process"
+            )
             self.log_file.touch()
-            self.process = common_forks().start(command, environment=environment, out=self.log_file, err=self.log_file)
+            self.process = common_forks().start(
+                command, environment=environment, out=self.log_file, err=self.log_file
+            )
         else:
             with self.log_file.open("wb") as log:
-                self.process = subprocess.Popen([*program, command], env=environment, stderr=log, stdout=log)
+                self.process = subprocess.Popen(
+                    [*program, command], env=environment, stderr=log, stdout=log
+                )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
         self.kill()
         if error is None and self.complaints:
-            raise AssertionError(f"{self.log_file.name} is not the log of a healthy process:\n" + "\n".join(self.complaints))
+            raise AssertionError(
+                f"{self.log_file.name} is not the log of a healthy process:\n"
+                + "\n".join(self.complaints)
+            )
 
     def kill(self) -> None:
         """End it at once, if it has not ended."""
@@ -110,7 +130,10 @@ class RollcallProcess:
     @cached_property
     def url(self) -> str:
         """Where its HTTP is; waits until it is there."""
-        wait_until(lambda: any("http" in line for line in self.log) or self.process.poll() is not None, what=f"the start of {self.command}")
+        wait_until(
+            lambda: any("http" in line for line in self.log) or self.process.poll() is not None,
+            what=f"the start of {self.command}",
+        )
         return next(str(line["http"]) for line in self.log if "http" in line)
 
     def get(self, path: str) -> tuple[int, str]:
@@ -119,7 +142,8 @@ class RollcallProcess:
 
         def ask(seconds: float) -> tuple[int, str]:
             try:
-                with urllib.request.urlopen(url, timeout=seconds) as answer:  # noqa: S310 our own process
+                # our own process
+                with urllib.request.urlopen(url, timeout=seconds) as answer:  # noqa: S310
                     return answer.status, answer.read().decode()
             except urllib.error.HTTPError as error:
                 return error.code, error.read().decode()
@@ -129,14 +153,26 @@ class RollcallProcess:
     def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         """All samples by name and labels."""
         _, text = self.get("/metrics")
-        return {(sample.name, frozenset(sample.labels.items())): sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of the samples of a name that have these labels."""
         _, text = self.get("/metrics")
-        lines = "".join(f"{line}\n" for line in text.splitlines() if line.startswith(name))  # parsing all would take longer than making them
-        samples = (sample for family in text_string_to_metric_families(lines) for sample in family.samples)
-        return sum(sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items())
+        lines = "".join(
+            f"{line}\n" for line in text.splitlines() if line.startswith(name)
+        )  # parsing all would take longer than making them
+        samples = (
+            sample for family in text_string_to_metric_families(lines) for sample in family.samples
+        )
+        return sum(
+            sample.value
+            for sample in samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
 
     def wait_ready(self, deadline: float = DEADLINE_SECONDS) -> Self:
         """Wait until /readyz says so."""
@@ -146,7 +182,11 @@ class RollcallProcess:
     @property
     def idle(self) -> bool:
         """Whether it is ready and says that it has nothing left to do."""
-        left = [value for (name, _), value in self.metrics().items() if name in ("rollcall_consumer_lag_records", "rollcall_rows_to_follow")]
+        left = [
+            value
+            for (name, _), value in self.metrics().items()
+            if name in ("rollcall_consumer_lag_records", "rollcall_rows_to_follow")
+        ]
         return self.get("/readyz")[0] == 200 and not any(left)
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -157,7 +197,9 @@ class RollcallProcess:
         """Wait until it ends by itself, give the exit code."""
         return wait_for_exit(self.process, deadline, what=f"the end of {self.command}")
 
-    def end(self, number: signal.Signals = signal.SIGTERM, deadline: float = DEADLINE_SECONDS) -> int:
+    def end(
+        self, number: signal.Signals = signal.SIGTERM, deadline: float = DEADLINE_SECONDS
+    ) -> int:
         """Send a signal, wait for the end, give the exit code."""
         self.process.send_signal(number)
         return self.wait_exit(deadline)
@@ -167,11 +209,23 @@ class RouterProcess(RollcallProcess):
     """``rollcall router``."""
 
     def __init__(self, directory: Path, bootstrap: str, prefix: str, **settings: object) -> None:
-        super().__init__("router", directory, bootstrap, prefix, program=None, variables=None, **settings)
+        super().__init__(
+            "router", directory, bootstrap, prefix, program=None, variables=None, **settings
+        )
 
 
 class RostersProcess(RollcallProcess):
     """``rollcall rosters``."""
 
-    def __init__(self, directory: Path, bootstrap: str, prefix: str, *, program: Sequence[str] | None = None, **settings: object) -> None:
-        super().__init__("rosters", directory, bootstrap, prefix, program=program, variables=None, **settings)
+    def __init__(
+        self,
+        directory: Path,
+        bootstrap: str,
+        prefix: str,
+        *,
+        program: Sequence[str] | None = None,
+        **settings: object,
+    ) -> None:
+        super().__init__(
+            "rosters", directory, bootstrap, prefix, program=program, variables=None, **settings
+        )

@@ -1,9 +1,12 @@
-"""A pytest plugin: what did not get there in time runs once more, alone, after all others have ended.
+"""A pytest plugin: what did not get there in time runs once more, alone, after all others have
+ended.
 
-Only a test that failed by nothing but :class:`tests.waiting.NotInTimeError`. If it passes then, the run is green, and lists it in its last lines.
-A wrong datum is never run again, and neither is anything when so much was late that a slow moment does not explain it.
+Only a test that failed by nothing but :class:`tests.waiting.NotInTimeError`. If it passes then, the
+run is green, and lists it in its last lines. A wrong datum is never run again, and neither is
+anything when so much was late that a slow moment does not explain it.
 
-The second run is a pytest process of its own with the same arguments, so that it is alone also where the first one was many (xdist).
+The second run is a pytest process of its own with the same arguments, so that it is alone also
+where the first one was many (xdist).
 """
 
 from __future__ import annotations
@@ -26,7 +29,12 @@ MOST = 20
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How the second run is told what to run."""
-    parser.addoption("--again", type=Path, metavar="FOLDER", help="(internal) run the tests named in FOLDER/tests.json, and write their reports there")
+    parser.addoption(
+        "--again",
+        type=Path,
+        metavar="FOLDER",
+        help="(internal) run the tests named in FOLDER/tests.json, and write their reports there",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,7 +47,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Mark a report of a failure that is lateness and nothing else."""
     report = yield
     report.late = report.failed and call.excinfo is not None and is_late(call.excinfo.value)  # type: ignore[attr-defined]
@@ -61,13 +71,17 @@ class SecondRun:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Append a report to the file."""
-        written = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        written = self._config.hook.pytest_report_to_serializable(
+            config=self._config, report=report
+        )
         with self._reports.open("a") as file:
             file.write(json.dumps(written) + "\n")
 
 
 class FirstRun:
-    """Collects what was late, has it run again, and puts the new reports in the place of the old ones."""
+    """Collects what was late, has it run again, and puts the new reports in the place of the old
+    ones.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -112,35 +126,68 @@ class FirstRun:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Name each test that passed only then."""
         if self._passed:
-            terminalreporter.section("did not get there in time at first, passed when run again alone: look at these first", yellow=True)
+            terminalreporter.section(
+                "did not get there in time at first, passed when run again alone: look at these "
+                "first",
+                yellow=True,
+            )
             for name, what in self._passed.items():
                 terminalreporter.line(f"{name}: {what}")
 
     def _run_again(self, names: list[str]) -> dict[str, list[pytest.TestReport]]:
         if not names:
             return {}
-        self._reporter().write_line(f"\nrun again, alone, for what did not get there in time: {', '.join(names)}")
+        self._reporter().write_line(
+            f"\nrun again, alone, for what did not get there in time: {', '.join(names)}"
+        )
         again: dict[str, list[pytest.TestReport]] = defaultdict(list)
         with tempfile.TemporaryDirectory() as made:
             folder = Path(made)
             (folder / "tests.json").write_text(json.dumps(names))
             alone = ["--numprocesses=0"] if self._config.pluginmanager.hasplugin("xdist") else []
-            command = [sys.executable, "-m", "pytest", *map(str, self._config.invocation_params.args), *alone, f"--again={folder}"]
+            command = [
+                sys.executable,
+                "-m",
+                "pytest",
+                *map(str, self._config.invocation_params.args),
+                *alone,
+                f"--again={folder}",
+            ]
             place = self._config.invocation_params.dir
-            done = subprocess.run(command, cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            done = subprocess.run(
+                command,
+                cwd=place,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
             if done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-                self._reporter().write_line(f"the second run ended with exit code {done.returncode}:\n{done.stdout}")
+                self._reporter().write_line(
+                    f"the second run ended with exit code {done.returncode}:\n{done.stdout}"
+                )
             reports = folder / "reports.jsonl"
             for line in reports.read_text().splitlines() if reports.exists() else []:
-                report = self._config.hook.pytest_report_from_serializable(config=self._config, data=json.loads(line))
+                report = self._config.hook.pytest_report_from_serializable(
+                    config=self._config, data=json.loads(line)
+                )
                 again[report.nodeid].append(report)
-        return {name: reports for name, reports in again.items() if any(report.when == "teardown" for report in reports)}  # the others were cut off
+        return {
+            name: reports
+            for name, reports in again.items()
+            if any(report.when == "teardown" for report in reports)
+        }  # the others were cut off
 
     def _forget(self, name: str, categories: Sequence[str]) -> None:
         """A test's first reports."""
         stats = self._stats()
         for category in categories:
-            stats[category] = [report for report in stats[category] if not (isinstance(report, pytest.TestReport) and report.nodeid == name)]
+            stats[category] = [
+                report
+                for report in stats[category]
+                if not (isinstance(report, pytest.TestReport) and report.nodeid == name)
+            ]
 
     def _reporter(self) -> pytest.TerminalReporter:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")

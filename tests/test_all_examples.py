@@ -1,4 +1,6 @@
-"""The long cut of the property tests that draw a part of their examples in ``make test``: here they draw all."""
+"""The long cut of the property tests that draw a part of their examples in ``make test``: here they
+draw all.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,11 @@ import pytest
 from tests.examples import VARIABLE, examples
 
 HERE = Path(__file__).parent
-FILES = sorted(str(file.relative_to(HERE)) for file in HERE.rglob("test_*.py") if "max_examples=examples(" in file.read_text(encoding="utf-8"))
+FILES = sorted(
+    str(file.relative_to(HERE))
+    for file in HERE.rglob("test_*.py")
+    if "max_examples=examples(" in file.read_text(encoding="utf-8")
+)
 
 
 def test_a_part_of_them_and_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,6 +31,24 @@ def test_a_part_of_them_and_all(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("file", [file for file in FILES if file != Path(__file__).name])
 def test_all_examples(file: str) -> None:
-    command = [sys.executable, "-m", "pytest", "-m", "hypothesis", "-p", "no:cacheprovider", "-n", "0", str(HERE / file)]
-    done = subprocess.run(command, env={**os.environ, VARIABLE: "1"}, cwd=HERE.parent, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-m",
+        "hypothesis",
+        "-p",
+        "no:cacheprovider",
+        "-n",
+        "0",
+        str(HERE / file),
+    ]
+    done = subprocess.run(
+        command,
+        env={**os.environ, VARIABLE: "1"},
+        cwd=HERE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout

@@ -18,7 +18,8 @@ Traceback (most recent call last):
 TypeError: a mistake"""
 
 QUIET = """\
-{"time":"2026-01-01T00:00:00.000Z","level":"warning","logger":"aiokafka","message":"Unable connect to \\"127.0.0.1:1\\""}
+{"time":"2026-01-01T00:00:00.000Z","level":"warning","logger":"aiokafka","message":\
+"Unable connect to \\"127.0.0.1:1\\""}
 00:00:00 info     router started http=http://127.0.0.1:9101
 rollcall: no Kafka broker answers
 """
@@ -32,13 +33,24 @@ def test_a_healthy_process_has_no_complaint() -> None:
 @pytest.mark.parametrize("level", [logging.ERROR, logging.CRITICAL])
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
 def test_errors_of_both_forms(formatter: logging.Formatter, level: int) -> None:
-    line = formatter.format(logging.LogRecord("rollcall.x", level, "x.py", 1, "the partition is not consumed any more", (), None))
+    line = formatter.format(
+        logging.LogRecord(
+            "rollcall.x", level, "x.py", 1, "the partition is not consumed any more", (), None
+        )
+    )
     assert complaints(QUIET + line) == [line]
     assert complaints(QUIET + line, ["not consumed any more"]) == []
     assert complaints(QUIET + line, ["anything else"]) == [line]
 
 
-@pytest.mark.parametrize("line", ["Future exception was never retrieved", "Task was destroyed but it is pending!", "Unclosed AIOKafkaProducer"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Future exception was never retrieved",
+        "Task was destroyed but it is pending!",
+        "Unclosed AIOKafkaProducer",
+    ],
+)
 def test_what_was_left_lying(line: str) -> None:
     assert complaints(f"{QUIET}{line}\n{QUIET}") == [line]
 

@@ -127,7 +127,8 @@ def test_awaitable():
 
 def test_command():
     first = turn("command") == 1
-    run([sys.executable, "-c", "import time; time.sleep(600)" if first else ""], 0.01 if first else 60)
+    program = "import time; time.sleep(600)" if first else ""
+    run([sys.executable, "-c", program], 0.01 if first else 60)
 
 def test_datum():
     first = turn("datum") == 1
@@ -135,7 +136,8 @@ def test_datum():
 
 def test_group():
     if turn("group") == 1:
-        raise ExceptionGroup("several", [NotInTimeError("not within 0 s: one", 0), NotInTimeError("other", 0)])
+        several = [NotInTimeError("not within 0 s: one", 0), NotInTimeError("other", 0)]
+        raise ExceptionGroup("several", several)
 """
 
 
@@ -144,15 +146,23 @@ class Suite:
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self._pytester = pytester
-        pytester.makeini("[pytest]")  # else it would be the project's, where the folder lies within that
-        for name in [name for name in os.environ if name.startswith("PYTEST_")]:  # this process may be a worker
+        pytester.makeini(
+            "[pytest]"
+        )  # else it would be the project's, where the folder lies within that
+        for name in [
+            name for name in os.environ if name.startswith("PYTEST_")
+        ]:  # this process may be a worker
             monkeypatch.delenv(name)
         monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
-        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # which take longer than the tests
+        monkeypatch.setenv(
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1"
+        )  # which take longer than the tests
 
     def run(self, *tests: str, arguments: Sequence[str] = ()) -> pytest.RunResult:
         self._pytester.makepyfile(BEGINNING + "".join(tests))
-        return self._pytester.runpytest_subprocess("-q", "-p", "tests.repeats", "-p", "tests.tools", "-p", "no:cacheprovider", *arguments)
+        return self._pytester.runpytest_subprocess(
+            "-q", "-p", "tests.repeats", "-p", "tests.tools", "-p", "no:cacheprovider", *arguments
+        )
 
     def turns(self) -> dict[str, int]:
         """By name, how often a test was run."""
@@ -164,23 +174,36 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
     return Suite(pytester, monkeypatch)
 
 
-DISTRIBUTIONS = pytest.mark.parametrize("arguments", [(), ("-p", "xdist", "-n2", "--dist=worksteal")], ids=["alone", "xdist"])
+DISTRIBUTIONS = pytest.mark.parametrize(
+    "arguments", [(), ("-p", "xdist", "-n2", "--dist=worksteal")], ids=["alone", "xdist"]
+)
 
 
 @DISTRIBUTIONS
-def test_a_run_with_only_such_passes_is_green_and_lists_them(suite: Suite, arguments: Sequence[str]) -> None:
+def test_a_run_with_only_such_passes_is_green_and_lists_them(
+    suite: Suite, arguments: Sequence[str]
+) -> None:
     done = suite.run(LATE_ONCE, GOOD, SKIPPED, arguments=arguments)
     assert done.ret == 0
     assert suite.turns() == {"late": 2, "good": 1}
-    done.stdout.fnmatch_lines(["*passed when run again alone*", "*::test_late_once: *not within 0 s: the second turn"])
-    done.stdout.fnmatch_lines(["1 test was skipped, for this machine lacks a-program-of-nobody. To run all: apt install nobodys"])
+    done.stdout.fnmatch_lines(
+        ["*passed when run again alone*", "*::test_late_once: *not within 0 s: the second turn"]
+    )
+    done.stdout.fnmatch_lines(
+        [
+            "1 test was skipped, for this machine lacks a-program-of-nobody. To run all: apt "
+            "install nobodys"
+        ]
+    )
     assert done.outlines[-1].startswith("2 passed, 1 skipped in ")
     assert "Traceback" not in done.stdout.str()
     assert "FAILURES" not in done.stdout.str(), "it is listed, not shown as a failure"
 
 
 @DISTRIBUTIONS
-def test_a_wrong_datum_is_never_run_again_and_what_is_late_twice_fails(suite: Suite, arguments: Sequence[str]) -> None:
+def test_a_wrong_datum_is_never_run_again_and_what_is_late_twice_fails(
+    suite: Suite, arguments: Sequence[str]
+) -> None:
     done = suite.run(LATE_ONCE, LATE_TWICE, WRONG, GOOD, arguments=arguments)
     assert done.ret == pytest.ExitCode.TESTS_FAILED
     assert suite.turns() == {"late": 2, "late_twice": 2, "wrong": 1, "good": 1}
@@ -195,7 +218,16 @@ def test_a_wrong_datum_is_never_run_again_and_what_is_late_twice_fails(suite: Su
 def test_a_wrong_datum_beside_lateness_is_never_run_again(suite: Suite) -> None:
     done = suite.run(WRONG_IN_ANY_CASE)
     assert done.ret == pytest.ExitCode.TESTS_FAILED
-    names = ["covered_by_lateness", "late_teardown", "wrong_teardown", "other_timeout", "group", "too_many", "wrong_datum_waited_for", "timeout_of_its_own"]
+    names = [
+        "covered_by_lateness",
+        "late_teardown",
+        "wrong_teardown",
+        "other_timeout",
+        "group",
+        "too_many",
+        "wrong_datum_waited_for",
+        "timeout_of_its_own",
+    ]
     assert suite.turns() == dict.fromkeys(names, 1)
     assert done.outlines[-1].startswith("8 failed, 2 errors in ")
     assert "alone" not in done.stdout.str()
@@ -204,13 +236,23 @@ def test_a_wrong_datum_beside_lateness_is_never_run_again(suite: Suite) -> None:
 def test_lateness_of_any_kind_is_run_again(suite: Suite) -> None:
     done = suite.run(LATE_IN_ANY_CASE)
     assert done.ret == 0
-    assert suite.turns() == dict.fromkeys(["setup", "teardown", "awaitable", "command", "datum", "group"], 2)
+    assert suite.turns() == dict.fromkeys(
+        ["setup", "teardown", "awaitable", "command", "datum", "group"], 2
+    )
     assert done.outlines[-1].startswith("6 passed in ")
-    done.stdout.fnmatch_lines([f"*::test_{name}: *" for name in ("setup", "teardown", "awaitable", "command", "datum", "group")])
+    done.stdout.fnmatch_lines(
+        [
+            f"*::test_{name}: *"
+            for name in ("setup", "teardown", "awaitable", "command", "datum", "group")
+        ]
+    )
 
 
 def test_when_very_much_is_late_it_fails_at_once(suite: Suite) -> None:
-    done = suite.run(f"@pytest.mark.parametrize('number', range({MOST + 1}))" + LATE_TWICE.replace("()", "(number)", 1))
+    done = suite.run(
+        f"@pytest.mark.parametrize('number', range({MOST + 1}))"
+        + LATE_TWICE.replace("()", "(number)", 1)
+    )
     assert done.ret == pytest.ExitCode.TESTS_FAILED
     assert suite.turns() == {"late_twice": MOST + 1}
     assert done.outlines[-1].startswith(f"{MOST + 1} failed in ")

@@ -1,4 +1,6 @@
-"""Schemas and the broker's files are found in a checkout. In an installed wheel: tests/deploy/test_wheel.py."""
+"""Schemas and the broker's files are found in a checkout. In an installed wheel:
+tests/deploy/test_wheel.py.
+"""
 
 from __future__ import annotations
 

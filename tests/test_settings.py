@@ -38,19 +38,27 @@ def reference() -> Iterator[tuple[str, str, str]]:
 
 
 def test_the_reference_has_every_setting_once_in_the_order_of_the_class() -> None:
-    assert [name for name, _value, _words in reference()] == [ENV_PREFIX + name.upper() for name in Settings.model_fields]
+    assert [name for name, _value, _words in reference()] == [
+        ENV_PREFIX + name.upper() for name in Settings.model_fields
+    ]
 
 
 def test_the_reference_has_the_true_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = load_settings()
     for name, value, _words in reference():
         field = name.removeprefix(ENV_PREFIX).lower()
-        assert (value == "") == (getattr(defaults, field) in (None, ())), f"{name} says whether it has a default"
+        assert (value == "") == (getattr(defaults, field) in (None, ())), (
+            f"{name} says whether it has a default"
+        )
         monkeypatch.setenv(name, value)
     assert load_settings() == defaults
 
 
-@pytest.mark.parametrize(("name", "_value", "words"), list(reference()), ids=[name for name, _value, _words in reference()])
+@pytest.mark.parametrize(
+    ("name", "_value", "words"),
+    list(reference()),
+    ids=[name for name, _value, _words in reference()],
+)
 def test_the_reference_says_what_the_class_says(name: str, _value: str, words: str) -> None:
     description = Settings.model_fields[name.removeprefix(ENV_PREFIX).lower()].description
     assert description
@@ -62,9 +70,38 @@ NO_NUMBER = (*BLANK, "many", "nan", "inf", "-inf", "1e999", "16MB", "-0.5")
 NO_WHOLE_NUMBER = (*NO_NUMBER, "1.5")
 NO_PATH = (*BLANK, "a\nb")
 NO_SERVERS = (
-    *(",", " , ", "broker", "broker:", ":9092", "broker:0", "broker:65536", "broker:kafka", "broker:9092:9092", "broker:-1", "bro ker:9092", "broker:9092/"),
-    *("kafka://broker:9092", "PLAINTEXT://broker:9092", "broker:9092;other:9092", "broker:9092 other:9092", "broker:9092,other", "a..b:9092", "-a:9092"),
-    *("::1:9092", "[::1]", "[::1:9092", "::1]:9092", "[broker]:9092", "user@broker:9092", '"broker:9092"'),
+    *(
+        ",",
+        " , ",
+        "broker",
+        "broker:",
+        ":9092",
+        "broker:0",
+        "broker:65536",
+        "broker:kafka",
+        "broker:9092:9092",
+        "broker:-1",
+        "bro ker:9092",
+        "broker:9092/",
+    ),
+    *(
+        "kafka://broker:9092",
+        "PLAINTEXT://broker:9092",
+        "broker:9092;other:9092",
+        "broker:9092 other:9092",
+        "broker:9092,other",
+        "a..b:9092",
+        "-a:9092",
+    ),
+    *(
+        "::1:9092",
+        "[::1]",
+        "[::1:9092",
+        "::1]:9092",
+        "[broker]:9092",
+        "user@broker:9092",
+        '"broker:9092"',
+    ),
 )
 
 WRONG: dict[str, tuple[str, ...]] = {
@@ -120,24 +157,48 @@ WRONG: dict[str, tuple[str, ...]] = {
             "http://a:b/",
             "http://::1:9101/",
         ),
-        *("http://[a]/", "http://[::1/", "http://user:secret@a/", "http://a/metrics,b", "http://a..b/"),
+        *(
+            "http://[a]/",
+            "http://[::1/",
+            "http://user:secret@a/",
+            "http://a/metrics,b",
+            "http://a..b/",
+        ),
     ),
-    "bind": (*BLANK, "a b", "a..b", "127.0.0.1:9101", "http://127.0.0.1", "[::1]", "a" * 64, "a/b", "-", "*", "0.0.0.0/0"),
+    "bind": (
+        *BLANK,
+        "a b",
+        "a..b",
+        "127.0.0.1:9101",
+        "http://127.0.0.1",
+        "[::1]",
+        "a" * 64,
+        "a/b",
+        "-",
+        "*",
+        "0.0.0.0/0",
+    ),
     "port": (*NO_WHOLE_NUMBER, "-1", "65536"),
     "data": NO_PATH,
     "trace_ratio": (*NO_NUMBER, "1.01"),
     "log_level": (*BLANK, "loud"),
     "log_format": (*BLANK, "xml"),
 }
-"""Of each setting, what it may not be. Of a password: nothing. Of a path, only what cannot be one: who needs the file says what is wrong with it."""
+"""Of each setting, what it may not be. Of a password: nothing. Of a path, only what cannot be one:
+who needs the file says what is wrong with it.
+"""
 
 
 def test_every_setting_has_a_row() -> None:
     assert list(WRONG) == list(Settings.model_fields)
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
-def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values]
+)
+def test_a_wrong_value_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     variable = ENV_PREFIX + name.upper()
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError, match=f"^{variable}: ") as caught:
@@ -157,16 +218,27 @@ def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name:
 def test_bootstrap_servers(monkeypatch: pytest.MonkeyPatch, value: str, servers: str) -> None:
     monkeypatch.setenv("ROLLCALL_KAFKA", value)
     assert load_settings().kafka == servers
-    assert [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port, _family in collect_hosts(servers, randomize=False)] == servers.split(",")
+    assert [
+        f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        for host, port, _family in collect_hosts(servers, randomize=False)
+    ] == servers.split(",")
 
 
-def test_a_protocol_before_a_server_is_told_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_protocol_before_a_server_is_told_where_it_belongs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("ROLLCALL_KAFKA", "one:9092,SSL://two:9092")
-    with pytest.raises(ConfigurationError, match=r"^ROLLCALL_KAFKA: 'SSL://two:9092' is not host:port; .*ROLLCALL_SECURITY_PROTOCOL"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^ROLLCALL_KAFKA: 'SSL://two:9092' is not host:port; .*ROLLCALL_SECURITY_PROTOCOL",
+    ):
         load_settings()
 
 
-@pytest.mark.parametrize("value", ["127.0.0.1", "0.0.0.0", "::", "::1", "fe80::1%eth0", "localhost", "router-1.example.org"])  # noqa: S104
+@pytest.mark.parametrize(
+    "value",
+    ["127.0.0.1", "0.0.0.0", "::", "::1", "fe80::1%eth0", "localhost", "router-1.example.org"],  # noqa: S104
+)
 def test_addresses_to_listen_on(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("ROLLCALL_BIND", value)
     assert load_settings().bind == value
@@ -183,11 +255,17 @@ def test_all_that_is_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("protocol", ["SASL_PLAINTEXT", "SASL_SSL"])
-@pytest.mark.parametrize("given", [{}, {"ROLLCALL_SASL_USERNAME": "me"}, {"ROLLCALL_SASL_PASSWORD": "hunter2"}])
-def test_sasl_needs_a_name_and_a_password(monkeypatch: pytest.MonkeyPatch, protocol: str, given: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "given", [{}, {"ROLLCALL_SASL_USERNAME": "me"}, {"ROLLCALL_SASL_PASSWORD": "hunter2"}]
+)
+def test_sasl_needs_a_name_and_a_password(
+    monkeypatch: pytest.MonkeyPatch, protocol: str, given: dict[str, str]
+) -> None:
     for name, value in {"ROLLCALL_SECURITY_PROTOCOL": protocol, **given}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigurationError, match="ROLLCALL_SASL_USERNAME and ROLLCALL_SASL_PASSWORD") as caught:
+    with pytest.raises(
+        ConfigurationError, match="ROLLCALL_SASL_USERNAME and ROLLCALL_SASL_PASSWORD"
+    ) as caught:
         load_settings()
     assert "hunter2" not in str(caught.value)
 
@@ -195,17 +273,24 @@ def test_sasl_needs_a_name_and_a_password(monkeypatch: pytest.MonkeyPatch, proto
 def test_oauthbearer_needs_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROLLCALL_SECURITY_PROTOCOL", "SASL_SSL")
     monkeypatch.setenv("ROLLCALL_SASL_MECHANISM", "OAUTHBEARER")
-    with pytest.raises(ConfigurationError, match="with ROLLCALL_SASL_MECHANISM=OAUTHBEARER needs ROLLCALL_SASL_TOKEN_FILE"):
+    with pytest.raises(
+        ConfigurationError,
+        match="with ROLLCALL_SASL_MECHANISM=OAUTHBEARER needs ROLLCALL_SASL_TOKEN_FILE",
+    ):
         load_settings()
     monkeypatch.setenv("ROLLCALL_SASL_TOKEN_FILE", "token")
     assert load_settings().sasl_token_file == Path("token")
 
 
-SECRETS = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
+SECRETS = [
+    name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
+]
 
 
 @pytest.mark.parametrize("name", SECRETS)
-def test_every_secret_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+def test_every_secret_may_come_from_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
     (tmp_path / "secret").write_bytes(" hünter2 \r\n".encode())
     monkeypatch.setenv(f"{ENV_PREFIX}{name.upper()}_FILE", str(tmp_path / "secret"))
     for other in (None, "another"):
@@ -217,18 +302,29 @@ def test_every_secret_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.parametrize("name", SECRETS)
-@pytest.mark.parametrize(("content", "fault"), [(None, "cannot read"), (b"\n", "is empty"), (b"\xffhunter2", "it is no text")])
-def test_a_file_without_a_secret_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, content: bytes | None, fault: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [(None, "cannot read"), (b"\n", "is empty"), (b"\xffhunter2", "it is no text")],
+)
+def test_a_file_without_a_secret_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, content: bytes | None, fault: str
+) -> None:
     if content is not None:
         (tmp_path / "secret").write_bytes(content)
     monkeypatch.setenv(f"{ENV_PREFIX}{name.upper()}_FILE", str(tmp_path / "secret"))
-    with pytest.raises(ConfigurationError, match=f"^{ENV_PREFIX}{name.upper()}_FILE: .*{fault}") as caught:
+    with pytest.raises(
+        ConfigurationError, match=f"^{ENV_PREFIX}{name.upper()}_FILE: .*{fault}"
+    ) as caught:
         load_settings()
     assert "hunter2" not in str(caught.value)
 
 
 def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_USERNAME": "me", "SASL_PASSWORD": "hunter2"}.items():
+    for name, value in {
+        "SECURITY_PROTOCOL": "SASL_SSL",
+        "SASL_USERNAME": "me",
+        "SASL_PASSWORD": "hunter2",
+    }.items():
         monkeypatch.setenv(ENV_PREFIX + name, value)
     settings = load_settings()
     assert settings.sasl_password is not None
@@ -237,7 +333,9 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in f"{settings} {settings!r} {settings.masked()}"
 
 
-def test_a_secret_is_not_quoted_when_something_else_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_is_not_quoted_when_something_else_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name, value in {"SASL_PASSWORD": "hunter2", "PORT": "hunter3"}.items():
         monkeypatch.setenv(ENV_PREFIX + name, value)
     with pytest.raises(ConfigurationError) as caught:
@@ -260,13 +358,20 @@ def test_empty_values_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
         (",", ()),
     ],
 )
-def test_redact_parameters(monkeypatch: pytest.MonkeyPatch, value: str, names: tuple[str, ...]) -> None:
+def test_redact_parameters(
+    monkeypatch: pytest.MonkeyPatch, value: str, names: tuple[str, ...]
+) -> None:
     monkeypatch.setenv("ROLLCALL_REDACT_PARAMETERS", value)
     assert load_settings().redact_parameters == names
 
 
-@pytest.mark.parametrize(("value", "names"), [(" client_ip , user_agent ,client_ip,", ("client_ip", "user_agent")), (",", ())])
-def test_dropped_fields(monkeypatch: pytest.MonkeyPatch, value: str, names: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [(" client_ip , user_agent ,client_ip,", ("client_ip", "user_agent")), (",", ())],
+)
+def test_dropped_fields(
+    monkeypatch: pytest.MonkeyPatch, value: str, names: tuple[str, ...]
+) -> None:
     monkeypatch.setenv("ROLLCALL_DROP_METADATA", value)
     assert load_settings().drop_metadata == names
 
@@ -274,7 +379,10 @@ def test_dropped_fields(monkeypatch: pytest.MonkeyPatch, value: str, names: tupl
 @pytest.mark.parametrize("name", ["event_name", "event_time", "root_account_id"])
 def test_what_rollcall_needs_is_not_dropped(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("ROLLCALL_DROP_METADATA", f"client_ip,{name}")
-    with pytest.raises(ConfigurationError, match=f"^ROLLCALL_DROP_METADATA: Rollcall cannot do without {name}; take it out$"):
+    with pytest.raises(
+        ConfigurationError,
+        match=f"^ROLLCALL_DROP_METADATA: Rollcall cannot do without {name}; take it out$",
+    ):
         load_settings()
 
 

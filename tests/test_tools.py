@@ -13,6 +13,13 @@ def test_one_line_says_what_to_install() -> None:
         lack("Go", "apt install golang"),
         lack("axe", "npm ci"),
     ]
-    assert summary(reasons) == "4 tests were skipped, for this machine lacks kcat, Go, axe. To run all: apt install kcat golang && npm ci"
-    assert summary(reasons[:1]) == "1 test was skipped, for this machine lacks kcat. To run all: apt install kcat"
+    assert (
+        summary(reasons)
+        == "4 tests were skipped, for this machine lacks kcat, Go, axe. To run all: apt install "
+        "kcat golang && npm ci"
+    )
+    assert (
+        summary(reasons[:1])
+        == "1 test was skipped, for this machine lacks kcat. To run all: apt install kcat"
+    )
     assert summary(["something else"]) is None

@@ -16,7 +16,9 @@ from tests.waiting import wait_for_count
 EVENT = Sent(orjson.dumps(EXAMPLES["course_created"]))
 
 
-def test_the_router_makes_a_typed_topic_anew_and_goes_on(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_the_router_makes_a_typed_topic_anew_and_goes_on(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     raw, typed = f"{prefix}.raw", f"{prefix}.events.course_created"
     create_topic(bootstrap, raw, 1)
     with RouterProcess(tmp_path, bootstrap, prefix, partitions=1) as router:
@@ -24,7 +26,10 @@ def test_the_router_makes_a_typed_topic_anew_and_goes_on(bootstrap: str, prefix:
         wait_for_count(lambda: len(read_all(bootstrap, [typed])), 10, what="the events")
         delete_topic(bootstrap, typed)
         send(bootstrap, raw, [EVENT] * 5)
-        wait_until(lambda: any(f"gone: {typed};" in str(line["message"]) for line in router.log), what="what the router says")
+        wait_until(
+            lambda: any(f"gone: {typed};" in str(line["message"]) for line in router.log),
+            what="what the router says",
+        )
         wait_for_count(lambda: len(read_all(bootstrap, [typed])), 5, what="the events after")
         assert router.end() == 0
 
@@ -40,7 +45,10 @@ def test_a_router_that_may_not_make_it_ends(bootstrap: str, prefix: str, tmp_pat
         delete_topic(bootstrap, typed)
         send(bootstrap, raw, [EVENT])
         assert router.wait_exit() == 1
-        assert f"rollcall: topics are missing: {typed}; run 'rollcall topics apply'" in router.log_file.read_text()
+        assert (
+            f"rollcall: topics are missing: {typed}; run 'rollcall topics apply'"
+            in router.log_file.read_text()
+        )
 
 
 def test_rosters_are_not_made_anew(bootstrap: str, prefix: str, tmp_path: Path) -> None:
@@ -51,5 +59,8 @@ def test_rosters_are_not_made_anew(bootstrap: str, prefix: str, tmp_path: Path) 
         delete_topic(bootstrap, cluster.roster("courses"))
         cluster.send([typed(event.value) for event in (section(1), enrollment(1), course(2))])
         assert rosters.wait_exit() == 1
-        reason = f"rollcall: {cluster.roster('courses')} is gone, and what was read for it is not read again; make the rosters anew"
+        reason = (
+            f"rollcall: {cluster.roster('courses')} is gone, and what was read for it is not "
+            "read again; make the rosters anew"
+        )
         assert reason in rosters.log_file.read_text()

@@ -1,4 +1,6 @@
-"""A pytest plugin for tools that some tests need and a machine may lack: such a test is skipped, and one of a run's last lines says what to install."""
+"""A pytest plugin for tools that some tests need and a machine may lack: such a test is skipped,
+and one of a run's last lines says what to install.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,11 @@ def needs_terminal() -> pytest.MarkDecorator:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say it, once for all workers."""
-    line = summary(str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple))
+    line = summary(
+        str(report.longrepr[2])
+        for report in terminalreporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple)
+    )
     if line is not None:
         terminalreporter.write_line(line, yellow=True)
 
@@ -59,10 +65,18 @@ def summary(reasons: Iterable[str]) -> str | None:
         return None
     tools = list(dict.fromkeys(match["tool"] for match in found))
     tests = "1 test was" if len(found) == 1 else f"{len(found)} tests were"
-    return f"{tests} skipped, for this machine lacks {', '.join(tools)}. To run all: {' && '.join(_merged([match['remedy'] for match in found]))}"
+    return (
+        f"{tests} skipped, for this machine lacks {', '.join(tools)}. To run all: "
+        f"{' && '.join(_merged([match['remedy'] for match in found]))}"
+    )
 
 
 def _merged(remedies: Sequence[str]) -> list[str]:
-    packages = dict.fromkeys(name for remedy in remedies if remedy.startswith(_APT) for name in remedy.removeprefix(_APT).split())
+    packages = dict.fromkeys(
+        name
+        for remedy in remedies
+        if remedy.startswith(_APT)
+        for name in remedy.removeprefix(_APT).split()
+    )
     others = list(dict.fromkeys(remedy for remedy in remedies if not remedy.startswith(_APT)))
     return ([_APT + " ".join(packages)] if packages else []) + others

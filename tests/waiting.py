@@ -1,7 +1,7 @@
 """Waiting for a condition, and the one error of a test that did not get there in time.
 
-Everything in the tests that waits, waits through these functions: a test that fails by :class:`NotInTimeError` is run once more (:mod:`tests.repeats`), and
-no other one is.
+Everything in the tests that waits, waits through these functions: a test that fails by
+:class:`NotInTimeError` is run once more (:mod:`tests.repeats`), and no other one is.
 """
 
 from __future__ import annotations
@@ -27,11 +27,14 @@ POLL_SECONDS = 0.05
 """Pause before the second look at a condition."""
 
 MOST_POLL_SECONDS = 0.2
-"""Longest pause between two looks. To look is to scrape a process or to ask a broker: without growing pauses, tests that wait take a quarter of a core each."""
+"""Longest pause between two looks. To look is to scrape a process or to ask a broker: without
+growing pauses, tests that wait take a quarter of a core each.
+"""
 
 
 class NotInTimeError(Exception):
-    """A condition did not hold before the deadline. Raised by the functions of this module only; never from within an ``except``.
+    """A condition did not hold before the deadline. Raised by the functions of this module only;
+    never from within an ``except``.
 
     It says nothing about data: a wrong datum is an ``AssertionError``, or any other error.
     """
@@ -41,14 +44,24 @@ class NotInTimeError(Exception):
 
 
 def is_late(error: BaseException) -> bool:
-    """Whether an error is lateness and nothing else: no other failure came before it, and of a group each one is late."""
+    """Whether an error is lateness and nothing else: no other failure came before it, and of a
+    group each one is late.
+    """
     if isinstance(error, BaseExceptionGroup):
         return all(map(is_late, error.exceptions))
-    return isinstance(error, NotInTimeError) and (error.__context__ is None or is_late(error.__context__))
+    return isinstance(error, NotInTimeError) and (
+        error.__context__ is None or is_late(error.__context__)
+    )
 
 
-def wait_until(condition: Callable[[], object], deadline: float = DEADLINE_SECONDS, *, what: str | Callable[[], str] = "the condition") -> None:
-    """Return as soon as a condition holds. ``what``: the condition, or what tells in the end how far it came.
+def wait_until(
+    condition: Callable[[], object],
+    deadline: float = DEADLINE_SECONDS,
+    *,
+    what: str | Callable[[], str] = "the condition",
+) -> None:
+    """Return as soon as a condition holds. ``what``: the condition, or what tells in the end how
+    far it came.
 
     Raises:
         NotInTimeError: it does not before the deadline.
@@ -62,7 +75,9 @@ def wait_until(condition: Callable[[], object], deadline: float = DEADLINE_SECON
         pause = min(pause * 1.1, MOST_POLL_SECONDS)
 
 
-def wait_for_count(count: Callable[[], float], wanted: float, deadline: float = DEADLINE_SECONDS, *, what: str) -> None:
+def wait_for_count(
+    count: Callable[[], float], wanted: float, deadline: float = DEADLINE_SECONDS, *, what: str
+) -> None:
     """Return as soon as a count is reached.
 
     Raises:
@@ -79,7 +94,12 @@ def wait_for_count(count: Callable[[], float], wanted: float, deadline: float = 
 
 
 def wait_for_datum(
-    read: Callable[[], object], wanted: object, deadline: float = DEADLINE_SECONDS, *, is_through: Callable[[], object], what: str = "the datum"
+    read: Callable[[], object],
+    wanted: object,
+    deadline: float = DEADLINE_SECONDS,
+    *,
+    is_through: Callable[[], object],
+    what: str = "the datum",
 ) -> None:
     """Return as soon as a datum is as wanted.
 
@@ -100,7 +120,9 @@ def wait_for_datum(
         time.sleep(POLL_SECONDS)
 
 
-async def eventually(condition: Callable[[], object], deadline: float = DEADLINE_SECONDS, *, what: str) -> None:
+async def eventually(
+    condition: Callable[[], object], deadline: float = DEADLINE_SECONDS, *, what: str
+) -> None:
     """:func:`wait_until` for what goes on in the same event loop."""
     until = time.monotonic() + deadline
     while not condition():
@@ -109,7 +131,9 @@ async def eventually(condition: Callable[[], object], deadline: float = DEADLINE
         await asyncio.sleep(0.01)
 
 
-async def in_time(work: Awaitable[Result], deadline: float = DEADLINE_SECONDS, *, what: str) -> Result:
+async def in_time(
+    work: Awaitable[Result], deadline: float = DEADLINE_SECONDS, *, what: str
+) -> Result:
     """The result of an awaitable.
 
     Raises:
@@ -132,9 +156,15 @@ def result_of(future: Future[Result], deadline: float = DEADLINE_SECONDS, *, wha
 
 
 def answer_of(
-    ask: Callable[[float], Result], deadline: float = DEADLINE_SECONDS, *, what: str, timeouts: tuple[type[Exception], ...] = (TimeoutError,)
+    ask: Callable[[float], Result],
+    deadline: float = DEADLINE_SECONDS,
+    *,
+    what: str,
+    timeouts: tuple[type[Exception], ...] = (TimeoutError,),
 ) -> Result:
-    """The result of a call that takes a time-out of its own, in seconds: a client's request, for example. ``timeouts``: its errors when that is over."""
+    """The result of a call that takes a time-out of its own, in seconds: a client's request, for
+    example. ``timeouts``: its errors when that is over.
+    """
     try:
         return ask(deadline)
     except timeouts:
@@ -152,7 +182,9 @@ class Ending(Protocol):
         """The exit code, if it has."""
 
 
-def wait_for_exit(process: Ending, deadline: float = DEADLINE_SECONDS, *, what: str = "the end of the process") -> int:
+def wait_for_exit(
+    process: Ending, deadline: float = DEADLINE_SECONDS, *, what: str = "the end of the process"
+) -> int:
     """The exit code of a process that ends."""
     wait_until(lambda: process.poll() is not None, deadline, what=what)
     code = process.poll()
@@ -160,7 +192,12 @@ def wait_for_exit(process: Ending, deadline: float = DEADLINE_SECONDS, *, what: 
     return code
 
 
-def communicate(process: subprocess.Popen[AnyStr], deadline: float = DEADLINE_SECONDS, *, what: str = "the end of the process") -> tuple[AnyStr, AnyStr]:
+def communicate(
+    process: subprocess.Popen[AnyStr],
+    deadline: float = DEADLINE_SECONDS,
+    *,
+    what: str = "the end of the process",
+) -> tuple[AnyStr, AnyStr]:
     """What a process that ends has written."""
     try:
         return process.communicate(timeout=deadline)
@@ -169,10 +206,20 @@ def communicate(process: subprocess.Popen[AnyStr], deadline: float = DEADLINE_SE
     raise NotInTimeError(what, deadline)
 
 
-def run_bytes(command: Sequence[str | Path], deadline: float = RUN_SECONDS, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    """:func:`subprocess.run` of a command that ends, with what it writes. It is killed at the deadline."""
+def run_bytes(
+    command: Sequence[str | Path], deadline: float = RUN_SECONDS, **options: Any
+) -> subprocess.CompletedProcess[bytes]:
+    """:func:`subprocess.run` of a command that ends, with what it writes. It is killed at the
+    deadline.
+    """
     try:
-        return subprocess.run(command, capture_output=True, timeout=deadline, check=options.pop("check", False), **options)
+        return subprocess.run(
+            command,
+            capture_output=True,
+            timeout=deadline,
+            check=options.pop("check", False),
+            **options,
+        )
     except subprocess.TimeoutExpired:
         pass
     raise NotInTimeError(f"the end of {' '.join(map(str, command))[:200]}", deadline)
@@ -184,9 +231,11 @@ def run(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    input: str | None = None,  # noqa: A002 as subprocess.run has it
+    input: str | None = None,  # noqa: A002
     check: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """:func:`run_bytes`, in text."""
-    done: subprocess.CompletedProcess[Any] = run_bytes(command, deadline, env=env, cwd=cwd, input=input, text=True, check=check)
+    done: subprocess.CompletedProcess[Any] = run_bytes(
+        command, deadline, env=env, cwd=cwd, input=input, text=True, check=check
+    )
     return done

@@ -6,7 +6,8 @@ from __future__ import annotations
 class RollcallError(Exception):
     """Something went wrong that a person can mend.
 
-    The message says what happened, where, and what to do. The command line prints it as one line, without a traceback, and ends with ``exit_code``.
+    The message says what happened, where, and what to do. The command line prints it as one line,
+    without a traceback, and ends with ``exit_code``.
     """
 
     exit_code = 1

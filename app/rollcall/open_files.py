@@ -1,4 +1,6 @@
-"""The limit of open files, of which each connection is one: raised as far as a process needs and may, and said where that is not enough."""
+"""The limit of open files, of which each connection is one: raised as far as a process needs and
+may, and said where that is not enough.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from rollcall.errors import RollcallError
 log = logging.getLogger(__name__)
 
 OTHER_FILES = 100
-"""Beside connections to brokers: the log, libraries, event loops, and whoever asks for health and metrics."""
+"""Beside connections to brokers: the log, libraries, event loops, and whoever asks for health and
+metrics.
+"""
 
 
 class OpenFilesError(RollcallError):
@@ -25,7 +29,9 @@ class _State:
 
 
 def make_room(needed: int) -> None:
-    """Raise the soft limit to what is needed, or to the hard limit if that is less, which is said in the log. What a process once needed it may always use."""
+    """Raise the soft limit to what is needed, or to the hard limit if that is less, which is said
+    in the log. What a process once needed it may always use.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if needed <= _State.needed:
         return
@@ -36,10 +42,21 @@ def make_room(needed: int) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError) as error:
-        log.warning("this process may need %d open files, and its limit of %d cannot be raised (%s); %s", needed, soft, error, _ADVICE)
+        log.warning(
+            "this process may need %d open files, and its limit of %d cannot be raised (%s); %s",
+            needed,
+            soft,
+            error,
+            _ADVICE,
+        )
         return
     if wanted < needed:
-        log.warning("this process may need %d open files, and may have no more than %d; %s", needed, hard, _ADVICE)
+        log.warning(
+            "this process may need %d open files, and may have no more than %d; %s",
+            needed,
+            hard,
+            _ADVICE,
+        )
 
 
 def note_failure() -> None:
@@ -60,7 +77,13 @@ def raise_if_exhausted() -> None:
     if _State.exhausted:
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         needed = f", and may need {_State.needed}" if _State.needed else ""
-        raise OpenFilesError(f"too many open files: this process, or this machine, has no more than it may have (here {soft}{needed}); {_ADVICE}")
+        raise OpenFilesError(
+            "too many open files: this process, or this machine, has no more than it may have "
+            f"(here {soft}{needed}); {_ADVICE}"
+        )
 
 
-_ADVICE = "raise the hard limit (LimitNOFILE= of systemd, ulimit -n of a shell, the container's), or run more processes with fewer partitions each"
+_ADVICE = (
+    "raise the hard limit (LimitNOFILE= of systemd, ulimit -n of a shell, the container's), "
+    "or run more processes with fewer partitions each"
+)

@@ -10,7 +10,9 @@ Headers = list[Header]
 
 
 class Record(Protocol):
-    """A fetched record, raw. What aiokafka's decoder yields, without the wrapping that it gives to single consumers."""
+    """A fetched record, raw. What aiokafka's decoder yields, without the wrapping that it gives to
+    single consumers.
+    """
 
     @property
     def offset(self) -> int: ...

@@ -1,4 +1,6 @@
-"""The forms that settings have, each with a sentence for what has another one. Pure; who needs a file looks whether it is there."""
+"""The forms that settings have, each with a sentence for what has another one. Pure; who needs a
+file looks whether it is there.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +38,27 @@ def _is_server(text: str) -> bool:
     match = _SERVER.fullmatch(text)
     if match is None or not _is_port(match["port"]):
         return False
-    return _is_ipv6(match["address"]) if match["name"] is None else _HOST_NAME.fullmatch(match["name"]) is not None
+    return (
+        _is_ipv6(match["address"])
+        if match["name"] is None
+        else _HOST_NAME.fullmatch(match["name"]) is not None
+    )
 
 
 def _servers(value: str) -> str:
     servers = [part.strip() for part in value.split(",") if part.strip()]
-    if wrong := next((server for server in servers if not _is_server(server)), None if servers else value):
-        hint = "; leave out what stands before ://, which ROLLCALL_SECURITY_PROTOCOL tells" if "://" in wrong else ""
-        raise ValueError(f"{wrong!a} is not host:port; must be such, separated by commas, with an IPv6 address in brackets{hint}")
+    if wrong := next(
+        (server for server in servers if not _is_server(server)), None if servers else value
+    ):
+        hint = (
+            "; leave out what stands before ://, which ROLLCALL_SECURITY_PROTOCOL tells"
+            if "://" in wrong
+            else ""
+        )
+        raise ValueError(
+            f"{wrong!a} is not host:port; must be such, separated by commas, with an IPv6 address "
+            f"in brackets{hint}"
+        )
     return ",".join(servers)
 
 
@@ -52,19 +67,28 @@ def _bind_address(value: str) -> str:
         ip_address(value)
     except ValueError:
         if _HOST_NAME.fullmatch(value) is None or len(value) > 253:
-            raise ValueError("must be an address of this machine, such as 127.0.0.1, 0.0.0.0 or ::, or its name; the port is ROLLCALL_PORT") from None
+            raise ValueError(
+                "must be an address of this machine, such as 127.0.0.1, 0.0.0.0 or ::, or its "
+                "name; the port is ROLLCALL_PORT"
+            ) from None
     return value
 
 
 def _topic_word(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", value):
-        raise ValueError("must be 1 to 100 of the characters that Kafka allows in topic names: letters, digits, '.', '_', '-'")
+        raise ValueError(
+            "must be 1 to 100 of the characters that Kafka allows in topic names: letters, "
+            "digits, '.', '_', '-'"
+        )
     return value
 
 
 def _instance_id(value: str) -> str:
     if not re.fullmatch(rf"[A-Za-z0-9._-]{{1,{MOST_INSTANCE_ID}}}", value) or value in (".", ".."):
-        raise ValueError(f"must be 1 to {MOST_INSTANCE_ID} of the characters that Kafka allows: letters, digits, '.', '_', '-'; and not '.' or '..'")
+        raise ValueError(
+            f"must be 1 to {MOST_INSTANCE_ID} of the characters that Kafka allows: letters, "
+            "digits, '.', '_', '-'; and not '.' or '..'"
+        )
     return value
 
 
@@ -94,11 +118,15 @@ def metrics_url(value: str) -> str:
     """
     try:
         parts = urlsplit(value)
-        right = parts.scheme in ("http", "https") and parts.port != 0 and _is_host(parts.hostname or "")
+        right = (
+            parts.scheme in ("http", "https") and parts.port != 0 and _is_host(parts.hostname or "")
+        )
     except ValueError:  # of a port out of range, of brackets without an address
         right = False
     if not right or not re.fullmatch(r"https?://[^\s/?#@]+(/\S*)?", value):
-        raise ValueError("must be addresses such as http://127.0.0.1:9101/metrics, separated by commas")
+        raise ValueError(
+            "must be addresses such as http://127.0.0.1:9101/metrics, separated by commas"
+        )
     return value
 
 

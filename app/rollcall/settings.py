@@ -1,4 +1,6 @@
-"""All settings of Rollcall, in one typed class. Each is an environment variable with the prefix ``ROLLCALL_``; docs/settings.env is the reference."""
+"""All settings of Rollcall, in one typed class. Each is an environment variable with the prefix
+``ROLLCALL_``; docs/settings.env is the reference.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,22 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rollcall.errors import ConfigurationError
-from rollcall.setting_types import BindAddress, FilePath, InstanceId, Retention, Servers, Text, TopicWord, Words, metrics_url
+from rollcall.setting_types import (
+    BindAddress,
+    FilePath,
+    InstanceId,
+    Retention,
+    Servers,
+    Text,
+    TopicWord,
+    Words,
+    metrics_url,
+)
 
 NEEDED_FIELDS = ("event_name", "event_time", "root_account_id")
-"""Fields of the metadata that cannot be dropped: without them there is no type, no order and no key."""
+"""Fields of the metadata that cannot be dropped: without them there is no type, no order and no
+key.
+"""
 
 ENV_PREFIX = "ROLLCALL_"
 
@@ -28,147 +42,333 @@ def _secret_in(file: str | Path, variable: str) -> str:
     try:
         secret = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{variable}: cannot read {str(file)!a}: {error.strerror if isinstance(error, OSError) else 'it is no text'}") from None
+        raise ValueError(
+            f"{variable}: cannot read {str(file)!a}: "
+            f"{error.strerror if isinstance(error, OSError) else 'it is no text'}"
+        ) from None
     if not secret:
         raise ValueError(f"{variable}: {str(file)!a} is empty")
     return secret
 
 
 class Settings(BaseSettings):
-    """What a process of Rollcall is told from outside. Immutable; wrong values are refused by :func:`load_settings` with the variable's name."""
+    """What a process of Rollcall is told from outside. Immutable; wrong values are refused by
+    :func:`load_settings` with the variable's name.
+    """
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        allow_inf_nan=False,
+    )
 
     # --- Kafka
-    kafka: Servers | None = Field(None, description="Bootstrap servers, host:port[,host:port]; name three. Unset: the embedded broker.")
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field("PLAINTEXT", description="How to speak to the brokers.")
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field("SCRAM-SHA-512", description="Used with a SASL_ protocol.")
-    sasl_username: Text | None = Field(None, description="Used with a SASL_ protocol, but not with OAUTHBEARER.")
-    sasl_password: SecretStr | None = Field(None, description="Used with a SASL_ protocol, but not with OAUTHBEARER.")
-    sasl_password_file: FilePath | None = Field(None, description="A file that holds the password, instead of ROLLCALL_SASL_PASSWORD.")
-    sasl_token_file: FilePath | None = Field(None, description="A file that holds the token of OAUTHBEARER. It is read anew for each connection.")
-    ssl_ca_file: FilePath | None = Field(None, description="Certificates (PEM) of the authorities to trust, with an SSL protocol. Unset: the system's.")
-    ssl_cert_file: FilePath | None = Field(None, description="Client certificate (PEM), for mutual TLS.")
-    ssl_key_file: FilePath | None = Field(None, description="Private key (PEM) of the client certificate. Unset: it is in the file of the certificate.")
-    ssl_key_password: SecretStr | None = Field(None, description="The passphrase of the private key, if it has one.")
-    ssl_key_password_file: FilePath | None = Field(None, description="A file that holds the passphrase, instead of ROLLCALL_SSL_KEY_PASSWORD.")
+    kafka: Servers | None = Field(
+        None,
+        description="Bootstrap servers, host:port[,host:port]; name three. Unset: the embedded "
+        "broker.",
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How to speak to the brokers."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
+        "SCRAM-SHA-512", description="Used with a SASL_ protocol."
+    )
+    sasl_username: Text | None = Field(
+        None, description="Used with a SASL_ protocol, but not with OAUTHBEARER."
+    )
+    sasl_password: SecretStr | None = Field(
+        None, description="Used with a SASL_ protocol, but not with OAUTHBEARER."
+    )
+    sasl_password_file: FilePath | None = Field(
+        None, description="A file that holds the password, instead of ROLLCALL_SASL_PASSWORD."
+    )
+    sasl_token_file: FilePath | None = Field(
+        None,
+        description="A file that holds the token of OAUTHBEARER. It is read anew for each "
+        "connection.",
+    )
+    ssl_ca_file: FilePath | None = Field(
+        None,
+        description="Certificates (PEM) of the authorities to trust, with an SSL protocol. Unset: "
+        "the system's.",
+    )
+    ssl_cert_file: FilePath | None = Field(
+        None, description="Client certificate (PEM), for mutual TLS."
+    )
+    ssl_key_file: FilePath | None = Field(
+        None,
+        description="Private key (PEM) of the client certificate. Unset: it is in the file of the "
+        "certificate.",
+    )
+    ssl_key_password: SecretStr | None = Field(
+        None, description="The passphrase of the private key, if it has one."
+    )
+    ssl_key_password_file: FilePath | None = Field(
+        None, description="A file that holds the passphrase, instead of ROLLCALL_SSL_KEY_PASSWORD."
+    )
 
     # --- Names
     group_prefix: TopicWord = Field(
-        "rollcall", description="The first word of consumer groups and transactional ids. Two installations on one cluster need two."
+        "rollcall",
+        description="The first word of consumer groups and transactional ids. Two installations "
+        "on one cluster need two.",
     )
 
     # --- Topics
     topic_prefix: TopicWord = Field("canvas", description="The first word of every topic's name.")
-    partitions: int = Field(4, ge=1, le=1000, description="Partitions of the topics that Rollcall writes; raw is created with as many.")
-    replication_factor: int = Field(1, ge=1, le=10, description="Replicas of the topics that Rollcall creates.")
-    create_topics: bool = Field(True, description="Create missing topics at start. Off: a missing topic is an error.")
+    partitions: int = Field(
+        4,
+        ge=1,
+        le=1000,
+        description="Partitions of the topics that Rollcall writes; raw is created with as many.",
+    )
+    replication_factor: int = Field(
+        1, ge=1, le=10, description="Replicas of the topics that Rollcall creates."
+    )
+    create_topics: bool = Field(
+        True, description="Create missing topics at start. Off: a missing topic is an error."
+    )
 
-    retention_raw_days: Retention = Field(7, description="How long the raw topic keeps a record, if Rollcall creates it. -1: for ever.")
-    retention_typed_days: Retention = Field(7, description="How long the typed topics that Rollcall creates keep a record. -1: for ever.")
-    retention_unknown_days: Retention = Field(7, description="How long the topic of unknown events keeps a record, if Rollcall creates it. -1: for ever.")
-    retention_dead_letter_days: Retention = Field(30, description="How long the dead-letter topic keeps a record, if Rollcall creates it. -1: for ever.")
+    retention_raw_days: Retention = Field(
+        7,
+        description="How long the raw topic keeps a record, if Rollcall creates it. -1: for ever.",
+    )
+    retention_typed_days: Retention = Field(
+        7,
+        description="How long the typed topics that Rollcall creates keep a record. -1: for ever.",
+    )
+    retention_unknown_days: Retention = Field(
+        7,
+        description="How long the topic of unknown events keeps a record, if Rollcall creates it. "
+        "-1: for ever.",
+    )
+    retention_dead_letter_days: Retention = Field(
+        30,
+        description="How long the dead-letter topic keeps a record, if Rollcall creates it. -1: "
+        "for ever.",
+    )
 
     # --- Meaning
-    shard: int | None = Field(None, ge=1, le=MAX_SHARD, description="The Canvas shard of local ids in events that do not name their root account.")
-    redact: bool = Field(True, description="Replace the values of credential parameters anywhere in a record before it goes on.")
-    redact_parameters: Words = Field(("access_token", "refresh_token", "client_secret"), description="Names of the credential parameters, separated by commas.")
-    drop_metadata: Words = Field((), description="Fields of metadata that the router cuts out of every event before it goes on, separated by commas.")
+    shard: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_SHARD,
+        description="The Canvas shard of local ids in events that do not name their root account.",
+    )
+    redact: bool = Field(
+        True,
+        description="Replace the values of credential parameters anywhere in a record before it "
+        "goes on.",
+    )
+    redact_parameters: Words = Field(
+        ("access_token", "refresh_token", "client_secret"),
+        description="Names of the credential parameters, separated by commas.",
+    )
+    drop_metadata: Words = Field(
+        (),
+        description="Fields of metadata that the router cuts out of every event before it goes "
+        "on, separated by commas.",
+    )
 
     # --- The consumer group and its chunks
-    group_instance_id: InstanceId | None = Field(None, description="Static membership: a name of this process that stays the same over restarts.")
-    session_timeout_seconds: float = Field(10.0, ge=6, le=300, description="A process that is silent for so long loses its partitions.")
-    chunk_records: int = Field(6_000, ge=1, le=100_000, description="Most records in one transaction.")
+    group_instance_id: InstanceId | None = Field(
+        None,
+        description="Static membership: a name of this process that stays the same over restarts.",
+    )
+    session_timeout_seconds: float = Field(
+        10.0, ge=6, le=300, description="A process that is silent for so long loses its partitions."
+    )
+    chunk_records: int = Field(
+        6_000, ge=1, le=100_000, description="Most records in one transaction."
+    )
     chunk_bytes: int = Field(
-        16 * 1024**2, ge=1024, le=256 * 1024**2, description="Most bytes of input in one transaction (one record more than that is a chunk by itself)."
+        16 * 1024**2,
+        ge=1024,
+        le=256 * 1024**2,
+        description="Most bytes of input in one transaction (one record more than that is a chunk "
+        "by itself).",
     )
     gather_seconds: float | None = Field(
-        None, ge=0, le=5, description="How long a chunk that is not full waits for more records. Unset: 0.03 for the router, 0.1 for the rosters."
+        None,
+        ge=0,
+        le=5,
+        description="How long a chunk that is not full waits for more records. Unset: 0.03 for "
+        "the router, 0.1 for the rosters.",
     )
     drain_seconds: float = Field(
-        5.0, ge=1, le=60, description="How long a transaction in flight may take to finish when the process stops or loses the partition."
+        5.0,
+        ge=1,
+        le=60,
+        description="How long a transaction in flight may take to finish when the process stops "
+        "or loses the partition.",
     )
-    transaction_timeout_seconds: float = Field(60.0, ge=10, le=900, description="The broker aborts a transaction that is open for longer.")
+    transaction_timeout_seconds: float = Field(
+        60.0, ge=10, le=900, description="The broker aborts a transaction that is open for longer."
+    )
 
     # --- Safety
     breaker_ratio: float = Field(
-        0.5, ge=0, le=1, description="Share of dead letters among the last breaker_events of a partition above which it is no longer consumed. 0: off."
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of dead letters among the last breaker_events of a partition above "
+        "which it is no longer consumed. 0: off.",
     )
-    breaker_events: int = Field(1_000, ge=1, le=1_000_000, description="Number of events over which breaker_ratio is judged.")
+    breaker_events: int = Field(
+        1_000,
+        ge=1,
+        le=1_000_000,
+        description="Number of events over which breaker_ratio is judged.",
+    )
     watchdog_seconds: float = Field(
-        300.0, ge=0, le=86_400, description="With lag and without progress for so long, the process ends with a code other than 0. 0: off."
+        300.0,
+        ge=0,
+        le=86_400,
+        description="With lag and without progress for so long, the process ends with a code "
+        "other than 0. 0: off.",
     )
 
     # --- Serving
-    replica: FilePath | None = Field(None, description="The SQLite file of the replica. Unset: replica.sqlite in the data directory.")
-    stale_seconds: float = Field(60.0, ge=1, le=86_400, description="The replica may lack records for so long before serve is not ready.")
-    tokens_file: FilePath | None = Field(
-        None, description="Names and SHA-256 of the tokens that serve accepts; 'rollcall token new NAME' adds one. Unset: no token, loopback only."
+    replica: FilePath | None = Field(
+        None,
+        description="The SQLite file of the replica. Unset: replica.sqlite in the data directory.",
     )
-    request_seconds: float = Field(10.0, ge=1, le=300, description="A request to serve that takes longer is given up.")
-    most_requests: int = Field(200, ge=1, le=10_000, description="Requests that serve answers at once; others are told to come back.")
+    stale_seconds: float = Field(
+        60.0,
+        ge=1,
+        le=86_400,
+        description="The replica may lack records for so long before serve is not ready.",
+    )
+    tokens_file: FilePath | None = Field(
+        None,
+        description="Names and SHA-256 of the tokens that serve accepts; 'rollcall token new "
+        "NAME' adds one. Unset: no token, loopback only.",
+    )
+    request_seconds: float = Field(
+        10.0, ge=1, le=300, description="A request to serve that takes longer is given up."
+    )
+    most_requests: int = Field(
+        200,
+        ge=1,
+        le=10_000,
+        description="Requests that serve answers at once; others are told to come back.",
+    )
     metrics_urls: Words = Field(
         ("http://127.0.0.1:9101/metrics", "http://127.0.0.1:9102/metrics"),
-        description="Metrics of routers and rosters that the page of serve shows, separated by commas.",
+        description="Metrics of routers and rosters that the page of serve shows, separated by "
+        "commas.",
     )
 
     # --- Process
-    bind: BindAddress = Field("127.0.0.1", description="Address of the process's HTTP (health and metrics).")
+    bind: BindAddress = Field(
+        "127.0.0.1", description="Address of the process's HTTP (health and metrics)."
+    )
     port: int | None = Field(
-        None, ge=0, le=65_535, description="Port of the process's HTTP. Unset: 9101 for the router, 9102 for the rosters, 8080 for serve. 0: any free one."
+        None,
+        ge=0,
+        le=65_535,
+        description="Port of the process's HTTP. Unset: 9101 for the router, 9102 for the "
+        "rosters, 8080 for serve. 0: any free one.",
     )
-    data: FilePath = Field(Path(".rollcall"), description="Where local state lives: the embedded broker's files, and the replica.")
+    data: FilePath = Field(
+        Path(".rollcall"),
+        description="Where local state lives: the embedded broker's files, and the replica.",
+    )
     trace_ratio: float | None = Field(
-        None, ge=0, le=1, description="OpenTelemetry: the share of raw events for which a trace is begun. 0: only those of producers go on. Unset: off."
+        None,
+        ge=0,
+        le=1,
+        description="OpenTelemetry: the share of raw events for which a trace is begun. 0: only "
+        "those of producers go on. Unset: off.",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
-    log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, JSON elsewhere.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level that is logged."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="auto: text on a terminal, JSON elsewhere."
+    )
 
     @field_validator("redact_parameters", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
-        names = tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        names = (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
         if not all(re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in names):
-            raise ValueError("must be parameter names of letters, digits, '_', '.', '-', separated by commas")
+            raise ValueError(
+                "must be parameter names of letters, digits, '_', '.', '-', separated by commas"
+            )
         return names
 
     @field_validator("drop_metadata", mode="before")
     @classmethod
     def _split_fields(cls, value: Any) -> Any:
-        names = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip())) if isinstance(value, str) else value
+        names = (
+            tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+            if isinstance(value, str)
+            else value
+        )
         if not all(re.fullmatch(r"[A-Za-z0-9_]+", name) for name in names):
-            raise ValueError("must be names of fields, of letters, digits and '_', separated by commas")
+            raise ValueError(
+                "must be names of fields, of letters, digits and '_', separated by commas"
+            )
         if needed := [name for name in names if name in NEEDED_FIELDS]:
-            raise ValueError(f"Rollcall cannot do without {', '.join(needed)}; take {'it' if len(needed) == 1 else 'them'} out")
+            raise ValueError(
+                f"Rollcall cannot do without {', '.join(needed)}; take "
+                f"{'it' if len(needed) == 1 else 'them'} out"
+            )
         return names
 
     @field_validator("metrics_urls", mode="before")
     @classmethod
     def _split_urls(cls, value: Any) -> Any:
-        urls = tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        urls = (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
         return tuple(map(metrics_url, urls))
 
     @model_validator(mode="before")
     @classmethod
     def _read_secrets(cls, values: dict[str, Any]) -> dict[str, Any]:
         files = {name: values.get(f"{name}_file") for name in ("sasl_password", "ssl_key_password")}
-        return values | {name: _secret_in(file, f"{ENV_PREFIX}{name.upper()}_FILE") for name, file in files.items() if file}
+        return values | {
+            name: _secret_in(file, f"{ENV_PREFIX}{name.upper()}_FILE")
+            for name, file in files.items()
+            if file
+        }
 
     @model_validator(mode="after")
     def _key_has_its_certificate(self) -> Settings:
         if self.ssl_key_file is not None and self.ssl_cert_file is None:
-            raise ValueError(f"{ENV_PREFIX}SSL_KEY_FILE: there is no certificate to this key; set {ENV_PREFIX}SSL_CERT_FILE, too")
+            raise ValueError(
+                f"{ENV_PREFIX}SSL_KEY_FILE: there is no certificate to this key; set "
+                f"{ENV_PREFIX}SSL_CERT_FILE, too"
+            )
         return self
 
     @model_validator(mode="after")
     def _sasl_is_complete(self) -> Settings:
         if not self.security_protocol.startswith("SASL_"):
             return self
-        needed = ("sasl_token_file",) if self.sasl_mechanism == "OAUTHBEARER" else ("sasl_username", "sasl_password")
+        needed = (
+            ("sasl_token_file",)
+            if self.sasl_mechanism == "OAUTHBEARER"
+            else ("sasl_username", "sasl_password")
+        )
         if any(getattr(self, name) is None for name in needed):
             variables = " and ".join(ENV_PREFIX + name.upper() for name in needed)
             mechanism = f" with {ENV_PREFIX}SASL_MECHANISM={self.sasl_mechanism}"
-            raise ValueError(f"{ENV_PREFIX}SECURITY_PROTOCOL={self.security_protocol}{mechanism} needs {variables}")
+            raise ValueError(
+                f"{ENV_PREFIX}SECURITY_PROTOCOL={self.security_protocol}{mechanism} needs "
+                f"{variables}"
+            )
         return self
 
     @property
@@ -189,7 +389,8 @@ def load_settings(**overrides: Any) -> Settings:
     """Read the settings from the environment; ``overrides`` (from the command line) win.
 
     Raises:
-        ConfigurationError: a value is wrong; the message names each variable and what it may be, never a secret's value.
+        ConfigurationError: a value is wrong; the message names each variable and what it may be,
+            never a secret's value.
     """
     try:
         return Settings(**overrides)
@@ -197,7 +398,11 @@ def load_settings(**overrides: Any) -> Settings:
         faults = []
         for fault in error.errors(include_url=False, include_input=False):
             message = fault["msg"].removeprefix("Value error, ")
-            faults.append(f"{ENV_PREFIX}{str(fault['loc'][0]).upper()}: {message}" if fault["loc"] else message)
+            faults.append(
+                f"{ENV_PREFIX}{str(fault['loc'][0]).upper()}: {message}"
+                if fault["loc"]
+                else message
+            )
         raise ConfigurationError("; ".join(faults)) from None
 
 
@@ -208,5 +413,8 @@ def misspelt_variables(environment: Iterable[str]) -> list[str]:
     for name in environment:
         if name.upper().startswith(ENV_PREFIX) and name.upper() not in known:
             near = get_close_matches(name.upper(), known, n=1)
-            sentences.append(f"{name} is no setting and is ignored" + (f"; did you mean {near[0]}?" if near else ""))
+            sentences.append(
+                f"{name} is no setting and is ignored"
+                + (f"; did you mean {near[0]}?" if near else "")
+            )
     return sentences

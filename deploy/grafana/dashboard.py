@@ -1,6 +1,8 @@
-"""``python -m deploy.grafana.dashboard``: makes rollcall.json beside this file, a dashboard for Grafana, of the metrics in app/rollcall/process/metrics.py.
+"""``python -m deploy.grafana.dashboard``: makes rollcall.json beside this file, a dashboard for
+Grafana, of the metrics in app/rollcall/process/metrics.py.
 
-What a panel shows is said here; units, legends and descriptions follow from the catalogue: from a metric's name, type, labels and documentation.
+What a panel shows is said here; units, legends and descriptions follow from the catalogue: from a
+metric's name, type, labels and documentation.
 """
 
 from __future__ import annotations
@@ -61,10 +63,17 @@ class Panel:
 
 def catalogue() -> dict[str, Metric]:
     """All metrics of all processes, by the names that a query uses."""
-    registries = [RouterMetrics(CollectorRegistry(), ()).registry, RosterMetrics(CollectorRegistry(), (), ()).registry]
+    registries = [
+        RouterMetrics(CollectorRegistry(), ()).registry,
+        RosterMetrics(CollectorRegistry(), (), ()).registry,
+    ]
     registries.append(ServeMetrics(CollectorRegistry(), (), ()).registry)
     suffixes = {"counter": "_total", "info": "_info"}
-    return {family.name + suffixes.get(family.type, ""): family for registry in registries for family in registry.collect()}
+    return {
+        family.name + suffixes.get(family.type, ""): family
+        for registry in registries
+        for family in registry.collect()
+    }
 
 
 CATALOGUE = catalogue()
@@ -73,7 +82,11 @@ CATALOGUE = catalogue()
 def rate(metric: str, *by: str) -> Query:
     """How much a counter counts in a second."""
     words = metric.split("_")
-    unit = "percentunit" if words[-2:] == ["seconds", "total"] else next((unit for word, unit in _PER_SECOND.items() if word in words), "cps")
+    unit = (
+        "percentunit"
+        if words[-2:] == ["seconds", "total"]
+        else next((unit for word, unit in _PER_SECOND.items() if word in words), "cps")
+    )
     total = f"sum by ({', '.join(by)}) " if by else "sum"
     return Query(f"{total}(rate({metric}{{{_SELECTED}}}[$__rate_interval]))", (metric,), by, unit)
 
@@ -85,17 +98,26 @@ def level(metric: str, *by: str, how: str = "sum") -> Query:
     return Query(f"{how} by ({', '.join(by)}) ({metric}{{{_SELECTED}}})", (metric,), by, unit)
 
 
-def percentiles(metric: str, *by: str, only: str = "", shares: Iterable[float] = (0.5, 0.95, 0.99)) -> tuple[Query, ...]:
+def percentiles(
+    metric: str, *by: str, only: str = "", shares: Iterable[float] = (0.5, 0.95, 0.99)
+) -> tuple[Query, ...]:
     """Of a histogram of seconds, one for each share of the observations."""
     selected = f"{_SELECTED}, {only}" if only else _SELECTED
-    buckets = f"sum by ({', '.join(('le', *by))}) (rate({metric}_bucket{{{selected}}}[$__rate_interval]))"
-    return tuple(Query(f"histogram_quantile({share:g}, {buckets})", (metric,), by, "s", f"p{share * 100:g}") for share in shares)
+    buckets = (
+        f"sum by ({', '.join(('le', *by))}) (rate({metric}_bucket{{{selected}}}[$__rate_interval]))"
+    )
+    return tuple(
+        Query(f"histogram_quantile({share:g}, {buckets})", (metric,), by, "s", f"p{share * 100:g}")
+        for share in shares
+    )
 
 
 def since(metric: str) -> Query:
     """The time since a moment that a gauge holds, which is 0 as long as there was none."""
     by = ("job", "instance")
-    return Query(f"time() - (max by ({', '.join(by)}) ({metric}{{{_SELECTED}}}) > 0)", (metric,), by, "s")
+    return Query(
+        f"time() - (max by ({', '.join(by)}) ({metric}{{{_SELECTED}}}) > 0)", (metric,), by, "s"
+    )
 
 
 def panels() -> dict[str, tuple[Panel, ...]]:
@@ -116,13 +138,25 @@ def panels() -> dict[str, tuple[Panel, ...]]:
                 ),
             ),
             Panel("Lag", (level("rollcall_consumer_lag_records", "job"),)),
-            Panel("Oldest unprocessed record", (level("rollcall_oldest_unprocessed_seconds", *process, how="max"),)),
-            Panel("From the event's time to the output", percentiles("rollcall_event_age_seconds", "job")),
-            Panel("From the input topic to the output", percentiles("rollcall_pipeline_seconds", "job")),
+            Panel(
+                "Oldest unprocessed record",
+                (level("rollcall_oldest_unprocessed_seconds", *process, how="max"),),
+            ),
+            Panel(
+                "From the event's time to the output",
+                percentiles("rollcall_event_age_seconds", "job"),
+            ),
+            Panel(
+                "From the input topic to the output",
+                percentiles("rollcall_pipeline_seconds", "job"),
+            ),
         ),
         "Router": (
             Panel("Routed", (rate("rollcall_events_routed_total", "event_name"),)),
-            Panel("Dead letters, those of the rosters too", (rate("rollcall_dead_letters_total", "job", "code"),)),
+            Panel(
+                "Dead letters, those of the rosters too",
+                (rate("rollcall_dead_letters_total", "job", "code"),),
+            ),
             Panel("Unknown events", (rate("rollcall_events_unknown_total", "instance"),)),
             Panel("Unknown fields", (rate("rollcall_unknown_fields_total", "event_name"),)),
             Panel("Unknown values", (rate("rollcall_unknown_values_total", "event_name"),)),
@@ -131,10 +165,18 @@ def panels() -> dict[str, tuple[Panel, ...]]:
         "Router and rosters: chunks": (
             Panel("Lag by topic", (level("rollcall_consumer_lag_records", "job", "topic"),)),
             Panel("Since the last commit", (since("rollcall_last_progress_timestamp_seconds"),)),
-            Panel("Computing one chunk", percentiles("rollcall_chunk_seconds", "stage", shares=(0.5, 0.99))),
-            Panel("Breaker open", (level("rollcall_breaker_open", "topic", "partition", how="max"),)),
+            Panel(
+                "Computing one chunk",
+                percentiles("rollcall_chunk_seconds", "stage", shares=(0.5, 0.99)),
+            ),
+            Panel(
+                "Breaker open", (level("rollcall_breaker_open", "topic", "partition", how="max"),)
+            ),
             Panel("Records deleted unread", (level("rollcall_expired_records_total", *process),)),
-            Panel("Chunks that could not be written", (level("rollcall_produce_failures_total", *process),)),
+            Panel(
+                "Chunks that could not be written",
+                (level("rollcall_produce_failures_total", *process),),
+            ),
         ),
         "Rosters": (
             Panel("Rows", (level("rollcall_table_rows", "table"),)),
@@ -142,27 +184,63 @@ def panels() -> dict[str, tuple[Panel, ...]]:
             Panel("Rows that have still to follow", (level("rollcall_rows_to_follow", "stage"),)),
             Panel("Records processed", (rate("rollcall_stage_records_total", "stage"),)),
             Panel("Of these, stale", (rate("rollcall_stale_events_total", "stage"),)),
-            Panel("Recovery: records to be loaded", (level("rollcall_table_recovery_remaining_records", "instance", "table"),)),
-            Panel("Rows written", (rate("rollcall_rows_published_total", "stage"), rate("rollcall_rows_withdrawn_total", "stage"))),
+            Panel(
+                "Recovery: records to be loaded",
+                (level("rollcall_table_recovery_remaining_records", "instance", "table"),),
+            ),
+            Panel(
+                "Rows written",
+                (
+                    rate("rollcall_rows_published_total", "stage"),
+                    rate("rollcall_rows_withdrawn_total", "stage"),
+                ),
+            ),
         ),
         "serve": (
             Panel("Requests by status", (rate("rollcall_http_requests_total", "status"),)),
             Panel("Requests by route", (rate("rollcall_http_requests_total", "route"),)),
             Panel("Answers of the API", percentiles("rollcall_http_request_seconds", only=_API)),
-            Panel("Replica: freshness", (level("rollcall_replica_freshness_seconds", "instance", how="max"),)),
-            Panel("Replica: complete", (level("rollcall_replica_complete", "instance", how="min"),), "stat"),
+            Panel(
+                "Replica: freshness",
+                (level("rollcall_replica_freshness_seconds", "instance", how="max"),),
+            ),
+            Panel(
+                "Replica: complete",
+                (level("rollcall_replica_complete", "instance", how="min"),),
+                "stat",
+            ),
             Panel("Replica: rows", (level("rollcall_replica_rows", "instance", "relation"),)),
             Panel("Replica: records taken", (rate("rollcall_replica_records_total", "instance"),)),
-            Panel("Replica: unusable records", (level("rollcall_replica_unusable_records_total", "instance"),)),
+            Panel(
+                "Replica: unusable records",
+                (level("rollcall_replica_unusable_records_total", "instance"),),
+            ),
             Panel("Replica: rebuilds", (level("rollcall_replica_rebuilds_total", "instance"),)),
         ),
         "Processes": (
             Panel("CPU", (rate("process_cpu_seconds_total", *process),)),
             Panel("Memory", (level("process_resident_memory_bytes", *process),)),
-            Panel("Open files, of those allowed", (Query(" / ".join(files), ("process_open_fds", "process_max_fds"), process, "percentunit"),)),
-            Panel("Restarts in an hour", (Query(restarts, ("process_start_time_seconds",), process, "short"),)),
+            Panel(
+                "Open files, of those allowed",
+                (
+                    Query(
+                        " / ".join(files),
+                        ("process_open_fds", "process_max_fds"),
+                        process,
+                        "percentunit",
+                    ),
+                ),
+            ),
+            Panel(
+                "Restarts in an hour",
+                (Query(restarts, ("process_start_time_seconds",), process, "short"),),
+            ),
             Panel("Running for", (since("process_start_time_seconds"),)),
-            Panel("Versions", (level("rollcall_build_info", *process, "version", "python", how="max"),), "table"),
+            Panel(
+                "Versions",
+                (level("rollcall_build_info", *process, "version", "python", how="max"),),
+                "table",
+            ),
         ),
     }
 
@@ -172,16 +250,28 @@ def dashboard() -> dict[str, Any]:
     made: list[dict[str, Any]] = []
     y = 0
     for title, row in panels().items():
-        made.append({"type": "row", "title": title, "collapsed": False, "gridPos": {"h": 1, "w": COLUMNS, "x": 0, "y": y}, "panels": []})
+        made.append(
+            {
+                "type": "row",
+                "title": title,
+                "collapsed": False,
+                "gridPos": {"h": 1, "w": COLUMNS, "x": 0, "y": y},
+                "panels": [],
+            }
+        )
         y += 1
         for place, panel in enumerate(row):
             down, right = divmod(place * WIDTH, COLUMNS)
-            made.append(_panel(panel) | {"gridPos": {"h": HEIGHT, "w": WIDTH, "x": right, "y": y + down * HEIGHT}})
+            made.append(
+                _panel(panel)
+                | {"gridPos": {"h": HEIGHT, "w": WIDTH, "x": right, "y": y + down * HEIGHT}}
+            )
         y += -(-len(row) * WIDTH // COLUMNS) * HEIGHT
     return {
         "uid": "rollcall",
         "title": "Rollcall",
-        "description": "Made by deploy/grafana/dashboard.py of the metrics' catalogue: change it there.",
+        "description": "Made by deploy/grafana/dashboard.py of the metrics' catalogue: change it "
+        "there.",
         "tags": ["rollcall", "kafka", "canvas"],
         "schemaVersion": SCHEMA_VERSION,
         "version": 1,
@@ -194,7 +284,14 @@ def dashboard() -> dict[str, Any]:
         "links": [],
         "templating": {
             "list": [
-                {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "current": {}, "hide": 0},
+                {
+                    "name": "datasource",
+                    "label": "Data source",
+                    "type": "datasource",
+                    "query": "prometheus",
+                    "current": {},
+                    "hide": 0,
+                },
                 _variable("job", "label_values(rollcall_build_info, job)"),
                 _variable("instance", 'label_values(rollcall_build_info{job=~"$job"}, instance)'),
             ]
@@ -227,18 +324,33 @@ def _panel(panel: Panel) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if panel.kind == "timeseries":
         defaults |= {"min": 0, "custom": {"fillOpacity": 10, "showPoints": "never"}}
-        options = {"legend": {"displayMode": "list", "placement": "bottom", "showLegend": True}, "tooltip": {"mode": "multi", "sort": "desc"}}
+        options = {
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+            "tooltip": {"mode": "multi", "sort": "desc"},
+        }
     elif panel.kind == "stat":
-        defaults["thresholds"] = {"mode": "absolute", "steps": [{"color": "red", "value": None}, {"color": "green", "value": 1}]}
-        options = {"colorMode": "background", "graphMode": "none", "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}}
+        defaults["thresholds"] = {
+            "mode": "absolute",
+            "steps": [{"color": "red", "value": None}, {"color": "green", "value": 1}],
+        }
+        options = {
+            "colorMode": "background",
+            "graphMode": "none",
+            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        }
     return {
         "type": panel.kind,
         "title": panel.title,
-        "description": "\n\n".join(f"`{metric}`: {CATALOGUE[metric].documentation}" for metric in metrics),
+        "description": "\n\n".join(
+            f"`{metric}`: {CATALOGUE[metric].documentation}" for metric in metrics
+        ),
         "datasource": _SOURCE,
         "fieldConfig": {"defaults": defaults, "overrides": []},
         "options": options,
-        "targets": [_target(number, query, panel.kind, several=len(panel.queries) > 1) for number, query in enumerate(panel.queries)],
+        "targets": [
+            _target(number, query, panel.kind, several=len(panel.queries) > 1)
+            for number, query in enumerate(panel.queries)
+        ],
     }
 
 

@@ -1,4 +1,6 @@
-"""``python -m tests.audit``, which is ``make audit``: prints a table. Exit code 1 if something is not as it should be."""
+"""``python -m tests.audit``, which is ``make audit``: prints a table. Exit code 1 if something is
+not as it should be.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The catalogue has all topics of an installation, as they are planned, and says who writes and reads them."""
+"""The catalogue has all topics of an installation, as they are planned, and says who writes and
+reads them.
+"""
 
 from __future__ import annotations
 
@@ -31,17 +33,29 @@ def test_every_topic_is_there_as_it_is_planned(other: Catalogue) -> None:
     channels = asyncapi_document(other)["channels"].values()
     for channel, plan in zip(channels, plans, strict=True):
         binding = channel["bindings"]["kafka"]
-        assert (channel["address"], binding["topic"], binding["partitions"], binding["replicas"]) == (plan.name, plan.name, plan.partitions, 3)
+        assert (
+            channel["address"],
+            binding["topic"],
+            binding["partitions"],
+            binding["replicas"],
+        ) == (plan.name, plan.name, plan.partitions, 3)
         assert plan.partitions == 12 or plan.name == "rc-rosters-barrier"
-        config = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in binding["topicConfiguration"].items()}
+        config = {
+            name: ",".join(value) if isinstance(value, list) else str(value)
+            for name, value in binding["topicConfiguration"].items()
+        }
         assert config == plan.config
     text = page(other)
     assert [plan.name for plan in plans if f"| `{plan.name}` |" not in text] == []
     assert "`canvas." not in text
 
 
-def test_channels_and_operations_are_called_the_same_in_every_installation(other: Catalogue) -> None:
-    one, another = (asyncapi_document(known) for known in (catalogue(Settings.model_construct()), other))
+def test_channels_and_operations_are_called_the_same_in_every_installation(
+    other: Catalogue,
+) -> None:
+    one, another = (
+        asyncapi_document(known) for known in (catalogue(Settings.model_construct()), other)
+    )
     assert list(one["channels"]) == list(another["channels"])
     assert list(one["operations"]) == list(another["operations"])
     assert one["components"]["schemas"].keys() == another["components"]["schemas"].keys()
@@ -49,8 +63,15 @@ def test_channels_and_operations_are_called_the_same_in_every_installation(other
 
 def operations(document: dict[str, Any], process: str, action: str) -> set[str]:
     """The channels that a process reads or writes."""
-    chosen = (name for name, operation in document["operations"].items() if name.startswith(f"{process}.") and operation["action"] == action)
-    return {document["operations"][name]["channel"]["$ref"].removeprefix("#/channels/") for name in chosen}
+    chosen = (
+        name
+        for name, operation in document["operations"].items()
+        if name.startswith(f"{process}.") and operation["action"] == action
+    )
+    return {
+        document["operations"][name]["channel"]["$ref"].removeprefix("#/channels/")
+        for name in chosen
+    }
 
 
 def test_who_writes_and_reads(other: Catalogue) -> None:
@@ -61,9 +82,15 @@ def test_who_writes_and_reads(other: Catalogue) -> None:
     told = {topic for stage in stages(None) for topic in stage.inputs}
     written = {topic for stage in stages(None) for topic in stage.outputs}
     tables = {f"internal.{stage.name}-changelog" for stage in stages(None)}
-    assert operations(document, "rosters", "receive") == {identity(topic) for topic in told} | tables
-    assert operations(document, "rosters", "send") == {identity(topic) for topic in written} | tables | {"dead-letter"}
-    assert operations(document, "serve", "receive") == {topic for topic in written if topic.startswith("rosters.")} | {"dead-letter"}
+    assert (
+        operations(document, "rosters", "receive") == {identity(topic) for topic in told} | tables
+    )
+    assert operations(document, "rosters", "send") == {
+        identity(topic) for topic in written
+    } | tables | {"dead-letter"}
+    assert operations(document, "serve", "receive") == {
+        topic for topic in written if topic.startswith("rosters.")
+    } | {"dead-letter"}
     groups = {
         name.partition(".")[0]: operation["bindings"]["kafka"]["groupId"]["const"]
         for name, operation in document["operations"].items()
@@ -77,7 +104,9 @@ def identity(topic: str) -> str:
     return topic if topic.startswith(("events.", "rosters.")) else f"internal.{topic}"
 
 
-def test_the_command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], other: Catalogue) -> None:
+def test_the_command(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], other: Catalogue
+) -> None:
     """By the settings, without a cluster."""
     for name, value in OTHER.items():
         monkeypatch.setenv(f"ROLLCALL_{name.upper()}", str(value))
@@ -88,9 +117,19 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtu
 
 
 def test_how_to_reach_the_cluster_is_told_and_no_secret() -> None:
-    said = {"sasl_username": "somebody", "sasl_password": "hidden-word", "security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN"}
-    document = asyncapi_document(catalogue(load_settings(kafka="kafka-1:9093,kafka-2:9093", **said)))
-    assert [server["host"] for server in document["servers"].values()] == ["kafka-1:9093", "kafka-2:9093"]
+    said = {
+        "sasl_username": "somebody",
+        "sasl_password": "hidden-word",
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "PLAIN",
+    }
+    document = asyncapi_document(
+        catalogue(load_settings(kafka="kafka-1:9093,kafka-2:9093", **said))
+    )
+    assert [server["host"] for server in document["servers"].values()] == [
+        "kafka-1:9093",
+        "kafka-2:9093",
+    ]
     assert {server["protocol"] for server in document["servers"].values()} == {"kafka-secure"}
     assert document["components"]["securitySchemes"] == {"sasl": {"type": "plain"}}
     assert "hidden-word" not in json.dumps(document)

@@ -1,4 +1,6 @@
-"""What the document says of records holds of those that are written: of all that the router makes of lifelike traffic, and of all that the stages write."""
+"""What the document says of records holds of those that are written: of all that the router makes
+of lifelike traffic, and of all that the stages write.
+"""
 
 from __future__ import annotations
 
@@ -30,32 +32,67 @@ from tests.router.both_ways import FakeRecord
 from tests.router.test_handler import chunk, run
 
 DOCUMENT = asyncapi_document(catalogue(Settings.model_construct()))
-CHANNELS: dict[str, Any] = {channel["address"]: channel for channel in DOCUMENT["channels"].values()}
+CHANNELS: dict[str, Any] = {
+    channel["address"]: channel for channel in DOCUMENT["channels"].values()
+}
 
 
 def validator(schema: object) -> Draft7Validator:
-    """By a schema that stands in the document: as every tool for AsyncAPI reads it, which is draft 07 of JSON Schema."""
-    return Draft7Validator({"allOf": [schema], "components": DOCUMENT["components"]}, validate_formats=True)
+    """By a schema that stands in the document: as every tool for AsyncAPI reads it, which is draft
+    07 of JSON Schema.
+    """
+    return Draft7Validator(
+        {"allOf": [schema], "components": DOCUMENT["components"]}, validate_formats=True
+    )
 
 
 @cache
 def parts(topic: str, message: str) -> tuple[Draft7Validator, Draft7Validator, Draft7Validator]:
     """What judges key, headers and value."""
     described = CHANNELS[topic]["messages"][message]
-    return validator(described["bindings"]["kafka"]["key"]), validator(described["headers"]), validator(described["payload"])
+    return (
+        validator(described["bindings"]["kafka"]["key"]),
+        validator(described["headers"]),
+        validator(described["payload"]),
+    )
 
 
-def faults(topic: str, message: str, key: bytes | None, headers: Headers, value: object) -> list[str]:
+def faults(
+    topic: str, message: str, key: bytes | None, headers: Headers, value: object
+) -> list[str]:
     """What the document has against a record."""
     judges = parts(topic, message)
-    said = (None if key is None else key.decode(errors="replace"), {name: (content or b"").decode(errors="replace") for name, content in headers}, value)
-    return [error.message for judge, part in zip(judges, said, strict=True) for error in judge.iter_errors(part)]
+    said = (
+        None if key is None else key.decode(errors="replace"),
+        {name: (content or b"").decode(errors="replace") for name, content in headers},
+        value,
+    )
+    return [
+        error.message
+        for judge, part in zip(judges, said, strict=True)
+        for error in judge.iter_errors(part)
+    ]
 
 
 def test_what_the_router_writes() -> None:
-    """Of 3,000 records of all sorts, each output is as the document has it, and it has all headers."""
-    traffic = generate_traffic(TrafficPlan(count=3_000, empty=0.02, not_json=0.02, not_an_event=0.02, schema_violation=0.05, unknown=0.05, too_large=0.001))
-    records = [FakeRecord(n, sent.key, sent.value, sent.headers, sent.timestamp_ms) for n, sent in enumerate(traffic)]
+    """Of 3,000 records of all sorts, each output is as the document has it, and it has all
+    headers.
+    """
+    traffic = generate_traffic(
+        TrafficPlan(
+            count=3_000,
+            empty=0.02,
+            not_json=0.02,
+            not_an_event=0.02,
+            schema_violation=0.05,
+            unknown=0.05,
+            too_large=0.001,
+        )
+    )
+    records = [
+        FakeRecord(n, sent.key, sent.value, sent.headers, sent.timestamp_ms)
+        for n, sent in enumerate(traffic)
+    ]
     outputs, _, _ = run(chunk(*records))
     seen, theirs = Counter[str](), {name for record in records for name, _ in record.headers}
     for output in outputs:
@@ -64,19 +101,41 @@ def test_what_the_router_writes() -> None:
         value: Any = None if dead else orjson.loads(output.value or b"")
         assert faults(output.topic, message, output.key, output.headers, value) == []
         names = {name for name, _ in output.headers}
-        assert names - theirs <= CHANNELS[output.topic]["messages"][message]["headers"]["properties"].keys()
-        seen.update([output.topic, *(f"code {content.decode()}" for name, content in output.headers if dead and name.endswith(".code") and content)])
+        assert (
+            names - theirs
+            <= CHANNELS[output.topic]["messages"][message]["headers"]["properties"].keys()
+        )
+        seen.update(
+            [
+                output.topic,
+                *(
+                    f"code {content.decode()}"
+                    for name, content in output.headers
+                    if dead and name.endswith(".code") and content
+                ),
+            ]
+        )
         seen.update(names)
     assert len(outputs) == len(records)
-    assert seen.keys() >= {topic for topic in CHANNELS if topic.startswith("canvas.events.")} | {"canvas.unknown", pipeline.REDACTED_HEADER}
+    assert seen.keys() >= {topic for topic in CHANNELS if topic.startswith("canvas.events.")} | {
+        "canvas.unknown",
+        pipeline.REDACTED_HEADER,
+    }
     assert {f"code {code}" for code in ErrorCode} - seen.keys() == {"code not_applicable"}
     assert seen.keys() >= {header.name for header in (*CLOUD_EVENTS, *ERRORS)}
 
 
 def test_every_header_that_the_pipeline_has_a_name_for_is_described() -> None:
     """Also of those that it writes by other settings than the default ones."""
-    described = {name for channel in CHANNELS.values() for message in channel.get("messages", {}).values() for name in message["headers"]["properties"]}
-    assert {value for name, value in vars(pipeline).items() if name.endswith("_HEADER")} <= described
+    described = {
+        name
+        for channel in CHANNELS.values()
+        for message in channel.get("messages", {}).values()
+        for name in message["headers"]["properties"]
+    }
+    assert {
+        value for name, value in vars(pipeline).items() if name.endswith("_HEADER")
+    } <= described
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -84,15 +143,32 @@ def test_an_event_is_valid_by_the_document_if_it_is_by_its_schema(name: str) -> 
     """On every single change of its body and its envelope."""
     judge, event = parts(f"canvas.events.{name}", name)[2], example(name)
     event["body"] = {**dict.fromkeys(fields(name)), **event["body"]}
-    variants = [changed(event, part, field, to=value) for part in ("metadata", "body") for field in event[part] for value in VALUES]
-    variants += [changed(event, part, to=value) for part in ("metadata", "body") for value in (MISSING, None, 1, "x", [], {}, event)]
-    variants += [{**event, "attributes": event["metadata"]}, {**event, "attributes": None}, {"attributes": event["metadata"], "body": event["body"]}]
-    verdicts = Counter((VALIDATORS[name].is_valid(variant), judge.is_valid(variant)) for variant in variants)
+    variants = [
+        changed(event, part, field, to=value)
+        for part in ("metadata", "body")
+        for field in event[part]
+        for value in VALUES
+    ]
+    variants += [
+        changed(event, part, to=value)
+        for part in ("metadata", "body")
+        for value in (MISSING, None, 1, "x", [], {}, event)
+    ]
+    variants += [
+        {**event, "attributes": event["metadata"]},
+        {**event, "attributes": None},
+        {"attributes": event["metadata"], "body": event["body"]},
+    ]
+    verdicts = Counter(
+        (VALIDATORS[name].is_valid(variant), judge.is_valid(variant)) for variant in variants
+    )
     assert verdicts.keys() == {(True, True), (False, False)}
 
 
 def test_what_the_stages_write() -> None:
-    """Every record of a simulated institution's rosters, rows of all reasons and tombstones; nothing in a row goes without saying."""
+    """Every record of a simulated institution's rosters, rows of all reasons and tombstones;
+    nothing in a row goes without saying.
+    """
     simulation = Simulation(SimulationPlan(courses=6, steps=1_500))
     cluster, random = Cluster(partitions=2), Random(1)
 
@@ -111,11 +187,18 @@ def test_what_the_stages_write() -> None:
             continue
         row, removed = channel["messages"]
         properties = DOCUMENT["components"]["schemas"][row]["properties"]
-        records = [record for partition in range(2) for record in cluster.log(topic.removeprefix("canvas."), partition)]
+        records = [
+            record
+            for partition in range(2)
+            for record in cluster.log(topic.removeprefix("canvas."), partition)
+        ]
         assert records
         for record in records:
             value = orjson.loads(record.value or b"null")
-            assert faults(topic, removed if value is None else row, record.key, record.headers, value) == []
+            assert (
+                faults(topic, removed if value is None else row, record.key, record.headers, value)
+                == []
+            )
             tombstones += value is None
             if value is not None:
                 reasons.add((topic, value["state_reason"]))
@@ -134,7 +217,9 @@ def reasons_of(topic: str) -> list[str]:
 
 def test_what_the_simulator_knows_to_be_true() -> None:
     """Rows that were made by other rules than those of the stages."""
-    simulation = Simulation(SimulationPlan(courses=10, steps=3_000, seed=3, duplicates=0.1, disorder=200))
+    simulation = Simulation(
+        SimulationPlan(courses=10, steps=3_000, seed=3, duplicates=0.1, disorder=200)
+    )
     for _ in simulation.events():
         pass
     for relation, rows in simulation.truth().items():
@@ -171,9 +256,21 @@ def test_the_examples_are_as_described() -> None:
     made = rosters_of(examples())
     for topic, channel in CHANNELS.items():
         for name, message in channel.get("messages", {}).items():
-            shown = [(given["summary"].removeprefix("Key "), given["headers"], given["payload"]) for given in message.get("examples", ())]
+            shown = [
+                (given["summary"].removeprefix("Key "), given["headers"], given["payload"])
+                for given in message.get("examples", ())
+            ]
             for key, headers, value in shown:
-                assert faults(topic, name, key.encode(), [(header, text.encode()) for header, text in headers.items()], value) == []
+                assert (
+                    faults(
+                        topic,
+                        name,
+                        key.encode(),
+                        [(header, text.encode()) for header, text in headers.items()],
+                        value,
+                    )
+                    == []
+                )
             if topic.startswith("canvas.rosters.") and shown:
                 assert {key: value for key, _, value in shown} == made[topic.rpartition(".")[2]]
             assert shown or name == "unknown" or name.endswith(".removed")

@@ -1,4 +1,6 @@
-"""``python -m tests.chaos``: everything goes wrong, for as long as you like, and then everything is counted."""
+"""``python -m tests.chaos``: everything goes wrong, for as long as you like, and then everything is
+counted.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,26 @@ from tests.chaos.run import Extent, Report, run
 
 def tables(report: Report) -> list[Table]:
     """The report for people."""
-    done = Table("fault", "times", "ready again after (s): median", "longest", title="What was done")
+    done = Table(
+        "fault", "times", "ready again after (s): median", "longest", title="What was done"
+    )
     for title, count in report.done.most_common():
         waits = report.recoveries.get(title, [])
-        done.add_row(title, str(count), f"{statistics.median(waits):.1f}" if waits else "-", f"{max(waits):.1f}" if waits else "-")
-    ends = Table("process", "how it ended", "times", title="Processes that ended and were started again by the supervisor")
-    for (name, how), count in sorted(Counter((end.name, _how(end.code, end.reason)) for end in report.ends).items()):
+        done.add_row(
+            title,
+            str(count),
+            f"{statistics.median(waits):.1f}" if waits else "-",
+            f"{max(waits):.1f}" if waits else "-",
+        )
+    ends = Table(
+        "process",
+        "how it ended",
+        "times",
+        title="Processes that ended and were started again by the supervisor",
+    )
+    for (name, how), count in sorted(
+        Counter((end.name, _how(end.code, end.reason)) for end in report.ends).items()
+    ):
         ends.add_row(name, how, str(count))
     found = Table("", "", title="What was found", show_header=False)
     found.add_row("time", f"{report.seconds:.0f} s")
@@ -37,7 +53,11 @@ def tables(report: Report) -> list[Table]:
         found.add_row("waited long", "\n".join(report.long))
     if report.complaints:
         found.add_row("in the logs", "\n".join(report.complaints))
-    found.add_row("wrong", "\n".join(report.wrong) or "nothing: nothing lost, nothing twice, rosters true, replica equal")
+    found.add_row(
+        "wrong",
+        "\n".join(report.wrong)
+        or "nothing: nothing lost, nothing twice, rosters true, replica equal",
+    )
     return [done, ends, found]
 
 
@@ -50,10 +70,23 @@ def _how(code: int, reason: str) -> str:
 def main() -> int:
     """Run, and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0, help="how long things go wrong (default: 10)")
+    parser.add_argument(
+        "--minutes", type=float, default=10.0, help="how long things go wrong (default: 10)"
+    )
     parser.add_argument("--faults", type=int, help="so many faults, instead of minutes")
-    parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="one broker, or a cluster of three, to which more is done (default: 1)")
-    parser.add_argument("--seed", type=int, default=1, help="another number, other faults at other times (default: 1)")
+    parser.add_argument(
+        "--brokers",
+        type=int,
+        choices=(1, 3),
+        default=1,
+        help="one broker, or a cluster of three, to which more is done (default: 1)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        help="another number, other faults at other times (default: 1)",
+    )
     parser.add_argument("--rate", type=int, default=300, help="events per second (default: 300)")
     given = parser.parse_args()
     console = Console()
@@ -62,7 +95,16 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="rollcall-chaos-"))
     console.print(f"what the processes write is in {folder}, and stays there unless all is well")
     extent = Extent(faults=given.faults) if given.faults else Extent(seconds=given.minutes * 60)
-    report = run(folder, "chaos", jars, extent, seed=given.seed, rate=given.rate, brokers=given.brokers, say=lambda line: console.print(f"  {line}"))
+    report = run(
+        folder,
+        "chaos",
+        jars,
+        extent,
+        seed=given.seed,
+        rate=given.rate,
+        brokers=given.brokers,
+        say=lambda line: console.print(f"  {line}"),
+    )
     if not report.wrong and not report.complaints and not report.long:
         shutil.rmtree(folder)
     for table in tables(report):

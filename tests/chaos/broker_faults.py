@@ -1,4 +1,6 @@
-"""What is done to one or two of several brokers. Each fault is over, and every broker there again, when its function returns."""
+"""What is done to one or two of several brokers. Each fault is over, and every broker there again,
+when its function returns.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def zombie_of_routers(scene: Scene) -> None:
 
 
 def zombie_of_rosters(scene: Scene) -> None:
-    """the rosters' coordinator hangs for 61 s, and goes on when a roster application was just killed"""
+    """the rosters' coordinator hangs for 61 s, and goes on when a roster application was just
+    killed
+    """
     _zombie(scene, "rosters")
 
 
@@ -100,7 +104,9 @@ def move(scene: Scene) -> None:
     for partition in range(PARTITIONS):
         numbers = scene.rng.sample(range(len(scene.cluster.brokers)), len(scene.cluster.brokers))
         scene.cluster.reassign(typed, partition, numbers[:-1])
-        scene.cluster.reassign(typed, partition, reversed(numbers))  # the one that had lost its replica gets it again, and is to lead
+        scene.cluster.reassign(
+            typed, partition, reversed(numbers)
+        )  # the one that had lost its replica gets it again, and is to lead
 
 
 def add_partition(scene: Scene) -> None:
@@ -114,7 +120,8 @@ def _zombie(scene: Scene, command: str) -> None:
     scene.cluster.suspend(number)
     time.sleep(ZOMBIE_SECONDS)
     scene.one(command).process.send_signal(signal.SIGKILL)
-    # Until its partitions are another one's: lanes open then, and one may have asked the broker that hangs.
+    # Until its partitions are another one's: lanes open then, and one may have asked the broker
+    # that hangs.
     time.sleep(scene.rng.uniform(0, 12))
     scene.cluster.resume(number)
 
@@ -124,7 +131,9 @@ def _by_role(scene: Scene) -> int:
     roles: dict[str, Callable[[], int]] = {
         "the coordinator of the routers": lambda: cluster.coordinator_of(f"{prefix}-router"),
         "the coordinator of the rosters": lambda: cluster.coordinator_of(f"{prefix}-rosters"),
-        "the coordinator of a lane's transactions": lambda: cluster.transaction_coordinator_of(f"{prefix}-router-0"),
+        "the coordinator of a lane's transactions": lambda: cluster.transaction_coordinator_of(
+            f"{prefix}-router-0"
+        ),
         "the leader of a raw partition": lambda: cluster.leader_of(f"{prefix}.raw", 0),
         "the controller": cluster.controller,
     }

@@ -26,7 +26,9 @@ SESSION_SECONDS = 6
 """After which a silent process loses its partitions: tests/processes.py."""
 
 POISON = 400
-"""Of the last 1,000 records of a partition not so many that the breaker opens: that waits for a person, as it should."""
+"""Of the last 1,000 records of a partition not so many that the breaker opens: that waits for a
+person, as it should.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,13 @@ class Scene:
 
     def one(self, *commands: str) -> Supervised:
         """A process of these commands, by chance; of all of them when none is named."""
-        return self.rng.choice([each for each in self.system.processes if not commands or each.process.command in commands])
+        return self.rng.choice(
+            [
+                each
+                for each in self.system.processes
+                if not commands or each.process.command in commands
+            ]
+        )
 
 
 def kill(scene: Scene) -> None:
@@ -131,14 +139,35 @@ def _refuse(scene: Scene, topic: str) -> None:
     admin = admin_client(scene.system.bootstrap)
 
     def rule(operation: AclOperation, permission: AclPermissionType) -> AclBinding:
-        return AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation, permission)
+        return AclBinding(
+            ResourceType.TOPIC,
+            topic,
+            ResourcePatternType.LITERAL,
+            "User:ANONYMOUS",
+            "*",
+            operation,
+            permission,
+        )
 
     # Where there is a rule, only what a rule allows is allowed.
-    rules = [rule(AclOperation.ALL, AclPermissionType.ALLOW), rule(AclOperation.WRITE, AclPermissionType.DENY)]
+    rules = [
+        rule(AclOperation.ALL, AclPermissionType.ALLOW),
+        rule(AclOperation.WRITE, AclPermissionType.DENY),
+    ]
     for future in admin.create_acls(rules).values():
         future.result(30)
     time.sleep(8)
-    filters = [AclBindingFilter(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", AclOperation.ANY, AclPermissionType.ANY)]
+    filters = [
+        AclBindingFilter(
+            ResourceType.TOPIC,
+            topic,
+            ResourcePatternType.LITERAL,
+            "User:ANONYMOUS",
+            "*",
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
+    ]
     for future in admin.delete_acls(filters).values():
         future.result(30)
 

@@ -1,7 +1,9 @@
-"""``python -m tests.chaos.pauses``: each fault of several brokers is done some times, and the pauses that come of it are measured side by side.
+"""``python -m tests.chaos.pauses``: each fault of several brokers is done some times, and the
+pauses that come of it are measured side by side.
 
-A pause is the longest wait of a record: from when the bridge sends it until a reader has it, on the raw topic (a plain producer and a plain consumer, with
-librdkafka's defaults but for the reader's time-outs), on the typed topics, and in the rosters. The later ones contain the earlier ones.
+A pause is the longest wait of a record: from when the bridge sends it until a reader has it, on the
+raw topic (a plain producer and a plain consumer, with librdkafka's defaults but for the reader's
+time-outs), on the typed topics, and in the rosters. The later ones contain the earlier ones.
 """
 
 from __future__ import annotations
@@ -86,7 +88,12 @@ class Readiness:
         self._thread.start()
         return self
 
-    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
         self._ending.set()
         self._thread.join()
 
@@ -115,7 +122,9 @@ def _controller(scene: Scene, _number: int) -> int:
 Choice = Callable[[Scene, int], int]
 
 
-def _away(end: Callable[[BrokerCluster, int], None], choose: Choice) -> Callable[[Scene, int], None]:
+def _away(
+    end: Callable[[BrokerCluster, int], None], choose: Choice
+) -> Callable[[Scene, int], None]:
     def do(scene: Scene, number: int) -> None:
         broker = choose(scene, number)
         end(scene.cluster, broker)
@@ -160,22 +169,40 @@ def _added(scene: Scene, _number: int) -> None:
 FAULTS = (
     Fault("term", "SIGTERM, to each broker in turn", _away(BrokerCluster.stop, _in_turn)),
     Fault("kill", "SIGKILL, to each broker in turn", _away(BrokerCluster.kill, _in_turn)),
-    Fault("term-coordinator", "SIGTERM, to the coordinator of the routers", _away(BrokerCluster.stop, _coordinator)),
-    Fault("kill-coordinator", "SIGKILL, to the coordinator of the routers", _away(BrokerCluster.kill, _coordinator)),
-    Fault("kill-leader", "SIGKILL, to the leader of a raw partition", _away(BrokerCluster.kill, _leader)),
+    Fault(
+        "term-coordinator",
+        "SIGTERM, to the coordinator of the routers",
+        _away(BrokerCluster.stop, _coordinator),
+    ),
+    Fault(
+        "kill-coordinator",
+        "SIGKILL, to the coordinator of the routers",
+        _away(BrokerCluster.kill, _coordinator),
+    ),
+    Fault(
+        "kill-leader",
+        "SIGKILL, to the leader of a raw partition",
+        _away(BrokerCluster.kill, _leader),
+    ),
     Fault("kill-controller", "SIGKILL, to the controller", _away(BrokerCluster.kill, _controller)),
     Fault("two", "SIGKILL, to two brokers at once, for 20 s", _two),
     Fault("hang-25", "SIGSTOP, to each broker in turn, for 25 s", _hung(25)),
     Fault("hang-40", "SIGSTOP, to each broker in turn, for 40 s", _hung(40)),
     Fault("hang-100", "SIGSTOP, to each broker in turn, for 100 s", _hung(100)),
-    Fault("part", "each broker in turn parted from the others for 40 s, and not from its clients", _parted),
+    Fault(
+        "part",
+        "each broker in turn parted from the others for 40 s, and not from its clients",
+        _parted,
+    ),
     Fault("move", "the leaders of the raw topic moved", _moved),
     Fault("add", "a partition added to the raw topic", _added),
 )
 
 
 def _wait_calm(watcher: Watcher) -> dict[str, float]:
-    """Wait until each kind of topic has new records, and none that waited long, for some seconds; returns the longest wait by kind until then."""
+    """Wait until each kind of topic has new records, and none that waited long, for some seconds;
+    returns the longest wait by kind until then.
+    """
     longest = dict.fromkeys(KINDS, 0.0)
 
     def calm() -> bool:
@@ -189,7 +216,9 @@ def _wait_calm(watcher: Watcher) -> dict[str, float]:
     return longest
 
 
-def measure(system: System, watcher: Watcher, scene: Scene, fault: Fault, number: int, into: Measured) -> None:
+def measure(
+    system: System, watcher: Watcher, scene: Scene, fault: Fault, number: int, into: Measured
+) -> None:
     """Do it once."""
     _wait_calm(watcher)
     with Readiness(system) as readiness:
@@ -204,17 +233,32 @@ def measure(system: System, watcher: Watcher, scene: Scene, fault: Fault, number
 
 def table_of(found: dict[Fault, Measured]) -> Table:
     """For people: medians, and the longest of all tries."""
-    table = Table("fault", "tries", *(f"{kind}: median, longest (s)" for kind in KINDS), "all ready after: median, longest (s)", title="Pauses")
+    table = Table(
+        "fault",
+        "tries",
+        *(f"{kind}: median, longest (s)" for kind in KINDS),
+        "all ready after: median, longest (s)",
+        title="Pauses",
+    )
     for fault, measured in found.items():
         figures = [*(measured.pauses[kind] for kind in KINDS), measured.unready]
-        table.add_row(fault.title, str(len(measured.unready)), *(f"{statistics.median(each):.1f}, {max(each):.1f}" for each in figures))
+        table.add_row(
+            fault.title,
+            str(len(measured.unready)),
+            *(f"{statistics.median(each):.1f}, {max(each):.1f}" for each in figures),
+        )
     return table
 
 
 def main() -> None:
     """Run, and print the table; after each fault, what is known by then."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.pauses", description=__doc__)
-    parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"of {', '.join(fault.name for fault in FAULTS)} (default: all)")
+    parser.add_argument(
+        "faults",
+        nargs="*",
+        metavar="FAULT",
+        help=f"of {', '.join(fault.name for fault in FAULTS)} (default: all)",
+    )
     parser.add_argument("--times", type=int, default=3, help="how often each is done (default: 3)")
     parser.add_argument("--rate", type=int, default=200, help="events per second (default: 200)")
     given = parser.parse_args()
@@ -222,21 +266,35 @@ def main() -> None:
     wanted = [fault for fault in FAULTS if not given.faults or fault.name in given.faults]
     jars = load_settings().data.absolute() / "kafka-libs"
     found = {fault: Measured() for fault in wanted}
-    with tempfile.TemporaryDirectory(prefix="rollcall-pauses-") as folder, System(Path(folder), prefix, jars, brokers=3) as system:
+    with (
+        tempfile.TemporaryDirectory(prefix="rollcall-pauses-") as folder,
+        System(Path(folder), prefix, jars, brokers=3) as system,
+    ):
         create_topic(system.bootstrap, f"{prefix}.raw", PARTITIONS)
         traffic = Traffic(system.bootstrap, prefix, rate=given.rate, seed=1)
         system.wait_ready(DEADLINE)
         cluster = RosterCluster(system.bootstrap, prefix)
-        kinds = {f"{prefix}.raw": RAW} | dict.fromkeys(cluster.typed, TYPED) | {cluster.roster(relation): ROSTERS for relation in RELATIONS}
+        kinds = (
+            {f"{prefix}.raw": RAW}
+            | dict.fromkeys(cluster.typed, TYPED)
+            | {cluster.roster(relation): ROSTERS for relation in RELATIONS}
+        )
         watcher = Watcher(system.bootstrap, kinds)
         traffic.start()
         try:
             for number in range(given.times):
                 for fault in wanted:
-                    measure(system, watcher, Scene(system.cluster, prefix), fault, number, found[fault])
-                    last = {kind: f"{pauses[-1]:.1f}" for kind, pauses in found[fault].pauses.items()}
+                    measure(
+                        system, watcher, Scene(system.cluster, prefix), fault, number, found[fault]
+                    )
+                    last = {
+                        kind: f"{pauses[-1]:.1f}" for kind, pauses in found[fault].pauses.items()
+                    }
                     load = os.getloadavg()[0]
-                    console.print(f"{fault.title}: {last}, all ready after {found[fault].unready[-1]:.1f} s; load {load:.1f}")
+                    console.print(
+                        f"{fault.title}: {last}, all ready after {found[fault].unready[-1]:.1f} "
+                        f"s; load {load:.1f}"
+                    )
         finally:
             traffic.end()
             watcher.end()

@@ -17,7 +17,8 @@ NO_LINGERING = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Passes on what comes, both ways, between its own port and another one of this machine. Its methods may be called from any thread.
+    """Passes on what comes, both ways, between its own port and another one of this machine. Its
+    methods may be called from any thread.
 
     Args:
         target: the port of 127.0.0.1 to pass on to.
@@ -43,7 +44,12 @@ class Proxy:
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
         self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -53,7 +59,8 @@ class Proxy:
         """End all connections that there are. New ones are taken.
 
         Args:
-            reset: as a firewall does that has forgotten them (RST), not as a program that closes them (FIN).
+            reset: as a firewall does that has forgotten them (RST), not as a program that closes
+                them (FIN).
         """
         self._do(self._cut(reset=reset))
 
@@ -79,7 +86,9 @@ class Proxy:
     async def _end(self) -> None:
         self._server.close()
         await self._cut(reset=False)
-        while left := asyncio.all_tasks() - {asyncio.current_task()}:  # connections that are being taken
+        while left := asyncio.all_tasks() - {
+            asyncio.current_task()
+        }:  # connections that are being taken
             for task in left:
                 task.cancel()
             await asyncio.wait(left)
@@ -102,7 +111,10 @@ class Proxy:
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 from_broker, other = await asyncio.open_connection("127.0.0.1", self._target)
                 async with asyncio.TaskGroup() as both:
-                    ways = [both.create_task(self._pass_on(reader, other)), both.create_task(self._pass_on(from_broker, writer))]
+                    ways = [
+                        both.create_task(self._pass_on(reader, other)),
+                        both.create_task(self._pass_on(from_broker, writer)),
+                    ]
                     for way in ways:  # one side that ends, ends the other
                         way.add_done_callback(lambda _done: connection.cancel())
         finally:
@@ -110,7 +122,9 @@ class Proxy:
             for each in (writer, other):
                 if each is not None:
                     if self._reset and not each.is_closing():
-                        each.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGERING)
+                        each.get_extra_info("socket").setsockopt(
+                            socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGERING
+                        )
                     each.transport.abort()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,6 @@
-"""``python -m tests.chaos.rolling``: each process is restarted in turn while events arrive, and the longest wait of a record is measured."""
+"""``python -m tests.chaos.rolling``: each process is restarted in turn while events arrive, and the
+longest wait of a record is measured.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ class Watcher:
                 "group.id": "watcher",
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
-                # It notices soon that another broker leads: what is measured is when records are there, not when a patient reader finds them.
+                # It notices soon that another broker leads: what is measured is when records are
+                # there, not when a patient reader finds them.
                 "topic.metadata.refresh.interval.ms": 1000,
                 "socket.timeout.ms": 5000,
                 "log_level": 2,
@@ -71,7 +74,9 @@ class Watcher:
             for message in self._consumer.consume(1000, 0.1):
                 if message.error() is None:
                     # Outputs bear the time of the raw record.
-                    self._waits[self._kinds[str(message.topic())]].append(time.time() - message.timestamp()[1] / 1000)
+                    self._waits[self._kinds[str(message.topic())]].append(
+                        time.time() - message.timestamp()[1] / 1000
+                    )
 
 
 def main() -> None:
@@ -80,17 +85,31 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=500, help="events per second (default: 500)")
     given = parser.parse_args()
     console, prefix = Console(), "rolling"
-    table = Table("restarted", *(f"{kind}: {what}" for kind in (TYPED, ROSTERS) for what in ("median wait (s)", "longest (s)")), title="A rolling restart")
+    table = Table(
+        "restarted",
+        *(
+            f"{kind}: {what}"
+            for kind in (TYPED, ROSTERS)
+            for what in ("median wait (s)", "longest (s)")
+        ),
+        title="A rolling restart",
+    )
     jars = load_settings().data.absolute() / "kafka-libs"
     with (
         tempfile.TemporaryDirectory(prefix="rollcall-rolling-") as folder,
-        System(Path(folder), prefix, jars, {"session_timeout_seconds": SESSION_SECONDS}, static=True) as system,
+        System(
+            Path(folder), prefix, jars, {"session_timeout_seconds": SESSION_SECONDS}, static=True
+        ) as system,
     ):
         create_topic(system.bootstrap, f"{prefix}.raw", PARTITIONS)
         traffic = Traffic(system.bootstrap, prefix, rate=given.rate, seed=1)
         system.wait_ready(120)
         cluster = RosterCluster(system.bootstrap, prefix)
-        watcher = Watcher(system.bootstrap, dict.fromkeys(cluster.typed, TYPED) | {cluster.roster(relation): ROSTERS for relation in RELATIONS})
+        watcher = Watcher(
+            system.bootstrap,
+            dict.fromkeys(cluster.typed, TYPED)
+            | {cluster.roster(relation): ROSTERS for relation in RELATIONS},
+        )
         traffic.start()
         try:
             time.sleep(CALM_SECONDS)
@@ -104,7 +123,11 @@ def main() -> None:
                     system.wait_ready(120)
                 time.sleep(CALM_SECONDS)
                 waits = watcher.taken()
-                figures = [f"{value:.2f}" for kind in (TYPED, ROSTERS) for value in (statistics.median(waits[kind]), max(waits[kind]))]
+                figures = [
+                    f"{value:.2f}"
+                    for kind in (TYPED, ROSTERS)
+                    for value in (statistics.median(waits[kind]), max(waits[kind]))
+                ]
                 table.add_row("nothing" if each is None else each.name, *figures)
         finally:
             traffic.end()

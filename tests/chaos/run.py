@@ -27,13 +27,17 @@ RECOVERY_SECONDS = 180.0
 """So long may it take after a fault until every process is ready again."""
 
 LONG_SECONDS = 25.0
-"""A session that passes, processes that start and tables that are loaded take less. What takes longer may be worth a look."""
+"""A session that passes, processes that start and tables that are loaded take less. What takes
+longer may be worth a look.
+"""
 
 AT_ONCE = 0.3
 """So often does the next fault come before everything has got over the last one."""
 
 OUR_ERRORS = '"level":"error","logger":"rollcall.'
-"""What is done here is an error for a process; that it says so is well. What a library calls one, or a traceback, is not."""
+"""What is done here is an error for a process; that it says so is well. What a library calls one,
+or a traceback, is not.
+"""
 
 COMPLAINT_CHARACTERS = 400
 
@@ -50,7 +54,9 @@ class Report:
     routed: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     recoveries: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """By fault, the seconds until all processes were ready again; not those of faults upon which the next one came at once."""
+    """By fault, the seconds until all processes were ready again; not those of faults upon which
+    the next one came at once.
+    """
     long: list[str] = field(default_factory=list)
     """Of those that took longer than :data:`LONG_SECONDS`, what was waited for last."""
     done: Counter[str] = field(default_factory=Counter)
@@ -71,7 +77,17 @@ class Extent:
     faults: float = math.inf
 
 
-def run(folder: Path, prefix: str, jars: Path, extent: Extent, *, seed: int, rate: int, brokers: int = 1, say: Callable[[str], object] = print) -> Report:
+def run(
+    folder: Path,
+    prefix: str,
+    jars: Path,
+    extent: Extent,
+    *,
+    seed: int,
+    rate: int,
+    brokers: int = 1,
+    say: Callable[[str], object] = print,
+) -> Report:
     """Hurt a system, and look what became of its data.
 
     Args:
@@ -97,7 +113,11 @@ def run(folder: Path, prefix: str, jars: Path, extent: Extent, *, seed: int, rat
         system.wait_ready(RECOVERY_SECONDS)
         cluster = RosterCluster(system.bootstrap, prefix)
         ends = {place[1]: end for place, end in cluster.ends([f"{prefix}.raw"]).items() if end > 0}
-        wait_until(lambda: committed(system.bootstrap, f"{prefix}-router", f"{prefix}.raw") == ends, SETTLING_SECONDS, what="the end of the raw topic")
+        wait_until(
+            lambda: committed(system.bootstrap, f"{prefix}-router", f"{prefix}.raw") == ends,
+            SETTLING_SECONDS,
+            what="the end of the raw topic",
+        )
         cluster.wait_quiet(system.idle, SETTLING_SECONDS)
         rosters = cluster.rosters()
         try:
@@ -119,12 +139,19 @@ def run(folder: Path, prefix: str, jars: Path, extent: Extent, *, seed: int, rat
 
 
 def _faults(system: System) -> list[Fault]:
-    """In the order in which they come first: with several brokers, what is done to them and the other faults by turns."""
+    """In the order in which they come first: with several brokers, what is done to them and the
+    other faults by turns.
+    """
     faults = [fault for fault in FAULTS if fault is not jump or system.has_clock]
     if len(system.cluster.brokers) == 1:
         return faults
     without_rights = [fault for fault in faults if fault not in REFUSALS]
-    return [fault for pair in zip_longest(BROKER_FAULTS, without_rights) for fault in pair if fault is not None]
+    return [
+        fault
+        for pair in zip_longest(BROKER_FAULTS, without_rights)
+        for fault in pair
+        if fault is not None
+    ]
 
 
 def _hurt(scene: Scene, faults: list[Fault], extent: Extent, report: Report) -> None:
@@ -143,7 +170,9 @@ def _hurt(scene: Scene, faults: list[Fault], extent: Extent, report: Report) -> 
         seconds = scene.system.wait_ready(RECOVERY_SECONDS)
         report.recoveries[title].append(seconds)
         if seconds > LONG_SECONDS:
-            report.long.append(f"{seconds:.0f} s after {title}: {'; '.join(scene.system.waited_for)}")
+            report.long.append(
+                f"{seconds:.0f} s after {title}: {'; '.join(scene.system.waited_for)}"
+            )
         time.sleep(rng.uniform(0, 3))
 
 
@@ -151,25 +180,63 @@ def _replica_findings(system: System, before: Rosters, after: Rosters) -> str:
     """In what the replica differs from the rosters, and what may explain it."""
     held, wanted = contents(system.replica), expected(before)
     sizes = {name: (len(rows), len(wanted[name])) for name, rows in held.items()}
-    few = [(name, sorted(set(held[name]) ^ set(wanted[name]), key=repr)[:4]) for name in held if held[name] != wanted[name]]
+    few = [
+        (name, sorted(set(held[name]) ^ set(wanted[name]), key=repr)[:4])
+        for name in held
+        if held[name] != wanted[name]
+    ]
     changed = "" if after == before else "; the rosters have changed since, too"
-    said = [(process.get("/readyz"), {name: value for (name, _), value in process.metrics().items() if "replica" in name}) for process in system.named("serve")]
-    return f"rows of the replica and of the rosters: {sizes}; in one of them only: {few}{changed}; serve says {said}"
+    said = [
+        (
+            process.get("/readyz"),
+            {name: value for (name, _), value in process.metrics().items() if "replica" in name},
+        )
+        for process in system.named("serve")
+    ]
+    return (
+        f"rows of the replica and of the rosters: {sizes}; in one of them only: "
+        f"{few}{changed}; serve says {said}"
+    )
 
 
 def _complaints(folder: Path) -> list[str]:
-    """The ends of the lines that are no line of a healthy process, nor an error that one of ours tells, and where they are."""
-    found = [(log.name, line) for log in sorted(folder.glob("*.log")) for line in complaints(log.read_text(errors="replace"))]
-    return [f"{name}: {line[-COMPLAINT_CHARACTERS:]}" for name, line in found if OUR_ERRORS not in line or TRACEBACK in line]
+    """The ends of the lines that are no line of a healthy process, nor an error that one of ours
+    tells, and where they are.
+    """
+    found = [
+        (log.name, line)
+        for log in sorted(folder.glob("*.log"))
+        for line in complaints(log.read_text(errors="replace"))
+    ]
+    return [
+        f"{name}: {line[-COMPLAINT_CHARACTERS:]}"
+        for name, line in found
+        if OUR_ERRORS not in line or TRACEBACK in line
+    ]
 
 
 def _judge(bootstrap: str, prefix: str, traffic: Traffic, report: Report) -> None:
-    """Compare the router's outputs to what was sent: each record once, where it belongs, byte for byte."""
+    """Compare the router's outputs to what was sent: each record once, where it belongs, byte for
+    byte.
+    """
     topics = [event_type.topic(prefix) for event_type in REGISTRY.values()]
-    found = outcomes(prefix, read_all(bootstrap, [*topics, f"{prefix}.unknown", f"{prefix}.dead-letter"], at_least=traffic.sent - traffic.deleted))
+    found = outcomes(
+        prefix,
+        read_all(
+            bootstrap,
+            [*topics, f"{prefix}.unknown", f"{prefix}.dead-letter"],
+            at_least=traffic.sent - traffic.deleted,
+        ),
+    )
     report.routed = found.total() + traffic.deleted
     missing, surplus = traffic.expected - found, found - traffic.expected
     if missing:
-        report.wrong.append(f"{missing.total()} records are missing, by topic: {dict(Counter(topic for topic, _ in missing.elements()))}")
+        report.wrong.append(
+            f"{missing.total()} records are missing, by topic: "
+            f"{dict(Counter(topic for topic, _ in missing.elements()))}"
+        )
     if surplus:
-        report.wrong.append(f"{surplus.total()} records are too many, by topic: {dict(Counter(topic for topic, _ in surplus.elements()))}")
+        report.wrong.append(
+            f"{surplus.total()} records are too many, by topic: "
+            f"{dict(Counter(topic for topic, _ in surplus.elements()))}"
+        )

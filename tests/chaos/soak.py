@@ -1,4 +1,6 @@
-"""``python -m tests.chaos.soak``: a steady load for a long time; every minute, what each process holds of memory, and how far it is behind."""
+"""``python -m tests.chaos.soak``: a steady load for a long time; every minute, what each process
+holds of memory, and how far it is behind.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from tests.rosters.cluster import PARTITIONS
 def resident_bytes(each: Supervised) -> int:
     """Memory that a process holds now. Linux only."""
     status = Path(f"/proc/{each.process.process.pid}/status").read_text()
-    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+    return 1024 * int(
+        next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]
+    )
 
 
 def main() -> None:
@@ -30,23 +34,38 @@ def main() -> None:
     given = parser.parse_args()
     console, prefix = Console(width=160), "soak"
     jars = load_settings().data.absolute() / "kafka-libs"
-    with tempfile.TemporaryDirectory(prefix="rollcall-soak-") as folder, System(Path(folder), prefix, jars) as system:
+    with (
+        tempfile.TemporaryDirectory(prefix="rollcall-soak-") as folder,
+        System(Path(folder), prefix, jars) as system,
+    ):
         create_topic(system.bootstrap, f"{prefix}.raw", PARTITIONS)
         traffic = Traffic(system.bootstrap, prefix, rate=given.rate, seed=1, tallied=False)
         system.wait_ready(120)
         names = [each.name for each in system.processes]
-        console.print(f"{'minute':>6} {'events':>10} {'rows':>9}  " + "".join(f"{name + ' MB':>14}{'lag':>8}" for name in names))
+        console.print(
+            f"{'minute':>6} {'events':>10} {'rows':>9}  "
+            + "".join(f"{name + ' MB':>14}{'lag':>8}" for name in names)
+        )
         traffic.start()
         try:
             begun = time.monotonic()
             for minute in range(1, given.minutes + 1):
                 time.sleep(max(begun + 60 * minute - time.monotonic(), 0))
-                cells = [f"{resident_bytes(each) / 1e6:>14.0f}{each.process.metric('rollcall_consumer_lag_records'):>8.0f}" for each in system.processes]
-                rows = sum(process.metric("rollcall_table_rows") for process in system.named("rosters"))
+                cells = [
+                    f"{resident_bytes(each) / 1e6:>14.0f}"
+                    f"{each.process.metric('rollcall_consumer_lag_records'):>8.0f}"
+                    for each in system.processes
+                ]
+                rows = sum(
+                    process.metric("rollcall_table_rows") for process in system.named("rosters")
+                )
                 console.print(f"{minute:>6} {traffic.sent:>10,} {rows:>9,.0f}  " + "".join(cells))
         finally:
             traffic.end()
-        console.print(f"ended by themselves: {[f'{end.name}: {end.code} {end.reason}' for end in system.ends] or 'none'}")
+        console.print(
+            "ended by themselves: "
+            f"{[f'{end.name}: {end.code} {end.reason}' for end in system.ends] or 'none'}"
+        )
 
 
 if __name__ == "__main__":

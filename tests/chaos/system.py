@@ -1,4 +1,6 @@
-"""The whole of Rollcall as it runs in production: brokers behind a network, and processes that a supervisor starts again when they end."""
+"""The whole of Rollcall as it runs in production: brokers behind a network, and processes that a
+supervisor starts again when they end.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from tests.rosters.cluster import PARTITIONS, SHARD
 from tests.waiting import NotInTimeError, wait_until
 
 RESTART_SECONDS = 1.0
-"""What a supervisor waits before it starts a process again that ended by itself, or was killed. One that ended in good order was told to start anew."""
+"""What a supervisor waits before it starts a process again that ended by itself, or was killed. One
+that ended in good order was told to start anew.
+"""
 
 HEAPS = {1: "1g", 3: "384m"}
 """Of each broker, by their number."""
@@ -26,7 +30,9 @@ RIGHTS = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",
 }
-"""Of a single broker, whose faults refuse rights. Several controllers do not elect one of them before they know of rights, unless they have users."""
+"""Of a single broker, whose faults refuse rights. Several controllers do not elect one of them
+before they know of rights, unless they have users.
+"""
 
 SAYING = "rollcall: "
 """How the line begins in which a process says why it ends."""
@@ -62,7 +68,11 @@ class Supervised:
             return None
         if self._ended_at is None:
             self._ended_at = time.monotonic()
-            said = [line for line in self.process.log_file.read_text(errors="replace").splitlines() if line.startswith(SAYING)]
+            said = [
+                line
+                for line in self.process.log_file.read_text(errors="replace").splitlines()
+                if line.startswith(SAYING)
+            ]
             return End(self.name, code, said[-1].removeprefix(SAYING) if said else "")
         if code == 0 or time.monotonic() - self._ended_at > RESTART_SECONDS:
             self.process = self._start()
@@ -89,7 +99,8 @@ class System:
         settings: of all processes, besides those that make them one installation.
         static: the members of the groups are known by name.
         brokers: 1 or 3.
-        clock: one of the routers and one of the roster applications have a clock that can be set, where libfaketime is installed. It makes them slower.
+        clock: one of the routers and one of the roster applications have a clock that can be set,
+            where libfaketime is installed. It makes them slower.
     """
 
     def __init__(
@@ -111,8 +122,20 @@ class System:
         self.clock = folder / "clock"
         self.has_clock = clock and FAKETIME.exists()
         self.waited_for: list[str] = []
-        self._settings = {"shard": SHARD, "partitions": PARTITIONS, "replication_factor": brokers, "replica": self.replica} | dict(settings or {})
-        self.cluster = BrokerCluster(folder, jars, size=brokers, network=True, heap=HEAPS[brokers], properties=RIGHTS if brokers == 1 else None)
+        self._settings = {
+            "shard": SHARD,
+            "partitions": PARTITIONS,
+            "replication_factor": brokers,
+            "replica": self.replica,
+        } | dict(settings or {})
+        self.cluster = BrokerCluster(
+            folder,
+            jars,
+            size=brokers,
+            network=True,
+            heap=HEAPS[brokers],
+            properties=RIGHTS if brokers == 1 else None,
+        )
         self._static = static
         self._stack = ExitStack()
         self._stopping = threading.Event()
@@ -123,13 +146,27 @@ class System:
             stack.enter_context(self.cluster)
             self.clock.write_text("+0")
             stack.callback(self._end_all)
-            places = [("router", "1"), ("router", "2"), ("rosters", "1"), ("rosters", "2"), ("serve", "1")]
-            self.processes = [Supervised(f"{command} {number}", self._starter(command, number)) for command, number in places]
+            places = [
+                ("router", "1"),
+                ("router", "2"),
+                ("rosters", "1"),
+                ("rosters", "2"),
+                ("serve", "1"),
+            ]
+            self.processes = [
+                Supervised(f"{command} {number}", self._starter(command, number))
+                for command, number in places
+            ]
             self._supervisor.start()
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
         if error is not None:
             error.add_note(f"processes that had ended by then: {self.ends}")
         self._stack.close()
@@ -143,7 +180,11 @@ class System:
         """Whether all processes that there are now say that they have nothing left to do."""
         try:
             return all(process.idle for process in self.named("router", "rosters"))
-        except (OSError, StopIteration, NotInTimeError):  # one has just ended; the supervisor starts another
+        except (
+            OSError,
+            StopIteration,
+            NotInTimeError,
+        ):  # one has just ended; the supervisor starts another
             return False
 
     def named(self, *commands: str) -> list[RollcallProcess]:
@@ -151,7 +192,9 @@ class System:
         return [each.process for each in self.processes if each.process.command in commands]
 
     def wait_ready(self, deadline: float) -> float:
-        """Wait until every process says that it is ready; returns the seconds that it took. What they said last before that is in ``waited_for``."""
+        """Wait until every process says that it is ready; returns the seconds that it took. What
+        they said last before that is in ``waited_for``.
+        """
         begun = time.monotonic()
 
         def is_ready() -> bool:
@@ -179,8 +222,18 @@ class System:
                 "FAKETIME_CACHE_DURATION": "1",
             }
 
-        settings = self._settings | ({"group_instance_id": f"{command}-{number}"} if self._static else {})
-        return lambda: RollcallProcess(command, self.folder, through, self.prefix, program=PROGRAM, variables=variables, **settings)
+        settings = self._settings | (
+            {"group_instance_id": f"{command}-{number}"} if self._static else {}
+        )
+        return lambda: RollcallProcess(
+            command,
+            self.folder,
+            through,
+            self.prefix,
+            program=PROGRAM,
+            variables=variables,
+            **settings,
+        )
 
     def _supervise(self) -> None:
         while not self._stopping.wait(0.2):

@@ -1,4 +1,6 @@
-"""Short cuts of ``make chaos``: the whole system through some of the faults, counted by faults, so that a slow machine does as many."""
+"""Short cuts of ``make chaos``: the whole system through some of the faults, counted by faults, so
+that a slow machine does as many.
+"""
 
 from __future__ import annotations
 

@@ -54,7 +54,9 @@ def has_ended(client: socket.socket) -> bool:
 
 def test_faults_of_the_network(echo: int) -> None:
     with Proxy(echo) as proxy:
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=DEADLINE_SECONDS) as client:
+        with socket.create_connection(
+            ("127.0.0.1", proxy.port), timeout=DEADLINE_SECONDS
+        ) as client:
             assert said(client, b"one") == b"one"
             proxy.slow(WAIT)
             begun = time.monotonic()
@@ -70,12 +72,17 @@ def test_faults_of_the_network(echo: int) -> None:
             assert client.recv(1024) == b"frozen"
             proxy.cut()
             assert has_ended(client)
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=DEADLINE_SECONDS) as client:
+        with socket.create_connection(
+            ("127.0.0.1", proxy.port), timeout=DEADLINE_SECONDS
+        ) as client:
             assert said(client, b"again") == b"again"
 
 
 def test_nobody_behind_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         unused = reserved.getsockname()[1]
-    with Proxy(unused) as proxy, socket.create_connection(("127.0.0.1", proxy.port), timeout=DEADLINE_SECONDS) as client:
+    with (
+        Proxy(unused) as proxy,
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=DEADLINE_SECONDS) as client,
+    ):
         assert has_ended(client)

@@ -20,7 +20,9 @@ RUBBISH = 0.02
 """Share of records that are no valid events."""
 
 UNREAD = "events.user_account_association_created"
-"""The topic that is deleted: a typed topic of which no roster is made. What is deleted with another one, nobody can bring back."""
+"""The topic that is deleted: a typed topic of which no roster is made. What is deleted with another
+one, nobody can bring back.
+"""
 
 Outcome = tuple[str, bytes]
 """The last part of the topic's name, and a digest of the value."""
@@ -41,16 +43,36 @@ class Traffic:
         tallied: what becomes of each record is of interest. It takes memory.
     """
 
-    def __init__(self, bootstrap: str, prefix: str, *, rate: int, seed: int, tallied: bool = True) -> None:
+    def __init__(
+        self, bootstrap: str, prefix: str, *, rate: int, seed: int, tallied: bool = True
+    ) -> None:
         self._bootstrap = bootstrap
         self._prefix = prefix
         self._topic = f"{prefix}.raw"
         self._rate = rate
         self._tallied = tallied
         # More steps than there is time for.
-        self._simulation = Simulation(SimulationPlan(courses=60, steps=10_000_000, seed=seed, duplicates=0.05, disorder=500, skew=2.0, shard=SHARD))
+        self._simulation = Simulation(
+            SimulationPlan(
+                courses=60,
+                steps=10_000_000,
+                seed=seed,
+                duplicates=0.05,
+                disorder=500,
+                skew=2.0,
+                shard=SHARD,
+            )
+        )
         # Idempotent, and patient: a bridge that goes on when the broker is back.
-        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "message.timeout.ms": 600_000, "linger.ms": 20, "log_level": 2})
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "enable.idempotence": True,
+                "message.timeout.ms": 600_000,
+                "linger.ms": 20,
+                "log_level": 2,
+            }
+        )
         self._refused: list[str] = []
         self._sent = 0
         self._ending = threading.Event()
@@ -69,7 +91,9 @@ class Traffic:
         self._thread.start()
 
     def end(self) -> Rosters:
-        """Stop, and wait until the broker has everything. Returns the rosters that it must come to."""
+        """Stop, and wait until the broker has everything. Returns the rosters that it must come
+        to.
+        """
         self._ending.set()
         self._thread.join()
         self._flush()
@@ -77,7 +101,11 @@ class Traffic:
         return self._simulation.truth()
 
     def _flush(self) -> None:
-        wait_until(lambda: self._producer.flush(1) == 0, 120, what=lambda: f"the broker to take {len(self._producer)} records")
+        wait_until(
+            lambda: self._producer.flush(1) == 0,
+            120,
+            what=lambda: f"the broker to take {len(self._producer)} records",
+        )
 
     @property
     def sent(self) -> int:
@@ -90,13 +118,19 @@ class Traffic:
             self._send(None, 0, *_RUBBISH[number % len(_RUBBISH)](next(self._numbers)))
 
     def delete_topic(self) -> None:
-        """Delete the topic :data:`UNREAD`, once everything that was sent for it is on it. What was on it need not be found any more."""
+        """Delete the topic :data:`UNREAD`, once everything that was sent for it is on it. What was
+        on it need not be found any more.
+        """
         topic = f"{self._prefix}.{UNREAD}"
         self._flowing.clear()
         try:
             self._flush()
             expected = sum(count for (name, _), count in self.expected.items() if name == UNREAD)
-            wait_until(lambda: len(read_all(self._bootstrap, [topic])) == expected, 120, what=f"all of {topic}")
+            wait_until(
+                lambda: len(read_all(self._bootstrap, [topic])) == expected,
+                120,
+                what=f"all of {topic}",
+            )
             found = read_all(self._bootstrap, [topic])
             self.expected.subtract(outcomes(self._prefix, found))
             self.deleted += len(found)
@@ -115,16 +149,24 @@ class Traffic:
                 self._send(event.entity, None, f"events.{event.name}", event.value)
                 count += 1
                 if count % int(1 / RUBBISH) == 0:
-                    self._send(None, count % PARTITIONS, *_RUBBISH[count % len(_RUBBISH)](next(self._numbers)))
+                    self._send(
+                        None,
+                        count % PARTITIONS,
+                        *_RUBBISH[count % len(_RUBBISH)](next(self._numbers)),
+                    )
             self._producer.poll(0)
             time.sleep(0.02)
 
-    def _send(self, key: str | None, partition: int | None, topic: str, value: bytes | None) -> None:
+    def _send(
+        self, key: str | None, partition: int | None, topic: str, value: bytes | None
+    ) -> None:
         with self._lock:
             self._sent += 1
             if self._tallied:
                 self.expected[topic, digest(value)] += 1
-        self._producer.produce(self._topic, value, key, -1 if partition is None else partition, self._on_delivery)
+        self._producer.produce(
+            self._topic, value, key, -1 if partition is None else partition, self._on_delivery
+        )
 
     def _on_delivery(self, error: object, _message: Message) -> None:
         if error is not None:
@@ -132,7 +174,12 @@ class Traffic:
 
 
 def _event(number: int, name: str, body: object) -> bytes:
-    metadata = {"event_name": name, "event_time": "2024-03-29T22:43:00.000Z", "job_id": str(number), "root_account_id": f"{SHARD}0000000000001"}
+    metadata = {
+        "event_name": name,
+        "event_time": "2024-03-29T22:43:00.000Z",
+        "job_id": str(number),
+        "root_account_id": f"{SHARD}0000000000001",
+    }
     return json.dumps({"metadata": metadata, "body": body}).encode()
 
 
@@ -143,10 +190,16 @@ _RUBBISH = (
     lambda number: (DEAD_LETTER, _event(number, "enrollment_created", {"workflow_state": number})),
     lambda number: (DEAD_LETTER, b"[" * 100_000 + b"%d" % number),
     lambda number: (DEAD_LETTER, b'{"metadata": %d}' % number),
-    lambda number: (DEAD_LETTER, _event(number, "course_updated", {"course_id": "1", "name": "\x00" * 2_000})[:-1]),
+    lambda number: (
+        DEAD_LETTER,
+        _event(number, "course_updated", {"course_id": "1", "name": "\x00" * 2_000})[:-1],
+    ),
 )
 
 
 def outcomes(prefix: str, messages: Iterator[Message] | list[Message]) -> Counter[Outcome]:
     """What is on the router's outputs."""
-    return Counter((str(message.topic()).removeprefix(f"{prefix}."), digest(message.value())) for message in messages)
+    return Counter(
+        (str(message.topic()).removeprefix(f"{prefix}."), digest(message.value()))
+        for message in messages
+    )

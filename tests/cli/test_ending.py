@@ -23,7 +23,18 @@ from tests.cli.test_up import environment
 from tests.processes import wait_until
 
 NO_KAFKA = "127.0.0.1:1"
-NAMESPACE = ("bwrap", "--die-with-parent", "--unshare-user", "--unshare-pid", "--as-pid-1", "--dev-bind", "/", "/", "--proc", "/proc")
+NAMESPACE = (
+    "bwrap",
+    "--die-with-parent",
+    "--unshare-user",
+    "--unshare-pid",
+    "--as-pid-1",
+    "--dev-bind",
+    "/",
+    "/",
+    "--proc",
+    "/proc",
+)
 
 
 def missing() -> str | None:
@@ -45,7 +56,9 @@ class Started:
         held_back: whether SIGTERM is, until the process has a handler.
     """
 
-    def __init__(self, command: list[str], folder: Path, *, first: bool = False, held_back: bool = False) -> None:
+    def __init__(
+        self, command: list[str], folder: Path, *, first: bool = False, held_back: bool = False
+    ) -> None:
         self._log = folder / "log"
         wrapped = [*(NAMESPACE if first else ()), sys.executable, "-P", "-m", "rollcall", *command]
         settings = environment(kafka=NO_KAFKA, data=folder, port=0, log_format="json")
@@ -53,7 +66,9 @@ class Started:
             if held_back:
                 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
             try:
-                self.outer = subprocess.Popen(wrapped, env=settings, cwd=Path(__file__).parents[2], stdout=log, stderr=log)
+                self.outer = subprocess.Popen(
+                    wrapped, env=settings, cwd=Path(__file__).parents[2], stdout=log, stderr=log
+                )
             finally:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
         self.pid = self.outer.pid
@@ -62,7 +77,12 @@ class Started:
             (self.pid,) = self._children()
 
     def _children(self) -> list[int]:
-        return [int(child) for child in Path(f"/proc/{self.outer.pid}/task/{self.outer.pid}/children").read_text().split()]
+        return [
+            int(child)
+            for child in Path(f"/proc/{self.outer.pid}/task/{self.outer.pid}/children")
+            .read_text()
+            .split()
+        ]
 
     def wait(self, moment: Callable[[], bool]) -> None:
         """Wait for a moment."""
@@ -71,11 +91,18 @@ class Started:
 
     def is_python(self) -> bool:
         """Whether it has begun to be the program."""
-        return b"\0-m\0rollcall" in Path(f"/proc/{self.pid}/cmdline").read_bytes() and b"bwrap" not in Path(f"/proc/{self.pid}/cmdline").read_bytes()
+        return (
+            b"\0-m\0rollcall" in Path(f"/proc/{self.pid}/cmdline").read_bytes()
+            and b"bwrap" not in Path(f"/proc/{self.pid}/cmdline").read_bytes()
+        )
 
     def handles(self) -> bool:
         """Whether it has a handler for SIGTERM."""
-        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines() if ":\t" in line)
+        status = dict(
+            line.split(":\t", 1)
+            for line in Path(f"/proc/{self.pid}/status").read_text().splitlines()
+            if ":\t" in line
+        )
         return self.is_python() and bool(int(status["SigCgt"], 16) & 1 << signal.SIGTERM - 1)
 
     def has_loaded(self, library: str) -> bool:
@@ -98,7 +125,9 @@ class Started:
 
 
 @contextmanager
-def started(command: list[str], folder: Path, *, first: bool = False, held_back: bool = False) -> Iterator[Started]:
+def started(
+    command: list[str], folder: Path, *, first: bool = False, held_back: bool = False
+) -> Iterator[Started]:
     """A command, gone at the end."""
     process = Started(command, folder, first=first, held_back=held_back)
     try:
@@ -142,7 +171,9 @@ def test_process_id_1_that_is_no_process_of_ours_is_no_success(tmp_path: Path) -
 
 @pytest.mark.parametrize("command", RUN_UNTIL_STOPPED)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_process_that_is_stopped_while_it_loads_has_ended_well(command: str, number: signal.Signals, tmp_path: Path) -> None:
+def test_a_process_that_is_stopped_while_it_loads_has_ended_well(
+    command: str, number: signal.Signals, tmp_path: Path
+) -> None:
     with started([command], tmp_path) as process:
         process.wait(process.handles)
         assert process.end(number) == 0

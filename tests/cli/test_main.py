@@ -11,12 +11,28 @@ import pytest
 from rollcall.version import package_version
 from tests.waiting import run
 
-LIBRARIES = ("aiokafka", "asyncio", "faust", "fastapi", "jsonschema_rs", "logging", "markdown_it", "orjson", "pydantic", "pygments", "uvicorn", "uvloop")
+LIBRARIES = (
+    "aiokafka",
+    "asyncio",
+    "faust",
+    "fastapi",
+    "jsonschema_rs",
+    "logging",
+    "markdown_it",
+    "orjson",
+    "pydantic",
+    "pygments",
+    "uvicorn",
+    "uvloop",
+)
 """What takes a while to load."""
 
 LOADED = f"""
-import atexit, sys
-atexit.register(lambda: print([name for name in {LIBRARIES} if name in sys.modules], file=sys.stderr))
+import atexit, os, sys
+os._exit = sys.exit  # which runs what is registered for the end
+def show():
+    print([name for name in {LIBRARIES} if name in sys.modules], file=sys.stderr)
+atexit.register(show)
 from rollcall.__main__ import main
 sys.argv[0] = "rollcall"
 main()
@@ -44,7 +60,9 @@ def test_it_tells_its_version() -> None:
     ],
     ids=" ".join,
 )
-def test_a_command_loads_what_it_runs_with(arguments: list[str], loaded: list[str], tmp_path: Path) -> None:
+def test_a_command_loads_what_it_runs_with(
+    arguments: list[str], loaded: list[str], tmp_path: Path
+) -> None:
     """Typer itself looks at options by pydantic, from the second word on."""
     (tmp_path / "tokens").touch()
     environment = {**os.environ, "ROLLCALL_TOKENS_FILE": str(tmp_path / "tokens")}
@@ -60,8 +78,13 @@ from rollcall.cli.light_help import UNUSED, load_when_used
 load_when_used()
 import typer.rich_utils
 for module, name in UNUSED.items():
-    print(getattr(typer.rich_utils, name) is getattr(sys.modules[module], name), sys.modules[module].__spec__ is None)
+    loaded = sys.modules[module]
+    print(getattr(typer.rich_utils, name) is getattr(loaded, name), loaded.__spec__ is None)
 print(type(typer.rich_utils.Markdown("*text*")), "rich.markdown" in sys.modules)
 """
     told = run([sys.executable, "-c", check], check=True)
-    assert told.stdout.splitlines() == ["True True", "True True", "<class 'rich.markdown.Markdown'> True"]
+    assert told.stdout.splitlines() == [
+        "True True",
+        "True True",
+        "<class 'rich.markdown.Markdown'> True",
+    ]

@@ -33,12 +33,17 @@ def rollcall(*arguments: str, **settings: object) -> subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_up_starts_everything_and_leaves_nothing_behind(tmp_path: Path, jars: Path, number: signal.Signals) -> None:
+def test_up_starts_everything_and_leaves_nothing_behind(
+    tmp_path: Path, jars: Path, number: signal.Signals
+) -> None:
     (tmp_path / "kafka-libs").symlink_to(jars)
     log_file = tmp_path / "log"
     with log_file.open("wb") as log:
         up = subprocess.Popen(
-            [sys.executable, "-m", "rollcall", "up"], env=environment(data=tmp_path, port=0, log_format="json"), stderr=log, start_new_session=True
+            [sys.executable, "-m", "rollcall", "up"],
+            env=environment(data=tmp_path, port=0, log_format="json"),
+            stderr=log,
+            start_new_session=True,
         )
     broker = EmbeddedBroker(tmp_path / "kafka", jars=jars)
     try:
@@ -56,12 +61,26 @@ def test_up_starts_everything_and_leaves_nothing_behind(tmp_path: Path, jars: Pa
     assert {"router stopped", "rosters stopped", "serve stopped"} <= set(messages)
 
 
-def test_up_ends_when_one_of_its_processes_does_and_they_end_when_it_is_killed(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    settings = {"kafka": bootstrap, "topic_prefix": prefix, "group_prefix": prefix, "port": 0, "log_format": "json", "data": tmp_path}
+def test_up_ends_when_one_of_its_processes_does_and_they_end_when_it_is_killed(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    settings = {
+        "kafka": bootstrap,
+        "topic_prefix": prefix,
+        "group_prefix": prefix,
+        "port": 0,
+        "log_format": "json",
+        "data": tmp_path,
+    }
     for ending in ("rosters", "up"):
         log_file = tmp_path / ending
         with log_file.open("wb") as log:
-            up = subprocess.Popen([sys.executable, "-m", "rollcall", "up"], env=environment(**settings), stderr=log, start_new_session=True)
+            up = subprocess.Popen(
+                [sys.executable, "-m", "rollcall", "up"],
+                env=environment(**settings),
+                stderr=log,
+                start_new_session=True,
+            )
         wait_until(partial(all_started, log_file), what="all processes")
         children = children_of(up.pid)
         assert set(children) == {"router", "rosters", "serve"}
@@ -77,7 +96,9 @@ def test_up_ends_when_one_of_its_processes_does_and_they_end_when_it_is_killed(b
 def all_started(log_file: Path) -> bool:
     """Whether a log says that all processes have started."""
     complete = log_file.read_text().rpartition("\n")[0]
-    messages = [json.loads(line)["message"] for line in complete.splitlines() if line.startswith("{")]
+    messages = [
+        json.loads(line)["message"] for line in complete.splitlines() if line.startswith("{")
+    ]
     return {"router started", "rosters started", "serve started"} <= set(messages)
 
 
@@ -109,7 +130,13 @@ def is_alive(pid: int) -> bool:
 
 def test_topics_are_planned_applied_and_checked(bootstrap: str, prefix: str) -> None:
     retention = {"retention_unknown_days": -1, "retention_dead_letter_days": 14}
-    settings = {"kafka": bootstrap, "topic_prefix": prefix, "group_prefix": prefix, "partitions": 2, **retention}
+    settings = {
+        "kafka": bootstrap,
+        "topic_prefix": prefix,
+        "group_prefix": prefix,
+        "partitions": 2,
+        **retention,
+    }
     plan = rollcall("topics", "plan", topic_prefix=prefix, partitions=2, **retention)
     assert plan.returncode == 0
     assert f"{prefix}.events.enrollment_created" in plan.stdout
@@ -128,11 +155,24 @@ def test_topics_are_planned_applied_and_checked(bootstrap: str, prefix: str) -> 
     other = rollcall("topics", "check", **{**settings, "partitions": 3})
     assert other.returncode == 1
     assert "set ROLLCALL_PARTITIONS=2" in other.stdout
-    kept = rollcall("topics", "check", **settings | {"retention_unknown_days": 7, "retention_dead_letter_days": 30})
+    kept = rollcall(
+        "topics",
+        "check",
+        **settings | {"retention_unknown_days": 7, "retention_dead_letter_days": 30},
+    )
     assert kept.returncode == 0, "what an operator has altered is a note, and no fault"
-    assert f"note: {prefix}.unknown keeps records for ever, and the settings say 7 days; " in kept.stdout
-    assert f"note: {prefix}.dead-letter keeps records 14 days, and the settings say 30 days; " in kept.stdout
-    assert f"kafka-configs --alter --topic {prefix}.dead-letter --add-config retention.ms={30 * 86_400_000} makes it so" in kept.stdout
+    assert (
+        f"note: {prefix}.unknown keeps records for ever, and the settings say 7 days; "
+        in kept.stdout
+    )
+    assert (
+        f"note: {prefix}.dead-letter keeps records 14 days, and the settings say 30 days; "
+        in kept.stdout
+    )
+    assert (
+        f"kafka-configs --alter --topic {prefix}.dead-letter --add-config "
+        f"retention.ms={30 * 86_400_000} makes it so" in kept.stdout
+    )
     assert len(kept.stdout.splitlines()) == 3
 
 
@@ -140,4 +180,7 @@ def test_without_kafka_a_command_says_what_to_do(forks: Forks, tmp_path: Path) -
     for command in (["router"], ["topics", "check"]):
         done = forks.run(*command, environment=environment(data=tmp_path), folder=tmp_path)
         assert (done.returncode, done.stdout) == (3, "")
-        assert done.stderr.splitlines()[-1] == ("rollcall: no Kafka: set ROLLCALL_KAFKA to your cluster's bootstrap servers, or run 'rollcall broker start'")
+        assert done.stderr.splitlines()[-1] == (
+            "rollcall: no Kafka: set ROLLCALL_KAFKA to your cluster's bootstrap servers, or run "
+            "'rollcall broker start'"
+        )

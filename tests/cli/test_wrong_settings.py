@@ -1,4 +1,6 @@
-"""Settings that look right, and name what cannot be used: the command that needs it ends with code 2, and says which setting it is."""
+"""Settings that look right, and name what cannot be used: the command that needs it ends with code
+2, and says which setting it is.
+"""
 
 from __future__ import annotations
 
@@ -27,20 +29,38 @@ NEEDED: list[tuple[str, dict[str, str], str]] = [
     ("topics check", {**TLS, "ssl_ca_file": "FOLDER/x"}, "SSL_CA_FILE"),
     ("topics check", {**TLS, "ssl_cert_file": "FILE"}, "SSL_CERT_FILE"),
     ("topics check", {**TLS, "ssl_cert_file": "FILE", "ssl_key_file": "FOLDER"}, "SSL_KEY_FILE"),
-    ("topics check", {**NOBODY, "security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "OAUTHBEARER", "sasl_token_file": "FOLDER/x"}, "SASL_TOKEN_FILE"),
+    (
+        "topics check",
+        {
+            **NOBODY,
+            "security_protocol": "SASL_PLAINTEXT",
+            "sasl_mechanism": "OAUTHBEARER",
+            "sasl_token_file": "FOLDER/x",
+        },
+        "SASL_TOKEN_FILE",
+    ),
     ("router", {**NOBODY, "bind": "203.0.113.1"}, "BIND"),
     ("serve", {**NOBODY, "bind": "name.invalid", "tokens_file": "TOKENS"}, "BIND"),
     ("up", {**NOBODY, "port": "65535"}, "PORT"),
 ]
 
 
-@pytest.mark.parametrize(("command", "settings", "named"), NEEDED, ids=[f"{command} {named}" for command, _settings, named in NEEDED])
-def test_it_is_named(command: str, settings: dict[str, str], named: str, forks: Forks, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "settings", "named"),
+    NEEDED,
+    ids=[f"{command} {named}" for command, _settings, named in NEEDED],
+)
+def test_it_is_named(
+    command: str, settings: dict[str, str], named: str, forks: Forks, tmp_path: Path
+) -> None:
     (tmp_path / "FILE").write_text("no such thing")
     (tmp_path / "FOLDER").mkdir()
     (tmp_path / "TOKENS").write_text(f"me {'0' * 64}\n")
     words = ("FILE", "FOLDER", "TOKENS")
-    given = {name: str(tmp_path / value) if value.startswith(words) else value for name, value in {"data": "FOLDER/data", **settings}.items()}
+    given = {
+        name: str(tmp_path / value) if value.startswith(words) else value
+        for name, value in {"data": "FOLDER/data", **settings}.items()
+    }
     done = forks.run(*command.split(), environment=environment(**given), folder=tmp_path)
     assert done.returncode == 2, done.stderr
     last = done.stderr.splitlines()[-1]

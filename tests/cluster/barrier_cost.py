@@ -1,4 +1,6 @@
-"""``python -m tests.cluster.barrier_cost``: what the read barrier costs when a process is given its partitions, on three brokers."""
+"""``python -m tests.cluster.barrier_cost``: what the read barrier costs when a process is given its
+partitions, on three brokers.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,12 @@ from rollcall.streaming.offsets import Offsets
 from tests.cluster.brokers import BrokerCluster
 from tests.kafka_client import create_topic
 
-GROUP, INPUT, CHANGELOG, BARRIER = "cost-rosters", "cost.input", "cost-changelog", "cost-rosters-barrier"
+GROUP, INPUT, CHANGELOG, BARRIER = (
+    "cost-rosters",
+    "cost.input",
+    "cost-changelog",
+    "cost-rosters-barrier",
+)
 
 
 class Cost(NamedTuple):
@@ -44,19 +51,30 @@ async def measured(work: Iterable[Awaitable[object]]) -> Cost:
 async def give_partitions(bootstrap: str, lanes: int) -> dict[str, Cost]:
     """Open lanes as a process does that is given its partitions: what each step takes."""
     options = {"bootstrap_servers": bootstrap}
-    producers = [AIOKafkaProducer(**options, transactional_id=f"{GROUP}-{lane}", acks="all", linger_ms=0) for lane in range(lanes)]
+    producers = [
+        AIOKafkaProducer(**options, transactional_id=f"{GROUP}-{lane}", acks="all", linger_ms=0)
+        for lane in range(lanes)
+    ]
 
     async def begin(lane: int, *, changelog: bool) -> None:
-        barrier = await write_barrier(producers[lane], GROUP, TP(BARRIER, lane), TP(CHANGELOG, lane) if changelog else None)
+        barrier = await write_barrier(
+            producers[lane], GROUP, TP(BARRIER, lane), TP(CHANGELOG, lane) if changelog else None
+        )
         await offsets.proven([TP(INPUT, lane)], barrier)
 
     async with Offsets(GROUP, options) as offsets:
         try:
             return {
                 "open the producers": await measured(producer.start() for producer in producers),
-                "barrier and proven offsets": await measured(begin(lane, changelog=False) for lane in range(lanes)),
-                "the same with a record in each changelog": await measured(begin(lane, changelog=True) for lane in range(lanes)),
-                "ask for the offsets, without a barrier": await measured(offsets.committed([TP(INPUT, lane)]) for lane in range(lanes)),
+                "barrier and proven offsets": await measured(
+                    begin(lane, changelog=False) for lane in range(lanes)
+                ),
+                "the same with a record in each changelog": await measured(
+                    begin(lane, changelog=True) for lane in range(lanes)
+                ),
+                "ask for the offsets, without a barrier": await measured(
+                    offsets.committed([TP(INPUT, lane)]) for lane in range(lanes)
+                ),
             }
         finally:
             await asyncio.gather(*(producer.stop() for producer in producers))
@@ -64,20 +82,48 @@ async def give_partitions(bootstrap: str, lanes: int) -> dict[str, Cost]:
 
 def main() -> None:
     """Run, and print a table."""
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster.barrier_cost", description=__doc__)
-    parser.add_argument("--lanes", type=int, default=20, help="lanes of the process: the rosters have five for each partition (default: 20)")
-    parser.add_argument("--rounds", type=int, default=7, help="how often it is given them (default: 7)")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.cluster.barrier_cost", description=__doc__
+    )
+    parser.add_argument(
+        "--lanes",
+        type=int,
+        default=20,
+        help="lanes of the process: the rosters have five for each partition (default: 20)",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="how often it is given them (default: 7)"
+    )
     given = parser.parse_args()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    with tempfile.TemporaryDirectory(prefix="rollcall-cost-") as folder, BrokerCluster(Path(folder), load_settings().data.absolute() / "kafka-libs") as cluster:
+    with (
+        tempfile.TemporaryDirectory(prefix="rollcall-cost-") as folder,
+        BrokerCluster(Path(folder), load_settings().data.absolute() / "kafka-libs") as cluster,
+    ):
         for topic in (INPUT, CHANGELOG, BARRIER):
             create_topic(cluster.bootstrap, topic, given.lanes)
-        asyncio.run(give_partitions(cluster.bootstrap, given.lanes))  # the first time, the cluster makes its own topics
-        rounds = [asyncio.run(give_partitions(cluster.bootstrap, given.lanes)) for _ in range(given.rounds)]
-    table = Table("step", "seconds: median", "longest", "CPU seconds: median", title=f"{given.lanes} lanes at once, {given.rounds} times")
+        asyncio.run(
+            give_partitions(cluster.bootstrap, given.lanes)
+        )  # the first time, the cluster makes its own topics
+        rounds = [
+            asyncio.run(give_partitions(cluster.bootstrap, given.lanes))
+            for _ in range(given.rounds)
+        ]
+    table = Table(
+        "step",
+        "seconds: median",
+        "longest",
+        "CPU seconds: median",
+        title=f"{given.lanes} lanes at once, {given.rounds} times",
+    )
     for step in rounds[0]:
         walls = [each[step].wall for each in rounds]
-        table.add_row(step, f"{statistics.median(walls):.3f}", f"{max(walls):.3f}", f"{statistics.median(each[step].cpu for each in rounds):.3f}")
+        table.add_row(
+            step,
+            f"{statistics.median(walls):.3f}",
+            f"{max(walls):.3f}",
+            f"{statistics.median(each[step].cpu for each in rounds):.3f}",
+        )
     Console().print(table)
 
 

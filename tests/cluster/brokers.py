@@ -1,4 +1,6 @@
-"""A cluster of three real brokers, each a controller too, whose nodes can be stopped, killed, hung and parted from each other."""
+"""A cluster of three real brokers, each a controller too, whose nodes can be stopped, killed, hung
+and parted from each other.
+"""
 
 from __future__ import annotations
 
@@ -38,24 +40,34 @@ Answer = TypeVar("Answer")
 
 
 class BrokerCluster:
-    """Brokers with replicas of everything on each, of which a majority must be there for anything to be written. A context manager.
+    """Brokers with replicas of everything on each, of which a majority must be there for anything
+    to be written. A context manager.
 
-    Brokers are named by their index in ``brokers``; the node's id in Kafka is one higher. Every method blocks.
+    Brokers are named by their index in ``brokers``; the node's id in Kafka is one higher. Every
+    method blocks.
 
-    How long a pause lasts is decided by the same settings as in production: :data:`tests.cluster.plan.KAFKAS_TIMING`.
+    How long a pause lasts is decided by the same settings as in production:
+    :data:`tests.cluster.plan.KAFKAS_TIMING`.
 
     Args:
         folder: for everything that they write.
         jars: Kafka's libraries.
         size: the number of brokers.
-        network: connections go through proxies: those between brokers, without which :meth:`part` cannot be, and those of clients that use
-            ``network_bootstrap``.
+        network: connections go through proxies: those between brokers, without which :meth:`part`
+            cannot be, and those of clients that use ``network_bootstrap``.
         heap: of each.
         properties: further ones of all brokers.
     """
 
     def __init__(
-        self, folder: Path, jars: Path, *, size: int = 3, network: bool = False, heap: str = "320m", properties: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        jars: Path,
+        *,
+        size: int = 3,
+        network: bool = False,
+        heap: str = "320m",
+        properties: Mapping[str, str] | None = None,
     ) -> None:
         self._folder = folder
         self._size = size
@@ -86,7 +98,10 @@ class BrokerCluster:
                 directory = self.brokers[number].directory
                 directory.mkdir(parents=True, exist_ok=True)
                 write_whole(directory / "node.json", json.dumps(asdict(member.node)))
-                write_whole(self._folder / f"hosts-{number}", hosts(self._size, number, network=self._network))
+                write_whole(
+                    self._folder / f"hosts-{number}",
+                    hosts(self._size, number, network=self._network),
+                )
                 self._stack.callback(self.kill, number)
             if self._network:
                 self._connect()
@@ -94,7 +109,12 @@ class BrokerCluster:
             self._stack = self._stack.pop_all()
         return self
 
-    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
         self._stack.close()
 
     @property
@@ -140,7 +160,9 @@ class BrokerCluster:
             os.kill(pid, signal.SIGCONT)
 
     def part(self, number: int) -> None:
-        """Let nothing pass between a broker and the other ones, and tell none of them. Clients reach all."""
+        """Let nothing pass between a broker and the other ones, and tell none of them. Clients
+        reach all.
+        """
         assert self._network, "the brokers' connections go through no proxy"
         self._parted.add(number)
         for link in self._links_of(number):
@@ -153,7 +175,9 @@ class BrokerCluster:
             link.thaw()
 
     def mend(self) -> None:
-        """Resume, join and start all brokers, and wait until every partition has all its replicas again."""
+        """Resume, join and start all brokers, and wait until every partition has all its replicas
+        again.
+        """
         for number in range(self._size):
             self.resume(number)
             self.join(number)
@@ -164,7 +188,11 @@ class BrokerCluster:
 
     def in_touch(self, number: int) -> bool:
         """Whether a broker runs, neither hangs nor is parted from the others."""
-        return number not in self._suspended and number not in self._parted and self.brokers[number].pid is not None
+        return (
+            number not in self._suspended
+            and number not in self._parted
+            and self.brokers[number].pid is not None
+        )
 
     def topics(self) -> protocol.Topics:
         """All topics and their partitions. Nodes' ids are one higher than brokers' indexes."""
@@ -175,8 +203,13 @@ class BrokerCluster:
         return protocol.topics(HOST, self._members[number].node.port, ANSWER_SECONDS)
 
     def leader_of(self, topic: str, partition: int) -> int:
-        """The broker that leads a partition; waits until that is one :meth:`in_touch`, which takes until the controller has missed the one before."""
-        return self._wait_for(lambda: self.topics().get(topic, {}).get(partition, _UNLED).leader, f"a leader of {topic} {partition}")
+        """The broker that leads a partition; waits until that is one :meth:`in_touch`, which takes
+        until the controller has missed the one before.
+        """
+        return self._wait_for(
+            lambda: self.topics().get(topic, {}).get(partition, _UNLED).leader,
+            f"a leader of {topic} {partition}",
+        )
 
     def coordinator_of(self, group: str) -> int:
         """The broker that coordinates a group."""
@@ -201,20 +234,39 @@ class BrokerCluster:
 
         def more() -> bool:
             try:
-                admin_client(self.bootstrap).create_partitions([NewPartitions(topic, total)], request_timeout=10)[topic].result(30)
+                admin_client(self.bootstrap).create_partitions(
+                    [NewPartitions(topic, total)], request_timeout=10
+                )[topic].result(30)
             except KafkaException as error:
-                if error.args[0].retriable() or error.args[0].code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
+                if error.args[0].retriable() or error.args[0].code() in (
+                    KafkaError._TIMED_OUT,
+                    KafkaError._TRANSPORT,
+                ):
                     return False
                 raise
             return True
 
-        wait_until(lambda: len(self.topics()[topic]) >= total or more(), DEADLINE, what="a change that the controller makes")
-        wait_until(lambda: len(self.topics().get(topic, {})) == total, DEADLINE, what=f"{total} partitions of {topic}")
+        wait_until(
+            lambda: len(self.topics()[topic]) >= total or more(),
+            DEADLINE,
+            what="a change that the controller makes",
+        )
+        wait_until(
+            lambda: len(self.topics().get(topic, {})) == total,
+            DEADLINE,
+            what=f"{total} partitions of {topic}",
+        )
 
     def reassign(self, topic: str, partition: int, brokers: Iterable[int]) -> None:
-        """Have a partition's replicas on these brokers, and wait until they are there. The first one is preferred as leader."""
+        """Have a partition's replicas on these brokers, and wait until they are there. The first
+        one is preferred as leader.
+        """
         nodes = tuple(number + 1 for number in brokers)
-        self._succeed(lambda host, port, timeout: protocol.reassign(host, port, topic, partition, nodes, timeout))
+        self._succeed(
+            lambda host, port, timeout: protocol.reassign(
+                host, port, topic, partition, nodes, timeout
+            )
+        )
 
         def done() -> bool:
             found = self.topics()[topic][partition]
@@ -224,23 +276,45 @@ class BrokerCluster:
 
     def move_leader(self, topic: str, partition: int, broker: int) -> None:
         """Have another broker lead a partition; all must be there."""
-        self.reassign(topic, partition, [broker, *(number for number in range(self._size) if number != broker)])
-        self._succeed(lambda host, port, timeout: protocol.elect_preferred(host, port, topic, partition, timeout))
-        wait_until(lambda: self.leader_of(topic, partition) == broker, DEADLINE, what=f"broker {broker} as leader of {topic} {partition}")
+        self.reassign(
+            topic,
+            partition,
+            [broker, *(number for number in range(self._size) if number != broker)],
+        )
+        self._succeed(
+            lambda host, port, timeout: protocol.elect_preferred(
+                host, port, topic, partition, timeout
+            )
+        )
+        wait_until(
+            lambda: self.leader_of(topic, partition) == broker,
+            DEADLINE,
+            what=f"broker {broker} as leader of {topic} {partition}",
+        )
 
     # --- how it is made
 
     def _connect(self) -> None:
-        self.clients = [self._stack.enter_context(Proxy(member.proxied, port=member.proxy)) for member in self._members]
+        self.clients = [
+            self._stack.enter_context(Proxy(member.proxied, port=member.proxy))
+            for member in self._members
+        ]
         for number in range(self._size):
             for other, member in enumerate(self._members):
                 if other != number:
                     at = address(number, other, network=True)
-                    proxies = [Proxy(port, host=at, port=port) for port in (member.peers, member.node.controller_port)]
-                    self._links[number, other] = [self._stack.enter_context(proxy) for proxy in proxies]
+                    proxies = [
+                        Proxy(port, host=at, port=port)
+                        for port in (member.peers, member.node.controller_port)
+                    ]
+                    self._links[number, other] = [
+                        self._stack.enter_context(proxy) for proxy in proxies
+                    ]
 
     def _links_of(self, number: int) -> list[Proxy]:
-        return [proxy for pair, proxies in self._links.items() if number in pair for proxy in proxies]
+        return [
+            proxy for pair, proxies in self._links.items() if number in pair for proxy in proxies
+        ]
 
     # --- how it is asked
 
@@ -260,10 +334,16 @@ class BrokerCluster:
 
     def _succeed(self, change: Callable[[str, int, float], int]) -> None:
         """Have a broker change something, and again until Kafka's error code says that it is so."""
-        wait_until(lambda: self._ask(change) in (NONE, ELECTION_NOT_NEEDED), DEADLINE, what="a change that the controller makes")
+        wait_until(
+            lambda: self._ask(change) in (NONE, ELECTION_NOT_NEEDED),
+            DEADLINE,
+            what="a change that the controller makes",
+        )
 
     def _wait_for(self, node: Callable[[], int], what: str) -> int:
-        """The index of the broker whose node's id is asked for; waits until it is one in touch. ``node`` may say -1: there is none."""
+        """The index of the broker whose node's id is asked for; waits until it is one in touch.
+        ``node`` may say -1: there is none.
+        """
         found = -1
 
         def asked() -> bool:
@@ -276,7 +356,11 @@ class BrokerCluster:
 
     def _coordinator(self, name: str, *, transactions: bool) -> int:
         def found() -> int:
-            return self._ask(lambda host, port, timeout: protocol.find_coordinator(host, port, name, timeout, transactions=transactions))
+            return self._ask(
+                lambda host, port, timeout: protocol.find_coordinator(
+                    host, port, name, timeout, transactions=transactions
+                )
+            )
 
         return self._wait_for(found, f"the coordinator of {name}")
 

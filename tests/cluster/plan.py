@@ -17,7 +17,9 @@ _PEERS, _PROXIED = "PEERS", "PROXIED"
 _PORTS_EACH = 5
 
 KAFKAS_TIMING = {"broker.session.timeout.ms": "9000", "broker.heartbeat.interval.ms": "2000"}
-"""Kafka's defaults, which decide how long a broker that is away is waited for. The embedded broker, whose clients wait for it alone, has shorter ones."""
+"""Kafka's defaults, which decide how long a broker that is away is waited for. The embedded broker,
+whose clients wait for it alone, has shorter ones.
+"""
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,16 @@ def plan_members(size: int) -> list[Member]:
         if (port := free_port(HOST)) not in ports:
             ports.append(port)
     cluster = new_cluster_id()
-    return [Member(Node(cluster, HOST, *ports[at : at + 2]), *ports[at + 2 : at + _PORTS_EACH]) for at in range(0, len(ports), _PORTS_EACH)]
+    return [
+        Member(Node(cluster, HOST, *ports[at : at + 2]), *ports[at + 2 : at + _PORTS_EACH])
+        for at in range(0, len(ports), _PORTS_EACH)
+    ]
 
 
 def properties(members: Sequence[Member], number: int) -> dict[str, str]:
-    """What makes a node one of several. Peers call each other by names, which each finds in a file of its own: :func:`hosts`."""
+    """What makes a node one of several. Peers call each other by names, which each finds in a file
+    of its own: :func:`hosts`.
+    """
     own, size = members[number], len(members)
     copies, least = str(size), str(size // 2 + 1)
     advertised = {
@@ -54,9 +61,13 @@ def properties(members: Sequence[Member], number: int) -> dict[str, str]:
     }
     return {
         "node.id": str(number + 1),
-        "controller.quorum.voters": ",".join(f"{at + 1}@broker-{at}:{each.node.controller_port}" for at, each in enumerate(members)),
+        "controller.quorum.voters": ",".join(
+            f"{at + 1}@broker-{at}:{each.node.controller_port}" for at, each in enumerate(members)
+        ),
         "listeners": f"{_PEERS}://{HOST}:{own.peers},{_PROXIED}://{HOST}:{own.proxied}",
-        "advertised.listeners": ",".join(f"{name}://{address}" for name, address in advertised.items()),
+        "advertised.listeners": ",".join(
+            f"{name}://{address}" for name, address in advertised.items()
+        ),
         "listener.security.protocol.map": f"{_PEERS}:PLAINTEXT,{_PROXIED}:PLAINTEXT",
         "inter.broker.listener.name": _PEERS,
         "default.replication.factor": copies,
@@ -71,7 +82,9 @@ def properties(members: Sequence[Member], number: int) -> dict[str, str]:
 
 
 def address(number: int, other: int, *, network: bool) -> str:
-    """Where a broker finds another one. With a network in between that is an address of these two, so that a proxy knows who calls."""
+    """Where a broker finds another one. With a network in between that is an address of these two,
+    so that a proxy knows who calls.
+    """
     return f"127.0.{number + 1}.{other + 1}" if network and number != other else HOST
 
 

@@ -1,4 +1,5 @@
-"""What a broker is asked that librdkafka has no call for, or would ask any broker: one exchange over a socket.
+"""What a broker is asked that librdkafka has no call for, or would ask any broker: one exchange
+over a socket.
 
 The bytes are those of https://kafka.apache.org/protocol.
 """
@@ -13,7 +14,13 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-METADATA, FIND_COORDINATOR, ELECT_LEADERS, ALTER_PARTITION_REASSIGNMENTS, DESCRIBE_QUORUM = 3, 10, 43, 45, 55
+METADATA, FIND_COORDINATOR, ELECT_LEADERS, ALTER_PARTITION_REASSIGNMENTS, DESCRIBE_QUORUM = (
+    3,
+    10,
+    43,
+    45,
+    55,
+)
 
 _CLIENT_ID = b"rollcall-tests"
 _NO_TAGS = b"\0"
@@ -72,14 +79,25 @@ def topics(host: str, port: int, timeout: float) -> Topics:
     """
     answer = _ask(host, port, METADATA, 4, struct.pack(">i?", -1, False), timeout=timeout)
     answer.number("i")  # throttle time
-    answer.array(lambda: (answer.number("i"), answer.text(answer.number("h")), answer.number("i"), answer.text(answer.number("h"))))  # brokers
+    answer.array(
+        lambda: (
+            answer.number("i"),
+            answer.text(answer.number("h")),
+            answer.number("i"),
+            answer.text(answer.number("h")),
+        )
+    )  # brokers
     answer.text(answer.number("h"))  # the cluster's id
     answer.number("i")  # some broker, which KRaft gives out as the controller
 
     def partition() -> tuple[int, Partition]:
         answer.number("h")  # what is wrong with it
         index, leader = answer.number("i"), answer.number("i")
-        return index, Partition(leader, tuple(answer.array(lambda: answer.number("i"))), tuple(answer.array(lambda: answer.number("i"))))
+        return index, Partition(
+            leader,
+            tuple(answer.array(lambda: answer.number("i"))),
+            tuple(answer.array(lambda: answer.number("i"))),
+        )
 
     def topic() -> tuple[str, dict[int, Partition]]:
         answer.number("h")
@@ -97,7 +115,14 @@ def find_coordinator(host: str, port: int, name: str, timeout: float, *, transac
         OSError: the broker does not answer.
     """
     key = name.encode()
-    answer = _ask(host, port, FIND_COORDINATOR, 1, struct.pack(">h", len(key)) + key + struct.pack(">b", transactions), timeout=timeout)
+    answer = _ask(
+        host,
+        port,
+        FIND_COORDINATOR,
+        1,
+        struct.pack(">h", len(key)) + key + struct.pack(">b", transactions),
+        timeout=timeout,
+    )
     answer.number("i")  # throttle time
     code = answer.number("h")
     answer.text(answer.number("h"))
@@ -110,7 +135,13 @@ def controller(host: str, port: int, timeout: float) -> int:
     Raises:
         OSError: the broker does not answer.
     """
-    log = _compact_array([_compact_text("__cluster_metadata") + _compact_array([struct.pack(">i", 0) + _NO_TAGS]) + _NO_TAGS])
+    log = _compact_array(
+        [
+            _compact_text("__cluster_metadata")
+            + _compact_array([struct.pack(">i", 0) + _NO_TAGS])
+            + _NO_TAGS
+        ]
+    )
     answer = _ask(host, port, DESCRIBE_QUORUM, 0, log + _NO_TAGS, timeout=timeout)
     assert answer.varint() == 0, "tags where none are"
     if answer.number("h") != 0 or answer.varint() != 2:
@@ -121,31 +152,59 @@ def controller(host: str, port: int, timeout: float) -> int:
     return answer.number("i") if answer.number("h") == 0 else -1
 
 
-def reassign(host: str, port: int, topic: str, partition: int, replicas: Sequence[int], timeout: float) -> int:
-    """Have a partition's replicas moved to these nodes; returns Kafka's error code. It is not done yet then.
+def reassign(
+    host: str, port: int, topic: str, partition: int, replicas: Sequence[int], timeout: float
+) -> int:
+    """Have a partition's replicas moved to these nodes; returns Kafka's error code. It is not done
+    yet then.
 
     Raises:
         OSError: the broker does not answer.
     """
     nodes = _compact_array([struct.pack(">i", node) for node in replicas])
-    places = _compact_array([_compact_text(topic) + _compact_array([struct.pack(">i", partition) + nodes + _NO_TAGS]) + _NO_TAGS])
-    answer = _ask(host, port, ALTER_PARTITION_REASSIGNMENTS, 0, struct.pack(">i", int(timeout * 1000)) + places + _NO_TAGS, timeout=timeout)
+    places = _compact_array(
+        [
+            _compact_text(topic)
+            + _compact_array([struct.pack(">i", partition) + nodes + _NO_TAGS])
+            + _NO_TAGS
+        ]
+    )
+    answer = _ask(
+        host,
+        port,
+        ALTER_PARTITION_REASSIGNMENTS,
+        0,
+        struct.pack(">i", int(timeout * 1000)) + places + _NO_TAGS,
+        timeout=timeout,
+    )
     return _code_of_partition(answer, explained=True)
 
 
 def elect_preferred(host: str, port: int, topic: str, partition: int, timeout: float) -> int:
-    """Have the first replica of a partition lead it; returns Kafka's error code. librdkafka's Python binding has the call, and it raises ``SystemError``.
+    """Have the first replica of a partition lead it; returns Kafka's error code. librdkafka's
+    Python binding has the call, and it raises ``SystemError``.
 
     Raises:
         OSError: the broker does not answer.
     """
-    places = _compact_array([_compact_text(topic) + _compact_array([struct.pack(">i", partition)]) + _NO_TAGS])
-    answer = _ask(host, port, ELECT_LEADERS, 2, b"\0" + places + struct.pack(">i", int(timeout * 1000)) + _NO_TAGS, timeout=timeout)
+    places = _compact_array(
+        [_compact_text(topic) + _compact_array([struct.pack(">i", partition)]) + _NO_TAGS]
+    )
+    answer = _ask(
+        host,
+        port,
+        ELECT_LEADERS,
+        2,
+        b"\0" + places + struct.pack(">i", int(timeout * 1000)) + _NO_TAGS,
+        timeout=timeout,
+    )
     return _code_of_partition(answer, explained=False)
 
 
 def _code_of_partition(answer: _Answer, *, explained: bool) -> int:
-    """The error code of a response about one partition: that of all, or the partition's. ``explained``: with a message about all."""
+    """The error code of a response about one partition: that of all, or the partition's.
+    ``explained``: with a message about all.
+    """
     assert answer.varint() == 0, "tags where none are"
     answer.number("i")  # throttle time
     code = answer.number("h")
@@ -161,10 +220,15 @@ def _code_of_partition(answer: _Answer, *, explained: bool) -> int:
 
 
 def _ask(host: str, port: int, kind: int, version: int, body: bytes, *, timeout: float) -> _Answer:
-    """The response to a request, from behind its correlation id on. Bodies of the compact form bring a header of that form."""
+    """The response to a request, from behind its correlation id on. Bodies of the compact form
+    bring a header of that form.
+    """
     tags = b"" if kind in (METADATA, FIND_COORDINATOR) else _NO_TAGS
     request = struct.pack(">hhih", kind, version, 0, len(_CLIENT_ID)) + _CLIENT_ID + tags + body
-    with socket.create_connection((host, port), timeout=timeout) as connection, connection.makefile("rb") as incoming:
+    with (
+        socket.create_connection((host, port), timeout=timeout) as connection,
+        connection.makefile("rb") as incoming,
+    ):
         connection.sendall(struct.pack(">i", len(request)) + request)
         (size,) = struct.unpack(">i", _whole(incoming.read(4), 4))
         return _Answer(_whole(incoming.read(size), size)[4:])

@@ -22,7 +22,9 @@ def test_it_goes_on_without_any_one(cluster: BrokerCluster, prefix: str) -> None
         send(cluster.bootstrap, topic, [Sent(b"%d" % (count + each)) for each in range(10)])
         count += 10
         cluster.mend()
-    assert {message.value() for message in read_all(cluster.bootstrap, [topic], at_least=count)} == {b"%d" % each for each in range(count)}
+    assert {
+        message.value() for message in read_all(cluster.bootstrap, [topic], at_least=count)
+    } == {b"%d" % each for each in range(count)}
 
 
 def test_a_broker_that_hangs_is_replaced(cluster: BrokerCluster, prefix: str) -> None:
@@ -42,10 +44,15 @@ def test_a_parted_broker_answers_its_clients(cluster: BrokerCluster, prefix: str
     # It believes what it knew, and says so.
     assert cluster.topics_by(number)[topic][0].leader == number + 1
     cluster.mend()
-    wait_until(lambda: cluster.topics_by(number)[topic][0].leader != number + 1, what="the news of the other leader")
+    wait_until(
+        lambda: cluster.topics_by(number)[topic][0].leader != number + 1,
+        what="the news of the other leader",
+    )
 
 
-def test_groups_and_transactions_have_another_coordinator_when_theirs_is_away(cluster: BrokerCluster, prefix: str) -> None:
+def test_groups_and_transactions_have_another_coordinator_when_theirs_is_away(
+    cluster: BrokerCluster, prefix: str
+) -> None:
     topic = f"{prefix}.raw"
     create_topic(cluster.bootstrap, topic, 1)
     for coordinator in (cluster.coordinator_of, cluster.transaction_coordinator_of):

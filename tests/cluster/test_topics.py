@@ -28,13 +28,25 @@ STARTS = 3
 
 def installation(cluster: BrokerCluster, prefix: str) -> Settings:
     """Its settings."""
-    return load_settings(kafka=cluster.bootstrap, topic_prefix=prefix, group_prefix=prefix, replication_factor=3, partitions=2)
+    return load_settings(
+        kafka=cluster.bootstrap,
+        topic_prefix=prefix,
+        group_prefix=prefix,
+        replication_factor=3,
+        partitions=2,
+    )
 
 
 @pytest.mark.parametrize("number", range(STARTS))
-def test_processes_that_start_at_once_find_their_topics(cluster: BrokerCluster, prefix: str, number: int) -> None:
+def test_processes_that_start_at_once_find_their_topics(
+    cluster: BrokerCluster, prefix: str, number: int
+) -> None:
     settings = installation(cluster, prefix)
-    plans = (plan_router_topics(settings), plan_roster_topics(settings), plan_roster_topics(settings))
+    plans = (
+        plan_router_topics(settings),
+        plan_roster_topics(settings),
+        plan_roster_topics(settings),
+    )
 
     async def start() -> None:
         await asyncio.gather(*(ensure_topics(settings, cluster.bootstrap, plan) for plan in plans))
@@ -66,14 +78,26 @@ def test_a_broker_that_died_just_now_is_passed_over(cluster: BrokerCluster, pref
 
 def test_a_command_says_in_one_line_that_no_broker_answers(prefix: str) -> None:
     environment = {"ROLLCALL_KAFKA": "127.0.0.1:1,127.0.0.1:2", "ROLLCALL_TOPIC_PREFIX": prefix}
-    done = subprocess.run([*PROGRAM, "topics", "check"], env=environment, capture_output=True, text=True, timeout=RUN_SECONDS, check=False)
+    done = subprocess.run(
+        [*PROGRAM, "topics", "check"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (3, "")
     [line] = done.stderr.splitlines()
     assert "ROLLCALL_KAFKA" in line
 
 
-def test_the_only_named_broker_may_go_down_later(cluster: BrokerCluster, prefix: str, tmp_path: Path) -> None:
-    raw, sent = f"{prefix}.raw", [Sent(b'{"no": "event"}', str(number).encode()) for number in range(40)]
+def test_the_only_named_broker_may_go_down_later(
+    cluster: BrokerCluster, prefix: str, tmp_path: Path
+) -> None:
+    raw, sent = (
+        f"{prefix}.raw",
+        [Sent(b'{"no": "event"}', str(number).encode()) for number in range(40)],
+    )
     named = cluster.brokers[0].bootstrap
     with RouterProcess(tmp_path, named, prefix, replication_factor=3, partitions=2) as router:
         router.wait_ready()
@@ -81,13 +105,20 @@ def test_the_only_named_broker_may_go_down_later(cluster: BrokerCluster, prefix:
         try:
             # A process whose partitions were another's makes the clients of its lanes anew.
             router.process.send_signal(signal.SIGSTOP)
-            with RouterProcess(tmp_path, cluster.bootstrap, prefix, replication_factor=3, partitions=2) as other:
+            with RouterProcess(
+                tmp_path, cluster.bootstrap, prefix, replication_factor=3, partitions=2
+            ) as other:
                 other.wait_ready()
                 assert other.end() == 0
             router.process.send_signal(signal.SIGCONT)
             send(cluster.bootstrap, raw, sent)
-            assert len(read_all(cluster.bootstrap, [f"{prefix}.dead-letter"], at_least=len(sent))) == len(sent)
-            wait_until(lambda: router.get("/readyz")[0] == 200, what="readiness without the broker that was named")
+            assert len(
+                read_all(cluster.bootstrap, [f"{prefix}.dead-letter"], at_least=len(sent))
+            ) == len(sent)
+            wait_until(
+                lambda: router.get("/readyz")[0] == 200,
+                what="readiness without the broker that was named",
+            )
             assert router.end() == 0
         finally:
             cluster.mend()

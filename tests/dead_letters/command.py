@@ -15,7 +15,9 @@ def environment(bootstrap: str, prefix: str) -> dict[str, str]:
     return clean | {"ROLLCALL_KAFKA": bootstrap, "ROLLCALL_TOPIC_PREFIX": prefix, "COLUMNS": "200"}
 
 
-def dead_letters(bootstrap: str, prefix: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def dead_letters(
+    bootstrap: str, prefix: str, *arguments: str
+) -> subprocess.CompletedProcess[bytes]:
     """Run it to its end, without a terminal."""
     command = [*PROGRAM, "dead-letters", *arguments]
     return run_bytes(command, env=environment(bootstrap, prefix))

@@ -30,7 +30,12 @@ DeadLetters = Callable[..., Told]
 
 
 @pytest.fixture
-def dead_letters(bootstrap: str, prefix: str, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> DeadLetters:
+def dead_letters(
+    bootstrap: str,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> DeadLetters:
     """``rollcall dead-letters``, for the topics of the test's prefix."""
     own_bootstrap = bootstrap
 

@@ -20,10 +20,14 @@ def run() -> None:
     """The command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--schemas", type=Path, required=True)
-    parser.add_argument("--without", action="append", default=[], help="an event_name that has no schema yet")
+    parser.add_argument(
+        "--without", action="append", default=[], help="an event_name that has no schema yet"
+    )
     parser.add_argument("command")
     options = parser.parse_args()
-    known = {name: event_type for name, event_type in REGISTRY.items() if name not in options.without}
+    known = {
+        name: event_type for name, event_type in REGISTRY.items() if name not in options.without
+    }
     judging.load_validators = partial(load_validators, options.schemas, known)  # type: ignore[attr-defined]
     sys.argv = ["rollcall", options.command]
     main()

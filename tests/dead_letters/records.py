@@ -14,7 +14,10 @@ from rollcall.record import Header
 from rollcall.resources import resource_path
 from tests.kafka_client import Sent
 
-EXAMPLES: dict[str, dict[str, Any]] = {name: orjson.loads(resource_path("schemas", f"{name}.json").read_bytes())["examples"][0] for name in REGISTRY}
+EXAMPLES: dict[str, dict[str, Any]] = {
+    name: orjson.loads(resource_path("schemas", f"{name}.json").read_bytes())["examples"][0]
+    for name in REGISTRY
+}
 """A valid event of each type."""
 
 
@@ -37,15 +40,32 @@ def event(name: str, /, **body: object) -> bytes:
 
 
 def error_headers(
-    code: ErrorCode = ErrorCode.SCHEMA_VIOLATION, attempt: int = 1, headers: Sequence[Header] = (), *, name: str = "user_created", path: str = "/body/name"
+    code: ErrorCode = ErrorCode.SCHEMA_VIOLATION,
+    attempt: int = 1,
+    headers: Sequence[Header] = (),
+    *,
+    name: str = "user_created",
+    path: str = "/body/name",
 ) -> list[Header]:
     """Of a dead letter, as the router writes them."""
     schema = f"urn:rollcall:canvas:{name}:1.0.0" if code is ErrorCode.SCHEMA_VIOLATION else ""
     before: list[Header] = [*headers, (ATTEMPT_HEADER, str(attempt - 1).encode())]
-    return dead_letter_headers(DeadLetter(code, "type: must be text", path, schema, name, b"", before, False), "canvas.raw", 2, 7)
+    return dead_letter_headers(
+        DeadLetter(code, "type: must be text", path, schema, name, b"", before, False),
+        "canvas.raw",
+        2,
+        7,
+    )
 
 
-def letter(value: bytes | None, code: ErrorCode = ErrorCode.SCHEMA_VIOLATION, *, key: bytes | None = None, partition: int = 0, **said: Any) -> Sent:
+def letter(
+    value: bytes | None,
+    code: ErrorCode = ErrorCode.SCHEMA_VIOLATION,
+    *,
+    key: bytes | None = None,
+    partition: int = 0,
+    **said: Any,
+) -> Sent:
     """A dead letter to send."""
     timestamp_ms = said.pop("timestamp_ms", 0)
     headers = tuple((name, content or b"") for name, content in error_headers(code, **said))

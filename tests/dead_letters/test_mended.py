@@ -1,4 +1,6 @@
-"""Events that came before their schemas were right, sent again: all ends as if they had been valid, or known, at first."""
+"""Events that came before their schemas were right, sent again: all ends as if they had been valid,
+or known, at first.
+"""
 
 from __future__ import annotations
 
@@ -46,47 +48,112 @@ def older_schemas(folder: Path) -> Path:
 
 def as_typed(message: Message) -> Typed:
     """A typed record as its readers know it."""
-    return str(message.topic()), cast(bytes, message.key()), cast(bytes, message.value()), tuple(sorted(headers(message).items()))
+    return (
+        str(message.topic()),
+        cast(bytes, message.key()),
+        cast(bytes, message.value()),
+        tuple(sorted(headers(message).items())),
+    )
 
 
-def test_what_is_sent_again_ends_as_if_it_had_been_valid_at_first(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_what_is_sent_again_ends_as_if_it_had_been_valid_at_first(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     cluster = RosterCluster(bootstrap, prefix)
     settings = load_settings(topic_prefix=prefix, partitions=PARTITIONS)
     asyncio.run(ensure_topics(settings, bootstrap, plan_router_topics(settings)))
-    simulation = Simulation(SimulationPlan(courses=3, steps=120, class_size=6, duplicates=0.05, disorder=20, shard=SHARD))
-    sent = [Sent(record.value, b"%d" % number, headers=(("number", b"%d" % number),)) for number, record in enumerate(simulation.events())]
+    simulation = Simulation(
+        SimulationPlan(
+            courses=3, steps=120, class_size=6, duplicates=0.05, disorder=20, shard=SHARD
+        )
+    )
+    sent = [
+        Sent(record.value, b"%d" % number, headers=(("number", b"%d" % number),))
+        for number, record in enumerate(simulation.events())
+    ]
     send(bootstrap, f"{prefix}.raw", sent)
     expected: Counter[Typed] = Counter()
     pipeline = Pipeline(load_validators(), shard=SHARD)
     for record in sent:
         outcome = pipeline(record.value, record.headers)
         assert isinstance(outcome, Routed)
-        expected[f"{prefix}.events.{outcome.event_type.name}", outcome.key, outcome.value, tuple(sorted(outcome.headers))] += 1
+        expected[
+            f"{prefix}.events.{outcome.event_type.name}",
+            outcome.key,
+            outcome.value,
+            tuple(sorted(outcome.headers)),
+        ] += 1
     where: dict[str, Any] = {"shard": SHARD, "partitions": PARTITIONS}
 
     schemas = older_schemas(tmp_path / "schemas")
-    older_pipeline = Pipeline(load_validators(schemas, {name: known for name, known in REGISTRY.items() if name not in NOT_YET}), shard=SHARD)
+    older_pipeline = Pipeline(
+        load_validators(
+            schemas, {name: known for name, known in REGISTRY.items() if name not in NOT_YET}
+        ),
+        shard=SHARD,
+    )
     without = [word for name in NOT_YET for word in ("--without", name)]
-    program = [sys.executable, str(Path(__file__).with_name("older.py")), "--schemas", str(schemas), *without]
-    with RollcallProcess("router", tmp_path, bootstrap, prefix, program=program, variables=None, breaker_ratio=0, **where) as older:
-        wait_until(lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == len(sent), what="the end of the input")
+    program = [
+        sys.executable,
+        str(Path(__file__).with_name("older.py")),
+        "--schemas",
+        str(schemas),
+        *without,
+    ]
+    with RollcallProcess(
+        "router",
+        tmp_path,
+        bootstrap,
+        prefix,
+        program=program,
+        variables=None,
+        breaker_ratio=0,
+        **where,
+    ) as older:
+        wait_until(
+            lambda: (
+                sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == len(sent)
+            ),
+            what="the end of the input",
+        )
         assert older.end() == 0
-    failed, unknown = (sum(isinstance(older_pipeline(record.value), what) for record in sent) for what in (DeadLetter, Unknown))
+    failed, unknown = (
+        sum(isinstance(older_pipeline(record.value), what) for record in sent)
+        for what in (DeadLetter, Unknown)
+    )
     assert failed > 20
     assert unknown > 2
     for origin, count in (("dead-letter", failed), ("unknown", unknown)):
         assert len(read_all(bootstrap, [f"{prefix}.{origin}"], at_least=count)) == count
 
-    with RouterProcess(tmp_path, bootstrap, prefix, breaker_ratio=0, **where) as router, RostersProcess(tmp_path, bootstrap, prefix, **where) as rosters:
+    with (
+        RouterProcess(tmp_path, bootstrap, prefix, breaker_ratio=0, **where) as router,
+        RostersProcess(tmp_path, bootstrap, prefix, **where) as rosters,
+    ):
         rehearsed = dead_letters(bootstrap, prefix, "replay")
-        assert f"{failed} of {failed} records of {prefix}.dead-letter would be sent to {prefix}.raw; none was".encode() in rehearsed.stdout
+        assert (
+            f"{failed} of {failed} records of {prefix}.dead-letter would be sent to {prefix}.raw; "
+            "none was".encode()
+            in rehearsed.stdout
+        )
         for origin, count in (("dead-letter", failed), ("unknown", unknown)):
             replayed = dead_letters(bootstrap, prefix, "replay", "--from", origin, "--send")
-            assert replayed.stdout.decode().endswith(f"{count} of {count} records of {prefix}.{origin} were sent to {prefix}.raw\n"), replayed.stderr
-        wait_until(lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == len(sent) + failed + unknown)
-        typed = read_all(bootstrap, [f"{prefix}.events.{name}" for name in REGISTRY], at_least=len(sent))
+            assert replayed.stdout.decode().endswith(
+                f"{count} of {count} records of {prefix}.{origin} were sent to {prefix}.raw\n"
+            ), replayed.stderr
+        wait_until(
+            lambda: (
+                sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values())
+                == len(sent) + failed + unknown
+            )
+        )
+        typed = read_all(
+            bootstrap, [f"{prefix}.events.{name}" for name in REGISTRY], at_least=len(sent)
+        )
         assert Counter(map(as_typed, typed)) == expected
-        assert not [name for message in typed for name in headers(message) if name.startswith(ERROR_PREFIX)]
+        assert not [
+            name for message in typed for name in headers(message) if name.startswith(ERROR_PREFIX)
+        ]
         # Rosters do not mind what comes once more.
         assert dead_letters(bootstrap, prefix, "replay", "--send").returncode == 0
         cluster.wait_settled(router, rosters)

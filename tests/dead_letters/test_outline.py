@@ -21,19 +21,33 @@ from tests.examples import examples
 WORDS = known_words()
 
 EVENT: dict[str, Any] = {
-    "metadata": {"event_name": "enrollment_created", "event_time": "2018-10-09T21:07:33Z", "user_login": "newton@example.edu", "user_id": "21070000000020064"},
-    "body": {"enrollment_id": 46825, "user_name": "Isaac Newton", "type": "StudentEnrollment", "workflow_state": "active", "limit": False, "score": 1.5},
+    "metadata": {
+        "event_name": "enrollment_created",
+        "event_time": "2018-10-09T21:07:33Z",
+        "user_login": "newton@example.edu",
+        "user_id": "21070000000020064",
+    },
+    "body": {
+        "enrollment_id": 46825,
+        "user_name": "Isaac Newton",
+        "type": "StudentEnrollment",
+        "workflow_state": "active",
+        "limit": False,
+        "score": 1.5,
+    },
 }
 
 _SAID = re.compile(
     r"null|true|false|time|number with a fraction"
-    r"|(object|list|text|whole number|id), [0-9]+ (fields?|items?|characters?|digits?)(, shard [0-9]{1,6})?"
+    r"|(object|list|text|whole number|id), [0-9]+ (fields?|items?|characters?|digits?)(, shard "
+    r"[0-9]{1,6})?"
     r"|and [0-9]+ (fields|items) more|and more"
 ).fullmatch
 """All that a line says that is not a word shown as it is."""
 
 _VOCABULARY = (
-    "JSON, bytes: null, true, false, time, object, fields, list, items, text, characters, whole number, digits, id, shard, number with a fraction, and more"
+    "JSON, bytes: null, true, false, time, object, fields, list, items, text, "
+    "characters, whole number, digits, id, shard, number with a fraction, and more"
 )
 
 values = st.recursive(
@@ -43,10 +57,22 @@ values = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text()
     | st.sampled_from(sorted(WORDS)),
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text() | st.sampled_from(["event_name", "event_time", "user_name"]), inner, max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(
+            st.text() | st.sampled_from(["event_name", "event_time", "user_name"]),
+            inner,
+            max_size=5,
+        )
+    ),
     max_leaves=20,
 )
-events = st.fixed_dictionaries({"metadata": st.dictionaries(st.sampled_from(["event_name", "event_time", "url"]), values), "body": values})
+events = st.fixed_dictionaries(
+    {
+        "metadata": st.dictionaries(st.sampled_from(["event_name", "event_time", "url"]), values),
+        "body": values,
+    }
+)
 
 
 def test_an_event_is_shown_without_what_it_says() -> None:
@@ -76,7 +102,10 @@ def test_an_event_is_shown_without_what_it_says() -> None:
         (b"", "no JSON: 0 bytes"),
         (b" \n", "no JSON: 2 bytes"),
         (b"<html><body>Isaac Newton", "no JSON: 24 bytes, begins like HTML or XML"),
-        (b'{"metadata": {"user_login": "newt', "no JSON: 33 bytes, begins like a JSON object, and is cut off or broken"),
+        (
+            b'{"metadata": {"user_login": "newt',
+            "no JSON: 33 bytes, begins like a JSON object, and is cut off or broken",
+        ),
         (b"eyJhbGciOiJIUzI1NiJ9.eyJu", "no JSON: 25 bytes, built like a JSON Web Token"),
         (b"\x1f\x8b\x08\x00abc", "no JSON: 7 bytes, compressed by gzip"),
         (b"\x00\x01\x02\x80" * 10, "no JSON: 40 bytes, binary"),
@@ -91,14 +120,34 @@ def test_what_it_is_as_a_whole(value: bytes | None, kind: str) -> None:
 
 
 def test_names_that_are_data_are_not_shown() -> None:
-    names = ["newton@example.edu", "Isaac Newton", "21070000000020064", "user21070000000020064", "", "a" * 60, "<script>", "\N{GREEK SMALL LETTER ALPHA}"]
+    names = [
+        "newton@example.edu",
+        "Isaac Newton",
+        "21070000000020064",
+        "user21070000000020064",
+        "",
+        "a" * 60,
+        "<script>",
+        "\N{GREEK SMALL LETTER ALPHA}",
+    ]
     view = outline(orjson.dumps(dict.fromkeys(names)), WORDS)
-    assert [line.name for line in view.lines] == [f"(a name of {len(name)} characters)" for name in names]
-    assert [line.name for line in outline(b'{"user_nam": 1, "MessageId": 2, "x-y": 3}', WORDS).lines] == ["user_nam", "MessageId", "x-y"]
+    assert [line.name for line in view.lines] == [
+        f"(a name of {len(name)} characters)" for name in names
+    ]
+    assert [
+        line.name for line in outline(b'{"user_nam": 1, "MessageId": 2, "x-y": 3}', WORDS).lines
+    ] == ["user_nam", "MessageId", "x-y"]
 
 
 @pytest.mark.parametrize(
-    ("name", "is_shown"), [("quizzes-lti.grade_changed", True), ("user_created", True), ("isaac_newton", False), ("newton", False), (5, False)]
+    ("name", "is_shown"),
+    [
+        ("quizzes-lti.grade_changed", True),
+        ("user_created", True),
+        ("isaac_newton", False),
+        ("newton", False),
+        (5, False),
+    ],
 )
 def test_an_event_name_is_shown_if_it_is_one(name: object, is_shown: bool) -> None:
     view = outline(orjson.dumps({"attributes": {"event_name": name}, "body": {}}), WORDS)
@@ -107,13 +156,28 @@ def test_an_event_name_is_shown_if_it_is_one(name: object, is_shown: bool) -> No
 
 
 def test_only_metadata_has_them() -> None:
-    view = outline(orjson.dumps({"body": {"event_time": "2018-10-09T21:07:33Z", "event_name": "quizzes-lti.grade_changed"}}), WORDS)
+    view = outline(
+        orjson.dumps(
+            {
+                "body": {
+                    "event_time": "2018-10-09T21:07:33Z",
+                    "event_name": "quizzes-lti.grade_changed",
+                }
+            }
+        ),
+        WORDS,
+    )
     assert [line.what for line in view.lines[1:]] == ["time", "text, 25 characters"]
 
 
 def test_large_and_deep_values_are_cut() -> None:
     assert "too large" in outline(b"[" + b"1," * MOST_PARSED_BYTES + b"1]", WORDS).kind
-    wide = outline(orjson.dumps({f"field_{'a' * (number % 40)}{number % 1000}": {"a": [1] * 9} for number in range(500)}), WORDS)
+    wide = outline(
+        orjson.dumps(
+            {f"field_{'a' * (number % 40)}{number % 1000}": {"a": [1] * 9} for number in range(500)}
+        ),
+        WORDS,
+    )
     assert len(wide.lines) == MOST_LINES + 1
     assert wide.lines[-1].what == "and more"
     deep = outline(b'{"a":' * 900 + b"1" + b"}" * 900, WORDS)
@@ -141,7 +205,12 @@ def test_no_text_of_the_value_is_shown(event: Any) -> None:
         assert _SAID(line.what) or line.what in WORDS or is_named or is_time, line
     shown = "\n".join((view.kind, *(line.what for line in view.lines)))
     for text in texts(event):
-        is_secret = len(text) >= 4 and text not in WORDS and parse_time(text) is None and text != view.event_name
+        is_secret = (
+            len(text) >= 4
+            and text not in WORDS
+            and parse_time(text) is None
+            and text != view.event_name
+        )
         # What is said of anything may happen to be a part of some text.
         assert not is_secret or text not in shown or text in _VOCABULARY or _SAID(text), text
 

@@ -1,4 +1,6 @@
-"""What is meant by a filter, what is counted, what is sent again and written out: for any record."""
+"""What is meant by a filter, what is counted, what is sent again and written out: for any
+record.
+"""
 
 from __future__ import annotations
 
@@ -42,21 +44,51 @@ STEERING = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\n\u202e\x7f"
 """What a terminal would obey, and what turns a line around."""
 
 texts = st.text() | st.sampled_from([STEERING, "[bold]", "user_created", "Isaac Newton"])
-said = [f"{ERROR_PREFIX}{name}" for name in ("code", "message", "path", "schema", "topic", "attempt", "size")]
+said = [
+    f"{ERROR_PREFIX}{name}"
+    for name in ("code", "message", "path", "schema", "topic", "attempt", "size")
+]
 header_names = texts | st.sampled_from(said + sorted(OWN_HEADERS))
 codes = st.sampled_from(ErrorCode)
-header_values = st.none() | st.binary(max_size=30) | texts.map(lambda text: text.encode(errors="replace")) | codes.map(str.encode)
-values = st.none() | st.binary(max_size=30) | texts.map(lambda text: text.encode(errors="replace")) | st.sampled_from([code.encode() for code in ErrorCode])
+header_values = (
+    st.none()
+    | st.binary(max_size=30)
+    | texts.map(lambda text: text.encode(errors="replace"))
+    | codes.map(str.encode)
+)
+values = (
+    st.none()
+    | st.binary(max_size=30)
+    | texts.map(lambda text: text.encode(errors="replace"))
+    | st.sampled_from([code.encode() for code in ErrorCode])
+)
 values = (
     st.none()
     | st.binary(max_size=60)
-    | st.sampled_from([event("user_created"), event("group_created", context_type="Nothing"), event("user_created", name=5), event("course_updated")[:-20]])
-    | st.builds(lambda name, text: orjson.dumps({"metadata": {"event_name": name, "event_time": "2024-01-01T00:00:00Z"}, "body": {text: text}}), texts, texts)
+    | st.sampled_from(
+        [
+            event("user_created"),
+            event("group_created", context_type="Nothing"),
+            event("user_created", name=5),
+            event("course_updated")[:-20],
+        ]
+    )
+    | st.builds(
+        lambda name, text: orjson.dumps(
+            {
+                "metadata": {"event_name": name, "event_time": "2024-01-01T00:00:00Z"},
+                "body": {text: text},
+            }
+        ),
+        texts,
+        texts,
+    )
 )
 records = st.builds(
     Stored,
     value=values,
-    headers=st.lists(st.tuples(header_names, header_values), max_size=5) | st.builds(error_headers, codes, attempt=st.integers(1, 9)),
+    headers=st.lists(st.tuples(header_names, header_values), max_size=5)
+    | st.builds(error_headers, codes, attempt=st.integers(1, 9)),
     key=st.none() | st.binary(max_size=20),
     partition=st.integers(0, 5),
     offset=st.integers(0, 2**62),
@@ -94,7 +126,9 @@ def test_moments(text: str, moment: int) -> None:
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC)))
 def test_any_time_of_iso_8601_is_a_moment(moment: datetime) -> None:
-    read = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=parse_moment(moment.isoformat(), NOW))
+    read = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
+        milliseconds=parse_moment(moment.isoformat(), NOW)
+    )
     assert timedelta(0) <= moment - read < timedelta(milliseconds=1)
 
 
@@ -139,22 +173,41 @@ def test_what_is_meant() -> None:
         Selection(event_names=frozenset({"user_updated"})),
         Selection(since_ms=NOW + 1),
         Selection(until_ms=NOW),
-        Selection(codes=frozenset({ErrorCode.SCHEMA_VIOLATION}), event_names=frozenset({"user_updated"})),
+        Selection(
+            codes=frozenset({ErrorCode.SCHEMA_VIOLATION}), event_names=frozenset({"user_updated"})
+        ),
     ):
         assert not selection.fits(record)
     assert not Selection(since_ms=0).fits(record._replace(timestamp=None))
-    assert Selection(event_names=frozenset({"group_created"})).fits(Stored(b"cut off", [("ce_type", b"group_created")]))
-    assert Selection(event_names=frozenset({"Isaac"})).fits(Stored(orjson.dumps({"attributes": {"event_name": "Isaac"}})))
+    assert Selection(event_names=frozenset({"group_created"})).fits(
+        Stored(b"cut off", [("ce_type", b"group_created")])
+    )
+    assert Selection(event_names=frozenset({"Isaac"})).fits(
+        Stored(orjson.dumps({"attributes": {"event_name": "Isaac"}}))
+    )
 
 
-@given(st.integers(0, 20), st.integers(0, 20), st.none() | st.integers(0, 20), st.none() | st.integers(0, 20))
-def test_only_offsets_that_are_meant_and_there_are_read(beginning: int, length: int, first: int | None, last: int | None) -> None:
+@given(
+    st.integers(0, 20),
+    st.integers(0, 20),
+    st.none() | st.integers(0, 20),
+    st.none() | st.integers(0, 20),
+)
+def test_only_offsets_that_are_meant_and_there_are_read(
+    beginning: int, length: int, first: int | None, last: int | None
+) -> None:
     end = beginning + length
     try:
-        start, stop = Selection(partition=0, from_offset=first, to_offset=last).bounds(beginning, end)
+        start, stop = Selection(partition=0, from_offset=first, to_offset=last).bounds(
+            beginning, end
+        )
     except ConfigurationError:
         return
-    meant = {offset for offset in range(beginning, end) if (first is None or offset >= first) and (last is None or offset < last)}
+    meant = {
+        offset
+        for offset in range(beginning, end)
+        if (first is None or offset >= first) and (last is None or offset < last)
+    }
     assert set(range(start, stop)) == meant
 
 
@@ -164,10 +217,19 @@ def test_only_offsets_that_are_meant_and_there_are_read(beginning: int, length: 
 def test_reasons_and_hours_are_counted() -> None:
     tally = Tally(WORDS)
     for minute in (0, 59, 60):
-        tally.add(Stored(event("user_created"), error_headers(), timestamp=NOW - NOW % HOUR + minute * 60_000))
+        tally.add(
+            Stored(
+                event("user_created"), error_headers(), timestamp=NOW - NOW % HOUR + minute * 60_000
+            )
+        )
     tally.add(Stored(None, error_headers(ErrorCode.EMPTY), timestamp=None))
     tally.add(Stored(orjson.dumps({"metadata": {"event_name": "Isaac Newton"}})))
-    violation = ("schema_violation", "user_created", "urn:rollcall:canvas:user_created:1.0.0", "/body/name")
+    violation = (
+        "schema_violation",
+        "user_created",
+        "urn:rollcall:canvas:user_created:1.0.0",
+        "/body/name",
+    )
     assert dict(tally.counts) == {
         (*violation, "2024-03-29T22:00:00Z"): 2,
         (*violation, "2024-03-29T23:00:00Z"): 1,
@@ -201,13 +263,21 @@ def test_what_is_sent_is_the_raw_record_and_how_often_it_failed() -> None:
 def test_of_a_typed_record_what_the_router_wrote_is_taken_off() -> None:
     routed = PIPELINE(event("group_created", context_type="Nothing"), [("origin", b"sqs")])
     assert isinstance(routed, Routed)
-    record = Stored(routed.value, error_headers(ErrorCode.NOT_APPLICABLE, headers=routed.headers), key=routed.key)
+    record = Stored(
+        routed.value,
+        error_headers(ErrorCode.NOT_APPLICABLE, headers=routed.headers),
+        key=routed.key,
+    )
     assert replayed(record).headers == [("origin", b"sqs"), (ATTEMPT_HEADER, b"1")]
 
 
 @given(values, st.lists(st.tuples(texts, header_values), max_size=3), st.integers(1, 3))
-def test_however_often_it_is_sent_a_record_stays_the_same(value: bytes | None, headers: list[Header], times: int) -> None:
-    """Through router and replay: bytes and headers as after the first time, and one attempt more each time. Redaction finds nothing new."""
+def test_however_often_it_is_sent_a_record_stays_the_same(
+    value: bytes | None, headers: list[Header], times: int
+) -> None:
+    """Through router and replay: bytes and headers as after the first time, and one attempt more
+    each time. Redaction finds nothing new.
+    """
     first = PIPELINE(value, headers)
     if not isinstance(first, DeadLetter):
         return
@@ -221,7 +291,11 @@ def test_however_often_it_is_sent_a_record_stays_the_same(value: bytes | None, h
         letter = outcome
         assert (letter.code, letter.value) == (first.code, first.value)
         own = [header for header in first.headers if not header[0].startswith(ERROR_PREFIX)]
-        assert sorted(map(str, (header for header in letter.headers if not header[0].startswith(ERROR_PREFIX)))) == sorted(map(str, own))
+        assert sorted(
+            map(
+                str, (header for header in letter.headers if not header[0].startswith(ERROR_PREFIX))
+            )
+        ) == sorted(map(str, own))
 
 
 @pytest.mark.parametrize(
@@ -231,14 +305,54 @@ def test_however_often_it_is_sent_a_record_stays_the_same(value: bytes | None, h
         (Stored(event("user_created", name=5), error_headers()), Prospect.STILL_DEAD, False, True),
         (Stored(None, error_headers(ErrorCode.EMPTY)), Prospect.STILL_DEAD, False, True),
         (Stored(event("user_created"), error_headers(attempt=3)), Prospect.EXHAUSTED, False, False),
-        (Stored(event("user_created")[:10], error_headers(ErrorCode.TOO_LARGE)), Prospect.NOT_WHOLE, False, False),
-        (Stored(b"", [*error_headers(ErrorCode.NOT_JSON), ("rollcall.dropped", b"*")]), Prospect.NOT_WHOLE, False, False),
-        (Stored(event("user_created").replace(b"user_created", b"user_praised"), error_headers()), Prospect.STILL_UNKNOWN, False, True),
-        (Stored(event("group_created", context_type="Nothing"), error_headers(ErrorCode.NOT_APPLICABLE)), Prospect.STILL_NOT_APPLICABLE, False, True),
-        (Stored(event("group_created"), error_headers(ErrorCode.NOT_APPLICABLE)), Prospect.VALID, True, True),
-        (Stored(event("account_created"), error_headers(ErrorCode.NOT_APPLICABLE)), Prospect.STILL_NOT_APPLICABLE, False, True),
+        (
+            Stored(event("user_created")[:10], error_headers(ErrorCode.TOO_LARGE)),
+            Prospect.NOT_WHOLE,
+            False,
+            False,
+        ),
+        (
+            Stored(b"", [*error_headers(ErrorCode.NOT_JSON), ("rollcall.dropped", b"*")]),
+            Prospect.NOT_WHOLE,
+            False,
+            False,
+        ),
+        (
+            Stored(
+                event("user_created").replace(b"user_created", b"user_praised"), error_headers()
+            ),
+            Prospect.STILL_UNKNOWN,
+            False,
+            True,
+        ),
+        (
+            Stored(
+                event("group_created", context_type="Nothing"),
+                error_headers(ErrorCode.NOT_APPLICABLE),
+            ),
+            Prospect.STILL_NOT_APPLICABLE,
+            False,
+            True,
+        ),
+        (
+            Stored(event("group_created"), error_headers(ErrorCode.NOT_APPLICABLE)),
+            Prospect.VALID,
+            True,
+            True,
+        ),
+        (
+            Stored(event("account_created"), error_headers(ErrorCode.NOT_APPLICABLE)),
+            Prospect.STILL_NOT_APPLICABLE,
+            False,
+            True,
+        ),
         # from the topic of unknown events
-        (Stored(event("user_created").replace(b"user_created", b"user_praised")), Prospect.STILL_UNKNOWN, False, False),
+        (
+            Stored(event("user_created").replace(b"user_created", b"user_praised")),
+            Prospect.STILL_UNKNOWN,
+            False,
+            False,
+        ),
         (Stored(event("user_created")), Prospect.VALID, True, True),
         (Stored(event("user_created", name=5)), Prospect.STILL_DEAD, False, True),
     ],
@@ -261,7 +375,9 @@ def test_what_is_taken_for_valid_the_router_routes(record: Stored, most_attempts
     assert forced[1:] == decision[1:]
     assert forced.send or not decision.send
     assert not (forced.send and attempts_of(record.headers) >= most_attempts)
-    if isinstance(outcome, Unknown) and not any(name.startswith(ERROR_PREFIX) for name, _ in record.headers):
+    if isinstance(outcome, Unknown) and not any(
+        name.startswith(ERROR_PREFIX) for name, _ in record.headers
+    ):
         assert not forced.send, "it would only come back"
 
 
@@ -270,7 +386,15 @@ def test_what_is_taken_for_valid_the_router_routes(record: Stored, most_attempts
 
 def shown(*parts: Any, width: int = 250) -> str:
     """As a terminal gets it."""
-    console = Console(file=StringIO(), width=width, force_terminal=True, color_system=None, markup=False, emoji=False, highlight=False)
+    console = Console(
+        file=StringIO(),
+        width=width,
+        force_terminal=True,
+        color_system=None,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
     for part in parts:
         console.print(part)
     return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
@@ -288,14 +412,30 @@ def test_nothing_of_a_record_steers_a_terminal(record: Stored) -> None:
     tally.add(record)
     replay = Replay(judge(), WORDS)
     replay.chosen([record])
-    assert not steers(shown(*tally_report(tally, with_errors=True), *letter_report(record, WORDS), *replay_report(replay)))
-    assert not steers(json.dumps(exported(record, WORDS, raw=True)) + json.dumps(exported(record, WORDS, raw=False)))
+    assert not steers(
+        shown(
+            *tally_report(tally, with_errors=True),
+            *letter_report(record, WORDS),
+            *replay_report(replay),
+        )
+    )
+    assert not steers(
+        json.dumps(exported(record, WORDS, raw=True))
+        + json.dumps(exported(record, WORDS, raw=False))
+    )
     assert "\n" not in json.dumps(exported(record, WORDS, raw=True))
 
 
 def test_a_letter_is_shown_without_what_it_says() -> None:
     headers = error_headers(attempt=2, headers=[("origin", b"Isaac"), ("newton@example.edu", b"x")])
-    record = Stored(event("user_created", name="Isaac Newton"), headers, key=b"Isaac", partition=3, offset=99, timestamp=NOW)
+    record = Stored(
+        event("user_created", name="Isaac Newton"),
+        headers,
+        key=b"Isaac",
+        partition=3,
+        offset=99,
+        timestamp=NOW,
+    )
     text = shown(*letter_report(record, WORDS))
     for line in (
         "canvas.dead-letter, partition 3, offset 99",
@@ -329,7 +469,9 @@ def test_a_raw_export_holds_every_byte(record: Stored) -> None:
     line = json.loads(json.dumps(exported(record, WORDS, raw=True)))
     assert (bytes_of(line["key"]), bytes_of(line["value"])) == (record.key, record.value)
     names = [name for name, _ in record.headers]
-    assert [(name, bytes_of(content)) for name, content in line["headers"]] == list(record.headers) or any("\ud800" <= c <= "\udfff" for n in names for c in n)
+    assert [(name, bytes_of(content)) for name, content in line["headers"]] == list(
+        record.headers
+    ) or any("\ud800" <= c <= "\udfff" for n in names for c in n)
     assert (line["partition"], line["offset"]) == (record.partition, record.offset)
 
 

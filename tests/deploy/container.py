@@ -1,7 +1,8 @@
-"""What deploy/container/Containerfile says, carried out without a container engine: its steps by bubblewrap, each in folders of its own.
+"""What deploy/container/Containerfile says, carried out without a container engine: its steps by
+bubblewrap, each in folders of its own.
 
-What stays apart from a real build: the base is this machine, not the image that the Containerfile names, and brings a C compiler; layers, and how an engine
-starts what it has built.
+What stays apart from a real build: the base is this machine, not the image that the Containerfile
+names, and brings a C compiler; layers, and how an engine starts what it has built.
 """
 
 from __future__ import annotations
@@ -37,7 +38,12 @@ def missing() -> str | None:
         return lack("bubblewrap", "apt install bubblewrap")
     if part := hatch_build.missing() or (None if shutil.which("gcc") else "gcc"):
         return lack(f"{part}, which the builder takes from it", COMPILER)
-    tried = subprocess.run([*_BWRAP, "--unshare-user", "--ro-bind", "/", "/", "true"], capture_output=True, text=True, check=False)
+    tried = subprocess.run(
+        [*_BWRAP, "--unshare-user", "--ro-bind", "/", "/", "true"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return f"bubblewrap cannot work here: {tried.stderr.strip()}" if tried.returncode else None
 
 
@@ -50,7 +56,11 @@ class Step(NamedTuple):
 
 def steps() -> Iterator[Step]:
     """The instructions, each on one line."""
-    lines = (line for line in CONTAINERFILE.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    lines = (
+        line
+        for line in CONTAINERFILE.read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    )
     for line in "\n".join(lines).replace("\\\n", " ").splitlines():
         if line.strip():
             word, _, rest = line.partition(" ")
@@ -71,7 +81,8 @@ class Container:
             getattr(self, f"_{step.word.lower()}")(step.rest)
 
     def command(self, *, data: Path, scratch: Path, program: Sequence[str] = ()) -> list[str]:
-        """Starts what the container starts, without capabilities and with nothing to write to but two folders.
+        """Starts what the container starts, without capabilities and with nothing to write to but
+        two folders.
 
         Args:
             data: stands in for the volume at ``ROLLCALL_DATA``.
@@ -79,12 +90,42 @@ class Container:
             program: instead of the entry point.
         """
         user, group = self.user.split(":")
-        mounts = [option for place, name in PLACES.items() for option in ("--ro-bind", str(self.folder / name), place)]
-        writable = ["--bind", str(data), self.environment["ROLLCALL_DATA"], "--bind", str(scratch), "/tmp"]  # noqa: S108 the container's
+        mounts = [
+            option
+            for place, name in PLACES.items()
+            for option in ("--ro-bind", str(self.folder / name), place)
+        ]
+        writable = [
+            "--bind",
+            str(data),
+            self.environment["ROLLCALL_DATA"],
+            "--bind",
+            str(scratch),
+            "/tmp",  # noqa: S108
+        ]
         identity = ["--unshare-user", "--uid", user, "--gid", group, "--cap-drop", "ALL"]
-        environment = [option for pair in self.environment.items() for option in ("--setenv", *pair)]
-        own = [*writable, *_SYSTEM, "--unsetenv", "PYTHONPATH", *environment, "--chdir", self._directory]
-        return [*_BWRAP, *identity, "--ro-bind", "/", "/", *mounts, *own, *(program or self.entrypoint)]
+        environment = [
+            option for pair in self.environment.items() for option in ("--setenv", *pair)
+        ]
+        own = [
+            *writable,
+            *_SYSTEM,
+            "--unsetenv",
+            "PYTHONPATH",
+            *environment,
+            "--chdir",
+            self._directory,
+        ]
+        return [
+            *_BWRAP,
+            *identity,
+            "--ro-bind",
+            "/",
+            "/",
+            *mounts,
+            *own,
+            *(program or self.entrypoint),
+        ]
 
     # --- instructions
 
@@ -126,18 +167,49 @@ class Container:
             else:
                 # A folder's contents become those of the target, a file goes into it.
                 origin = ROOT / source
-                place = self._host(f"{self._directory}/{target}") / (source if origin.is_file() else "")
+                place = self._host(f"{self._directory}/{target}") / (
+                    source if origin.is_file() else ""
+                )
             if origin.is_file():
                 shutil.copy(origin, place)
             elif origin != place:
-                shutil.copytree(origin, place, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+                shutil.copytree(
+                    origin,
+                    place,
+                    symlinks=True,
+                    ignore=shutil.ignore_patterns("__pycache__", "*.so"),
+                )
 
     def _run(self, rest: str) -> None:
-        mounts = [option for place, name in PLACES.items() for option in ("--bind", str(self.folder / name), place)]
-        command = [*_BWRAP, "--ro-bind", "/", "/", *mounts, "--tmpfs", "/tmp", *_SYSTEM, "--chdir", self._directory, "/bin/sh", "-euc", rest]  # noqa: S108
+        mounts = [
+            option
+            for place, name in PLACES.items()
+            for option in ("--bind", str(self.folder / name), place)
+        ]
+        command = [
+            *_BWRAP,
+            "--ro-bind",
+            "/",
+            "/",
+            *mounts,
+            "--tmpfs",
+            "/tmp",  # noqa: S108
+            *_SYSTEM,
+            "--chdir",
+            self._directory,
+            "/bin/sh",
+            "-euc",
+            rest,
+        ]
         # pip takes what `make venv` has fetched already, if it is still there.
-        own = {name: value for name, value in self.environment.items() if name != "PIP_NO_CACHE_DIR"}
-        inherited = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name == "HOME"}
+        own = {
+            name: value for name, value in self.environment.items() if name != "PIP_NO_CACHE_DIR"
+        }
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith("PIP_") or name == "HOME"
+        }
         done = run(command, BUILD_SECONDS, env={**inherited, **own})
         assert done.returncode == 0, f"{rest}\n{done.stdout}{done.stderr}"
 

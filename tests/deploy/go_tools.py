@@ -1,4 +1,6 @@
-"""Programs that judge the deployment, made from their source by Go where Go is, and kept in build/."""
+"""Programs that judge the deployment, made from their source by Go where Go is, and kept in
+build/.
+"""
 
 from __future__ import annotations
 

@@ -22,9 +22,13 @@ from tests.waiting import run
 ROOT = resource_path("schemas").parent
 RUNTIME_LOCK = ROOT / "requirements-runtime.lock"
 
-needs_compiler = pytest.mark.skipif((absent := missing()) is not None, reason=lack(str(absent), COMPILER))
+needs_compiler = pytest.mark.skipif(
+    (absent := missing()) is not None, reason=lack(str(absent), COMPILER)
+)
 
-_PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ]+) (?:; (?P<marker>.+) )?\\$", re.MULTILINE)
+_PIN = re.compile(
+    r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ]+) (?:; (?P<marker>.+) )?\\$", re.MULTILINE
+)
 _HASH = re.compile(r"--hash=(\S+)")
 
 
@@ -43,18 +47,44 @@ def pins(lock: Path) -> Iterator[Pin]:
     found = list(_PIN.finditer(text))
     ends = [match.start() for match in found[1:]] + [len(text)]
     for match, end in zip(found, ends, strict=True):
-        yield Pin(match["name"], match["version"], match["marker"], frozenset(_HASH.findall(text[match.end() : end])))
+        yield Pin(
+            match["name"],
+            match["version"],
+            match["marker"],
+            frozenset(_HASH.findall(text[match.end() : end])),
+        )
 
 
 def module_names() -> list[str]:
     """The modules that are compiled, where there is a compiler."""
-    return [".".join(source.relative_to(ROOT / SOURCE_ROOT).with_suffix("").parts) for source in sources(ROOT)]
+    return [
+        ".".join(source.relative_to(ROOT / SOURCE_ROOT).with_suffix("").parts)
+        for source in sources(ROOT)
+    ]
 
 
-def build(target: str, folder: Path, checkout: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
+def build(
+    target: str, folder: Path, checkout: Path = ROOT, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """What comes of building a wheel, or an sdist, of a checkout, without asking any registry."""
-    command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(folder)]
-    return subprocess.run(command, cwd=checkout, env=os.environ | variables, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "hatchling",
+        "build",
+        "--target",
+        target,
+        "--directory",
+        str(folder),
+    ]
+    return subprocess.run(
+        command,
+        cwd=checkout,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def build_wheel(folder: Path) -> Path:
@@ -68,8 +98,9 @@ def build_wheel(folder: Path) -> Path:
 class Installation:
     """A virtual environment with the wheel.
 
-    Its dependencies are links to those of the environment that runs the tests, which came from requirements.lock: only those that requirements-runtime.lock
-    names, at the versions that it names. Nothing of the checkout, and nothing that only developers have, can be imported.
+    Its dependencies are links to those of the environment that runs the tests, which came from
+    requirements.lock: only those that requirements-runtime.lock names, at the versions that it
+    names. Nothing of the checkout, and nothing that only developers have, can be imported.
     """
 
     def __init__(self, folder: Path, wheel: Path) -> None:
@@ -79,7 +110,18 @@ class Installation:
         self.rollcall = folder / "bin" / "rollcall"
         # Before anything is linked: pip takes away what it finds of the same name.
         subprocess.run(
-            [sys.executable, "-m", "pip", "--python", str(self.python), "install", "--quiet", "--no-index", "--no-deps", str(wheel)],
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "--python",
+                str(self.python),
+                "install",
+                "--quiet",
+                "--no-index",
+                "--no-deps",
+                str(wheel),
+            ],
             capture_output=True,
             check=True,
         )
@@ -89,10 +131,14 @@ class Installation:
 
     def _link(self, pin: Pin) -> None:
         found = metadata.distribution(pin.name)
-        assert found.version == pin.version, f"{pin.name} is {found.version} here, and {pin.version} in {RUNTIME_LOCK.name}"
+        assert found.version == pin.version, (
+            f"{pin.name} is {found.version} here, and {pin.version} in {RUNTIME_LOCK.name}"
+        )
         files = [file for file in found.files or () if file.parts[0] not in ("..", "__pycache__")]
         packages = {file.parts[0] for file in files if file.parts[1:] == ("__init__.py",)}
-        shared = {file.parts[0] for file in files if len(file.parts) > 1 and file.suffix == ".py"} - packages  # namespaces, in which others are, too
+        shared = {
+            file.parts[0] for file in files if len(file.parts) > 1 and file.suffix == ".py"
+        } - packages  # namespaces, in which others are, too
         for name in {str(file) if file.parts[0] in shared else file.parts[0] for file in files}:
             (self.packages / name).parent.mkdir(parents=True, exist_ok=True)
             (self.packages / name).symlink_to(Path(str(found.locate_file(name))))
@@ -106,5 +152,9 @@ class Installation:
         return self._run([str(self.rollcall), *arguments], directory)
 
     def _run(self, command: list[str], directory: Path) -> subprocess.CompletedProcess[str]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("ROLLCALL_", "PYTHON"))}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("ROLLCALL_", "PYTHON"))
+        }
         return run(command, cwd=directory, env=environment, check=True)

@@ -40,7 +40,9 @@ class Series(NamedTuple):
 
 def promtool(*arguments: str | Path, given: str | None = None) -> str:
     """Run promtool, which must find nothing wrong; what it says."""
-    done = run([PROMTOOL, *map(str, arguments)], input=given, env={**os.environ, "GOGC": "800"})  # a third of its time is Go's collector's
+    done = run(
+        [PROMTOOL, *map(str, arguments)], input=given, env={**os.environ, "GOGC": "800"}
+    )  # a third of its time is Go's collector's
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -52,7 +54,8 @@ def alert_rules() -> dict[str, dict[str, Any]]:
 
 
 class Prometheus:
-    """Prometheus with the shipped configuration, of which only the addresses of the targets and the intervals are others.
+    """Prometheus with the shipped configuration, of which only the addresses of the targets and the
+    intervals are others.
 
     Args:
         targets: ``host:port`` by job.
@@ -69,14 +72,25 @@ class Prometheus:
             address = f"127.0.0.1:{free.getsockname()[1]}"
         self.url = f"http://{address}"
         self._log = (folder / "prometheus.log").open("wb")
-        arguments = [f"--config.file={folder / CONFIGURATION.name}", f"--storage.tsdb.path={folder / 'tsdb'}", f"--web.listen-address={address}"]
-        self._process = subprocess.Popen([PROMETHEUS, *arguments], stdout=self._log, stderr=self._log)
+        arguments = [
+            f"--config.file={folder / CONFIGURATION.name}",
+            f"--storage.tsdb.path={folder / 'tsdb'}",
+            f"--web.listen-address={address}",
+        ]
+        self._process = subprocess.Popen(
+            [PROMETHEUS, *arguments], stdout=self._log, stderr=self._log
+        )
 
     def __enter__(self) -> Self:
         wait_until(self._answers, what="Prometheus")
         return self
 
-    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
         self._process.kill()
         self._process.wait()
         self._log.close()
@@ -84,7 +98,8 @@ class Prometheus:
     def _answers(self) -> bool:
         assert self._process.poll() is None, "Prometheus has ended"
         try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=DEADLINE_SECONDS) as answer:  # noqa: S310 our own process
+            # our own process
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=DEADLINE_SECONDS) as answer:  # noqa: S310
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -92,14 +107,20 @@ class Prometheus:
     def get(self, path: str, **parameters: str) -> Any:
         """What its HTTP API answers."""
         try:
-            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=DEADLINE_SECONDS) as answer:  # noqa: S310
+            with urllib.request.urlopen(  # noqa: S310
+                f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}",
+                timeout=DEADLINE_SECONDS,
+            ) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{path} {parameters}: {error.read().decode()}") from None
 
     def query(self, expression: str) -> list[Series]:
         """An instant vector, now, without what is not a number."""
-        found = [Series(series["metric"], float(series["value"][1])) for series in self.get("query", query=expression)["result"]]
+        found = [
+            Series(series["metric"], float(series["value"][1]))
+            for series in self.get("query", query=expression)["result"]
+        ]
         return [series for series in found if not math.isnan(series.value)]
 
     def value(self, expression: str) -> float:

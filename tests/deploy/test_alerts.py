@@ -1,4 +1,6 @@
-"""The alerts: promtool's verdict on them, and that each is tested, explained, and asks for metrics and labels that there are."""
+"""The alerts: promtool's verdict on them, and that each is tested, explained, and asks for metrics
+and labels that there are.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ from rollcall.rosters.application import DEFAULT_PORT as ROSTERS_PORT
 from rollcall.router.application import DEFAULT_PORT as ROUTER_PORT
 from rollcall.serve.process import DEFAULT_PORT as SERVE_PORT
 from rollcall.settings import Settings
-from tests.deploy.prometheus import ALERTS, ALERTS_TEST, CONFIGURATION, alert_rules, needs_prometheus, promtool
+from tests.deploy.prometheus import (
+    ALERTS,
+    ALERTS_TEST,
+    CONFIGURATION,
+    alert_rules,
+    needs_prometheus,
+    promtool,
+)
 from tests.docs.markdown import ROOT, anchors
 
 RUNBOOKS = ROOT / "docs" / "runbooks.md"
@@ -40,7 +49,13 @@ def test_the_tests_of_the_alerts_pass() -> None:
 def test_each_alert_is_tested_when_it_fires_and_when_it_does_not() -> None:
     tests: list[dict[str, Any]] = yaml.safe_load(ALERTS_TEST.read_text(encoding="utf-8"))["tests"]
     fires, silent = (
-        {test["alertname"] for block in tests for test in block["alert_rule_test"] if bool(test["exp_alerts"]) is expected} for expected in (True, False)
+        {
+            test["alertname"]
+            for block in tests
+            for test in block["alert_rule_test"]
+            if bool(test["exp_alerts"]) is expected
+        }
+        for expected in (True, False)
     )
     assert fires == silent == RULES.keys()
 
@@ -68,19 +83,38 @@ def test_there_is_no_runbook_without_an_alert() -> None:
 
 
 def test_metrics_exist() -> None:
-    asked = set(re.findall(r"(?<![\w:])(?:rollcall|process)_\w+", " ".join(rule["expr"] for rule in RULES.values())))
+    asked = set(
+        re.findall(
+            r"(?<![\w:])(?:rollcall|process)_\w+", " ".join(rule["expr"] for rule in RULES.values())
+        )
+    )
     assert asked <= CATALOGUE.keys() | OF_PROMETHEUS
     assert len(asked) > 10
 
 
 def test_what_is_scraped_is_where_processes_are_by_default() -> None:
-    jobs = {job["job_name"]: job["static_configs"][0]["targets"] for job in yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))["scrape_configs"]}
+    jobs = {
+        job["job_name"]: job["static_configs"][0]["targets"]
+        for job in yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))["scrape_configs"]
+    }
     host = Settings.model_construct().bind
-    assert jobs == {f"rollcall-{name}": [f"{host}:{port}"] for name, port in (("router", ROUTER_PORT), ("rosters", ROSTERS_PORT), ("serve", SERVE_PORT))}
+    assert jobs == {
+        f"rollcall-{name}": [f"{host}:{port}"]
+        for name, port in (
+            ("router", ROUTER_PORT),
+            ("rosters", ROSTERS_PORT),
+            ("serve", SERVE_PORT),
+        )
+    }
 
 
 def test_a_process_that_is_stuck_is_told_of_before_the_watchdog_ends_it() -> None:
     """Two minutes without progress, and one more."""
-    (seconds,) = map(int, re.findall(r"last_progress_timestamp_seconds > (\d+)", RULES["RollcallNotProgressing"]["expr"]))
+    (seconds,) = map(
+        int,
+        re.findall(
+            r"last_progress_timestamp_seconds > (\d+)", RULES["RollcallNotProgressing"]["expr"]
+        ),
+    )
     assert RULES["RollcallNotProgressing"]["for"] == "1m"
     assert seconds + 60 < Settings.model_construct().watchdog_seconds

@@ -1,4 +1,6 @@
-"""hatch_build.py: what is compiled, where it is put, and what becomes of what cannot be compiled."""
+"""hatch_build.py: what is compiled, where it is put, and what becomes of what cannot be
+compiled.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ SOURCES = {
     "app/small/__init__.py": "",
     "app/small/one.pxd": "cdef inline int number():\n    return 1\n",
     "app/small/inner/__init__.py": "",
-    "app/small/inner/two.pyx": "from small.one cimport number\n\ndef twice():\n    return 2 * number()\n",
+    "app/small/inner/two.pyx": "from small.one cimport number\n\ndef twice():\n    return 2 * "
+    "number()\n",
 }
 BROKEN = {"Cython": "def twice(:\n", "C": 'cdef extern from "nowhere.h":\n    pass\n'}
 
@@ -51,20 +54,35 @@ def project(tmp_path: Path) -> Project:
 def put_in_place(checkout: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """What ``make`` does."""
     environment = os.environ | {WANTED: "auto"} | variables
-    return subprocess.run([sys.executable, "hatch_build.py"], cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "hatch_build.py"],
+        cwd=checkout,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def answer(checkout: Path) -> str:
     """Of the small package."""
-    command = [sys.executable, "-c", "import sys; sys.path.insert(0, 'app'); from small.inner.two import twice; print(twice())"]
-    return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True).stdout.strip()
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; sys.path.insert(0, 'app'); from small.inner.two import twice; print(twice())",
+    ]
+    return subprocess.run(
+        command, cwd=checkout, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 @needs_compiler
 @pytest.mark.skipif(os.environ.get(WANTED) == "pure", reason=f"{WANTED} is pure")
 @pytest.mark.parametrize("name", module_names())
 def test_the_modules_of_this_checkout_are_compiled(name: str) -> None:
-    """All other tests are of them, then: what takes their place where there is no compiler is not loaded by an accident."""
+    """All other tests are of them, then: what takes their place where there is no compiler is not
+    loaded by an accident.
+    """
     assert str(importlib.import_module(name).__file__).endswith(SUFFIX)
 
 
@@ -74,18 +92,25 @@ def test_a_module_is_in_place_and_follows_its_sources(project: Project) -> None:
     module = checkout / "app" / "small" / "inner" / f"two{SUFFIX}"
     assert put_in_place(checkout).stdout == "compiling app/small/inner/two.pyx\n"
     assert answer(checkout) == "2"
-    assert [path for path in checkout.rglob("*.c") if "build" not in path.relative_to(checkout).parts] == []
+    assert [
+        path for path in checkout.rglob("*.c") if "build" not in path.relative_to(checkout).parts
+    ] == []
     again = put_in_place(checkout)
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
     # An editable install does the same.
     module.unlink()
-    code = f"from hatchling.build import build_editable; print(build_editable({str(checkout.parent)!r}))"
+    code = (
+        "from hatchling.build import build_editable; "
+        f"print(build_editable({str(checkout.parent)!r}))"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, check=True)
     assert answer(checkout) == "2"
 
     # What it takes from another file counts, too. And what cannot be compiled anew does not stay.
-    (checkout / "app" / "small" / "one.pxd").write_text(SOURCES["app/small/one.pxd"].replace("1", "21"), encoding="utf-8")
+    (checkout / "app" / "small" / "one.pxd").write_text(
+        SOURCES["app/small/one.pxd"].replace("1", "21"), encoding="utf-8"
+    )
     put_in_place(checkout, **NO_COMPILER)
     assert not module.exists()
     assert put_in_place(checkout).stdout == "compiling app/small/inner/two.pyx\n"
@@ -99,7 +124,9 @@ def test_a_module_is_in_place_and_follows_its_sources(project: Project) -> None:
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_fault_in_a_source_is_an_error(project: Project, tmp_path: Path, fault: str) -> None:
     checkout = project(SOURCES | {"app/small/inner/two.pyx": BROKEN[fault]})
-    wheel = [build("wheel", tmp_path, checkout, BUILD_ROLLCALL="auto")] if fault == "C" else []  # which all faults end in the same way
+    wheel = (
+        [build("wheel", tmp_path, checkout, BUILD_ROLLCALL="auto")] if fault == "C" else []
+    )  # which all faults end in the same way
     for done in (put_in_place(checkout), *wheel):
         assert done.returncode != 0
         assert re.search(r"two\.pyx:1:|nowhere\.h", done.stderr)
@@ -108,10 +135,13 @@ def test_a_fault_in_a_source_is_an_error(project: Project, tmp_path: Path, fault
 
 
 @pytest.mark.parametrize("wanted", ["compiled", "complied"])
-def test_what_must_be_compiled_and_cannot_be_is_an_error(project: Project, tmp_path: Path, wanted: str) -> None:
+def test_what_must_be_compiled_and_cannot_be_is_an_error(
+    project: Project, tmp_path: Path, wanted: str
+) -> None:
     checkout = project(SOURCES)
     said = {
-        "compiled": f"Rollcall cannot be compiled, for want of a C compiler. {REMEDY}, or BUILD_ROLLCALL=auto to do without\n",
+        "compiled": f"Rollcall cannot be compiled, for want of a C compiler. {REMEDY}, or "
+        "BUILD_ROLLCALL=auto to do without\n",
         "complied": "BUILD_ROLLCALL is 'complied': it is one of auto, compiled, pure\n",
     }
     done = put_in_place(checkout, BUILD_ROLLCALL=wanted, **NO_COMPILER)
@@ -125,7 +155,10 @@ def test_what_must_be_compiled_and_cannot_be_is_an_error(project: Project, tmp_p
 def test_without_a_compiler_make_says_so_in_one_line(project: Project) -> None:
     done = put_in_place(project(SOURCES), PATH="/nowhere", CC="")
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == (f"not compiled, for want of a C compiler. Rollcall runs all the same, the router takes half as much CPU time again. {REMEDY}\n")
+    assert done.stderr == (
+        "not compiled, for want of a C compiler. Rollcall runs all the same, the router takes "
+        f"half as much CPU time again. {REMEDY}\n"
+    )
 
 
 @needs_compiler

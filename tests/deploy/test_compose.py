@@ -1,4 +1,6 @@
-"""deploy/compose: the Compose Specification knows every word of it, and Rollcall takes what it is told."""
+"""deploy/compose: the Compose Specification knows every word of it, and Rollcall takes what it is
+told.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,11 @@ FILE = ROOT / "deploy" / "compose" / "docker-compose.yml"
 PROMETHEUS = FILE.with_name("prometheus.yml")
 COMPOSE_GO = ("github.com/compose-spec/compose-go/v2/cmd", "v2.16.2")
 OURS = (*PROCESSES, "topics")
-LISTENERS = {"KAFKA_LISTENERS", "KAFKA_ADVERTISED_LISTENERS", "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"}
+LISTENERS = {
+    "KAFKA_LISTENERS",
+    "KAFKA_ADVERTISED_LISTENERS",
+    "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP",
+}
 
 Services = Mapping[str, Mapping[str, Any]]
 
@@ -40,12 +46,16 @@ def services() -> Services:
 
 
 def test_it_is_a_compose_file() -> None:
-    """By the loader of the specification, which docker compose uses too; and what it extends is extended."""
+    """By the loader of the specification, which docker compose uses too; and what it extends is
+    extended.
+    """
     command = [go_tool(*COMPOSE_GO), "-format", "json", "-no-interpolation", FILE.name]
     done = subprocess.run(command, cwd=FILE.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     kafka = json.loads(done.stdout)["services"]["kafka"]
-    (base,) = yaml.safe_load((ROOT / "docker-compose.kafka.yml").read_text(encoding="utf-8"))["services"].values()
+    (base,) = yaml.safe_load((ROOT / "docker-compose.kafka.yml").read_text(encoding="utf-8"))[
+        "services"
+    ].values()
     told = dict(variable.split("=", 1) for variable in kafka["environment"])
     assert {name: value for name, value in told.items() if name not in LISTENERS} == {
         name: value for name, value in base["environment"].items() if name not in LISTENERS
@@ -59,8 +69,11 @@ def test_containers_may_do_nothing(name: str, services: Services) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["tmpfs"] == "/tmp"  # noqa: S108 the container's
-    assert float(service["stop_grace_period"].removesuffix("s")) > Settings.model_construct().drain_seconds + STOPPING_SECONDS
+    assert service["tmpfs"] == "/tmp"  # noqa: S108
+    assert (
+        float(service["stop_grace_period"].removesuffix("s"))
+        > Settings.model_construct().drain_seconds + STOPPING_SECONDS
+    )
     assert service["image"].rpartition(":")[2] == version("rollcall") + "}"
     assert service["command"] == (["topics", "apply"] if name == "topics" else [name])
     assert misspelt_variables(service["environment"]) == []
@@ -68,28 +81,55 @@ def test_containers_may_do_nothing(name: str, services: Services) -> None:
 
 
 def test_only_this_machine_reaches_it(services: Services) -> None:
-    assert [port for service in services.values() for port in service.get("ports", []) if not port.startswith("127.0.0.1:")] == []
+    assert [
+        port
+        for service in services.values()
+        for port in service.get("ports", [])
+        if not port.startswith("127.0.0.1:")
+    ] == []
 
 
 def check_of(services: Services, process: str, url: str) -> list[str]:
     """The command by which a container is judged, for a process at an address."""
     kind, _python, *arguments = services[process]["healthcheck"]["test"]
     assert kind == "CMD"
-    return [sys.executable, *(argument.replace(f"http://127.0.0.1:{PORTS[process]}/", f"{url}/") for argument in arguments)]
+    return [
+        sys.executable,
+        *(
+            argument.replace(f"http://127.0.0.1:{PORTS[process]}/", f"{url}/")
+            for argument in arguments
+        ),
+    ]
 
 
-def test_who_is_ready_is_healthy(services: Services, bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    with RouterProcess(tmp_path, bootstrap, prefix) as router, RollcallProcess("serve", tmp_path, "127.0.0.1:1", prefix, data=tmp_path) as serve:
+def test_who_is_ready_is_healthy(
+    services: Services, bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    with (
+        RouterProcess(tmp_path, bootstrap, prefix) as router,
+        RollcallProcess("serve", tmp_path, "127.0.0.1:1", prefix, data=tmp_path) as serve,
+    ):
         router.wait_ready()
         assert subprocess.run(check_of(services, "router", router.url), check=False).returncode == 0
         wait_until(lambda: serve.get("/readyz")[0] == 503, what="an answer")
-        assert subprocess.run(check_of(services, "serve", serve.url), stderr=subprocess.DEVNULL, check=False).returncode == 1
+        assert (
+            subprocess.run(
+                check_of(services, "serve", serve.url), stderr=subprocess.DEVNULL, check=False
+            ).returncode
+            == 1
+        )
 
 
 def test_prometheus_scrapes_all(services: Services) -> None:
     """Under the names that the alerts go by."""
-    jobs = {job["job_name"]: job["dns_sd_configs"] for job in yaml.safe_load(PROMETHEUS.read_text(encoding="utf-8"))["scrape_configs"]}
-    assert jobs == {f"rollcall-{process}": [{"names": [process], "type": "A", "port": PORTS[process]}] for process in PROCESSES}
+    jobs = {
+        job["job_name"]: job["dns_sd_configs"]
+        for job in yaml.safe_load(PROMETHEUS.read_text(encoding="utf-8"))["scrape_configs"]
+    }
+    assert jobs == {
+        f"rollcall-{process}": [{"names": [process], "type": "A", "port": PORTS[process]}]
+        for process in PROCESSES
+    }
     assert set(PROCESSES) <= services.keys()
     alerts = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     assert set(re.findall(r'job="([^"]+)"', alerts)) <= jobs.keys()

@@ -1,4 +1,6 @@
-"""The dashboard's file: it is what its program makes, shows the whole catalogue, and is of the form that Grafana imports."""
+"""The dashboard's file: it is what its program makes, shows the whole catalogue, and is of the form
+that Grafana imports.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,18 @@ DASHBOARD: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
 PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
 SHOWN = [panel for panel in PANELS if panel["type"] != "row"]
 ROWS = ["Overview", "Router", "Router and rosters: chunks", "Rosters", "serve", "Processes"]
-UNITS = {"bool_yes_no", "bytes", "cps", "eps", "percentunit", "recps", "reqps", "rowsps", "s", "short"}
+UNITS = {
+    "bool_yes_no",
+    "bytes",
+    "cps",
+    "eps",
+    "percentunit",
+    "recps",
+    "reqps",
+    "rowsps",
+    "s",
+    "short",
+}
 """Of Grafana's: ``packages/grafana-data/src/valueFormats/categories.ts``."""
 
 
@@ -28,7 +41,11 @@ def test_the_file_is_what_the_program_makes() -> None:
 
 
 def test_every_metric_is_shown_or_left_out_for_a_reason() -> None:
-    asked = {name for target in targets() for name in re.findall(r"\b(?:rollcall|process)_\w+", target["expr"])}
+    asked = {
+        name
+        for target in targets()
+        for name in re.findall(r"\b(?:rollcall|process)_\w+", target["expr"])
+    }
     shown = {name.removesuffix("_bucket") for name in asked}
     assert shown | LEFT_OUT.keys() == CATALOGUE.keys()
     assert not shown & LEFT_OUT.keys()
@@ -38,7 +55,11 @@ def test_every_metric_is_shown_or_left_out_for_a_reason() -> None:
 def test_descriptions_are_those_of_the_catalogue() -> None:
     for panel in SHOWN:
         described = dict(re.findall(r"^`(\w+)`: (.+)$", panel["description"], re.MULTILINE))
-        asked = {name.removesuffix("_bucket") for target in panel["targets"] for name in re.findall(r"\b(?:rollcall|process)_\w+", target["expr"])}
+        asked = {
+            name.removesuffix("_bucket")
+            for target in panel["targets"]
+            for name in re.findall(r"\b(?:rollcall|process)_\w+", target["expr"])
+        }
         assert described == {name: CATALOGUE[name].documentation for name in asked}
         assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
 
@@ -48,11 +69,20 @@ def test_the_rows() -> None:
 
 
 def test_panels_can_be_told_apart_and_do_not_overlap() -> None:
-    assert len({panel["id"] for panel in PANELS}) == len({panel["title"] for panel in PANELS}) == len(PANELS)
-    places = [(place["x"], place["y"], place["x"] + place["w"], place["y"] + place["h"]) for place in (panel["gridPos"] for panel in PANELS)]
+    assert (
+        len({panel["id"] for panel in PANELS})
+        == len({panel["title"] for panel in PANELS})
+        == len(PANELS)
+    )
+    places = [
+        (place["x"], place["y"], place["x"] + place["w"], place["y"] + place["h"])
+        for place in (panel["gridPos"] for panel in PANELS)
+    ]
     assert all(0 <= left < right <= 24 and 0 <= top < bottom for left, top, right, bottom in places)
     for one, other in combinations(places, 2):
-        assert one[0] >= other[2] or other[0] >= one[2] or one[1] >= other[3] or other[1] >= one[3], (one, other)
+        assert (
+            one[0] >= other[2] or other[0] >= one[2] or one[1] >= other[3] or other[1] >= one[3]
+        ), (one, other)
 
 
 def test_everything_asks_the_data_source_that_was_chosen_for_the_processes_that_were() -> None:
@@ -66,7 +96,9 @@ def test_everything_asks_the_data_source_that_was_chosen_for_the_processes_that_
         assert asking["datasource"] == source
     for target in targets():
         selectors = re.findall(r"\b(?:rollcall|process)_\w+(\{[^}]*\})?", target["expr"])
-        assert all(selector.startswith('{job=~"$job", instance=~"$instance"') for selector in selectors), target["expr"]
+        assert all(
+            selector.startswith('{job=~"$job", instance=~"$instance"') for selector in selectors
+        ), target["expr"]
     assert "id" not in DASHBOARD, "Grafana gives it one"
     assert DASHBOARD["uid"]
 
@@ -74,8 +106,13 @@ def test_everything_asks_the_data_source_that_was_chosen_for_the_processes_that_
 def test_queries_of_a_panel_have_names_and_legends_of_their_own() -> None:
     for panel in SHOWN:
         for key in ("refId", "legendFormat", "expr"):
-            assert len({target[key] for target in panel["targets"]}) == len(panel["targets"]), panel["title"]
+            assert len({target[key] for target in panel["targets"]}) == len(panel["targets"]), (
+                panel["title"]
+            )
         for target in panel["targets"]:
             by = re.search(r"by \(([^)]*)\)", target["expr"])
             wanted = [label for label in by[1].split(", ") if label != "le"] if by else []
-            assert re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]) == wanted or "_fds" in target["expr"], target["expr"]
+            assert (
+                re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]) == wanted
+                or "_fds" in target["expr"]
+            ), target["expr"]

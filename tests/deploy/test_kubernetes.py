@@ -1,4 +1,6 @@
-"""deploy/kubernetes: what Kustomize makes of it is what Kubernetes knows, and what Rollcall takes."""
+"""deploy/kubernetes: what Kustomize makes of it is what Kubernetes knows, and what Rollcall
+takes.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,11 @@ OVERLAY = ROOT / "deploy" / "kubernetes" / "overlays" / "example"
 OLDEST = "1.30"
 """Before it, nothing but a shell could wait before a pod stops."""
 
-PORTS = {"router": router.DEFAULT_PORT, "rosters": rosters.DEFAULT_PORT, "serve": serve.DEFAULT_PORT}
+PORTS = {
+    "router": router.DEFAULT_PORT,
+    "rosters": rosters.DEFAULT_PORT,
+    "serve": serve.DEFAULT_PORT,
+}
 WORKLOADS = [*(f"rollcall-{process}" for process in PROCESSES), "rollcall-topics"]
 OWN_NAME = "app.kubernetes.io/name"
 NOT_OURS = {"FORWARDED_ALLOW_IPS"}
@@ -46,7 +52,11 @@ def manifests() -> list[Manifest]:
 @pytest.fixture(scope="module")
 def workloads(manifests: list[Manifest]) -> dict[str, Manifest]:
     """What has pods, by name."""
-    return {manifest["metadata"]["name"]: manifest for manifest in manifests if "template" in manifest.get("spec", {})}
+    return {
+        manifest["metadata"]["name"]: manifest
+        for manifest in manifests
+        if "template" in manifest.get("spec", {})
+    }
 
 
 def pod(workload: Manifest) -> dict[str, Any]:
@@ -65,21 +75,37 @@ def container(workload: Manifest) -> dict[str, Any]:
 
 def image_environment() -> dict[str, str]:
     """What the image tells every process."""
-    return {name: value for step in steps() if step.word == "ENV" for name, value in re.findall(r"(\w+)=(\S+)", step.rest)}
+    return {
+        name: value
+        for step in steps()
+        if step.word == "ENV"
+        for name, value in re.findall(r"(\w+)=(\S+)", step.rest)
+    }
 
 
 def environment(workload: Manifest, manifests: list[Manifest]) -> dict[str, str]:
     """What the process is told; what comes from elsewhere is a word."""
-    maps = {manifest["metadata"]["name"]: manifest["data"] for manifest in manifests if manifest["kind"] == "ConfigMap"}
+    maps = {
+        manifest["metadata"]["name"]: manifest["data"]
+        for manifest in manifests
+        if manifest["kind"] == "ConfigMap"
+    }
     told: dict[str, str] = {}
     for source in container(workload)["envFrom"]:
         told |= maps[source["configMapRef"]["name"]]
-    return told | {variable["name"]: variable.get("value", "word") for variable in container(workload).get("env", [])}
+    return told | {
+        variable["name"]: variable.get("value", "word")
+        for variable in container(workload).get("env", [])
+    }
 
 
 def test_kubernetes_knows_every_word(manifests: list[Manifest]) -> None:
-    """Of the oldest version that will do, and of the latest one whose schemas there are. What is not Kubernetes's own is not looked at."""
-    validate = pytest.importorskip("kubernetes_validate", reason=lack("kubernetes-validate", "make venv"))
+    """Of the oldest version that will do, and of the latest one whose schemas there are. What is
+    not Kubernetes's own is not looked at.
+    """
+    validate = pytest.importorskip(
+        "kubernetes_validate", reason=lack("kubernetes-validate", "make venv")
+    )
     for release in (OLDEST, validate.latest_version()):
         for manifest in manifests:
             if manifest["apiVersion"] != "monitoring.coreos.com/v1":
@@ -94,14 +120,27 @@ def test_pods_may_do_nothing(workloads: dict[str, Manifest]) -> None:
         assert spec["automountServiceAccountToken"] is False
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert inside == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+        assert inside == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
         written = [volume["name"] for volume in spec["volumes"] if "emptyDir" in volume]
-        assert {mount["name"]: mount["mountPath"] for mount in container(workload)["volumeMounts"] if mount["name"] in written}["tmp"] == "/tmp"  # noqa: S108
+        assert {
+            mount["name"]: mount["mountPath"]
+            for mount in container(workload)["volumeMounts"]
+            if mount["name"] in written
+        }["tmp"] == "/tmp"  # noqa: S108
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
-def test_rollcall_takes_what_it_is_told(name: str, workloads: dict[str, Manifest], manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rollcall_takes_what_it_is_told(
+    name: str,
+    workloads: dict[str, Manifest],
+    manifests: list[Manifest],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     told = environment(workloads[name], manifests)
     assert misspelt_variables(told) == []
     assert {variable for variable in told if not variable.startswith(ENV_PREFIX)} <= NOT_OURS
@@ -129,10 +168,14 @@ def test_processes(process: str, workloads: dict[str, Manifest]) -> None:
     assert inside["args"] == [process]
     assert [port["containerPort"] for port in inside["ports"]] == [PORTS[process]]
     sleep = inside.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    assert pod(workload)["terminationGracePeriodSeconds"] > sleep + Settings.model_construct().drain_seconds + STOPPING_SECONDS
+    assert (
+        pod(workload)["terminationGracePeriodSeconds"]
+        > sleep + Settings.model_construct().drain_seconds + STOPPING_SECONDS
+    )
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         assert inside[probe]["httpGet"]["port"] == "http"
-    # Whatever /readyz tells of, a restart does not mend: the replica of serve goes on with what it has, and only after an hour.
+    # Whatever /readyz tells of, a restart does not mend: the replica of serve goes on with what it
+    # has, and only after an hour.
     restarting = [inside[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe")]
     assert restarting == (["/readyz", "/livez"] if process == "serve" else ["/livez", "/livez"])
 
@@ -140,12 +183,19 @@ def test_processes(process: str, workloads: dict[str, Manifest]) -> None:
 def test_members_of_groups_keep_their_names(workloads: dict[str, Manifest]) -> None:
     for name in ("rollcall-router", "rollcall-rosters"):
         assert workloads[name]["kind"] == "StatefulSet"
-        given = {variable["name"]: variable.get("valueFrom") for variable in container(workloads[name])["env"]}
+        given = {
+            variable["name"]: variable.get("valueFrom")
+            for variable in container(workloads[name])["env"]
+        }
         assert given["ROLLCALL_GROUP_INSTANCE_ID"] == {"fieldRef": {"fieldPath": "metadata.name"}}
 
 
-def test_the_page_is_told_of_every_pod(workloads: dict[str, Manifest], manifests: list[Manifest]) -> None:
-    urls = re.split(r",\s*", environment(workloads["rollcall-serve"], manifests)["ROLLCALL_METRICS_URLS"])
+def test_the_page_is_told_of_every_pod(
+    workloads: dict[str, Manifest], manifests: list[Manifest]
+) -> None:
+    urls = re.split(
+        r",\s*", environment(workloads["rollcall-serve"], manifests)["ROLLCALL_METRICS_URLS"]
+    )
     assert urls == [
         f"http://{name}-{number}.{workloads[name]['spec']['serviceName']}:{container(workloads[name])['ports'][0]['containerPort']}/metrics"
         for name in ("rollcall-router", "rollcall-rosters")
@@ -165,7 +215,9 @@ def selectors(manifests: list[Manifest]) -> Iterator[Manifest]:
             yield spec["selector"]
 
 
-def test_what_chooses_pods_finds_some(workloads: dict[str, Manifest], manifests: list[Manifest]) -> None:
+def test_what_chooses_pods_finds_some(
+    workloads: dict[str, Manifest], manifests: list[Manifest]
+) -> None:
     labels = [workload["spec"]["template"]["metadata"]["labels"] for workload in workloads.values()]
     found = list(selectors(manifests))
     assert len(found) >= 3 * len(PROCESSES)
@@ -173,8 +225,12 @@ def test_what_chooses_pods_finds_some(workloads: dict[str, Manifest], manifests:
         for name, value in selector.get("matchLabels", {}).items():
             assert value in [having.get(name) for having in labels], selector
         for expression in selector.get("matchExpressions", []):
-            assert set(expression["values"]) <= {having.get(expression["key"]) for having in labels}, selector
+            assert set(expression["values"]) <= {
+                having.get(expression["key"]) for having in labels
+            }, selector
 
 
 def test_versions(workloads: dict[str, Manifest]) -> None:
-    assert {container(workload)["image"].rpartition(":")[2] for workload in workloads.values()} == {version("rollcall")}
+    assert {container(workload)["image"].rpartition(":")[2] for workload in workloads.values()} == {
+        version("rollcall")
+    }

@@ -36,7 +36,10 @@ def run(*command: str) -> str:
 def test_systemd_has_nothing_against_it(process: str, tmp_path: Path) -> None:
     """Neither against a word of it, nor against what a process with it could do to the machine."""
     unit = tmp_path / f"rollcall@{process}.service"
-    unit.write_text(UNIT.read_text(encoding="utf-8").replace("/opt/rollcall/bin/rollcall", sys.executable), encoding="utf-8")
+    unit.write_text(
+        UNIT.read_text(encoding="utf-8").replace("/opt/rollcall/bin/rollcall", sys.executable),
+        encoding="utf-8",
+    )
     assert run("systemd-analyze", "verify", "--man=no", str(unit)) == ""
     run("systemd-analyze", "security", "--offline=yes", f"--threshold={MOST_EXPOSURE}", str(unit))
 
@@ -46,10 +49,15 @@ def test_the_user_is_made(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     run("systemd-sysusers", f"--root={tmp_path}", str(FOLDER / "sysusers.conf"))
     (user,) = re.findall(r"^User=(.+)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
-    assert user in [line.partition(":")[0] for line in (tmp_path / "etc" / "passwd").read_text(encoding="utf-8").splitlines()]
+    assert user in [
+        line.partition(":")[0]
+        for line in (tmp_path / "etc" / "passwd").read_text(encoding="utf-8").splitlines()
+    ]
 
 
 def test_it_fits_how_the_processes_end() -> None:
     said = dict(re.findall(r"^([A-Z]\w+)=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE))
-    assert float(said["TimeoutStopSec"]) > Settings.model_construct().drain_seconds + STOPPING_SECONDS
+    assert (
+        float(said["TimeoutStopSec"]) > Settings.model_construct().drain_seconds + STOPPING_SECONDS
+    )
     assert said["RestartPreventExitStatus"] == str(ConfigurationError.exit_code)

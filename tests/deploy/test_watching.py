@@ -1,4 +1,6 @@
-"""A whole installation, seen by a real Prometheus with the files that are shipped: one test, since all of it costs seconds to start."""
+"""A whole installation, seen by a real Prometheus with the files that are shipped: one test, since
+all of it costs seconds to start.
+"""
 
 from __future__ import annotations
 
@@ -25,20 +27,42 @@ def test_a_whole_installation(bootstrap: str, prefix: str, tmp_path: Path) -> No
     with ExitStack() as running:
         router = running.enter_context(RouterProcess(tmp_path, bootstrap, prefix))
         rosters = running.enter_context(RostersProcess(tmp_path, bootstrap, prefix))
-        serve = running.enter_context(RollcallProcess("serve", tmp_path, bootstrap, prefix, data=tmp_path, shard=SimulationPlan().shard))
+        serve = running.enter_context(
+            RollcallProcess(
+                "serve", tmp_path, bootstrap, prefix, data=tmp_path, shard=SimulationPlan().shard
+            )
+        )
         processes = {f"rollcall-{process.command}": process for process in (router, rosters, serve)}
-        prometheus = running.enter_context(Prometheus(tmp_path, {job: urlsplit(process.url).netloc for job, process in processes.items()}))
-        wait_until(lambda: prometheus.value("up") == prometheus.value("rollcall_ready") == len(processes), what="that all are ready")
+        prometheus = running.enter_context(
+            Prometheus(
+                tmp_path, {job: urlsplit(process.url).netloc for job, process in processes.items()}
+            )
+        )
+        wait_until(
+            lambda: prometheus.value("up") == prometheus.value("rollcall_ready") == len(processes),
+            what="that all are ready",
+        )
         targets = prometheus.get("targets")["activeTargets"]
-        assert {target["labels"]["job"]: (target["health"], target["lastError"]) for target in targets} == dict.fromkeys(processes, ("up", ""))
+        assert {
+            target["labels"]["job"]: (target["health"], target["lastError"]) for target in targets
+        } == dict.fromkeys(processes, ("up", ""))
         for process in processes.values():
             assert promtool("check", "metrics", given=process.get("/metrics")[1]) == ""
 
         received = load(bootstrap, prefix)
-        wait_until(lambda: prometheus.value("rollcall_events_received_total") == received, what="the events")
+        wait_until(
+            lambda: prometheus.value("rollcall_events_received_total") == received,
+            what="the events",
+        )
         wait_until(lambda: is_quiet(prometheus), what="the rosters in the replica")
         assert serve.get("/api/v1/courses/1/enrollments")[0] == 404
-        wait_until(lambda: prometheus.value('rollcall_http_requests_total{route=~"/api/.+", status="4xx"}') == 1, what="the request")
+        wait_until(
+            lambda: (
+                prometheus.value('rollcall_http_requests_total{route=~"/api/.+", status="4xx"}')
+                == 1
+            ),
+            what="the request",
+        )
 
         assert panels_without_data(prometheus) == []
         assert selectors_without_data(prometheus) == []
@@ -46,18 +70,35 @@ def test_a_whole_installation(bootstrap: str, prefix: str, tmp_path: Path) -> No
         assert len(label_values(prometheus, "instance")) == len(processes)
 
         # Nothing else is wrong with an installation that has just had much to do.
-        wait_until(lambda: alerts(prometheus) == {"RollcallUnknownEvents": "firing", "RollcallManyDeadLetters": "pending"}, what="the alerts")
+        wait_until(
+            lambda: (
+                alerts(prometheus)
+                == {"RollcallUnknownEvents": "firing", "RollcallManyDeadLetters": "pending"}
+            ),
+            what="the alerts",
+        )
         rules = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
-        assert {rule["name"]: rule.get("lastError") for rule in rules if rule["health"] != "ok"} == {}
+        assert {
+            rule["name"]: rule.get("lastError") for rule in rules if rule["health"] != "ok"
+        } == {}
         assert {rule["name"] for rule in rules} >= alert_rules().keys()
         assert serve.end(signal.SIGTERM) == 0
-        wait_until(lambda: alerts(prometheus).get("RollcallProcessDown") == "pending", what="the alert")
-        assert [series.labels["job"] for series in prometheus.query("up == 0")] == ["rollcall-serve"]
+        wait_until(
+            lambda: alerts(prometheus).get("RollcallProcessDown") == "pending", what="the alert"
+        )
+        assert [series.labels["job"] for series in prometheus.query("up == 0")] == [
+            "rollcall-serve"
+        ]
 
 
 def load(bootstrap: str, prefix: str) -> int:
-    """The life of an institution, and what is no event or is of no known name; how many records that are."""
-    events = [event.value for event in Simulation(SimulationPlan(courses=4, steps=300, class_size=5)).events()]
+    """The life of an institution, and what is no event or is of no known name; how many records
+    that are.
+    """
+    events = [
+        event.value
+        for event in Simulation(SimulationPlan(courses=4, steps=300, class_size=5)).events()
+    ]
     traffic = generate_traffic(TrafficPlan(count=400, not_json=0.1, too_large=0))
     others = [record.value for record in traffic if record.expected.kind is not Kind.ROUTED]
     send(bootstrap, f"{prefix}.raw", [Sent(value) for value in (*events, *others)])
@@ -66,8 +107,14 @@ def load(bootstrap: str, prefix: str) -> int:
 
 def is_quiet(prometheus: Prometheus) -> bool:
     """Whether nothing is left to be done, and the replica has rows of every relation."""
-    behind = ("rollcall_consumer_lag_records", "rollcall_rows_to_follow", "rollcall_replica_freshness_seconds")
-    return not any(map(prometheus.value, behind)) and not prometheus.query("rollcall_replica_rows == 0")
+    behind = (
+        "rollcall_consumer_lag_records",
+        "rollcall_rows_to_follow",
+        "rollcall_replica_freshness_seconds",
+    )
+    return not any(map(prometheus.value, behind)) and not prometheus.query(
+        "rollcall_replica_rows == 0"
+    )
 
 
 def panels_without_data(prometheus: Prometheus) -> list[str]:
@@ -88,7 +135,13 @@ def panels_without_data(prometheus: Prometheus) -> list[str]:
 
 def selectors_without_data(prometheus: Prometheus) -> list[str]:
     """What alerts ask for and nobody has: they would never fire."""
-    asked = {selector for rule in alert_rules().values() for selector in re.findall(r"(?:up|(?:job:)?(?:rollcall|process)_[\w:]+)(?:\{[^}]*\})?", rule["expr"])}
+    asked = {
+        selector
+        for rule in alert_rules().values()
+        for selector in re.findall(
+            r"(?:up|(?:job:)?(?:rollcall|process)_[\w:]+)(?:\{[^}]*\})?", rule["expr"]
+        )
+    }
     assert len(asked) > 15
     return sorted(selector for selector in asked if not prometheus.query(selector))
 
@@ -100,4 +153,6 @@ def label_values(prometheus: Prometheus, label: str) -> set[str]:
 
 def alerts(prometheus: Prometheus) -> dict[str, str]:
     """The state of each alert that is not quiet."""
-    return {alert["labels"]["alertname"]: alert["state"] for alert in prometheus.get("alerts")["alerts"]}
+    return {
+        alert["labels"]["alertname"]: alert["state"] for alert in prometheus.get("alerts")["alerts"]
+    }

@@ -15,7 +15,15 @@ from rollcall.events.registry import EVENT_TYPES
 from rollcall.resources import resource_path
 from rollcall.sandbox.broker.libraries import kafka_version
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
-from tests.deploy.installed import ROOT, RUNTIME_LOCK, Installation, build, module_names, needs_compiler, pins
+from tests.deploy.installed import (
+    ROOT,
+    RUNTIME_LOCK,
+    Installation,
+    build,
+    module_names,
+    needs_compiler,
+    pins,
+)
 from tests.kafka_client import Sent, committed, create_topic, read_all, send
 from tests.processes import RollcallProcess, wait_until
 
@@ -27,10 +35,21 @@ DATA = "rollcall/_data/"
 
 
 def files_of(*folders: str) -> set[str]:
-    """The files below folders of the checkout, as a wheel names them, without those that are compiled and what comes of it."""
-    found = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix not in {".pyx", ".pxd", ".so"})
+    """The files below folders of the checkout, as a wheel names them, without those that are
+    compiled and what comes of it.
+    """
+    found = (
+        path
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix not in {".pyx", ".pxd", ".so"}
+    )
     # In __pycache__ Python, while it writes, has other suffixes.
-    return {path.relative_to(ROOT).as_posix().removeprefix("app/") for path in found if path.parent.name != "__pycache__"}
+    return {
+        path.relative_to(ROOT).as_posix().removeprefix("app/")
+        for path in found
+        if path.parent.name != "__pycache__"
+    }
 
 
 def held_by(wheel: Path) -> set[str]:
@@ -39,7 +58,12 @@ def held_by(wheel: Path) -> set[str]:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
         for name in held:
             if not name.endswith(".so"):
-                assert archive.read(name) == (ROOT / (name.removeprefix(DATA) if name.startswith(DATA) else f"app/{name}")).read_bytes(), name
+                assert (
+                    archive.read(name)
+                    == (
+                        ROOT / (name.removeprefix(DATA) if name.startswith(DATA) else f"app/{name}")
+                    ).read_bytes()
+                ), name
     return held
 
 
@@ -55,7 +79,10 @@ def test_the_wheel_is_the_package_and_nothing_else(wheel: Path) -> None:
 def test_the_modules_are_compiled_for_this_python(wheel: Path, installation: Installation) -> None:
     assert not wheel.name.endswith("-none-any.whl")
     assert f"-cp{sys.version_info.major}{sys.version_info.minor}-" in wheel.name
-    found = installation.ask(f"import importlib; print(*(importlib.import_module(name).__file__ for name in {module_names()}))")
+    found = installation.ask(
+        "import importlib; print(*(importlib.import_module(name).__file__ for name in "
+        f"{module_names()}))"
+    )
     assert set(found.split()) == {str(installation.packages / name) for name in MODULES}
 
 
@@ -67,7 +94,9 @@ def pure(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     (sdist,) = folder.glob("*.tar.gz")
     shutil.unpack_archive(sdist, folder, filter="data")
     checkout = folder / sdist.name.removesuffix(".tar.gz")
-    assert {source.relative_to(checkout) for source in sources(checkout)} == {source.relative_to(ROOT) for source in sources(ROOT)}
+    assert {source.relative_to(checkout) for source in sources(checkout)} == {
+        source.relative_to(ROOT) for source in sources(ROOT)
+    }
     done = build("wheel", folder, checkout, CC="/nowhere/cc", BUILD_ROLLCALL="auto")
     assert done.returncode == 0, done.stderr
     (remark,) = (line for line in done.stderr.splitlines() if "compile" in line)
@@ -78,20 +107,37 @@ def pure(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     return Installation(folder / "installed", wheel)
 
 
-def test_without_a_compiler_everything_works(pure: Installation, bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """Slower, and the same: every event is where it belongs, in batches that every client can read."""
+def test_without_a_compiler_everything_works(
+    pure: Installation, bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    """Slower, and the same: every event is where it belongs, in batches that every client can
+    read.
+    """
     event = ROOT / "tests" / "fixtures" / "documented" / "enrollment_created.json"
     assert "valid" in pure.run("validate", str(event), directory=tmp_path).stdout
     sent = [Sent(record.value) for record in generate_traffic(TrafficPlan.clean(count=300))]
     create_topic(bootstrap, f"{prefix}.raw", 3)
     send(bootstrap, f"{prefix}.raw", sent)
     program = (str(pure.python), "-I", str(pure.rollcall))
-    with RollcallProcess("router", tmp_path, bootstrap, prefix, program=program, redact=False) as router:
-        wait_until(lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == len(sent), what="the end of the input")
+    with RollcallProcess(
+        "router", tmp_path, bootstrap, prefix, program=program, redact=False
+    ) as router:
+        wait_until(
+            lambda: (
+                sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == len(sent)
+            ),
+            what="the end of the input",
+        )
         assert router.end() == 0
         assert any("the router is not compiled" in str(line) for line in router.log)
-    typed = read_all(bootstrap, [f"{prefix}.events.{event_type.name}" for event_type in EVENT_TYPES], at_least=len(sent))
-    assert sorted(message.value() or b"" for message in typed) == sorted(each.value or b"" for each in sent)
+    typed = read_all(
+        bootstrap,
+        [f"{prefix}.events.{event_type.name}" for event_type in EVENT_TYPES],
+        at_least=len(sent),
+    )
+    assert sorted(message.value() or b"" for message in typed) == sorted(
+        each.value or b"" for each in sent
+    )
 
 
 @pytest.mark.parametrize("part", [RUNTIME_LOCK, BUILD_LOCK], ids=lambda path: path.name)
@@ -111,10 +157,19 @@ def test_no_lock_says_where_packages_come_from(lock: Path) -> None:
 
 
 def test_nothing_comes_from_the_checkout(installation: Installation) -> None:
-    origin, path = json.loads(installation.ask("import rollcall, json, sys; print(json.dumps([rollcall.__file__, sys.path]))"))
+    origin, path = json.loads(
+        installation.ask(
+            "import rollcall, json, sys; print(json.dumps([rollcall.__file__, sys.path]))"
+        )
+    )
     assert Path(origin) == installation.packages / "rollcall" / "__init__.py"
-    assert [place for place in path if not place.startswith((str(installation.folder), sys.base_prefix))] == []
-    imported = "import importlib.util as u; print([n for n in ('tests', 'pytest', 'hypothesis', 'hatchling') if u.find_spec(n)])"
+    assert [
+        place for place in path if not place.startswith((str(installation.folder), sys.base_prefix))
+    ] == []
+    imported = (
+        "import importlib.util as u; print([n for n in ('tests', 'pytest', 'hypothesis', "
+        "'hatchling') if u.find_spec(n)])"
+    )
     assert installation.ask(imported) == "[]"
 
 
@@ -125,17 +180,28 @@ def test_nothing_comes_from_the_checkout(installation: Installation) -> None:
         (("schemas", "list"), EVENT_TYPES[-1].name),
         (("schemas", "lint"), ""),
         (("topics", "plan"), "canvas.rosters.enrollments"),
-        (("validate", str(ROOT / "tests" / "fixtures" / "documented" / "enrollment_created.json")), "valid"),
+        (
+            (
+                "validate",
+                str(ROOT / "tests" / "fixtures" / "documented" / "enrollment_created.json"),
+            ),
+            "valid",
+        ),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
 )
-def test_commands(installation: Installation, tmp_path: Path, command: tuple[str, ...], said: str) -> None:
+def test_commands(
+    installation: Installation, tmp_path: Path, command: tuple[str, ...], said: str
+) -> None:
     assert said in installation.run(*command, directory=tmp_path).stdout
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_embedded_broker_knows_what_to_fetch(installation: Installation) -> None:
-    imports = "from rollcall.sandbox.broker.libraries import kafka_version; from rollcall.resources import resource_path"
+    imports = (
+        "from rollcall.sandbox.broker.libraries import kafka_version; from "
+        "rollcall.resources import resource_path"
+    )
     code = f"{imports}; print(kafka_version(), resource_path('deploy', 'kafka', 'pom.xml'))"
     version, pom = installation.ask(code).split()
     assert version == kafka_version()
@@ -147,18 +213,30 @@ def test_another_package_s_schemas_are_not_taken_for_ours(installation: Installa
     for folder in (installation.packages, installation.packages.parent):
         (folder / "schemas").mkdir()
         (folder / "pyproject.toml").touch()
-    found = Path(installation.ask("from rollcall.resources import resource_path; print(resource_path('schemas'))"))
+    found = Path(
+        installation.ask(
+            "from rollcall.resources import resource_path; print(resource_path('schemas'))"
+        )
+    )
     assert found == installation.packages / "rollcall" / "_data" / "schemas"
 
 
 def test_the_page(installation: Installation, tmp_path: Path) -> None:
     """Also where no Kafka answers."""
     program = (str(installation.python), "-I", str(installation.rollcall))
-    with RollcallProcess("serve", tmp_path, NOWHERE, "canvas", program=program, data=tmp_path / "data") as serve:
+    with RollcallProcess(
+        "serve", tmp_path, NOWHERE, "canvas", program=program, data=tmp_path / "data"
+    ) as serve:
         wait_until(lambda: serve.get("/livez")[0] == 200, what="an answer")
         assert serve.get("/")[0] == 200
         for file in STATIC.iterdir():
             if file.suffix != ".html":
-                assert serve.get(f"/static/{file.name}") == (200, file.read_text(encoding="utf-8")), file.name
-        assert "/api/v1/courses/{course_id}/enrollments" in json.loads(serve.get("/openapi.json")[1])["paths"]
+                assert serve.get(f"/static/{file.name}") == (
+                    200,
+                    file.read_text(encoding="utf-8"),
+                ), file.name
+        assert (
+            "/api/v1/courses/{course_id}/enrollments"
+            in json.loads(serve.get("/openapi.json")[1])["paths"]
+        )
         assert serve.end() == 0

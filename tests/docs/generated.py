@@ -15,7 +15,10 @@ from tests.docs.markdown import ROOT
 def generated() -> Mapping[Path, str]:
     """What they must say, by path: all with the default settings."""
     described = catalogue(Settings.model_construct())
-    return {ROOT / "docs" / "asyncapi.json": asyncapi_text(described), ROOT / "docs" / "topics.md": page(described)}
+    return {
+        ROOT / "docs" / "asyncapi.json": asyncapi_text(described),
+        ROOT / "docs" / "topics.md": page(described),
+    }
 
 
 if __name__ == "__main__":

@@ -26,12 +26,23 @@ class Block(NamedTuple):
 
 def documents() -> list[Path]:
     """All Markdown of the project."""
-    return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md"), *ROOT.glob("schemas/**/*.md")])
+    return sorted(
+        [
+            *ROOT.glob("*.md"),
+            *ROOT.glob("docs/**/*.md"),
+            *ROOT.glob("deploy/**/*.md"),
+            *ROOT.glob("schemas/**/*.md"),
+        ]
+    )
 
 
 def blocks(document: Path, language: str) -> list[str]:
     """The fenced blocks of a language."""
-    return [match["text"] for match in _FENCE.finditer(document.read_text(encoding="utf-8")) if match["language"] == language]
+    return [
+        match["text"]
+        for match in _FENCE.finditer(document.read_text(encoding="utf-8"))
+        if match["language"] == language
+    ]
 
 
 def links(document: Path) -> Iterator[str]:
@@ -42,16 +53,25 @@ def links(document: Path) -> Iterator[str]:
 
 def anchors(document: Path) -> set[str]:
     """The anchors of the headings, as GitHub makes them."""
-    headings = (match["text"] for match in _HEADING.finditer(_FENCE.sub("", document.read_text(encoding="utf-8"))))
+    headings = (
+        match["text"]
+        for match in _HEADING.finditer(_FENCE.sub("", document.read_text(encoding="utf-8")))
+    )
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def rows(document: Path, first: str) -> list[list[str]]:
     """The cells of the table whose head begins with this cell, without the head."""
     lines = iter(document.read_text(encoding="utf-8").splitlines())
-    assert any(line.startswith(f"| {first} |") for line in lines), f"{document.name} has a table that begins with {first!r}"
+    assert any(line.startswith(f"| {first} |") for line in lines), (
+        f"{document.name} has a table that begins with {first!r}"
+    )
     table = takewhile(lambda line: line.startswith("|"), lines)
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table if not line.startswith("|-")]
+    return [
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in table
+        if not line.startswith("|-")
+    ]
 
 
 def code(cell: str) -> list[str]:

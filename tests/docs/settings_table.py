@@ -1,4 +1,6 @@
-"""The table of docs/settings.md, as the settings have it. ``python -m tests.docs.settings_table`` writes it anew."""
+"""The table of docs/settings.md, as the settings have it. ``python -m tests.docs.settings_table``
+writes it anew.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,14 @@ REFERENCE = ROOT / "docs" / "settings.env"
 _HEADING = re.compile(r"# --- (?P<name>.+?) -+")
 _LINE = re.compile(rf"#(?P<name>{ENV_PREFIX}[A-Z_]+)=(?P<value>.*)")
 _TABLE = re.compile(r"(?:^## [^\n]+\n\n(?:^\|[^\n]+\n)+\n?)+", re.MULTILINE)
-_WORDS = {bool: "`true`, `false`", Path: "a path", SecretStr: "text, never shown", str: "text", int: "a whole number", float: "a number"}
+_WORDS = {
+    bool: "`true`, `false`",
+    Path: "a path",
+    SecretStr: "text, never shown",
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+}
 
 
 def tables() -> str:
@@ -32,7 +41,13 @@ def tables() -> str:
 def _lines() -> Iterator[str]:
     for line in REFERENCE.read_text(encoding="utf-8").splitlines():
         if heading := _HEADING.fullmatch(line):
-            yield from ("", f"## {heading['name']}", "", "| setting | takes | default | |", "|---|---|---|---|")
+            yield from (
+                "",
+                f"## {heading['name']}",
+                "",
+                "| setting | takes | default | |",
+                "|---|---|---|---|",
+            )
         elif found := _LINE.fullmatch(line):
             field = Settings.model_fields[found["name"].removeprefix(ENV_PREFIX).lower()]
             default = f"`{found['value']}`" if found["value"] else ""

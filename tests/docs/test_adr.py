@@ -1,4 +1,6 @@
-"""docs/adr/: each page has its parts and its place in docs/architecture.md, and what it says of the code is so."""
+"""docs/adr/: each page has its parts and its place in docs/architecture.md, and what it says of the
+code is so.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,11 @@ PARTS = ["Context", "Decision", "Consequences", "Alternatives"]
 DEFAULTS = Settings.model_construct()
 
 
-@pytest.mark.parametrize(("number", "page"), list(enumerate(PAGES, start=1)), ids=lambda value: value.stem if isinstance(value, Path) else "")
+@pytest.mark.parametrize(
+    ("number", "page"),
+    list(enumerate(PAGES, start=1)),
+    ids=lambda value: value.stem if isinstance(value, Path) else "",
+)
 def test_the_parts(number: int, page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     (title,) = re.findall(r"^# (.+)$", text, re.MULTILINE)
@@ -32,7 +38,9 @@ def test_the_parts(number: int, page: Path) -> None:
 
 
 def test_the_numbers_and_names() -> None:
-    text = {int(page.name[:4]): " ".join(page.read_text(encoding="utf-8").split()) for page in PAGES}
+    text = {
+        int(page.name[:4]): " ".join(page.read_text(encoding="utf-8").split()) for page in PAGES
+    }
     names = roster_topics(DEFAULTS)
     assert f"`{names.group}-<stage>-<partition>`" in text[1]
     assert f"`{DEFAULTS.group('router')}-<partition>`" in text[1]

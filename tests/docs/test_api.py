@@ -1,4 +1,6 @@
-"""docs/api.md: its calls, parameters, objects, states and errors are those of the code, and its examples are what serve answers."""
+"""docs/api.md: its calls, parameters, objects, states and errors are those of the code, and its
+examples are what serve answers.
+"""
 
 from __future__ import annotations
 
@@ -50,10 +52,21 @@ TABLES: dict[str, type[BaseModel]] = {
     "field of a membership": objects.GroupMembership,
 }
 COLUMNS = {column for relation in RELATIONS for column in relation.columns}
-NO_COLUMNS = {"unpublished", "created", "claimed", "accepted", "Course", "Account", "rollcall_state", "/courses/:course_id/users"}
+NO_COLUMNS = {
+    "unpublished",
+    "created",
+    "claimed",
+    "accepted",
+    "Course",
+    "Account",
+    "rollcall_state",
+    "/courses/:course_id/users",
+}
 """What else the tables of objects have in backquotes."""
 
-_EXAMPLE = re.compile(r"^<!-- GET (?P<path>\S+) -->\n```json\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+_EXAMPLE = re.compile(
+    r"^<!-- GET (?P<path>\S+) -->\n```json\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +82,9 @@ def calls(served: Served) -> dict[str, dict[str, dict[str, Any]]]:
     document = get(f"{served.url}/openapi.json").json()
     return {
         re.sub(r"\{(\w+)\}", r":\1", path.removeprefix(PREFIX)): {
-            parameter["name"]: parameter for parameter in methods["get"].get("parameters", []) if parameter["in"] == "query"
+            parameter["name"]: parameter
+            for parameter in methods["get"].get("parameters", [])
+            if parameter["in"] == "query"
         }
         for path, methods in document["paths"].items()
     }
@@ -87,7 +102,10 @@ def values_of(schema: dict[str, Any], components: dict[str, Any]) -> set[str]:
 
 def test_the_calls(calls: dict[str, dict[str, Any]]) -> None:
     """All, no others, each with its parameters."""
-    described = {code(call)[0]: (answer, code(parameters)) for call, answer, parameters in rows(DOCUMENT, "call")}
+    described = {
+        code(call)[0]: (answer, code(parameters))
+        for call, answer, parameters in rows(DOCUMENT, "call")
+    }
     assert list(described) == list(calls)
     for call, (answer, parameters) in described.items():
         assert set(parameters) == calls[call].keys() - OF_LISTS, call
@@ -97,24 +115,44 @@ def test_the_calls(calls: dict[str, dict[str, Any]]) -> None:
 def test_the_parameters(served: Served, calls: dict[str, dict[str, Any]]) -> None:
     """All, no others, with the values that they may have."""
     components = get(f"{served.url}/openapi.json").json()["components"]["schemas"]
-    known = {name: parameter["schema"] for parameters in calls.values() for name, parameter in parameters.items()}
-    described = {code(name)[0]: (code(values), default) for name, _only, values, default in rows(DOCUMENT, "parameter")}
+    known = {
+        name: parameter["schema"]
+        for parameters in calls.values()
+        for name, parameter in parameters.items()
+    }
+    described = {
+        code(name)[0]: (code(values), default)
+        for name, _only, values, default in rows(DOCUMENT, "parameter")
+    }
     assert described.keys() == known.keys()
     for name, schema in known.items():
         if allowed := values_of(schema, components):
             assert set(described[name][0]) - {"student_view"} == allowed - {"student_view"}, name
-    assert set(code(described["state[]"][1])) == set(code(described["enrollment_state[]"][1])) == set(DEFAULT_STATES)
+    assert (
+        set(code(described["state[]"][1]))
+        == set(code(described["enrollment_state[]"][1]))
+        == set(DEFAULT_STATES)
+    )
 
 
 def test_what_can_be_included(calls: dict[str, dict[str, Any]]) -> None:
-    """What the OpenAPI document names is in the table, and nothing else; but ``all_courses`` is of a course's lists, too."""
-    named = {name for parameters in calls.values() if "include[]" in parameters for name in code(parameters["include[]"]["description"])}
+    """What the OpenAPI document names is in the table, and nothing else; but ``all_courses`` is of
+    a course's lists, too.
+    """
+    named = {
+        name
+        for parameters in calls.values()
+        if "include[]" in parameters
+        for name in code(parameters["include[]"]["description"])
+    }
     assert {code(name)[0] for name, _of, _adds in rows(DOCUMENT, "included")} == named
 
 
 @pytest.mark.parametrize("head", TABLES)
 def test_the_objects(head: str) -> None:
-    """All fields in their order; null are those that are always null; what is named is a column of the replica."""
+    """All fields in their order; null are those that are always null; what is named is a column of
+    the replica.
+    """
     described = {code(field)[0]: value for field, value in rows(DOCUMENT, head)}
     fields = TABLES[head].model_fields
     assert list(described) == list(fields)
@@ -129,7 +167,9 @@ def test_the_objects(head: str) -> None:
 
 def test_the_states() -> None:
     """As they are derived."""
-    described = [[code(cell)[0] for cell in row] for row in rows(DOCUMENT, "the row's `workflow_state`")]
+    described = [
+        [code(cell)[0] for cell in row] for row in rows(DOCUMENT, "the row's `workflow_state`")
+    ]
     for workflow_state, state, reason, shown, comes_to in described:
         assert (canvas_state(workflow_state, state, reason), state) == (shown, comes_to)
     by_dates = {code(word)[0]: tuple(code(states)) for word, states in rows(DOCUMENT, "asked for")}
@@ -139,13 +179,21 @@ def test_the_states() -> None:
 def test_the_filters_that_are_refused(served: Served) -> None:
     """With the reason."""
     section = TEXT.partition("### Filters that are refused")[2]
-    described: dict[str, str] = dict(re.findall(r"^\| `([^`]+)` \| (.+) \|$", section, re.MULTILINE))
+    described: dict[str, str] = dict(
+        re.findall(r"^\| `([^`]+)` \| (.+) \|$", section, re.MULTILINE)
+    )
     assert described == _CANNOT
     for name, reason in described.items():
         answer = get(f"{served.url}{PREFIX}/courses/570/enrollments", params={name: "1"})
-        assert (answer.status_code, answer.json()["errors"][0]["message"]) == (400, f"{name} cannot be applied: {reason}")
+        assert (answer.status_code, answer.json()["errors"][0]["message"]) == (
+            400,
+            f"{name} cannot be applied: {reason}",
+        )
     for name in ("created_for_sis_id[]", "only_own_groups", "sis_course_id[]"):
-        assert get(f"{served.url}{PREFIX}/courses/570/enrollments", params={name: ""}).status_code == 200
+        assert (
+            get(f"{served.url}{PREFIX}/courses/570/enrollments", params={name: ""}).status_code
+            == 200
+        )
 
 
 def test_the_errors(served: Served, tmp_path: Path) -> None:
@@ -175,13 +223,17 @@ def test_the_errors(served: Served, tmp_path: Path) -> None:
     assert seen == described - {500}
 
 
-@pytest.mark.parametrize("example", list(_EXAMPLE.finditer(TEXT)), ids=lambda match: str(match["path"]))
+@pytest.mark.parametrize(
+    "example", list(_EXAMPLE.finditer(TEXT)), ids=lambda match: str(match["path"])
+)
 def test_the_examples(served: Served, example: re.Match[str]) -> None:
     """Whole answers, their fields in order."""
     answer = get(served.url + example["path"]).json()
     shown = json.loads(example["body"])
     assert answer == shown
-    for one, other in zip(*(found if isinstance(found, list) else [found] for found in (answer, shown)), strict=True):
+    for one, other in zip(
+        *(found if isinstance(found, list) else [found] for found in (answer, shown)), strict=True
+    ):
         assert list(one) == list(other)
 
 
@@ -189,13 +241,19 @@ def test_ids(served: Served) -> None:
     """The ways to say which course, user or section is meant."""
     for path in ("courses/565", "courses/21070000000000565", "courses/2107~565"):
         assert get(f"{served.url}{PREFIX}/{path}").json()["id"] == 565
-    assert "`565`, `21070000000000565` and `2107~565`" in TEXT
-    for where, path in (("users", "sis_user_id:456-T45"), ("sections", "sis_section_id:2019.100.101.101-1")):
+    assert "`565`, `21070000000000565` and `2107~565`" in PLAIN
+    for where, path in (
+        ("users", "sis_user_id:456-T45"),
+        ("sections", "sis_section_id:2019.100.101.101-1"),
+    ):
         assert f"`{path}`" in TEXT
         assert get(f"{served.url}{PREFIX}/{where}/{path}").status_code == 200
     for account in ("self", "default", "1"):
         assert get(f"{served.url}{PREFIX}/accounts/{account}/enrollments/46825").status_code == 200
-    as_text = get(f"{served.url}{PREFIX}/courses/565", headers={"Accept": "application/json+canvas-string-ids"}).json()
+    as_text = get(
+        f"{served.url}{PREFIX}/courses/565",
+        headers={"Accept": "application/json+canvas-string-ids"},
+    ).json()
     assert as_text["id"] == "565"
 
 
@@ -214,9 +272,11 @@ def test_the_numbers() -> None:
         f"from {GZIP_BYTES:,} bytes",
         f"{MOST_HEAD_BYTES // 1024} KiB of address and headers",
         f"a body of more than {MOST_BODY_BYTES:,} bytes",
-        f"more than {HEAD_SECONDS:.0f} s to send a request's head, or {SENDING_SECONDS:.0f} s to receive",
+        f"more than {HEAD_SECONDS:.0f} s to send a request's head, or {SENDING_SECONDS:.0f} s to "
+        "receive",
         f"{Settings.model_fields['request_seconds'].default:.0f} s (`ROLLCALL_REQUEST_SECONDS`)",
-        f"{Settings.model_fields['most_requests'].default} requests at once (`ROLLCALL_MOST_REQUESTS`)",
+        f"{Settings.model_fields['most_requests'].default} requests at once "
+        "(`ROLLCALL_MOST_REQUESTS`)",
         f"`Retry-After: {RETRY_SECONDS}`",
     ):
         assert what in PLAIN, what
@@ -227,10 +287,16 @@ def test_the_client_library(tmp_path: Path) -> None:
     token = add_token(tmp_path / "tokens", "test")
     (source,) = blocks(DOCUMENT, "python")
     said = io.StringIO()
-    with serving(tmp_path / "served", rosters_of(examples()), tokens_file=tmp_path / "tokens") as served, warnings.catch_warnings():
+    with (
+        serving(
+            tmp_path / "served", rosters_of(examples()), tokens_file=tmp_path / "tokens"
+        ) as served,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")  # that it is not https
         with contextlib.redirect_stdout(said):
-            exec(source.replace(ADDRESS, served.url).replace("rollcall_…", token), {})  # noqa: S102 what docs/api.md shows
+            # what docs/api.md shows
+            exec(source.replace(ADDRESS, served.url).replace("rollcall_…", token), {})  # noqa: S102
     assert said.getvalue() == "Isaac Newton StudentEnrollment active\n"
     assert f"    {said.getvalue()}" in TEXT
 

@@ -1,4 +1,6 @@
-"""docs/dead-letters.md: its commands and options are those of the command line, its tables those of the code, and what is exported can be had back."""
+"""docs/dead-letters.md: its commands and options are those of the command line, its tables those of
+the code, and what is exported can be had back.
+"""
 
 from __future__ import annotations
 
@@ -45,14 +47,20 @@ def test_the_options() -> None:
     """All filters, for all commands, and no others; what is special to a command is told of."""
     assert COMMANDS.keys() == OWN.keys()
     for name, command in COMMANDS.items():
-        assert {option for parameter in command.params for option in parameter.opts} - {"--help"} == FILTERS | OWN[name], name
+        assert {option for parameter in command.params for option in parameter.opts} - {
+            "--help"
+        } == FILTERS | OWN[name], name
     for option in set[str]().union(*OWN.values()) - {"--limit"}:
         assert option in TEXT, option
 
 
 def commands() -> list[str]:
     """Those in the shell's blocks."""
-    lines = [line.split(" #")[0].split(" | ")[0].strip() for block in blocks(DOCUMENT, "sh") for line in block.splitlines()]
+    lines = [
+        line.split(" #")[0].split(" | ")[0].strip()
+        for block in blocks(DOCUMENT, "sh")
+        for line in block.splitlines()
+    ]
     return [line.removeprefix("rollcall dead-letters ") for line in lines]
 
 
@@ -72,7 +80,9 @@ def test_the_tables() -> None:
 
 
 def test_the_numbers() -> None:
-    (limit,) = (parameter.default for parameter in COMMANDS["show"].params if parameter.name == "limit")
+    (limit,) = (
+        parameter.default for parameter in COMMANDS["show"].params if parameter.name == "limit"
+    )
     assert limit == 5
     assert "# five of them" in TEXT
     assert f"failed so often: {DEFAULT_ATTEMPTS} unless" in TEXT
@@ -92,23 +102,38 @@ def test_what_is_exported_can_be_had_back(bootstrap: str, prefix: str, tmp_path:
     (tmp_path / "letters.jsonl").write_text("\n".join(lines), encoding="ascii")
     create_topic(bootstrap, f"{prefix}.raw", 1)
     program = source.replace('"canvas.raw"', f'"{prefix}.raw"')
-    run([sys.executable, "-c", program], cwd=tmp_path, env={"ROLLCALL_KAFKA": bootstrap}, check=True)
+    run(
+        [sys.executable, "-c", program], cwd=tmp_path, env={"ROLLCALL_KAFKA": bootstrap}, check=True
+    )
     sent = read_all(bootstrap, [f"{prefix}.raw"], at_least=len(records))
-    assert [(message.key(), message.value()) for message in sent] == [(record.key, record.value) for record in records]
+    assert [(message.key(), message.value()) for message in sent] == [
+        (record.key, record.value) for record in records
+    ]
     assert headers(sent[0]) == dict(own)
-    assert not [name for message in sent for name in headers(message) if name.startswith(ERROR_PREFIX)]
+    assert not [
+        name for message in sent for name in headers(message) if name.startswith(ERROR_PREFIX)
+    ]
 
 
 def test_what_is_shown() -> None:
     """The example is what ``show`` says of the documented event with the typing error."""
-    outcome = Pipeline(load_validators())((ROOT / "tests" / "fixtures" / "documented" / "user_updated.json").read_bytes())
+    outcome = Pipeline(load_validators())(
+        (ROOT / "tests" / "fixtures" / "documented" / "user_updated.json").read_bytes()
+    )
     assert isinstance(outcome, DeadLetter)
-    record = Stored(outcome.value, dead_letter_headers(outcome, "canvas.raw", 1, 1), offset=17, timestamp=1_711_752_205_189)
+    record = Stored(
+        outcome.value,
+        dead_letter_headers(outcome, "canvas.raw", 1, 1),
+        offset=17,
+        timestamp=1_711_752_205_189,
+    )
     console = Console(width=500)
     with console.capture() as captured:
         for part in letter_report(record, known_words()):
             console.print(part)
-    (example,) = re.findall(r"^    canvas\.dead-letter, partition.*?(?=\n\n)", TEXT, re.MULTILINE | re.DOTALL)
+    (example,) = re.findall(
+        r"^    canvas\.dead-letter, partition.*?(?=\n\n)", TEXT, re.MULTILINE | re.DOTALL
+    )
     for line, expected in zip(captured.get().splitlines(), example.splitlines(), strict=False):
         whole, cut, _ = expected[4:].partition("…")
         assert line.startswith(whole) if cut else line.rstrip() == whole

@@ -34,7 +34,15 @@ def test_the_secrets_are_those_that_are_asked_for() -> None:
     kubernetes = ROOT / "deploy" / "kubernetes"
     kafka = (kubernetes / "overlays" / "example" / "kafka.yaml").read_text(encoding="utf-8")
     serve = (kubernetes / "base" / "serve.yaml").read_text(encoding="utf-8")
-    made = {name: set(re.findall(r"--from-(?:literal|file)=([\w.]+)", rest)) for name, rest in re.findall(r"create secret generic (\S+) (.+)", TEXT)}
+    made = {
+        name: set(re.findall(r"--from-(?:literal|file)=([\w.]+)", rest))
+        for name, rest in re.findall(r"create secret generic (\S+) (.+)", TEXT)
+    }
     (tokens,) = re.findall(r"value: /etc/rollcall/tokens/(\S+)", serve)
-    assert made == {"rollcall-kafka": set(re.findall(r"key: (\S+)", kafka)), "rollcall-tokens": {tokens}}
-    assert set(made) == set(re.findall(r"(?:secretName|  name): (rollcall-(?:kafka|tokens))", kafka + serve))
+    assert made == {
+        "rollcall-kafka": set(re.findall(r"key: (\S+)", kafka)),
+        "rollcall-tokens": {tokens},
+    }
+    assert set(made) == set(
+        re.findall(r"(?:secretName|  name): (rollcall-(?:kafka|tokens))", kafka + serve)
+    )

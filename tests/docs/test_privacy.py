@@ -1,4 +1,6 @@
-"""docs/privacy.md: topics and times are those that are planned, and what it tells one to do does what it says."""
+"""docs/privacy.md: topics and times are those that are planned, and what it tells one to do does
+what it says.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ PLANNED = {plan.name: plan.config for plan in plan_topics(Settings.model_constru
 
 def matching(topic: str) -> list[str]:
     """The planned topics that are meant."""
-    return [name for name in PLANNED if re.fullmatch(topic.replace(".", r"\.").replace("*", ".*"), name)]
+    return [
+        name for name in PLANNED if re.fullmatch(topic.replace(".", r"\.").replace("*", ".*"), name)
+    ]
 
 
 def test_how_long_topics_keep_what_is_personal() -> None:
@@ -40,7 +44,11 @@ def test_how_long_topics_keep_what_is_personal() -> None:
             told |= set(found)
             for name in found:
                 days = f"{int(PLANNED[name].get('retention.ms', 0)) // DAY_MS} days"
-                assert kept == days if PLANNED[name]["cleanup.policy"] == "delete" else kept.startswith("for ever")
+                assert (
+                    kept == days
+                    if PLANNED[name]["cleanup.policy"] == "delete"
+                    else kept.startswith("for ever")
+                )
     assert told == PLANNED.keys()
 
 
@@ -50,12 +58,26 @@ def test_the_topics_that_are_named_are_there() -> None:
 
 
 def test_the_settings_that_limit_it() -> None:
-    named = [name.removeprefix("ROLLCALL_").lower() for names, _what in rows(DOCUMENT, "setting") for name in code(names)]
-    assert {name for name in Settings.model_fields if name.startswith(("retention_", "redact", "drop_"))} <= set(named) <= Settings.model_fields.keys()
+    named = [
+        name.removeprefix("ROLLCALL_").lower()
+        for names, _what in rows(DOCUMENT, "setting")
+        for name in code(names)
+    ]
+    assert (
+        {
+            name
+            for name in Settings.model_fields
+            if name.startswith(("retention_", "redact", "drop_"))
+        }
+        <= set(named)
+        <= Settings.model_fields.keys()
+    )
 
 
 def test_the_numbers() -> None:
-    assert f"the last {MOST_KEPT:,} changes of rows, and the last {MOST_LETTERS} dead letters" in TEXT
+    assert (
+        f"the last {MOST_KEPT:,} changes of rows, and the last {MOST_LETTERS} dead letters" in TEXT
+    )
 
 
 def test_what_the_replica_has_of_somebody(tmp_path: Path) -> None:
@@ -69,13 +91,21 @@ def test_what_the_replica_has_of_somebody(tmp_path: Path) -> None:
         replica.row_factory = sqlite3.Row
         found = [replica.execute(query).fetchall() for query in queries.split(";")[:3]]
         assert [row["name"] for row in found[0]] == ["test user"]
-        others = [replica.execute(query.replace("21070000000025999", "21070000000020064")).fetchall() for query in queries.split(";")[:3]]
+        others = [
+            replica.execute(query.replace("21070000000025999", "21070000000020064")).fetchall()
+            for query in queries.split(";")[:3]
+        ]
     assert [row["user_name"] for row in others[1]] == ["Isaac Newton"]
 
 
 def test_what_finds_somebody_in_a_topic() -> None:
     (pattern,) = re.findall(r"grep -E '([^']+)'", TEXT)
-    for written in ('"user_id":"21070000000025999"', '"user_id":25999,', '"2107~25999"', "/users/25999/grades"):
+    for written in (
+        '"user_id":"21070000000025999"',
+        '"user_id":25999,',
+        '"2107~25999"',
+        "/users/25999/grades",
+    ):
         assert re.search(pattern, written)
     assert not re.search(pattern, '"user_id":"21070000000125999"')
 
@@ -84,10 +114,19 @@ def test_events_of_ones_own_take_names_out_of_all_rows() -> None:
     cluster = Cluster()
     cluster.send(examples())
     cluster.settle(InTurn())
-    personal = (b"Isaac Newton", b'"test user"', b'"test"', b"456-T45", b"kDfqdZrVWAxrI6RmFBNqipEGKozQR0sYolwPfsvM")
+    personal = (
+        b"Isaac Newton",
+        b'"test user"',
+        b'"test"',
+        b"456-T45",
+        b"kDfqdZrVWAxrI6RmFBNqipEGKozQR0sYolwPfsvM",
+    )
     before = b"".join(last_values(cluster))
     assert all(word in before for word in personal)
-    cluster.send(TypedEvent(json.loads(event)["metadata"]["event_name"], event.encode()) for event in blocks(DOCUMENT, "json"))
+    cluster.send(
+        TypedEvent(json.loads(event)["metadata"]["event_name"], event.encode())
+        for event in blocks(DOCUMENT, "json")
+    )
     cluster.settle(InTurn())
     assert cluster.rejected == []
     after = b"".join(last_values(cluster))

@@ -1,4 +1,6 @@
-"""The examples in README.md, run as they stand there, on a real broker; only the topics and the group get names of the test's own."""
+"""The examples in README.md, run as they stand there, on a real broker; only the topics and the
+group get names of the test's own.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ from tests.waiting import NotInTimeError, run, wait_for_count, wait_for_exit, wa
 
 README = ROOT / "README.md"
 EXAMPLE = ROOT / "tests" / "fixtures" / "documented" / "enrollment_created.json"
-SHOWN = "2018-10-09T21:07:33Z enrollment_created 21070000000046825 invited 92c516653abf2d2d36228fbd12c302f9"
+SHOWN = (
+    "2018-10-09T21:07:33Z enrollment_created 21070000000046825 invited "
+    "92c516653abf2d2d36228fbd12c302f9"
+)
 
 needs_kcat = needs("kcat", package="kcat")
 
@@ -51,15 +56,27 @@ def run_shell(script: str, bootstrap: str) -> str:
     return done.stdout
 
 
-def test_the_python_consumer(bootstrap: str, prefix: str, router: RouterProcess, tmp_path: Path) -> None:
+def test_the_python_consumer(
+    bootstrap: str, prefix: str, router: RouterProcess, tmp_path: Path
+) -> None:
     aborted = EXAMPLE.read_bytes().replace(b'"invited"', b'"aborted"')
-    send(bootstrap, f"{prefix}.events.enrollment_created", [Sent(aborted, partition=n) for n in range(2)], transactional_id=f"{prefix}-other", commit=False)
+    send(
+        bootstrap,
+        f"{prefix}.events.enrollment_created",
+        [Sent(aborted, partition=n) for n in range(2)],
+        transactional_id=f"{prefix}-other",
+        commit=False,
+    )
     send(bootstrap, f"{prefix}.raw", [Sent(EXAMPLE.read_bytes())])
     script = tmp_path / "consumer.py"
     script.write_text(example("python", "confluent_kafka", prefix), encoding="utf-8")
     lines: queue.Queue[str] = queue.Queue()
     with subprocess.Popen(
-        [sys.executable, "-X", "faulthandler", str(script)], env=environment(bootstrap), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-X", "faulthandler", str(script)],
+        env=environment(bootstrap),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as consumer:
         output = consumer.stdout
         assert output is not None
@@ -86,11 +103,18 @@ def test_the_python_consumer(bootstrap: str, prefix: str, router: RouterProcess,
 @needs_kcat
 def test_kcat(bootstrap: str, prefix: str, router: RouterProcess) -> None:
     run_shell(example("sh", "kcat -P", prefix), bootstrap)
-    wait_for_count(lambda: router.metric("rollcall_events_routed_total", event_name="enrollment_created"), 1, what="the event")
+    wait_for_count(
+        lambda: router.metric("rollcall_events_routed_total", event_name="enrollment_created"),
+        1,
+        what="the event",
+    )
     said = run_shell(example("sh", "kcat -C", prefix), bootstrap)
     (record,) = read_all(bootstrap, [f"{prefix}.events.enrollment_created"], at_least=1)
     pairs = ",".join(f"{name}={value.decode()}" for name, value in headers(record).items())
-    assert said == f"key 21070000000046825\nheaders {pairs}\nvalue {EXAMPLE.read_text(encoding='utf-8')}\n"
+    assert (
+        said
+        == f"key 21070000000046825\nheaders {pairs}\nvalue {EXAMPLE.read_text(encoding='utf-8')}\n"
+    )
     shown = pairs.partition(",ce_id")[0]
     assert f"headers {shown},…" in README.read_text(encoding="utf-8")
 
@@ -100,6 +124,11 @@ def test_counting_dead_letters(bootstrap: str, prefix: str, router: RouterProces
     send(bootstrap, f"{prefix}.raw", [Sent(b"rubbish"), Sent(b"{}"), Sent(b"rubbish")])
     wait_for_count(lambda: router.metric("rollcall_dead_letters_total"), 3, what="the dead letters")
     for document in ("runbooks.md",):
-        (script,) = [text for text in blocks(ROOT / "docs" / document, "sh") if "dead-letter" in text]
+        (script,) = [
+            text for text in blocks(ROOT / "docs" / document, "sh") if "dead-letter" in text
+        ]
         said = run_shell(script.replace("canvas.", f"{prefix}."), bootstrap)
-        assert sorted(line.split() for line in said.splitlines()) == [["1", "rollcall.error.code=not_an_event"], ["2", "rollcall.error.code=not_json"]]
+        assert sorted(line.split() for line in said.splitlines()) == [
+            ["1", "rollcall.error.code=not_an_event"],
+            ["2", "rollcall.error.code=not_json"],
+        ]

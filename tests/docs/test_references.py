@@ -1,4 +1,6 @@
-"""What the documentation names is there: files, headings, settings, metrics, commands, topics, codes, keys, headers."""
+"""What the documentation names is there: files, headings, settings, metrics, commands, topics,
+codes, keys, headers.
+"""
 
 from __future__ import annotations
 
@@ -38,15 +40,35 @@ EVENTS = ROOT / "docs" / "events.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 STAGES = tuple(stage.name for stage in stages(None))
-DEPLOYMENT = sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file() and path.suffix != ".md" and path.parent.name != "__pycache__")
-TEXTS = [*documents(), ROOT / "docs" / "settings.env", ROOT / "docker-compose.kafka.yml", ROOT / "Makefile", *DEPLOYMENT]
+DEPLOYMENT = sorted(
+    path
+    for path in (ROOT / "deploy").rglob("*")
+    if path.is_file() and path.suffix != ".md" and path.parent.name != "__pycache__"
+)
+TEXTS = [
+    *documents(),
+    ROOT / "docs" / "settings.env",
+    ROOT / "docker-compose.kafka.yml",
+    ROOT / "Makefile",
+    *DEPLOYMENT,
+]
 DEFAULTS = Settings.model_construct()
 DOCUMENTED = ROOT / "tests" / "fixtures" / "documented"
 
-NO_METRICS = {COOKIE, *(name for model in (objects.Enrollment, objects.Course) for name in model.model_fields if name.startswith("rollcall_"))}
+NO_METRICS = {
+    COOKIE,
+    *(
+        name
+        for model in (objects.Enrollment, objects.Course)
+        for name in model.model_fields
+        if name.startswith("rollcall_")
+    ),
+}
 """What else begins with the same word."""
 
-each_document = pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+each_document = pytest.mark.parametrize(
+    "document", documents(), ids=lambda path: str(path.relative_to(ROOT))
+)
 each_text = pytest.mark.parametrize("text", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -64,8 +86,16 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 
 def test_every_document_is_linked_to() -> None:
-    linked = {(document.parent / link.partition("#")[0]).resolve() for document in documents() for link in links(document)}
-    assert [path.name for path in (ROOT / "docs").rglob("*") if path.is_file() and path not in linked and path.name != "README.md"] == []
+    linked = {
+        (document.parent / link.partition("#")[0]).resolve()
+        for document in documents()
+        for link in links(document)
+    }
+    assert [
+        path.name
+        for path in (ROOT / "docs").rglob("*")
+        if path.is_file() and path not in linked and path.name != "README.md"
+    ] == []
 
 
 @each_text
@@ -76,9 +106,23 @@ def test_variables_exist(text: Path) -> None:
 
 @each_document
 def test_metrics_exist(document: Path) -> None:
-    suffixes = {"counter": ("_total",), "histogram": ("", "_bucket", "_count", "_sum"), "info": ("_info",), "gauge": ("",)}
-    registries = [RouterMetrics(CollectorRegistry(), REGISTRY).registry, RosterMetrics(CollectorRegistry(), STAGES, REGISTRY).registry, serve_metrics()]
-    names = {family.name + suffix for registry in registries for family in registry.collect() for suffix in suffixes[family.type]}
+    suffixes = {
+        "counter": ("_total",),
+        "histogram": ("", "_bucket", "_count", "_sum"),
+        "info": ("_info",),
+        "gauge": ("",),
+    }
+    registries = [
+        RouterMetrics(CollectorRegistry(), REGISTRY).registry,
+        RosterMetrics(CollectorRegistry(), STAGES, REGISTRY).registry,
+        serve_metrics(),
+    ]
+    names = {
+        family.name + suffix
+        for registry in registries
+        for family in registry.collect()
+        for suffix in suffixes[family.type]
+    }
     text = document.read_text(encoding="utf-8")
     assert set(re.findall(r"\b(?:rollcall|process)_[a-z_]+", text)) - names - NO_METRICS == set()
 
@@ -111,16 +155,23 @@ def test_commands_exist(document: Path) -> None:
 
 @each_document
 def test_make_targets_exist(document: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(
+        re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
     text = document.read_text(encoding="utf-8")
     assert set(re.findall(r"(?:`|^ {4})make ([a-z]+)", text, re.MULTILINE)) - targets == set()
 
 
 def test_the_metrics_of_the_rosters_are_explained() -> None:
     """All that the router does not have, with their labels."""
-    of_router = {family.name for family in RouterMetrics(CollectorRegistry(), REGISTRY).registry.collect()}
+    of_router = {
+        family.name for family in RouterMetrics(CollectorRegistry(), REGISTRY).registry.collect()
+    }
     metrics = RosterMetrics(CollectorRegistry(), STAGES, REGISTRY).registry.collect()
-    explained = {re.sub(r"\{.*|_total", "", code(row[0])[0]): code(row[0])[0] for row in rows(OPERATIONS, "metric")}
+    explained = {
+        re.sub(r"\{.*|_total", "", code(row[0])[0]): code(row[0])[0]
+        for row in rows(OPERATIONS, "metric")
+    }
     assert {family.name for family in metrics} - of_router <= set(explained)
     for family in metrics:
         if family.name in explained and family.type != "histogram" and family.samples:
@@ -131,11 +182,21 @@ def test_the_metrics_of_the_rosters_are_explained() -> None:
 def test_the_metrics_of_serve_are_explained() -> None:
     """All of its own, no others, with their labels."""
     of_every_process = {"rollcall_build"}
-    metrics = {family.name: family for family in serve_metrics().collect() if family.name.startswith("rollcall_")}
-    explained = {re.sub(r"\{.*|_total", "", code(row[0])[0]): code(row[0])[0] for row in rows(OPERATIONS, "metric of serve")}
+    metrics = {
+        family.name: family
+        for family in serve_metrics().collect()
+        if family.name.startswith("rollcall_")
+    }
+    explained = {
+        re.sub(r"\{.*|_total", "", code(row[0])[0]): code(row[0])[0]
+        for row in rows(OPERATIONS, "metric of serve")
+    }
     assert explained.keys() == metrics.keys() - of_every_process
     for name, shown in explained.items():
-        (labels,) = {",".join(label for label in sample.labels if label != "le") for sample in metrics[name].samples}
+        (labels,) = {
+            ",".join(label for label in sample.labels if label != "le")
+            for sample in metrics[name].samples
+        }
         assert shown.partition("{")[2] == (f"{labels}}}" if labels else ""), name
 
 
@@ -154,15 +215,29 @@ def test_the_table_of_topics() -> None:
     }
     seen = set()
     for topic, kept in table.items():
-        plans = [plan for name, plan in planned.items() if re.fullmatch(re.sub("<.*>", ".*", re.escape(topic)), name)]
+        plans = [
+            plan
+            for name, plan in planned.items()
+            if re.fullmatch(re.sub("<.*>", ".*", re.escape(topic)), name)
+        ]
         assert plans
         for plan in plans:
             compacted = plan.config["cleanup.policy"] == "compact"
-            assert kept == ("compacted" if compacted else f"{int(plan.config['retention.ms']) // DAY_MS} days")
+            assert kept == (
+                "compacted" if compacted else f"{int(plan.config['retention.ms']) // DAY_MS} days"
+            )
             seen.add(plan.name)
     assert seen == set(planned), "every topic is in the table"
-    (what,) = (what for topic, what, _key, _kept in rows(README, "topic") if code(topic) == ["canvas.rosters.<relation>"])
-    relations = {name.removeprefix("canvas.rosters.") for name in planned if name.startswith("canvas.rosters.")}
+    (what,) = (
+        what
+        for topic, what, _key, _kept in rows(README, "topic")
+        if code(topic) == ["canvas.rosters.<relation>"]
+    )
+    relations = {
+        name.removeprefix("canvas.rosters.")
+        for name in planned
+        if name.startswith("canvas.rosters.")
+    }
     assert set(re.split(r", | and ", what.removeprefix("rows of "))) == relations
     assert f"for {len(EVENT_TYPES)} events" in README.read_text(encoding="utf-8")
     assert "number of partitions (4)" in " ".join(README.read_text(encoding="utf-8").split())
@@ -173,27 +248,37 @@ def test_how_the_rosters_are_made_anew() -> None:
     """What is to be deleted is what the rosters write and nobody else does."""
     (script,) = (text for text in blocks(OPERATIONS, "sh") if "--delete" in text)
     (pattern,) = re.findall(r"--topic '([^']+)'", script)
-    kept = {plan.name for plan in plan_topics(DEFAULTS)} - {plan.name for plan in plan_roster_topics(DEFAULTS)}
+    kept = {plan.name for plan in plan_topics(DEFAULTS)} - {
+        plan.name for plan in plan_roster_topics(DEFAULTS)
+    }
     deleted = {plan.name for plan in plan_topics(DEFAULTS) if re.fullmatch(pattern, plan.name)}
     names = roster_topics(DEFAULTS)
     assert not deleted & kept
-    written = {names.full(topic) for stage in stages(None) for topic in stage.outputs} | {names.changelog(stage) for stage in stages(None)}
+    written = {names.full(topic) for stage in stages(None) for topic in stage.outputs} | {
+        names.changelog(stage) for stage in stages(None)
+    }
     assert deleted == written | {barrier_topic(names.group)}
     assert f"--group {DEFAULTS.group('rosters')}\n" in script
 
 
 def test_how_everything_but_raw_is_made_anew() -> None:
     """What is to be deleted for another number of partitions."""
-    text = OPERATIONS.read_text(encoding="utf-8").partition("### Changing the number of partitions")[2]
+    text = OPERATIONS.read_text(encoding="utf-8").partition(
+        "### Changing the number of partitions"
+    )[2]
     (pattern, *_others) = re.findall(r"--delete --topic '([^']+)'", text)
     planned = {plan.name for plan in plan_topics(DEFAULTS)}
-    assert {name for name in planned if not re.fullmatch(pattern, name)} == {TopicNames("canvas").raw}
+    assert {name for name in planned if not re.fullmatch(pattern, name)} == {
+        TopicNames("canvas").raw
+    }
     assert f"--group {DEFAULTS.group('router')} --group {DEFAULTS.group('rosters')}\n" in text
 
 
 def test_the_tables_of_codes() -> None:
     assert [code(row[0]) for row in rows(README, "code")] == [[value] for value in ErrorCode]
-    assert sorted(value for row in rows(OPERATIONS, "code") for value in code(row[0])) == sorted(ErrorCode)
+    assert sorted(value for row in rows(OPERATIONS, "code") for value in code(row[0])) == sorted(
+        ErrorCode
+    )
 
 
 def test_the_table_of_keys() -> None:
@@ -205,7 +290,9 @@ def test_the_typed_record_is_what_the_pipeline_makes_of_the_documented_event() -
     raw = (DOCUMENTED / "enrollment_created.json").read_bytes()
     outcome = Pipeline(load_validators())(raw)
     assert isinstance(outcome, Routed)
-    shown = {code(part)[0] if code(part) else part: code(value) for part, value in rows(EVENTS, "part")}
+    shown = {
+        code(part)[0] if code(part) else part: code(value) for part, value in rows(EVENTS, "part")
+    }
     assert shown["key"] == [outcome.key.decode()]
     headers = {name: [content.decode()] for name, content in outcome.headers if content is not None}
     assert {part: value for part, value in shown.items() if part in headers} == headers
@@ -216,7 +303,9 @@ def test_the_normal_form_of_ids() -> None:
     raw = (DOCUMENTED / "enrollment_created.json").read_bytes()
     assert b'"root_account_id": "21070000000000001"' in raw
     for written, key in rows(EVENTS, "`enrollment_id` in the event"):
-        outcome = Pipeline(load_validators())(raw.replace(b'"21070000000046825"', code(written)[0].encode()))
+        outcome = Pipeline(load_validators())(
+            raw.replace(b'"21070000000046825"', code(written)[0].encode())
+        )
         assert isinstance(outcome, Routed)
         assert outcome.key.decode() == code(key)[0]
 
@@ -224,9 +313,15 @@ def test_the_normal_form_of_ids() -> None:
 def test_the_headers_of_dead_letters() -> None:
     outcome = Pipeline(load_validators())((DOCUMENTED / "user_updated.json").read_bytes())
     assert isinstance(outcome, DeadLetter)
-    made = {name: (content or b"").decode() for name, content in dead_letter_headers(outcome, "canvas.raw", 1, 1)}
+    made = {
+        name: (content or b"").decode()
+        for name, content in dead_letter_headers(outcome, "canvas.raw", 1, 1)
+    }
     described = EVENTS.read_text(encoding="utf-8").partition("## Dead letters")[2]
-    assert set(re.findall(r"^\| `(rollcall\.error\.[a-z]+)`", described, re.MULTILINE)) == {*made, SIZE_HEADER}
+    assert set(re.findall(r"^\| `(rollcall\.error\.[a-z]+)`", described, re.MULTILINE)) == {
+        *made,
+        SIZE_HEADER,
+    }
     for header, value in rows(README, "header"):
         if len(code(header)) == 1:
             assert made[code(header)[0]].startswith(code(value)[0].removesuffix("…")), header
@@ -235,16 +330,23 @@ def test_the_headers_of_dead_letters() -> None:
 def test_the_relation_that_is_added_as_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
     (source,) = blocks(ARCHITECTURE, "python")
     module: dict[str, Any] = {}
-    exec(source, module)  # noqa: S102 what docs/architecture.md shows
+    exec(source, module)  # noqa: S102
     monkeypatch.setattr(roster_registry, "STAGES", (*roster_registry.STAGES, module["stage"]))
     planned = {plan.name for plan in plan_topics(DEFAULTS)}
     assert {"canvas.rosters.categories", "rollcall-rosters-category-changelog"} <= planned
     cluster = Cluster(all_stages=roster_registry.stages(None))
-    events = {name: (DOCUMENTED / f"{name}.json").read_bytes() for name in ("group_category_created", "group_category_updated")}
+    events = {
+        name: (DOCUMENTED / f"{name}.json").read_bytes()
+        for name in ("group_category_created", "group_category_updated")
+    }
     cluster.send(TypedEvent(name, value) for name, value in events.items())
     cluster.settle(_Nothing())
     assert cluster.rejected == []
-    written = {record.key: json.loads(record.value or b"") for n in range(2) for record in cluster.log("rosters.categories", n)}
+    written = {
+        record.key: json.loads(record.value or b"")
+        for n in range(2)
+        for record in cluster.log("rosters.categories", n)
+    }
     names = {row["group_category_name"] for row in written.values()}
     assert names == {json.loads(value)["body"]["group_category_name"] for value in events.values()}
 

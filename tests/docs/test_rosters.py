@@ -1,4 +1,6 @@
-"""docs/rosters.md: its rows are what the stages make of the schemas' examples, its states what they make of events, and its examples run on a real broker."""
+"""docs/rosters.md: its rows are what the stages make of the schemas' examples, its states what they
+make of events, and its examples run on a real broker.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,10 @@ from tests.waiting import result_of, run, wait_for_datum, wait_until
 
 DOCUMENT = ROOT / "docs" / "rosters.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
-SHOWN = "21070000000000570/21070000000046825 Isaac Newton StudentEnrollment active enrollment 2019-01-07T09:12:30.417Z"
+SHOWN = (
+    "21070000000000570/21070000000046825 Isaac Newton StudentEnrollment active enrollment "
+    "2019-01-07T09:12:30.417Z"
+)
 FAMILIES: dict[str, Family] = {
     "courses": COURSE,
     "sections": SECTION,
@@ -49,7 +54,10 @@ FAMILIES: dict[str, Family] = {
 }
 INPUTS = frozenset(topic for stage in stages(None) for topic in stage.inputs)
 
-_ROW = re.compile(r"^<!-- (?P<relation>[a-z]+) (?P<key>\S+) -->\n```json\n(?P<row>.*?)^```$", re.MULTILINE | re.DOTALL)
+_ROW = re.compile(
+    r"^<!-- (?P<relation>[a-z]+) (?P<key>\S+) -->\n```json\n(?P<row>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 _AT = re.compile(r"(?P<thing>section |course |)`(?P<state>[a-z_]+)` 19:(?P<minute>\d\d)")
 
 
@@ -73,8 +81,15 @@ def rosters_of(events: list[TypedEvent]) -> Rosters:
 def examples() -> list[TypedEvent]:
     """The example of each schema that a stage reads."""
     names = [event_type.name for event_type in EVENT_TYPES if f"events.{event_type.name}" in INPUTS]
-    schemas = {name: json.loads((resource_path("schemas") / f"{name}.json").read_text(encoding="utf-8")) for name in names}
-    return [TypedEvent(name, json.dumps(example).encode()) for name, schema in schemas.items() for example in schema["examples"]]
+    schemas = {
+        name: json.loads((resource_path("schemas") / f"{name}.json").read_text(encoding="utf-8"))
+        for name in names
+    }
+    return [
+        TypedEvent(name, json.dumps(example).encode())
+        for name, schema in schemas.items()
+        for example in schema["examples"]
+    ]
 
 
 def test_the_rows() -> None:
@@ -83,7 +98,9 @@ def test_the_rows() -> None:
     assert tuple(row["relation"] for row in shown) == RELATIONS
     for row in shown:
         # The fields are in the order of the row, too.
-        assert list(json.loads(row["row"]).items()) == list(made[row["relation"]][row["key"]].items())
+        assert list(json.loads(row["row"]).items()) == list(
+            made[row["relation"]][row["key"]].items()
+        )
 
 
 def test_the_fields_that_rows_have_besides() -> None:
@@ -92,7 +109,12 @@ def test_the_fields_that_rows_have_besides() -> None:
     for names, of, _meaning in rows(DOCUMENT, "field"):
         for name in code(names):
             described[name] = set(RELATIONS) if of == "all" else set(of.split(", "))
-    besides = {name for relation, family in FAMILIES.items() for row in made[relation].values() for name in row.keys() - set(family.names)}
+    besides = {
+        name
+        for relation, family in FAMILIES.items()
+        for row in made[relation].values()
+        for name in row.keys() - set(family.names)
+    }
     assert besides == described.keys() - {"course_id"}
     for name, relations in described.items():
         for relation in relations:
@@ -100,22 +122,47 @@ def test_the_fields_that_rows_have_besides() -> None:
 
 
 def test_the_states() -> None:
-    makers = {"": scenarios.enrollment, "state": scenarios.enrollment_state, "section ": scenarios.section, "course ": scenarios.course}
+    makers = {
+        "": scenarios.enrollment,
+        "state": scenarios.enrollment_state,
+        "section ": scenarios.section,
+        "course ": scenarios.course,
+    }
     reasons = set()
     for set_by_hand, by_dates, around, state, reason, as_of in rows(DOCUMENT, "enrollment event"):
         said = [_AT.fullmatch(set_by_hand), _AT.fullmatch(by_dates), _AT.fullmatch(around)]
-        assert all(found or cell == "–" for found, cell in zip(said, (set_by_hand, by_dates, around), strict=True))
+        assert all(
+            found or cell == "–"
+            for found, cell in zip(said, (set_by_hand, by_dates, around), strict=True)
+        )
         things = ["state" if found is said[1] else found["thing"] for found in said if found]
-        events = [makers[thing](int(found["minute"]), found["state"]) for thing, found in zip(things, filter(None, said), strict=True)]
+        events = [
+            makers[thing](int(found["minute"]), found["state"])
+            for thing, found in zip(things, filter(None, said), strict=True)
+        ]
         (row,) = rosters_of(events)["enrollments"].values()
-        shown = {"state": code(state)[0], "state_reason": code(reason)[0], "as_of": f"2019-11-01T{as_of}:00.000Z"}
+        shown = {
+            "state": code(state)[0],
+            "state_reason": code(reason)[0],
+            "as_of": f"2019-11-01T{as_of}:00.000Z",
+        }
         assert shown == {name: row[name] for name in shown}, (set_by_hand, by_dates, around)
         reasons.add(row["state_reason"])
-    assert reasons == {"enrollment", "dates", "section_deleted", "course_deleted", "course_completed"}
+    assert reasons == {
+        "enrollment",
+        "dates",
+        "section_deleted",
+        "course_deleted",
+        "course_completed",
+    }
 
 
 def test_the_rules_name_the_states_of_the_code() -> None:
-    rules = {line.split(" | ")[0].strip("| "): line for line in TEXT.splitlines() if re.match(r"\| \d \| ", line)}
+    rules = {
+        line.split(" | ")[0].strip("| "): line
+        for line in TEXT.splitlines()
+        if re.match(r"\| \d \| ", line)
+    }
     assert set(code(rules["1"])) - {"workflow_state", "enrollment"} == FINAL
     assert set(code(rules["3"])) - {"dates"} == {state for pair in BY_DATES for state in pair}
     # Of what is said twice in rule 7, `completed` is the course's state, and what it comes to.
@@ -126,16 +173,28 @@ def test_the_tables_of_topics_and_stages() -> None:
     settings = Settings.model_construct()
     names = roster_topics(settings)
     topics = {code(topic)[0]: code(keys) for _relation, topic, keys in rows(DOCUMENT, "relation")}
-    assert list(topics) == [names.full(topic) for stage in stages(None) for topic in stage.outputs if topic.startswith("rosters.")]
+    assert list(topics) == [
+        names.full(topic)
+        for stage in stages(None)
+        for topic in stage.outputs
+        if topic.startswith("rosters.")
+    ]
     for plan in plan_roster_topics(settings):
         if plan.name in topics:
             assert plan.config["cleanup.policy"] == "compact"
             assert int(plan.config["delete.retention.ms"]) == TOMBSTONE_DAYS * DAY_MS
-    described = {code(name)[0]: (code(reads), code(writes)) for name, _key, reads, writes in rows(DOCUMENT, "stage")}
+    described = {
+        code(name)[0]: (code(reads), code(writes))
+        for name, _key, reads, writes in rows(DOCUMENT, "stage")
+    }
     assert set(described) == {stage.name for stage in stages(None)}
     for stage in stages(None):
         reads, writes = described[stage.name]
-        families = {f"{topic.removeprefix('events.').rpartition('_')[0]}_*" for topic in stage.inputs if topic.startswith("events.")}
+        families = {
+            f"{topic.removeprefix('events.').rpartition('_')[0]}_*"
+            for topic in stage.inputs
+            if topic.startswith("events.")
+        }
         internal = {topic for topic in stage.inputs if not topic.startswith("events.")}
         if stage.name == "course":  # for these the table has words
             assert (set(reads), len(internal), writes) == (families, 4, [])
@@ -154,7 +213,9 @@ def test_the_numbers() -> None:
 
 
 class Running(NamedTuple):
-    """The router and the rosters, with the examples read, and a membership whose group never comes."""
+    """The router and the rosters, with the examples read, and a membership whose group never
+    comes.
+    """
 
     bootstrap: str
     prefix: str
@@ -169,7 +230,10 @@ def running(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     prefix, folder = f"t{uuid.uuid4().hex[:12]}", tmp_path_factory.mktemp("rosters")
     settings = load_settings(kafka=bootstrap, topic_prefix=prefix, group_prefix=prefix)
     events = [*examples(), scenarios.membership(1)]
-    with RouterProcess(folder, bootstrap, prefix) as router, RostersProcess(folder, bootstrap, prefix) as rosters:
+    with (
+        RouterProcess(folder, bootstrap, prefix) as router,
+        RostersProcess(folder, bootstrap, prefix) as rosters,
+    ):
         router.wait_ready()
         send(bootstrap, f"{prefix}.raw", [Sent(event.value) for event in events])
         made = rosters_of(events)
@@ -182,7 +246,11 @@ def published(bootstrap: str, prefix: str) -> Rosters:
     """The rows of the topics."""
     found: dict[str, dict[str, Any]] = {relation: {} for relation in RELATIONS}
     for message in read_all(bootstrap, [f"{prefix}.rosters.{relation}" for relation in RELATIONS]):
-        relation, key, value = str(message.topic()).rpartition(".")[2], (message.key() or b"").decode(), message.value()
+        relation, key, value = (
+            str(message.topic()).rpartition(".")[2],
+            (message.key() or b"").decode(),
+            message.value(),
+        )
         found[relation].pop(key, None)
         if value is not None:
             found[relation][key] = json.loads(value)
@@ -192,7 +260,11 @@ def published(bootstrap: str, prefix: str) -> Rosters:
 def example(language: str, word: str, prefix: str) -> str:
     """The one block of the document in this language that holds the word."""
     (text,) = [text for text in blocks(DOCUMENT, language) if word in text]
-    return text.replace("canvas.", f"{prefix}.").replace("rollcall-", f"{prefix}-").replace("my-application", prefix)
+    return (
+        text.replace("canvas.", f"{prefix}.")
+        .replace("rollcall-", f"{prefix}-")
+        .replace("my-application", prefix)
+    )
 
 
 def test_the_python_reader(running: Running, tmp_path: Path) -> None:
@@ -207,8 +279,15 @@ def test_the_python_reader(running: Running, tmp_path: Path) -> None:
 @needs_kcat
 def test_kcat(running: Running) -> None:
     said = run_shell(example("sh", "rosters.memberships", running.prefix), running.bootstrap)
-    printed = {key: json.loads(value) for key, _, value in (line.partition(" ") for line in said.splitlines())}
-    assert printed == {key: row for key, row in running.made["memberships"].items() if key.startswith("21070000000000565/")}
+    printed = {
+        key: json.loads(value)
+        for key, _, value in (line.partition(" ") for line in said.splitlines())
+    }
+    assert printed == {
+        key: row
+        for key, row in running.made["memberships"].items()
+        if key.startswith("21070000000000565/")
+    }
 
 
 @needs_kcat
@@ -216,7 +295,12 @@ def test_parked_rows(running: Running) -> None:
     said = run_shell(example("sh", "group-changelog", running.prefix), running.bootstrap)
     assert said == f"{scenarios.GROUP}/membership/{scenarios.MEMBERSHIP}\n"
     assert running.rosters.metric("rollcall_parked_rows", stage="group") == 1
-    said = run_shell(example("sh", "group-changelog", running.prefix).replace("group-changelog", "enrollment-changelog"), running.bootstrap)
+    said = run_shell(
+        example("sh", "group-changelog", running.prefix).replace(
+            "group-changelog", "enrollment-changelog"
+        ),
+        running.bootstrap,
+    )
     assert said == "21070000000001533\n"  # of the documented enrollment_state_updated
     assert running.rosters.metric("rollcall_parked_rows", stage="enrollment") == 1
 
@@ -229,21 +313,40 @@ def test_the_command(running: Running, line: str) -> None:
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     assert printed["course"] == running.made["courses"]["21070000000000565"]
-    assert printed["groups"] == [row for key, row in sorted(running.made["groups"].items()) if key.startswith("21070000000000565/")]
+    assert printed["groups"] == [
+        row
+        for key, row in sorted(running.made["groups"].items())
+        if key.startswith("21070000000000565/")
+    ]
 
 
 def test_made_anew(running: Running) -> None:
-    """As docs/operations.md says under "Making the rosters anew". Last, since it ends the process."""
+    """As docs/operations.md says under "Making the rosters anew". Last, since it ends the
+    process.
+    """
     assert running.rosters.end() == 0
     kafka = AdminClient({"bootstrap.servers": running.bootstrap})
-    doomed = [plan.name for plan in plan_roster_topics(running.settings) if plan.config["cleanup.policy"] == "compact"]
-    assert all(name.startswith((f"{running.prefix}-rosters-", f"{running.prefix}.rosters.")) for name in doomed)
+    doomed = [
+        plan.name
+        for plan in plan_roster_topics(running.settings)
+        if plan.config["cleanup.policy"] == "compact"
+    ]
+    assert all(
+        name.startswith((f"{running.prefix}-rosters-", f"{running.prefix}.rosters."))
+        for name in doomed
+    )
     for future in kafka.delete_topics(doomed).values():
         result_of(future, what="the end of the topics")
     for future in kafka.delete_consumer_groups([f"{running.prefix}-rosters"]).values():
         result_of(future, what="the end of the group")
-    wait_until(lambda: not partitions_of(running.bootstrap, doomed), what="the end of the topics")  # the broker hears of it after the controller
+    wait_until(
+        lambda: not partitions_of(running.bootstrap, doomed), what="the end of the topics"
+    )  # the broker hears of it after the controller
     with RostersProcess(running.folder, running.bootstrap, running.prefix) as rosters:
         rosters.wait_ready()
-        wait_for_datum(lambda: published(running.bootstrap, running.prefix), running.made, is_through=lambda: rosters.idle)
+        wait_for_datum(
+            lambda: published(running.bootstrap, running.prefix),
+            running.made,
+            is_through=lambda: rosters.idle,
+        )
         assert rosters.end() == 0

@@ -1,4 +1,6 @@
-"""docs/security.md: headers, cookie and numbers are those of the code, and its proxy is believed."""
+"""docs/security.md: headers, cookie and numbers are those of the code, and its proxy is
+believed.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,11 @@ def test_the_tokens(tmp_path: Path) -> None:
     token = add_token(tmp_path / "tokens", "registrar")
     (shown,) = re.findall(r"^    (registrar [0-9a-f]+)$", TEXT, re.MULTILINE)
     (tmp_path / "shown").write_text(f"# a comment\n{shown}\n", encoding="utf-8")
-    assert read_tokens(tmp_path / "shown").keys() == read_tokens(tmp_path / "tokens").keys() == {"registrar"}
+    assert (
+        read_tokens(tmp_path / "shown").keys()
+        == read_tokens(tmp_path / "tokens").keys()
+        == {"registrar"}
+    )
     assert (tmp_path / "tokens").read_text(encoding="utf-8") == f"registrar {digest_of(token)}\n"
     assert token.startswith(TOKEN_PREFIX)
     assert f"`{TOKEN_PREFIX}` and {TOKEN_BYTES * 8} random bits" in TEXT
@@ -45,13 +51,29 @@ def test_the_proxy(tmp_path: Path) -> None:
     """What the example sends is what it needs to."""
     (example,) = blocks(DOCUMENT, "nginx")
     sent = dict(re.findall(r"proxy_set_header (\S+) (\S+);", example))
-    assert sent.items() >= {"Host": "$host", "X-Forwarded-Proto": "$scheme", "X-Forwarded-For": "$remote_addr"}.items()
+    assert (
+        sent.items()
+        >= {
+            "Host": "$host",
+            "X-Forwarded-Proto": "$scheme",
+            "X-Forwarded-For": "$remote_addr",
+        }.items()
+    )
     token = add_token(tmp_path / "tokens", "program")
-    headers = {"Host": "rosters.example.edu", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1", "Authorization": f"Bearer {token}"}
-    with serving(tmp_path / "served", rosters_of(examples()), tokens_file=tmp_path / "tokens") as served:
+    headers = {
+        "Host": "rosters.example.edu",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-For": "192.0.2.1",
+        "Authorization": f"Bearer {token}",
+    }
+    with serving(
+        tmp_path / "served", rosters_of(examples()), tokens_file=tmp_path / "tokens"
+    ) as served:
         answer = get(f"{served.url}/api/v1/courses/570/enrollments", headers=headers)
     assert answer.status_code == 200
-    assert answer.headers["Link"].startswith("<https://rosters.example.edu/api/v1/courses/570/enrollments?")
+    assert answer.headers["Link"].startswith(
+        "<https://rosters.example.edu/api/v1/courses/570/enrollments?"
+    )
 
 
 def test_the_rights() -> None:
@@ -62,7 +84,13 @@ def test_the_rights() -> None:
             shown.add((code(who)[0], resource, code(name)[0], pattern, operation))
     needed = required_rights(Settings.model_construct())
     assert shown == {
-        (who, acl.resource.value.replace("-", " "), acl.name, "prefixed" if acl.prefixed else "literal", str(acl.operation))
+        (
+            who,
+            acl.resource.value.replace("-", " "),
+            acl.name,
+            "prefixed" if acl.prefixed else "literal",
+            str(acl.operation),
+        )
         for who, rights in needed.items()
         for acl in rights.acls
     }
@@ -70,7 +98,9 @@ def test_the_rights() -> None:
 
 def test_the_protocols_and_mechanisms() -> None:
     """All of them are explained."""
-    explained = {word for row in rows(DOCUMENT, "the cluster wants") for cell in row for word in code(cell)}
+    explained = {
+        word for row in rows(DOCUMENT, "the cluster wants") for cell in row for word in code(cell)
+    }
     for name in ("security_protocol", "sasl_mechanism"):
         assert set(get_args(Settings.model_fields[name].annotation)) - {"PLAINTEXT"} <= explained
 

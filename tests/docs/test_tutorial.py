@@ -1,4 +1,6 @@
-"""docs/tutorial.md: its commands, run one after the other on a real broker, say what the document shows."""
+"""docs/tutorial.md: its commands, run one after the other on a real broker, say what the document
+shows.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,11 @@ ADDRESS = "http://127.0.0.1:8080"
 REPLICA = ".rollcall/replica.sqlite"
 AS_FAST_AS_IT_GOES = (" --rate 300", "")
 
-_STEP = re.compile(r"^<!-- tests/docs/test_tutorial\.py runs this -->\n```sh\n(?P<script>.*?)^```\n\n```text\n(?P<shown>.*?)^```$", re.MULTILINE | re.DOTALL)
+_STEP = re.compile(
+    r"^<!-- tests/docs/test_tutorial\.py runs this "
+    r"-->\n```sh\n(?P<script>.*?)^```\n\n```text\n(?P<shown>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 
 needs_curl = needs("curl", package="curl")
 
@@ -39,7 +45,9 @@ class Place:
         self.address = ""
         programs = folder / ".venv" / "bin"
         programs.mkdir(parents=True)
-        (programs / "rollcall").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m rollcall "$@"\n', encoding="utf-8")
+        (programs / "rollcall").write_text(
+            f'#!/bin/sh\nexec {sys.executable} -P -m rollcall "$@"\n', encoding="utf-8"
+        )
         (programs / "rollcall").chmod(0o755)
         (programs / "python").symlink_to(sys.executable)
 
@@ -47,7 +55,9 @@ class Place:
     def serving(self, tokens_file: str = "") -> Iterator[RollcallProcess]:
         """serve, with the replica where the document has it."""
         data = self.folder / ".rollcall"
-        with RollcallProcess("serve", self.folder, self.bootstrap, self.prefix, data=data, tokens_file=tokens_file) as process:
+        with RollcallProcess(
+            "serve", self.folder, self.bootstrap, self.prefix, data=data, tokens_file=tokens_file
+        ) as process:
             self.address = process.wait_ready().url
             yield process
             assert process.end() == 0
@@ -60,8 +70,14 @@ class Place:
         for old, new in ((ADDRESS, self.address), AS_FAST_AS_IT_GOES, *replaced.items()):
             script, shown = script.replace(old, new), shown.replace(old, new)
         shown = shown.replace("canvas.raw", f"{self.prefix}.raw")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ROLLCALL_")}
-        environment |= {"ROLLCALL_KAFKA": self.bootstrap, "ROLLCALL_TOPIC_PREFIX": self.prefix, "ROLLCALL_GROUP_PREFIX": self.prefix}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("ROLLCALL_")
+        }
+        environment |= {
+            "ROLLCALL_KAFKA": self.bootstrap,
+            "ROLLCALL_TOPIC_PREFIX": self.prefix,
+            "ROLLCALL_GROUP_PREFIX": self.prefix,
+        }
         done = run(["/bin/sh", "-euc", script], env=environment, cwd=self.folder)
         assert done.returncode == 0, done.stderr
         said = done.stdout.replace("\r\n", "\n")
@@ -78,14 +94,23 @@ def test_step_by_step(bootstrap: str, tmp_path: Path) -> None:
         pass
     truth = expected(simulation.truth())
     place = Place(tmp_path, bootstrap)
-    with RouterProcess(tmp_path, bootstrap, place.prefix) as router, RostersProcess(tmp_path, bootstrap, place.prefix) as rosters:
+    with (
+        RouterProcess(tmp_path, bootstrap, place.prefix) as router,
+        RostersProcess(tmp_path, bootstrap, place.prefix) as rosters,
+    ):
         router.wait_ready()
         rosters.wait_ready()
         with place.serving() as serve:
-            wait_until(lambda: serve.metric("rollcall_replica_freshness_seconds") == 0, what="freshness")
+            wait_until(
+                lambda: serve.metric("rollcall_replica_freshness_seconds") == 0, what="freshness"
+            )
             place.run("/readyz")
             place.run("simulate")
-            wait_for_datum(lambda: contents(tmp_path / REPLICA), truth, is_through=lambda: all(each.idle for each in (router, rosters, serve)))
+            wait_for_datum(
+                lambda: contents(tmp_path / REPLICA),
+                truth,
+                is_through=lambda: all(each.idle for each in (router, rosters, serve)),
+            )
             place.run("enrollment_type")
             place.run("per_page")
             place.run("roster")

@@ -15,7 +15,9 @@ SHARD = st.integers(1, 922_336)
 @given(LOCAL, SHARD)
 def test_every_way_to_write_an_id_is_one_key(local: int, shard: int) -> None:
     whole = shard * SHARD_SIZE + local
-    assert {normal_id(written, shard) for written in (local, str(local), whole, str(whole))} == {str(whole)}
+    assert {normal_id(written, shard) for written in (local, str(local), whole, str(whole))} == {
+        str(whole)
+    }
     assert shard_of(str(whole)) == shard_of(whole) == shard
     assert shard_of(local) is None
     assert normal_id(normal_id(local, shard), None) == str(whole), "normal form is final"
@@ -27,7 +29,30 @@ def test_without_a_shard_an_id_stays_as_it_is(local: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, True, False, "", "x", "1.5", 1.5, -1, 0, "0", "-1", 2**63, "9" * 20, 2.0**54, float("inf"), "１２", " 1", "1\n", [1], {}, b"1"]
+    "value",
+    [
+        None,
+        True,
+        False,
+        "",
+        "x",
+        "1.5",
+        1.5,
+        -1,
+        0,
+        "0",
+        "-1",
+        2**63,
+        "9" * 20,
+        2.0**54,
+        float("inf"),
+        "１２",
+        " 1",
+        "1\n",
+        [1],
+        {},
+        b"1",
+    ],
 )
 def test_what_is_no_id_has_no_normal_form(value: object) -> None:
     assert normal_id(value, 2107) is None
@@ -37,10 +62,31 @@ def test_what_is_no_id_has_no_normal_form(value: object) -> None:
 @given(LOCAL, SHARD)
 def test_an_id_in_a_url(local: int, shard: int) -> None:
     whole = str(shard * SHARD_SIZE + local)
-    assert parse_id(f"{shard}~{local}", None) == parse_id(whole, None) == parse_id(str(local), shard) == whole
+    assert (
+        parse_id(f"{shard}~{local}", None)
+        == parse_id(whole, None)
+        == parse_id(str(local), shard)
+        == whole
+    )
 
 
-@pytest.mark.parametrize("text", ["", "~", "1~", "~1", "0~1", "1~0", "x~1", "1~x", "1~2~3", "1 ~1", f"1~{SHARD_SIZE}", "922337~9999999999999"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "~",
+        "1~",
+        "~1",
+        "0~1",
+        "1~0",
+        "x~1",
+        "1~x",
+        "1~2~3",
+        "1 ~1",
+        f"1~{SHARD_SIZE}",
+        "922337~9999999999999",
+    ],
+)
 def test_what_is_no_id_in_a_url(text: str) -> None:
     assert parse_id(text, 2107) is None
 

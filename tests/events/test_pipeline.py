@@ -44,10 +44,15 @@ EVENT: dict[str, Any] = {
 def event(body: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
     """The event with other fields; a value of ... removes one."""
     changed = {"metadata": EVENT["metadata"] | metadata, "body": EVENT["body"] | (body or {})}
-    return {part: {key: value for key, value in fields.items() if value is not ...} for part, fields in changed.items()}
+    return {
+        part: {key: value for key, value in fields.items() if value is not ...}
+        for part, fields in changed.items()
+    }
 
 
-def judge(event: Any, headers: tuple[tuple[str, bytes | None], ...] = (), pipeline: Pipeline = PIPELINE) -> Outcome:
+def judge(
+    event: Any, headers: tuple[tuple[str, bytes | None], ...] = (), pipeline: Pipeline = PIPELINE
+) -> Outcome:
     """The outcome of an event given as an object."""
     return pipeline(orjson.dumps(event), headers)
 
@@ -79,7 +84,15 @@ def test_a_valid_event_keeps_its_bytes_and_gets_cloudevents_headers() -> None:
 
 
 def test_own_headers_win_over_raw_ones_and_errors_of_earlier_attempts_go() -> None:
-    headers = routed(EVENT, (("ce_id", b"theirs"), ("content-type", b"text/plain"), ("rollcall.error.code", b"not_json"), ("ce_traceparent", b"t"))).headers
+    headers = routed(
+        EVENT,
+        (
+            ("ce_id", b"theirs"),
+            ("content-type", b"text/plain"),
+            ("rollcall.error.code", b"not_json"),
+            ("ce_traceparent", b"t"),
+        ),
+    ).headers
     assert len(dict(headers)) == len(headers)
     assert dict(headers)["content-type"] == b"application/json"
     assert dict(headers)["ce_traceparent"] == b"t"
@@ -87,7 +100,9 @@ def test_own_headers_win_over_raw_ones_and_errors_of_earlier_attempts_go() -> No
 
 
 @given(st.randoms(use_true_random=False), st.sampled_from([None, 2, "\t"]), st.booleans())
-def test_the_same_event_has_the_same_id_however_it_is_written(random: Any, indent: Any, ascii_only: bool) -> None:
+def test_the_same_event_has_the_same_id_however_it_is_written(
+    random: Any, indent: Any, ascii_only: bool
+) -> None:
     def shuffled(value: Any) -> Any:
         if isinstance(value, dict):
             items = list(value.items())
@@ -96,15 +111,28 @@ def test_the_same_event_has_the_same_id_however_it_is_written(random: Any, inden
         return value
 
     named = event({"user_name": "Ìsááç Ñewton 牛"})
-    rewritten = PIPELINE(json.dumps(shuffled(named), indent=indent, ensure_ascii=ascii_only).encode())
+    rewritten = PIPELINE(
+        json.dumps(shuffled(named), indent=indent, ensure_ascii=ascii_only).encode()
+    )
     assert isinstance(rewritten, Routed)
     assert dict(rewritten.headers)["ce_id"] == dict(routed(named).headers)["ce_id"]
 
 
 def test_another_event_has_another_id_and_attributes_are_metadata() -> None:
-    ids = {dict(routed(each).headers)["ce_id"] for each in (EVENT, event({"user_name": "I. Newton"}), event(event_time="2018-10-09T21:07:34Z"))}
+    ids = {
+        dict(routed(each).headers)["ce_id"]
+        for each in (
+            EVENT,
+            event({"user_name": "I. Newton"}),
+            event(event_time="2018-10-09T21:07:34Z"),
+        )
+    }
     assert len(ids) == 3
-    self_hosted = {"attributes": EVENT["metadata"], "body": EVENT["body"], "iss": "claims may stand beside"}
+    self_hosted = {
+        "attributes": EVENT["metadata"],
+        "body": EVENT["body"],
+        "iss": "claims may stand beside",
+    }
     assert dict(routed(self_hosted).headers) == dict(routed(EVENT).headers)
 
 
@@ -123,8 +151,16 @@ def test_another_event_has_another_id_and_attributes_are_metadata() -> None:
         (9223372036854775807, ..., None, b"9223372036854775807"),
     ],
 )
-def test_the_key_is_the_normal_form_of_the_id(enrollment_id: object, root_account_id: object, shard: int | None, key: bytes) -> None:
-    assert routed(event({"enrollment_id": enrollment_id}, root_account_id=root_account_id), pipeline=Pipeline(VALIDATORS, shard=shard)).key == key
+def test_the_key_is_the_normal_form_of_the_id(
+    enrollment_id: object, root_account_id: object, shard: int | None, key: bytes
+) -> None:
+    assert (
+        routed(
+            event({"enrollment_id": enrollment_id}, root_account_id=root_account_id),
+            pipeline=Pipeline(VALIDATORS, shard=shard),
+        ).key
+        == key
+    )
 
 
 def test_an_id_that_is_no_longer_exact_is_refused() -> None:
@@ -148,14 +184,23 @@ def test_the_time_is_in_utc(written: str, ce_time: bytes) -> None:
 
 
 def test_unknown_fields_and_values_are_counted() -> None:
-    outcome = routed(event({"course_uuid": "x", "shoe_size": 43, "hat": None, "workflow_state": "hibernating"}, new=1))
+    outcome = routed(
+        event(
+            {"course_uuid": "x", "shoe_size": 43, "hat": None, "workflow_state": "hibernating"},
+            new=1,
+        )
+    )
     assert (outcome.unknown_fields, outcome.unknown_values) == (3, 1)
     assert (routed(EVENT).unknown_fields, routed(EVENT).unknown_values) == (0, 0)
 
 
-@pytest.mark.parametrize("name", ["quizzes.item_created", "quizzes-lti.grade_changed", "x", "n" * 255, "牛", "unknown"])
+@pytest.mark.parametrize(
+    "name", ["quizzes.item_created", "quizzes-lti.grade_changed", "x", "n" * 255, "牛", "unknown"]
+)
 def test_a_name_without_schema_is_unknown(name: str) -> None:
-    raw = orjson.dumps({"metadata": {"event_name": name, "event_time": "2018-10-09T21:07:33Z"}, "body": {}})
+    raw = orjson.dumps(
+        {"metadata": {"event_name": name, "event_time": "2018-10-09T21:07:33Z"}, "body": {}}
+    )
     assert PIPELINE(raw, (("h", None),)) == Unknown(raw, [("h", None)], False)
 
 
@@ -182,12 +227,32 @@ def test_a_name_without_schema_is_unknown(name: str) -> None:
         (orjson.dumps(event(event_name="")), ErrorCode.NOT_AN_EVENT, "/metadata/event_name"),
         (orjson.dumps(event(event_name="n" * 256)), ErrorCode.NOT_AN_EVENT, "/metadata/event_name"),
         (orjson.dumps(event(event_time=...)), ErrorCode.NOT_AN_EVENT, "/metadata/event_time"),
-        (orjson.dumps(event(event_time="2019-02-29T00:00:00Z")), ErrorCode.NOT_AN_EVENT, "/metadata/event_time"),
-        (orjson.dumps(event(event_time=1571234567)), ErrorCode.NOT_AN_EVENT, "/metadata/event_time"),
-        (orjson.dumps({"attributes": {"event_name": 7}, "body": {}}), ErrorCode.NOT_AN_EVENT, "/attributes/event_name"),
+        (
+            orjson.dumps(event(event_time="2019-02-29T00:00:00Z")),
+            ErrorCode.NOT_AN_EVENT,
+            "/metadata/event_time",
+        ),
+        (
+            orjson.dumps(event(event_time=1571234567)),
+            ErrorCode.NOT_AN_EVENT,
+            "/metadata/event_time",
+        ),
+        (
+            orjson.dumps({"attributes": {"event_name": 7}, "body": {}}),
+            ErrorCode.NOT_AN_EVENT,
+            "/attributes/event_name",
+        ),
         (orjson.dumps(event({"course_id": ...})), ErrorCode.SCHEMA_VIOLATION, "/body/course_id"),
-        (orjson.dumps(event({"course_id": ["secret"]})), ErrorCode.SCHEMA_VIOLATION, "/body/course_id"),
-        (orjson.dumps(event({"updated_at": "019-11-01T19:11:01.163Z"})), ErrorCode.SCHEMA_VIOLATION, "/body/updated_at"),
+        (
+            orjson.dumps(event({"course_id": ["secret"]})),
+            ErrorCode.SCHEMA_VIOLATION,
+            "/body/course_id",
+        ),
+        (
+            orjson.dumps(event({"updated_at": "019-11-01T19:11:01.163Z"})),
+            ErrorCode.SCHEMA_VIOLATION,
+            "/body/updated_at",
+        ),
         (orjson.dumps(event(user_id={})), ErrorCode.SCHEMA_VIOLATION, "/metadata/user_id"),
     ],
 )
@@ -204,7 +269,9 @@ def test_what_is_no_valid_event_says_why(value: bytes | None, code: ErrorCode, p
 
 @pytest.mark.parametrize("depth", [100, 253, 300, 1000])
 def test_depth_is_no_trap(depth: int) -> None:
-    raw = orjson.dumps(event({"new_field": 1})).replace(b'"new_field":1', b'"new_field":' + b'{"a":' * depth + b"1" + b"}" * depth)
+    raw = orjson.dumps(event({"new_field": 1})).replace(
+        b'"new_field":1', b'"new_field":' + b'{"a":' * depth + b"1" + b"}" * depth
+    )
     outcome = PIPELINE(raw)
     if depth < 250:
         assert isinstance(outcome, Routed)
@@ -234,7 +301,11 @@ def test_messages_never_quote_a_value() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda parts: st.lists(parts, max_size=4) | st.dictionaries(st.text(), parts, max_size=4),
     max_leaves=12,
 )
@@ -245,7 +316,9 @@ LIKE_EVENTS = st.fixed_dictionaries(
         | st.fixed_dictionaries(
             {},
             optional={
-                name: JSON | st.sampled_from([*VALIDATORS, "2018-10-09T21:07:33Z", "21070000000046825"]) for name in (*EVENT["metadata"], *EVENT["body"])
+                name: JSON
+                | st.sampled_from([*VALIDATORS, "2018-10-09T21:07:33Z", "21070000000046825"])
+                for name in (*EVENT["metadata"], *EVENT["body"])
             },
         )
         for part in ("metadata", "attributes", "body")
@@ -254,7 +327,12 @@ LIKE_EVENTS = st.fixed_dictionaries(
 
 
 @settings(max_examples=examples(600))
-@given(st.none() | st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()) | LIKE_EVENTS.map(lambda value: json.dumps(value).encode()))
+@given(
+    st.none()
+    | st.binary(max_size=200)
+    | JSON.map(lambda value: json.dumps(value).encode())
+    | LIKE_EVENTS.map(lambda value: json.dumps(value).encode())
+)
 def test_it_never_raises_and_always_decides(value: bytes | None) -> None:
     assert isinstance(PIPELINE(value), Routed | Unknown | DeadLetter)
 

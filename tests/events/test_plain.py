@@ -1,4 +1,6 @@
-"""What the scanner says of an event is what the pipeline says; what it does not say is for the pipeline alone."""
+"""What the scanner says of an event is what the pipeline says; what it does not say is for the
+pipeline alone.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,16 @@ def taken(value: bytes) -> bool:
     outcome = PIPELINE(value)
     if said is None:
         return False
-    number, entity_id, root_account_id, event_time, epoch, canonical, unknown_fields, unknown_values = said
+    (
+        number,
+        entity_id,
+        root_account_id,
+        event_time,
+        epoch,
+        canonical,
+        unknown_fields,
+        unknown_values,
+    ) = said
     instant = read_valid_time(event_time)
     if instant is None:  # who asks the scanner looks at it then, as the pipeline does
         assert isinstance(outcome, DeadLetter)
@@ -61,7 +72,9 @@ def taken(value: bytes) -> bool:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_type_can_be_read_by_the_scanner(name: str) -> None:
-    """A keyword or a pattern that it does not know makes it leave the type alone: then app/rollcall/events/scan/plain.py has to learn it."""
+    """A keyword or a pattern that it does not know makes it leave the type alone: then
+    app/rollcall/events/scan/plain.py has to learn it.
+    """
     assert plain_type(VALIDATORS[name]) is not None
     assert taken(orjson.dumps(example(name)))
 
@@ -82,7 +95,11 @@ def test_all_that_is_routed_of_varied_traffic_is_taken() -> None:
 
 def test_a_year_that_does_not_exist_in_utc() -> None:
     """Is for the pipeline to refuse."""
-    value = orjson.dumps(changed(example("account_created"), "metadata", "event_time", to="0001-01-01T00:00:00+00:01"))
+    value = orjson.dumps(
+        changed(
+            example("account_created"), "metadata", "event_time", to="0001-01-01T00:00:00+00:01"
+        )
+    )
     assert SCANNER is not None
     assert SCANNER.read(value) is not None
     assert isinstance(PIPELINE(value), DeadLetter)
@@ -90,7 +107,9 @@ def test_a_year_that_does_not_exist_in_utc() -> None:
 
 
 @given(st.data(), st.randoms(use_true_random=False))
-@settings(max_examples=examples(300, part=5), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=examples(300, part=5), deadline=None, suppress_health_check=list(HealthCheck)
+)
 def test_generated_events(data: st.DataObject, random: Random) -> None:
     """However they are written: blanks, escapes, the order of fields."""
     name = data.draw(st.sampled_from(NAMES))
@@ -99,7 +118,11 @@ def test_generated_events(data: st.DataObject, random: Random) -> None:
         section = data.draw(st.sampled_from(sorted(event)))
         field = data.draw(st.sampled_from(sorted(event[section])))
         event = changed(event, section, field, to=data.draw(ANYTHING | st.sampled_from(VALUES[1:])))
-    text = write(event, random) if data.draw(st.booleans()) else json.dumps(event, ensure_ascii=data.draw(st.booleans()))
+    text = (
+        write(event, random)
+        if data.draw(st.booleans())
+        else json.dumps(event, ensure_ascii=data.draw(st.booleans()))
+    )
     taken(text.encode(errors="surrogatepass"))
 
 
@@ -107,7 +130,9 @@ def test_generated_events(data: st.DataObject, random: Random) -> None:
 def test_every_byte_changed_and_every_text_cut_off(name: str) -> None:
     """One change at each place, and each beginning and end of it."""
     value = orjson.dumps(example(name))
-    assert sum(taken(value[:at]) + taken(value[at:]) for at in range(len(value))) == 1, "but the whole"
+    assert sum(taken(value[:at]) + taken(value[at:]) for at in range(len(value))) == 1, (
+        "but the whole"
+    )
     found = 0
     for at in range(len(value)):
         for byte in b'\x00"\\{}[],:09.eE-tfn /u\x80\xc3\xff\t':
@@ -116,7 +141,9 @@ def test_every_byte_changed_and_every_text_cut_off(name: str) -> None:
 
 
 def raw(section: str, text: str, name: str = "enrollment_created") -> bytes:
-    """An event with one more member, written as it stands, at the end of a section (or of the whole)."""
+    """An event with one more member, written as it stands, at the end of a section (or of the
+    whole).
+    """
     parts = {part: orjson.dumps(fields).decode() for part, fields in example(name).items()}
     if section:
         parts[section] = f"{parts[section][:-1]},{text}}}"
@@ -162,32 +189,55 @@ def test_a_member_more(section: str, text: str, is_taken: bool) -> None:
     assert isinstance(PIPELINE(raw(section, text)), Routed) == is_taken
 
 
-@pytest.mark.parametrize("value", ['{"a":' * 40 + "1" + "}" * 40, "[" * 300 + "]" * 300, "[" * 2_000], ids=["40 levels", "300 levels", "unclosed"])
+@pytest.mark.parametrize(
+    "value",
+    ['{"a":' * 40 + "1" + "}" * 40, "[" * 300 + "]" * 300, "[" * 2_000],
+    ids=["40 levels", "300 levels", "unclosed"],
+)
 def test_what_is_nested_deep_is_left_alone(value: str) -> None:
     assert not taken(raw("body", f'"x":{value}'))
 
 
 def test_many_fields_and_fields_that_come_again_are_left_alone() -> None:
     assert not taken(raw("body", ",".join(f'"x{number}":1' for number in range(200))))
-    assert isinstance(PIPELINE(raw("body", ",".join(f'"x{number}":1' for number in range(200)))), Routed)
+    assert isinstance(
+        PIPELINE(raw("body", ",".join(f'"x{number}":1' for number in range(200)))), Routed
+    )
     for section in ("metadata", "body"):
         assert not taken(raw(section, '"x":1,"x":1'))
     for part in ("metadata", "attributes", "body"):
         assert not taken(raw("", f'"{part}":{{}}'))
-    assert not taken(write(Pairs([*example("user_created").items(), ("attributes", None)]), Random(1)).encode())
+    assert not taken(
+        write(Pairs([*example("user_created").items(), ("attributes", None)]), Random(1)).encode()
+    )
 
 
 def test_fields_are_taken_in_any_order_and_with_any_blanks() -> None:
     random = Random(7)
     for name in NAMES:
         for _ in range(20):
-            event = {part: dict(random.sample(sorted(fields.items()), len(fields))) for part, fields in random.sample(sorted(example(name).items()), 2)}
+            event = {
+                part: dict(random.sample(sorted(fields.items()), len(fields)))
+                for part, fields in random.sample(sorted(example(name).items()), 2)
+            }
             assert taken(json.dumps(event, indent=random.choice((None, 1, "\t"))).encode())
             taken(write(event, random).encode())
 
 
 def test_numbers_for_ids() -> None:
-    for number in ("0", "-1", "1", "1533", "999999999999999999", "1000000000000000000", "9223372036854775807", "9223372036854775808", "1.0", "1e3", "01"):
+    for number in (
+        "0",
+        "-1",
+        "1",
+        "1533",
+        "999999999999999999",
+        "1000000000000000000",
+        "9223372036854775807",
+        "9223372036854775808",
+        "1.0",
+        "1e3",
+        "01",
+    ):
         for field in ("enrollment_id", "course_id", "associated_user_id"):
             event = example("enrollment_created")
             taken(write(changed(event, "body", field, to=Number(number)), Random(1)).encode())
@@ -206,17 +256,28 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
     "a least number that is a float": lambda _field: {"type": "integer", "minimum": 1.0},
     "another greatest number": lambda field: field | {"maximum": 9},
     "numbers of any kind": lambda field: field | {"type": ["number", "null"]},
-    "no type": lambda field: {keyword: value for keyword, value in field.items() if keyword != "type"},
+    "no type": lambda field: {
+        keyword: value for keyword, value in field.items() if keyword != "type"
+    },
     "arrays of anything": lambda _field: {"type": "array"},
     "a constant that is no string": lambda _field: {"type": "integer", "const": 1},
     "a constant that is null": lambda _field: {"type": ["string", "null"], "const": None},
-    "a constant beside what is no string": lambda _field: {"type": ["string", "null"], "const": "a"},
+    "a constant beside what is no string": lambda _field: {
+        "type": ["string", "null"],
+        "const": "a",
+    },
     "anything": lambda _field: True,
     "nothing": lambda _field: False,
     "two at once": lambda field: {"allOf": [field]},
-    "known values of what may be a number": lambda _field: {"type": ["string", "integer"], KNOWN_VALUES: ["a"]},
+    "known values of what may be a number": lambda _field: {
+        "type": ["string", "integer"],
+        KNOWN_VALUES: ["a"],
+    },
     "known values of which there are none": lambda _field: {"type": "string", KNOWN_VALUES: []},
-    "known values that are no strings": lambda _field: {"type": "string", KNOWN_VALUES: ["a", None]},
+    "known values that are no strings": lambda _field: {
+        "type": "string",
+        KNOWN_VALUES: ["a", None],
+    },
 }
 
 
@@ -225,7 +286,14 @@ def test_a_schema_that_says_more_is_not_read(refused: str) -> None:
     validator = VALIDATORS["enrollment_created"]
     schema = validator.schema
     body = schema["properties"]["body"]
-    other = changed(schema, "properties", "body", "properties", "user_name", to=REFUSED[refused](body["properties"]["user_name"]))
+    other = changed(
+        schema,
+        "properties",
+        "body",
+        "properties",
+        "user_name",
+        to=REFUSED[refused](body["properties"]["user_name"]),
+    )
     assert plain_type(replace(validator, schema=other)) is None
 
 
@@ -241,13 +309,28 @@ def test_a_schema_whose_objects_say_more_is_not_read() -> None:
         changed(schema, "properties", "attributes", "required", to=["event_name"]),
         changed(schema, "properties", "metadata", to={"type": "object"}),
         changed(schema, "properties", "body", to=True),
-        changed(schema, "properties", "body", "properties", to=body["properties"] | {f"field_{number}": {"type": "string"} for number in range(200)}),
+        changed(
+            schema,
+            "properties",
+            "body",
+            "properties",
+            to=body["properties"]
+            | {f"field_{number}": {"type": "string"} for number in range(200)},
+        ),
         {keyword: value for keyword, value in schema.items() if keyword != "anyOf"},
     ):
         assert plain_type(replace(validator, schema=other)) is None
 
 
-@pytest.mark.parametrize("said", [MISSING, {"type": "string"}, {"type": ["string", "null", "boolean"]}, {"type": "array", "items": {"type": "string"}}])
+@pytest.mark.parametrize(
+    "said",
+    [
+        MISSING,
+        {"type": "string"},
+        {"type": ["string", "null", "boolean"]},
+        {"type": "array", "items": {"type": "string"}},
+    ],
+)
 def test_a_schema_for_which_a_root_account_may_be_no_id_is_not_read(said: Any) -> None:
     """Every event is asked for its root account, also where its schema does not name it."""
     validator = VALIDATORS["enrollment_created"]

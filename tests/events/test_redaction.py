@@ -21,24 +21,39 @@ REDACTOR = Redactor(("access_token", "client_secret"))
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        (b'"/api?access_token=2107~Ab-c_d.9&per_page=5"', b'"/api?access_token=REDACTED&per_page=5"'),
-        (rb'"/api?access_token=2107~Abc\u0026per_page=5"', rb'"/api?access_token=REDACTED\u0026per_page=5"'),
+        (
+            b'"/api?access_token=2107~Ab-c_d.9&per_page=5"',
+            b'"/api?access_token=REDACTED&per_page=5"',
+        ),
+        (
+            rb'"/api?access_token=2107~Abc\u0026per_page=5"',
+            rb'"/api?access_token=REDACTED\u0026per_page=5"',
+        ),
         (rb'"/api?access_token\u003dabc\u0026x=5"', rb'"/api?access_token\u003dREDACTED\u0026x=5"'),
         (rb'"a?access_token=ab\/cd+e=="', rb'"a?access_token=REDACTED"'),
         (b'"a?access_token=abc#part"', b'"a?access_token=REDACTED#part"'),
         (b'"a?access_token=abc", "b": 1', b'"a?access_token=REDACTED", "b": 1'),
         (rb'"said \"access_token=abc\" there"', rb'"said \"access_token=REDACTED\" there"'),
-        (b'"a?to=https%3A%2F%2Fx%3Faccess_token%3Dabc%26x%3D1"', b'"a?to=https%3A%2F%2Fx%3Faccess_token%3DREDACTED%26x%3D1"'),
+        (
+            b'"a?to=https%3A%2F%2Fx%3Faccess_token%3Dabc%26x%3D1"',
+            b'"a?to=https%3A%2F%2Fx%3Faccess_token%3DREDACTED%26x%3D1"',
+        ),
         (b'"a?access_token=a%2Fb&x"', b'"a?access_token=REDACTED&x"'),
         (b"access_token=abc", b"access_token=REDACTED"),
-        (b'"a?access_token=x&client_secret=y&access_token=z"', b'"a?access_token=REDACTED&client_secret=REDACTED&access_token=REDACTED"'),
+        (
+            b'"a?access_token=x&client_secret=y&access_token=z"',
+            b'"a?access_token=REDACTED&client_secret=REDACTED&access_token=REDACTED"',
+        ),
         (b'"a?auth[access_token]=abc"', b'"a?auth[access_token]=REDACTED"'),
         (b"access_token=\xff\xfe\x00 no text at all", b"access_token=REDACTED no text at all"),
         (rb'"a?b=1\u0026access_token=abc"', rb'"a?b=1\u0026access_token=REDACTED"'),
         (b'"a?my_access_token=abc"', b'"a?my_access_token=REDACTED"'),
         (b'"a?user%5Baccess_token%5D=abc&b=1"', b'"a?user%5Baccess_token%5D=REDACTED&b=1"'),
         (b'"a?access_token[]=abc&b=1"', b'"a?access_token[]=REDACTED&b=1"'),
-        (b'"a?b=https%253A%252F%252Fx%253Faccess_token%253Dabc"', b'"a?b=https%253A%252F%252Fx%253Faccess_token%253DREDACTED"'),
+        (
+            b'"a?b=https%253A%252F%252Fx%253Faccess_token%253Dabc"',
+            b'"a?b=https%253A%252F%252Fx%253Faccess_token%253DREDACTED"',
+        ),
         (b'"a?access_token=%22abc%22&b=1"', b'"a?access_token=%22REDACTED%22&b=1"'),
         (rb'"a access_token=\"abc\" b"', rb'"a access_token=\"REDACTED\" b"'),
         (b'"a?access_token="', b'"a?access_token=REDACTED"'),
@@ -51,18 +66,38 @@ def test_values_are_replaced(before: bytes, after: bytes) -> None:
     assert REDACTOR(clean)[0] == clean, "again"
 
 
-@pytest.mark.parametrize("data", [b"", b"nothing", b'"access_tokens=1"', b'"the access_token is"', b'"access_token": "kept: no parameter"'])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"nothing",
+        b'"access_tokens=1"',
+        b'"the access_token is"',
+        b'"access_token": "kept: no parameter"',
+    ],
+)
 def test_anything_else_is_untouched(data: bytes) -> None:
     clean, found = REDACTOR(data)
     assert clean is data
     assert found == frozenset()
 
 
-@given(st.text(alphabet=st.characters(exclude_characters="&#;\"'<>% \\", exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=6), st.booleans())
+@given(
+    st.text(
+        alphabet=st.characters(
+            exclude_characters="&#;\"'<>% \\", exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]
+        ),
+        min_size=6,
+    ),
+    st.booleans(),
+)
 def test_no_token_survives_and_json_stays_json(token: str, ascii_only: bool) -> None:
     url = f"https://canvas.example.edu/api?a=1&access_token={token}&b=2"
     raw = json.dumps({"url": url}, ensure_ascii=ascii_only).encode()
-    assert json.loads(REDACTOR(raw)[0])["url"] == "https://canvas.example.edu/api?a=1&access_token=REDACTED&b=2"
+    assert (
+        json.loads(REDACTOR(raw)[0])["url"]
+        == "https://canvas.example.edu/api?a=1&access_token=REDACTED&b=2"
+    )
 
 
 def test_a_redacted_event_says_so_and_has_the_same_id_when_it_is_replayed() -> None:

@@ -14,11 +14,18 @@ from rollcall.events.times import parse_microseconds, parse_time, read_valid_tim
 from rollcall.resources import resource_path
 from tests.examples import examples
 
-PATTERN = re.compile(orjson.loads(resource_path("schemas", "common.json").read_bytes())["$defs"]["time_text"]["pattern"].removesuffix("$") + r"\Z")
+PATTERN = re.compile(
+    orjson.loads(resource_path("schemas", "common.json").read_bytes())["$defs"]["time_text"][
+        "pattern"
+    ].removesuffix("$")
+    + r"\Z"
+)
 
 MOMENTS = st.datetimes(
     min_value=datetime(1900, 1, 1),
-    timezones=st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes))),
+    timezones=st.integers(-14 * 60, 14 * 60).map(
+        lambda minutes: timezone(timedelta(minutes=minutes))
+    ),
 )
 
 
@@ -29,7 +36,9 @@ def test_the_three_written_forms_are_one_moment(moment: datetime) -> None:
     forms = [
         in_utc.strftime("%Y-%m-%dT%H:%M:%S.") + f"{in_utc.microsecond // 1000:03}Z",
         moment.isoformat(timespec="milliseconds"),
-        moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{moment.microsecond // 1000:03} " + moment.strftime("%z"),
+        moment.strftime("%Y-%m-%d %H:%M:%S.")
+        + f"{moment.microsecond // 1000:03} "
+        + moment.strftime("%z"),
     ]
     for form in forms:
         instant = parse_time(form)
@@ -40,7 +49,33 @@ def test_the_three_written_forms_are_one_moment(moment: datetime) -> None:
 
 
 SNIPPETS = st.sampled_from(
-    ["2019", "2000", "1900", "0000", "-", "02", "29", "30", "31", "11", "00", "T", " ", "23", "24", ":", "59", "60", ".", "163", "Z", "+", "UTC", "08", "5"]
+    [
+        "2019",
+        "2000",
+        "1900",
+        "0000",
+        "-",
+        "02",
+        "29",
+        "30",
+        "31",
+        "11",
+        "00",
+        "T",
+        " ",
+        "23",
+        "24",
+        ":",
+        "59",
+        "60",
+        ".",
+        "163",
+        "Z",
+        "+",
+        "UTC",
+        "08",
+        "5",
+    ]
 )
 
 

@@ -1,4 +1,6 @@
-"""The command line's border: commands that need no broker, with whatever arguments, files and settings."""
+"""The command line's border: commands that need no broker, with whatever arguments, files and
+settings.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,23 @@ REAL = 0.01
 COMMAND_SECONDS = 60
 EXIT_CODES = (0, 1, 2, 3)
 
-_IDS = ("1533", "21070000000001533", "2107~1533", "~5", "account:1", "account:", "0", "-1", "1e5", "9" * 30, "--help", "--json")
+_IDS = (
+    "1533",
+    "21070000000001533",
+    "2107~1533",
+    "~5",
+    "account:1",
+    "account:",
+    "0",
+    "-1",
+    "1e5",
+    "9" * 30,
+    "--help",
+    "--json",
+)
 _VALUES = (
-    "", "0", "1", "-1", "7", "36501", "1.5", "true", "perhaps", "a b", "canvas", "client_ip,url", "event_time", "http://x/metrics", "SSL", "/nowhere/x",
+    "", "0", "1", "-1", "7", "36501", "1.5", "true", "perhaps", "a b", "canvas", "client_ip,url",
+    "event_time", "http://x/metrics", "SSL", "/nowhere/x",
 )  # fmt: skip
 _SETTINGS = tuple(name for name in Settings.model_fields if name != "kafka")  # there is no broker
 _NO_NUL = tuple(text for text in ODD_TEXTS if "\x00" not in text)
@@ -51,7 +67,10 @@ class CommandBorder:
 
     def make(self, random: Random) -> Command:
         """A command."""
-        settings = {random.choice(_SETTINGS): random.choice((*_VALUES, *_NO_NUL)) for _ in range(random.randrange(3))}
+        settings = {
+            random.choice(_SETTINGS): random.choice((*_VALUES, *_NO_NUL))
+            for _ in range(random.randrange(3))
+        }
         odd = random.choice((*_IDS, *_NO_NUL))
         arguments = random.choice(
             (
@@ -63,13 +82,27 @@ class CommandBorder:
                 ["topics", "plan"],
                 ["topics", random.choice(("check", "apply", odd))],
                 ["token", random.choice(("new", "list", "revoke")), *random.choice(([], [odd]))],
-                ["simulate", "--courses", random.choice(("1", MARK)), "--steps", random.choice(("0", "-1", "")), "--class-size", "2", "--output", "OUT"],
+                [
+                    "simulate",
+                    "--courses",
+                    random.choice(("1", MARK)),
+                    "--steps",
+                    random.choice(("0", "-1", "")),
+                    "--class-size",
+                    "2",
+                    "--output",
+                    "OUT",
+                ],
                 ["broker", "status"],
                 [odd, odd],
             )
         )
         count = random.randrange(4)
-        return Command(arguments, {} if random.random() < 0.6 else settings, b"\n".join(any_input(random) or b"" for _ in range(count)))
+        return Command(
+            arguments,
+            {} if random.random() < 0.6 else settings,
+            b"\n".join(any_input(random) or b"" for _ in range(count)),
+        )
 
     def check(self, command: Command, random: Random) -> str:
         """Run it; the exit code."""
@@ -79,7 +112,9 @@ class CommandBorder:
         arguments = [places.get(word, word) for word in command.arguments]
         given = {"data": str(folder), "tokens_file": str(folder / "tokens"), **command.settings}
         environment = {f"{ENV_PREFIX}{name.upper()}": value for name, value in given.items()}
-        code, output = (self._run_really if random.random() < REAL else self._run)(arguments, environment)
+        code, output = (self._run_really if random.random() < REAL else self._run)(
+            arguments, environment
+        )
         assert code in EXIT_CODES, (code, output[-2_000:])
         assert "Traceback" not in output, output[-2_000:]
         if arguments[0] == "validate" and not _may_name(command.file):
@@ -88,23 +123,42 @@ class CommandBorder:
 
     def _run(self, arguments: list[str], environment: dict[str, str]) -> tuple[int, str]:
         """In this process, as rollcall.cli.main.main does."""
-        others: dict[str, str | None] = dict.fromkeys(name for name in os.environ if name.upper().startswith(ENV_PREFIX))
+        others: dict[str, str | None] = dict.fromkeys(
+            name for name in os.environ if name.upper().startswith(ENV_PREFIX)
+        )
         result = self._runner.invoke(cli, arguments, env=others | environment)
         if isinstance(result.exception, RollcallError):
             return result.exception.exit_code, result.output
-        assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+        assert result.exception is None or isinstance(result.exception, SystemExit), repr(
+            result.exception
+        )
         return result.exit_code, result.output
 
     def _run_really(self, arguments: list[str], environment: dict[str, str]) -> tuple[int, str]:
-        others = {name: value for name, value in os.environ.items() if not name.upper().startswith(ENV_PREFIX)}
+        others = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.upper().startswith(ENV_PREFIX)
+        }
         command = [sys.executable, "-m", "rollcall", *arguments]
-        done = subprocess.run(command, env=others | environment, capture_output=True, stdin=subprocess.DEVNULL, timeout=COMMAND_SECONDS, check=False)
+        done = subprocess.run(
+            command,
+            env=others | environment,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
         return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
 
 
 def _may_name(text: bytes) -> bool:
     """Whether a text may have the mark for an event_name, which is printed when it is unknown."""
-    return b"event_name" in text and text.count(MARK.encode()) > 0 and any(_is_name(line) for line in (text, *text.splitlines()))
+    return (
+        b"event_name" in text
+        and text.count(MARK.encode()) > 0
+        and any(_is_name(line) for line in (text, *text.splitlines()))
+    )
 
 
 def _is_name(text: bytes) -> bool:

@@ -1,4 +1,6 @@
-"""Made-up inputs: events that are changed in their structure or in their bytes, and bytes that were none. The same random numbers give the same ones."""
+"""Made-up inputs: events that are changed in their structure or in their bytes, and bytes that were
+none. The same random numbers give the same ones.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from tests.events.json_texts import write
 from tests.events.schemas.events import DOCUMENTED, NAMES, example
 
 MARK = "Zqx.Holmes-221B"
-"""Stands in changed events as value and as key, for a person's data: where it shows up, the event was quoted."""
+"""Stands in changed events as value and as key, for a person's data: where it shows up, the event
+was quoted.
+"""
 
 DEEP = {"@60": 60, "@250": 250, "@260": 260, "@900": 900, "@1100": 1_100}
 """Texts that stand for values nested so deep, which Python's serializers would not write."""
@@ -43,11 +47,30 @@ ODD_WORDS = (
     "\x00",
 )
 ODD_TEXTS = (
-    MARK, f"/users/{MARK}?access_token={CREDENTIAL}", "", "0", "1533", "21070000000001533", "9223372036854775808", "٣٤", "1533\n", "abc", "null", "\x00",
-    "\uffff", "𝄞", "e\u0301", "2019-11-01T19:11:01.163Z", "2019-02-29T00:00:00Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59",
-    "2019-10-05 05:38:00 -0800", "2019-10-05 05:38:00 UTC", "active", "deleted", "StudentEnrollment", "Course", "Account", *NAMES[:3],
+    MARK, f"/users/{MARK}?access_token={CREDENTIAL}", "", "0", "1533", "21070000000001533",
+    "9223372036854775808", "٣٤", "1533\n", "abc", "null", "\x00",
+    "\uffff", "𝄞", "e\u0301", "2019-11-01T19:11:01.163Z", "2019-02-29T00:00:00Z",
+    "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59",
+    "2019-10-05 05:38:00 -0800", "2019-10-05 05:38:00 UTC", "active", "deleted",
+    "StudentEnrollment", "Course", "Account", *NAMES[:3],
 )  # fmt: skip
-ODD_NUMBERS = (0, -1, 1, 1533, 21070000000001533, 2**53 + 1, 2**63 - 1, 2**63, 2**64, 10**30, 0.5, 1.0, 2.1070000000001533e16, 1e300, -0.0)
+ODD_NUMBERS = (
+    0,
+    -1,
+    1,
+    1533,
+    21070000000001533,
+    2**53 + 1,
+    2**63 - 1,
+    2**63,
+    2**64,
+    10**30,
+    0.5,
+    1.0,
+    2.1070000000001533e16,
+    1e300,
+    -0.0,
+)
 ODD_BYTES = (
     b"\x00",
     b"\xff",
@@ -73,11 +96,22 @@ ODD_BYTES = (
 
 @cache
 def events() -> Sequence[bytes]:
-    """Good ones: of the schemas, of the documents, of a simulated institution, and of the router's traffic."""
+    """Good ones: of the schemas, of the documents, of a simulated institution, and of the router's
+    traffic.
+    """
     found = [orjson.dumps(example(name)) for name in NAMES]
-    found += [path.read_bytes() for path in sorted(DOCUMENTED.glob("*.json")) if path.stem != "user_updated"]
-    found += [event.value for event in Simulation(SimulationPlan(courses=3, steps=150, seed=3, class_size=5)).events()][:600]
-    found += [record.value for record in generate_traffic(TrafficPlan.clean(count=400)) if record.value]
+    found += [
+        path.read_bytes()
+        for path in sorted(DOCUMENTED.glob("*.json"))
+        if path.stem != "user_updated"
+    ]
+    found += [
+        event.value
+        for event in Simulation(SimulationPlan(courses=3, steps=150, seed=3, class_size=5)).events()
+    ][:600]
+    found += [
+        record.value for record in generate_traffic(TrafficPlan.clean(count=400)) if record.value
+    ]
     return found
 
 
@@ -105,7 +139,9 @@ def changed_event(random: Random) -> bytes:
 
 
 def changed_bytes(value: bytes, random: Random) -> bytes:
-    """Bytes with up to three changes: one is another, some are gone, come twice, or come from another event."""
+    """Bytes with up to three changes: one is another, some are gone, come twice, or come from
+    another event.
+    """
     data = bytearray(value)
     for _ in range(random.randint(1, 3)):
         at = random.randrange(len(data) + 1)
@@ -129,14 +165,23 @@ def changed_bytes(value: bytes, random: Random) -> bytes:
 
 
 def text_of(value: Any, random: Random) -> bytes:
-    """A value as JSON, in one of the ways in which programs write it, or in one in which none does."""
+    """A value as JSON, in one of the ways in which programs write it, or in one in which none
+    does.
+    """
     style = random.random()
     if style < 0.1:
         text = write(value, random).encode()
     else:
-        text = json.dumps(value, ensure_ascii=style < 0.3, indent=1 if style > 0.9 else None, separators=(",", ":") if style < 0.6 else None).encode()
+        text = json.dumps(
+            value,
+            ensure_ascii=style < 0.3,
+            indent=1 if style > 0.9 else None,
+            separators=(",", ":") if style < 0.6 else None,
+        ).encode()
     for name, depth in DEEP.items():
-        text = text.replace(b'"%b"' % name.encode(), b'{"a":[' * (depth // 2) + b"1" + b"]}" * (depth // 2))
+        text = text.replace(
+            b'"%b"' % name.encode(), b'{"a":[' * (depth // 2) + b"1" + b"]}" * (depth // 2)
+        )
     return text
 
 
@@ -151,15 +196,24 @@ def any_value(random: Random, depth: int) -> Any:
         case 2 | 3 | 4:
             return random.choice(ODD_TEXTS)
         case 5:
-            return "".join(chr(random.choice((random.randrange(32, 127), random.randrange(0xD800)))) for _ in range(random.randrange(20)))
+            return "".join(
+                chr(random.choice((random.randrange(32, 127), random.randrange(0xD800))))
+                for _ in range(random.randrange(20))
+            )
         case 6:
             return [any_value(random, depth - 1) for _ in range(random.randrange(4))]
-    return {random.choice(ODD_WORDS): any_value(random, depth - 1) for _ in range(random.randrange(4))}
+    return {
+        random.choice(ODD_WORDS): any_value(random, depth - 1) for _ in range(random.randrange(4))
+    }
 
 
 def _part(event: Any, random: Random) -> dict[str, Any]:
     """The metadata or the body, or the event as a whole."""
-    parts = [part for part in event.values() if isinstance(part, dict)] if isinstance(event, dict) else []
+    parts = (
+        [part for part in event.values() if isinstance(part, dict)]
+        if isinstance(event, dict)
+        else []
+    )
     return random.choice([*parts * 5, event]) if parts else event
 
 
@@ -190,7 +244,9 @@ def _exchange(event: Any, random: Random) -> None:
     one, other = _part(event, random), _part(event, random)
     if one and other:
         value = other[random.choice(list(other))]
-        one[random.choice(list(one))] = MARK if isinstance(value, dict | list) else value  # a part of itself could not be written
+        one[random.choice(list(one))] = (
+            MARK if isinstance(value, dict | list) else value
+        )  # a part of itself could not be written
 
 
 def _call_metadata_attributes(event: Any, _random: Random) -> None:
@@ -227,8 +283,10 @@ CHANGES: tuple[Callable[[Any, Random], None], ...] = (
 )
 
 HEADERS = (
-    ("trace", b"abc"), ("ce_id", b"theirs"), ("content-type", None), ("rollcall.error.attempt", b"3"), ("rollcall.error.attempt", b"x"),
-    ("rollcall.dropped", b"url"), ("rollcall.redacted", b""), ("", b""), ("é", b"\xff\xfe"), ("from", f"/?access_token={CREDENTIAL}".encode()),
+    ("trace", b"abc"), ("ce_id", b"theirs"), ("content-type", None), ("rollcall.error.attempt",
+    b"3"), ("rollcall.error.attempt", b"x"),
+    ("rollcall.dropped", b"url"), ("rollcall.redacted", b""), ("", b""), ("é", b"\xff\xfe"),
+    ("from", f"/?access_token={CREDENTIAL}".encode()),
     ("long", b"v" * 9_000),
 )  # fmt: skip
 

@@ -14,7 +14,13 @@ from rollcall.dead_letters.letter import letter_of
 from rollcall.dead_letters.outline import known_words
 from rollcall.events.dropping import MetadataDropper
 from rollcall.events.outcomes import DeadLetter, ErrorCode, Outcome, Routed, Unknown
-from rollcall.events.pipeline import DROPPED_HEADER, MOST_NAME_CHARACTERS, REDACTED_HEADER, WHOLE_VALUE, Pipeline
+from rollcall.events.pipeline import (
+    DROPPED_HEADER,
+    MOST_NAME_CHARACTERS,
+    REDACTED_HEADER,
+    WHOLE_VALUE,
+    Pipeline,
+)
 from rollcall.events.reading import read_values
 from rollcall.events.redaction import REPLACEMENT, Redactor
 from rollcall.events.schemas.files import schema_folder, schema_paths
@@ -32,13 +38,20 @@ DROPPED = ("client_ip", "user_agent", "user_login", "session_id", "url")
 REDACTED = ("access_token", "refresh_token", "client_secret")
 LIMIT = 16_384
 SAMPLE = 0.05
-"""Of the inputs go to what is slow: the reference implementation, the standard library's JSON, the page's view of a dead letter."""
+"""Of the inputs go to what is slow: the reference implementation, the standard library's JSON, the
+page's view of a dead letter.
+"""
 
 _LEAST_QUOTED = 8
 """Characters of a value that are found in a message by chance only if the schemas have them."""
 
-_SCHEMA_WORDS = " ".join(path.read_text(encoding="utf-8") for _, path in schema_paths(schema_folder()))
-_NO_EXACT_ID = "type: an id must be a whole number up to 9223372036854775807, beyond 2^53 written without fraction or exponent"
+_SCHEMA_WORDS = " ".join(
+    path.read_text(encoding="utf-8") for _, path in schema_paths(schema_folder())
+)
+_NO_EXACT_ID = (
+    "type: an id must be a whole number up to 9223372036854775807, beyond 2^53 written "
+    "without fraction or exponent"
+)
 
 
 @dataclass(frozen=True)
@@ -59,12 +72,21 @@ class PipelineBorder:
         self._plain = Pipeline(VALIDATORS)
         self._redactor = Redactor(REDACTED)
         self._dropper = MetadataDropper(DROPPED)
-        self._full = Pipeline(VALIDATORS, shard=2107, redactor=self._redactor, dropper=self._dropper)
-        self._twice = (Twice(self._plain, limit=LIMIT), Twice(Pipeline(VALIDATORS, shard=2107, redactor=self._redactor), limit=LIMIT))
+        self._full = Pipeline(
+            VALIDATORS, shard=2107, redactor=self._redactor, dropper=self._dropper
+        )
+        self._twice = (
+            Twice(self._plain, limit=LIMIT),
+            Twice(Pipeline(VALIDATORS, shard=2107, redactor=self._redactor), limit=LIMIT),
+        )
 
     def make(self, random: Random) -> Fetched:
         """A record."""
-        return Fetched(random.choice((None, b"key", b"/?access_token=" + CREDENTIAL.encode())), any_input(random), any_headers(random))
+        return Fetched(
+            random.choice((None, b"key", b"/?access_token=" + CREDENTIAL.encode())),
+            any_input(random),
+            any_headers(random),
+        )
 
     def check(self, fetched: Fetched, random: Random) -> str:
         """All that must hold; the verdict."""
@@ -86,7 +108,9 @@ class PipelineBorder:
             _check_headers(outcome, fetched)
             _check_message(outcome, judged)
         self._check_again(full, fetched)
-        random.choice(self._twice)([Chunk("canvas.raw", 0, fetched.offset, fetched.offset + 1, [fetched], 0)])
+        random.choice(self._twice)(
+            [Chunk("canvas.raw", 0, fetched.offset, fetched.offset + 1, [fetched], 0)]
+        )
         if random.random() < SAMPLE:
             _check_by_reference(plain)
             _check_dropped(full, clean)
@@ -96,7 +120,9 @@ class PipelineBorder:
 
     def _check_again(self, outcome: Outcome, fetched: Fetched) -> None:
         """What was published, sent once more, is the same."""
-        if isinstance(outcome, DeadLetter) and (DROPPED_HEADER in dict(outcome.headers) or outcome.code is ErrorCode.TOO_LARGE):
+        if isinstance(outcome, DeadLetter) and (
+            DROPPED_HEADER in dict(outcome.headers) or outcome.code is ErrorCode.TOO_LARGE
+        ):
             return  # it was judged with what is gone
         headers = outcome.raw_headers if isinstance(outcome, Routed) else outcome.headers
         again = self._full(outcome.value, headers)
@@ -104,7 +130,9 @@ class PipelineBorder:
         assert again.value == outcome.value
         if isinstance(outcome, Routed) and isinstance(again, Routed):
             assert again.key == outcome.key
-            assert _lasting(again.headers) == _lasting(outcome.headers), "an event that comes twice has one ce_id"
+            assert _lasting(again.headers) == _lasting(outcome.headers), (
+                "an event that comes twice has one ce_id"
+            )
 
 
 def kind_of(outcome: Outcome) -> str:
@@ -150,7 +178,9 @@ def _check_message(outcome: Outcome, value: bytes | None) -> None:
     assert MARK not in said, "a message never quotes"
     if outcome.code is ErrorCode.SCHEMA_VIOLATION:
         for text in _texts(orjson.loads(value or b"")):
-            assert len(text) < _LEAST_QUOTED or text not in said or text in _SCHEMA_WORDS, "a message never quotes"
+            assert len(text) < _LEAST_QUOTED or text not in said or text in _SCHEMA_WORDS, (
+                "a message never quotes"
+            )
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""Runs the borders on made-up inputs, in two processes. Each input has a number, and comes from that and the seed alone, so that it can be made again."""
+"""Runs the borders on made-up inputs, in two processes. Each input has a number, and comes from
+that and the seed alone, so that it can be made again.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class Border(Protocol):
         """An input."""
 
     def check(self, given: Any, random: Random) -> str:
-        """Let it in, and look at what comes of it. Raises, by an assertion or because something failed, when that is not right; else a word for it."""
+        """Let it in, and look at what comes of it. Raises, by an assertion or because something
+        failed, when that is not right; else a word for it.
+        """
 
 
 BORDERS: Mapping[str, tuple[Callable[..., Border], float, int]] = {
@@ -58,7 +62,10 @@ class Fault(NamedTuple):
 
 def shown(fault: Fault, seed: int) -> str:
     """What happened, and how to have it happen again."""
-    return f"{fault.border}: {fault.error}\nagain: python -m tests.fuzz --seed {seed} --border {fault.border} --number {fault.number}\ninput: {fault.given}"
+    return (
+        f"{fault.border}: {fault.error}\nagain: python -m tests.fuzz --seed {seed} --border "
+        f"{fault.border} --number {fault.number}\ninput: {fault.given}"
+    )
 
 
 @dataclass
@@ -84,8 +91,14 @@ class Report:
         for name, counts in self.outcomes.items():
             for outcome, count in counts.most_common():
                 yield f"{name:10} {outcome:26} {count:11,}"
-            yield f"{name:10} {'in all':26} {counts.total():11,} {counts.total() / self.seconds[name]:9,.0f}/s"
-        yield f"{sum(counts.total() for counts in self.outcomes.values()):,} inputs, {len(self.faults)} faults"
+            yield (
+                f"{name:10} {'in all':26} {counts.total():11,} "
+                f"{counts.total() / self.seconds[name]:9,.0f}/s"
+            )
+        yield (
+            f"{sum(counts.total() for counts in self.outcomes.values()):,} inputs, "
+            f"{len(self.faults)} faults"
+        )
 
 
 def count_of(name: str, count: int) -> int:
@@ -106,19 +119,28 @@ def fuzz(count: int, seed: int, names: list[str], announce: Callable[[str], obje
             step = min(BORDERS[name][2], -(-inputs // PROCESSES))
             began = told = time.monotonic()
             with _arguments(name, report) as arguments:
-                chunks = [pool.submit(run_chunk, name, arguments, seed, start, min(start + step, inputs)) for start in range(0, inputs, step)]
+                chunks = [
+                    pool.submit(run_chunk, name, arguments, seed, start, min(start + step, inputs))
+                    for start in range(0, inputs, step)
+                ]
                 for chunk in as_completed(chunks):
                     found, faults = chunk.result()
                     counts.update(found)
                     report.add(faults)
                     if time.monotonic() - told > _PROGRESS_SECONDS:
                         told = time.monotonic()
-                        announce(f"{name}: {counts.total():,} of {inputs:,}, {counts.total() / (told - began):,.0f}/s, {len(report.faults)} faults")
+                        announce(
+                            f"{name}: {counts.total():,} of {inputs:,}, "
+                            f"{counts.total() / (told - began):,.0f}/s, {len(report.faults)} "
+                            "faults"
+                        )
             report.seconds[name] = time.monotonic() - began
     return report
 
 
-def run_chunk(name: str, arguments: tuple[Any, ...], seed: int, start: int, stop: int) -> tuple[Counter[str], list[Fault]]:
+def run_chunk(
+    name: str, arguments: tuple[Any, ...], seed: int, start: int, stop: int
+) -> tuple[Counter[str], list[Fault]]:
     """The inputs of these numbers."""
     border = _border(name, arguments)
     counts: Counter[str] = Counter()
@@ -131,7 +153,14 @@ def run_chunk(name: str, arguments: tuple[Any, ...], seed: int, start: int, stop
         except Exception as error:
             counts["fault"] += 1
             place = traceback.extract_tb(error.__traceback__)[-1]
-            faults.append(Fault(name, number, repr(given)[:_SHOWN_CHARACTERS], f"{error!r:.500} at {Path(place.filename).name}:{place.lineno}: {place.line}"))
+            faults.append(
+                Fault(
+                    name,
+                    number,
+                    repr(given)[:_SHOWN_CHARACTERS],
+                    f"{error!r:.500} at {Path(place.filename).name}:{place.lineno}: {place.line}",
+                )
+            )
     return counts, faults
 
 
@@ -147,16 +176,25 @@ _BORDERS: dict[tuple[str, tuple[Any, ...]], Border] = {}
 
 @contextmanager
 def _arguments(name: str, report: Report) -> Iterator[tuple[Any, ...]]:
-    """What a border needs to be made. serve needs its process, which is asked in the end how it is."""
+    """What a border needs to be made. serve needs its process, which is asked in the end how it
+    is.
+    """
     if name != "serve":
         yield ()
         return
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as served:
         yield (served.port, served.ids)
-        said = [] if served.process.process.poll() is None else [f"ended with code {served.process.process.returncode}"]
+        said = (
+            []
+            if served.process.process.poll() is None
+            else [f"ended with code {served.process.process.returncode}"]
+        )
         if not said and served.process.get("/livez")[0] != 200:
             said.append("it does not answer any more")
-        report.add(Fault(name, -1, "the process as a whole", line) for line in said + faults_in_log(served.process))
+        report.add(
+            Fault(name, -1, "the process as a whole", line)
+            for line in said + faults_in_log(served.process)
+        )
 
 
 def _be_quiet() -> None:

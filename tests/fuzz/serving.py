@@ -27,22 +27,42 @@ _READ_BYTES = 65_536
 _MOST_READ = 2_000_000
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
 
-_METHODS = ("GET",) * 12 + ("HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "get", "G\x00T", "")
+_METHODS = ("GET",) * 12 + (
+    "HEAD",
+    "POST",
+    "PUT",
+    "DELETE",
+    "OPTIONS",
+    "PATCH",
+    "TRACE",
+    "CONNECT",
+    "get",
+    "G\x00T",
+    "",
+)
 _PATHS = (
-    "/", "/livez", "/readyz", "/metrics", "/openapi.json", "/login", "/logout", "/static/", "/static/../serve", "/page/courses", "/page/flow",
-    "/page/dead-letters", "/api/v1/courses/{id}", "/api/v1/courses/{id}/enrollments", "/api/v1/courses/{id}/sections", "/api/v1/courses/{id}/users",
-    "/api/v1/courses/{id}/groups", "/api/v1/sections/{id}", "/api/v1/sections/{id}/enrollments", "/api/v1/users/{id}", "/api/v1/users/{id}/enrollments",
-    "/api/v1/groups/{id}", "/api/v1/groups/{id}/users", "/api/v1/groups/{id}/memberships", "/api/v1/accounts/{id}/enrollments/{id}", "/api/v1/{id}", "*",
+    "/", "/livez", "/readyz", "/metrics", "/openapi.json", "/login", "/logout", "/static/",
+    "/static/../serve", "/page/courses", "/page/flow",
+    "/page/dead-letters", "/api/v1/courses/{id}", "/api/v1/courses/{id}/enrollments",
+    "/api/v1/courses/{id}/sections", "/api/v1/courses/{id}/users",
+    "/api/v1/courses/{id}/groups", "/api/v1/sections/{id}", "/api/v1/sections/{id}/enrollments",
+    "/api/v1/users/{id}", "/api/v1/users/{id}/enrollments",
+    "/api/v1/groups/{id}", "/api/v1/groups/{id}/users", "/api/v1/groups/{id}/memberships",
+    "/api/v1/accounts/{id}/enrollments/{id}", "/api/v1/{id}", "*",
     "//", "/%2e%2e/%2e%2e/etc/passwd",
 )  # fmt: skip
 _PARAMETERS = (
-    "per_page", "page", "state[]", "type[]", "include[]", "user_id", "user_ids[]", "search_term", "sort", "order", "enrollment_type[]", "role[]",
+    "per_page", "page", "state[]", "type[]", "include[]", "user_id", "user_ids[]", "search_term",
+    "sort", "order", "enrollment_type[]", "role[]",
     "sis_user_id[]", "enrollment_state[]", "grading_period_id", "access_token", "", "state", MARK,
 )  # fmt: skip
 _HEADERS = (
-    "Accept: application/json+canvas-string-ids", "Accept: */*", "Authorization: Bearer x", "Authorization: ", "Cookie: rollcall_session=x",
-    "Accept-Encoding: gzip", "Content-Length: 5", "Content-Length: -1", "Content-Length: x", "Transfer-Encoding: chunked", "Expect: 100-continue",
-    "Upgrade: websocket", "Range: bytes=0-1", "X-Forwarded-Proto: https", "X-Forwarded-For: x", "Origin: null", "If-None-Match: *", "Last-Event-ID: 5",
+    "Accept: application/json+canvas-string-ids", "Accept: */*", "Authorization: Bearer x",
+    "Authorization: ", "Cookie: rollcall_session=x",
+    "Accept-Encoding: gzip", "Content-Length: 5", "Content-Length: -1", "Content-Length: x",
+    "Transfer-Encoding: chunked", "Expect: 100-continue",
+    "Upgrade: websocket", "Range: bytes=0-1", "X-Forwarded-Proto: https", "X-Forwarded-For: x",
+    "Origin: null", "If-None-Match: *", "Last-Event-ID: 5",
     "Host: example.edu", "Connection: upgrade",
 )  # fmt: skip
 _IDS = (
@@ -67,7 +87,9 @@ class Request(NamedTuple):
 
     data: bytes
     whole: bool
-    """It is one proper request: an answer must come. Otherwise the client ends what it says, and takes what comes."""
+    """It is one proper request: an answer must come. Otherwise the client ends what it says, and
+    takes what comes.
+    """
 
 
 class Serving(NamedTuple):
@@ -90,13 +112,22 @@ def serving(folder: Path) -> Iterator[Serving]:
     store.apply(batch_of(rosters), {})
     store.note_complete(time.time())
     store.close()
-    ids = [part for relation in rosters.values() for key in list(relation)[:10] for part in key.split("/")]
-    with RollcallProcess("serve", folder, NO_KAFKA, PREFIX, data=folder, shard=SHARD, log_level="INFO") as process:
+    ids = [
+        part
+        for relation in rosters.values()
+        for key in list(relation)[:10]
+        for part in key.split("/")
+    ]
+    with RollcallProcess(
+        "serve", folder, NO_KAFKA, PREFIX, data=folder, shard=SHARD, log_level="INFO"
+    ) as process:
         yield Serving(process, int(process.url.rpartition(":")[2]), tuple(dict.fromkeys(ids)))
 
 
 class ServeBorder:
-    """Whatever a client says, it gets an answer or an end, never a fault of the server, and the next client gets an answer."""
+    """Whatever a client says, it gets an answer or an end, never a fault of the server, and the
+    next client gets an answer.
+    """
 
     def __init__(self, port: int, ids: tuple[str, ...]) -> None:
         self._port = port
@@ -113,29 +144,69 @@ class ServeBorder:
         for _ in range(random.randrange(4)):
             at = random.randrange(len(data) + 1)
             data[at : at + random.randrange(3)] = random.choice(
-                (b"", b"\r\n", random.choice(ODD_BYTES), random.randbytes(2), b"A" * random.choice((10, 40_000)))
+                (
+                    b"",
+                    b"\r\n",
+                    random.choice(ODD_BYTES),
+                    random.randbytes(2),
+                    b"A" * random.choice((10, 40_000)),
+                )
             )
         return Request(bytes(data), False)
 
     def _proper(self, random: Random) -> bytes:
-        return f"GET {self._target(random)} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+        return (
+            f"GET {self._target(random)} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        ).encode()
 
     def _odd(self, random: Random) -> bytes:
-        lines = [f"{random.choice(_METHODS)} {self._target(random)} HTTP/1.{random.choice('0111129')}"]
-        lines += random.choices(("Host: localhost", "Host: 127.0.0.1", *_HEADERS), k=random.randrange(5))
-        return "\r\n".join(lines).encode() + b"\r\n\r\n" + random.choice((b"", b"", b"5\r\nhello\r\n0\r\n\r\n", random.randbytes(20)))
+        lines = [
+            f"{random.choice(_METHODS)} {self._target(random)} HTTP/1.{random.choice('0111129')}"
+        ]
+        lines += random.choices(
+            ("Host: localhost", "Host: 127.0.0.1", *_HEADERS), k=random.randrange(5)
+        )
+        return (
+            "\r\n".join(lines).encode()
+            + b"\r\n\r\n"
+            + random.choice((b"", b"", b"5\r\nhello\r\n0\r\n\r\n", random.randbytes(20)))
+        )
 
     def _target(self, random: Random) -> str:
-        path = re.sub(r"\{id\}", lambda _: random.choice(self._ids if random.random() < 0.7 else _IDS), random.choice(_PATHS))
-        values = (*self._ids[:20], *map(quote, ODD_TEXTS), "100", "0", "bookmark:x", "last", "active", "sections", "%", "%ff")
-        query = "&".join(f"{random.choice(_PARAMETERS)}={random.choice(values)}" for _ in range(random.choice((0, 0, 1, 2))))
+        path = re.sub(
+            r"\{id\}",
+            lambda _: random.choice(self._ids if random.random() < 0.7 else _IDS),
+            random.choice(_PATHS),
+        )
+        values = (
+            *self._ids[:20],
+            *map(quote, ODD_TEXTS),
+            "100",
+            "0",
+            "bookmark:x",
+            "last",
+            "active",
+            "sections",
+            "%",
+            "%ff",
+        )
+        query = "&".join(
+            f"{random.choice(_PARAMETERS)}={random.choice(values)}"
+            for _ in range(random.choice((0, 0, 1, 2)))
+        )
         return f"{path}?{query}" if query else path
 
     def check(self, request: Request, _random: Random) -> str:
         """Say it; the first status of the answer."""
-        with socket.create_connection(("127.0.0.1", self._port), timeout=ANSWER_SECONDS) as connection:
+        with socket.create_connection(
+            ("127.0.0.1", self._port), timeout=ANSWER_SECONDS
+        ) as connection:
             answer = _answer(connection, request)
-        statuses = [int(status) for status in _STATUS.findall(answer)] if request.whole is False else [int(status) for status in _STATUS.findall(answer[:20])]
+        statuses = (
+            [int(status) for status in _STATUS.findall(answer)]
+            if request.whole is False
+            else [int(status) for status in _STATUS.findall(answer[:20])]
+        )
         assert all(status < 500 or status == 503 for status in statuses), statuses
         assert statuses or not request.whole, "no answer"
         return f"{statuses[0] // 100}xx" if statuses else "closed without an answer"
@@ -160,4 +231,8 @@ def _answer(connection: socket.socket, request: Request) -> bytes:
 def faults_in_log(process: RollcallProcess) -> list[str]:
     """What the process had to say of faults of its own: that there is no Kafka is none."""
     lines = process.log_file.read_text(errors="replace").splitlines()
-    return [line[:500] for line in lines if ('"level":"error"' in line and '"logger":"aiokafka' not in line) or "Traceback" in line]
+    return [
+        line[:500]
+        for line in lines
+        if ('"level":"error"' in line and '"logger":"aiokafka' not in line) or "Traceback" in line
+    ]

@@ -1,4 +1,6 @@
-"""The borders behind the router: what the rosters read of typed and internal topics, and what serve reads of rosters."""
+"""The borders behind the router: what the rosters read of typed and internal topics, and what serve
+reads of rosters.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,18 @@ SHARD = 2107
 def written_topics() -> Mapping[str, Sequence[tuple[bytes, bytes]]]:
     """Key and value of what the stages write of a simulated institution, by topic."""
     cluster = Cluster(shard=SHARD)
-    cluster.send(TypedEvent(event.name, event.value) for event in Simulation(SimulationPlan(courses=2, steps=150, seed=5, class_size=4)).events())
+    cluster.send(
+        TypedEvent(event.name, event.value)
+        for event in Simulation(SimulationPlan(courses=2, steps=150, seed=5, class_size=4)).events()
+    )
     cluster.settle(_First())
     topics: dict[str, list[tuple[bytes, bytes]]] = {}
     for topic, partition in list(cluster.sizes()):
-        topics.setdefault(topic, []).extend((record.key, record.value) for record in cluster.log(topic, partition) if record.key and record.value)
+        topics.setdefault(topic, []).extend(
+            (record.key, record.value)
+            for record in cluster.log(topic, partition)
+            if record.key and record.value
+        )
     return topics
 
 
@@ -62,7 +71,9 @@ def changed_row(value: bytes, random: Random) -> bytes | None:
     for _ in range(random.randint(1, 3)):
         part = row
         while isinstance(part, list | dict) and part:
-            place = random.choice(list(part)) if isinstance(part, dict) else random.randrange(len(part))
+            place = (
+                random.choice(list(part)) if isinstance(part, dict) else random.randrange(len(part))
+            )
             if random.random() < 0.4 or not isinstance(part[place], list | dict):
                 part[place] = any_value(random, 2)
                 break
@@ -84,7 +95,11 @@ class StagesBorder:
 
     def __init__(self) -> None:
         self._stages = {stage.name: stage for shard in (None, SHARD) for stage in stages(shard)}
-        self._written = {topic: records for topic, records in written_topics().items() if any(topic in stage.inputs for stage in self._stages.values())}
+        self._written = {
+            topic: records
+            for topic, records in written_topics().items()
+            if any(topic in stage.inputs for stage in self._stages.values())
+        }
 
     def make(self, random: Random) -> Given:
         """Two records of one topic."""
@@ -100,7 +115,11 @@ class StagesBorder:
         value = changed_event(random) if random.random() < 0.8 else random.choice(events())
         for other in self._named(value):
             value = value.replace(other, name.encode())
-        return Fetched(b"21070000000001533", value if random.random() < 0.9 else changed_bytes(value, random), any_headers(random))
+        return Fetched(
+            b"21070000000001533",
+            value if random.random() < 0.9 else changed_bytes(value, random),
+            any_headers(random),
+        )
 
     @staticmethod
     def _named(value: bytes) -> list[bytes]:
@@ -156,7 +175,11 @@ class ReplicaBorder:
         """Take it, store it, remove it."""
         relation = RELATIONS[given[0]]
         rows: dict[Key, Columns | None] = {}
-        if collect(relation, [ConsumerRecord("topic", 0, 0, 0, 0, given[1], given[2], None, 0, 0, ())], rows):
+        if collect(
+            relation,
+            [ConsumerRecord("topic", 0, 0, 0, 0, given[1], given[2], None, 0, 0, ())],
+            rows,
+        ):
             assert not rows
             return "passed over"
         ((key, columns),) = rows.items()

@@ -1,4 +1,6 @@
-"""A program: ``rollcall``, with clients that let the broker create what they ask for, as aiokafka has it."""
+"""A program: ``rollcall``, with clients that let the broker create what they ask for, as aiokafka
+has it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import inspect
 
 from aiokafka.protocol.metadata import MetadataRequest
 
-import rollcall.kafka.aiokafka_patches  # noqa: F401 so that it can be taken back
+import rollcall.kafka.aiokafka_patches  # noqa: F401
 from rollcall.__main__ import main
 
 if __name__ == "__main__":

@@ -43,13 +43,19 @@ TURNS = 8
 
 
 @contextlib.asynccontextmanager
-async def reset_connection(bootstrap: str, turns: int) -> AsyncIterator[tuple[AIOKafkaClient, AIOKafkaConnection]]:
-    """A client, and its connection to the broker, which was reset so many turns of the event loop ago."""
+async def reset_connection(
+    bootstrap: str, turns: int
+) -> AsyncIterator[tuple[AIOKafkaClient, AIOKafkaConnection]]:
+    """A client, and its connection to the broker, which was reset so many turns of the event loop
+    ago.
+    """
     with Proxy(int(bootstrap.rpartition(":")[2])) as proxy:
         client = AIOKafkaClient(**client_options(load_settings(), bootstrap))
         await client.bootstrap()
         node = client.get_random_node()
-        client.cluster._brokers[node] = client.cluster.broker_metadata(node)._replace(port=proxy.port)
+        client.cluster._brokers[node] = client.cluster.broker_metadata(node)._replace(
+            port=proxy.port
+        )
         try:
             assert await client.ready(node)
             connection = client._conns[node, ConnectionGroup.DEFAULT]
@@ -64,7 +70,9 @@ async def reset_connection(bootstrap: str, turns: int) -> AsyncIterator[tuple[AI
             await client.close()
 
 
-async def cancelled_at_the_first_question(bootstrap: str, begin: Callable[[str], Awaitable[None]], monkeypatch: pytest.MonkeyPatch) -> None:
+async def cancelled_at_the_first_question(
+    bootstrap: str, begin: Callable[[str], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Begin with a broker that never says who there is, and be cancelled when it was asked."""
     asked, upstream = asyncio.Event(), AIOKafkaConnection.send
 
@@ -103,7 +111,10 @@ async def begin_as_newcomer(bootstrap: str) -> None:
 
 @pytest.mark.parametrize("begin", [begin_as_client, begin_as_newcomer])
 async def test_whoever_is_cancelled_while_it_begins_leaves_no_connection(
-    bootstrap: str, begin: Callable[[str], Awaitable[None]], overheard: list[str], monkeypatch: pytest.MonkeyPatch
+    bootstrap: str,
+    begin: Callable[[str], Awaitable[None]],
+    overheard: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     await cancelled_at_the_first_question(bootstrap, begin, monkeypatch)
     assert overheard == []
@@ -112,7 +123,9 @@ async def test_whoever_is_cancelled_while_it_begins_leaves_no_connection(
 async def test_a_client_of_aiokafka_that_is_cancelled_while_it_begins_leaves_a_connection(
     bootstrap: str, overheard: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(AIOKafkaClient, "bootstrap", AIOKafkaClient.bootstrap.__wrapped__.__wrapped__)
+    monkeypatch.setattr(
+        AIOKafkaClient, "bootstrap", AIOKafkaClient.bootstrap.__wrapped__.__wrapped__
+    )
     await cancelled_at_the_first_question(bootstrap, begin_as_client, monkeypatch)
     assert [each.splitlines()[0] for each in overheard] == ["Unclosed AIOKafkaConnection"]
     overheard.clear()
@@ -128,18 +141,24 @@ async def send(bootstrap: str, turns: int) -> None:
 async def ask_again(bootstrap: str, turns: int) -> None:
     async with reset_connection(bootstrap, turns) as (client, _):
         # An answer or two may be that it failed, on the lost connection. What must not be is none.
-        assert True in [await in_time(client.force_metadata_update(), what="an answer") for _ in range(5)]
+        assert True in [
+            await in_time(client.force_metadata_update(), what="an answer") for _ in range(5)
+        ]
 
 
 @pytest.mark.parametrize("turns", range(TURNS))
 @pytest.mark.parametrize("use", [send, ask_again])
-def test_a_connection_that_was_reset_is_one_that_is_lost(bootstrap: str, use: Callable[[str, int], Coroutine[None, None, None]], turns: int) -> None:
+def test_a_connection_that_was_reset_is_one_that_is_lost(
+    bootstrap: str, use: Callable[[str, int], Coroutine[None, None, None]], turns: int
+) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(use(bootstrap, turns))
 
 
 @pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
-async def test_a_topic_that_is_gone_is_asked_for_now_and_then(bootstrap: str, prefix: str, mended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_topic_that_is_gone_is_asked_for_now_and_then(
+    bootstrap: str, prefix: str, mended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pause, asked = 0.5, 0
     monkeypatch.setattr(aiokafka_patches, "REPEAT_SECONDS", pause)
 
@@ -149,9 +168,15 @@ async def test_a_topic_that_is_gone_is_asked_for_now_and_then(bootstrap: str, pr
         return await update(client, cluster, topics)
 
     update = AIOKafkaClient._metadata_update.__wrapped__
-    monkeypatch.setattr(AIOKafkaClient, "_metadata_update", aiokafka_patches.not_at_once_again(counted) if mended else counted)
+    monkeypatch.setattr(
+        AIOKafkaClient,
+        "_metadata_update",
+        aiokafka_patches.not_at_once_again(counted) if mended else counted,
+    )
     create_topic(bootstrap, topic := f"{prefix}.gone", 1)
-    producer = AIOKafkaProducer(**client_options(load_settings(), bootstrap), request_timeout_ms=3_000)
+    producer = AIOKafkaProducer(
+        **client_options(load_settings(), bootstrap), request_timeout_ms=3_000
+    )
     await producer.start()
     try:
         await producer.send_and_wait(topic, b"before")
@@ -173,7 +198,11 @@ async def test_other_topics_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatc
     async def upstream(_client: object, _cluster: object, topics: set[str]) -> None:
         asked.append(set(topics))
 
-    update, client, topics = aiokafka_patches.not_at_once_again(upstream), SimpleNamespace(), set[str]()
+    update, client, topics = (
+        aiokafka_patches.not_at_once_again(upstream),
+        SimpleNamespace(),
+        set[str](),
+    )
     for number in range(3):
         topics.add(f"topic-{number}")  # in place, as aiokafka does
         await in_time(update(client, None, topics), what="the question")
@@ -181,7 +210,9 @@ async def test_other_topics_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatc
 
 
 async def _fenced(failed: BaseException) -> None:
-    """A producer is fenced while a batch waits for its partition, an offset for its group, and nobody for the transaction, nor any more for another batch."""
+    """A producer is fenced while a batch waits for its partition, an offset for its group, and
+    nobody for the transaction, nor any more for another batch.
+    """
     producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1", transactional_id="lane-0")
     producer._closed = True  # it was never started, and complains if it is not closed
     transactions, accumulator = producer._txn_manager, producer._message_accumulator
@@ -189,8 +220,12 @@ async def _fenced(failed: BaseException) -> None:
     transactions.begin_transaction()
     records = RecordBatches(900_000)
     records.append(1, b"key", b"value", [])
-    delivered = await accumulator.add_batch(GatheredBatch(records.batches[0], transactional=True), TopicPartition("typed", 0), 1)
-    given_up = await accumulator.add_batch(GatheredBatch(records.batches[0], transactional=True), TopicPartition("typed", 1), 1)
+    delivered = await accumulator.add_batch(
+        GatheredBatch(records.batches[0], transactional=True), TopicPartition("typed", 0), 1
+    )
+    given_up = await accumulator.add_batch(
+        GatheredBatch(records.batches[0], transactional=True), TopicPartition("typed", 1), 1
+    )
     given_up.cancel()  # it is a shield: the batch does not hear of it, and no longer of the batch
     await asyncio.sleep(0)
     offset = transactions.add_offsets_to_txn({}, "group")
@@ -206,7 +241,9 @@ async def _fenced(failed: BaseException) -> None:
 
 
 @pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
-async def test_nothing_is_left_of_a_transaction_that_failed(mended: bool, overheard: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_is_left_of_a_transaction_that_failed(
+    mended: bool, overheard: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not mended:
         for function in (MessageBatch.failure, TransactionManager.fatal_error):
             kind = MessageBatch if function is MessageBatch.failure else TransactionManager
@@ -214,12 +251,16 @@ async def test_nothing_is_left_of_a_transaction_that_failed(mended: bool, overhe
     await _fenced(ProducerFenced())
     await asyncio.sleep(0)  # the loop forgets about it
     gc.collect()
-    assert ["exception was never retrieved" in line for line in overheard] == ([] if mended else [True] * 4)
+    assert ["exception was never retrieved" in line for line in overheard] == (
+        [] if mended else [True] * 4
+    )
     overheard.clear()
 
 
 @pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
-async def test_a_batch_may_fail_while_it_waits_to_be_sent_once_more(mended: bool, overheard: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_batch_may_fail_while_it_waits_to_be_sent_once_more(
+    mended: bool, overheard: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not mended:
         monkeypatch.setattr(producers, "MessageAccumulator", message_accumulator.MessageAccumulator)
     producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1")
@@ -227,7 +268,9 @@ async def test_a_batch_may_fail_while_it_waits_to_be_sent_once_more(mended: bool
     accumulator, place = producer._message_accumulator, TopicPartition("typed", 0)
     records = RecordBatches(900_000)
     records.append(1, b"key", b"value", [])
-    delivered = await accumulator.add_batch(GatheredBatch(records.batches[0], transactional=False), place, 1)
+    delivered = await accumulator.add_batch(
+        GatheredBatch(records.batches[0], transactional=False), place, 1
+    )
     accumulator.reenqueue(accumulator._pop_batch(place))
     accumulator.fail_all(KafkaConnectionError())
     with pytest.raises(KafkaConnectionError):
@@ -237,7 +280,9 @@ async def test_a_batch_may_fail_while_it_waits_to_be_sent_once_more(mended: bool
 
 
 @pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
-async def test_a_consumer_is_stopped_while_a_fetch_pauses(bootstrap: str, mended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_consumer_is_stopped_while_a_fetch_pauses(
+    bootstrap: str, mended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not mended:
         monkeypatch.setattr(Fetcher, "close", Fetcher.close.__wrapped__)
     consumer = AIOKafkaConsumer(**client_options(load_settings(), bootstrap))
@@ -253,7 +298,9 @@ async def test_a_consumer_is_stopped_while_a_fetch_pauses(bootstrap: str, mended
     await consumer._client.close()
 
 
-async def test_a_consumer_is_stopped_though_a_task_takes_its_cancellation_for_that_of_another(bootstrap: str) -> None:
+async def test_a_consumer_is_stopped_though_a_task_takes_its_cancellation_for_that_of_another(
+    bootstrap: str,
+) -> None:
     consumer = AIOKafkaConsumer(**client_options(load_settings(), bootstrap))
     await consumer.start()
     mistakes = 0
@@ -276,13 +323,17 @@ async def test_a_consumer_is_stopped_though_a_task_takes_its_cancellation_for_th
 
 
 @contextlib.asynccontextmanager
-async def two_brokers(bootstrap: str, *, hangs: bool) -> AsyncIterator[tuple[AIOKafkaClient, Proxy]]:
+async def two_brokers(
+    bootstrap: str, *, hangs: bool
+) -> AsyncIterator[tuple[AIOKafkaClient, Proxy]]:
     """A client for which the broker is two: one that answers, and one that may hang."""
     with Proxy(int(bootstrap.rpartition(":")[2])) as proxy:
         client = AIOKafkaClient(**client_options(load_settings(), bootstrap))
         await client.bootstrap()
         [node] = [broker.nodeId for broker in client.cluster.brokers()]
-        client.cluster._brokers[HANGING] = client.cluster.broker_metadata(node)._replace(nodeId=HANGING, port=proxy.port)
+        client.cluster._brokers[HANGING] = client.cluster.broker_metadata(node)._replace(
+            nodeId=HANGING, port=proxy.port
+        )
         if hangs:
             proxy.freeze()
         try:
@@ -293,8 +344,12 @@ async def two_brokers(bootstrap: str, *, hangs: bool) -> AsyncIterator[tuple[AIO
             aiokafka_patches.SILENT.remove("127.0.0.1", proxy.port)
 
 
-async def test_a_broker_that_hangs_is_waited_for_a_moment_only(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request that it holds on purpose has its client's time-out; any other one has a short one. Told apart by which one ends, not by how fast."""
+async def test_a_broker_that_hangs_is_waited_for_a_moment_only(
+    bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that it holds on purpose has its client's time-out; any other one has a short one.
+    Told apart by which one ends, not by how fast.
+    """
     monkeypatch.setattr(aiokafka_patches, "ANSWER_SECONDS", 0.5)
     async with two_brokers(bootstrap, hangs=False) as (client, proxy):
         assert await client.ready(HANGING)
@@ -306,14 +361,20 @@ async def test_a_broker_that_hangs_is_waited_for_a_moment_only(bootstrap: str, m
         proxy.thaw()
 
 
-async def test_what_waits_behind_a_request_that_is_held_is_waited_for(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broker answers one request of a connection after the other, and so nothing is wrong with it."""
+async def test_what_waits_behind_a_request_that_is_held_is_waited_for(
+    bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker answers one request of a connection after the other, and so nothing is wrong with
+    it.
+    """
     monkeypatch.setattr(aiokafka_patches, "ANSWER_SECONDS", 0.5)
     async with two_brokers(bootstrap, hangs=False) as (client, proxy):
         assert await client.ready(HANGING)
         connection = client._conns[HANGING, ConnectionGroup.DEFAULT]
         proxy.freeze()
-        held = asyncio.ensure_future(connection.send(JoinGroupRequest("g", 10_000, 10_000, "", "", "consumer", [])))
+        held = asyncio.ensure_future(
+            connection.send(JoinGroupRequest("g", 10_000, 10_000, "", "", "consumer", []))
+        )
         await asyncio.sleep(0)
         behind = asyncio.ensure_future(connection.send(MetadataRequest([])))
         await asyncio.wait({held, behind}, timeout=1.5)
@@ -324,7 +385,9 @@ async def test_what_waits_behind_a_request_that_is_held_is_waited_for(bootstrap:
         await asyncio.gather(held, behind)
 
 
-async def test_a_large_answer_may_take_its_time(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_large_answer_may_take_its_time(
+    bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As long as anything of it comes."""
     monkeypatch.setattr(aiokafka_patches, "ANSWER_SECONDS", 0.5)
     async with two_brokers(bootstrap, hangs=False) as (client, proxy):
@@ -340,7 +403,9 @@ async def test_a_large_answer_may_take_its_time(bootstrap: str, monkeypatch: pyt
         await answer
 
 
-async def test_another_broker_is_asked_than_the_silent_one(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_broker_is_asked_than_the_silent_one(
+    bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(aiokafka_patches, "ANSWER_SECONDS", 0.5)
     async with two_brokers(bootstrap, hangs=True) as (client, proxy):
         assert HANGING in {client.get_random_node() for _ in range(100)}, "nobody knows yet"
@@ -360,8 +425,14 @@ async def test_another_broker_is_asked_than_the_silent_one(bootstrap: str, monke
             client.cluster._brokers[HANGING] = hanging  # the broker itself does not know of it
         assert HANGING in asked, "in turn, as ever"
         assert (HANGING, ConnectionGroup.DEFAULT) not in client._conns, "but without waiting for it"
-        options = {**client_options(load_settings(), bootstrap), "bootstrap_servers": [f"127.0.0.1:{proxy.port}", bootstrap]}
-        assert [port for _host, port, _family in AIOKafkaClient(**options).hosts] == [int(bootstrap.rpartition(":")[2]), proxy.port]
+        options = {
+            **client_options(load_settings(), bootstrap),
+            "bootstrap_servers": [f"127.0.0.1:{proxy.port}", bootstrap],
+        }
+        assert [port for _host, port, _family in AIOKafkaClient(**options).hosts] == [
+            int(bootstrap.rpartition(":")[2]),
+            proxy.port,
+        ]
         proxy.thaw()
         assert await client.ready(HANGING)
         assert HANGING in {client.get_random_node() for _ in range(100)}, "it answers again"
@@ -369,7 +440,9 @@ async def test_another_broker_is_asked_than_the_silent_one(bootstrap: str, monke
 
 async def test_where_only_silent_brokers_are_left_they_are_asked(bootstrap: str) -> None:
     async with two_brokers(bootstrap, hangs=False) as (client, proxy):
-        for node in [broker.nodeId for broker in client.cluster.brokers() if broker.nodeId != HANGING]:
+        for node in [
+            broker.nodeId for broker in client.cluster.brokers() if broker.nodeId != HANGING
+        ]:
             del client.cluster._brokers[node]
         aiokafka_patches.SILENT.add("127.0.0.1", proxy.port)
         assert client.get_random_node() == HANGING

@@ -1,4 +1,6 @@
-"""A broker with Kafka's own defaults makes each topic that somebody asks for. Nothing of Rollcall's asks in such a way."""
+"""A broker with Kafka's own defaults makes each topic that somebody asks for. Nothing of Rollcall's
+asks in such a way.
+"""
 
 from __future__ import annotations
 
@@ -30,26 +32,40 @@ from tests.waiting import DEADLINE_SECONDS, result_of, wait_until
 
 ASKING = (sys.executable, str(Path(__file__).with_name("asking.py")))
 
-KAFKAS_OWN = {"auto.create.topics.enable": "true", "group.initial.rebalance.delay.ms": "3000", "num.partitions": "1"}
+KAFKAS_OWN = {
+    "auto.create.topics.enable": "true",
+    "group.initial.rebalance.delay.ms": "3000",
+    "num.partitions": "1",
+}
 
 
 @pytest.fixture(scope="module")
 def obliging(jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The bootstrap server of a broker that makes topics."""
-    with EmbeddedBroker(tmp_path_factory.mktemp("obliging") / "kafka", jars=jars, heap="512m", properties=KAFKAS_OWN) as broker:
+    with EmbeddedBroker(
+        tmp_path_factory.mktemp("obliging") / "kafka", jars=jars, heap="512m", properties=KAFKAS_OWN
+    ) as broker:
         yield broker.bootstrap
 
 
 def topics_of(bootstrap: str, prefix: str) -> set[str]:
     """Those of an installation."""
-    return {topic for topic in admin_client(bootstrap).list_topics(timeout=30).topics if topic.startswith(prefix)}
+    return {
+        topic
+        for topic in admin_client(bootstrap).list_topics(timeout=30).topics
+        if topic.startswith(prefix)
+    }
 
 
 def identities(bootstrap: str, prefix: str) -> dict[str, str]:
-    """The topics of an installation, with the ids that Kafka gives to each once: one that was made anew has another."""
+    """The topics of an installation, with the ids that Kafka gives to each once: one that was made
+    anew has another.
+    """
     names = TopicCollection(sorted(topics_of(bootstrap, prefix)))
     found: dict[str, str] = {}
-    for name, described in admin_client(bootstrap).describe_topics(names).items() if names.topic_names else ():
+    for name, described in (
+        admin_client(bootstrap).describe_topics(names).items() if names.topic_names else ()
+    ):
         with contextlib.suppress(KafkaException):  # it has just gone
             found[name] = str(described.result(DEADLINE_SECONDS).topic_id)
     return found
@@ -93,12 +109,19 @@ async def _describe(options: dict[str, Any], topic: str) -> None:
         await admin.close()
 
 
-WAYS: dict[str, Callable[[dict[str, Any], str], Awaitable[None]]] = {"consume": _consume, "assign": _assign, "produce": _produce, "describe": _describe}
+WAYS: dict[str, Callable[[dict[str, Any], str], Awaitable[None]]] = {
+    "consume": _consume,
+    "assign": _assign,
+    "produce": _produce,
+    "describe": _describe,
+}
 
 
 @pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
 @pytest.mark.parametrize("way", WAYS)
-def test_no_client_makes_a_topic_by_asking(obliging: str, prefix: str, monkeypatch: pytest.MonkeyPatch, way: str, mended: bool) -> None:
+def test_no_client_makes_a_topic_by_asking(
+    obliging: str, prefix: str, monkeypatch: pytest.MonkeyPatch, way: str, mended: bool
+) -> None:
     if not mended:
         monkeypatch.setattr(MetadataRequest, "build", inspect.unwrap(MetadataRequest.build))
 
@@ -110,22 +133,40 @@ def test_no_client_makes_a_topic_by_asking(obliging: str, prefix: str, monkeypat
     if mended:
         assert topics_of(obliging, prefix) == set()
     else:
-        wait_until(lambda: topics_of(obliging, prefix) == {f"{prefix}.{way}"}, what="what the broker makes")
+        wait_until(
+            lambda: topics_of(obliging, prefix) == {f"{prefix}.{way}"}, what="what the broker makes"
+        )
 
 
 @pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
 @pytest.mark.parametrize("command", ["router", "rosters", "serve"])
-def test_no_process_makes_topics_that_are_gone(obliging: str, prefix: str, tmp_path: Path, command: str, mended: bool) -> None:
+def test_no_process_makes_topics_that_are_gone(
+    obliging: str, prefix: str, tmp_path: Path, command: str, mended: bool
+) -> None:
     settings = load_settings(kafka=obliging, topic_prefix=prefix, group_prefix=prefix, partitions=1)
     asyncio.run(ensure_topics(settings, obliging, plan_topics(settings)))
     made = identities(obliging, prefix)
     given = {"partitions": 1, "replica": tmp_path / "replica.sqlite", "create_topics": False}
-    with RollcallProcess(command, tmp_path, obliging, prefix, program=PROGRAM if mended else ASKING, variables=None, **given) as process:
+    with RollcallProcess(
+        command,
+        tmp_path,
+        obliging,
+        prefix,
+        program=PROGRAM if mended else ASKING,
+        variables=None,
+        **given,
+    ) as process:
         process.wait_ready()
         for deleted in admin_client(obliging).delete_topics(list(made)).values():
             result_of(deleted, what="the end of a topic")
         if mended:
-            wait_until(lambda: process.get("/readyz")[0] != 200, what="what the process says without topics")
+            wait_until(
+                lambda: process.get("/readyz")[0] != 200,
+                what="what the process says without topics",
+            )
             assert topics_of(obliging, prefix) == set()
         else:
-            wait_until(lambda: identities(obliging, prefix).items() - made.items(), what="what the broker makes")
+            wait_until(
+                lambda: identities(obliging, prefix).items() - made.items(),
+                what="what the broker makes",
+            )

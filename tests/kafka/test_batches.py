@@ -42,7 +42,9 @@ class Producer:
         self.sent: list[tuple[str, int, BatchBuilder]] = []
         self.end = 100
 
-    async def send_batch(self, batch: BatchBuilder, topic: str, *, partition: int) -> asyncio.Future[object]:
+    async def send_batch(
+        self, batch: BatchBuilder, topic: str, *, partition: int
+    ) -> asyncio.Future[object]:
         """Take a batch, or not."""
         if topic == "untaken":
             raise UnknownTopicOrPartitionError
@@ -58,8 +60,13 @@ class Producer:
         return delivered
 
 
-@pytest.mark.parametrize(("topic", "kind"), [("untaken", UnknownTopicOrPartitionError), ("undelivered", MessageSizeTooLargeError)])
-async def test_an_error_says_where(topic: str, kind: type[KafkaError], caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("topic", "kind"),
+    [("untaken", UnknownTopicOrPartitionError), ("undelivered", MessageSizeTooLargeError)],
+)
+async def test_an_error_says_where(
+    topic: str, kind: type[KafkaError], caplog: pytest.LogCaptureFixture
+) -> None:
     outputs = BatchedOutputs(Producer())
     for name, partition in (("fine", 0), ("never", 1), (topic, 3)):
         outputs.append(name, partition, None, b"", None, [])
@@ -72,7 +79,9 @@ async def test_an_error_says_where(topic: str, kind: type[KafkaError], caplog: p
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-async def test_batches_hold_the_records_in_order_and_say_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_batches_hold_the_records_in_order_and_say_how_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     compressed: list[bytes] = []
     compressor = encoding._compressor
 
@@ -84,7 +93,15 @@ async def test_batches_hold_the_records_in_order_and_say_how_many(monkeypatch: p
     monkeypatch.setattr(encoding, "_compressor", Compressor())
     producer = Producer()
     outputs = BatchedOutputs(producer, batch_bytes=4_096)
-    records = [(b"%d" % number, b"value" * number, 1_700_000_000_000 + number, [("name", b"%d" % number), ("none", None)]) for number in range(50)]
+    records = [
+        (
+            b"%d" % number,
+            b"value" * number,
+            1_700_000_000_000 + number,
+            [("name", b"%d" % number), ("none", None)],
+        )
+        for number in range(50)
+    ]
     for key, value, timestamp, headers in records:
         outputs.append("fine", 0, key, value, timestamp, headers)
     await outputs.send()
@@ -94,8 +111,12 @@ async def test_batches_hold_the_records_in_order_and_say_how_many(monkeypatch: p
         decoded = list(DefaultRecordBatch(batch))
         assert sent.record_count() == len(decoded)
         assert [record.offset for record in decoded] == list(range(len(decoded)))
-        assert zstd.decompress(batch[_HEADER_BYTES:]).read() == compressed.pop(0), "what every other zstd reads"
-        found += [(record.key, record.value, record.timestamp, record.headers) for record in decoded]
+        assert zstd.decompress(batch[_HEADER_BYTES:]).read() == compressed.pop(0), (
+            "what every other zstd reads"
+        )
+        found += [
+            (record.key, record.value, record.timestamp, record.headers) for record in decoded
+        ]
     assert found == records
     assert len(producer.sent) > 1, "one batch was not enough"
     assert not compressed
@@ -116,7 +137,10 @@ def test_a_batch_that_was_sent_stays_what_it_was() -> None:
     batch = GatheredBatch(outputs._batches["fine", 0].batches[0], transactional=True)
     batch._set_producer_state(7, 3, 11)
     sealed = bytes(batch._build())
-    assert (DefaultRecordBatch(sealed).producer_id, DefaultRecordBatch(sealed).base_sequence) == (7, 11)
+    assert (DefaultRecordBatch(sealed).producer_id, DefaultRecordBatch(sealed).base_sequence) == (
+        7,
+        11,
+    )
     with pytest.raises(AssertionError):
         batch._set_producer_state(8, 0, 0)
     assert bytes(batch._build()) == sealed

@@ -22,7 +22,9 @@ SHORT = 0.05
 
 
 async def stubborn(let_go: asyncio.Event) -> str:
-    """Takes a cancellation for that of a task of its own, as clients do that are being closed, and waits on."""
+    """Takes a cancellation for that of a task of its own, as clients do that are being closed, and
+    waits on.
+    """
     while not let_go.is_set():
         try:
             await let_go.wait()
@@ -42,7 +44,9 @@ async def test_a_result_and_an_error_come_through() -> None:
         await promptly(failing(ZeroDivisionError()))
 
 
-async def test_it_does_not_wait_for_what_does_not_let_itself_be_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+async def test_it_does_not_wait_for_what_does_not_let_itself_be_cancelled(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     let_go = asyncio.Event()
     with pytest.raises(TimeoutError):
         await in_time(promptly(stubborn(let_go), SHORT), what="the end of waiting")
@@ -117,7 +121,12 @@ async def test_a_client_may_end_as_it_likes(monkeypatch: pytest.MonkeyPatch) -> 
     await in_time(close(stubborn(let_go)), what="the end of closing")
     await in_time(close(asyncio.sleep(LONG)), what="the end of closing")
     let_go.set()
-    errors: list[Callable[[], BaseException]] = [KafkaConnectionError, OSError, TimeoutError, asyncio.CancelledError]
+    errors: list[Callable[[], BaseException]] = [
+        KafkaConnectionError,
+        OSError,
+        TimeoutError,
+        asyncio.CancelledError,
+    ]
     for error in errors:
         await close(failing(error()))  # that of a task of the client's own, let through
     with pytest.raises(ZeroDivisionError):

@@ -1,4 +1,6 @@
-"""Records as Kafka stores them: both encodings give the same bytes, and aiokafka's decoder finds in them what was put in."""
+"""Records as Kafka stores them: both encodings give the same bytes, and aiokafka's decoder finds in
+them what was put in.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,13 @@ from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rollcall.kafka.encoding import NO_PRODUCER, PlainRecordBatches, ProducerState, RecordBatches, seal
+from rollcall.kafka.encoding import (
+    NO_PRODUCER,
+    PlainRecordBatches,
+    ProducerState,
+    RecordBatches,
+    seal,
+)
 from rollcall.record import Header
 from tests.examples import examples
 
@@ -19,7 +27,9 @@ IMPLEMENTATIONS: list[Any] = [RecordBatches, PlainRecordBatches]
 each_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 
 NAMES = st.text(max_size=8) | st.sampled_from(["ce_id", "n" * 200])
-BYTES = st.binary(max_size=40) | st.sampled_from([b"", b"v" * 63, b"v" * 64, b"v" * 8_191, b"v" * 8_192])
+BYTES = st.binary(max_size=40) | st.sampled_from(
+    [b"", b"v" * 63, b"v" * 64, b"v" * 8_191, b"v" * 8_192]
+)
 RECORDS = st.tuples(
     st.integers(0, 2**62),
     st.none() | BYTES,
@@ -28,7 +38,9 @@ RECORDS = st.tuples(
 )
 
 
-def decoded(implementation: Any, records: list[Any], most_bytes: int, decoder: Any) -> list[list[Any]]:
+def decoded(
+    implementation: Any, records: list[Any], most_bytes: int, decoder: Any
+) -> list[list[Any]]:
     """What is found in the batches, once they are sealed."""
     batches = implementation(most_bytes)
     for timestamp, key, value, headers in records:
@@ -38,10 +50,21 @@ def decoded(implementation: Any, records: list[Any], most_bytes: int, decoder: A
         data = bytes(seal(batch, ProducerState(7, 3, 11), transactional=True))
         sealed = decoder(data)
         assert sealed.validate_crc()
-        assert (sealed.producer_id, sealed.producer_epoch, sealed.base_sequence, sealed.is_transactional) == (7, 3, 11, True)
-        of_batch = [(record.offset, record.timestamp, record.key, record.value, record.headers) for record in sealed]
+        assert (
+            sealed.producer_id,
+            sealed.producer_epoch,
+            sealed.base_sequence,
+            sealed.is_transactional,
+        ) == (7, 3, 11, True)
+        of_batch = [
+            (record.offset, record.timestamp, record.key, record.value, record.headers)
+            for record in sealed
+        ]
         assert [offset for offset, *_ in of_batch] == list(range(batch.count))
-        assert (sealed.first_timestamp, sealed.max_timestamp) == (of_batch[0][1], max(timestamp for _, timestamp, *_ in of_batch))
+        assert (sealed.first_timestamp, sealed.max_timestamp) == (
+            of_batch[0][1],
+            max(timestamp for _, timestamp, *_ in of_batch),
+        )
         found.append([tuple(fields) for _offset, *fields in of_batch])
     return found
 
@@ -51,7 +74,9 @@ def decoded(implementation: Any, records: list[Any], most_bytes: int, decoder: A
 @given(st.lists(RECORDS, min_size=1, max_size=12), st.sampled_from([100, 10_000, 900_000]))
 @example([(2**62, b"", None, []), (0, None, b"", [("", None)])], 10_000)
 @settings(max_examples=examples(150), deadline=None)
-def test_what_is_put_in_is_found(implementation: Any, decoder: Any, records: list[Any], most_bytes: int) -> None:
+def test_what_is_put_in_is_found(
+    implementation: Any, decoder: Any, records: list[Any], most_bytes: int
+) -> None:
     batches = decoded(implementation, records, most_bytes, decoder)
     assert [record for batch in batches for record in batch] == records
 
@@ -74,7 +99,10 @@ def test_batches_are_no_larger_than_they_may_be(implementation: Any) -> None:
     for number in range(100):
         batches.append(number, b"key", b"v" * (number * 7), [])
     assert all(len(batch.encoded) <= 10_000 for batch in batches.batches)
-    assert all(len(one.encoded) + len(other.encoded) > 9_000 for one, other in zip(batches.batches, batches.batches[1:], strict=False))
+    assert all(
+        len(one.encoded) + len(other.encoded) > 9_000
+        for one, other in zip(batches.batches, batches.batches[1:], strict=False)
+    )
     batches.append(0, None, b"v" * 50_000, [])
     assert batches.batches[-1].count == 1
 
@@ -106,7 +134,9 @@ def test_without_a_timestamp_it_is_now(implementation: Any) -> None:
 def test_what_does_not_compress_goes_as_it_is(implementation: Any) -> None:
     batches = implementation(10_000)
     batches.append(0, None, b"", [])
-    (record,) = DefaultRecordBatch(bytes(seal(batches.batches[0], NO_PRODUCER, transactional=False)))
+    (record,) = DefaultRecordBatch(
+        bytes(seal(batches.batches[0], NO_PRODUCER, transactional=False))
+    )
     assert record.value == b""
 
 
@@ -121,10 +151,17 @@ def test_what_does_not_compress_goes_as_it_is(implementation: Any) -> None:
         (b"", b"", [("\ud800", b"")], UnicodeEncodeError),
     ],
 )
-def test_what_is_no_record_is_refused_and_leaves_nothing_behind(implementation: Any, key: Any, value: Any, headers: list[Header], kind: Any) -> None:
+def test_what_is_no_record_is_refused_and_leaves_nothing_behind(
+    implementation: Any, key: Any, value: Any, headers: list[Header], kind: Any
+) -> None:
     batches = implementation(10_000)
     batches.append(1, b"key", b"value", [("name", b"content")])
     with pytest.raises(kind):
         batches.append(2, key, value, headers)
     batches.append(3, b"key", b"value", [])
-    assert [record.timestamp for record in DefaultRecordBatch(bytes(seal(batches.batches[0], NO_PRODUCER, transactional=False)))] == [1, 3]
+    assert [
+        record.timestamp
+        for record in DefaultRecordBatch(
+            bytes(seal(batches.batches[0], NO_PRODUCER, transactional=False))
+        )
+    ] == [1, 3]

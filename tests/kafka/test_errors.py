@@ -28,14 +28,26 @@ def table(jars: Path) -> list[Code]:
     """What Kafka's own libraries print for its documentation."""
     libraries = ":".join(map(str, jars.rglob("*.jar")))
     page = subprocess.run(
-        [find_java(), "-cp", libraries, "org.apache.kafka.common.protocol.Errors"], capture_output=True, text=True, check=True, timeout=120
+        [find_java(), "-cp", libraries, "org.apache.kafka.common.protocol.Errors"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     ).stdout
-    return [Code(int(code), name, retriable == "True") for name, code, retriable in re.findall(r"<td>(\w+)</td><td>(-?\d+)</td><td>(\w+)</td>", page)]
+    return [
+        Code(int(code), name, retriable == "True")
+        for name, code, retriable in re.findall(
+            r"<td>(\w+)</td><td>(-?\d+)</td><td>(\w+)</td>", page
+        )
+    ]
 
 
 def test_every_code_of_kafka_is_known_as_kafka_knows_it(table: list[Code]) -> None:
     assert len(table) > 130
-    assert table == [Code(code, (error := for_code(code)).message, error.retriable) for code, _name, _retriable in table]
+    assert table == [
+        Code(code, (error := for_code(code)).message, error.retriable)
+        for code, _name, _retriable in table
+    ]
 
 
 def test_none_is_known_that_kafka_does_not_have(table: list[Code]) -> None:
@@ -45,7 +57,9 @@ def test_none_is_known_that_kafka_does_not_have(table: list[Code]) -> None:
 
 def test_each_code_has_a_class_of_its_own() -> None:
     assert {code for code, error in errors.kafka_errors.items() if error.errno != code} == set()
-    assert len({error.__name__ for error in errors.kafka_errors.values()}) == len(errors.kafka_errors)
+    assert len({error.__name__ for error in errors.kafka_errors.values()}) == len(
+        errors.kafka_errors
+    )
 
 
 def test_those_that_the_program_asks_for_by_name() -> None:
@@ -53,4 +67,6 @@ def test_those_that_the_program_asks_for_by_name() -> None:
     assert for_code(110) is kafka_errors.FencedMemberEpochError
     assert for_code(120) is kafka_errors.TransactionAbortableError
     assert issubclass(for_code(90), ProducerFenced), "what fences is one kind"
-    assert str(for_code(90)()).startswith("[Error 90] ProducerFencedError: There is a newer producer")
+    assert str(for_code(90)()).startswith(
+        "[Error 90] ProducerFencedError: There is a newer producer"
+    )

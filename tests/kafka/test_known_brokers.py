@@ -26,7 +26,9 @@ def test_those_that_were_seen_come_after_those_that_are_named() -> None:
     known = KnownBrokers("one:1, two:2,")
     assert list(known) == ["one:1", "two:2"]
     known.saw([("two", 2), ("three", 3), ("::1", 4)])
-    assert collect_hosts(known, randomize=False) == collect_hosts("one:1,two:2,[::1]:4,three:3", randomize=False)
+    assert collect_hosts(known, randomize=False) == collect_hosts(
+        "one:1,two:2,[::1]:4,three:3", randomize=False
+    )
     assert str(known) == "one:1,two:2"
     known.saw([("five", 5)])
     assert list(known) == ["one:1", "two:2", "five:5"], "what is gone may be somebody else's by now"
@@ -34,8 +36,14 @@ def test_those_that_were_seen_come_after_those_that_are_named() -> None:
 
 def test_a_process_knows_the_brokers_of_each_cluster_apart() -> None:
     settings = load_settings()
-    assert client_options(settings, "one:1")["bootstrap_servers"] is client_options(settings, "one:1")["bootstrap_servers"]
-    assert client_options(settings, "one:1")["bootstrap_servers"] is not client_options(settings, "two:1")["bootstrap_servers"]
+    assert (
+        client_options(settings, "one:1")["bootstrap_servers"]
+        is client_options(settings, "one:1")["bootstrap_servers"]
+    )
+    assert (
+        client_options(settings, "one:1")["bootstrap_servers"]
+        is not client_options(settings, "two:1")["bootstrap_servers"]
+    )
 
 
 @contextlib.asynccontextmanager
@@ -48,10 +56,18 @@ async def _started(client: Any) -> AsyncIterator[None]:
 
 
 CLIENTS: dict[str, Callable[[str], AbstractAsyncContextManager[Any]]] = {
-    "consumer": lambda bootstrap: _started(AIOKafkaConsumer(**client_options(load_settings(), bootstrap))),
-    "producer": lambda bootstrap: _started(AIOKafkaProducer(**client_options(load_settings(), bootstrap))),
-    "transactions": lambda bootstrap: _started(AIOKafkaProducer(**client_options(load_settings(), bootstrap), transactional_id="known")),
-    "topics": lambda bootstrap: _started(AIOKafkaAdminClient(**client_options(load_settings(), bootstrap))),
+    "consumer": lambda bootstrap: _started(
+        AIOKafkaConsumer(**client_options(load_settings(), bootstrap))
+    ),
+    "producer": lambda bootstrap: _started(
+        AIOKafkaProducer(**client_options(load_settings(), bootstrap))
+    ),
+    "transactions": lambda bootstrap: _started(
+        AIOKafkaProducer(**client_options(load_settings(), bootstrap), transactional_id="known")
+    ),
+    "topics": lambda bootstrap: _started(
+        AIOKafkaAdminClient(**client_options(load_settings(), bootstrap))
+    ),
     "first connection": lambda bootstrap: broker_connection(load_settings(), bootstrap),
 }
 

@@ -1,4 +1,6 @@
-"""Java's murmur2, compiled and not, against aiokafka's own and against values that Kafka's tests state."""
+"""Java's murmur2, compiled and not, against aiokafka's own and against values that Kafka's tests
+state.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,13 @@ def test_like_the_reference(hashes: Any, data: bytes) -> None:
 @each_hash
 @pytest.mark.parametrize(
     ("text", "signed"),
-    [("21", -973932308), ("foobar", -790332482), ("a-little-bit-long-string", -985981536), ("a-little-bit-longer-string", -1486304829), ("abc", 479470107)],
+    [
+        ("21", -973932308),
+        ("foobar", -790332482),
+        ("a-little-bit-long-string", -985981536),
+        ("a-little-bit-longer-string", -1486304829),
+        ("abc", 479470107),
+    ],
 )
 def test_like_apache_kafka_says(hashes: Any, text: str, signed: int) -> None:
     """Values from UtilsTest.testMurmur2 of Apache Kafka."""

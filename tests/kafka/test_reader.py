@@ -27,7 +27,9 @@ class LostConsumer:
     def resume(self, _place: TopicPartition) -> None:
         """Likewise."""
 
-    async def getmany(self, *_places: TopicPartition, **_options: Any) -> dict[TopicPartition, list[Any]]:
+    async def getmany(
+        self, *_places: TopicPartition, **_options: Any
+    ) -> dict[TopicPartition, list[Any]]:
         while not self.let_go.is_set():
             try:
                 await self.let_go.wait()
@@ -37,7 +39,9 @@ class LostConsumer:
 
 
 async def read_all(consumer: LostConsumer) -> None:
-    async for _ in read_to(cast(AIOKafkaConsumer, consumer), {PLACE: 0}, {PLACE: 1}, lambda _place, _position: None):
+    async for _ in read_to(
+        cast(AIOKafkaConsumer, consumer), {PLACE: 0}, {PLACE: 1}, lambda _place, _position: None
+    ):
         pass
 
 

@@ -1,4 +1,6 @@
-"""Variables of the environment that are somebody else's: of a pipeline, of a service link, or of the libraries that Rollcall is made of."""
+"""Variables of the environment that are somebody else's: of a pipeline, of a service link, or of
+the libraries that Rollcall is made of.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from tests.processes import PROGRAM, RollcallProcess, wait_until
 from tests.waiting import run
 
 FAUST = {param.env_name for param in FaustSettings.SETTINGS.values() if param.env_name} | {
-    f"{prefix}{name}" for prefix in _env.PREFICES for name in (*_env.__all__, "BLOCKING_TIMEOUT", "FORCE_BLOCKING_TIMEOUT", "LOOP", "F_WEB_BIND")
+    f"{prefix}{name}"
+    for prefix in _env.PREFICES
+    for name in (*_env.__all__, "BLOCKING_TIMEOUT", "FORCE_BLOCKING_TIMEOUT", "LOOP", "F_WEB_BIND")
 }
 """All that Faust reads."""
 
@@ -51,10 +55,12 @@ from rollcall.streaming.barrier import BarrierTopic
 from rollcall.streaming.chunks import ChunkAgent
 
 agent = ChunkAgent("router", ("raw",), "rollcall-router", lambda partition, rows: None)
-options = new_router(load_settings(), "127.0.0.1:1")._options(Work([agent], 1_000_000, BarrierTopic('b', 1), frozenset()))
+work = Work([agent], 1_000_000, BarrierTopic('b', 1), frozenset())
+options = new_router(load_settings(), "127.0.0.1:1")._options(work)
 stream = StreamingApplication(options, [agent], observer=None, on_survey=None)
 app = stream._new_app("/nowhere")
-print(json.dumps({name: repr(getattr(app.conf, name)) for name in Settings.SETTINGS} | {name: repr(getattr(_env, name)) for name in _env.__all__}))
+told = {name: repr(getattr(app.conf, name)) for name in Settings.SETTINGS}
+print(json.dumps(told | {name: repr(getattr(_env, name)) for name in _env.__all__}))
 """
 """The settings that Faust has in the router."""
 
@@ -65,7 +71,10 @@ def effective(variables: Mapping[str, str], *arguments: str) -> dict[str, str]:
     done = run(command, env={**os.environ, **variables})
     assert done.returncode == 0, done.stderr
     found: dict[str, str] = json.loads(done.stdout)
-    return {name: re.sub(r"0x[0-9a-f]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "", value) for name, value in found.items()}
+    return {
+        name: re.sub(r"0x[0-9a-f]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "", value)
+        for name, value in found.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -81,22 +90,37 @@ def test_faust_has_the_settings_of_the_program(value: str, untouched: Mapping[st
 
 
 def test_without_that_faust_takes_some(untouched: Mapping[str, str]) -> None:
-    """A negative control: where the environment is as it is, they change what Faust has from the beginning; but not what its application is told."""
-    found = effective({name: "1" for name in FAUST if not name.endswith(("_LOOP", "_STRICT"))})  # with these it would not even start
+    """A negative control: where the environment is as it is, they change what Faust has from the
+    beginning; but not what its application is told.
+    """
+    found = effective(
+        {name: "1" for name in FAUST if not name.endswith(("_LOOP", "_STRICT"))}
+    )  # with these it would not even start
     changed = {name for name in found if found[name] != untouched[name]}
     assert changed
-    assert changed <= {*_env.__all__, "web_transport", "web_bind", "web_port", "canonical_url"}, "defaults that are read when Faust is loaded"
+    assert changed <= {*_env.__all__, "web_transport", "web_bind", "web_port", "canonical_url"}, (
+        "defaults that are read when Faust is loaded"
+    )
 
 
 def test_a_process_is_what_it_is_without_them(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     """It starts, opens no other port, and writes nothing."""
-    variables = {**dict.fromkeys(FAUST | OTHERS, "1"), "APP_WEB_ENABLED": "true", "APP_VERSION": "1.4.2", "WEB_PORT": "tcp://10.0.0.7:80"}
+    variables = {
+        **dict.fromkeys(FAUST | OTHERS, "1"),
+        "APP_WEB_ENABLED": "true",
+        "APP_VERSION": "1.4.2",
+        "WEB_PORT": "tcp://10.0.0.7:80",
+    }
     variables["PROMETHEUS_MULTIPROC_DIR"] = str(tmp_path / "metrics")
     (tmp_path / "metrics").mkdir()
-    with RollcallProcess("router", tmp_path, bootstrap, prefix, program=PROGRAM, variables=variables) as router:
+    with RollcallProcess(
+        "router", tmp_path, bootstrap, prefix, program=PROGRAM, variables=variables
+    ) as router:
         router.wait_ready(60)
         assert listening(router.process.pid) == {int(router.url.rpartition(":")[2])}
-        wait_until(lambda: router.metric("rollcall_ready") == 1, 60, what="readiness in the metrics")
+        wait_until(
+            lambda: router.metric("rollcall_ready") == 1, 60, what="readiness in the metrics"
+        )
         assert list((tmp_path / "metrics").iterdir()) == []
         assert router.end() == 0
 
@@ -104,8 +128,16 @@ def test_a_process_is_what_it_is_without_them(bootstrap: str, prefix: str, tmp_p
 def listening(pid: int) -> set[int]:
     """The ports on which a process listens."""
     sockets = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
-    lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]]
-    return {int(fields[1].rpartition(":")[2], 16) for fields in lines if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets}
+    lines = [
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]
+    ]
+    return {
+        int(fields[1].rpartition(":")[2], 16)
+        for fields in lines
+        if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets
+    }
 
 
 def test_what_is_meant_for_a_process_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +153,9 @@ def test_what_is_meant_for_a_process_stays(monkeypatch: pytest.MonkeyPatch) -> N
         "SSL_CERT_FILE",
     )
     with monkeypatch.context() as patch:
-        patch.setattr(os, "environ", {**dict.fromkeys(meant, "x"), **dict.fromkeys(FAUST | OTHERS, "x")})
+        patch.setattr(
+            os, "environ", {**dict.fromkeys(meant, "x"), **dict.fromkeys(FAUST | OTHERS, "x")}
+        )
         keep_own_variables()
         assert set(os.environ) == set(meant)
     assert not {name for name in FAUST | OTHERS if KEPT.fullmatch(name)}

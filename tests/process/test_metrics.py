@@ -12,7 +12,10 @@ from rollcall.events.registry import REGISTRY
 from rollcall.process.metrics import ChunkHistogram, RouterMetrics
 
 BUCKETS = (0.1, 0.5, 1.0, 5.0)
-VALUES = st.lists(st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0, 5.0]) | st.floats(0, 100), max_size=20), max_size=4)
+VALUES = st.lists(
+    st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0, 5.0]) | st.floats(0, 100), max_size=20),
+    max_size=4,
+)
 
 
 @given(VALUES)

@@ -1,4 +1,6 @@
-"""What Kafka refuses for good ends a process, in words that name the setting of Rollcall and that of the brokers. Nothing contends for ever."""
+"""What Kafka refuses for good ends a process, in words that name the setting of Rollcall and that
+of the brokers. Nothing contends for ever.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +46,14 @@ def test_what_is_no_refusal_has_no_words() -> None:
 @pytest.fixture(scope="module")
 def strict_broker(tmp_path_factory: pytest.TempPathFactory, jars: Path) -> Iterator[str]:
     """A broker that takes less than usual."""
-    properties = {"group.max.session.timeout.ms": "9000", "transaction.max.timeout.ms": "30000", "group.max.size": "1"}
-    with EmbeddedBroker(tmp_path_factory.mktemp("strict") / "kafka", jars=jars, heap="384m", properties=properties) as broker:
+    properties = {
+        "group.max.session.timeout.ms": "9000",
+        "transaction.max.timeout.ms": "30000",
+        "group.max.size": "1",
+    }
+    with EmbeddedBroker(
+        tmp_path_factory.mktemp("strict") / "kafka", jars=jars, heap="384m", properties=properties
+    ) as broker:
         yield broker.bootstrap
 
 
@@ -57,35 +65,64 @@ def assert_ends(router: RouterProcess, kind: type[RollcallError], *words: str) -
         assert word in last
 
 
-def test_a_session_timeout_that_the_broker_does_not_take(strict_broker: str, prefix: str, tmp_path: Path) -> None:
-    with RouterProcess(tmp_path, strict_broker, prefix, session_timeout_seconds=10, transaction_timeout_seconds=20) as router:
-        assert_ends(router, ConfigurationError, "ROLLCALL_SESSION_TIMEOUT_SECONDS=10", "group.max.session.timeout.ms")
+def test_a_session_timeout_that_the_broker_does_not_take(
+    strict_broker: str, prefix: str, tmp_path: Path
+) -> None:
+    with RouterProcess(
+        tmp_path, strict_broker, prefix, session_timeout_seconds=10, transaction_timeout_seconds=20
+    ) as router:
+        assert_ends(
+            router,
+            ConfigurationError,
+            "ROLLCALL_SESSION_TIMEOUT_SECONDS=10",
+            "group.max.session.timeout.ms",
+        )
 
 
-def test_a_transaction_timeout_that_the_broker_does_not_take(strict_broker: str, prefix: str, tmp_path: Path) -> None:
-    with RouterProcess(tmp_path, strict_broker, prefix).expecting("InvalidTransactionTimeout") as router:
-        assert_ends(router, ConfigurationError, "ROLLCALL_TRANSACTION_TIMEOUT_SECONDS=60", "transaction.max.timeout.ms")
+def test_a_transaction_timeout_that_the_broker_does_not_take(
+    strict_broker: str, prefix: str, tmp_path: Path
+) -> None:
+    with RouterProcess(tmp_path, strict_broker, prefix).expecting(
+        "InvalidTransactionTimeout"
+    ) as router:
+        assert_ends(
+            router,
+            ConfigurationError,
+            "ROLLCALL_TRANSACTION_TIMEOUT_SECONDS=60",
+            "transaction.max.timeout.ms",
+        )
 
 
 def test_a_group_that_is_full(strict_broker: str, prefix: str, tmp_path: Path) -> None:
     with RouterProcess(tmp_path, strict_broker, prefix, transaction_timeout_seconds=20) as first:
         first.wait_ready(DEADLINE)
-        with RouterProcess(tmp_path, strict_broker, prefix, transaction_timeout_seconds=20) as second:
+        with RouterProcess(
+            tmp_path, strict_broker, prefix, transaction_timeout_seconds=20
+        ) as second:
             assert_ends(second, RollcallError, f"group {prefix}-router", "group.max.size")
         assert first.end() == 0
 
 
-def test_of_two_processes_with_one_name_the_first_ends(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_of_two_processes_with_one_name_the_first_ends(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     with RouterProcess(tmp_path, bootstrap, prefix, group_instance_id="one") as first:
         first.wait_ready(DEADLINE)
         with RouterProcess(tmp_path, bootstrap, prefix, group_instance_id="one") as second:
-            assert_ends(first, ConfigurationError, "ROLLCALL_GROUP_INSTANCE_ID=one", f"group {prefix}-router")
+            assert_ends(
+                first,
+                ConfigurationError,
+                "ROLLCALL_GROUP_INSTANCE_ID=one",
+                f"group {prefix}-router",
+            )
             second.wait_ready(DEADLINE)
             assert second.end() == 0
 
 
 def test_a_name_may_be_used_again(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """By a process that follows one that was killed: the group still has that one's member, and nobody else speaks for it."""
+    """By a process that follows one that was killed: the group still has that one's member, and
+    nobody else speaks for it.
+    """
     with RouterProcess(tmp_path, bootstrap, prefix, group_instance_id="one") as first:
         first.wait_ready(DEADLINE)
         first.process.kill()

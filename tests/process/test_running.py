@@ -37,8 +37,12 @@ run_process(load_settings(), Process)
 """
 
 
-@pytest.mark.parametrize(("how", "code", "told"), [("ends", 0, "the process has stopped; "), ("fails", 3, "no Kafka; ")])
-def test_what_a_client_left_behind_holds_up_nobody(tmp_path: Path, how: str, code: int, told: str) -> None:
+@pytest.mark.parametrize(
+    ("how", "code", "told"), [("ends", 0, "the process has stopped; "), ("fails", 3, "no Kafka; ")]
+)
+def test_what_a_client_left_behind_holds_up_nobody(
+    tmp_path: Path, how: str, code: int, told: str
+) -> None:
     ended = run([sys.executable, "-c", PROGRAM, how], cwd=tmp_path)
     assert ended.returncode == code
     assert ended.stderr == f"{told}what its clients had begun did not end in time\n"
@@ -72,10 +76,20 @@ run_to_the_end(command)
 
 
 @pytest.mark.parametrize(
-    ("command", "how", "code", "apart"), [("router", "ends", 0, False), ("serve", "78", 78, False), ("up", "fails", 1, False), ("topics", "78", 78, True)]
+    ("command", "how", "code", "apart"),
+    [
+        ("router", "ends", 0, False),
+        ("serve", "78", 78, False),
+        ("up", "fails", 1, False),
+        ("topics", "78", 78, True),
+    ],
 )
-def test_no_interpreter_is_taken_apart_while_threads_of_clients_run(command: str, how: str, code: int, apart: bool, tmp_path: Path) -> None:
+def test_no_interpreter_is_taken_apart_while_threads_of_clients_run(
+    command: str, how: str, code: int, apart: bool, tmp_path: Path
+) -> None:
     ended = run([sys.executable, "-c", ENDING, command, how], cwd=tmp_path)
     assert ended.returncode == code
     assert ended.stdout == "told\n" + "the interpreter is taken apart\n" * apart
-    assert ended.stderr.splitlines()[-1:] == ["ArithmeticError: the command's own"] * (how == "fails")
+    assert ended.stderr.splitlines()[-1:] == ["ArithmeticError: the command's own"] * (
+        how == "fails"
+    )

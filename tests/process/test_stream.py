@@ -1,4 +1,6 @@
-"""What a process knows of its work: how long the oldest record waits, and that it has to look for the cluster again."""
+"""What a process knows of its work: how long the oldest record waits, and that it has to look for
+the cluster again.
+"""
 
 from __future__ import annotations
 
@@ -53,13 +55,20 @@ def test_lag_that_never_ends_is_no_standstill() -> None:
     oldest = OldestUnprocessed()
     moving = [replace(IDLE, lag=1_000, committed=10 + second) for second in range(600)]
     assert max(oldest.seconds([status], NOW + second) for second, status in enumerate(moving)) == 0
-    turns = [[IDLE, replace(OTHER, lag=9)] if second % 2 else [replace(IDLE, lag=9), OTHER] for second in range(600)]
+    turns = [
+        [IDLE, replace(OTHER, lag=9)] if second % 2 else [replace(IDLE, lag=9), OTHER]
+        for second in range(600)
+    ]
     assert max(oldest.seconds(statuses, NOW + second) for second, statuses in enumerate(turns)) == 0
 
 
 @pytest.mark.parametrize("never", [False, True])
-async def test_a_client_that_has_lost_itself_is_no_end(monkeypatch: pytest.MonkeyPatch, never: bool) -> None:
-    """Whether it never answers or takes its own end for that of the process: the cluster is looked for again."""
+async def test_a_client_that_has_lost_itself_is_no_end(
+    monkeypatch: pytest.MonkeyPatch, never: bool
+) -> None:
+    """Whether it never answers or takes its own end for that of the process: the cluster is looked
+    for again.
+    """
     monkeypatch.setattr(stream_process, "PREPARING_SECONDS", 0.05)
     monkeypatch.setattr(stream_process, "RETRY_SECONDS", 0.01)
     stop = asyncio.Event()
@@ -76,9 +85,19 @@ async def test_a_client_that_has_lost_itself_is_no_end(monkeypatch: pytest.Monke
     metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
     settings = load_settings(port=0)
     process = StreamProcess(
-        settings, "kafka:9092", name="router", rights=Rights("router", (), ()), default_port=0, default_gather=0.0, prepare=prepare, metrics=metrics
+        settings,
+        "kafka:9092",
+        name="router",
+        rights=Rights("router", (), ()),
+        default_port=0,
+        default_gather=0.0,
+        prepare=prepare,
+        metrics=metrics,
     )
     await in_time(process.run(stop), what="the end of the process")
     kind = "TimeoutError" if never else "KafkaConnectionError"
-    assert reasons == [["the topics are being checked"], *[[f"Kafka at kafka:9092 does not answer ({kind}); look at the brokers' logs"]] * 2]
+    assert reasons == [
+        ["the topics are being checked"],
+        *[[f"Kafka at kafka:9092 does not answer ({kind}); look at the brokers' logs"]] * 2,
+    ]
     assert process.not_ready() == ["the process is ending"]

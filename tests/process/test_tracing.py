@@ -1,4 +1,6 @@
-"""Traces: of which records there are spans, what they say, and that all of it costs nothing as long as nobody asks for it."""
+"""Traces: of which records there are spans, what they say, and that all of it costs nothing as long
+as nobody asks for it.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ STATE = ("tracestate", b"vendor=1")
 
 
 class Echo:
-    """Implements :class:`rollcall.streaming.chunks.ChunkHandler`: what comes in goes out, with its headers, up to a record of which it has enough."""
+    """Implements :class:`rollcall.streaming.chunks.ChunkHandler`: what comes in goes out, with its
+    headers, up to a record of which it has enough.
+    """
 
     unfinished = 7
 
@@ -53,7 +57,9 @@ class Echo:
         """Write."""
         for chunk in chunks:
             for record in chunk.records:
-                outputs.append("out", 0, record.key, record.value, record.timestamp, list(record.headers))
+                outputs.append(
+                    "out", 0, record.key, record.value, record.timestamp, list(record.headers)
+                )
                 self.consumed += 1
                 if record.value == b"enough":
                     self.halt = Halt("enough", "enough")
@@ -71,7 +77,15 @@ class Outbox:
     def __init__(self) -> None:
         self.written: list[dict[str, bytes | None]] = []
 
-    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, timestamp: int | None, headers: Headers) -> None:
+    def append(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp: int | None,
+        headers: Headers,
+    ) -> None:
         """Keep the headers."""
         assert len(dict(headers)) == len(headers)
         self.written.append(dict(headers))
@@ -81,19 +95,35 @@ def traced(ratio: float) -> tuple[Echo, InMemorySpanExporter, ChunkAgent]:
     """An agent that is traced, the handler behind it, and where spans arrive."""
     echo, exporter = Echo(), InMemorySpanExporter()
     tracing = Tracing("rollcall-test", ratio, SimpleSpanProcessor(exporter))
-    return echo, exporter, tracing.traced(ChunkAgent("echo", ("in",), "g-echo", lambda _partition, _rows: echo), "g")
+    return (
+        echo,
+        exporter,
+        tracing.traced(ChunkAgent("echo", ("in",), "g-echo", lambda _partition, _rows: echo), "g"),
+    )
 
 
 def chunk(*records: tuple[bytes, Sequence[Header]], first: int = 0) -> Chunk:
     """Values and headers as a chunk."""
-    found = [TracedRecord(first + index, 5, b"k", value, list(with_headers)) for index, (value, with_headers) in enumerate(records)]
+    found = [
+        TracedRecord(first + index, 5, b"k", value, list(with_headers))
+        for index, (value, with_headers) in enumerate(records)
+    ]
     return Chunk("in", 3, first, first + len(found), list(found), 0)
 
 
 def test_a_trace_goes_on() -> None:
     echo, exporter, agent = traced(0.0)
     handler, outbox = agent.new_handler(3, Rows()), Outbox()
-    result = handler.process([chunk((b"1", [("a", b"b"), ("traceparent", SAMPLED), STATE]), (b"2", []), (b"3", [("traceparent", UNSAMPLED)]))], outbox)
+    result = handler.process(
+        [
+            chunk(
+                (b"1", [("a", b"b"), ("traceparent", SAMPLED), STATE]),
+                (b"2", []),
+                (b"3", [("traceparent", UNSAMPLED)]),
+            )
+        ],
+        outbox,
+    )
     assert (result.consumed, result.halt) == (3, None)
     assert not exporter.get_finished_spans(), "before the commit"
     result.on_committed(0.0)
@@ -104,7 +134,11 @@ def test_a_trace_goes_on() -> None:
     assert span.name == "process in"
     assert (f"{span.context.trace_id:032x}", f"{span.parent.span_id:016x}") == (TRACE, SPAN)
     first, second, third = outbox.written
-    assert first == {"a": b"b", "traceparent": f"00-{TRACE}-{span.context.span_id:016x}-01".encode(), "tracestate": b"vendor=1"}
+    assert first == {
+        "a": b"b",
+        "traceparent": f"00-{TRACE}-{span.context.span_id:016x}-01".encode(),
+        "tracestate": b"vendor=1",
+    }
     assert second == {}
     assert third == {"traceparent": UNSAMPLED}
     assert dict(span.attributes or {}) == {
@@ -118,21 +152,38 @@ def test_a_trace_goes_on() -> None:
         "rollcall.agent": "echo",
     }
     [event] = span.events
-    assert (event.name, dict(event.attributes or {})) == ("write", {"messaging.destination.name": "out", "messaging.destination.partition.id": "0"})
+    assert (event.name, dict(event.attributes or {})) == (
+        "write",
+        {"messaging.destination.name": "out", "messaging.destination.partition.id": "0"},
+    )
 
 
-@pytest.mark.parametrize("content", [b"", b"rubbish", b"\xff\xfe", SAMPLED + b"-more", b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-01", None])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"rubbish",
+        b"\xff\xfe",
+        SAMPLED + b"-more",
+        b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-01",
+        None,
+    ],
+)
 @pytest.mark.parametrize("ratio", [0.0, 1.0])
 def test_what_is_no_trace(content: bytes | None, ratio: float) -> None:
     """It goes along as it is, unless a trace is begun."""
     _echo, exporter, agent = traced(ratio)
     outbox = Outbox()
-    agent.new_handler(3, Rows()).process([chunk((b"1", [("traceparent", content)]))], outbox).on_committed(0.0)
+    agent.new_handler(3, Rows()).process(
+        [chunk((b"1", [("traceparent", content)]))], outbox
+    ).on_committed(0.0)
     spans = exporter.get_finished_spans()
     assert len(spans) == ratio
     if ratio:
         assert spans[0].parent is None
-        assert re.fullmatch(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-0[13]", outbox.written[0]["traceparent"] or b"")
+        assert re.fullmatch(
+            rb"00-[0-9a-f]{32}-[0-9a-f]{16}-0[13]", outbox.written[0]["traceparent"] or b""
+        )
     else:
         assert outbox.written == [{"traceparent": content}]
 
@@ -141,19 +192,32 @@ def test_a_share_of_the_records_begins_a_trace() -> None:
     random.seed(1)
     _echo, exporter, agent = traced(0.25)
     records = [(b"1", [STATE]) for _ in range(4_000)]
-    agent.new_handler(3, Rows()).process([chunk(*records[:1_000]), chunk(*records[1_000:], first=1_000)], outbox := Outbox()).on_committed(0.0)
+    agent.new_handler(3, Rows()).process(
+        [chunk(*records[:1_000]), chunk(*records[1_000:], first=1_000)], outbox := Outbox()
+    ).on_committed(0.0)
     assert 900 < len(exporter.get_finished_spans()) < 1_100
-    assert len({(span.attributes or {})["messaging.kafka.offset"] for span in exporter.get_finished_spans()}) == len(exporter.get_finished_spans())
-    assert sum("traceparent" in each for each in outbox.written) == len(exporter.get_finished_spans())
+    assert len(
+        {
+            (span.attributes or {})["messaging.kafka.offset"]
+            for span in exporter.get_finished_spans()
+        }
+    ) == len(exporter.get_finished_spans())
+    assert sum("traceparent" in each for each in outbox.written) == len(
+        exporter.get_finished_spans()
+    )
 
 
 def test_what_was_not_consumed_has_no_span() -> None:
     _echo, exporter, agent = traced(1.0)
     handler = agent.new_handler(3, Rows())
-    result = handler.process([chunk((b"1", [])), chunk((b"enough", []), (b"3", []), first=1)], Outbox())
+    result = handler.process(
+        [chunk((b"1", [])), chunk((b"enough", []), (b"3", []), first=1)], Outbox()
+    )
     assert result.halt == Halt("enough", "enough")
     result.on_committed(0.0)
-    assert [(span.attributes or {})["messaging.kafka.offset"] for span in exporter.get_finished_spans()] == [0, 1]
+    assert [
+        (span.attributes or {})["messaging.kafka.offset"] for span in exporter.get_finished_spans()
+    ] == [0, 1]
 
 
 def test_the_rest_is_left_to_the_handler() -> None:
@@ -164,18 +228,28 @@ def test_the_rest_is_left_to_the_handler() -> None:
     assert (agent.name, agent.topics, agent.producer_prefix) == ("echo", ("in",), "g-echo")
 
 
-def test_from_the_raw_topic_to_the_rosters(bootstrap: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_the_raw_topic_to_the_rosters(
+    bootstrap: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     create_topic(bootstrap, f"{prefix}.raw", 1)
     cluster = RosterCluster(bootstrap, prefix)
     with receiving() as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
         options: dict[str, Any] = {"shard": SHARD, "partitions": PARTITIONS, "trace_ratio": 0}
-        with RouterProcess(tmp_path, bootstrap, prefix, **options) as router, RostersProcess(tmp_path, bootstrap, prefix, **options) as rosters:
+        with (
+            RouterProcess(tmp_path, bootstrap, prefix, **options) as router,
+            RostersProcess(tmp_path, bootstrap, prefix, **options) as rosters,
+        ):
             router.wait_ready()
             rosters.wait_ready()
             events = [course(1), section(1), enrollment(1)]
-            sent = [Sent(event.value, headers=(("traceparent", SAMPLED),) if event is events[-1] else ()) for event in events]
+            sent = [
+                Sent(
+                    event.value, headers=(("traceparent", SAMPLED),) if event is events[-1] else ()
+                )
+                for event in events
+            ]
             send(bootstrap, f"{prefix}.raw", sent)
             read_all(bootstrap, [f"{prefix}.events.enrollment_updated"], at_least=1)
             cluster.wait_settled(router, rosters)
@@ -189,7 +263,10 @@ def test_from_the_raw_topic_to_the_rosters(bootstrap: str, prefix: str, tmp_path
     [typed] = read_all(bootstrap, [f"{prefix}.events.enrollment_updated"], at_least=1)
     assert headers(typed)["traceparent"].decode() == f"00-{TRACE}-{first.span_id}-01"
     [second] = [span for span in spans.values() if span.parent_id == first.span_id]
-    assert (second.service, second.attributes["rollcall.agent"]) == ("rollcall-rosters", "enrollment")
+    assert (second.service, second.attributes["rollcall.agent"]) == (
+        "rollcall-rosters",
+        "enrollment",
+    )
     [row] = read_all(bootstrap, [cluster.roster("enrollments")], at_least=1)
     [_, trace_id, span_id, _] = headers(row)["traceparent"].decode().split("-")
     last = spans[span_id]
@@ -200,11 +277,15 @@ def test_from_the_raw_topic_to_the_rosters(bootstrap: str, prefix: str, tmp_path
         last = spans[last.parent_id]
         path.append(last.attributes["rollcall.agent"])
     assert path == ["course", "section", "enrollment", "router"]
-    for message in read_all(bootstrap, [cluster.roster("courses"), cluster.roster("sections")], at_least=2):
+    for message in read_all(
+        bootstrap, [cluster.roster("courses"), cluster.roster("sections")], at_least=2
+    ):
         assert not headers(message), "nobody began a trace of these"
 
 
-def test_traces_that_nobody_takes_stop_nothing(bootstrap: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traces_that_nobody_takes_stop_nothing(
+    bootstrap: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     create_topic(bootstrap, f"{prefix}.raw", 1)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
@@ -218,12 +299,24 @@ def test_traces_that_nobody_takes_stop_nothing(bootstrap: str, prefix: str, tmp_
 
 def test_off_nothing_is_loaded() -> None:
     assert new_tracing(load_settings(), "router") is None
-    loaded = "import sys, rollcall.cli.run, rollcall.rosters.application; print([name for name in sys.modules if name.startswith('opentelemetry')])"
-    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "[]\n"
+    loaded = (
+        "import sys, rollcall.cli.run, rollcall.rosters.application; print([name for name in "
+        "sys.modules if name.startswith('opentelemetry')])"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
+        ).stdout
+        == "[]\n"
+    )
 
 
 def test_without_opentelemetry_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "rollcall.process.tracing", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
-    with pytest.raises(ConfigurationError, match=r"^ROLLCALL_TRACE_RATIO is set, and opentelemetry\.sdk\.trace is not there: install rollcall\[tracing\]"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^ROLLCALL_TRACE_RATIO is set, and opentelemetry\.sdk\.trace is not there: install "
+        r"rollcall\[tracing\]",
+    ):
         new_tracing(load_settings(trace_ratio=0.5), "rosters")

@@ -26,17 +26,31 @@ def unused() -> int:
 
 
 def test_before_there_is_a_broker(tmp_path: Path, jars: Path, prefix: str, unused: int) -> None:
-    """Each process is alive and none is ready; once there is a broker, an event goes all the way."""
+    """Each process is alive and none is ready; once there is a broker, an event goes all the
+    way.
+    """
     bootstrap = f"127.0.0.1:{unused}"
     with ExitStack() as stack:
-        processes = [stack.enter_context(RollcallProcess(name, tmp_path, bootstrap, prefix, replica=tmp_path / "replica.sqlite")) for name in PROCESSES]
+        processes = [
+            stack.enter_context(
+                RollcallProcess(
+                    name, tmp_path, bootstrap, prefix, replica=tmp_path / "replica.sqlite"
+                )
+            )
+            for name in PROCESSES
+        ]
         router, rosters, serve = processes
         for process in processes:
-            wait_until(lambda process=process: bootstrap in process.get("/readyz")[1], what=f"the reason of {process.command}")  # type: ignore[misc]
+            wait_until(
+                lambda process=process: bootstrap in process.get("/readyz")[1],  # type: ignore[misc]
+                what=f"the reason of {process.command}",
+            )
             assert process.get("/readyz")[0] == 503
             assert process.get("/livez")[0] == 200
         assert router.metric("rollcall_build_info") == 1, "metrics are there from the beginning"
-        broker = stack.enter_context(EmbeddedBroker(tmp_path / "kafka", port=unused, jars=jars, heap="512m"))
+        broker = stack.enter_context(
+            EmbeddedBroker(tmp_path / "kafka", port=unused, jars=jars, heap="512m")
+        )
         assert broker.bootstrap == bootstrap
         router.wait_ready()
         send(bootstrap, f"{prefix}.raw", [Sent(course(1).value)])
@@ -44,13 +58,21 @@ def test_before_there_is_a_broker(tmp_path: Path, jars: Path, prefix: str, unuse
             process.wait_ready()
         wait_until(lambda: serve.get(f"/api/v1/courses/{COURSE}")[0] == 200, what="the course")
         for process in processes:
-            warnings = [line for line in process.log if str(line["logger"]).startswith("rollcall.") and bootstrap in str(line["message"])]
-            assert len(warnings) == len({line["logger"] for line in warnings}), "each part says it once"
+            warnings = [
+                line
+                for line in process.log
+                if str(line["logger"]).startswith("rollcall.") and bootstrap in str(line["message"])
+            ]
+            assert len(warnings) == len({line["logger"] for line in warnings}), (
+                "each part says it once"
+            )
             assert process.end() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_who_waits_can_be_stopped(tmp_path: Path, prefix: str, unused: int, number: signal.Signals) -> None:
+def test_who_waits_can_be_stopped(
+    tmp_path: Path, prefix: str, unused: int, number: signal.Signals
+) -> None:
     with RollcallProcess("router", tmp_path, f"127.0.0.1:{unused}", prefix) as router:
         wait_until(lambda: str(unused) in router.get("/readyz")[1], what="the reason")
         assert router.end(number) == 0

@@ -1,4 +1,6 @@
-"""The roster application's topics on a real broker: events onto the typed topics by a foreign client, and what came of them."""
+"""The roster application's topics on a real broker: events onto the typed topics by a foreign
+client, and what came of them.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,16 @@ from rollcall.rosters.topics import plan_roster_topics, roster_topics
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.settings import load_settings
 from rollcall.streaming.barrier import RECORD_KEY
-from tests.kafka_client import PASSING, Sent, admin_client, committed_places, flush, in_time, partitions_of, read_all
+from tests.kafka_client import (
+    PASSING,
+    Sent,
+    admin_client,
+    committed_places,
+    flush,
+    in_time,
+    partitions_of,
+    read_all,
+)
 from tests.processes import RollcallProcess
 from tests.waiting import DEADLINE_SECONDS, wait_until
 
@@ -51,16 +62,31 @@ class TypedRecord(NamedTuple):
 
 
 def typed(value: bytes) -> TypedRecord:
-    """A valid event as the router writes it: with its key, its headers, in the partition of its key."""
+    """A valid event as the router writes it: with its key, its headers, in the partition of its
+    key.
+    """
     routed = _PIPELINE(value)
     assert isinstance(routed, Routed), routed
     headers = tuple((name, content or b"") for name, content in routed.headers)
-    return TypedRecord(routed.event_type.name, Sent(routed.value, routed.key, partitioner(PARTITIONS)(routed.key), headers))
+    return TypedRecord(
+        routed.event_type.name,
+        Sent(routed.value, routed.key, partitioner(PARTITIONS)(routed.key), headers),
+    )
 
 
 def simulated(count: int, seed: int) -> tuple[list[TypedRecord], Rosters]:
-    """So many events of an institution's life that rosters are made of, some delivered twice, none in order; and the rosters they must come to."""
-    plan = SimulationPlan(courses=max(count // 250, 4), steps=count, seed=seed, duplicates=0.1, disorder=max(count // 20, 100), skew=1.0, shard=SHARD)
+    """So many events of an institution's life that rosters are made of, some delivered twice, none
+    in order; and the rosters they must come to.
+    """
+    plan = SimulationPlan(
+        courses=max(count // 250, 4),
+        steps=count,
+        seed=seed,
+        duplicates=0.1,
+        disorder=max(count // 20, 100),
+        skew=1.0,
+        shard=SHARD,
+    )
     simulation = Simulation(plan)
     inputs = {topic.removeprefix("events.") for stage in stages(SHARD) for topic in stage.inputs}
     records: list[TypedRecord] = []
@@ -82,15 +108,27 @@ class RosterCluster:
         self.group = f"{prefix}-rosters"
         self.dead_letters = f"{prefix}.dead-letter"
         self.stages = stages(SHARD)
-        settings = load_settings(kafka=bootstrap, topic_prefix=prefix, group_prefix=prefix, partitions=PARTITIONS)
+        settings = load_settings(
+            kafka=bootstrap, topic_prefix=prefix, group_prefix=prefix, partitions=PARTITIONS
+        )
         names = roster_topics(settings)
         self.full = names.full
         self.inputs = sorted({names.full(topic) for stage in self.stages for topic in stage.inputs})
         self.typed = [topic for topic in self.inputs if topic.startswith(f"{prefix}.events.")]
-        self.outputs = sorted({names.full(topic) for stage in self.stages for topic in stage.outputs})
+        self.outputs = sorted(
+            {names.full(topic) for stage in self.stages for topic in stage.outputs}
+        )
         self.changelogs = {stage.name: names.changelog(stage) for stage in self.stages}
-        self.topics = sorted({*self.inputs, *self.outputs, *self.changelogs.values(), self.dead_letters})
-        config = {"bootstrap.servers": bootstrap, "linger.ms": 5, "enable.idempotence": True, "queue.buffering.max.messages": 1_000_000, "log_level": 2}
+        self.topics = sorted(
+            {*self.inputs, *self.outputs, *self.changelogs.values(), self.dead_letters}
+        )
+        config = {
+            "bootstrap.servers": bootstrap,
+            "linger.ms": 5,
+            "enable.idempotence": True,
+            "queue.buffering.max.messages": 1_000_000,
+            "log_level": 2,
+        }
         self._producer = Producer(config)
         """One for all: an idempotent producer takes half a second to begin."""
         self._sent: Counter[tuple[str, int]] = Counter()
@@ -105,7 +143,9 @@ class RosterCluster:
         return f"{self.prefix}.rosters.{relation}"
 
     def send(self, records: Iterable[TypedRecord]) -> None:
-        """Send records to their typed topics, in their order, and wait until every one is acknowledged."""
+        """Send records to their typed topics, in their order, and wait until every one is
+        acknowledged.
+        """
         failures: list[str] = []
 
         def on_delivery(error: object, _message: Message) -> None:
@@ -113,8 +153,14 @@ class RosterCluster:
                 failures.append(str(error))
 
         for event_name, sent in records:
-            topic, key, partition = self.typed_topic(event_name), sent.key, cast(int, sent.partition)
-            self._producer.produce(topic, sent.value, key, partition, on_delivery, headers=list(sent.headers))
+            topic, key, partition = (
+                self.typed_topic(event_name),
+                sent.key,
+                cast(int, sent.partition),
+            )
+            self._producer.produce(
+                topic, sent.value, key, partition, on_delivery, headers=list(sent.headers)
+            )
             self._sent[topic, partition] += 1
             self._producer.poll(0)
         flush(self._producer)
@@ -122,51 +168,88 @@ class RosterCluster:
 
     # --- how far everything is
 
-    def ends(self, topics: Sequence[str], isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED) -> Places:
-        """Where partitions end: one past their last record, or past the last one that belongs to no open transaction."""
+    def ends(
+        self, topics: Sequence[str], isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED
+    ) -> Places:
+        """Where partitions end: one past their last record, or past the last one that belongs to no
+        open transaction.
+        """
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         wanted = dict.fromkeys(partitions_of(self.bootstrap, topics), latest)
-        found = admin_client(self.bootstrap).list_offsets(wanted, isolation_level=isolation, request_timeout=DEADLINE_SECONDS)
-        return {(place.topic, place.partition): in_time(future.result, what="the ends").offset for place, future in found.items()}
+        found = admin_client(self.bootstrap).list_offsets(
+            wanted, isolation_level=isolation, request_timeout=DEADLINE_SECONDS
+        )
+        return {
+            (place.topic, place.partition): in_time(future.result, what="the ends").offset
+            for place, future in found.items()
+        }
 
     def grown(self, before: Places, after: Places) -> dict[tuple[str, int], tuple[int, int]]:
-        """Partitions whose ends, before and after, lie further apart than by the barriers of lanes that opened: a record and a marker each."""
+        """Partitions whose ends, before and after, lie further apart than by the barriers of lanes
+        that opened: a record and a marker each.
+        """
         barriers = Counter(
             place
             for message in read_all(self.bootstrap, list(self.changelogs.values()))
-            if message.key() == RECORD_KEY and (message.offset() or 0) >= before[place := (str(message.topic()), message.partition() or 0)]
+            if message.key() == RECORD_KEY
+            and (message.offset() or 0)
+            >= before[place := (str(message.topic()), message.partition() or 0)]
         )
-        return {place: (before[place], end) for place, end in after.items() if end - before[place] != 2 * barriers[place]}
+        return {
+            place: (before[place], end)
+            for place, end in after.items()
+            if end - before[place] != 2 * barriers[place]
+        }
 
     def committed(self) -> Places:
         """What the group has committed of its inputs; 0 where it has not."""
         # A reader of what is committed would wait for offsets that belong to open transactions.
-        places = committed_places(self.bootstrap, self.group, partitions_of(self.bootstrap, self.inputs), "read_uncommitted")
+        places = committed_places(
+            self.bootstrap,
+            self.group,
+            partitions_of(self.bootstrap, self.inputs),
+            "read_uncommitted",
+        )
         return {(place.topic, place.partition): max(place.offset, 0) for place in places}
 
     def _quiet_ends(self) -> Places | None:
-        """Where all topics end, when all inputs are committed up to there and no transaction is open; else None."""
+        """Where all topics end, when all inputs are committed up to there and no transaction is
+        open; else None.
+        """
         try:
             committed = self.committed()
             ends = self.ends(self.topics)
-            behind = any(committed[place] != end for place, end in ends.items() if place[0] in self.inputs)
-            return None if behind or self.ends(self.topics, IsolationLevel.READ_COMMITTED) != ends else ends
+            behind = any(
+                committed[place] != end for place, end in ends.items() if place[0] in self.inputs
+            )
+            return (
+                None
+                if behind or self.ends(self.topics, IsolationLevel.READ_COMMITTED) != ends
+                else ends
+            )
         except KafkaException as error:
             if error.args[0].code() not in NOT_YET:
                 raise
             return None
 
     def wait_settled(self, *processes: RollcallProcess, deadline: float = 120.0) -> Places:
-        """Wait until everything is through and these processes, which live all the time, have nothing left to do; returns where all topics end."""
+        """Wait until everything is through and these processes, which live all the time, have
+        nothing left to do; returns where all topics end.
+        """
         for process in processes:
-            process.wait_ready()  # one without partitions may have much to do once it gets some: rows that have yet to follow others are no lag
+            # one without partitions may have much to do once it gets some: rows that have yet to
+            # follow others are no lag
+            process.wait_ready()
         try:
             return self.wait_quiet(lambda: all(process.idle for process in processes), deadline)
         finally:
-            assert all(process.process.poll() is None for process in processes), "a process has ended"
+            assert all(process.process.poll() is None for process in processes), (
+                "a process has ended"
+            )
 
     def wait_quiet(self, idle: Callable[[], bool], deadline: float = 120.0) -> Places:
-        """Wait until everything is through, at two looks a second apart with nothing written in between; returns where all topics end.
+        """Wait until everything is through, at two looks a second apart with nothing written in
+        between; returns where all topics end.
 
         Args:
             idle: whether by the processes' own account, too, nothing is left.
@@ -205,7 +288,9 @@ class RosterCluster:
         return self.read().rows
 
     def assert_exactly(self, truth: Rosters) -> None:
-        """The rosters are these, nothing was published twice, and the rows of all stages remember what is published."""
+        """The rosters are these, nothing was published twice, and the rows of all stages remember
+        what is published.
+        """
         written = self.read()
         wrong, repeated = differences(truth, written.rosters), written.repetitions()
         assert not wrong, f"{self._findings(written)}; expected and found: {wrong}"
@@ -214,14 +299,36 @@ class RosterCluster:
         assert remembered == present, f"remembered and present: {differences(remembered, present)}"
 
     def _findings(self, read: Written) -> str:
-        """What may explain a wrong roster, for people: that it was read wrongly, what was set aside, inputs not read from their beginnings to their ends."""
-        letters = [(str(letter.topic()), letter.key(), letter.headers()) for letter in read_all(self.bootstrap, [self.dead_letters])]
+        """What may explain a wrong roster, for people: that it was read wrongly, what was set
+        aside, inputs not read from their beginnings to their ends.
+        """
+        letters = [
+            (str(letter.topic()), letter.key(), letter.headers())
+            for letter in read_all(self.bootstrap, [self.dead_letters])
+        ]
         committed, ends = self.committed(), self.ends(self.inputs)
-        unread = {place: (committed[place], end) for place, end in ends.items() if committed[place] != end}
-        readable = Counter((str(message.topic()), message.partition()) for message in read_all(self.bootstrap, self.typed))
-        gone = {place: (readable[place], end) for place, end in ends.items() if place[0] in self.typed and readable[place] != end}
-        lost = {place: (count, readable[place]) for place, count in self._sent.items() if readable[place] != count}
-        again = "the same" if self.read().rosters == read.rosters else "something else: the reader is at fault"
+        unread = {
+            place: (committed[place], end) for place, end in ends.items() if committed[place] != end
+        }
+        readable = Counter(
+            (str(message.topic()), message.partition())
+            for message in read_all(self.bootstrap, self.typed)
+        )
+        gone = {
+            place: (readable[place], end)
+            for place, end in ends.items()
+            if place[0] in self.typed and readable[place] != end
+        }
+        lost = {
+            place: (count, readable[place])
+            for place, count in self._sent.items()
+            if readable[place] != count
+        }
+        again = (
+            "the same"
+            if self.read().rosters == read.rosters
+            else "something else: the reader is at fault"
+        )
         places = f"committed and ends: {unread}, records and ends: {gone}, sent and there: {lost}"
         return f"read once more: {again}, dead letters: {len(letters)} {letters[:3]}, {places}"
 
@@ -231,21 +338,39 @@ class Written:
 
     def __init__(self, cluster: RosterCluster, messages: Sequence[Message]) -> None:
         self._cluster = cluster
-        self._messages = [message for message in messages if message.key() != RECORD_KEY]  # barriers are no rows
+        self._messages = [
+            message for message in messages if message.key() != RECORD_KEY
+        ]  # barriers are no rows
         self._compacted = self._compact()
         self.rosters = {
-            relation: {key.decode(): orjson.loads(value) for key, value in self._compacted[cluster.roster(relation)].items()} for relation in RELATIONS
+            relation: {
+                key.decode(): orjson.loads(value)
+                for key, value in self._compacted[cluster.roster(relation)].items()
+            }
+            for relation in RELATIONS
         }
-        self.rows = {name: self._compacted[changelog] for name, changelog in cluster.changelogs.items()}
+        self.rows = {
+            name: self._compacted[changelog] for name, changelog in cluster.changelogs.items()
+        }
         """By stage, the rows that its changelog comes to."""
 
     def _compact(self) -> dict[str, dict[bytes, bytes]]:
-        """By topic, what a reader of a compacted topic ends with. A key must be in one partition only."""
-        last: dict[str, dict[bytes, bytes]] = {topic: {} for topic in (*self._cluster.outputs, *self._cluster.changelogs.values())}
+        """By topic, what a reader of a compacted topic ends with. A key must be in one partition
+        only.
+        """
+        last: dict[str, dict[bytes, bytes]] = {
+            topic: {} for topic in (*self._cluster.outputs, *self._cluster.changelogs.values())
+        }
         places: dict[tuple[str, bytes], int | None] = {}
         for message in self._messages:
-            topic, key, value = cast(str, message.topic()), cast(bytes, message.key()), message.value()
-            assert places.setdefault((topic, key), message.partition()) == message.partition(), f"{key!r} is in two partitions of {topic}"
+            topic, key, value = (
+                cast(str, message.topic()),
+                cast(bytes, message.key()),
+                message.value(),
+            )
+            assert places.setdefault((topic, key), message.partition()) == message.partition(), (
+                f"{key!r} is in two partitions of {topic}"
+            )
             if value is None:
                 last[topic].pop(key, None)
             else:
@@ -253,7 +378,9 @@ class Written:
         return last
 
     def repetitions(self) -> list[tuple[str, bytes, bytes | None]]:
-        """Topic, key and value of the records that say what the one before of the same key said, on all topics that stages write for others."""
+        """Topic, key and value of the records that say what the one before of the same key said, on
+        all topics that stages write for others.
+        """
         last: dict[tuple[str, bytes], bytes | None] = {}
         found = []
         for message in self._messages:
@@ -265,30 +392,50 @@ class Written:
         return found
 
     def remembered(self) -> dict[str, dict[bytes, int]]:
-        """By topic and key, the digests of what the rows of all stages remember as published. No key may be remembered by two rows, no row be unfinished."""
+        """By topic and key, the digests of what the rows of all stages remember as published. No
+        key may be remembered by two rows, no row be unfinished.
+        """
         remembered: dict[str, dict[bytes, int]] = {topic: {} for topic in self._cluster.outputs}
         for stage in self._cluster.stages:
             for record_key, stored in self.rows[stage.name].items():
                 published, _row, *pending = orjson.loads(stored)
-                assert not pending, f"{stage.name}: the rows of {record_key!r} have not all followed"
+                assert not pending, (
+                    f"{stage.name}: the rows of {record_key!r} have not all followed"
+                )
                 unit = record_key.decode().partition("/")[2]
                 topic = remembered[self._cluster.full(stage.kinds[unit.partition("/")[0]].output)]
                 for key, digest in published.items():
-                    assert key.encode() not in topic, f"{stage.name}: {key} is remembered by two rows"
+                    assert key.encode() not in topic, (
+                        f"{stage.name}: {key} is remembered by two rows"
+                    )
                     topic[key.encode()] = digest
         return remembered
 
     def digests(self) -> dict[str, dict[bytes, int]]:
         """By topic and key, the digests of what is on the topics."""
         return {
-            topic: {key: int.from_bytes(blake2b(value, digest_size=8).digest()) for key, value in self._compacted[topic].items()}
+            topic: {
+                key: int.from_bytes(blake2b(value, digest_size=8).digest())
+                for key, value in self._compacted[topic].items()
+            }
             for topic in self._cluster.outputs
         }
 
 
-def differences(expected: Mapping[str, Mapping[Any, Any]], found: Mapping[str, Mapping[Any, Any]]) -> list[tuple[str, Any, Any, Any]]:
-    """Topic or relation, key, what was expected, what was found: the first ten, whole collections being too long to read."""
+def differences(
+    expected: Mapping[str, Mapping[Any, Any]], found: Mapping[str, Mapping[Any, Any]]
+) -> list[tuple[str, Any, Any, Any]]:
+    """Topic or relation, key, what was expected, what was found: the first ten, whole collections
+    being too long to read.
+    """
     names = sorted({*expected, *found})
-    keys = [(name, key) for name in names for key in sorted({*expected.get(name, ()), *found.get(name, ())})]
-    pairs = ((name, key, expected.get(name, {}).get(key), found.get(name, {}).get(key)) for name, key in keys)
+    keys = [
+        (name, key)
+        for name in names
+        for key in sorted({*expected.get(name, ()), *found.get(name, ())})
+    ]
+    pairs = (
+        (name, key, expected.get(name, {}).get(key), found.get(name, {}).get(key))
+        for name, key in keys
+    )
     return [pair for pair in pairs if pair[2] != pair[3]][:10]

@@ -1,8 +1,10 @@
-"""Histories of typed events that no sane Canvas would write, small and dense, and ways in which they arrive. For hypothesis.
+"""Histories of typed events that no sane Canvas would write, small and dense, and ways in which
+they arrive. For hypothesis.
 
-Few entities, few moments and few states, so that everything meets everything: equal times, moves there and back, states without enrollments, one entity under
-several names. Everything is built from small integers and shrinks towards zero: to fewer events, to the first entity, the first moment, the first form of
-writing.
+Few entities, few moments and few states, so that everything meets everything: equal times, moves
+there and back, states without enrollments, one entity under several names. Everything is built from
+small integers and shrinks towards zero: to fewer events, to the first entity, the first moment, the
+first form of writing.
 """
 
 from __future__ import annotations
@@ -26,14 +28,31 @@ HOME_SHARD = 2107
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
-ERAS = (datetime(2019, 11, 1, 19, 11, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC), datetime(2300, 2, 28, 23, 59, 59, tzinfo=UTC))
-"""When a history happens. Before 1970 times are negative; after 2242 a float of seconds no longer tells microseconds apart."""
+ERAS = (
+    datetime(2019, 11, 1, 19, 11, tzinfo=UTC),
+    datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC),
+    datetime(2300, 2, 28, 23, 59, 59, tzinfo=UTC),
+)
+"""When a history happens. Before 1970 times are negative; after 2242 a float of seconds no longer
+tells microseconds apart.
+"""
 
 MOMENTS = (0, 1_000_000, 2_000_000, 1, 999, 1_000, 60_000_000, 3_000_000)
 """The moments of a history, in microseconds: some are one to the second, or to the millisecond."""
 
 # What occurs more than once is what other things happen to.
-ENROLLMENT_STATES = ("active", "deleted", "invited", "active", "invited", "completed", "rejected", "inactive", "creation_pending", "hibernating")
+ENROLLMENT_STATES = (
+    "active",
+    "deleted",
+    "invited",
+    "active",
+    "invited",
+    "completed",
+    "rejected",
+    "inactive",
+    "creation_pending",
+    "hibernating",
+)
 DATE_STATES = (
     *("active", "completed", "pending_active", "pending_invited", "completed", "invited"),
     *("deleted", "inactive", "creation_pending", "rejected", "hibernating"),
@@ -43,16 +62,24 @@ SECTION_STATES = ("active", "deleted", "active", "active", "hibernating")
 GROUP_STATES = ("available", "deleted", "hibernating")
 MEMBERSHIP_STATES = ("accepted", "deleted", "invited", "requested", "rejected", "hibernating")
 USER_STATES = ("registered", "deleted", "pre_registered", "hibernating")
-ENROLLMENT_TYPES = ("StudentEnrollment", "StudentViewEnrollment", "TeacherEnrollment", "ObserverEnrollment")
+ENROLLMENT_TYPES = (
+    "StudentEnrollment",
+    "StudentViewEnrollment",
+    "TeacherEnrollment",
+    "ObserverEnrollment",
+)
 
 COURSES = (1, 2, 1, 3)
 """The numbers of courses: one of them is where most things happen."""
 
 CONTEXTS = (("Course", 1), ("Course", 2), ("Account", 1), ("Course", 3), ("User", 1))
-"""Contexts of groups. The account has the number of a course, and nobody can use a group of a user."""
+"""Contexts of groups. The account has the number of a course, and nobody can use a group of a user.
+"""
 
 ROOT_ACCOUNTS = (*["21070000000000001"] * 9, 21070000000000001, ..., None, "1", "90000000000001")
-"""metadata.root_account_id. Without a global one the shard of local ids is the configured one; the last is another shard, where all local ids are others."""
+"""metadata.root_account_id. Without a global one the shard of local ids is the configured one; the
+last is another shard, where all local ids are others.
+"""
 
 CREATED_AT = "2019-11-01T19:11:00Z"
 
@@ -64,7 +91,9 @@ _PLAIN_OR_ANY = st.just(b"") | st.binary(min_size=5, max_size=5)
 
 
 class _Writing:
-    """Reads decisions on how an event is written off one number, each with the options that it has; 0 is the first option of each."""
+    """Reads decisions on how an event is written off one number, each with the options that it has;
+    0 is the first option of each.
+    """
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -92,7 +121,9 @@ class _Writing:
         return str(self.one_of(forms)())
 
     def optional(self, body: dict[str, Any], **fields: Any) -> None:
-        """Write fields that may be missing or null, as a newer Canvas and an older one do without them."""
+        """Write fields that may be missing or null, as a newer Canvas and an older one do without
+        them.
+        """
         for field, value in fields.items():
             written = self.one_of((..., None, value))
             if written is not ...:
@@ -120,11 +151,14 @@ class _Author:
 
     def writing(self) -> _Writing:
         """How the next event is written. Half of all events are written in the plainest way."""
-        # Bytes, because large integers of hypothesis are mostly small ones, and the last decisions would always be the same.
+        # Bytes, because large integers of hypothesis are mostly small ones, and the last decisions
+        # would always be the same.
         return _Writing(int.from_bytes(self._draw(_PLAIN_OR_ANY), "big"))
 
     def undeclared_updated_at(self, write: _Writing, body: dict[str, Any]) -> None:
-        """A body whose schema names no updated_at has one now and then: Canvas adds fields without notice, and nobody has looked at their types."""
+        """A body whose schema names no updated_at has one now and then: Canvas adds fields without
+        notice, and nobody has looked at their types.
+        """
         written = write.one_of((..., ..., ..., ..., "time", None, "yesterday", 7))
         if written is not ...:
             body["updated_at"] = write.time(self.moment()) if written == "time" else written
@@ -141,7 +175,15 @@ class _Author:
         forms = (
             {"metadata": metadata, "body": body},
             {"attributes": metadata, "body": body},
-            {"attributes": {"event_name": name, "event_time": CREATED_AT, "root_account_id": "90000000000001"}, "metadata": metadata, "body": body},
+            {
+                "attributes": {
+                    "event_name": name,
+                    "event_time": CREATED_AT,
+                    "root_account_id": "90000000000001",
+                },
+                "metadata": metadata,
+                "body": body,
+            },
         )
         return TypedEvent(name, orjson.dumps(write.one_of(forms)))
 
@@ -202,7 +244,15 @@ def _section(author: _Author) -> TypedEvent:
         "name": author.word(("Monday", "Tuesday")),
         "workflow_state": author.word(SECTION_STATES),
     }
-    write.optional(body, nonxlist_course_id="1", sis_source_id="007", integration_id=7, default_section=False, stuck_sis_fields=["name"], end_at=CREATED_AT)
+    write.optional(
+        body,
+        nonxlist_course_id="1",
+        sis_source_id="007",
+        integration_id=7,
+        default_section=False,
+        stuck_sis_fields=["name"],
+        end_at=CREATED_AT,
+    )
     author.undeclared_updated_at(write, body)
     return author.event("course_section", write, body)
 
@@ -233,7 +283,9 @@ def _membership(author: _Author) -> TypedEvent:
         "group_name": author.word(("Prisms", "Lenses")),
         "workflow_state": author.word(MEMBERSHIP_STATES),
     }
-    write.optional(body, group_category_id="61", group_category_name="", context_type="Course", context_id="3")
+    write.optional(
+        body, group_category_id="61", group_category_name="", context_type="Course", context_id="3"
+    )
     author.undeclared_updated_at(write, body)
     return author.event("group_membership", write, body)
 
@@ -253,8 +305,20 @@ def _user(author: _Author) -> TypedEvent:
     return author.event("user", write, body)
 
 
-SOURCES = (_enrollment, _enrollment_state, _section, _course, _enrollment, _group, _membership, _membership, _user)
-"""What a history is made of. Enrollments and memberships are what the others meet in, so there are twice as many."""
+SOURCES = (
+    _enrollment,
+    _enrollment_state,
+    _section,
+    _course,
+    _enrollment,
+    _group,
+    _membership,
+    _membership,
+    _user,
+)
+"""What a history is made of. Enrollments and memberships are what the others meet in, so there are
+twice as many.
+"""
 
 
 @st.composite
@@ -267,9 +331,12 @@ _lists = cache(lambda write, era, most: st.lists(_events(write, era), max_size=m
 
 @st.composite
 def histories(draw: Draw, most: int = 72) -> tuple[TypedEvent, ...]:
-    """Histories of up to ``most`` events, some 25 on average, each event valid by its schema. Their order means nothing, and no two events are the same."""
+    """Histories of up to ``most`` events, some 25 on average, each event valid by its schema. Their
+    order means nothing, and no two events are the same.
+    """
     era = draw(st.sampled_from(ERAS))
-    # A list for each source rather than one for all: lists of hypothesis are short on average, and these can shrink to nothing one by one.
+    # A list for each source rather than one for all: lists of hypothesis are short on average, and
+    # these can shrink to nothing one by one.
     sources = [draw(_lists(write, era, most // len(SOURCES))) for write in SOURCES]
     # What shrinks ends as copies of the plainest event, and copies are no news.
     return tuple(dict.fromkeys(event for source in sources for event in source))
@@ -277,10 +344,14 @@ def histories(draw: Draw, most: int = 72) -> tuple[TypedEvent, ...]:
 
 @st.composite
 def deliveries(draw: Draw, history: Sequence[TypedEvent]) -> list[TypedEvent]:
-    """Ways in which a history arrives: all of it, in any order, some of it more than once, byte by byte the same or only the same as JSON."""
+    """Ways in which a history arrives: all of it, in any order, some of it more than once, byte by
+    byte the same or only the same as JSON.
+    """
     arrived = list(draw(st.permutations(history)))
     if history:
-        repetitions = st.tuples(st.integers(0, len(history) - 1), st.integers(0, len(history)), st.booleans())
+        repetitions = st.tuples(
+            st.integers(0, len(history) - 1), st.integers(0, len(history)), st.booleans()
+        )
         for index, place, rewritten in draw(st.lists(repetitions, max_size=len(history))):
             arrived.insert(place, _rewritten(history[index]) if rewritten else history[index])
     return arrived
@@ -288,12 +359,17 @@ def deliveries(draw: Draw, history: Sequence[TypedEvent]) -> list[TypedEvent]:
 
 def _rewritten(event: TypedEvent) -> TypedEvent:
     """The same event in other bytes: other spaces, and its fields in another order."""
-    parts = {part: dict(reversed(fields.items())) for part, fields in reversed(orjson.loads(event.value).items())}
+    parts = {
+        part: dict(reversed(fields.items()))
+        for part, fields in reversed(orjson.loads(event.value).items())
+    }
     return TypedEvent(event.name, orjson.dumps(parts, option=orjson.OPT_INDENT_2))
 
 
 class Choices:
-    """An endless stream of small decisions for a harness: where to cut chunks, which of its inputs goes on, when it crashes. Shrinks to zeros."""
+    """An endless stream of small decisions for a harness: where to cut chunks, which of its inputs
+    goes on, when it crashes. Shrinks to zeros.
+    """
 
     def __init__(self, stream: bytes) -> None:
         self._stream = stream
@@ -320,7 +396,15 @@ def choices(length: int = 256) -> st.SearchStrategy[Choices]:
 
 DULL = frozenset(
     [
-        *("event_name", "event_time", "created_at", "limit_privileges_to_course_section", "uuid", "account_id", "account_uuid"),
+        *(
+            "event_name",
+            "event_time",
+            "created_at",
+            "limit_privileges_to_course_section",
+            "uuid",
+            "account_id",
+            "account_uuid",
+        ),
         *("state_is_current", "access_is_current", "restricted_access"),
     ]
 )
@@ -328,18 +412,34 @@ DULL = frozenset(
 
 
 def show(events: Iterable[TypedEvent]) -> str:
-    """A history for the eye, a line for each event: when, the beginning of its ce_id (``----``: it cannot be used), what, and what its fields say.
+    """A history for the eye, a line for each event: when, the beginning of its ce_id (``----``: it
+    cannot be used), what, and what its fields say.
 
-    ``#7`` is the global id of number 7 on the home shard, as a string; other ids stand as they are written.
+    ``#7`` is the global id of number 7 on the home shard, as a string; other ids stand as they are
+    written.
     """
     lines = []
     for name, value in events:
         whole = orjson.loads(value)
         metadata = whole["metadata"] if "metadata" in whole else whole["attributes"]
         event = read_event(name, value, None)
-        fields = {field: said for field, said in {**whole["body"], "root_account_id": metadata.get("root_account_id")}.items() if field not in DULL}
+        fields = {
+            field: said
+            for field, said in {
+                **whole["body"],
+                "root_account_id": metadata.get("root_account_id"),
+            }.items()
+            if field not in DULL
+        }
         if fields["root_account_id"] == ROOT_ACCOUNTS[0]:
             del fields["root_account_id"]
-        said = re.sub(rf'"{HOME_SHARD}0*([1-9][0-9]*)"', r"#\1", " ".join(f"{field}={orjson.dumps(said).decode()}" for field, said in fields.items()))
-        lines.append(f"{metadata['event_time']:30} {event.version.ce_id[:4] if event else '----'} {name:24} {said}")
+        said = re.sub(
+            rf'"{HOME_SHARD}0*([1-9][0-9]*)"',
+            r"#\1",
+            " ".join(f"{field}={orjson.dumps(said).decode()}" for field, said in fields.items()),
+        )
+        lines.append(
+            f"{metadata['event_time']:30} {event.version.ce_id[:4] if event else '----'} "
+            f"{name:24} {said}"
+        )
     return "\n".join(lines)

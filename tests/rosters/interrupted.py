@@ -1,8 +1,11 @@
-"""A program: ``rollcall rosters`` that stops or ends itself at one exact moment of one transaction, and can be made to lack what protects the rosters then.
+"""A program: ``rollcall rosters`` that stops or ends itself at one exact moment of one transaction,
+and can be made to lack what protects the rosters then.
 
-    python interrupted.py [--stage STAGE --moment MOMENT --signal SIGNAL --mark FILE] [--without fence|transactions] rosters
+    python interrupted.py [--stage STAGE --moment MOMENT --signal SIGNAL --mark FILE] [--without
+        fence|transactions] rosters
 
-A process that is stopped has no way of noticing. What it holds ready is written when it goes on, unless the broker refuses it.
+A process that is stopped has no way of noticing. What it holds ready is written when it goes on,
+unless the broker refuses it.
 """
 
 from __future__ import annotations
@@ -24,15 +27,21 @@ from rollcall.streaming.chunks import Halt
 from rollcall.streaming.lane import Lane
 
 MOMENTS = ("computed", "written", "committed")
-"""A chunk's outputs are computed, and nothing is written; its outputs are acknowledged, and nothing is committed; all is committed."""
+"""A chunk's outputs are computed, and nothing is written; its outputs are acknowledged, and nothing
+is committed; all is committed.
+"""
 
 Write = Callable[[Lane, Any, Halt | None, BatchedOutputs], Awaitable[None]]
 
 
 class Interruption:
-    """Stops or ends this process once, at a moment of the first transaction of a stage that has so many records."""
+    """Stops or ends this process once, at a moment of the first transaction of a stage that has so
+    many records.
+    """
 
-    def __init__(self, stage: str, moment: str, number: signal.Signals, mark: Path, least: int) -> None:
+    def __init__(
+        self, stage: str, moment: str, number: signal.Signals, mark: Path, least: int
+    ) -> None:
         self._stage = stage
         self._moment = moment
         self._number = number
@@ -120,7 +129,9 @@ def run() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--stage", default="course")
     parser.add_argument("--moment", choices=MOMENTS)
-    parser.add_argument("--signal", choices=[number.name for number in signal.Signals], default="SIGSTOP")
+    parser.add_argument(
+        "--signal", choices=[number.name for number in signal.Signals], default="SIGSTOP"
+    )
     parser.add_argument("--least", type=int, default=1, help="records in the transaction")
     parser.add_argument("--mark", type=Path, help="a file that is made just before")
     parser.add_argument("--without", choices=["fence", "transactions"], action="append", default=[])
@@ -129,7 +140,15 @@ def run() -> None:
     if "fence" in options.without:
         without_fence()
     if options.moment is not None:
-        interrupt(Interruption(options.stage, options.moment, signal.Signals[options.signal], options.mark, options.least))
+        interrupt(
+            Interruption(
+                options.stage,
+                options.moment,
+                signal.Signals[options.signal],
+                options.mark,
+                options.least,
+            )
+        )
     if "transactions" in options.without:
         without_transactions()
     sys.argv = ["rollcall", options.command]

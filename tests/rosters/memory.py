@@ -1,4 +1,6 @@
-"""A cluster in memory, with the stages on it: topics, chunks cut anywhere, inputs in any order, crashes between any two writes."""
+"""A cluster in memory, with the stages on it: topics, chunks cut anywhere, inputs in any order,
+crashes between any two writes.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,15 @@ class Written:
     changelog: str
     writes: list[Write] = field(default_factory=list)
 
-    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, timestamp: int | None, headers: Headers) -> None:
+    def append(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp: int | None,
+        headers: Headers,
+    ) -> None:
         """Take note."""
         self.writes.append(Write(topic, partition, key, value))
 
@@ -70,21 +80,29 @@ class Silent:
 
 
 Atomicity = Callable[[Sequence[Write], str, Choices], tuple[Sequence[Write], bool]]
-"""From a transaction's writes, the changelog's name, and choices, to the writes that last, and whether the offset is committed: how a crash ends it."""
+"""From a transaction's writes, the changelog's name, and choices, to the writes that last, and
+whether the offset is committed: how a crash ends it.
+"""
 
 
-def nothing_lasts(_writes: Sequence[Write], _changelog: str, _choose: Choices) -> tuple[Sequence[Write], bool]:
+def nothing_lasts(
+    _writes: Sequence[Write], _changelog: str, _choose: Choices
+) -> tuple[Sequence[Write], bool]:
     """As with a transaction: what a crash interrupts never was."""
     return (), False
 
 
-def changelog_first(writes: Sequence[Write], changelog: str, choose: Choices) -> tuple[Sequence[Write], bool]:
+def changelog_first(
+    writes: Sequence[Write], changelog: str, choose: Choices
+) -> tuple[Sequence[Write], bool]:
     """Without transactions, the table written before the outputs."""
     ordered = sorted(writes, key=lambda write: write.topic != changelog)
     return ordered[: choose.below(len(ordered) + 1)], False
 
 
-def outputs_first(writes: Sequence[Write], changelog: str, choose: Choices) -> tuple[Sequence[Write], bool]:
+def outputs_first(
+    writes: Sequence[Write], changelog: str, choose: Choices
+) -> tuple[Sequence[Write], bool]:
     """Without transactions, the outputs written before the table."""
     ordered = sorted(writes, key=lambda write: write.topic == changelog)
     return ordered[: choose.below(len(ordered) + 1)], False
@@ -104,14 +122,21 @@ class Lane:
         self.rows = Rows()
         for record in self._cluster.log(self.kit.changelog, self.partition):
             self.rows.load(record.key, record.value)
-        self.positions = {topic: self._cluster.offsets.get((self.kit.stage.name, topic, self.partition), 0) for topic in self.kit.inputs}
+        self.positions = {
+            topic: self._cluster.offsets.get((self.kit.stage.name, topic, self.partition), 0)
+            for topic in self.kit.inputs
+        }
         self.handler = KeyedPartition(self.kit, self.partition, self.rows)
 
     @property
     def waiting(self) -> dict[str, int]:
         """How many records each input has that were not read."""
         ends = {topic: len(self._cluster.log(topic, self.partition)) for topic in self.kit.inputs}
-        return {topic: end - self.positions[topic] for topic, end in ends.items() if end > self.positions[topic]}
+        return {
+            topic: end - self.positions[topic]
+            for topic, end in ends.items()
+            if end > self.positions[topic]
+        }
 
     @property
     def has_to_do(self) -> bool:
@@ -137,20 +162,33 @@ class Lane:
         if crash is None:
             self._cluster.write(written.writes)
             self.positions = positions
-            self._cluster.offsets |= {(self.kit.stage.name, topic, self.partition): position for topic, position in positions.items()}
+            self._cluster.offsets |= {
+                (self.kit.stage.name, topic, self.partition): position
+                for topic, position in positions.items()
+            }
             tally.on_committed(0.0)
             return
         lasting, committed = crash(written.writes, self.kit.changelog, choose)
         self._cluster.write(lasting)
         if committed:
-            self._cluster.offsets |= {(self.kit.stage.name, topic, self.partition): position for topic, position in positions.items()}
+            self._cluster.offsets |= {
+                (self.kit.stage.name, topic, self.partition): position
+                for topic, position in positions.items()
+            }
         self.start()
 
 
 class Cluster:
     """Topics, committed offsets, and a lane for each stage and partition."""
 
-    def __init__(self, *, partitions: int = 2, shard: int | None = None, cascade_rows: int = 2, all_stages: Sequence[Stage] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        partitions: int = 2,
+        shard: int | None = None,
+        cascade_rows: int = 2,
+        all_stages: Sequence[Stage] | None = None,
+    ) -> None:
         self.offsets: dict[tuple[str, str, int], int] = {}
         self.rejected: list[tuple[str, str]] = []
         """Topic of each record that a stage could not use, and why."""
@@ -199,8 +237,12 @@ class Cluster:
             log = self.log(f"events.{name}", self._partition_of(routed.key))
             log.append(Stored(len(log), None, routed.key, value, routed.headers))
 
-    def settle(self, choose: Choices, *, crashes: int = 0, crash: Atomicity = nothing_lasts) -> None:
-        """Work until there is nothing left to do. So many in a hundred transactions are interrupted by a crash, some 20 at most."""
+    def settle(
+        self, choose: Choices, *, crashes: int = 0, crash: Atomicity = nothing_lasts
+    ) -> None:
+        """Work until there is nothing left to do. So many in a hundred transactions are interrupted
+        by a crash, some 20 at most.
+        """
         left = 20
         while working := [lane for lane in self.lanes if lane.has_to_do]:
             lane = working[choose.below(len(working))]
@@ -214,7 +256,11 @@ class Cluster:
 
     def _compacted(self, topic: str) -> dict[str, dict[str, Any]]:
         last = {record.key: record.value for log in self._logs(topic).values() for record in log}
-        return {key.decode(): orjson.loads(value) for key, value in last.items() if key is not None and value is not None}
+        return {
+            key.decode(): orjson.loads(value)
+            for key, value in last.items()
+            if key is not None and value is not None
+        }
 
     def repetitions(self) -> list[tuple[str, bytes | None]]:
         """Records of the rosters that say what the one before of the same key said."""
@@ -230,7 +276,11 @@ class Cluster:
 
     def sizes(self) -> dict[tuple[str, int], int]:
         """How many records each partition of a topic that stages write has."""
-        return {place: len(log) for place, log in self._topics.items() if not place[0].startswith("events.")}
+        return {
+            place: len(log)
+            for place, log in self._topics.items()
+            if not place[0].startswith("events.")
+        }
 
     def _logs(self, topic: str) -> Mapping[tuple[str, int], list[Stored]]:
         return {place: log for place, log in self._topics.items() if place[0] == topic}

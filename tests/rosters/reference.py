@@ -1,7 +1,8 @@
 """The oracle: what the rosters are, said as plainly as possible.
 
-It takes all events at once. Of each register (a source of events about one entity) it keeps the event with the greatest version, and then writes the rows
-down. No state between events, no order, no speed; what streams is compared with it.
+It takes all events at once. Of each register (a source of events about one entity) it keeps the
+event with the greatest version, and then writes the rows down. No state between events, no order,
+no speed; what streams is compared with it.
 """
 
 from __future__ import annotations
@@ -27,11 +28,26 @@ Rosters = dict[str, dict[str, Row]]
 
 RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships", "users")
 
-FAMILIES = ("course", "course_section", "enrollment", "enrollment_state", "group", "group_membership", "user")
+FAMILIES = (
+    "course",
+    "course_section",
+    "enrollment",
+    "enrollment_state",
+    "group",
+    "group_membership",
+    "user",
+)
 """The sources of events: ``<family>_created`` and ``<family>_updated``. Rosters read no others."""
 
-STATE_BY_DATES = {("active", "pending_active"), ("active", "completed"), ("invited", "pending_invited"), ("invited", "completed")}
-"""Of workflow_state and state: what only the dates have changed, so that an older state still tells more than the workflow_state."""
+STATE_BY_DATES = {
+    ("active", "pending_active"),
+    ("active", "completed"),
+    ("invited", "pending_invited"),
+    ("invited", "completed"),
+}
+"""Of workflow_state and state: what only the dates have changed, so that an older state still tells
+more than the workflow_state.
+"""
 
 ENDED_BY_THE_COURSE = {"active", "invited", "creation_pending", "pending_active", "pending_invited"}
 """The states that a concluded course makes ``completed``."""
@@ -101,7 +117,9 @@ def rosters(events: Iterable[tuple[str, bytes]], shard: int | None = None) -> Ro
 
     sections: dict[str, Row] = {}
     for (section_id,), section in section_events.items():
-        sections[f"{section.fields['course_id']}/{section_id}"] = _row(section, section.fields["workflow_state"], "section")
+        sections[f"{section.fields['course_id']}/{section_id}"] = _row(
+            section, section.fields["workflow_state"], "section"
+        )
 
     enrollments: dict[str, Row] = {}
     for (enrollment_id,), enrollment in enrollment_events.items():
@@ -123,7 +141,9 @@ def rosters(events: Iterable[tuple[str, bytes]], shard: int | None = None) -> Ro
             shaped_by.append(its_section)
         if its_course and reason in ("course_deleted", "course_completed"):
             shaped_by.append(its_course)
-        enrollments[f"{course_id}/{enrollment_id}"] = _row(enrollment, state, reason, *shaped_by) | {"course_id": course_id}
+        enrollments[f"{course_id}/{enrollment_id}"] = _row(
+            enrollment, state, reason, *shaped_by
+        ) | {"course_id": course_id}
 
     groups: dict[str, Row] = {}
     for (group_id,), group in group_events.items():
@@ -135,8 +155,11 @@ def rosters(events: Iterable[tuple[str, bytes]], shard: int | None = None) -> Ro
         groups[f"{_context(group)}/{group_id}"] = row
 
     memberships: dict[str, Row] = {}
-    # In the order of their versions, so that the latest of those that have one key is the one that stays.
-    for (membership_id, group_id), membership in sorted(membership_events.items(), key=lambda item: item[1].version):
+    # In the order of their versions, so that the latest of those that have one key is the one that
+    # stays.
+    for (membership_id, group_id), membership in sorted(
+        membership_events.items(), key=lambda item: item[1].version
+    ):
         its_group = group_events.get((group_id,))
         if its_group is None:
             continue
@@ -154,10 +177,19 @@ def rosters(events: Iterable[tuple[str, bytes]], shard: int | None = None) -> Ro
     for (user_id,), user in user_events.items():
         users[user_id] = _row(user, user.fields["workflow_state"], "user")
 
-    return {"courses": courses, "sections": sections, "enrollments": enrollments, "groups": groups, "memberships": memberships, "users": users}
+    return {
+        "courses": courses,
+        "sections": sections,
+        "enrollments": enrollments,
+        "groups": groups,
+        "memberships": memberships,
+        "users": users,
+    }
 
 
-def _enrollment_state(enrollment: Event, dates: Event | None, section: Event | None, course: Event | None) -> tuple[str, str]:
+def _enrollment_state(
+    enrollment: Event, dates: Event | None, section: Event | None, course: Event | None
+) -> tuple[str, str]:
     """The state of an enrollment, and the reason for it."""
     own = enrollment.fields["workflow_state"]
     if own in ("rejected", "deleted") and not (dates and dates.time > enrollment.time):
@@ -179,7 +211,11 @@ def _enrollment_state(enrollment: Event, dates: Event | None, section: Event | N
 
 def _course_of(group: Event, course_events: dict[tuple[str, ...], Event]) -> Event | None:
     """The course of a group, if it has one and it is known."""
-    return course_events.get((group.fields["context_id"],)) if group.fields["context_type"] == "Course" else None
+    return (
+        course_events.get((group.fields["context_id"],))
+        if group.fields["context_type"] == "Course"
+        else None
+    )
 
 
 def _context(group: Event) -> str:
@@ -189,18 +225,24 @@ def _context(group: Event) -> str:
 
 
 def _row(event: Event, state: str, reason: str, *shaped_by: Event) -> Row:
-    """The row of a register's event, as of the latest of the events that shaped it: its own, always, and others."""
+    """The row of a register's event, as of the latest of the events that shaped it: its own,
+    always, and others.
+    """
     latest = max(each.time for each in (event, *shaped_by))
     return event.fields | {"state": state, "state_reason": reason, "as_of": written_time(latest)}
 
 
 def _latest(events: Iterable[Event], family: str, *ids: str) -> dict[tuple[str, ...], Event]:
-    """The registers of a family, by the ids that tell them apart: of each the event with the greatest version."""
+    """The registers of a family, by the ids that tell them apart: of each the event with the
+    greatest version.
+    """
     registers: dict[tuple[str, ...], list[Event]] = defaultdict(list)
     for event in events:
         if event.family == family:
             registers[tuple(event.fields[field] for field in ids)].append(event)
-    return {key: max(register, key=lambda event: event.version) for key, register in registers.items()}
+    return {
+        key: max(register, key=lambda event: event.version) for key, register in registers.items()
+    }
 
 
 def read_event(name: str, value: bytes, shard: int | None) -> Event | None:
@@ -224,7 +266,9 @@ def read_event(name: str, value: bytes, shard: int | None) -> Event | None:
     for field, is_id in _schema_fields(family).items():
         if body.get(field) is not None:
             fields[field] = normal_id(body[field], its_shard) if is_id else body[field]
-    if None in fields.values():  # a number such as 2.1070000000000001e16: valid by its schema, and no id
+    if (
+        None in fields.values()
+    ):  # a number such as 2.1070000000000001e16: valid by its schema, and no id
         return None
     if family == "group" and fields["context_type"] not in ("Course", "Account"):
         return None
@@ -234,14 +278,25 @@ def read_event(name: str, value: bytes, shard: int | None) -> Event | None:
     assert event_time is not None, "the router lets no such event pass"
     ce_id = dict(outcome.headers)["ce_id"]
     assert ce_id is not None
-    return Event(family, Version(event_time, kind == "updated", updated_at is not None, updated_at or 0, ce_id.decode()), fields)
+    return Event(
+        family,
+        Version(
+            event_time, kind == "updated", updated_at is not None, updated_at or 0, ce_id.decode()
+        ),
+        fields,
+    )
 
 
 @cache
 def _schema_fields(family: str) -> dict[str, bool]:
-    """The fields that the schema of a body names, and whether they hold the id of an entity of Canvas."""
+    """The fields that the schema of a body names, and whether they hold the id of an entity of
+    Canvas.
+    """
     properties = orjson.loads((_SCHEMAS / f"{family}.json").read_bytes())["properties"]
-    return {field: schema.get("$ref", "").endswith(("#/$defs/id", "#/$defs/nullable_id")) for field, schema in properties.items()}
+    return {
+        field: schema.get("$ref", "").endswith(("#/$defs/id", "#/$defs/nullable_id"))
+        for field, schema in properties.items()
+    }
 
 
 @cache
@@ -253,7 +308,11 @@ def _microseconds(written: object) -> int | None:
     """Whole microseconds since 1970, exactly; None when nothing is written, or no time."""
     instant = parse_time(written)
     # Not the float that the instant has too: it is not exact to the microsecond after 2242.
-    return None if instant is None else (datetime.fromisoformat(instant.rfc3339) - _EPOCH) // timedelta(microseconds=1)
+    return (
+        None
+        if instant is None
+        else (datetime.fromisoformat(instant.rfc3339) - _EPOCH) // timedelta(microseconds=1)
+    )
 
 
 def written_time(microseconds: int) -> str:

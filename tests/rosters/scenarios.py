@@ -1,6 +1,8 @@
-"""What Canvas changes without saying so, and what comes late, twice or in the wrong order: small histories with the rosters that must follow.
+"""What Canvas changes without saying so, and what comes late, twice or in the wrong order: small
+histories with the rosters that must follow.
 
-The order of a scenario's events is that in which a reader understands them. Any other order has to come to the same.
+The order of a scenario's events is that in which a reader understands them. Any other order has to
+come to the same.
 """
 
 from __future__ import annotations
@@ -40,51 +42,122 @@ def at(time: At) -> str:
 
 def event(name: str, time: At, body: Row, **metadata: Any) -> TypedEvent:
     """A typed event of the home shard. A field given as ``...`` is left out."""
-    whole = {"metadata": {"event_name": name, "event_time": at(time), "root_account_id": ROOT_ACCOUNT} | metadata, "body": body}
-    return TypedEvent(name, orjson.dumps({part: {field: value for field, value in fields.items() if value is not ...} for part, fields in whole.items()}))
+    whole = {
+        "metadata": {"event_name": name, "event_time": at(time), "root_account_id": ROOT_ACCOUNT}
+        | metadata,
+        "body": body,
+    }
+    return TypedEvent(
+        name,
+        orjson.dumps(
+            {
+                part: {field: value for field, value in fields.items() if value is not ...}
+                for part, fields in whole.items()
+            }
+        ),
+    )
 
 
 def enrollment(time: At, state: str = "active", kind: str = "updated", **fields: Any) -> TypedEvent:
-    """An event of one enrollment, in :data:`SECTION` of :data:`COURSE` unless the fields say otherwise."""
-    body: Row = {"enrollment_id": ENROLLMENT, "course_id": COURSE, "course_section_id": SECTION, "user_id": USER, "user_name": "Isaac Newton"}
-    body |= {"type": "StudentEnrollment", "workflow_state": state, "limit_privileges_to_course_section": False}
-    return event(f"enrollment_{kind}", time, body | {"created_at": at(0), "updated_at": at(time)} | fields)
+    """An event of one enrollment, in :data:`SECTION` of :data:`COURSE` unless the fields say
+    otherwise.
+    """
+    body: Row = {
+        "enrollment_id": ENROLLMENT,
+        "course_id": COURSE,
+        "course_section_id": SECTION,
+        "user_id": USER,
+        "user_name": "Isaac Newton",
+    }
+    body |= {
+        "type": "StudentEnrollment",
+        "workflow_state": state,
+        "limit_privileges_to_course_section": False,
+    }
+    return event(
+        f"enrollment_{kind}", time, body | {"created_at": at(0), "updated_at": at(time)} | fields
+    )
 
 
 def enrollment_state(time: At, state: str, kind: str = "updated", **fields: Any) -> TypedEvent:
     """An event of the state by the dates of one enrollment."""
-    body: Row = {"enrollment_id": ENROLLMENT, "state": state, "state_is_current": True, "access_is_current": True, "restricted_access": False}
+    body: Row = {
+        "enrollment_id": ENROLLMENT,
+        "state": state,
+        "state_is_current": True,
+        "access_is_current": True,
+        "restricted_access": False,
+    }
     return event(f"enrollment_state_{kind}", time, body | fields)
 
 
 def course(time: At, state: str = "available", kind: str = "updated", **fields: Any) -> TypedEvent:
     """An event of one course."""
-    body = {"course_id": COURSE, "uuid": "c", "account_id": ROOT_ACCOUNT, "name": "Optics", "workflow_state": state}
-    return event(f"course_{kind}", time, body | {"created_at": at(0), "updated_at": at(time)} | fields)
+    body = {
+        "course_id": COURSE,
+        "uuid": "c",
+        "account_id": ROOT_ACCOUNT,
+        "name": "Optics",
+        "workflow_state": state,
+    }
+    return event(
+        f"course_{kind}", time, body | {"created_at": at(0), "updated_at": at(time)} | fields
+    )
 
 
 def section(time: At, state: str = "active", kind: str = "updated", **fields: Any) -> TypedEvent:
-    """An event of one section, in :data:`COURSE` unless the fields say otherwise. Its ids are local, as Canvas writes them."""
-    body = {"course_section_id": local(SECTION), "course_id": local(COURSE), "root_account_id": "1", "name": "Monday", "workflow_state": state}
+    """An event of one section, in :data:`COURSE` unless the fields say otherwise. Its ids are
+    local, as Canvas writes them.
+    """
+    body = {
+        "course_section_id": local(SECTION),
+        "course_id": local(COURSE),
+        "root_account_id": "1",
+        "name": "Monday",
+        "workflow_state": state,
+    }
     return event(f"course_section_{kind}", time, body | fields)
 
 
 def group(time: At, state: str = "available", kind: str = "updated", **fields: Any) -> TypedEvent:
     """An event of one group, of :data:`COURSE` unless the fields say otherwise."""
-    body = {"group_id": GROUP, "group_name": "Prisms", "uuid": "g", "context_type": "Course", "context_id": COURSE, "account_id": ROOT_ACCOUNT}
+    body = {
+        "group_id": GROUP,
+        "group_name": "Prisms",
+        "uuid": "g",
+        "context_type": "Course",
+        "context_id": COURSE,
+        "account_id": ROOT_ACCOUNT,
+    }
     return event(f"group_{kind}", time, body | {"workflow_state": state} | fields)
 
 
-def membership(time: At, state: str = "accepted", kind: str = "updated", **fields: Any) -> TypedEvent:
+def membership(
+    time: At, state: str = "accepted", kind: str = "updated", **fields: Any
+) -> TypedEvent:
     """An event of one membership, in :data:`GROUP` unless the fields say otherwise."""
-    body = {"group_membership_id": MEMBERSHIP, "group_id": GROUP, "user_id": USER, "group_name": "Prisms", "workflow_state": state}
+    body = {
+        "group_membership_id": MEMBERSHIP,
+        "group_id": GROUP,
+        "user_id": USER,
+        "group_name": "Prisms",
+        "workflow_state": state,
+    }
     return event(f"group_membership_{kind}", time, body | fields)
 
 
 def user(time: At, state: str = "registered", kind: str = "updated", **fields: Any) -> TypedEvent:
     """An event of one user."""
-    body = {"user_id": USER, "uuid": "u", "name": "Isaac Newton", "short_name": "Isaac", "workflow_state": state}
-    return event(f"user_{kind}", time, body | {"created_at": at(0), "updated_at": at(time)} | fields)
+    body = {
+        "user_id": USER,
+        "uuid": "u",
+        "name": "Isaac Newton",
+        "short_name": "Isaac",
+        "workflow_state": state,
+    }
+    return event(
+        f"user_{kind}", time, body | {"created_at": at(0), "updated_at": at(time)} | fields
+    )
 
 
 def local(written: str) -> str:
@@ -99,7 +172,9 @@ class Scenario(NamedTuple):
     events: tuple[TypedEvent, ...]
 
     expected: Rosters
-    """By relation, all keys that have a row, and some fields of each; ``...`` is a field that is not there. A relation that is not named may hold anything."""
+    """By relation, all keys that have a row, and some fields of each; ``...`` is a field that is
+    not there. A relation that is not named may hold anything.
+    """
 
     shard: int | None = None
     """The configured shard, ``ROLLCALL_SHARD``."""
@@ -112,12 +187,16 @@ class Scenario(NamedTuple):
                 if key not in actual[relation]:
                     found.append(f"{relation} {key}: no row")
                 elif key not in rows:
-                    found.append(f"{relation} {key}: a row that should not be: {actual[relation][key]}")
+                    found.append(
+                        f"{relation} {key}: a row that should not be: {actual[relation][key]}"
+                    )
                 else:
                     for field, value in rows[key].items():
                         said = actual[relation][key].get(field, ...)
                         if said != value:
-                            found.append(f"{relation} {key}: {field} is {said!r}, should be {value!r}")
+                            found.append(
+                                f"{relation} {key}: {field} is {said!r}, should be {value!r}"
+                            )
         return found
 
 
@@ -135,14 +214,21 @@ def enrolled(state: str, reason: str, time: At, **fields: Any) -> Rosters:
 def of_group(state: str, reason: str, time: At, member: Row) -> Rosters:
     """Expected: one group of :data:`COURSE` and one membership of it."""
     return {
-        "groups": {f"{COURSE}/{GROUP}": says(state, reason, time, context_type="Course", context_id=COURSE)},
-        "memberships": {f"{COURSE}/{MEMBERSHIP}": member | {"context_type": "Course", "context_id": COURSE, "group_id": GROUP}},
+        "groups": {
+            f"{COURSE}/{GROUP}": says(state, reason, time, context_type="Course", context_id=COURSE)
+        },
+        "memberships": {
+            f"{COURSE}/{MEMBERSHIP}": member
+            | {"context_type": "Course", "context_id": COURSE, "group_id": GROUP}
+        },
     }
 
 
 def of_user(state: str, time: At, **fields: Any) -> Rosters:
     """Expected: one user."""
-    return {"users": {USER: says(state, "user", time, user_id=USER, workflow_state=state, **fields)}}
+    return {
+        "users": {USER: says(state, "user", time, user_id=USER, workflow_state=state, **fields)}
+    }
 
 
 MOVED: dict[str, Any] = {"course_id": local(OTHER_COURSE), "nonxlist_course_id": local(COURSE)}
@@ -153,7 +239,9 @@ SCENARIOS = [
     Scenario(
         "a group is deleted",
         (group(1, kind="created"), membership(2, kind="created"), group(3, "deleted")),
-        of_group("deleted", "group", 3, says("deleted", "group_deleted", 3, workflow_state="accepted")),
+        of_group(
+            "deleted", "group", 3, says("deleted", "group_deleted", 3, workflow_state="accepted")
+        ),
     ),
     Scenario(
         "a group is deleted and restored",
@@ -162,7 +250,13 @@ SCENARIOS = [
     ),
     Scenario(
         "a membership that was deleted before its group stays deleted when the group is restored",
-        (group(1, kind="created"), membership(2, kind="created"), membership(3, "deleted"), group(4, "deleted"), group(5)),
+        (
+            group(1, kind="created"),
+            membership(2, kind="created"),
+            membership(3, "deleted"),
+            group(4, "deleted"),
+            group(5),
+        ),
         of_group("available", "group", 5, says("deleted", "membership", 3)),
     ),
     Scenario(
@@ -171,15 +265,28 @@ SCENARIOS = [
             group(1, kind="created", group_category_id=global_id(61)),
             group(1, kind="created", group_category_id=global_id(61), group_id=OTHER_GROUP),
             membership(2, kind="created"),
-            membership(2, "invited", kind="created", group_id=OTHER_GROUP, group_membership_id=OTHER_MEMBERSHIP),
+            membership(
+                2,
+                "invited",
+                kind="created",
+                group_id=OTHER_GROUP,
+                group_membership_id=OTHER_MEMBERSHIP,
+            ),
             group(3, "deleted", group_category_id=global_id(61)),
             group(3, "deleted", group_category_id=global_id(61), group_id=OTHER_GROUP),
         ),
         {
-            "groups": {f"{COURSE}/{GROUP}": says("deleted", "group", 3), f"{COURSE}/{OTHER_GROUP}": says("deleted", "group", 3)},
+            "groups": {
+                f"{COURSE}/{GROUP}": says("deleted", "group", 3),
+                f"{COURSE}/{OTHER_GROUP}": says("deleted", "group", 3),
+            },
             "memberships": {
-                f"{COURSE}/{MEMBERSHIP}": says("deleted", "group_deleted", 3, workflow_state="accepted"),
-                f"{COURSE}/{OTHER_MEMBERSHIP}": says("deleted", "group_deleted", 3, workflow_state="invited"),
+                f"{COURSE}/{MEMBERSHIP}": says(
+                    "deleted", "group_deleted", 3, workflow_state="accepted"
+                ),
+                f"{COURSE}/{OTHER_MEMBERSHIP}": says(
+                    "deleted", "group_deleted", 3, workflow_state="invited"
+                ),
             },
         },
     ),
@@ -188,20 +295,28 @@ SCENARIOS = [
         (membership(1, kind="created"), group(2)),
         of_group("available", "group", 2, says("accepted", "membership", 1)),
     ),
-    Scenario("a membership whose group never comes", (membership(1, kind="created"), course(2)), {"groups": {}, "memberships": {}}),
+    Scenario(
+        "a membership whose group never comes",
+        (membership(1, kind="created"), course(2)),
+        {"groups": {}, "memberships": {}},
+    ),
     Scenario(
         "moved between groups: the new membership is created first",
         (
             group(1, kind="created"),
             group(1, kind="created", group_id=OTHER_GROUP),
             membership(2, kind="created"),
-            membership(3, kind="created", group_id=OTHER_GROUP, group_membership_id=OTHER_MEMBERSHIP),
+            membership(
+                3, kind="created", group_id=OTHER_GROUP, group_membership_id=OTHER_MEMBERSHIP
+            ),
             membership(4, "deleted"),
         ),
         {
             "memberships": {
                 f"{COURSE}/{MEMBERSHIP}": says("deleted", "membership", 4, group_id=GROUP),
-                f"{COURSE}/{OTHER_MEMBERSHIP}": says("accepted", "membership", 3, group_id=OTHER_GROUP),
+                f"{COURSE}/{OTHER_MEMBERSHIP}": says(
+                    "accepted", "membership", 3, group_id=OTHER_GROUP
+                ),
             }
         },
     ),
@@ -212,34 +327,60 @@ SCENARIOS = [
             group(1, kind="created", group_id=OTHER_GROUP),
             membership(2, kind="created"),
             membership(3, "deleted"),
-            membership(4, kind="created", group_id=OTHER_GROUP, group_membership_id=OTHER_MEMBERSHIP),
+            membership(
+                4, kind="created", group_id=OTHER_GROUP, group_membership_id=OTHER_MEMBERSHIP
+            ),
         ),
         {
             "memberships": {
                 f"{COURSE}/{MEMBERSHIP}": says("deleted", "membership", 3, group_id=GROUP),
-                f"{COURSE}/{OTHER_MEMBERSHIP}": says("accepted", "membership", 4, group_id=OTHER_GROUP),
+                f"{COURSE}/{OTHER_MEMBERSHIP}": says(
+                    "accepted", "membership", 4, group_id=OTHER_GROUP
+                ),
             }
         },
     ),
     Scenario(
         "a membership that names another group of the same course",
-        (group(1), group(1, group_id=OTHER_GROUP), membership(2, kind="created"), membership(3, group_id=OTHER_GROUP)),
-        {"memberships": {f"{COURSE}/{MEMBERSHIP}": says("accepted", "membership", 3, group_id=OTHER_GROUP)}},
+        (
+            group(1),
+            group(1, group_id=OTHER_GROUP),
+            membership(2, kind="created"),
+            membership(3, group_id=OTHER_GROUP),
+        ),
+        {
+            "memberships": {
+                f"{COURSE}/{MEMBERSHIP}": says("accepted", "membership", 3, group_id=OTHER_GROUP)
+            }
+        },
     ),
     Scenario(
         "a membership that names another group of another course has a row in both",
-        (group(1), group(1, group_id=OTHER_GROUP, context_id=OTHER_COURSE), membership(2, kind="created"), membership(3, group_id=OTHER_GROUP)),
+        (
+            group(1),
+            group(1, group_id=OTHER_GROUP, context_id=OTHER_COURSE),
+            membership(2, kind="created"),
+            membership(3, group_id=OTHER_GROUP),
+        ),
         {
             "memberships": {
-                f"{COURSE}/{MEMBERSHIP}": says("accepted", "membership", 2, group_id=GROUP, context_id=COURSE),
-                f"{OTHER_COURSE}/{MEMBERSHIP}": says("accepted", "membership", 3, group_id=OTHER_GROUP, context_id=OTHER_COURSE),
+                f"{COURSE}/{MEMBERSHIP}": says(
+                    "accepted", "membership", 2, group_id=GROUP, context_id=COURSE
+                ),
+                f"{OTHER_COURSE}/{MEMBERSHIP}": says(
+                    "accepted", "membership", 3, group_id=OTHER_GROUP, context_id=OTHER_COURSE
+                ),
             }
         },
     ),
     Scenario(
         "a membership that names another group, which is not known, stays with the one that is",
         (group(1), membership(2, kind="created"), membership(3, group_id=OTHER_GROUP)),
-        {"memberships": {f"{COURSE}/{MEMBERSHIP}": says("accepted", "membership", 2, group_id=GROUP)}},
+        {
+            "memberships": {
+                f"{COURSE}/{MEMBERSHIP}": says("accepted", "membership", 2, group_id=GROUP)
+            }
+        },
     ),
     Scenario(
         "a membership that names another group of the same course and goes back",
@@ -251,27 +392,54 @@ SCENARIOS = [
             membership(4, "invited"),
             group(5, "deleted", group_id=OTHER_GROUP),
         ),
-        {"memberships": {f"{COURSE}/{MEMBERSHIP}": says("invited", "membership", 4, group_id=GROUP)}},
+        {
+            "memberships": {
+                f"{COURSE}/{MEMBERSHIP}": says("invited", "membership", 4, group_id=GROUP)
+            }
+        },
     ),
     Scenario(
         "a group that goes to another course takes its memberships along",
-        (group(1, kind="created"), membership(2), group(3, context_id=OTHER_COURSE), course(4, "deleted")),
+        (
+            group(1, kind="created"),
+            membership(2),
+            group(3, context_id=OTHER_COURSE),
+            course(4, "deleted"),
+        ),
         {
-            "groups": {f"{OTHER_COURSE}/{GROUP}": says("available", "group", 3, context_id=OTHER_COURSE)},
-            "memberships": {f"{OTHER_COURSE}/{MEMBERSHIP}": says("accepted", "membership", 2, context_id=OTHER_COURSE)},
+            "groups": {
+                f"{OTHER_COURSE}/{GROUP}": says("available", "group", 3, context_id=OTHER_COURSE)
+            },
+            "memberships": {
+                f"{OTHER_COURSE}/{MEMBERSHIP}": says(
+                    "accepted", "membership", 2, context_id=OTHER_COURSE
+                )
+            },
         },
     ),
     Scenario(
         "a group of an account: no course of the same number has anything to do with it",
         (group(1, context_type="Account", context_id=ACCOUNT), membership(2), course(3, "deleted")),
         {
-            "groups": {f"account:{ACCOUNT}/{GROUP}": says("available", "group", 1, context_type="Account", context_id=ACCOUNT)},
-            "memberships": {f"account:{ACCOUNT}/{MEMBERSHIP}": says("accepted", "membership", 2, context_type="Account", context_id=ACCOUNT)},
+            "groups": {
+                f"account:{ACCOUNT}/{GROUP}": says(
+                    "available", "group", 1, context_type="Account", context_id=ACCOUNT
+                )
+            },
+            "memberships": {
+                f"account:{ACCOUNT}/{MEMBERSHIP}": says(
+                    "accepted", "membership", 2, context_type="Account", context_id=ACCOUNT
+                )
+            },
         },
     ),
     Scenario(
         "a group of an account is deleted",
-        (group(1, context_type="Account", context_id=ACCOUNT), membership(2), group(3, "deleted", context_type="Account", context_id=ACCOUNT)),
+        (
+            group(1, context_type="Account", context_id=ACCOUNT),
+            membership(2),
+            group(3, "deleted", context_type="Account", context_id=ACCOUNT),
+        ),
         {
             "groups": {f"account:{ACCOUNT}/{GROUP}": says("deleted", "group", 3)},
             "memberships": {f"account:{ACCOUNT}/{MEMBERSHIP}": says("deleted", "group_deleted", 3)},
@@ -290,7 +458,14 @@ SCENARIOS = [
     # Courses
     Scenario(
         "a course is deleted",
-        (course(1, kind="created"), section(1), enrollment(2), group(2), membership(2), course(3, "deleted")),
+        (
+            course(1, kind="created"),
+            section(1),
+            enrollment(2),
+            group(2),
+            membership(2),
+            course(3, "deleted"),
+        ),
         {
             "courses": {COURSE: says("deleted", "course", 3)},
             "sections": {f"{COURSE}/{SECTION}": says("active", "section", 1)},
@@ -300,7 +475,14 @@ SCENARIOS = [
     ),
     Scenario(
         "a course is deleted and brought back",
-        (course(1, kind="created"), enrollment(2), group(2), membership(2), course(3, "deleted"), course(4, "claimed")),
+        (
+            course(1, kind="created"),
+            enrollment(2),
+            group(2),
+            membership(2),
+            course(3, "deleted"),
+            course(4, "claimed"),
+        ),
         {
             "courses": {COURSE: says("claimed", "course", 4)},
             **enrolled("active", "enrollment", 2),
@@ -320,14 +502,26 @@ SCENARIOS = [
     Scenario(
         "a course is deleted before what it holds arrives",
         (course(1, "deleted"), enrollment(2), group(3), membership(4)),
-        {**enrolled("deleted", "course_deleted", 2), **of_group("deleted", "course_deleted", 3, says("deleted", "course_deleted", 4))},
+        {
+            **enrolled("deleted", "course_deleted", 2),
+            **of_group("deleted", "course_deleted", 3, says("deleted", "course_deleted", 4)),
+        },
     ),
     Scenario(
         "a course is concluded",
-        (course(1, kind="created"), enrollment(2), enrollment(2, "inactive", enrollment_id=OTHER_ENROLLMENT), group(2), membership(2), course(3, "completed")),
+        (
+            course(1, kind="created"),
+            enrollment(2),
+            enrollment(2, "inactive", enrollment_id=OTHER_ENROLLMENT),
+            group(2),
+            membership(2),
+            course(3, "completed"),
+        ),
         {
             "enrollments": {
-                f"{COURSE}/{ENROLLMENT}": says("completed", "course_completed", 3, workflow_state="active"),
+                f"{COURSE}/{ENROLLMENT}": says(
+                    "completed", "course_completed", 3, workflow_state="active"
+                ),
                 f"{COURSE}/{OTHER_ENROLLMENT}": says("inactive", "enrollment", 2),
             },
             **of_group("available", "group", 2, says("accepted", "membership", 2)),
@@ -341,7 +535,10 @@ SCENARIOS = [
     Scenario(
         "a course is concluded and reopened",
         (course(1, kind="created"), enrollment(2, "invited"), course(3, "completed"), course(4)),
-        {"courses": {COURSE: says("available", "course", 4)}, **enrolled("invited", "enrollment", 2)},
+        {
+            "courses": {COURSE: says("available", "course", 4)},
+            **enrolled("invited", "enrollment", 2),
+        },
     ),
     Scenario(
         "a course is concluded while the dates say pending",
@@ -362,7 +559,10 @@ SCENARIOS = [
     Scenario(
         "a section is deleted",
         (section(1, kind="created"), enrollment(2), section(3, "deleted")),
-        {"sections": {f"{COURSE}/{SECTION}": says("deleted", "section", 3)}, **enrolled("deleted", "section_deleted", 3, workflow_state="active")},
+        {
+            "sections": {f"{COURSE}/{SECTION}": says("deleted", "section", 3)},
+            **enrolled("deleted", "section_deleted", 3, workflow_state="active"),
+        },
     ),
     Scenario(
         "a section is deleted and brought back",
@@ -383,18 +583,35 @@ SCENARIOS = [
         "a section is cross-listed",
         (section(1, kind="created"), enrollment(2), section(3, **MOVED)),
         {
-            "sections": {f"{OTHER_COURSE}/{SECTION}": says("active", "section", 3, course_id=OTHER_COURSE, nonxlist_course_id=COURSE)},
+            "sections": {
+                f"{OTHER_COURSE}/{SECTION}": says(
+                    "active", "section", 3, course_id=OTHER_COURSE, nonxlist_course_id=COURSE
+                )
+            },
             **enrolled("active", "enrollment", 3, course_id=OTHER_COURSE),
         },
     ),
     Scenario(
         "a section is cross-listed and moved back",
-        (section(1, kind="created"), enrollment(2), section(3, **MOVED), section(4, nonxlist_course_id=None)),
-        {"sections": {f"{COURSE}/{SECTION}": says("active", "section", 4, course_id=COURSE)}, **enrolled("active", "enrollment", 2)},
+        (
+            section(1, kind="created"),
+            enrollment(2),
+            section(3, **MOVED),
+            section(4, nonxlist_course_id=None),
+        ),
+        {
+            "sections": {f"{COURSE}/{SECTION}": says("active", "section", 4, course_id=COURSE)},
+            **enrolled("active", "enrollment", 2),
+        },
     ),
     Scenario(
         "a section is cross-listed, and after that the enrollment is updated",
-        (section(1, kind="created"), enrollment(2), section(3, **MOVED), enrollment(4, "inactive", course_id=OTHER_COURSE)),
+        (
+            section(1, kind="created"),
+            enrollment(2),
+            section(3, **MOVED),
+            enrollment(4, "inactive", course_id=OTHER_COURSE),
+        ),
         enrolled("inactive", "enrollment", 4, course_id=OTHER_COURSE),
     ),
     Scenario(
@@ -410,11 +627,19 @@ SCENARIOS = [
     Scenario(
         "a section that is older news than the enrollment does not place it",
         (section(1, **MOVED), enrollment(2)),
-        {"sections": {f"{OTHER_COURSE}/{SECTION}": {}}, **enrolled("active", "enrollment", 2, course_id=COURSE)},
+        {
+            "sections": {f"{OTHER_COURSE}/{SECTION}": {}},
+            **enrolled("active", "enrollment", 2, course_id=COURSE),
+        },
     ),
     Scenario(
         "a section is cross-listed into a course that is deleted",
-        (enrollment(2), section(3, **MOVED), course(4, course_id=COURSE), course(5, "deleted", course_id=OTHER_COURSE)),
+        (
+            enrollment(2),
+            section(3, **MOVED),
+            course(4, course_id=COURSE),
+            course(5, "deleted", course_id=OTHER_COURSE),
+        ),
         enrolled("deleted", "course_deleted", 5, course_id=OTHER_COURSE),
     ),
     Scenario(
@@ -428,9 +653,15 @@ SCENARIOS = [
         (enrollment(1, kind="created"),),
         {"courses": {}, "sections": {}, **enrolled("active", "enrollment", 1)},
     ),
-    Scenario("an older event after a deletion does not revive", (enrollment(2, "deleted"), enrollment(1)), enrolled("deleted", "enrollment", 2)),
     Scenario(
-        "a newer event after a deletion revives", (enrollment(1), enrollment(2, "deleted"), enrollment(3, "invited")), enrolled("invited", "enrollment", 3)
+        "an older event after a deletion does not revive",
+        (enrollment(2, "deleted"), enrollment(1)),
+        enrolled("deleted", "enrollment", 2),
+    ),
+    Scenario(
+        "a newer event after a deletion revives",
+        (enrollment(1), enrollment(2, "deleted"), enrollment(3, "invited")),
+        enrolled("invited", "enrollment", 3),
     ),
     Scenario(
         "revived in another section",
@@ -445,7 +676,12 @@ SCENARIOS = [
     ),
     Scenario(
         "revived in another section: what becomes of the old one says nothing",
-        (enrollment(2, "deleted"), enrollment(4, course_section_id=OTHER_SECTION), section(5, "deleted"), section(6, "deleted", **MOVED)),
+        (
+            enrollment(2, "deleted"),
+            enrollment(4, course_section_id=OTHER_SECTION),
+            section(5, "deleted"),
+            section(6, "deleted", **MOVED),
+        ),
         enrolled("active", "enrollment", 4, course_section_id=OTHER_SECTION),
     ),
     Scenario(
@@ -458,7 +694,9 @@ SCENARIOS = [
             enrollment(4, course_section_id=OTHER_SECTION, course_id=OTHER_COURSE),
             course(5, "deleted"),
         ),
-        enrolled("active", "enrollment", 4, course_section_id=OTHER_SECTION, course_id=OTHER_COURSE),
+        enrolled(
+            "active", "enrollment", 4, course_section_id=OTHER_SECTION, course_id=OTHER_COURSE
+        ),
     ),
     Scenario(
         "a deleted enrollment still goes along with its section",
@@ -466,25 +704,51 @@ SCENARIOS = [
         enrolled("deleted", "enrollment", 3, course_id=OTHER_COURSE),
     ),
     # States by dates
-    Scenario("a state before its enrollment", (enrollment_state(1, "completed", kind="created"), enrollment(1)), enrolled("completed", "dates", 1)),
-    Scenario("a state whose enrollment never comes", (enrollment_state(1, "active"), course(2)), {"enrollments": {}}),
-    Scenario("a deleted enrollment with a later state", (enrollment(1, "deleted"), enrollment_state(2, "active")), enrolled("active", "dates", 2)),
     Scenario(
-        "a deleted enrollment with a state of the same time", (enrollment(1, "deleted"), enrollment_state(1, "active")), enrolled("deleted", "enrollment", 1)
+        "a state before its enrollment",
+        (enrollment_state(1, "completed", kind="created"), enrollment(1)),
+        enrolled("completed", "dates", 1),
     ),
     Scenario(
-        "an inactive enrollment with a state of the same time", (enrollment(1, "inactive"), enrollment_state(1, "active")), enrolled("active", "dates", 1)
+        "a state whose enrollment never comes",
+        (enrollment_state(1, "active"), course(2)),
+        {"enrollments": {}},
     ),
-    Scenario("a rejected enrollment with an older state", (enrollment(2, "rejected"), enrollment_state(1, "active")), enrolled("rejected", "enrollment", 2)),
     Scenario(
-        "active, then completed by its dates", (enrollment(1), enrollment_state(2, "completed")), enrolled("completed", "dates", 2, workflow_state="active")
+        "a deleted enrollment with a later state",
+        (enrollment(1, "deleted"), enrollment_state(2, "active")),
+        enrolled("active", "dates", 2),
+    ),
+    Scenario(
+        "a deleted enrollment with a state of the same time",
+        (enrollment(1, "deleted"), enrollment_state(1, "active")),
+        enrolled("deleted", "enrollment", 1),
+    ),
+    Scenario(
+        "an inactive enrollment with a state of the same time",
+        (enrollment(1, "inactive"), enrollment_state(1, "active")),
+        enrolled("active", "dates", 1),
+    ),
+    Scenario(
+        "a rejected enrollment with an older state",
+        (enrollment(2, "rejected"), enrollment_state(1, "active")),
+        enrolled("rejected", "enrollment", 2),
+    ),
+    Scenario(
+        "active, then completed by its dates",
+        (enrollment(1), enrollment_state(2, "completed")),
+        enrolled("completed", "dates", 2, workflow_state="active"),
     ),
     Scenario(
         "completed by its dates, then updated while active",
         (enrollment_state(1, "completed"), enrollment(2)),
         enrolled("completed", "dates", 2, workflow_state="active"),
     ),
-    Scenario("set inactive after the dates had their say", (enrollment_state(1, "active"), enrollment(2, "inactive")), enrolled("inactive", "enrollment", 2)),
+    Scenario(
+        "set inactive after the dates had their say",
+        (enrollment_state(1, "active"), enrollment(2, "inactive")),
+        enrolled("inactive", "enrollment", 2),
+    ),
     Scenario(
         "completed by its dates, then the dates are moved",
         (enrollment(1), enrollment_state(2, "completed"), enrollment_state(3, "active")),
@@ -518,18 +782,27 @@ SCENARIOS = [
     ),
     Scenario(
         "a row is of the latest event alone: what that leaves out is gone",
-        (enrollment(1, associated_user_id="52", course_uuid="c"), enrollment(2, associated_user_id=None)),
+        (
+            enrollment(1, associated_user_id="52", course_uuid="c"),
+            enrollment(2, associated_user_id=None),
+        ),
         enrolled("active", "enrollment", 2, associated_user_id=..., course_uuid=...),
     ),
     # Order
     Scenario(
         "equal times: updated over created, whatever updated_at says",
-        (enrollment(1, "inactive", kind="updated", updated_at=at(0)), enrollment(1, "invited", kind="created", updated_at=at(9))),
+        (
+            enrollment(1, "inactive", kind="updated", updated_at=at(0)),
+            enrollment(1, "invited", kind="created", updated_at=at(9)),
+        ),
         enrolled("inactive", "enrollment", 1),
     ),
     Scenario(
         "equal times: the later updated_at",
-        (enrollment(1, "inactive", updated_at="2019-11-01T12:05:00-07:00"), enrollment(1, "invited", updated_at="2019-11-01 19:04:59 UTC")),
+        (
+            enrollment(1, "inactive", updated_at="2019-11-01T12:05:00-07:00"),
+            enrollment(1, "invited", updated_at="2019-11-01 19:04:59 UTC"),
+        ),
         enrolled("inactive", "enrollment", 1),
     ),
     Scenario(
@@ -549,12 +822,18 @@ SCENARIOS = [
     ),
     Scenario(
         "clocks that differ: the update is stamped before the creation, and is the older one",
-        (enrollment("2019-11-01T19:11:00.802Z", "invited", kind="created"), enrollment("2019-11-01T19:11:00.797Z", "active", updated_at=at(30))),
+        (
+            enrollment("2019-11-01T19:11:00.802Z", "invited", kind="created"),
+            enrollment("2019-11-01T19:11:00.797Z", "active", updated_at=at(30)),
+        ),
         enrolled("invited", "enrollment", "2019-11-01T19:11:00.802Z"),
     ),
     Scenario(
         "clocks that differ: the state is stamped before the enrollment that it comes from",
-        (enrollment("2019-11-01T19:11:00.802Z", "invited", kind="created"), enrollment_state("2019-11-01T19:11:00.797Z", "pending_invited", kind="created")),
+        (
+            enrollment("2019-11-01T19:11:00.802Z", "invited", kind="created"),
+            enrollment_state("2019-11-01T19:11:00.797Z", "pending_invited", kind="created"),
+        ),
         enrolled("pending_invited", "dates", "2019-11-01T19:11:00.802Z"),
     ),
     # Users
@@ -593,14 +872,25 @@ SCENARIOS = [
         (
             user(1, name="Gottfried", user_id=global_id(51, 9)),
             user(2, user_id=51),
-            event("user_updated", 3, orjson.loads(user(3, "deleted").value)["body"] | {"user_id": "51"}, root_account_id=global_id(1, 9)),
+            event(
+                "user_updated",
+                3,
+                orjson.loads(user(3, "deleted").value)["body"] | {"user_id": "51"},
+                root_account_id=global_id(1, 9),
+            ),
         ),
-        {"users": {global_id(51, 9): says("deleted", "user", 3, user_id=global_id(51, 9)), USER: says("registered", "user", 2, user_id=USER)}},
+        {
+            "users": {
+                global_id(51, 9): says("deleted", "user", 3, user_id=global_id(51, 9)),
+                USER: says("registered", "user", 2, user_id=USER),
+            }
+        },
     ),
     Scenario(
         "users are merged: nothing is told of the enrollment",
         (enrollment(1), user(2, "deleted", name="Sir Isaac")),
-        enrolled("active", "enrollment", 1, user_name="Isaac Newton") | of_user("deleted", 2, name="Sir Isaac"),
+        enrolled("active", "enrollment", 1, user_name="Isaac Newton")
+        | of_user("deleted", 2, name="Sir Isaac"),
     ),
     # Ids
     Scenario(
@@ -612,7 +902,14 @@ SCENARIOS = [
             section(4, course_section_id=int(SECTION), **MOVED),
             course(5, "completed", course_id=200),
         ),
-        enrolled("completed", "course_completed", 5, course_id=OTHER_COURSE, course_section_id=SECTION, user_id=USER),
+        enrolled(
+            "completed",
+            "course_completed",
+            5,
+            course_id=OTHER_COURSE,
+            course_section_id=SECTION,
+            user_id=USER,
+        ),
     ),
     Scenario(
         "a person from another shard, and one number on two shards",
@@ -621,11 +918,20 @@ SCENARIOS = [
             event(
                 "course_section_updated",
                 2,
-                {"course_section_id": "11", "course_id": "200", "root_account_id": "1", "name": "", "workflow_state": "deleted"},
+                {
+                    "course_section_id": "11",
+                    "course_id": "200",
+                    "root_account_id": "1",
+                    "name": "",
+                    "workflow_state": "deleted",
+                },
                 root_account_id=global_id(1, 9),
             ),
         ),
-        {"sections": {f"{global_id(200, 9)}/{global_id(11, 9)}": {}}, **enrolled("active", "enrollment", 1, user_id=global_id(51, 9))},
+        {
+            "sections": {f"{global_id(200, 9)}/{global_id(11, 9)}": {}},
+            **enrolled("active", "enrollment", 1, user_id=global_id(51, 9)),
+        },
     ),
     Scenario(
         "an event that tells its shard, where another one is configured",
@@ -637,9 +943,18 @@ SCENARIOS = [
         "events that do not tell their shard, on a configured one",
         (
             event(
-                "group_membership_created", 1, orjson.loads(membership(1).value)["body"] | {"group_id": 31, "group_membership_id": "41"}, root_account_id=...
+                "group_membership_created",
+                1,
+                orjson.loads(membership(1).value)["body"]
+                | {"group_id": 31, "group_membership_id": "41"},
+                root_account_id=...,
             ),
-            event("group_updated", 2, orjson.loads(group(2).value)["body"] | {"group_id": "31", "context_id": 100}, root_account_id="1"),
+            event(
+                "group_updated",
+                2,
+                orjson.loads(group(2).value)["body"] | {"group_id": "31", "context_id": 100},
+                root_account_id="1",
+            ),
         ),
         of_group("available", "group", 2, says("accepted", "membership", 1)),
         shard=SHARD,
@@ -648,11 +963,23 @@ SCENARIOS = [
         "events that do not tell their shard, and none is configured: ids as they stand",
         (
             event(
-                "group_membership_created", 1, orjson.loads(membership(1).value)["body"] | {"group_id": 31, "group_membership_id": "41"}, root_account_id=...
+                "group_membership_created",
+                1,
+                orjson.loads(membership(1).value)["body"]
+                | {"group_id": 31, "group_membership_id": "41"},
+                root_account_id=...,
             ),
-            event("group_updated", 2, orjson.loads(group(2).value)["body"] | {"group_id": "31", "context_id": 100}, root_account_id="1"),
+            event(
+                "group_updated",
+                2,
+                orjson.loads(group(2).value)["body"] | {"group_id": "31", "context_id": 100},
+                root_account_id="1",
+            ),
         ),
-        {"groups": {"100/31": says("available", "group", 2)}, "memberships": {"100/41": says("accepted", "membership", 1, group_id="31")}},
+        {
+            "groups": {"100/31": says("available", "group", 2)},
+            "memberships": {"100/41": says("accepted", "membership", 1, group_id="31")},
+        },
     ),
 ]
 """What every implementation of the rosters must come to, in any order of arrival."""

@@ -1,7 +1,10 @@
-"""True rosters, nothing twice: the roster application as processes on a real broker, killed, stopped, joined and left while events arrive.
+"""True rosters, nothing twice: the roster application as processes on a real broker, killed,
+stopped, joined and left while events arrive.
 
-Half of the events are there before; the others come in portions, one for each disturbance. In the end the rosters must be those that the simulation says, whole
-rows compared, no record may say what the one before it said, and what the rows of the tables remember as published must be what is on the topics.
+Half of the events are there before; the others come in portions, one for each disturbance. In the
+end the rosters must be those that the simulation says, whole rows compared, no record may say what
+the one before it said, and what the rows of the tables remember as published must be what is on the
+topics.
 
 ``--roster-events`` tells how many events.
 """
@@ -71,7 +74,10 @@ class Load:
 
 def parts(records: list[TypedRecord], count: int) -> list[list[TypedRecord]]:
     """A list in so many parts."""
-    return [records[len(records) * number // count : len(records) * (number + 1) // count] for number in range(count)]
+    return [
+        records[len(records) * number // count : len(records) * (number + 1) // count]
+        for number in range(count)
+    ]
 
 
 @pytest.fixture
@@ -101,7 +107,14 @@ def load(cluster: RosterCluster, count: int, request: pytest.FixtureRequest) -> 
 
 def rosters_process(directory: Path, cluster: RosterCluster) -> RostersProcess:
     """A process of the roster application."""
-    return RostersProcess(directory, cluster.bootstrap, cluster.prefix, shard=SHARD, partitions=PARTITIONS, chunk_records=CHUNK_RECORDS)
+    return RostersProcess(
+        directory,
+        cluster.bootstrap,
+        cluster.prefix,
+        shard=SHARD,
+        partitions=PARTITIONS,
+        chunk_records=CHUNK_RECORDS,
+    )
 
 
 def processed(process: RostersProcess) -> float:
@@ -134,12 +147,17 @@ def test_restarts(cluster: RosterCluster, tmp_path: Path, load: Load, deadline: 
     cluster.assert_exactly(load.truth)
 
 
-def test_a_second_process_joins_and_leaves(cluster: RosterCluster, tmp_path: Path, load: Load, deadline: float) -> None:
+def test_a_second_process_joins_and_leaves(
+    cluster: RosterCluster, tmp_path: Path, load: Load, deadline: float
+) -> None:
     with rosters_process(tmp_path, cluster) as first:
         first.wait_ready()
         for number in ENDS:
             with rosters_process(tmp_path, cluster) as second:
-                wait_until(lambda second=second: partitions(second) > 0, what="the second one's share")  # type: ignore[misc]
+                wait_until(
+                    lambda second=second: partitions(second) > 0,  # type: ignore[misc]
+                    what="the second one's share",
+                )
                 load.begin_portion()
                 wait_progress(second, 0)
                 assert second.end(number) == exit_code(number)
@@ -149,11 +167,19 @@ def test_a_second_process_joins_and_leaves(cluster: RosterCluster, tmp_path: Pat
     cluster.assert_exactly(load.truth)
 
 
-def test_stopped_past_the_session_and_continued(cluster: RosterCluster, tmp_path: Path, load: Load, deadline: float) -> None:
+def test_stopped_past_the_session_and_continued(
+    cluster: RosterCluster, tmp_path: Path, load: Load, deadline: float
+) -> None:
     everything = len(cluster.inputs) * PARTITIONS
     with rosters_process(tmp_path, cluster) as first, rosters_process(tmp_path, cluster) as second:
         for sleeper, other in ((first, second), (second, first)) * (DISTURBANCES // 2):
-            wait_until(lambda: 0 < partitions(first) < everything and partitions(first) + partitions(second) == everything, what="a share for each")
+            wait_until(
+                lambda: (
+                    0 < partitions(first) < everything
+                    and partitions(first) + partitions(second) == everything
+                ),
+                what="a share for each",
+            )
             done = processed(sleeper)
             load.begin_portion()
             wait_progress(sleeper, done)
@@ -171,14 +197,22 @@ def test_stopped_past_the_session_and_continued(cluster: RosterCluster, tmp_path
 
 
 @pytest.fixture
-def own_cluster(tmp_path: Path, jars: Path, prefix: str) -> Iterator[tuple[EmbeddedBroker, RosterCluster]]:
+def own_cluster(
+    tmp_path: Path, jars: Path, prefix: str
+) -> Iterator[tuple[EmbeddedBroker, RosterCluster]]:
     """Topics on a broker that the test may break."""
     with EmbeddedBroker(tmp_path / "kafka", jars=jars, heap="512m") as broker:
         yield broker, RosterCluster(broker.bootstrap, prefix)
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])
-def test_the_broker_goes_and_comes_back(own_cluster: tuple[EmbeddedBroker, RosterCluster], tmp_path: Path, count: int, deadline: float, how: str) -> None:
+def test_the_broker_goes_and_comes_back(
+    own_cluster: tuple[EmbeddedBroker, RosterCluster],
+    tmp_path: Path,
+    count: int,
+    deadline: float,
+    how: str,
+) -> None:
     broker, cluster = own_cluster
     load = Load(cluster, count, seed=zlib.crc32(how.encode()))
     with rosters_process(tmp_path, cluster) as rosters:

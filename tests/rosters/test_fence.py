@@ -1,7 +1,7 @@
 """A process that was stopped, has lost its partitions and goes on: it writes nothing more.
 
-Stopping is exact: tests/rosters/interrupted.py stops the process within one transaction. That the fence is what protects the rosters is shown by taking it
-away: then a stopped process does harm.
+Stopping is exact: tests/rosters/interrupted.py stops the process within one transaction. That the
+fence is what protects the rosters is shown by taking it away: then a stopped process does harm.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ import pytest
 from rollcall.kafka.partitioner import partitioner
 from tests.processes import RostersProcess, wait_until
 from tests.rosters import reference
-from tests.rosters.cluster import PARTITIONS, SHARD, RosterCluster, Rosters, TypedRecord, differences, simulated, typed
+from tests.rosters.cluster import (
+    PARTITIONS,
+    SHARD,
+    RosterCluster,
+    Rosters,
+    TypedRecord,
+    differences,
+    simulated,
+    typed,
+)
 from tests.rosters.scenarios import course, global_id
 
 pytestmark = pytest.mark.slow
@@ -36,12 +45,20 @@ class Scenario(NamedTuple):
 
 
 def courses() -> Scenario:
-    """Courses of one partition that get other names: one lane has all the work, so no other holds anything up when the process is stopped."""
-    ids = [identity for number in range(1, 1_000) if partitioner(PARTITIONS)((identity := global_id(number)).encode()) == 0][:COURSES]
+    """Courses of one partition that get other names: one lane has all the work, so no other holds
+    anything up when the process is stopped.
+    """
+    ids = [
+        identity
+        for number in range(1, 1_000)
+        if partitioner(PARTITIONS)((identity := global_id(number)).encode()) == 0
+    ][:COURSES]
     before = [course(1, kind="created", course_id=identity) for identity in ids]
     meanwhile = [course(2, course_id=identity, name="Dynamics") for identity in ids]
     truth = reference.rosters([*before, *meanwhile], SHARD)
-    return Scenario([typed(event.value) for event in before], [typed(event.value) for event in meanwhile], truth)
+    return Scenario(
+        [typed(event.value) for event in before], [typed(event.value) for event in meanwhile], truth
+    )
 
 
 def institution() -> Scenario:
@@ -52,7 +69,15 @@ def institution() -> Scenario:
 
 def process(directory: Path, cluster: RosterCluster, *options: str) -> RostersProcess:
     """The roster application as tests/rosters/interrupted.py runs it."""
-    return RostersProcess(directory, cluster.bootstrap, cluster.prefix, program=(*PROGRAM, *options), shard=SHARD, partitions=PARTITIONS, chunk_records=200)
+    return RostersProcess(
+        directory,
+        cluster.bootstrap,
+        cluster.prefix,
+        program=(*PROGRAM, *options),
+        shard=SHARD,
+        partitions=PARTITIONS,
+        chunk_records=200,
+    )
 
 
 def share(process: RostersProcess) -> int:
@@ -61,9 +86,19 @@ def share(process: RostersProcess) -> int:
 
 
 class Sleep:
-    """What two processes do, of which one is stopped and goes on when the other has done all its work."""
+    """What two processes do, of which one is stopped and goes on when the other has done all its
+    work.
+    """
 
-    def __init__(self, bootstrap: str, prefix: str, directory: Path, scenario: Scenario, moment: str, *without: str) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        prefix: str,
+        directory: Path,
+        scenario: Scenario,
+        moment: str,
+        *without: str,
+    ) -> None:
         self.cluster = RosterCluster(bootstrap, prefix)
         self._scenario = scenario
         self._directory = directory
@@ -84,26 +119,47 @@ class Sleep:
                 cluster.send(self._scenario.meanwhile)
                 before = cluster.wait_settled(other)
                 sleeper.send_signal(signal.SIGCONT)
-                wait_until(lambda: 0 < share(sleeper) < everything and share(sleeper) + share(other) == everything, what="the return")
+                wait_until(
+                    lambda: (
+                        0 < share(sleeper) < everything
+                        and share(sleeper) + share(other) == everything
+                    ),
+                    what="the return",
+                )
                 sleeper.wait_ready()
                 other.wait_ready()
                 after = cluster.wait_settled(sleeper, other)
                 self.written = cluster.grown(before, after)
-                """Of partitions that grew while the sleeper woke up: the ends before and after, open and aborted transactions counted."""
+                """Of partitions that grew while the sleeper woke up: the ends before and after,
+                open and aborted transactions counted.
+                """
                 found = cluster.read()
-                self.harm = [*differences(self._scenario.truth, found.rosters), *found.repetitions()]
+                self.harm = [
+                    *differences(self._scenario.truth, found.rosters),
+                    *found.repetitions(),
+                ]
                 """What is wrong then: rows, and records that were published twice."""
                 cluster.send([*self._scenario.meanwhile, *self._scenario.before])
                 again = cluster.wait_settled(sleeper, other)
-                self.repeated = {place: (after[place], end) for place, end in again.items() if end != after[place] and place[0] not in cluster.typed}
+                self.repeated = {
+                    place: (after[place], end)
+                    for place, end in again.items()
+                    if end != after[place] and place[0] not in cluster.typed
+                }
                 """The same, when all events come once more."""
                 assert sleeper.end() == 0
                 assert other.end() == 0
 
 
-@pytest.mark.parametrize(("make", "moment"), [(courses, "computed"), (courses, "written"), (institution, "written")])
-def test_whoever_was_stopped_writes_nothing_more(bootstrap: str, prefix: str, tmp_path: Path, make: Callable[[], Scenario], moment: str) -> None:
-    """What it had computed, or what it had written and not committed, is as if it had never been; and the tables with which it returns are the right ones."""
+@pytest.mark.parametrize(
+    ("make", "moment"), [(courses, "computed"), (courses, "written"), (institution, "written")]
+)
+def test_whoever_was_stopped_writes_nothing_more(
+    bootstrap: str, prefix: str, tmp_path: Path, make: Callable[[], Scenario], moment: str
+) -> None:
+    """What it had computed, or what it had written and not committed, is as if it had never been;
+    and the tables with which it returns are the right ones.
+    """
     scenario = make()
     sleep = Sleep(bootstrap, prefix, tmp_path, scenario, moment)
     sleep.play()
@@ -113,11 +169,13 @@ def test_whoever_was_stopped_writes_nothing_more(bootstrap: str, prefix: str, tm
     sleep.cluster.assert_exactly(scenario.truth)
 
 
-def plays(bootstrap: str, prefix: str, directory: Path, moment: str, *without: str) -> Iterator[Sleep]:
+def plays(
+    bootstrap: str, prefix: str, directory: Path, moment: str, *without: str
+) -> Iterator[Sleep]:
     """Up to three times the same, until harm is done.
 
-    Whoever reads the partition after that, from an offset that was set back, may put the rosters right again, or be stopped before there is anything to repeat;
-    not every time.
+    Whoever reads the partition after that, from an offset that was set back, may put the rosters
+    right again, or be stopped before there is anything to repeat; not every time.
     """
     for number in range(3):
         place = directory / str(number)
@@ -129,7 +187,9 @@ def plays(bootstrap: str, prefix: str, directory: Path, moment: str, *without: s
             break
 
 
-def test_without_the_fence_it_writes_what_it_had_computed(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_without_the_fence_it_writes_what_it_had_computed(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     harm = []
     for sleep in plays(bootstrap, prefix, tmp_path, "computed", "fence"):
         assert sleep.written != {}
@@ -137,5 +197,11 @@ def test_without_the_fence_it_writes_what_it_had_computed(bootstrap: str, prefix
     assert harm
 
 
-def test_without_transactions_what_it_had_written_is_published_twice(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    assert [harm for sleep in plays(bootstrap, prefix, tmp_path, "committed", "fence", "transactions") for harm in sleep.harm]
+def test_without_transactions_what_it_had_written_is_published_twice(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    assert [
+        harm
+        for sleep in plays(bootstrap, prefix, tmp_path, "committed", "fence", "transactions")
+        for harm in sleep.harm
+    ]

@@ -1,4 +1,6 @@
-"""A cluster that is not laid out as the tables need it: the process ends and says why, instead of going on with less than it needs."""
+"""A cluster that is not laid out as the tables need it: the process ends and says why, instead of
+going on with less than it needs.
+"""
 
 from __future__ import annotations
 
@@ -16,24 +18,36 @@ from tests.waiting import result_of
 EVENTS = (course(1), section(1), enrollment(1))
 
 
-def test_partitions_that_are_added_end_the_process(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_partitions_that_are_added_end_the_process(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     with RostersProcess(tmp_path, bootstrap, prefix) as rosters:
         rosters.wait_ready()
-        [future] = admin_client(bootstrap).create_partitions([NewPartitions(f"{prefix}.events.course_updated", 6)]).values()
+        [future] = (
+            admin_client(bootstrap)
+            .create_partitions([NewPartitions(f"{prefix}.events.course_updated", 6)])
+            .values()
+        )
         result_of(future, what="the partitions")
         assert rosters.wait_exit(120) == 1
-        assert "did not come with that of the other topics of course" in rosters.log_file.read_text()
+        assert (
+            "did not come with that of the other topics of course" in rosters.log_file.read_text()
+        )
     with RostersProcess(tmp_path, bootstrap, prefix) as rosters:
         assert rosters.wait_exit() == 1
         assert "has 6 partitions and should have 2" in rosters.log_file.read_text()
 
 
 @pytest.mark.parametrize("made_anew", [False, True])
-def test_a_changelog_that_is_gone_is_not_taken_for_an_empty_table(bootstrap: str, prefix: str, tmp_path: Path, made_anew: bool) -> None:
+def test_a_changelog_that_is_gone_is_not_taken_for_an_empty_table(
+    bootstrap: str, prefix: str, tmp_path: Path, made_anew: bool
+) -> None:
     cluster = RosterCluster(bootstrap, prefix)
     cluster.send([typed(event.value) for event in EVENTS])
     with RostersProcess(tmp_path, bootstrap, prefix, partitions=PARTITIONS) as rosters:
-        wait_until(lambda: rosters.metric("rollcall_table_rows", table="course") == 3, what="the rows")
+        wait_until(
+            lambda: rosters.metric("rollcall_table_rows", table="course") == 3, what="the rows"
+        )
         assert rosters.end() == 0
     changelog = cluster.changelogs["course"]
     [future] = admin_client(bootstrap).delete_topics([changelog]).values()
@@ -41,7 +55,9 @@ def test_a_changelog_that_is_gone_is_not_taken_for_an_empty_table(bootstrap: str
     wait_until(lambda: changelog not in topics_of(bootstrap), what="the end of the topic")
     if made_anew:
         create_topic(bootstrap, changelog, PARTITIONS, {"cleanup.policy": "compact"})
-    with RostersProcess(tmp_path, bootstrap, prefix, partitions=PARTITIONS).expecting("cannot be consumed any further") as rosters:
+    with RostersProcess(tmp_path, bootstrap, prefix, partitions=PARTITIONS).expecting(
+        "cannot be consumed any further"
+    ) as rosters:
         assert rosters.wait_exit() == 1
         text = rosters.log_file.read_text()
     assert "make the rosters anew" in text

@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.rosters.histories import HOME_SHARD, Choices, choices, deliveries, histories, show
-from tests.rosters.reference import RELATIONS, Event, Row, TypedEvent, Version, read_event, rosters, written_time
+from tests.rosters.reference import (
+    RELATIONS,
+    Event,
+    Row,
+    TypedEvent,
+    Version,
+    read_event,
+    rosters,
+    written_time,
+)
 from tests.rosters.scenarios import (
     ACCOUNT,
     COURSE,
@@ -60,13 +69,29 @@ def test_a_scenario_comes_to_what_is_expected_in_any_order(scenario: Scenario) -
 
 
 def test_the_names_of_scenarios_are_theirs_alone() -> None:
-    assert [name for name, times in Counter(scenario.name for scenario in SCENARIOS).items() if times > 1] == []
+    assert [
+        name
+        for name, times in Counter(scenario.name for scenario in SCENARIOS).items()
+        if times > 1
+    ] == []
 
 
 def test_a_scenario_tells_what_is_otherwise() -> None:
-    wrong = Scenario("wrong", (), {"courses": {"1": {"state": "a"}, "2": {"state": "b", "name": "c", "uuid": ..., "as_of": "d"}}, "sections": {}})
+    wrong = Scenario(
+        "wrong",
+        (),
+        {
+            "courses": {
+                "1": {"state": "a"},
+                "2": {"state": "b", "name": "c", "uuid": ..., "as_of": "d"},
+            },
+            "sections": {},
+        },
+    )
     nothing: dict[str, dict[str, Row]] = {relation: {} for relation in RELATIONS}
-    assert wrong.differences(nothing | {"courses": {"2": {"state": "B", "name": "c", "uuid": "u"}, "3": {}}}) == [
+    assert wrong.differences(
+        nothing | {"courses": {"2": {"state": "B", "name": "c", "uuid": "u"}, "3": {}}}
+    ) == [
         "courses 1: no row",
         "courses 2: state is 'B', should be 'b'",
         "courses 2: uuid is 'u', should be Ellipsis",
@@ -79,7 +104,14 @@ def test_a_scenario_tells_what_is_otherwise() -> None:
 
 
 def test_no_events_no_rows() -> None:
-    assert rosters([]) == {"courses": {}, "sections": {}, "enrollments": {}, "groups": {}, "memberships": {}, "users": {}}
+    assert rosters([]) == {
+        "courses": {},
+        "sections": {},
+        "enrollments": {},
+        "groups": {},
+        "memberships": {},
+        "users": {},
+    }
 
 
 def test_whole_rows() -> None:
@@ -289,8 +321,15 @@ def test_whole_rows() -> None:
 
 
 def test_a_row_is_of_one_event_and_not_of_all() -> None:
-    rows = rosters([enrollment(1, associated_user_id="52", course_uuid="c"), enrollment(2, associated_user_id=None)])["enrollments"]
-    assert [key for row in rows.values() for key in row if key in ("associated_user_id", "course_uuid")] == []
+    rows = rosters(
+        [
+            enrollment(1, associated_user_id="52", course_uuid="c"),
+            enrollment(2, associated_user_id=None),
+        ]
+    )["enrollments"]
+    assert [
+        key for row in rows.values() for key in row if key in ("associated_user_id", "course_uuid")
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -309,14 +348,24 @@ def test_a_row_is_of_one_event_and_not_of_all() -> None:
 )
 def test_the_shard_of_local_ids(root_account_id: object, shard: int | None, course_id: str) -> None:
     body = orjson.loads(course(1).value)["body"] | {"course_id": "100"}
-    assert set(rosters([event("course_updated", 1, body, root_account_id=root_account_id)], shard)["courses"]) == {course_id}
+    assert set(
+        rosters([event("course_updated", 1, body, root_account_id=root_account_id)], shard)[
+            "courses"
+        ]
+    ) == {course_id}
 
 
 def test_attributes_stand_for_metadata_unless_there_is_metadata_too() -> None:
     whole = orjson.loads(course(1, "completed").value)
-    self_hosted = TypedEvent("course_updated", orjson.dumps({"attributes": whole["metadata"], "body": whole["body"], "iss": "canvas"}))
+    self_hosted = TypedEvent(
+        "course_updated",
+        orjson.dumps({"attributes": whole["metadata"], "body": whole["body"], "iss": "canvas"}),
+    )
     assert rosters([self_hosted]) == rosters([course(1, "completed")])
-    both = TypedEvent("course_updated", orjson.dumps(whole | {"attributes": {"event_name": "course_updated", "event_time": at(9)}}))
+    both = TypedEvent(
+        "course_updated",
+        orjson.dumps(whole | {"attributes": {"event_name": "course_updated", "event_time": at(9)}}),
+    )
     assert rosters([both]) == rosters([course(1, "completed")])
 
 
@@ -326,14 +375,29 @@ def test_attributes_stand_for_metadata_unless_there_is_metadata_too() -> None:
 @pytest.mark.parametrize(
     ("later", "earlier"),
     [
-        (course("2019-11-01T19:11:00.000001Z", kind="created"), course("2019-11-01T19:11:00Z", updated_at=at(59))),
+        (
+            course("2019-11-01T19:11:00.000001Z", kind="created"),
+            course("2019-11-01T19:11:00Z", updated_at=at(59)),
+        ),
         (course("2019-11-01T19:11:00-01:00"), course("2019-11-01T20:10:59.999999Z")),
-        (course("2300-02-28T23:59:59.000002Z", kind="created"), course("2300-02-28T23:59:59.000001Z")),
+        (
+            course("2300-02-28T23:59:59.000002Z", kind="created"),
+            course("2300-02-28T23:59:59.000001Z"),
+        ),
         (course("1970-01-01T00:00:00Z", kind="created"), course("1969-12-31T23:59:59.999999Z")),
-        (course("2019-11-01T19:11:00.1234561Z"), course("2019-11-01T19:11:00.123456999Z", kind="created")),
-        (course(1, updated_at="2019-11-01T19:11:00.000001Z"), course(1, updated_at="2019-11-01 12:11:00 -0700")),
+        (
+            course("2019-11-01T19:11:00.1234561Z"),
+            course("2019-11-01T19:11:00.123456999Z", kind="created"),
+        ),
+        (
+            course(1, updated_at="2019-11-01T19:11:00.000001Z"),
+            course(1, updated_at="2019-11-01 12:11:00 -0700"),
+        ),
         # A year that UTC does not have is no time, although the schema takes it.
-        (course(1, updated_at="0001-01-01T00:00:00Z"), course(1, updated_at="0001-01-01T00:00:00+01:00")),
+        (
+            course(1, updated_at="0001-01-01T00:00:00Z"),
+            course(1, updated_at="0001-01-01T00:00:00+01:00"),
+        ),
         # A time counts where no schema asks for one; what is no time does not.
         (group(1, updated_at="1969-12-31T23:59:59Z"), group(1)),
         (group(1, updated_at="1969-12-31T23:59:59Z"), group(1, updated_at=1_600_000_000)),
@@ -353,7 +417,9 @@ def test_the_greater_ce_id_is_the_later_when_nothing_else_tells() -> None:
     events = [enrollment(1, user_name=name) for name in "abcdefgh"]
 
     def ce_id(value: bytes) -> str:
-        return hashlib.sha256(json.dumps(json.loads(value), sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]
+        return hashlib.sha256(
+            json.dumps(json.loads(value), sort_keys=True, separators=(",", ":")).encode()
+        ).hexdigest()[:32]
 
     greatest = max(events, key=lambda each: ce_id(each.value))
     assert rosters(events) == rosters([greatest])
@@ -373,7 +439,11 @@ def test_registers_are_apart() -> None:
             user(7, user_id=1),
         ]
     )
-    assert {(relation, key): (row["state"], row["as_of"]) for relation in RELATIONS for key, row in rows[relation].items()} == {
+    assert {
+        (relation, key): (row["state"], row["as_of"])
+        for relation in RELATIONS
+        for key, row in rows[relation].items()
+    } == {
         ("courses", one): ("available", at(1)),
         ("sections", f"{one}/{one}"): ("active", at(2)),
         ("enrollments", f"{one}/{one}"): ("inactive", at(4)),
@@ -385,8 +455,28 @@ def test_registers_are_apart() -> None:
 
 # States of enrollments
 
-STATES = ["active", "invited", "creation_pending", "inactive", "completed", "rejected", "deleted", "pending_invited", "pending_active", "hibernating"]
-WORKFLOW_STATES = ["active", "invited", "creation_pending", "inactive", "completed", "rejected", "deleted", "hibernating"]
+STATES = [
+    "active",
+    "invited",
+    "creation_pending",
+    "inactive",
+    "completed",
+    "rejected",
+    "deleted",
+    "pending_invited",
+    "pending_active",
+    "hibernating",
+]
+WORKFLOW_STATES = [
+    "active",
+    "invited",
+    "creation_pending",
+    "inactive",
+    "completed",
+    "rejected",
+    "deleted",
+    "hibernating",
+]
 
 # Of each workflow_state, under each state by the dates: which of the two is the state.
 OLDER, EQUAL, NEWER = 1, 2, 3
@@ -442,23 +532,47 @@ def says(row: Row) -> tuple[str, str, str]:
 @pytest.mark.parametrize(("time", "own"), BY_DATES)
 def test_the_state_of_an_enrollment_by_its_own_and_its_dates(time: int, own: str) -> None:
     for state, which in zip(STATES, BY_DATES[time, own].split(), strict=True):
-        expected = (own, "enrollment", at(EQUAL)) if which == "w" else (state, "dates", at(max(EQUAL, time)))
+        expected = (
+            (own, "enrollment", at(EQUAL))
+            if which == "w"
+            else (state, "dates", at(max(EQUAL, time)))
+        )
         row = the_enrollment(enrollment(EQUAL, own), enrollment_state(time, state))
         assert says(row) == expected, state
         assert row["workflow_state"] == own
 
 
 def test_the_table_of_states_is_whole() -> None:
-    assert set(BY_DATES) == {(time, own) for time in (OLDER, EQUAL, NEWER) for own in WORKFLOW_STATES}
+    assert set(BY_DATES) == {
+        (time, own) for time in (OLDER, EQUAL, NEWER) for own in WORKFLOW_STATES
+    }
 
 
 def test_the_microsecond_decides_between_an_enrollment_and_its_dates() -> None:
     removed = enrollment("2019-11-01T19:11:00.000001Z", "deleted")
-    assert the_enrollment(removed, enrollment_state("2019-11-01T19:11:00.000001999Z", "active"))["state"] == "deleted"
-    assert the_enrollment(removed, enrollment_state("2019-11-01T19:11:00.000002Z", "active"))["state"] == "active"
+    assert (
+        the_enrollment(removed, enrollment_state("2019-11-01T19:11:00.000001999Z", "active"))[
+            "state"
+        ]
+        == "deleted"
+    )
+    assert (
+        the_enrollment(removed, enrollment_state("2019-11-01T19:11:00.000002Z", "active"))["state"]
+        == "active"
+    )
     concluded = enrollment("2019-11-01T19:11:00.000001Z", "inactive")
-    assert the_enrollment(concluded, enrollment_state("2019-11-01T19:11:00.000001Z", "active"))["state"] == "active"
-    assert the_enrollment(concluded, enrollment_state("2019-11-01T19:11:00.000000999Z", "active"))["state"] == "inactive"
+    assert (
+        the_enrollment(concluded, enrollment_state("2019-11-01T19:11:00.000001Z", "active"))[
+            "state"
+        ]
+        == "active"
+    )
+    assert (
+        the_enrollment(concluded, enrollment_state("2019-11-01T19:11:00.000000999Z", "active"))[
+            "state"
+        ]
+        == "inactive"
+    )
 
 
 @pytest.mark.parametrize("own", WORKFLOW_STATES)
@@ -466,8 +580,9 @@ def test_without_dates_the_own_state_stands(own: str) -> None:
     assert says(the_enrollment(enrollment(2, own))) == (own, "enrollment", at(2))
 
 
-# Of each state of the section and the course, none: unknown; under each state that an enrollment has by itself: what becomes of it.
-# -: it stands, S: deleted with its section, D: deleted with its course, C: completed with its course
+# Of each state of the section and the course, none: unknown; under each state that an enrollment
+# has by itself: what becomes of it. -: it stands, S: deleted with its section, D: deleted with its
+# course, C: completed with its course
 BY_PARENTS = {
     #                                 active
     #                                   invited
@@ -495,24 +610,44 @@ BY_PARENTS = {
     ("deleted", "completed"): "       S S S S S S S S S S",
     ("deleted", "deleted"): "         S S S S S S S S S S",
 }
-FATES = {"S": ("deleted", "section_deleted"), "D": ("deleted", "course_deleted"), "C": ("completed", "course_completed")}
+FATES = {
+    "S": ("deleted", "section_deleted"),
+    "D": ("deleted", "course_deleted"),
+    "C": ("completed", "course_completed"),
+}
 
 
 @pytest.mark.parametrize("parents_at", [1, 3, 6], ids=["first", "between", "last"])
 @pytest.mark.parametrize(("section_state", "course_state"), BY_PARENTS)
-def test_the_state_of_an_enrollment_by_its_section_and_its_course(section_state: str, course_state: str, parents_at: int) -> None:
+def test_the_state_of_an_enrollment_by_its_section_and_its_course(
+    section_state: str, course_state: str, parents_at: int
+) -> None:
     parents = [section(parents_at, section_state)] if section_state != "none" else []
     parents += [course(parents_at, course_state)] if course_state != "none" else []
     for state, fate in zip(STATES, BY_PARENTS[section_state, course_state].split(), strict=True):
-        # By dates that are later than the enrollment's own state, any state can come about, also of one that was deleted.
+        # By dates that are later than the enrollment's own state, any state can come about, also of
+        # one that was deleted.
         for own in ("active", "deleted"):
-            expected = (state, "dates", at(4)) if fate == "-" else (*FATES[fate], at(max(2, parents_at)))
-            assert says(the_enrollment(enrollment(2, own), enrollment_state(4, state), *parents)) == expected, (own, state)
+            expected = (
+                (state, "dates", at(4)) if fate == "-" else (*FATES[fate], at(max(2, parents_at)))
+            )
+            assert (
+                says(the_enrollment(enrollment(2, own), enrollment_state(4, state), *parents))
+                == expected
+            ), (own, state)
         # By its own state the same, but for those that end all.
         if state in ("rejected", "deleted"):
-            assert says(the_enrollment(enrollment(2, state), *parents)) == (state, "enrollment", at(2))
+            assert says(the_enrollment(enrollment(2, state), *parents)) == (
+                state,
+                "enrollment",
+                at(2),
+            )
         elif state in WORKFLOW_STATES:
-            expected = (state, "enrollment", at(2)) if fate == "-" else (*FATES[fate], at(max(2, parents_at)))
+            expected = (
+                (state, "enrollment", at(2))
+                if fate == "-"
+                else (*FATES[fate], at(max(2, parents_at)))
+            )
             assert says(the_enrollment(enrollment(2, state), *parents)) == expected, state
 
 
@@ -521,53 +656,140 @@ def test_the_state_of_an_enrollment_by_its_section_and_its_course(section_state:
 
 @pytest.mark.parametrize(
     ("section_at", "course_id", "as_of"),
-    [(1, COURSE, 2), ("2019-11-01T19:01:59.999999Z", COURSE, 2), ("2019-11-01T19:02:00.000000999Z", OTHER_COURSE, 2), (3, OTHER_COURSE, 3)],
+    [
+        (1, COURSE, 2),
+        ("2019-11-01T19:01:59.999999Z", COURSE, 2),
+        ("2019-11-01T19:02:00.000000999Z", OTHER_COURSE, 2),
+        (3, OTHER_COURSE, 3),
+    ],
 )
-def test_a_section_places_the_enrollments_that_are_not_newer_than_it(section_at: At, course_id: str, as_of: int) -> None:
+def test_a_section_places_the_enrollments_that_are_not_newer_than_it(
+    section_at: At, course_id: str, as_of: int
+) -> None:
     rows = rosters([enrollment(2), section(section_at, **MOVED)])["enrollments"]
-    assert {key: (row["course_id"], row["as_of"]) for key, row in rows.items()} == {f"{course_id}/{ENROLLMENT}": (course_id, at(as_of))}
+    assert {key: (row["course_id"], row["as_of"]) for key, row in rows.items()} == {
+        f"{course_id}/{ENROLLMENT}": (course_id, at(as_of))
+    }
 
 
 @pytest.mark.parametrize(
     ("events", "as_of"),
     [
-        pytest.param([enrollment(5), section(9)], 5, id="a section in the enrollment's own course shapes nothing"),
-        pytest.param([enrollment(5), section(9, course_id=int(COURSE))], 5, id="its own course, written otherwise"),
+        pytest.param(
+            [enrollment(5), section(9)],
+            5,
+            id="a section in the enrollment's own course shapes nothing",
+        ),
+        pytest.param(
+            [enrollment(5), section(9, course_id=int(COURSE))],
+            5,
+            id="its own course, written otherwise",
+        ),
         pytest.param([enrollment(5), section(9, **MOVED)], 9, id="a section that places it"),
-        pytest.param([enrollment(5, "deleted"), section(9, **MOVED)], 9, id="a section that places what was deleted"),
+        pytest.param(
+            [enrollment(5, "deleted"), section(9, **MOVED)],
+            9,
+            id="a section that places what was deleted",
+        ),
         pytest.param([enrollment(5), course(9)], 5, id="a course that is open"),
         pytest.param([enrollment(5), course(9, "completed")], 9, id="a course that ends it"),
         pytest.param([enrollment(5), course(3, "completed")], 5, id="a course that had ended"),
-        pytest.param([enrollment(5, "inactive"), course(9, "completed")], 5, id="a course that ends nothing"),
+        pytest.param(
+            [enrollment(5, "inactive"), course(9, "completed")], 5, id="a course that ends nothing"
+        ),
         pytest.param([enrollment(5), enrollment_state(7, "active")], 7, id="dates that confirm it"),
         pytest.param([enrollment(5), enrollment_state(3, "completed")], 5, id="older dates"),
-        pytest.param([enrollment(5), enrollment_state(7, "active"), course(6, "completed")], 6, id="dates that the course overrules"),
-        pytest.param([enrollment(5), enrollment_state(7, "active"), section(6, "deleted")], 6, id="dates that the section overrules"),
-        pytest.param([enrollment(5), section(3, "deleted")], 5, id="a section that was deleted before"),
-        pytest.param([enrollment(5), section(8, **MOVED), enrollment_state(7, "completed")], 8, id="the section's place and the dates' state"),
-        pytest.param([enrollment(5), section(6, **MOVED), enrollment_state(7, "completed")], 7, id="the section's place and later dates"),
-        pytest.param([enrollment(5), section(6, **MOVED), course(9, "deleted")], 6, id="a course that it has left"),
-        pytest.param([enrollment(5), section(6, **MOVED), course(9, "deleted", course_id=OTHER_COURSE)], 9, id="a course that it has come to"),
+        pytest.param(
+            [enrollment(5), enrollment_state(7, "active"), course(6, "completed")],
+            6,
+            id="dates that the course overrules",
+        ),
+        pytest.param(
+            [enrollment(5), enrollment_state(7, "active"), section(6, "deleted")],
+            6,
+            id="dates that the section overrules",
+        ),
+        pytest.param(
+            [enrollment(5), section(3, "deleted")], 5, id="a section that was deleted before"
+        ),
+        pytest.param(
+            [enrollment(5), section(8, **MOVED), enrollment_state(7, "completed")],
+            8,
+            id="the section's place and the dates' state",
+        ),
+        pytest.param(
+            [enrollment(5), section(6, **MOVED), enrollment_state(7, "completed")],
+            7,
+            id="the section's place and later dates",
+        ),
+        pytest.param(
+            [enrollment(5), section(6, **MOVED), course(9, "deleted")],
+            6,
+            id="a course that it has left",
+        ),
+        pytest.param(
+            [enrollment(5), section(6, **MOVED), course(9, "deleted", course_id=OTHER_COURSE)],
+            9,
+            id="a course that it has come to",
+        ),
     ],
 )
-def test_an_enrollment_is_as_of_the_latest_event_that_shaped_it(events: list[TypedEvent], as_of: int) -> None:
+def test_an_enrollment_is_as_of_the_latest_event_that_shaped_it(
+    events: list[TypedEvent], as_of: int
+) -> None:
     assert the_enrollment(*events)["as_of"] == at(as_of)
 
 
 @pytest.mark.parametrize(
     ("events", "of_the_group", "of_the_membership"),
     [
-        ([group(5), membership(6)], ("available", "group", at(5)), ("accepted", "membership", at(6))),
-        ([group(7), membership(6)], ("available", "group", at(7)), ("accepted", "membership", at(6))),
-        ([group(7, "deleted"), membership(6)], ("deleted", "group", at(7)), ("deleted", "group_deleted", at(7))),
-        ([group(5, "deleted"), membership(6)], ("deleted", "group", at(5)), ("deleted", "group_deleted", at(6))),
-        ([group(5, "deleted"), membership(6, "deleted")], ("deleted", "group", at(5)), ("deleted", "group_deleted", at(6))),
-        ([group(5), membership(6, "rejected"), course(9, "completed")], ("available", "group", at(5)), ("rejected", "membership", at(6))),
-        ([group(5), membership(6), course(9, "deleted")], ("deleted", "course_deleted", at(9)), ("deleted", "course_deleted", at(9))),
-        ([group(7, "deleted"), membership(6), course(4, "deleted")], ("deleted", "course_deleted", at(7)), ("deleted", "course_deleted", at(6))),
+        (
+            [group(5), membership(6)],
+            ("available", "group", at(5)),
+            ("accepted", "membership", at(6)),
+        ),
+        (
+            [group(7), membership(6)],
+            ("available", "group", at(7)),
+            ("accepted", "membership", at(6)),
+        ),
+        (
+            [group(7, "deleted"), membership(6)],
+            ("deleted", "group", at(7)),
+            ("deleted", "group_deleted", at(7)),
+        ),
+        (
+            [group(5, "deleted"), membership(6)],
+            ("deleted", "group", at(5)),
+            ("deleted", "group_deleted", at(6)),
+        ),
+        (
+            [group(5, "deleted"), membership(6, "deleted")],
+            ("deleted", "group", at(5)),
+            ("deleted", "group_deleted", at(6)),
+        ),
+        (
+            [group(5), membership(6, "rejected"), course(9, "completed")],
+            ("available", "group", at(5)),
+            ("rejected", "membership", at(6)),
+        ),
+        (
+            [group(5), membership(6), course(9, "deleted")],
+            ("deleted", "course_deleted", at(9)),
+            ("deleted", "course_deleted", at(9)),
+        ),
+        (
+            [group(7, "deleted"), membership(6), course(4, "deleted")],
+            ("deleted", "course_deleted", at(7)),
+            ("deleted", "course_deleted", at(6)),
+        ),
     ],
 )
-def test_the_states_of_groups_and_memberships(events: list[TypedEvent], of_the_group: tuple[str, str, str], of_the_membership: tuple[str, str, str]) -> None:
+def test_the_states_of_groups_and_memberships(
+    events: list[TypedEvent],
+    of_the_group: tuple[str, str, str],
+    of_the_membership: tuple[str, str, str],
+) -> None:
     rows = rosters(events)
     assert says(rows["groups"][f"{COURSE}/{GROUP}"]) == of_the_group
     assert says(rows["memberships"][f"{COURSE}/{MEMBERSHIP}"]) == of_the_membership
@@ -576,14 +798,22 @@ def test_the_states_of_groups_and_memberships(events: list[TypedEvent], of_the_g
 def test_of_two_groups_in_one_context_the_membership_is_in_that_of_its_later_event() -> None:
     moved = membership(3, group_id=OTHER_GROUP)
     for context in ({}, {"context_type": "Account", "context_id": ACCOUNT}):
-        (row,) = rosters([group(1, **context), group(2, group_id=OTHER_GROUP, **context), membership(2), moved])["memberships"].values()
+        (row,) = rosters(
+            [group(1, **context), group(2, group_id=OTHER_GROUP, **context), membership(2), moved]
+        )["memberships"].values()
         assert (row["group_id"], row["as_of"]) == (OTHER_GROUP, at(3))
     # What becomes of the other group no longer matters to it.
-    (row,) = rosters([group(9, "deleted"), group(2, group_id=OTHER_GROUP), membership(2), moved])["memberships"].values()
+    (row,) = rosters([group(9, "deleted"), group(2, group_id=OTHER_GROUP), membership(2), moved])[
+        "memberships"
+    ].values()
     assert says(row) == ("accepted", "membership", at(3))
     # A course and an account of the same number are two contexts.
     account = {"context_type": "Account", "context_id": COURSE}
-    assert set(rosters([group(1), group(2, group_id=OTHER_GROUP, **account), membership(2), moved])["memberships"]) == {
+    assert set(
+        rosters([group(1), group(2, group_id=OTHER_GROUP, **account), membership(2), moved])[
+            "memberships"
+        ]
+    ) == {
         f"{COURSE}/{MEMBERSHIP}",
         f"account:{COURSE}/{MEMBERSHIP}",
     }
@@ -609,22 +839,54 @@ def test_times_are_cut_to_milliseconds(microseconds: int, written: str) -> None:
 @pytest.mark.parametrize("context_type", ["User", "course", "ACCOUNT", "Group"])
 def test_a_group_of_something_else_is_as_if_it_had_not_been_there(context_type: str) -> None:
     assert rosters([group(1, context_type=context_type), membership(2)]) == rosters([])
-    assert rosters([group(1), group(9, "deleted", context_type=context_type), membership(2)]) == rosters([group(1), membership(2)])
+    assert rosters(
+        [group(1), group(9, "deleted", context_type=context_type), membership(2)]
+    ) == rosters([group(1), membership(2)])
 
 
 def test_an_event_with_an_id_that_is_none_is_as_if_it_had_not_been_there() -> None:
-    broken = TypedEvent("enrollment_updated", enrollment(9).value.replace(f'"course_id":"{COURSE}"'.encode(), b'"course_id":2.1070000000000100e16'))
+    broken = TypedEvent(
+        "enrollment_updated",
+        enrollment(9).value.replace(
+            f'"course_id":"{COURSE}"'.encode(), b'"course_id":2.1070000000000100e16'
+        ),
+    )
     assert b"e16" in broken.value
     assert rosters([enrollment(1), broken]) == rosters([enrollment(1)])
 
 
 def test_what_rosters_do_not_read_is_not_there() -> None:
-    body = {"user_id": USER, "account_id": ACCOUNT, "account_uuid": "a", "created_at": at(1), "updated_at": at(1), "is_admin": False}
-    category = {"group_category_id": "61", "group_category_name": "", "context_id": "100", "context_type": "Course"}
-    assert rosters([event("user_account_association_created", 1, body), event("group_category_updated", 1, category)]) == rosters([])
+    body = {
+        "user_id": USER,
+        "account_id": ACCOUNT,
+        "account_uuid": "a",
+        "created_at": at(1),
+        "updated_at": at(1),
+        "is_admin": False,
+    }
+    category = {
+        "group_category_id": "61",
+        "group_category_name": "",
+        "context_id": "100",
+        "context_type": "Course",
+    }
+    assert rosters(
+        [
+            event("user_account_association_created", 1, body),
+            event("group_category_updated", 1, category),
+        ]
+    ) == rosters([])
 
 
-@pytest.mark.parametrize("wrong", [("course_created", course(1).value), ("course_updated", b"{}"), ("x", b""), ("course_updated", course("tomorrow").value)])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("course_created", course(1).value),
+        ("course_updated", b"{}"),
+        ("x", b""),
+        ("course_updated", course("tomorrow").value),
+    ],
+)
 def test_what_is_no_typed_event_is_refused(wrong: tuple[str, bytes]) -> None:
     with pytest.raises(ValueError, match="no typed event"):
         rosters([wrong])
@@ -633,12 +895,21 @@ def test_what_is_no_typed_event_is_refused(wrong: tuple[str, bytes]) -> None:
 # Histories
 
 
-@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(histories(), st.data(), st.sampled_from([None, HOME_SHARD]))
-def test_any_delivery_of_a_history_comes_to_the_same(history: tuple[TypedEvent, ...], data: st.DataObject, shard: int | None) -> None:
+def test_any_delivery_of_a_history_comes_to_the_same(
+    history: tuple[TypedEvent, ...], data: st.DataObject, shard: int | None
+) -> None:
     delivery = data.draw(deliveries(history))
     assert len(delivery) >= len(history)
-    ids = [{read and read.version.ce_id for read in (read_event(*each, shard) for each in events)} for events in (history, delivery)]
+    ids = [
+        {read and read.version.ce_id for read in (read_event(*each, shard) for each in events)}
+        for events in (history, delivery)
+    ]
     assert ids[0] == ids[1], "the same events, and no others"
     assert rosters(delivery, shard) == rosters(history, shard), show(delivery)
     assert len(show(history).splitlines()) == len(history)
@@ -665,7 +936,13 @@ def test_histories_are_dense() -> None:
 
     unhurried = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
-    @settings(max_examples=examples(500, part=2), deadline=None, derandomize=True, database=None, suppress_health_check=unhurried)
+    @settings(
+        max_examples=examples(500, part=2),
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=unhurried,
+    )
     @given(histories())
     def look(history: tuple[TypedEvent, ...]) -> None:
         sizes.append(len(history))
@@ -675,26 +952,84 @@ def test_histories_are_dense() -> None:
         for relation in RELATIONS:
             for row in rows[relation].values():
                 met[relation, row["state_reason"]] += 1
-        own_course = {each.fields["enrollment_id"]: each.fields["course_id"] for each in sorted(read, key=by_version) if each.family == "enrollment"}
-        met["placed by the section"] += sum(row["course_id"] != own_course[row["enrollment_id"]] for row in rows["enrollments"].values())
+        own_course = {
+            each.fields["enrollment_id"]: each.fields["course_id"]
+            for each in sorted(read, key=by_version)
+            if each.family == "enrollment"
+        }
+        met["placed by the section"] += sum(
+            row["course_id"] != own_course[row["enrollment_id"]]
+            for row in rows["enrollments"].values()
+        )
         groups = {found.fields["group_id"] for found in read if found.family == "group"}
-        enrollments = {found.fields["enrollment_id"] for found in read if found.family == "enrollment"}
-        met["parked membership"] += any(found.family == "group_membership" and found.fields["group_id"] not in groups for found in read)
-        met["parked state"] += any(found.family == "enrollment_state" and found.fields["enrollment_id"] not in enrollments for found in read)
-        met["two contexts"] += len(rows["memberships"]) > len({row["group_membership_id"] for row in rows["memberships"].values()})
+        enrollments = {
+            found.fields["enrollment_id"] for found in read if found.family == "enrollment"
+        }
+        met["parked membership"] += any(
+            found.family == "group_membership" and found.fields["group_id"] not in groups
+            for found in read
+        )
+        met["parked state"] += any(
+            found.family == "enrollment_state" and found.fields["enrollment_id"] not in enrollments
+            for found in read
+        )
+        met["two contexts"] += len(rows["memberships"]) > len(
+            {row["group_membership_id"] for row in rows["memberships"].values()}
+        )
         met["account"] += any(key.startswith("account:") for key in rows["memberships"])
-        met["another shard"] += any(not key.startswith(str(HOME_SHARD)) for relation in ("courses", "sections", "enrollments") for key in rows[relation])
+        met["another shard"] += any(
+            not key.startswith(str(HOME_SHARD))
+            for relation in ("courses", "sections", "enrollments")
+            for key in rows[relation]
+        )
         met["the shard must be told"] += rosters(history, None) != rows
         for family in ("course", "enrollment"):
-            for one, other in itertools.combinations([each for each in read if each.family == family], 2):
-                if (one.fields[f"{family}_id"], one.time) == (other.fields[f"{family}_id"], other.time):
-                    met["tie decided by", *[part for part in one.version._fields if getattr(one.version, part) != getattr(other.version, part)][:1]] += 1
+            for one, other in itertools.combinations(
+                [each for each in read if each.family == family], 2
+            ):
+                if (one.fields[f"{family}_id"], one.time) == (
+                    other.fields[f"{family}_id"],
+                    other.time,
+                ):
+                    met[
+                        "tie decided by",
+                        *[
+                            part
+                            for part in one.version._fields
+                            if getattr(one.version, part) != getattr(other.version, part)
+                        ][:1],
+                    ] += 1
 
     look()
-    reasons = [("courses", "course"), ("sections", "section"), ("groups", "group"), ("groups", "course_deleted"), ("users", "user")]
-    reasons += [("enrollments", reason) for reason in ("enrollment", "dates", "section_deleted", "course_deleted", "course_completed")]
-    reasons += [("memberships", reason) for reason in ("membership", "group_deleted", "course_deleted")]
-    situations = ["unusable", "placed by the section", "parked membership", "parked state", "two contexts", "account", "another shard"]
+    reasons = [
+        ("courses", "course"),
+        ("sections", "section"),
+        ("groups", "group"),
+        ("groups", "course_deleted"),
+        ("users", "user"),
+    ]
+    reasons += [
+        ("enrollments", reason)
+        for reason in (
+            "enrollment",
+            "dates",
+            "section_deleted",
+            "course_deleted",
+            "course_completed",
+        )
+    ]
+    reasons += [
+        ("memberships", reason) for reason in ("membership", "group_deleted", "course_deleted")
+    ]
+    situations = [
+        "unusable",
+        "placed by the section",
+        "parked membership",
+        "parked state",
+        "two contexts",
+        "account",
+        "another shard",
+    ]
     situations += ["the shard must be told"]
     ties = [("tie decided by", part) for part in ("is_update", "updated_at", "ce_id")]
     assert [each for each in (*reasons, *situations, *ties) if met[each] < 1] == [], met

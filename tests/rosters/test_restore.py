@@ -1,4 +1,6 @@
-"""Tables that come back: from any changelog that Kafka may hold, after any end of the process that wrote it, and whatever lies on the typed topics."""
+"""Tables that come back: from any changelog that Kafka may hold, after any end of the process that
+wrote it, and whatever lies on the typed topics.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,27 @@ from rollcall.streaming.barrier import RECORD_KEY
 from rollcall.streaming.changelog import load_changelog
 from rollcall.streaming.offsets import Offsets
 from rollcall.streaming.rows import Rows
-from tests.kafka_client import Sent, alter_topic, create_topic, delete_records, headers, read_all, send
+from tests.kafka_client import (
+    Sent,
+    alter_topic,
+    create_topic,
+    delete_records,
+    headers,
+    read_all,
+    send,
+)
 from tests.processes import RostersProcess, wait_until
 from tests.rosters import reference
 from tests.rosters.cluster import PARTITIONS, SHARD, RosterCluster, TypedRecord, simulated, typed
-from tests.rosters.scenarios import COURSE, OTHER_COURSE, course, enrollment, global_id, group, section
+from tests.rosters.scenarios import (
+    COURSE,
+    OTHER_COURSE,
+    course,
+    enrollment,
+    global_id,
+    group,
+    section,
+)
 from tests.rosters.test_fence import PROGRAM
 from tests.waiting import wait_for_datum
 
@@ -38,20 +56,39 @@ def cluster(bootstrap: str, prefix: str) -> RosterCluster:
 def process(directory: Path, cluster: RosterCluster, *interruption: str) -> RostersProcess:
     """The roster application, interrupted as tests/rosters/interrupted.py is told to, if at all."""
     program = (*PROGRAM, "--mark", str(directory / "mark"), *interruption)
-    return RostersProcess(directory, cluster.bootstrap, cluster.prefix, program=program, shard=SHARD, partitions=PARTITIONS)
+    return RostersProcess(
+        directory,
+        cluster.bootstrap,
+        cluster.prefix,
+        program=program,
+        shard=SHARD,
+        partitions=PARTITIONS,
+    )
 
 
 def killed(moment: str, least: int = 1) -> tuple[str, ...]:
-    """The process kills itself in the first transaction of the course stage that has so many records."""
+    """The process kills itself in the first transaction of the course stage that has so many
+    records.
+    """
     return ("--stage", "course", "--signal", "SIGKILL", "--moment", moment, "--least", str(least))
 
 
 # --- reading a changelog
 
 
-def rows_sent(bootstrap: str, topic: str, numbers: range, *, transaction: str | None = None, commit: bool = True) -> None:
+def rows_sent(
+    bootstrap: str,
+    topic: str,
+    numbers: range,
+    *,
+    transaction: str | None = None,
+    commit: bool = True,
+) -> None:
     """Send a row for each number, of ten keys in turn."""
-    records = [Sent(b"[{},%d]" % number, b"%d/kind/%d" % (number % 2, number % 10), 0) for number in numbers]
+    records = [
+        Sent(b"[{},%d]" % number, b"%d/kind/%d" % (number % 2, number % 10), 0)
+        for number in numbers
+    ]
     send(bootstrap, topic, records, transactional_id=transaction, commit=commit)
 
 
@@ -83,7 +120,12 @@ def _deleted(bootstrap: str, topic: str) -> None:
 
 def _tombstones_last(bootstrap: str, topic: str) -> None:
     rows_sent(bootstrap, topic, range(50), transaction=topic)
-    send(bootstrap, topic, [Sent(None, b"%d/kind/%d" % (number % 2, number), 0) for number in range(10)], transactional_id=topic)
+    send(
+        bootstrap,
+        topic,
+        [Sent(None, b"%d/kind/%d" % (number % 2, number), 0) for number in range(10)],
+        transactional_id=topic,
+    )
 
 
 FIFTY = {b"%d/kind/%d" % (number % 2, number % 10): b"[{},%d]" % number for number in range(40, 50)}
@@ -91,16 +133,35 @@ FIFTY = {b"%d/kind/%d" % (number % 2, number % 10): b"[{},%d]" % number for numb
 
 @pytest.mark.parametrize(
     ("write", "rows"),
-    [(_nothing, {}), (_plain, FIFTY), (_committed, FIFTY), (_aborted_last, FIFTY), (_aborted_only, {}), (_deleted, {}), (_tombstones_last, {})],
+    [
+        (_nothing, {}),
+        (_plain, FIFTY),
+        (_committed, FIFTY),
+        (_aborted_last, FIFTY),
+        (_aborted_only, {}),
+        (_deleted, {}),
+        (_tombstones_last, {}),
+    ],
 )
-async def test_a_changelog_is_read_to_its_end(bootstrap: str, prefix: str, write: Callable[[str, str], None], rows: dict[bytes, bytes]) -> None:
-    """Whatever comes last: a record, a transaction's marker, a transaction that was aborted, or nothing."""
+async def test_a_changelog_is_read_to_its_end(
+    bootstrap: str, prefix: str, write: Callable[[str, str], None], rows: dict[bytes, bytes]
+) -> None:
+    """Whatever comes last: a record, a transaction's marker, a transaction that was aborted, or
+    nothing.
+    """
     create_topic(bootstrap, prefix, 1, {"cleanup.policy": "compact,delete"})
     write(bootstrap, prefix)
     loaded, remaining = Rows(), list[int]()
     async with Offsets(prefix, {"bootstrap_servers": bootstrap}) as offsets:
         bounds = (await offsets.bounds([TP(prefix, 0)]))[TP(prefix, 0)]
-    await load_changelog({"bootstrap_servers": bootstrap}, TP(prefix, 0), bounds.beginning, bounds.end, loaded.load, remaining.append)
+    await load_changelog(
+        {"bootstrap_servers": bootstrap},
+        TP(prefix, 0),
+        bounds.beginning,
+        bounds.end,
+        loaded.load,
+        remaining.append,
+    )
     assert dict(loaded.items()) == rows
     assert len(loaded) == loaded.parked == len(rows)
     assert (remaining[0], remaining[-1]) == (bounds.end - bounds.beginning, 0)
@@ -109,11 +170,19 @@ async def test_a_changelog_is_read_to_its_end(bootstrap: str, prefix: str, write
 
 def table_rows(rosters: RostersProcess) -> dict[str, float]:
     """By table, how many rows a process has."""
-    return {dict(labels)["table"]: value for (name, labels), value in rosters.metrics().items() if name == "rollcall_table_rows"}
+    return {
+        dict(labels)["table"]: value
+        for (name, labels), value in rosters.metrics().items()
+        if name == "rollcall_table_rows"
+    }
 
 
-def test_a_changelog_that_was_compacted_and_ends_with_nothing(cluster: RosterCluster, tmp_path: Path) -> None:
-    """The log cleaner has taken rows that were replaced, and all records at the end, which belonged to transactions that were aborted."""
+def test_a_changelog_that_was_compacted_and_ends_with_nothing(
+    cluster: RosterCluster, tmp_path: Path
+) -> None:
+    """The log cleaner has taken rows that were replaced, and all records at the end, which belonged
+    to transactions that were aborted.
+    """
     changelog = cluster.changelogs["enrollment"]
     records, truth = simulated(EVENTS, seed=3)
     with process(tmp_path, cluster) as rosters:
@@ -125,15 +194,20 @@ def test_a_changelog_that_was_compacted_and_ends_with_nothing(cluster: RosterClu
     rows = cluster.rows()
 
     def rows_in_changelog() -> int:
-        return sum(message.key() != RECORD_KEY for message in read_all(cluster.bootstrap, [changelog]))  # tombstones stay for a while
+        return sum(
+            message.key() != RECORD_KEY for message in read_all(cluster.bootstrap, [changelog])
+        )  # tombstones stay for a while
 
     written = rows_in_changelog()
     assert written > len(rows["enrollment"]), "there is nothing to compact"
     # Not before: the cleaner could be done by the time the records are counted.
-    alter_topic(cluster.bootstrap, changelog, {"segment.ms": "1000", "min.cleanable.dirty.ratio": "0.001"})
+    alter_topic(
+        cluster.bootstrap, changelog, {"segment.ms": "1000", "min.cleanable.dirty.ratio": "0.001"}
+    )
 
     def abort() -> None:
-        # As an owner of the partition does that dies. That a segment is old enough shows when something is written.
+        # As an owner of the partition does that dies. That a segment is old enough shows when
+        # something is written.
         aborted = [Sent(b"[{},0]", b"1", partition) for partition in range(PARTITIONS)]
         send(cluster.bootstrap, changelog, aborted, transactional_id=cluster.prefix, commit=False)
 
@@ -148,14 +222,24 @@ def test_a_changelog_that_was_compacted_and_ends_with_nothing(cluster: RosterClu
         offsets.setdefault(message.partition(), []).append(message.offset() or 0)
     for partition, found in offsets.items():
         assert found[-1] - found[0] >= len(found), f"partition {partition} has no gaps"
-        assert cluster.ends([changelog])[changelog, partition or 0] > found[-1] + 2, f"partition {partition} has a record at its end"
+        assert cluster.ends([changelog])[changelog, partition or 0] > found[-1] + 2, (
+            f"partition {partition} has a record at its end"
+        )
     with process(tmp_path, cluster) as rosters:
         rosters.wait_ready()
-        wait_for_datum(lambda: table_rows(rosters), {name: len(found) for name, found in rows.items()}, is_through=lambda: rosters.idle)
+        wait_for_datum(
+            lambda: table_rows(rosters),
+            {name: len(found) for name, found in rows.items()},
+            is_through=lambda: rosters.idle,
+        )
         before = cluster.wait_settled(rosters)
         cluster.send(reversed(records))
         after = cluster.wait_settled(rosters)
-        assert {place: end for place, end in after.items() if end != before[place] and place[0] not in cluster.typed} == {}
+        assert {
+            place: end
+            for place, end in after.items()
+            if end != before[place] and place[0] not in cluster.typed
+        } == {}
         assert rosters.end() == 0
     cluster.assert_exactly(truth)
 
@@ -168,7 +252,9 @@ def test_rows_are_where_their_partitions_are(cluster: RosterCluster, tmp_path: P
 
     def hold_all(*processes: RostersProcess) -> bool:
         shares = [table_rows(each) for each in processes]
-        return {name: sum(share[name] for share in shares) for name in cluster.changelogs} == expected and all(share["enrollment"] for share in shares)
+        return {
+            name: sum(share[name] for share in shares) for name in cluster.changelogs
+        } == expected and all(share["enrollment"] for share in shares)
 
     with process(tmp_path, cluster) as first:
         cluster.wait_settled(first)
@@ -188,37 +274,61 @@ def test_rows_are_where_their_partitions_are(cluster: RosterCluster, tmp_path: P
     cluster.assert_exactly(truth)
 
 
-@pytest.mark.parametrize(("key", "value"), [(b"1", b"junk"), (b"/kind/1", b"[{},0]"), (b"\xff", b"[{},0]")])
-def test_a_foreign_record_in_a_changelog(cluster: RosterCluster, tmp_path: Path, key: bytes, value: bytes) -> None:
+@pytest.mark.parametrize(
+    ("key", "value"), [(b"1", b"junk"), (b"/kind/1", b"[{},0]"), (b"\xff", b"[{},0]")]
+)
+def test_a_foreign_record_in_a_changelog(
+    cluster: RosterCluster, tmp_path: Path, key: bytes, value: bytes
+) -> None:
     send(cluster.bootstrap, cluster.changelogs["course"], [Sent(value, key, 1)])
     with process(tmp_path, cluster).expecting("cannot be consumed any further") as rosters:
         assert rosters.wait_exit() == 1
-        assert "the changelog holds a record that Rollcall did not write: find out who writes there" in rosters.log_file.read_text().splitlines()[-1]
-        assert [(line["agent"], line["partition"]) for line in rosters.log if line["level"] == "error" and "agent" in line] == [("course", 1)]
+        assert (
+            "the changelog holds a record that Rollcall did not write: find out who writes there"
+            in rosters.log_file.read_text().splitlines()[-1]
+        )
+        assert [
+            (line["agent"], line["partition"])
+            for line in rosters.log
+            if line["level"] == "error" and "agent" in line
+        ] == [("course", 1)]
 
 
 def test_not_ready_while_a_table_is_loaded(cluster: RosterCluster, tmp_path: Path) -> None:
     """A transaction that is open holds up the reading of its changelog, and so makes it last."""
-    producer = Producer({"bootstrap.servers": cluster.bootstrap, "transactional.id": cluster.prefix})
+    producer = Producer(
+        {"bootstrap.servers": cluster.bootstrap, "transactional.id": cluster.prefix}
+    )
     producer.init_transactions(30)
     producer.begin_transaction()
     producer.produce(cluster.changelogs["group"], b"[{},0]", b"1", partition=2)
     assert producer.flush(30) == 0
     with process(tmp_path, cluster) as rosters:
-        wait_until(lambda: rosters.metric("rollcall_table_recovery_remaining_records", table="group") == 2, what="the loading")
+        wait_until(
+            lambda: rosters.metric("rollcall_table_recovery_remaining_records", table="group") == 2,
+            what="the loading",
+        )
 
         def is_all_that_is_left() -> bool:
             status, body = rosters.get("/readyz")
             assert status == 503
             reasons = orjson.loads(body)["reasons"]
             assert reasons
-            return all("partition 2" in reason and "loading its table, 2 records are left" in reason for reason in reasons)
+            return all(
+                "partition 2" in reason and "loading its table, 2 records are left" in reason
+                for reason in reasons
+            )
 
         wait_until(is_all_that_is_left, what="all other lanes")
-        assert rosters.metric("rollcall_table_recovery_remaining_records") == 2, "it, and the lane's barrier"
+        assert rosters.metric("rollcall_table_recovery_remaining_records") == 2, (
+            "it, and the lane's barrier"
+        )
         producer.abort_transaction(30)
         rosters.wait_ready()
-        wait_until(lambda: rosters.metric("rollcall_table_recovery_remaining_records") == 0, what="the end of the loading")
+        wait_until(
+            lambda: rosters.metric("rollcall_table_recovery_remaining_records") == 0,
+            what="the end of the loading",
+        )
         assert rosters.metric("rollcall_table_rows") == 0
         assert rosters.end() == 0
 
@@ -227,8 +337,13 @@ def test_not_ready_while_a_table_is_loaded(cluster: RosterCluster, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_killed_while_the_rows_of_a_large_course_follow(cluster: RosterCluster, tmp_path: Path) -> None:
-    members = [enrollment(1, kind="created", enrollment_id=global_id(number)) for number in range(1, LARGE_COURSE + 1)]
+def test_killed_while_the_rows_of_a_large_course_follow(
+    cluster: RosterCluster, tmp_path: Path
+) -> None:
+    members = [
+        enrollment(1, kind="created", enrollment_id=global_id(number))
+        for number in range(1, LARGE_COURSE + 1)
+    ]
     events = [course(0, kind="created"), section(0, kind="created"), *members]
     deletion = course(2, "deleted")
     cluster.send(typed(event.value) for event in events)
@@ -244,7 +359,8 @@ def test_killed_while_the_rows_of_a_large_course_follow(cluster: RosterCluster, 
     for moment, least, follow in (("written", 0, 0), ("committed", 1, LARGE_COURSE - 1)):
         with process(tmp_path, cluster, *killed(moment, 1_000)) as rosters:
             assert rosters.wait_exit() == -signal.SIGKILL
-        # What a process leaves behind that dies in a transaction is ended by its successor, or by the broker after a while.
+        # What a process leaves behind that dies in a transaction is ended by its successor, or by
+        # the broker after a while.
         assert least <= deleted() <= follow, moment
     lead = cluster.rows()["course"][COURSE.encode()]
     assert len(orjson.loads(lead)) == 3, "the row says that others have to follow"
@@ -256,7 +372,9 @@ def test_killed_while_the_rows_of_a_large_course_follow(cluster: RosterCluster, 
 
 
 def test_records_that_no_stage_can_use(cluster: RosterCluster, tmp_path: Path) -> None:
-    """They are dead letters, each once, also when the process is killed before it commits them, and started once more."""
+    """They are dead letters, each once, also when the process is killed before it commits them, and
+    started once more.
+    """
     good = [course(1, course_id=COURSE), group(1), enrollment(1), section(1)]
     elsewhere = typed(course(1, course_id=OTHER_COURSE).value)
     home = partitioner(PARTITIONS)(OTHER_COURSE.encode())
@@ -265,10 +383,15 @@ def test_records_that_no_stage_can_use(cluster: RosterCluster, tmp_path: Path) -
         TypedRecord("course_created", Sent(None, b"1", 0)),
         TypedRecord("course_updated", Sent(b"\x00junk\xff", b"1", 1, (("ce_id", b"1"),))),
         TypedRecord("enrollment_created", Sent(b"", None, 2)),
-        TypedRecord("course_updated", dataclasses.replace(elsewhere.sent, partition=(home + 1) % PARTITIONS)),
+        TypedRecord(
+            "course_updated", dataclasses.replace(elsewhere.sent, partition=(home + 1) % PARTITIONS)
+        ),
         TypedRecord("group_updated", Sent(of_user, b"9", 3)),
         TypedRecord("group_created", typed(group(1).value).sent),
-        TypedRecord("enrollment_state_updated", Sent(b'{"metadata":{"event_name":"enrollment_state_updated"},"body":{}}', b"1", 0)),
+        TypedRecord(
+            "enrollment_state_updated",
+            Sent(b'{"metadata":{"event_name":"enrollment_state_updated"},"body":{}}', b"1", 0),
+        ),
     ]
     cluster.send([*bad[:4], *(typed(event.value) for event in good), *bad[4:]])
     with process(tmp_path, cluster, *killed("written")) as rosters:
@@ -281,9 +404,16 @@ def test_records_that_no_stage_can_use(cluster: RosterCluster, tmp_path: Path) -
             assert rejected[-1] == rosters.metric("rollcall_dead_letters_total") <= len(bad)
             assert rosters.end() == 0
     letters = read_all(cluster.bootstrap, [cluster.dead_letters], at_least=len(bad))
-    assert sorted(map(_told, letters)) == sorted((cluster.typed_topic(name), sent.partition, sent.value or b"") for name, sent in bad)
+    assert sorted(map(_told, letters)) == sorted(
+        (cluster.typed_topic(name), sent.partition, sent.value or b"") for name, sent in bad
+    )
     assert {headers(letter)["rollcall.error.code"] for letter in letters} == {b"not_applicable"}
-    places = {tuple(headers(letter)[f"rollcall.error.{part}"] for part in ("topic", "partition", "offset")) for letter in letters}
+    places = {
+        tuple(
+            headers(letter)[f"rollcall.error.{part}"] for part in ("topic", "partition", "offset")
+        )
+        for letter in letters
+    }
     assert len(places) == len(letters)
     assert rejected[1] == 0, "the second time, nothing is left to be rejected"
     cluster.assert_exactly(reference.rosters(good, SHARD))
@@ -292,4 +422,8 @@ def test_records_that_no_stage_can_use(cluster: RosterCluster, tmp_path: Path) -
 def _told(letter: Message) -> tuple[str, int, bytes]:
     """Topic and partition from which a dead letter comes, and its value."""
     found = headers(letter)
-    return found["rollcall.error.topic"].decode(), int(found["rollcall.error.partition"]), letter.value() or b""
+    return (
+        found["rollcall.error.topic"].decode(),
+        int(found["rollcall.error.partition"]),
+        letter.value() or b"",
+    )

@@ -1,4 +1,6 @@
-"""What must not stop a stage, or let it go wrong unnoticed: rows that grow, keys that do not fit, lead rows that never rest, tables that are gone."""
+"""What must not stop a stage, or let it go wrong unnoticed: rows that grow, keys that do not fit,
+lead rows that never rest, tables that are gone.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +19,35 @@ from rollcall.streaming.rows import ChangelogError, Rows
 from tests.rosters import reference
 from tests.rosters.memory import Cluster, Lane, Write, Written
 from tests.rosters.reference import TypedEvent
-from tests.rosters.scenarios import COURSE, ENROLLMENT, SECTION, course, enrollment, global_id, group, membership, section
+from tests.rosters.scenarios import (
+    COURSE,
+    ENROLLMENT,
+    SECTION,
+    course,
+    enrollment,
+    global_id,
+    group,
+    membership,
+    section,
+)
 from tests.rosters.test_stages import Dice
 
 
 def lane_of(cluster: Cluster, stage: str, topic: str) -> Lane:
     """The lane of a stage that has something to read."""
-    return next(lane for lane in cluster.lanes if lane.kit.stage.name == stage and topic in lane.waiting)
+    return next(
+        lane for lane in cluster.lanes if lane.kit.stage.name == stage and topic in lane.waiting
+    )
 
 
 def test_one_membership_of_many_groups_makes_no_row_that_no_topic_takes() -> None:
     name = "學" * 2_500
     events: list[TypedEvent] = [course(1)]
     for number in range(MOST_SLOTS + 10):
-        events += [group(1, group_id=global_id(500 + number)), membership(2, group_id=global_id(500 + number), group_name=name)]
+        events += [
+            group(1, group_id=global_id(500 + number)),
+            membership(2, group_id=global_id(500 + number), group_name=name),
+        ]
     cluster = Cluster()
     cluster.send(events)
     cluster.settle(Dice(1))
@@ -38,7 +55,10 @@ def test_one_membership_of_many_groups_makes_no_row_that_no_topic_takes() -> Non
     assert MOST_SLOTS * 2 * MOST_REGISTER_BYTES < RECORD_BYTES
     assert max(sizes) < RECORD_BYTES
     assert len(cluster.rosters()["memberships"]) == 1
-    assert len([topic for topic, _reason in cluster.rejected if topic == "memberships-by-course"]) == 10
+    assert (
+        len([topic for topic, _reason in cluster.rejected if topic == "memberships-by-course"])
+        == 10
+    )
 
 
 def test_a_body_that_is_too_large_is_set_aside() -> None:
@@ -65,7 +85,16 @@ def test_a_stage_that_can_use_next_to_nothing_stops() -> None:
     cluster = Cluster(partitions=1)
     for number in range(100):
         name, value = course(1, course_id=global_id(number + 1))
-        cluster.write([Write(f"events.{name}", 0, b"another" if number >= 30 else global_id(number + 1).encode(), value)])
+        cluster.write(
+            [
+                Write(
+                    f"events.{name}",
+                    0,
+                    b"another" if number >= 30 else global_id(number + 1).encode(),
+                    value,
+                )
+            ]
+        )
     lane = lane_of(cluster, "course", "events.course_updated")
     kit = lane.kit
     object.__setattr__(kit, "new_breaker", lambda: Breaker(BreakerPolicy(0.5, 20)))
@@ -81,7 +110,12 @@ def test_a_stage_that_can_use_next_to_nothing_stops() -> None:
 
 def test_rows_follow_a_lead_row_that_never_rests() -> None:
     cluster = Cluster(partitions=1, cascade_rows=4)
-    cluster.send([section(0), *(enrollment(0, enrollment_id=global_id(100 + number)) for number in range(12))])
+    cluster.send(
+        [
+            section(0),
+            *(enrollment(0, enrollment_id=global_id(100 + number)) for number in range(12)),
+        ]
+    )
     cluster.settle(Dice(1))
     lane = next(lane for lane in cluster.lanes if lane.kit.stage.name == "section")
     written: set[bytes] = set()
@@ -89,18 +123,28 @@ def test_rows_follow_a_lead_row_that_never_rests() -> None:
         cluster.send([section(minute, course_id=str(200 + minute))])
         before = len(cluster.log("enrollments-by-course", 0))
         lane.work(SimpleNamespace(below=lambda bound: 0), None)
-        written |= {record.key.split(b"/")[1] for record in cluster.log("enrollments-by-course", 0)[before:] if record.key}
+        written |= {
+            record.key.split(b"/")[1]
+            for record in cluster.log("enrollments-by-course", 0)[before:]
+            if record.key
+        }
     assert len(written) == 12
     assert lane.handler.unfinished > 0
     cluster.settle(Dice(1))
     assert lane.handler.unfinished == 0
-    assert {row["course_id"] for row in cluster.rosters()["enrollments"].values()} == {global_id(205)}
+    assert {row["course_id"] for row in cluster.rosters()["enrollments"].values()} == {
+        global_id(205)
+    }
 
 
 def test_a_lead_row_is_done_when_the_rows_that_had_to_follow_it_have_gone() -> None:
-    """And when a crash comes in between: whoever has the partition next says so, and not only when the key's next record comes."""
+    """And when a crash comes in between: whoever has the partition next says so, and not only when
+    the key's next record comes.
+    """
     cluster = Cluster(partitions=1, cascade_rows=1)
-    cluster.send([course(0), *(enrollment(0, enrollment_id=global_id(100 + number)) for number in range(3))])
+    cluster.send(
+        [course(0), *(enrollment(0, enrollment_id=global_id(100 + number)) for number in range(3))]
+    )
     cluster.settle(Dice(1))
     cluster.send([course(1, workflow_state="completed")])
     lane = lane_of(cluster, "course", "events.course_updated")
@@ -140,6 +184,15 @@ def test_deep_and_short_registers_on_internal_topics_are_set_aside() -> None:
     for place, value in ((-1, deep), (slice(10, None), [])):
         bad = orjson.loads(orjson.dumps(row))
         bad[0][place] = value
-        cluster.write([Write("enrollments-by-section", 0, f"{SECTION}/{ENROLLMENT}".encode(), orjson.dumps(bad))])
+        cluster.write(
+            [
+                Write(
+                    "enrollments-by-section",
+                    0,
+                    f"{SECTION}/{ENROLLMENT}".encode(),
+                    orjson.dumps(bad),
+                )
+            ]
+        )
     cluster.settle(Dice(1))
     assert [topic for topic, _reason in cluster.rejected] == ["enrollments-by-section"] * 2

@@ -1,4 +1,6 @@
-"""``rollcall roster``: from an id and records to a roster, from a roster to what is shown, and the command on a real cluster."""
+"""``rollcall roster``: from an id and records to a roster, from a roster to what is shown, and the
+command on a real cluster.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,13 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from rollcall.cli.roster_reading import COURSE_RELATIONS, Roster, RosterError, RosterRecords, read_roster
+from rollcall.cli.roster_reading import (
+    COURSE_RELATIONS,
+    Roster,
+    RosterError,
+    RosterRecords,
+    read_roster,
+)
 from rollcall.cli.roster_report import report
 from rollcall.errors import ConfigurationError
 from rollcall.kafka.partitioner import partitioner
@@ -26,7 +34,15 @@ from rollcall.kafka.topics import TopicsError
 from rollcall.printable import printable
 from rollcall.rosters.context import Context, parse_context, the_one
 from rollcall.settings import load_settings
-from tests.kafka_client import Sent, alter_topic, create_topic, delete_records, partitions_of, read_all, send
+from tests.kafka_client import (
+    Sent,
+    alter_topic,
+    create_topic,
+    delete_records,
+    partitions_of,
+    read_all,
+    send,
+)
 from tests.processes import wait_until
 from tests.waiting import wait_for_exit
 
@@ -48,31 +64,74 @@ def user(number: int) -> str:
 
 def course(identity: str = COURSE, **fields: Any) -> Rows:
     """A row of courses."""
-    return {identity: {"course_id": identity, "name": "Linear Algebra", "state": "available", "state_reason": "course", "as_of": AS_OF} | fields}
+    return {
+        identity: {
+            "course_id": identity,
+            "name": "Linear Algebra",
+            "state": "available",
+            "state_reason": "course",
+            "as_of": AS_OF,
+        }
+        | fields
+    }
 
 
 def section(identity: str = COURSE, **fields: Any) -> Rows:
     """A row of sections."""
-    return {f"{identity}/{SECTION}": {"course_section_id": SECTION, "name": "Morning", "state": "active", "state_reason": "section", "as_of": AS_OF} | fields}
+    return {
+        f"{identity}/{SECTION}": {
+            "course_section_id": SECTION,
+            "name": "Morning",
+            "state": "active",
+            "state_reason": "section",
+            "as_of": AS_OF,
+        }
+        | fields
+    }
 
 
-def enrollment(number: int, name: str | None = None, state: str = "active", identity: str = COURSE, **fields: Any) -> Rows:
+def enrollment(
+    number: int,
+    name: str | None = None,
+    state: str = "active",
+    identity: str = COURSE,
+    **fields: Any,
+) -> Rows:
     """A row of enrollments."""
-    row = {"course_id": identity, "course_section_id": SECTION, "enrollment_id": str(number), "type": "StudentEnrollment", "user_id": user(number)}
+    row = {
+        "course_id": identity,
+        "course_section_id": SECTION,
+        "enrollment_id": str(number),
+        "type": "StudentEnrollment",
+        "user_id": user(number),
+    }
     named = {} if name is None else {"user_name": name}
-    return {f"{identity}/{number}": row | named | {"state": state, "state_reason": "dates", "as_of": AS_OF} | fields}
+    return {
+        f"{identity}/{number}": row
+        | named
+        | {"state": state, "state_reason": "dates", "as_of": AS_OF}
+        | fields
+    }
 
 
 def group(number: int, name: str, context: str = COURSE, **fields: Any) -> Rows:
     """A row of groups."""
     row = {"group_id": str(number), "group_name": name, "group_category_name": "Projects"}
-    return {f"{context}/{number}": row | {"state": "available", "state_reason": "group", "as_of": AS_OF} | fields}
+    return {
+        f"{context}/{number}": row
+        | {"state": "available", "state_reason": "group", "as_of": AS_OF}
+        | fields
+    }
 
 
 def membership(number: int, of: int, member: int, context: str = COURSE, **fields: Any) -> Rows:
     """A row of memberships."""
     row = {"group_membership_id": str(number), "group_id": str(of), "user_id": user(member)}
-    return {f"{context}/{number}": row | {"state": "accepted", "state_reason": "membership", "as_of": AS_OF} | fields}
+    return {
+        f"{context}/{number}": row
+        | {"state": "accepted", "state_reason": "membership", "as_of": AS_OF}
+        | fields
+    }
 
 
 def value_of(row: Row | None) -> bytes | None:
@@ -101,14 +160,34 @@ def value_of(row: Row | None) -> bytes | None:
         ("account:2107~2", None, f"account:{ACCOUNT}", False),
     ],
 )
-def test_an_id_may_be_written_as_canvas_writes_it(text: str, shard: int | None, key: str, find_shard: bool) -> None:
+def test_an_id_may_be_written_as_canvas_writes_it(
+    text: str, shard: int | None, key: str, find_shard: bool
+) -> None:
     context, searched = parse_context(text, shard)
     assert (context.key, searched) == (key, find_shard)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0", "-5", "algebra", "1533.0", " 1533", "١٥٣٣", "2107~", "~", "2107~0", f"2107~{COURSE}", "0~5", "1~2~3", "9999999~5", "account:", "g:5", "9" * 20],
+    [
+        "",
+        "0",
+        "-5",
+        "algebra",
+        "1533.0",
+        " 1533",
+        "١٥٣٣",
+        "2107~",
+        "~",
+        "2107~0",
+        f"2107~{COURSE}",
+        "0~5",
+        "1~2~3",
+        "9999999~5",
+        "account:",
+        "g:5",
+        "9" * 20,
+    ],
 )
 def test_what_is_no_id_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="is no course: give an id"):
@@ -116,7 +195,13 @@ def test_what_is_no_id_is_refused(text: str) -> None:
 
 
 def test_a_local_id_is_that_of_the_one_course_that_has_it() -> None:
-    others = {"21070000000011533", "21070000000001534", "15330", f"account:{COURSE}", "1" + "0" * 13}
+    others = {
+        "21070000000011533",
+        "21070000000001534",
+        "15330",
+        f"account:{COURSE}",
+        "1" + "0" * 13,
+    }
     local = Context("", "1533")
     assert the_one(local, others | {COURSE}).key == COURSE
     assert the_one(local, others | {"1533"}).key == "1533"
@@ -125,10 +210,15 @@ def test_a_local_id_is_that_of_the_one_course_that_has_it() -> None:
 
 
 def test_a_local_id_of_several_courses_is_refused_with_what_to_say_instead() -> None:
-    with pytest.raises(ConfigurationError, match=rf"course 1533 is on several shards: say which \(~1533, 90000000001533, {COURSE}\)"):
+    with pytest.raises(
+        ConfigurationError,
+        match=rf"course 1533 is on several shards: say which \(~1533, 90000000001533, {COURSE}\)",
+    ):
         the_one(Context("", "1533"), {COURSE, "90000000001533", "1533"})
     with pytest.raises(ConfigurationError, match=r"\(account:10000000000002, .* and 5 more\)"):
-        the_one(Context("account:", "2"), {f"account:{shard}0000000000002" for shard in range(1, 16)})
+        the_one(
+            Context("account:", "2"), {f"account:{shard}0000000000002" for shard in range(1, 16)}
+        )
 
 
 # --- from records to a roster
@@ -144,24 +234,43 @@ def gathered(records: Iterable[tuple[str, str, Row | None]], key: str = COURSE) 
 
 def roster(**relations: Rows) -> Roster:
     """The roster of these rows."""
-    return gathered((relation, key, row) for relation, rows in relations.items() for key, row in rows.items())
+    return gathered(
+        (relation, key, row) for relation, rows in relations.items() for key, row in rows.items()
+    )
 
 
 @given(
     st.lists(
         st.tuples(
             st.sampled_from(COURSE_RELATIONS),
-            st.sampled_from([COURSE, f"{COURSE}/1", f"{COURSE}/2", f"{COURSE}0/1", f"account:{COURSE}/1", "1533/1"]),
+            st.sampled_from(
+                [
+                    COURSE,
+                    f"{COURSE}/1",
+                    f"{COURSE}/2",
+                    f"{COURSE}0/1",
+                    f"account:{COURSE}/1",
+                    "1533/1",
+                ]
+            ),
             st.none() | st.integers(0, 5).map(lambda number: {"n": number}),
         )
     )
 )
-def test_the_last_record_of_a_key_counts_whether_or_not_the_log_is_compacted(records: list[tuple[str, str, Row | None]]) -> None:
+def test_the_last_record_of_a_key_counts_whether_or_not_the_log_is_compacted(
+    records: list[tuple[str, str, Row | None]],
+) -> None:
     last = {(relation, key): row for relation, key, row in records}
     found = gathered(records)
-    assert found == gathered((relation, key, row) for (relation, key), row in last.items() if row is not None)
+    assert found == gathered(
+        (relation, key, row) for (relation, key), row in last.items() if row is not None
+    )
     for relation in COURSE_RELATIONS[1:]:
-        keys = sorted(key for (of, key), row in last.items() if of == relation and row is not None and key.split("/")[0] == COURSE)
+        keys = sorted(
+            key
+            for (of, key), row in last.items()
+            if of == relation and row is not None and key.split("/")[0] == COURSE
+        )
         assert getattr(found, relation) == tuple(last[relation, key] for key in keys)
 
 
@@ -186,7 +295,15 @@ def test_what_is_no_row_is_named(value: bytes) -> None:
 
 def shown(of: Roster, *states: str, width: int = 200) -> list[str]:
     """The lines on a terminal of a width."""
-    console = Console(file=StringIO(), width=width, force_terminal=True, color_system=None, highlight=False, emoji=False, markup=False)
+    console = Console(
+        file=StringIO(),
+        width=width,
+        force_terminal=True,
+        color_system=None,
+        highlight=False,
+        emoji=False,
+        markup=False,
+    )
     with console.capture() as captured:
         for part in report(of, states):
             console.print(part)
@@ -194,12 +311,31 @@ def shown(of: Roster, *states: str, width: int = 200) -> list[str]:
 
 
 def test_enrollments_are_sorted_by_type_and_name_and_counted_by_state() -> None:
-    rows = enrollment(1, "zoe") | enrollment(2, "Ann", "invited") | enrollment(3, "Tom", type="TeacherEnrollment") | enrollment(4, "Bob", course_section_id="9")
+    rows = (
+        enrollment(1, "zoe")
+        | enrollment(2, "Ann", "invited")
+        | enrollment(3, "Tom", type="TeacherEnrollment")
+        | enrollment(4, "Bob", course_section_id="9")
+    )
     lines = shown(roster(courses=course(), sections=section(), enrollments=rows))
-    assert lines[:4] == ["course  Linear Algebra", f"id      {COURSE}", "state   available (course)", f"as of   {AS_OF}"]
+    assert lines[:4] == [
+        "course  Linear Algebra",
+        f"id      {COURSE}",
+        "state   available (course)",
+        f"as of   {AS_OF}",
+    ]
     table = [line.split() for line in lines[7:11]]
     assert [line[0] for line in table] == ["Ann", "Bob", "zoe", "Tom"]
-    assert table[0] == ["Ann", "Student", "invited", "dates", "Morning", user(2), "2024-03-29", "22:43:25"]
+    assert table[0] == [
+        "Ann",
+        "Student",
+        "invited",
+        "dates",
+        "Morning",
+        user(2),
+        "2024-03-29",
+        "22:43:25",
+    ]
     assert "section 9" in lines[8]
     assert table[3][1] == "Teacher"
     assert lines[11] == "4 enrollments: 3 active, 1 invited"
@@ -208,26 +344,40 @@ def test_enrollments_are_sorted_by_type_and_name_and_counted_by_state() -> None:
 
 def test_states_leave_out_enrollments_and_nothing_else() -> None:
     of = roster(
-        enrollments=enrollment(1, "Ann") | enrollment(2, "Bob", "invited") | enrollment(3, "Eve", "deleted"),
+        enrollments=enrollment(1, "Ann")
+        | enrollment(2, "Bob", "invited")
+        | enrollment(3, "Eve", "deleted"),
         groups=group(5, "Red", state="deleted"),
         memberships=membership(6, 5, 3, state="deleted"),
     )
     lines = shown(of, "active", "invited")
     assert "2 enrollments of 3: 1 active, 1 invited" in lines
-    assert [line for line in lines if "Eve" in line] == [line for line in lines if line.startswith("  Eve")]
+    assert [line for line in lines if "Eve" in line] == [
+        line for line in lines if line.startswith("  Eve")
+    ]
     assert lines[-1] == "1 group: 1 deleted; 1 member: 1 deleted"
-    assert "no enrollment is completed or nonsense; there are 1 active, 1 deleted, 1 invited" in shown(of, "completed", "nonsense")
+    assert (
+        "no enrollment is completed or nonsense; there are 1 active, 1 deleted, 1 invited"
+        in shown(of, "completed", "nonsense")
+    )
     assert "no enrollments" in shown(roster(courses=course()), "active")
 
 
 def test_groups_have_their_members_with_the_names_of_the_latest_enrollments() -> None:
     of = roster(
-        enrollments=enrollment(1, "Ann Old", as_of="2020-01-01T00:00:00.000Z") | enrollment(2, "Ann New", user_id=user(1)) | enrollment(3, "Bob"),
+        enrollments=enrollment(1, "Ann Old", as_of="2020-01-01T00:00:00.000Z")
+        | enrollment(2, "Ann New", user_id=user(1))
+        | enrollment(3, "Bob"),
         groups=group(11, "Red") | group(10, "Blue"),
-        memberships=membership(20, 11, 3) | membership(21, 11, 1, state="invited") | membership(22, 11, 4) | membership(23, 99, 3),
+        memberships=membership(20, 11, 3)
+        | membership(21, 11, 1, state="invited")
+        | membership(22, 11, 4)
+        | membership(23, 99, 3),
     )
     lines = shown(of)
-    first = next(number for number, line in enumerate(lines) if line.startswith("group, member")) + 2
+    first = (
+        next(number for number, line in enumerate(lines) if line.startswith("group, member")) + 2
+    )
     assert [line.split("  ")[0] or line.split("  ")[1] for line in lines[first : first + 7]] == [
         "(no name)",
         "Bob",
@@ -240,12 +390,35 @@ def test_groups_have_their_members_with_the_names_of_the_latest_enrollments() ->
     assert lines[-1] == "2 groups: 2 available; 4 members: 3 accepted, 1 invited"
 
 
-NAMES = ["[bold]Bob[/bold]", "[/]", ":smile:", "山田 太郎", "김철수", "Nguyễn Thị", "q" * 90, "山" * 60, "👩‍👩‍👧 Ada", "naïve\\[x]"]
+NAMES = [
+    "[bold]Bob[/bold]",
+    "[/]",
+    ":smile:",
+    "山田 太郎",
+    "김철수",
+    "Nguyễn Thị",
+    "q" * 90,
+    "山" * 60,
+    "👩‍👩‍👧 Ada",
+    "naïve\\[x]",
+]
 
 
 def test_names_show_as_they_are() -> None:
-    rows = {key: row for number, name in enumerate(NAMES) for key, row in enrollment(number, name).items()}
-    lines = shown(roster(courses=course(name="[red]Art[/red]"), sections=section(name="[1]"), enrollments=rows, groups=group(5, "[b]")), width=250)
+    rows = {
+        key: row
+        for number, name in enumerate(NAMES)
+        for key, row in enrollment(number, name).items()
+    }
+    lines = shown(
+        roster(
+            courses=course(name="[red]Art[/red]"),
+            sections=section(name="[1]"),
+            enrollments=rows,
+            groups=group(5, "[b]"),
+        ),
+        width=250,
+    )
     text = "\n".join(lines)
     for name in [*NAMES, "[red]Art[/red]", "[1]", "[b]"]:
         assert name in text
@@ -253,9 +426,20 @@ def test_names_show_as_they_are() -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_narrow_terminal_folds_names_and_keeps_ids_whole(width: int) -> None:
-    rows = {key: row for number, name in enumerate(NAMES) for key, row in enrollment(number, name).items()}
+    rows = {
+        key: row
+        for number, name in enumerate(NAMES)
+        for key, row in enrollment(number, name).items()
+    }
     lines = shown(
-        roster(courses=course(name="山" * 99), sections=section(), enrollments=rows, groups=group(5, "山" * 50), memberships=membership(6, 5, 3)), width=width
+        roster(
+            courses=course(name="山" * 99),
+            sections=section(),
+            enrollments=rows,
+            groups=group(5, "山" * 50),
+            memberships=membership(6, 5, 3),
+        ),
+        width=width,
     )
     assert max(map(cell_len, lines)) <= width
     assert all(any(user(number) in line for line in lines) for number in range(len(NAMES)))
@@ -264,9 +448,21 @@ def test_a_narrow_terminal_folds_names_and_keeps_ids_whole(width: int) -> None:
 
 
 def test_nothing_in_a_name_steers_the_terminal() -> None:
-    assert printable("a\x1b[31mb\r\n\x9b\u202ec\u2028") == "a\\u001b[31mb\\u000d\\u000a\\u009b\\u202ec\\u2028"
-    assert printable("山田\u3000太郎 e\u0301 می\u200cخواهم 👩\u200d👧") == "山田\u3000太郎 e\u0301 می\u200cخواهم 👩\u200d👧"
-    lines = shown(roster(enrollments=enrollment(1, "a\x1b[2Jb\nc", "act\x1b[0mive") | enrollment(2) | enrollment(3, type=7)))
+    assert (
+        printable("a\x1b[31mb\r\n\x9b\u202ec\u2028")
+        == "a\\u001b[31mb\\u000d\\u000a\\u009b\\u202ec\\u2028"
+    )
+    assert (
+        printable("山田\u3000太郎 e\u0301 می\u200cخواهم 👩\u200d👧")
+        == "山田\u3000太郎 e\u0301 می\u200cخواهم 👩\u200d👧"
+    )
+    lines = shown(
+        roster(
+            enrollments=enrollment(1, "a\x1b[2Jb\nc", "act\x1b[0mive")
+            | enrollment(2)
+            | enrollment(3, type=7)
+        )
+    )
     assert any("a\\u001b[2Jb\\u000ac" in line for line in lines)
     assert any("(no name)" in line for line in lines)
     assert any("1 act\\u001b[0mive" in line for line in lines)
@@ -283,18 +479,42 @@ def topic(prefix: str, relation: str) -> str:
 
 def create_topics(bootstrap: str, prefix: str, partitions: int = PARTITIONS, **others: int) -> None:
     """The roster topics, with so many partitions; relations by name may have others."""
-    numbers = {topic(prefix, relation): others.get(relation, partitions) for relation in COURSE_RELATIONS}
+    numbers = {
+        topic(prefix, relation): others.get(relation, partitions) for relation in COURSE_RELATIONS
+    }
     for name, number in numbers.items():
         create_topic(bootstrap, name, number, {"cleanup.policy": "compact"})
-    wait_until(lambda: len(partitions_of(bootstrap, list(numbers))) == sum(numbers.values()), what="the topics")
+    wait_until(
+        lambda: len(partitions_of(bootstrap, list(numbers))) == sum(numbers.values()),
+        what="the topics",
+    )
 
 
-def publish(bootstrap: str, prefix: str, relation: str, rows: Mapping[str, Row | None], *, partitions: int = PARTITIONS, commit: bool | None = None) -> None:
-    """Write rows where the roster application writes them. ``commit``: in a transaction that ends so."""
+def publish(
+    bootstrap: str,
+    prefix: str,
+    relation: str,
+    rows: Mapping[str, Row | None],
+    *,
+    partitions: int = PARTITIONS,
+    commit: bool | None = None,
+) -> None:
+    """Write rows where the roster application writes them. ``commit``: in a transaction that ends
+    so.
+    """
     partition = partitioner(partitions)
-    records = [Sent(value_of(row), key.encode(), partition(key.partition("/")[0].encode())) for key, row in rows.items()]
+    records = [
+        Sent(value_of(row), key.encode(), partition(key.partition("/")[0].encode()))
+        for key, row in rows.items()
+    ]
     transactional_id = None if commit is None else f"{prefix}-{relation}"
-    send(bootstrap, topic(prefix, relation), records, transactional_id=transactional_id, commit=bool(commit))
+    send(
+        bootstrap,
+        topic(prefix, relation),
+        records,
+        transactional_id=transactional_id,
+        commit=bool(commit),
+    )
 
 
 async def read(bootstrap: str, prefix: str, text: str = COURSE, **settings: Any) -> Roster:
@@ -304,7 +524,9 @@ async def read(bootstrap: str, prefix: str, text: str = COURSE, **settings: Any)
     return await read_roster(given, bootstrap, context, find_shard=find_shard)
 
 
-def rollcall(bootstrap: str, prefix: str, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+def rollcall(
+    bootstrap: str, prefix: str, *arguments: str, **settings: object
+) -> subprocess.CompletedProcess[str]:
     """``rollcall roster``, as a user starts it, without a terminal."""
     environment = {"ROLLCALL_KAFKA": bootstrap, "ROLLCALL_TOPIC_PREFIX": prefix, "COLUMNS": "40"}
     environment |= {f"ROLLCALL_{key.upper()}": str(value) for key, value in settings.items()}
@@ -328,23 +550,56 @@ def topics(bootstrap: str, prefix: str) -> str:
 
 async def test_a_roster_is_what_was_committed_last(bootstrap: str, topics: str) -> None:
     publish(bootstrap, topics, "courses", course(name="Old") | course("5") | course())
-    publish(bootstrap, topics, "enrollments", enrollment(1, "Old") | enrollment(2, "Gone") | enrollment(3, "Eve", identity="5"), commit=True)
-    publish(bootstrap, topics, "enrollments", enrollment(1, "Ann") | {f"{COURSE}/2": None, f"{COURSE}/4": None}, commit=True)
-    publish(bootstrap, topics, "enrollments", {f"{COURSE}/1": None} | enrollment(9, "Aborted"), commit=False)
+    publish(
+        bootstrap,
+        topics,
+        "enrollments",
+        enrollment(1, "Old") | enrollment(2, "Gone") | enrollment(3, "Eve", identity="5"),
+        commit=True,
+    )
+    publish(
+        bootstrap,
+        topics,
+        "enrollments",
+        enrollment(1, "Ann") | {f"{COURSE}/2": None, f"{COURSE}/4": None},
+        commit=True,
+    )
+    publish(
+        bootstrap,
+        topics,
+        "enrollments",
+        {f"{COURSE}/1": None} | enrollment(9, "Aborted"),
+        commit=False,
+    )
     publish(bootstrap, topics, "groups", group(7, "Aborted"), commit=False)
     publish(bootstrap, topics, "memberships", membership(8, 7, 1))
     # The ends that readers of committed records are told lag for a moment.
     assert len(read_all(bootstrap, [topic(topics, "enrollments")], at_least=6)) == 6
-    expected = Roster(Context("", COURSE), course()[COURSE], (), (enrollment(1, "Ann")[f"{COURSE}/1"] or {},), (), (membership(8, 7, 1)[f"{COURSE}/8"] or {},))
+    expected = Roster(
+        Context("", COURSE),
+        course()[COURSE],
+        (),
+        (enrollment(1, "Ann")[f"{COURSE}/1"] or {},),
+        (),
+        (membership(8, 7, 1)[f"{COURSE}/8"] or {},),
+    )
     assert await read(bootstrap, topics) == expected
 
 
-async def test_a_partition_that_ends_in_aborted_records_or_in_nothing_is_read_to_its_end(bootstrap: str, topics: str) -> None:
+async def test_a_partition_that_ends_in_aborted_records_or_in_nothing_is_read_to_its_end(
+    bootstrap: str, topics: str
+) -> None:
     for _ in range(3):
         publish(bootstrap, topics, "enrollments", enrollment(1, "Aborted"), commit=False)
     publish(bootstrap, topics, "sections", section())
-    (place,) = [place for place in partitions_of(bootstrap, [topic(topics, "sections")]) if place.partition == partitioner(PARTITIONS)(COURSE.encode())]
-    alter_topic(bootstrap, place.topic, {"cleanup.policy": "compact,delete"})  # otherwise no record can be deleted
+    (place,) = [
+        place
+        for place in partitions_of(bootstrap, [topic(topics, "sections")])
+        if place.partition == partitioner(PARTITIONS)(COURSE.encode())
+    ]
+    alter_topic(
+        bootstrap, place.topic, {"cleanup.policy": "compact,delete"}
+    )  # otherwise no record can be deleted
     delete_records(bootstrap, place.topic, place.partition, before=1)
     assert (await read(bootstrap, topics)).is_empty
 
@@ -361,7 +616,10 @@ async def test_a_transaction_that_is_open_is_not_waited_for(bootstrap: str, topi
     assert [row["user_name"] for row in (await read(bootstrap, topics)).enrollments] == ["Ann"]
     producer.abort_transaction(30)
     assert len(read_all(bootstrap, [topic(topics, "enrollments")], at_least=2)) == 2
-    assert [row["user_name"] for row in (await read(bootstrap, topics)).enrollments] == ["Ann", "Bob"]
+    assert [row["user_name"] for row in (await read(bootstrap, topics)).enrollments] == [
+        "Ann",
+        "Bob",
+    ]
 
 
 async def test_many_rows_are_all_read(bootstrap: str, prefix: str) -> None:
@@ -377,12 +635,34 @@ async def test_many_rows_are_all_read(bootstrap: str, prefix: str) -> None:
     assert {row["course_id"] for row in found.enrollments} == {COURSE}
 
 
-async def test_the_shard_of_a_local_id_is_found_among_all_courses(bootstrap: str, topics: str) -> None:
-    publish(bootstrap, topics, "courses", course() | course("21070000000001534") | course("90000000001535") | course("21070000000001535") | course("1536"))
+async def test_the_shard_of_a_local_id_is_found_among_all_courses(
+    bootstrap: str, topics: str
+) -> None:
+    publish(
+        bootstrap,
+        topics,
+        "courses",
+        course()
+        | course("21070000000001534")
+        | course("90000000001535")
+        | course("21070000000001535")
+        | course("1536"),
+    )
     publish(bootstrap, topics, "courses", {"90000000001535": None, "90000000001533": None})
-    publish(bootstrap, topics, "enrollments", enrollment(1, "Ann") | enrollment(2, "Bob", identity="1537"))
+    publish(
+        bootstrap,
+        topics,
+        "enrollments",
+        enrollment(1, "Ann") | enrollment(2, "Bob", identity="1537"),
+    )
     publish(bootstrap, topics, "groups", group(5, "Choir", f"account:{ACCOUNT}"))
-    for text, key in {"1533": COURSE, "1535": "21070000000001535", "1536": "1536", "1537": "1537", "account:2": f"account:{ACCOUNT}"}.items():
+    for text, key in {
+        "1533": COURSE,
+        "1535": "21070000000001535",
+        "1536": "1536",
+        "1537": "1537",
+        "account:2": f"account:{ACCOUNT}",
+    }.items():
         found = await read(bootstrap, topics, text)
         assert found.context.key == key
         assert not found.is_empty
@@ -394,9 +674,13 @@ async def test_the_shard_of_a_local_id_is_found_among_all_courses(bootstrap: str
         await read(bootstrap, topics, "1533")
 
 
-async def test_topics_with_different_numbers_of_partitions_are_refused(bootstrap: str, prefix: str) -> None:
+async def test_topics_with_different_numbers_of_partitions_are_refused(
+    bootstrap: str, prefix: str
+) -> None:
     create_topics(bootstrap, prefix, 3, groups=2)
-    with pytest.raises(TopicsError, match=rf"same number of partitions.*{prefix}\.rosters\.groups has 2"):
+    with pytest.raises(
+        TopicsError, match=rf"same number of partitions.*{prefix}\.rosters\.groups has 2"
+    ):
         await read(bootstrap, prefix)
 
 
@@ -406,7 +690,9 @@ def test_the_command_shows_a_roster(bootstrap: str, prefix: str) -> None:
     relations = {
         "courses": course(name="[red]代数[/red]"),
         "sections": section(),
-        "enrollments": enrollment(1, "山" * 120) | enrollment(2, "[b]Bob", "invited") | enrollment(3, "Eve\x1b[2J", "deleted"),
+        "enrollments": enrollment(1, "山" * 120)
+        | enrollment(2, "[b]Bob", "invited")
+        | enrollment(3, "Eve\x1b[2J", "deleted"),
         "groups": group(5, "Red") | group(6, "Choir", f"account:{ACCOUNT}"),
         "memberships": membership(7, 5, 2) | membership(8, 6, 2, f"account:{ACCOUNT}"),
     }
@@ -426,16 +712,32 @@ def test_the_command_shows_a_roster(bootstrap: str, prefix: str) -> None:
     assert lines.count("") == 2
 
     as_json = rollcall(bootstrap, prefix, COURSE, "--json")
-    assert (as_json.returncode, as_json.stderr, as_json.stdout.isascii(), as_json.stdout.count("\n")) == (0, "", True, 1)
-    own = {relation: [row for key, row in sorted(rows.items()) if key.startswith(COURSE)] for relation, rows in relations.items()}
+    assert (
+        as_json.returncode,
+        as_json.stderr,
+        as_json.stdout.isascii(),
+        as_json.stdout.count("\n"),
+    ) == (0, "", True, 1)
+    own = {
+        relation: [row for key, row in sorted(rows.items()) if key.startswith(COURSE)]
+        for relation, rows in relations.items()
+    }
     assert json.loads(as_json.stdout) == {"course": own.pop("courses")[0], **own}
 
-    filtered = rollcall(bootstrap, prefix, COURSE, "--json", "--state", "invited", "--state", "deleted")
-    assert [row["state"] for row in json.loads(filtered.stdout)["enrollments"]] == ["invited", "deleted"]
+    filtered = rollcall(
+        bootstrap, prefix, COURSE, "--json", "--state", "invited", "--state", "deleted"
+    )
+    assert [row["state"] for row in json.loads(filtered.stdout)["enrollments"]] == [
+        "invited",
+        "deleted",
+    ]
     assert json.loads(filtered.stdout)["groups"] == own["groups"]
     none = rollcall(bootstrap, prefix, COURSE, "--json", "--state", "compleated")
     assert (none.returncode, json.loads(none.stdout)["enrollments"]) == (0, [])
-    assert none.stderr == "rollcall: no enrollment is compleated; there are 1 active, 1 deleted, 1 invited\n"
+    assert (
+        none.stderr
+        == "rollcall: no enrollment is compleated; there are 1 active, 1 deleted, 1 invited\n"
+    )
 
     for option in ([], ["--json"]):
         # Whoever reads no further, such as head, has seen enough.
@@ -467,9 +769,15 @@ def test_the_command_says_what_is_wrong_in_one_line_and_a_code(bootstrap: str, p
 
     create_topics(bootstrap, prefix)
     unknown = rollcall(bootstrap, prefix, "1533", "--json")
-    assert (unknown.returncode, unknown.stdout, unknown.stderr) == (1, "", f"rollcall: no course 1533 in the rosters ({prefix}.rosters.*)\n")
+    assert (unknown.returncode, unknown.stdout, unknown.stderr) == (
+        1,
+        "",
+        f"rollcall: no course 1533 in the rosters ({prefix}.rosters.*)\n",
+    )
     wrong = rollcall(bootstrap, prefix, "algebra")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
     nobody = rollcall("127.0.0.1:1", prefix, "1533")
     assert nobody.returncode == 3
-    assert nobody.stderr.splitlines()[-1].startswith("rollcall: no Kafka broker answers at 127.0.0.1:1: ")
+    assert nobody.stderr.splitlines()[-1].startswith(
+        "rollcall: no Kafka broker answers at 127.0.0.1:1: "
+    )

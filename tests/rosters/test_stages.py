@@ -1,4 +1,6 @@
-"""The stages, composed in memory, against the reference: any history, order, repetition, cut into chunks, interleaving and crash gives the same rosters."""
+"""The stages, composed in memory, against the reference: any history, order, repetition, cut into
+chunks, interleaving and crash gives the same rosters.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,15 @@ from tests.rosters import reference
 from tests.rosters.histories import HOME_SHARD, Choices, choices, deliveries, histories, show
 from tests.rosters.memory import Atomicity, Cluster, changelog_first, nothing_lasts, outputs_first
 from tests.rosters.reference import TypedEvent
-from tests.rosters.scenarios import SCENARIOS, Scenario, course, enrollment, global_id, group, membership
+from tests.rosters.scenarios import (
+    SCENARIOS,
+    Scenario,
+    course,
+    enrollment,
+    global_id,
+    group,
+    membership,
+)
 from tests.rosters.scenarios import section as section_event
 
 SCHEMAS = Path(__file__).parents[2] / "schemas" / "bodies"
@@ -44,7 +54,11 @@ FAMILIES = {
     USER: "user",
 }
 
-thousands = settings(max_examples=examples(400, part=5), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+thousands = settings(
+    max_examples=examples(400, part=5),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 
 
 class Dice:
@@ -62,7 +76,11 @@ class Dice:
 def test_a_scenario_comes_to_what_is_expected(scenario: Scenario) -> None:
     shuffle = Random(scenario.name)
     few = len(scenario.events) <= 4
-    orders = list(itertools.permutations(scenario.events)) if few else [tuple(shuffle.sample(scenario.events, len(scenario.events))) for _ in range(24)]
+    orders = (
+        list(itertools.permutations(scenario.events))
+        if few
+        else [tuple(shuffle.sample(scenario.events, len(scenario.events))) for _ in range(24)]
+    )
     for number, order in enumerate(orders):
         cluster = Cluster(shard=scenario.shard)
         cluster.send(order)
@@ -72,7 +90,9 @@ def test_a_scenario_comes_to_what_is_expected(scenario: Scenario) -> None:
 
 @thousands
 @given(st.data(), choices(), st.sampled_from([HOME_SHARD, None]), st.integers(1, 3))
-def test_rosters_are_those_of_the_set_of_events(data: st.DataObject, choose: Choices, shard: int | None, cascade_rows: int) -> None:
+def test_rosters_are_those_of_the_set_of_events(
+    data: st.DataObject, choose: Choices, shard: int | None, cascade_rows: int
+) -> None:
     history = data.draw(histories())
     arrived = data.draw(deliveries(history))
     cluster = Cluster(shard=shard, cascade_rows=cascade_rows)
@@ -101,7 +121,9 @@ def _parts(arrived: Sequence[TypedEvent], choose: Choices) -> list[Sequence[Type
 
 
 def _without_one_writer() -> tuple[Stage, ...]:
-    """Stages in which two sections write one record key: ``<course>/<enrollment>``, as if partitions had an order between them."""
+    """Stages in which two sections write one record key: ``<course>/<enrollment>``, as if
+    partitions had an order between them.
+    """
 
     def derive(key: str, enrollment_id: str, row: Any, lead: Any) -> Mapping[str, Any]:
         [(output_key, value)] = section.derive_enrollment(key, enrollment_id, row, lead).items()
@@ -115,12 +137,26 @@ def _without_one_writer() -> tuple[Stage, ...]:
     enrollment_stage, section_stage, group_stage, course_stage, user_stage = stages(None)
     kinds = {**section_stage.kinds, "enrollment": Kind(section.ENROLLMENTS_BY_COURSE, derive)}
     given_inputs = {**course_stage.inputs}
-    given_inputs[section.ENROLLMENTS_BY_COURSE] = Input(one_slot, course_stage.inputs[section.ENROLLMENTS_BY_COURSE].merge, trusted=True)
+    given_inputs[section.ENROLLMENTS_BY_COURSE] = Input(
+        one_slot, course_stage.inputs[section.ENROLLMENTS_BY_COURSE].merge, trusted=True
+    )
     course_stage = dataclasses.replace(course_stage, inputs=given_inputs)
-    return enrollment_stage, dataclasses.replace(section_stage, kinds=kinds), group_stage, course_stage, user_stage
+    return (
+        enrollment_stage,
+        dataclasses.replace(section_stage, kinds=kinds),
+        group_stage,
+        course_stage,
+        user_stage,
+    )
 
 
-def _wrong(histories_seen: int, crash: Atomicity, *, crashes: int, all_stages: tuple[Stage, ...] | None = None) -> int:
+def _wrong(
+    histories_seen: int,
+    crash: Atomicity,
+    *,
+    crashes: int,
+    all_stages: tuple[Stage, ...] | None = None,
+) -> int:
     """In how many random histories the rosters are wrong."""
     wrong = 0
     for number in range(histories_seen):
@@ -137,21 +173,51 @@ def _wrong(histories_seen: int, crash: Atomicity, *, crashes: int, all_stages: t
 
 
 def moving_history(dice: Dice) -> list[TypedEvent]:
-    """Enrollments that move between sections, sections that move between courses, memberships of groups that do: all that makes records change their keys."""
+    """Enrollments that move between sections, sections that move between courses, memberships of
+    groups that do: all that makes records change their keys.
+    """
     events: list[TypedEvent] = []
     for _ in range(8 + dice.below(10)):
         time = dice.below(30)
         which = dice.below(6)
         if which <= 2:
-            ids = {"enrollment_id": 50 + dice.below(2), "course_section_id": 20 + dice.below(3), "course_id": 10 + dice.below(2)}
-            events.append(enrollment(time, ("active", "deleted")[dice.below(2)], **{name: global_id(number) for name, number in ids.items()}))
+            ids = {
+                "enrollment_id": 50 + dice.below(2),
+                "course_section_id": 20 + dice.below(3),
+                "course_id": 10 + dice.below(2),
+            }
+            events.append(
+                enrollment(
+                    time,
+                    ("active", "deleted")[dice.below(2)],
+                    **{name: global_id(number) for name, number in ids.items()},
+                )
+            )
         elif which == 3:
-            events.append(section_event(time, course_section_id=str(20 + dice.below(3)), course_id=str(10 + dice.below(2))))
+            events.append(
+                section_event(
+                    time,
+                    course_section_id=str(20 + dice.below(3)),
+                    course_id=str(10 + dice.below(2)),
+                )
+            )
         elif which == 4:
-            events.append(group(time, group_id=global_id(70), context_id=global_id(10 + dice.below(2))))
-            events.append(membership(time, group_id=global_id(70), group_membership_id=global_id(80 + dice.below(2))))
+            events.append(
+                group(time, group_id=global_id(70), context_id=global_id(10 + dice.below(2)))
+            )
+            events.append(
+                membership(
+                    time, group_id=global_id(70), group_membership_id=global_id(80 + dice.below(2))
+                )
+            )
         else:
-            events.append(course(time, ("available", "deleted", "completed")[dice.below(3)], course_id=global_id(10 + dice.below(2))))
+            events.append(
+                course(
+                    time,
+                    ("available", "deleted", "completed")[dice.below(3)],
+                    course_id=global_id(10 + dice.below(2)),
+                )
+            )
     return events
 
 
@@ -171,13 +237,19 @@ def test_without_transactions_the_model_finds_wrong_rosters(crash: Atomicity) ->
 
 
 def test_with_two_writers_of_a_key_the_model_finds_wrong_rosters() -> None:
-    assert _wrong(HISTORIES, nothing_lasts, crashes=0, all_stages=_without_one_writer()) >= LEAST_WRONG
+    assert (
+        _wrong(HISTORIES, nothing_lasts, crashes=0, all_stages=_without_one_writer()) >= LEAST_WRONG
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=FAMILIES.get)
 def test_rows_have_the_fields_of_the_schemas(family: Family) -> None:
     schema = json.loads((SCHEMAS / f"{FAMILIES[family]}.json").read_text())
-    ids = {name for name, said in schema["properties"].items() if said.get("$ref", "").endswith(("/id", "/nullable_id"))}
+    ids = {
+        name
+        for name, said in schema["properties"].items()
+        if said.get("$ref", "").endswith(("/id", "/nullable_id"))
+    }
     named = set(schema["properties"]) if FAMILIES[family] != "enrollment_state" else {"state"}
     assert set(family.names) == named
     assert family.ids == ids & named
@@ -196,4 +268,6 @@ def test_which_stage_reads_which_event() -> None:
         None: {"group_category", "account", "account_notification", "user_account_association"},
     }
     assert stages_by_event().keys() <= REGISTRY.keys()
-    assert {f"rosters.{relation}" for relation in reference.RELATIONS} == {output for stage in stages(None) for output in stage.outputs if "." in output}
+    assert {f"rosters.{relation}" for relation in reference.RELATIONS} == {
+        output for stage in stages(None) for output in stage.outputs if "." in output
+    }

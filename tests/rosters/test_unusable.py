@@ -20,9 +20,25 @@ from tests.rosters.scenarios import SCENARIOS
 STAGES = stages(2107)
 INPUTS = [(stage, topic) for stage in STAGES for topic in stage.inputs]
 
-LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
-VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=8), inner, max_size=5), max_leaves=12)
-KEYS = st.none() | st.binary(max_size=12) | st.from_regex(rb"[1-9]{1,3}(/[1-9]{1,3}){0,3}", fullmatch=True)
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=8), inner, max_size=5)
+    ),
+    max_leaves=12,
+)
+KEYS = (
+    st.none()
+    | st.binary(max_size=12)
+    | st.from_regex(rb"[1-9]{1,3}(/[1-9]{1,3}){0,3}", fullmatch=True)
+)
 
 
 @cache
@@ -35,11 +51,20 @@ def written() -> dict[str, list[Stored]]:
         cluster.settle(SimpleNamespace(below=lambda bound: bound - 1))
         for _, topic in INPUTS:
             for partition in range(2):
-                found.setdefault(topic, []).extend(record for record in cluster.log(topic, partition) if record.value is not None)
+                found.setdefault(topic, []).extend(
+                    record for record in cluster.log(topic, partition) if record.value is not None
+                )
     return found
 
 
-ANYTHING = st.builds(Stored, st.just(0), st.none() | st.integers(-1, 2**62), KEYS, st.none() | st.binary(max_size=20) | VALUES.map(orjson.dumps), st.just([]))
+ANYTHING = st.builds(
+    Stored,
+    st.just(0),
+    st.none() | st.integers(-1, 2**62),
+    KEYS,
+    st.none() | st.binary(max_size=20) | VALUES.map(orjson.dumps),
+    st.just([]),
+)
 
 
 @cache
@@ -66,7 +91,9 @@ def mutations(draw: Any, topic: str) -> Stored:
         place[key] = draw(VALUES)
     else:
         del place[key]
-    return record._replace(value=orjson.dumps(value), key=record.key if draw(st.booleans()) else draw(KEYS))
+    return record._replace(
+        value=orjson.dumps(value), key=record.key if draw(st.booleans()) else draw(KEYS)
+    )
 
 
 @pytest.mark.parametrize(("stage", "topic"), INPUTS, ids=[topic for _, topic in INPUTS])

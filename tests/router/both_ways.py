@@ -1,4 +1,6 @@
-"""The router's handler on the same chunks twice, judging each event by the pipeline, and with the express: the same must come of it."""
+"""The router's handler on the same chunks twice, judging each event by the pipeline, and with the
+express: the same must come of it.
+"""
 
 from __future__ import annotations
 
@@ -70,28 +72,62 @@ def written(outputs: BatchedOutputs) -> dict[tuple[str, int], list[Output]]:
         (topic, partition): [
             Output(topic, partition, record.key, record.value, record.timestamp, record.headers)
             for batch in batches.batches
-            for record in DefaultRecordBatch(bytes(GatheredBatch(batch, transactional=False)._build()))
+            for record in DefaultRecordBatch(
+                bytes(GatheredBatch(batch, transactional=False)._build())
+            )
         ]
         for (topic, partition), batches in outputs._batches.items()
     }
 
 
-def kit_of(pipeline: Pipeline, *, express: bool, window: TimestampWindow = ANY_TIME, breaker: BreakerPolicy = NO_BREAKER, limit: int = LIMIT) -> RouterKit:
+def kit_of(
+    pipeline: Pipeline,
+    *,
+    express: bool,
+    window: TimestampWindow = ANY_TIME,
+    breaker: BreakerPolicy = NO_BREAKER,
+    limit: int = LIMIT,
+) -> RouterKit:
     """What a handler needs."""
     names = TopicNames("canvas")
     ride = new_express(pipeline, names, PARTITIONS, limit - ROOM_FOR_HEADERS) if express else None
     metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
-    return RouterKit(pipeline, ride, names, PARTITIONS, partitioner(PARTITIONS), limit, None, window, breaker, metrics)
+    return RouterKit(
+        pipeline,
+        ride,
+        names,
+        PARTITIONS,
+        partitioner(PARTITIONS),
+        limit,
+        None,
+        window,
+        breaker,
+        metrics,
+    )
 
 
 class Twice:
     """Two handlers that share a pipeline, one of them with the express."""
 
-    def __init__(self, pipeline: Pipeline, *, window: TimestampWindow = ANY_TIME, breaker: BreakerPolicy = NO_BREAKER, limit: int = LIMIT) -> None:
-        self._without, self._with = (RouterHandler(kit_of(pipeline, express=express, window=window, breaker=breaker, limit=limit)) for express in (False, True))
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        *,
+        window: TimestampWindow = ANY_TIME,
+        breaker: BreakerPolicy = NO_BREAKER,
+        limit: int = LIMIT,
+    ) -> None:
+        self._without, self._with = (
+            RouterHandler(
+                kit_of(pipeline, express=express, window=window, breaker=breaker, limit=limit)
+            )
+            for express in (False, True)
+        )
 
     def __call__(self, chunks: Sequence[Chunk]) -> tuple[MemoryOutputs, RouterResult]:
-        """What the pipeline makes of the chunks, after asserting that the express makes the same of them."""
+        """What the pipeline makes of the chunks, after asserting that the express makes the same of
+        them.
+        """
         outputs, batched = MemoryOutputs(), BatchedOutputs(Producer())
         result = self._without.process(chunks, outputs)
         assert_same_counts(self._with.process(chunks, batched), result)
@@ -101,12 +137,27 @@ class Twice:
 
 def assert_same_counts(one: RouterResult, other: RouterResult) -> None:
     """Two ways counted the same."""
-    for name in ("consumed", "halt", "routed", "unknown", "dead", "unknown_fields", "unknown_values", "redacted", "event_times", "timestamps"):
+    for name in (
+        "consumed",
+        "halt",
+        "routed",
+        "unknown",
+        "dead",
+        "unknown_fields",
+        "unknown_values",
+        "redacted",
+        "event_times",
+        "timestamps",
+    ):
         assert getattr(one, name) == getattr(other, name), name
 
 
-def assert_same_records(found: dict[tuple[str, int], list[Output]], expected: Sequence[Output]) -> None:
-    """What is in the batches is what was appended, in this order for each topic and partition. Without a timestamp, it is the time of writing."""
+def assert_same_records(
+    found: dict[tuple[str, int], list[Output]], expected: Sequence[Output]
+) -> None:
+    """What is in the batches is what was appended, in this order for each topic and partition.
+    Without a timestamp, it is the time of writing.
+    """
     by_place: dict[tuple[str, int], list[Output]] = defaultdict(list)
     for output in expected:
         by_place[output.topic, output.partition].append(output)
@@ -114,7 +165,11 @@ def assert_same_records(found: dict[tuple[str, int], list[Output]], expected: Se
     for place, outputs in by_place.items():
         assert len(found[place]) == len(outputs)
         for one, other in zip(found[place], outputs, strict=True):
-            assert (one.key, one.value, one.headers) == (other.key, other.value, list(other.headers))
+            assert (one.key, one.value, one.headers) == (
+                other.key,
+                other.value,
+                list(other.headers),
+            )
             if other.timestamp is not None:
                 assert one.timestamp == other.timestamp
             else:

@@ -1,4 +1,6 @@
-"""``rollcall`` with a consumer that loses the coordinator of its group at the first heartbeat, and never finds it again."""
+"""``rollcall`` with a consumer that loses the coordinator of its group at the first heartbeat, and
+never finds it again.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""``rollcall`` with lanes that never come to the end of a transaction, for no reason that the process knows."""
+"""``rollcall`` with lanes that never come to the end of a transaction, for no reason that the
+process knows.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,9 @@ from rollcall.process.breaker import Breaker, BreakerPolicy
 
 
 @given(st.lists(st.booleans(), max_size=60), st.floats(0, 1), st.integers(1, 20))
-def test_it_opens_when_the_last_events_say_so(outcomes: list[bool], ratio: float, events: int) -> None:
+def test_it_opens_when_the_last_events_say_so(
+    outcomes: list[bool], ratio: float, events: int
+) -> None:
     breaker = Breaker(BreakerPolicy(ratio, events))
     seen: list[bool] = []
     told = 0
@@ -20,7 +22,9 @@ def test_it_opens_when_the_last_events_say_so(outcomes: list[bool], ratio: float
             breaker.passed(number - told)  # as many as there were, at once
             told = number + 1
             last = seen[-events:]
-            assert breaker.failed() == (ratio > 0 and len(seen) >= events and sum(last) > ratio * events)
+            assert breaker.failed() == (
+                ratio > 0 and len(seen) >= events and sum(last) > ratio * events
+            )
 
 
 def test_a_breaker_that_opened_stays_open_until_the_limit_is_raised() -> None:

@@ -1,7 +1,9 @@
-"""Nothing missing, nothing twice, order kept: the router as a process on a real broker, killed, stopped, joined and left under load.
+"""Nothing missing, nothing twice, order kept: the router as a process on a real broker, killed,
+stopped, joined and left under load.
 
-Every record has its own number. What a read_committed reader of the outputs sees must be the numbers that were sent, each once, and for one raw partition and
-one key in the order in which they were sent.
+Every record has its own number. What a read_committed reader of the outputs sees must be the
+numbers that were sent, each once, and for one raw partition and one key in the order in which they
+were sent.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ ENDS = (signal.SIGKILL, signal.SIGTERM) * (DISTURBANCES // 2)
 
 
 def numbered_events(count: int, seed: int = 1) -> Iterator[Sent]:
-    """Valid enrollments for the most part, some unknown names, some rubbish; each with its number in the metadata or the text."""
+    """Valid enrollments for the most part, some unknown names, some rubbish; each with its number
+    in the metadata or the text.
+    """
     rng = random.Random(seed)
     for number in range(count):
         kind = rng.random()
@@ -65,11 +69,17 @@ def numbered_events(count: int, seed: int = 1) -> Iterator[Sent]:
 def number_of(value: bytes | None) -> int:
     """The number that a record was sent with."""
     assert value is not None
-    return int(value.split()[1]) if value.startswith(b"rubbish") else int(json.loads(value)["metadata"]["job_id"])
+    return (
+        int(value.split()[1])
+        if value.startswith(b"rubbish")
+        else int(json.loads(value)["metadata"]["job_id"])
+    )
 
 
 class Load:
-    """Sends numbered events in the background, so that what disturbs the router does so while records arrive."""
+    """Sends numbered events in the background, so that what disturbs the router does so while
+    records arrive.
+    """
 
     def __init__(self, bootstrap: str, prefix: str, count: int = COUNT, parts: int = 20) -> None:
         self.records = list(numbered_events(count))
@@ -90,7 +100,9 @@ class Load:
 def assert_exactly_once(bootstrap: str, prefix: str, records: list[Sent]) -> None:
     """The outputs hold every record once, in order for each raw partition and key."""
     typed = [event_type.topic(prefix) for event_type in REGISTRY.values()]
-    messages = read_all(bootstrap, [*typed, f"{prefix}.unknown", f"{prefix}.dead-letter"], at_least=len(records))
+    messages = read_all(
+        bootstrap, [*typed, f"{prefix}.unknown", f"{prefix}.dead-letter"], at_least=len(records)
+    )
     seen = Counter(number_of(message.value()) for message in messages)
     assert [number for number, times in seen.items() if times > 1] == [], "twice"
     assert set(range(len(records))) - seen.keys() == set(), "missing"
@@ -101,12 +113,16 @@ def assert_exactly_once(bootstrap: str, prefix: str, records: list[Sent]) -> Non
         order[message.topic(), message.key(), partition_of[number]].append(number)
     assert all(numbers == sorted(numbers) for numbers in order.values()), "order"
     values = {number_of(record.value): record.value for record in records if record.value}
-    assert all(values[number_of(message.value())] == message.value() for message in messages), "bytes"
+    assert all(values[number_of(message.value())] == message.value() for message in messages), (
+        "bytes"
+    )
 
 
 def is_drained(bootstrap: str, prefix: str, records: list[Sent]) -> bool:
     """Whether the group has committed the end of every partition."""
-    return committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == dict(Counter(record.partition for record in records))
+    return committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == dict(
+        Counter(record.partition for record in records)
+    )
 
 
 def wait_drained(bootstrap: str, prefix: str, records: list[Sent]) -> None:
@@ -127,7 +143,13 @@ def test_restarts(bootstrap: str, prefix: str, tmp_path: Path, load: Load) -> No
     for number in ENDS:
         with RouterProcess(tmp_path, bootstrap, prefix) as router:
             router.wait_ready()
-            wait_until(lambda router=router: router.metric("rollcall_events_received_total") > 0 or is_through(bootstrap, prefix, load), what="progress")  # type: ignore[misc]
+            wait_until(
+                lambda router=router: (  # type: ignore[misc]
+                    router.metric("rollcall_events_received_total") > 0
+                    or is_through(bootstrap, prefix, load)
+                ),
+                what="progress",
+            )
             codes.append(router.end(number))
     with RouterProcess(tmp_path, bootstrap, prefix) as router:
         router.wait_ready()
@@ -138,13 +160,21 @@ def test_restarts(bootstrap: str, prefix: str, tmp_path: Path, load: Load) -> No
     assert_exactly_once(bootstrap, prefix, load.records)
 
 
-def test_a_second_router_joins_and_leaves(bootstrap: str, prefix: str, tmp_path: Path, load: Load) -> None:
+def test_a_second_router_joins_and_leaves(
+    bootstrap: str, prefix: str, tmp_path: Path, load: Load
+) -> None:
     with RouterProcess(tmp_path, bootstrap, prefix) as router:
         router.wait_ready()
         for number in ENDS:
             with RouterProcess(tmp_path, bootstrap, prefix) as second:
                 second.wait_ready()
-                wait_until(lambda second=second: second.metric("rollcall_events_received_total") > 0 or not load_is_running(load), what="progress")  # type: ignore[misc]
+                wait_until(
+                    lambda second=second: (  # type: ignore[misc]
+                        second.metric("rollcall_events_received_total") > 0
+                        or not load_is_running(load)
+                    ),
+                    what="progress",
+                )
                 second.end(number)
         load.finish()
         wait_drained(bootstrap, prefix, load.records)
@@ -162,18 +192,39 @@ def load_is_running(load: Load) -> bool:
     return load._thread.is_alive()
 
 
-def test_stopped_past_the_session_and_continued(bootstrap: str, prefix: str, tmp_path: Path, load: Load) -> None:
-    with RouterProcess(tmp_path, bootstrap, prefix) as first, RouterProcess(tmp_path, bootstrap, prefix) as second:
+def test_stopped_past_the_session_and_continued(
+    bootstrap: str, prefix: str, tmp_path: Path, load: Load
+) -> None:
+    with (
+        RouterProcess(tmp_path, bootstrap, prefix) as first,
+        RouterProcess(tmp_path, bootstrap, prefix) as second,
+    ):
         first.wait_ready()
         second.wait_ready()
         for sleeper, other in ((first, second), (second, first)):
             before = other.metric("rollcall_events_received_total")
             sleeper.send_signal(signal.SIGSTOP)
             # The other has everything once the session of the sleeper is over.
-            wait_until(lambda other=other: other.get("/readyz")[0] == 200 and len(partitions(other)) == PARTITIONS, what="the take-over")  # type: ignore[misc]
-            wait_until(lambda other=other, before=before: other.metric("rollcall_events_received_total") > before or not load_is_running(load), what="progress")  # type: ignore[misc]
+            wait_until(
+                lambda other=other: (  # type: ignore[misc]
+                    other.get("/readyz")[0] == 200 and len(partitions(other)) == PARTITIONS
+                ),
+                what="the take-over",
+            )
+            wait_until(
+                lambda other=other, before=before: (  # type: ignore[misc]
+                    other.metric("rollcall_events_received_total") > before
+                    or not load_is_running(load)
+                ),
+                what="progress",
+            )
             sleeper.send_signal(signal.SIGCONT)
-            wait_until(lambda sleeper=sleeper: sleeper.get("/readyz")[0] == 200 and 0 < len(partitions(sleeper)) < PARTITIONS, what="the return")  # type: ignore[misc]
+            wait_until(
+                lambda sleeper=sleeper: (  # type: ignore[misc]
+                    sleeper.get("/readyz")[0] == 200 and 0 < len(partitions(sleeper)) < PARTITIONS
+                ),
+                what="the return",
+            )
         load.finish()
         wait_drained(bootstrap, prefix, load.records)
         assert first.end() == 0
@@ -183,4 +234,8 @@ def test_stopped_past_the_session_and_continued(bootstrap: str, prefix: str, tmp
 
 def partitions(router: RouterProcess) -> set[str]:
     """The partitions that a router has, by its metrics."""
-    return {dict(labels)["partition"] for name, labels in router.metrics() if name == "rollcall_consumer_lag_records"}
+    return {
+        dict(labels)["partition"]
+        for name, labels in router.metrics()
+        if name == "rollcall_consumer_lag_records"
+    }

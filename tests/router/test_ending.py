@@ -32,7 +32,11 @@ def test_while_another_one_joins(bootstrap: str, prefix: str, tmp_path: Path, se
     with RouterProcess(tmp_path, bootstrap, prefix) as first:
         first.wait_ready(DEADLINE)
         with RouterProcess(tmp_path, bootstrap, prefix) as second:
-            wait_until(lambda: any(line["message"] == "reading" for line in second.log), DEADLINE, what="the start of the second")
+            wait_until(
+                lambda: any(line["message"] == "reading" for line in second.log),
+                DEADLINE,
+                what="the start of the second",
+            )
             time.sleep(Random(seed).uniform(0, SECONDS))
             order = [first, second] if seed % 2 else [second, first]
             for process in order:
@@ -44,13 +48,21 @@ MOMENTS: dict[str, Callable[[RollcallProcess], bool]] = {
     "topics_checked": lambda process: "the topics are being checked" in process.get("/readyz")[1],
     "reading": lambda process: any(line["message"] == "reading" for line in process.log),
     "joining": lambda process: "the consumer group has not given" in process.get("/readyz")[1],
-    "loading": lambda process: any(word in process.get("/readyz")[1] for word in ("is opening", "is loading its table")),
+    "loading": lambda process: any(
+        word in process.get("/readyz")[1] for word in ("is opening", "is loading its table")
+    ),
 }
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_while_it_starts(bootstrap: str, prefix: str, tmp_path: Path, moment: str) -> None:
-    """Some moments are short, and may have passed when the test sees them: then it ends a moment later, which must be as well."""
+    """Some moments are short, and may have passed when the test sees them: then it ends a moment
+    later, which must be as well.
+    """
     with RostersProcess(tmp_path, bootstrap, prefix) as rosters:
-        wait_until(lambda: MOMENTS[moment](rosters) or rosters.get("/readyz")[0] == 200, DEADLINE, what=moment)
+        wait_until(
+            lambda: MOMENTS[moment](rosters) or rosters.get("/readyz")[0] == 200,
+            DEADLINE,
+            what=moment,
+        )
         assert_ends_well(rosters)

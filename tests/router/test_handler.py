@@ -22,8 +22,12 @@ from tests.router.both_ways import ANY_TIME, LIMIT, FakeRecord, MemoryOutputs, T
 PIPELINE = Pipeline(load_validators(), redactor=Redactor(("access_token",)))
 
 
-def run(*chunks: Chunk, ratio: float = 0.0, events: int = 10, window: TimestampWindow = ANY_TIME) -> tuple[MemoryOutputs, RouterMetrics, bool]:
-    """Outputs, metrics after the commit, and whether the handler halted; with the express, and without it, they are the same."""
+def run(
+    *chunks: Chunk, ratio: float = 0.0, events: int = 10, window: TimestampWindow = ANY_TIME
+) -> tuple[MemoryOutputs, RouterMetrics, bool]:
+    """Outputs, metrics after the commit, and whether the handler halted; with the express, and
+    without it, they are the same.
+    """
     outputs, result = Twice(PIPELINE, window=window, breaker=BreakerPolicy(ratio, events))(chunks)
     result.on_committed(1_700_000_001.0)
     return outputs, result.metrics, result.halt is not None
@@ -36,28 +40,64 @@ def chunk(*records: FakeRecord, partition: int = 6) -> Chunk:
 
 def value_of(metrics: RouterMetrics, name: str) -> float:
     """The sum of a metric."""
-    return sum(sample.value for family in metrics.registry.collect() for sample in family.samples if sample.name == name)
+    return sum(
+        sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == name
+    )
 
 
-HEADER_NAMES = st.sampled_from(["h", "ce_id", "content-type", "rollcall.error.attempt", "rollcall.error.code", "rollcall.redacted", ""]) | st.text(max_size=5)
+HEADER_NAMES = st.sampled_from(
+    [
+        "h",
+        "ce_id",
+        "content-type",
+        "rollcall.error.attempt",
+        "rollcall.error.code",
+        "rollcall.redacted",
+        "",
+    ]
+) | st.text(max_size=5)
 RECORDS = st.builds(
     FakeRecord,
     offset=st.integers(0, 10**12),
     key=st.none() | st.binary(max_size=20) | st.just(b"k" * 17_000),
     value=st.none()
     | st.binary(max_size=30)
-    | st.sampled_from([orjson.dumps(event()), orjson.dumps(event(event_name="x.y")), b"N" * 20_000, orjson.dumps(event({"user_name": "N" * 20_000}))])
+    | st.sampled_from(
+        [
+            orjson.dumps(event()),
+            orjson.dumps(event(event_name="x.y")),
+            b"N" * 20_000,
+            orjson.dumps(event({"user_name": "N" * 20_000})),
+        ]
+    )
     | st.just(orjson.dumps(event(url="https://x/?access_token=secret"))),
-    headers=st.lists(st.tuples(HEADER_NAMES, st.none() | st.binary(max_size=20) | st.sampled_from([b"v" * 17_000, b"/?access_token=secret"])), max_size=3).map(
-        tuple
-    ),
+    headers=st.lists(
+        st.tuples(
+            HEADER_NAMES,
+            st.none()
+            | st.binary(max_size=20)
+            | st.sampled_from([b"v" * 17_000, b"/?access_token=secret"]),
+        ),
+        max_size=3,
+    ).map(tuple),
     timestamp=st.sampled_from([-1, 0, 1_700_000_000_000]),
 )
 
 
 @settings(max_examples=examples(150), deadline=None)
 @given(st.lists(RECORDS, max_size=12))
-@example([FakeRecord(0, value=orjson.dumps(event({"user_name": "N" * 20_000})), headers=(("from", b"/?access_token=secret"),))])
+@example(
+    [
+        FakeRecord(
+            0,
+            value=orjson.dumps(event({"user_name": "N" * 20_000})),
+            headers=(("from", b"/?access_token=secret"),),
+        )
+    ]
+)
 def test_one_in_one_out_and_all_fit(records: list[FakeRecord]) -> None:
     outputs, metrics, _ = run(chunk(*records))
     assert len(outputs) == len(records)
@@ -68,14 +108,24 @@ def test_one_in_one_out_and_all_fit(records: list[FakeRecord]) -> None:
         names = [name for name, _ in output.headers if name.startswith("rollcall.error.")]
         assert len(names) == len(set(names))
         assert bool(names) == (output.topic == "canvas.dead-letter")
-        assert b"secret" not in b"".join([output.value or b"", *(content or b"" for _, content in output.headers)])
+        assert b"secret" not in b"".join(
+            [output.value or b"", *(content or b"" for _, content in output.headers)]
+        )
     received = value_of(metrics, "rollcall_events_received_total")
-    parts = ("rollcall_events_routed_total", "rollcall_events_unknown_total", "rollcall_dead_letters_total")
+    parts = (
+        "rollcall_events_routed_total",
+        "rollcall_events_unknown_total",
+        "rollcall_dead_letters_total",
+    )
     assert received == len(records) == sum(value_of(metrics, part) for part in parts)
 
 
-def test_a_record_without_key_stays_on_its_partition_and_one_with_key_goes_where_java_puts_it() -> None:
-    outputs, _, _ = run(chunk(FakeRecord(0, value=b"x"), FakeRecord(1, key=b"21", value=b"x"), partition=6))
+def test_a_record_without_key_stays_on_its_partition_and_one_with_key_goes_where_java_puts_it() -> (
+    None
+):
+    outputs, _, _ = run(
+        chunk(FakeRecord(0, value=b"x"), FakeRecord(1, key=b"21", value=b"x"), partition=6)
+    )
     assert [output.partition for output in outputs] == [6 % 4, (-973932308 & 0x7FFFFFFF) % 4]
 
 
@@ -91,7 +141,15 @@ def test_the_breaker_ends_the_chunk_where_it_opens() -> None:
 def test_a_timestamp_that_the_topics_would_refuse_becomes_now() -> None:
     now = int(time.time() * 1000)
     hour = 3_600_000
-    stamps = [now, now - hour // 2, now + hour // 2, now - 2 * hour, now + 2 * hour, now + hour - 1_000, -1]
+    stamps = [
+        now,
+        now - hour // 2,
+        now + hour // 2,
+        now - 2 * hour,
+        now + 2 * hour,
+        now + hour - 1_000,
+        -1,
+    ]
     records = [FakeRecord(n, value=b"x", timestamp=stamp) for n, stamp in enumerate(stamps)]
     outputs, _, _ = run(chunk(*records), window=TimestampWindow(hour, hour))
     assert [output.timestamp for output in outputs] == [*stamps[:3], None, None, None, None]

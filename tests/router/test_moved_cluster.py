@@ -1,4 +1,6 @@
-"""A cluster that comes back at other addresses, behind the bootstrap address that it had: clients know the brokers' addresses, and have to learn them anew."""
+"""A cluster that comes back at other addresses, behind the bootstrap address that it had: clients
+know the brokers' addresses, and have to learn them anew.
+"""
 
 from __future__ import annotations
 
@@ -12,42 +14,74 @@ from rollcall.sandbox.broker.node import free_port
 from tests.chaos.proxy import Proxy
 from tests.kafka_client import create_topic, send
 from tests.processes import RollcallProcess, RostersProcess, RouterProcess, wait_until
-from tests.router.test_delivery import PARTITIONS, assert_exactly_once, numbered_events, wait_drained
+from tests.router.test_delivery import (
+    PARTITIONS,
+    assert_exactly_once,
+    numbered_events,
+    wait_drained,
+)
 
 COUNT = 400
 DEADLINE = 120.0
 WATCHDOG_SECONDS = 80
-"""Half of it is how long brokers may be silent. The test waits so long; the watchdog itself must have no part in it, on a slow machine neither."""
+"""Half of it is how long brokers may be silent. The test waits so long; the watchdog itself must
+have no part in it, on a slow machine neither.
+"""
 
 
 @pytest.mark.slow
 def test_a_cluster_comes_back_elsewhere(jars: Path, prefix: str, tmp_path: Path) -> None:
     records = list(numbered_events(COUNT))
-    with EmbeddedBroker(tmp_path / "kafka", jars=jars, heap="384m") as broker, Proxy(int(broker.bootstrap.rpartition(":")[2])) as proxy:
+    with (
+        EmbeddedBroker(tmp_path / "kafka", jars=jars, heap="384m") as broker,
+        Proxy(int(broker.bootstrap.rpartition(":")[2])) as proxy,
+    ):
         bootstrap, before = f"127.0.0.1:{proxy.port}", broker.bootstrap
         create_topic(broker.bootstrap, f"{prefix}.raw", PARTITIONS)
         send(broker.bootstrap, f"{prefix}.raw", records[: COUNT // 2])
         with (
             RouterProcess(tmp_path, bootstrap, prefix, watchdog_seconds=WATCHDOG_SECONDS) as router,
-            RostersProcess(tmp_path, bootstrap, prefix, watchdog_seconds=WATCHDOG_SECONDS) as rosters,
+            RostersProcess(
+                tmp_path, bootstrap, prefix, watchdog_seconds=WATCHDOG_SECONDS
+            ) as rosters,
         ):
             router.wait_ready(DEADLINE)
             rosters.wait_ready(DEADLINE)
             broker.stop()
-            with EmbeddedBroker(tmp_path / "kafka", port=free_port("127.0.0.1"), jars=jars, heap="384m") as moved:
+            with EmbeddedBroker(
+                tmp_path / "kafka", port=free_port("127.0.0.1"), jars=jars, heap="384m"
+            ) as moved:
                 assert moved.bootstrap != before
                 proxy.redirect(int(moved.bootstrap.rpartition(":")[2]))
                 send(moved.bootstrap, f"{prefix}.raw", records[COUNT // 2 :])
                 wait_drained(moved.bootstrap, prefix, records)
-                wait_until(lambda: rosters.idle and router.idle, DEADLINE, what="that both have gone on")
+                wait_until(
+                    lambda: rosters.idle and router.idle, DEADLINE, what="that both have gone on"
+                )
                 assert (router.end(), rosters.end()) == (0, 0)
                 assert_exactly_once(moved.bootstrap, prefix, records)
 
 
-def test_who_is_given_nothing_for_too_long_is_stuck(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """The cluster answers, and the group never does. There is no partition yet whose lag could tell."""
+def test_who_is_given_nothing_for_too_long_is_stuck(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    """The cluster answers, and the group never does. There is no partition yet whose lag could
+    tell.
+    """
     program = [sys.executable, str(Path(__file__).with_name("waiting.py"))]
-    with RollcallProcess("router", tmp_path, bootstrap, prefix, program=program, watchdog_seconds=5).expecting("stuck: ") as router:
-        wait_until(lambda: "the consumer group has not given this process its partitions yet" in router.get("/readyz")[1], what="the wait for the group")
+    with RollcallProcess(
+        "router", tmp_path, bootstrap, prefix, program=program, watchdog_seconds=5
+    ).expecting("stuck: ") as router:
+        wait_until(
+            lambda: (
+                "the consumer group has not given this process its partitions yet"
+                in router.get("/readyz")[1]
+            ),
+            what="the wait for the group",
+        )
         assert router.process.wait(DEADLINE) == 70
-        assert any(f"the consumer group {prefix}-router has given this process no partitions" in str(line["message"]) for line in router.log)
+        assert any(
+            f"the consumer group {prefix}-router has given this process no partitions"
+            in str(line["message"])
+            for line in router.log
+        )

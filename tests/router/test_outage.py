@@ -1,4 +1,6 @@
-"""Infrastructure failure is never data failure: a broker that is down loses nothing, repeats nothing and puts nothing on the dead-letter topic."""
+"""Infrastructure failure is never data failure: a broker that is down loses nothing, repeats
+nothing and puts nothing on the dead-letter topic.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,22 @@ from random import Random
 import pytest
 
 from rollcall.sandbox.broker import EmbeddedBroker
-from tests.kafka_client import Sent, committed, create_topic, headers, limit_record_size, read_all, send
+from tests.kafka_client import (
+    Sent,
+    committed,
+    create_topic,
+    headers,
+    limit_record_size,
+    read_all,
+    send,
+)
 from tests.processes import RollcallProcess, RouterProcess, wait_until
-from tests.router.test_delivery import PARTITIONS, assert_exactly_once, numbered_events, wait_drained
+from tests.router.test_delivery import (
+    PARTITIONS,
+    assert_exactly_once,
+    numbered_events,
+    wait_drained,
+)
 from tests.waiting import wait_for_count
 
 COUNT = 60_000
@@ -29,7 +44,9 @@ def own_broker(tmp_path: Path, jars: Path) -> Iterator[EmbeddedBroker]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["stopped", "killed"])
-def test_a_broker_goes_and_comes_back(own_broker: EmbeddedBroker, prefix: str, tmp_path: Path, how: str) -> None:
+def test_a_broker_goes_and_comes_back(
+    own_broker: EmbeddedBroker, prefix: str, tmp_path: Path, how: str
+) -> None:
     bootstrap = own_broker.bootstrap
     create_topic(bootstrap, f"{prefix}.raw", PARTITIONS)
     records = list(numbered_events(COUNT))
@@ -55,7 +72,9 @@ def test_a_broker_goes_and_comes_back(own_broker: EmbeddedBroker, prefix: str, t
 
 
 @pytest.mark.slow
-def test_sigterm_without_a_broker_ends_in_time(own_broker: EmbeddedBroker, prefix: str, tmp_path: Path) -> None:
+def test_sigterm_without_a_broker_ends_in_time(
+    own_broker: EmbeddedBroker, prefix: str, tmp_path: Path
+) -> None:
     bootstrap = own_broker.bootstrap
     create_topic(bootstrap, f"{prefix}.raw", PARTITIONS)
     send(bootstrap, f"{prefix}.raw", numbered_events(COUNT))
@@ -66,12 +85,18 @@ def test_sigterm_without_a_broker_ends_in_time(own_broker: EmbeddedBroker, prefi
         router.end()
 
 
-def test_what_cannot_be_produced_is_not_committed(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """The typed topic takes less than the router believes: the process must end, with a code that is not 0, and repeat the chunk when it can."""
+def test_what_cannot_be_produced_is_not_committed(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    """The typed topic takes less than the router believes: the process must end, with a code that
+    is not 0, and repeat the chunk when it can.
+    """
     create_topic(bootstrap, f"{prefix}.raw", 1)
     records = [Sent(record.value, partition=0) for record in numbered_events(300)]
     typed = f"{prefix}.events.enrollment_updated"
-    with RouterProcess(tmp_path, bootstrap, prefix).expecting("cannot be consumed any further") as router:
+    with RouterProcess(tmp_path, bootstrap, prefix).expecting(
+        "cannot be consumed any further"
+    ) as router:
         router.wait_ready()
         limit_record_size(bootstrap, typed, 1_000)
         send(bootstrap, f"{prefix}.raw", records)
@@ -88,9 +113,15 @@ def test_what_cannot_be_produced_is_not_committed(bootstrap: str, prefix: str, t
     assert_exactly_once(bootstrap, prefix, records)
 
 
-def test_records_larger_than_the_topic_takes_are_dead_letters(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_records_larger_than_the_topic_takes_are_dead_letters(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     create_topic(bootstrap, f"{prefix}.raw", 1, {"max.message.bytes": "10000000"})
-    event = next(record.value for record in numbered_events(100) if record.value and b"enrollment_updated" in record.value)
+    event = next(
+        record.value
+        for record in numbered_events(100)
+        if record.value and b"enrollment_updated" in record.value
+    )
     unknown = event.replace(b"enrollment_updated", b"of.no.schema.here")
     large = b"N" * 2_000_000
     sent = [
@@ -103,11 +134,26 @@ def test_records_larger_than_the_topic_takes_are_dead_letters(bootstrap: str, pr
     ]
     send(bootstrap, f"{prefix}.raw", sent)
     with RouterProcess(tmp_path, bootstrap, prefix, breaker_ratio=0) as router:
-        wait_until(lambda: committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: len(sent)}, what="the end of the input")
-        wait_for_count(lambda: router.metric("rollcall_dead_letters_total", code="too_large"), 5, what="the count of what is committed")
-        assert router.metric("rollcall_dead_letters_total", code="too_large", event_name="enrollment_updated") == 2
+        wait_until(
+            lambda: committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: len(sent)},
+            what="the end of the input",
+        )
+        wait_for_count(
+            lambda: router.metric("rollcall_dead_letters_total", code="too_large"),
+            5,
+            what="the count of what is committed",
+        )
+        assert (
+            router.metric(
+                "rollcall_dead_letters_total", code="too_large", event_name="enrollment_updated"
+            )
+            == 2
+        )
         assert router.end() == 0
-    letters = sorted(read_all(bootstrap, [f"{prefix}.dead-letter"], at_least=5), key=lambda letter: int(headers(letter)["rollcall.error.offset"]))
+    letters = sorted(
+        read_all(bootstrap, [f"{prefix}.dead-letter"], at_least=5),
+        key=lambda letter: int(headers(letter)["rollcall.error.offset"]),
+    )
     for letter, record in zip(letters, sent, strict=False):
         value = letter.value()
         assert record.value is not None
@@ -121,17 +167,33 @@ def test_records_larger_than_the_topic_takes_are_dead_letters(bootstrap: str, pr
     assert len(read_all(bootstrap, [f"{prefix}.events.enrollment_updated"], at_least=1)) == 1
 
 
-def test_batches_are_no_larger_than_a_topic_takes(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_batches_are_no_larger_than_a_topic_takes(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     """Each record fits, and all of a chunk together would not: they hardly compress."""
     typed = f"{prefix}.events.enrollment_updated"
     create_topic(bootstrap, typed, 2)
     limit_record_size(bootstrap, typed, 40_000)
     create_topic(bootstrap, f"{prefix}.raw", 1)
-    event = next(record.value for record in numbered_events(100) if record.value and b"enrollment_updated" in record.value)
+    event = next(
+        record.value
+        for record in numbered_events(100)
+        if record.value and b"enrollment_updated" in record.value
+    )
     random = Random(1)
-    send(bootstrap, f"{prefix}.raw", [Sent(event.replace(b"Isaac", random.randbytes(2_000).hex().encode(), 1), partition=0) for _ in range(100)])
+    send(
+        bootstrap,
+        f"{prefix}.raw",
+        [
+            Sent(event.replace(b"Isaac", random.randbytes(2_000).hex().encode(), 1), partition=0)
+            for _ in range(100)
+        ],
+    )
     with RouterProcess(tmp_path, bootstrap, prefix) as router:
-        wait_until(lambda: committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: 100}, what="the end of the input")
+        wait_until(
+            lambda: committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: 100},
+            what="the end of the input",
+        )
         assert router.end() == 0
     assert len(read_all(bootstrap, [typed], at_least=100)) == 100
 
@@ -139,18 +201,38 @@ def test_batches_are_no_larger_than_a_topic_takes(bootstrap: str, prefix: str, t
 def test_a_stuck_router_ends_itself(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     """With lag and without progress, though the cluster answers, the watchdog ends the process."""
     create_topic(bootstrap, f"{prefix}.raw", 1)
-    send(bootstrap, f"{prefix}.raw", [Sent(record.value, partition=0) for record in numbered_events(100)])
+    send(
+        bootstrap,
+        f"{prefix}.raw",
+        [Sent(record.value, partition=0) for record in numbered_events(100)],
+    )
     program = [sys.executable, str(Path(__file__).with_name("stuck.py"))]
-    with RollcallProcess("router", tmp_path, bootstrap, prefix, program=program, watchdog_seconds=10).expecting("stuck: ") as router:
+    with RollcallProcess(
+        "router", tmp_path, bootstrap, prefix, program=program, watchdog_seconds=10
+    ).expecting("stuck: ") as router:
         assert router.wait_exit() == 70
-        assert [line for line in router.log if line["level"] == "critical" and "ROLLCALL_WATCHDOG_SECONDS" in str(line["message"])]
+        assert [
+            line
+            for line in router.log
+            if line["level"] == "critical" and "ROLLCALL_WATCHDOG_SECONDS" in str(line["message"])
+        ]
 
 
-def test_who_never_finds_the_coordinator_again_ends(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """The group has given its partitions to others by then; it would take them back again and again."""
+def test_who_never_finds_the_coordinator_again_ends(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    """The group has given its partitions to others by then; it would take them back again and
+    again.
+    """
     create_topic(bootstrap, f"{prefix}.raw", 1)
     program = [sys.executable, str(Path(__file__).with_name("lost.py"))]
     with RollcallProcess("router", tmp_path, bootstrap, prefix, program=program) as router:
-        wait_until(lambda: "the coordinator of the consumer group is away" in router.get("/readyz")[1], what="its notice")
+        wait_until(
+            lambda: "the coordinator of the consumer group is away" in router.get("/readyz")[1],
+            what="its notice",
+        )
         assert router.wait_exit() == 1
-        assert f"the coordinator of group {prefix}-router has not been found" in router.log_file.read_text()
+        assert (
+            f"the coordinator of group {prefix}-router has not been found"
+            in router.log_file.read_text()
+        )

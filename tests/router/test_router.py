@@ -19,37 +19,68 @@ from confluent_kafka import Producer
 from rollcall.events.registry import EVENT_TYPES, REGISTRY
 from rollcall.kafka.partitioner import murmur2
 from rollcall.resources import resource_path
-from tests.kafka_client import Sent, committed, create_topic, delete_records, delete_topic, headers, partitions_of, read_all, send, set_committed
+from tests.kafka_client import (
+    Sent,
+    committed,
+    create_topic,
+    delete_records,
+    delete_topic,
+    headers,
+    partitions_of,
+    read_all,
+    send,
+    set_committed,
+)
 from tests.processes import RouterProcess, wait_until
 from tests.router.test_delivery import numbered_events
 from tests.waiting import run, wait_for_count
 
-EXAMPLES = {name: orjson.loads(resource_path("schemas", f"{name}.json").read_bytes())["examples"][0] for name in REGISTRY}
+EXAMPLES = {
+    name: orjson.loads(resource_path("schemas", f"{name}.json").read_bytes())["examples"][0]
+    for name in REGISTRY
+}
 DOCUMENTED = Path(__file__).parent.parent / "fixtures" / "documented"
 
 
 def wait_consumed(bootstrap: str, prefix: str, count: int) -> None:
     """Wait until so many records of the raw topic are committed."""
-    wait_until(lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == count, what="the end of the input")
+    wait_until(
+        lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == count,
+        what="the end of the input",
+    )
 
 
-def test_every_documented_example_arrives_byte_for_byte(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_every_documented_example_arrives_byte_for_byte(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     texts = {path.stem: path.read_bytes() for path in sorted(DOCUMENTED.glob("*.json"))}
     wrong = texts.pop("user_updated")  # the document has a typo in a time
-    texts |= {name: json.dumps(example, indent=2).encode() for name, example in EXAMPLES.items() if name not in texts}
+    texts |= {
+        name: json.dumps(example, indent=2).encode()
+        for name, example in EXAMPLES.items()
+        if name not in texts
+    }
     assert len(texts) == len(EVENT_TYPES)
     create_topic(bootstrap, f"{prefix}.raw", 3)
     hour_ago = int(time.time() * 1000) - 3_600_000
     send(
         bootstrap,
         f"{prefix}.raw",
-        [Sent(text, headers=(("origin", name.encode()),), timestamp_ms=hour_ago + n) for n, (name, text) in enumerate(texts.items())],
+        [
+            Sent(text, headers=(("origin", name.encode()),), timestamp_ms=hour_ago + n)
+            for n, (name, text) in enumerate(texts.items())
+        ],
     )
     send(bootstrap, f"{prefix}.raw", [Sent(wrong, key=b"raw key", timestamp_ms=hour_ago)])
     with RouterProcess(tmp_path, bootstrap, prefix, partitions=5) as router:
         wait_consumed(bootstrap, prefix, len(texts) + 1)
         assert router.end() == 0
-    arrived = {message.topic(): message for message in read_all(bootstrap, [f"{prefix}.events.{name}" for name in texts], at_least=len(texts))}
+    arrived = {
+        message.topic(): message
+        for message in read_all(
+            bootstrap, [f"{prefix}.events.{name}" for name in texts], at_least=len(texts)
+        )
+    }
     assert len(arrived) == len(texts)
     for n, (name, text) in enumerate(texts.items()):
         message = arrived[f"{prefix}.events.{name}"]
@@ -66,7 +97,9 @@ def test_every_documented_example_arrives_byte_for_byte(bootstrap: str, prefix: 
         assert message.partition() == (murmur2(key) & 0x7FFFFFFF) % 5
     (letter,) = read_all(bootstrap, [f"{prefix}.dead-letter"], at_least=1)
     assert (letter.value(), letter.key(), letter.timestamp()[1]) == (wrong, b"raw key", hour_ago)
-    reasons = {name.removeprefix("rollcall.error."): value for name, value in headers(letter).items()}
+    reasons = {
+        name.removeprefix("rollcall.error."): value for name, value in headers(letter).items()
+    }
     assert reasons.pop("message").startswith(b"pattern: ")
     assert reasons == {
         "code": b"schema_violation",
@@ -83,7 +116,14 @@ def test_keys_are_placed_as_the_java_client_places_them(bootstrap: str, prefix: 
     """librdkafka's murmur2_random partitioner is made to agree with Java's."""
     create_topic(bootstrap, prefix, 7)
     producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random"})
-    keys = [b"%d" % (21070000000000000 + n * 7919) for n in range(200)] + [b"", b"a", b"ab", b"abc", "ключ".encode(), bytes(range(256))]
+    keys = [b"%d" % (21070000000000000 + n * 7919) for n in range(200)] + [
+        b"",
+        b"a",
+        b"ab",
+        b"abc",
+        "ключ".encode(),
+        bytes(range(256)),
+    ]
     for key in keys:
         producer.produce(prefix, b"", key)
     assert producer.flush(30) == 0
@@ -92,10 +132,16 @@ def test_keys_are_placed_as_the_java_client_places_them(bootstrap: str, prefix: 
             assert message.partition() == (murmur2(sent_key) & 0x7FFFFFFF) % 7
 
 
-def test_a_replayed_dead_letter_counts_its_attempts(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_a_replayed_dead_letter_counts_its_attempts(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     create_topic(bootstrap, f"{prefix}.raw", 1)
     old = (("rollcall.error.attempt", b"4"), ("rollcall.error.code", b"not_json"), ("mine", b"1"))
-    send(bootstrap, f"{prefix}.raw", [Sent(b"{}", headers=old), Sent(orjson.dumps(EXAMPLES["user_created"]), headers=old)])
+    send(
+        bootstrap,
+        f"{prefix}.raw",
+        [Sent(b"{}", headers=old), Sent(orjson.dumps(EXAMPLES["user_created"]), headers=old)],
+    )
     with RouterProcess(tmp_path, bootstrap, prefix, breaker_ratio=0) as router:
         wait_consumed(bootstrap, prefix, 2)
         assert router.end() == 0
@@ -107,30 +153,48 @@ def test_a_replayed_dead_letter_counts_its_attempts(bootstrap: str, prefix: str,
     assert not [name for name in headers(event) if name.startswith("rollcall.")]
 
 
-def test_fields_of_metadata_are_dropped_whatever_becomes_of_an_event(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_fields_of_metadata_are_dropped_whatever_becomes_of_an_event(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     create_topic(bootstrap, f"{prefix}.raw", 1)
     example = EXAMPLES["user_created"]
     metadata, body = example["metadata"], example["body"]
-    kept = {name: value for name, value in metadata.items() if name not in ("client_ip", "user_login")}
+    kept = {
+        name: value for name, value in metadata.items() if name not in ("client_ip", "user_login")
+    }
     fates = {
         "events.user_created": ({}, {}),
         "unknown": ({"event_name": "quiz_submitted"}, {}),
         "dead-letter": ({}, {"user_id": None}),
     }
-    sent = [json.dumps({"metadata": metadata | about, "body": body | said}, indent=1).encode() for about, said in fates.values()]
+    sent = [
+        json.dumps({"metadata": metadata | about, "body": body | said}, indent=1).encode()
+        for about, said in fates.values()
+    ]
     send(bootstrap, f"{prefix}.raw", [*map(Sent, sent), Sent(sent[0][:-1])])
-    with RouterProcess(tmp_path, bootstrap, prefix, breaker_ratio=0, drop_metadata="client_ip,user_login") as router:
+    with RouterProcess(
+        tmp_path, bootstrap, prefix, breaker_ratio=0, drop_metadata="client_ip,user_login"
+    ) as router:
         wait_consumed(bootstrap, prefix, 4)
         assert router.end() == 0
     for topic, (about, said) in fates.items():
         message = read_all(bootstrap, [f"{prefix}.{topic}"], at_least=1)[0]
-        assert message.value() == json.dumps({"metadata": kept | about, "body": body | said}, indent=1).encode()
+        assert (
+            message.value()
+            == json.dumps({"metadata": kept | about, "body": body | said}, indent=1).encode()
+        )
         assert headers(message)["rollcall.dropped"] == b"client_ip,user_login"
     _, half = read_all(bootstrap, [f"{prefix}.dead-letter"], at_least=2)
-    assert (half.value(), headers(half)["rollcall.dropped"], headers(half)["rollcall.error.code"]) == (b"", b"*", b"not_json")
+    assert (
+        half.value(),
+        headers(half)["rollcall.dropped"],
+        headers(half)["rollcall.error.code"],
+    ) == (b"", b"*", b"not_json")
 
 
-def test_nulls_empty_values_and_odd_records_pass_through(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_nulls_empty_values_and_odd_records_pass_through(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     create_topic(bootstrap, f"{prefix}.raw", 2)
     odd = [
         Sent(None),
@@ -145,20 +209,45 @@ def test_nulls_empty_values_and_odd_records_pass_through(bootstrap: str, prefix:
         wait_consumed(bootstrap, prefix, len(odd))
         assert router.end() == 0
     letters = read_all(bootstrap, [f"{prefix}.dead-letter"], at_least=5)
-    assert sorted(headers(letter)["rollcall.error.code"] for letter in letters) == [b"empty", b"empty", b"empty", b"not_json", b"not_json"]
-    assert [message.value() for message in read_all(bootstrap, [f"{prefix}.unknown"], at_least=1)] == [odd[-1].value]
+    assert sorted(headers(letter)["rollcall.error.code"] for letter in letters) == [
+        b"empty",
+        b"empty",
+        b"empty",
+        b"not_json",
+        b"not_json",
+    ]
+    assert [
+        message.value() for message in read_all(bootstrap, [f"{prefix}.unknown"], at_least=1)
+    ] == [odd[-1].value]
 
 
-def test_markers_and_aborted_transactions_on_the_raw_topic(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """A bridge that writes in transactions leaves markers: gaps between offsets, and an end that no record has. Lag must still come to zero."""
+def test_markers_and_aborted_transactions_on_the_raw_topic(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    """A bridge that writes in transactions leaves markers: gaps between offsets, and an end that no
+    record has. Lag must still come to zero.
+    """
     create_topic(bootstrap, f"{prefix}.raw", 2)
     raw = orjson.dumps(EXAMPLES["course_created"])
     with RouterProcess(tmp_path, bootstrap, prefix) as router:
         router.wait_ready()
         for n in range(6):
-            send(bootstrap, f"{prefix}.raw", [Sent(raw, partition=n % 2)] * 10, transactional_id=f"{prefix}-bridge", commit=n % 3 != 2)
-        wait_for_count(lambda: router.metric("rollcall_events_received_total"), 40, what="the committed records")
-        wait_until(lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == 66, what="the end, behind the markers")
+            send(
+                bootstrap,
+                f"{prefix}.raw",
+                [Sent(raw, partition=n % 2)] * 10,
+                transactional_id=f"{prefix}-bridge",
+                commit=n % 3 != 2,
+            )
+        wait_for_count(
+            lambda: router.metric("rollcall_events_received_total"),
+            40,
+            what="the committed records",
+        )
+        wait_until(
+            lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == 66,
+            what="the end, behind the markers",
+        )
         wait_until(lambda: router.metric("rollcall_consumer_lag_records") == 0, what="lag 0")
         assert router.end() == 0
     assert len(read_all(bootstrap, [f"{prefix}.events.course_created"], at_least=40)) == 40
@@ -169,49 +258,91 @@ def test_metrics_add_up_and_start_at_zero(bootstrap: str, prefix: str, tmp_path:
     with RouterProcess(tmp_path, bootstrap, prefix) as router:
         router.wait_ready()
         before = router.metrics()
-        assert len([1 for name, _ in before if name == "rollcall_events_routed_total"]) == len(EVENT_TYPES)
-        assert len([1 for name, _ in before if name == "rollcall_dead_letters_total"]) == 5 * (len(EVENT_TYPES) + 1)
+        assert len([1 for name, _ in before if name == "rollcall_events_routed_total"]) == len(
+            EVENT_TYPES
+        )
+        assert len([1 for name, _ in before if name == "rollcall_dead_letters_total"]) == 5 * (
+            len(EVENT_TYPES) + 1
+        )
         assert router.metric("rollcall_events_received_total") == 0
         records = list(numbered_events(20_000))
         send(bootstrap, f"{prefix}.raw", records)
         received = 0.0
         while received < len(records):
             sample = router.metrics()
-            total = {name: sum(value for (found, _), value in sample.items() if found == name) for name, _ in sample}
+            total = {
+                name: sum(value for (found, _), value in sample.items() if found == name)
+                for name, _ in sample
+            }
             received = total["rollcall_events_received_total"]
-            assert received == total["rollcall_events_routed_total"] + total["rollcall_events_unknown_total"] + total["rollcall_dead_letters_total"]
+            assert (
+                received
+                == total["rollcall_events_routed_total"]
+                + total["rollcall_events_unknown_total"]
+                + total["rollcall_dead_letters_total"]
+            )
         assert router.metric("rollcall_pipeline_seconds_count") == len(records)
-        assert router.metric("rollcall_event_age_seconds_count") == router.metric("rollcall_events_routed_total")
+        assert router.metric("rollcall_event_age_seconds_count") == router.metric(
+            "rollcall_events_routed_total"
+        )
         assert router.metric("rollcall_chunk_seconds_count", stage="router") > 0
         assert router.metric("rollcall_last_progress_timestamp_seconds") > 0
-        wait_until(lambda: router.metric("rollcall_oldest_unprocessed_seconds") == 0, what="nothing unprocessed")
+        wait_until(
+            lambda: router.metric("rollcall_oldest_unprocessed_seconds") == 0,
+            what="nothing unprocessed",
+        )
         assert router.get("/livez")[0] == 200
         assert router.get("/nothing")[0] == 404
 
 
-def test_the_breaker_stops_a_partition_until_the_limit_is_raised(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_the_breaker_stops_a_partition_until_the_limit_is_raised(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     create_topic(bootstrap, f"{prefix}.raw", 2)
     good = orjson.dumps(EXAMPLES["enrollment_created"])
     bad = good.replace(b"enrollment_id", b"enrolment_id")
-    send(bootstrap, f"{prefix}.raw", [Sent(bad, partition=0)] * 500 + [Sent(good, partition=1)] * 500)
+    send(
+        bootstrap, f"{prefix}.raw", [Sent(bad, partition=0)] * 500 + [Sent(good, partition=1)] * 500
+    )
     limits = {"breaker_ratio": 0.5, "breaker_events": 100}
-    with RouterProcess(tmp_path, bootstrap, prefix, **limits).expecting("is not consumed any more") as router:
-        wait_until(lambda: router.metric("rollcall_breaker_open", partition="0") == 1, what="the breaker")
-        wait_until(lambda: committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: 100, 1: 500}, what="the other partition's end")
+    with RouterProcess(tmp_path, bootstrap, prefix, **limits).expecting(
+        "is not consumed any more"
+    ) as router:
+        wait_until(
+            lambda: router.metric("rollcall_breaker_open", partition="0") == 1, what="the breaker"
+        )
+        wait_until(
+            lambda: committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: 100, 1: 500},
+            what="the other partition's end",
+        )
         status, reasons = router.get("/readyz")
         assert status == 503
         assert "ROLLCALL_BREAKER_RATIO" in reasons
         assert router.get("/livez")[0] == 200
-        wait_until(lambda: router.metric("rollcall_consumer_lag_records", partition="0") == 400, what="the lag")
-        assert [line for line in router.log if line["level"] == "error" and "ROLLCALL_BREAKER_RATIO" in str(line["message"])]
+        wait_until(
+            lambda: router.metric("rollcall_consumer_lag_records", partition="0") == 400,
+            what="the lag",
+        )
+        assert [
+            line
+            for line in router.log
+            if line["level"] == "error" and "ROLLCALL_BREAKER_RATIO" in str(line["message"])
+        ]
         assert router.end() == 0
     # A restart alone, by a supervisor, changes nothing.
-    with RouterProcess(tmp_path, bootstrap, prefix, **limits).expecting("is not consumed any more") as router:
-        wait_until(lambda: router.metric("rollcall_breaker_open", partition="0") == 1, what="the breaker")
+    with RouterProcess(tmp_path, bootstrap, prefix, **limits).expecting(
+        "is not consumed any more"
+    ) as router:
+        wait_until(
+            lambda: router.metric("rollcall_breaker_open", partition="0") == 1, what="the breaker"
+        )
         assert committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: 100, 1: 500}
         assert router.end() == 0
     with RouterProcess(tmp_path, bootstrap, prefix, **{**limits, "breaker_ratio": 1}) as router:
-        wait_until(lambda: committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: 500, 1: 500}, what="the end")
+        wait_until(
+            lambda: committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {0: 500, 1: 500},
+            what="the end",
+        )
         wait_until(lambda: router.get("/readyz")[0] == 200, what="readiness")
         assert router.end() == 0
     assert len(read_all(bootstrap, [f"{prefix}.dead-letter"], at_least=500)) == 500
@@ -228,7 +359,9 @@ def test_topics_that_do_not_fit_are_refused(bootstrap: str, prefix: str, tmp_pat
     assert "Traceback" not in said
 
 
-def test_topics_are_not_created_when_that_is_forbidden(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_topics_are_not_created_when_that_is_forbidden(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     with RouterProcess(tmp_path, bootstrap, prefix, create_topics=False) as router:
         assert router.wait_exit() == 1
         assert "rollcall topics apply" in router.log_file.read_text()
@@ -243,12 +376,22 @@ def test_topics_are_not_created_when_that_is_forbidden(bootstrap: str, prefix: s
         ({"bind": "203.0.113.1"}, 2, "ROLLCALL_BIND"),
     ],
 )
-def test_a_wrong_start_is_one_line_and_its_own_code(bootstrap: str, prefix: str, tmp_path: Path, settings: dict[str, str], code: int, said: str) -> None:
-    settings = {"kafka": bootstrap, "topic_prefix": prefix, "group_prefix": prefix, "port": "0", "log_level": "ERROR"} | settings
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")} | {
-        f"ROLLCALL_{key.upper()}": value for key, value in settings.items()
-    }
-    done = run([sys.executable, "-m", "rollcall", "router"], env=environment, cwd=Path(__file__).parents[2])
+def test_a_wrong_start_is_one_line_and_its_own_code(
+    bootstrap: str, prefix: str, tmp_path: Path, settings: dict[str, str], code: int, said: str
+) -> None:
+    settings = {
+        "kafka": bootstrap,
+        "topic_prefix": prefix,
+        "group_prefix": prefix,
+        "port": "0",
+        "log_level": "ERROR",
+    } | settings
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")
+    } | {f"ROLLCALL_{key.upper()}": value for key, value in settings.items()}
+    done = run(
+        [sys.executable, "-m", "rollcall", "router"], env=environment, cwd=Path(__file__).parents[2]
+    )
     assert (done.returncode, done.stdout) == (code, "")
     last = done.stderr.splitlines()[-1]
     assert last.startswith("rollcall: ")
@@ -265,20 +408,39 @@ def test_two_routers_do_not_share_a_port(bootstrap: str, prefix: str, tmp_path: 
 
 
 def test_a_wrong_clock_stops_nobody(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """A topic that somebody else made refuses timestamps more than an hour ahead; the raw topic here does not."""
+    """A topic that somebody else made refuses timestamps more than an hour ahead; the raw topic
+    here does not.
+    """
     create_topic(bootstrap, f"{prefix}.raw", 1, {"message.timestamp.after.max.ms": str(2**63 - 1)})
-    create_topic(bootstrap, f"{prefix}.events.course_created", 4, {"message.timestamp.after.max.ms": "3600000"})
+    create_topic(
+        bootstrap,
+        f"{prefix}.events.course_created",
+        4,
+        {"message.timestamp.after.max.ms": "3600000"},
+    )
     now = int(time.time() * 1000)
-    send(bootstrap, f"{prefix}.raw", [Sent(orjson.dumps(EXAMPLES["course_created"]), timestamp_ms=now + ahead) for ahead in (0, 40 * 86_400_000)])
+    send(
+        bootstrap,
+        f"{prefix}.raw",
+        [
+            Sent(orjson.dumps(EXAMPLES["course_created"]), timestamp_ms=now + ahead)
+            for ahead in (0, 40 * 86_400_000)
+        ],
+    )
     with RouterProcess(tmp_path, bootstrap, prefix, partitions=4) as router:
         wait_consumed(bootstrap, prefix, 2)
         assert router.end() == 0
-    first, second = (message.timestamp()[1] for message in read_all(bootstrap, [f"{prefix}.events.course_created"], at_least=2))
+    first, second = (
+        message.timestamp()[1]
+        for message in read_all(bootstrap, [f"{prefix}.events.course_created"], at_least=2)
+    )
     assert first == now
     assert now <= second < now + 600_000
 
 
-def test_a_raw_topic_that_is_made_anew_is_read_from_its_beginning(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_a_raw_topic_that_is_made_anew_is_read_from_its_beginning(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     raw, value = f"{prefix}.raw", orjson.dumps(EXAMPLES["course_created"])
     create_topic(bootstrap, raw, 1)
     send(bootstrap, raw, [Sent(value)] * 10)
@@ -287,46 +449,78 @@ def test_a_raw_topic_that_is_made_anew_is_read_from_its_beginning(bootstrap: str
         assert router.end() == 0
     delete_topic(bootstrap, raw)
     create_topic(bootstrap, raw, 1)
-    # Kafka forgets a group's offsets with the topic; a tool that restores them, or an older broker, does not.
+    # Kafka forgets a group's offsets with the topic; a tool that restores them, or an older broker,
+    # does not.
     set_committed(bootstrap, f"{prefix}-router", raw, {0: 10})
     send(bootstrap, raw, [Sent(value)] * 3)
     with RouterProcess(tmp_path, bootstrap, prefix).expecting("the topic was made anew") as router:
-        wait_for_count(lambda: router.metric("rollcall_events_received_total"), 3, what="the new records")
+        wait_for_count(
+            lambda: router.metric("rollcall_events_received_total"), 3, what="the new records"
+        )
         assert committed(bootstrap, f"{prefix}-router", raw) == {0: 3}
         assert [line for line in router.log if "made anew" in str(line["message"])]
         assert router.end() == 0
 
 
-def test_records_that_expired_before_they_were_read_are_reported(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_records_that_expired_before_they_were_read_are_reported(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     raw, value = f"{prefix}.raw", orjson.dumps(EXAMPLES["course_created"])
     create_topic(bootstrap, raw, 1)
     set_committed(bootstrap, f"{prefix}-router", raw, {0: 2})
     send(bootstrap, raw, [Sent(value)] * 10)
     delete_records(bootstrap, raw, 0, before=7)
-    with RouterProcess(tmp_path, bootstrap, prefix).expecting("deleted by the topic's retention") as router:
-        wait_for_count(lambda: router.metric("rollcall_events_received_total"), 3, what="the records that are left")
+    with RouterProcess(tmp_path, bootstrap, prefix).expecting(
+        "deleted by the topic's retention"
+    ) as router:
+        wait_for_count(
+            lambda: router.metric("rollcall_events_received_total"),
+            3,
+            what="the records that are left",
+        )
         assert router.metric("rollcall_expired_records_total") == 5
-        assert [line for line in router.log if line["level"] == "error" and "5 records were deleted" in str(line["message"])]
+        assert [
+            line
+            for line in router.log
+            if line["level"] == "error" and "5 records were deleted" in str(line["message"])
+        ]
         assert router.end() == 0
 
 
 def test_a_router_without_a_partition_is_ready(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     create_topic(bootstrap, f"{prefix}.raw", 1)
-    with RouterProcess(tmp_path, bootstrap, prefix) as first, RouterProcess(tmp_path, bootstrap, prefix) as second:
+    with (
+        RouterProcess(tmp_path, bootstrap, prefix) as first,
+        RouterProcess(tmp_path, bootstrap, prefix) as second,
+    ):
         first.wait_ready()
         second.wait_ready()
         send(bootstrap, f"{prefix}.raw", [Sent(b"x")])
-        wait_for_count(lambda: first.metric("rollcall_events_received_total") + second.metric("rollcall_events_received_total"), 1, what="the record")
+        wait_for_count(
+            lambda: (
+                first.metric("rollcall_events_received_total")
+                + second.metric("rollcall_events_received_total")
+            ),
+            1,
+            what="the record",
+        )
         assert (first.end(), second.end()) == (0, 0)
 
 
 async def send_with_header_name(bootstrap: str, topic: str, value: bytes, name: bytes) -> None:
-    """Send three records, of which the second has a header of this name, whatever its bytes: as a client in C may."""
+    """Send three records, of which the second has a header of this name, whatever its bytes: as a
+    client in C may.
+    """
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, compression_type=None)
     async with producer:
         batch = producer.create_batch()
         for number in range(3):
-            batch.append(timestamp=None, key=b"%d" % number, value=value, headers=[("N" * len(name), b"content")] if number == 1 else [])
+            batch.append(
+                timestamp=None,
+                key=b"%d" % number,
+                value=value,
+                headers=[("N" * len(name), b"content")] if number == 1 else [],
+            )
         batch.close()
         data = bytearray(batch._build())
         at = data.index(b"N" * len(name))
@@ -336,29 +530,48 @@ async def send_with_header_name(bootstrap: str, topic: str, value: bytes, name: 
         await (await producer.send_batch(batch, topic, partition=0))
 
 
-async def test_a_header_name_of_any_bytes_stops_nobody(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+async def test_a_header_name_of_any_bytes_stops_nobody(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     raw, value = f"{prefix}.raw", orjson.dumps(EXAMPLES["course_created"])
     create_topic(bootstrap, raw, 1)
     send(bootstrap, raw, [Sent(value)] * 2)
     await send_with_header_name(bootstrap, raw, value, b"bad\xff\xfename")
     send(bootstrap, raw, [Sent(value)] * 2)
     with RouterProcess(tmp_path, bootstrap, prefix) as router:
-        wait_until(lambda: committed(bootstrap, f"{prefix}-router", raw) == {0: 7}, what="the end of the input")
+        wait_until(
+            lambda: committed(bootstrap, f"{prefix}-router", raw) == {0: 7},
+            what="the end of the input",
+        )
         assert router.end() == 0
     events = read_all(bootstrap, [f"{prefix}.events.course_created"], at_least=7)
     assert [event.value() for event in events] == [value] * 7
-    assert [headers(event).get("bad\\xff\\xfename") for event in events] == [None, None, None, b"content", None, None, None]
+    assert [headers(event).get("bad\\xff\\xfename") for event in events] == [
+        None,
+        None,
+        None,
+        b"content",
+        None,
+        None,
+        None,
+    ]
 
 
-def test_a_fenced_lane_opens_again_and_leaves_nothing_lying(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """The broker forgets the lane's producer (here because another was opened in its name), and its partition then stays quiet but for one record."""
+def test_a_fenced_lane_opens_again_and_leaves_nothing_lying(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    """The broker forgets the lane's producer (here because another was opened in its name), and its
+    partition then stays quiet but for one record.
+    """
     raw, value = f"{prefix}.raw", orjson.dumps(EXAMPLES["course_created"])
     create_topic(bootstrap, raw, 2)
     with RouterProcess(tmp_path, bootstrap, prefix) as router:
         router.wait_ready()
         send(bootstrap, raw, [Sent(value, partition=0)])
         wait_consumed(bootstrap, prefix, 1)
-        Producer({"bootstrap.servers": bootstrap, "transactional.id": f"{prefix}-router-0"}).init_transactions(30)
+        Producer(
+            {"bootstrap.servers": bootstrap, "transactional.id": f"{prefix}-router-0"}
+        ).init_transactions(30)
         send(bootstrap, raw, [Sent(value, partition=0)])
         wait_until(lambda: "opened again" in router.get("/readyz")[1], what="the lane's noticing")
         wait_consumed(bootstrap, prefix, 2)
@@ -367,7 +580,9 @@ def test_a_fenced_lane_opens_again_and_leaves_nothing_lying(bootstrap: str, pref
     assert len(read_all(bootstrap, [f"{prefix}.events.course_created"], at_least=2)) == 2
 
 
-def test_a_raw_topic_that_is_made_anew_while_the_router_runs_is_read(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_a_raw_topic_that_is_made_anew_while_the_router_runs_is_read(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     raw, value = f"{prefix}.raw", orjson.dumps(EXAMPLES["course_created"])
     create_topic(bootstrap, raw, 1)
     send(bootstrap, raw, [Sent(value)] * 50)
@@ -379,6 +594,8 @@ def test_a_raw_topic_that_is_made_anew_while_the_router_runs_is_read(bootstrap: 
         create_topic(bootstrap, raw, 1)
         send(bootstrap, raw, [Sent(value)] * 10)
         router.send_signal(signal.SIGCONT)
-        wait_for_count(lambda: router.metric("rollcall_events_received_total"), 60, 90, what="the new records")
+        wait_for_count(
+            lambda: router.metric("rollcall_events_received_total"), 60, 90, what="the new records"
+        )
         assert router.end() == 0
     assert len(read_all(bootstrap, [f"{prefix}.events.course_created"], at_least=60)) == 60

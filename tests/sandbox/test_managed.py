@@ -13,7 +13,9 @@ from rollcall.sandbox.processes import LaunchError, launch
 from rollcall.settings import Settings, load_settings
 
 
-def test_settings_go_through_the_environment_whatever_else_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_go_through_the_environment_whatever_else_is_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     given = Settings(
         **defaults
@@ -43,13 +45,28 @@ def test_settings_go_through_the_environment_whatever_else_is_in_it(monkeypatch:
 
 def test_a_process_that_cannot_start_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     async def start() -> None:
-        async with ManagedProcess("rosters", load_settings(port=0, bind="203.0.113.1", log_format="json"), "127.0.0.1:1", tmp_path) as process:
+        async with ManagedProcess(
+            "rosters",
+            load_settings(port=0, bind="203.0.113.1", log_format="json"),
+            "127.0.0.1:1",
+            tmp_path,
+        ) as process:
             await process.started()
 
-    with pytest.raises(ProcessEndedError, match=r"the rosters ended; its log .*rosters\.log ends:\n(.*\n)*.*cannot listen on 203\.0\.113\.1:0"):
+    with pytest.raises(
+        ProcessEndedError,
+        match=r"the rosters ended; its log .*rosters\.log ends:\n(.*\n)*.*cannot listen on "
+        r"203\.0\.113\.1:0",
+    ):
         asyncio.run(start())
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match=r"^the router could not be started: .*/nowhere/python"):
-        launch("router", ["/nowhere/python"], pid_file=tmp_path / "router.pid", log_file=tmp_path / "router.log", owned=True)
+        launch(
+            "router",
+            ["/nowhere/python"],
+            pid_file=tmp_path / "router.pid",
+            log_file=tmp_path / "router.log",
+            owned=True,
+        )

@@ -43,7 +43,14 @@ PASSWORD = "pass,word=7f3a9c"
 OTHER_USERS = ("router", "rosters", "serve", "topics", "roster", "bridge", "reader")
 """May do what ACLs say."""
 
-PROTOCOLS = {"TLS": "SSL", "MUTUAL": "SSL", "EXPIRED": "SSL", "SASL": "SASL_PLAINTEXT", "SASLTLS": "SASL_SSL", "PLAINONLY": "SASL_PLAINTEXT"}
+PROTOCOLS = {
+    "TLS": "SSL",
+    "MUTUAL": "SSL",
+    "EXPIRED": "SSL",
+    "SASL": "SASL_PLAINTEXT",
+    "SASLTLS": "SASL_SSL",
+    "PLAINONLY": "SASL_PLAINTEXT",
+}
 """Of the listeners, beside the one without anything for the tests themselves."""
 
 REAUTHENTICATION_MS = 3_000
@@ -66,7 +73,9 @@ class SecuredCluster:
     """Where it is, and what is needed to be let in."""
 
     admin: str
-    """Without encryption and authentication. ``User:ANONYMOUS``, who comes there, may do everything."""
+    """Without encryption and authentication. ``User:ANONYMOUS``, who comes there, may do
+    everything.
+    """
     ports: dict[str, int]
     authority: Authority
     stranger: Authority
@@ -90,7 +99,10 @@ class SecuredCluster:
             security["ssl.ca.location"] = str(self.authority.certificate)
         if listener == "MUTUAL":
             settings |= {"ssl_cert_file": self.client.certificate, "ssl_key_file": self.client.key}
-            security |= {"ssl.certificate.location": str(self.client.certificate), "ssl.key.location": str(self.client.key)}
+            security |= {
+                "ssl.certificate.location": str(self.client.certificate),
+                "ssl.key.location": str(self.client.key),
+            }
         if mechanism is not None:
             settings["sasl_mechanism"] = security["sasl.mechanism"] = mechanism
         if mechanism == "OAUTHBEARER":
@@ -117,14 +129,31 @@ class SecuredCluster:
 
     def forbid(self, user: str, acls: Collection[Acl]) -> None:
         """Take rights back, and wait until the broker knows of it."""
-        for done in admin_client(self.admin).delete_acls([_acl(AclBindingFilter, user, acl) for acl in acls]).values():
+        for done in (
+            admin_client(self.admin)
+            .delete_acls([_acl(AclBindingFilter, user, acl) for acl in acls])
+            .values()
+        ):
             assert in_time(done.result, what="the end of the rules"), "there was no such ACL"
-        wait_until(lambda: not {_acl(AclBinding, user, acl) for acl in acls} & self._known(user), what="the end of the ACLs")
+        wait_until(
+            lambda: not {_acl(AclBinding, user, acl) for acl in acls} & self._known(user),
+            what="the end of the ACLs",
+        )
 
     def _known(self, user: str) -> set[Any]:
         whatever: Any = None
-        of_user = AclBindingFilter(ResourceType.ANY, whatever, ResourcePatternType.ANY, f"User:{user}", whatever, AclOperation.ANY, AclPermissionType.ANY)
-        return set(in_time(admin_client(self.admin).describe_acls(of_user).result, what="the rules"))
+        of_user = AclBindingFilter(
+            ResourceType.ANY,
+            whatever,
+            ResourcePatternType.ANY,
+            f"User:{user}",
+            whatever,
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
+        return set(
+            in_time(admin_client(self.admin).describe_acls(of_user).result, what="the rules")
+        )
 
 
 @contextmanager
@@ -136,12 +165,16 @@ def secured_cluster(folder: Path, jars: Path) -> Iterator[SecuredCluster]:
     expired = authority.issue("broker", hosts=[f"IP:{HOST}"], expired=True)
     ports: dict[str, int] = {}
     for listener in PROTOCOLS:
-        ports[listener] = next(port for port in iter(lambda: free_port(HOST), 0) if port not in ports.values())
+        ports[listener] = next(
+            port for port in iter(lambda: free_port(HOST), 0) if port not in ports.values()
+        )
     listeners = ",".join(f"{name}://{HOST}:{port}" for name, port in ports.items())
     properties = {
         "listeners": listeners,
         "advertised.listeners": listeners,
-        "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in PROTOCOLS.items()),
+        "listener.security.protocol.map": ",".join(
+            f"{name}:{protocol}" for name, protocol in PROTOCOLS.items()
+        ),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "false",
         "super.users": f"User:ANONYMOUS;User:{USER}",
@@ -156,23 +189,43 @@ def secured_cluster(folder: Path, jars: Path) -> Iterator[SecuredCluster]:
         if protocol.endswith("SSL"):
             properties |= {
                 f"{own}.ssl.keystore.type": "PEM",
-                f"{own}.ssl.keystore.location": str((expired if listener == "EXPIRED" else server).keystore),
+                f"{own}.ssl.keystore.location": str(
+                    (expired if listener == "EXPIRED" else server).keystore
+                ),
                 f"{own}.ssl.truststore.type": "PEM",
                 f"{own}.ssl.truststore.location": str(authority.certificate),
             }
         if protocol.startswith("SASL"):
-            properties |= _sasl(own, "PLAIN" if listener == "PLAINONLY" else "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER")
+            properties |= _sasl(
+                own,
+                "PLAIN"
+                if listener == "PLAINONLY"
+                else "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+            )
     with pytest.MonkeyPatch.context() as patch:
         others = os.environ.get("JDK_JAVA_OPTIONS", "")
-        patch.setenv("JDK_JAVA_OPTIONS", f"{others} -Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={issuer.keys.as_uri()}")
+        patch.setenv(
+            "JDK_JAVA_OPTIONS",
+            f"{others} -Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={issuer.keys.as_uri()}",
+        )
         with EmbeddedBroker(folder / "kafka", jars=jars, properties=properties) as broker:
             _make_users(admin_client(broker.bootstrap))
-            yield SecuredCluster(broker.bootstrap, ports, authority, stranger, authority.issue(USER), issuer, folder)
+            yield SecuredCluster(
+                broker.bootstrap, ports, authority, stranger, authority.issue(USER), issuer, folder
+            )
 
 
 def _acl(kind: Any, user: str, acl: Acl) -> Any:
     pattern = ResourcePatternType.PREFIXED if acl.prefixed else ResourcePatternType.LITERAL
-    return kind(ResourceType[acl.resource.name], acl.name, pattern, f"User:{user}", "*", AclOperation[acl.operation.name], AclPermissionType.ALLOW)
+    return kind(
+        ResourceType[acl.resource.name],
+        acl.name,
+        pattern,
+        f"User:{user}",
+        "*",
+        AclOperation[acl.operation.name],
+        AclPermissionType.ALLOW,
+    )
 
 
 def _sasl(own: str, mechanisms: str) -> dict[str, str]:
@@ -183,14 +236,20 @@ def _sasl(own: str, mechanisms: str) -> dict[str, str]:
         f"{own}.plain.sasl.jaas.config": f"{security}.plain.PlainLoginModule required {known};",
         f"{own}.scram-sha-256.sasl.jaas.config": f"{security}.scram.ScramLoginModule required;",
         f"{own}.scram-sha-512.sasl.jaas.config": f"{security}.scram.ScramLoginModule required;",
-        f"{own}.oauthbearer.sasl.jaas.config": f"{security}.oauthbearer.OAuthBearerLoginModule required;",
-        f"{own}.oauthbearer.sasl.server.callback.handler.class": f"{security}.oauthbearer.OAuthBearerValidatorCallbackHandler",
+        f"{own}.oauthbearer.sasl.jaas.config": f"{security}.oauthbearer.OAuthBearerLoginModule "
+        "required;",
+        f"{own}.oauthbearer.sasl.server.callback.handler.class": (
+            f"{security}.oauthbearer.OAuthBearerValidatorCallbackHandler"
+        ),
     }
 
 
 def _make_users(admin: AdminClient) -> None:
     for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
         information = ScramCredentialInfo(mechanism, 4096)
-        users: list[Any] = [UserScramCredentialUpsertion(user, information, PASSWORD.encode()) for user in (USER, *OTHER_USERS)]
+        users: list[Any] = [
+            UserScramCredentialUpsertion(user, information, PASSWORD.encode())
+            for user in (USER, *OTHER_USERS)
+        ]
         for made in admin.alter_user_scram_credentials(users).values():
             in_time(made.result, what="the users")

@@ -1,4 +1,6 @@
-"""Certificates, keys and tokens that are renewed while processes run, and secrets that come from files."""
+"""Certificates, keys and tokens that are renewed while processes run, and secrets that come from
+files.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ async def _connect(options: dict[str, Any]) -> None:
         await client.close()
 
 
-def test_certificate_and_key_are_read_anew_for_each_connection(secured: SecuredCluster, tmp_path: Path) -> None:
+def test_certificate_and_key_are_read_anew_for_each_connection(
+    secured: SecuredCluster, tmp_path: Path
+) -> None:
     """Also by a client that was there before."""
     certificate, key, authorities = tmp_path / "crt", tmp_path / "key", tmp_path / "ca"
 
@@ -42,7 +46,12 @@ def test_certificate_and_key_are_read_anew_for_each_connection(secured: SecuredC
     async def use() -> None:
         renew(secured.client)
         authorities.write_bytes(secured.stranger.certificate.read_bytes())
-        settings = load_settings(security_protocol="SSL", ssl_ca_file=authorities, ssl_cert_file=certificate, ssl_key_file=key)
+        settings = load_settings(
+            security_protocol="SSL",
+            ssl_ca_file=authorities,
+            ssl_cert_file=certificate,
+            ssl_key_file=key,
+        )
         options = client_options(settings, secured.bootstrap("MUTUAL"))
         with pytest.raises(KafkaConnectionError):
             await _connect(options)
@@ -60,18 +69,31 @@ def test_certificate_and_key_are_read_anew_for_each_connection(secured: SecuredC
     asyncio.run(use())
 
 
-def test_a_router_outlives_a_token_that_is_renewed_late(secured: SecuredCluster, prefix: str, tmp_path: Path) -> None:
-    """The broker ends connections whose time is over. The file holds a token that is refused for a while, and then one that is not."""
+def test_a_router_outlives_a_token_that_is_renewed_late(
+    secured: SecuredCluster, prefix: str, tmp_path: Path
+) -> None:
+    """The broker ends connections whose time is over. The file holds a token that is refused for a
+    while, and then one that is not.
+    """
     access = secured.access("SASLTLS", "OAUTHBEARER")
     file = secured.token_file("renewed", secured.issuer.token(USER))
     create_topic(secured.admin, f"{prefix}.raw", 1)
     send(secured.admin, f"{prefix}.raw", [Sent(EVENT)])
-    with RouterProcess(tmp_path, access.bootstrap, prefix, partitions=1, **{**access.settings, "sasl_token_file": file}) as router:
+    with RouterProcess(
+        tmp_path,
+        access.bootstrap,
+        prefix,
+        partitions=1,
+        **{**access.settings, "sasl_token_file": file},
+    ) as router:
         router.wait_ready()
         read_all(secured.admin, [f"{prefix}.events.course_created"], at_least=1)
         refused = secured.issuer.token("somebody", seconds=-500)
         secured.token_file("renewed", refused)
-        wait_until(lambda: "SaslAuthenticationFailed" in router.log_file.read_text(), what="a connection that is refused")
+        wait_until(
+            lambda: "SaslAuthenticationFailed" in router.log_file.read_text(),
+            what="a connection that is refused",
+        )
         send(secured.admin, f"{prefix}.raw", [Sent(EVENT)] * 3)
         valid = secured.issuer.token(USER)
         secured.token_file("renewed", valid)
@@ -84,7 +106,9 @@ def test_a_router_outlives_a_token_that_is_renewed_late(secured: SecuredCluster,
 
 
 def test_a_connection_ends_without_waiting_for_the_broker(secured: SecuredCluster) -> None:
-    """A broker that is slow to say goodbye, or has another answer on its way, must not hold up the end of a process."""
+    """A broker that is slow to say goodbye, or has another answer on its way, must not hold up the
+    end of a process.
+    """
     access = secured.access("TLS")
     context = client_options(load_settings(**access.settings), access.bootstrap)["ssl_context"]
     host, _, port = access.bootstrap.partition(":")

@@ -1,4 +1,6 @@
-"""ACLs: what app/rollcall/kafka/rights.py says is needed is enough, and each right of it that is missing is told by name."""
+"""ACLs: what app/rollcall/kafka/rights.py says is needed is enough, and each right of it that is
+missing is told by name.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ from tests.security.test_refusals import ENTRIES
 from tests.security.test_ways_in import EVENT
 from tests.waiting import wait_for_count
 
-DEFAULTS = {name: rights.acls for name, rights in required_rights(Settings.model_construct()).items()}
+DEFAULTS = {
+    name: rights.acls for name, rights in required_rights(Settings.model_construct()).items()
+}
 """For the default prefixes, to have something to choose from before there is a broker."""
 
 
@@ -47,7 +51,13 @@ class Place(NamedTuple):
 
     def settings(self, user: str) -> Settings:
         """Of a process of this user."""
-        return load_settings(topic_prefix=self.prefix, group_prefix=self.prefix, partitions=2, port=0, **self.access(user).settings)
+        return load_settings(
+            topic_prefix=self.prefix,
+            group_prefix=self.prefix,
+            partitions=2,
+            port=0,
+            **self.access(user).settings,
+        )
 
     def acls(self, user: str) -> Sequence[Acl]:
         """What the user needs."""
@@ -67,10 +77,16 @@ class Place(NamedTuple):
         send(bridge.bootstrap, f"{self.prefix}.raw", events, security=bridge.security)
 
     def read_typed(self, at_least: int = 0) -> list[Message]:
-        """What is on the typed topics, as somebody else's program reads them: with a consumer group."""
+        """What is on the typed topics, as somebody else's program reads them: with a consumer
+        group.
+        """
         reader = self.access("reader")
-        typed = [plan.name for plan in plan_topics(self.settings("reader")) if ".events." in plan.name]
-        return read_all(reader.bootstrap, typed, at_least=at_least, security=reader.security, group=READERS)
+        typed = [
+            plan.name for plan in plan_topics(self.settings("reader")) if ".events." in plan.name
+        ]
+        return read_all(
+            reader.bootstrap, typed, at_least=at_least, security=reader.security, group=READERS
+        )
 
     @contextmanager
     def without(self, user: str, acl: Acl) -> Iterator[None]:
@@ -89,7 +105,10 @@ READERS = "warehouse"
 """The consumer group of whoever reads typed topics, which is theirs to name."""
 
 
-UNKNOWN = b'{"metadata":{"event_name":"conversation_created","event_time":"2026-01-01T00:00:00Z"},"body":{}}'
+UNKNOWN = (
+    b'{"metadata":{"event_name":"conversation_created",'
+    b'"event_time":"2026-01-01T00:00:00Z"},"body":{}}'
+)
 
 LOST = (
     "Read on topic canvas.raw",
@@ -123,34 +142,73 @@ def test_the_whole_flow_with_the_least_rights(place: Place, tmp_path: Path) -> N
     place.send([*events, Sent(UNKNOWN), Sent(b"no event")])
     with (
         RouterProcess(tmp_path, *place.where("router"), **place.told("router")) as router,
-        RollcallProcess("rosters", tmp_path, *place.where("rosters"), **place.told("rosters")) as rosters,
-        RollcallProcess("serve", tmp_path, *place.where("serve"), data=tmp_path, **place.told("serve")) as serve,
+        RollcallProcess(
+            "rosters", tmp_path, *place.where("rosters"), **place.told("rosters")
+        ) as rosters,
+        RollcallProcess(
+            "serve", tmp_path, *place.where("serve"), data=tmp_path, **place.told("serve")
+        ) as serve,
     ):
         for process in (router, rosters, serve):
             process.wait_ready()
-        wait_until(lambda: serve.metric("rollcall_replica_rows") == sum(map(len, truth.values())), what="all rows in the replica")
-        wait_for_count(lambda: router.metric("rollcall_events_received_total"), len(events) + 2, what="the other events")
-        routed, unknown, dead = (router.metric(f"rollcall_{name}_total") for name in ("events_routed", "events_unknown", "dead_letters"))
+        wait_until(
+            lambda: serve.metric("rollcall_replica_rows") == sum(map(len, truth.values())),
+            what="all rows in the replica",
+        )
+        wait_for_count(
+            lambda: router.metric("rollcall_events_received_total"),
+            len(events) + 2,
+            what="the other events",
+        )
+        routed, unknown, dead = (
+            router.metric(f"rollcall_{name}_total")
+            for name in ("events_routed", "events_unknown", "dead_letters")
+        )
         assert (routed, unknown, dead) == (len(events), 1, 1)
         assert [process.end() for process in (router, rosters, serve)] == [0, 0, 0]
-        assert PASSWORD not in "".join(process.log_file.read_text() for process in (router, rosters, serve))
+        assert PASSWORD not in "".join(
+            process.log_file.read_text() for process in (router, rosters, serve)
+        )
     course, row = next(iter(truth["courses"].items()))
-    roster = asyncio.run(read_roster(place.settings("roster"), place.access("roster").bootstrap, parse_context(course, None)[0]))
+    roster = asyncio.run(
+        read_roster(
+            place.settings("roster"),
+            place.access("roster").bootstrap,
+            parse_context(course, None)[0],
+        )
+    )
     assert roster.course == row
-    assert roster.enrollments == tuple(truth["enrollments"][key] for key in sorted(truth["enrollments"]) if key.startswith(f"{course}/"))
-    assert Counter(event.value for event in events) <= Counter(message.value() for message in place.read_typed(len(events)))
+    assert roster.enrollments == tuple(
+        truth["enrollments"][key]
+        for key in sorted(truth["enrollments"])
+        if key.startswith(f"{course}/")
+    )
+    assert Counter(event.value for event in events) <= Counter(
+        message.value() for message in place.read_typed(len(events))
+    )
 
 
 @pytest.mark.parametrize(
-    ("user", "number"), [(user, number) for user in TOLD for number, acl in enumerate(DEFAULTS[user]) if acl.operation is not Operation.CREATE], ids=_named
+    ("user", "number"),
+    [
+        (user, number)
+        for user in TOLD
+        for number, acl in enumerate(DEFAULTS[user])
+        if acl.operation is not Operation.CREATE
+    ],
+    ids=_named,
 )
-def test_a_right_that_is_missing_is_told(place: Place, user: str, number: int, tmp_path: Path) -> None:
+def test_a_right_that_is_missing_is_told(
+    place: Place, user: str, number: int, tmp_path: Path
+) -> None:
     acl = place.acls(user)[number]
     settings = place.settings(user).model_copy(update={"data": tmp_path})
     for entry in ("topics check", "topics apply") if user == "topics" else (user,):
         with place.without(user, acl), pytest.raises(RightsError) as caught:
             asyncio.run(ENTRIES[entry](settings, place.access(user).bootstrap))
-        assert f"does not allow what {user} needs: {acl}; " in str(caught.value), "this one, and no other"
+        assert f"does not allow what {user} needs: {acl}; " in str(caught.value), (
+            "this one, and no other"
+        )
         assert caught.value.exit_code == 1
 
 
@@ -159,7 +217,9 @@ def test_all_rights_that_are_missing_are_told_at_once(place: Place) -> None:
     place.cluster.forbid("router", acls)
     try:
         with pytest.raises(RightsError) as caught:
-            asyncio.run(ENTRIES["router"](place.settings("router"), place.access("router").bootstrap))
+            asyncio.run(
+                ENTRIES["router"](place.settings("router"), place.access("router").bootstrap)
+            )
     finally:
         place.cluster.allow("router", acls)
     assert all(f"{acl}; " in str(caught.value) for acl in acls)
@@ -167,40 +227,74 @@ def test_all_rights_that_are_missing_are_told_at_once(place: Place) -> None:
 
 def test_a_right_on_some_topics_of_a_prefix_is_told_by_their_names(place: Place) -> None:
     everything = Acl(Resource.TOPIC, f"{place.prefix}.events.", True, Operation.WRITE)
-    some = [replace(everything, name=plan.name, prefixed=False) for plan in plan_topics(place.settings("router")) if everything.covers(plan.name)]
+    some = [
+        replace(everything, name=plan.name, prefixed=False)
+        for plan in plan_topics(place.settings("router"))
+        if everything.covers(plan.name)
+    ]
     place.cluster.allow("router", some[1:])
     try:
-        with place.without("router", everything), pytest.raises(RightsError, match=f"needs: Write on topic {some[0].name}; "):
-            asyncio.run(ENTRIES["router"](place.settings("router"), place.access("router").bootstrap))
+        with (
+            place.without("router", everything),
+            pytest.raises(RightsError, match=f"needs: Write on topic {some[0].name}; "),
+        ):
+            asyncio.run(
+                ENTRIES["router"](place.settings("router"), place.access("router").bootstrap)
+            )
     finally:
         place.cluster.forbid("router", some[1:])
 
 
-@pytest.mark.parametrize("number", [number for number, acl in enumerate(DEFAULTS["topics"]) if acl.operation is Operation.CREATE])
-def test_topics_that_must_not_be_created_are_told(secured: SecuredCluster, prefix: str, number: int) -> None:
+@pytest.mark.parametrize(
+    "number",
+    [number for number, acl in enumerate(DEFAULTS["topics"]) if acl.operation is Operation.CREATE],
+)
+def test_topics_that_must_not_be_created_are_told(
+    secured: SecuredCluster, prefix: str, number: int
+) -> None:
     """Also when a router would create them, which may do less."""
     place = Place(secured, prefix)
     acls = place.acls("topics")
     granted = [acl for acl in acls if acl is not acls[number]]
     secured.allow("topics", granted)
-    with pytest.raises(TopicsError, match=f"allow to create .*{acls[number].name}.*: the right Create on it seems to be missing") as caught:
+    with pytest.raises(
+        TopicsError,
+        match=f"allow to create .*{acls[number].name}.*: the right Create on it seems to be "
+        "missing",
+    ) as caught:
         asyncio.run(_apply(place.settings("topics"), place.access("topics").bootstrap))
     assert caught.value.exit_code == 1
     secured.forbid("topics", granted)
 
 
 def test_a_configuration_that_is_not_told_is_told_by_its_topic(place: Place) -> None:
-    """To whoever asks without having asked for its rights: a bridge needs none to read how topics are configured."""
-    plans = [plan for plan in plan_topics(place.settings("bridge")) if plan.name == f"{place.prefix}.raw"]
-    with pytest.raises(TopicsError, match=f"does not tell how {place.prefix}.raw is configured: the right DescribeConfigs on it seems to be missing"):
-        asyncio.run(ensure_topics(place.settings("bridge"), place.access("bridge").bootstrap, plans))
+    """To whoever asks without having asked for its rights: a bridge needs none to read how topics
+    are configured.
+    """
+    plans = [
+        plan for plan in plan_topics(place.settings("bridge")) if plan.name == f"{place.prefix}.raw"
+    ]
+    with pytest.raises(
+        TopicsError,
+        match=f"does not tell how {place.prefix}.raw is configured: the right DescribeConfigs on "
+        "it seems to be missing",
+    ):
+        asyncio.run(
+            ensure_topics(place.settings("bridge"), place.access("bridge").bootstrap, plans)
+        )
 
 
-@pytest.mark.parametrize("number", [number for number, acl in enumerate(DEFAULTS["router"]) if str(acl) in LOST], ids=str)
-def test_a_router_that_loses_a_right_stops_and_loses_nothing(place: Place, number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "number", [number for number, acl in enumerate(DEFAULTS["router"]) if str(acl) in LOST], ids=str
+)
+def test_a_router_that_loses_a_right_stops_and_loses_nothing(
+    place: Place, number: int, tmp_path: Path
+) -> None:
     acl = place.acls("router")[number]
     before = len(place.read_typed())
-    with RouterProcess(tmp_path, *place.where("router"), **place.told("router")).expecting("cannot be consumed any further") as router:
+    with RouterProcess(tmp_path, *place.where("router"), **place.told("router")).expecting(
+        "cannot be consumed any further"
+    ) as router:
         router.wait_ready()
         place.send([Sent(EVENT)])
         wait_for_count(lambda: router.metric("rollcall_events_routed_total"), 1, what="the event")
@@ -218,12 +312,19 @@ def test_a_router_that_loses_a_right_stops_and_loses_nothing(place: Place, numbe
     assert len(place.read_typed()) == before + 4
 
 
-def test_serve_that_loses_a_right_says_so_and_goes_on_when_it_is_back(place: Place, tmp_path: Path) -> None:
+def test_serve_that_loses_a_right_says_so_and_goes_on_when_it_is_back(
+    place: Place, tmp_path: Path
+) -> None:
     acl = place.acls("serve")[0]
-    with RollcallProcess("serve", tmp_path, *place.where("serve"), data=tmp_path, **place.told("serve")) as serve:
+    with RollcallProcess(
+        "serve", tmp_path, *place.where("serve"), data=tmp_path, **place.told("serve")
+    ) as serve:
         serve.wait_ready()
         with place.without("serve", acl):
-            wait_until(lambda: f"does not allow what serve needs: {acl}; " in serve.get("/readyz")[1], what="the reason")
+            wait_until(
+                lambda: f"does not allow what serve needs: {acl}; " in serve.get("/readyz")[1],
+                what="the reason",
+            )
         serve.wait_ready()
         assert serve.end() == 0
         assert "Traceback" not in serve.log_file.read_text()
@@ -231,14 +332,33 @@ def test_serve_that_loses_a_right_says_so_and_goes_on_when_it_is_back(place: Pla
 
 def test_the_command_tells_what_the_test_grants(place: Place) -> None:
     for user in DEFAULTS:
-        environment = {f"ROLLCALL_{key.upper()}": str(value) for key, value in place.told(user).items()}
-        environment |= {"ROLLCALL_TOPIC_PREFIX": place.prefix, "ROLLCALL_GROUP_PREFIX": place.prefix}
-        shown = CliRunner().invoke(topics_cli, ["acls", user, "--user", "CN=some one"], env=environment)
+        environment = {
+            f"ROLLCALL_{key.upper()}": str(value) for key, value in place.told(user).items()
+        }
+        environment |= {
+            "ROLLCALL_TOPIC_PREFIX": place.prefix,
+            "ROLLCALL_GROUP_PREFIX": place.prefix,
+        }
+        shown = CliRunner().invoke(
+            topics_cli, ["acls", user, "--user", "CN=some one"], env=environment
+        )
         assert shown.exit_code == 0
         found = []
         for line in shown.stdout.splitlines():
             add, allow, principal, operation, what, resource, name, *pattern = shlex.split(line)
-            assert (add, allow, principal, operation) == ("--add", "--allow-principal", "User:CN=some one", "--operation")
+            assert (add, allow, principal, operation) == (
+                "--add",
+                "--allow-principal",
+                "User:CN=some one",
+                "--operation",
+            )
             assert pattern in ([], ["--resource-pattern-type", "prefixed"])
-            found.append(Acl(Resource(resource.removeprefix("--")), name, bool(pattern), next(each for each in Operation if str(each) == what)))
+            found.append(
+                Acl(
+                    Resource(resource.removeprefix("--")),
+                    name,
+                    bool(pattern),
+                    next(each for each in Operation if str(each) == what),
+                )
+            )
         assert tuple(found) == place.acls(user)

@@ -1,4 +1,6 @@
-"""TLS, mutual TLS and SASL: a router comes in, reads and writes, as librdkafka does with the same security."""
+"""TLS, mutual TLS and SASL: a router comes in, reads and writes, as librdkafka does with the same
+security.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from tests.kafka_client import Sent, create_topic, read_all, send
 from tests.processes import RouterProcess
 from tests.security.cluster import SecuredCluster
 
-EVENT: bytes = orjson.dumps(orjson.loads(resource_path("schemas", "course_created.json").read_bytes())["examples"][0])
+EVENT: bytes = orjson.dumps(
+    orjson.loads(resource_path("schemas", "course_created.json").read_bytes())["examples"][0]
+)
 
 WAYS = [
     ("TLS", None),
@@ -26,11 +30,15 @@ WAYS = [
 
 
 @pytest.mark.parametrize(("listener", "mechanism"), WAYS)
-def test_a_router_comes_in(secured: SecuredCluster, listener: str, mechanism: str | None, prefix: str, tmp_path: Path) -> None:
+def test_a_router_comes_in(
+    secured: SecuredCluster, listener: str, mechanism: str | None, prefix: str, tmp_path: Path
+) -> None:
     access = secured.access(listener, mechanism)
     create_topic(secured.admin, f"{prefix}.raw", 1)
     send(access.bootstrap, f"{prefix}.raw", [Sent(EVENT)], security=access.security)
-    with RouterProcess(tmp_path, access.bootstrap, prefix, partitions=1, **access.settings) as router:
+    with RouterProcess(
+        tmp_path, access.bootstrap, prefix, partitions=1, **access.settings
+    ) as router:
         router.wait_ready()
         [message] = read_all(secured.admin, [f"{prefix}.events.course_created"], at_least=1)
         assert message.value() == EVENT

@@ -61,17 +61,38 @@ def links_in(header: str) -> dict[str, str]:
     return {relation: url for url, relation in found}
 
 
-def ask(url: str, path: str, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+def ask(
+    url: str,
+    path: str,
+    method: str = "GET",
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
     """One request. The path is sent as it is; an address is asked for as a whole."""
-    return answer_of(lambda seconds: _ask(seconds, url, path, method, body, headers), what=f"an answer to {method} {path}")
+    return answer_of(
+        lambda seconds: _ask(seconds, url, path, method, body, headers),
+        what=f"an answer to {method} {path}",
+    )
 
 
-def _ask(seconds: float, url: str, path: str, method: str, body: bytes | None, headers: Mapping[str, str] | None) -> Answer:
+def _ask(
+    seconds: float,
+    url: str,
+    path: str,
+    method: str,
+    body: bytes | None,
+    headers: Mapping[str, str] | None,
+) -> Answer:
     address = urlsplit(url)
     assert address.hostname is not None
     connection = http.client.HTTPConnection(address.hostname, address.port, timeout=seconds)
     try:
-        connection.putrequest(method, path.removeprefix(url), skip_host="host" in map(str.lower, headers or {}), skip_accept_encoding=True)
+        connection.putrequest(
+            method,
+            path.removeprefix(url),
+            skip_host="host" in map(str.lower, headers or {}),
+            skip_accept_encoding=True,
+        )
         for name, value in (headers or {}).items():
             connection.putheader(name, value)
         if body is not None:
@@ -85,7 +106,11 @@ def _ask(seconds: float, url: str, path: str, method: str, body: bytes | None, h
 
 def get(url: str, **options: Any) -> requests.Response:
     """:func:`requests.get`."""
-    return answer_of(lambda seconds: requests.get(url, timeout=seconds, **options), what=f"an answer to GET {url}", timeouts=(requests.Timeout,))
+    return answer_of(
+        lambda seconds: requests.get(url, timeout=seconds, **options),
+        what=f"an answer to GET {url}",
+        timeouts=(requests.Timeout,),
+    )
 
 
 def opened(url: str) -> socket.socket:

@@ -1,4 +1,6 @@
-"""Serving without Kafka: a replica that is filled directly, and the real server on it, in a thread."""
+"""Serving without Kafka: a replica that is filled directly, and the real server on it, in a
+thread.
+"""
 
 from __future__ import annotations
 
@@ -39,22 +41,42 @@ SHARD = 2107
 def records_of(rows: Mapping[str, Mapping[str, Any] | None]) -> list[ConsumerRecord]:
     """Records of a roster topic. None: a tombstone."""
     return [
-        ConsumerRecord("topic", 0, offset, 0, 0, key.encode(), None if row is None else orjson.dumps(row), None, 0, 0, ())
+        ConsumerRecord(
+            "topic",
+            0,
+            offset,
+            0,
+            0,
+            key.encode(),
+            None if row is None else orjson.dumps(row),
+            None,
+            0,
+            0,
+            (),
+        )
         for offset, (key, row) in enumerate(rows.items())
     ]
 
 
-def batch_of(rosters: Mapping[str, Mapping[str, Mapping[str, Any] | None]]) -> dict[str, dict[Key, Columns | None]]:
+def batch_of(
+    rosters: Mapping[str, Mapping[str, Mapping[str, Any] | None]],
+) -> dict[str, dict[Key, Columns | None]]:
     """What a store takes."""
     batch: dict[str, dict[Key, Columns | None]] = {}
     for relation in RELATIONS:
-        unusable = collect(relation, records_of(rosters.get(relation.name, {})), batch.setdefault(relation.name, {}))
+        unusable = collect(
+            relation,
+            records_of(rosters.get(relation.name, {})),
+            batch.setdefault(relation.name, {}),
+        )
         assert unusable == 0
     return batch
 
 
 SEND_BUFFER = 256 * 1024
-"""Of each connection. What Linux gives otherwise differs from machine to machine, and so would what a client that does not read holds up."""
+"""Of each connection. What Linux gives otherwise differs from machine to machine, and so would what
+a client that does not read holds up.
+"""
 
 
 @dataclass
@@ -80,23 +102,44 @@ def serving(
     **settings: Any,
 ) -> Iterator[Served]:
     """Serve rosters; None: the replica is not complete."""
-    given: Settings = load_settings(**{"shard": SHARD, "kafka": "127.0.0.1:1", "data": folder, "log_level": "ERROR", **settings})
+    given: Settings = load_settings(
+        **{"shard": SHARD, "kafka": "127.0.0.1:1", "data": folder, "log_level": "ERROR", **settings}
+    )
     store = ReplicaStore(given.replica_file, given.topic_prefix)
     if rosters is not None:
         store.apply(batch_of(rosters), {})
         store.note_complete(time.time())
     feed = Feed()
     reader = ReplicaReader(given.replica_file)
-    context = ServeContext(given, "127.0.0.1:1", reader, Follower(given, "127.0.0.1:1", store, feed), feed, Tokens(given.tokens_file))
+    context = ServeContext(
+        given,
+        "127.0.0.1:1",
+        reader,
+        Follower(given, "127.0.0.1:1", store, feed),
+        feed,
+        Tokens(given.tokens_file),
+    )
     application = new_application(context, [])
-    metrics = ServeMetrics(CollectorRegistry(), [relation.name for relation in RELATIONS], [*routes_of(application), OTHER_ROUTE])
+    metrics = ServeMetrics(
+        CollectorRegistry(),
+        [relation.name for relation in RELATIONS],
+        [*routes_of(application), OTHER_ROUTE],
+    )
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     compressing = GZipMiddleware(application, minimum_size=GZIP_BYTES, compresslevel=GZIP_LEVEL)
-    config = uvicorn.Config(gate(Gate(compressing, context, metrics)), http=PatientProtocol, lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        gate(Gate(compressing, context, metrics)),
+        http=PatientProtocol,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+    )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])), daemon=True)
+    thread = threading.Thread(
+        target=lambda: asyncio.run(server.serve(sockets=[listening])), daemon=True
+    )
     thread.start()
     try:
         yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", context, store, metrics)

@@ -1,4 +1,6 @@
-"""What gets past the gate, and what does not: hosts, sizes, times, numbers, slow and broken clients, and what the log tells of all that."""
+"""What gets past the gate, and what does not: hosts, sizes, times, numbers, slow and broken
+clients, and what the log tells of all that.
+"""
 
 from __future__ import annotations
 
@@ -32,16 +34,22 @@ from tests.serve.asking import DEADLINE, ask, opened, received, said
 from tests.serve.page.rows import SHARD, course, group, member, person, section, together
 from tests.serve.served import Served, serving
 
-ANY = "0.0.0.0"  # noqa: S104 nothing listens there
+ANY = "0.0.0.0"  # noqa: S104
 MUCH = 64 * 1024**2
 PATH = "/api/v1/courses/565/enrollments"
 PIPELINED = 300
-"""Requests of a client that does not read: their answers are many times what is buffered for a connection, their heads less than serve does."""
+"""Requests of a client that does not read: their answers are many times what is buffered for a
+connection, their heads less than serve does.
+"""
 
 HEAD_SECONDS = 3.0
 """For tests of those who take longer. All others need less, on any machine."""
 
-PEOPLE = together(course("Physics"), section("Monday"), *(person(number, f"Person {number}") for number in range(1, 101)))
+PEOPLE = together(
+    course("Physics"),
+    section("Monday"),
+    *(person(number, f"Person {number}") for number in range(1, 101)),
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +61,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def request(path: str = PATH, *headers: str, method: str = "GET", close: bool = True) -> bytes:
     """As it is written."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers, *(["Connection: close"] if close else []), "", ""]
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "Host: localhost",
+        *headers,
+        *(["Connection: close"] if close else []),
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode("latin-1")
 
 
@@ -79,7 +94,19 @@ def answer_on(connection: socket.socket) -> bytes:
 # --- who may ask
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:1", "127.5.5.5", "[::1]", "[::1]:8080", "localhost.localdomain"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "LOCALHOST:8080",
+        "127.0.0.1",
+        "127.0.0.1:1",
+        "127.5.5.5",
+        "[::1]",
+        "[::1]:8080",
+        "localhost.localdomain",
+    ],
+)
 def test_hosts_of_this_machine(served: Served, host: str) -> None:
     """They may ask without a token."""
     assert ask(served.url, PATH, headers={"Host": host}).status == 200
@@ -102,7 +129,9 @@ def test_hosts_of_this_machine(served: Served, host: str) -> None:
 )
 @pytest.mark.parametrize("path", [PATH, "/openapi.json", "/nowhere"])
 def test_other_hosts(served: Served, host: str, path: str) -> None:
-    """A page of another site could have its own name point to this machine: nothing is told to it."""
+    """A page of another site could have its own name point to this machine: nothing is told to
+    it.
+    """
     answer = ask(served.url, path, headers={"Host": host})
     assert answer.status == 421
     assert "ROLLCALL_TOKENS_FILE" in answer.message
@@ -115,7 +144,20 @@ def test_no_host(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["a>b", 'localhost"', "user@localhost", "localhost/", "[::1", "localhost:http", "localhost:999999", "loc alhost", "löcalhost", "a,b", "::1"]
+    "host",
+    [
+        "a>b",
+        'localhost"',
+        "user@localhost",
+        "localhost/",
+        "[::1",
+        "localhost:http",
+        "localhost:999999",
+        "loc alhost",
+        "löcalhost",
+        "a,b",
+        "::1",
+    ],
 )
 def test_hosts_that_are_none(served: Served, host: str) -> None:
     """The header comes back in links."""
@@ -124,7 +166,14 @@ def test_hosts_that_are_none(served: Served, host: str) -> None:
     assert status_of(answer) == 400
 
 
-@pytest.mark.parametrize("twice", [["Host: localhost"], ["Host: evil.example"], ["Authorization: Bearer a", "Authorization: Bearer b"]])
+@pytest.mark.parametrize(
+    "twice",
+    [
+        ["Host: localhost"],
+        ["Host: evil.example"],
+        ["Authorization: Bearer a", "Authorization: Bearer b"],
+    ],
+)
 def test_headers_that_are_there_twice(served: Served, twice: list[str]) -> None:
     """Nobody knows which one somebody in between has looked at."""
     with opened(served.url) as connection:
@@ -134,13 +183,20 @@ def test_headers_that_are_there_twice(served: Served, twice: list[str]) -> None:
 def test_loopback() -> None:
     """What is this machine, and what only looks like it."""
     assert all(map(is_loopback, ("127.0.0.1", "::1", "[::1]", "localhost", "127.255.255.254")))
-    assert not any(map(is_loopback, ("", ANY, "::", "::ffff:1.2.3.4", "localhost.example", "10.0.0.1", "127.0.0.1:80")))
+    assert not any(
+        map(
+            is_loopback,
+            ("", ANY, "::", "::ffff:1.2.3.4", "localhost.example", "10.0.0.1", "127.0.0.1:80"),
+        )
+    )
 
 
 @pytest.mark.parametrize("bind", [ANY, "::", "192.0.2.1", "rollcall.example"])
 def test_no_other_address_without_tokens(tmp_path: Path, bind: str) -> None:
     """It is said what to do."""
-    with pytest.raises(ConfigurationError, match=r"ROLLCALL_BIND=.*rollcall token new NAME.*ROLLCALL_TOKENS_FILE"):
+    with pytest.raises(
+        ConfigurationError, match=r"ROLLCALL_BIND=.*rollcall token new NAME.*ROLLCALL_TOKENS_FILE"
+    ):
         ServeProcess(load_settings(data=tmp_path, bind=bind, port=0), "127.0.0.1:1")
 
 
@@ -148,17 +204,33 @@ def test_other_hosts_with_tokens(tmp_path: Path) -> None:
     """Whoever has a token may come by any name."""
     token = add_token(tmp_path / "tokens", "somebody")
     with serving(tmp_path, PEOPLE, tokens_file=tmp_path / "tokens") as served:
-        answer = ask(served.url, PATH, headers={"Host": "rollcall.example:8443", "Authorization": f"Bearer {token}"})
+        answer = ask(
+            served.url,
+            PATH,
+            headers={"Host": "rollcall.example:8443", "Authorization": f"Bearer {token}"},
+        )
         assert answer.links["first"].startswith("http://rollcall.example:8443/api/v1/")
-        assert ask(served.url, PATH, headers={"Host": "a>b", "Authorization": f"Bearer {token}"}).status == 400
+        assert (
+            ask(
+                served.url, PATH, headers={"Host": "a>b", "Authorization": f"Bearer {token}"}
+            ).status
+            == 400
+        )
 
 
 def test_a_websocket(served: Served) -> None:
     """There is none, for anybody."""
-    upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+    upgrade = (
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    )
     for host in ("localhost", "evil.example"):
         with opened(served.url) as connection:
-            connection.sendall(request(PATH, *upgrade, close=False).replace(b"localhost", host.encode()))
+            connection.sendall(
+                request(PATH, *upgrade, close=False).replace(b"localhost", host.encode())
+            )
             assert b" 101 " not in connection.recv(100)
 
 
@@ -181,7 +253,13 @@ def reading(gate: Gate) -> Gate:
             message = await receive()
             length, more = length + len(message.get("body", b"")), message.get("more_body", False)
         body = str(length).encode()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-length", str(len(body)).encode())],
+            }
+        )
         await send({"type": "http.response.body", "body": body})
 
     return Gate(inner, gate._context, gate._metrics)
@@ -192,7 +270,9 @@ def test_a_large_body_in_pieces(tmp_path: Path) -> None:
     with serving(tmp_path, {}, reading) as served:
         for count, status in ((MOST_BODY_BYTES, 200), (MOST_BODY_BYTES + 1, 413)):
             with opened(served.url) as connection:
-                connection.sendall(request("/login", "Transfer-Encoding: chunked", method="POST", close=False))
+                connection.sendall(
+                    request("/login", "Transfer-Encoding: chunked", method="POST", close=False)
+                )
                 connection.sendall(b"".join(b"1\r\nx\r\n" for _ in range(count)) + b"0\r\n\r\n")
                 assert status_of(connection.recv(100)) == status
 
@@ -201,7 +281,11 @@ def test_a_body_that_nobody_reads(served: Served) -> None:
     """Does not keep the next request from being answered."""
     with opened(served.url) as connection:
         body = b"x" * 100_000
-        connection.sendall(request(PATH, f"Content-Length: {len(body)}", method="POST", close=False) + body + request())
+        connection.sendall(
+            request(PATH, f"Content-Length: {len(body)}", method="POST", close=False)
+            + body
+            + request()
+        )
         answers = b"".join(received(connection))
     assert status_of(answers) == 405
     assert b"HTTP/1.1 200 OK" in answers
@@ -222,11 +306,18 @@ def test_a_large_head(served: Served, head: bytes) -> None:
     with opened(served.url) as connection:
         assert status_of(said(connection, head)) == 431
     with opened(served.url) as connection:
-        assert status_of(said(connection, request(PATH, "X: " + "x" * (MOST_HEAD_BYTES - 500)))) == 200
+        assert (
+            status_of(said(connection, request(PATH, "X: " + "x" * (MOST_HEAD_BYTES - 500)))) == 200
+        )
 
 
 @pytest.mark.parametrize(
-    "beginning", [b"GET /", b"GET / HTTP/1.1\r\nX: ", request(PATH, "Transfer-Encoding: chunked", method="POST", close=False) + b"0\r\nX: "]
+    "beginning",
+    [
+        b"GET /",
+        b"GET / HTTP/1.1\r\nX: ",
+        request(PATH, "Transfer-Encoding: chunked", method="POST", close=False) + b"0\r\nX: ",
+    ],
 )
 def test_a_head_without_end(served: Served, beginning: bytes) -> None:
     """It is not waited for, whatever comes: also a body may have headers at its end."""
@@ -262,7 +353,8 @@ def sent_until_closed(connection: socket.socket) -> int:
         b"GET /api/v1/courses/565?search_term=\xc3\x89 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
-        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: "
+        b"chunked\r\n\r\n0\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -286,7 +378,17 @@ def test_an_address_as_a_whole(served: Served) -> None:
     with opened(served.url) as connection:
         assert status_of(said(connection, request(f"http://evil.example{PATH}"))) == 200
     with opened(served.url) as connection:
-        assert status_of(said(connection, request(f"http://localhost{PATH}").replace(b"Host: localhost", b"Host: evil.example"))) == 421
+        assert (
+            status_of(
+                said(
+                    connection,
+                    request(f"http://localhost{PATH}").replace(
+                        b"Host: localhost", b"Host: evil.example"
+                    ),
+                )
+            )
+            == 421
+        )
 
 
 def test_several_requests_at_once(served: Served) -> None:
@@ -295,21 +397,26 @@ def test_several_requests_at_once(served: Served) -> None:
         paths = [f"{PATH}?per_page=1&page={number}" for number in range(1, 21)]
         connection.sendall(b"".join(request(path, close=False) for path in paths))
         answers = [answer_on(connection) for _ in paths]
-    assert [json.loads(answer.partition(b"\r\n\r\n")[2])[0]["id"] for answer in answers] == list(range(1, 21))
+    assert [json.loads(answer.partition(b"\r\n\r\n")[2])[0]["id"] for answer in answers] == list(
+        range(1, 21)
+    )
 
 
 # --- slow clients
 
 
 def test_clients_that_do_not_finish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever they have said, and however slowly they go on, the connection ends; meanwhile others are answered."""
+    """Whatever they have said, and however slowly they go on, the connection ends; meanwhile others
+    are answered.
+    """
     monkeypatch.setattr(protocol, "HEAD_SECONDS", HEAD_SECONDS)
     sent = {
         "nothing": b"",
         "some": b"GET / HTTP/1.1\r\nHost: lo",
         "after a request": request(close=False) + b"GET /",
         "after a request, an empty line": request(close=False) + b"\r\n",
-        "a body that is not read": request(PATH, "Content-Length: 4000", method="POST", close=False) + b"x",
+        "a body that is not read": request(PATH, "Content-Length: 4000", method="POST", close=False)
+        + b"x",
     }
     with serving(tmp_path, PEOPLE) as served:
         connections = {name: opened(served.url) for name in sent}
@@ -319,7 +426,9 @@ def test_clients_that_do_not_finish(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             for name in sent.keys() - ended:
                 try:
                     if name != "nothing":
-                        connections[name].send(b"x" if name != "after a request, an empty line" else b"\r\n")
+                        connections[name].send(
+                            b"x" if name != "after a request, an empty line" else b"\r\n"
+                        )
                     if not connections[name].recv(65_536, socket.MSG_DONTWAIT):
                         ended.add(name)
                 except BlockingIOError:
@@ -336,8 +445,12 @@ def test_clients_that_do_not_finish(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             connection.close()
 
 
-def test_an_answer_takes_longer_than_a_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time for a head is not that for the answer, nor that of a request that waits for its turn."""
+def test_an_answer_takes_longer_than_a_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time for a head is not that for the answer, nor that of a request that waits for its
+    turn.
+    """
     monkeypatch.setattr(protocol, "HEAD_SECONDS", HEAD_SECONDS)
     with serving(tmp_path, PEOPLE) as served:
         read, calls, rest = served.context.reader.read, 0, threading.Event()
@@ -432,7 +545,12 @@ def test_a_question_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.Monk
     def endless(db: sqlite3.Connection, *_: Any) -> bool:
         try:
             db.create_function("pause", 0, lambda: time.sleep(0.0005))  # not to have a core busy
-            return bool(db.execute("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(pause()) FROM n").fetchone())
+            return bool(
+                db.execute(
+                    "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT "
+                    "count(pause()) FROM n"
+                ).fetchone()
+            )
         except sqlite3.OperationalError:
             ended.set()
             raise
@@ -478,7 +596,9 @@ def test_a_replica_that_is_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture
         assert ask(served.url, PATH).status == 200
 
 
-def test_what_nobody_has_thought_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_nobody_has_thought_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Is told in the form of all errors, without its reason; the log has that."""
 
     def broken(*_: Any) -> bool:
@@ -490,7 +610,12 @@ def test_what_nobody_has_thought_of(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert answer.status == 500
         assert "log" in answer.message
         assert "thought" not in answer.message
-        wait_until(lambda: any("nobody has thought of this" in str(record.exc_info) for record in caplog.records), what="the reason in the log")
+        wait_until(
+            lambda: any(
+                "nobody has thought of this" in str(record.exc_info) for record in caplog.records
+            ),
+            what="the reason in the log",
+        )
 
 
 # --- what is noted
@@ -499,28 +624,55 @@ def test_what_nobody_has_thought_of(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def metric(served: Served, name: str) -> dict[tuple[str, str], float]:
     """Values by route and status that are not 0."""
     families = text_string_to_metric_families(generate_latest(served.metrics.registry).decode())
-    samples = [sample for family in families for sample in family.samples if sample.name == name and sample.value]
-    return {(sample.labels["route"], sample.labels.get("status", "")): sample.value for sample in samples}
+    samples = [
+        sample
+        for family in families
+        for sample in family.samples
+        if sample.name == name and sample.value
+    ]
+    return {
+        (sample.labels["route"], sample.labels.get("status", "")): sample.value
+        for sample in samples
+    }
 
 
 def test_routes_are_counted(tmp_path: Path) -> None:
     """By what they are, not by what was asked for."""
     with serving(tmp_path, PEOPLE) as served:
-        for path in (PATH, f"{PATH}?page=2", f"{PATH}?page=x", "/api/v1/courses/1/enrollments", "/api/v1/courses/565", "/api/v1/nowhere", "/x"):
+        for path in (
+            PATH,
+            f"{PATH}?page=2",
+            f"{PATH}?page=x",
+            "/api/v1/courses/1/enrollments",
+            "/api/v1/courses/565",
+            "/api/v1/nowhere",
+            "/x",
+        ):
             ask(served.url, path)
         ask(served.url, PATH, "HEAD")
         ask(served.url, PATH, "POST")
         ask(served.url, PATH, headers={"Host": "evil.example"})
         route = "/api/v1/courses/{course_id}/enrollments"
-        wanted = {(route, "2xx"): 3, (route, "4xx"): 2, ("/api/v1/courses/{course_id}", "2xx"): 1, ("other", "4xx"): 4}
-        wait_until(lambda: metric(served, "rollcall_http_requests_total") == wanted, what=f"{wanted}")
+        wanted = {
+            (route, "2xx"): 3,
+            (route, "4xx"): 2,
+            ("/api/v1/courses/{course_id}", "2xx"): 1,
+            ("other", "4xx"): 4,
+        }
+        wait_until(
+            lambda: metric(served, "rollcall_http_requests_total") == wanted, what=f"{wanted}"
+        )
 
 
 def test_the_log_names_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever is asked, and however it ends: no id, no name, no token, no address; but who asked, by the token's name."""
+    """Whatever is asked, and however it ends: no id, no name, no token, no address; but who asked,
+    by the token's name.
+    """
     caplog.set_level(logging.DEBUG)
     secret, number, name = add_token(tmp_path / "tokens", "reporting"), 987_654, "Zacharias Quux"
-    rosters = together(course("Physics"), section("Monday"), group("Lab"), person(number, name), member(number))
+    rosters = together(
+        course("Physics"), section("Monday"), group("Lab"), person(number, name), member(number)
+    )
     with serving(tmp_path, rosters, tokens_file=tmp_path / "tokens", log_level="DEBUG") as served:
         paths = [
             f"{PATH}?user_id={number}",
@@ -534,13 +686,34 @@ def test_the_log_names_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
             f"/{number}/{secret}",
             f"{PATH}?page={secret}",
         ]
-        paths += [f"/api/v1/users/sis_user_id:{number}", f"{PATH}?sis_course_id={secret}", f"/api/v1/groups/51/users?access_token={secret}"]
+        paths += [
+            f"/api/v1/users/sis_user_id:{number}",
+            f"{PATH}?sis_course_id={secret}",
+            f"/api/v1/groups/51/users?access_token={secret}",
+        ]
         for path in paths:
             for method in ("GET", "HEAD", "POST"):
-                for authorization in (f"Bearer {secret}", f"Bearer {secret}x", f"Basic {secret}", ""):
-                    ask(served.url, path, method, headers={"Authorization": authorization, "User-Agent": name, "X-Request-Id": secret})
+                for authorization in (
+                    f"Bearer {secret}",
+                    f"Bearer {secret}x",
+                    f"Basic {secret}",
+                    "",
+                ):
+                    ask(
+                        served.url,
+                        path,
+                        method,
+                        headers={
+                            "Authorization": authorization,
+                            "User-Agent": name,
+                            "X-Request-Id": secret,
+                        },
+                    )
         with opened(served.url) as connection:
-            said(connection, f"GET /{secret} {name}\r\nAuthorization: Bearer {secret}\r\n\r\n".encode())
+            said(
+                connection,
+                f"GET /{secret} {name}\r\nAuthorization: Bearer {secret}\r\n\r\n".encode(),
+            )
     noted = [record for record in caplog.records if record.name == "rollcall.serve.gate"]
     assert len(noted) == len(paths) * 12
     assert {vars(record)["method"] for record in noted} == {"GET", "HEAD", "POST"}
@@ -549,10 +722,26 @@ def test_the_log_names_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     for record in caplog.records:
         values = {**vars(record), "message": record.getMessage()}
         # What a record has of itself: where and when it was made.
-        for own in ("created", "msecs", "relativeCreated", "thread", "process", "pathname", "ms", "bytes"):
+        for own in (
+            "created",
+            "msecs",
+            "relativeCreated",
+            "thread",
+            "process",
+            "pathname",
+            "ms",
+            "bytes",
+        ):
             values.pop(own, None)
         text = repr(values)
-        for personal in (secret, secret[-10:], str(number), str(SHARD * 10**13 + number), "Zacharias", "Quux"):
+        for personal in (
+            secret,
+            secret[-10:],
+            str(number),
+            str(SHARD * 10**13 + number),
+            "Zacharias",
+            "Quux",
+        ):
             assert personal not in text
         if record.name == "rollcall.serve.gate":
             assert "127.0.0.1" not in text

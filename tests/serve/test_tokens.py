@@ -17,7 +17,14 @@ from typer.testing import CliRunner
 from rollcall.cli.token import token_cli
 from rollcall.errors import ConfigurationError
 from rollcall.serve import tokens
-from rollcall.serve.tokens import TOKEN_PREFIX, Tokens, add_token, digest_of, read_tokens, revoke_token
+from rollcall.serve.tokens import (
+    TOKEN_PREFIX,
+    Tokens,
+    add_token,
+    digest_of,
+    read_tokens,
+    revoke_token,
+)
 from tests.examples import examples
 from tests.serve.asking import Answer, ask
 from tests.serve.page.rows import course
@@ -57,9 +64,13 @@ def lasting_token(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 @pytest.fixture(scope="module")
-def lasting(tmp_path_factory: pytest.TempPathFactory, lasting_token: tuple[Path, str]) -> Iterator[Served]:
+def lasting(
+    tmp_path_factory: pytest.TempPathFactory, lasting_token: tuple[Path, str]
+) -> Iterator[Served]:
     """One server for all tests that only ask."""
-    with serving(tmp_path_factory.mktemp("serve"), course("Physics"), tokens_file=lasting_token[0]) as served:
+    with serving(
+        tmp_path_factory.mktemp("serve"), course("Physics"), tokens_file=lasting_token[0]
+    ) as served:
         yield served
 
 
@@ -77,8 +88,13 @@ def test_whoever_has_a_token(lasting: Served, lasting_token: tuple[Path, str], k
     assert ask_with(lasting, kind + lasting_token[1]).json["name"] == "Physics"
 
 
-@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer ", "Basic {}", "Token {}", "{}", "Bearer{}", "Bearer\u00a0{}"])
-def test_what_is_no_token(lasting: Served, lasting_token: tuple[Path, str], authorization: str) -> None:
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer", "Bearer ", "Basic {}", "Token {}", "{}", "Bearer{}", "Bearer\u00a0{}"],
+)
+def test_what_is_no_token(
+    lasting: Served, lasting_token: tuple[Path, str], authorization: str
+) -> None:
     """Canvas's answer."""
     answer = ask_with(lasting, authorization.format(lasting_token[1]))
     assert (answer.status, answer.headers["www-authenticate"]) == (401, 'Bearer realm="canvas-lms"')
@@ -87,7 +103,16 @@ def test_what_is_no_token(lasting: Served, lasting_token: tuple[Path, str], auth
 
 
 @pytest.mark.parametrize(
-    "change", [lambda it: it[:-1], lambda it: it + "x", str.upper, lambda it: it[::-1], digest_of, lambda it: f'"{it}"', lambda it: it + ", x"]
+    "change",
+    [
+        lambda it: it[:-1],
+        lambda it: it + "x",
+        str.upper,
+        lambda it: it[::-1],
+        digest_of,
+        lambda it: f'"{it}"',
+        lambda it: it + ", x",
+    ],
 )
 def test_another_token(lasting: Served, lasting_token: tuple[Path, str], change: object) -> None:
     """Nor is its digest one."""
@@ -98,16 +123,34 @@ def test_another_token(lasting: Served, lasting_token: tuple[Path, str], change:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize(
-    "path", [PATH, "/api/v1/courses/1", "/api/v1/nowhere", "/api/", f"{PATH}?page=x", f"{PATH}?access_token={{}}", "/api/v1/courses/565%2F.."]
+    "path",
+    [
+        PATH,
+        "/api/v1/courses/1",
+        "/api/v1/nowhere",
+        "/api/",
+        f"{PATH}?page=x",
+        f"{PATH}?access_token={{}}",
+        "/api/v1/courses/565%2F..",
+    ],
 )
-def test_nothing_is_told_to_others(lasting: Served, lasting_token: tuple[Path, str], path: str, method: str) -> None:
+def test_nothing_is_told_to_others(
+    lasting: Served, lasting_token: tuple[Path, str], path: str, method: str
+) -> None:
     """Not even what there is, or what would be wrong."""
     assert ask(lasting.url, path.format(lasting_token[1]), method).status == 401
 
 
 @pytest.mark.parametrize(
     "path",
-    ["//api/v1/courses/565", "/API/v1/courses/565", "/x/../api/v1/courses/565", "/%2fapi/v1/courses/565", "/./api/v1/courses/565", "/api;/v1/courses/565"],
+    [
+        "//api/v1/courses/565",
+        "/API/v1/courses/565",
+        "/x/../api/v1/courses/565",
+        "/%2fapi/v1/courses/565",
+        "/./api/v1/courses/565",
+        "/api;/v1/courses/565",
+    ],
 )
 def test_no_way_around(lasting: Served, path: str) -> None:
     """What does not look like the API is not the API."""
@@ -145,7 +188,9 @@ def test_a_token_that_is_taken_back(served: Served, file: Path, token: str) -> N
     assert ask(served.url, PATH).status == 401, "without any token, nobody is let in"
 
 
-@pytest.mark.parametrize("broken", [b"reporting rollcall_secret\n", b"\xff\xfe", b"reporting\n", None])
+@pytest.mark.parametrize(
+    "broken", [b"reporting rollcall_secret\n", b"\xff\xfe", b"reporting\n", None]
+)
 def test_a_file_that_breaks(served: Served, file: Path, token: str, broken: bytes | None) -> None:
     """What it said before holds, and /readyz says so, without the line."""
     kept = file.read_bytes()
@@ -163,7 +208,9 @@ def test_a_file_that_breaks(served: Served, file: Path, token: str, broken: byte
     assert served.context.tokens.problem is None
 
 
-def test_a_file_is_not_looked_at_all_the_time(file: Path, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_not_looked_at_all_the_time(
+    file: Path, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """But once in a while."""
     now = [0.0]
     monkeypatch.setattr(tokens, "LOOK_SECONDS", 1.0)
@@ -177,7 +224,9 @@ def test_a_file_is_not_looked_at_all_the_time(file: Path, token: str, monkeypatc
     assert known.name_of(token) is None
 
 
-def test_a_change_while_the_file_is_read(file: Path, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_while_the_file_is_read(
+    file: Path, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Is seen the next time."""
     read, other = read_tokens, list[str]()
 
@@ -221,8 +270,20 @@ def test_a_file_that_is_wrong(tmp_path: Path, text: str, reason: str) -> None:
     assert "secret" not in str(refused.value)
 
 
-@given(text=st.one_of(st.text(), st.binary().map(lambda raw: raw.decode("latin-1")), st.from_regex(r"([a-z]{1,3} [0-9a-f]{64}[ \n#]{1,2}){0,4}.{0,9}")))
-@settings(max_examples=examples(200), derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.one_of(
+        st.text(),
+        st.binary().map(lambda raw: raw.decode("latin-1")),
+        st.from_regex(r"([a-z]{1,3} [0-9a-f]{64}[ \n#]{1,2}){0,4}.{0,9}"),
+    )
+)
+@settings(
+    max_examples=examples(200),
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_any_file(tmp_path: Path, text: str) -> None:
     """Has names and digests, or is refused with a reason that quotes nothing."""
     path = tmp_path / "tokens"
@@ -303,7 +364,9 @@ def test_the_command(file: Path) -> None:
 
 def test_the_command_without_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said what to set, in one line."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ROLLCALL_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("ROLLCALL_")
+    }
     ended = run([sys.executable, "-m", "rollcall", "token", "new", "x"], env=environment)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("rollcall: ROLLCALL_TOKENS_FILE is not set")

@@ -1,8 +1,10 @@
-"""A program: ``rollcall``, where Faust looks for partitions that stand still ten times a second, and calls each of them slow at once.
+"""A program: ``rollcall``, where Faust looks for partitions that stand still ten times a second,
+and calls each of them slow at once.
 
     python impatient.py [--upstream] router|rosters
 
-Without Rollcall's override it takes 5 minutes until Faust complains. Each look at partitions leaves a line ``looked`` in the log.
+Without Rollcall's override it takes 5 minutes until Faust complains. Each look at partitions leaves
+a line ``looked`` in the log.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ def make_impatient(*, upstream: bool) -> None:
 
     def new_impatient_app(application: StreamingApplication, scratch: str) -> faust.App:
         app = new_app(application, scratch)
-        app.conf.broker_commit_interval = LOOK_SECONDS / 2.5  # of which the pause between two looks is a multiple
+        app.conf.broker_commit_interval = (
+            LOOK_SECONDS / 2.5
+        )  # of which the pause between two looks is a multiple
         app.conf.broker_commit_livelock_soft_timeout = app.conf.stream_processing_timeout = 0.001
         return app
 

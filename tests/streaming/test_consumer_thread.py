@@ -101,7 +101,10 @@ class UpstreamWatched(ServiceThread):
 
 @pytest.mark.parametrize(("kind", "complains"), [(Watched, False), (UpstreamWatched, True)])
 async def test_a_suspended_process_is_no_error_of_its_thread(
-    kind: type[ServiceThread], complains: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    kind: type[ServiceThread],
+    complains: bool,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = itertools.count(step=10)  # of mode, where 3 s are a long time
     monkeypatch.setattr("mode.threads.monotonic", lambda: float(next(clock)))

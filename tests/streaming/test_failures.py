@@ -1,4 +1,6 @@
-"""What could not be added to a transaction is not sent; a producer that fails leaves nothing behind."""
+"""What could not be added to a transaction is not sent; a producer that fails leaves nothing
+behind.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,12 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
-from aiokafka.errors import KafkaConnectionError, KafkaError, RequestTimedOutError, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    RequestTimedOutError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.producer import producer as producers
 from aiokafka.producer import sender as senders
 from aiokafka.protocol.produce import ProduceRequest
@@ -42,12 +49,20 @@ async def test_what_could_not_be_added_is_not_sent(held_back: bool) -> None:
     for place in PLACES:
         records = RecordBatches(900_000)
         records.append(1, b"key", b"value", [])
-        futures.append(await accumulator.add_batch(GatheredBatch(records.batches[0], transactional=True), place, 1))
-    assert set(transactions.partitions_to_add()) == set(PLACES), "aiokafka keeps them back until they are added"
+        futures.append(
+            await accumulator.add_batch(
+                GatheredBatch(records.batches[0], transactional=True), place, 1
+            )
+        )
+    assert set(transactions.partitions_to_add()) == set(PLACES), (
+        "aiokafka keeps them back until they are added"
+    )
     error = TopicAuthorizationFailedError({"refused"})
     transactions.error_transaction(error)
     assert not transactions.partitions_to_add(), "and forgets about it"
-    assert set(accumulator._batches) == (set() if held_back else set(PLACES)), "what is here is sent next"
+    assert set(accumulator._batches) == (set() if held_back else set(PLACES)), (
+        "what is here is sent next"
+    )
     await asyncio.sleep(0)  # a turn of the loop, for what is shielded to hear of it
     for future in futures:
         assert future.done() == held_back
@@ -66,7 +81,9 @@ class Line:
         producer.client.send = self.send
 
     async def send(self, node: Any, request: Any, **options: Any) -> Any:
-        """A record does not arrive until the line is cut; an offset is not answered once a record is on its way."""
+        """A record does not arrive until the line is cut; an offset is not answered once a record
+        is on its way.
+        """
         if isinstance(request, ProduceRequest):
             self.producing.set()
             await self.cut.wait()
@@ -90,7 +107,9 @@ async def _commit_in_vain(producer: AIOKafkaProducer, topic: str) -> None:
     line = await _begin(producer, topic)
     committing = asyncio.create_task(producer.commit_transaction())
     await line.producing.wait()
-    await eventually(lambda: producer._txn_manager.needs_transaction_commit() is not None, what="the commit")
+    await eventually(
+        lambda: producer._txn_manager.needs_transaction_commit() is not None, what="the commit"
+    )
     await asyncio.sleep(0)
     committing.cancel()
     await asyncio.wait({committing})
@@ -99,20 +118,32 @@ async def _commit_in_vain(producer: AIOKafkaProducer, topic: str) -> None:
 async def _lose_an_answer(producer: AIOKafkaProducer, topic: str) -> None:
     line = await _begin(producer, topic)
     with pytest.raises(KafkaError):
-        await producer.send_offsets_to_transaction({KafkaPartition(topic, 0): OffsetAndMetadata(1, "")}, topic)
+        await producer.send_offsets_to_transaction(
+            {KafkaPartition(topic, 0): OffsetAndMetadata(1, "")}, topic
+        )
     line.cut.set()
 
 
 @pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
 @pytest.mark.parametrize("fail", [_commit_in_vain, _lose_an_answer])
 async def test_a_producer_that_is_cut_off_leaves_nothing_behind(
-    bootstrap: str, prefix: str, overheard: list[str], monkeypatch: pytest.MonkeyPatch, fail: Any, mended: bool
+    bootstrap: str,
+    prefix: str,
+    overheard: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    fail: Any,
+    mended: bool,
 ) -> None:
     create_topic(bootstrap, prefix, 1)
     if not mended:
         monkeypatch.setattr(producers, "Sender", senders.Sender)
     before = asyncio.all_tasks()
-    producer = AIOKafkaProducer(**client_options(load_settings(), bootstrap), transactional_id=prefix, acks="all", linger_ms=0)
+    producer = AIOKafkaProducer(
+        **client_options(load_settings(), bootstrap),
+        transactional_id=prefix,
+        acks="all",
+        linger_ms=0,
+    )
     await fail(producer, prefix)
     with contextlib.suppress(Exception):
         await promptly(producer.stop(), 1)

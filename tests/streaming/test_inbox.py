@@ -32,17 +32,28 @@ class FakeRecord:
 
 def chunk(position: int, next_position: int, offsets: list[int]) -> Chunk:
     """What is fetched between two positions of a log that has records at these offsets."""
-    records: list[Record] = [FakeRecord(offset) for offset in offsets if position <= offset < next_position]
+    records: list[Record] = [
+        FakeRecord(offset) for offset in offsets if position <= offset < next_position
+    ]
     return Chunk(PLACE.topic, PLACE.partition, position, next_position, records, len(records))
 
 
 def policy(records: int = 1000) -> ChunkPolicy:
     """Bounds that leave time out."""
-    return ChunkPolicy(max_records=records, max_bytes=1_000_000, gather=0.0, drain=1.0, transaction=10.0, reopen=1.0)
+    return ChunkPolicy(
+        max_records=records,
+        max_bytes=1_000_000,
+        gather=0.0,
+        drain=1.0,
+        transaction=10.0,
+        reopen=1.0,
+    )
 
 
 class Driver:
-    """A driver that reads a log from its position, but now and then from anywhere: an old chunk comes late, or positions are skipped."""
+    """A driver that reads a log from its position, but now and then from anywhere: an old chunk
+    comes late, or positions are skipped.
+    """
 
     def __init__(self, offsets: list[int], end: int) -> None:
         self.offsets = offsets
@@ -60,8 +71,14 @@ class Driver:
 
 
 @settings(max_examples=examples(300), deadline=None)
-@given(st.sets(st.integers(0, 60)), st.lists(st.tuples(st.integers(1, 15), st.none() | st.integers(0, 60)), max_size=25), st.integers(1, 20))
-def test_every_record_is_taken_once_and_in_order(held: set[int], moves: list[tuple[int, int | None]], most: int) -> None:
+@given(
+    st.sets(st.integers(0, 60)),
+    st.lists(st.tuples(st.integers(1, 15), st.none() | st.integers(0, 60)), max_size=25),
+    st.integers(1, 20),
+)
+def test_every_record_is_taken_once_and_in_order(
+    held: set[int], moves: list[tuple[int, int | None]], most: int
+) -> None:
     offsets, end = sorted(held), 61
     driver = Driver(offsets, end)
     taken: list[int] = []

@@ -1,4 +1,6 @@
-"""A lane whose client has lost itself: it opens again, goes on where the broker says, and writes nothing that was written before."""
+"""A lane whose client has lost itself: it opens again, goes on where the broker says, and writes
+nothing that was written before.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerFenced, for_code
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+    for_code,
+)
 from faust.types import TP
 
 from rollcall.kafka.batches import BATCH_BYTES
@@ -31,7 +40,9 @@ TRANSACTION_SECONDS = 3.0
 class Broker:
     """What the broker knows: the committed offset. One commit fails, or never ends."""
 
-    def __init__(self, fail_at: int, *, lost_answer: bool = False, error: BaseException | None = None) -> None:
+    def __init__(
+        self, fail_at: int, *, lost_answer: bool = False, error: BaseException | None = None
+    ) -> None:
         self.committed = 0
         self.transactions = 0
         self.nonce = ""
@@ -116,7 +127,14 @@ class NoTables:
     def changelog(self, agent: ChunkAgent, partition: int) -> None:
         """None."""
 
-    async def restore(self, agent: ChunkAgent, partition: int, end: int, at_least: int, on_remaining: Callable[[int], None]) -> Rows:
+    async def restore(
+        self,
+        agent: ChunkAgent,
+        partition: int,
+        end: int,
+        at_least: int,
+        on_remaining: Callable[[int], None],
+    ) -> Rows:
         """No rows."""
         return Rows()
 
@@ -161,7 +179,10 @@ class Handler:
 
 def records(first: int, last: int) -> Chunk:
     """A chunk."""
-    found: list[Any] = [SimpleNamespace(offset=offset, timestamp=0, key=b"", value=b"", headers=()) for offset in range(first, last)]
+    found: list[Any] = [
+        SimpleNamespace(offset=offset, timestamp=0, key=b"", value=b"", headers=())
+        for offset in range(first, last)
+    ]
     return Chunk(*INPUT, first, last, found, 0)
 
 
@@ -174,7 +195,14 @@ async def _run(broker: Broker) -> tuple[list[list[int]], list[BaseException]]:
         nonlocal position
         position = offset
 
-    policy = ChunkPolicy(max_records=10, max_bytes=1_000, gather=0.0, drain=0.2, transaction=TRANSACTION_SECONDS, reopen=0.05)
+    policy = ChunkPolicy(
+        max_records=10,
+        max_bytes=1_000,
+        gather=0.0,
+        drain=0.2,
+        transaction=TRANSACTION_SECONDS,
+        reopen=0.05,
+    )
     kit = LaneKit(
         group="g",
         policy=policy,
@@ -188,7 +216,12 @@ async def _run(broker: Broker) -> tuple[list[list[int]], list[BaseException]]:
         fatal=failures.append,
         observer=Silent(),
     )
-    lane = Lane(ChunkAgent("a", (INPUT.topic,), "g-a", lambda _partition, _rows: Handler(seen)), 0, [INPUT], kit)
+    lane = Lane(
+        ChunkAgent("a", (INPUT.topic,), "g-a", lambda _partition, _rows: Handler(seen)),
+        0,
+        [INPUT],
+        kit,
+    )
 
     def is_through() -> bool:
         nonlocal position
@@ -233,7 +266,10 @@ def caused(error: BaseException, cause: BaseException) -> BaseException:
         for_code(90)(),  # the same, as a code
         TransactionAbortableError(),
         caused(KafkaError("Unexpected error during batch delivery"), for_code(89)()),
-        caused(KafkaError("Unexpected error during batch delivery"), caused(KafkaError("lookup"), KafkaConnectionError())),
+        caused(
+            KafkaError("Unexpected error during batch delivery"),
+            caused(KafkaError("lookup"), KafkaConnectionError()),
+        ),
         KafkaTimeoutError(),
         asyncio.CancelledError(),  # of a task of the client's, and nobody has cancelled the lane
     ],

@@ -1,4 +1,6 @@
-"""The lanes of a process at its end: the consumer still hears of rebalances, and nothing may come of them any more."""
+"""The lanes of a process at its end: the consumer still hears of rebalances, and nothing may come
+of them any more.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ PARTITIONS = {TP("in", 0), TP("in", 1)}
 class SlowLane:
     """Ends when it is let."""
 
-    def __init__(self, _agent: ChunkAgent, _partition: int, inputs: Collection[TP], kit: Any) -> None:
+    def __init__(
+        self, _agent: ChunkAgent, _partition: int, inputs: Collection[TP], kit: Any
+    ) -> None:
         self.inputs = inputs
         self._kit = kit
         kit.opened.append(self)
@@ -105,7 +109,9 @@ class SilentProducer:
 async def test_a_lane_that_waits_for_its_producer_closes_at_once() -> None:
     """There is no transaction yet that could be finished, however long that may take."""
     producer, failures = SilentProducer(), list[BaseException]()
-    policy = ChunkPolicy(max_records=1, max_bytes=1, gather=0.0, drain=1e6, transaction=1e6, reopen=1e6)
+    policy = ChunkPolicy(
+        max_records=1, max_bytes=1, gather=0.0, drain=1e6, transaction=1e6, reopen=1e6
+    )
     kit = SimpleNamespace(
         policy=policy,
         new_producer=lambda _transactional_id: producer,
@@ -116,7 +122,9 @@ async def test_a_lane_that_waits_for_its_producer_closes_at_once() -> None:
         wants=None,
         fatal=failures.append,
     )
-    lane = Lane(ChunkAgent("agent", ("in",), "group", cast(Any, None)), 0, [TP("in", 0)], cast(LaneKit, kit))
+    lane = Lane(
+        ChunkAgent("agent", ("in",), "group", cast(Any, None)), 0, [TP("in", 0)], cast(LaneKit, kit)
+    )
     await asyncio.wait_for(producer.begun.wait(), 60)
     await asyncio.wait_for(lane.close(), 60)
     assert lane.state is LaneState.CLOSED

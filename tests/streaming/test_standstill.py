@@ -1,4 +1,6 @@
-"""Whether partitions get on is judged by the watchdog alone. Faust has a judgement of its own, which calls healthy ones slow."""
+"""Whether partitions get on is judged by the watchdog alone. Faust has a judgement of its own,
+which calls healthy ones slow.
+"""
 
 from __future__ import annotations
 
@@ -28,24 +30,41 @@ def errors(process: RollcallProcess) -> list[str]:
 
 
 @pytest.mark.parametrize("command", ["router", "rosters"])
-def test_healthy_partitions_are_no_error(bootstrap: str, prefix: str, tmp_path: Path, command: str) -> None:
+def test_healthy_partitions_are_no_error(
+    bootstrap: str, prefix: str, tmp_path: Path, command: str
+) -> None:
     """Busy ones and idle ones, and any that Faust never polls in its own way."""
     create_topic(bootstrap, f"{prefix}.raw", PARTITIONS)
-    with RollcallProcess(command, tmp_path, bootstrap, prefix, program=PROGRAM, partitions=PARTITIONS) as process:
+    with RollcallProcess(
+        command, tmp_path, bootstrap, prefix, program=PROGRAM, partitions=PARTITIONS
+    ) as process:
         process.wait_ready()
         if command == "router":
-            send(bootstrap, f"{prefix}.raw", [record for record in numbered_events(COUNT) if record.partition == 0])
-            wait_until(lambda: process.metric("rollcall_events_received_total") > 0, what="progress")
+            send(
+                bootstrap,
+                f"{prefix}.raw",
+                [record for record in numbered_events(COUNT) if record.partition == 0],
+            )
+            wait_until(
+                lambda: process.metric("rollcall_events_received_total") > 0, what="progress"
+            )
         before = looks(process)
         wait_until(lambda: looks(process) >= before + LOOKS, what="looks at the partitions")
         assert errors(process) == []
         assert process.end() == 0
 
 
-def test_upstream_complains_of_healthy_partitions(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_upstream_complains_of_healthy_partitions(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     """Or the override is no longer needed."""
     create_topic(bootstrap, f"{prefix}.raw", PARTITIONS)
-    with RollcallProcess("router", tmp_path, bootstrap, prefix, program=(*PROGRAM, "--upstream")).expecting("Aiokafka has not sent") as process:
+    with RollcallProcess(
+        "router", tmp_path, bootstrap, prefix, program=(*PROGRAM, "--upstream")
+    ).expecting("Aiokafka has not sent") as process:
         process.wait_ready()
-        wait_until(lambda: any("has not sent fetch request" in message for message in errors(process)), what="Faust's complaint")
+        wait_until(
+            lambda: any("has not sent fetch request" in message for message in errors(process)),
+            what="Faust's complaint",
+        )
         assert process.end() == 0

@@ -63,7 +63,7 @@ class Group:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 nobody tells when it holds
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -116,7 +116,9 @@ async def test_membership(survey: Survey, cluster: Cluster, group: Group) -> Non
     await asyncio.wait({looking})
 
 
-async def test_a_partition_without_a_leader_is_no_silence(monkeypatch: pytest.MonkeyPatch, survey: Survey, cluster: Cluster, group: Group) -> None:
+async def test_a_partition_without_a_leader_is_no_silence(
+    monkeypatch: pytest.MonkeyPatch, survey: Survey, cluster: Cluster, group: Group
+) -> None:
     monkeypatch.setattr(module, "SILENT_SECONDS", 0.2)
     cluster.has_leader = False
     group.assigned = group.assigned_once = True
@@ -132,7 +134,9 @@ async def test_a_partition_without_a_leader_is_no_silence(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("assigned", [False, True])
-async def test_who_hears_nothing_begins_anew(monkeypatch: pytest.MonkeyPatch, survey: Survey, cluster: Cluster, group: Group, assigned: bool) -> None:
+async def test_who_hears_nothing_begins_anew(
+    monkeypatch: pytest.MonkeyPatch, survey: Survey, cluster: Cluster, group: Group, assigned: bool
+) -> None:
     """Whether or not there are partitions whose lag could tell."""
     monkeypatch.setattr(module, "SILENT_SECONDS", 0.05)
     group.assigned = assigned
@@ -145,8 +149,12 @@ async def test_who_hears_nothing_begins_anew(monkeypatch: pytest.MonkeyPatch, su
     assert all(task.done() for task in left), "none of its looks goes on"
 
 
-async def test_topics_that_are_gone(monkeypatch: pytest.MonkeyPatch, survey: Survey, cluster: Cluster, group: Group) -> None:
-    """What is read is waited for; what is written is for the process to make anew, once it cannot get on."""
+async def test_topics_that_are_gone(
+    monkeypatch: pytest.MonkeyPatch, survey: Survey, cluster: Cluster, group: Group
+) -> None:
+    """What is read is waited for; what is written is for the process to make anew, once it cannot
+    get on.
+    """
     monkeypatch.setattr(module, "STILL_SECONDS", 0.05)
     group.assigned = True
     cluster.gone = frozenset({"raw"})

@@ -14,7 +14,9 @@ from tests.waiting import in_time
 
 
 @pytest.mark.parametrize("interruption", [ServiceStopped, RebalanceAgain])
-async def test_a_recovery_that_is_interrupted_leaves_no_error_behind(monkeypatch: pytest.MonkeyPatch, interruption: type[Exception]) -> None:
+async def test_a_recovery_that_is_interrupted_leaves_no_error_behind(
+    monkeypatch: pytest.MonkeyPatch, interruption: type[Exception]
+) -> None:
     """Faust waits for it, and is interrupted itself; then nobody asks what has become of it."""
 
     async def interrupted(_recovery: Recovery, _generation_id: int = 0) -> None:

@@ -1,4 +1,6 @@
-"""What Kafka may answer to the requests of a transaction, and how a producer and its lane take it: a real broker, of which one answer is replaced."""
+"""What Kafka may answer to the requests of a transaction, and how a producer and its lane take it:
+a real broker, of which one answer is replaced.
+"""
 
 from __future__ import annotations
 
@@ -23,23 +25,38 @@ from aiokafka.structs import OffsetAndMetadata
 from rollcall.kafka import aiokafka_patches
 from rollcall.kafka.client import client_options
 from rollcall.settings import load_settings
-from rollcall.streaming.failures import Reopening, hold_back_what_was_not_added, root_cause, why_reopen
+from rollcall.streaming.failures import (
+    Reopening,
+    hold_back_what_was_not_added,
+    root_cause,
+    why_reopen,
+)
 from tests.kafka_client import create_topic, read_all
 
-REQUESTS = (InitProducerIdRequest, AddPartitionsToTxnRequest, AddOffsetsToTxnRequest, TxnOffsetCommitRequest, EndTxnRequest)
+REQUESTS = (
+    InitProducerIdRequest,
+    AddPartitionsToTxnRequest,
+    AddOffsetsToTxnRequest,
+    TxnOffsetCommitRequest,
+    EndTxnRequest,
+)
 
 FENCING = (90, 47, 48, 49)
 """PRODUCER_FENCED, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, INVALID_PRODUCER_ID_MAPPING."""
 
 RETRIABLE = (7, 14, 16, 19, 56, 89)
-"""REQUEST_TIMED_OUT, COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR, NOT_ENOUGH_REPLICAS, KAFKA_STORAGE_ERROR, THROTTLING_QUOTA_EXCEEDED."""
+"""REQUEST_TIMED_OUT, COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR, NOT_ENOUGH_REPLICAS,
+KAFKA_STORAGE_ERROR, THROTTLING_QUOTA_EXCEEDED.
+"""
 
 OTHERS = (-1, 42)
 """UNKNOWN_SERVER_ERROR, INVALID_REQUEST: another try would not help."""
 
 
 class Replaced:
-    """Replaces the code of one answer to requests of one kind; the broker does not hear of that request."""
+    """Replaces the code of one answer to requests of one kind; the broker does not hear of that
+    request.
+    """
 
     def __init__(self, request: type, code: int) -> None:
         self.request = request
@@ -66,9 +83,21 @@ def _answer(request: Any, code: int) -> Any:
         case InitProducerIdRequest():
             return response(0, code, -1, -1)
         case AddPartitionsToTxnRequest():
-            return response(0, [(topic, [(partition, code) for partition in partitions]) for topic, partitions in request._topics])
+            return response(
+                0,
+                [
+                    (topic, [(partition, code) for partition in partitions])
+                    for topic, partitions in request._topics
+                ],
+            )
         case TxnOffsetCommitRequest():
-            return response(0, [(topic, [(partition, code) for partition, *_ in partitions]) for topic, partitions in request._topics])
+            return response(
+                0,
+                [
+                    (topic, [(partition, code) for partition, *_ in partitions])
+                    for topic, partitions in request._topics
+                ],
+            )
         case ProduceRequest():
             [(topic, [(partition, _records)])] = request._topics
             return response([(topic, [(partition, code, -1, -1, -1)])], 0)
@@ -79,7 +108,12 @@ def _answer(request: Any, code: int) -> Any:
 @contextlib.asynccontextmanager
 async def transactional(bootstrap: str, transactional_id: str) -> AsyncIterator[AIOKafkaProducer]:
     """A producer as a lane has one, not yet started."""
-    producer = AIOKafkaProducer(**client_options(load_settings(), bootstrap), transactional_id=transactional_id, acks="all", linger_ms=0)
+    producer = AIOKafkaProducer(
+        **client_options(load_settings(), bootstrap),
+        transactional_id=transactional_id,
+        acks="all",
+        linger_ms=0,
+    )
     hold_back_what_was_not_added(producer)
     try:
         yield producer
@@ -94,7 +128,9 @@ async def _write(producer: AIOKafkaProducer, topic: str, group: str) -> None:
     await producer.start()
     await producer.begin_transaction()
     await producer.send_and_wait(topic, b"value", partition=0)
-    await producer.send_offsets_to_transaction({TopicPartition(topic, 0): OffsetAndMetadata(1, "")}, group)
+    await producer.send_offsets_to_transaction(
+        {TopicPartition(topic, 0): OffsetAndMetadata(1, "")}, group
+    )
     await producer.commit_transaction()
 
 
@@ -111,7 +147,11 @@ async def _fail(bootstrap: str, topic: str, replaced: Replaced) -> Reopening | N
 
 def _errors(caplog: pytest.LogCaptureFixture) -> list[str]:
     # A topic that was just made is not yet known.
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR and record.name != "aiokafka.cluster"]
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno >= logging.ERROR and record.name != "aiokafka.cluster"
+    ]
 
 
 def name_of(value: object) -> str:
@@ -121,7 +161,9 @@ def name_of(value: object) -> str:
 
 @pytest.mark.parametrize("code", FENCING, ids=name_of)
 @pytest.mark.parametrize("request_type", [*REQUESTS, ProduceRequest], ids=name_of)
-async def test_fencing_supersedes_a_lane(bootstrap: str, prefix: str, caplog: pytest.LogCaptureFixture, request_type: type, code: int) -> None:
+async def test_fencing_supersedes_a_lane(
+    bootstrap: str, prefix: str, caplog: pytest.LogCaptureFixture, request_type: type, code: int
+) -> None:
     create_topic(bootstrap, prefix, 1)
     why = await _fail(bootstrap, prefix, Replaced(request_type, code))
     assert why is not None
@@ -130,7 +172,9 @@ async def test_fencing_supersedes_a_lane(bootstrap: str, prefix: str, caplog: py
 
 
 @pytest.mark.parametrize("request_type", REQUESTS, ids=name_of)
-async def test_a_transaction_that_the_broker_gave_up_is_begun_anew(bootstrap: str, prefix: str, request_type: type) -> None:
+async def test_a_transaction_that_the_broker_gave_up_is_begun_anew(
+    bootstrap: str, prefix: str, request_type: type
+) -> None:
     create_topic(bootstrap, prefix, 1)
     why = await _fail(bootstrap, prefix, Replaced(request_type, 120))
     assert why is not None
@@ -138,7 +182,9 @@ async def test_a_transaction_that_the_broker_gave_up_is_begun_anew(bootstrap: st
 
 
 @pytest.mark.parametrize("request_type", REQUESTS, ids=name_of)
-async def test_what_may_be_repeated_is_repeated(bootstrap: str, prefix: str, caplog: pytest.LogCaptureFixture, request_type: type) -> None:
+async def test_what_may_be_repeated_is_repeated(
+    bootstrap: str, prefix: str, caplog: pytest.LogCaptureFixture, request_type: type
+) -> None:
     create_topic(bootstrap, prefix, 1)
     for code in RETRIABLE:
         async with transactional(bootstrap, f"{prefix}-0") as producer:
@@ -152,7 +198,9 @@ async def test_what_may_be_repeated_is_repeated(bootstrap: str, prefix: str, cap
 
 @pytest.mark.parametrize("code", OTHERS, ids=name_of)
 @pytest.mark.parametrize("request_type", REQUESTS, ids=name_of)
-async def test_what_another_try_does_not_mend_ends_the_lane(bootstrap: str, prefix: str, request_type: type, code: int) -> None:
+async def test_what_another_try_does_not_mend_ends_the_lane(
+    bootstrap: str, prefix: str, request_type: type, code: int
+) -> None:
     create_topic(bootstrap, prefix, 1)
     assert await _fail(bootstrap, prefix, Replaced(request_type, code)) is None
 
@@ -179,10 +227,18 @@ class Silent(Replaced):
         producer.client.send = send
 
 
-@pytest.mark.parametrize("request_type", [request for request in REQUESTS if request is not InitProducerIdRequest], ids=name_of)
+@pytest.mark.parametrize(
+    "request_type",
+    [request for request in REQUESTS if request is not InitProducerIdRequest],
+    ids=name_of,
+)
 @pytest.mark.parametrize("mended", [True, False], ids=["once", "as aiokafka does"])
-async def test_what_was_not_answered_is_not_repeated(bootstrap: str, prefix: str, monkeypatch: pytest.MonkeyPatch, request_type: type, mended: bool) -> None:
-    """Another one might arrive after the first, in whatever transaction there is then. The lane opens anew, at once, with an epoch of its own."""
+async def test_what_was_not_answered_is_not_repeated(
+    bootstrap: str, prefix: str, monkeypatch: pytest.MonkeyPatch, request_type: type, mended: bool
+) -> None:
+    """Another one might arrive after the first, in whatever transaction there is then. The lane
+    opens anew, at once, with an epoch of its own.
+    """
     if not mended:
         for handler in aiokafka_patches.TRANSACTIONAL_HANDLERS:
             monkeypatch.delattr(handler, "do")

@@ -1,5 +1,7 @@
-"""What is replaced in Faust, mode and aiokafka (streaming/transport.py, streaming/consumer_thread.py, kafka/aiokafka_patches.py) must look as it did then.
-A failure: read upstream's change first."""
+"""What is replaced in Faust, mode and aiokafka (streaming/transport.py,
+streaming/consumer_thread.py, kafka/aiokafka_patches.py) must look as it did then. A failure: read
+upstream's change first.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,13 @@ from rollcall.kafka.batches import GatheredBatch
 
 SIGNATURES = {
     driver.AIOKafkaConsumerThread._create_worker_consumer: ["self", "transport"],
-    driver.AIOKafkaConsumerThread._fetch_records: ["self", "consumer", "active_partitions", "timeout", "max_records"],
+    driver.AIOKafkaConsumerThread._fetch_records: [
+        "self",
+        "consumer",
+        "active_partitions",
+        "timeout",
+        "max_records",
+    ],
     driver.AIOKafkaConsumerThread._ensure_consumer: ["self"],
     driver.AIOKafkaConsumerThread.getmany: ["self", "active_partitions", "timeout"],
     driver.Consumer._new_consumer_thread: ["self"],
@@ -44,7 +52,13 @@ SIGNATURES = {
     TableManager.on_start: ["self"],
     TableManager._update_channels: ["self"],
     Recovery.on_recovery_completed: ["self", "generation_id"],
-    Schema.compile: ["self", "app", "on_key_decode_error", "on_value_decode_error", "default_propagate"],
+    Schema.compile: [
+        "self",
+        "app",
+        "on_key_decode_error",
+        "on_value_decode_error",
+        "default_propagate",
+    ],
     WorkerThread.__init__: ["self", "service", "kwargs"],
     WorkerThread.run: ["self"],
     WorkerThread.stop: ["self"],
@@ -81,7 +95,14 @@ def test_nothing_is_left_of_the_batch_that_ours_stands_for() -> None:
     upstream = {name for name, function in vars(BatchBuilder).items() if callable(function)}
     assert upstream - vars(GatheredBatch).keys() == {"_serialize"}, "which only append calls"
     used = inspect.getsource(MessageBatch) + inspect.getsource(MessageAccumulator)
-    assert set(re.findall(r"[_.]builder\.(\w+)", used)) == {"append", "close", "closed", "record_count", "_build", "_set_producer_state"}
+    assert set(re.findall(r"[_.]builder\.(\w+)", used)) == {
+        "append",
+        "close",
+        "closed",
+        "record_count",
+        "_build",
+        "_set_producer_state",
+    }
 
 
 def test_versions() -> None:
@@ -90,13 +111,17 @@ def test_versions() -> None:
 
 
 def test_private_state_that_is_read() -> None:
-    assert isinstance(inspect.getattr_static(SubscriptionState, "reassignment_in_progress"), property)
+    assert isinstance(
+        inspect.getattr_static(SubscriptionState, "reassignment_in_progress"), property
+    )
     assert isinstance(inspect.getattr_static(TopicPartitionState, "position"), property)
     assert isinstance(inspect.getattr_static(TopicPartitionState, "has_valid_position"), property)
     assert ServiceThread.Worker is WorkerThread
     assert "self._drain_waiter = create_future()" in inspect.getsource(MessageBatch.__init__)
     source = inspect.getsource(TransactionManager.error_transaction)
-    assert "self._pending_txn_partitions.clear()" in source, "what failures.py holds back may be held back by aiokafka now"
+    assert "self._pending_txn_partitions.clear()" in source, (
+        "what failures.py holds back may be held back by aiokafka now"
+    )
     for name in ("_batches", "_pending_batches"):
         assert f"self.{name} = " in inspect.getsource(MessageAccumulator.__init__)
     for name in ("offset", "timestamp", "key", "value", "headers"):
@@ -104,14 +129,25 @@ def test_private_state_that_is_read() -> None:
 
 
 def test_what_is_asked_of_a_batch() -> None:
-    """And answered by app/rollcall/kafka/batches.py, but for ``append``: nobody adds to a batch that is closed."""
+    """And answered by app/rollcall/kafka/batches.py, but for ``append``: nobody adds to a batch
+    that is closed.
+    """
     source = inspect.getsource(MessageBatch) + inspect.getsource(MessageAccumulator)
-    assert set(re.findall(r"_builder\.(\w+)", source)) == {"_build", "_set_producer_state", "append", "close", "closed", "record_count"}
+    assert set(re.findall(r"_builder\.(\w+)", source)) == {
+        "_build",
+        "_set_producer_state",
+        "append",
+        "close",
+        "closed",
+        "record_count",
+    }
 
 
 def test_fetching_without_waiting_never_gives_way() -> None:
-    """The positions before and after a chunk are exact because nothing can come between them: with a timeout of 0 there is no await on the way but one, during
-    a reassignment, when the transport does not fetch."""
+    """The positions before and after a chunk are exact because nothing can come between them: with
+    a timeout of 0 there is no await on the way but one, during a reassignment, when the transport
+    does not fetch.
+    """
     source = inspect.getsource(Fetcher.fetched_records)
     before_return = source[: source.index("if drained or not timeout:")]
     assert before_return.count("await") == 1

@@ -15,19 +15,23 @@ VERSION = "3.0.0"
 KAFKA_BINDING = "0.5.0"
 
 _NUMBERS = frozenset({"retention.ms", "delete.retention.ms"})
-"""Of a topic's configuration, what the binding wants as numbers. All else is as Kafka takes it: text."""
+"""Of a topic's configuration, what the binding wants as numbers. All else is as Kafka takes it:
+text.
+"""
 
 _SASL = {"PLAIN": "plain", "SCRAM-SHA-256": "scramSha256", "SCRAM-SHA-512": "scramSha512"}
 """Kafka's mechanisms, as AsyncAPI calls them."""
 
 _DESCRIPTION = """\
-Canvas live events on Kafka: raw ones from your bridge, valid ones by their type, and the rosters that come of them.
+Canvas live events on Kafka: raw ones from your bridge, valid ones by their type, and \
+the rosters that come of them.
 
-**Read committed records.** All topics but the raw one are written in transactions: set `isolation.level=read_committed`. It is the default of librdkafka, \
-and not of Java's client.
+**Read committed records.** All topics but the raw one are written in transactions: set \
+`isolation.level=read_committed`. It is the default of librdkafka, and not of Java's client.
 
-`receive` and `send` are what Rollcall's own processes do. A program of yours does the other: it sends what the router receives, and receives what \
-router and rosters send. Topics with the tag `internal` are nobody else's."""
+`receive` and `send` are what Rollcall's own processes do. A program of yours does the \
+other: it sends what the router receives, and receives what router and rosters send. \
+Topics with the tag `internal` are nobody else's."""
 
 _TAGS = {
     Sort.RAW: "What comes in.",
@@ -51,26 +55,40 @@ def asyncapi_document(catalogue: Catalogue) -> dict[str, Any]:
             "version": package_version(),
             "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0"},
-            "tags": [{"name": str(sort), "description": description} for sort, description in _TAGS.items()],
+            "tags": [
+                {"name": str(sort), "description": description}
+                for sort, description in _TAGS.items()
+            ],
         },
         "defaultContentType": "application/json",
     }
     if settings.kafka is not None:
         document["servers"] = _servers(settings, settings.kafka)
         components |= _security(settings)
-    return {**document, "channels": channels, "operations": _operations(catalogue), "components": components}
+    return {
+        **document,
+        "channels": channels,
+        "operations": _operations(catalogue),
+        "components": components,
+    }
 
 
 def asyncapi_text(catalogue: Catalogue) -> str:
     """The document as JSON, which is YAML too."""
-    return orjson.dumps(asyncapi_document(catalogue), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+    return orjson.dumps(
+        asyncapi_document(catalogue), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    ).decode()
 
 
 def _channel(topic: Topic, settings: Settings) -> dict[str, Any]:
     plan = topic.plan
-    config: dict[str, Any] = {name: int(value) if name in _NUMBERS else value for name, value in plan.config.items()}
+    config: dict[str, Any] = {
+        name: int(value) if name in _NUMBERS else value for name, value in plan.config.items()
+    }
     config["cleanup.policy"] = config["cleanup.policy"].split(",")
-    any_number = " An existing topic may have any number of partitions." if plan.any_partitions else ""
+    any_number = (
+        " An existing topic may have any number of partitions." if plan.any_partitions else ""
+    )
     channel: dict[str, Any] = {
         "address": plan.name,
         "summary": _sentence(topic.holds),
@@ -102,7 +120,10 @@ def _message(message: Message) -> dict[str, Any]:
         "bindings": {"kafka": {"key": message.key, "bindingVersion": KAFKA_BINDING}},
     }
     if message.examples:
-        described["examples"] = [{"summary": f"Key {example.key}", "headers": example.headers, "payload": example.value} for example in message.examples]
+        described["examples"] = [
+            {"summary": f"Key {example.key}", "headers": example.headers, "payload": example.value}
+            for example in message.examples
+        ]
     return described
 
 
@@ -110,7 +131,10 @@ def _operations(catalogue: Catalogue) -> dict[str, Any]:
     groups = {name: catalogue.settings.group(name) for name in (ROUTER, ROSTERS)}
     operations: dict[str, Any] = {}
     for topic in catalogue.topics:
-        for action, verb, processes in (("send", "writes", topic.written_by), ("receive", "reads", topic.read_by)):
+        for action, verb, processes in (
+            ("send", "writes", topic.written_by),
+            ("receive", "reads", topic.read_by),
+        ):
             for process in processes:
                 operation: dict[str, Any] = {
                     "action": action,
@@ -119,7 +143,12 @@ def _operations(catalogue: Catalogue) -> dict[str, Any]:
                     "tags": [{"name": process}],
                 }
                 if action == "receive" and process in groups:
-                    operation["bindings"] = {"kafka": {"groupId": {"type": "string", "const": groups[process]}, "bindingVersion": KAFKA_BINDING}}
+                    operation["bindings"] = {
+                        "kafka": {
+                            "groupId": {"type": "string", "const": groups[process]},
+                            "bindingVersion": KAFKA_BINDING,
+                        }
+                    }
                 operations[f"{process}.{action}.{topic.id}"] = operation
     return dict(sorted(operations.items()))
 
@@ -128,9 +157,14 @@ def _servers(settings: Settings, bootstrap: str) -> dict[str, Any]:
     secure = settings.security_protocol.endswith("SSL")
     server: dict[str, Any] = {"protocol": "kafka-secure" if secure else "kafka"}
     if schemes := _security(settings):
-        server["security"] = [{"$ref": f"#/components/securitySchemes/{name}"} for name in schemes["securitySchemes"]]
+        server["security"] = [
+            {"$ref": f"#/components/securitySchemes/{name}"} for name in schemes["securitySchemes"]
+        ]
     hosts = [host.strip() for host in bootstrap.split(",")]
-    return {f"bootstrap-{number}": {"host": host, **server} for number, host in enumerate(hosts, start=1)}
+    return {
+        f"bootstrap-{number}": {"host": host, **server}
+        for number, host in enumerate(hosts, start=1)
+    }
 
 
 def _security(settings: Settings) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """The schema files as an AsyncAPI document holds schemas: as parts that refer to each other.
 
-AsyncAPI's own schemas are those of JSON Schema draft 07, and what a tool can do with others is up to the tool. The files are draft 2020-12, but of the keywords
-they use only ``$ref`` means something else there: what stands beside it is ignored. So a reference stands alone or within ``allOf``. Of what the files refer
-to, objects become parts; everything else, such as an id or a time, is written out, so that a field says all of itself.
+AsyncAPI's own schemas are those of JSON Schema draft 07, and what a tool can do with others is up
+to the tool. The files are draft 2020-12, but of the keywords they use only ``$ref`` means something
+else there: what stands beside it is ignored. So a reference stands alone or within ``allOf``. Of
+what the files refer to, objects become parts; everything else, such as an id or a time, is written
+out, so that a field says all of itself.
 """
 
 from __future__ import annotations
@@ -12,7 +14,14 @@ from typing import Any
 
 from rollcall.events.pipeline import MOST_NAME_CHARACTERS
 from rollcall.events.schemas.files import Resolver, Schema, SchemaFile, reference_registry
-from rollcall.events.schemas.flatten import LISTS_OF_SCHEMAS, MAPS_OF_SCHEMAS, SCHEMAS, conjunction, flatten, is_annotation
+from rollcall.events.schemas.flatten import (
+    LISTS_OF_SCHEMAS,
+    MAPS_OF_SCHEMAS,
+    SCHEMAS,
+    conjunction,
+    flatten,
+    is_annotation,
+)
 
 EVENT = "event"
 """The part that is an event of any name."""
@@ -42,7 +51,9 @@ def without_null(title: str) -> str:
 
 
 def event_parts(files: Mapping[str, SchemaFile]) -> dict[str, Schema]:
-    """All parts by name: an event by its event_name, what events share by the name of its file. Also :data:`EVENT`."""
+    """All parts by name: an event by its event_name, what events share by the name of its file.
+    Also :data:`EVENT`.
+    """
     converter = _Converter(files)
     for file in files.values():
         if file.is_event:
@@ -65,7 +76,9 @@ class _Converter:
         own: Schema = {}
         for keyword, value in schema.items():
             if keyword in MAPS_OF_SCHEMAS:
-                own[keyword] = {name: self._convert(inner, resolver) for name, inner in value.items()}
+                own[keyword] = {
+                    name: self._convert(inner, resolver) for name, inner in value.items()
+                }
             elif keyword in LISTS_OF_SCHEMAS:
                 own[keyword] = [self._convert(inner, resolver) for inner in value]
             elif keyword in SCHEMAS:
@@ -96,15 +109,29 @@ def _any_event() -> Schema:
         "type": "object",
         "required": ["event_name", "event_time"],
         "properties": {
-            "event_name": {"type": "string", "minLength": 1, "maxLength": MOST_NAME_CHARACTERS, "description": "The name of the event; it decides the topic."},
-            "event_time": {"type": "string", "description": "When it happened, as Canvas writes times."},
+            "event_name": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": MOST_NAME_CHARACTERS,
+                "description": "The name of the event; it decides the topic.",
+            },
+            "event_time": {
+                "type": "string",
+                "description": "When it happened, as Canvas writes times.",
+            },
         },
     }
     return {
         "title": "Event",
-        "description": "An event of any name: an object with a body and with metadata, which a self-hosted Canvas calls attributes.",
+        "description": "An event of any name: an object with a body and with metadata, which a "
+        "self-hosted Canvas calls attributes.",
         "type": "object",
         "required": ["body"],
-        "properties": {"body": {"type": "object", "description": "The entity that the event is about."}},
-        "anyOf": [{"required": [name], "properties": {name: metadata}} for name in ("metadata", "attributes")],
+        "properties": {
+            "body": {"type": "object", "description": "The entity that the event is about."}
+        },
+        "anyOf": [
+            {"required": [name], "properties": {name: metadata}}
+            for name in ("metadata", "attributes")
+        ],
     }

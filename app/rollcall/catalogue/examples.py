@@ -1,4 +1,6 @@
-"""Records to look at: the examples of the schemas, as the router writes them, and the rows that all of them together come to. Pure."""
+"""Records to look at: the examples of the schemas, as the router writes them, and the rows that all
+of them together come to. Pure.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +42,16 @@ class _Record(NamedTuple):
 
 def typed_examples(pipeline: Pipeline, files: Mapping[str, SchemaFile]) -> dict[str, list[Example]]:
     """By event_name, what becomes of the examples of its schema."""
-    return {event_type.name: [_shown(record) for record in _routed(pipeline, event_type, files)] for event_type in EVENT_TYPES}
+    return {
+        event_type.name: [_shown(record) for record in _routed(pipeline, event_type, files)]
+        for event_type in EVENT_TYPES
+    }
 
 
 def dead_letter_example(pipeline: Pipeline, files: Mapping[str, SchemaFile], raw: str) -> Example:
-    """What becomes of the first example when the id is missing from which the key would be made. ``raw``: the topic from which it comes."""
+    """What becomes of the first example when the id is missing from which the key would be made.
+    ``raw``: the topic from which it comes.
+    """
     event_type = EVENT_TYPES[0]
     event = files[event_type.name].document["examples"][0]
     broken = {**event, "body": {**event["body"], event_type.key: None}}
@@ -53,7 +60,9 @@ def dead_letter_example(pipeline: Pipeline, files: Mapping[str, SchemaFile], raw
     return _shown(_Record(b"", letter.value, dead_letter_headers(letter, raw, 0, 0)))
 
 
-def row_examples(pipeline: Pipeline, files: Mapping[str, SchemaFile], shard: int | None) -> dict[str, list[Example]]:
+def row_examples(
+    pipeline: Pipeline, files: Mapping[str, SchemaFile], shard: int | None
+) -> dict[str, list[Example]]:
     """By topic (``rosters.…``), the rows that all examples together come to."""
     topics: defaultdict[str, list[_Record]] = defaultdict(list)
     for event_type in EVENT_TYPES:
@@ -69,11 +78,20 @@ def row_examples(pipeline: Pipeline, files: Mapping[str, SchemaFile], shard: int
             for unit, row in units.items():
                 kind, _, identity = unit.partition("/")
                 written = stage.kinds[kind].derive(key, identity, row, units.get(LEAD))
-                topics[stage.kinds[kind].output] += (_Record(name.encode(), orjson.dumps(value), []) for name, value in written.items())
-    return {topic: [_shown(record) for record in records] for topic, records in topics.items() if topic.startswith("rosters.")}
+                topics[stage.kinds[kind].output] += (
+                    _Record(name.encode(), orjson.dumps(value), [])
+                    for name, value in written.items()
+                )
+    return {
+        topic: [_shown(record) for record in records]
+        for topic, records in topics.items()
+        if topic.startswith("rosters.")
+    }
 
 
-def _routed(pipeline: Pipeline, event_type: EventType, files: Mapping[str, SchemaFile]) -> Iterable[_Record]:
+def _routed(
+    pipeline: Pipeline, event_type: EventType, files: Mapping[str, SchemaFile]
+) -> Iterable[_Record]:
     for event in files[event_type.name].document["examples"]:
         outcome = pipeline(orjson.dumps(event))
         assert isinstance(outcome, Routed)

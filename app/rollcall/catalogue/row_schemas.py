@@ -1,4 +1,6 @@
-"""What a row of a roster is, as JSON Schema: from the family of its fields, and from the schema of the events that carry them."""
+"""What a row of a roster is, as JSON Schema: from the family of its fields, and from the schema of
+the events that carry them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from rollcall.serve.replica.relations import Relation
 
 NORMAL_ID: Schema = {
     "title": "Id in normal form",
-    "description": "A Canvas id as a string: the global id where the shard is known, else as it stands.",
+    "description": "A Canvas id as a string: the global id where the shard is known, else as it "
+    "stands.",
     "type": "string",
     "pattern": f"^{ID_PATTERN}$",
 }
@@ -49,22 +52,34 @@ class _Rows:
     """Where the rows of a relation come from."""
 
     bodies: tuple[str, ...]
-    """The bodies of the events: the first one's fields are those of the row, and the states of all of them can become the row's."""
+    """The bodies of the events: the first one's fields are those of the row, and the states of all
+    of them can become the row's.
+    """
     holds: str
     reasons: tuple[str, ...]
 
 
 _ROWS: Mapping[str, _Rows] = {
     "courses": _Rows(("course",), "one row for each course of which an event came", ("course",)),
-    "sections": _Rows(("course_section",), "one row for each section, in the course to which it belongs now", ("section",)),
+    "sections": _Rows(
+        ("course_section",),
+        "one row for each section, in the course to which it belongs now",
+        ("section",),
+    ),
     "enrollments": _Rows(
         ("enrollment", "enrollment_state"),
         "one row for each enrollment, in the course to which its section belongs now",
         ("enrollment", "dates", "section_deleted", "course_deleted", "course_completed"),
     ),
-    "groups": _Rows(("group",), "one row for each group, of a course or of an account", ("group", "course_deleted")),
+    "groups": _Rows(
+        ("group",),
+        "one row for each group, of a course or of an account",
+        ("group", "course_deleted"),
+    ),
     "memberships": _Rows(
-        ("group_membership",), "one row for each membership, in the course or account of its group", ("membership", "group_deleted", "course_deleted")
+        ("group_membership",),
+        "one row for each membership, in the course or account of its group",
+        ("membership", "group_deleted", "course_deleted"),
     ),
     "users": _Rows(("user",), "one row for each user, whatever courses the user is in", ("user",)),
 }
@@ -79,27 +94,45 @@ def key_schema(relation: Relation) -> Schema:
     """The key of a relation's records."""
     names = relation.key[1:] if relation.context else relation.key
     if relation.context:
-        forms = [f"{prefix}<{name}>/<{names[1]}>" for prefix, name in (("", "course_id"), (ACCOUNT_PREFIX, "account_id"))]
+        forms = [
+            f"{prefix}<{name}>/<{names[1]}>"
+            for prefix, name in (("", "course_id"), (ACCOUNT_PREFIX, "account_id"))
+        ]
     else:
         forms = ["/".join(f"<{name}>" for name in names)]
     pattern = "/".join([ID_PATTERN] * len(names))
     written = ", or ".join(f"`{form}`" for form in forms)
-    return {"type": "string", "description": written, "pattern": f"^{f'({ACCOUNT_PREFIX})?' if relation.context else ''}{pattern}$"}
+    return {
+        "type": "string",
+        "description": written,
+        "pattern": f"^{f'({ACCOUNT_PREFIX})?' if relation.context else ''}{pattern}$",
+    }
 
 
 def row_schema(relation: Relation, files: Mapping[str, SchemaFile]) -> Schema:
     """A row. Fields that are null in the event, or not there, are not in the row."""
     rows, family = _ROWS[relation.name], relation.family
     references = reference_registry(file.document for file in files.values())
-    bodies = [flatten(file.document, references.resolver(file.id)) for file in (files[f"bodies/{name}"] for name in rows.bodies)]
+    bodies = [
+        flatten(file.document, references.resolver(file.id))
+        for file in (files[f"bodies/{name}"] for name in rows.bodies)
+    ]
     said = bodies[0]["properties"]
-    fields = {name: _normal_id(said[name]) if name in family.ids else _not_null(said[name]) for name in family.names}
+    fields = {
+        name: _normal_id(said[name]) if name in family.ids else _not_null(said[name])
+        for name in family.names
+    }
     if relation.context and "context_id" not in fields:
         fields["context_type"] = {"title": "Word", "type": "string", "enum": ["Course", "Account"]}
         fields["context_id"] = NORMAL_ID
     for name in fields.keys() & _NOW.keys() - {relation.key[-1]}:
         fields[name] = {**fields[name], "description": _NOW[name]}
-    states = [value for body in bodies for name in ("workflow_state", "state") for value in body["properties"].get(name, {}).get(KNOWN_VALUES, ())]
+    states = [
+        value
+        for body in bodies
+        for name in ("workflow_state", "state")
+        for value in body["properties"].get(name, {}).get(KNOWN_VALUES, ())
+    ]
     shown: Schema = {
         "state": {
             "title": "Word",
@@ -118,13 +151,17 @@ def row_schema(relation: Relation, files: Mapping[str, SchemaFile]) -> Schema:
             "title": "Time",
             "type": "string",
             "pattern": _AS_OF_PATTERN,
-            "description": "`event_time` of the latest of the events that gave the row its values: UTC, milliseconds.",
+            "description": "`event_time` of the latest of the events that gave the row its "
+            "values: UTC, milliseconds.",
         },
     }
-    needed = [name for name in fields if name in family.words or name in ("context_type", "context_id")]
+    needed = [
+        name for name in fields if name in family.words or name in ("context_type", "context_id")
+    ]
     return {
         "title": f"Row of {relation.name}",
-        "description": f"{rows.holds[0].upper()}{rows.holds[1:]}. Fields may be added with any version.",
+        "description": f"{rows.holds[0].upper()}{rows.holds[1:]}. Fields may be added with any "
+        "version.",
         "type": "object",
         "required": [*needed, *shown],
         "properties": {**fields, **shown},

@@ -17,12 +17,29 @@ def _group() -> None:
 
 @bench_cli.command()
 def router(
-    events: Annotated[int, typer.Option(min=20_000, help="Mixed events in the raw topic.")] = 300_000,
-    peer_events: Annotated[int, typer.Option(min=1_000, help="So many of them for the stock Faust agent.")] = 20_000,
+    events: Annotated[
+        int, typer.Option(min=20_000, help="Mixed events in the raw topic.")
+    ] = 300_000,
+    peer_events: Annotated[
+        int, typer.Option(min=1_000, help="So many of them for the stock Faust agent.")
+    ] = 20_000,
     runs: Annotated[int, typer.Option(min=1, help="Runs of each; the median counts.")] = 3,
-    latency_seconds: Annotated[float, typer.Option(min=1, help="How long to watch latency at half the rate.")] = 20,
-    core: Annotated[int | None, typer.Option(help="The core for the router and for its peer; the broker has the others. Default: the last one.")] = None,
-    drop_metadata: Annotated[str, typer.Option(metavar="NAMES", help="Fields of metadata that the router drops, separated by commas.")] = "",
+    latency_seconds: Annotated[
+        float, typer.Option(min=1, help="How long to watch latency at half the rate.")
+    ] = 20,
+    core: Annotated[
+        int | None,
+        typer.Option(
+            help="The core for the router and for its peer; the broker has the others. Default: "
+            "the last one."
+        ),
+    ] = None,
+    drop_metadata: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES", help="Fields of metadata that the router drops, separated by commas."
+        ),
+    ] = "",
 ) -> None:
     """Measure the router on one core, against a stock Faust agent on the same broker and events."""
     import asyncio
@@ -35,28 +52,63 @@ def router(
     from rollcall.settings import load_settings
 
     dropped = load_settings(drop_metadata=drop_metadata).drop_metadata
-    plan = BenchPlan(events, peer_events, runs, latency_seconds, max(os.sched_getaffinity(0)) if core is None else core, dropped)
+    plan = BenchPlan(
+        events,
+        peer_events,
+        runs,
+        latency_seconds,
+        max(os.sched_getaffinity(0)) if core is None else core,
+        dropped,
+    )
     result = asyncio.run(bench_router(plan, typer.echo))
     ours, peers = middle(result.router), result.peers.values()
     figures = [ours, *map(middle, peers)]
-    table = Table(f"one core, median of {runs}", "router", *(f"stock Faust, {peer}" for peer in result.peers))
+    table = Table(
+        f"one core, median of {runs}", "router", *(f"stock Faust, {peer}" for peer in result.peers)
+    )
     table.add_row("events/s", *(f"{each.per_second:,.0f}" for each in figures))
     table.add_row("CPU-µs/event", *(f"{each.cpu_microseconds:.1f}" for each in figures))
-    table.add_row("router is faster", "", *(f"{median_ratio(result.router, peer):.1f} times" for peer in peers))
-    table.add_row("by CPU time alone", "", *(f"{median_cpu_ratio(result.router, peer):.1f} times" for peer in peers))
+    table.add_row(
+        "router is faster",
+        "",
+        *(f"{median_ratio(result.router, peer):.1f} times" for peer in peers),
+    )
+    table.add_row(
+        "by CPU time alone",
+        "",
+        *(f"{median_cpu_ratio(result.router, peer):.1f} times" for peer in peers),
+    )
     table.add_row("peak memory, MB", f"{ours.peak_bytes / 1e6:.0f}")
-    table.add_row(f"p50 at {result.latency.per_second:,.0f} events/s", f"{result.latency.p50 * 1000:.0f} ms")
-    table.add_row(f"p99 at {result.latency.per_second:,.0f} events/s", f"{result.latency.p99 * 1000:.0f} ms")
+    table.add_row(
+        f"p50 at {result.latency.per_second:,.0f} events/s", f"{result.latency.p50 * 1000:.0f} ms"
+    )
+    table.add_row(
+        f"p99 at {result.latency.per_second:,.0f} events/s", f"{result.latency.p99 * 1000:.0f} ms"
+    )
     print_table(table, width=120)
 
 
 @bench_cli.command()
 def rosters(
-    events: Annotated[int, typer.Option(min=20_000, help="Typed events of a simulated institution.")] = 200_000,
-    runs: Annotated[int, typer.Option(min=1, help="Runs through all of them; the median counts.")] = 3,
-    latency_seconds: Annotated[float, typer.Option(min=1, help="How long to watch latency at half the rate.")] = 20,
-    rows: Annotated[int, typer.Option(min=1_000, help="Enrollments in the tables, to measure recovery and memory.")] = 1_000_000,
-    core: Annotated[int | None, typer.Option(help="The core for the rosters; the broker has the others. Default: the last one.")] = None,
+    events: Annotated[
+        int, typer.Option(min=20_000, help="Typed events of a simulated institution.")
+    ] = 200_000,
+    runs: Annotated[
+        int, typer.Option(min=1, help="Runs through all of them; the median counts.")
+    ] = 3,
+    latency_seconds: Annotated[
+        float, typer.Option(min=1, help="How long to watch latency at half the rate.")
+    ] = 20,
+    rows: Annotated[
+        int,
+        typer.Option(min=1_000, help="Enrollments in the tables, to measure recovery and memory."),
+    ] = 1_000_000,
+    core: Annotated[
+        int | None,
+        typer.Option(
+            help="The core for the rosters; the broker has the others. Default: the last one."
+        ),
+    ] = None,
 ) -> None:
     """Measure the rosters on one core: typed events to final rosters, latency, recovery, memory."""
     import asyncio
@@ -67,35 +119,59 @@ def rosters(
     from rollcall.sandbox.bench.figures import middle
     from rollcall.sandbox.bench.rosters import RosterBenchPlan, bench_rosters
 
-    plan = RosterBenchPlan(events, runs, latency_seconds, rows, max(os.sched_getaffinity(0)) if core is None else core)
+    plan = RosterBenchPlan(
+        events, runs, latency_seconds, rows, max(os.sched_getaffinity(0)) if core is None else core
+    )
     result = asyncio.run(bench_rosters(plan, typer.echo))
     ours, filling, recovery = middle(result.rosters), result.filling, result.recovery
     table = Table(f"one core, median of {runs}", "rosters")
     table.add_row("typed events/s to final rosters", f"{ours.per_second:,.0f}")
     table.add_row("CPU-µs/typed event", f"{ours.cpu_microseconds:.1f}")
     table.add_row("peak memory, MB", f"{ours.peak_bytes / 1e6:.0f}")
-    table.add_row(f"p50 at {result.latency.per_second:,.0f} events/s", f"{result.latency.p50 * 1000:.0f} ms")
-    table.add_row(f"p99 at {result.latency.per_second:,.0f} events/s", f"{result.latency.p99 * 1000:.0f} ms")
+    table.add_row(
+        f"p50 at {result.latency.per_second:,.0f} events/s", f"{result.latency.p50 * 1000:.0f} ms"
+    )
+    table.add_row(
+        f"p99 at {result.latency.per_second:,.0f} events/s", f"{result.latency.p99 * 1000:.0f} ms"
+    )
     table.add_row(f"new enrollments/s, {filling.events:,} of them", f"{filling.per_second:,.0f}")
     table.add_row(f"start to ready, {recovery.rows:,} rows", f"{recovery.seconds:.1f} s")
     table.add_row("rows/s while loading", f"{recovery.rows / recovery.loading_seconds:,.0f}")
     table.add_row("peak memory with these rows, MB", f"{recovery.resident_bytes / 1e6:.0f}")
     for name, load in result.tables.items():
         if load.rows:
-            table.add_row(f"table {name}, {load.rows:,} rows", f"{load.bytes / load.rows:.0f} bytes/row, {load.rows / load.seconds:,.0f} rows/s by itself")
+            table.add_row(
+                f"table {name}, {load.rows:,} rows",
+                f"{load.bytes / load.rows:.0f} bytes/row, {load.rows / load.seconds:,.0f} rows/s "
+                "by itself",
+            )
     print_table(table, width=120)
 
 
 @bench_cli.command()
 def serve(
     rows: Annotated[int, typer.Option(min=1_000, help="Enrollments in the replica.")] = 1_000_000,
-    course_rows: Annotated[int, typer.Option(min=500, help="Of these in the course that is asked for.")] = 50_000,
-    rate: Annotated[float, typer.Option(min=1, help="Requests a second, each for 100 enrollments.")] = 200,
-    row_rate: Annotated[float, typer.Option(min=1, help="Rows a second that change meanwhile.")] = 500,
+    course_rows: Annotated[
+        int, typer.Option(min=500, help="Of these in the course that is asked for.")
+    ] = 50_000,
+    rate: Annotated[
+        float, typer.Option(min=1, help="Requests a second, each for 100 enrollments.")
+    ] = 200,
+    row_rate: Annotated[
+        float, typer.Option(min=1, help="Rows a second that change meanwhile.")
+    ] = 500,
     seconds: Annotated[float, typer.Option(min=1, help="How long to ask.")] = 20,
-    core: Annotated[int | None, typer.Option(help="The core for serve; the broker and who asks have the others. Default: the last one.")] = None,
+    core: Annotated[
+        int | None,
+        typer.Option(
+            help="The core for serve; the broker and who asks have the others. Default: the last "
+            "one."
+        ),
+    ] = None,
 ) -> None:
-    """Measure serve on one core: building the replica, and pages of a large course while rows stream in."""
+    """Measure serve on one core: building the replica, and pages of a large course while rows
+    stream in.
+    """
     import asyncio
 
     from rich.table import Table
@@ -103,12 +179,28 @@ def serve(
     from rollcall.cli.printing import print_table
     from rollcall.sandbox.bench.serve import ServeBenchPlan, bench_serve
 
-    plan = ServeBenchPlan(rows, course_rows, rate, row_rate, seconds, max(os.sched_getaffinity(0)) if core is None else core)
+    plan = ServeBenchPlan(
+        rows,
+        course_rows,
+        rate,
+        row_rate,
+        seconds,
+        max(os.sched_getaffinity(0)) if core is None else core,
+    )
     result = asyncio.run(bench_serve(plan, typer.echo))
     table = Table("one core", "serve")
-    table.add_row(f"building the replica, {result.records:,} rows", f"{result.records / result.build_seconds:,.0f} rows/s, {result.build_seconds:.1f} s")
-    table.add_row("its file", f"{result.file_bytes / 1e6:.0f} MB, {result.file_bytes / result.records:.0f} bytes/row")
-    for name, answers in (("no rows change", result.quiet), (f"{row_rate:,.0f} rows/s change", result.streaming)):
+    table.add_row(
+        f"building the replica, {result.records:,} rows",
+        f"{result.records / result.build_seconds:,.0f} rows/s, {result.build_seconds:.1f} s",
+    )
+    table.add_row(
+        "its file",
+        f"{result.file_bytes / 1e6:.0f} MB, {result.file_bytes / result.records:.0f} bytes/row",
+    )
+    for name, answers in (
+        ("no rows change", result.quiet),
+        (f"{row_rate:,.0f} rows/s change", result.streaming),
+    ):
         table.add_row(f"p50 at {rate:g} requests/s, {name}", f"{answers.p50 * 1000:.1f} ms")
         table.add_row(f"p99 at {rate:g} requests/s, {name}", f"{answers.p99 * 1000:.1f} ms")
         table.add_row(f"longest at {rate:g} requests/s, {name}", f"{answers.longest * 1000:.0f} ms")

@@ -24,10 +24,14 @@ class ChildEndedError(RollcallError):
     """One of the processes has ended, so the others were ended too."""
 
 
-async def run_children(commands: Mapping[str, Sequence[str]], environments: Mapping[str, Mapping[str, str]]) -> None:
-    """Run commands of ``rollcall`` as processes, until SIGTERM or SIGINT, or until one of them ends; then end all and wait for them.
+async def run_children(
+    commands: Mapping[str, Sequence[str]], environments: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Run commands of ``rollcall`` as processes, until SIGTERM or SIGINT, or until one of them
+    ends; then end all and wait for them.
 
-    Each has this process's standard output and error, and is tied to it by a pipe: when this process is killed, they end.
+    Each has this process's standard output and error, and is tied to it by a pipe: when this
+    process is killed, they end.
 
     Args:
         commands: arguments by name.
@@ -45,7 +49,12 @@ async def run_children(commands: Mapping[str, Sequence[str]], environments: Mapp
         for name, arguments in commands.items():
             # -P: the folder in which the user stands is no place to import from.
             command = [sys.executable, "-P", "-m", "rollcall", *arguments, ATTACHED]
-            children[name] = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, env={**environments[name]}, start_new_session=True)
+            children[name] = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                env={**environments[name]},
+                start_new_session=True,
+            )
         stopped = asyncio.ensure_future(stop.wait())
         ends = {asyncio.ensure_future(child.wait()): name for name, child in children.items()}
         await asyncio.wait({stopped, *ends}, return_when=asyncio.FIRST_COMPLETED)
@@ -63,7 +72,9 @@ async def _end(name: str, child: asyncio.subprocess.Process) -> None:
     try:
         await asyncio.wait_for(child.wait(), KILL_AFTER_SECONDS)
     except TimeoutError:
-        log.warning("%s did not end in time and is killed; what it had not committed is done again", name)
+        log.warning(
+            "%s did not end in time and is killed; what it had not committed is done again", name
+        )
         child.kill()
         await child.wait()
 

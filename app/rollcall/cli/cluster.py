@@ -28,20 +28,27 @@ def bootstrap_servers(settings: Settings) -> str:
         return settings.kafka
     status = settings_broker().status()
     if not status.running or status.bootstrap is None:
-        raise BrokerUnavailableError("no Kafka: set ROLLCALL_KAFKA to your cluster's bootstrap servers, or run 'rollcall broker start'")
+        raise BrokerUnavailableError(
+            "no Kafka: set ROLLCALL_KAFKA to your cluster's bootstrap servers, or run 'rollcall "
+            "broker start'"
+        )
     return status.bootstrap
 
 
 @contextmanager
 def broker_if_needed(settings: Settings) -> Iterator[str]:
-    """Bootstrap servers of the configured cluster, or of an embedded broker that is started, and stopped in the end, unless it ran already."""
+    """Bootstrap servers of the configured cluster, or of an embedded broker that is started, and
+    stopped in the end, unless it ran already.
+    """
     if settings.kafka is not None:
         yield settings.kafka
         return
     broker: EmbeddedBroker = settings_broker()
     broker.ensure_libraries(announce=lambda line: log.info("%s", line))
     ours = broker.start()
-    log.info("broker %s", "started" if ours else "runs already", extra={"bootstrap": broker.bootstrap})
+    log.info(
+        "broker %s", "started" if ours else "runs already", extra={"bootstrap": broker.bootstrap}
+    )
     try:
         yield broker.bootstrap
     finally:

@@ -12,7 +12,10 @@ import typer
 
 from rollcall.events.outcomes import ErrorCode
 
-dead_letters_cli = typer.Typer(no_args_is_help=True, help="Records that were set aside: counted, shown, sent again, written out.")
+dead_letters_cli = typer.Typer(
+    no_args_is_help=True,
+    help="Records that were set aside: counted, shown, sent again, written out.",
+)
 
 DEFAULT_ATTEMPTS = 3
 
@@ -24,16 +27,42 @@ class Origin(StrEnum):
     UNKNOWN = "unknown"
 
 
-From = Annotated[Origin, typer.Option("--from", help="The topic: dead letters, or events whose name had no schema.")]
-Code = Annotated[list[ErrorCode] | None, typer.Option(help="Only with this code; may be repeated. Unknown events have none.")]
-Event = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only of this event_name; may be repeated.")]
-Since = Annotated[str | None, typer.Option(metavar="TIME", help="Only with this timestamp or a later one: 2h or 3d ago, 2024-03-29, 2024-03-29T15:43:00Z.")]
+From = Annotated[
+    Origin,
+    typer.Option("--from", help="The topic: dead letters, or events whose name had no schema."),
+]
+Code = Annotated[
+    list[ErrorCode] | None,
+    typer.Option(help="Only with this code; may be repeated. Unknown events have none."),
+]
+Event = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="Only of this event_name; may be repeated.")
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Only with this timestamp or a later one: 2h or 3d ago, 2024-03-29, "
+        "2024-03-29T15:43:00Z.",
+    ),
+]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only with an earlier timestamp.")]
 Partition = Annotated[int | None, typer.Option(min=0, help="Only in this partition.")]
-Offset = Annotated[int | None, typer.Option(min=0, help="Only the record at this offset, of --partition.")]
-FromOffset = Annotated[int | None, typer.Option(min=0, help="Only from this offset on, of --partition.")]
-ToOffset = Annotated[int | None, typer.Option(min=0, help="Only before this offset, of --partition.")]
-Raw = Annotated[bool, typer.Option("--raw", help="What records say, as it is: personal data, and whatever else somebody sent.")]
+Offset = Annotated[
+    int | None, typer.Option(min=0, help="Only the record at this offset, of --partition.")
+]
+FromOffset = Annotated[
+    int | None, typer.Option(min=0, help="Only from this offset on, of --partition.")
+]
+ToOffset = Annotated[
+    int | None, typer.Option(min=0, help="Only before this offset, of --partition.")
+]
+Raw = Annotated[
+    bool,
+    typer.Option(
+        "--raw", help="What records say, as it is: personal data, and whatever else somebody sent."
+    ),
+]
 
 
 @dead_letters_cli.command("list")
@@ -47,11 +76,19 @@ def list_counts(
     offset: Offset = None,
     from_offset: FromOffset = None,
     to_offset: ToOffset = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object: the number of records, and groups by code, event, schema, path and hour.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="One JSON object: the number of records, and groups by code, event, schema, path "
+            "and hour.",
+        ),
+    ] = False,
 ) -> None:
     """Count what was set aside: why, of which event, where in it, and when.
 
-    Reads what is committed now, without a consumer group. The hour is that of the record's timestamp.
+    Reads what is committed now, without a consumer group. The hour is that of the record's
+    timestamp.
     """
     import asyncio
 
@@ -78,7 +115,12 @@ def list_counts(
     read, fitting = asyncio.run(count_all())
     with until_nobody_reads():
         if as_json:
-            groups = [group._asdict() | {"count": count} for group, count in sorted(tally.counts.items(), key=lambda item: (-item[1], str(item[0])))]
+            groups = [
+                group._asdict() | {"count": count}
+                for group, count in sorted(
+                    tally.counts.items(), key=lambda item: (-item[1], str(item[0]))
+                )
+            ]
             print(json.dumps({"topic": place.topic, "records": fitting, "groups": groups}))
             return
         if fitting:
@@ -98,12 +140,19 @@ def show(
     offset: Offset = None,
     from_offset: FromOffset = None,
     to_offset: ToOffset = None,
-    limit: Annotated[int, typer.Option(min=1, help="So many records at most, in the order of partitions and offsets.")] = 5,
+    limit: Annotated[
+        int,
+        typer.Option(
+            min=1, help="So many records at most, in the order of partitions and offsets."
+        ),
+    ] = 5,
     raw: Raw = False,
 ) -> None:
-    """Show records: where they came from, what is wrong, and how their values are built, but not what they say.
+    """Show records: where they came from, what is wrong, and how their values are built, but not
+    what they say.
 
-    With --raw, only the values, each with a line end behind it: byte for byte into a file or a pipe, without what steers a terminal on one.
+    With --raw, only the values, each with a line end behind it: byte for byte into a file or a
+    pipe, without what steers a terminal on one.
     """
     import asyncio
     from contextlib import aclosing
@@ -147,14 +196,30 @@ def replay(
     offset: Offset = None,
     from_offset: FromOffset = None,
     to_offset: ToOffset = None,
-    send: Annotated[bool, typer.Option("--send", help="Send. Without it nothing is sent: only said what would be.")] = False,
-    most_attempts: Annotated[int | None, typer.Option(min=1, help=f"Leave dead letters that have failed so often. [default: {DEFAULT_ATTEMPTS}]")] = None,
-    also_invalid: Annotated[bool, typer.Option("--also-invalid", help="Send also what would fail again by the schemas that are installed here.")] = False,
+    send: Annotated[
+        bool,
+        typer.Option("--send", help="Send. Without it nothing is sent: only said what would be."),
+    ] = False,
+    most_attempts: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help=f"Leave dead letters that have failed so often. [default: {DEFAULT_ATTEMPTS}]",
+        ),
+    ] = None,
+    also_invalid: Annotated[
+        bool,
+        typer.Option(
+            "--also-invalid",
+            help="Send also what would fail again by the schemas that are installed here.",
+        ),
+    ] = False,
 ) -> None:
     """Send to the raw topic again what would be valid now; the router judges it anew.
 
-    Only with --send; without it, say what would be sent. Records stay where they are, so what is replayed twice is twice on the typed topic, with one ce_id:
-    rosters do not mind. Broken off, it can be run again: nothing is lost. Restart the routers with mended schemas first.
+    Only with --send; without it, say what would be sent. Records stay where they are, so what is
+    replayed twice is twice on the typed topic, with one ce_id: rosters do not mind. Broken off, it
+    can be run again: nothing is lost. Restart the routers with mended schemas first.
     """
     import asyncio
 
@@ -169,15 +234,25 @@ def replay(
     from rollcall.router.judging import new_pipeline
 
     if origin is Origin.UNKNOWN and most_attempts is not None:
-        raise ConfigurationError("--most-attempts is for dead letters: unknown events count none; leave it out")
+        raise ConfigurationError(
+            "--most-attempts is for dead letters: unknown events count none; leave it out"
+        )
     place = place_of(origin, code, event, since, until, partition, offset, from_offset, to_offset)
-    policy = ReplayPolicy(DEFAULT_ATTEMPTS if most_attempts is None else most_attempts, also_invalid)
-    state = Replay(Judge(new_pipeline(place.settings), policy, shard=place.settings.shard), known_words())
+    policy = ReplayPolicy(
+        DEFAULT_ATTEMPTS if most_attempts is None else most_attempts, also_invalid
+    )
+    state = Replay(
+        Judge(new_pipeline(place.settings), policy, shard=place.settings.shard), known_words()
+    )
     try:
         asyncio.run((send_again if send else rehearse)(*place, state))
     except (RollcallError, KeyboardInterrupt):
         if send and state.counts:
-            print(f"rollcall: broken off, {state.sent:,} records were sent for certain; run it again: it begins anew, and nothing is lost", file=sys.stderr)
+            print(
+                f"rollcall: broken off, {state.sent:,} records were sent for certain; run it "
+                "again: it begins anew, and nothing is lost",
+                file=sys.stderr,
+            )
         raise
     if not state.counts:
         raise place.nothing()
@@ -187,7 +262,10 @@ def replay(
         if send:
             print(f"{state.sent:,} of {total:,} records of {place.topic} were sent to {raw_topic}")
         else:
-            print(f"{state.to_send:,} of {total:,} records of {place.topic} would be sent to {raw_topic}; none was: add --send")
+            print(
+                f"{state.to_send:,} of {total:,} records of {place.topic} would be sent to "
+                f"{raw_topic}; none was: add --send"
+            )
 
 
 @dead_letters_cli.command()
@@ -201,10 +279,17 @@ def export(
     offset: Offset = None,
     from_offset: FromOffset = None,
     to_offset: ToOffset = None,
-    output: Annotated[Path | None, typer.Option(dir_okay=False, help="Write there, to a file that does not exist yet, for its owner only.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            help="Write there, to a file that does not exist yet, for its owner only.",
+        ),
+    ] = None,
     raw: Raw = False,
 ) -> None:
-    """Write records as JSON lines: what is wrong with each and how it is built; with --raw, key, headers and value themselves.
+    """Write records as JSON lines: what is wrong with each and how it is built; with --raw, key,
+    headers and value themselves.
 
     Bytes that are no UTF-8 text become {"base64": …}.
     """
@@ -225,7 +310,9 @@ def export(
         async with aclosing(read_selected(*place)) as batches:
             async for batch in batches:
                 count += len(batch.records)
-                file.writelines(f"{json.dumps(exported(record, words, raw=raw))}\n" for record in batch.records)
+                file.writelines(
+                    f"{json.dumps(exported(record, words, raw=raw))}\n" for record in batch.records
+                )
         if not count:
             raise place.nothing()
         return count

@@ -1,7 +1,9 @@
-"""Has Typer's help load no more than it uses: Rich's Markdown and tracebacks, with their parsers, would take a third of the time of ``rollcall --help``.
+"""Has Typer's help load no more than it uses: Rich's Markdown and tracebacks, with their parsers,
+would take a third of the time of ``rollcall --help``.
 
-typer/rich_utils.py imports both at its top (``from rich.markdown import Markdown``, ``from rich.traceback import Traceback``), for help in Markdown and for
-unforeseen errors. Rollcall's help is not in Markdown, and it shows its errors itself.
+typer/rich_utils.py imports both at its top (``from rich.markdown import Markdown``, ``from
+rich.traceback import Traceback``), for help in Markdown and for unforeseen errors. Rollcall's help
+is not in Markdown, and it shows its errors itself.
 """
 
 from __future__ import annotations
@@ -17,9 +19,13 @@ UNUSED = {"rich.markdown": "Markdown", "rich.traceback": "Traceback"}
 
 
 def load_when_used() -> None:
-    """Put stand-ins in their places, which load the modules when they are called. To be called before Typer shows anything."""
+    """Put stand-ins in their places, which load the modules when they are called. To be called
+    before Typer shows anything.
+    """
     if not os.environ.get("TERMINAL_WIDTH", "0").isdecimal():
-        del os.environ["TERMINAL_WIDTH"]  # typer/rich_utils.py: MAX_WIDTH = int(_TERMINAL_WIDTH) if _TERMINAL_WIDTH else None
+        del os.environ[
+            "TERMINAL_WIDTH"
+        ]  # typer/rich_utils.py: MAX_WIDTH = int(_TERMINAL_WIDTH) if _TERMINAL_WIDTH else None
     for module, name in UNUSED.items():
         if module not in sys.modules:
             sys.modules[module] = _StandIn(module, name)
@@ -34,4 +40,6 @@ class _StandIn(ModuleType):
                 del sys.modules[module]
             return getattr(importlib.import_module(module), name)(*arguments, **options)
 
-        setattr(self, name, type(name, (), {"__new__": load}))  # a class, since Typer has it in its types
+        setattr(
+            self, name, type(name, (), {"__new__": load})
+        )  # a class, since Typer has it in its types

@@ -1,7 +1,7 @@
 """The command ``rollcall``: one module of this package for each group of commands.
 
-These modules have what ``--help`` shows, and import no more than that takes. What a command runs with, its function imports: so it loads that, and not what all
-the others need.
+These modules have what ``--help`` shows, and import no more than that takes. What a command runs
+with, its function imports: so it loads that, and not what all the others need.
 """
 
 from __future__ import annotations
@@ -55,12 +55,21 @@ def _show_version(wanted: bool) -> None:
 
 
 @cli.callback()
-def options(_version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")] = False) -> None:
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
     """What stands before a command."""
 
 
 def main() -> None:
-    """Run the command line; an error that a user can mend is one line on standard error and its own exit code."""
+    """Run the command line; an error that a user can mend is one line on standard error and its own
+    exit code.
+    """
     load_when_used()
     try:
         cli()
@@ -73,11 +82,16 @@ def main() -> None:
 
 
 def _of_the_data_directory(error: OSError) -> RollcallError | None:
-    """What to say of a file in the data directory, or on the way to it, that cannot be used; None: it is another one."""
+    """What to say of a file in the data directory, or on the way to it, that cannot be used; None:
+    it is another one.
+    """
     from rollcall.settings import ENV_PREFIX, load_settings
 
     data = load_settings().data.absolute()
     place = Path(error.filename).absolute() if isinstance(error.filename, str) else None
     if place is None or not (place.is_relative_to(data) or data.is_relative_to(place)):
         return None
-    return ConfigurationError(f"{ENV_PREFIX}DATA: {str(place)!a} cannot be used ({error.strerror}); name a directory to which this user can write")
+    return ConfigurationError(
+        f"{ENV_PREFIX}DATA: {str(place)!a} cannot be used ({error.strerror}); name a directory to "
+        "which this user can write"
+    )

@@ -1,4 +1,6 @@
-"""What commands print: tables as wide as they need to be in a pipe, and no complaint when whoever reads has seen enough."""
+"""What commands print: tables as wide as they need to be in a pipe, and no complaint when whoever
+reads has seen enough.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,10 @@ def print_parts(*parts: RenderableType) -> None:
 def print_value(value: bytes) -> None:
     """Print the value of a record: as it is, but on a terminal without what would steer it."""
     if sys.stdout.isatty():
-        text = "\n".join(printable(line.expandtabs()) for line in value.decode(errors="backslashreplace").split("\n"))
+        text = "\n".join(
+            printable(line.expandtabs())
+            for line in value.decode(errors="backslashreplace").split("\n")
+        )
         value = text.encode(sys.stdout.encoding, "replace")
     sys.stdout.buffer.write(value + b"\n")
 
@@ -74,7 +79,9 @@ def new_file(path: Path) -> Iterator[IO[str]]:
         ConfigurationError: it cannot be made or written.
     """
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        with os.fdopen(
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
+        ) as file:
             try:
                 yield file
                 file.flush()
@@ -82,4 +89,7 @@ def new_file(path: Path) -> Iterator[IO[str]]:
                 path.unlink()
                 raise
     except OSError as error:
-        raise ConfigurationError(f"{str(path)!a} cannot be written ({error.strerror}); name a file that does not exist, in a folder that does") from None
+        raise ConfigurationError(
+            f"{str(path)!a} cannot be written ({error.strerror}); name a file that does not "
+            "exist, in a folder that does"
+        ) from None

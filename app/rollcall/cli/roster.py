@@ -14,16 +14,33 @@ if TYPE_CHECKING:
 
 def roster(
     course: Annotated[
-        str, typer.Argument(metavar="COURSE", help="An id: global, local, or shard~local as Canvas writes it; account:<id> for the groups of an account.")
+        str,
+        typer.Argument(
+            metavar="COURSE",
+            help="An id: global, local, or shard~local as Canvas writes it; account:<id> for the "
+            "groups of an account.",
+        ),
     ],
-    state: Annotated[list[str] | None, typer.Option(help="Only enrollments in this state; may be repeated. Groups and members are always shown.")] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only enrollments in this state; may be repeated. Groups and members are always "
+            "shown."
+        ),
+    ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object: course, sections, enrollments, groups, memberships, each as the topics have it.")
+        bool,
+        typer.Option(
+            "--json",
+            help="One JSON object: course, sections, enrollments, groups, memberships, each as "
+            "the topics have it.",
+        ),
     ] = False,
 ) -> None:
     """Show who is in a course now, and why, from the roster topics of the configured cluster.
 
-    A local id means the course on the shard that ROLLCALL_SHARD tells; without that, the one course that has it. Exit code 1: there is no such course.
+    A local id means the course on the shard that ROLLCALL_SHARD tells; without that, the one course
+    that has it. Exit code 1: there is no such course.
     """
     import asyncio
 
@@ -36,7 +53,9 @@ def roster(
 
     settings = load_settings()
     context, find_shard = parse_context(course, settings.shard)
-    found = asyncio.run(read_roster(settings, bootstrap_servers(settings), context, find_shard=find_shard))
+    found = asyncio.run(
+        read_roster(settings, bootstrap_servers(settings), context, find_shard=find_shard)
+    )
     if found.is_empty:
         raise RosterError(f"no {found.context} in the rosters ({settings.topic_prefix}.rosters.*)")
     states = state or []
@@ -50,7 +69,12 @@ def roster(
 
 
 def _json(found: Roster, states: list[str]) -> str:
-    relations = {"sections": found.sections, "enrollments": found.enrollments_in(states), "groups": found.groups, "memberships": found.memberships}
+    relations = {
+        "sections": found.sections,
+        "enrollments": found.enrollments_in(states),
+        "groups": found.groups,
+        "memberships": found.memberships,
+    }
     return json.dumps({"course": found.course, **relations})
 
 

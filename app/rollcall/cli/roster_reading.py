@@ -1,7 +1,8 @@
-"""Reading a roster: all rows of one course, or of what belongs to an account, from the roster topics as they are now.
+"""Reading a roster: all rows of one course, or of what belongs to an account, from the roster
+topics as they are now.
 
-From records to a :class:`Roster` is pure. :func:`read_roster` does the rest: the one partition of each topic that holds the key, from its beginning to its end,
-without a consumer group.
+From records to a :class:`Roster` is pure. :func:`read_roster` does the rest: the one partition of
+each topic that holds the key, from its beginning to its end, without a consumer group.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from rollcall.rosters.topics import roster_readers_rights, roster_topics
 from rollcall.settings import Settings
 
 COURSE_RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships")
-"""What the roster of a course consists of: users are of no course. The roster topics are ``<prefix>.rosters.<relation>``."""
+"""What the roster of a course consists of: users are of no course. The roster topics are
+``<prefix>.rosters.<relation>``.
+"""
 
 Row = dict[str, Any]
 
@@ -51,7 +54,9 @@ class Roster:
     @property
     def is_empty(self) -> bool:
         """Whether there is no row at all."""
-        return self.course is None and not (self.sections or self.enrollments or self.groups or self.memberships)
+        return self.course is None and not (
+            self.sections or self.enrollments or self.groups or self.memberships
+        )
 
     def enrollments_in(self, states: Collection[str]) -> tuple[Row, ...]:
         """The enrollments in one of these states; all of them when no state is given."""
@@ -67,7 +72,9 @@ class RosterRecords:
         self._rows: dict[str, dict[bytes, bytes]] = {relation: {} for relation in COURSE_RELATIONS}
 
     def take(self, relation: str, key: bytes | None, value: bytes | None) -> None:
-        """Take a record of a relation's topic. Those of other contexts are passed over; without a value it is a tombstone."""
+        """Take a record of a relation's topic. Those of other contexts are passed over; without a
+        value it is a tombstone.
+        """
         if key is None or key.partition(b"/")[0] != self._key:
             return
         if value is None:
@@ -81,9 +88,19 @@ class RosterRecords:
         Raises:
             RosterError: a value is no row.
         """
-        rows = {relation: tuple(_row(relation, key, values[key]) for key in sorted(values)) for relation, values in self._rows.items()}
+        rows = {
+            relation: tuple(_row(relation, key, values[key]) for key in sorted(values))
+            for relation, values in self._rows.items()
+        }
         courses = rows["courses"]
-        return Roster(self._context, courses[0] if courses else None, rows["sections"], rows["enrollments"], rows["groups"], rows["memberships"])
+        return Roster(
+            self._context,
+            courses[0] if courses else None,
+            rows["sections"],
+            rows["enrollments"],
+            rows["groups"],
+            rows["memberships"],
+        )
 
 
 def _row(relation: str, key: bytes, value: bytes) -> Row:
@@ -92,15 +109,21 @@ def _row(relation: str, key: bytes, value: bytes) -> Row:
     except orjson.JSONDecodeError:
         row = None
     if not isinstance(row, dict):
-        raise RosterError(f"the record {key.decode(errors='replace')!a} of rosters.{relation} is no row: only Rollcall may write to this topic")
+        raise RosterError(
+            f"the record {key.decode(errors='replace')!a} of rosters.{relation} is no row: only "
+            "Rollcall may write to this topic"
+        )
     return row
 
 
-async def read_roster(settings: Settings, bootstrap: str, context: Context, *, find_shard: bool = False) -> Roster:
+async def read_roster(
+    settings: Settings, bootstrap: str, context: Context, *, find_shard: bool = False
+) -> Roster:
     """Read what the cluster has committed of a roster, up to now. It may be empty.
 
     Args:
-        find_shard: the id is local, and the shard is to be found out: of a course in all partitions of the courses, of an account in those of the groups.
+        find_shard: the id is local, and the shard is to be found out: of a course in all partitions
+            of the courses, of an account in those of the groups.
 
     Raises:
         BrokerUnavailableError: the cluster does not answer.
@@ -117,11 +140,22 @@ async def read_roster(settings: Settings, bootstrap: str, context: Context, *, f
         partitions = await _partition_count(options, tuple(topics.values()))
         if find_shard:
             topic = topics["groups" if context.prefix else "courses"]
-            context = the_one(context, await _contexts(options, [TopicPartition(topic, number) for number in range(partitions)], context))
+            context = the_one(
+                context,
+                await _contexts(
+                    options,
+                    [TopicPartition(topic, number) for number in range(partitions)],
+                    context,
+                ),
+            )
         records = RosterRecords(context)
         partition = partitioner(partitions)(context.key.encode())
         places = {TopicPartition(topic, partition): relation for relation, topic in topics.items()}
-        await _read(options, tuple(places), lambda place, key, value: records.take(places[place], key, value))
+        await _read(
+            options,
+            tuple(places),
+            lambda place, key, value: records.take(places[place], key, value),
+        )
     return records.roster()
 
 
@@ -130,14 +164,22 @@ async def _partition_count(options: Mapping[str, Any], topics: Sequence[str]) ->
     counts = await partition_counts(options, topics)
     missing = [topic for topic in topics if topic not in counts]
     if missing:
-        raise TopicsError(f"topics are missing: {', '.join(missing)}; run 'rollcall rosters', or 'rollcall topics apply', first")
+        raise TopicsError(
+            f"topics are missing: {', '.join(missing)}; run 'rollcall rosters', or 'rollcall "
+            "topics apply', first"
+        )
     if len(set(counts.values())) > 1:
         shown = ", ".join(f"{topic} has {counts[topic]}" for topic in topics)
-        raise TopicsError(f"the roster topics must have the same number of partitions, or rows are where nobody looks for them: {shown}")
+        raise TopicsError(
+            "the roster topics must have the same number of partitions, or rows are where nobody "
+            f"looks for them: {shown}"
+        )
     return counts[topics[0]]
 
 
-async def _contexts(options: Mapping[str, Any], places: Sequence[TopicPartition], context: Context) -> set[str]:
+async def _contexts(
+    options: Mapping[str, Any], places: Sequence[TopicPartition], context: Context
+) -> set[str]:
     """The keys of all contexts that a local id may mean, among those that have a row now."""
     keys: set[str] = set()
 
@@ -150,11 +192,16 @@ async def _contexts(options: Mapping[str, Any], places: Sequence[TopicPartition]
     return {key.partition("/")[0] for key in keys}
 
 
-async def _read(options: Mapping[str, Any], places: Sequence[TopicPartition], take: Callable[[TopicPartition, bytes | None, bytes | None], object]) -> None:
-    """Hand over the keys and values of the committed records of partitions, from the beginning to the end as of now.
+async def _read(
+    options: Mapping[str, Any],
+    places: Sequence[TopicPartition],
+    take: Callable[[TopicPartition, bytes | None, bytes | None], object],
+) -> None:
+    """Hand over the keys and values of the committed records of partitions, from the beginning to
+    the end as of now.
 
-    Others write meanwhile, and what belongs to a transaction that is still open is not waited for: the end is the last stable offset, which is what a reader of
-    committed records is told.
+    Others write meanwhile, and what belongs to a transaction that is still open is not waited for:
+    the end is the last stable offset, which is what a reader of committed records is told.
 
     Raises:
         TimeoutError: no position moved for :data:`STALL_SECONDS`.
@@ -166,7 +213,12 @@ async def _read(options: Mapping[str, Any], places: Sequence[TopicPartition], ta
             await promptly(reader.start())
             reader.assign(places)
             beginnings, ends = await promptly(bounds_of(reader, places))
-            async for place, records in read_to(reader, beginnings, ends, lambda _place, _position: patience.reschedule(clock() + STALL_SECONDS)):
+            async for place, records in read_to(
+                reader,
+                beginnings,
+                ends,
+                lambda _place, _position: patience.reschedule(clock() + STALL_SECONDS),
+            ):
                 for record in records:
                     take(place, record.key, record.value)
     finally:

@@ -26,7 +26,8 @@ def report(roster: Roster, states: Collection[str] = ()) -> Iterator[RenderableT
     """What to print of a roster, part by part.
 
     Args:
-        states: enrollments in other states are left out; none: all are shown. Groups and their members are shown whatever their states are.
+        states: enrollments in other states are left out; none: all are shown. Groups and their
+            members are shown whatever their states are.
     """
     yield _head(roster)
     if not roster.context.prefix:
@@ -41,7 +42,11 @@ def report(roster: Roster, states: Collection[str] = ()) -> Iterator[RenderableT
     yield ""
     if roster.groups or roster.memberships:
         yield _groups(roster)
-        counts = [f"{_number(rows, what)}: {_counts(rows)}" for rows, what in ((roster.groups, "group"), (roster.memberships, "member")) if rows]
+        counts = [
+            f"{_number(rows, what)}: {_counts(rows)}"
+            for rows, what in ((roster.groups, "group"), (roster.memberships, "member"))
+            if rows
+        ]
         yield Text("; ".join(counts), style="dim")
     else:
         yield Text("no groups")
@@ -51,7 +56,10 @@ def no_enrollments(roster: Roster, states: Collection[str]) -> str:
     """Why no enrollment is shown."""
     if not roster.enrollments:
         return "no enrollments"
-    return f"no enrollment is {' or '.join(printable(state) for state in states)}; there are {_counts(roster.enrollments)}"
+    return (
+        f"no enrollment is {' or '.join(printable(state) for state in states)}; there are "
+        f"{_counts(roster.enrollments)}"
+    )
 
 
 def _head(roster: Roster) -> Table:
@@ -62,7 +70,11 @@ def _head(roster: Roster) -> Table:
         head.add_row("account", Text(roster.context.identity))
         return head
     course = roster.course
-    name = Text("(not known: no event has told of the course itself)") if course is None else Text(_text(course, "name") or "(no name)", style="bold")
+    name = (
+        Text("(not known: no event has told of the course itself)")
+        if course is None
+        else Text(_text(course, "name") or "(no name)", style="bold")
+    )
     head.add_row("course", name)
     head.add_row("id", Text(roster.context.identity))
     if course is not None:
@@ -82,15 +94,29 @@ def _enrollments(rows: Sequence[Row], roster: Roster) -> _Table:
         name = _text(row, "user_name")
         return _type(row), name.casefold(), name, _text(row, "enrollment_id")
 
-    table = _Table(("name", "type", "state", "why", "section", "user id", "since (UTC)"), stacks=((0, 5), (1, 4), (2, 3), (6,)))
+    table = _Table(
+        ("name", "type", "state", "why", "section", "user id", "since (UTC)"),
+        stacks=((0, 5), (1, 4), (2, 3), (6,)),
+    )
     for row in sorted(rows, key=order):
-        table.add(row, _text(row, "user_name") or "(no name)", _type(row), *_state(row), section(row), _text(row, "user_id"), _since(row))
+        table.add(
+            row,
+            _text(row, "user_name") or "(no name)",
+            _type(row),
+            *_state(row),
+            section(row),
+            _text(row, "user_id"),
+            _since(row),
+        )
     return table
 
 
 def _groups(roster: Roster) -> _Table:
     # What somebody is called was said with each enrollment. The latest word counts.
-    names = {_text(row, "user_id"): _text(row, "user_name") for row in sorted(roster.enrollments, key=lambda row: _text(row, "as_of"))}
+    names = {
+        _text(row, "user_id"): _text(row, "user_name")
+        for row in sorted(roster.enrollments, key=lambda row: _text(row, "as_of"))
+    }
     members: dict[str, list[Row]] = {_text(row, "group_id"): [] for row in roster.groups}
     for row in roster.memberships:
         members.setdefault(_text(row, "group_id"), []).append(row)
@@ -98,24 +124,42 @@ def _groups(roster: Roster) -> _Table:
 
     def group_order(identity: str) -> tuple[str, str, str]:
         row = groups.get(identity, {})
-        return _text(row, "group_category_name").casefold(), _text(row, "group_name").casefold(), identity
+        return (
+            _text(row, "group_category_name").casefold(),
+            _text(row, "group_name").casefold(),
+            identity,
+        )
 
     def member_order(row: Row) -> tuple[bool, str, str]:
         name = names.get(_text(row, "user_id"), "")
         return not name, name.casefold(), _text(row, "user_id")
 
-    table = _Table(("group, member", "category", "state", "why", "group or user id", "since (UTC)"), stacks=((0, 4), (1,), (2, 3), (5,)))
+    table = _Table(
+        ("group, member", "category", "state", "why", "group or user id", "since (UTC)"),
+        stacks=((0, 4), (1,), (2, 3), (5,)),
+    )
     for identity in sorted(members, key=group_order):
         group = groups.get(identity, {})
-        table.add(group, _text(group, "group_name") or "(no name)", _text(group, "group_category_name"), *_state(group), identity, _since(group))
+        table.add(
+            group,
+            _text(group, "group_name") or "(no name)",
+            _text(group, "group_category_name"),
+            *_state(group),
+            identity,
+            _since(group),
+        )
         for row in sorted(members[identity], key=member_order):
             user = _text(row, "user_id")
-            table.add(row, f"  {names.get(user) or f'user {user}'}", "", *_state(row), user, _since(row))
+            table.add(
+                row, f"  {names.get(user) or f'user {user}'}", "", *_state(row), user, _since(row)
+            )
     return table
 
 
 class _Table:
-    """A table that is narrower where it must be: with several values in one cell, one below the other."""
+    """A table that is narrower where it must be: with several values in one cell, one below the
+    other.
+    """
 
     def __init__(self, columns: Sequence[str], *, stacks: Sequence[Sequence[int]]) -> None:
         """``stacks``: of the columns, by number, those that stand together on a narrow terminal."""
@@ -129,18 +173,28 @@ class _Table:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         wide = self._table([(number,) for number in range(len(self._columns))])
-        fits = Measurement.get(console, options.update(width=_WIDEST), wide).maximum <= options.max_width
+        fits = (
+            Measurement.get(console, options.update(width=_WIDEST), wide).maximum
+            <= options.max_width
+        )
         yield wide if fits else self._table(self._stacks)
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        return Measurement.get(console, options, self._table([(number,) for number in range(len(self._columns))]))
+        return Measurement.get(
+            console, options, self._table([(number,) for number in range(len(self._columns))])
+        )
 
     def _table(self, stacks: Sequence[Sequence[int]]) -> Table:
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
         for stack in stacks:
-            table.add_column(Text("\n".join(self._columns[number] for number in stack)), overflow="fold")
+            table.add_column(
+                Text("\n".join(self._columns[number] for number in stack)), overflow="fold"
+            )
         for row, cells in self._rows:
-            table.add_row(*(Text("\n".join(cells[number] for number in stack)) for stack in stacks), style="dim" if row.get("state") in _ENDED else "")
+            table.add_row(
+                *(Text("\n".join(cells[number] for number in stack)) for stack in stacks),
+                style="dim" if row.get("state") in _ENDED else "",
+            )
         return table
 
 
@@ -160,7 +214,10 @@ def _since(row: Row) -> str:
 def _counts(rows: Sequence[Row]) -> str:
     """How many rows there are in each state, the most frequent first."""
     counts = Counter(_text(row, "state") for row in rows)
-    return ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    return ", ".join(
+        f"{count:,} {state}"
+        for state, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    )
 
 
 def _number(rows: Sequence[Row], what: str) -> str:

@@ -1,4 +1,6 @@
-"""``rollcall router``, ``rosters``, ``serve`` and ``up``: processes that run until they are told to stop."""
+"""``rollcall router``, ``rosters``, ``serve`` and ``up``: processes that run until they are told to
+stop.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ PROCESSES = ("router", "rosters", "serve")
 ATTACHED = "--attached"
 """The option with which a process ends when its standard input does."""
 
-Attached = Annotated[bool, typer.Option(ATTACHED, hidden=True, help="End when the standard input ends.")]
+Attached = Annotated[
+    bool, typer.Option(ATTACHED, hidden=True, help="End when the standard input ends.")
+]
 
 
 def router(attached: Attached = False) -> None:
@@ -27,7 +31,9 @@ def router(attached: Attached = False) -> None:
 
 
 def rosters(attached: Attached = False) -> None:
-    """Keep the rosters until stopped (SIGTERM or Ctrl-C; both drain): who is in which course, section and group now."""
+    """Keep the rosters until stopped (SIGTERM or Ctrl-C; both drain): who is in which course,
+    section and group now.
+    """
     keep_own_variables()
     from rollcall.cli.running import run_until_stopped
     from rollcall.rosters.application import new_rosters
@@ -36,7 +42,9 @@ def rosters(attached: Attached = False) -> None:
 
 
 def serve(attached: Attached = False) -> None:
-    """Answer who is in which course until stopped (SIGTERM or Ctrl-C): Canvas's API, and a page, from a replica of the rosters."""
+    """Answer who is in which course until stopped (SIGTERM or Ctrl-C): Canvas's API, and a page,
+    from a replica of the rosters.
+    """
     keep_own_variables()
     from rollcall.cli.running import run_until_stopped
     from rollcall.serve.process import ServeProcess
@@ -45,7 +53,9 @@ def serve(attached: Attached = False) -> None:
 
 
 def up() -> None:
-    """Everything on one machine: an embedded broker, unless ROLLCALL_KAFKA names a cluster, the router, the rosters and serve."""
+    """Everything on one machine: an embedded broker, unless ROLLCALL_KAFKA names a cluster, the
+    router, the rosters and serve.
+    """
     from rollcall.cli.running import run_everything
 
     run_everything()

@@ -1,4 +1,6 @@
-"""``rollcall schemas``: the list of event types, one schema whole, and everything that must hold of the files."""
+"""``rollcall schemas``: the list of event types, one schema whole, and everything that must hold of
+the files.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,12 @@ import typer
 
 schemas = typer.Typer(no_args_is_help=True, help="The schemas of the events.")
 
-Folder = Annotated[Path | None, typer.Option("--folder", help="The folder of the schemas. Default: Rollcall's own.", file_okay=False)]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder", help="The folder of the schemas. Default: Rollcall's own.", file_okay=False
+    ),
+]
 
 
 @schemas.command("list")
@@ -26,12 +33,23 @@ def list_schemas() -> None:
     table = Table("event_name", "schema", "key", "stage", "fields")
     for event_type in EVENT_TYPES:
         validator = validators[event_type.name]
-        table.add_row(event_type.name, validator.schema_id, event_type.key, stages.get(event_type.name, "-"), str(len(validator.known_body_fields)))
+        table.add_row(
+            event_type.name,
+            validator.schema_id,
+            event_type.key,
+            stages.get(event_type.name, "-"),
+            str(len(validator.known_body_fields)),
+        )
     print_table(table, width=160)
 
 
 @schemas.command("show")
-def show_schema(name: Annotated[str, typer.Argument(help="An event_name, or a shared part such as common or bodies/enrollment.")]) -> None:
+def show_schema(
+    name: Annotated[
+        str,
+        typer.Argument(help="An event_name, or a shared part such as common or bodies/enrollment."),
+    ],
+) -> None:
     """Print a schema file as it is."""
     from rollcall.errors import ConfigurationError
     from rollcall.events.schemas.files import read_schema_folder
@@ -44,13 +62,19 @@ def show_schema(name: Annotated[str, typer.Argument(help="An event_name, or a sh
 
 @schemas.command("lint")
 def lint_schemas(folder: Folder = None) -> None:
-    """Check the schema files, their examples, the registry, and that nothing released has been narrowed. Exit code 1 if there is a problem."""
+    """Check the schema files, their examples, the registry, and that nothing released has been
+    narrowed. Exit code 1 if there is a problem.
+    """
     from rollcall.events.schemas.files import schema_folder
     from rollcall.events.schemas.lint import lint
 
     problems = lint(schema_folder() if folder is None else folder)
     for problem in problems:
         typer.echo(str(problem))
-    typer.echo(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}" if problems else "schemas: no problem found")
+    typer.echo(
+        f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
+        if problems
+        else "schemas: no problem found"
+    )
     if problems:
         raise typer.Exit(1)

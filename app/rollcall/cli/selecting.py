@@ -49,10 +49,15 @@ def place_of(
         ConfigurationError: they do not go together.
     """
     if origin is Origin.UNKNOWN and code:
-        raise ConfigurationError("--code is for dead letters: unknown events have none; leave it out, or choose by --event")
+        raise ConfigurationError(
+            "--code is for dead letters: unknown events have none; leave it out, or choose by "
+            "--event"
+        )
     if offset is not None:
         if from_offset is not None or to_offset is not None:
-            raise ConfigurationError("--offset is one record: leave out --from-offset and --to-offset, or --offset")
+            raise ConfigurationError(
+                "--offset is one record: leave out --from-offset and --to-offset, or --offset"
+            )
         from_offset, to_offset = offset, offset + 1
     now = int(time.time() * 1000)
     selection = Selection(

@@ -22,18 +22,40 @@ from rollcall.settings import Settings, load_settings
 
 
 def send_to_kafka(events: Iterator[SimulatedEvent], rate: float | None) -> tuple[int, str]:
-    """Send events to the raw topic of the configured cluster, so many a second; how many there were, and the topic's name."""
+    """Send events to the raw topic of the configured cluster, so many a second; how many there
+    were, and the topic's name.
+    """
     settings = load_settings()
     topic = TopicNames(settings.topic_prefix).raw
     return asyncio.run(_send(settings, bootstrap_servers(settings), topic, events, rate)), topic
 
 
-async def _send(settings: Settings, bootstrap: str, topic: str, events: Iterator[SimulatedEvent], rate: float | None) -> int:
+async def _send(
+    settings: Settings,
+    bootstrap: str,
+    topic: str,
+    events: Iterator[SimulatedEvent],
+    rate: float | None,
+) -> int:
     await check_rights(settings, bootstrap, bridge_rights(settings))
-    await ensure_topics(settings, bootstrap, [plan for plan in plan_router_topics(settings) if plan.name == topic])
+    await ensure_topics(
+        settings, bootstrap, [plan for plan in plan_router_topics(settings) if plan.name == topic]
+    )
     options = client_options(settings, bootstrap)
-    records = (TrafficRecord(None, event.value, (), event.time_ms, Expectation(Kind.ROUTED, event.name, None)) for event in events)
+    records = (
+        TrafficRecord(
+            None, event.value, (), event.time_ms, Expectation(Kind.ROUTED, event.name, None)
+        )
+        for event in events
+    )
     try:
-        return await (send_records(options, topic, records) if rate is None else send_at_rate(options, topic, records, rate))
+        return await (
+            send_records(options, topic, records)
+            if rate is None
+            else send_at_rate(options, topic, records, rate)
+        )
     except (KafkaError, OSError) as error:
-        raise BrokerUnavailableError(f"the events could not be sent to {topic} at {bootstrap} ({type(error).__name__}: {error}); check the cluster") from None
+        raise BrokerUnavailableError(
+            f"the events could not be sent to {topic} at {bootstrap} ({type(error).__name__}: "
+            f"{error}); check the cluster"
+        ) from None

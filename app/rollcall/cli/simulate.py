@@ -10,21 +10,56 @@ import typer
 
 def simulate(
     courses: Annotated[int, typer.Option(min=1, help="Courses in the beginning.")] = 10,
-    steps: Annotated[int, typer.Option(min=0, help="What happens after the beginning; some three events each.")] = 1_000,
+    steps: Annotated[
+        int, typer.Option(min=0, help="What happens after the beginning; some three events each.")
+    ] = 1_000,
     seed: Annotated[int, typer.Option(help="Another number gives another life.")] = 1,
-    duplicates: Annotated[float, typer.Option(min=0, max=1, help="Share of events that are delivered again, later.")] = 0.0,
-    disorder: Annotated[int, typer.Option(min=0, help="Window, in events, within which delivery is shuffled.")] = 0,
-    lost: Annotated[float, typer.Option(min=0, max=1, help="Share of events that are never delivered.")] = 0.0,
-    skew: Annotated[float, typer.Option(min=0, max=3600, help="Seconds by which the clocks of application servers differ at most.")] = 0.0,
+    duplicates: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of events that are delivered again, later.")
+    ] = 0.0,
+    disorder: Annotated[
+        int, typer.Option(min=0, help="Window, in events, within which delivery is shuffled.")
+    ] = 0,
+    lost: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of events that are never delivered.")
+    ] = 0.0,
+    skew: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=3600,
+            help="Seconds by which the clocks of application servers differ at most.",
+        ),
+    ] = 0.0,
     class_size: Annotated[int, typer.Option(min=0, help="Students in a course, on average.")] = 25,
-    to_kafka: Annotated[bool, typer.Option("--to-kafka", help="Send to the raw topic of the configured cluster, which is created if it is missing.")] = False,
-    rate: Annotated[float | None, typer.Option(min=0.1, help="Events per second, with --to-kafka. Default: as fast as it goes.")] = None,
-    output: Annotated[Path | None, typer.Option(dir_okay=False, help="Write the events there, not to standard output.")] = None,
-    truth: Annotated[Path | None, typer.Option(dir_okay=False, help="Write there what rosters the events must come to.")] = None,
+    to_kafka: Annotated[
+        bool,
+        typer.Option(
+            "--to-kafka",
+            help="Send to the raw topic of the configured cluster, which is created if it is "
+            "missing.",
+        ),
+    ] = False,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, help="Events per second, with --to-kafka. Default: as fast as it goes."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Write the events there, not to standard output."),
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Write there what rosters the events must come to."),
+    ] = None,
 ) -> None:
-    """Play the life of an institution, and write the events that Canvas would emit, one JSON event a line.
+    """Play the life of an institution, and write the events that Canvas would emit, one JSON event
+    a line.
 
-    The same options give the same events. The truth is JSON lines, too: {"relation": …, "key": …, "row": …}.
+    The same options give the same events. The truth is JSON lines, too: {"relation": …, "key": …,
+    "row": …}.
     """
     from rollcall.cli.simulating import play
     from rollcall.errors import ConfigurationError
@@ -34,7 +69,16 @@ def simulate(
         raise ConfigurationError("--to-kafka and --output exclude each other: choose one")
     if rate is not None and not to_kafka:
         raise ConfigurationError("--rate is for sending: add --to-kafka")
-    plan = SimulationPlan(courses=courses, steps=steps, seed=seed, duplicates=duplicates, disorder=disorder, lost=lost, skew=skew, class_size=class_size)
+    plan = SimulationPlan(
+        courses=courses,
+        steps=steps,
+        seed=seed,
+        duplicates=duplicates,
+        disorder=disorder,
+        lost=lost,
+        skew=skew,
+        class_size=class_size,
+    )
     play(plan, to_kafka=to_kafka, rate=rate, output=output, truth=truth)
 
 

@@ -1,4 +1,6 @@
-"""Plays the life of an institution, and writes its events: to a file, to standard output, or to the raw topic."""
+"""Plays the life of an institution, and writes its events: to a file, to standard output, or to the
+raw topic.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,22 @@ from rollcall.sandbox.canvas.simulation import SimulatedEvent, Simulation, Simul
 LINES_AT_ONCE = 200
 
 
-def play(plan: SimulationPlan, *, to_kafka: bool, rate: float | None, output: Path | None, truth: Path | None) -> None:
+def play(
+    plan: SimulationPlan,
+    *,
+    to_kafka: bool,
+    rate: float | None,
+    output: Path | None,
+    truth: Path | None,
+) -> None:
     """Do what the command's options say, which go together."""
     simulation = Simulation(plan)
     with ExitStack() as files:
         truth_file = None if truth is None else files.enter_context(_opened(truth))
         if to_kafka:
-            from rollcall.cli.sending import send_to_kafka  # with Kafka's client, which files do not need
+            from rollcall.cli.sending import (
+                send_to_kafka,
+            )  # with Kafka's client, which files do not need
 
             count, topic = send_to_kafka(simulation.events(), rate)
             print(f"sent {count:,} events to {topic}")
@@ -34,7 +45,8 @@ def play(plan: SimulationPlan, *, to_kafka: bool, rate: float | None, output: Pa
             try:
                 _write(simulation.events(), sys.stdout.buffer, None)
             except BrokenPipeError:
-                # Whoever read has seen enough. Python would complain again when it closes standard output.
+                # Whoever read has seen enough. Python would complain again when it closes standard
+                # output.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return
         if truth is not None and truth_file is not None:
@@ -67,7 +79,12 @@ def _write_truth(simulation: Simulation, file: IO[bytes], path: Path) -> None:
     try:
         for relation, rows in simulation.truth().items():
             for key, row in rows.items():
-                file.write(orjson.dumps({"relation": relation, "key": key, "row": row}, option=orjson.OPT_APPEND_NEWLINE))
+                file.write(
+                    orjson.dumps(
+                        {"relation": relation, "key": key, "row": row},
+                        option=orjson.OPT_APPEND_NEWLINE,
+                    )
+                )
         file.flush()
     except OSError as error:
         raise _unwritable(path, error) from None

@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
-token_cli = typer.Typer(no_args_is_help=True, help="Tokens with which programs and people may ask 'rollcall serve'.")
+token_cli = typer.Typer(
+    no_args_is_help=True, help="Tokens with which programs and people may ask 'rollcall serve'."
+)
 
-Name = Annotated[str, typer.Argument(help="Whose it is: letters, digits, '.', '_', '@', '-'.", show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(help="Whose it is: letters, digits, '.', '_', '@', '-'.", show_default=False),
+]
 
 
 def _file() -> Path:
@@ -18,13 +23,18 @@ def _file() -> Path:
 
     path = load_settings().tokens_file
     if path is None:
-        raise ConfigurationError("ROLLCALL_TOKENS_FILE is not set: it names the file in which the tokens' digests are kept")
+        raise ConfigurationError(
+            "ROLLCALL_TOKENS_FILE is not set: it names the file in which the tokens' digests are "
+            "kept"
+        )
     return path
 
 
 @token_cli.command()
 def new(name: Name) -> None:
-    """Make a token, and print it once: only its SHA-256 is kept. A running serve accepts it within a second."""
+    """Make a token, and print it once: only its SHA-256 is kept. A running serve accepts it within
+    a second.
+    """
     from rollcall.serve.tokens import add_token
 
     print(add_token(_file(), name))

@@ -23,16 +23,32 @@ def plan() -> None:
     from rollcall.settings import load_settings
 
     settings = load_settings()
-    table = Table("topic", "partitions", "replicas", "configuration", title="planned topics", title_justify="left")
+    table = Table(
+        "topic",
+        "partitions",
+        "replicas",
+        "configuration",
+        title="planned topics",
+        title_justify="left",
+    )
     for topic in plan_topics(settings):
         partitions = f"{topic.partitions}{' (or any)' if topic.any_partitions else ''}"
-        table.add_row(topic.name, partitions, str(settings.replication_factor), " ".join(f"{key}={value}" for key, value in topic.config.items()))
+        table.add_row(
+            topic.name,
+            partitions,
+            str(settings.replication_factor),
+            " ".join(f"{key}={value}" for key, value in topic.config.items()),
+        )
     print_table(table, width=200)
 
 
 @topics_cli.command()
-def describe(markdown: Annotated[bool, typer.Option("--markdown", help="As a page to read.")] = False) -> None:
-    """Print what is on every topic: keys, headers, fields, examples, as an AsyncAPI document (JSON). By the settings, without asking a cluster."""
+def describe(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a page to read.")] = False,
+) -> None:
+    """Print what is on every topic: keys, headers, fields, examples, as an AsyncAPI document
+    (JSON). By the settings, without asking a cluster.
+    """
     from rollcall.catalogue.asyncapi import asyncapi_text
     from rollcall.catalogue.page import page
     from rollcall.catalogue.topics import catalogue
@@ -44,7 +60,9 @@ def describe(markdown: Annotated[bool, typer.Option("--markdown", help="As a pag
 
 @topics_cli.command()
 def apply() -> None:
-    """Create the topics that are missing. What exists is never changed; a topic that is not as it must be is exit code 1."""
+    """Create the topics that are missing. What exists is never changed; a topic that is not as it
+    must be is exit code 1.
+    """
     import asyncio
 
     from rollcall.cli.cluster import bootstrap_servers
@@ -59,7 +77,9 @@ def apply() -> None:
 
 @topics_cli.command()
 def check() -> None:
-    """Compare the cluster with the plan, and change nothing. Exit code 1: something is missing or wrong."""
+    """Compare the cluster with the plan, and change nothing. Exit code 1: something is missing or
+    wrong.
+    """
     import asyncio
 
     from rollcall.cli.cluster import bootstrap_servers
@@ -71,10 +91,23 @@ def check() -> None:
 
 @topics_cli.command()
 def acls(
-    process: Annotated[str, typer.Argument(metavar="PROCESS", help="router, rosters or serve; topics or roster, for these commands; bridge; reader.")],
-    user: Annotated[str, typer.Option(help="Who it is for Kafka: the name of the user, or the certificate's subject.")] = "",
+    process: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROCESS",
+            help="router, rosters or serve; topics or roster, for these commands; bridge; reader.",
+        ),
+    ],
+    user: Annotated[
+        str,
+        typer.Option(
+            help="Who it is for Kafka: the name of the user, or the certificate's subject."
+        ),
+    ] = "",
 ) -> None:
-    """Show what Kafka must allow a process, without asking a cluster: as arguments of kafka-acls, the least that is needed, one line for each right."""
+    """Show what Kafka must allow a process, without asking a cluster: as arguments of kafka-acls,
+    the least that is needed, one line for each right.
+    """
     import shlex
 
     from rollcall.catalogue.plans import required_rights
@@ -88,7 +121,10 @@ def acls(
     for acl in known[process].acls:
         pattern = " --resource-pattern-type prefixed" if acl.prefixed else ""
         principal = shlex.quote(f"User:{user or process}")
-        typer.echo(f"--add --allow-principal {principal} --operation {acl.operation} --{acl.resource.value} {shlex.quote(acl.name)}{pattern}")
+        typer.echo(
+            f"--add --allow-principal {principal} --operation {acl.operation} "
+            f"--{acl.resource.value} {shlex.quote(acl.name)}{pattern}"
+        )
 
 
 async def _inspect(settings: Settings, bootstrap: str) -> list[TopicFinding]:
@@ -110,7 +146,11 @@ async def _apply(settings: Settings, bootstrap: str) -> tuple[list[TopicFinding]
     await check_rights(settings, bootstrap, topics_rights(settings))
     plans = plan_topics(settings)
     async with TopicAdmin(settings, bootstrap) as admin:
-        missing = [finding.plan for finding in await admin.inspect(plans) if finding.state is TopicState.MISSING]
+        missing = [
+            finding.plan
+            for finding in await admin.inspect(plans)
+            if finding.state is TopicState.MISSING
+        ]
         await admin.create(missing)
         return await admin.inspect(plans), [plan.name for plan in missing]
 

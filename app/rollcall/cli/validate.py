@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 100
 
 
-def validate(file: Annotated[str, typer.Argument(metavar="FILE", help="A file of events, or - for standard input.")]) -> None:
+def validate(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A file of events, or - for standard input.")
+    ],
+) -> None:
     """Say of each event whether it is valid, and if not, every rule that it breaks.
 
-    Reads one JSON event, JSON lines, events one after the other, or an array of events. Exit code 1 if one is invalid or there is none, 2 if the file
-    cannot be read. An event whose name has no schema is not invalid. No value of an event is printed, but an unknown event_name.
+    Reads one JSON event, JSON lines, events one after the other, or an array of events. Exit code 1
+    if one is invalid or there is none, 2 if the file cannot be read. An event whose name has no
+    schema is not invalid. No value of an event is printed, but an unknown event_name.
     """
     from rollcall.events.outcomes import DeadLetter, Routed, Unknown
     from rollcall.events.pipeline import Pipeline
@@ -32,7 +37,9 @@ def validate(file: Annotated[str, typer.Argument(metavar="FILE", help="A file of
 
     data = _read(file)
     if has_byte_order_mark(data):
-        typer.echo("note: the text begins with a byte order mark; the router would not read it as JSON")
+        typer.echo(
+            "note: the text begins with a byte order mark; the router would not read it as JSON"
+        )
     validators = load_validators()
     pipeline = Pipeline(validators)
     counts = Counter[str]()
@@ -46,18 +53,26 @@ def validate(file: Annotated[str, typer.Argument(metavar="FILE", help="A file of
         match pipeline(found.text):
             case Routed(event_type=event_type):
                 counts["valid"] += 1
-                typer.echo(f"{place}: valid {event_type.name} ({validators[event_type.name].schema_id})")
+                typer.echo(
+                    f"{place}: valid {event_type.name} ({validators[event_type.name].schema_id})"
+                )
             case Unknown():
                 counts["unknown"] += 1
                 typer.echo(f"{place}: unknown event_name {_unknown_name(found.text)}")
             case DeadLetter() as letter:
                 counts["invalid"] += 1
                 validator = validators.get(letter.event_name or _event_name(found.text))
-                typer.echo(f"{place}: invalid {'event' if validator is None else validator.event_type.name}")
+                typer.echo(
+                    f"{place}: invalid "
+                    f"{'event' if validator is None else validator.event_type.name}"
+                )
                 for path, reason in _faults(letter, found.text, validator):
                     typer.echo(f"  {path or '(the event)'}: {reason}")
     summary = ", ".join(f"{counts[what]} {what}" for what in ("valid", "invalid", "unknown"))
-    typer.echo(f"{counts['events']} event{'' if counts['events'] == 1 else 's'}: {summary}, {counts['not JSON']} not JSON")
+    typer.echo(
+        f"{counts['events']} event{'' if counts['events'] == 1 else 's'}: {summary}, "
+        f"{counts['not JSON']} not JSON"
+    )
     if counts["invalid"] or counts["not JSON"] or not counts["events"]:
         raise typer.Exit(1)
 
@@ -77,7 +92,9 @@ def _place(found: Parsed) -> str:
 
 
 def _unknown_name(text: bytes) -> str:
-    """The event_name of an event with a good envelope. It may be anything, and no terminal misreads what is returned."""
+    """The event_name of an event with a good envelope. It may be anything, and no terminal misreads
+    what is returned.
+    """
     name = _event_name(text)
     return json.dumps(name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "...")
 
@@ -87,17 +104,27 @@ def _event_name(text: bytes) -> str:
     import orjson
 
     event = orjson.loads(text)
-    metadata = event.get("metadata" if "metadata" in event else "attributes") if isinstance(event, dict) else None
+    metadata = (
+        event.get("metadata" if "metadata" in event else "attributes")
+        if isinstance(event, dict)
+        else None
+    )
     name = metadata.get("event_name") if isinstance(metadata, dict) else None
     return name if isinstance(name, str) else ""
 
 
-def _faults(letter: DeadLetter, text: bytes, validator: EventValidator | None) -> Iterator[tuple[str, str]]:
-    """Path and reason of each fault: all violations of the schema, or the one thing that the router says of the event."""
+def _faults(
+    letter: DeadLetter, text: bytes, validator: EventValidator | None
+) -> Iterator[tuple[str, str]]:
+    """Path and reason of each fault: all violations of the schema, or the one thing that the router
+    says of the event.
+    """
     import orjson
 
     violations = [] if validator is None else validator.violations(orjson.loads(text))
-    yield from ((violation.path, f"{violation.message} [{violation.rule}]") for violation in violations)
+    yield from (
+        (violation.path, f"{violation.message} [{violation.rule}]") for violation in violations
+    )
     if not violations:
         rule, colon, message = letter.message.partition(": ")
         yield letter.path, f"{message} [{rule}]" if colon else rule

@@ -1,1 +1,3 @@
-"""Records that were set aside, on the topic of dead letters or on that of unknown events: found, counted, shown, written out, and sent again."""
+"""Records that were set aside, on the topic of dead letters or on that of unknown events: found,
+counted, shown, written out, and sent again.
+"""

@@ -12,7 +12,8 @@ from rollcall.process.records import attempts_of
 
 
 def exported(record: StoredRecord, words: frozenset[str], *, raw: bool) -> dict[str, Any]:
-    """The object: where the record is, what it says of itself, and an outline of its value; ``raw``: key, headers and value themselves instead.
+    """The object: where the record is, what it says of itself, and an outline of its value;
+    ``raw``: key, headers and value themselves instead.
 
     Bytes are a string if they are UTF-8, else ``{"base64": "…"}``, and null if there are none.
 
@@ -31,9 +32,18 @@ def exported(record: StoredRecord, words: frozenset[str], *, raw: bool) -> dict[
     }
     if raw:
         headers = [[name, _written(content)] for name, content in record.headers]
-        return shown | {"event_name": event_name_of(record) or "", "key": _written(record.key), "headers": headers, "value": _written(record.value)}
+        return shown | {
+            "event_name": event_name_of(record) or "",
+            "key": _written(record.key),
+            "headers": headers,
+            "value": _written(record.value),
+        }
     view = outline(record.value, words)
-    return shown | {"event_name": event_name_to_show(record, words), "kind": view.kind, "lines": [[*line] for line in view.lines]}
+    return shown | {
+        "event_name": event_name_to_show(record, words),
+        "kind": view.kind,
+        "lines": [[*line] for line in view.lines],
+    }
 
 
 def _written(content: bytes | None) -> str | dict[str, str] | None:

@@ -55,7 +55,11 @@ class Letter:
             "path": said.get("path", ""),
             "schema": said.get("schema", ""),
             "attempt": said.get("attempt", ""),
-            "from": {"topic": said.get("topic", ""), "partition": said.get("partition", ""), "offset": said.get("offset", "")},
+            "from": {
+                "topic": said.get("topic", ""),
+                "partition": said.get("partition", ""),
+                "offset": said.get("offset", ""),
+            },
             "partition": self.place[0],
             "offset": str(self.place[1]),
             "event_name": self.event_name,
@@ -72,14 +76,29 @@ def letter_of(record: StoredRecord, words: frozenset[str]) -> Letter:
         words: texts that are shown as they are (:func:`rollcall.dead_letters.outline.known_words`).
     """
     view = _WITHHELD if is_withheld(record.headers) else outline(record.value, words)
-    event_name = view.event_name or shown_event_name(header_text(record.headers, _TYPE_HEADER), words)
+    event_name = view.event_name or shown_event_name(
+        header_text(record.headers, _TYPE_HEADER), words
+    )
     timestamp = -1 if record.timestamp is None else record.timestamp
-    return Letter((record.partition, record.offset), timestamp, said_of(record.headers), event_name, len(record.value or b""), view)
+    return Letter(
+        (record.partition, record.offset),
+        timestamp,
+        said_of(record.headers),
+        event_name,
+        len(record.value or b""),
+        view,
+    )
 
 
 def said_of(headers: Sequence[Header]) -> dict[str, str]:
-    """Why a record is a dead letter: the texts of its headers, by what follows ``rollcall.error.``. Long ones are cut."""
-    return {name.removeprefix(ERROR_PREFIX): _text(content) for name, content in headers if name.startswith(ERROR_PREFIX)}
+    """Why a record is a dead letter: the texts of its headers, by what follows ``rollcall.error.``.
+    Long ones are cut.
+    """
+    return {
+        name.removeprefix(ERROR_PREFIX): _text(content)
+        for name, content in headers
+        if name.startswith(ERROR_PREFIX)
+    }
 
 
 def is_withheld(headers: Sequence[Header]) -> bool:
@@ -93,7 +112,9 @@ def header_text(headers: Sequence[Header], name: str) -> str | None:
 
 
 def event_name_of(record: Record) -> str | None:
-    """What event a record says to be, whatever that is; None: nothing can be told. To be shown only by way of :func:`shown_event_name`."""
+    """What event a record says to be, whatever that is; None: nothing can be told. To be shown only
+    by way of :func:`shown_event_name`.
+    """
     try:
         content = orjson.loads(record.value or b"")
     except orjson.JSONDecodeError:
@@ -107,9 +128,15 @@ def event_name_of(record: Record) -> str | None:
 
 
 def written_time(timestamp_ms: int) -> str | None:
-    """A record's timestamp as RFC 3339 writes it, in UTC; None: it is no time that can be written."""
+    """A record's timestamp as RFC 3339 writes it, in UTC; None: it is no time that can be
+    written.
+    """
     try:
-        return datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return (
+            datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z")
+        )
     except (ValueError, OverflowError, OSError):
         return None
 

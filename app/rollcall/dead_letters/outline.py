@@ -1,17 +1,22 @@
 """A redacted view of a dead letter's value: its build, without what it says. Pure.
 
-A dead letter is anything that came along on the raw topic: an event with a field of a wrong kind, but also half an event, another system's message, a page
-with an error. It can hold names, addresses, logins and grades in any field, and credentials that the redaction of the router does not know by name. Whoever
-watches the flow has to see what is wrong with it, for which its build is enough, and need not see whom it is about. So
+A dead letter is anything that came along on the raw topic: an event with a field of a wrong kind,
+but also half an event, another system's message, a page with an error. It can hold names,
+addresses, logins and grades in any field, and credentials that the redaction of the router does not
+know by name. Whoever watches the flow has to see what is wrong with it, for which its build is
+enough, and need not see whom it is about. So
 
-- a text is shown by its length, a number or a time as being one, an id by its number of digits and its shard, and of what is no JSON only the kind of its
-  first bytes;
-- shown as they are: true, false and null; the words that Canvas is known to write as states and types (``x-known-values`` in schemas/), which are the same for
-  everybody; of the metadata, an event_time that is a time, and an event_name that is in the registry or ends like one;
-- a field's name is shown if it is built like an identifier. It is not data, and a field that is misspelt or should not be there is what one looks for. Where
-  somebody has made keys of data (addresses, ids), they are not built so, or not shown because of their digits.
+- a text is shown by its length, a number or a time as being one, an id by its number of digits and
+  its shard, and of what is no JSON only the kind of its first bytes;
+- shown as they are: true, false and null; the words that Canvas is known to write as states and
+  types (``x-known-values`` in schemas/), which are the same for everybody; of the metadata, an
+  event_time that is a time, and an event_name that is in the registry or ends like one;
+- a field's name is shown if it is built like an identifier. It is not data, and a field that is
+  misspelt or should not be there is what one looks for. Where somebody has made keys of data
+  (addresses, ids), they are not built so, or not shown because of their digits.
 
-Who needs the value itself reads the record: topic, partition and offset are shown, and Kafka knows who may.
+Who needs the value itself reads the record: topic, partition and offset are shown, and Kafka knows
+who may.
 """
 
 from __future__ import annotations
@@ -44,7 +49,9 @@ _is_event_name = re.compile(
     r"(?=.{3,64}\Z)[a-z]+(?:[_.-][a-z]+)*_(?:accessed|added|completed|created|changed|converted|deleted|done|imported|invalidated|overridden|removed|restored|"
     r"replied|saved|submitted|synced|unsubmitted|updated|viewed)"
 ).fullmatch
-"""An event_name in lower case could be somebody's login; what ends in something that happens is none."""
+"""An event_name in lower case could be somebody's login; what ends in something that happens is
+none.
+"""
 METADATA = ("metadata", "attributes")
 """What the part of an event is called that says what has happened."""
 
@@ -84,7 +91,14 @@ class Outline(NamedTuple):
 @cache
 def known_words() -> frozenset[str]:
     """States and types that Canvas is known to write, and names of events."""
-    return frozenset(_known_values([orjson.loads(path.read_bytes()) for _, path in schema_paths(schema_folder())])) | REGISTRY.keys()
+    return (
+        frozenset(
+            _known_values(
+                [orjson.loads(path.read_bytes()) for _, path in schema_paths(schema_folder())]
+            )
+        )
+        | REGISTRY.keys()
+    )
 
 
 def outline(value: bytes | None, words: Collection[str]) -> Outline:
@@ -104,7 +118,9 @@ def outline(value: bytes | None, words: Collection[str]) -> Outline:
     lines = list(islice(_lines(content, "", 0, words), 1, MOST_LINES + 2))
     if len(lines) > MOST_LINES:
         lines[MOST_LINES:] = [Line(0, "", "and more")]
-    return Outline(f"JSON, {_bytes(value)}: {_what(content, words)}", tuple(lines), _event_name(content, words))
+    return Outline(
+        f"JSON, {_bytes(value)}: {_what(content, words)}", tuple(lines), _event_name(content, words)
+    )
 
 
 def shown_event_name(name: object, words: Collection[str]) -> str | None:
@@ -119,8 +135,14 @@ def _event_name(content: Any, words: Collection[str]) -> str | None:
     return None
 
 
-def _lines(value: Any, name: str, depth: int, words: Collection[str], parent: str = "") -> Iterator[Line]:
-    yield Line(max(depth - 1, 0), name, _what(value, words) if parent not in METADATA else _what_of_metadata(name, value, words))
+def _lines(
+    value: Any, name: str, depth: int, words: Collection[str], parent: str = ""
+) -> Iterator[Line]:
+    yield Line(
+        max(depth - 1, 0),
+        name,
+        _what(value, words) if parent not in METADATA else _what_of_metadata(name, value, words),
+    )
     if depth >= MOST_DEPTH:
         return
     if isinstance(value, dict):
@@ -138,7 +160,12 @@ def _lines(value: Any, name: str, depth: int, words: Collection[str], parent: st
 def _what_of_metadata(name: str, value: Any, words: Collection[str]) -> str:
     if name == "event_name" and (shown := shown_event_name(value, words)) is not None:
         return shown
-    if name == "event_time" and isinstance(value, str) and len(value) <= _MOST_TIME_CHARACTERS and parse_time(value) is not None:
+    if (
+        name == "event_time"
+        and isinstance(value, str)
+        and len(value) <= _MOST_TIME_CHARACTERS
+        and parse_time(value) is not None
+    ):
         return value
     return _what(value, words)
 
@@ -158,7 +185,11 @@ def _what(value: Any, words: Collection[str]) -> str:
         return f"object, {len(value)} field{'' if len(value) == 1 else 's'}"
     if isinstance(value, list):
         return f"list, {len(value)} item{'' if len(value) == 1 else 's'}"
-    return "number with a fraction" if isinstance(value, float) else _digits("whole number", str(abs(value)))
+    return (
+        "number with a fraction"
+        if isinstance(value, float)
+        else _digits("whole number", str(abs(value)))
+    )
 
 
 def _id(text: str) -> str | None:

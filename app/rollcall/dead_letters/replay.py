@@ -1,6 +1,8 @@
-"""What sending a record to the raw topic again would come to, whether to do it, and the record that is then sent. Pure.
+"""What sending a record to the raw topic again would come to, whether to do it, and the record that
+is then sent. Pure.
 
-The router's own pipeline judges, with the schemas and settings of this installation. So does, for what the rosters could not use, the stage that reads it.
+The router's own pipeline judges, with the schemas and settings of this installation. So does, for
+what the rosters could not use, the stage that reads it.
 """
 
 from __future__ import annotations
@@ -59,12 +61,18 @@ class _TypedRecord(NamedTuple):
 
 
 def replayed(record: Record) -> Replayed:
-    """The raw record as it was: without what was said of its failure, but for the number of attempts, which the router raises when it fails again.
+    """The raw record as it was: without what was said of its failure, but for the number of
+    attempts, which the router raises when it fails again.
 
-    A record that the rosters set aside is a typed one. It also loses what the router had written into it.
+    A record that the rosters set aside is a typed one. It also loses what the router had written
+    into it.
     """
     typed = header_text(record.headers, CODE_HEADER) == ErrorCode.NOT_APPLICABLE
-    headers = [header for header in record.headers if not header[0].startswith(ERROR_PREFIX) and not (typed and header[0] in OWN_HEADERS)]
+    headers = [
+        header
+        for header in record.headers
+        if not header[0].startswith(ERROR_PREFIX) and not (typed and header[0] in OWN_HEADERS)
+    ]
     if attempts := attempts_of(record.headers):
         headers.append((ATTEMPT_HEADER, str(attempts).encode()))
     return Replayed(record.key, record.value, headers)
@@ -92,7 +100,10 @@ class Judge:
         self._pipeline = pipeline
         self._policy = policy
         self._readers: Mapping[str, Callable[[Record], Change]] = {
-            topic.removeprefix("events."): given.read for stage in stages(shard) for topic, given in stage.inputs.items() if topic.startswith("events.")
+            topic.removeprefix("events."): given.read
+            for stage in stages(shard)
+            for topic, given in stage.inputs.items()
+            if topic.startswith("events.")
         }
 
     def __call__(self, record: Record) -> Decision:
@@ -105,8 +116,11 @@ class Judge:
         again = replayed(record)
         outcome = self._pipeline(again.value, again.headers)
         if isinstance(outcome, Unknown):
-            # Unknown before and after: it would only come back. A dead letter would at least get to where it belongs.
-            return Decision(self._policy.also_invalid and code is not None, Prospect.STILL_UNKNOWN, "")
+            # Unknown before and after: it would only come back. A dead letter would at least get to
+            # where it belongs.
+            return Decision(
+                self._policy.also_invalid and code is not None, Prospect.STILL_UNKNOWN, ""
+            )
         if not isinstance(outcome, Routed):
             return Decision(self._policy.also_invalid, Prospect.STILL_DEAD, outcome.code.value)
         if code == ErrorCode.NOT_APPLICABLE and not self._is_of_use(record, outcome):
@@ -118,7 +132,11 @@ class Judge:
         if read is None:
             return False
         try:
-            read(_TypedRecord(record.offset, record.timestamp, routed.key, routed.value, routed.headers))
+            read(
+                _TypedRecord(
+                    record.offset, record.timestamp, routed.key, routed.value, routed.headers
+                )
+            )
         except UnusableError:
             return False
         return True

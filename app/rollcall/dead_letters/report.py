@@ -1,4 +1,6 @@
-"""Records that were set aside, for people: tables and outlines, in which no text of others can steer a terminal."""
+"""Records that were set aside, for people: tables and outlines, in which no text of others can
+steer a terminal.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,14 @@ def tally_report(tally: Tally, *, with_errors: bool) -> Iterator[RenderableType]
         first, last = (_hour(min(between)), _hour(max(between))) if between else ("", "")
         cells: tuple[str, ...] = (reason.event_name, first, last)
         if with_errors:
-            cells = (reason.code, reason.event_name, reason.path, first, last, reason.schema.removeprefix(SCHEMA_PREFIX))
+            cells = (
+                reason.code,
+                reason.event_name,
+                reason.path,
+                first,
+                last,
+                reason.schema.removeprefix(SCHEMA_PREFIX),
+            )
         table.add_row(_count(reasons[reason]), *map(_text, cells))
     yield table
     if len(reasons) > MOST_REASONS:
@@ -53,7 +62,9 @@ def tally_report(tally: Tally, *, with_errors: bool) -> Iterator[RenderableType]
     for hour in latest[:MOST_HOURS]:
         table.add_row(_text(_hour(hour)), _count(by_hour[hour]))
     if older := latest[MOST_HOURS:]:
-        table.add_row(Text(f"{len(older):,} hours before"), _count(sum(by_hour[hour] for hour in older)))
+        table.add_row(
+            Text(f"{len(older):,} hours before"), _count(sum(by_hour[hour] for hour in older))
+        )
     if by_hour[None]:
         table.add_row(Text("no time"), _count(by_hour[None]))
     yield table
@@ -62,7 +73,9 @@ def tally_report(tally: Tally, *, with_errors: bool) -> Iterator[RenderableType]
 def letter_report(record: StoredRecord, words: frozenset[str]) -> Iterator[RenderableType]:
     """One record, without what it says."""
     letter = letter_of(record, words)
-    yield Text(f"{record.topic}, partition {record.partition}, offset {record.offset}", style="bold")
+    yield Text(
+        f"{record.topic}, partition {record.partition}, offset {record.offset}", style="bold"
+    )
     head = Table.grid(padding=(0, 2))
     head.add_column(style="dim", no_wrap=True)
     head.add_column(overflow="fold")
@@ -71,7 +84,9 @@ def letter_report(record: StoredRecord, words: frozenset[str]) -> Iterator[Rende
             head.add_row(f"  {name}", _text(value))
     yield head
     for depth, name, what in letter.outline.lines:
-        yield Text(f"  {'  ' * (depth + 1)}{printable(name)}{': ' if name else ''}{printable(what)}")
+        yield Text(
+            f"  {'  ' * (depth + 1)}{printable(name)}{': ' if name else ''}{printable(what)}"
+        )
 
 
 def replay_report(replay: Replay) -> Iterator[RenderableType]:
@@ -79,7 +94,9 @@ def replay_report(replay: Replay) -> Iterator[RenderableType]:
     table = _table("records", "send", "event", "because it")
     for sort, count in sorted(replay.counts.items(), key=_order):
         why = f"{sort.prospect}{f' ({sort.code})' if sort.code else ''}"
-        table.add_row(_count(count), "yes" if sort.send else "no", _text(sort.event_name), _text(why))
+        table.add_row(
+            _count(count), "yes" if sort.send else "no", _text(sort.event_name), _text(why)
+        )
     yield table
 
 
@@ -89,10 +106,18 @@ def _head(letter: Letter, record: StoredRecord) -> Iterator[tuple[str, str]]:
     for name in ("code", "message", "path", "schema", "attempt"):
         yield {"message": "rule"}.get(name, name), shown[name]
     if said.get("topic"):
-        yield "from", f"{said['topic']}, partition {said.get('partition', '?')}, offset {said.get('offset', '?')}"
+        yield (
+            "from",
+            f"{said['topic']}, partition {said.get('partition', '?')}, offset "
+            f"{said.get('offset', '?')}",
+        )
     yield "event", letter.event_name or ""
     yield "key", "none" if record.key is None else f"{len(record.key):,} bytes"
-    own = [(name, len(content or b"")) for name, content in record.headers if not name.startswith(ERROR_PREFIX)]
+    own = [
+        (name, len(content or b""))
+        for name, content in record.headers
+        if not name.startswith(ERROR_PREFIX)
+    ]
     yield "headers", ", ".join(f"{_name(name)} ({size:,} bytes)" for name, size in own)
     if "size" in said:
         yield "cut", f"the value had {said['size']} bytes"
@@ -116,7 +141,9 @@ def _hour(hour: str) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold", justify="right" if column == "records" else "left")
+        table.add_column(
+            column, overflow="fold", justify="right" if column == "records" else "left"
+        )
     return table
 
 

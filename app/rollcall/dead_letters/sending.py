@@ -43,7 +43,8 @@ _OTHERS = Sort(False, OTHERS, "", "")
 class Replay:
     """One replay: how it decides, and how far it has come, also when it is broken off.
 
-    ``decide`` is pure (:class:`rollcall.dead_letters.replay.Judge`); ``words``: texts that are shown as they are.
+    ``decide`` is pure (:class:`rollcall.dead_letters.replay.Judge`); ``words``: texts that are
+    shown as they are.
     """
 
     decide: Callable[[StoredRecord], Decision]
@@ -58,43 +59,69 @@ class Replay:
         chosen = []
         for record in records:
             send, prospect, code = self.decide(record)
-            count_one(self.counts, Sort(send, prospect, code, event_name_to_show(record, self.words)), _OTHERS)
+            count_one(
+                self.counts,
+                Sort(send, prospect, code, event_name_to_show(record, self.words)),
+                _OTHERS,
+            )
             if send:
                 chosen.append(record)
         self.to_send += len(chosen)
         return chosen
 
 
-async def rehearse(settings: Settings, bootstrap: str, topic: str, selection: Selection, replay: Replay) -> None:
-    """Decide about all records that are meant, and send none. Raises as :func:`rollcall.dead_letters.reading.read_selected`."""
+async def rehearse(
+    settings: Settings, bootstrap: str, topic: str, selection: Selection, replay: Replay
+) -> None:
+    """Decide about all records that are meant, and send none. Raises as
+    :func:`rollcall.dead_letters.reading.read_selected`.
+    """
     async for batch in read_selected(settings, bootstrap, topic, selection):
         replay.chosen(batch.records)
 
 
-async def send_again(settings: Settings, bootstrap: str, topic: str, selection: Selection, replay: Replay) -> None:
-    """Send those records that are meant and chosen to the raw topic, with the time of sending as their timestamp.
+async def send_again(
+    settings: Settings, bootstrap: str, topic: str, selection: Selection, replay: Replay
+) -> None:
+    """Send those records that are meant and chosen to the raw topic, with the time of sending as
+    their timestamp.
 
-    Each is there, once at least, when this returns. Nothing is remembered: broken off and run again, it begins anew.
+    Each is there, once at least, when this returns. Nothing is remembered: broken off and run
+    again, it begins anew.
 
     Raises:
         BrokerUnavailableError: the cluster does not answer.
         ConfigurationError: the topic has no such partition.
-        TopicsError: a topic is not there, or this user may not read or write it, or the raw topic does not take a record.
+        TopicsError: a topic is not there, or this user may not read or write it, or the raw topic
+            does not take a record.
     """
     raw = TopicNames(settings.topic_prefix).raw
     with kafka_errors_explained(raw, bootstrap):
         count = await existing_partitions(settings, bootstrap, raw)
     partition_of = partitioner(count)
     with _sending_explained(raw, bootstrap):
-        async with open_sender(client_options(settings, bootstrap)) as producer, aclosing(read_selected(settings, bootstrap, topic, selection)) as batches:
+        async with (
+            open_sender(client_options(settings, bootstrap)) as producer,
+            aclosing(read_selected(settings, bootstrap, topic, selection)) as batches,
+        ):
             async for batch in batches:
                 outputs = BatchedOutputs(producer)
                 chosen = replay.chosen(batch.records)
                 for record in chosen:
                     key, value, headers = replayed(record)
-                    # As the router does it the other way round. None: the time of sending. With an old timestamp, the typed topic would delete the record soon.
-                    outputs.append(raw, record.partition % count if key is None else partition_of(key), key, value, None, headers)
-                async with asyncio.timeout(STALL_SECONDS):  # a producer that writes nothing twice would try for ever
+                    # As the router does it the other way round. None: the time of sending. With an
+                    # old timestamp, the typed topic would delete the record soon.
+                    outputs.append(
+                        raw,
+                        record.partition % count if key is None else partition_of(key),
+                        key,
+                        value,
+                        None,
+                        headers,
+                    )
+                async with asyncio.timeout(
+                    STALL_SECONDS
+                ):  # a producer that writes nothing twice would try for ever
                     await outputs.send()
                 replay.sent += len(chosen)
 
@@ -106,6 +133,12 @@ def _sending_explained(raw: str, bootstrap: str) -> Iterator[None]:
     except TopicAuthorizationFailedError:
         raise TopicsError(f"this user may not write to {raw} at {bootstrap}; allow it to") from None
     except MessageSizeTooLargeError:
-        raise TopicsError(f"{raw} does not take a record of this size: raise its max.message.bytes, or leave the record out by its offset") from None
+        raise TopicsError(
+            f"{raw} does not take a record of this size: raise its max.message.bytes, or leave "
+            "the record out by its offset"
+        ) from None
     except (KafkaError, OSError) as error:  # TimeoutError is one
-        raise BrokerUnavailableError(f"records cannot be sent to {raw} at {bootstrap} ({type(error).__name__}); check the brokers, or ROLLCALL_KAFKA") from None
+        raise BrokerUnavailableError(
+            f"records cannot be sent to {raw} at {bootstrap} ({type(error).__name__}); check the "
+            "brokers, or ROLLCALL_KAFKA"
+        ) from None

@@ -10,7 +10,9 @@ from rollcall.dead_letters.outline import shown_event_name
 from rollcall.record import Record
 
 MOST_GROUPS = 50_000
-"""Groups that are told apart: a reason in every hour of a month is some 700. With more, what is new is counted together."""
+"""Groups that are told apart: a reason in every hour of a month is some 700. With more, what is new
+is counted together.
+"""
 
 HOUR_MS = 3_600_000
 
@@ -51,7 +53,9 @@ G = TypeVar("G", bound=tuple[object, ...])
 
 
 def count_one(counts: Counter[G], group: G, others: G) -> None:
-    """Count one more of a group; of ``others``, if there are :data:`MOST_GROUPS` and this is not one of them."""
+    """Count one more of a group; of ``others``, if there are :data:`MOST_GROUPS` and this is not
+    one of them.
+    """
     counts[group if group in counts or len(counts) < MOST_GROUPS else others] += 1
 
 
@@ -70,7 +74,13 @@ class Tally:
         """Count a record."""
         said = said_of(record.headers)
         name = event_name_to_show(record, self._words)
-        group = Group(said.get("code", ""), name, said.get("schema", ""), said.get("path", ""), _hour(record.timestamp))
+        group = Group(
+            said.get("code", ""),
+            name,
+            said.get("schema", ""),
+            said.get("path", ""),
+            _hour(record.timestamp),
+        )
         count_one(self.counts, group, _OTHERS)
 
     def by_reason(self) -> Counter[Reason]:
@@ -89,7 +99,9 @@ class Tally:
 
 
 def event_name_to_show(record: Record, words: frozenset[str]) -> str:
-    """The event_name of a record; empty when none can be told, :data:`NOT_SHOWN` when it may not be shown."""
+    """The event_name of a record; empty when none can be told, :data:`NOT_SHOWN` when it may not be
+    shown.
+    """
     name = event_name_of(record)
     return "" if name is None else shown_event_name(name, words) or NOT_SHOWN
 

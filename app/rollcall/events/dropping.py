@@ -1,7 +1,9 @@
-"""Fields of ``metadata`` that nobody may keep (``client_ip``, ``user_agent``, ...) are cut out of the raw text before a record goes anywhere.
+"""Fields of ``metadata`` that nobody may keep (``client_ip``, ``user_agent``, ...) are cut out of
+the raw text before a record goes anywhere.
 
-The text is not written anew: what stays keeps its bytes. A field is one of these only as a direct member of ``metadata``, or of ``attributes``, which is what a
-self-hosted Canvas calls it; what has the same name elsewhere stays.
+The text is not written anew: what stays keeps its bytes. A field is one of these only as a direct
+member of ``metadata``, or of ``attributes``, which is what a self-hosted Canvas calls it; what has
+the same name elsewhere stays.
 """
 
 from __future__ import annotations
@@ -19,10 +21,14 @@ _SCALAR = rb'(?:%b|[^\s,\[\]{}"]++)' % _STRING
 _match_key = re.compile(rb"[\s,]*+(" + _STRING + rb")\s*+:\s*+", re.DOTALL).match
 _match_scalar = re.compile(_SCALAR, re.DOTALL).match
 _match_to_bracket = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+[\[\]{}]", re.DOTALL).match
-_match_simple_member = re.compile(_STRING + rb"\s*+:\s*+(?P<value>" + _SCALAR + rb")(?:\s*+,\s*+)?+", re.DOTALL).match
+_match_simple_member = re.compile(
+    _STRING + rb"\s*+:\s*+(?P<value>" + _SCALAR + rb")(?:\s*+,\s*+)?+", re.DOTALL
+).match
 _match_comma = re.compile(rb"\s*+,\s*+").match
 _search_hidden = re.compile(rb"\\u00(?:3[0-9]|[46][1-9a-fA-F]|5[0-9aAfF]|7[0-9aA])").search
-"""An escape of what stands in names: a letter, a digit or an underscore. Canvas itself escapes others, such as the ampersand."""
+"""An escape of what stands in names: a letter, a digit or an underscore. Canvas itself escapes
+others, such as the ampersand.
+"""
 
 
 class MetadataDropper:
@@ -37,7 +43,8 @@ class MetadataDropper:
         self._named = re.compile(b'"(%b)"' % b"|".join(self._names)).finditer
 
     def __call__(self, data: bytes, metadata: Mapping[str, Any]) -> tuple[bytes, list[str]]:
-        """The text without these members, and the names of those that were there; the same object and nothing when there is none.
+        """The text without these members, and the names of those that were there; the same object
+        and nothing when there is none.
 
         Args:
             data: a JSON text that orjson has read, an object.
@@ -58,9 +65,11 @@ class MetadataDropper:
         return kept
 
     def _plain_places(self, data: bytes, metadata: Mapping[str, Any]) -> dict[int, bytes] | None:
-        """Where the members begin, and the name of each, without reading the text; None if that is not plain.
+        """Where the members begin, and the name of each, without reading the text; None if that is
+        not plain.
 
-        When no escape can hide a name, a member of the metadata stands there in so many letters. If they stand there once, this is the member.
+        When no escape can hide a name, a member of the metadata stands there in so many letters. If
+        they stand there once, this is the member.
         """
         if b"\\" in data and _search_hidden(data):
             return None
@@ -74,7 +83,9 @@ class MetadataDropper:
 
 
 def _places(data: bytes, names: Collection[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Where the members with these names begin, in order, and the name of each. Looks at each ``metadata``, should there be several."""
+    """Where the members with these names begin, in order, and the name of each. Looks at each
+    ``metadata``, should there be several.
+    """
     for _, part, value_at in _members(data, data.index(b"{")):
         if part in _PARTS and data[value_at] == ord("{"):
             for at, name, _ in _members(data, value_at):
@@ -83,7 +94,9 @@ def _places(data: bytes, names: Collection[bytes]) -> Iterator[tuple[int, bytes]
 
 
 def _members(data: bytes, at: int) -> Iterator[tuple[int, bytes, int]]:
-    """Of the object that begins at a position: where each member begins, its name, and where its value begins."""
+    """Of the object that begins at a position: where each member begins, its name, and where its
+    value begins.
+    """
     at += 1
     while key := _match_key(data, at):
         text = key[1]
@@ -108,7 +121,9 @@ def _end(match: re.Match[bytes] | None) -> int:
 
 
 def _without(data: bytes, places: Iterable[int]) -> bytes:
-    """The text without the members that begin at these positions, in order, each with the comma before it, or behind it if none is left before it."""
+    """The text without the members that begin at these positions, in order, each with the comma
+    before it, or behind it if none is left before it.
+    """
     pieces: list[bytes] = []
     done = 0
     for at in places:

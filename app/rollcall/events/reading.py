@@ -1,7 +1,9 @@
-"""Reading a stream of JSON values from bytes: one event, JSON lines, pretty-printed events one after the other, an array of events.
+"""Reading a stream of JSON values from bytes: one event, JSON lines, pretty-printed events one
+after the other, an array of events.
 
-Pure, and never raises, whatever the bytes. A value that is broken is reported with its place, and reading goes on at the next line that starts a
-value: begins with ``{`` or ``[`` and is indented no deeper than the broken one. Work is linear in the number of bytes.
+Pure, and never raises, whatever the bytes. A value that is broken is reported with its place, and
+reading goes on at the next line that starts a value: begins with ``{`` or ``[`` and is indented no
+deeper than the broken one. Work is linear in the number of bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OTHER_ENCODINGS = (b"\xff\xfe", b"\xfe\xff")
 _BLANKS = b" \t\r"
 _MOST_LEVELS = 1024  # orjson's own limit, and so the router's
-_TOKEN = re.compile(rb'"(?:[^"\\\n]|\\[^\n])*+"?|[{}\[\]]')  # a string never spans lines, so one that is not closed ends with its line
+_TOKEN = re.compile(
+    rb'"(?:[^"\\\n]|\\[^\n])*+"?|[{}\[\]]'
+)  # a string never spans lines, so one that is not closed ends with its line
 _OPENING = {ord("}"): ord("{"), ord("]"): ord("[")}
 _VALUE_START = re.compile(rb"[{\[]")
 _LINE_THAT_STARTS_A_VALUE = re.compile(rb"^(?P<margin>[ \t]*+)[{\[]", re.MULTILINE)
@@ -42,7 +46,8 @@ class Broken(NamedTuple):
     """Text that is no JSON value."""
 
     line: int
-    """Where the fault is, or where the text begins, if no single place is at fault. Counted from 1."""
+    """Where the fault is, or where the text begins, if no single place is at fault. Counted from 1.
+    """
 
     column: int
     """Counted from 1."""
@@ -52,7 +57,9 @@ class Broken(NamedTuple):
 
 
 def has_byte_order_mark(data: bytes) -> bool:
-    """Whether the text begins with a UTF-8 byte order mark, which JSON does not allow and :func:`read_values` tolerates."""
+    """Whether the text begins with a UTF-8 byte order mark, which JSON does not allow and
+    :func:`read_values` tolerates.
+    """
     return data.startswith(_BYTE_ORDER_MARK)
 
 
@@ -72,13 +79,18 @@ def read_values(data: bytes) -> Iterator[Parsed | Broken]:
         else:
             found, end = _bare(data, position, lines)
         if isinstance(found, Parsed) and found.text.startswith(b"["):
-            yield from (Parsed(found.line, number, item) for number, item in enumerate(_items(data, position, ends), start=1))
+            yield from (
+                Parsed(found.line, number, item)
+                for number, item in enumerate(_items(data, position, ends), start=1)
+            )
         else:
             yield found
         position = _skip_space(data, end)
 
 
-def _structure(data: bytes, position: int, end: int | None, lines: _Lines) -> tuple[Parsed | Broken, int]:
+def _structure(
+    data: bytes, position: int, end: int | None, lines: _Lines
+) -> tuple[Parsed | Broken, int]:
     """The object or array at a position, and where to read on."""
     line, column = lines.number(position), lines.column(position)
     stop = lines.end(position) if end is None else end
@@ -90,7 +102,11 @@ def _structure(data: bytes, position: int, end: int | None, lines: _Lines) -> tu
         if end is None and error.pos >= len(error.doc):
             broken = Broken(line, column, "the value that begins here is not closed")
         else:
-            broken = Broken(line + error.lineno - 1, error.colno + (column - 1 if error.lineno == 1 else 0), _what(error))
+            broken = Broken(
+                line + error.lineno - 1,
+                error.colno + (column - 1 if error.lineno == 1 else 0),
+                _what(error),
+            )
     margin = data[lines.start(position) : position]
     for start in _LINE_THAT_STARTS_A_VALUE.finditer(data, lines.end(position)):
         if len(start["margin"]) <= (0 if margin.strip() else len(margin)):
@@ -113,8 +129,11 @@ def _bare(data: bytes, position: int, lines: _Lines) -> tuple[Parsed | Broken, i
         return Parsed(line, None, text), end
     except orjson.JSONDecodeError:
         broken = Broken(line, column, "text that is no JSON value")
-    # Text between values, such as the pages that examples are copied from, is one fault, not one for each of its lines.
-    while (position := _skip_space(data, end)) < len(data) and not _VALUE_START.match(data, position):
+    # Text between values, such as the pages that examples are copied from, is one fault, not one
+    # for each of its lines.
+    while (position := _skip_space(data, end)) < len(data) and not _VALUE_START.match(
+        data, position
+    ):
         end = lines.end(position)
     return broken, end
 
@@ -137,7 +156,9 @@ def _skip_space(data: bytes, position: int) -> int:
 
 
 class _Lines:
-    """The lines of positions that are asked for in rising order: each byte is looked at once, however long the lines."""
+    """The lines of positions that are asked for in rising order: each byte is looked at once,
+    however long the lines.
+    """
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -174,7 +195,8 @@ class _Lines:
 
 
 def _extents(data: bytes) -> dict[int, int]:
-    """Where each object and array ends, by where it begins. Those that are not closed, or nested too deep to be read, are left out.
+    """Where each object and array ends, by where it begins. Those that are not closed, or nested
+    too deep to be read, are left out.
 
     One pass: a value that is not closed stays on the stack and does not hide the values after it.
     """

@@ -1,6 +1,7 @@
 """The one table of event types: what a name means to Rollcall.
 
-A new event type is one schema file, ``schemas/<event_name>.json``, and one line in :data:`EVENT_TYPES`.
+A new event type is one schema file, ``schemas/<event_name>.json``, and one line in
+:data:`EVENT_TYPES`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ class EventType:
     """The event_name, also the name of the schema file."""
 
     key: str
-    """The body field that holds the id of the entity, which becomes the record's key. Its schema requires it."""
+    """The body field that holds the id of the entity, which becomes the record's key. Its schema
+    requires it.
+    """
 
     def topic(self, prefix: str) -> str:
         """The typed topic, for a topic prefix such as ``canvas``."""
@@ -48,5 +51,7 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("course_section_updated", "course_section_id"),
 )
 
-REGISTRY: Mapping[str, EventType] = MappingProxyType({event_type.name: event_type for event_type in EVENT_TYPES})
+REGISTRY: Mapping[str, EventType] = MappingProxyType(
+    {event_type.name: event_type for event_type in EVENT_TYPES}
+)
 """Event types by event_name."""

@@ -1,7 +1,8 @@
 """Times as Canvas writes them.
 
-Three forms are seen: ``2019-11-01T19:11:01.163Z``, ``2024-03-29T15:43:00-07:00`` (the acting user's offset) and ``2019-10-05 05:38:00 -0800``, which
-Rails writes with ``UTC`` in the zone UTC. schemas/common.json accepts the same set of strings; a property test holds the two together.
+Three forms are seen: ``2019-11-01T19:11:01.163Z``, ``2024-03-29T15:43:00-07:00`` (the acting user's
+offset) and ``2019-10-05 05:38:00 -0800``, which Rails writes with ``UTC`` in the zone UTC.
+schemas/common.json accepts the same set of strings; a property test holds the two together.
 """
 
 from __future__ import annotations
@@ -34,20 +35,26 @@ class Instant(NamedTuple):
 
 
 def parse_time(text: object) -> Instant | None:
-    """Read a time in any of the written forms; None when it is none, or names a moment that never was, such as February 30th."""
+    """Read a time in any of the written forms; None when it is none, or names a moment that never
+    was, such as February 30th.
+    """
     try:
         moment = _read(text)
         if moment is None:
             return None
         if isinstance(text, str) and text[-1] == "Z":
             return Instant(moment.timestamp(), text)
-        return Instant(moment.timestamp(), moment.astimezone(UTC).isoformat().replace("+00:00", "Z"))
+        return Instant(
+            moment.timestamp(), moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        )
     except (ValueError, OverflowError):
         return None
 
 
 def parse_microseconds(text: object) -> int | None:
-    """The same as whole microseconds since 1970-01-01T00:00:00Z, exactly, which a float of seconds is only for times of some centuries."""
+    """The same as whole microseconds since 1970-01-01T00:00:00Z, exactly, which a float of seconds
+    is only for times of some centuries.
+    """
     try:
         moment = _read(text)
     except (ValueError, OverflowError):
@@ -72,10 +79,14 @@ def _read(text: object) -> datetime | None:
 
 
 def read_valid_time(text: str) -> Instant | None:
-    """The same as :func:`parse_time` for a text that a schema has accepted, and faster; None when it names a year that does not exist in UTC."""
+    """The same as :func:`parse_time` for a text that a schema has accepted, and faster; None when
+    it names a year that does not exist in UTC.
+    """
     if text[-1] == "Z":
         try:
-            return tuple.__new__(Instant, (datetime.fromisoformat(text).timestamp(), text))  # in half the time of its own ``__new__``, which is Python
+            return tuple.__new__(
+                Instant, (datetime.fromisoformat(text).timestamp(), text)
+            )  # in half the time of its own ``__new__``, which is Python
         except (ValueError, OverflowError):
             return None
     return _read_offset(text)

@@ -34,7 +34,8 @@ cdef class RecordBatches:
 
     cdef int64_t now(self) except? -1
     cdef int put(
-        self, int64_t timestamp, const uint8_t* key, Py_ssize_t key_size, const uint8_t* value, Py_ssize_t value_size, const uint8_t* headers, Py_ssize_t headers_size
+        self, int64_t timestamp, const uint8_t* key, Py_ssize_t key_size, const uint8_t* value,
+        Py_ssize_t value_size, const uint8_t* headers, Py_ssize_t headers_size
     ) except -1
 
 

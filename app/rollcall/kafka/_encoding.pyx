@@ -1,5 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
-"""Encodes records as Kafka stores them (record format 2, https://kafka.apache.org/documentation/#record). What it stands for: app/rollcall/kafka/encoding.py."""
+"""Encodes records as Kafka stores them (record format 2,
+https://kafka.apache.org/documentation/#record). What it stands for: app/rollcall/kafka/encoding.py.
+"""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
@@ -14,7 +16,8 @@ cdef extern from "Python.h":
 cdef enum:
     FIRST_CAPACITY = 4_096
     VARINT = 10  # the most bytes of a number
-    MOST_OVERHEAD = 5 * VARINT + 1  # of one record: its length, attributes, timestamp, offset, and the lengths of key and value
+    # of one record: its length, attributes, timestamp, offset, and the lengths of key and value
+    MOST_OVERHEAD = 5 * VARINT + 1
 
 
 cdef inline uint64_t zigzag(int64_t number) noexcept nogil:
@@ -40,7 +43,8 @@ cdef inline int varint_size(int64_t number) noexcept nogil:
     return size
 
 
-cdef inline uint8_t* write_bytes(uint8_t* out, const uint8_t* content, Py_ssize_t size) noexcept nogil:
+cdef inline uint8_t* write_bytes(uint8_t* out, const uint8_t* content,
+Py_ssize_t size) noexcept nogil:
     """Write bytes with their length before them; a negative size is null."""
     out = write_varint(out, size)
     if size > 0:
@@ -82,7 +86,8 @@ cdef uint8_t* encode_headers(uint8_t* out, list headers) except NULL:
         if content is None:
             out = write_varint(out, -1)
         else:
-            out = write_bytes(out, <const uint8_t*> PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content))
+            out = write_bytes(out, <const uint8_t*> PyBytes_AS_STRING(content),
+            PyBytes_GET_SIZE(content))
     return out
 
 
@@ -165,7 +170,8 @@ cdef class RecordBatches:
         return <int64_t> (time.time() * 1000)
 
     cdef int put(
-        self, int64_t timestamp, const uint8_t* key, Py_ssize_t key_size, const uint8_t* value, Py_ssize_t value_size, const uint8_t* headers, Py_ssize_t headers_size
+        self, int64_t timestamp, const uint8_t* key, Py_ssize_t key_size, const uint8_t* value,
+        Py_ssize_t value_size, const uint8_t* headers, Py_ssize_t headers_size
     ) except -1:
         """Add a record whose headers are encoded. A negative size is null."""
         cdef Py_ssize_t most = max(0, key_size) + max(0, value_size) + headers_size + MOST_OVERHEAD
@@ -178,7 +184,8 @@ cdef class RecordBatches:
             self.batches.append(batch)
         batch.reserve(most)
         size = 1 + varint_size(timestamp - batch.first_timestamp) + varint_size(batch.count) + headers_size
-        size += varint_size(key_size) + max(0, key_size) + varint_size(value_size) + max(0, value_size)
+        size += varint_size(key_size) + max(0, key_size) + varint_size(value_size) + max(0,
+        value_size)
         out = write_varint(batch.data + batch.size, size)
         out[0] = 0  # no attributes are defined
         out = write_varint(out + 1, timestamp - batch.first_timestamp)

@@ -1,5 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The hash by which Java's producer chooses a partition: ``org.apache.kafka.common.utils.Utils.murmur2``."""
+"""The hash by which Java's producer chooses a partition:
+``org.apache.kafka.common.utils.Utils.murmur2``.
+"""
 
 from libc.stdint cimport uint8_t, uint32_t
 

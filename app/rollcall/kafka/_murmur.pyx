@@ -1,5 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
-"""The hash by which Java's producer chooses a partition. What it is for: app/rollcall/kafka/partitioner.py."""
+"""The hash by which Java's producer chooses a partition. What it is for:
+app/rollcall/kafka/partitioner.py.
+"""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t
@@ -21,4 +23,5 @@ cdef class Partitioner:
         self.partitions = partitions
 
     def __call__(self, bytes key not None):
-        return partition_of(<const uint8_t*> PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), self.partitions)
+        return partition_of(<const uint8_t*> PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key),
+        self.partitions)

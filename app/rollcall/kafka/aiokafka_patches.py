@@ -1,8 +1,11 @@
-"""What is replaced in aiokafka for the whole process, each under a name of its own. Importing this module replaces it; :mod:`rollcall.kafka.client` does.
+"""What is replaced in aiokafka for the whole process, each under a name of its own. Importing this
+module replaces it; :mod:`rollcall.kafka.client` does.
 
-Each patch says which line of aiokafka 0.14 it mends, the issue there if there is one, why, and which test fails without the patch. Where that test passes
-without the patch on a newer aiokafka, the patch may go. ``tests/streaming/test_upstream.py`` fails when the replaced functions change. What is replaced in one
-object only stays with the code that makes the object (``app/rollcall/streaming/failures.py``).
+Each patch says which line of aiokafka 0.14 it mends, the issue there if there is one, why, and
+which test fails without the patch. Where that test passes without the patch on a newer aiokafka,
+the patch may go. ``tests/streaming/test_upstream.py`` fails when the replaced functions change.
+What is replaced in one object only stays with the code that makes the object
+(``app/rollcall/streaming/failures.py``).
 """
 
 from __future__ import annotations
@@ -43,11 +46,21 @@ from aiokafka.errors import (
 from aiokafka.producer import message_accumulator, producer, sender
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.transaction_manager import TransactionManager
-from aiokafka.protocol.admin import ApiVersionRequest, CreateTopicsRequest, DeleteTopicsRequest, SaslAuthenticateRequest
+from aiokafka.protocol.admin import (
+    ApiVersionRequest,
+    CreateTopicsRequest,
+    DeleteTopicsRequest,
+    SaslAuthenticateRequest,
+)
 from aiokafka.protocol.api import Request, RequestStruct
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.fetch import FetchRequest
-from aiokafka.protocol.group import HeartbeatRequest, HeartbeatResponse_v1, JoinGroupRequest, SyncGroupRequest
+from aiokafka.protocol.group import (
+    HeartbeatRequest,
+    HeartbeatResponse_v1,
+    JoinGroupRequest,
+    SyncGroupRequest,
+)
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.types import Int32, Schema, String
 
@@ -56,12 +69,15 @@ from rollcall.kafka.errors import TransactionAbortableError
 from rollcall.kafka.known_brokers import KnownBrokers
 
 OAUTH_ERROR_TAKEN = b"\x01"
-"""What a client answers to a refused token, so that the broker says why (RFC 7628, section 3.2.3)."""
+"""What a client answers to a refused token, so that the broker says why (RFC 7628, section 3.2.3).
+"""
 
 
 ANSWER_SECONDS = 5.0
-"""How long a broker may let a client wait without a byte, if it does not hold the request on purpose. A broker that lives answers in milliseconds; one that
-hangs is given up by its cluster after some 9 s (``broker.session.timeout.ms``), and until then each wait for it is one for nothing."""
+"""How long a broker may let a client wait without a byte, if it does not hold the request on
+purpose. A broker that lives answers in milliseconds; one that hangs is given up by its cluster
+after some 9 s (``broker.session.timeout.ms``), and until then each wait for it is one for nothing.
+"""
 
 WHOLE_MS = 40_000
 """``request_timeout_ms`` of a client that says nothing else."""
@@ -69,16 +85,34 @@ WHOLE_MS = 40_000
 SILENT_SECONDS = 30.0
 """For so long a broker that did not answer is asked last, where any broker may be asked."""
 
-HELD = frozenset(request.API_KEY for request in (JoinGroupRequest, SyncGroupRequest, CreateTopicsRequest, DeleteTopicsRequest, SaslAuthenticateRequest))
-"""Requests that a broker holds until others have done their part, such as other members of a group, or whoever knows passwords. They get the whole
-``request_timeout_ms`` of their client, and so does what waits behind them: a broker answers the requests of a connection one after the other."""
+HELD = frozenset(
+    request.API_KEY
+    for request in (
+        JoinGroupRequest,
+        SyncGroupRequest,
+        CreateTopicsRequest,
+        DeleteTopicsRequest,
+        SaslAuthenticateRequest,
+    )
+)
+"""Requests that a broker holds until others have done their part, such as other members of a group,
+or whoever knows passwords. They get the whole ``request_timeout_ms`` of their client, and so does
+what waits behind them: a broker answers the requests of a connection one after the other.
+"""
 
-OF_ITS_OWN = frozenset(request.API_KEY for request in (ApiVersionRequest, MetadataRequest, FindCoordinatorRequest, FetchRequest))
-"""Requests that a broker answers whatever the other brokers do. If it does not, and had nothing to answer before, it is the broker that is silent."""
+OF_ITS_OWN = frozenset(
+    request.API_KEY
+    for request in (ApiVersionRequest, MetadataRequest, FindCoordinatorRequest, FetchRequest)
+)
+"""Requests that a broker answers whatever the other brokers do. If it does not, and had nothing to
+answer before, it is the broker that is silent.
+"""
 
 
 class Silent:
-    """The brokers that did not answer lately, as all clients of the process have found. May be used from any thread."""
+    """The brokers that did not answer lately, as all clients of the process have found. May be used
+    from any thread.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -104,12 +138,15 @@ SILENT = Silent()
 class OAuthAuthenticator(conn.OAuthAuthenticator):  # type: ignore[misc]
     """Takes notice of a token that is refused.
 
-    aiokafka (``conn.py:757``; no issue) takes the broker's first answer for its consent, whatever it says, and goes on with a connection that is not
-    authenticated. Test: ``tests/security/test_refusals.py::test_every_process_and_command_says_what_is_wrong[token]``.
+    aiokafka (``conn.py:757``; no issue) takes the broker's first answer for its consent, whatever
+    it says, and goes on with a connection that is not authenticated. Test:
+    ``tests/security/test_refusals.py::test_every_process_and_command_says_what_is_wrong[token]``.
     """
 
     async def step(self, payload: bytes | None) -> tuple[bytes | str, bool] | None:
-        answer: tuple[bytes | str, bool] | None = (OAUTH_ERROR_TAKEN, True) if payload else await super().step(payload)
+        answer: tuple[bytes | str, bool] | None = (
+            (OAUTH_ERROR_TAKEN, True) if payload else await super().step(payload)
+        )
         return answer
 
 
@@ -127,17 +164,21 @@ class Protocol(conn.AIOKafkaProtocol):  # type: ignore[misc]
 class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
     """Takes notice at once that it was reset, and waits only as long as it makes sense.
 
-    aiokafka (``conn.py:360``; https://github.com/aio-libs/aiokafka/issues/1038) hears of a reset two turns of the event loop later than uvloop, and meanwhile
-    takes the connection for a good one. Where asyncio's own loop then says nothing, uvloop raises RuntimeError, which ends whatever wanted to send. If that is
-    the task that asks for metadata (``client.py:227``), nobody hears of it, and every later question of this client to the cluster waits for ever.
-    Test: ``tests/kafka/test_aiokafka_patches.py::test_a_connection_that_was_reset_is_one_that_is_lost``.
+    aiokafka (``conn.py:360``; https://github.com/aio-libs/aiokafka/issues/1038) hears of a reset
+    two turns of the event loop later than uvloop, and meanwhile takes the connection for a good
+    one. Where asyncio's own loop then says nothing, uvloop raises RuntimeError, which ends whatever
+    wanted to send. If that is the task that asks for metadata (``client.py:227``), nobody hears of
+    it, and every later question of this client to the cluster waits for ever. Test:
+    ``tests/kafka/test_aiokafka_patches.py::test_a_connection_that_was_reset_is_one_that_is_lost``.
 
-    And it takes a connection that cannot be made for want of files (``client.py:233``; no issue) for a broker that is away, which it tries again for ever.
-    Test: ``tests/test_open_files.py``.
+    And it takes a connection that cannot be made for want of files (``client.py:233``; no issue)
+    for a broker that is away, which it tries again for ever. Test: ``tests/test_open_files.py``.
 
-    aiokafka (``conn.py:417``; no issue; kafka-python's was https://github.com/dpkp/kafka-python/pull/3011) has one time-out for all requests, 40 s, because a
-    broker holds a request to join a group for long. Whatever else is asked of a broker that hangs waits as long, one request after the other.
-    Test: ``tests/kafka/test_aiokafka_patches.py::test_a_broker_that_hangs_is_waited_for_a_moment_only``.
+    aiokafka (``conn.py:417``; no issue; kafka-python's was
+    https://github.com/dpkp/kafka-python/pull/3011) has one time-out for all requests, 40 s, because
+    a broker holds a request to join a group for long. Whatever else is asked of a broker that hangs
+    waits as long, one request after the other. Test:
+    ``tests/kafka/test_aiokafka_patches.py::test_a_broker_that_hangs_is_waited_for_a_moment_only``.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -162,7 +203,9 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
 
     def send(self, request: Any, expect_response: bool = True) -> Awaitable[Any]:
         self._request_timeout = self._whole  # the connection is there
-        before = {waiting.API_KEY for _number, waiting, _future in self._requests if waiting is not None}
+        before = {
+            waiting.API_KEY for _number, waiting, _future in self._requests if waiting is not None
+        }
         with self._lost_if_closed():
             answer: Awaitable[Any] = super().send(request, expect_response)
         if not expect_response or not HELD.isdisjoint({request.API_KEY} | before):
@@ -170,7 +213,9 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
         return self._answered(answer, of_its_own=request.API_KEY in OF_ITS_OWN and not before)
 
     async def _answered(self, answer: Awaitable[Any], *, of_its_own: bool) -> Any:
-        """An answer, unless nothing passes on the connection for a while. A large one may take its time, up to the ``request_timeout_ms`` of the client."""
+        """An answer, unless nothing passes on the connection for a while. A large one may take its
+        time, up to the ``request_timeout_ms`` of the client.
+        """
         waiting = asyncio.ensure_future(answer)
         try:
             while not waiting.done():
@@ -186,7 +231,9 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
 
     @property
     def _passed(self) -> tuple[int, int]:
-        """What changes when anything passes: bytes that have come, and bytes that have still to go."""
+        """What changes when anything passes: bytes that have come, and bytes that have still to
+        go.
+        """
         if self._writer is None:
             return 0, 0
         return self._protocol.received, self._writer.transport.get_write_buffer_size()
@@ -204,18 +251,23 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
             raise
         except RuntimeError as error:
             self.close(reason=conn.CloseReason.CONNECTION_BROKEN, exc=error)
-            raise KafkaConnectionError(f"Connection at {self.host}:{self.port} broken: {error}") from error
+            raise KafkaConnectionError(
+                f"Connection at {self.host}:{self.port} broken: {error}"
+            ) from error
 
 
 _first_connections: dict[asyncio.Task[Any] | None, list[Connection]] = {}
 """By the task that begins with a client."""
 
 
-def with_first_connections(upstream: Callable[[AIOKafkaClient], Awaitable[None]]) -> Callable[[AIOKafkaClient], Awaitable[None]]:
+def with_first_connections(
+    upstream: Callable[[AIOKafkaClient], Awaitable[None]],
+) -> Callable[[AIOKafkaClient], Awaitable[None]]:
     """``bootstrap`` of a client, which closes what it has connected when it is cancelled.
 
-    aiokafka (``client.py:219``; no issue) leaves the connection over which it first asks who there is to the garbage collector, which calls that an error.
-    Test: ``tests/kafka/test_aiokafka_patches.py::test_whoever_is_cancelled_while_it_begins_leaves_no_connection``.
+    aiokafka (``client.py:219``; no issue) leaves the connection over which it first asks who there
+    is to the garbage collector, which calls that an error. Test:
+    ``tests/kafka/test_aiokafka_patches.py::test_whoever_is_cancelled_while_it_begins_leaves_no_connection``.
     """
 
     @functools.wraps(upstream)
@@ -235,7 +287,9 @@ def with_first_connections(upstream: Callable[[AIOKafkaClient], Awaitable[None]]
 
 
 FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, InvalidTxnState)
-"""What the coordinator of a transaction answers to a producer that is not, or no longer, the one with its transactional id."""
+"""What the coordinator of a transaction answers to a producer that is not, or no longer, the one
+with its transactional id.
+"""
 
 TRANSACTIONAL_HANDLERS = (
     sender.InitPIDHandler,
@@ -246,12 +300,16 @@ TRANSACTIONAL_HANDLERS = (
 )
 
 
-def transactional_answer(upstream: Callable[[Any, Any], float | None]) -> Callable[[Any, Any], float | None]:
-    """``handle_response`` of an answer to a request of a transaction: each of Kafka's codes ends as Kafka's own clients have it.
+def transactional_answer(
+    upstream: Callable[[Any, Any], float | None],
+) -> Callable[[Any, Any], float | None]:
+    """``handle_response`` of an answer to a request of a transaction: each of Kafka's codes ends as
+    Kafka's own clients have it.
 
-    aiokafka (``producer/sender.py:440`` to ``719``; no issue) knows some codes for each request, and ends the producer with an error for all others, with a
-    traceback in the log, also where Kafka says that the request may be repeated. Fencing it knows by one code of four.
-    Test: ``tests/streaming/test_transaction_errors.py``.
+    aiokafka (``producer/sender.py:440`` to ``719``; no issue) knows some codes for each request,
+    and ends the producer with an error for all others, with a traceback in the log, also where
+    Kafka says that the request may be repeated. Fencing it knows by one code of four. Test:
+    ``tests/streaming/test_transaction_errors.py``.
     """
 
     @functools.wraps(upstream)
@@ -263,7 +321,8 @@ def transactional_answer(upstream: Callable[[Any, Any], float | None]) -> Callab
         if TransactionAbortableError in errors and transactions.has_pid():
             transactions.error_transaction(TransactionAbortableError())
             return None
-        # How long to wait for the transaction before depends on more than the code, and upstream knows it.
+        # How long to wait for the transaction before depends on more than the code, and upstream
+        # knows it.
         if any(error.retriable and error is not ConcurrentTransactions for error in errors):
             backoff: float = handler.handle_error()
             return backoff
@@ -273,11 +332,15 @@ def transactional_answer(upstream: Callable[[Any, Any], float | None]) -> Callab
 
 
 async def do_once(handler: Any, node_id: Any) -> bool:
-    """``do`` of a request of a transaction. One that was sent and not answered is not repeated by the same producer.
+    """``do`` of a request of a transaction. One that was sent and not answered is not repeated by
+    the same producer.
 
-    aiokafka (``producer/sender.py:390``; no issue) repeats it on another connection, in the same epoch. But what was sent on the first one may still arrive, at
-    any later time, and then ends the transaction after next in the middle, or sets an offset back (https://issues.apache.org/jira/browse/KAFKA-14402). A lane
-    that opens anew has an epoch of its own. Test: ``tests/streaming/test_transaction_errors.py::test_what_was_not_answered_is_not_repeated``.
+    aiokafka (``producer/sender.py:390``; no issue) repeats it on another connection, in the same
+    epoch. But what was sent on the first one may still arrive, at any later time, and then ends the
+    transaction after next in the middle, or sets an offset back
+    (https://issues.apache.org/jira/browse/KAFKA-14402). A lane that opens anew has an epoch of its
+    own. Test:
+    ``tests/streaming/test_transaction_errors.py::test_what_was_not_answered_is_not_repeated``.
     """
     request = handler.create_request()
     backoff: float = handler._default_backoff
@@ -303,9 +366,10 @@ async def do_once(handler: Any, node_id: Any) -> bool:
 class Sender(sender.Sender):  # type: ignore[misc]
     """Leaves nothing running when it ends.
 
-    aiokafka (``producer/sender.py:189``; no issue) does not end the requests that are on their way when the sender ends with an error, and waits for them for
-    ever when it is cancelled: a commit waits for records that nobody sends any more. asyncio complains of both, with tracebacks.
-    Test: ``tests/streaming/test_failures.py::test_a_producer_that_is_cut_off_leaves_nothing_behind``.
+    aiokafka (``producer/sender.py:189``; no issue) does not end the requests that are on their way
+    when the sender ends with an error, and waits for them for ever when it is cancelled: a commit
+    waits for records that nobody sends any more. asyncio complains of both, with tracebacks. Test:
+    ``tests/streaming/test_failures.py::test_a_producer_that_is_cut_off_leaves_nothing_behind``.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -325,7 +389,9 @@ class Sender(sender.Sender):  # type: ignore[misc]
             request.cancel()
 
 
-def kept_track_of(upstream: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+def kept_track_of(
+    upstream: Callable[..., Coroutine[Any, Any, Any]],
+) -> Callable[..., Coroutine[Any, Any, Any]]:
     """A method of the sender that runs as a task of its own."""
 
     @functools.wraps(upstream)
@@ -353,7 +419,12 @@ class StaticHeartbeatRequestV3(RequestStruct):  # type: ignore[misc]
     API_KEY = 12
     API_VERSION = 3
     RESPONSE_TYPE = type("HeartbeatResponseV3", (HeartbeatResponse_v1,), {"API_VERSION": 3})
-    SCHEMA = Schema(("group", String("utf-8")), ("generation_id", Int32), ("member_id", String("utf-8")), ("group_instance_id", String("utf-8")))
+    SCHEMA = Schema(
+        ("group", String("utf-8")),
+        ("generation_id", Int32),
+        ("member_id", String("utf-8")),
+        ("group_instance_id", String("utf-8")),
+    )
 
 
 class StaticHeartbeatRequest(Request[StaticHeartbeatRequestV3]):  # type: ignore[misc]
@@ -364,7 +435,9 @@ class StaticHeartbeatRequest(Request[StaticHeartbeatRequestV3]):  # type: ignore
     def __init__(self, *fields: Any) -> None:
         self._fields = fields
 
-    def build(self, request_struct_class: type[StaticHeartbeatRequestV3]) -> StaticHeartbeatRequestV3:
+    def build(
+        self, request_struct_class: type[StaticHeartbeatRequestV3]
+    ) -> StaticHeartbeatRequestV3:
         """The request itself."""
         return request_struct_class(*self._fields)
 
@@ -372,10 +445,12 @@ class StaticHeartbeatRequest(Request[StaticHeartbeatRequestV3]):  # type: ignore
 class GroupCoordinator(group_coordinator.GroupCoordinator):  # type: ignore[misc]
     """Tells what the group has refused for good, and says in heartbeats which static member it is.
 
-    aiokafka (``consumer/group_coordinator.py:1390``, ``1507`` and ``804``; https://github.com/aio-libs/aiokafka/issues/1186) makes of a code that it does not
-    expect an error that has lost it. And its heartbeats are of a version that does not name the static member (``:750``): one that was replaced hears only that
-    it is unknown, joins again, and replaces the one that has replaced it, for ever.
-    Test: ``tests/process/test_refusals.py::test_of_two_processes_with_one_name_the_first_ends``.
+    aiokafka (``consumer/group_coordinator.py:1390``, ``1507`` and ``804``;
+    https://github.com/aio-libs/aiokafka/issues/1186) makes of a code that it does not expect an
+    error that has lost it. And its heartbeats are of a version that does not name the static member
+    (``:750``): one that was replaced hears only that it is unknown, joins again, and replaces the
+    one that has replaced it, for ever. Test:
+    ``tests/process/test_refusals.py::test_of_two_processes_with_one_name_the_first_ends``.
     """
 
     _refusal: BrokerResponseError | None = None
@@ -383,7 +458,9 @@ class GroupCoordinator(group_coordinator.GroupCoordinator):  # type: ignore[misc
 
     async def _send_req(self, request: Any) -> Any:
         if isinstance(request, HeartbeatRequest) and self._group_instance_id is not None:
-            request = StaticHeartbeatRequest(self.group_id, self.generation, self.member_id, self._group_instance_id)
+            request = StaticHeartbeatRequest(
+                self.group_id, self.generation, self.member_id, self._group_instance_id
+            )
         response = await super()._send_req(request)
         error = for_code(getattr(response, "error_code", 0))
         self._refusal = None if error.retriable or error in PASSING else error()
@@ -393,16 +470,27 @@ class GroupCoordinator(group_coordinator.GroupCoordinator):  # type: ignore[misc
         return super()._push_error_to_user(self._refusal or exc)
 
 
-PASSING = (NoError, IllegalGenerationError, UnknownMemberIdError, RebalanceInProgressError, MemberIdRequired, GroupAuthorizationFailedError)
-"""Answers of a group's coordinator that aiokafka deals with by itself, and the one about rights, which it tells as it is."""
+PASSING = (
+    NoError,
+    IllegalGenerationError,
+    UnknownMemberIdError,
+    RebalanceInProgressError,
+    MemberIdRequired,
+    GroupAuthorizationFailedError,
+)
+"""Answers of a group's coordinator that aiokafka deals with by itself, and the one about rights,
+which it tells as it is.
+"""
 
 
 def failure_that_was_seen(upstream: Callable[..., None]) -> Callable[..., None]:
-    """``failure`` of a batch, or ``error_transaction`` and ``fatal_error`` of a transaction, after which nothing is left that asyncio complains of.
+    """``failure`` of a batch, or ``error_transaction`` and ``fatal_error`` of a transaction, after
+    which nothing is left that asyncio complains of.
 
-    aiokafka (``producer/message_accumulator.py:266``, ``producer/transaction_manager.py:138`` and ``149``; no issue) gives its error to futures for which
-    nobody may be waiting. Who waits for the batch or the transaction itself hears of it all the same.
-    Test: ``tests/kafka/test_aiokafka_patches.py::test_nothing_is_left_of_a_transaction_that_failed``.
+    aiokafka (``producer/message_accumulator.py:266``, ``producer/transaction_manager.py:138`` and
+    ``149``; no issue) gives its error to futures for which nobody may be waiting. Who waits for the
+    batch or the transaction itself hears of it all the same. Test:
+    ``tests/kafka/test_aiokafka_patches.py::test_nothing_is_left_of_a_transaction_that_failed``.
     """
 
     @functools.wraps(upstream)
@@ -410,7 +498,11 @@ def failure_that_was_seen(upstream: Callable[..., None]) -> Callable[..., None]:
         futures = [future for *_, future in getattr(failed, "_pending_txn_offsets", ())]
         upstream(failed, *arguments, **named)
         futures += [future for future, _ in getattr(failed, "_msg_futures", ())]
-        futures += [future for name in ("future", "_drain_waiter", "_transaction_waiter") if (future := getattr(failed, name, None)) is not None]
+        futures += [
+            future
+            for name in ("future", "_drain_waiter", "_transaction_waiter")
+            if (future := getattr(failed, name, None)) is not None
+        ]
         for future in futures:
             if future.done() and not future.cancelled():
                 future.exception()
@@ -427,8 +519,9 @@ class _Pending(set[MessageBatch]):
 class MessageAccumulator(message_accumulator.MessageAccumulator):  # type: ignore[misc]
     """Lets go of a batch that fails while it waits to be sent once more.
 
-    aiokafka (``producer/message_accumulator.py:459``; no issue) takes each batch that ends for one that is being sent, and asyncio logs a KeyError for it.
-    Test: ``tests/kafka/test_aiokafka_patches.py::test_a_batch_may_fail_while_it_waits_to_be_sent_once_more``.
+    aiokafka (``producer/message_accumulator.py:459``; no issue) takes each batch that ends for one
+    that is being sent, and asyncio logs a KeyError for it. Test:
+    ``tests/kafka/test_aiokafka_patches.py::test_a_batch_may_fail_while_it_waits_to_be_sent_once_more``.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -437,16 +530,20 @@ class MessageAccumulator(message_accumulator.MessageAccumulator):  # type: ignor
 
 
 CANCEL_AGAIN_SECONDS = 0.1
-"""A task that has not ended by then took its cancellation for that of a task that it waited for, and went on."""
+"""A task that has not ended by then took its cancellation for that of a task that it waited for,
+and went on.
+"""
 
 
 @functools.wraps(fetcher.Fetcher.close)
 async def close_fetcher(fetching: fetcher.Fetcher) -> None:
     """``Fetcher.close``, which ends whatever its tasks are at.
 
-    aiokafka (``consumer/fetcher.py:444``; no issue) waits for each fetch that it has cancelled. One that was about to pause, because a broker did not answer
-    (``:755``), hands its cancellation on to whoever closes the consumer: the connections and other tasks stay, and the consumer's thread ends with a traceback.
-    Test: ``tests/kafka/test_aiokafka_patches.py::test_a_consumer_is_stopped_while_a_fetch_pauses``.
+    aiokafka (``consumer/fetcher.py:444``; no issue) waits for each fetch that it has cancelled. One
+    that was about to pause, because a broker did not answer (``:755``), hands its cancellation on
+    to whoever closes the consumer: the connections and other tasks stay, and the consumer's thread
+    ends with a traceback. Test:
+    ``tests/kafka/test_aiokafka_patches.py::test_a_consumer_is_stopped_while_a_fetch_pauses``.
     """
     fetching._closed = True
     tasks = pending = {fetching._fetch_task, *fetching._pending_tasks}
@@ -464,7 +561,10 @@ async def close_fetcher(fetching: fetcher.Fetcher) -> None:
 _avoiding: ContextVar[bool] = ContextVar("avoiding", default=False)
 """Whether a connection is asked for to whichever broker."""
 
-_upstream_metadata_update, _upstream_get_conn = AIOKafkaClient._metadata_update, AIOKafkaClient._get_conn
+_upstream_metadata_update, _upstream_get_conn = (
+    AIOKafkaClient._metadata_update,
+    AIOKafkaClient._get_conn,
+)
 
 
 def _is_silent(client: AIOKafkaClient, node: Any) -> bool:
@@ -475,16 +575,19 @@ def _is_silent(client: AIOKafkaClient, node: Any) -> bool:
 def get_random_node(client: AIOKafkaClient) -> Any:
     """Prefers brokers that answer.
 
-    aiokafka (``client.py:270``; no issue) picks any, as often as not the one for whose silence it has just given up another request.
-    Test: ``tests/kafka/test_aiokafka_patches.py::test_another_broker_is_asked_than_the_silent_one``.
+    aiokafka (``client.py:270``; no issue) picks any, as often as not the one for whose silence it
+    has just given up another request. Test:
+    ``tests/kafka/test_aiokafka_patches.py::test_another_broker_is_asked_than_the_silent_one``.
     """
     nodes = [broker.nodeId for broker in client.cluster.brokers()]
     answering = [node for node in nodes if not _is_silent(client, node)]
-    return random.choice(answering or nodes) if nodes else None  # noqa: S311 nothing depends on it
+    return random.choice(answering or nodes) if nodes else None  # noqa: S311
 
 
 async def _metadata_update(client: AIOKafkaClient, cluster_metadata: Any, topics: Any) -> Any:
-    """Asks brokers that answer first. aiokafka (``client.py:282``; no issue) goes through all in any order, and waits for each. Test: as above."""
+    """Asks brokers that answer first. aiokafka (``client.py:282``; no issue) goes through all in
+    any order, and waits for each. Test: as above.
+    """
     if not any(_is_silent(client, broker.nodeId) for broker in client.cluster.brokers()):
         return await _upstream_metadata_update(client, cluster_metadata, topics)
     token = _avoiding.set(True)
@@ -504,17 +607,21 @@ async def _get_conn(client: AIOKafkaClient, node_id: Any, **options: Any) -> Any
 def hosts(client: AIOKafkaClient) -> list[tuple[str, int, Any]]:
     """The bootstrap servers, silent ones last (``client.py:169``). Test: as above."""
     servers = client._bootstrap_servers
-    # Those that are named first: a broker that was seen may be gone, and its address another cluster's.
+    # Those that are named first: a broker that was seen may be gone, and its address another
+    # cluster's.
     parts = [servers.named, servers.seen] if isinstance(servers, KnownBrokers) else [servers]
-    found: list[tuple[str, int, Any]] = [host for part in parts if part for host in conn.collect_hosts(part)]
+    found: list[tuple[str, int, Any]] = [
+        host for part in parts if part for host in conn.collect_hosts(part)
+    ]
     return sorted(found, key=lambda host: SILENT.has(host[0], host[1]))
 
 
 def build_metadata_request(upstream: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """``MetadataRequest.build``: to ask for a topic does not create it.
 
-    aiokafka (``protocol/metadata.py:320``; no issue) has every client let brokers create the topics that it asks for. A topic that is gone would come again
-    with the broker's number of partitions and cleanup policy. Test: ``tests/kafka/test_auto_creation.py``.
+    aiokafka (``protocol/metadata.py:320``; no issue) has every client let brokers create the topics
+    that it asks for. A topic that is gone would come again with the broker's number of partitions
+    and cleanup policy. Test: ``tests/kafka/test_auto_creation.py``.
     """
 
     @functools.wraps(upstream)
@@ -528,15 +635,17 @@ def build_metadata_request(upstream: Callable[[Any, Any], Any]) -> Callable[[Any
 def noting_brokers(upstream: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     """``bootstrap`` and ``_metadata_update`` of a client: the process takes note of the brokers.
 
-    aiokafka (``client.py:191``; no issue) has each client begin with the servers that were named, whatever the others know.
-    Test: ``tests/kafka/test_known_brokers.py``.
+    aiokafka (``client.py:191``; no issue) has each client begin with the servers that were named,
+    whatever the others know. Test: ``tests/kafka/test_known_brokers.py``.
     """
 
     @functools.wraps(upstream)
     async def updated(client: Any, *arguments: Any) -> Any:
         result = await upstream(client, *arguments)
         if result is not False and isinstance(client._bootstrap_servers, KnownBrokers):
-            client._bootstrap_servers.saw((broker.host, broker.port) for broker in client.cluster.brokers())
+            client._bootstrap_servers.saw(
+                (broker.host, broker.port) for broker in client.cluster.brokers()
+            )
         return result
 
     return updated
@@ -546,12 +655,15 @@ REPEAT_SECONDS = 0.1
 """After so long a client may ask the same again: ``retry_backoff_ms`` of Kafka's own clients."""
 
 
-def not_at_once_again(upstream: Callable[[Any, Any, Any], Awaitable[Any]]) -> Callable[[Any, Any, Any], Awaitable[Any]]:
+def not_at_once_again(
+    upstream: Callable[[Any, Any, Any], Awaitable[Any]],
+) -> Callable[[Any, Any, Any], Awaitable[Any]]:
     """``_metadata_update`` of a client, which pauses before it asks for the same topics once more.
 
-    aiokafka (``producer/sender.py:170``; no issue) means a producer that knows no leader to wait a moment, and has it ask as fast as brokers answer, hundreds
-    of times a second, for as long as the topic is gone.
-    Test: ``tests/kafka/test_aiokafka_patches.py::test_a_topic_that_is_gone_is_asked_for_now_and_then``.
+    aiokafka (``producer/sender.py:170``; no issue) means a producer that knows no leader to wait a
+    moment, and has it ask as fast as brokers answer, hundreds of times a second, for as long as the
+    topic is gone. Test:
+    ``tests/kafka/test_aiokafka_patches.py::test_a_topic_that_is_gone_is_asked_for_now_and_then``.
     """
 
     @functools.wraps(upstream)
@@ -567,7 +679,13 @@ def not_at_once_again(upstream: Callable[[Any, Any, Any], Awaitable[Any]]) -> Ca
     return update
 
 
-for _name in ("_send_produce_req", "_do_add_partitions_to_txn", "_do_add_offsets_to_txn", "_do_txn_offset_commit", "_do_txn_commit"):
+for _name in (
+    "_send_produce_req",
+    "_do_add_partitions_to_txn",
+    "_do_add_offsets_to_txn",
+    "_do_txn_offset_commit",
+    "_do_txn_commit",
+):
     setattr(Sender, _name, kept_track_of(getattr(sender.Sender, _name)))
 producer.Sender = Sender
 producer.MessageAccumulator = MessageAccumulator

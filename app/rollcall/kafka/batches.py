@@ -1,4 +1,6 @@
-"""The outputs of one chunk, gathered into record batches, one or more for each topic and partition."""
+"""The outputs of one chunk, gathered into record batches, one or more for each topic and
+partition.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,26 @@ from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
-from rollcall.kafka.encoding import NO_PRODUCER, PlainRecordBatch, ProducerState, RecordBatch, RecordBatches, seal
+from rollcall.kafka.encoding import (
+    NO_PRODUCER,
+    PlainRecordBatch,
+    ProducerState,
+    RecordBatch,
+    RecordBatches,
+    seal,
+)
 from rollcall.record import Headers
 
 BATCH_BYTES = 900_000
-"""Most bytes of one batch before compression: under the 1,048,588 that a broker accepts by default (``message.max.bytes``), however badly it compresses."""
+"""Most bytes of one batch before compression: under the 1,048,588 that a broker accepts by default
+(``message.max.bytes``), however badly it compresses.
+"""
 
 
 class GatheredBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
-    """Records that are encoded already, as a batch that aiokafka sends. Replaces all of ``message_accumulator.py:17`` but its name, by which it is known."""
+    """Records that are encoded already, as a batch that aiokafka sends. Replaces all of
+    ``message_accumulator.py:17`` but its name, by which it is known.
+    """
 
     def __init__(self, records: RecordBatch | PlainRecordBatch, *, transactional: bool) -> None:
         self._records: RecordBatch | PlainRecordBatch | None = records
@@ -45,7 +58,9 @@ class GatheredBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no type
         """In bytes: as sent, or what it has to send."""
         return len(self._sealed if self._records is None else self._records.encoded)
 
-    def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
+    def _set_producer_state(
+        self, producer_id: int, producer_epoch: int, base_sequence: int
+    ) -> None:
         assert self._records is not None, "it was sealed in another's name"
         self._producer = ProducerState(producer_id, producer_epoch, base_sequence)
 
@@ -57,8 +72,10 @@ class GatheredBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no type
 
 
 class BatchedOutputs:
-    """Implements :class:`rollcall.streaming.chunks.Outputs` on a producer's batches. They are compressed, by zstd, whatever the producer would do:
-    so even a record that is too large for the typed topics goes through a raw topic with Kafka's default limit."""
+    """Implements :class:`rollcall.streaming.chunks.Outputs` on a producer's batches. They are
+    compressed, by zstd, whatever the producer would do: so even a record that is too large for the
+    typed topics goes through a raw topic with Kafka's default limit.
+    """
 
     __slots__ = ("_batch_bytes", "_batches", "_producer")
 
@@ -75,25 +92,40 @@ class BatchedOutputs:
             batches = self._batches[place] = RecordBatches(self._batch_bytes)
         return batches
 
-    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, timestamp: int | None, headers: Headers) -> None:
-        """Add one record to the last batch of its topic and partition, or to a new one when that is full."""
+    def append(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp: int | None,
+        headers: Headers,
+    ) -> None:
+        """Add one record to the last batch of its topic and partition, or to a new one when that is
+        full.
+        """
         self.of(topic, partition).append(timestamp, key, value, headers)
 
     async def send(self) -> dict[TopicPartition, int]:
-        """Give all batches to the producer and wait until every one is acknowledged. Returns, by partition, one past the offset of the last record there.
+        """Give all batches to the producer and wait until every one is acknowledged. Returns, by
+        partition, one past the offset of the last record there.
 
-        The first batch of every partition goes first: the producer holds one batch of a partition at a time, and waiting for it would keep the others out of
-        the same request.
+        The first batch of every partition goes first: the producer holds one batch of a partition
+        at a time, and waiting for it would keep the others out of the same request.
 
         Raises:
-            aiokafka.errors.KafkaError: a batch was refused or could not be delivered; a note says where. The transaction must not be committed.
+            aiokafka.errors.KafkaError: a batch was refused or could not be delivered; a note says
+                where. The transaction must not be committed.
         """
         transactions = self._producer._txn_manager
         transactional = transactions is not None and transactions.transactional_id is not None
         places = list(self._batches)
         rounds = zip_longest(*(place.batches for place in self._batches.values()))
         in_turn = [
-            (place, GatheredBatch(batch, transactional=transactional)) for batches in rounds for place, batch in zip(places, batches, strict=True) if batch
+            (place, GatheredBatch(batch, transactional=transactional))
+            for batches in rounds
+            for place, batch in zip(places, batches, strict=True)
+            if batch
         ]
         self._batches = {}  # what is encoded goes when it is compressed
         acknowledged: dict[asyncio.Future[RecordMetadata], tuple[TopicPartition, int]] = {}
@@ -101,21 +133,32 @@ class BatchedOutputs:
             for place, batch in in_turn:
                 tp = TopicPartition(*place)
                 try:
-                    acknowledged[await self._producer.send_batch(batch, tp.topic, partition=tp.partition)] = (tp, batch.record_count())
+                    acknowledged[
+                        await self._producer.send_batch(batch, tp.topic, partition=tp.partition)
+                    ] = (tp, batch.record_count())
                 except KafkaError as error:
                     _note(error, tp)
                     raise
         finally:
             all_acknowledged = asyncio.gather(*acknowledged)
-            all_acknowledged.add_done_callback(_see)  # when a batch is not taken, nobody waits for the others
+            all_acknowledged.add_done_callback(
+                _see
+            )  # when a batch is not taken, nobody waits for the others
         try:
             await all_acknowledged
         except KafkaError as error:
             for delivered, (tp, _count) in acknowledged.items():
-                if delivered.done() and not delivered.cancelled() and delivered.exception() is error:
+                if (
+                    delivered.done()
+                    and not delivered.cancelled()
+                    and delivered.exception() is error
+                ):
                     _note(error, tp)
             raise
-        written = [(tp, delivered.result().offset, count) for delivered, (tp, count) in acknowledged.items()]
+        written = [
+            (tp, delivered.result().offset, count)
+            for delivered, (tp, count) in acknowledged.items()
+        ]
         # A leader that has the batch already, and does not know where any more, answers -1.
         return {tp: first + count for tp, first, count in written if first >= 0}
 

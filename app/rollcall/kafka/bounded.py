@@ -1,8 +1,10 @@
 """Questions to Kafka, and the ends of its clients, that take no longer than they may.
 
-``asyncio.timeout`` is not enough for that, because aiokafka cannot tell the cancellation of a caller from that of a task of its own. It takes the one for the
-other, and goes on to whatever comes next, which may never come; so here nobody waits for what was cancelled. And where it cancels a task that it waits for
-(``consumer/fetcher.py:456``), the caller gets the ``CancelledError``, and whatever it runs in ends without a word; so here that is an error like any other.
+``asyncio.timeout`` is not enough for that, because aiokafka cannot tell the cancellation of a
+caller from that of a task of its own. It takes the one for the other, and goes on to whatever comes
+next, which may never come; so here nobody waits for what was cancelled. And where it cancels a task
+that it waits for (``consumer/fetcher.py:456``), the caller gets the ``CancelledError``, and
+whatever it runs in ends without a word; so here that is an error like any other.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ async def promptly(work: Awaitable[_T], seconds: float = ANSWER_SECONDS) -> _T:
     """The result of work that takes no longer than this.
 
     Raises:
-        TimeoutError: it takes longer. It is cancelled, and may still end later: so it must not change anything that whoever goes on looks at.
+        TimeoutError: it takes longer. It is cancelled, and may still end later: so it must not
+            change anything that whoever goes on looks at.
         KafkaConnectionError: a client has cancelled the work, and nobody else.
     """
     task = asyncio.ensure_future(work)
@@ -46,13 +49,16 @@ async def promptly(work: Awaitable[_T], seconds: float = ANSWER_SECONDS) -> _T:
 
 
 def is_cancelled() -> bool:
-    """Whether somebody has cancelled the task that asks. If not, a ``CancelledError`` in it is that of a task of a client's."""
+    """Whether somebody has cancelled the task that asks. If not, a ``CancelledError`` in it is that
+    of a task of a client's.
+    """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 async def close(closing: Awaitable[object]) -> None:
-    """Let a client end. One that lost its connection at a bad moment can wait for ever, and must not hold up whoever goes on without it.
+    """Let a client end. One that lost its connection at a bad moment can wait for ever, and must
+    not hold up whoever goes on without it.
 
     It ends also when whoever waits for that is cancelled, at once or once more.
     """
@@ -61,7 +67,11 @@ async def close(closing: Awaitable[object]) -> None:
     task.add_done_callback(lambda _task: limit.cancel())
     _keep(task)
     await asyncio.wait({task}, timeout=CLOSE_SECONDS)
-    if task.done() and not task.cancelled() and not isinstance(task.exception(), (TimeoutError, KafkaError, OSError)):
+    if (
+        task.done()
+        and not task.cancelled()
+        and not isinstance(task.exception(), (TimeoutError, KafkaError, OSError))
+    ):
         task.result()
 
 
@@ -69,7 +79,8 @@ async def stop_reader(reader: AIOKafkaConsumer) -> None:
     """Stop a consumer without a group, at whatever moment."""
 
     async def stop() -> None:
-        # It cancels tasks of its own and waits for them. One that has not begun yet would end all of that, and leave connections.
+        # It cancels tasks of its own and waits for them. One that has not begun yet would end all
+        # of that, and leave connections.
         await asyncio.sleep(0)
         await reader.stop()
 

@@ -21,7 +21,12 @@ from rollcall.kafka import aiokafka_patches as aiokafka_patches
 from rollcall.kafka.known_brokers import known_brokers
 from rollcall.settings import Settings
 
-REFUSALS = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError, TransactionalIdAuthorizationFailed)
+REFUSALS = (
+    TopicAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    ClusterAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
 """Kafka's errors for a right that is missing."""
 
 
@@ -31,7 +36,10 @@ def client_options(settings: Settings, bootstrap: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: a file of certificates, of a key or of a token cannot be used.
     """
-    options: dict[str, Any] = {"bootstrap_servers": known_brokers(bootstrap), "security_protocol": settings.security_protocol}
+    options: dict[str, Any] = {
+        "bootstrap_servers": known_brokers(bootstrap),
+        "security_protocol": settings.security_protocol,
+    }
     if settings.security_protocol.endswith("SSL"):
         options["ssl_context"] = _ssl_context(settings)
     if settings.security_protocol.startswith("SASL_"):
@@ -46,10 +54,15 @@ def _credentials(settings: Settings) -> dict[str, Any]:
         try:
             provider.read()
         except (OSError, AuthenticationFailedError) as error:
-            raise ConfigurationError(f"there is no token ({error}); check ROLLCALL_SASL_TOKEN_FILE") from None
+            raise ConfigurationError(
+                f"there is no token ({error}); check ROLLCALL_SASL_TOKEN_FILE"
+            ) from None
         return {"sasl_oauth_token_provider": provider}
     assert settings.sasl_password is not None
-    return {"sasl_plain_username": settings.sasl_username, "sasl_plain_password": settings.sasl_password.get_secret_value()}
+    return {
+        "sasl_plain_username": settings.sasl_username,
+        "sasl_plain_password": settings.sasl_password.get_secret_value(),
+    }
 
 
 def _ssl_context(settings: Settings) -> ssl.SSLContext:
@@ -61,7 +74,8 @@ def _ssl_context(settings: Settings) -> ssl.SSLContext:
         context.load_files()
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"the TLS files cannot be used ({error}); check ROLLCALL_SSL_CA_FILE, ROLLCALL_SSL_CERT_FILE, ROLLCALL_SSL_KEY_FILE and ROLLCALL_SSL_KEY_PASSWORD"
+            f"the TLS files cannot be used ({error}); check ROLLCALL_SSL_CA_FILE, "
+            "ROLLCALL_SSL_CERT_FILE, ROLLCALL_SSL_KEY_FILE and ROLLCALL_SSL_KEY_PASSWORD"
         ) from None
     return context
 
@@ -69,7 +83,8 @@ def _ssl_context(settings: Settings) -> ssl.SSLContext:
 class _ClosedAtOnce(ssl.SSLObject):
     """Says at the end that it has ended, and does not wait until the broker has said so, too.
 
-    uvloop waits for 30 s where a broker's last answer comes in between, and so long the process would not end. What Kafka sends tells by itself where it ends.
+    uvloop waits for 30 s where a broker's last answer comes in between, and so long the process
+    would not end. What Kafka sends tells by itself where it ends.
     """
 
     def unwrap(self) -> None:
@@ -84,13 +99,19 @@ class RenewedContext(ssl.SSLContext):
     sslobject_class = _ClosedAtOnce
 
     def load_files(self) -> None:
-        """Use the certificates and the key as they are now. Raises OSError or ValueError when they cannot be used."""
+        """Use the certificates and the key as they are now. Raises OSError or ValueError when they
+        cannot be used.
+        """
         settings = self.settings
         if settings.ssl_ca_file is not None:
             self.load_verify_locations(settings.ssl_ca_file)
         if settings.ssl_cert_file is not None:
             # Without a password, OpenSSL would ask for one on the terminal.
-            password = settings.ssl_key_password.get_secret_value() if settings.ssl_key_password is not None else ""
+            password = (
+                settings.ssl_key_password.get_secret_value()
+                if settings.ssl_key_password is not None
+                else ""
+            )
             self.load_cert_chain(settings.ssl_cert_file, settings.ssl_key_file, lambda: password)
 
     def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
@@ -100,7 +121,9 @@ class RenewedContext(ssl.SSLContext):
 
 
 class TokenFile(AbstractTokenProvider):  # type: ignore[misc]
-    """Gives the token that a file holds at the moment, as sidecars and Kubernetes keep one there."""
+    """Gives the token that a file holds at the moment, as sidecars and Kubernetes keep one
+    there.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -110,7 +133,8 @@ class TokenFile(AbstractTokenProvider):  # type: ignore[misc]
 
         Raises:
             OSError: there is no such file.
-            aiokafka.errors.AuthenticationFailedError: it holds none. aiokafka takes that for a connection that failed, and tries again.
+            aiokafka.errors.AuthenticationFailedError: it holds none. aiokafka takes that for a
+                connection that failed, and tries again.
         """
         token = self._path.read_text(encoding="ascii", errors="replace").strip()
         if not token or not token.isprintable() or " " in token:

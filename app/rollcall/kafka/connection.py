@@ -1,4 +1,6 @@
-"""A first connection to the cluster, and what is wrong when there is none, in words that name the setting to look at."""
+"""A first connection to the cluster, and what is wrong when there is none, in words that name the
+setting to look at.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
-from aiokafka.errors import AuthenticationFailedError, IllegalSaslStateError, KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 from aiokafka.protocol.metadata import MetadataRequest
 
 from rollcall.errors import BrokerUnavailableError, ConfigurationError, RollcallError
@@ -20,7 +28,9 @@ CONNECT_MS = 5_000
 """How long a broker may take to answer. One that lives does so in milliseconds."""
 
 LEAST_METADATA_VERSION = 12
-"""Of the request by which Rollcall asks for topics and their ids (KIP-516). A broker that knows no such version is older than any that is supported."""
+"""Of the request by which Rollcall asks for topics and their ids (KIP-516). A broker that knows no
+such version is older than any that is supported.
+"""
 
 _FAILURES = (KafkaError, OSError, EOFError, TimeoutError)
 
@@ -33,12 +43,16 @@ _TLS_ALERT = 0x15
 
 
 @asynccontextmanager
-async def broker_connection(settings: Settings, bootstrap: str) -> AsyncIterator[AIOKafkaConnection]:
-    """A connection to the first broker that lets this client in, one that ``ROLLCALL_KAFKA`` names if possible; closed in the end.
+async def broker_connection(
+    settings: Settings, bootstrap: str
+) -> AsyncIterator[AIOKafkaConnection]:
+    """A connection to the first broker that lets this client in, one that ``ROLLCALL_KAFKA`` names
+    if possible; closed in the end.
 
     Raises:
         BrokerUnavailableError: nobody answers.
-        ConfigurationError: somebody does, and does not let this client in, or is not who it should be.
+        ConfigurationError: somebody does, and does not let this client in, or is not who it should
+            be.
     """
     options = client_options(settings, bootstrap)
     problems: list[RollcallError] = []
@@ -48,22 +62,32 @@ async def broker_connection(settings: Settings, bootstrap: str) -> AsyncIterator
         try:
             try:
                 connection = await create_conn(host, port, request_timeout_ms=CONNECT_MS, **options)
-                answer = await connection.send(MetadataRequest([]))  # whoever wants a client to authenticate hangs up at this, not before
+                answer = await connection.send(
+                    MetadataRequest([])
+                )  # whoever wants a client to authenticate hangs up at this, not before
             except _FAILURES as error:
-                problems.append(_explained(error, settings, f"{host}:{port}", answered=connection is not None))
+                problems.append(
+                    _explained(error, settings, f"{host}:{port}", answered=connection is not None)
+                )
                 continue
             known.saw((host, port) for _node, host, port, *_ in answer.brokers)
             if connection._versions[MetadataRequest.API_KEY][1] < LEAST_METADATA_VERSION:
-                raise ConfigurationError(f"the broker at {host}:{port} is too old: Rollcall needs Kafka 3.6 or later")
+                raise ConfigurationError(
+                    f"the broker at {host}:{port} is too old: Rollcall needs Kafka 3.6 or later"
+                )
             yield connection
             return
         finally:
             if connection is not None:
                 connection.close()
-    raise next((problem for problem in problems if isinstance(problem, ConfigurationError)), problems[0])
+    raise next(
+        (problem for problem in problems if isinstance(problem, ConfigurationError)), problems[0]
+    )
 
 
-def _explained(error: BaseException, settings: Settings, place: str, *, answered: bool) -> RollcallError:
+def _explained(
+    error: BaseException, settings: Settings, place: str, *, answered: bool
+) -> RollcallError:
     """What is wrong, and what to look at.
 
     Args:
@@ -72,28 +96,62 @@ def _explained(error: BaseException, settings: Settings, place: str, *, answered
     for cause in _causes(error):
         match cause:
             case ssl.SSLCertVerificationError():
-                return ConfigurationError(f"the certificate of the broker at {place} is not accepted: {_untrusted(cause, settings)}")
+                return ConfigurationError(
+                    f"the certificate of the broker at {place} is not accepted: "
+                    f"{_untrusted(cause, settings)}"
+                )
             case ssl.SSLError(reason=str(reason)) if "ALERT" in reason:
-                return ConfigurationError(f"the broker at {place} ended the TLS connection ({_words(reason)}): {_client_certificate(settings)}")
+                return ConfigurationError(
+                    f"the broker at {place} ended the TLS connection ({_words(reason)}): "
+                    f"{_client_certificate(settings)}"
+                )
             case UnsupportedSaslMechanismError():
-                return ConfigurationError(f"the broker at {place} does not offer {settings.sasl_mechanism}; check ROLLCALL_SASL_MECHANISM")
+                return ConfigurationError(
+                    f"the broker at {place} does not offer {settings.sasl_mechanism}; check "
+                    "ROLLCALL_SASL_MECHANISM"
+                )
             case SaslAuthenticationFailed() | AuthenticationFailedError():
-                return ConfigurationError(f"the broker at {place} does not let this client in: {_refused(settings)}")
+                return ConfigurationError(
+                    f"the broker at {place} does not let this client in: {_refused(settings)}"
+                )
             case IllegalSaslStateError():
-                return ConfigurationError(f"the broker at {place} does not authenticate by SASL; {_other_protocol(settings)}")
+                return ConfigurationError(
+                    f"the broker at {place} does not authenticate by SASL; "
+                    f"{_other_protocol(settings)}"
+                )
             case asyncio.IncompleteReadError(expected=int(size)) if size >> 24 == _TLS_ALERT:
-                return ConfigurationError(f"the broker at {place} speaks TLS, and ROLLCALL_SECURITY_PROTOCOL={settings.security_protocol} does not; check it")
+                return ConfigurationError(
+                    f"the broker at {place} speaks TLS, and "
+                    f"ROLLCALL_SECURITY_PROTOCOL={settings.security_protocol} does not; check it"
+                )
             case socket.gaierror():
-                return BrokerUnavailableError(f"no Kafka broker answers at {place}: there is no such host; check ROLLCALL_KAFKA")
+                return BrokerUnavailableError(
+                    f"no Kafka broker answers at {place}: there is no such host; check "
+                    "ROLLCALL_KAFKA"
+                )
             case ConnectionRefusedError():
-                return BrokerUnavailableError(f"no Kafka broker answers at {place}: nobody listens there; start one, or check ROLLCALL_KAFKA")
+                return BrokerUnavailableError(
+                    f"no Kafka broker answers at {place}: nobody listens there; start one, or "
+                    "check ROLLCALL_KAFKA"
+                )
     if answered:
-        return ConfigurationError(f"the broker at {place} wants clients to authenticate; {_other_protocol(settings)}")
+        return ConfigurationError(
+            f"the broker at {place} wants clients to authenticate; {_other_protocol(settings)}"
+        )
     if isinstance(error, TimeoutError):
-        return BrokerUnavailableError(f"no Kafka broker answers at {place} within {CONNECT_MS // 1000} s; check ROLLCALL_KAFKA, and the network in between")
+        return BrokerUnavailableError(
+            f"no Kafka broker answers at {place} within {CONNECT_MS // 1000} s; check "
+            "ROLLCALL_KAFKA, and the network in between"
+        )
     if settings.security_protocol.endswith("SSL"):
-        return BrokerUnavailableError(f"no Kafka broker answers at {place}: the connection ended before TLS began; {_other_protocol(settings)}")
-    return BrokerUnavailableError(f"no Kafka broker answers at {place} ({type(error).__name__}); check ROLLCALL_KAFKA and ROLLCALL_SECURITY_PROTOCOL")
+        return BrokerUnavailableError(
+            f"no Kafka broker answers at {place}: the connection ended before TLS began; "
+            f"{_other_protocol(settings)}"
+        )
+    return BrokerUnavailableError(
+        f"no Kafka broker answers at {place} ({type(error).__name__}); check ROLLCALL_KAFKA and "
+        "ROLLCALL_SECURITY_PROTOCOL"
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -111,22 +169,40 @@ def _untrusted(error: ssl.SSLCertVerificationError, settings: Settings) -> str:
     if error.verify_code in (_EXPIRED, _NOT_YET):
         return f"{error.verify_message}; renew it on the broker, or check the clock of this machine"
     if error.verify_code in _OTHER_NAME:
-        return f"{error.verify_message.rstrip('.')}; ROLLCALL_KAFKA, and the broker's advertised.listeners, must name it as its certificate does"
-    trusted = "the system's authorities" if settings.ssl_ca_file is None else str(settings.ssl_ca_file)
-    return f"{error.verify_message}; check ROLLCALL_SSL_CA_FILE, which must hold the authority that signed it (now: {trusted})"
+        return (
+            f"{error.verify_message.rstrip('.')}; ROLLCALL_KAFKA, and the broker's "
+            "advertised.listeners, must name it as its certificate does"
+        )
+    trusted = (
+        "the system's authorities" if settings.ssl_ca_file is None else str(settings.ssl_ca_file)
+    )
+    return (
+        f"{error.verify_message}; check ROLLCALL_SSL_CA_FILE, which must hold the authority "
+        f"that signed it (now: {trusted})"
+    )
 
 
 def _client_certificate(settings: Settings) -> str:
     if settings.ssl_cert_file is None:
-        return "it may want a client certificate; check ROLLCALL_SSL_CERT_FILE and ROLLCALL_SSL_KEY_FILE, of which none is set"
-    return "it may not trust the client certificate; check ROLLCALL_SSL_CERT_FILE: its authority, and whether it has expired"
+        return (
+            "it may want a client certificate; check ROLLCALL_SSL_CERT_FILE and "
+            "ROLLCALL_SSL_KEY_FILE, of which none is set"
+        )
+    return (
+        "it may not trust the client certificate; check ROLLCALL_SSL_CERT_FILE: its authority, "
+        "and whether it has expired"
+    )
 
 
 def _refused(settings: Settings) -> str:
     if settings.sasl_mechanism == "OAUTHBEARER":
-        return "the token is refused; check what ROLLCALL_SASL_TOKEN_FILE holds: its issuer and audience, and whether it has expired"
+        return (
+            "the token is refused; check what ROLLCALL_SASL_TOKEN_FILE holds: its issuer and "
+            "audience, and whether it has expired"
+        )
     return (
-        f"the user or the password is refused ({settings.sasl_mechanism}); check ROLLCALL_SASL_USERNAME ({settings.sasl_username}), "
+        f"the user or the password is refused ({settings.sasl_mechanism}); check "
+        f"ROLLCALL_SASL_USERNAME ({settings.sasl_username}), "
         "ROLLCALL_SASL_PASSWORD or ROLLCALL_SASL_PASSWORD_FILE, and ROLLCALL_SASL_MECHANISM"
     )
 

@@ -1,7 +1,9 @@
-"""Records and batches of records as Kafka stores them (record format 2, https://kafka.apache.org/documentation/#recordbatch).
+"""Records and batches of records as Kafka stores them (record format 2,
+https://kafka.apache.org/documentation/#recordbatch).
 
-The encoding of records is compiled where a C compiler is (``_encoding.pyx``). Otherwise it is aiokafka's, which takes nearly twice as long: it makes Python
-objects of each header's name and of what it knows of the record.
+The encoding of records is compiled where a C compiler is (``_encoding.pyx``). Otherwise it is
+aiokafka's, which takes nearly twice as long: it makes Python objects of each header's name and of
+what it knows of the record.
 """
 
 from __future__ import annotations
@@ -51,9 +53,13 @@ class PlainRecordBatch:
     def __init__(self, most_bytes: int) -> None:
         self.count = 0
         self.first_timestamp = self.max_timestamp = 0
-        self._builder = DefaultRecordBatchBuilder(_MAGIC, DefaultRecordBatch.CODEC_NONE, False, -1, -1, -1, most_bytes)
+        self._builder = DefaultRecordBatchBuilder(
+            _MAGIC, DefaultRecordBatch.CODEC_NONE, False, -1, -1, -1, most_bytes
+        )
 
-    def append(self, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Headers) -> bool:
+    def append(
+        self, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> bool:
         """Add a record; false: there is no room."""
         added = self._builder.append(self.count, timestamp, key, value, headers)
         if added is None:
@@ -77,7 +83,9 @@ class PlainRecordBatches:
         self.batches: list[PlainRecordBatch] = []
         self._most_bytes = most_bytes
 
-    def append(self, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+    def append(
+        self, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> None:
         """Add a record to the last batch, or to a new one."""
         if self.batches and self.batches[-1].append(timestamp, key, value, headers):
             return
@@ -96,8 +104,12 @@ else:
         RecordBatch, RecordBatches = PlainRecordBatch, PlainRecordBatches
 
 
-def seal(batch: RecordBatch | PlainRecordBatch, producer: ProducerState, *, transactional: bool) -> bytearray:
-    """A batch as it goes to the broker: compressed, if that makes it smaller, with its header and its checksum."""
+def seal(
+    batch: RecordBatch | PlainRecordBatch, producer: ProducerState, *, transactional: bool
+) -> bytearray:
+    """A batch as it goes to the broker: compressed, if that makes it smaller, with its header and
+    its checksum.
+    """
     records: bytes | memoryview = batch.encoded
     compressed = _compressor.compress(records, ZstdCompressor.FLUSH_FRAME)
     attributes = _TRANSACTIONAL if transactional else 0

@@ -1,14 +1,23 @@
-"""Kafka's error codes that aiokafka does not know, or knows by another name. Importing this module makes them known to ``aiokafka.errors.for_code``.
+"""Kafka's error codes that aiokafka does not know, or knows by another name. Importing this module
+makes them known to ``aiokafka.errors.for_code``.
 
-aiokafka 0.14 (``errors.py:873``; https://github.com/aio-libs/aiokafka/issues/1186) answers with ``UnknownError`` for nearly each code from 73 on, and does not
-retry some codes that Kafka's own clients retry. The table is that of Kafka 4.2. Test: ``tests/kafka/test_errors.py`` compares it with Kafka's own.
+aiokafka 0.14 (``errors.py:873``; https://github.com/aio-libs/aiokafka/issues/1186) answers with
+``UnknownError`` for nearly each code from 73 on, and does not retry some codes that Kafka's own
+clients retry. The table is that of Kafka 4.2. Test: ``tests/kafka/test_errors.py`` compares it with
+Kafka's own.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from aiokafka.errors import BrokerResponseError, KafkaError, KafkaTimeoutError, ProducerFenced, kafka_errors
+from aiokafka.errors import (
+    BrokerResponseError,
+    KafkaError,
+    KafkaTimeoutError,
+    ProducerFenced,
+    kafka_errors,
+)
 
 _NAMES = {
     -1: "UNKNOWN_SERVER_ERROR",
@@ -82,16 +91,21 @@ _NAMES = {
 """Names that aiokafka does not have, by their code."""
 
 _RETRIABLE = frozenset(
-    (2, 3, 5, 6, 7, 9, 13, 14, 15, 16, 19, 20, 41, 51, 56, 70, 71, 72, 74, 75, 78, 80, 83, 84, 88, 89, 100, 103, 106, 122, 123, 133)
+    (2, 3, 5, 6, 7, 9, 13, 14, 15, 16, 19, 20, 41, 51, 56, 70, 71, 72, 74, 75, 78, 80, 83, 84, 88,
+    89, 100, 103, 106, 122, 123, 133)
 )  # fmt: skip
 """Kafka's ``RetriableException``: the same request may succeed later."""
 
 _STALE = frozenset((3, 5, 6, 9, 13, 15, 16, 56, 72, 74, 80, 83, 84, 100, 103))
-"""Kafka's ``RefreshRetriableException``, which was ``InvalidMetadataException``: what the client knows of the cluster has to be renewed first."""
+"""Kafka's ``RefreshRetriableException``, which was ``InvalidMetadataException``: what the client
+knows of the cluster has to be renewed first.
+"""
 
 
 class ProducerFencedError(ProducerFenced, BrokerResponseError):  # type: ignore[misc]
-    """PRODUCER_FENCED. aiokafka's own :class:`aiokafka.errors.ProducerFenced` has no code, and stands for code 47."""
+    """PRODUCER_FENCED. aiokafka's own :class:`aiokafka.errors.ProducerFenced` has no code, and
+    stands for code 47.
+    """
 
     errno = 90
 
@@ -122,14 +136,19 @@ class TransactionAbortableError(BrokerResponseError):  # type: ignore[misc]
 
 def is_passing(error: BaseException | None) -> bool:
     """Whether the cluster may answer, or answer otherwise, a moment later."""
-    # A client that has waited for long enough says KafkaTimeoutError, which aiokafka does not call retriable.
-    return isinstance(error, (OSError, TimeoutError, KafkaTimeoutError)) or (isinstance(error, KafkaError) and error.retriable)
+    # A client that has waited for long enough says KafkaTimeoutError, which aiokafka does not call
+    # retriable.
+    return isinstance(error, (OSError, TimeoutError, KafkaTimeoutError)) or (
+        isinstance(error, KafkaError) and error.retriable
+    )
 
 
 def _complete() -> None:
     known: dict[int, Any] = {error.errno: error for error in BrokerResponseError.__subclasses__()}
     for code, name in _NAMES.items():
-        error: Any = known.get(code) or type(f"{name.title().replace('_', '')}Error", (BrokerResponseError,), {"errno": code})
+        error: Any = known.get(code) or type(
+            f"{name.title().replace('_', '')}Error", (BrokerResponseError,), {"errno": code}
+        )
         error.message = name
         kafka_errors[code] = error
     for code, known_error in kafka_errors.items():

@@ -1,6 +1,8 @@
-"""The brokers that this process knows: those that ``ROLLCALL_KAFKA`` names, and those of the cluster that any of its clients has seen last.
+"""The brokers that this process knows: those that ``ROLLCALL_KAFKA`` names, and those of the
+cluster that any of its clients has seen last.
 
-A client that is made anew connects to any of them. The named ones alone would not do: most of a cluster may live while they are away.
+A client that is made anew connects to any of them. The named ones alone would not do: most of a
+cluster may live while they are away.
 """
 
 from __future__ import annotations
@@ -11,9 +13,11 @@ from typing import overload
 
 
 class KnownBrokers(Sequence[str]):
-    """Addresses for ``bootstrap_servers`` of a client, which reads them each time that it connects for the first time. Safe in any thread.
+    """Addresses for ``bootstrap_servers`` of a client, which reads them each time that it connects
+    for the first time. Safe in any thread.
 
-    Addresses are names where the brokers advertise names, so that each connection looks them up anew.
+    Addresses are names where the brokers advertise names, so that each connection looks them up
+    anew.
     """
 
     def __init__(self, named: str) -> None:
@@ -23,7 +27,8 @@ class KnownBrokers(Sequence[str]):
     def saw(self, brokers: Iterable[tuple[str, int]]) -> None:
         """Take note of all brokers of the cluster, as host and port.
 
-        They replace those that were seen before: somebody else may have the address of a broker that is gone.
+        They replace those that were seen before: somebody else may have the address of a broker
+        that is gone.
         """
         seen = {f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in brokers}
         self.seen = tuple(sorted(seen.difference(self.named)))

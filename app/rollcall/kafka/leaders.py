@@ -1,8 +1,9 @@
 """The ends of partitions, as the leaders tell that are elected now.
 
-A leader that was deposed without noticing tells an end from before, and an end before a place that was reached looks like a topic that was cut or made anew.
-Each election has a number, the leader epoch. So all brokers are asked who leads in which epoch, and the leader of the latest one is asked for the end in the
-name of that epoch (KIP-320): a broker that leads in another one refuses.
+A leader that was deposed without noticing tells an end from before, and an end before a place that
+was reached looks like a topic that was cut or made anew. Each election has a number, the leader
+epoch. So all brokers are asked who leads in which epoch, and the leader of the latest one is asked
+for the end in the name of that epoch (KIP-320): a broker that leads in another one refuses.
 """
 
 from __future__ import annotations
@@ -37,8 +38,11 @@ class Leader(NamedTuple):
     node: int
 
 
-async def proven_ends(admin: AIOKafkaAdminClient, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-    """The high watermarks of partitions, by the leaders of the latest epochs that a majority of the brokers knows.
+async def proven_ends(
+    admin: AIOKafkaAdminClient, places: Collection[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """The high watermarks of partitions, by the leaders of the latest epochs that a majority of the
+    brokers knows.
 
     Raises:
         UnprovenError: no majority of the brokers answers, or a partition has no leader that does.
@@ -47,10 +51,15 @@ async def proven_ends(admin: AIOKafkaAdminClient, places: Collection[TopicPartit
     await admin._client.force_metadata_update()
     brokers = nodes_of(admin)
     names = {tp.topic for tp in places}
-    answers = await asyncio.gather(*(admin._send_request(TopicsRequest(names), node) for node in brokers), return_exceptions=True)
+    answers = await asyncio.gather(
+        *(admin._send_request(TopicsRequest(names), node) for node in brokers),
+        return_exceptions=True,
+    )
     views = [leaders_in(answer) for answer in answers if not isinstance(answer, BaseException)]
     for answer in answers:
-        if isinstance(answer, BaseException) and not isinstance(answer, KafkaError | OSError | TimeoutError):
+        if isinstance(answer, BaseException) and not isinstance(
+            answer, KafkaError | OSError | TimeoutError
+        ):
             raise answer
     if len(views) <= len(brokers) // 2:
         raise UnprovenError(f"{len(views)} of {len(brokers)} brokers say who leads which partition")
@@ -92,7 +101,10 @@ def _ends_in(answer: Any) -> dict[TopicPartition, int]:
         for partition, code, _timestamp, offset, _epoch in partitions:
             error = for_code(code)
             if error is not NoError:
-                raise UnprovenError(f"the leader of {topic}, partition {partition}, does not tell its end: {error.__name__}")
+                raise UnprovenError(
+                    f"the leader of {topic}, partition {partition}, does not tell its end: "
+                    f"{error.__name__}"
+                )
             ends[TopicPartition(topic, partition)] = offset
     return ends
 
@@ -106,7 +118,16 @@ class _EndsResponseV4(Response):  # type: ignore[misc]
             "topics",
             Array(
                 ("topic", String("utf-8")),
-                ("partitions", Array(("partition", Int32), ("error_code", Int16), ("timestamp", Int64), ("offset", Int64), ("leader_epoch", Int32))),
+                (
+                    "partitions",
+                    Array(
+                        ("partition", Int32),
+                        ("error_code", Int16),
+                        ("timestamp", Int64),
+                        ("offset", Int64),
+                        ("leader_epoch", Int32),
+                    ),
+                ),
             ),
         ),
     )
@@ -121,13 +142,23 @@ class _EndsRequestV4(RequestStruct):  # type: ignore[misc]
         ("isolation_level", Int8),
         (
             "topics",
-            Array(("topic", String("utf-8")), ("partitions", Array(("partition", Int32), ("current_leader_epoch", Int32), ("timestamp", Int64)))),
+            Array(
+                ("topic", String("utf-8")),
+                (
+                    "partitions",
+                    Array(
+                        ("partition", Int32), ("current_leader_epoch", Int32), ("timestamp", Int64)
+                    ),
+                ),
+            ),
         ),
     )
 
 
 class _EndsRequest(Request[_EndsRequestV4]):  # type: ignore[misc]
-    """ListOffsets, version 4: for the ends of partitions, each in the name of a leader epoch. aiokafka's own writes the epoch in eight bytes, not four."""
+    """ListOffsets, version 4: for the ends of partitions, each in the name of a leader epoch.
+    aiokafka's own writes the epoch in eight bytes, not four.
+    """
 
     API_KEY = 2
 

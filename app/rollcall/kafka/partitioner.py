@@ -1,6 +1,8 @@
-"""The partition of a key, as the Java producer's default partitioner chooses it, so that foreign consumers can co-partition.
+"""The partition of a key, as the Java producer's default partitioner chooses it, so that foreign
+consumers can co-partition.
 
-Compiled (``_murmur.pyx``) where a C compiler is. Otherwise it is a library's, which lets go of the GIL for each key: other threads then take turns in between.
+Compiled (``_murmur.pyx``) where a C compiler is. Otherwise it is a library's, which lets go of the
+GIL for each key: other threads then take turns in between.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ else:
 
 
 def murmur2(data: bytes) -> int:
-    """The 32-bit murmur2 of ``data``, unsigned; same as ``org.apache.kafka.common.utils.Utils.murmur2`` but for the sign."""
+    """The 32-bit murmur2 of ``data``, unsigned; same as
+    ``org.apache.kafka.common.utils.Utils.murmur2`` but for the sign.
+    """
     return hashed(data)
 
 

@@ -19,14 +19,20 @@ MOST_RECORDS = 2_000
 POLL_MS = 200
 
 METADATA_AGE_MS = 5_000
-"""How long another leader may go unnoticed: one that was deposed without noticing answers, with nothing new."""
+"""How long another leader may go unnoticed: one that was deposed without noticing answers, with
+nothing new.
+"""
 
 
-def new_reader(client_options: Mapping[str, Any], *, out_of_range: str = "earliest") -> AIOKafkaConsumer:
-    """A consumer without a group that reads what is committed. To be started, and stopped in the end.
+def new_reader(
+    client_options: Mapping[str, Any], *, out_of_range: str = "earliest"
+) -> AIOKafkaConsumer:
+    """A consumer without a group that reads what is committed. To be started, and stopped in the
+    end.
 
     Args:
-        out_of_range: what to do at an offset that the log does not have: go to the ``earliest`` one; ``none``: fail.
+        out_of_range: what to do at an offset that the log does not have: go to the ``earliest``
+            one; ``none``: fail.
     """
     return AIOKafkaConsumer(
         **client_options,
@@ -39,12 +45,18 @@ def new_reader(client_options: Mapping[str, Any], *, out_of_range: str = "earlie
     )
 
 
-async def bounds_of(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-    """Where partitions begin, and where they end: for a reader of what is committed, before the first transaction that is open."""
+async def bounds_of(
+    reader: AIOKafkaConsumer, places: Sequence[TopicPartition]
+) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+    """Where partitions begin, and where they end: for a reader of what is committed, before the
+    first transaction that is open.
+    """
     return await reader.beginning_offsets(places), await reader.end_offsets(places)
 
 
-async def positions_of(reader: AIOKafkaConsumer, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+async def positions_of(
+    reader: AIOKafkaConsumer, places: Iterable[TopicPartition]
+) -> dict[TopicPartition, int]:
     """The offsets that a reader has come to."""
     return {place: await reader.position(place) for place in places}
 
@@ -55,10 +67,11 @@ async def read_to(
     ends: Mapping[TopicPartition, int],
     on_position: Callable[[TopicPartition, int], object],
 ) -> AsyncIterator[tuple[TopicPartition, Sequence[ConsumerRecord]]]:
-    """Hand over all records of partitions, from one offset up to another, some at a time, in the order of each partition.
+    """Hand over all records of partitions, from one offset up to another, some at a time, in the
+    order of each partition.
 
-    The last offset of a log can be a transaction's marker, and compaction leaves gaps anywhere. So what tells the end is the position of the reader, never a
-    record.
+    The last offset of a log can be a transaction's marker, and compaction leaves gaps anywhere. So
+    what tells the end is the position of the reader, never a record.
 
     Args:
         reader: started, and assigned these partitions, if not only these.
@@ -72,9 +85,18 @@ async def read_to(
         reader.seek(place, position)
         reader.resume(place)
     while unfinished := [place for place in positions if positions[place] < ends[place]]:
-        for place, records in (await promptly(reader.getmany(*unfinished, timeout_ms=POLL_MS, max_records=MOST_RECORDS))).items():
+        for place, records in (
+            await promptly(
+                reader.getmany(*unfinished, timeout_ms=POLL_MS, max_records=MOST_RECORDS)
+            )
+        ).items():
             # Others may write meanwhile, and a fetch knows no end.
-            yield place, records if records[-1].offset < ends[place] else [record for record in records if record.offset < ends[place]]
+            yield (
+                place,
+                records
+                if records[-1].offset < ends[place]
+                else [record for record in records if record.offset < ends[place]],
+            )
         for place, position in (await promptly(positions_of(reader, unfinished))).items():
             if position != positions[place]:
                 positions[place] = position

@@ -1,7 +1,9 @@
 """What Kafka must let each process do, as ACLs, and whether it does.
 
-A process asks before it begins, so that everything that is missing is told at once. Asking has no effect: a cluster tells what its client may do with a topic
-(KIP-430), and of groups and transactional ids it is found out by requests that cannot succeed, which are refused first of all when the right is missing.
+A process asks before it begins, so that everything that is missing is told at once. Asking has no
+effect: a cluster tells what its client may do with a topic (KIP-430), and of groups and
+transactional ids it is found out by requests that cannot succeed, which are refused first of all
+when the right is missing.
 """
 
 from __future__ import annotations
@@ -11,7 +13,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TransactionalIdAuthorizationFailed
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TransactionalIdAuthorizationFailed,
+)
 from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.transaction import EndTxnRequest
 
@@ -62,7 +68,11 @@ class Acl:
 
     def __str__(self) -> str:
         kind = self.resource.value.replace("-", " ")
-        return f"{self.operation} on {kind}s that begin with {self.name}" if self.prefixed else f"{self.operation} on {kind} {self.name}"
+        return (
+            f"{self.operation} on {kind}s that begin with {self.name}"
+            if self.prefixed
+            else f"{self.operation} on {kind} {self.name}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +84,25 @@ class Rights:
     acls: tuple[Acl, ...]
     """Read and Write imply Describe."""
     topics: tuple[str, ...]
-    """The topics on which a cluster is asked for them: those that exist may be covered by an ACL, and those that do not are passed over."""
+    """The topics on which a cluster is asked for them: those that exist may be covered by an ACL,
+    and those that do not are passed over.
+    """
 
 
 def on_topic(name: str, *operations: Operation) -> tuple[Acl, ...]:
-    """ACLs on one topic, or on all whose names begin with a prefix: one that ends with a dot or a hyphen."""
-    return tuple(Acl(Resource.TOPIC, name, name.endswith((".", "-")), operation) for operation in operations)
+    """ACLs on one topic, or on all whose names begin with a prefix: one that ends with a dot or a
+    hyphen.
+    """
+    return tuple(
+        Acl(Resource.TOPIC, name, name.endswith((".", "-")), operation) for operation in operations
+    )
 
 
 def on_transactions(group: str) -> tuple[Acl, ...]:
     """ACLs of a consumer group whose lanes have transactional ids that begin with its name."""
-    return Acl(Resource.GROUP, group, False, Operation.READ), Acl(Resource.TRANSACTIONAL_ID, f"{group}-", True, Operation.WRITE)
+    return Acl(Resource.GROUP, group, False, Operation.READ), Acl(
+        Resource.TRANSACTIONAL_ID, f"{group}-", True, Operation.WRITE
+    )
 
 
 async def check_rights(settings: Settings, bootstrap: str, rights: Rights) -> None:
@@ -98,13 +116,26 @@ async def check_rights(settings: Settings, bootstrap: str, rights: Rights) -> No
     """
     async with broker_connection(settings, bootstrap) as connection:
         try:
-            missing = [lack for acl in rights.acls if acl.resource is not Resource.TOPIC and (lack := await _probe(connection, acl))]
-            missing += _missing_on_topics(rights.acls, await allowed_operations(connection, rights.topics))
+            missing = [
+                lack
+                for acl in rights.acls
+                if acl.resource is not Resource.TOPIC and (lack := await _probe(connection, acl))
+            ]
+            missing += _missing_on_topics(
+                rights.acls, await allowed_operations(connection, rights.topics)
+            )
         except (KafkaError, OSError, TimeoutError) as error:
-            raise BrokerUnavailableError(f"Kafka at {bootstrap} ended the connection ({type(error).__name__}); look at the brokers' logs") from None
+            raise BrokerUnavailableError(
+                f"Kafka at {bootstrap} ended the connection ({type(error).__name__}); look at the "
+                "brokers' logs"
+            ) from None
     if missing:
-        granted_by = f"whoever administers the cluster can grant it: 'rollcall topics acls {rights.owner}'"
-        raise RightsError(f"Kafka does not allow what {rights.owner} needs: {'; '.join(missing)}; {granted_by}")
+        granted_by = (
+            f"whoever administers the cluster can grant it: 'rollcall topics acls {rights.owner}'"
+        )
+        raise RightsError(
+            f"Kafka does not allow what {rights.owner} needs: {'; '.join(missing)}; {granted_by}"
+        )
 
 
 async def diagnose(settings: Settings, bootstrap: str, rights: Rights) -> RollcallError | None:
@@ -126,22 +157,43 @@ def is_refusal(error: BaseException | None) -> bool:
 
 
 async def _probe(connection: AIOKafkaConnection, acl: Acl) -> str | None:
-    """The right on a group or on transactional ids, if it is missing. No group has this member, and no producer this id, so nothing comes of the requests."""
+    """The right on a group or on transactional ids, if it is missing. No group has this member, and
+    no producer this id, so nothing comes of the requests.
+    """
     if acl.resource is Resource.GROUP:
-        answer, refusal = await connection.send(HeartbeatRequest(acl.name, -1, "rollcall")), GroupAuthorizationFailedError.errno
+        answer, refusal = (
+            await connection.send(HeartbeatRequest(acl.name, -1, "rollcall")),
+            GroupAuthorizationFailedError.errno,
+        )
     else:
-        answer, refusal = await connection.send(EndTxnRequest(f"{acl.name}nobody", -1, -1, False)), TransactionalIdAuthorizationFailed.errno
+        answer, refusal = (
+            await connection.send(EndTxnRequest(f"{acl.name}nobody", -1, -1, False)),
+            TransactionalIdAuthorizationFailed.errno,
+        )
     return str(acl) if answer.error_code == refusal else None
 
 
-def _missing_on_topics(acls: Iterable[Acl], allowed: Mapping[str, frozenset[int] | None]) -> list[str]:
+def _missing_on_topics(
+    acls: Iterable[Acl], allowed: Mapping[str, frozenset[int] | None]
+) -> list[str]:
     missing = []
     for acl in acls:
-        # To create a topic is not allowed on it but on its name, so it is found out when one is created.
+        # To create a topic is not allowed on it but on its name, so it is found out when one is
+        # created.
         if acl.resource is not Resource.TOPIC or acl.operation is Operation.CREATE:
             continue
-        told = {name: operations for name, operations in allowed.items() if acl.covers(name) and operations is not None}
-        lacking = [name for name, operations in told.items() if acl.operation.value not in operations]
+        told = {
+            name: operations
+            for name, operations in allowed.items()
+            if acl.covers(name) and operations is not None
+        }
+        lacking = [
+            name for name, operations in told.items() if acl.operation.value not in operations
+        ]
         if lacking:
-            missing.append(str(acl) if len(lacking) == len(told) else f"{acl.operation} on topic {', '.join(lacking)}")
+            missing.append(
+                str(acl)
+                if len(lacking) == len(told)
+                else f"{acl.operation} on topic {', '.join(lacking)}"
+            )
     return missing

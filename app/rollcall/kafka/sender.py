@@ -1,4 +1,6 @@
-"""A producer for somebody who sends records for a while: in order for each partition, acknowledged by all replicas, none twice."""
+"""A producer for somebody who sends records for a while: in order for each partition, acknowledged
+by all replicas, none twice.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ STOP_SECONDS = 5.0
 
 @contextlib.asynccontextmanager
 async def open_sender(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaProducer]:
-    """A producer for :class:`rollcall.kafka.batches.BatchedOutputs`, started, and stopped in the end.
+    """A producer for :class:`rollcall.kafka.batches.BatchedOutputs`, started, and stopped in the
+    end.
 
     Raises:
         aiokafka.errors.KafkaError: the cluster cannot be reached.

@@ -1,7 +1,9 @@
-"""Asking a cluster about Rollcall's topics: whether they are there and as planned. Creating those that are missing.
+"""Asking a cluster about Rollcall's topics: whether they are there and as planned. Creating those
+that are missing.
 
-Each broker keeps a copy of what the controller knows, and one hears of a change later than another. So what matters is asked of every broker, until all say the
-same. Every code of every answer is looked at: what may pass is waited for, everything else is told.
+Each broker keeps a copy of what the controller knows, and one hears of a change later than another.
+So what matters is asked of every broker, until all say the same. Every code of every answer is
+looked at: what may pass is waited for, everything else is told.
 """
 
 from __future__ import annotations
@@ -15,7 +17,14 @@ from typing import NamedTuple, Self, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResourceType
-from aiokafka.errors import KafkaError, NodeNotReadyError, NoError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
+from aiokafka.errors import (
+    KafkaError,
+    NodeNotReadyError,
+    NoError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 from aiokafka.protocol.admin import DescribeConfigsRequest
 
 from rollcall.errors import BrokerUnavailableError, RollcallError
@@ -32,8 +41,9 @@ _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 30.0
-"""A created topic is known to the brokers after some milliseconds. This is for machines that are busy with other things, and for the time until the controller
-notices that a broker is gone."""
+"""A created topic is known to the brokers after some milliseconds. This is for machines that are
+busy with other things, and for the time until the controller notices that a broker is gone.
+"""
 
 RETRY_SECONDS = 0.1
 
@@ -42,7 +52,10 @@ _ANSWER_SECONDS = 5.0
 """Until a broker that does not answer is left out."""
 
 _CONFIGURATION = ("cleanup.policy", *LIMITS)
-_ASK_FOR = "the right {} on it seems to be missing; 'rollcall topics acls' shows which ones are needed (docs/security.md)"
+_ASK_FOR = (
+    "the right {} on it seems to be missing; 'rollcall topics acls' shows which ones are "
+    "needed (docs/security.md)"
+)
 
 
 class _Answers(NamedTuple):
@@ -56,28 +69,40 @@ class _Answers(NamedTuple):
     @property
     def agree(self) -> bool:
         """Whether all that answer know the same topics, by identity."""
-        known = [{name: (topic.identity, topic.partitions) for name, topic in topics.items()} for topics in self.topics]
+        known = [
+            {name: (topic.identity, topic.partitions) for name, topic in topics.items()}
+            for topics in self.topics
+        ]
         return all(other == known[0] for other in known)
 
     def lacking(self, names: Collection[str]) -> list[str]:
         """Topics that a broker does not know, or of which a partition has no leader."""
-        return sorted(name for name in names if any(name not in topics or topics[name].leaderless for topics in self.topics))
+        return sorted(
+            name
+            for name in names
+            if any(name not in topics or topics[name].leaderless for topics in self.topics)
+        )
 
 
 class TopicAdmin:
-    """Speaks to the cluster about topics. Every failure of Kafka, in the whole block, becomes an error for people."""
+    """Speaks to the cluster about topics. Every failure of Kafka, in the whole block, becomes an
+    error for people.
+    """
 
     def __init__(self, settings: Settings, bootstrap: str) -> None:
         self._settings = settings
         self._bootstrap = bootstrap
-        self._admin = AIOKafkaAdminClient(**client_options(settings, bootstrap), request_timeout_ms=_REQUEST_MS)
+        self._admin = AIOKafkaAdminClient(
+            **client_options(settings, bootstrap), request_timeout_ms=_REQUEST_MS
+        )
 
     async def __aenter__(self) -> Self:
         """Connect.
 
         Raises:
             BrokerUnavailableError: no broker answers.
-            ConfigurationError: one does, and does not let this client in, or is not who it should be.
+            ConfigurationError: one does, and does not let this client in, or is not who it should
+                be.
         """
         try:
             async with broker_connection(self._settings, self._bootstrap):
@@ -89,7 +114,12 @@ class TopicAdmin:
             raise
         return self
 
-    async def __aexit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
         await close(self._admin.close())
         self._explain(error)
 
@@ -98,10 +128,14 @@ class TopicAdmin:
             return
         if is_passing(error):
             raise BrokerUnavailableError(
-                f"Kafka at {self._bootstrap} does not answer as it should ({type(error).__name__}); look at the brokers' logs, or check ROLLCALL_KAFKA"
+                f"Kafka at {self._bootstrap} does not answer as it should "
+                f"({type(error).__name__}); look at the brokers' logs, or check ROLLCALL_KAFKA"
             ) from None
         if isinstance(error, KafkaError):
-            raise TopicsError(f"Kafka at {self._bootstrap} refused what it was asked about topics ({error}); look at the brokers' logs") from None
+            raise TopicsError(
+                f"Kafka at {self._bootstrap} refused what it was asked about topics ({error}); "
+                "look at the brokers' logs"
+            ) from None
 
     async def inspect(self, plans: Sequence[TopicPlan]) -> list[TopicFinding]:
         """Compare the cluster to the plans.
@@ -117,21 +151,41 @@ class TopicAdmin:
                 return None
             [*_, existing] = answers.topics
             configs = await self._configs(list(existing))
-            return [compare(plan, existing[plan.name].partitions if plan.name in existing else None, configs.get(plan.name, {})) for plan in plans]
+            return [
+                compare(
+                    plan,
+                    existing[plan.name].partitions if plan.name in existing else None,
+                    configs.get(plan.name, {}),
+                )
+                for plan in plans
+            ]
 
         findings = await self._until(inspect)
         if findings is None:
-            raise BrokerUnavailableError(f"the brokers of {self._bootstrap} do not agree on what topics there are; look at their logs, and try again")
+            raise BrokerUnavailableError(
+                f"the brokers of {self._bootstrap} do not agree on what topics there are; look at "
+                "their logs, and try again"
+            )
         return findings
 
     async def create(self, plans: Sequence[TopicPlan]) -> None:
-        """Create topics and wait until every broker knows them, with a leader for each partition. One that another process creates at the same time is fine.
+        """Create topics and wait until every broker knows them, with a leader for each partition.
+        One that another process creates at the same time is fine.
 
         Raises:
-            TopicsError: the cluster refuses (the message says which topic and why), or a topic does not appear.
+            TopicsError: the cluster refuses (the message says which topic and why), or a topic does
+                not appear.
             BrokerUnavailableError: brokers do not answer.
         """
-        left = {plan.name: NewTopic(plan.name, plan.partitions, self._settings.replication_factor, topic_configs=dict(plan.config)) for plan in plans}
+        left = {
+            plan.name: NewTopic(
+                plan.name,
+                plan.partitions,
+                self._settings.replication_factor,
+                topic_configs=dict(plan.config),
+            )
+            for plan in plans
+        }
         if not left:
             return
 
@@ -146,7 +200,10 @@ class TopicAdmin:
             return None if left else True
 
         if await self._until(create) is None:
-            raise TopicsError(f"Kafka at {self._bootstrap} did not create {', '.join(sorted(left))} in {SETTLE_SECONDS:.0f} s; look at the brokers' logs")
+            raise TopicsError(
+                f"Kafka at {self._bootstrap} did not create {', '.join(sorted(left))} in "
+                f"{SETTLE_SECONDS:.0f} s; look at the brokers' logs"
+            )
         await self._until_known([plan.name for plan in plans])
 
     @staticmethod
@@ -154,9 +211,14 @@ class TopicAdmin:
         """False: to be tried again."""
         error = for_code(code)
         if error is TopicAuthorizationFailedError:
-            raise TopicsError(f"Kafka does not allow to create {topic}: {_ASK_FOR.format('Create')}")
+            raise TopicsError(
+                f"Kafka does not allow to create {topic}: {_ASK_FOR.format('Create')}"
+            )
         if error not in (NoError, TopicAlreadyExistsError) and not error.retriable:
-            raise TopicsError(f"topic {topic} cannot be created: {error.__name__} {' '.join(str(part) for part in reason if part)}".rstrip())
+            raise TopicsError(
+                f"topic {topic} cannot be created: {error.__name__} "
+                f"{' '.join(str(part) for part in reason if part)}".rstrip()
+            )
         return not error.retriable
 
     async def _until_known(self, names: Sequence[str]) -> None:
@@ -171,12 +233,18 @@ class TopicAdmin:
             assert answers is not None
             if lacking := answers.lacking(names):
                 raise TopicsError(
-                    f"created, but not to be seen by all brokers after {SETTLE_SECONDS:.0f} s: {', '.join(lacking)}; look at the brokers' logs and try again"
+                    f"created, but not to be seen by all brokers after {SETTLE_SECONDS:.0f} s: "
+                    f"{', '.join(lacking)}; look at the brokers' logs and try again"
                 )
-            log.warning("topics were created, and %d brokers could not be asked whether they know them", answers.silent)
+            log.warning(
+                "topics were created, and %d brokers could not be asked whether they know them",
+                answers.silent,
+            )
 
     async def _until(self, attempt: Callable[[], Awaitable[_T | None]]) -> _T | None:
-        """What an attempt gives that is not None, or None when there is none in time. A failure that may pass is one more attempt; the last one is raised."""
+        """What an attempt gives that is not None, or None when there is none in time. A failure
+        that may pass is one more attempt; the last one is raised.
+        """
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             try:
@@ -194,7 +262,10 @@ class TopicAdmin:
             aiokafka.errors.KafkaError: none answers, or one refuses.
         """
         await self._admin._client.bootstrap()  # which brokers there are; topics it does not ask for
-        asked = (promptly(topics_known_to(self._admin, node, names), _ANSWER_SECONDS) for node in nodes_of(self._admin))
+        asked = (
+            promptly(topics_known_to(self._admin, node, names), _ANSWER_SECONDS)
+            for node in nodes_of(self._admin)
+        )
         answers, failures = [], []
         for answer in await asyncio.gather(*asked, return_exceptions=True):
             if not isinstance(answer, BaseException):
@@ -210,26 +281,48 @@ class TopicAdmin:
     async def _configs(self, topics: Sequence[str]) -> dict[str, dict[str, str]]:
         if not topics:
             return {}
-        response = await ask_any(self._admin, DescribeConfigsRequest([(ConfigResourceType.TOPIC, name, list(_CONFIGURATION)) for name in topics]))
-        refused = [name for code, _message, _kind, name, _entries in response.resources if for_code(code) is TopicAuthorizationFailedError]
+        response = await ask_any(
+            self._admin,
+            DescribeConfigsRequest(
+                [(ConfigResourceType.TOPIC, name, list(_CONFIGURATION)) for name in topics]
+            ),
+        )
+        refused = [
+            name
+            for code, _message, _kind, name, _entries in response.resources
+            if for_code(code) is TopicAuthorizationFailedError
+        ]
         if refused:
-            raise TopicsError(f"Kafka does not tell how {', '.join(refused)} is configured: {_ASK_FOR.format('DescribeConfigs')}")
+            raise TopicsError(
+                f"Kafka does not tell how {', '.join(refused)} is configured: "
+                f"{_ASK_FOR.format('DescribeConfigs')}"
+            )
         for code, message, _kind, name, _entries in response.resources:
             if code:
                 raise for_code(code)(f"{name}: {message or 'no reason is given'}")
-        return {name: {entry[0]: entry[1] for entry in entries} for _code, _message, _kind, name, entries in response.resources}
+        return {
+            name: {entry[0]: entry[1] for entry in entries}
+            for _code, _message, _kind, name, entries in response.resources
+        }
 
 
 async def ensure_topics(
-    settings: Settings, bootstrap: str, plans: Sequence[TopicPlan], *, before_creating: Callable[[set[str]], Awaitable[None]] | None = None
+    settings: Settings,
+    bootstrap: str,
+    plans: Sequence[TopicPlan],
+    *,
+    before_creating: Callable[[set[str]], Awaitable[None]] | None = None,
 ) -> list[TopicFinding]:
-    """Create what is missing (unless the settings forbid it), check the rest, and return the findings, all fine.
+    """Create what is missing (unless the settings forbid it), check the rest, and return the
+    findings, all fine.
 
     Args:
-        before_creating: called with the names of what is missing, if anything is; raises when it must not be created.
+        before_creating: called with the names of what is missing, if anything is; raises when it
+            must not be created.
 
     Raises:
-        TopicsError: topics are missing and must not be created, or are not as they must be. The message says what to do for each.
+        TopicsError: topics are missing and must not be created, or are not as they must be. The
+            message says what to do for each.
         BrokerUnavailableError: no broker answers.
     """
     async with TopicAdmin(settings, bootstrap) as admin:
@@ -239,12 +332,17 @@ async def ensure_topics(
             await before_creating({plan.name for plan in missing})
         if missing and not settings.create_topics:
             raise TopicsError(
-                f"topics are missing: {', '.join(plan.name for plan in missing)}; run 'rollcall topics apply', or set ROLLCALL_CREATE_TOPICS=true"
+                f"topics are missing: {', '.join(plan.name for plan in missing)}; run 'rollcall "
+                "topics apply', or set ROLLCALL_CREATE_TOPICS=true"
             )
         if missing:
             await admin.create(missing)
             findings = await admin.inspect(plans)
-        problems = [f"{finding.plan.name}: {finding.problem}" for finding in findings if finding.state is not TopicState.FINE]
+        problems = [
+            f"{finding.plan.name}: {finding.problem}"
+            for finding in findings
+            if finding.state is not TopicState.FINE
+        ]
         if problems:
             raise TopicsError("; ".join(problems))
         return findings

@@ -1,7 +1,8 @@
-"""Which topics a cluster has, each with its id: a topic that was deleted and created again has the same name and another id (KIP-516). And what a client may do
-with them (KIP-430).
+"""Which topics a cluster has, each with its id: a topic that was deleted and created again has the
+same name and another id (KIP-516). And what a client may do with them (KIP-430).
 
-aiokafka's metadata requests are older than both, so this is one of a later version. Every Kafka since 2.8 knows it.
+aiokafka's metadata requests are older than both, so this is one of a later version. Every Kafka
+since 2.8 knows it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,25 @@ from uuid import UUID
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import KafkaError, NodeNotReadyError, NoError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import (
+    KafkaError,
+    NodeNotReadyError,
+    NoError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import AbstractType, Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
+from aiokafka.protocol.types import (
+    AbstractType,
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Schema,
+    TaggedFields,
+)
 
 _UUID_BYTES = 16
 _NO_UUID = str(UUID(int=0))
@@ -60,7 +77,8 @@ async def topics_known_to(admin: AIOKafkaAdminClient, node: int, names: Collecti
 
 
 async def ask_any(admin: AIOKafkaAdminClient, request: Request[Any]) -> Any:
-    """The answer of any broker: where one does not answer, the next is asked. (aiokafka would ask one of them only.)
+    """The answer of any broker: where one does not answer, the next is asked. (aiokafka would ask
+    one of them only.)
 
     Raises:
         aiokafka.errors.KafkaError: none answers.
@@ -84,14 +102,21 @@ def _topics_of(answer: Any) -> Topics:
     for code, name, identity, _internal, partitions, *_ in answer.topics:
         error = for_code(code)
         if error is NoError:
-            topics[name] = Topic(len(partitions), identity, sum(leader < 0 for _code, _number, leader, *_ in partitions))
+            topics[name] = Topic(
+                len(partitions),
+                identity,
+                sum(leader < 0 for _code, _number, leader, *_ in partitions),
+            )
         elif error is not UnknownTopicOrPartitionError:
             raise error(name)
     return Topics(answer.cluster_id, topics)
 
 
-async def allowed_operations(connection: AIOKafkaConnection, names: Collection[str]) -> dict[str, frozenset[int] | None]:
-    """What this client may do with topics: Kafka's numbers of operations, by name. None: there is no such topic.
+async def allowed_operations(
+    connection: AIOKafkaConnection, names: Collection[str]
+) -> dict[str, frozenset[int] | None]:
+    """What this client may do with topics: Kafka's numbers of operations, by name. None: there is
+    no such topic.
 
     Raises:
         aiokafka.errors.KafkaError: it does not answer.
@@ -104,7 +129,9 @@ async def allowed_operations(connection: AIOKafkaConnection, names: Collection[s
         elif error or operations == _NOT_TOLD:
             allowed[name] = None
         else:
-            allowed[name] = frozenset(number for number in range(_OPERATIONS) if operations >> number & 1)
+            allowed[name] = frozenset(
+                number for number in range(_OPERATIONS) if operations >> number & 1
+            )
     return allowed
 
 
@@ -127,7 +154,16 @@ class _MetadataResponseV12(Response):  # type: ignore[misc]
     FLEXIBLE_VERSION = True
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        ("brokers", CompactArray(("node_id", Int32), ("host", _TEXT), ("port", Int32), ("rack", _TEXT), ("tags", TaggedFields))),
+        (
+            "brokers",
+            CompactArray(
+                ("node_id", Int32),
+                ("host", _TEXT),
+                ("port", Int32),
+                ("rack", _TEXT),
+                ("tags", TaggedFields),
+            ),
+        ),
         ("cluster_id", _TEXT),
         ("controller_id", Int32),
         (
@@ -181,5 +217,7 @@ class TopicsRequest(Request[_MetadataRequestV12]):  # type: ignore[misc]
 
     def build(self, request_struct_class: Any) -> Any:
         """The request itself."""
-        topics: list[tuple[str, str, dict[int, bytes]]] = [(_NO_UUID, name, {}) for name in self._names]
+        topics: list[tuple[str, str, dict[int, bytes]]] = [
+            (_NO_UUID, name, {}) for name in self._names
+        ]
         return request_struct_class(topics, False, True, {})

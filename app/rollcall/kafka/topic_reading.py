@@ -1,4 +1,6 @@
-"""What commands that read topics share: what they say when Kafka does not let them, and how many partitions there are."""
+"""What commands that read topics share: what they say when Kafka does not let them, and how many
+partitions there are.
+"""
 
 from __future__ import annotations
 
@@ -34,20 +36,32 @@ def kafka_errors_explained(what: str, bootstrap: str) -> Iterator[None]:
     try:
         yield
     except TimeoutError:
-        raise BrokerUnavailableError(f"nothing came from Kafka at {bootstrap} for {STALL_SECONDS:.0f} s; look at the brokers, and try again") from None
+        raise BrokerUnavailableError(
+            f"nothing came from Kafka at {bootstrap} for {STALL_SECONDS:.0f} s; look at the "
+            "brokers, and try again"
+        ) from None
     except TopicAuthorizationFailedError as error:
-        raise TopicsError(f"{what} cannot be read from Kafka at {bootstrap}: this user may not read {error.args[0]}; allow it to") from None
+        raise TopicsError(
+            f"{what} cannot be read from Kafka at {bootstrap}: this user may not read "
+            f"{error.args[0]}; allow it to"
+        ) from None
     except (KafkaError, OSError) as error:
         raise BrokerUnavailableError(
-            f"{what} cannot be read from Kafka at {bootstrap} ({type(error).__name__}); check the brokers, or ROLLCALL_KAFKA"
+            f"{what} cannot be read from Kafka at {bootstrap} ({type(error).__name__}); check the "
+            "brokers, or ROLLCALL_KAFKA"
         ) from None
 
 
 async def partition_counts(options: Mapping[str, Any], topics: Collection[str]) -> dict[str, int]:
-    """How many partitions each of the topics has that are there. What the cluster says counts, not the settings: whoever only reads need not be told."""
+    """How many partitions each of the topics has that are there. What the cluster says counts, not
+    the settings: whoever only reads need not be told.
+    """
     admin = AIOKafkaAdminClient(**options, request_timeout_ms=REQUEST_MS)
     try:
         await admin.start()
-        return {name: topic.partitions for name, topic in (await describe_topics(admin, topics)).topics.items()}
+        return {
+            name: topic.partitions
+            for name, topic in (await describe_topics(admin, topics)).topics.items()
+        }
     finally:
         await close(admin.close())

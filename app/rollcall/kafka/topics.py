@@ -1,4 +1,6 @@
-"""Topics as they should be, and how those of a cluster compare to them. :mod:`rollcall.kafka.topic_admin` asks the cluster."""
+"""Topics as they should be, and how those of a cluster compare to them.
+:mod:`rollcall.kafka.topic_admin` asks the cluster.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +16,24 @@ FOR_EVER_MS = -1
 """``retention.ms`` of a topic that keeps everything."""
 
 NEVER_TOO_LATE = str(2**63 - 1)
-"""Output records keep the raw record's timestamp. Kafka's default refuses timestamps more than an hour ahead, so one producer with a wrong clock would stop
-the router."""
+"""Output records keep the raw record's timestamp. Kafka's default refuses timestamps more than an
+hour ahead, so one producer with a wrong clock would stop the router.
+"""
 
 DEFAULT_RECORD_BYTES = 1_048_588
 """``max.message.bytes`` of Kafka, where a cluster does not tell."""
 
 LEAST_RECORD_BYTES = 16_384
-"""What every topic must take: the record of a dead letter, with its reason, has to fit somewhere."""
+"""What every topic must take: the record of a dead letter, with its reason, has to fit somewhere.
+"""
 
 
-LIMITS = ("max.message.bytes", "message.timestamp.after.max.ms", "message.timestamp.before.max.ms", "retention.ms")
+LIMITS = (
+    "max.message.bytes",
+    "message.timestamp.after.max.ms",
+    "message.timestamp.before.max.ms",
+    "retention.ms",
+)
 """The configuration behind the fields of :class:`TopicLimits`."""
 
 
@@ -64,7 +73,9 @@ class TopicLimits:
     behind_ms: int | None = None
     """``message.timestamp.before.max.ms``: how far in the past."""
     retention_ms: int | None = None
-    """``retention.ms``: records with older timestamps are deleted, however short they have been there. -1: never."""
+    """``retention.ms``: records with older timestamps are deleted, however short they have been
+    there. -1: never.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +95,10 @@ class TopicFinding:
 
 def least_record_bytes(topics: Iterable[TopicLimits]) -> int:
     """What all of these topics take."""
-    return min((limits.record_bytes for limits in topics if limits.record_bytes is not None), default=DEFAULT_RECORD_BYTES)
+    return min(
+        (limits.record_bytes for limits in topics if limits.record_bytes is not None),
+        default=DEFAULT_RECORD_BYTES,
+    )
 
 
 def barrier_topic(group: str) -> str:
@@ -93,12 +107,18 @@ def barrier_topic(group: str) -> str:
 
 
 def plan_barrier_topic(group: str, lanes: int) -> TopicPlan:
-    """The empty topic for whose partitions a group's lanes commit their barriers: see :mod:`rollcall.streaming.barrier`.
+    """The empty topic for whose partitions a group's lanes commit their barriers: see
+    :mod:`rollcall.streaming.barrier`.
 
     Args:
         lanes: a partition for each; with fewer the lanes wait for each other.
     """
-    return TopicPlan(barrier_topic(group), lanes, {"cleanup.policy": "compact", "delete.retention.ms": str(DAY_MS)}, any_partitions=True)
+    return TopicPlan(
+        barrier_topic(group),
+        lanes,
+        {"cleanup.policy": "compact", "delete.retention.ms": str(DAY_MS)},
+        any_partitions=True,
+    )
 
 
 def compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any]) -> TopicFinding:
@@ -109,24 +129,36 @@ def compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any]) 
         config: ``cleanup.policy`` and :data:`LIMITS`, as Kafka has them.
     """
     if partitions is None:
-        return TopicFinding(plan, TopicState.MISSING, "missing: run 'rollcall topics apply'", TopicLimits())
+        return TopicFinding(
+            plan, TopicState.MISSING, "missing: run 'rollcall topics apply'", TopicLimits()
+        )
     problems = []
     limits = TopicLimits(*(int(config[key]) if config.get(key) else None for key in LIMITS))
     limit = limits.record_bytes
     if limit is not None and limit < plan.record_bytes:
-        problems.append(f"takes records of {limit} bytes at most and must take {plan.record_bytes}: alter max.message.bytes")
+        problems.append(
+            f"takes records of {limit} bytes at most and must take {plan.record_bytes}: alter "
+            "max.message.bytes"
+        )
     policy, wanted = config.get("cleanup.policy", ""), plan.config["cleanup.policy"]
     if partitions != plan.partitions and not plan.any_partitions:
         problems.append(
-            f"has {partitions} partitions and should have {plan.partitions}, or keys would be where nobody looks for them: "
+            f"has {partitions} partitions and should have {plan.partitions}, or keys would be "
+            "where nobody looks for them: "
             f"set ROLLCALL_PARTITIONS={partitions} if all topics have so many"
         )
     if set(policy.split(",")) != set(wanted.split(",")):
         problems.append(
-            f"has cleanup.policy={policy} and needs {wanted}: alter it with kafka-configs --alter --topic {plan.name} --add-config cleanup.policy={wanted}"
+            f"has cleanup.policy={policy} and needs {wanted}: alter it with kafka-configs --alter "
+            f"--topic {plan.name} --add-config cleanup.policy={wanted}"
         )
     return TopicFinding(
-        plan, TopicState.WRONG if problems else TopicState.FINE, "; ".join(problems), limits, _note_on_retention(plan, limits.retention_ms), partitions
+        plan,
+        TopicState.WRONG if problems else TopicState.FINE,
+        "; ".join(problems),
+        limits,
+        _note_on_retention(plan, limits.retention_ms),
+        partitions,
     )
 
 

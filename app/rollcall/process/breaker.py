@@ -1,7 +1,8 @@
 """The breaker: a bad deployment must not quarantine everything.
 
-When too many of the last events of a partition became dead letters, something is wrong with the producer or with the schemas, not with the events. The
-partition is then left as it is until an operator has looked and restarts with a higher limit, or with none.
+When too many of the last events of a partition became dead letters, something is wrong with the
+producer or with the schemas, not with the events. The partition is then left as it is until an
+operator has looked and restarts with a higher limit, or with none.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Breaker:
         self._seen += count
 
     def failed(self) -> bool:
-        """One became a dead letter; whether the breaker opens. It judges only when it has seen as many events as it looks back on."""
+        """One became a dead letter; whether the breaker opens. It judges only when it has seen as
+        many events as it looks back on.
+        """
         self._seen += 1
         dead = self._dead
         dead.append(self._seen)
@@ -49,11 +52,17 @@ class Breaker:
         """What to tell the lane when the breaker has opened."""
         share = len(self._dead) / self._policy.events
         return Halt(
-            self._reason(f"{share:.0%} of the last {self._policy.events} events became dead letters", self._policy.ratio), f"{_NOTE} {self._policy.ratio}"
+            self._reason(
+                f"{share:.0%} of the last {self._policy.events} events became dead letters",
+                self._policy.ratio,
+            ),
+            f"{_NOTE} {self._policy.ratio}",
         )
 
     def resume(self, note: str) -> Halt | None:
-        """Whether a breaker that had opened before, as the note beside the committed offset tells, stays open: it does unless the limit was raised since."""
+        """Whether a breaker that had opened before, as the note beside the committed offset tells,
+        stays open: it does unless the limit was raised since.
+        """
         word, _, limit = note.partition(" ")
         if word != _NOTE:
             return None
@@ -63,7 +72,13 @@ class Breaker:
             return None
         if self._policy.ratio == 0 or self._policy.ratio > before:
             return None
-        return Halt(self._reason(f"it was stopped when more than {before:.0%} of its events became dead letters", before), note)
+        return Halt(
+            self._reason(
+                f"it was stopped when more than {before:.0%} of its events became dead letters",
+                before,
+            ),
+            note,
+        )
 
     def _reason(self, what: str, limit: float) -> str:
         return (

@@ -16,7 +16,9 @@ Reasons = Callable[[], Sequence[str]]
 
 
 @contextlib.asynccontextmanager
-async def serve_health(bind: str, port: int, *, live: Reasons, ready: Reasons, registry: CollectorRegistry) -> AsyncIterator[int]:
+async def serve_health(
+    bind: str, port: int, *, live: Reasons, ready: Reasons, registry: CollectorRegistry
+) -> AsyncIterator[int]:
     """Serve while the context is open; gives the port, which is a free one for port 0.
 
     Raises:
@@ -24,7 +26,9 @@ async def serve_health(bind: str, port: int, *, live: Reasons, ready: Reasons, r
     """
 
     async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(
+            body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
 
     app = web.Application()
     app.router.add_get("/livez", _verdict(live))
@@ -37,7 +41,10 @@ async def serve_health(bind: str, port: int, *, live: Reasons, ready: Reasons, r
         try:
             await site.start()
         except OSError as error:
-            raise ConfigurationError(f"cannot listen on {bind}:{port} ({error.strerror or error}); set ROLLCALL_PORT or ROLLCALL_BIND") from None
+            raise ConfigurationError(
+                f"cannot listen on {bind}:{port} ({error.strerror or error}); set ROLLCALL_PORT "
+                "or ROLLCALL_BIND"
+            ) from None
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
@@ -46,6 +53,9 @@ async def serve_health(bind: str, port: int, *, live: Reasons, ready: Reasons, r
 def _verdict(reasons: Reasons) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(_request: web.Request) -> web.StreamResponse:
         found = list(reasons())
-        return web.json_response({"status": "failing", "reasons": found} if found else {"status": "ok"}, status=503 if found else 200)
+        return web.json_response(
+            {"status": "failing", "reasons": found} if found else {"status": "ok"},
+            status=503 if found else 200,
+        )
 
     return answer

@@ -1,6 +1,7 @@
 """Logs: one line for each incident, JSON when nobody watches, never personal data.
 
-A line at level error asks somebody to do something, and says what. A traceback is a fault of the program. What passes by itself is a warning.
+A line at level error asks somebody to do something, and says what. A traceback is a fault of the
+program. What passes by itself is a warning.
 """
 
 from __future__ import annotations
@@ -25,27 +26,42 @@ _MOST_SAYINGS = 1_000
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
-_CLIENTS = ("faust", "mode", "aiokafka", "rollcall.streaming.tables", "rollcall.streaming.transport", "rollcall.streaming.consumer_thread")
+_CLIENTS = (
+    "faust",
+    "mode",
+    "aiokafka",
+    "rollcall.streaming.tables",
+    "rollcall.streaming.transport",
+    "rollcall.streaming.consumer_thread",
+)
 """Clients of Kafka, and the services that ours are for Faust."""
 
 _QUIET = (*_CLIENTS, "asyncio", "aiohttp")
-"""Libraries that narrate. Their warnings are kept; aiokafka tells there of brokers that do not answer."""
+"""Libraries that narrate. Their warnings are kept; aiokafka tells there of brokers that do not
+answer.
+"""
 
 _CONDITIONS = (KafkaError, OSError, RollcallError, asyncio.CancelledError)
-"""Errors of the surroundings: a broker that is away or refuses, a full disk, a service of Faust that is ended while the group rebalances
-(``faust/transport/consumer.py:181`` calls that a crash). No line of code is their cause."""
+"""Errors of the surroundings: a broker that is away or refuses, a full disk, a service of Faust
+that is ended while the group rebalances (``faust/transport/consumer.py:181`` calls that a crash).
+No line of code is their cause.
+"""
 
 _FAULTS = (IllegalStateError, IllegalArgumentError)
 """Errors of Kafka's clients that say that they are used wrongly."""
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, the fields given as ``extra``, and the error if there is one."""
+    """One JSON object a line: time, level, logger, message, the fields given as ``extra``, and the
+    error if there is one.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
         line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": datetime.fromtimestamp(record.created, UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -67,10 +83,12 @@ class TextFormatter(logging.Formatter):
 
 
 class RepeatFilter(logging.Filter):
-    """One line for each incident: while a broker is down, a client library says so many times a second.
+    """One line for each incident: while a broker is down, a client library says so many times a
+    second.
 
-    Of the same saying, told apart by its template and its partition, one line passes in :data:`REPEAT_SECONDS`; the next one tells how many were left out.
-    Of Rollcall's own lines this goes for warnings only.
+    Of the same saying, told apart by its template and its partition, one line passes in
+    :data:`REPEAT_SECONDS`; the next one tells how many were left out. Of Rollcall's own lines this
+    goes for warnings only.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -80,7 +98,11 @@ class RepeatFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line passes."""
-        if record.levelno != logging.WARNING and record.name.startswith("rollcall.") and record.name not in _QUIET:
+        if (
+            record.levelno != logging.WARNING
+            and record.name.startswith("rollcall.")
+            and record.name not in _QUIET
+        ):
             return True
         saying = (record.name, str(record.msg), getattr(record, "partition", None))
         now = self._clock()
@@ -97,16 +119,24 @@ class RepeatFilter(logging.Filter):
 
 
 class KafkaLevelFilter(logging.Filter):
-    """Makes a warning of what aiokafka calls an error, and Faust the crash of a service, unless it is a fault of the program.
+    """Makes a warning of what aiokafka calls an error, and Faust the crash of a service, unless it
+    is a fault of the program.
 
     They try again, or raise an error to Rollcall, which tries again, or ends and says why.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """True: each line passes."""
-        passes = is_condition(record.exc_info[1]) if record.exc_info else record.name.split(".")[0] == "aiokafka"
+        passes = (
+            is_condition(record.exc_info[1])
+            if record.exc_info
+            else record.name.split(".")[0] == "aiokafka"
+        )
         if record.levelno > logging.WARNING and record.name.startswith(_CLIENTS) and passes:
-            record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+            record.levelno, record.levelname = (
+                logging.WARNING,
+                logging.getLevelName(logging.WARNING),
+            )
         return True
 
 
@@ -129,12 +159,16 @@ def extra_fields(record: logging.LogRecord) -> dict[str, Any]:
 
 def configure_logging(settings: Settings) -> None:
     """Log to standard error, as the settings say. Replaces whatever was configured."""
-    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+    as_json = settings.log_format == "json" or (
+        settings.log_format == "auto" and not sys.stderr.isatty()
+    )
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(KafkaLevelFilter())
     handler.addFilter(RepeatFilter())
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     for name in _QUIET:
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+        logging.getLogger(name).setLevel(
+            max(logging.WARNING, logging.getLevelName(settings.log_level))
+        )
     logging.captureWarnings(True)

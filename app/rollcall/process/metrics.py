@@ -1,6 +1,8 @@
-"""The catalogue of all metrics: what each counts, in which unit, and what it means when it moves. Base units, prefix ``rollcall_``.
+"""The catalogue of all metrics: what each counts, in which unit, and what it means when it moves.
+Base units, prefix ``rollcall_``.
 
-Labels come from the registry only, so their number is bounded whatever arrives; an unknown event_name is ``unknown``. Every counter starts at zero.
+Labels come from the registry only, so their number is bounded whatever arrives; an unknown
+event_name is ``unknown``. Every counter starts at zero.
 """
 
 from __future__ import annotations
@@ -10,7 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from platform import python_version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    disable_created_metrics,
+)
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
@@ -25,15 +34,42 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 UNKNOWN_NAME = "unknown"
 """Label for names that are not in the registry."""
 
-LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+LATENCY_BUCKETS = (
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.15,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.75,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+)
 AGE_BUCKETS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0, 604_800.0)
 
 
 class ChunkHistogram(Collector):
-    """A histogram that takes many observations at once: sorting a chunk's values and cutting them at the bounds costs a tenth of observing them one by one."""
+    """A histogram that takes many observations at once: sorting a chunk's values and cutting them
+    at the bounds costs a tenth of observing them one by one.
+    """
 
     def __init__(
-        self, name: str, documentation: str, buckets: Sequence[float], registry: CollectorRegistry, *, label: str | None = None, values: Sequence[str] = ("",)
+        self,
+        name: str,
+        documentation: str,
+        buckets: Sequence[float],
+        registry: CollectorRegistry,
+        *,
+        label: str | None = None,
+        values: Sequence[str] = ("",),
     ) -> None:
         self._name = name
         self._documentation = documentation
@@ -48,7 +84,9 @@ class ChunkHistogram(Collector):
         self._observe(sorted(observations), value)
 
     def observe_ages(self, moments: Iterable[float], now: float) -> None:
-        """Count how long ago each moment was, in seconds since the epoch; one that lies ahead was now."""
+        """Count how long ago each moment was, in seconds since the epoch; one that lies ahead was
+        now.
+        """
         ages = sorted([now - moment for moment in moments])
         ahead = bisect_right(ages, 0.0)
         ages[:ahead] = [0.0] * ahead
@@ -68,7 +106,9 @@ class ChunkHistogram(Collector):
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
         names = ["+Inf" if bound == float("inf") else str(bound) for bound in self._bounds]
         for value, counts in self._counts.items():
-            buckets = [(name, float(total)) for name, total in zip(names, accumulate(counts), strict=True)]
+            buckets = [
+                (name, float(total)) for name, total in zip(names, accumulate(counts), strict=True)
+            ]
             family.add_metric([value] if self._labels else [], buckets, self._sums[value])
         yield family
 
@@ -85,61 +125,88 @@ class ProcessMetrics:
         ProcessCollector(registry=registry)
         self.build = Info("rollcall_build", "Version of Rollcall and of Python.", registry=registry)
         self.build.info({"version": package_version(), "python": python_version()})
-        self.ready = Gauge("rollcall_ready", "1: /readyz answers with 200; 0: with 503, and with the reasons.", registry=registry)
+        self.ready = Gauge(
+            "rollcall_ready",
+            "1: /readyz answers with 200; 0: with 503, and with the reasons.",
+            registry=registry,
+        )
 
 
 class StreamMetrics(ProcessMetrics):
     """What every process exposes that consumes chunks."""
 
-    def __init__(self, registry: CollectorRegistry, stages: Sequence[str], codes: Iterable[ErrorCode], event_names: Iterable[str]) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        stages: Sequence[str],
+        codes: Iterable[ErrorCode],
+        event_names: Iterable[str],
+    ) -> None:
         super().__init__(registry)
         self.chunk_seconds = ChunkHistogram(
-            "rollcall_chunk_seconds", "Time that the stage computes on one chunk.", LATENCY_BUCKETS, registry, label="stage", values=stages
+            "rollcall_chunk_seconds",
+            "Time that the stage computes on one chunk.",
+            LATENCY_BUCKETS,
+            registry,
+            label="stage",
+            values=stages,
         )
         self.event_age_seconds = ChunkHistogram(
             "rollcall_event_age_seconds",
-            "From event_time, as Canvas says, to the acknowledged output. Rises with lag, with a late bridge and with replays.",
+            "From event_time, as Canvas says, to the acknowledged output. Rises with lag, with a "
+            "late bridge and with replays.",
             AGE_BUCKETS,
             registry,
         )
         self.pipeline_seconds = ChunkHistogram(
             "rollcall_pipeline_seconds",
-            "From the record's timestamp on the input topic to the acknowledged output. Rises when this process falls behind.",
+            "From the record's timestamp on the input topic to the acknowledged output. Rises "
+            "when this process falls behind.",
             LATENCY_BUCKETS,
             registry,
         )
         self.consumer_lag_records = Gauge(
             "rollcall_consumer_lag_records",
-            "High watermark minus committed offset, measured at the broker every second, also when nothing moves. It should return to zero.",
+            "High watermark minus committed offset, measured at the broker every second, also "
+            "when nothing moves. It should return to zero.",
             ["topic", "partition"],
             registry=registry,
         )
         self.oldest_unprocessed_seconds = Gauge(
             "rollcall_oldest_unprocessed_seconds",
-            "Age of the oldest record that was read and is not committed; with lag and nothing read, time for which a partition has not moved.",
+            "Age of the oldest record that was read and is not committed; with lag and nothing "
+            "read, time for which a partition has not moved.",
             registry=registry,
         )
         self.last_progress_timestamp_seconds = Gauge(
-            "rollcall_last_progress_timestamp_seconds", "When the last chunk was committed, Unix time; 0: none yet.", registry=registry
+            "rollcall_last_progress_timestamp_seconds",
+            "When the last chunk was committed, Unix time; 0: none yet.",
+            registry=registry,
         )
         self.expired_records_total = Counter(
             "rollcall_expired_records_total",
-            "Offsets that the topic's retention deleted before they were read: data that is lost. Should stay zero.",
+            "Offsets that the topic's retention deleted before they were read: data that is lost. "
+            "Should stay zero.",
             registry=registry,
         )
         self.produce_failures_total = Counter(
-            "rollcall_produce_failures_total", "Chunks that could not be written. The process ends; nothing of the chunk is committed.", registry=registry
+            "rollcall_produce_failures_total",
+            "Chunks that could not be written. The process ends; nothing of the chunk is "
+            "committed.",
+            registry=registry,
         )
 
         self.dead_letters_total = Counter(
             "rollcall_dead_letters_total",
-            "Records that are no valid event, or that a stage cannot use, by reason. A sudden rise is a broken producer or a wrong schema.",
+            "Records that are no valid event, or that a stage cannot use, by reason. A sudden "
+            "rise is a broken producer or a wrong schema.",
             ["code", "event_name"],
             registry=registry,
         )
         self.breaker_open = Gauge(
             "rollcall_breaker_open",
-            "1: the partition is no longer consumed, because too many of its events became dead letters.",
+            "1: the partition is no longer consumed, because too many of its events became dead "
+            "letters.",
             ["topic", "partition"],
             registry=registry,
         )
@@ -154,12 +221,27 @@ class RouterMetrics(StreamMetrics):
 
     def __init__(self, registry: CollectorRegistry, event_names: Iterable[str]) -> None:
         names = tuple(event_names)
-        super().__init__(registry, ("router",), (code for code in ErrorCode if code is not ErrorCode.NOT_APPLICABLE), names)
-        self.events_received_total = Counter("rollcall_events_received_total", "Raw records that were processed and committed.", registry=registry)
-        self.events_routed_total = Counter("rollcall_events_routed_total", "Valid events written to their typed topic.", ["event_name"], registry=registry)
+        super().__init__(
+            registry,
+            ("router",),
+            (code for code in ErrorCode if code is not ErrorCode.NOT_APPLICABLE),
+            names,
+        )
+        self.events_received_total = Counter(
+            "rollcall_events_received_total",
+            "Raw records that were processed and committed.",
+            registry=registry,
+        )
+        self.events_routed_total = Counter(
+            "rollcall_events_routed_total",
+            "Valid events written to their typed topic.",
+            ["event_name"],
+            registry=registry,
+        )
         self.events_unknown_total = Counter(
             "rollcall_events_unknown_total",
-            "Events whose name has no schema, written to the unknown topic. A rise after a Canvas release is a new kind of event.",
+            "Events whose name has no schema, written to the unknown topic. A rise after a Canvas "
+            "release is a new kind of event.",
             registry=registry,
         )
         self.unknown_fields_total = Counter(
@@ -170,11 +252,16 @@ class RouterMetrics(StreamMetrics):
         )
         self.unknown_values_total = Counter(
             "rollcall_unknown_values_total",
-            "States and types in valid events that Canvas is not known to write: Canvas has added something.",
+            "States and types in valid events that Canvas is not known to write: Canvas has added "
+            "something.",
             ["event_name"],
             registry=registry,
         )
-        self.redacted_total = Counter("rollcall_redacted_total", "Records in which a credential was replaced.", registry=registry)
+        self.redacted_total = Counter(
+            "rollcall_redacted_total",
+            "Records in which a credential was replaced.",
+            registry=registry,
+        )
         for name in names:
             self.events_routed_total.labels(name)
             self.unknown_fields_total.labels(name)
@@ -184,82 +271,141 @@ class RouterMetrics(StreamMetrics):
 class RosterMetrics(StreamMetrics):
     """What the rosters process exposes.
 
-    ``event_age_seconds`` is that of the stages that read typed events, ``pipeline_seconds`` that of those that write rosters: records bear the timestamp of the
-    typed event from which they follow, so it spans all stages.
+    ``event_age_seconds`` is that of the stages that read typed events, ``pipeline_seconds`` that of
+    those that write rosters: records bear the timestamp of the typed event from which they follow,
+    so it spans all stages.
     """
 
-    def __init__(self, registry: CollectorRegistry, stages: Iterable[str], event_names: Iterable[str]) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, stages: Iterable[str], event_names: Iterable[str]
+    ) -> None:
         names = tuple(stages)
-        super().__init__(registry, names, (ErrorCode.NOT_APPLICABLE, ErrorCode.TOO_LARGE), event_names)
-        self.table_rows = Gauge("rollcall_table_rows", "Rows in the partitions of a table that this process has.", ["table"], registry=registry)
+        super().__init__(
+            registry, names, (ErrorCode.NOT_APPLICABLE, ErrorCode.TOO_LARGE), event_names
+        )
+        self.table_rows = Gauge(
+            "rollcall_table_rows",
+            "Rows in the partitions of a table that this process has.",
+            ["table"],
+            registry=registry,
+        )
         self.parked_rows = Gauge(
             "rollcall_parked_rows",
-            "Rows that publish nothing, because what they belong to is not known yet: a state without its enrollment, a membership without its group.",
+            "Rows that publish nothing, because what they belong to is not known yet: a state "
+            "without its enrollment, a membership without its group.",
             ["stage"],
             registry=registry,
         )
         self.rows_to_follow = Gauge(
             "rollcall_rows_to_follow",
-            "Rows that have still to follow a change of their section, group or course. While there are any, rosters are behind though there is no lag.",
+            "Rows that have still to follow a change of their section, group or course. While "
+            "there are any, rosters are behind though there is no lag.",
             ["stage"],
             registry=registry,
         )
         self.table_recovery_remaining_records = Gauge(
-            "rollcall_table_recovery_remaining_records", "Changelog records still to be loaded before the table can be used.", ["table"], registry=registry
+            "rollcall_table_recovery_remaining_records",
+            "Changelog records still to be loaded before the table can be used.",
+            ["table"],
+            registry=registry,
         )
         self.stage_records_total = Counter(
-            "rollcall_stage_records_total", "Records of a stage's inputs that were processed and committed.", ["stage"], registry=registry
+            "rollcall_stage_records_total",
+            "Records of a stage's inputs that were processed and committed.",
+            ["stage"],
+            registry=registry,
         )
         self.stale_events_total = Counter(
             "rollcall_stale_events_total",
-            "Records that changed nothing: repeated, or older than what is known. Topics are read side by side, so some are always older.",
+            "Records that changed nothing: repeated, or older than what is known. Topics are read "
+            "side by side, so some are always older.",
             ["stage"],
             registry=registry,
         )
         self.rows_published_total = Counter(
-            "rollcall_rows_published_total", "Records with a row that a stage has written, for the next stage or as a roster.", ["stage"], registry=registry
+            "rollcall_rows_published_total",
+            "Records with a row that a stage has written, for the next stage or as a roster.",
+            ["stage"],
+            registry=registry,
         )
         self.rows_withdrawn_total = Counter(
-            "rollcall_rows_withdrawn_total", "Tombstones that a stage has written: a row is no longer under its key.", ["stage"], registry=registry
+            "rollcall_rows_withdrawn_total",
+            "Tombstones that a stage has written: a row is no longer under its key.",
+            ["stage"],
+            registry=registry,
         )
         for name in names:
-            for gauge in (self.table_rows, self.parked_rows, self.rows_to_follow, self.table_recovery_remaining_records):
+            for gauge in (
+                self.table_rows,
+                self.parked_rows,
+                self.rows_to_follow,
+                self.table_recovery_remaining_records,
+            ):
                 gauge.labels(name)
-            for counter in (self.stage_records_total, self.stale_events_total, self.rows_published_total, self.rows_withdrawn_total):
+            for counter in (
+                self.stage_records_total,
+                self.stale_events_total,
+                self.rows_published_total,
+                self.rows_withdrawn_total,
+            ):
                 counter.labels(name)
 
 
 class ServeMetrics(ProcessMetrics):
     """What serve exposes."""
 
-    def __init__(self, registry: CollectorRegistry, relations: Iterable[str], routes: Iterable[str]) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, relations: Iterable[str], routes: Iterable[str]
+    ) -> None:
         super().__init__(registry)
         self.consumer_lag_records = Gauge(
-            "rollcall_consumer_lag_records", "Records of the roster topics that are not in the replica yet.", ["topic", "partition"], registry=registry
+            "rollcall_consumer_lag_records",
+            "Records of the roster topics that are not in the replica yet.",
+            ["topic", "partition"],
+            registry=registry,
         )
         self.replica_freshness_seconds = Gauge(
             "rollcall_replica_freshness_seconds",
-            "For how long the replica has been without something that the roster topics hold; 0: it has all that there is.",
+            "For how long the replica has been without something that the roster topics hold; 0: "
+            "it has all that there is.",
             registry=registry,
         )
         self.replica_complete = Gauge(
-            "rollcall_replica_complete", "1: the replica has once had all rows, and answers; 0: it is being built.", registry=registry
+            "rollcall_replica_complete",
+            "1: the replica has once had all rows, and answers; 0: it is being built.",
+            registry=registry,
         )
-        self.replica_rows = Gauge("rollcall_replica_rows", "Rows in the replica.", ["relation"], registry=registry)
-        self.replica_records_total = Counter("rollcall_replica_records_total", "Records of the roster topics taken into the replica.", registry=registry)
+        self.replica_rows = Gauge(
+            "rollcall_replica_rows", "Rows in the replica.", ["relation"], registry=registry
+        )
+        self.replica_records_total = Counter(
+            "rollcall_replica_records_total",
+            "Records of the roster topics taken into the replica.",
+            registry=registry,
+        )
         self.replica_unusable_records_total = Counter(
             "rollcall_replica_unusable_records_total",
-            "Records of the roster topics that are no rows, and were passed over: somebody else writes there. Should stay zero.",
+            "Records of the roster topics that are no rows, and were passed over: somebody else "
+            "writes there. Should stay zero.",
             registry=registry,
         )
         self.replica_rebuilds_total = Counter(
-            "rollcall_replica_rebuilds_total", "Times that the replica could not be gone on with and was made anew; the log says why.", registry=registry
+            "rollcall_replica_rebuilds_total",
+            "Times that the replica could not be gone on with and was made anew; the log says why.",
+            registry=registry,
         )
         self.http_requests_total = Counter(
-            "rollcall_http_requests_total", "Requests answered, by route and class of status.", ["route", "status"], registry=registry
+            "rollcall_http_requests_total",
+            "Requests answered, by route and class of status.",
+            ["route", "status"],
+            registry=registry,
         )
         self.http_request_seconds = Histogram(
-            "rollcall_http_request_seconds", "From a request's head to its answer's end.", ["route"], buckets=LATENCY_BUCKETS, registry=registry
+            "rollcall_http_request_seconds",
+            "From a request's head to its answer's end.",
+            ["route"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
         )
         self._routes = frozenset(routes)
         for relation in relations:

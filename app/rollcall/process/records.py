@@ -1,4 +1,6 @@
-"""Records as they are written: the headers of dead letters, what becomes of records larger than the topics take, and the timestamps that topics accept."""
+"""Records as they are written: the headers of dead letters, what becomes of records larger than the
+topics take, and the timestamps that topics accept.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,20 @@ from rollcall.kafka.topics import TopicLimits
 from rollcall.record import Header, Record
 
 KEPT_BYTES = 65_536
-"""At most so much of a value that is too large is kept on the dead-letter topic: enough to see what it is. Less where the topic takes little."""
+"""At most so much of a value that is too large is kept on the dead-letter topic: enough to see what
+it is. Less where the topic takes little.
+"""
 
 _KEPT_HEADER_BYTES = 16_384
-"""The raw record's headers are kept with it if all together are no larger (and no more than an eighth of what the topic takes); otherwise they are part of what
-is too large, and left out."""
+"""The raw record's headers are kept with it if all together are no larger (and no more than an
+eighth of what the topic takes); otherwise they are part of what is too large, and left out.
+"""
 
 _KEPT_KEY_BYTES = 1_024
 
 _RECORD_OVERHEAD = 128
-"""More than a record and its batch need beside key, value and headers (61 + 21 bytes, and lengths)."""
+"""More than a record and its batch need beside key, value and headers (61 + 21 bytes, and lengths).
+"""
 
 _HEADER_OVERHEAD = 10
 
@@ -45,14 +51,29 @@ class TimestampWindow:
     def of(cls, topics: Sequence[TopicLimits]) -> TimestampWindow:
         """What all of these topics accept."""
         return cls(
-            ahead_ms=min((limits.ahead_ms for limits in topics if limits.ahead_ms is not None), default=None),
-            behind_ms=min((limits.behind_ms for limits in topics if limits.behind_ms is not None), default=None),
+            ahead_ms=min(
+                (limits.ahead_ms for limits in topics if limits.ahead_ms is not None), default=None
+            ),
+            behind_ms=min(
+                (limits.behind_ms for limits in topics if limits.behind_ms is not None),
+                default=None,
+            ),
         )
 
     def around(self, now_ms: int) -> tuple[int, int]:
-        """The earliest and the latest timestamp that can be written now, with some allowance for clocks that differ."""
-        earliest = 0 if self.behind_ms is None else now_ms - self.behind_ms + min(_CLOCKS_MS, self.behind_ms // 2)
-        latest = _NO_LIMIT if self.ahead_ms is None else now_ms + self.ahead_ms - min(_CLOCKS_MS, self.ahead_ms // 2)
+        """The earliest and the latest timestamp that can be written now, with some allowance for
+        clocks that differ.
+        """
+        earliest = (
+            0
+            if self.behind_ms is None
+            else now_ms - self.behind_ms + min(_CLOCKS_MS, self.behind_ms // 2)
+        )
+        latest = (
+            _NO_LIMIT
+            if self.ahead_ms is None
+            else now_ms + self.ahead_ms - min(_CLOCKS_MS, self.ahead_ms // 2)
+        )
         return max(earliest, 0), latest
 
 
@@ -64,7 +85,9 @@ def record_bytes(key: bytes | None, value: bytes | None, headers: list[Header]) 
     return size
 
 
-def dead_letter_headers(letter: DeadLetter, topic: str, partition: int, offset: int) -> list[Header]:
+def dead_letter_headers(
+    letter: DeadLetter, topic: str, partition: int, offset: int
+) -> list[Header]:
     """The raw record's headers and the reason, in place of any that an earlier attempt left."""
     kept = [header for header in letter.headers if not header[0].startswith(ERROR_PREFIX)]
     return [
@@ -88,13 +111,31 @@ def attempts_of(headers: Sequence[Header]) -> int:
     return 0
 
 
-def too_large(value: bytes | None, headers: list[Header], event_name: str | None, size: int, limit: int, redacted: bool) -> DeadLetter:
-    """The dead letter for a record of ``size`` bytes where the topic takes ``limit``: its value cut, its full length in a header."""
+def too_large(
+    value: bytes | None,
+    headers: list[Header],
+    event_name: str | None,
+    size: int,
+    limit: int,
+    redacted: bool,
+) -> DeadLetter:
+    """The dead letter for a record of ``size`` bytes where the topic takes ``limit``: its value
+    cut, its full length in a header.
+    """
     attempt = [header for header in headers if header[0] == ATTEMPT_HEADER]
-    kept = headers if record_bytes(None, None, headers) <= min(_KEPT_HEADER_BYTES, limit // 8) else attempt
+    kept = (
+        headers
+        if record_bytes(None, None, headers) <= min(_KEPT_HEADER_BYTES, limit // 8)
+        else attempt
+    )
     length = min(KEPT_BYTES, limit // 2)
-    message = f"the record has {size} bytes with its headers and the topic takes {limit}; the value is cut to {length} bytes at most"
-    return DeadLetter(ErrorCode.TOO_LARGE, message, "", "", event_name, (value or b"")[:length], kept, redacted)
+    message = (
+        f"the record has {size} bytes with its headers and the topic takes {limit}; the "
+        f"value is cut to {length} bytes at most"
+    )
+    return DeadLetter(
+        ErrorCode.TOO_LARGE, message, "", "", event_name, (value or b"")[:length], kept, redacted
+    )
 
 
 def size_header(value: bytes | None) -> Header:
@@ -110,11 +151,15 @@ def kept_key(key: bytes | None) -> bytes | None:
 def final_letter(
     letter: DeadLetter, key: bytes | None, topic: str, partition: int, record: Record, limit: int
 ) -> tuple[DeadLetter, bytes | None, list[Header]]:
-    """The dead letter for a record of a partition, with the key and the headers that it gets: small enough for a topic that takes ``limit`` bytes."""
+    """The dead letter for a record of a partition, with the key and the headers that it gets: small
+    enough for a topic that takes ``limit`` bytes.
+    """
     headers = dead_letter_headers(letter, topic, partition, record.offset)
     size = record_bytes(key, letter.value, headers)
     if size > limit:
-        letter = too_large(letter.value, letter.headers, letter.event_name, size, limit, letter.redacted)
+        letter = too_large(
+            letter.value, letter.headers, letter.event_name, size, limit, letter.redacted
+        )
         headers = dead_letter_headers(letter, topic, partition, record.offset)
     if letter.code is ErrorCode.TOO_LARGE:
         headers.append(size_header(record.value))

@@ -18,7 +18,9 @@ from rollcall.settings import Settings
 log = logging.getLogger(__name__)
 
 STOPPING_SECONDS = 4.5
-"""Beside the draining of chunks, so much may the rest of the end take: with the default settings a process is gone within 10 s of SIGTERM."""
+"""Beside the draining of chunks, so much may the rest of the end take: with the default settings a
+process is gone within 10 s of SIGTERM.
+"""
 
 
 LEFT_SECONDS = 2.0
@@ -31,13 +33,16 @@ class Process(Protocol):
     """What runs until it is told to stop."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until ``stop`` is set. Raises a :class:`rollcall.errors.RollcallError` when the process must end for another reason."""
+        """Run until ``stop`` is set. Raises a :class:`rollcall.errors.RollcallError` when the
+        process must end for another reason.
+        """
 
 
 def run_process(settings: Settings, new_process: Callable[[], Process]) -> None:
     """Run a process in an event loop of its own until SIGTERM or SIGINT.
 
-    Whatever clients have left in the loop holds up nobody: asyncio would wait for it to end, and aiokafka's tasks may never (see kafka/bounded.py).
+    Whatever clients have left in the loop holds up nobody: asyncio would wait for it to end, and
+    aiokafka's tasks may never (see kafka/bounded.py).
 
     Raises a :class:`rollcall.errors.RollcallError` for whatever a person can mend.
     """
@@ -46,10 +51,18 @@ def run_process(settings: Settings, new_process: Callable[[], Process]) -> None:
     try:
         runner.run(_run_until_signalled(settings, new_process))
     except BaseException as error:
-        code, told = error.exit_code if isinstance(error, RollcallError) else 1, str(error) or type(error).__name__
+        code, told = (
+            error.exit_code if isinstance(error, RollcallError) else 1,
+            str(error) or type(error).__name__,
+        )
         raise
     finally:
-        guard = _exit_after(LEFT_SECONDS, code, f"{told}; what its clients had begun did not end in time", runner.get_loop())
+        guard = _exit_after(
+            LEFT_SECONDS,
+            code,
+            f"{told}; what its clients had begun did not end in time",
+            runner.get_loop(),
+        )
         runner.close()
         guard.cancel()
 
@@ -61,20 +74,37 @@ async def _run_until_signalled(settings: Settings, new_process: Callable[[], Pro
     def end() -> None:
         if not stop.is_set():
             stop.set()
-            _exit_after(settings.drain_seconds + STOPPING_SECONDS, 1, "the process did not stop in time and is ended: keep the log", loop)
+            _exit_after(
+                settings.drain_seconds + STOPPING_SECONDS,
+                1,
+                "the process did not stop in time and is ended: keep the log",
+                loop,
+            )
 
     for number in ending_signals():
         loop.add_signal_handler(number, end)
     await new_process().run(stop)
 
 
-def _exit_after(seconds: float, code: int, message: str, loop: asyncio.AbstractEventLoop) -> threading.Timer:
-    """Whatever hangs while the process stops: it ends. What was not committed is done again by its successor."""
+def _exit_after(
+    seconds: float, code: int, message: str, loop: asyncio.AbstractEventLoop
+) -> threading.Timer:
+    """Whatever hangs while the process stops: it ends. What was not committed is done again by its
+    successor.
+    """
 
     def exit_now() -> None:
         frame = sys._current_frames().get(threading.main_thread().ident or 0)
-        at = [f"{place.filename}:{place.lineno} {place.name}" for place in traceback.extract_stack(frame)[-_SHOWN_FRAMES:]]
-        log.log(logging.ERROR if code else logging.WARNING, "%s", message, extra={"at": at, "tasks": sorted(map(_place_of, asyncio.all_tasks(loop)))})
+        at = [
+            f"{place.filename}:{place.lineno} {place.name}"
+            for place in traceback.extract_stack(frame)[-_SHOWN_FRAMES:]
+        ]
+        log.log(
+            logging.ERROR if code else logging.WARNING,
+            "%s",
+            message,
+            extra={"at": at, "tasks": sorted(map(_place_of, asyncio.all_tasks(loop)))},
+        )
         logging.shutdown()
         os._exit(code)
 

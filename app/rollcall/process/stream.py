@@ -1,4 +1,6 @@
-"""A process that consumes chunks, as the router and the rosters are: its metrics, its health, its start and its end."""
+"""A process that consumes chunks, as the router and the rosters are: its metrics, its health, its
+start and its end.
+"""
 
 from __future__ import annotations
 
@@ -72,29 +74,38 @@ class OldestUnprocessed:
         """Of partitions with lag, where they are, and since when."""
 
     def seconds(self, statuses: Iterable[PartitionStatus], now: float) -> float:
-        """The age of the oldest record that was read and is not committed. Of a partition with lag of which nothing is read nobody knows that: there it is for
-        how long it has not moved. To be asked regularly, ``now`` in seconds since the epoch."""
+        """The age of the oldest record that was read and is not committed. Of a partition with lag
+        of which nothing is read nobody knows that: there it is for how long it has not moved. To be
+        asked regularly, ``now`` in seconds since the epoch.
+        """
         oldest, still = now, {}
         for status in statuses:
             if status.oldest_pending is not None and status.oldest_pending >= 0:
                 oldest = min(oldest, status.oldest_pending / 1000)
             elif status.lag:
                 known = self._still.get(status.tp)
-                still[status.tp] = known if known is not None and known[0] == status.committed else (status.committed, now)
+                still[status.tp] = (
+                    known
+                    if known is not None and known[0] == status.committed
+                    else (status.committed, now)
+                )
                 oldest = min(oldest, still[status.tp][1])
         self._still = still
         return now - oldest
 
 
 class StreamProcess:
-    """Waits for the cluster, and runs agents. Implements :class:`rollcall.streaming.lane.LaneObserver`.
+    """Waits for the cluster, and runs agents. Implements
+    :class:`rollcall.streaming.lane.LaneObserver`.
 
     Args:
-        name: ``router`` or ``rosters``: the last word of the consumer group, and how the process is called in its log.
+        name: ``router`` or ``rosters``: the last word of the consumer group, and how the process is
+            called in its log.
         default_port: of its HTTP, where the settings say nothing.
         default_gather: how long a chunk waits for more records, likewise (seconds).
-        prepare: checks the topics and makes the agents. Raises :class:`BrokerUnavailableError` when the cluster does not answer, and is called again. Also
-            when a topic that the agents write is gone.
+        prepare: checks the topics and makes the agents. Raises :class:`BrokerUnavailableError` when
+            the cluster does not answer, and is called again. Also when a topic that the agents
+            write is gone.
         gauges: further gauges of partitions.
         on_survey: called every second, for gauges of other things.
     """
@@ -111,7 +122,9 @@ class StreamProcess:
         prepare: Callable[[], Awaitable[Work]],
         metrics: StreamMetrics,
         gauges: Gauges | None = None,
-        on_survey: Callable[[StreamProcess, Sequence[PartitionStatus]], None] = lambda process, statuses: None,
+        on_survey: Callable[
+            [StreamProcess, Sequence[PartitionStatus]], None
+        ] = lambda process, statuses: None,
     ) -> None:
         self.name = name
         self._rights = rights
@@ -121,7 +134,10 @@ class StreamProcess:
         self._default_gather = default_gather
         self._prepare = prepare
         self._metrics = metrics
-        self._gauges: Gauges = {metrics.consumer_lag_records: lambda status: status.lag, **(gauges or {})}
+        self._gauges: Gauges = {
+            metrics.consumer_lag_records: lambda status: status.lag,
+            **(gauges or {}),
+        }
         self._on_other_survey = on_survey
         self._tracing = new_tracing(settings, name)
         self._stream: StreamingApplication | None = None
@@ -138,13 +154,28 @@ class StreamProcess:
         return () if self._stream is None else self._stream.tables.items()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until ``stop`` is set, then drain. Raises a :class:`rollcall.errors.RollcallError` when the process must end for another reason."""
+        """Run until ``stop`` is set, then drain. Raises a :class:`rollcall.errors.RollcallError`
+        when the process must end for another reason.
+        """
         self._ending = stop.is_set
         settings = self._settings
         port = self._default_port if settings.port is None else settings.port
-        health = serve_health(settings.bind, port, live=self.not_live, ready=self.not_ready, registry=self._metrics.registry)
+        health = serve_health(
+            settings.bind,
+            port,
+            live=self.not_live,
+            ready=self.not_ready,
+            registry=self._metrics.registry,
+        )
         async with self._tracing or contextlib.nullcontext(), health as bound:
-            log.info("%s started", self.name, extra={"http": f"http://{settings.bind}:{bound}", "group": settings.group(self.name)})
+            log.info(
+                "%s started",
+                self.name,
+                extra={
+                    "http": f"http://{settings.bind}:{bound}",
+                    "group": settings.group(self.name),
+                },
+            )
             reminded = -math.inf
             while not stop.is_set():
                 try:
@@ -173,21 +204,39 @@ class StreamProcess:
         except Exception as error:
             if not is_passing(error):
                 raise
-            raise BrokerUnavailableError(f"Kafka at {self._bootstrap} does not answer ({type(error).__name__}); look at the brokers' logs") from error
+            raise BrokerUnavailableError(
+                f"Kafka at {self._bootstrap} does not answer ({type(error).__name__}); look at "
+                "the brokers' logs"
+            ) from error
         finally:
             stopped.cancel()
             preparing.cancel()
             await asyncio.wait({preparing})
-        log.info("reading", extra={"inputs": [topic for agent in work.agents for topic in agent.topics]})
-        agents = work.agents if self._tracing is None else [self._tracing.traced(agent, self._settings.group(self.name)) for agent in work.agents]
-        self._stream = StreamingApplication(self._options(work), agents, observer=self, on_survey=self._on_survey)
+        log.info(
+            "reading", extra={"inputs": [topic for agent in work.agents for topic in agent.topics]}
+        )
+        agents = (
+            work.agents
+            if self._tracing is None
+            else [
+                self._tracing.traced(agent, self._settings.group(self.name))
+                for agent in work.agents
+            ]
+        )
+        self._stream = StreamingApplication(
+            self._options(work), agents, observer=self, on_survey=self._on_survey
+        )
         self._waits_for = None
         try:
             await self._stream.run(stop)
         except StreamingError as error:
             if (refused := explain(error, self._settings, self.name)) is not None:
                 raise refused from error
-            lack = await diagnose(self._settings, self._bootstrap, self._rights) if is_refusal(error) else None
+            lack = (
+                await diagnose(self._settings, self._bootstrap, self._rights)
+                if is_refusal(error)
+                else None
+            )
             raise error if lack is None else StreamingError(f"{error}; {lack}") from error.__cause__
         finally:
             self._on_survey([])
@@ -201,7 +250,9 @@ class StreamProcess:
             policy=ChunkPolicy(
                 max_records=settings.chunk_records,
                 max_bytes=settings.chunk_bytes,
-                gather=self._default_gather if settings.gather_seconds is None else settings.gather_seconds,
+                gather=self._default_gather
+                if settings.gather_seconds is None
+                else settings.gather_seconds,
                 drain=settings.drain_seconds,
                 transaction=settings.transaction_timeout_seconds,
                 reopen=settings.session_timeout_seconds,
@@ -252,12 +303,19 @@ class StreamProcess:
         silent = survey.answered_at is None or now - survey.answered_at > SILENCE_SECONDS
         if silent:
             reasons.append("the cluster does not answer")
-        elif survey.unmeasured_since is not None and now - survey.unmeasured_since > SILENCE_SECONDS:
-            reasons.append("the cluster answers, but does not tell where the inputs end: a partition may have no leader")
+        elif (
+            survey.unmeasured_since is not None and now - survey.unmeasured_since > SILENCE_SECONDS
+        ):
+            reasons.append(
+                "the cluster answers, but does not tell where the inputs end: a partition may "
+                "have no leader"
+            )
         if survey.gone:
             reasons.append(f"topics are gone: {', '.join(survey.gone)}")
         membership = survey.membership
-        if membership is not Membership.JOINED and not (silent and membership is Membership.COORDINATOR_AWAY):
+        if membership is not Membership.JOINED and not (
+            silent and membership is Membership.COORDINATOR_AWAY
+        ):
             reasons.append(membership.value)
         for status in survey.statuses:
             place = f"{status.tp.topic}, partition {status.tp.partition}"
@@ -305,6 +363,9 @@ def new_tracing(settings: Settings, process: str) -> Tracing | None:
     try:
         from rollcall.process.tracing import Tracing
     except ModuleNotFoundError as error:
-        raise ConfigurationError(f"ROLLCALL_TRACE_RATIO is set, and {error.name} is not there: install rollcall[tracing], or unset it") from None
+        raise ConfigurationError(
+            f"ROLLCALL_TRACE_RATIO is set, and {error.name} is not there: install "
+            "rollcall[tracing], or unset it"
+        ) from None
     # What the router began no trace for has none: the others would only begin in the middle.
     return Tracing(f"rollcall-{process}", settings.trace_ratio if process == "router" else 0.0)

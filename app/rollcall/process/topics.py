@@ -1,4 +1,6 @@
-"""The topics of events: their names, and how they should be. The router writes them; the rosters and others read them."""
+"""The topics of events: their names, and how they should be. The router writes them; the rosters
+and others read them.
+"""
 
 from __future__ import annotations
 
@@ -52,12 +54,19 @@ def plan_event_topics(settings: Settings) -> tuple[TopicPlan, ...]:
 
     def plan(name: str, days: int, *, any_partitions: bool = False) -> TopicPlan:
         retention = FOR_EVER_MS if days == FOR_EVER_DAYS else days * DAY_MS
-        config = {"cleanup.policy": "delete", "retention.ms": str(retention), "message.timestamp.after.max.ms": NEVER_TOO_LATE}
+        config = {
+            "cleanup.policy": "delete",
+            "retention.ms": str(retention),
+            "message.timestamp.after.max.ms": NEVER_TOO_LATE,
+        }
         return TopicPlan(name, settings.partitions, config, any_partitions)
 
     return (
         plan(names.raw, settings.retention_raw_days, any_partitions=True),
-        *(plan(names.typed(event_type), settings.retention_typed_days) for event_type in REGISTRY.values()),
+        *(
+            plan(names.typed(event_type), settings.retention_typed_days)
+            for event_type in REGISTRY.values()
+        ),
         plan(names.unknown, settings.retention_unknown_days),
         plan(names.dead_letter, settings.retention_dead_letter_days),
     )

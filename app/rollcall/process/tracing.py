@@ -1,13 +1,16 @@
-"""OpenTelemetry traces of single events, from the raw topic to the rosters. Off unless ``ROLLCALL_TRACE_RATIO`` is set, and then nothing here is loaded.
+"""OpenTelemetry traces of single events, from the raw topic to the rosters. Off unless
+``ROLLCALL_TRACE_RATIO`` is set, and then nothing here is loaded.
 
-A traced record carries the W3C headers ``traceparent`` and ``tracestate``. An agent that reads one makes a span of it, from the begin of the work on its chunk
-to the commit, and the records that follow from it carry that span's context. The router begins traces, too, for a share of the records that bear none. A record
-whose producer decided against a trace has none.
+A traced record carries the W3C headers ``traceparent`` and ``tracestate``. An agent that reads one
+makes a span of it, from the begin of the work on its chunk to the commit, and the records that
+follow from it carry that span's context. The router begins traces, too, for a share of the records
+that bear none. A record whose producer decided against a trace has none.
 
 Spans name topics, partitions and offsets, and nothing that is in a record: no key, no value.
 
-Needs the extra ``tracing`` (opentelemetry-sdk and its OTLP exporter over HTTP). Where to send, how, and what else to say of the process is told by
-OpenTelemetry's own variables: ``OTEL_EXPORTER_OTLP_ENDPOINT`` and others.
+Needs the extra ``tracing`` (opentelemetry-sdk and its OTLP exporter over HTTP). Where to send, how,
+and what else to say of the process is told by OpenTelemetry's own variables:
+``OTEL_EXPORTER_OTLP_ENDPOINT`` and others.
 """
 
 from __future__ import annotations
@@ -67,7 +70,9 @@ class Tracing:
 
     def __init__(self, service: str, ratio: float, processor: SpanProcessor | None = None) -> None:
         named = {} if OTEL_SERVICE_NAME in os.environ else {SERVICE_NAME: service}
-        self._provider = TracerProvider(sampler=ALWAYS_ON, resource=Resource.create(named), shutdown_on_exit=False)  # what has a span was sampled before
+        self._provider = TracerProvider(
+            sampler=ALWAYS_ON, resource=Resource.create(named), shutdown_on_exit=False
+        )  # what has a span was sampled before
         self._provider.add_span_processor(processor or BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("rollcall")
         self._ratio = ratio
@@ -76,7 +81,9 @@ class Tracing:
         """The same agent, traced."""
 
         def new_handler(partition: int, rows: Rows) -> TracedHandler:
-            return TracedHandler(agent.new_handler(partition, rows), self._tracer, self._ratio, agent.name, group)
+            return TracedHandler(
+                agent.new_handler(partition, rows), self._tracer, self._ratio, agent.name, group
+            )
 
         return replace(agent, new_handler=new_handler)
 
@@ -85,7 +92,9 @@ class Tracing:
 
     async def __aexit__(self, *_exc_info: object) -> None:
         """Send what is left, if that is quick."""
-        closing = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)  # it may try again for long
+        closing = threading.Thread(
+            target=self._provider.shutdown, name="last spans", daemon=True
+        )  # it may try again for long
         closing.start()
         await asyncio.to_thread(closing.join, CLOSE_SECONDS)
 
@@ -93,7 +102,9 @@ class Tracing:
 class TracedHandler:
     """Implements :class:`rollcall.streaming.chunks.ChunkHandler` around another one."""
 
-    def __init__(self, inner: ChunkHandler, tracer: Tracer, ratio: float, agent: str, group: str) -> None:
+    def __init__(
+        self, inner: ChunkHandler, tracer: Tracer, ratio: float, agent: str, group: str
+    ) -> None:
         self._inner = inner
         self._tracer = tracer
         self._ratio = ratio
@@ -115,19 +126,28 @@ class TracedHandler:
         return self._inner.resume(note)
 
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Result:
-        """Let the other one process the records, those that are traced with their spans' contexts."""
+        """Let the other one process the records, those that are traced with their spans'
+        contexts.
+        """
         spans: dict[int, Span] = {}
         by_context: dict[Header, Span] = {}
         traced, first = [], 0
         for chunk in chunks:
-            traced.append(chunk._replace(records=list(self._traced(chunk, first, spans, by_context))))
+            traced.append(
+                chunk._replace(records=list(self._traced(chunk, first, spans, by_context)))
+            )
             first += len(chunk.records)
         if not spans:
             return self._inner.process(chunks, outputs)
-        return _TracedResult(self._inner.process(traced, _TracedOutputs(outputs, by_context)), spans)
+        return _TracedResult(
+            self._inner.process(traced, _TracedOutputs(outputs, by_context)), spans
+        )
 
-    def _traced(self, chunk: Chunk, first: int, spans: dict[int, Span], by_context: dict[Header, Span]) -> Iterator[Record]:
-        """The records of a chunk, those that are traced with their spans' contexts in place of the ones that they came with.
+    def _traced(
+        self, chunk: Chunk, first: int, spans: dict[int, Span], by_context: dict[Header, Span]
+    ) -> Iterator[Record]:
+        """The records of a chunk, those that are traced with their spans' contexts in place of the
+        ones that they came with.
 
         Args:
             first: the number of the first record, of all chunks.
@@ -143,17 +163,23 @@ class TracedHandler:
             spans[index] = span
             by_context.update((header, span) for header in context if header[0] == TRACEPARENT)
             headers = [header for header in record.headers if header[0] not in TRACE_HEADERS]
-            yield TracedRecord(record.offset, record.timestamp, record.key, record.value, headers + context)
+            yield TracedRecord(
+                record.offset, record.timestamp, record.key, record.value, headers + context
+            )
 
     def _begin(self, chunk: Chunk, record: Record) -> Span | None:
         """A span of the work on a record; None when it is not traced."""
-        carrier = {name: (content or b"").decode("ascii", "replace") for name, content in record.headers if name in TRACE_HEADERS}
+        carrier = {
+            name: (content or b"").decode("ascii", "replace")
+            for name, content in record.headers
+            if name in TRACE_HEADERS
+        }
         parent = _PROPAGATOR.extract(carrier, Context()) if carrier else Context()
         told = trace.get_current_span(parent).get_span_context()
         if told.is_valid:
             if not told.trace_flags.sampled:
                 return None
-        elif random.random() >= self._ratio:  # noqa: S311 no secret
+        elif random.random() >= self._ratio:  # noqa: S311
             return None
         attributes: dict[str, AttributeValue] = {
             **self._attributes,
@@ -161,26 +187,46 @@ class TracedHandler:
             "messaging.destination.partition.id": str(chunk.partition),
             "messaging.kafka.offset": record.offset,
         }
-        return self._tracer.start_span(f"process {chunk.topic}", context=parent, kind=SpanKind.CONSUMER, attributes=attributes)
+        return self._tracer.start_span(
+            f"process {chunk.topic}", context=parent, kind=SpanKind.CONSUMER, attributes=attributes
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _TracedOutputs:
-    """Implements :class:`rollcall.streaming.chunks.Outputs`: notes on the spans where the records went that follow from theirs."""
+    """Implements :class:`rollcall.streaming.chunks.Outputs`: notes on the spans where the records
+    went that follow from theirs.
+    """
 
     outputs: Outputs
     by_context: dict[Header, Span]
 
-    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, timestamp: int | None, headers: Headers) -> None:
+    def append(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp: int | None,
+        headers: Headers,
+    ) -> None:
         """Pass a record on."""
         for header in headers:
             if (span := self.by_context.get(header)) is not None:
-                span.add_event("write", {"messaging.destination.name": topic, "messaging.destination.partition.id": str(partition)})
+                span.add_event(
+                    "write",
+                    {
+                        "messaging.destination.name": topic,
+                        "messaging.destination.partition.id": str(partition),
+                    },
+                )
         self.outputs.append(topic, partition, key, value, timestamp, headers)
 
 
 class _TracedResult:
-    """Implements :class:`rollcall.streaming.chunks.Result` around another one: spans end with the commit, and without one there were none."""
+    """Implements :class:`rollcall.streaming.chunks.Result` around another one: spans end with the
+    commit, and without one there were none.
+    """
 
     def __init__(self, inner: Result, spans: dict[int, Span]) -> None:
         self._inner = inner

@@ -37,8 +37,10 @@ from rollcall.streaming.survey import PartitionStatus
 DEFAULT_PORT = 9102
 
 DEFAULT_GATHER_SECONDS = 0.1
-"""There is a lane for each stage and partition, and a transaction costs milliseconds of CPU time whatever is in it. At 5,000 events/s the process took 93 % of
-a core with the router's 0.03 s and 69 % with this."""
+"""There is a lane for each stage and partition, and a transaction costs milliseconds of CPU time
+whatever is in it. At 5,000 events/s the process took 93 % of a core with the router's 0.03 s and 69
+% with this.
+"""
 
 COORDINATOR_SECONDS = 30.0
 """How long the coordinator of a group may take to be there."""
@@ -56,7 +58,12 @@ def new_rosters(settings: Settings, bootstrap: str) -> StreamProcess:
     async def prepare() -> Work:
         await check_rights(settings, bootstrap, rosters_rights(settings))
         plans = plan_roster_topics(settings)
-        topics = await ensure_topics(settings, bootstrap, plans, before_creating=lambda missing: _refuse_holes(settings, bootstrap, missing))
+        topics = await ensure_topics(
+            settings,
+            bootstrap,
+            plans,
+            before_creating=lambda missing: _refuse_holes(settings, bootstrap, missing),
+        )
         return _new_work(settings, all_stages, metrics, topics)
 
     return StreamProcess(
@@ -74,7 +81,8 @@ def new_rosters(settings: Settings, bootstrap: str) -> StreamProcess:
 
 
 async def _refuse_holes(settings: Settings, bootstrap: str, missing: set[str]) -> None:
-    """Refuse to go on without what was written before: rows would be taken for published that are nowhere, and nobody would know of those that are.
+    """Refuse to go on without what was written before: rows would be taken for published that are
+    nowhere, and nobody would know of those that are.
 
     Raises:
         RostersLostError: a stage has read, and its table or an output of it is not there.
@@ -86,20 +94,41 @@ async def _refuse_holes(settings: Settings, bootstrap: str, missing: set[str]) -
         async def has_read(inputs: Sequence[TP]) -> bool:
             while True:
                 try:
-                    return any(known.offset is not None for known in (await offsets.committed(inputs)).values())
-                except KafkaError as error:  # a cluster that never had a group makes the topic of offsets now
+                    return any(
+                        known.offset is not None
+                        for known in (await offsets.committed(inputs)).values()
+                    )
+                except (
+                    KafkaError
+                ) as error:  # a cluster that never had a group makes the topic of offsets now
                     if time.monotonic() > deadline:
-                        raise BrokerUnavailableError(f"the offsets of group {names.group} cannot be read ({type(error).__name__})") from None
+                        raise BrokerUnavailableError(
+                            f"the offsets of group {names.group} cannot be read "
+                            f"({type(error).__name__})"
+                        ) from None
                     await asyncio.sleep(0.2)
 
         for stage in stages(settings.shard):
             gone = sorted(missing & {names.changelog(stage), *map(names.full, stage.outputs)})
-            inputs = [TP(topic, partition) for topic in map(names.full, stage.inputs) if topic not in missing for partition in range(settings.partitions)]
+            inputs = [
+                TP(topic, partition)
+                for topic in map(names.full, stage.inputs)
+                if topic not in missing
+                for partition in range(settings.partitions)
+            ]
             if gone and inputs and await has_read(inputs):
-                raise RostersLostError(f"{', '.join(gone)} is gone, and what was read for it is not read again; make the rosters anew (docs/operations.md)")
+                raise RostersLostError(
+                    f"{', '.join(gone)} is gone, and what was read for it is not read again; make "
+                    "the rosters anew (docs/operations.md)"
+                )
 
 
-def _new_work(settings: Settings, all_stages: Sequence[Stage], metrics: RosterMetrics, topics: Sequence[TopicFinding]) -> Work:
+def _new_work(
+    settings: Settings,
+    all_stages: Sequence[Stage],
+    metrics: RosterMetrics,
+    topics: Sequence[TopicFinding],
+) -> Work:
     """What the rosters do on topics that were found fine."""
     names = roster_topics(settings)
     barrier = found_barrier_topic(topics, names.group)
@@ -128,10 +157,25 @@ def _new_work(settings: Settings, all_stages: Sequence[Stage], metrics: RosterMe
             observer=observer,
             carried=frozenset() if settings.trace_ratio is None else TRACE_HEADERS,
         )
-        return ChunkAgent(stage.name, tuple(kit.inputs), f"{names.group}-{stage.name}", _handler(kit), table=stage.name)
+        return ChunkAgent(
+            stage.name,
+            tuple(kit.inputs),
+            f"{names.group}-{stage.name}",
+            _handler(kit),
+            table=stage.name,
+        )
 
-    written = (topic for stage in all_stages for topic in (names.changelog(stage), *map(names.full, stage.outputs)))
-    return Work([agent(stage) for stage in all_stages], max_record_bytes, barrier, frozenset(written) | {names.names.dead_letter})
+    written = (
+        topic
+        for stage in all_stages
+        for topic in (names.changelog(stage), *map(names.full, stage.outputs))
+    )
+    return Work(
+        [agent(stage) for stage in all_stages],
+        max_record_bytes,
+        barrier,
+        frozenset(written) | {names.names.dead_letter},
+    )
 
 
 def _handler(kit: StageKit) -> Callable[[int, Rows], KeyedPartition]:
@@ -159,18 +203,43 @@ class _Observer:
 
 
 def _rejector(
-    names: RosterTopics, partition_of: Callable[[bytes], int], limit: int, accepted: Callable[[], tuple[int, int]]
+    names: RosterTopics,
+    partition_of: Callable[[bytes], int],
+    limit: int,
+    accepted: Callable[[], tuple[int, int]],
 ) -> Callable[[Chunk, Record, UnusableError, Outputs], str]:
     """Writes what a stage cannot use to the dead-letter topic."""
 
     def reject(chunk: Chunk, record: Record, error: UnusableError, outputs: Outputs) -> str:
         headers = list(record.headers)
-        schema = next((content.decode(errors="replace") for name, content in headers if name == "ce_dataschema" and content), "")
-        letter = DeadLetter(ErrorCode.NOT_APPLICABLE, error.reason, error.path, schema, _event_name(chunk.topic), record.value, headers, False)
+        schema = next(
+            (
+                content.decode(errors="replace")
+                for name, content in headers
+                if name == "ce_dataschema" and content
+            ),
+            "",
+        )
+        letter = DeadLetter(
+            ErrorCode.NOT_APPLICABLE,
+            error.reason,
+            error.path,
+            schema,
+            _event_name(chunk.topic),
+            record.value,
+            headers,
+            False,
+        )
         partition = chunk.partition if record.key is None else partition_of(record.key)
-        letter, key, headers = final_letter(letter, record.key, chunk.topic, chunk.partition, record, limit)
+        letter, key, headers = final_letter(
+            letter, record.key, chunk.topic, chunk.partition, record, limit
+        )
         earliest, latest = accepted()
-        timestamp = record.timestamp if record.timestamp is not None and earliest <= record.timestamp <= latest else None
+        timestamp = (
+            record.timestamp
+            if record.timestamp is not None and earliest <= record.timestamp <= latest
+            else None
+        )
         outputs.append(names.names.dead_letter, partition, key, letter.value, timestamp, headers)
         return letter.code.value
 
@@ -183,10 +252,18 @@ def _event_name(topic: str) -> str | None:
     return name if name in REGISTRY else None
 
 
-def _show_tables(metrics: RosterMetrics, process: StreamProcess, statuses: Sequence[PartitionStatus]) -> None:
-    lanes = {(status.agent, status.tp.partition): status for status in statuses}.values()  # one of the statuses of each lane: they differ in the input only
+def _show_tables(
+    metrics: RosterMetrics, process: StreamProcess, statuses: Sequence[PartitionStatus]
+) -> None:
+    lanes = {
+        (status.agent, status.tp.partition): status for status in statuses
+    }.values()  # one of the statuses of each lane: they differ in the input only
     for name, table in process.tables:
         metrics.table_rows.labels(name).set(table.row_count)
         metrics.parked_rows.labels(name).set(table.parked_count)
-        metrics.rows_to_follow.labels(name).set(sum(lane.unfinished for lane in lanes if lane.agent == name))
-        metrics.table_recovery_remaining_records.labels(name).set(sum(lane.restoring or 0 for lane in lanes if lane.agent == name))
+        metrics.rows_to_follow.labels(name).set(
+            sum(lane.unfinished for lane in lanes if lane.agent == name)
+        )
+        metrics.table_recovery_remaining_records.labels(name).set(
+            sum(lane.restoring or 0 for lane in lanes if lane.agent == name)
+        )

@@ -1,4 +1,6 @@
-"""What has a roster: a course, or an account with its groups; and how people write which one they mean. Pure."""
+"""What has a roster: a course, or an account with its groups; and how people write which one they
+mean. Pure.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +37,17 @@ class Context:
         identity = key.removeprefix(self.prefix)
         if not key.startswith(self.prefix) or not (identity.isascii() and identity.isdigit()):
             return False
-        return identity == self.identity or (len(identity) > LOCAL_DIGITS and identity.endswith(self.identity.zfill(LOCAL_DIGITS)))
+        return identity == self.identity or (
+            len(identity) > LOCAL_DIGITS and identity.endswith(self.identity.zfill(LOCAL_DIGITS))
+        )
 
 
 def parse_context(text: str, shard: int | None) -> tuple[Context, bool]:
     """What a person means, and whether the shard is still to be found out.
 
-    An id is global, local, or ``shard~local`` as Canvas writes ids; ``account:`` before it makes it an account's. With nothing before the tilde, a local id is
-    meant as it stands: rows have such ids where neither an event nor ``ROLLCALL_SHARD`` told the shard.
+    An id is global, local, or ``shard~local`` as Canvas writes ids; ``account:`` before it makes it
+    an account's. With nothing before the tilde, a local id is meant as it stands: rows have such
+    ids where neither an event nor ``ROLLCALL_SHARD`` told the shard.
 
     Args:
         shard: of local ids; None: not known.
@@ -58,7 +63,10 @@ def parse_context(text: str, shard: int | None) -> tuple[Context, bool]:
     else:
         identity = parse_id(written, shard)
     if identity is None:
-        raise ConfigurationError(f"{text!a} is no course: give an id (21070000000001533), a local id (1533), shard~local (2107~1533), or account:<id>")
+        raise ConfigurationError(
+            f"{text!a} is no course: give an id (21070000000001533), a local id (1533), "
+            "shard~local (2107~1533), or account:<id>"
+        )
     return Context(prefix, identity), "~" not in written and int(identity) < SHARD_SIZE
 
 
@@ -68,9 +76,16 @@ def the_one(context: Context, keys: Collection[str]) -> Context:
     Raises:
         ConfigurationError: there are several.
     """
-    found = sorted((key.removeprefix(context.prefix) for key in keys if context.may_be(key)), key=int)
+    found = sorted(
+        (key.removeprefix(context.prefix) for key in keys if context.may_be(key)), key=int
+    )
     if len(found) > 1:
-        named = ", ".join(f"{context.prefix}{'' if int(identity) >= SHARD_SIZE else '~'}{identity}" for identity in found[:MOST_CANDIDATES])
+        named = ", ".join(
+            f"{context.prefix}{'' if int(identity) >= SHARD_SIZE else '~'}{identity}"
+            for identity in found[:MOST_CANDIDATES]
+        )
         more = f" and {len(found) - MOST_CANDIDATES} more" if len(found) > MOST_CANDIDATES else ""
-        raise ConfigurationError(f"{context} is on several shards: say which ({named}{more}), or set ROLLCALL_SHARD")
+        raise ConfigurationError(
+            f"{context} is on several shards: say which ({named}{more}), or set ROLLCALL_SHARD"
+        )
     return Context(context.prefix, found[0]) if found else context

@@ -1,7 +1,8 @@
 """The enrollment stage: what was said of one enrollment, by section.
 
-Key: enrollment_id. Its only row is the lead row: ``[enrollment, state]``, the registers of enrollment_* and of enrollment_state_*, either of which may be null.
-It is published under the section of the enrollment, so that it stands beside the section there.
+Key: enrollment_id. Its only row is the lead row: ``[enrollment, state]``, the registers of
+enrollment_* and of enrollment_state_*, either of which may be null. It is published under the
+section of the enrollment, so that it stands beside the section there.
 """
 
 from __future__ import annotations
@@ -69,7 +70,11 @@ def stage(shard: int | None) -> Stage:
     """The stage. ``shard``: of local ids in events that do not tell theirs."""
     inputs = {}
     for name in ("enrollment_created", "enrollment_updated"):
-        inputs[f"events.{name}"] = Input(lead_reader(typed_reader(name, shard), ENROLLMENT, "enrollment_id"), merge_enrollment)
+        inputs[f"events.{name}"] = Input(
+            lead_reader(typed_reader(name, shard), ENROLLMENT, "enrollment_id"), merge_enrollment
+        )
     for name in ("enrollment_state_created", "enrollment_state_updated"):
-        inputs[f"events.{name}"] = Input(lead_reader(typed_reader(name, shard), STATE, "enrollment_id"), merge_state)
+        inputs[f"events.{name}"] = Input(
+            lead_reader(typed_reader(name, shard), STATE, "enrollment_id"), merge_state
+        )
     return Stage("enrollment", inputs, {LEAD: Kind(BY_SECTION, derive)})

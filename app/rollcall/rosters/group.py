@@ -1,7 +1,7 @@
 """The group stage: groups, and their memberships, by the course or account to which they belong.
 
-Key: group_id. The lead row is the group's register; a row of kind ``membership`` is the membership's register. Memberships do not say where they belong:
-without their group they wait.
+Key: group_id. The lead row is the group's register; a row of kind ``membership`` is the
+membership's register. Memberships do not say where they belong: without their group they wait.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ GROUPS_BY_COURSE = "groups-by-course"
 """Key ``<course>/<group>`` or ``account:<account>/<group>``, value the group's register."""
 
 MEMBERSHIPS_BY_COURSE = "memberships-by-course"
-"""Key ``<course>/<membership>/<group>``, or with ``account:<account>``; value ``[membership, group]``, where ``group`` is the time of the group's deletion, or
-null. The group is part of the key because it is the group's partition that writes the record."""
+"""Key ``<course>/<membership>/<group>``, or with ``account:<account>``; value ``[membership,
+group]``, where ``group`` is the time of the group's deletion, or null. The group is part of the key
+because it is the group's partition that writes the record.
+"""
 
 ACCOUNT_PREFIX = "account:"
 """Begins the key of what belongs to an account and to no course."""
@@ -43,12 +45,24 @@ GROUP = Family(
 )
 
 MEMBERSHIP = Family(
-    ("group_membership_id", "group_id", "user_id", "group_name", "workflow_state", "group_category_id", "group_category_name"),
+    (
+        "group_membership_id",
+        "group_id",
+        "user_id",
+        "group_name",
+        "workflow_state",
+        "group_category_id",
+        "group_category_name",
+    ),
     ids=("group_membership_id", "group_id", "user_id", "group_category_id"),
     words=("group_membership_id", "group_id", "user_id", "workflow_state"),
 )
 
-_CONTEXT_TYPE, _CONTEXT_ID, _WORKFLOW_STATE = GROUP.place("context_type"), GROUP.place("context_id"), GROUP.place("workflow_state")
+_CONTEXT_TYPE, _CONTEXT_ID, _WORKFLOW_STATE = (
+    GROUP.place("context_type"),
+    GROUP.place("context_id"),
+    GROUP.place("workflow_state"),
+)
 
 
 def _group_reader(read: Reader) -> Any:
@@ -56,7 +70,10 @@ def _group_reader(read: Reader) -> Any:
         event = read(record)
         register = GROUP.register(event)
         if register[_CONTEXT_TYPE] not in ("Course", "Account"):
-            raise UnusableError("enum: must be Course or Account, or the group belongs nowhere", "/body/context_type")
+            raise UnusableError(
+                "enum: must be Course or Account, or the group belongs nowhere",
+                "/body/context_type",
+            )
         return Change(event.id("group_id"), LEAD, register, event.time / 1_000_000)
 
     return read_change
@@ -65,7 +82,12 @@ def _group_reader(read: Reader) -> Any:
 def _membership_reader(read: Reader) -> Any:
     def read_change(record: Record) -> Change:
         event = read(record)
-        return Change(event.id("group_id"), f"membership/{event.id('group_membership_id')}", MEMBERSHIP.register(event), event.time / 1_000_000)
+        return Change(
+            event.id("group_id"),
+            f"membership/{event.id('group_membership_id')}",
+            MEMBERSHIP.register(event),
+            event.time / 1_000_000,
+        )
 
     return read_change
 
@@ -85,9 +107,15 @@ def derive_group(key: str, _id: str, row: Register, _lead: Row | None) -> Mappin
     return {f"{_context(row)}/{key}": row}
 
 
-def derive_membership(key: str, membership_id: str, row: Register, group: Register | None) -> Mapping[str, Any]:
+def derive_membership(
+    key: str, membership_id: str, row: Register, group: Register | None
+) -> Mapping[str, Any]:
     """By course or account."""
-    return {} if group is None else {f"{_context(group)}/{membership_id}/{key}": [row, _deleted_at(group)]}
+    return (
+        {}
+        if group is None
+        else {f"{_context(group)}/{membership_id}/{key}": [row, _deleted_at(group)]}
+    )
 
 
 def influence(group: Register | None) -> Any:
@@ -97,8 +125,17 @@ def influence(group: Register | None) -> Any:
 
 def stage(shard: int | None) -> Stage:
     """The stage. ``shard``: of local ids in events that do not tell theirs."""
-    groups = {f"events.{name}": Input(_group_reader(typed_reader(name, shard)), GROUP.latest) for name in ("group_created", "group_updated")}
+    groups = {
+        f"events.{name}": Input(_group_reader(typed_reader(name, shard)), GROUP.latest)
+        for name in ("group_created", "group_updated")
+    }
     names = ("group_membership_created", "group_membership_updated")
-    memberships = {f"events.{name}": Input(_membership_reader(typed_reader(name, shard)), MEMBERSHIP.latest) for name in names}
-    kinds = {LEAD: Kind(GROUPS_BY_COURSE, derive_group), "membership": Kind(MEMBERSHIPS_BY_COURSE, derive_membership)}
+    memberships = {
+        f"events.{name}": Input(_membership_reader(typed_reader(name, shard)), MEMBERSHIP.latest)
+        for name in names
+    }
+    kinds = {
+        LEAD: Kind(GROUPS_BY_COURSE, derive_group),
+        "membership": Kind(MEMBERSHIPS_BY_COURSE, derive_membership),
+    }
     return Stage("group", groups | memberships, kinds, influence)

@@ -11,8 +11,9 @@ from rollcall.record import Record
 from rollcall.streaming.stage import Row, UnusableError
 
 MOST_SLOTS = 24
-"""Of one row. An enrollment is in one section, or for a moment in two; a membership is in one group for ever. More come from somebody who plays with ids, and
-must not make a row that no topic takes."""
+"""Of one row. An enrollment is in one section, or for a moment in two; a membership is in one group
+for ever. More come from somebody who plays with ids, and must not make a row that no topic takes.
+"""
 
 
 def parts_of(record: Record, count: int) -> list[str]:
@@ -26,7 +27,9 @@ def parts_of(record: Record, count: int) -> list[str]:
     except UnicodeDecodeError:
         parts = []
     if len(parts) != count or not all(parts):
-        raise UnusableError(f"the record's key must have {count} parts: only Rollcall may write to this topic")
+        raise UnusableError(
+            f"the record's key must have {count} parts: only Rollcall may write to this topic"
+        )
     return parts
 
 
@@ -43,7 +46,9 @@ def value_of(record: Record, is_right: Callable[[Any], bool]) -> Any:
     except orjson.JSONDecodeError:
         value = None
     if not is_right(value):
-        raise UnusableError("the record's value is not what a stage writes: only Rollcall may write to this topic")
+        raise UnusableError(
+            "the record's value is not what a stage writes: only Rollcall may write to this topic"
+        )
     return value
 
 
@@ -51,7 +56,11 @@ def has_parts(*tests: Callable[[Any], bool]) -> Callable[[Any], bool]:
     """Whether a value is a list of parts, each as its test wants it."""
 
     def test(value: Any) -> bool:
-        return type(value) is list and len(value) == len(tests) and all(test(part) for test, part in zip(tests, value, strict=True))
+        return (
+            type(value) is list
+            and len(value) == len(tests)
+            and all(test(part) for test, part in zip(tests, value, strict=True))
+        )
 
     return test
 
@@ -67,7 +76,9 @@ def is_flag(value: Any) -> bool:
 
 
 def replace(row: Row | None, said: Row | None) -> Row | None:
-    """Merges what another stage says: it is the one writer of the record key, so what it said last is so."""
+    """Merges what another stage says: it is the one writer of the record key, so what it said last
+    is so.
+    """
     return row if said == row else said
 
 
@@ -82,6 +93,9 @@ def merge_slot(row: Row | None, said: tuple[str, Any]) -> Row | None:
     if slots.get(slot) == value:
         return row
     if value is not None and slot not in slots and len(slots) >= MOST_SLOTS:
-        raise UnusableError(f"one enrollment or membership of {MOST_SLOTS} sections or groups of one course at once: a row takes no more")
+        raise UnusableError(
+            f"one enrollment or membership of {MOST_SLOTS} sections or groups of one course at "
+            "once: a row takes no more"
+        )
     others = {name: other for name, other in slots.items() if name != slot}
     return (others if value is None else {**others, slot: value}) or None

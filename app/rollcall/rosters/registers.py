@@ -1,8 +1,10 @@
 """Registers: of all events that say something about one thing, the last one.
 
-A register is stored as a list, ``[time, rank, digest, field, field, ...]``: event_time in microseconds since the epoch, 1 for an ``_updated`` event and 0 for a
-``_created`` one, the beginning of ce_id, and the fields of the body in the order of its family. Where updated_at is no field of the family, it stands before
-the others all the same, as it helps to tell which event is last. The set of events decides that, never their order of arrival.
+A register is stored as a list, ``[time, rank, digest, field, field, ...]``: event_time in
+microseconds since the epoch, 1 for an ``_updated`` event and 0 for a ``_created`` one, the
+beginning of ce_id, and the fields of the body in the order of its family. Where updated_at is no
+field of the family, it stands before the others all the same, as it helps to tell which event is
+last. The set of events decides that, never their order of arrival.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ Register: TypeAlias = list[Any]
 TIME, RANK, DIGEST, _FIRST = 0, 1, 2, 3
 
 MOST_REGISTER_BYTES = 8_192
-"""Canvas's names have 255 characters at most. A row must fit into a record, also when a course has it from several sections for a moment."""
+"""Canvas's names have 255 characters at most. A row must fit into a record, also when a course has
+it from several sections for a moment.
+"""
 
 _MOST_TIME_CHARACTERS = 40
 _NEVER = float("-inf")
@@ -37,12 +41,15 @@ class Family:
     """The events that carry one kind of body, such as enrollment_created and enrollment_updated.
 
     Args:
-        names: of the body's fields that a row has. New ones go to the end: rows are stored by place, and rows of older releases are read too.
+        names: of the body's fields that a row has. New ones go to the end: rows are stored by
+            place, and rows of older releases are read too.
         ids: those of them that are ids of Canvas entities.
         words: those that must be strings.
     """
 
-    def __init__(self, names: tuple[str, ...], *, ids: tuple[str, ...], words: tuple[str, ...]) -> None:
+    def __init__(
+        self, names: tuple[str, ...], *, ids: tuple[str, ...], words: tuple[str, ...]
+    ) -> None:
         self.names = names
         self.ids = frozenset(ids)
         self.words = words
@@ -68,7 +75,11 @@ class Family:
         register: Register = [event.time, event.rank, event.digest]
         if not self._shows_updated_at:
             updated_at = body.get("updated_at")
-            register.append(updated_at if type(updated_at) is str and len(updated_at) <= _MOST_TIME_CHARACTERS else None)
+            register.append(
+                updated_at
+                if type(updated_at) is str and len(updated_at) <= _MOST_TIME_CHARACTERS
+                else None
+            )
         size = 0
         for name, is_id in self._fields:
             value = body.get(name)
@@ -76,7 +87,9 @@ class Family:
                 if is_id:
                     value = normal_id(value, shard)
                     if value is None:
-                        raise UnusableError("type: must be an id that is a whole number", f"/body/{name}")
+                        raise UnusableError(
+                            "type: must be an id that is a whole number", f"/body/{name}"
+                        )
                 elif type(value) is str:
                     size += len(value)
                 elif type(value) not in _SCALARS:
@@ -84,14 +97,20 @@ class Family:
             register.append(value)
         # As JSON a character takes 6 bytes at most.
         if size * 6 > MOST_REGISTER_BYTES and len(orjson.dumps(register)) > MOST_REGISTER_BYTES:
-            raise UnusableError(f"maxLength: what a row keeps of the body takes more than {MOST_REGISTER_BYTES} bytes as JSON", "/body")
+            raise UnusableError(
+                f"maxLength: what a row keeps of the body takes more than {MOST_REGISTER_BYTES} "
+                "bytes as JSON",
+                "/body",
+            )
         for name in self.words:
             if type(register[self._places[name]]) is not str:
                 raise UnusableError("required: must be a string", f"/body/{name}")
         return register
 
     def latest(self, known: Register | None, said: Register) -> Register:
-        """The later of two: by event_time; then ``_updated`` over ``_created``; then by updated_at; then by ce_id. ``known`` itself when nothing is later."""
+        """The later of two: by event_time; then ``_updated`` over ``_created``; then by updated_at;
+        then by ce_id. ``known`` itself when nothing is later.
+        """
         return said if known is None or self.is_later(said, known) else known
 
     def is_later(self, one: Register, other: Register) -> bool:
@@ -106,7 +125,9 @@ class Family:
         return bool(one[DIGEST] > other[DIGEST])
 
     def holds(self, value: object) -> bool:
-        """Whether a value, read from somewhere, is a register of this family: as far as anything depends on it."""
+        """Whether a value, read from somewhere, is a register of this family: as far as anything
+        depends on it.
+        """
         return (
             type(value) is list
             and len(value) > self._last_needed
@@ -119,7 +140,11 @@ class Family:
 
     def fields(self, register: Register) -> dict[str, Any]:
         """The body's fields by name, without those that are null."""
-        return {name: value for name, value in zip(self.names, register[self._first :], strict=False) if value is not None}
+        return {
+            name: value
+            for name, value in zip(self.names, register[self._first :], strict=False)
+            if value is not None
+        }
 
 
 def lead_reader(read: Reader, family: Family, key: str) -> Callable[[Record], Change]:
@@ -169,5 +194,7 @@ def _is_flat(value: object) -> bool:
 
 def _size_of_list(value: Any, name: str) -> int:
     if not _is_flat(value):
-        raise UnusableError("type: must be text, a number, true or false, or a list of such", f"/body/{name}")
+        raise UnusableError(
+            "type: must be text, a number, true or false, or a list of such", f"/body/{name}"
+        )
     return sum(len(item) if type(item) is str else 8 for item in value)

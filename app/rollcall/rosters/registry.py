@@ -23,6 +23,12 @@ def stages(shard: int | None) -> tuple[Stage, ...]:
 
 
 def stages_by_event() -> Mapping[str, str]:
-    """The name of the stage that reads an event type, by event_name. Other event types are part of no roster."""
+    """The name of the stage that reads an event type, by event_name. Other event types are part of
+    no roster.
+    """
     read = {topic: stage.name for stage in stages(None) for topic in stage.inputs}
-    return {topic.removeprefix("events."): name for topic, name in read.items() if topic.startswith("events.")}
+    return {
+        topic.removeprefix("events."): name
+        for topic, name in read.items()
+        if topic.startswith("events.")
+    }

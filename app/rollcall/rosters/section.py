@@ -1,9 +1,11 @@
 """The section stage: sections, and their enrollments, by the course to which they belong now.
 
-Key: course_section_id. The lead row is the section's register; a row of kind ``enrollment`` is what the enrollment stage published.
+Key: course_section_id. The lead row is the section's register; a row of kind ``enrollment`` is what
+the enrollment stage published.
 
-When a section is cross-listed Canvas moves its enrollments to the other course without an event for any of them. So an enrollment's course is its section's,
-unless the enrollment's own event is newer than the section's.
+When a section is cross-listed Canvas moves its enrollments to the other course without an event for
+any of them. So an enrollment's course is its section's, unless the enrollment's own event is newer
+than the section's.
 """
 
 from __future__ import annotations
@@ -23,10 +25,13 @@ SECTIONS_BY_COURSE = "sections-by-course"
 """Key ``<course>/<section>``, value the section's register."""
 
 ENROLLMENTS_BY_COURSE = "enrollments-by-course"
-"""Key ``<course>/<enrollment>/<section>``, value ``[enrollment, state, section]``. The section is part of the key because it is the section's partition that
-writes the record: an enrollment that moves to another section of the same course arrives at the course from both, as upsert and as tombstone, in either order.
-``section`` is null, or ``[deleted, moved, time]``: whether the section is deleted, whether the course is the section's and another than the enrollment's own,
-and the section's event_time."""
+"""Key ``<course>/<enrollment>/<section>``, value ``[enrollment, state, section]``. The section is
+part of the key because it is the section's partition that writes the record: an enrollment that
+moves to another section of the same course arrives at the course from both, as upsert and as
+tombstone, in either order. ``section`` is null, or ``[deleted, moved, time]``: whether the section
+is deleted, whether the course is the section's and another than the enrollment's own, and the
+section's event_time.
+"""
 
 SECTION = Family(
     (
@@ -48,7 +53,13 @@ SECTION = Family(
         "end_at",
         "stuck_sis_fields",
     ),
-    ids=("course_section_id", "course_id", "root_account_id", "nonxlist_course_id", "enrollment_term_id"),
+    ids=(
+        "course_section_id",
+        "course_id",
+        "root_account_id",
+        "nonxlist_course_id",
+        "enrollment_term_id",
+    ),
     words=("course_section_id", "course_id", "workflow_state"),
 )
 
@@ -67,7 +78,9 @@ def derive_section(key: str, _id: str, row: Register, _lead: Row | None) -> Mapp
     return {f"{row[_COURSE]}/{key}": row}
 
 
-def derive_enrollment(key: str, enrollment_id: str, row: Row, section: Register | None) -> Mapping[str, Any]:
+def derive_enrollment(
+    key: str, enrollment_id: str, row: Row, section: Register | None
+) -> Mapping[str, Any]:
     """By course."""
     enrollment, state = row
     course, influence = enrollment[_OWN_COURSE], None
@@ -90,7 +103,15 @@ def influence(section: Register | None) -> Any:
 def stage(shard: int | None) -> Stage:
     """The stage. ``shard``: of local ids in events that do not tell theirs."""
     names = ("course_section_created", "course_section_updated")
-    inputs = {f"events.{name}": Input(lead_reader(typed_reader(name, shard), SECTION, "course_section_id"), SECTION.latest) for name in names}
+    inputs = {
+        f"events.{name}": Input(
+            lead_reader(typed_reader(name, shard), SECTION, "course_section_id"), SECTION.latest
+        )
+        for name in names
+    }
     inputs[BY_SECTION] = Input(_read_enrollment, replace, trusted=True)
-    kinds = {LEAD: Kind(SECTIONS_BY_COURSE, derive_section), "enrollment": Kind(ENROLLMENTS_BY_COURSE, derive_enrollment)}
+    kinds = {
+        LEAD: Kind(SECTIONS_BY_COURSE, derive_section),
+        "enrollment": Kind(ENROLLMENTS_BY_COURSE, derive_enrollment),
+    }
     return Stage("section", inputs, kinds, influence)

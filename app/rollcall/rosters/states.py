@@ -5,14 +5,25 @@ from __future__ import annotations
 FINAL = frozenset({"rejected", "deleted"})
 """Set by a person or an import, these are so whatever the dates say."""
 
-BY_DATES = frozenset({("active", "pending_active"), ("active", "completed"), ("invited", "pending_invited"), ("invited", "completed")})
-"""(workflow_state, state) in which the dates only narrow what was set: so also when they were looked at earlier."""
+BY_DATES = frozenset(
+    {
+        ("active", "pending_active"),
+        ("active", "completed"),
+        ("invited", "pending_invited"),
+        ("invited", "completed"),
+    }
+)
+"""(workflow_state, state) in which the dates only narrow what was set: so also when they were
+looked at earlier.
+"""
 
 CURRENT = frozenset({"active", "invited", "creation_pending", "pending_active", "pending_invited"})
 """States that end when the course is concluded."""
 
 
-def enrollment_state(workflow_state: str, set_at: int, state: str | None, dated_at: int | None) -> tuple[str, str]:
+def enrollment_state(
+    workflow_state: str, set_at: int, state: str | None, dated_at: int | None
+) -> tuple[str, str]:
     """The state of an enrollment by itself, and the reason: ``enrollment`` or ``dates``.
 
     Args:
@@ -26,8 +37,12 @@ def enrollment_state(workflow_state: str, set_at: int, state: str | None, dated_
     return workflow_state, "enrollment"
 
 
-def enrollment_state_within(state: str, reason: str, *, section_deleted: bool, course_state: str | None) -> tuple[str, str]:
-    """The state of an enrollment within its section and course, which Canvas changes without an event for it."""
+def enrollment_state_within(
+    state: str, reason: str, *, section_deleted: bool, course_state: str | None
+) -> tuple[str, str]:
+    """The state of an enrollment within its section and course, which Canvas changes without an
+    event for it.
+    """
     if section_deleted:
         return "deleted", "section_deleted"
     if course_state == "deleted":

@@ -1,4 +1,6 @@
-"""The topics of the roster application: what it reads, what its stages tell each other, its changelogs, and the rosters."""
+"""The topics of the roster application: what it reads, what its stages tell each other, its
+changelogs, and the rosters.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,19 @@ from rollcall.settings import Settings
 from rollcall.streaming.stage import Stage
 
 RECORD_BYTES = 524_288
-"""What these topics must take: :data:`rollcall.rosters.internal.MOST_SLOTS` times what one upstream key can say, two registers of
-:data:`rollcall.rosters.registers.MOST_REGISTER_BYTES`."""
+"""What these topics must take: :data:`rollcall.rosters.internal.MOST_SLOTS` times what one upstream
+key can say, two registers of :data:`rollcall.rosters.registers.MOST_REGISTER_BYTES`.
+"""
 
 TOMBSTONE_DAYS = 30
-"""So long a follower of the rosters, or a stage, may be away and still see what was removed. Kafka's default is one day."""
+"""So long a follower of the rosters, or a stage, may be away and still see what was removed.
+Kafka's default is one day.
+"""
 
 SEGMENT_BYTES = 64 * 1024**2
-"""The last segment of a log is never compacted. With Kafka's default of 1 GB, a table would be loaded from up to so much of old rows."""
+"""The last segment of a log is never compacted. With Kafka's default of 1 GB, a table would be
+loaded from up to so much of old rows.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +38,14 @@ class RosterTopics:
     """The consumer group, with which the names of internal topics begin."""
 
     def full(self, topic: str) -> str:
-        """``events.…`` and ``rosters.…`` are everybody's; what stages tell each other is internal."""
-        return f"{self.names.prefix}.{topic}" if topic.startswith(("events.", "rosters.")) else f"{self.group}-{topic}"
+        """``events.…`` and ``rosters.…`` are everybody's; what stages tell each other is
+        internal.
+        """
+        return (
+            f"{self.names.prefix}.{topic}"
+            if topic.startswith(("events.", "rosters."))
+            else f"{self.group}-{topic}"
+        )
 
     def changelog(self, stage: Stage) -> str:
         """The changelog of a stage's table, as Faust names it."""
@@ -45,7 +58,9 @@ def roster_topics(settings: Settings) -> RosterTopics:
 
 
 def plan_roster_topics(settings: Settings) -> tuple[TopicPlan, ...]:
-    """The topics of the roster application. The typed topics and the dead letters are also the router's."""
+    """The topics of the roster application. The typed topics and the dead letters are also the
+    router's.
+    """
     topics = roster_topics(settings)
     config = {
         "cleanup.policy": "compact",
@@ -57,10 +72,20 @@ def plan_roster_topics(settings: Settings) -> tuple[TopicPlan, ...]:
     events = {plan.name: plan for plan in plan_event_topics(settings)}
     names: dict[str, None] = {}
     for stage in stages(settings.shard):
-        names |= dict.fromkeys(map(topics.full, stage.inputs)) | dict.fromkeys(map(topics.full, stage.outputs)) | {topics.changelog(stage): None}
+        names |= (
+            dict.fromkeys(map(topics.full, stage.inputs))
+            | dict.fromkeys(map(topics.full, stage.outputs))
+            | {topics.changelog(stage): None}
+        )
     names[topics.names.dead_letter] = None
-    plans = [events.get(name) or TopicPlan(name, settings.partitions, config, record_bytes=RECORD_BYTES) for name in names]
-    return (*plans, plan_barrier_topic(topics.group, settings.partitions * len(stages(settings.shard))))
+    plans = [
+        events.get(name) or TopicPlan(name, settings.partitions, config, record_bytes=RECORD_BYTES)
+        for name in names
+    ]
+    return (
+        *plans,
+        plan_barrier_topic(topics.group, settings.partitions * len(stages(settings.shard))),
+    )
 
 
 def rosters_rights(settings: Settings) -> Rights:
@@ -80,5 +105,7 @@ def rosters_rights(settings: Settings) -> Rights:
 def roster_readers_rights(settings: Settings) -> Rights:
     """What ``rollcall roster`` needs, and whoever else reads the rosters."""
     prefix = TopicNames(settings.topic_prefix).rosters_prefix
-    topics = tuple(plan.name for plan in plan_roster_topics(settings) if plan.name.startswith(prefix))
+    topics = tuple(
+        plan.name for plan in plan_roster_topics(settings) if plan.name.startswith(prefix)
+    )
     return Rights("roster", on_topic(prefix, Operation.READ), topics)

@@ -1,4 +1,6 @@
-"""Reading typed events: what the router has found valid, and whatever else somebody may have written to a typed topic."""
+"""Reading typed events: what the router has found valid, and whatever else somebody may have
+written to a typed topic.
+"""
 
 from __future__ import annotations
 
@@ -64,15 +66,27 @@ def typed_reader(event_name: str, shard: int | None) -> Reader:
         try:
             event = orjson.loads(value or b"")
             metadata = event["metadata"] if "metadata" in event else event["attributes"]
-            body, name, event_time, root = event["body"], metadata["event_name"], metadata["event_time"], metadata.get("root_account_id")
+            body, name, event_time, root = (
+                event["body"],
+                metadata["event_name"],
+                metadata["event_time"],
+                metadata.get("root_account_id"),
+            )
             its_shard = shard_named(root)
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-            raise UnusableError("the record is no typed event: JSON with metadata (event_name, event_time) and body") from None
+            raise UnusableError(
+                "the record is no typed event: JSON with metadata (event_name, event_time) and body"
+            ) from None
         if name != event_name:
-            raise UnusableError(f"const: must be {event_name}, as the topic says", "/metadata/event_name")
+            raise UnusableError(
+                f"const: must be {event_name}, as the topic says", "/metadata/event_name"
+            )
         time = parse_microseconds(event_time)
         if time is None:
-            raise UnusableError("required: must be a time that exists, as Canvas writes times", "/metadata/event_time")
+            raise UnusableError(
+                "required: must be a time that exists, as Canvas writes times",
+                "/metadata/event_time",
+            )
         if type(body) is not dict:
             raise UnusableError("required: must be an object", "/body")
         return TypedEvent(time, rank, _digest(record, metadata, body), its_shard, body)

@@ -1,5 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
-"""Valid events in plain form, from the fetched record into the batch in one step. What it stands for: app/rollcall/router/express.py."""
+"""Valid events in plain form, from the fetched record into the batch in one step. What it stands
+for: app/rollcall/router/express.py.
+"""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t
@@ -46,7 +48,8 @@ cdef inline uint8_t* write_piece(uint8_t* out, bytes content) noexcept:
     return out + PyBytes_GET_SIZE(content)
 
 
-cdef inline uint8_t* write_hexadecimal(uint8_t* out, const uint8_t* content, int size) noexcept nogil:
+cdef inline uint8_t* write_hexadecimal(uint8_t* out, const uint8_t* content,
+int size) noexcept nogil:
     cdef const char* digits = b"0123456789abcdef"
     cdef int index
     for index in range(size):
@@ -82,7 +85,8 @@ cdef class Express:
     # The headers of the record at hand.
     cdef Room headers
 
-    def __init__(self, Scanner scanner not None, pipeline, types, int partitions, Py_ssize_t most_bytes):
+    def __init__(self, Scanner scanner not None, pipeline, types, int partitions,
+    Py_ssize_t most_bytes):
         self.scanner = scanner
         self.pipeline = pipeline
         self.redactor = pipeline.redactor
@@ -91,7 +95,8 @@ cdef class Express:
             self.names.append(name)
             self.topics.append(topic)
             # The digits of the event's id come next.
-            self.beginnings.append(encoded([*headers, ("ce_id", b"0" * EVENT_ID_DIGITS)]).removesuffix(b"0" * EVENT_ID_DIGITS))
+            self.beginnings.append(encoded([*headers, ("ce_id",
+            b"0" * EVENT_ID_DIGITS)]).removesuffix(b"0" * EVENT_ID_DIGITS))
         # Its value comes next; null takes one byte.
         time_name = encoded([("ce_time", None)])
         self.time_name = time_name[: len(time_name) - 1]
@@ -193,13 +198,15 @@ cdef class Express:
         place = said.number * self.partitions + partition_of(key_text, key_size, self.partitions)
         batches = self.places[place]
         if batches is None:
-            batches = self.places[place] = self.outputs.of(self.topics[said.number], place % self.partitions)
+            batches = self.places[place] = self.outputs.of(self.topics[said.number],
+            place % self.partitions)
         stamp = record.timestamp
         if stamp is not None and self.earliest <= <int64_t> stamp <= self.latest:
             timestamp = stamp
         else:
             timestamp = batches.now()
-        batches.put(timestamp, key_text, key_size, <const uint8_t*> PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), its_headers, out - its_headers)
+        batches.put(timestamp, key_text, key_size, <const uint8_t*> PyBytes_AS_STRING(value),
+        PyBytes_GET_SIZE(value), its_headers, out - its_headers)
         # The counts.
         name = self.names[said.number]
         routed.append(name)
@@ -213,7 +220,9 @@ cdef class Express:
         return True
 
     cdef bint look_up_root(self, const Field* root) except -1:
-        """Let the shard and the source be those of a root account; mostly it is that of the event before. False: that is for others to say."""
+        """Let the shard and the source be those of a root account; mostly it is that of the event
+        before. False: that is for others to say.
+        """
         cdef Py_ssize_t size = 0 if root.kind == NOTHING else root.size
         if size > MOST_ROOT:
             return False

@@ -39,7 +39,12 @@ def new_router(settings: Settings, bootstrap: str) -> StreamProcess:
 
     async def prepare() -> Work:
         await check_rights(settings, bootstrap, router_rights(settings))
-        return _new_work(settings, pipeline, metrics, await ensure_topics(settings, bootstrap, plan_router_topics(settings)))
+        return _new_work(
+            settings,
+            pipeline,
+            metrics,
+            await ensure_topics(settings, bootstrap, plan_router_topics(settings)),
+        )
 
     return StreamProcess(
         settings,
@@ -54,7 +59,9 @@ def new_router(settings: Settings, bootstrap: str) -> StreamProcess:
     )
 
 
-def _new_work(settings: Settings, pipeline: Pipeline, metrics: RouterMetrics, topics: Sequence[TopicFinding]) -> Work:
+def _new_work(
+    settings: Settings, pipeline: Pipeline, metrics: RouterMetrics, topics: Sequence[TopicFinding]
+) -> Work:
     """What the router does on topics that were found fine."""
     names = TopicNames(settings.topic_prefix)
     barrier = found_barrier_topic(topics, settings.group("router"))
@@ -68,12 +75,28 @@ def _new_work(settings: Settings, pipeline: Pipeline, metrics: RouterMetrics, to
         partitions=settings.partitions,
         partition_of=partitioner(settings.partitions),
         max_record_bytes=most_bytes,
-        retention_ms=min((limits.retention_ms for limits in outputs if limits.retention_ms is not None and limits.retention_ms >= 0), default=None),
+        retention_ms=min(
+            (
+                limits.retention_ms
+                for limits in outputs
+                if limits.retention_ms is not None and limits.retention_ms >= 0
+            ),
+            default=None,
+        ),
         window=TimestampWindow.of(outputs),
         breaker=BreakerPolicy(settings.breaker_ratio, settings.breaker_events),
         metrics=metrics,
     )
     if Express is None:
-        log.info("the router is not compiled: it takes half as much CPU time again (docs/deployment.md)")
-    agent = ChunkAgent("router", (names.raw,), settings.group("router"), lambda _partition, _rows: RouterHandler(kit))
-    return Work([agent], kit.max_record_bytes, barrier, frozenset(finding.plan.name for finding in written))
+        log.info(
+            "the router is not compiled: it takes half as much CPU time again (docs/deployment.md)"
+        )
+    agent = ChunkAgent(
+        "router",
+        (names.raw,),
+        settings.group("router"),
+        lambda _partition, _rows: RouterHandler(kit),
+    )
+    return Work(
+        [agent], kit.max_record_bytes, barrier, frozenset(finding.plan.name for finding in written)
+    )

@@ -23,7 +23,9 @@ from rollcall.streaming.chunks import Chunk, Halt, Outputs
 log = logging.getLogger(__name__)
 
 ROOM_FOR_HEADERS = 4_096
-"""Values that leave so much room below the limit need no exact reckoning when the raw record has no headers: Rollcall's own take less."""
+"""Values that leave so much room below the limit need no exact reckoning when the raw record has no
+headers: Rollcall's own take less.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,9 @@ class RouterKit:
 
 @dataclass(slots=True)
 class RouterResult:
-    """Implements :class:`rollcall.streaming.chunks.Result`: the counts of one chunk, which become metrics when it is committed."""
+    """Implements :class:`rollcall.streaming.chunks.Result`: the counts of one chunk, which become
+    metrics when it is committed.
+    """
 
     metrics: RouterMetrics
     consumed: int = 0
@@ -68,10 +72,16 @@ class RouterResult:
     def count(self, records: Sequence[Record]) -> None:
         """Take note of records for which there is an output."""
         self.consumed += len(records)
-        self.timestamps += [record.timestamp for record in records if record.timestamp is not None and record.timestamp >= 0]
+        self.timestamps += [
+            record.timestamp
+            for record in records
+            if record.timestamp is not None and record.timestamp >= 0
+        ]
 
     def on_committed(self, now: float) -> None:
-        """Count the chunk, in one step: whoever scrapes sees that received = routed + unknown + dead letters."""
+        """Count the chunk, in one step: whoever scrapes sees that received = routed + unknown +
+        dead letters.
+        """
         metrics = self.metrics
         metrics.events_received_total.inc(self.consumed)
         for name, count in Counter(self.routed).items():
@@ -120,13 +130,19 @@ class RouterHandler:
                 break
         if express is not None:
             express.end()
-        if self._kit.retention_ms is not None and min(result.timestamps, default=now) < now - self._kit.retention_ms:
+        if (
+            self._kit.retention_ms is not None
+            and min(result.timestamps, default=now) < now - self._kit.retention_ms
+        ):
             log.warning(
-                "records bear timestamps older than the retention of the topics they go to: Kafka deletes them within minutes; raise retention.ms for a while"
+                "records bear timestamps older than the retention of the topics they go to: Kafka "
+                "deletes them within minutes; raise retention.ms for a while"
             )
         return result
 
-    def _process(self, chunk: Chunk, outputs: Outputs, result: RouterResult, express: Express | None) -> None:
+    def _process(
+        self, chunk: Chunk, outputs: Outputs, result: RouterResult, express: Express | None
+    ) -> None:
         kit, topics, breaker = self._kit, self._topics, self._breaker
         pipeline, partition_of, append = kit.pipeline, kit.partition_of, outputs.append
         limit, surely_below = kit.max_record_bytes, kit.max_record_bytes - ROOM_FOR_HEADERS
@@ -134,15 +150,36 @@ class RouterHandler:
         told = 0  # so many of the records the breaker knows of
         records = chunk.records
         index = -1
-        while (index := index + 1 if express is None else express.run(records, index + 1)) < len(records):
+        while (index := index + 1 if express is None else express.run(records, index + 1)) < len(
+            records
+        ):
             record = records[index]
             raw_headers = record.headers
             outcome = pipeline(record.value, raw_headers)
             if isinstance(outcome, Routed):
-                event_type, key, value, headers, event_time, unknown_fields, unknown_values, redacted, own_headers = outcome
+                (
+                    event_type,
+                    key,
+                    value,
+                    headers,
+                    event_time,
+                    unknown_fields,
+                    unknown_values,
+                    redacted,
+                    own_headers,
+                ) = outcome
                 name = event_type.name
-                if (len(value) <= surely_below and not raw_headers) or record_bytes(key, value, headers) <= limit:
-                    append(topics[name], partition_of(key), key, value, self._timestamp(record), headers)
+                if (len(value) <= surely_below and not raw_headers) or record_bytes(
+                    key, value, headers
+                ) <= limit:
+                    append(
+                        topics[name],
+                        partition_of(key),
+                        key,
+                        value,
+                        self._timestamp(record),
+                        headers,
+                    )
                     routed.append(name)
                     event_times.append(event_time)
                     if unknown_fields:
@@ -152,7 +189,9 @@ class RouterHandler:
                     if redacted:
                         result.redacted += 1
                     continue
-                outcome = too_large(value, own_headers, name, record_bytes(key, value, headers), limit, redacted)
+                outcome = too_large(
+                    value, own_headers, name, record_bytes(key, value, headers), limit, redacted
+                )
             if self._set_aside(outcome, chunk, record, outputs, result):
                 breaker.passed(index - told)
                 told = index + 1
@@ -163,26 +202,52 @@ class RouterHandler:
         breaker.passed(len(records) - told)
         result.count(records)
 
-    def _set_aside(self, outcome: Unknown | DeadLetter, chunk: Chunk, record: Record, outputs: Outputs, result: RouterResult) -> bool:
+    def _set_aside(
+        self,
+        outcome: Unknown | DeadLetter,
+        chunk: Chunk,
+        record: Record,
+        outputs: Outputs,
+        result: RouterResult,
+    ) -> bool:
         """Write a record that is not routed; whether it became a dead letter."""
         kit, limit = self._kit, self._kit.max_record_bytes
         key = kit.pipeline.clean_key(record.key)
-        partition = chunk.partition % kit.partitions if record.key is None else kit.partition_of(record.key)
+        partition = (
+            chunk.partition % kit.partitions if record.key is None else kit.partition_of(record.key)
+        )
         if isinstance(outcome, Unknown):
             size = record_bytes(key, outcome.value, outcome.headers)
             if size <= limit:
-                outputs.append(kit.names.unknown, partition, key, outcome.value, self._timestamp(record), outcome.headers)
+                outputs.append(
+                    kit.names.unknown,
+                    partition,
+                    key,
+                    outcome.value,
+                    self._timestamp(record),
+                    outcome.headers,
+                )
                 result.unknown += 1
                 result.redacted += outcome.redacted
                 return False
             outcome = too_large(outcome.value, outcome.headers, None, size, limit, outcome.redacted)
-        letter, key, headers = final_letter(outcome, key, chunk.topic, chunk.partition, record, limit)
-        outputs.append(kit.names.dead_letter, partition, key, letter.value, self._timestamp(record), headers)
+        letter, key, headers = final_letter(
+            outcome, key, chunk.topic, chunk.partition, record, limit
+        )
+        outputs.append(
+            kit.names.dead_letter, partition, key, letter.value, self._timestamp(record), headers
+        )
         result.dead[letter.code.value, letter.event_name or UNKNOWN_NAME] += 1
         result.redacted += letter.redacted
         return True
 
     def _timestamp(self, record: Record) -> int | None:
-        """The raw record's timestamp, or None (now) when it has none or the topics would refuse it: a producer with a wrong clock must not stop the router."""
+        """The raw record's timestamp, or None (now) when it has none or the topics would refuse it:
+        a producer with a wrong clock must not stop the router.
+        """
         timestamp = record.timestamp
-        return timestamp if timestamp is not None and self._earliest <= timestamp <= self._latest else None
+        return (
+            timestamp
+            if timestamp is not None and self._earliest <= timestamp <= self._latest
+            else None
+        )

@@ -1,4 +1,6 @@
-"""The pipeline as the settings want it, for the router and for whoever has to foresee what it would do."""
+"""The pipeline as the settings want it, for the router and for whoever has to foresee what it would
+do.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,10 @@ from rollcall.settings import Settings
 
 def new_pipeline(settings: Settings) -> Pipeline:
     """What judges events, as it is told to."""
-    redactor = Redactor(settings.redact_parameters) if settings.redact and settings.redact_parameters else None
+    redactor = (
+        Redactor(settings.redact_parameters)
+        if settings.redact and settings.redact_parameters
+        else None
+    )
     dropper = MetadataDropper(settings.drop_metadata) if settings.drop_metadata else None
     return Pipeline(load_validators(), shard=settings.shard, redactor=redactor, dropper=dropper)

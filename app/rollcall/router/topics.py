@@ -10,7 +10,10 @@ from rollcall.settings import Settings
 
 def plan_router_topics(settings: Settings) -> tuple[TopicPlan, ...]:
     """The topics of events, and that of the router's barriers."""
-    return (*plan_event_topics(settings), plan_barrier_topic(settings.group("router"), settings.partitions))
+    return (
+        *plan_event_topics(settings),
+        plan_barrier_topic(settings.group("router"), settings.partitions),
+    )
 
 
 def router_rights(settings: Settings) -> Rights:

@@ -1,1 +1,3 @@
-"""What is somebody else's in production, and what measures: embedded broker, simulated Canvas, demo, benchmark."""
+"""What is somebody else's in production, and what measures: embedded broker, simulated Canvas,
+demo, benchmark.
+"""

@@ -1,4 +1,6 @@
-"""A process of Rollcall as a user would start it, kept by another one: by the demo or the benchmark, which watch it through its log and its metrics."""
+"""A process of Rollcall as a user would start it, kept by another one: by the demo or the
+benchmark, which watch it through its log and its metrics.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ class ProcessEndedError(RollcallError):
 
 
 class ManagedProcess:
-    """As an async context manager: started, and stopped with its end, and with this process, however that ends.
+    """As an async context manager: started, and stopped with its end, and with this process,
+    however that ends.
 
     Args:
         name: the command: ``router``, ``rosters`` or ``serve``.
@@ -66,15 +69,28 @@ class ManagedProcess:
     async def __aenter__(self) -> Self:
         # -P: the log's folder, in which it starts, is no place to import from.
         command = [sys.executable, "-P", "-m", "rollcall", self.name]
-        self._supervisor = processes.launch(self.name, command, pid_file=self._pid_file, log_file=self.log, owned=True, environment=self._environment)
+        self._supervisor = processes.launch(
+            self.name,
+            command,
+            pid_file=self._pid_file,
+            log_file=self.log,
+            owned=True,
+            environment=self._environment,
+        )
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._session is not None:
             await self._session.close()
         if self._supervisor is not None:
-            # Closes the supervisor's pipe, which sends SIGTERM, and waits. A thread, because the process may take seconds to drain.
+            # Closes the supervisor's pipe, which sends SIGTERM, and waits. A thread, because the
+            # process may take seconds to drain.
             await asyncio.to_thread(processes.release, self._supervisor)
 
     async def started(self) -> None:
@@ -110,7 +126,9 @@ class ManagedProcess:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             await asyncio.sleep(1.0)  # so long the supervisor takes to notice that it has ended
             self.check()
-            raise self.failure(f"did not answer at {self.url}{path} ({type(error).__name__})") from None
+            raise self.failure(
+                f"did not answer at {self.url}{path} ({type(error).__name__})"
+            ) from None
 
     async def metrics(self) -> str:
         """Its page of metrics. Raises as :meth:`get`."""
@@ -128,7 +146,9 @@ class ManagedProcess:
     def failure(self, what: str) -> ProcessEndedError:
         """An error that says what the process did, such as ``ended``, and how its log ends."""
         lines = [_plain(line) for line in self._text().splitlines() if line.strip()]
-        quoted = "".join(f"\n  {line[:300]}" for line in lines[-_QUOTED_LINES:]) or "\n  (it is empty)"
+        quoted = (
+            "".join(f"\n  {line[:300]}" for line in lines[-_QUOTED_LINES:]) or "\n  (it is empty)"
+        )
         return ProcessEndedError(f"the {self.name} {what}; its log {self.log} ends:{quoted}")
 
     def _text(self) -> str:
@@ -144,9 +164,13 @@ class ManagedProcess:
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """This process's environment with these settings in place of all others."""
-    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith(ENV_PREFIX)}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.upper().startswith(ENV_PREFIX)
+    }
     values = ((name, getattr(settings, name)) for name in Settings.model_fields)
-    return environment | {ENV_PREFIX + name.upper(): _written(value) for name, value in values if value is not None}
+    return environment | {
+        ENV_PREFIX + name.upper(): _written(value) for name, value in values if value is not None
+    }
 
 
 def _written(value: object) -> str:

@@ -22,9 +22,16 @@ class LaunchError(RollcallError):
 
 
 def launch(
-    name: str, command: Sequence[str], *, pid_file: Path, log_file: Path, owned: bool, environment: Mapping[str, str] | None = None
+    name: str,
+    command: Sequence[str],
+    *,
+    pid_file: Path,
+    log_file: Path,
+    owned: bool,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a process with its output appended to ``log_file`` and its id in ``pid_file``; returns the supervisor (see there), already gone unless ``owned``.
+    """Start a process with its output appended to ``log_file`` and its id in ``pid_file``; returns
+    the supervisor (see there), already gone unless ``owned``.
 
     Args:
         name: of the process, for people.
@@ -34,7 +41,16 @@ def launch(
         LaunchError: it could not be started at all.
     """
     supervisor = subprocess.Popen(
-        [sys.executable, "-I", "-S", supervise.__file__, "owned" if owned else "detached", str(pid_file), str(log_file), *command],
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            supervise.__file__,
+            "owned" if owned else "detached",
+            str(pid_file),
+            str(log_file),
+            *command,
+        ],
         stdin=subprocess.PIPE if owned else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -47,7 +63,10 @@ def launch(
         started = supervisor.stdout.readline()
         if not started:
             complaint = supervisor.stderr.read().decode(errors="replace").strip().splitlines()
-            raise LaunchError(f"the {name} could not be started: {complaint[-1] if complaint else 'no reason given'}")
+            raise LaunchError(
+                f"the {name} could not be started: "
+                f"{complaint[-1] if complaint else 'no reason given'}"
+            )
         if not owned:
             supervisor.wait()
         return supervisor
@@ -68,7 +87,9 @@ def release(supervisor: subprocess.Popen[bytes]) -> None:
 
 
 def find_process(pid_file: Path, mark: str) -> int | None:
-    """The id in ``pid_file``, if that process lives and has ``mark`` in its command line. After a crash the id may be another program's by now."""
+    """The id in ``pid_file``, if that process lives and has ``mark`` in its command line. After a
+    crash the id may be another program's by now.
+    """
     try:
         pid = int(pid_file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -77,12 +98,18 @@ def find_process(pid_file: Path, mark: str) -> int | None:
         line = _command_line(pid)
         if line or not _lives(pid):
             return pid if mark in line else None
-        time.sleep(0.02)  # it is just becoming another program, and for a moment has no command line
+        time.sleep(
+            0.02
+        )  # it is just becoming another program, and for a moment has no command line
     return None
 
 
-def end_process(pid_file: Path, mark: str, signal_number: signal.Signals, *, timeout: float) -> bool:
-    """Signal the process of :func:`find_process` and wait for its end; false when it still lives after ``timeout`` seconds."""
+def end_process(
+    pid_file: Path, mark: str, signal_number: signal.Signals, *, timeout: float
+) -> bool:
+    """Signal the process of :func:`find_process` and wait for its end; false when it still lives
+    after ``timeout`` seconds.
+    """
     deadline = time.monotonic() + timeout
     pid = find_process(pid_file, mark)
     if pid is not None:
@@ -96,18 +123,30 @@ def end_process(pid_file: Path, mark: str, signal_number: signal.Signals, *, tim
 
 
 def _lives(pid: int) -> bool:
-    """Whether there is such a process, other than one that has ended and only waits for its parent to notice."""
+    """Whether there is such a process, other than one that has ended and only waits for its parent
+    to notice.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in ("Z", "X")
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[
+            0
+        ] not in ("Z", "X")
     except OSError:
         return False
 
 
 def _command_line(pid: int) -> str:
-    """The arguments of a living process, with spaces between; empty for none, and for one that has ended and only waits for its parent to notice."""
+    """The arguments of a living process, with spaces between; empty for none, and for one that has
+    ended and only waits for its parent to notice.
+    """
     if Path("/proc/self/cmdline").exists():
         try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            return (
+                Path(f"/proc/{pid}/cmdline")
+                .read_bytes()
+                .replace(b"\0", b" ")
+                .decode(errors="replace")
+            )
         except OSError:
             return ""
-    return subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout  # noqa: S607
+    command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout

@@ -1,12 +1,16 @@
-"""Starts a process, and in the mode ``owned`` sees to it that the process ends with its owner, however the owner ends.
+"""Starts a process, and in the mode ``owned`` sees to it that the process ends with its owner,
+however the owner ends.
 
-Run by app/rollcall/sandbox/processes.py as a script, in a session of its own, so that Ctrl-C in the terminal reaches the owner only:
+Run by app/rollcall/sandbox/processes.py as a script, in a session of its own, so that Ctrl-C in the
+terminal reaches the owner only:
 
     python -I -S supervise.py owned|detached PID_FILE LOG_FILE COMMAND...
 
-It prints ``started`` once the process runs and its id is in PID_FILE. ``detached``: it is done then, and the process lives on. ``owned``: standard input is
-a pipe that only the owner holds open; when that closes, because the owner closed it or is gone (SIGKILL included), the process is told to end, and
-made to end when it does not. Standard library only, and nothing of ``rollcall``: it has to be small and quick.
+It prints ``started`` once the process runs and its id is in PID_FILE. ``detached``: it is done
+then, and the process lives on. ``owned``: standard input is a pipe that only the owner holds open;
+when that closes, because the owner closed it or is gone (SIGKILL included), the process is told to
+end, and made to end when it does not. Standard library only, and nothing of ``rollcall``: it has to
+be small and quick.
 """
 
 import contextlib
@@ -18,13 +22,17 @@ import sys
 from pathlib import Path
 
 GRACE_SECONDS = 10.0
-"""How long the process may take to end by itself once its owner is gone. It takes less than one second."""
+"""How long the process may take to end by itself once its owner is gone. It takes less than one
+second.
+"""
 
 POLL_SECONDS = 0.5
 
 
 def _end_with_this_process() -> None:
-    """In the child, before it becomes the command: when the supervisor itself is killed, so is the command (Linux only)."""
+    """In the child, before it becomes the command: when the supervisor itself is killed, so is the
+    command (Linux only).
+    """
     if sys.platform == "linux":
         import ctypes
 

@@ -44,13 +44,17 @@ DEFAULT_PORT = 8080
 
 GZIP_BYTES = 1_000
 GZIP_LEVEL = 5
-"""A page of 100 enrollments takes 1 ms, and is a twelfth in the end; the highest level takes four times as long for little."""
+"""A page of 100 enrollments takes 1 ms, and is a twelfth in the end; the highest level takes four
+times as long for little.
+"""
 
 STOPPING_SECONDS = 3
 """So long may requests take to finish when the process ends."""
 
 SWITCH_SECONDS = 0.0005
-"""The thread that follows the topics computes for milliseconds at a time, and with Python's default a request would wait for 5 of them at each step."""
+"""The thread that follows the topics computes for milliseconds at a time, and with Python's default
+a request would wait for 5 of them at each step.
+"""
 
 PATIENCE_SECONDS = 5.0
 """So long a cluster may take to answer before serve starts without it."""
@@ -59,7 +63,9 @@ _WATCH_SECONDS = 0.2
 
 
 def _most_connections(settings: Settings) -> int:
-    """How many clients may be connected at once. The one after that is told to come back, and needs a file for that, too."""
+    """How many clients may be connected at once. The one after that is told to come back, and needs
+    a file for that, too.
+    """
     return 2 * settings.most_requests + 200
 
 
@@ -74,12 +80,15 @@ class ServeProcess:
         tokens = Tokens(settings.tokens_file)
         if not tokens.required and not is_loopback(settings.bind):
             raise ConfigurationError(
-                f"ROLLCALL_BIND={settings.bind}: without tokens, rosters are served on the loopback address only; "
+                f"ROLLCALL_BIND={settings.bind}: without tokens, rosters are served on the "
+                "loopback address only; "
                 "make a token with 'rollcall token new NAME', and set ROLLCALL_TOKENS_FILE"
             )
         self._settings = settings
         self._bootstrap = bootstrap
-        self._socket = listen(settings.bind, DEFAULT_PORT if settings.port is None else settings.port)
+        self._socket = listen(
+            settings.bind, DEFAULT_PORT if settings.port is None else settings.port
+        )
         try:
             self._store = ReplicaStore(settings.replica_file, settings.topic_prefix)
         except BaseException:
@@ -94,8 +103,14 @@ class ServeProcess:
         self._page = Page(context)
         application = new_application(context, [self._health(), self._page.router])
         routes = [*routes_of(application), OTHER_ROUTE]
-        self._metrics = ServeMetrics(CollectorRegistry(), [relation.name for relation in RELATIONS], routes)
-        gate = Gate(GZipMiddleware(application, minimum_size=GZIP_BYTES, compresslevel=GZIP_LEVEL), context, self._metrics)
+        self._metrics = ServeMetrics(
+            CollectorRegistry(), [relation.name for relation in RELATIONS], routes
+        )
+        gate = Gate(
+            GZipMiddleware(application, minimum_size=GZIP_BYTES, compresslevel=GZIP_LEVEL),
+            context,
+            self._metrics,
+        )
         self._server = _Server(
             uvicorn.Config(
                 gate,
@@ -105,7 +120,8 @@ class ServeProcess:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                # Of connections, also such as say nothing; requests are counted by the gate, which tells why it refuses.
+                # Of connections, also such as say nothing; requests are counted by the gate, which
+                # tells why it refuses.
                 limit_concurrency=_most_connections(settings),
                 timeout_keep_alive=5,
                 timeout_graceful_shutdown=STOPPING_SECONDS,
@@ -128,9 +144,18 @@ class ServeProcess:
             self._follower.start()
             async with self._page.running():
                 serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
-                log.info("serve started", extra={"http": url, "replica": str(self._settings.replica_file), "tokens": self._tokens.required})
+                log.info(
+                    "serve started",
+                    extra={
+                        "http": url,
+                        "replica": str(self._settings.replica_file),
+                        "tokens": self._tokens.required,
+                    },
+                )
                 try:
-                    while not (stop.is_set() or serving.done() or self._follower.failure is not None):
+                    while not (
+                        stop.is_set() or serving.done() or self._follower.failure is not None
+                    ):
                         with contextlib.suppress(TimeoutError):
                             async with asyncio.timeout(_WATCH_SECONDS):
                                 await stop.wait()
@@ -155,9 +180,16 @@ class ServeProcess:
             reasons.append(progress.problem)
         if not progress.complete:
             left = sum(progress.lag.values())
-            reasons.append(f"the replica is being built, {left} records are left" if progress.lag else "the replica is being built")
+            reasons.append(
+                f"the replica is being built, {left} records are left"
+                if progress.lag
+                else "the replica is being built"
+            )
         elif (freshness := progress.freshness(now)) > self._settings.stale_seconds:
-            reasons.append(f"the replica has lacked something for {freshness:.0f} s ({sum(progress.lag.values())} records at the last look)")
+            reasons.append(
+                f"the replica has lacked something for {freshness:.0f} s "
+                f"({sum(progress.lag.values())} records at the last look)"
+            )
         if self._tokens.problem is not None:
             reasons.append(self._tokens.problem)
         return reasons
@@ -194,7 +226,10 @@ class ServeProcess:
         @router.get("/metrics")
         async def metrics() -> Response:
             self._show_progress()
-            return Response(generate_latest(self._metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST})
+            return Response(
+                generate_latest(self._metrics.registry),
+                headers={"content-type": CONTENT_TYPE_LATEST},
+            )
 
         return router
 
@@ -218,8 +253,12 @@ def listen(bind: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(bind, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((bind, port), family=family, backlog=512)
     except OSError as error:
-        raise ConfigurationError(f"cannot listen on {bind}:{port} ({error.strerror or error}); set ROLLCALL_PORT or ROLLCALL_BIND") from None
-    # Connections inherit it. An answer's head and body are two writes, and the second would wait 40 ms for the client to acknowledge the first.
+        raise ConfigurationError(
+            f"cannot listen on {bind}:{port} ({error.strerror or error}); set ROLLCALL_PORT or "
+            "ROLLCALL_BIND"
+        ) from None
+    # Connections inherit it. An answer's head and body are two writes, and the second would wait 40
+    # ms for the client to acknowledge the first.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 
@@ -227,9 +266,13 @@ def listen(bind: str, port: int) -> socket.socket:
 async def _check_rights(settings: Settings, bootstrap: str) -> None:
     """See to it that serve may read its topics.
 
-    A cluster that does not answer is no reason not to serve: the replica does, and its follower tries again.
+    A cluster that does not answer is no reason not to serve: the replica does, and its follower
+    tries again.
     """
     try:
         await promptly(check_rights(settings, bootstrap, serve_rights(settings)), PATIENCE_SECONDS)
     except (BrokerUnavailableError, KafkaError, TimeoutError) as error:
-        log.warning("starting without Kafka: %s", str(error) or f"nobody answers at {bootstrap} within {PATIENCE_SECONDS:.0f} s")
+        log.warning(
+            "starting without Kafka: %s",
+            str(error) or f"nobody answers at {bootstrap} within {PATIENCE_SECONDS:.0f} s",
+        )

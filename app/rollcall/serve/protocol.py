@@ -1,4 +1,6 @@
-"""HTTP for clients that take their time, or say too much: whoever does not get on gives the connection back."""
+"""HTTP for clients that take their time, or say too much: whoever does not get on gives the
+connection back.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,17 @@ HEAD_SECONDS = 10.0
 """So long may a client take for the head of a request. uvicorn waits for ever."""
 
 SENDING_SECONDS = 60.0
-"""So long may a client take to receive what was written for it. uvicorn, and a closed connection's system too, wait as long as the client is there."""
+"""So long may a client take to receive what was written for it. uvicorn, and a closed connection's
+system too, wait as long as the client is there.
+"""
 
 MOST_HEAD_BYTES = 32 * 1024
 """Of a request's address and headers. uvicorn's fast parser takes as many as come."""
 
-_TOO_MUCH = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_TOO_MUCH = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: "
+    b"close\r\ncontent-length: 0\r\n\r\n"
+)
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -26,12 +33,15 @@ class PatientProtocol(HttpToolsProtocol):
     _unfinished = 0
     """Bytes of a request that is not complete, without its body."""
     _cycles: tuple[RequestResponseCycle, ...] = ()
-    """Of the requests that may not have been answered yet. uvicorn's own ``cycle`` is the last one only."""
+    """Of the requests that may not have been answered yet. uvicorn's own ``cycle`` is the last one
+    only.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there."""
         super().connection_made(transport)
-        # To hear of everything that the client has not taken yet, not only of the first 64 KiB of it.
+        # To hear of everything that the client has not taken yet, not only of the first 64 KiB of
+        # it.
         transport.set_write_buffer_limits(high=0)
         self._wait()
 
@@ -52,10 +62,15 @@ class PatientProtocol(HttpToolsProtocol):
         """The head of a request is there."""
         self._calm()
         super().on_headers_complete()
-        self._cycles = (*(cycle for cycle in self._cycles if not cycle.response_complete), self.cycle)
+        self._cycles = (
+            *(cycle for cycle in self._cycles if not cycle.response_complete),
+            self.cycle,
+        )
 
     def on_body(self, body: bytes) -> None:
-        """Some of a request's body is there. How much of it there may be is not a matter of the protocol."""
+        """Some of a request's body is there. How much of it there may be is not a matter of the
+        protocol.
+        """
         self._unfinished -= len(body)
         super().on_body(body)
 
@@ -86,7 +101,9 @@ class PatientProtocol(HttpToolsProtocol):
 
     @property
     def _is_answering(self) -> bool:
-        """Whether a request has not been answered yet; of several at once the last one is answered last."""
+        """Whether a request has not been answered yet; of several at once the last one is answered
+        last.
+        """
         return not getattr(self.cycle, "response_complete", True)  # None before the first request
 
     def _wait(self) -> None:
@@ -103,7 +120,9 @@ class PatientProtocol(HttpToolsProtocol):
         self._abandon()
 
     def _abandon(self) -> None:
-        """Have nothing more written of any answer: uvloop raises when somebody writes to a connection that is closed."""
+        """Have nothing more written of any answer: uvloop raises when somebody writes to a
+        connection that is closed.
+        """
         for cycle in self._cycles:
             cycle.disconnected = True
             cycle.message_event.set()

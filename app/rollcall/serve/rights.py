@@ -10,5 +10,12 @@ from rollcall.settings import Settings
 
 def serve_rights(settings: Settings) -> Rights:
     """To read the rosters and the dead letters."""
-    rosters, dead_letter = roster_readers_rights(settings), TopicNames(settings.topic_prefix).dead_letter
-    return Rights("serve", (*rosters.acls, *on_topic(dead_letter, Operation.READ)), (*rosters.topics, dead_letter))
+    rosters, dead_letter = (
+        roster_readers_rights(settings),
+        TopicNames(settings.topic_prefix).dead_letter,
+    )
+    return Rights(
+        "serve",
+        (*rosters.acls, *on_topic(dead_letter, Operation.READ)),
+        (*rosters.topics, dead_letter),
+    )

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from rollcall.errors import ConfigurationError
 
-TOKEN_PREFIX = "rollcall_"  # noqa: S105 by which people, and programs that look for secrets, know what it is
+# by which people, and programs that look for secrets, know what it is
+TOKEN_PREFIX = "rollcall_"  # noqa: S105
 TOKEN_BYTES = 32
 """Of randomness: nobody guesses it, so a fast digest is as good as a slow one."""
 
@@ -45,7 +46,8 @@ def read_tokens(path: Path) -> dict[str, str]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            f"the tokens cannot be read from {path} ({error}); make one with 'rollcall token new NAME', or set ROLLCALL_TOKENS_FILE"
+            f"the tokens cannot be read from {path} ({error}); make one with 'rollcall token new "
+            "NAME', or set ROLLCALL_TOKENS_FILE"
         ) from None
     digests: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -56,11 +58,15 @@ def read_tokens(path: Path) -> dict[str, str]:
         if match is None:
             # The line is not quoted: it may be a token.
             raise ConfigurationError(
-                f"{path}, line {number}: must be a name and the SHA-256 of a token, as 'rollcall token new NAME' writes them; or set ROLLCALL_TOKENS_FILE"
+                f"{path}, line {number}: must be a name and the SHA-256 of a token, as 'rollcall "
+                "token new NAME' writes them; or set ROLLCALL_TOKENS_FILE"
             )
         if match["name"] in digests:
             # Nor is this one: what stands where the name belongs may be one too.
-            raise ConfigurationError(f"{path}, line {number}: a line above has the same name; ROLLCALL_TOKENS_FILE is to have each name once")
+            raise ConfigurationError(
+                f"{path}, line {number}: a line above has the same name; ROLLCALL_TOKENS_FILE is "
+                "to have each name once"
+            )
         digests[match["name"]] = match["digest"]
     return digests
 
@@ -72,9 +78,14 @@ def add_token(path: Path, name: str) -> str:
         ConfigurationError: the name is illegal or taken, or the file cannot be written.
     """
     if not _legal_name(name):
-        raise ConfigurationError("a token's name is 1 to 64 letters, digits, '.', '_', '@', '-', and begins with a letter or digit")
+        raise ConfigurationError(
+            "a token's name is 1 to 64 letters, digits, '.', '_', '@', '-', and begins with a "
+            "letter or digit"
+        )
     if path.exists() and name in read_tokens(path):
-        raise ConfigurationError(f"{path} has a token named {name}: remove it first with 'rollcall token revoke {name}'")
+        raise ConfigurationError(
+            f"{path} has a token named {name}: remove it first with 'rollcall token revoke {name}'"
+        )
     token = new_token()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +97,9 @@ def add_token(path: Path, name: str) -> str:
                     file.write(b"\n")
             file.write(f"{name} {digest_of(token)}\n".encode())
     except OSError as error:
-        raise ConfigurationError(f"the token cannot be written to {path} ({error.strerror}); set ROLLCALL_TOKENS_FILE") from None
+        raise ConfigurationError(
+            f"the token cannot be written to {path} ({error.strerror}); set ROLLCALL_TOKENS_FILE"
+        ) from None
     return token
 
 
@@ -98,12 +111,18 @@ def revoke_token(path: Path, name: str) -> None:
     """
     if name not in read_tokens(path):
         raise ConfigurationError(f"{path} has no token named {name}")
-    kept = [line for line in path.read_text(encoding="utf-8").splitlines() if line.partition("#")[0].split()[:1] != [name]]
+    kept = [
+        line
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.partition("#")[0].split()[:1] != [name]
+    ]
     place = path.resolve()  # where a link leads to: the link stays
     new = place.with_name(f"{place.name}.new")
     try:
         before = place.stat()
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        with os.fdopen(
+            os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+        ) as file:
             # Whoever could read it still can: serve may run as another user.
             with contextlib.suppress(PermissionError):
                 os.fchown(file.fileno(), before.st_uid, before.st_gid)
@@ -111,7 +130,9 @@ def revoke_token(path: Path, name: str) -> None:
             file.writelines(f"{line}\n" for line in kept)
         new.replace(place)
     except OSError as error:
-        raise ConfigurationError(f"the tokens cannot be written to {path} ({error.strerror}); set ROLLCALL_TOKENS_FILE") from None
+        raise ConfigurationError(
+            f"the tokens cannot be written to {path} ({error.strerror}); set ROLLCALL_TOKENS_FILE"
+        ) from None
 
 
 class Tokens:
@@ -130,13 +151,17 @@ class Tokens:
         self._stamp: tuple[int, int, int] | None = None
         self._looked_at = float("-inf")
         self.problem: str | None = None
-        """Why the file could not be read when it changed. Until it can, what it said before holds."""
+        """Why the file could not be read when it changed. Until it can, what it said before holds.
+        """
         if path is not None:
             with contextlib.suppress(OSError):
                 self._stamp = _stamp(path)  # first: what is written in between is read again
             self._digests = read_tokens(path)
             if not self._digests:
-                raise ConfigurationError(f"{path} has no token; make one with 'rollcall token new NAME', or set ROLLCALL_TOKENS_FILE")
+                raise ConfigurationError(
+                    f"{path} has no token; make one with 'rollcall token new NAME', or set "
+                    "ROLLCALL_TOKENS_FILE"
+                )
 
     @property
     def required(self) -> bool:
@@ -144,7 +169,9 @@ class Tokens:
         return self._path is not None
 
     def name_of(self, token: str) -> str | None:
-        """Whose token this is; None: nobody's. As long as for any other token of the same length."""
+        """Whose token this is; None: nobody's. As long as for any other token of the same
+        length.
+        """
         self._look()
         given, found = digest_of(token), None
         for name, digest in self._digests.items():

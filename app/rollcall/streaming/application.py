@@ -37,19 +37,29 @@ SHARED_CLIENTS = 6
 """Clients of Kafka beside those of lanes, with room for such as are being made anew."""
 
 COORDINATORS = 2
-"""Connections of a producer beside one to each broker: to the coordinators of its transactions and of the group."""
+"""Connections of a producer beside one to each broker: to the coordinators of its transactions and
+of the group.
+"""
 
 FETCH_BYTES = 4 * 1024**2
-"""Most bytes of one partition in one fetch, as stored (compressed); also what lies ready for each partition while its lane is busy. Several agents share it."""
+"""Most bytes of one partition in one fetch, as stored (compressed); also what lies ready for each
+partition while its lane is busy. Several agents share it.
+"""
 
 NEVER_SECONDS = 2_000_000.0
-"""aiokafka would leave the group when nothing is fetched for a while; a partition whose lane is halted is kept. The watchdog looks after the main loop."""
+"""aiokafka would leave the group when nothing is fetched for a while; a partition whose lane is
+halted is kept. The watchdog looks after the main loop.
+"""
 
 START_SECONDS = 1.0
-"""How long a consumer that is just starting may take to have started when the end comes, so that it can be stopped in good order."""
+"""How long a consumer that is just starting may take to have started when the end comes, so that it
+can be stopped in good order.
+"""
 
 STOP_SECONDS = 3.0
-"""How long the consumer may take to leave its group at the end. When it cannot, because no broker answers, the group finds out after the session timeout."""
+"""How long the consumer may take to leave its group at the end. When it cannot, because no broker
+answers, the group finds out after the session timeout.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +130,21 @@ class StreamingApplication:
         return self._watchdog.verdict
 
     def _make_room(self, lanes: int) -> None:
-        """See to it that so many lanes can have their connections: each a producer, and while it loads its table a reader."""
+        """See to it that so many lanes can have their connections: each a producer, and while it
+        loads its table a reader.
+        """
         brokers = self._offsets.brokers
-        make_room(OTHER_FILES + SHARED_CLIENTS * (brokers + 1) + lanes * (2 * brokers + COORDINATORS + 1))
+        make_room(
+            OTHER_FILES + SHARED_CLIENTS * (brokers + 1) + lanes * (2 * brokers + COORDINATORS + 1)
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set, then drain.
 
         Raises:
             StreamingError: a chunk could not be written, or the consumer failed.
-            BrokerUnavailableError: no broker could be reached at start, or none of those that were known then answers any more.
+            BrokerUnavailableError: no broker could be reached at start, or none of those that were
+                known then answers any more.
             TopicsGoneError: partitions stand still, and topics that the agents write are not there.
         """
         self._failure = asyncio.get_running_loop().create_future()
@@ -138,12 +153,16 @@ class StreamingApplication:
                 await promptly(stack.enter_async_context(self._offsets))
             except (KafkaError, OSError) as error:
                 raise BrokerUnavailableError(
-                    f"no Kafka broker answers at {self._options.client_options['bootstrap_servers']} ({error}); check ROLLCALL_KAFKA"
+                    "no Kafka broker answers at "
+                    f"{self._options.client_options['bootstrap_servers']} ({error}); check "
+                    "ROLLCALL_KAFKA"
                 ) from None
             with tempfile.TemporaryDirectory(prefix="rollcall-") as scratch:
                 app = self._new_app(scratch)
                 started = asyncio.create_task(app.start())
-                survey = asyncio.create_task(self.survey.run(lambda: cast(ChunkConsumer, app.consumer)))
+                survey = asyncio.create_task(
+                    self.survey.run(lambda: cast(ChunkConsumer, app.consumer))
+                )
                 self._watchdog.start()
                 try:
                     await self._until_end(app, stop, started, survey)
@@ -153,7 +172,13 @@ class StreamingApplication:
                     self._watchdog.stop()
                 self._raise_failure()  # of a chunk that was in flight when the end came
 
-    async def _until_end(self, app: faust.App, stop: asyncio.Event, started: asyncio.Task[None], survey: asyncio.Task[None]) -> None:
+    async def _until_end(
+        self,
+        app: faust.App,
+        stop: asyncio.Event,
+        started: asyncio.Task[None],
+        survey: asyncio.Task[None],
+    ) -> None:
         assert self._failure is not None
         crashed = asyncio.ensure_future(wait_crashed(app))
         stopped = asyncio.ensure_future(stop.wait())
@@ -168,21 +193,28 @@ class StreamingApplication:
             stopped.cancel()
         self._raise_failure()
         if app.crashed:
-            raise StreamingError(f"the consumer failed: {describe(app.crash_reason)}") from app.crash_reason
+            raise StreamingError(
+                f"the consumer failed: {describe(app.crash_reason)}"
+            ) from app.crash_reason
         if survey.done() and not stop.is_set():
             survey.result()
 
     def _raise_failure(self) -> None:
         if self._failure is not None and self._failure.done():
-            raise StreamingError(f"stopped without committing: {describe(self._failure.result())}") from self._failure.result()
+            raise StreamingError(
+                f"stopped without committing: {describe(self._failure.result())}"
+            ) from self._failure.result()
 
     async def _end(self, app: faust.App, started: asyncio.Task[None]) -> None:
         self._watchdog.beat({})  # from here on, only that the loop turns
-        # Lanes first: what they have in flight is finished while the consumer still holds the partitions, so that no other process begins with them.
+        # Lanes first: what they have in flight is finished while the consumer still holds the
+        # partitions, so that no other process begins with them.
         await self._lanes.end()
         await asyncio.wait({started}, timeout=START_SECONDS)
         started.cancel()
-        started.add_done_callback(lambda start: start.cancelled() or start.exception())  # asyncio would complain that nobody has seen it
+        started.add_done_callback(
+            lambda start: start.cancelled() or start.exception()
+        )  # asyncio would complain that nobody has seen it
         try:
             await promptly(app.stop(), STOP_SECONDS)
         except Exception as error:
@@ -207,14 +239,19 @@ class StreamingApplication:
             consumer_group_instance_id=options.group_instance_id,
             broker_session_timeout=options.session_timeout,
             broker_heartbeat_interval=options.session_timeout / 5,
-            broker_request_timeout=options.rebalance_timeout + 5,  # a broker holds the request to join until all have given up their partitions
+            broker_request_timeout=options.rebalance_timeout
+            + 5,  # a broker holds the request to join until all have given up their partitions
             broker_rebalance_timeout=options.rebalance_timeout,
             broker_max_poll_interval=NEVER_SECONDS,
             table_standby_replicas=0,
             TableManager=LaneTables,
         )
         app.transport = transport = ChunkTransport(
-            app, lanes=self._lanes, max_records=options.policy.max_records, max_bytes=options.policy.max_bytes, client_options=options.client_options
+            app,
+            lanes=self._lanes,
+            max_records=options.policy.max_records,
+            max_bytes=options.policy.max_bytes,
+            client_options=options.client_options,
         )
         app.producer_transport = transport
         self._lanes.equip(
@@ -233,7 +270,9 @@ class StreamingApplication:
             )
         )
         for agent in self._agents:
-            app.agent(app.topic(*agent.topics, schema=ChunkSchema()), name=agent.name)(self._deliver)
+            app.agent(app.topic(*agent.topics, schema=ChunkSchema()), name=agent.name)(
+                self._deliver
+            )
             self.tables.declare(app, agent, options.partitions)
         return app
 
@@ -242,8 +281,12 @@ class StreamingApplication:
             self._lanes.deliver(event.value)
 
     def _barrier_place(self, agent: ChunkAgent, partition: int) -> TP:
-        """Lanes of the agents in turn, so that no two have one place as long as there are enough."""
-        return self._options.barrier.place(partition * len(self._agents) + self._agents.index(agent))
+        """Lanes of the agents in turn, so that no two have one place as long as there are
+        enough.
+        """
+        return self._options.barrier.place(
+            partition * len(self._agents) + self._agents.index(agent)
+        )
 
     def _new_producer(self, transactional_id: str) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
@@ -267,7 +310,11 @@ def _raise_unless_started(start: asyncio.Task[None]) -> None:
         start.result()
     except KafkaError as error:
         if error.retriable or isinstance(error, KafkaConnectionError):
-            raise BrokerUnavailableError(f"the brokers went away when the consumer started ({describe(error)})") from error
+            raise BrokerUnavailableError(
+                f"the brokers went away when the consumer started ({describe(error)})"
+            ) from error
         raise StreamingError(f"the consumer cannot start: {describe(error)}") from error
     except OSError as error:
-        raise BrokerUnavailableError(f"the brokers went away when the consumer started ({describe(error)})") from error
+        raise BrokerUnavailableError(
+            f"the brokers went away when the consumer started ({describe(error)})"
+        ) from error

@@ -1,4 +1,6 @@
-"""Loading a table's partition from its changelog: what is committed, from the beginning to the end as of now."""
+"""Loading a table's partition from its changelog: what is committed, from the beginning to the end
+as of now.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,15 @@ async def load_changelog(
     load: Callable[[bytes | None, bytes | None], None],
     on_remaining: Callable[[int], None],
 ) -> int:
-    """Load a changelog partition, to which nobody writes meanwhile, and return how many records there were.
+    """Load a changelog partition, to which nobody writes meanwhile, and return how many records
+    there were.
 
     Whoever had the partition is fenced, so no transaction before the end stays open.
 
     Args:
-        beginning, end: offsets: from where on, and up to where it is read. No leader shows the end before it has all that comes before, so one that was
-            deposed is waited for, or left when a new one is known.
+        beginning, end: offsets: from where on, and up to where it is read. No leader shows the end
+            before it has all that comes before, so one that was deposed is waited for, or left when
+            a new one is known.
         load: takes key and value (None: the row is gone), in the order in which they were written.
         on_remaining: told how many offsets are left to be read, at most.
 
@@ -42,7 +46,12 @@ async def load_changelog(
     try:
         await promptly(reader.start())
         reader.assign([place])
-        batches = read_to(reader, {place: beginning}, {place: end}, lambda _place, position: on_remaining(max(end - position, 0)))
+        batches = read_to(
+            reader,
+            {place: beginning},
+            {place: end},
+            lambda _place, position: on_remaining(max(end - position, 0)),
+        )
         async for _place, records in batches:
             for record in records:
                 load(record.key, record.value)

@@ -13,8 +13,9 @@ from rollcall.streaming.rows import Rows
 class Chunk(NamedTuple):
     """Records of one input partition, contiguous: everything committed between two fetch positions.
 
-    ``position`` is where the fetch began, ``next_position`` where the next one begins. Offsets have gaps (transaction markers, compaction), so only these
-    two tell whether two chunks adjoin; ``records`` may be empty when there were only markers.
+    ``position`` is where the fetch began, ``next_position`` where the next one begins. Offsets have
+    gaps (transaction markers, compaction), so only these two tell whether two chunks adjoin;
+    ``records`` may be empty when there were only markers.
     """
 
     topic: str
@@ -29,15 +30,26 @@ class Chunk(NamedTuple):
 class Outputs(Protocol):
     """Where a handler puts its output records."""
 
-    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, timestamp: int | None, headers: Headers) -> None:
-        """Add one record. Records of one topic and partition keep their order. ``timestamp`` is in milliseconds since the epoch; None: now."""
+    def append(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp: int | None,
+        headers: Headers,
+    ) -> None:
+        """Add one record. Records of one topic and partition keep their order. ``timestamp`` is in
+        milliseconds since the epoch; None: now.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Halt:
     """The handler wants its partition consumed no further.
 
-    ``note`` is stored beside the committed offset, so that the halt outlives the process (see :meth:`ChunkHandler.resume`); ``reason`` is for people.
+    ``note`` is stored beside the committed offset, so that the halt outlives the process (see
+    :meth:`ChunkHandler.resume`); ``reason`` is for people.
     """
 
     reason: str
@@ -48,32 +60,45 @@ class Result(Protocol):
     """What a handler knows of a chunk that it has processed."""
 
     consumed: int
-    """How many of the records, over all chunks and from the first on, the outputs stand for. Fewer than all only with a halt."""
+    """How many of the records, over all chunks and from the first on, the outputs stand for. Fewer
+    than all only with a halt.
+    """
     halt: Halt | None
 
     def on_committed(self, now: float) -> None:
-        """Called once, when outputs and offset are committed; the place for counters. Must not raise or block. ``now``: seconds since the epoch."""
+        """Called once, when outputs and offset are committed; the place for counters. Must not
+        raise or block. ``now``: seconds since the epoch.
+        """
 
 
 class ChunkHandler(Protocol):
-    """Turns the chunks of one partition into outputs. One object per partition and assignment; the lane calls it from one task."""
+    """Turns the chunks of one partition into outputs. One object per partition and assignment; the
+    lane calls it from one task.
+    """
 
     @property
     def unfinished(self) -> int:
-        """How much work is left that needs no further input. As long as there is any, the lane calls ``process`` again, with what has arrived by then."""
+        """How much work is left that needs no further input. As long as there is any, the lane
+        calls ``process`` again, with what has arrived by then.
+        """
 
     def resume(self, note: str) -> Halt | None:
-        """Called once, before the first chunk, with the note stored beside the committed offset ("" if none). A halt: the partition stays as it is."""
+        """Called once, before the first chunk, with the note stored beside the committed offset (""
+        if none). A halt: the partition stays as it is.
+        """
 
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Result:
-        """Process the records of chunks, in order. Synchronous, must not block. An exception is a bug: the process stops, and nothing is committed."""
+        """Process the records of chunks, in order. Synchronous, must not block. An exception is a
+        bug: the process stops, and nothing is committed.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkAgent:
     """Who consumes which topics. A process has one or several; each of their partitions has a lane.
 
-    The topics of one agent are partitioned alike: their partitions of one number are consumed together, in one lane.
+    The topics of one agent are partitioned alike: their partitions of one number are consumed
+    together, in one lane.
     """
 
     name: str
@@ -81,7 +106,9 @@ class ChunkAgent:
     producer_prefix: str
     """The transactional id of a lane's producer is this, ``-`` and the number of the partition."""
     new_handler: Callable[[int, Rows], ChunkHandler]
-    """From a partition, and the rows of the agent's table there, to the handler. Without a table there are no rows."""
+    """From a partition, and the rows of the agent's table there, to the handler. Without a table
+    there are no rows.
+    """
     table: str | None = None
     """The name of the table that the agent keeps, partitioned like its topics."""
 
@@ -93,11 +120,15 @@ class ChunkPolicy:
     max_records: int
     max_bytes: int
     gather: float
-    """How long a chunk that is not full waits for more records, so that transactions stay few at low rates."""
+    """How long a chunk that is not full waits for more records, so that transactions stay few at
+    low rates.
+    """
     drain: float
     """How long a transaction in flight may take to end when the partition is given up."""
     transaction: float
     """How long a transaction may take at all: the broker aborts one that is open for longer."""
     reopen: float
-    """How long a lane that was fenced, though its partition was not taken away, waits before it opens again. At least the group's session timeout: a process
-    that was stopped has by then heard from the group that the partition is another's."""
+    """How long a lane that was fenced, though its partition was not taken away, waits before it
+    opens again. At least the group's session timeout: a process that was stopped has by then heard
+    from the group that the partition is another's.
+    """

@@ -1,7 +1,8 @@
 """The thread in which aiokafka's consumer lives: what is fetched there, as chunks, and its end.
 
-Written against faust-streaming 0.15.3, mode-streaming 0.7.1 and aiokafka 0.14, whose private machinery it touches; line numbers of ``drivers/`` are of
-``faust/transport/``. How Faust is made to hand chunks on is in :mod:`rollcall.streaming.transport`.
+Written against faust-streaming 0.15.3, mode-streaming 0.7.1 and aiokafka 0.14, whose private
+machinery it touches; line numbers of ``drivers/`` are of ``faust/transport/``. How Faust is made to
+hand chunks on is in :mod:`rollcall.streaming.transport`.
 """
 
 from __future__ import annotations
@@ -26,21 +27,29 @@ RecordMap: TypeAlias = Mapping[TP, list[Any]]
 """What Faust passes on from fetch to delivery; here each list holds one :class:`Chunk`."""
 
 FETCH_WAIT_MS = 250
-"""How long the broker holds a fetch that finds nothing. aiokafka has one fetch in flight for each broker, so a partition that is consumed meanwhile waits
-for it; Faust's fixed 1,500 ms (``drivers/aiokafka.py:615``) would show as latency when only some partitions have traffic."""
+"""How long the broker holds a fetch that finds nothing. aiokafka has one fetch in flight for each
+broker, so a partition that is consumed meanwhile waits for it; Faust's fixed 1,500 ms
+(``drivers/aiokafka.py:615``) would show as latency when only some partitions have traffic.
+"""
 
 METADATA_AGE_MS = 10_000
-"""How long a new partition of the input, an input that was made anew, or another leader may go unnoticed: one that was deposed without noticing answers, with
-nothing new. aiokafka's default is five minutes."""
+"""How long a new partition of the input, an input that was made anew, or another leader may go
+unnoticed: one that was deposed without noticing answers, with nothing new. aiokafka's default is
+five minutes.
+"""
 
 OUT_OF_RANGE = -1
-"""Position of a chunk that says only this: the broker has no record where the partition is read. Retention was faster, or the topic was cut or made anew."""
+"""Position of a chunk that says only this: the broker has no record where the partition is read.
+Retention was faster, or the topic was cut or made anew.
+"""
 
 THREAD_SECONDS = 1.0
 """So long may the consumer's thread take to end, once its consumer has."""
 
 FIRST_SLICE = 64
-"""Records taken first when a chunk is bounded in bytes; their mean size decides how many are taken next."""
+"""Records taken first when a chunk is bounded in bytes; their mean size decides how many are taken
+next.
+"""
 
 
 class DaemonThread(WorkerThread):
@@ -53,17 +62,22 @@ class DaemonThread(WorkerThread):
 
     def run(self) -> None:
         """The thread's work."""
-        # Extends mode/threads.py:58. Where aiokafka cancels a task of its own and waits for it (``consumer/fetcher.py:456``), the cancellation comes to whoever
-        # stops the consumer, and out of the thread; the service has ended all the same.
+        # Extends mode/threads.py:58. Where aiokafka cancels a task of its own and waits for it
+        # (``consumer/fetcher.py:456``), the cancellation comes to whoever stops the consumer, and
+        # out of the thread; the service has ended all the same.
         try:
             super().run()
         except asyncio.CancelledError:
             self.service.set_shutdown()
 
     def stop(self) -> None:
-        """Wait for the thread's end, but not for ever: the process leaves it behind (see app/rollcall/process/ending.py)."""
-        # Replaces mode/threads.py:74, which has the whole process wait, its event loop too, until every task of the thread has ended. aiokafka's may take their
-        # cancellation for that of another task, and never do (see app/rollcall/kafka/bounded.py). By now the consumer has left its group.
+        """Wait for the thread's end, but not for ever: the process leaves it behind (see
+        app/rollcall/process/ending.py).
+        """
+        # Replaces mode/threads.py:74, which has the whole process wait, its event loop too, until
+        # every task of the thread has ended. aiokafka's may take their cancellation for that of
+        # another task, and never do (see app/rollcall/kafka/bounded.py). By now the consumer has
+        # left its group.
         self.is_stopped.wait(THREAD_SECONDS)
 
 
@@ -74,24 +88,28 @@ class PromptThread(ServiceThread):
     Worker = DaemonThread
 
     async def _wakeup_timer_in_thread(self) -> None:
-        # Extends mode/threads.py:192, which remembers when it was called last, and calls it an error when that is 3 s ago: the process was suspended, or busy.
-        # That is for the watchdog to judge.
+        # Extends mode/threads.py:192, which remembers when it was called last, and calls it an
+        # error when that is 3 s ago: the process was suspended, or busy. That is for the watchdog
+        # to judge.
         await super()._wakeup_timer_in_thread()
         self.last_wakeup_at = 0.0
 
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
-        # Replaces mode/threads.py:310, which prints a traceback past the log. The service's crash is logged, and ends the process, which says why.
+        # Replaces mode/threads.py:310, which prints a traceback past the log. The service's crash
+        # is logged, and ends the process, which says why.
         return
 
     def _stopped_set(self) -> None:
-        # Extends mode/threads.py:227. A thread whose service has crashed ends and closes its loop by itself, before or after it is stopped.
+        # Extends mode/threads.py:227. A thread whose service has crashed ends and closes its loop
+        # by itself, before or after it is stopped.
         try:
             super()._stopped_set()
         except RuntimeError:
             self._stopped.set()  # nobody waits for it in a loop that is closed
 
     def set_shutdown(self) -> None:
-        # Extends mode/threads.py:230. What is left of a thread that was given up may be thrown away, and so ended, after the loop of those who waited for it.
+        # Extends mode/threads.py:230. What is left of a thread that was given up may be thrown
+        # away, and so ended, after the loop of those who waited for it.
         with contextlib.suppress(RuntimeError):
             super().set_shutdown()
 
@@ -111,9 +129,12 @@ class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
     _wake: asyncio.Event | None = None
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
-        # Replaces drivers/aiokafka.py:568: reads only what is committed, waits less for empty fetches, takes security options as aiokafka names them.
+        # Replaces drivers/aiokafka.py:568: reads only what is committed, waits less for empty
+        # fetches, takes security options as aiokafka names them.
         conf = self.app.conf
-        self._assignor = self.app.assignor if self.app.tables.changelog_topics else RoundRobinPartitionAssignor
+        self._assignor = (
+            self.app.assignor if self.app.tables.changelog_topics else RoundRobinPartitionAssignor
+        )
         return AIOKafkaConsumer(
             **self.client_options,
             client_id=conf.broker_client_id,
@@ -121,7 +142,8 @@ class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
             group_instance_id=conf.consumer_group_instance_id,
             partition_assignment_strategy=[self._assignor],
             enable_auto_commit=False,
-            auto_offset_reset="none",  # a position that the broker does not have is the lane's business: see OUT_OF_RANGE
+            # a position that the broker does not have is the lane's business: see OUT_OF_RANGE
+            auto_offset_reset="none",
             metadata_max_age_ms=METADATA_AGE_MS,
             isolation_level="read_committed",
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
@@ -130,7 +152,8 @@ class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
-            # Liveness of the main loop is the watchdog's business; a poll interval would only add a second way to lose partitions.
+            # Liveness of the main loop is the watchdog's business; a poll interval would only add a
+            # second way to lose partitions.
             max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
             check_crcs=conf.broker_check_crcs,
         )
@@ -139,7 +162,7 @@ class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
         self,
         consumer: AIOKafkaConsumer,
         active_partitions: set[TP],
-        timeout: float | None = None,  # noqa: ASYNC109 upstream's signature
+        timeout: float | None = None,  # noqa: ASYNC109
         max_records: int | None = None,
     ) -> RecordMap:
         # Replaces drivers/aiokafka.py:1088.
@@ -156,12 +179,15 @@ class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
                 arrived = fetcher._create_fetch_waiter()
                 woken = asyncio.ensure_future(wake.wait())
                 try:
-                    await asyncio.wait((arrived, woken), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait(
+                        (arrived, woken), timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+                    )
                 finally:
                     woken.cancel()
                     arrived.cancel()  # does nothing when it is done
                 if not arrived.cancelled():
-                    arrived.result()  # raises what the coordinator found to be fatal, such as a missing authorization
+                    # raises what the coordinator found to be fatal, such as a missing authorization
+                    arrived.result()
                 chunks = await self._take_all(consumer, active_partitions)
             return chunks
 
@@ -170,7 +196,9 @@ class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
         return {tp: [chunk] for tp, chunk in taken.items() if chunk is not None}
 
     async def _take(self, consumer: AIOKafkaConsumer, tp: TP) -> Chunk | None:
-        """What has been fetched of one partition, up to the bounds. Runs without giving way, so no seek comes between the positions and the records."""
+        """What has been fetched of one partition, up to the bounds. Runs without giving way, so no
+        seek comes between the positions and the records.
+        """
         subscriptions = consumer._fetcher._subscriptions
         if subscriptions.reassignment_in_progress or not subscriptions.is_assigned(tp):
             return None
@@ -183,8 +211,11 @@ class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
         while limit > 0:
             leave_bare(consumer._fetcher._records.get(tp))
             try:
-                # With a timeout of 0, and no reassignment under way, fetched_records has nothing to wait for.
-                fetched = (await consumer._fetcher.fetched_records({tp}, timeout=0, max_records=limit)).get(tp, ())
+                # With a timeout of 0, and no reassignment under way, fetched_records has nothing to
+                # wait for.
+                fetched = (
+                    await consumer._fetcher.fetched_records({tp}, timeout=0, max_records=limit)
+                ).get(tp, ())
             except UnicodeDecodeError:
                 decode_again(consumer._fetcher._records[tp], state.position)
                 continue
@@ -205,7 +236,9 @@ class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
         return Chunk(tp.topic, tp.partition, before, state.position, records, size)
 
     async def seek_exact(self, tp: TP, offset: int) -> None:
-        """Go on reading at ``offset``; does nothing when the partition is no longer this process's."""
+        """Go on reading at ``offset``; does nothing when the partition is no longer this
+        process's.
+        """
         await self.call_thread(self._seek_exact, tp, offset)
 
     async def _seek_exact(self, tp: TP, offset: int) -> None:
@@ -216,13 +249,18 @@ class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
     @property
     def begun(self) -> bool:
         """Whether there is a consumer that has begun to look for its group."""
-        return self._consumer is not None and self._consumer._coordinator is not None and self.thread_loop.is_running()
+        return (
+            self._consumer is not None
+            and self._consumer._coordinator is not None
+            and self.thread_loop.is_running()
+        )
 
     async def check(self) -> bool:
         """Whether this process is a member of its group now.
 
         Raises:
-            aiokafka.errors.KafkaError: the group cannot be joined, or nothing can be fetched, and that will not pass. aiokafka tells only who asks.
+            aiokafka.errors.KafkaError: the group cannot be joined, or nothing can be fetched, and
+                that will not pass. aiokafka tells only who asks.
         """
         member: bool = await self.call_thread(self._check)
         return member
@@ -236,7 +274,11 @@ class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
         return bool(coordinator.generation > 0 and coordinator.coordinator_id is not None)
 
     def wake(self) -> None:
-        """End a fetch that waits for data: another partition is wanted now. May be called from any thread."""
+        """End a fetch that waits for data: another partition is wanted now. May be called from any
+        thread.
+        """
         if self._wake is not None and self.thread_loop.is_running():
-            with contextlib.suppress(RuntimeError):  # the loop closed in between: the consumer has stopped
+            with contextlib.suppress(
+                RuntimeError
+            ):  # the loop closed in between: the consumer has stopped
                 self.thread_loop.call_soon_threadsafe(self._wake.set)

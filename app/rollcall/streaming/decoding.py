@@ -1,8 +1,10 @@
 """How aiokafka decodes what it has fetched, in two respects its own way.
 
-Records come bare, without an object around each. And the name of a header may be of any bytes: Kafka means it to be a string, but nothing keeps a producer
-from writing what it likes. aiokafka's decoder then raises, at every start again, and one such record would keep its partition, and the process, from ever
-getting on. Here the batch is decoded once more, slowly, and what is no UTF-8 in a name is written as ``\\xff``.
+Records come bare, without an object around each. And the name of a header may be of any bytes:
+Kafka means it to be a string, but nothing keeps a producer from writing what it likes. aiokafka's
+decoder then raises, at every start again, and one such record would keep its partition, and the
+process, from ever getting on. Here the batch is decoded once more, slowly, and what is no UTF-8 in
+a name is written as ``\\xff``.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from rollcall.record import Record
 
 
 def leave_bare(fetched: object) -> None:
-    """Let aiokafka yield records as they are decoded: wrapping each into a ConsumerRecord (``aiokafka/consumer/fetcher.py:290``) costs as much as that."""
+    """Let aiokafka yield records as they are decoded: wrapping each into a ConsumerRecord
+    (``aiokafka/consumer/fetcher.py:290``) costs as much as that.
+    """
     if isinstance(fetched, FetchResult) and fetched.has_more():
         fetched._partition_records._consumer_record = _bare
 
@@ -36,7 +40,9 @@ def _bare(_tp: object, record: Record) -> Record:
 
 
 class KeptRecords:
-    """Stands for aiokafka's MemoryRecords in its fetcher, and keeps what was fetched, so that it can be decoded again."""
+    """Stands for aiokafka's MemoryRecords in its fetcher, and keeps what was fetched, so that it
+    can be decoded again.
+    """
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -64,7 +70,8 @@ def decode_again(fetched: FetchResult, position: int) -> None:
         check_crcs=failed._check_crcs,
         isolation_level=failed._isolation_level,
     )
-    # Batches before the position are passed over by their offsets; what was known of aborted transactions there is still known.
+    # Batches before the position are passed over by their offsets; what was known of aborted
+    # transactions there is still known.
     lenient._aborted_producers = set(failed._aborted_producers)
     fetched._partition_records = lenient
 
@@ -84,7 +91,11 @@ class _LenientBatch(_DefaultRecordBatchPy):  # type: ignore[misc]  # likewise
 
 class _LenientBuffer(bytearray):
     def __getitem__(self, key: SupportsIndex | slice) -> Any:
-        return _LenientBytes(super().__getitem__(key)) if isinstance(key, slice) else super().__getitem__(key)
+        return (
+            _LenientBytes(super().__getitem__(key))
+            if isinstance(key, slice)
+            else super().__getitem__(key)
+        )
 
 
 class _LenientBytes(bytes):

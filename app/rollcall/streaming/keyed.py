@@ -1,11 +1,14 @@
-"""Runs one partition of a stage: chunks into rows, rows into outputs, each chunk's changes as one set.
+"""Runs one partition of a stage: chunks into rows, rows into outputs, each chunk's changes as one
+set.
 
-Because outputs, changelog and input offset are one transaction (lane.py), what a row remembers as published is published. So the outputs of
-a chunk are the differences between what follows from its rows now and what they remember, and nothing else is ever needed: a repeated or stale event writes
+Because outputs, changelog and input offset are one transaction (lane.py), what a row remembers as
+published is published. So the outputs of a chunk are the differences between what follows from its
+rows now and what they remember, and nothing else is ever needed: a repeated or stale event writes
 nothing, an output key that no longer follows from its row gets a tombstone.
 
-A change of a lead row touches all rows of its key. A key may have very many, so no more than :data:`CASCADE_ROWS` of them go into one transaction; that there
-are more is remembered in the lead row's record, so that whoever takes over the partition goes on with them.
+A change of a lead row touches all rows of its key. A key may have very many, so no more than
+:data:`CASCADE_ROWS` of them go into one transaction; that there are more is remembered in the lead
+row's record, so that whoever takes over the partition goes on with them.
 """
 
 from __future__ import annotations
@@ -24,17 +27,22 @@ from rollcall.streaming.rows import LEAD, Rows, decode_row, encode_row
 from rollcall.streaming.stage import Input, Row, Stage, UnusableError
 
 CASCADE_ROWS = 2_000
-"""Rows that follow a change of their lead row within one transaction: tens of milliseconds of work, a megabyte or two of output."""
+"""Rows that follow a change of their lead row within one transaction: tens of milliseconds of work,
+a megabyte or two of output.
+"""
 
 
 _MISPLACED = (
-    "the record's key is not its id in normal form, or its partition not that of its key: whoever wrote it makes ids normal in another way (ROLLCALL_SHARD), "
+    "the record's key is not its id in normal form, or its partition not that of its key: whoever "
+    "wrote it makes ids normal in another way (ROLLCALL_SHARD), "
     "or has another number of partitions (ROLLCALL_PARTITIONS)"
 )
 
 
 class Breaker(Protocol):
-    """Decides when too many records were set aside. See :class:`rollcall.process.breaker.Breaker`."""
+    """Decides when too many records were set aside. See
+    :class:`rollcall.process.breaker.Breaker`.
+    """
 
     def passed(self) -> object: ...
     def failed(self) -> bool: ...
@@ -61,15 +69,21 @@ class StageKit:
     """The changelog topic's full name."""
     partition_of: Callable[[bytes], int]
     reject: Callable[[Chunk, Record, UnusableError, Outputs], str]
-    """Writes a record that the stage cannot use where such records go, and says under which name to count it."""
+    """Writes a record that the stage cannot use where such records go, and says under which name to
+    count it.
+    """
     accepted: Callable[[], tuple[int, int]]
-    """The earliest and the latest timestamp (ms) that the topics accept now. Outputs bear that of the record that they follow from, else that of writing."""
+    """The earliest and the latest timestamp (ms) that the topics accept now. Outputs bear that of
+    the record that they follow from, else that of writing.
+    """
     new_breaker: Callable[[], Breaker]
     """For what a partition reads that is not trusted."""
     observer: StageObserver
     cascade_rows: int = CASCADE_ROWS
     carried: frozenset[str] = frozenset()
-    """Headers that a record hands on to what follows from it: those of its trace. Rows that only follow their lead row bear none: there may be very many."""
+    """Headers that a record hands on to what follows from it: those of its trace. Rows that only
+    follow their lead row bear none: there may be very many.
+    """
 
 
 @dataclass(slots=True)
@@ -98,7 +112,16 @@ class Tally:
 class _Entry:
     """A row while a chunk is worked on."""
 
-    __slots__ = ("before", "changed", "encoded", "headers", "pending", "published", "row", "timestamp")
+    __slots__ = (
+        "before",
+        "changed",
+        "encoded",
+        "headers",
+        "pending",
+        "published",
+        "row",
+        "timestamp",
+    )
 
     def __init__(self, stored: bytes | None) -> None:
         self.published: dict[str, int] = {}
@@ -117,11 +140,15 @@ class _Entry:
         """What is stored; None when nothing is left to be remembered."""
         if self.row is None and not self.published and not self.pending:
             return None
-        return encode_row(self.published, self.row if self.encoded is None else self.encoded, self.pending)
+        return encode_row(
+            self.published, self.row if self.encoded is None else self.encoded, self.pending
+        )
 
 
 class KeyedPartition:
-    """Implements :class:`rollcall.streaming.chunks.ChunkHandler` for one partition of a stage, on the rows that were there when it was opened."""
+    """Implements :class:`rollcall.streaming.chunks.ChunkHandler` for one partition of a stage, on
+    the rows that were there when it was opened.
+    """
 
     def __init__(self, kit: StageKit, partition: int, rows: Rows) -> None:
         self._kit = kit
@@ -129,7 +156,9 @@ class KeyedPartition:
         self._rows = rows
         self._breaker = kit.new_breaker()
         self._cascades: dict[str, tuple[deque[str], int | None]] = {}
-        """Keys whose rows have yet to follow their lead row: those that are left, and the timestamp of what changed it."""
+        """Keys whose rows have yet to follow their lead row: those that are left, and the timestamp
+        of what changed it.
+        """
         for key in rows.pending_keys():  # what the partition's last owner left unfinished
             self._begin_cascade(key, None)
 
@@ -139,7 +168,9 @@ class KeyedPartition:
 
     @property
     def unfinished(self) -> int:
-        """How many rows have still to follow a change of their lead row. Where none is left of them, the lead row has still to be told so."""
+        """How many rows have still to follow a change of their lead row. Where none is left of
+        them, the lead row has still to be told so.
+        """
         return sum(len(units) or 1 for units, _ in self._cascades.values())
 
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Tally:
@@ -157,7 +188,9 @@ class KeyedPartition:
                 lead = self._entry(key, LEAD)
                 changed = False
             else:
-                changed = lead.changed and self._kit.stage.influence(lead.before) != self._kit.stage.influence(lead.row)
+                changed = lead.changed and self._kit.stage.influence(
+                    lead.before
+                ) != self._kit.stage.influence(lead.row)
             for unit, entry in entries.items():
                 if entry.changed and unit != LEAD:
                     self._publish(key, unit, entry, lead.row, outputs, tally)
@@ -177,10 +210,18 @@ class KeyedPartition:
                 self._store(key, LEAD, lead, outputs, tally)
         return tally
 
-    def _merge(self, chunk: Chunk, touched: dict[str, dict[str, _Entry]], outputs: Outputs, tally: Tally) -> None:
+    def _merge(
+        self, chunk: Chunk, touched: dict[str, dict[str, _Entry]], outputs: Outputs, tally: Tally
+    ) -> None:
         kit = self._kit
         given = kit.inputs[chunk.topic]
-        read, merge, trusted, passed, carried = given.read, given.merge, given.trusted, self._breaker.passed, kit.carried
+        read, merge, trusted, passed, carried = (
+            given.read,
+            given.merge,
+            given.trusted,
+            self._breaker.passed,
+            kit.carried,
+        )
         for index, record in enumerate(chunk.records):
             timestamp = record.timestamp
             try:
@@ -191,7 +232,11 @@ class KeyedPartition:
                     if record.key != encoded:
                         raise UnusableError(_MISPLACED)
                     # A key that has rows here was looked at when the first of them came.
-                    if entries is None and not self._rows.knows(key) and kit.partition_of(encoded) != self._partition:
+                    if (
+                        entries is None
+                        and not self._rows.knows(key)
+                        and kit.partition_of(encoded) != self._partition
+                    ):
                         raise UnusableError(_MISPLACED)
                 if entries is None:
                     entries = touched[key] = {}
@@ -225,14 +270,17 @@ class KeyedPartition:
     def _begin_cascade(self, key: str, timestamp: int | None) -> None:
         """Let all rows of a key follow its lead row.
 
-        Those that still have to follow an older change come first: a lead row that never rests would otherwise keep the others waiting for ever.
+        Those that still have to follow an older change come first: a lead row that never rests
+        would otherwise keep the others waiting for ever.
         """
         left, _ = self._cascades.pop(key, (deque[str](), None))
         waiting = set(left)
         left.extend(unit for unit in self._rows.units(key) if unit not in waiting)
         self._cascades[key] = (left, timestamp)
 
-    def _cascade(self, touched: dict[str, dict[str, _Entry]], outputs: Outputs, tally: Tally) -> None:
+    def _cascade(
+        self, touched: dict[str, dict[str, _Entry]], outputs: Outputs, tally: Tally
+    ) -> None:
         """Let rows follow their lead rows, as many as go into one transaction."""
         room = self._kit.cascade_rows
         while self._cascades and room > 0:
@@ -248,7 +296,9 @@ class KeyedPartition:
                 if known is None or not known.changed:
                     entry = self._entry(key, unit)
                     entry.timestamp = timestamp
-                    if entry.row is not None and self._publish(key, unit, entry, lead.row, outputs, tally):
+                    if entry.row is not None and self._publish(
+                        key, unit, entry, lead.row, outputs, tally
+                    ):
                         self._store(key, unit, entry, outputs, tally)
             del self._cascades[key]
             if units:  # the other keys have their turn before it
@@ -257,8 +307,12 @@ class KeyedPartition:
     def _entry(self, key: str, unit: str) -> _Entry:
         return _Entry(self._rows.get(key, unit))
 
-    def _publish(self, key: str, unit: str, entry: _Entry, lead: Row | None, outputs: Outputs, tally: Tally) -> bool:
-        """Write the difference between what follows from a row and what it remembers; whether there is one."""
+    def _publish(
+        self, key: str, unit: str, entry: _Entry, lead: Row | None, outputs: Outputs, tally: Tally
+    ) -> bool:
+        """Write the difference between what follows from a row and what it remembers; whether there
+        is one.
+        """
         kit = self._kit
         kind_name, _, identity = unit.partition("/")
         kind = kit.stage.kinds[kind_name]
@@ -288,11 +342,28 @@ class KeyedPartition:
         entry.published = remembered
         return differs
 
-    def _write(self, topic: str, key: str, value: bytes | None, timestamp: int | None, headers: Headers, outputs: Outputs) -> None:
+    def _write(
+        self,
+        topic: str,
+        key: str,
+        value: bytes | None,
+        timestamp: int | None,
+        headers: Headers,
+        outputs: Outputs,
+    ) -> None:
         encoded = key.encode()
-        outputs.append(topic, self._kit.partition_of(encoded.partition(b"/")[0]), encoded, value, timestamp, headers)
+        outputs.append(
+            topic,
+            self._kit.partition_of(encoded.partition(b"/")[0]),
+            encoded,
+            value,
+            timestamp,
+            headers,
+        )
 
     def _store(self, key: str, unit: str, entry: _Entry, outputs: Outputs, tally: Tally) -> None:
         value = entry.encode()
         self._rows.put(key, unit, value)
-        outputs.append(self._kit.changelog, self._partition, Rows.record_key(key, unit), value, None, [])
+        outputs.append(
+            self._kit.changelog, self._partition, Rows.record_key(key, unit), value, None, []
+        )

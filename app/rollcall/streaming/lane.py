@@ -1,12 +1,14 @@
-"""A lane: the way of one input partition, chunk by chunk, through a handler into Kafka, exactly once.
+"""A lane: the way of one input partition, chunk by chunk, through a handler into Kafka, exactly
+once.
 
 The four rules, found by breaking prototypes and clusters:
-1. A lane opens its transactional producer first, which fences whoever had the partition before and waits for the end of the last transaction there, and
-   only then reads the committed offset.
-2. It knows its own position from then on, and takes every record exactly there, whatever the driver hands over: what lies before is dropped, and after a
-   gap the driver is sought back.
+1. A lane opens its transactional producer first, which fences whoever had the partition before and
+   waits for the end of the last transaction there, and only then reads the committed offset.
+2. It knows its own position from then on, and takes every record exactly there, whatever the driver
+   hands over: what lies before is dropped, and after a gap the driver is sought back.
 3. It is closed, its transaction finished or given up, before its partition is given up.
-4. What it begins with is proven to be current: it believes only answers that show the barrier which it wrote when it opened (barrier.py).
+4. What it begins with is proven to be current: it believes only answers that show the barrier which
+   it wrote when it opened (barrier.py).
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 MOST_CONTESTS = 10
-"""So often may a lane be superseded without one committed chunk in between, before something must be wrong that another try does not mend."""
+"""So often may a lane be superseded without one committed chunk in between, before something must
+be wrong that another try does not mend.
+"""
 
 RETRY_SECONDS = 0.5
 
@@ -61,7 +65,14 @@ class RowStore(Protocol):
     """See :class:`rollcall.streaming.table_store.TableStore`."""
 
     def changelog(self, agent: ChunkAgent, partition: int) -> TP | None: ...
-    async def restore(self, agent: ChunkAgent, partition: int, end: int, at_least: int, on_remaining: Callable[[int], None]) -> Rows: ...
+    async def restore(
+        self,
+        agent: ChunkAgent,
+        partition: int,
+        end: int,
+        at_least: int,
+        on_remaining: Callable[[int], None],
+    ) -> Rows: ...
     def drop(self, agent: ChunkAgent, partition: int) -> None: ...
 
 
@@ -106,7 +117,9 @@ class LaneKit:
 class Lane:
     """The lane of one partition number of an agent's topics. Starts to open when it is made."""
 
-    def __init__(self, agent: ChunkAgent, partition: int, inputs: Collection[TP], kit: LaneKit) -> None:
+    def __init__(
+        self, agent: ChunkAgent, partition: int, inputs: Collection[TP], kit: LaneKit
+    ) -> None:
         self.agent = agent
         self.partition = partition
         self.inputs = frozenset(inputs)
@@ -145,12 +158,16 @@ class Lane:
         return 0 if self._open_handler is None else self._open_handler.unfinished
 
     def deliver(self, chunk: Chunk) -> None:
-        """Take a chunk from the driver. Never blocks; a lane that cannot use it drops it, and seeks back later."""
+        """Take a chunk from the driver. Never blocks; a lane that cannot use it drops it, and seeks
+        back later.
+        """
         if self.state is LaneState.OPEN:
             self._inbox.put(chunk)
 
     async def close(self) -> None:
-        """End: finish what is in flight, or give it up when that takes longer than the policy allows. Afterwards nothing is written any more."""
+        """End: finish what is in flight, or give it up when that takes longer than the policy
+        allows. Afterwards nothing is written any more.
+        """
         self._closing.set()
         await asyncio.wait({self._task}, timeout=self._kit.policy.drain)
         if not self._task.done():
@@ -168,7 +185,10 @@ class Lane:
                     await self._work()
                 return
             except PositionLostError:
-                log.warning("the broker has no records where the partition is read; looking where to go on", extra=self._place)
+                log.warning(
+                    "the broker has no records where the partition is read; looking where to go on",
+                    extra=self._place,
+                )
                 await self._pause(RETRY_SECONDS)
                 continue
             except (Exception, asyncio.CancelledError) as error:
@@ -191,7 +211,8 @@ class Lane:
             self._kit.observer.produce_failed()
         self.state = LaneState.CLOSED
         log.error(
-            "the partition cannot be consumed any further: mend what the error says; the process stops, and commits nothing that is not written",
+            "the partition cannot be consumed any further: mend what the error says; the process "
+            "stops, and commits nothing that is not written",
             exc_info=error,
             extra=self._place,
         )
@@ -202,20 +223,28 @@ class Lane:
         self.state = LaneState.OPENING
         while not self._closing.is_set():
             try:
-                self._producer = self._kit.new_producer(f"{self.agent.producer_prefix}-{self.partition}")
+                self._producer = self._kit.new_producer(
+                    f"{self.agent.producer_prefix}-{self.partition}"
+                )
                 if await self._until_closing(self._begin(self._producer)) is None:
                     return False
                 break
             except (KafkaError, OSError, TimeoutError) as error:
-                # A consumer to which no broker has answered for a while says KafkaTimeoutError, which aiokafka does not call retriable.
-                if isinstance(error, KafkaError) and not isinstance(error, KafkaTimeoutError) and not error.retriable:
+                # A consumer to which no broker has answered for a while says KafkaTimeoutError,
+                # which aiokafka does not call retriable.
+                if (
+                    isinstance(error, KafkaError)
+                    and not isinstance(error, KafkaTimeoutError)
+                    and not error.retriable
+                ):
                     raise
                 log.warning("the lane cannot open yet: %s", type(error).__name__, extra=self._place)
                 await self._dispose()
                 await self._pause(RETRY_SECONDS)
         else:
             return False
-        # What was read before, and dropped, lies behind the consumer's position: without this, records would wait for one that comes after them.
+        # What was read before, and dropped, lies behind the consumer's position: without this,
+        # records would wait for one that comes after them.
         for tp, position in self.committed.items():
             await self._kit.seek(tp, position)
         self.state = LaneState.HALTED if self.halted else LaneState.OPEN
@@ -231,7 +260,13 @@ class Lane:
         """Find out where to go on, and from what, now that nobody else can commit."""
         barrier, start = await self._prove()
         self._changelog_end = barrier.changelog_end
-        rows = await self._kit.tables.restore(self.agent, self.partition, barrier.changelog_end, start.changelog_end, self._on_restoring)
+        rows = await self._kit.tables.restore(
+            self.agent,
+            self.partition,
+            barrier.changelog_end,
+            start.changelog_end,
+            self._on_restoring,
+        )
         handler = self._open_handler = self.agent.new_handler(self.partition, rows)
         self.restoring = None
         self.committed = start.positions
@@ -243,11 +278,19 @@ class Lane:
         """A barrier, and where to go on by offsets that are not older than it."""
         while True:
             place = self._kit.barrier_place(self.agent, self.partition)
-            barrier = await self._in_time(write_barrier(self._opened, self._kit.group, place, self._changelog))
+            barrier = await self._in_time(
+                write_barrier(self._opened, self._kit.group, place, self._changelog)
+            )
             try:
                 return barrier, await self._positions.find(barrier)
-            except UnprovenError as error:  # a broker that was deposed answers, or another lane has overwritten the nonce
-                log.info("what the lane would begin with is not proven to be current: %s; writing another barrier", error, extra=self._place)
+            except UnprovenError as error:
+                # a broker that was deposed answers, or another lane has overwritten the nonce
+                log.info(
+                    "what the lane would begin with is not proven to be current: %s; writing "
+                    "another barrier",
+                    error,
+                    extra=self._place,
+                )
                 await self._pause(RETRY_SECONDS)
 
     def _on_restoring(self, remaining: int) -> None:
@@ -257,20 +300,35 @@ class Lane:
     async def _work(self) -> None:
         commit: asyncio.Task[None] | None = None
         try:
-            while not self.halted and (batch := await self._inbox.gather(commit, wait=not self._handler.unfinished)) is not None:
+            while (
+                not self.halted
+                and (batch := await self._inbox.gather(commit, wait=not self._handler.unfinished))
+                is not None
+            ):
                 self.oldest_pending = self.oldest_pending or batch.oldest
                 outputs = BatchedOutputs(self._opened, batch_bytes=self._kit.batch_bytes)
                 started = time.perf_counter()
-                result = self._handler.process(batch.chunks, outputs) if batch.records or self._handler.unfinished else None
+                result = (
+                    self._handler.process(batch.chunks, outputs)
+                    if batch.records or self._handler.unfinished
+                    else None
+                )
                 self._kit.observer.processed(self.agent.name, time.perf_counter() - started)
                 if commit is not None:
-                    await commit  # the next chunk is computed while one is being committed, and no further ahead
+                    # the next chunk is computed while one is being committed, and no further ahead
+                    await commit
                     self.oldest_pending = batch.oldest
                     if self._closing.is_set():
                         break
                 halt = result.halt if result is not None else None
-                positions = batch.positions if result is None or halt is None else batch.cut(result.consumed)
-                del batch  # the records are no longer needed, and are much of what the process holds
+                positions = (
+                    batch.positions
+                    if result is None or halt is None
+                    else batch.cut(result.consumed)
+                )
+                del (
+                    batch
+                )  # the records are no longer needed, and are much of what the process holds
                 commit = asyncio.create_task(self._commit(positions, halt, outputs, result))
                 self.halted = halt
             if commit is not None:
@@ -285,7 +343,9 @@ class Lane:
                 await asyncio.wait({commit})
         if self.halted:
             self.state = LaneState.HALTED
-            log.error("the partition is not consumed any more: %s", self.halted.reason, extra=self._place)
+            log.error(
+                "the partition is not consumed any more: %s", self.halted.reason, extra=self._place
+            )
             await self._closing.wait()
 
     # --- transactions out
@@ -302,7 +362,8 @@ class Lane:
 
     async def _in_time(self, transaction: Coroutine[Any, Any, _T]) -> _T:
         """What a transaction comes to, in no more time than it may take."""
-        # Also a client that has lost itself in waiting for an answer must not stand still longer than the broker would let its transaction live.
+        # Also a client that has lost itself in waiting for an answer must not stand still longer
+        # than the broker would let its transaction live.
         deadline = asyncio.timeout(self._kit.policy.transaction)
         try:
             async with deadline:
@@ -312,7 +373,13 @@ class Lane:
                 raise TransactionTimeoutError from error
             raise
 
-    async def _commit(self, positions: dict[TP, int], halt: Halt | None, outputs: BatchedOutputs, result: Result | None) -> None:
+    async def _commit(
+        self,
+        positions: dict[TP, int],
+        halt: Halt | None,
+        outputs: BatchedOutputs,
+        result: Result | None,
+    ) -> None:
         await self._in_time(self._write(positions, halt, outputs))
         self.committed.update(positions)
         self._contests = 0
@@ -321,7 +388,9 @@ class Lane:
             result.on_committed(time.time())
         self._kit.observer.committed()
 
-    async def _write(self, positions: dict[TP, int], halt: Halt | None, outputs: BatchedOutputs) -> None:
+    async def _write(
+        self, positions: dict[TP, int], halt: Halt | None, outputs: BatchedOutputs
+    ) -> None:
         producer = self._opened
         await producer.begin_transaction()
         ends = await outputs.send()
@@ -329,12 +398,17 @@ class Lane:
             self._changelog_end = ends.get(self._changelog, self._changelog_end)
         if positions:
             note = halt.note if halt is not None else mark(self._changelog_end)
-            offsets = {KafkaPartition(*tp): OffsetAndMetadata(position, note) for tp, position in positions.items()}
+            offsets = {
+                KafkaPartition(*tp): OffsetAndMetadata(position, note)
+                for tp, position in positions.items()
+            }
             await producer.send_offsets_to_transaction(offsets, self._kit.group)
         await producer.commit_transaction()
 
     async def _dispose(self) -> None:
-        """Close the producer and forget the rows. A transaction that is open is aborted if that is quick; otherwise the next owner's opening aborts it."""
+        """Close the producer and forget the rows. A transaction that is open is aborted if that is
+        quick; otherwise the next owner's opening aborts it.
+        """
         self._open_handler = self.restoring = None
         self._kit.tables.drop(self.agent, self.partition)
         producer, self._producer = self._producer, None
@@ -344,7 +418,9 @@ class Lane:
             with contextlib.suppress(Exception):
                 await promptly(producer.abort_transaction(), 1)
             await promptly(producer.stop(), 1)
-        except BaseException as error:  # also when the lane is cancelled meanwhile: no connection may be left
+        except (
+            BaseException
+        ) as error:  # also when the lane is cancelled meanwhile: no connection may be left
             log.debug("the producer did not stop cleanly: %r", error, extra=self._place)
             await cut_off(producer)
             if not isinstance(error, Exception):

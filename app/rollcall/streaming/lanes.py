@@ -24,7 +24,11 @@ class Lanes:
         before_opening: called with the number of lanes that are about to open.
     """
 
-    def __init__(self, agents: Sequence[ChunkAgent], before_opening: Callable[[int], None] = lambda count: None) -> None:
+    def __init__(
+        self,
+        agents: Sequence[ChunkAgent],
+        before_opening: Callable[[int], None] = lambda count: None,
+    ) -> None:
         self._agents = {topic: agent for agent in agents for topic in agent.topics}
         """By topic: no two agents have one in common."""
         self._lanes: tuple[Lane, ...] = ()
@@ -55,21 +59,28 @@ class Lanes:
 
     def wanting(self, partitions: Collection[TP]) -> set[TP]:
         """Those of the partitions whose lanes have room for a chunk."""
-        return {tp for tp in partitions if (lane := self._by_input.get(tp)) is not None and lane.wants}
+        return {
+            tp for tp in partitions if (lane := self._by_input.get(tp)) is not None and lane.wants
+        }
 
     def deliver(self, chunk: Chunk) -> None:
-        """Hand a chunk to its lane. One that has no lane any more is dropped: the partition's next owner reads it."""
+        """Hand a chunk to its lane. One that has no lane any more is dropped: the partition's next
+        owner reads it.
+        """
         lane = self._by_input.get(TP(chunk.topic, chunk.partition))
         if lane is not None:
             lane.deliver(chunk)
 
     def assign(self, partitions: Collection[TP]) -> None:
-        """Open a lane for each agent and partition number. Returns at once: what is read meanwhile is measured against the position that the lane finds.
+        """Open a lane for each agent and partition number. Returns at once: what is read meanwhile
+        is measured against the position that the lane finds.
 
         Raises:
             PartitionsError: the topics of an agent do not have equally many partitions.
         """
-        if self._ended:  # the consumer has still to hear of it, and may be given partitions meanwhile
+        if (
+            self._ended
+        ):  # the consumer has still to hear of it, and may be given partitions meanwhile
             return
         assert self._kit is not None
         assert not self._lanes, "lanes are closed before new ones are opened"
@@ -82,16 +93,23 @@ class Lanes:
             if len(tps) < len(by_agent[name].topics):
                 missing = set(by_agent[name].topics) - {tp.topic for tp in tps}
                 raise PartitionsError(
-                    f"partition {partition} of {', '.join(sorted(missing))} did not come with that of the other topics of {name}: they do not have as many "
-                    "partitions, or processes of two releases that read different topics are in one group; stop all of them, then start"
+                    f"partition {partition} of {', '.join(sorted(missing))} did not come with "
+                    f"that of the other topics of {name}: they do not have as many "
+                    "partitions, or processes of two releases that read different topics are in "
+                    "one group; stop all of them, then start"
                 )
         self._before_opening(len(inputs))
-        self._lanes = tuple(Lane(by_agent[name], partition, tps, self._kit) for (name, partition), tps in sorted(inputs.items()))
+        self._lanes = tuple(
+            Lane(by_agent[name], partition, tps, self._kit)
+            for (name, partition), tps in sorted(inputs.items())
+        )
         self._by_input = {tp: lane for lane in self._lanes for tp in lane.inputs}
         self.assigned = self.assigned_once = True
 
     def fail(self, error: BaseException) -> None:
-        """The process must stop: a rebalance could not be carried out, and whoever asked for it would go on as if it had been. At the end nobody does."""
+        """The process must stop: a rebalance could not be carried out, and whoever asked for it
+        would go on as if it had been. At the end nobody does.
+        """
         assert self._kit is not None
         if not self._ended:
             self._kit.fatal(error)

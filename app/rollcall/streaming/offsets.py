@@ -1,4 +1,6 @@
-"""What the cluster knows of offsets: committed ones with their notes, and the bounds of partitions. One connection for all lanes."""
+"""What the cluster knows of offsets: committed ones with their notes, and the bounds of partitions.
+One connection for all lanes.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from rollcall.streaming.barrier import Barrier
 REQUEST_MS = 10_000
 
 PROOF_SECONDS = 3.0
-"""How long a barrier may take to be seen. It takes milliseconds: until the transaction's marker is in the log of the group's offsets."""
+"""How long a barrier may take to be seen. It takes milliseconds: until the transaction's marker is
+in the log of the group's offsets.
+"""
 
 _RETRY_SECONDS = 0.02
 
@@ -47,7 +51,9 @@ class Bounds(NamedTuple):
 
 
 class Offsets:
-    """Reads offsets. Every method raises :class:`aiokafka.errors.KafkaError` when the cluster does not answer."""
+    """Reads offsets. Every method raises :class:`aiokafka.errors.KafkaError` when the cluster does
+    not answer.
+    """
 
     def __init__(self, group: str, client_options: Mapping[str, Any]) -> None:
         self._group = group
@@ -81,7 +87,8 @@ class Offsets:
         return set(topics) - set((await describe_topics(self._admin, topics)).topics)
 
     async def proven(self, partitions: Collection[TP], barrier: Barrier) -> dict[TP, Committed]:
-        """The group's committed offsets, with their notes, from an answer that is not older than a barrier.
+        """The group's committed offsets, with their notes, from an answer that is not older than a
+        barrier.
 
         Raises:
             UnprovenError: whoever answers has not seen the barrier.
@@ -89,36 +96,55 @@ class Offsets:
         """
         until = time.monotonic() + PROOF_SECONDS
         while True:
-            # One answer shows one state of the group: its offsets are as new as the nonce that comes with them.
+            # One answer shows one state of the group: its offsets are as new as the nonce that
+            # comes with them.
             found = await self.committed([*partitions, barrier.place])
             if found.pop(barrier.place).note == barrier.nonce:
                 return found
             if time.monotonic() > until:
-                raise UnprovenError(f"no answer shows the barrier of {barrier.place.topic}, partition {barrier.place.partition}")
+                raise UnprovenError(
+                    f"no answer shows the barrier of {barrier.place.topic}, partition "
+                    f"{barrier.place.partition}"
+                )
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def committed(self, partitions: Collection[TP]) -> dict[TP, Committed]:
-        """The group's committed offsets, with their notes, as whoever counts as the coordinator has them: it may have been deposed."""
+        """The group's committed offsets, with their notes, as whoever counts as the coordinator has
+        them: it may have been deposed.
+        """
         try:
-            found = await self._admin.list_consumer_group_offsets(self._group, partitions=[KafkaPartition(*tp) for tp in partitions])
+            found = await self._admin.list_consumer_group_offsets(
+                self._group, partitions=[KafkaPartition(*tp) for tp in partitions]
+            )
         except NoError:
             found = {}
-        # A coordinator that is just moving or loading answers with an error beside an empty list, which aiokafka does not look at. Taken for "never committed",
-        # it would repeat the whole topic. An offset that was really never committed is in the list, as -1.
+        # A coordinator that is just moving or loading answers with an error beside an empty list,
+        # which aiokafka does not look at. Taken for "never committed", it would repeat the whole
+        # topic. An offset that was really never committed is in the list, as -1.
         if not all(KafkaPartition(*tp) in found for tp in partitions):
-            raise GroupCoordinatorNotAvailableError(f"the coordinator of group {self._group} gave no offsets")
+            raise GroupCoordinatorNotAvailableError(
+                f"the coordinator of group {self._group} gave no offsets"
+            )
         metas = {tp: found[KafkaPartition(*tp)] for tp in partitions}
-        return {tp: Committed(meta.offset if meta.offset >= 0 else None, meta.metadata or "") for tp, meta in metas.items()}
+        return {
+            tp: Committed(meta.offset if meta.offset >= 0 else None, meta.metadata or "")
+            for tp, meta in metas.items()
+        }
 
     async def bounds(self, partitions: Collection[TP]) -> dict[TP, Bounds]:
-        """The bounds of partitions, as whoever counts as their leader has them: it may have been deposed."""
+        """The bounds of partitions, as whoever counts as their leader has them: it may have been
+        deposed.
+        """
         if not partitions:
             return {}
         wanted = [KafkaPartition(*tp) for tp in partitions]
         beginnings = await self._consumer.beginning_offsets(wanted)
         ends = await self._consumer.end_offsets(wanted)
         readable = await self._committed_consumer.end_offsets(wanted)
-        return {TP(tp.topic, tp.partition): Bounds(beginnings[tp], ends[tp], readable[tp]) for tp in wanted}
+        return {
+            TP(tp.topic, tp.partition): Bounds(beginnings[tp], ends[tp], readable[tp])
+            for tp in wanted
+        }
 
     async def proven_ends(self, partitions: Collection[TP]) -> dict[TP, int]:
         """See :func:`rollcall.kafka.leaders.proven_ends`."""
@@ -126,7 +152,12 @@ class Offsets:
         return {tp: ends[KafkaPartition(*tp)] for tp in partitions}
 
     async def _new_consumer(self, stack: AsyncExitStack, isolation_level: str) -> AIOKafkaConsumer:
-        consumer = AIOKafkaConsumer(**self._client_options, request_timeout_ms=REQUEST_MS, enable_auto_commit=False, isolation_level=isolation_level)
+        consumer = AIOKafkaConsumer(
+            **self._client_options,
+            request_timeout_ms=REQUEST_MS,
+            enable_auto_commit=False,
+            isolation_level=isolation_level,
+        )
         stack.push_async_callback(stop_reader, consumer)
         await consumer.start()
         return consumer

@@ -1,4 +1,6 @@
-"""Where a lane goes on: the committed offsets of its inputs, measured against what the cluster still has of them."""
+"""Where a lane goes on: the committed offsets of its inputs, measured against what the cluster
+still has of them.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +43,13 @@ class Positions:
     """Finds out where one lane goes on, each time that it opens.
 
     Args:
-        expired: called with how many offsets were deleted before they were read, once for each loss.
+        expired: called with how many offsets were deleted before they were read, once for each
+            loss.
     """
 
-    def __init__(self, inputs: Collection[TP], offsets: OffsetReader, expired: Callable[[int], None]) -> None:
+    def __init__(
+        self, inputs: Collection[TP], offsets: OffsetReader, expired: Callable[[int], None]
+    ) -> None:
         self._inputs = inputs
         self._offsets = offsets
         self._expired = expired
@@ -62,7 +67,9 @@ class Positions:
         if short := [tp for tp in self._inputs if (committed[tp].offset or 0) > bounds[tp].end]:
             for tp, end in (await self._offsets.proven_ends(short)).items():
                 bounds[tp] = bounds[tp]._replace(end=end)
-        positions = {tp: self._position(tp, committed[tp].offset, bounds[tp]) for tp in self._inputs}
+        positions = {
+            tp: self._position(tp, committed[tp].offset, bounds[tp]) for tp in self._inputs
+        }
         return Start(positions, tuple(committed[tp].note for tp in self._inputs))
 
     def _position(self, tp: TP, offset: int | None, bounds: Bounds) -> int:
@@ -70,7 +77,8 @@ class Positions:
             return bounds.beginning
         if offset > bounds.end:
             log.error(
-                "the committed offset %d is past the end %d: the topic was made anew; reading it from its beginning; if nobody did that, the cluster has lost "
+                "the committed offset %d is past the end %d: the topic was made anew; reading it "
+                "from its beginning; if nobody did that, the cluster has lost "
                 "records: send them again",
                 offset,
                 bounds.end,
@@ -80,7 +88,8 @@ class Positions:
         if offset < bounds.beginning and self._reported.get(tp) != offset:
             self._reported[tp] = offset
             log.error(
-                "%d records were deleted by the topic's retention before they were read; raise its retention.ms, or start more processes, and send them again",
+                "%d records were deleted by the topic's retention before they were read; raise "
+                "its retention.ms, or start more processes, and send them again",
                 bounds.beginning - offset,
                 extra=tp._asdict(),
             )
@@ -89,7 +98,9 @@ class Positions:
 
 
 def mark(changelog_end: int) -> str:
-    """What is stored beside the committed offset, so that a changelog that was cut or made anew is noticed; nothing as long as there is no changelog."""
+    """What is stored beside the committed offset, so that a changelog that was cut or made anew is
+    noticed; nothing as long as there is no changelog.
+    """
     return f"{_MARK} {changelog_end}" if changelog_end else ""
 
 

@@ -1,7 +1,8 @@
 """The rows of one partition of a table, held as they are stored: bytes by key and unit.
 
-A row is stored as JSON: ``[published, row]``, what it has published by output key with a digest of each, and the row itself; and ``[published, row, 1]`` for a
-lead row whose change the key's other rows have not all followed.
+A row is stored as JSON: ``[published, row]``, what it has published by output key with a digest of
+each, and the row itself; and ``[published, row, 1]`` for a lead row whose change the key's other
+rows have not all followed.
 """
 
 from __future__ import annotations
@@ -20,14 +21,19 @@ _STORED = b"[{"
 """How every stored row begins."""
 
 _PARKED = b"[{},"
-"""How a stored row begins that has published nothing: it waits for something that it does not know yet."""
+"""How a stored row begins that has published nothing: it waits for something that it does not know
+yet.
+"""
 
 _PENDING = b",1]"
 """How a lead row ends whose change the key's other rows have not all followed."""
 
 _ROW_TYPES = (list, dict, type(None))
 
-FOREIGN = "the changelog holds a record that Rollcall did not write: find out who writes there, then make the rosters anew (docs/operations.md)"
+FOREIGN = (
+    "the changelog holds a record that Rollcall did not write: find out who writes there, "
+    "then make the rosters anew (docs/operations.md)"
+)
 
 
 class ChangelogError(RollcallError):
@@ -36,12 +42,14 @@ class ChangelogError(RollcallError):
 
 def encode_row(published: dict[str, int], row: Any, pending: bool) -> bytes:
     """The stored form."""
-    # A copy: what orjson gives holds on to the whole page in which it was written, ten times the memory of most rows.
+    # A copy: what orjson gives holds on to the whole page in which it was written, ten times the
+    # memory of most rows.
     return bytes(memoryview(orjson.dumps([published, row, 1] if pending else [published, row])))
 
 
 def decode_row(stored: bytes) -> tuple[dict[str, int], Any, bool]:
-    """What a stored form says: what was published, the row, and whether others have still to follow it.
+    """What a stored form says: what was published, the row, and whether others have still to follow
+    it.
 
     Raises:
         ChangelogError: it is none.
@@ -81,7 +89,8 @@ class Rows:
         return f"{key}/{unit}".encode() if unit else key.encode()
 
     def load(self, record_key: bytes | None, value: bytes | None) -> None:
-        """Take a changelog record. Later ones of the same key replace earlier ones; None: the row is gone.
+        """Take a changelog record. Later ones of the same key replace earlier ones; None: the row
+        is gone.
 
         Raises:
             ChangelogError: it is none.

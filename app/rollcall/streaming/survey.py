@@ -1,4 +1,6 @@
-"""How a streaming application stands: asked of the cluster and of the consumer every second, from the first moment on."""
+"""How a streaming application stands: asked of the cluster and of the consumer every second, from
+the first moment on.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ SURVEY_SECONDS = 1.0
 """How often lag is measured."""
 
 LOST_SECONDS = 30.0
-"""So long may a consumer that has partitions be without the coordinator of its group, while the cluster answers others."""
+"""So long may a consumer that has partitions be without the coordinator of its group, while the
+cluster answers others.
+"""
 
 ANSWERED_SECONDS = 5.0
 """A cluster that answered so recently answers."""
@@ -34,7 +38,9 @@ MEASURE_SECONDS = 10.0
 """How long the cluster may take to answer."""
 
 SILENT_SECONDS = 120.0
-"""Without an answer for so long, all clients are made anew: a client of aiokafka knows the brokers' addresses from its start on, and asks nobody else."""
+"""Without an answer for so long, all clients are made anew: a client of aiokafka knows the brokers'
+addresses from its start on, and asks nobody else.
+"""
 
 
 STILL_SECONDS = 5.0
@@ -54,7 +60,10 @@ class Membership(Enum):
 
     NEW = "the consumer group has not given this process its partitions yet"
     REBALANCING = "the consumer group is sharing its partitions out anew"
-    COORDINATOR_AWAY = "the coordinator of the consumer group is away; this process keeps its partitions, and consumes them as far as it can"
+    COORDINATOR_AWAY = (
+        "the coordinator of the consumer group is away; this process keeps its "
+        "partitions, and consumes them as far as it can"
+    )
     JOINED = "the consumer group has given this process its partitions"
 
 
@@ -125,7 +134,9 @@ class Survey:
 
     @property
     def membership(self) -> Membership:
-        """How the process stands in its group. One that was given no partition, because there are more processes than partitions, has joined, too."""
+        """How the process stands in its group. One that was given no partition, because there are
+        more processes than partitions, has joined, too.
+        """
         if self._lanes.assigned:
             return Membership.JOINED if self._member else Membership.COORDINATOR_AWAY
         return Membership.REBALANCING if self._lanes.assigned_once else Membership.NEW
@@ -137,10 +148,22 @@ class Survey:
         for lane in self._lanes:
             for tp in sorted(lane.inputs):
                 committed, bounds = lane.committed.get(tp), self._bounds.get(tp)
-                lag = None if committed is None or bounds is None else max(bounds.end - committed, 0)
+                lag = (
+                    None if committed is None or bounds is None else max(bounds.end - committed, 0)
+                )
                 halt_reason = lane.halted.reason if lane.halted else None
                 statuses.append(
-                    PartitionStatus(lane.agent.name, tp, lane.state, halt_reason, committed, lag, lane.oldest_pending, lane.restoring, lane.unfinished)
+                    PartitionStatus(
+                        lane.agent.name,
+                        tp,
+                        lane.state,
+                        halt_reason,
+                        committed,
+                        lag,
+                        lane.oldest_pending,
+                        lane.restoring,
+                        lane.unfinished,
+                    )
                 )
         return statuses
 
@@ -151,12 +174,21 @@ class Survey:
             consumer: gives the consumer.
 
         Raises:
-            BrokerUnavailableError: the clients' brokers have not answered for :data:`SILENT_SECONDS`, or half of the watchdog's time if that is less.
+            BrokerUnavailableError: the clients' brokers have not answered for
+                :data:`SILENT_SECONDS`, or half of the watchdog's time if that is less.
             TopicsGoneError: partitions stand still, and topics that are written are not there.
             OpenFilesError: connections cannot be made for want of files.
             StreamingError: the consumer cannot be, or stay, a member of its group.
         """
-        looks = [asyncio.ensure_future(look) for look in (self._measure(), self._report(), self._check(consumer), self._look_for_topics())]
+        looks = [
+            asyncio.ensure_future(look)
+            for look in (
+                self._measure(),
+                self._report(),
+                self._check(consumer),
+                self._look_for_topics(),
+            )
+        ]
         try:
             await asyncio.gather(*looks)
         finally:
@@ -164,13 +196,21 @@ class Survey:
                 look.cancel()
 
     async def _measure(self) -> None:
-        """Ask the cluster where the inputs end, for as long as the process lives, also when nothing moves."""
+        """Ask the cluster where the inputs end, for as long as the process lives, also when nothing
+        moves.
+        """
         while True:
             begun = time.monotonic()
             partitions = [tp for lane in self._lanes for tp in lane.inputs]
-            measured = await self._answered(self._look_at_bounds(partitions)) if partitions else False
-            self.unmeasured_since = None if measured or not partitions else self.unmeasured_since or begun
-            if not measured and not await self._answered(self._offsets.reach()):  # of one partition there may be no leader
+            measured = (
+                await self._answered(self._look_at_bounds(partitions)) if partitions else False
+            )
+            self.unmeasured_since = (
+                None if measured or not partitions else self.unmeasured_since or begun
+            )
+            if not measured and not await self._answered(
+                self._offsets.reach()
+            ):  # of one partition there may be no leader
                 self._silent_since = self._silent_since or begun
                 self._give_up_if_silent()
             await asyncio.sleep(SURVEY_SECONDS)
@@ -186,45 +226,67 @@ class Survey:
         return False
 
     def _give_up_if_silent(self) -> None:
-        limit = SILENT_SECONDS if self._watchdog.limit <= 0 else min(SILENT_SECONDS, self._watchdog.limit / 2)
+        limit = (
+            SILENT_SECONDS
+            if self._watchdog.limit <= 0
+            else min(SILENT_SECONDS, self._watchdog.limit / 2)
+        )
         assert self._silent_since is not None
         if time.monotonic() - self._silent_since > limit:
             raise BrokerUnavailableError(
-                f"the brokers that Kafka at {self._servers} named have not answered for {limit:.0f} s; all connections are made anew from ROLLCALL_KAFKA"
+                f"the brokers that Kafka at {self._servers} named have not answered for "
+                f"{limit:.0f} s; all connections are made anew from ROLLCALL_KAFKA"
             )
 
     async def _look_for_topics(self) -> None:
-        """Ask for the topics when there is no partition, or one stands still: a lane waits for the leader of a topic that is gone as for any other."""
+        """Ask for the topics when there is no partition, or one stands still: a lane waits for the
+        leader of a topic that is gone as for any other.
+        """
         while True:
             await asyncio.sleep(SURVEY_SECONDS)
             if list(self._lanes) and not self.gone and self._watchdog.longest_still < STILL_SECONDS:
                 continue
             with suppress(KafkaError, OSError, TimeoutError):
-                absent = await promptly(self._offsets.absent(self._inputs | self._outputs), MEASURE_SECONDS)
-                self.gone = sorted(absent & self._inputs)  # to make them anew is for those who write them
+                absent = await promptly(
+                    self._offsets.absent(self._inputs | self._outputs), MEASURE_SECONDS
+                )
+                self.gone = sorted(
+                    absent & self._inputs
+                )  # to make them anew is for those who write them
                 if list(self._lanes) and not absent.isdisjoint(self._outputs):
                     lost = ", ".join(sorted(absent & self._outputs))
-                    raise TopicsGoneError(f"partitions stand still, and topics that they write are gone: {lost}")
+                    raise TopicsGoneError(
+                        f"partitions stand still, and topics that they write are gone: {lost}"
+                    )
 
     async def _report(self) -> None:
         """Report how things stand, every second, also when the cluster does not answer."""
         while True:
             statuses = self.statuses
             behind: dict[str, object] = {
-                f"{status.tp.topic}[{status.tp.partition}] has lag, and nothing of it was committed": (status.committed, status.restoring, status.unfinished)
+                f"{status.tp.topic}[{status.tp.partition}] has lag, and nothing of it was "
+                "committed": (
+                    status.committed,
+                    status.restoring,
+                    status.unfinished,
+                )
                 for status in statuses
                 if self._has_to_do(status)
             }
             now = time.monotonic()
             self._apart_since = None if self._lanes.assigned else self._apart_since or now
             if self._apart_since is not None and now - self._apart_since > self._patience:
-                behind[f"the consumer group {self._group} has given this process no partitions"] = None
+                behind[f"the consumer group {self._group} has given this process no partitions"] = (
+                    None
+                )
             self._watchdog.beat(behind)
             self._on_survey(statuses)
             await asyncio.sleep(SURVEY_SECONDS)
 
     def _has_to_do(self, status: PartitionStatus) -> bool:
-        """Whether a partition should move. What belongs to transactions that are open cannot be read, and is no reason to move."""
+        """Whether a partition should move. What belongs to transactions that are open cannot be
+        read, and is no reason to move.
+        """
         if status.state is LaneState.HALTED:
             return False
         if status.state is not LaneState.OPEN or status.committed is None or status.unfinished:
@@ -233,22 +295,36 @@ class Survey:
         return bounds is not None and bounds.readable_end > status.committed
 
     async def _check(self, consumer: Callable[[], ChunkConsumer]) -> None:
-        """Ask the consumer whether it is a member of its group, and let its failure be this process's."""
+        """Ask the consumer whether it is a member of its group, and let its failure be this
+        process's.
+        """
         lost_since: float | None = None
         while True:
             await asyncio.sleep(SURVEY_SECONDS)
             raise_if_exhausted()
             now = time.monotonic()
             answers = self.answered_at is not None and now - self.answered_at < ANSWERED_SECONDS
-            lost_since = (lost_since or now) if answers and self._lanes.assigned and not self._member else None
+            lost_since = (
+                (lost_since or now)
+                if answers and self._lanes.assigned and not self._member
+                else None
+            )
             if lost_since is not None and now - lost_since > LOST_SECONDS:
-                # aiokafka may stand still for ever (kafka/aiokafka_patches.py mends the known way to that). Meanwhile the group has given the partitions
-                # to others, and this process, which does not know, would take them back again and again.
-                raise StreamingError(f"the cluster answers, but the coordinator of group {self._group} has not been found for {LOST_SECONDS:.0f} s")
+                # aiokafka may stand still for ever (kafka/aiokafka_patches.py mends the known way
+                # to that). Meanwhile the group has given the partitions to others, and this
+                # process, which does not know, would take them back again and again.
+                raise StreamingError(
+                    f"the cluster answers, but the coordinator of group {self._group} has not "
+                    f"been found for {LOST_SECONDS:.0f} s"
+                )
             if not consumer().begun:
                 continue
             try:
                 member = await consumer().check()
-                self._member = member or not self._lanes.assigned  # what is asked before partitions are given says nothing of when they are
+                self._member = (
+                    member or not self._lanes.assigned
+                )  # what is asked before partitions are given says nothing of when they are
             except KafkaError as error:
-                raise StreamingError(f"the consumer group {self._group} cannot be joined: {describe(error)}") from error
+                raise StreamingError(
+                    f"the consumer group {self._group} cannot be joined: {describe(error)}"
+                ) from error

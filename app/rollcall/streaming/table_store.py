@@ -28,10 +28,15 @@ class TableStore:
     """Implements :class:`rollcall.streaming.lane.RowStore`.
 
     Args:
-        bounds: of partitions. Only the beginnings are used, and one that is out of date lies before the true one.
+        bounds: of partitions. Only the beginnings are used, and one that is out of date lies before
+            the true one.
     """
 
-    def __init__(self, client_options: Mapping[str, Any], bounds: Callable[[Collection[TP]], Awaitable[dict[TP, Bounds]]]) -> None:
+    def __init__(
+        self,
+        client_options: Mapping[str, Any],
+        bounds: Callable[[Collection[TP]], Awaitable[dict[TP, Bounds]]],
+    ) -> None:
         self._client_options = client_options
         self._bounds = bounds
         self._tables: dict[str, LaneTable] = {}
@@ -39,7 +44,9 @@ class TableStore:
     def declare(self, app: faust.App, agent: ChunkAgent, partitions: int) -> None:
         """Make an agent's table, if it keeps one."""
         if agent.table is not None:
-            table = self._tables[agent.name] = LaneTable(app, name=agent.table, partitions=partitions)
+            table = self._tables[agent.name] = LaneTable(
+                app, name=agent.table, partitions=partitions
+            )
             app.tables.add(table)
 
     def items(self) -> Iterable[tuple[str, LaneTable]]:
@@ -51,7 +58,14 @@ class TableStore:
         table = self._tables.get(agent.name)
         return None if table is None else TP(table.changelog_topic.get_topic_name(), partition)
 
-    async def restore(self, agent: ChunkAgent, partition: int, end: int, at_least: int, on_remaining: Callable[[int], None]) -> Rows:
+    async def restore(
+        self,
+        agent: ChunkAgent,
+        partition: int,
+        end: int,
+        at_least: int,
+        on_remaining: Callable[[int], None],
+    ) -> Rows:
         """Load the rows of a partition, of which no other process can change any now.
 
         Args:
@@ -71,15 +85,26 @@ class TableStore:
         rows = table.open(partition)
         if end < at_least:
             raise ChangelogLostError(
-                f"the changelog {tp.topic}, partition {partition}, ends at {end}, was at {at_least} and was deleted or cut, so there is nothing "
+                f"the changelog {tp.topic}, partition {partition}, ends at {end}, was at "
+                f"{at_least} and was deleted or cut, so there is nothing "
                 "to go on with; make the rosters anew (docs/operations.md)"
             )
         try:
             beginning = (await self._bounds([tp]))[tp].beginning
-            count = await load_changelog(self._client_options, tp, beginning, end, rows.load, on_remaining)
+            count = await load_changelog(
+                self._client_options, tp, beginning, end, rows.load, on_remaining
+            )
         except ChangelogError as error:
             raise ChangelogError(f"{tp.topic}, partition {partition}: {error}") from error
-        log.info("table loaded", extra={**tp._asdict(), "records": count, "rows": len(rows), "seconds": round(time.monotonic() - started, 3)})
+        log.info(
+            "table loaded",
+            extra={
+                **tp._asdict(),
+                "records": count,
+                "rows": len(rows),
+                "seconds": round(time.monotonic() - started, 3),
+            },
+        )
         return rows
 
     def drop(self, agent: ChunkAgent, partition: int) -> None:

@@ -1,10 +1,13 @@
 """Faust tables whose rows the lanes keep.
 
-Faust declares the tables, knows their changelog topics and assigns partitions accordingly; everything else is the lanes' business. Faust's own recovery cannot
-serve lanes: it waits for the record before the high watermark, which after a transaction is a marker that it never sees, and it knows nothing of fencing. A
-lane loads its changelog itself once nobody else can write to it (:mod:`rollcall.streaming.changelog`), so here recovery has nothing to do.
+Faust declares the tables, knows their changelog topics and assigns partitions accordingly;
+everything else is the lanes' business. Faust's own recovery cannot serve lanes: it waits for the
+record before the high watermark, which after a transaction is a marker that it never sees, and it
+knows nothing of fencing. A lane loads its changelog itself once nobody else can write to it
+(:mod:`rollcall.streaming.changelog`), so here recovery has nothing to do.
 
-Written against faust-streaming 0.15.3; tests/streaming/test_upstream.py fails when a replaced signature changes.
+Written against faust-streaming 0.15.3; tests/streaming/test_upstream.py fails when a replaced
+signature changes.
 """
 
 from __future__ import annotations
@@ -49,22 +52,30 @@ class LaneTable(faust.Table[bytes, bytes]):
 
 
 class _NothingToRecover(Recovery):
-    async def _build_highwaters(self, consumer: Any, tps: set[TP], destination: Counter[TP], title: str) -> None:
+    async def _build_highwaters(
+        self, consumer: Any, tps: set[TP], destination: Counter[TP], title: str
+    ) -> None:
         # Replaces faust/tables/recovery.py:680.
         destination.clear()
         destination.update(dict.fromkeys(tps, -1))
 
-    async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Counter[TP], title: str) -> None:
+    async def _build_offsets(
+        self, consumer: Any, tps: set[TP], destination: Counter[TP], title: str
+    ) -> None:
         # Replaces faust/tables/recovery.py:728.
         destination.clear()
         destination.update(dict.fromkeys(tps, -1))
 
-    async def _seek_offsets(self, consumer: Any, tps: set[TP], offsets: Counter[TP], title: str) -> None:
-        # Replaces faust/tables/recovery.py:775: without a position the consumer reads nothing of a changelog.
+    async def _seek_offsets(
+        self, consumer: Any, tps: set[TP], offsets: Counter[TP], title: str
+    ) -> None:
+        # Replaces faust/tables/recovery.py:775: without a position the consumer reads nothing of a
+        # changelog.
         return
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        # Extends faust/tables/recovery.py:624. What interrupts it interrupts whoever waits for it, too (line 550), who then no longer hears of this.
+        # Extends faust/tables/recovery.py:624. What interrupts it interrupts whoever waits for it,
+        # too (line 550), who then no longer hears of this.
         with contextlib.suppress(ServiceStopped, RebalanceAgain):
             await super().on_recovery_completed(generation_id)
 
@@ -80,7 +91,8 @@ class LaneTables(TableManager):
         return self._recovery
 
     async def on_start(self) -> None:
-        # Replaces faust/tables/manager.py:138, which first sleeps for a second, so that modules may declare further tables: ours are declared before the start.
+        # Replaces faust/tables/manager.py:138, which first sleeps for a second, so that modules may
+        # declare further tables: ours are declared before the start.
         if not self.should_stop:
             await self._update_channels()
             await self.recovery.start()

@@ -1,14 +1,19 @@
 """Faust's aiokafka driver, made to hand over chunks. What is fetched, and how, is in
-:mod:`rollcall.streaming.consumer_thread`; private machinery of Faust's consumers is touched in these two modules only.
+:mod:`rollcall.streaming.consumer_thread`; private machinery of Faust's consumers is touched in
+these two modules only.
 
-Written against faust-streaming 0.15.3; line numbers are of ``faust/transport/``. tests/streaming/test_upstream.py fails when a replaced signature changes.
+Written against faust-streaming 0.15.3; line numbers are of ``faust/transport/``.
+tests/streaming/test_upstream.py fails when a replaced signature changes.
 
 What is replaced, and why
-- records come as one :class:`Chunk` for each partition instead of one by one, each with the fetch positions before and after it. Positions are read in the
-  consumer's own thread, in the same step as the records, where no seek can come between them;
-- a partition is read only while its lane wants more (back-pressure without blocking the other partitions);
+- records come as one :class:`Chunk` for each partition instead of one by one, each with the fetch
+  positions before and after it. Positions are read in the consumer's own thread, in the same step
+  as the records, where no seek can come between them;
+- a partition is read only while its lane wants more (back-pressure without blocking the other
+  partitions);
 - lanes are closed before a partition is given up, and opened when one is assigned;
-- nothing is acknowledged to Faust, and Faust commits nothing: offsets are committed in the lanes' transactions. So Faust does not judge progress, either.
+- nothing is acknowledged to Faust, and Faust commits nothing: offsets are committed in the lanes'
+  transactions. So Faust does not judge progress, either.
 """
 
 from __future__ import annotations
@@ -40,7 +45,9 @@ class LaneDirectory(Protocol):
         """Open a lane for each partition; returns at once."""
 
     async def revoke(self) -> None:
-        """Close all lanes: finish or give up what is in flight. Returns when no lane can write any more."""
+        """Close all lanes: finish or give up what is in flight. Returns when no lane can write any
+        more.
+        """
 
     def fail(self, error: BaseException) -> None:
         """End the process: a rebalance has failed."""
@@ -70,7 +77,8 @@ class ChunkConsumer(driver.Consumer):
         return thread
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        # Extends consumer.py:642: with the eager protocol everything is given up before it is assigned anew.
+        # Extends consumer.py:642: with the eager protocol everything is given up before it is
+        # assigned anew.
         with self._failing():
             await self._lanes.revoke()
             await super().on_partitions_revoked(revoked)
@@ -83,15 +91,19 @@ class ChunkConsumer(driver.Consumer):
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
-        """aiokafka logs what a rebalance listener raises, and goes on: the process would hold partitions that nobody consumes."""
+        """aiokafka logs what a rebalance listener raises, and goes on: the process would hold
+        partitions that nobody consumes.
+        """
         try:
             yield
         except Exception as error:
             self._lanes.fail(error)
             raise
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109 upstream's signature
-        # Extends consumer.py:1437. While the group rebalances nothing is read: it would only be thrown away.
+    # upstream's signature
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109
+        # Extends consumer.py:1437. While the group rebalances nothing is read: it would only be
+        # thrown away.
         wanting = set() if self.app.rebalancing else self._lanes.wanting(active_partitions or ())
         if not wanting:
             await asyncio.sleep(0.01)
@@ -99,7 +111,8 @@ class ChunkConsumer(driver.Consumer):
         return await super()._getmany(wanting, timeout)
 
     async def _drain_messages(self, fetcher: Any) -> None:
-        # Replaces consumer.py:1180, where each message costs four tasks. A chunk that is dropped here is not lost: its lane sees the gap and seeks back.
+        # Replaces consumer.py:1180, where each message costs four tasks. A chunk that is dropped
+        # here is not lost: its lane sees the gap and seeks back.
         while not (self.should_stop or fetcher.should_stop):
             try:
                 chunks, _active = await self._wait_next_records(1.0)
@@ -111,12 +124,17 @@ class ChunkConsumer(driver.Consumer):
             for tp, (chunk,) in (chunks or {}).items():
                 if not self.flow_active or self.app.consumer_generation_id != generation:
                     break
-                await self.wait_first(self.callback(self._to_chunk_message(tp, chunk, generation)), self.suspend_flow.wait())
+                await self.wait_first(
+                    self.callback(self._to_chunk_message(tp, chunk, generation)),
+                    self.suspend_flow.wait(),
+                )
             await asyncio.sleep(0)
 
     async def verify_all_partitions_active(self) -> None:
-        # Replaces consumer.py:926, which every 7 s logs an error for each partition that Faust itself has not committed, or not polled in its own way, for
-        # 5 minutes. Lanes commit and fetch in other ways: a healthy partition would be an error for ever. Progress is judged by watchdog.py.
+        # Replaces consumer.py:926, which every 7 s logs an error for each partition that Faust
+        # itself has not committed, or not polled in its own way, for 5 minutes. Lanes commit and
+        # fetch in other ways: a healthy partition would be an error for ever. Progress is judged by
+        # watchdog.py.
         return
 
     @staticmethod
@@ -129,7 +147,9 @@ class ChunkConsumer(driver.Consumer):
             timestamp_type=0,
             headers=[],
             key=b"",
-            value=cast(bytes, chunk),  # Faust hands it on unseen; ChunkSchema makes it the event's value
+            value=cast(
+                bytes, chunk
+            ),  # Faust hands it on unseen; ChunkSchema makes it the event's value
             checksum=None,
             tp=tp,
             generation_id=generation,
@@ -150,7 +170,9 @@ class ChunkConsumer(driver.Consumer):
 
 
 class IdleProducer(driver.Producer):
-    """Faust's own producer, without a connection: only lanes write, each with its own transactional producer."""
+    """Faust's own producer, without a connection: only lanes write, each with its own transactional
+    producer.
+    """
 
     async def on_start(self) -> None:
         # Replaces drivers/aiokafka.py:1383.
@@ -171,7 +193,15 @@ class ChunkTransport(driver.Transport):
     Consumer: ClassVar[type[ChunkConsumer]] = ChunkConsumer
     Producer: ClassVar[type[IdleProducer]] = IdleProducer
 
-    def __init__(self, app: faust.App, *, lanes: LaneDirectory, max_records: int, max_bytes: int, client_options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        app: faust.App,
+        *,
+        lanes: LaneDirectory,
+        max_records: int,
+        max_bytes: int,
+        client_options: Mapping[str, Any],
+    ) -> None:
         super().__init__(app.conf.broker_consumer, app)
         self.lanes = lanes
         self.max_records = max_records
@@ -180,14 +210,23 @@ class ChunkTransport(driver.Transport):
 
 
 async def wait_crashed(app: faust.App) -> None:
-    """Return when the application, or a service that belongs to it, has crashed; ``app.crash_reason`` tells why."""
+    """Return when the application, or a service that belongs to it, has crashed;
+    ``app.crash_reason`` tells why.
+    """
     await app._crashed.wait()
 
 
 class ChunkSchema(Schema[Any, Any]):
     """Passes a chunk through as the value of one event, decoding nothing."""
 
-    def compile(self, app: Any, *, on_key_decode_error: Any = None, on_value_decode_error: Any = None, default_propagate: bool = False) -> Any:
+    def compile(
+        self,
+        app: Any,
+        *,
+        on_key_decode_error: Any = None,
+        on_value_decode_error: Any = None,
+        default_propagate: bool = False,
+    ) -> Any:
         # Replaces faust/serializers/schemas.py, Schema.compile.
         async def decode(message: Message, *, propagate: bool = False) -> Event:
             return Event(app, None, message.value, message.headers, message)

@@ -1,4 +1,6 @@
-"""Ends a process that is stuck: with something to do, and without progress for too long. Its supervisor starts it again, and nothing is lost."""
+"""Ends a process that is stuck: with something to do, and without progress for too long. Its
+supervisor starts it again, and nothing is lost.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,13 @@ class Watchdog:
         clock: monotonic seconds.
     """
 
-    def __init__(self, limit: float, *, end: Callable[[int], object] = os._exit, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limit: float,
+        *,
+        end: Callable[[int], object] = os._exit,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.limit = limit
         self._end = end
         self._clock = clock
@@ -44,10 +52,16 @@ class Watchdog:
     def beat(self, behind: Mapping[str, object]) -> None:
         """The event loop turns.
 
-        ``behind``: by a sentence for each thing that should move, such as a partition with lag, how far it is. Time counts while that stays the same.
+        ``behind``: by a sentence for each thing that should move, such as a partition with lag, how
+        far it is. Time counts while that stays the same.
         """
         self._beat = now = self._clock()
-        self._still = {key: self._still[key] if key in self._still and self._still[key][0] == place else (place, now) for key, place in behind.items()}
+        self._still = {
+            key: self._still[key]
+            if key in self._still and self._still[key][0] == place
+            else (place, now)
+            for key, place in behind.items()
+        }
 
     @property
     def longest_still(self) -> float:
@@ -70,7 +84,12 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._stop.wait(min(self.limit / 10, 5)):
             if (verdict := self.verdict) is not None:
-                log.critical("stuck: %s; the process ends with code %d (ROLLCALL_WATCHDOG_SECONDS); start it again, and keep the log", verdict, EXIT_CODE)
+                log.critical(
+                    "stuck: %s; the process ends with code %d (ROLLCALL_WATCHDOG_SECONDS); start "
+                    "it again, and keep the log",
+                    verdict,
+                    EXIT_CODE,
+                )
                 logging.shutdown()
                 self._end(EXIT_CODE)
                 return

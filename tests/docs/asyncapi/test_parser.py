@@ -20,24 +20,39 @@ from tests.waiting import run
 Document = dict[str, Any]
 
 HERE = Path(__file__).parent
-DOCUMENT: Document = json.loads((HERE.parents[2] / "docs" / "asyncapi.json").read_text(encoding="utf-8"))
+DOCUMENT: Document = json.loads(
+    (HERE.parents[2] / "docs" / "asyncapi.json").read_text(encoding="utf-8")
+)
 NODE = shutil.which("node")
 ERROR, WARNING = 0, 1
 
 pytestmark = [
     needs("node", package="nodejs"),
-    pytest.mark.skipif(not (HERE / "node_modules" / "@asyncapi").is_dir(), reason=lack("AsyncAPI's parser", "npm --prefix tests/docs/asyncapi ci")),
+    pytest.mark.skipif(
+        not (HERE / "node_modules" / "@asyncapi").is_dir(),
+        reason=lack("AsyncAPI's parser", "npm --prefix tests/docs/asyncapi ci"),
+    ),
 ]
 
 
 def complaints(documents: Sequence[Document]) -> list[list[str]]:
-    """Errors and warnings of each document. Another sort of remark tells that there is a newer AsyncAPI than 3.0.
+    """Errors and warnings of each document. Another sort of remark tells that there is a newer
+    AsyncAPI than 3.0.
 
     Node's threads, which compile and collect what is gone after a moment, would take a fifth more.
     """
-    done = run([str(NODE), "--single-threaded", str(HERE / "check.mjs")], input=json.dumps(documents))
+    done = run(
+        [str(NODE), "--single-threaded", str(HERE / "check.mjs")], input=json.dumps(documents)
+    )
     assert done.returncode == 0, done.stderr
-    return [[f"{said['path']}: {said['message']}" for said in verdict if said["severity"] in (ERROR, WARNING)] for verdict in json.loads(done.stdout)]
+    return [
+        [
+            f"{said['path']}: {said['message']}"
+            for said in verdict
+            if said["severity"] in (ERROR, WARNING)
+        ]
+        for verdict in json.loads(done.stdout)
+    ]
 
 
 def elsewhere() -> Document:
@@ -68,17 +83,23 @@ def broken(breaking: Callable[[Document], object]) -> Document:
 
 
 FAULTS: list[Callable[[Document], object]] = [
-    lambda document: document["operations"]["router.receive.raw"]["channel"].update({"$ref": "#/channels/rawest"}),
+    lambda document: document["operations"]["router.receive.raw"]["channel"].update(
+        {"$ref": "#/channels/rawest"}
+    ),
     lambda document: document["operations"]["router.receive.raw"].update(action="subscribe"),
     lambda document: document["channels"]["raw"]["bindings"]["kafka"].update(partitions="four"),
-    lambda document: document["components"]["schemas"]["event"]["properties"]["body"].update(type="varchar"),
+    lambda document: document["components"]["schemas"]["event"]["properties"]["body"].update(
+        type="varchar"
+    ),
     lambda document: document["components"]["schemas"].pop("event"),
 ]
 
 
 @pytest.fixture(scope="module")
 def verdicts() -> list[list[str]]:
-    """Of both documents, of the one that is cut down, and of it with each fault: by one process, since the parser takes a second to load and to get warm."""
+    """Of both documents, of the one that is cut down, and of it with each fault: by one process,
+    since the parser takes a second to load and to get warm.
+    """
     return complaints([DOCUMENT, elsewhere(), broken(len), *map(broken, FAULTS)])
 
 

@@ -13,9 +13,11 @@ MOST_ANSWERS = 20_000
 
 @pytest.fixture(scope="session", autouse=True)
 def remembered_references() -> Iterator[None]:
-    """Have ``jsonschema`` remember where references lead, which it looks up, by parsing the URL, every time that it meets one.
+    """Have ``jsonschema`` remember where references lead, which it looks up, by parsing the URL,
+    every time that it meets one.
 
-    What a lookup gives depends on nothing but the resolver and the reference, none of which ever changes: both are frozen.
+    What a lookup gives depends on nothing but the resolver and the reference, none of which ever
+    changes: both are frozen.
     """
     whole = referencing._core.Resolver.lookup
     answers: dict[Any, Any] = {}
@@ -26,7 +28,10 @@ def remembered_references() -> Iterator[None]:
         if found is None:
             if len(answers) >= MOST_ANSWERS:
                 answers.clear()
-            found = answers[key] = (whole(resolver, ref), resolver._registry)  # the registry is kept, so that no other gets its id
+            found = answers[key] = (
+                whole(resolver, ref),
+                resolver._registry,
+            )  # the registry is kept, so that no other gets its id
         return found[0]
 
     with pytest.MonkeyPatch.context() as patch:

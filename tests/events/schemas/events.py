@@ -28,7 +28,11 @@ MISSING = object()
 
 @cache
 def _examples() -> dict[str, Any]:
-    return {name: file.document["examples"][0] for name, file in read_schema_folder().items() if file.is_event}
+    return {
+        name: file.document["examples"][0]
+        for name, file in read_schema_folder().items()
+        if file.is_event
+    }
 
 
 def example(name: str) -> Any:
@@ -38,7 +42,9 @@ def example(name: str) -> Any:
 
 def documented() -> dict[str, Any]:
     """The documented events by event_name."""
-    return {path.stem: orjson.loads(path.read_bytes()) for path in sorted(DOCUMENTED.glob("*.json"))}
+    return {
+        path.stem: orjson.loads(path.read_bytes()) for path in sorted(DOCUMENTED.glob("*.json"))
+    }
 
 
 def changed(event: Any, *path: str, to: Any) -> Any:
@@ -60,7 +66,9 @@ def fields(name: str, section: str = "body") -> dict[str, Any]:
 
 
 def fields_titled(*titles: str, section: str = "body") -> Iterator[tuple[str, str]]:
-    """event_name and field of every field of some kinds, such as "Id" (the titles of the parts in schemas/common.json)."""
+    """event_name and field of every field of some kinds, such as "Id" (the titles of the parts in
+    schemas/common.json).
+    """
     for name in NAMES:
         for field, schema in fields(name, section).items():
             if schema.get("title") in titles:

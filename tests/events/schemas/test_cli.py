@@ -46,7 +46,11 @@ def rollcall(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
 def test_a_documented_event_is_valid(rollcall: Rollcall, name: str) -> None:
     code, out, err = rollcall("validate", str(DOCUMENTED / f"{name}.json"))
     assert (code, err) == (0, "")
-    assert out == f"event 1, line 1: valid {name} (urn:rollcall:canvas:{name}:1.0.0)\n1 event: 1 valid, 0 invalid, 0 unknown, 0 not JSON\n"
+    assert (
+        out
+        == f"event 1, line 1: valid {name} (urn:rollcall:canvas:{name}:1.0.0)\n1 event: 1 valid, "
+        "0 invalid, 0 unknown, 0 not JSON\n"
+    )
 
 
 def test_every_violation_with_its_pointer(rollcall: Rollcall) -> None:
@@ -64,7 +68,10 @@ def test_every_violation_with_its_pointer(rollcall: Rollcall) -> None:
 
 def test_json_lines_with_all_there_is(rollcall: Rollcall) -> None:
     good = orjson.dumps(example("course_created"))
-    unknown = b'{"metadata": {"event_name": "quizzes.item_created", "event_time": "2019-11-01T19:11:01Z"}, "body": {}}'
+    unknown = (
+        b'{"metadata": {"event_name": "quizzes.item_created", "event_time": '
+        b'"2019-11-01T19:11:01Z"}, "body": {}}'
+    )
     lines = [good, b'{"broken": ', unknown, b"[" + good + b", 7]", b"{}"]
     code, out, _ = rollcall("validate", "-", stdin=b"\n".join(lines))
     assert code == 1
@@ -82,7 +89,13 @@ def test_json_lines_with_all_there_is(rollcall: Rollcall) -> None:
 
 
 def test_an_unknown_name_is_no_fault(rollcall: Rollcall) -> None:
-    event = changed(changed(example("course_created"), "metadata", "event_name", to="\x1b[31m\u202eevil" + "x" * 200), "body", to={})
+    event = changed(
+        changed(
+            example("course_created"), "metadata", "event_name", to="\x1b[31m\u202eevil" + "x" * 200
+        ),
+        "body",
+        to={},
+    )
     code, out, _ = rollcall("validate", "-", stdin=orjson.dumps(event))
     assert code == 0
     assert out.isascii()
@@ -101,7 +114,10 @@ def test_the_envelope(rollcall: Rollcall) -> None:
         ({"attributes": {"event_name": 5}, "body": {}}, "/attributes/event_name"),
         ({"attributes": {"event_name": ""}, "body": {}}, "/attributes/event_name"),
         ({"metadata": {"event_name": "x"}, "body": {}}, "/metadata/event_time"),
-        ({"metadata": {}, "attributes": event["metadata"], "body": event["body"]}, "/metadata/event_name"),
+        (
+            {"metadata": {}, "attributes": event["metadata"], "body": event["body"]},
+            "/metadata/event_name",
+        ),
     ]:
         code, out, _ = rollcall("validate", "-", stdin=orjson.dumps(broken))
         assert code == 1
@@ -110,25 +126,56 @@ def test_the_envelope(rollcall: Rollcall) -> None:
 
 def test_what_the_router_refuses_is_invalid(rollcall: Rollcall) -> None:
     course = example("course_created")
-    unknown = {"metadata": {"event_name": "quizzes.item_created", "event_time": "2019-11-01T19:11:01Z"}, "body": {}}
+    unknown = {
+        "metadata": {"event_name": "quizzes.item_created", "event_time": "2019-11-01T19:11:01Z"},
+        "body": {},
+    }
     deep: dict[str, object] = {}
     for _ in range(300):
         deep = {"deeper": deep}
     for event, fault in [
-        (changed(unknown, "metadata", "event_time", to="soon"), "/metadata/event_time: must be a time that exists, as Canvas writes times [required]"),
-        (changed(unknown, "metadata", "event_name", to="x" * 256), "/metadata/event_name: must be a string of 1 to 255 characters [required]"),
-        (changed(course, "metadata", "event_time", to="soon"), "/metadata/event_time: must be a time that exists, written like "),
-        (changed(course, "metadata", "event_time", to="0000-01-01T00:00:00Z"), "/metadata/event_time: must be a time that exists"),
-        (changed(course, "body", "course_id", to=2.0**60), "/body/course_id: an id must be a whole number up to 9223372036854775807, beyond 2^53 "),
+        (
+            changed(unknown, "metadata", "event_time", to="soon"),
+            "/metadata/event_time: must be a time that exists, as Canvas writes times [required]",
+        ),
+        (
+            changed(unknown, "metadata", "event_name", to="x" * 256),
+            "/metadata/event_name: must be a string of 1 to 255 characters [required]",
+        ),
+        (
+            changed(course, "metadata", "event_time", to="soon"),
+            "/metadata/event_time: must be a time that exists, written like ",
+        ),
+        (
+            changed(course, "metadata", "event_time", to="0000-01-01T00:00:00Z"),
+            "/metadata/event_time: must be a time that exists",
+        ),
+        (
+            changed(course, "body", "course_id", to=2.0**60),
+            "/body/course_id: an id must be a whole number up to 9223372036854775807, beyond 2^53 ",
+        ),
         (changed(course, "body", "more", to=deep), "(the event): nested deeper than 254 levels"),
     ]:
-        code, out, _ = rollcall("validate", "-", stdin=orjson.dumps([event]) if event["body"].get("more") is None else json.dumps(event).encode())
+        code, out, _ = rollcall(
+            "validate",
+            "-",
+            stdin=orjson.dumps([event])
+            if event["body"].get("more") is None
+            else json.dumps(event).encode(),
+        )
         assert code == 1
         assert f"  {fault}" in out
 
 
-def test_every_violation_of_a_known_event_is_told_though_its_envelope_has_one(rollcall: Rollcall) -> None:
-    event = changed(changed(documented()["user_created"], "metadata", "event_time", to="soon"), "body", "user_id", to=None)
+def test_every_violation_of_a_known_event_is_told_though_its_envelope_has_one(
+    rollcall: Rollcall,
+) -> None:
+    event = changed(
+        changed(documented()["user_created"], "metadata", "event_time", to="soon"),
+        "body",
+        "user_id",
+        to=None,
+    )
     code, out, _ = rollcall("validate", "-", stdin=orjson.dumps(event))
     assert code == 1
     assert out.startswith("event 1, line 1: invalid user_created\n  /metadata/event_time: ")
@@ -136,13 +183,18 @@ def test_every_violation_of_a_known_event_is_told_though_its_envelope_has_one(ro
 
 
 def test_a_byte_order_mark_is_noted(rollcall: Rollcall) -> None:
-    code, out, _ = rollcall("validate", "-", stdin=b"\xef\xbb\xbf" + orjson.dumps(example("course_created")))
+    code, out, _ = rollcall(
+        "validate", "-", stdin=b"\xef\xbb\xbf" + orjson.dumps(example("course_created"))
+    )
     assert code == 0
     assert out.startswith("note: the text begins with a byte order mark")
 
 
 def test_nothing_to_validate(rollcall: Rollcall) -> None:
-    assert rollcall("validate", "-")[:2] == (1, "0 events: 0 valid, 0 invalid, 0 unknown, 0 not JSON\n")
+    assert rollcall("validate", "-")[:2] == (
+        1,
+        "0 events: 0 valid, 0 invalid, 0 unknown, 0 not JSON\n",
+    )
 
 
 @pytest.mark.parametrize("file", ["no/such/file", ".", "a\x00b", "\udce4"])
@@ -159,8 +211,15 @@ def damaged(name: str, position: int, junk: bytes) -> bytes:
     return whole[:position] + junk + whole[position + 1 :]
 
 
-@given(data=st.binary(max_size=300) | st.builds(damaged, st.sampled_from(NAMES), st.integers(0, 1000), st.binary(max_size=3)))
-@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.binary(max_size=300)
+    | st.builds(damaged, st.sampled_from(NAMES), st.integers(0, 1000), st.binary(max_size=3))
+)
+@settings(
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_whatever_the_bytes(rollcall: Rollcall, data: bytes) -> None:
     code, out, err = rollcall("validate", "-", stdin=data)
     assert code in (0, 1)

@@ -28,7 +28,10 @@ SAFE: list[tuple[Any, Any]] = [
     ({"maximum": 1}, {"maximum": 2}),
     ({"minLength": 1}, {"minLength": 0}),
     ({"maxLength": 1}, {}),
-    ({"properties": {"a": {"type": "string"}}}, {"properties": {"a": {}, "b": {"description": "new"}}}),
+    (
+        {"properties": {"a": {"type": "string"}}},
+        {"properties": {"a": {}, "b": {"description": "new"}}},
+    ),
     ({"properties": {"a": {"type": "string"}}}, {}),
     ({"items": {"type": "string"}}, {"items": {"type": ["string", "null"]}}),
     ({"anyOf": [{"required": ["a"]}]}, {"anyOf": [{"required": ["b"]}, {"required": ["a"]}]}),
@@ -53,7 +56,11 @@ NARROWING: list[tuple[Any, Any, str]] = [
     ({"type": "string"}, {"type": "string", "minLength": 1}, "/minLength"),
     ({"maxLength": 2}, {"maxLength": 1}, "/maxLength"),
     ({"properties": {}}, {"properties": {"a": {"type": "string"}}}, "/properties/a/type"),
-    ({"properties": {"a": {"properties": {"b": {}}}}}, {"properties": {"a": {"properties": {"b": {"const": 1}}}}}, "/properties/a/properties/b/const"),
+    (
+        {"properties": {"a": {"properties": {"b": {}}}}},
+        {"properties": {"a": {"properties": {"b": {"const": 1}}}}},
+        "/properties/a/properties/b/const",
+    ),
     ({}, {"items": {"type": "string"}}, "/items/type"),
     ({"anyOf": [{"const": 1}, {"const": 2}]}, {"anyOf": [{"const": 1}]}, "/anyOf"),
     ({}, {"allOf": [{"minimum": 1}]}, "/allOf"),
@@ -82,7 +89,9 @@ def test_no_change_is_no_narrowing(schema: Any) -> None:
 
 @given(SCHEMAS, SCHEMAS, st.lists(VALUES, min_size=5, max_size=10))
 @settings(max_examples=examples(300), deadline=None)
-def test_a_change_without_narrowings_rejects_nothing_that_was_accepted(old: Any, new: Any, values: list[Any]) -> None:
+def test_a_change_without_narrowings_rejects_nothing_that_was_accepted(
+    old: Any, new: Any, values: list[Any]
+) -> None:
     if not list(narrowings(old, new)):
         before, now = Draft202012Validator(old), Draft202012Validator(new)
         assert all(now.is_valid(value) for value in values if before.is_valid(value))
@@ -90,7 +99,9 @@ def test_a_change_without_narrowings_rejects_nothing_that_was_accepted(old: Any,
 
 @given(SCHEMAS, st.data(), st.lists(VALUES, min_size=10, max_size=10))
 @settings(max_examples=examples(300), deadline=None)
-def test_the_same_for_changes_of_one_keyword(old: Any, data: st.DataObject, values: list[Any]) -> None:
+def test_the_same_for_changes_of_one_keyword(
+    old: Any, data: st.DataObject, values: list[Any]
+) -> None:
     new = dict(old)
     if new:
         del new[data.draw(st.sampled_from(sorted(new)))]

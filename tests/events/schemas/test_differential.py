@@ -1,5 +1,6 @@
-"""jsonschema-rs on the flat schemas, and jsonschema on the files as they are, give the same verdict: on every single change of every example, and on
-events made from the schemas."""
+"""jsonschema-rs on the flat schemas, and jsonschema on the files as they are, give the same
+verdict: on every single change of every example, and on events made from the schemas.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +12,38 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rollcall.events.schemas.reference import ReferenceValidator, ecma_pattern
-from tests.events.schemas.events import MISSING, NAMES, ORACLES, VALIDATORS, changed, example, fields
-from tests.events.schemas.test_variation import BAD_IDS, BAD_IDS_OF_OTHER_TYPES, BAD_TIMES, GOOD_IDS, GOOD_TIMES, NOT_TEXT
+from tests.events.schemas.events import (
+    MISSING,
+    NAMES,
+    ORACLES,
+    VALIDATORS,
+    changed,
+    example,
+    fields,
+)
+from tests.events.schemas.test_variation import (
+    BAD_IDS,
+    BAD_IDS_OF_OTHER_TYPES,
+    BAD_TIMES,
+    GOOD_IDS,
+    GOOD_TIMES,
+    NOT_TEXT,
+)
 from tests.examples import examples
 
-VALUES: list[Any] = [None, 1.0, 1e20, -(2**63), "x", *GOOD_IDS, *BAD_IDS, *BAD_IDS_OF_OTHER_TYPES, *GOOD_TIMES, *BAD_TIMES, *NOT_TEXT]
+VALUES: list[Any] = [
+    None,
+    1.0,
+    1e20,
+    -(2**63),
+    "x",
+    *GOOD_IDS,
+    *BAD_IDS,
+    *BAD_IDS_OF_OTHER_TYPES,
+    *GOOD_TIMES,
+    *BAD_TIMES,
+    *NOT_TEXT,
+]
 
 
 def agree(name: str, event: Any) -> bool:
@@ -30,13 +58,21 @@ def agree(name: str, event: Any) -> bool:
 def every_single_change(name: str, event: Any, section: str) -> set[bool]:
     """Assert that both agree on each value in each field of a section; return the verdicts.
 
-    The oracle, which takes hundreds of times as long, judges a value in all fields at once: no rule is about two of them.
+    The oracle, which takes hundreds of times as long, judges a value in all fields at once: no rule
+    is about two of them.
     """
     verdicts = {agree(name, changed(event, section, field, to=MISSING)) for field in event[section]}
     assert agree(name, event)
     for value in VALUES:
-        faults = [tuple(error.absolute_path) for error in ORACLES[name].iter_errors(event | {section: dict.fromkeys(event[section], value)})]
-        assert all(path[0] == section and len(path) > 1 for path in faults), "a rule is about more than one field"
+        faults = [
+            tuple(error.absolute_path)
+            for error in ORACLES[name].iter_errors(
+                event | {section: dict.fromkeys(event[section], value)}
+            )
+        ]
+        assert all(path[0] == section and len(path) > 1 for path in faults), (
+            "a rule is about more than one field"
+        )
         for field in event[section]:
             verdict = (section, field) not in {path[:2] for path in faults}
             single = changed(event, section, field, to=value)
@@ -54,7 +90,12 @@ def test_every_single_change_of_the_body(name: str) -> None:
 @pytest.mark.parametrize("alias", ["metadata", "attributes"])
 def test_every_single_change_of_the_metadata(alias: str) -> None:
     event = example("enrollment_created")
-    event = {alias: event["metadata"] | dict.fromkeys(fields("enrollment_created", "metadata")) | event["metadata"], "body": event["body"]}
+    event = {
+        alias: event["metadata"]
+        | dict.fromkeys(fields("enrollment_created", "metadata"))
+        | event["metadata"],
+        "body": event["body"],
+    }
     every_single_change("enrollment_created", event, alias)
 
 
@@ -64,7 +105,18 @@ def test_every_single_change_of_the_envelope(name: str) -> None:
     for key in ("metadata", "body"):
         for value in (MISSING, None, 1, "x", [], {}, True, [event], event):
             agree(name, changed(event, key, to=value))
-    for value in (None, 1, "x", [], {}, True, [event], {"attributes": None}, event | {"attributes": None}, event | {"attributes": event["metadata"]}):
+    for value in (
+        None,
+        1,
+        "x",
+        [],
+        {},
+        True,
+        [event],
+        {"attributes": None},
+        event | {"attributes": None},
+        event | {"attributes": event["metadata"]},
+    ):
         agree(name, value)
 
 
@@ -73,16 +125,30 @@ def moments() -> st.SearchStrategy[str]:
     fraction = st.sampled_from(["", ".1", ".163", ".163000", ".163000123"])
     moment = st.datetimes().map(lambda at: at.isoformat(timespec="seconds"))
     hours = st.tuples(st.sampled_from("+-"), st.integers(0, 23), st.integers(0, 59))
-    iso = st.builds(lambda at, part, zone: at + part + zone, moment, fraction, st.just("Z") | hours.map(lambda z: f"{z[0]}{z[1]:02}:{z[2]:02}"))
+    iso = st.builds(
+        lambda at, part, zone: at + part + zone,
+        moment,
+        fraction,
+        st.just("Z") | hours.map(lambda z: f"{z[0]}{z[1]:02}:{z[2]:02}"),
+    )
     rails = st.builds(
-        lambda at, part, zone: f"{at.replace('T', ' ')}{part} {zone}", moment, fraction, st.just("UTC") | hours.map(lambda z: f"{z[0]}{z[1]:02}{z[2]:02}")
+        lambda at, part, zone: f"{at.replace('T', ' ')}{part} {zone}",
+        moment,
+        fraction,
+        st.just("UTC") | hours.map(lambda z: f"{z[0]}{z[1]:02}{z[2]:02}"),
     )
     return iso | rails
 
 
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 TIME_PATTERN = fields("user_created")["created_at"]["pattern"]
@@ -97,7 +163,9 @@ def valid(schema: Any) -> st.SearchStrategy[Any]:
         "boolean": st.booleans(),
         "integer": st.integers(schema.get("minimum"), schema.get("maximum", 2**63 - 1)),
         "string": strings(schema),
-        "array": st.deferred(lambda: st.lists(valid(schema.get("items", {"type": "string"})), max_size=3)),
+        "array": st.deferred(
+            lambda: st.lists(valid(schema.get("items", {"type": "string"})), max_size=3)
+        ),
         "object": st.deferred(lambda: objects(schema)),
     }
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
@@ -117,7 +185,8 @@ def objects(schema: Any) -> st.SearchStrategy[Any]:
     properties = {name: valid(part) for name, part in schema["properties"].items()}
     required = schema["required"]
     known = st.fixed_dictionaries(
-        {name: properties[name] for name in required}, optional={name: part for name, part in properties.items() if name not in required}
+        {name: properties[name] for name in required},
+        optional={name: part for name, part in properties.items() if name not in required},
     )
     others = st.dictionaries(st.text(max_size=5).map("x_".__add__), ANYTHING, max_size=2)
     return st.builds(lambda own, more: more | own, known, others)
@@ -126,7 +195,12 @@ def objects(schema: Any) -> st.SearchStrategy[Any]:
 def events(name: str) -> st.SearchStrategy[Any]:
     sections = VALIDATORS[name].schema["properties"]
     alias = st.sampled_from(["metadata", "attributes"])
-    return st.builds(lambda key, metadata, body: {key: metadata, "body": body}, alias, valid(sections["metadata"]), valid(sections["body"]))
+    return st.builds(
+        lambda key, metadata, body: {key: metadata, "body": body},
+        alias,
+        valid(sections["metadata"]),
+        valid(sections["body"]),
+    )
 
 
 EVENTS = {name: events(name) for name in NAMES}
@@ -148,15 +222,30 @@ def test_both_say_the_same_of_broken_events(data: st.DataObject) -> None:
         section = data.draw(st.sampled_from(sorted(event)))
         if not isinstance(event[section], dict):
             continue
-        field = data.draw(st.sampled_from(sorted({*event[section], *(fields(name, "metadata") if section != "body" else fields(name))})))
+        field = data.draw(
+            st.sampled_from(
+                sorted(
+                    {
+                        *event[section],
+                        *(fields(name, "metadata") if section != "body" else fields(name)),
+                    }
+                )
+            )
+        )
         value = data.draw(ANYTHING | moments() | st.sampled_from([MISSING, *VALUES]))
-        event = changed(event, section, field, to=value) if value is not MISSING or field in event[section] else event
+        event = (
+            changed(event, section, field, to=value)
+            if value is not MISSING or field in event[section]
+            else event
+        )
     agree(name, event)
 
 
 def test_february_in_every_year() -> None:
     for year in range(1, 10_000):
-        event = changed(example("user_created"), "body", "created_at", to=f"{year:04}-02-29T12:00:00Z")
+        event = changed(
+            example("user_created"), "body", "created_at", to=f"{year:04}-02-29T12:00:00Z"
+        )
         assert VALIDATORS["user_created"].is_valid(event) is calendar.isleap(year), year
 
 
@@ -165,7 +254,14 @@ def test_every_day_of_two_years_and_none_besides() -> None:
         for month in range(100):
             for day in range(100):
                 exists = 1 <= month <= 12 and 1 <= day <= calendar.monthrange(year, month)[1]
-                assert bool(ecma_pattern(TIME_PATTERN).search(f"{year}-{month:02}-{day:02} 00:00:00 +0000")) is exists
+                assert (
+                    bool(
+                        ecma_pattern(TIME_PATTERN).search(
+                            f"{year}-{month:02}-{day:02} 00:00:00 +0000"
+                        )
+                    )
+                    is exists
+                )
 
 
 def test_the_oracle_reads_patterns_as_ecma_does() -> None:

@@ -20,18 +20,34 @@ def flat(schema: Any, **others: Any) -> Any:
 
 
 def test_what_stands_beside_a_reference_is_kept() -> None:
-    target = {"type": "object", "required": ["a"], "properties": {"a": {"type": ["string", "null"], "title": "inner"}, "b": {"type": "integer"}}}
-    schema = {"$ref": "urn:test:t", "required": ["b", "a"], "properties": {"a": {"type": "string", "title": "outer", "minLength": 1}}}
+    target = {
+        "type": "object",
+        "required": ["a"],
+        "properties": {
+            "a": {"type": ["string", "null"], "title": "inner"},
+            "b": {"type": "integer"},
+        },
+    }
+    schema = {
+        "$ref": "urn:test:t",
+        "required": ["b", "a"],
+        "properties": {"a": {"type": "string", "title": "outer", "minLength": 1}},
+    }
     assert flat(schema, t=target) == {
         "type": "object",
         "required": ["a", "b"],
-        "properties": {"a": {"type": ["string"], "title": "outer", "minLength": 1}, "b": {"type": "integer"}},
+        "properties": {
+            "a": {"type": ["string"], "title": "outer", "minLength": 1},
+            "b": {"type": "integer"},
+        },
     }
 
 
 def test_references_into_a_file_and_to_itself() -> None:
     shared = {"$defs": {"x": {"$ref": "urn:test:s#/$defs/y"}, "y": {"type": "string"}}}
-    assert flat({"items": {"$ref": "urn:test:s#/$defs/x"}}, s=shared) == {"items": {"type": "string"}}
+    assert flat({"items": {"$ref": "urn:test:s#/$defs/x"}}, s=shared) == {
+        "items": {"type": "string"}
+    }
 
 
 def test_a_contradiction_stays_one() -> None:
@@ -40,7 +56,10 @@ def test_a_contradiction_stays_one() -> None:
 
 
 def test_keywords_that_count_their_neighbours_are_kept_apart() -> None:
-    schema = flat({"$ref": "urn:test:s", "properties": {"b": {}}}, s={"properties": {"a": {}}, "additionalProperties": False})
+    schema = flat(
+        {"$ref": "urn:test:s", "properties": {"b": {}}},
+        s={"properties": {"a": {}}, "additionalProperties": False},
+    )
     assert Draft202012Validator(schema).is_valid({"a": 1})
     assert not Draft202012Validator(schema).is_valid({"b": 1})
 
@@ -101,7 +120,9 @@ SCHEMAS = st.recursive(
 )
 VALUES = st.recursive(
     st.sampled_from([None, True, 0, 1, 2, -1, 1.5, "", "a", "b", "ab", "abc"]),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3)
+    ),
     max_leaves=4,
 )
 

@@ -22,7 +22,9 @@ Change = Callable[[Any], object]
 
 
 SOME = ("course_created", "course_updated", "group_created")
-"""Events that are enough to break something in their files, or in those that they share: lint takes a sixth of the time that it takes for all."""
+"""Events that are enough to break something in their files, or in those that they share: lint takes
+a sixth of the time that it takes for all.
+"""
 
 SOME_TYPES = {name: REGISTRY[name] for name in SOME}
 PARTS = ("common", "envelope", "bodies/course", "bodies/group")
@@ -32,7 +34,10 @@ def some_schemas(folder: Path) -> Path:
     for copies in (folder, folder / RELEASED):
         (copies / "bodies").mkdir(parents=True)
         for name in (*SOME, *PARTS):
-            shutil.copy(schema_folder() / copies.relative_to(folder) / f"{name}.json", copies / f"{name}.json")
+            shutil.copy(
+                schema_folder() / copies.relative_to(folder) / f"{name}.json",
+                copies / f"{name}.json",
+            )
     return folder
 
 
@@ -62,30 +67,95 @@ def test_the_project_has_no_problem(folder: Path) -> None:
 
 
 def body_of(name: str) -> Change:
-    return lambda schema: schema["properties"].update(body={"$ref": f"urn:rollcall:canvas:bodies:{name}:1.0.0"})
+    return lambda schema: schema["properties"].update(
+        body={"$ref": f"urn:rollcall:canvas:bodies:{name}:1.0.0"}
+    )
 
 
 FAULTS: list[tuple[str, Change, str]] = [
-    ("course_created", lambda s: s.update({"$schema": "http://json-schema.org/draft-07/schema#"}), "course_created.json#/$schema: is not draft 2020-12"),
-    ("course_created", lambda s: s.pop("description"), "course_created.json#/description: is missing"),
-    ("bodies/course", lambda s: s["properties"]["name"].update(type="text"), "bodies/course.json#/properties/name/type: is no JSON Schema"),
-    ("bodies/course", lambda s: s.update(required="course_id"), "bodies/course.json#/required: is no JSON Schema"),
-    ("bodies/course", lambda s: s.update(additionalProperties=False), "bodies/course.json#/additionalProperties: is a keyword that compatibility.py cannot"),
-    ("bodies/course", lambda s: s["properties"]["name"].update(format="email"), "#/properties/name/format: is a keyword that compatibility.py cannot"),
-    ("common", lambda s: s["$defs"]["id_range"].update(pattern=r"^\d+$"), "common.json#/$defs/id_range/pattern: means different things"),
-    ("common", lambda s: s["$defs"]["id_range"].update(pattern="^.$"), "common.json#/$defs/id_range/pattern: means different things"),
-    ("common", lambda s: s["$defs"]["id_range"].update(pattern="(?<=a)b"), "common.json#/$defs/id_range/pattern: means different things"),
-    ("common", lambda s: s["$defs"]["id_range"].update(pattern="["), "common.json#/$defs/id_range/pattern: not a regular expression"),
-    ("bodies/course", lambda s: s["properties"]["name"].update({"$ref": "common.json"}), "bodies/course.json#/properties/name/$ref: is not absolute"),
+    (
+        "course_created",
+        lambda s: s.update({"$schema": "http://json-schema.org/draft-07/schema#"}),
+        "course_created.json#/$schema: is not draft 2020-12",
+    ),
+    (
+        "course_created",
+        lambda s: s.pop("description"),
+        "course_created.json#/description: is missing",
+    ),
     (
         "bodies/course",
-        lambda s: s["properties"]["name"].update({"$ref": "urn:rollcall:canvas:common:1.0.0#/$defs/none"}),
-        "bodies/course.json#/properties/name/$ref: $ref urn:rollcall:canvas:common:1.0.0#/$defs/none leads nowhere",
+        lambda s: s["properties"]["name"].update(type="text"),
+        "bodies/course.json#/properties/name/type: is no JSON Schema",
     ),
-    ("common", lambda s: s.update({"$id": "urn:rollcall:canvas:common:1.1.0"}), "envelope.json#/$defs/metadata/properties/client_ip/$ref: $ref urn:rollcall"),
-    ("bodies/course", lambda s: s["properties"].update(up={"$ref": s["$id"]}), "bodies/course.json#/properties/up/$ref: $ref urn:rollcall"),
-    ("course_created", lambda s: s.update({"$id": "urn:rollcall:canvas:course_created:1.0"}), "course_created.json#/$id: does not name its file and a version"),
-    ("course_created", lambda s: s.update({"$id": "https://example.com/course_created/1.0.0"}), "#/$id: does not name its file"),
+    (
+        "bodies/course",
+        lambda s: s.update(required="course_id"),
+        "bodies/course.json#/required: is no JSON Schema",
+    ),
+    (
+        "bodies/course",
+        lambda s: s.update(additionalProperties=False),
+        "bodies/course.json#/additionalProperties: is a keyword that compatibility.py cannot",
+    ),
+    (
+        "bodies/course",
+        lambda s: s["properties"]["name"].update(format="email"),
+        "#/properties/name/format: is a keyword that compatibility.py cannot",
+    ),
+    (
+        "common",
+        lambda s: s["$defs"]["id_range"].update(pattern=r"^\d+$"),
+        "common.json#/$defs/id_range/pattern: means different things",
+    ),
+    (
+        "common",
+        lambda s: s["$defs"]["id_range"].update(pattern="^.$"),
+        "common.json#/$defs/id_range/pattern: means different things",
+    ),
+    (
+        "common",
+        lambda s: s["$defs"]["id_range"].update(pattern="(?<=a)b"),
+        "common.json#/$defs/id_range/pattern: means different things",
+    ),
+    (
+        "common",
+        lambda s: s["$defs"]["id_range"].update(pattern="["),
+        "common.json#/$defs/id_range/pattern: not a regular expression",
+    ),
+    (
+        "bodies/course",
+        lambda s: s["properties"]["name"].update({"$ref": "common.json"}),
+        "bodies/course.json#/properties/name/$ref: is not absolute",
+    ),
+    (
+        "bodies/course",
+        lambda s: s["properties"]["name"].update(
+            {"$ref": "urn:rollcall:canvas:common:1.0.0#/$defs/none"}
+        ),
+        "bodies/course.json#/properties/name/$ref: $ref "
+        "urn:rollcall:canvas:common:1.0.0#/$defs/none leads nowhere",
+    ),
+    (
+        "common",
+        lambda s: s.update({"$id": "urn:rollcall:canvas:common:1.1.0"}),
+        "envelope.json#/$defs/metadata/properties/client_ip/$ref: $ref urn:rollcall",
+    ),
+    (
+        "bodies/course",
+        lambda s: s["properties"].update(up={"$ref": s["$id"]}),
+        "bodies/course.json#/properties/up/$ref: $ref urn:rollcall",
+    ),
+    (
+        "course_created",
+        lambda s: s.update({"$id": "urn:rollcall:canvas:course_created:1.0"}),
+        "course_created.json#/$id: does not name its file and a version",
+    ),
+    (
+        "course_created",
+        lambda s: s.update({"$id": "https://example.com/course_created/1.0.0"}),
+        "#/$id: does not name its file",
+    ),
     ("course_created", lambda s: s.pop("$id"), "course_created.json#/$id: does not name its file"),
     (
         "course_created",
@@ -94,19 +164,43 @@ FAULTS: list[tuple[str, Change, str]] = [
     ),
     (
         "course_created",
-        lambda s: s["properties"]["metadata"]["properties"]["event_name"].update(const="course_create"),
+        lambda s: s["properties"]["metadata"]["properties"]["event_name"].update(
+            const="course_create"
+        ),
         "#/properties/metadata/properties/event_name/const: is not the name of the file",
     ),
-    ("course_created", lambda s: s["properties"].pop("attributes"), "#/properties/attributes/properties/event_name/const: is not the name of the file"),
-    ("bodies/course", lambda s: s["required"].remove("course_id"), "course_created.json#/properties/body: does not require course_id, the key of its topic"),
+    (
+        "course_created",
+        lambda s: s["properties"].pop("attributes"),
+        "#/properties/attributes/properties/event_name/const: is not the name of the file",
+    ),
     (
         "bodies/course",
-        lambda s: s["properties"]["course_id"].update({"$ref": "urn:rollcall:canvas:common:1.0.0#/$defs/nullable_id"}),
+        lambda s: s["required"].remove("course_id"),
+        "course_created.json#/properties/body: does not require course_id, the key of its topic",
+    ),
+    (
+        "bodies/course",
+        lambda s: s["properties"]["course_id"].update(
+            {"$ref": "urn:rollcall:canvas:common:1.0.0#/$defs/nullable_id"}
+        ),
         "course_created.json#/properties/body: lets course_id, the key of its topic, be null",
     ),
-    ("bodies/course", lambda s: s["required"].append("sis_id"), "course_created.json#/properties/body: requires sis_id and does not describe it"),
-    ("course_created", lambda s: s.pop("examples"), "course_created.json#/examples: there is no example"),
-    ("course_created", lambda s: s.update(examples=[]), "course_created.json#/examples: there is no example"),
+    (
+        "bodies/course",
+        lambda s: s["required"].append("sis_id"),
+        "course_created.json#/properties/body: requires sis_id and does not describe it",
+    ),
+    (
+        "course_created",
+        lambda s: s.pop("examples"),
+        "course_created.json#/examples: there is no example",
+    ),
+    (
+        "course_created",
+        lambda s: s.update(examples=[]),
+        "course_created.json#/examples: there is no example",
+    ),
     (
         "course_created",
         lambda s: s["examples"][0]["body"].update(course_id="0"),
@@ -115,23 +209,46 @@ FAULTS: list[tuple[str, Change, str]] = [
     (
         "course_created",
         lambda s: s.update(title="Another"),
-        "course_created.json#/$id: the file has changed since 1.0.0 was released; give it a higher version",
+        "course_created.json#/$id: the file has changed since 1.0.0 was released; give it a "
+        "higher version",
     ),
-    ("course_created", lambda s: s.update({"$id": "urn:rollcall:canvas:course_created:0.9.0"}), "#/$id: the file has changed since 1.0.0 was released"),
+    (
+        "course_created",
+        lambda s: s.update({"$id": "urn:rollcall:canvas:course_created:0.9.0"}),
+        "#/$id: the file has changed since 1.0.0 was released",
+    ),
     (
         "bodies/course",
         lambda s: s["required"].append("account_uuid"),
-        "course_created.json: would reject what was accepted: /properties/body/required now requires",
+        "course_created.json: would reject what was accepted: /properties/body/required now "
+        "requires",
     ),
     (
         "common",
         lambda s: s["$defs"]["text"].update(minLength=1),
-        "course_created.json: would reject what was accepted: /properties/body/properties/name/minLength",
+        "course_created.json: would reject what was accepted: "
+        "/properties/body/properties/name/minLength",
     ),
-    ("common", lambda s: s["$defs"]["nullable_text"].update(type="string"), "group_created.json: would reject what was accepted: /properties/attributes/prop"),
-    ("bodies/course", lambda s: s["properties"]["workflow_state"]["x-known-values"].remove("claimed"), "x-known-values no longer lists claimed"),
-    ("course_created", lambda s: s["properties"].update(iss={"type": "string"}), "would reject what was accepted: /properties/iss/type is a new constraint"),
-    ("released/course_created", lambda s: s.update({"$id": 5}), "released/course_created.json#/$id: is no JSON Schema"),
+    (
+        "common",
+        lambda s: s["$defs"]["nullable_text"].update(type="string"),
+        "group_created.json: would reject what was accepted: /properties/attributes/prop",
+    ),
+    (
+        "bodies/course",
+        lambda s: s["properties"]["workflow_state"]["x-known-values"].remove("claimed"),
+        "x-known-values no longer lists claimed",
+    ),
+    (
+        "course_created",
+        lambda s: s["properties"].update(iss={"type": "string"}),
+        "would reject what was accepted: /properties/iss/type is a new constraint",
+    ),
+    (
+        "released/course_created",
+        lambda s: s.update({"$id": 5}),
+        "released/course_created.json#/$id: is no JSON Schema",
+    ),
 ]
 
 
@@ -162,14 +279,22 @@ def test_a_file_that_is_no_schema(folder: Path, text: bytes, expected: str) -> N
 
 
 def test_a_file_without_a_line_in_the_registry(folder: Path) -> None:
-    event_types = {name: event_type for name, event_type in SOME_TYPES.items() if name != "course_created"}
+    event_types = {
+        name: event_type for name, event_type in SOME_TYPES.items() if name != "course_created"
+    }
     [problem] = lint(folder, event_types)
-    assert str(problem).startswith("course_created.json: is the schema of no registered event type; add its line")
+    assert str(problem).startswith(
+        "course_created.json: is the schema of no registered event type; add its line"
+    )
 
 
 def test_a_line_in_the_registry_without_a_file(folder: Path) -> None:
     [problem] = lint(folder, {**SOME_TYPES, "quiz_created": EventType("quiz_created", "quiz_id")})
-    assert str(problem) == "app/rollcall/events/registry.py: event type quiz_created has no schema file; add schemas/quiz_created.json, or remove the line"
+    assert (
+        str(problem)
+        == "app/rollcall/events/registry.py: event type quiz_created has no schema file; add "
+        "schemas/quiz_created.json, or remove the line"
+    )
 
 
 def test_a_released_schema_that_is_gone(folder: Path) -> None:
@@ -182,7 +307,9 @@ def new_version(name: str, version: str) -> Change:
 
 
 def test_a_compatible_change_with_a_new_version_passes(folder: Path) -> None:
-    """The way of docs/schemas.md: a new optional field, a new version of the body, and of the events that refer to it."""
+    """The way of docs/schemas.md: a new optional field, a new version of the body, and of the
+    events that refer to it.
+    """
 
     def add_field(schema: Any) -> None:
         schema["$id"] = "urn:rollcall:canvas:bodies:course:1.1.0"
@@ -192,7 +319,13 @@ def test_a_compatible_change_with_a_new_version_passes(folder: Path) -> None:
     edit(folder, "bodies/course", add_field)
     for name in ("course_created", "course_updated"):
         edit(folder, name, new_version(name, "1.1.0"))
-        edit(folder, name, lambda schema: schema["properties"]["body"].update({"$ref": "urn:rollcall:canvas:bodies:course:1.1.0"}))
+        edit(
+            folder,
+            name,
+            lambda schema: schema["properties"]["body"].update(
+                {"$ref": "urn:rollcall:canvas:bodies:course:1.1.0"}
+            ),
+        )
     assert problems(folder) == []
 
 
@@ -203,9 +336,14 @@ def test_versions_are_numbers_and_not_text(folder: Path) -> None:
 
 
 def test_a_new_event_type_is_one_file_and_one_line(folder: Path) -> None:
-    document = json.loads((folder / "course_created.json").read_text().replace("course_created", "course_archived"))
+    document = json.loads(
+        (folder / "course_created.json").read_text().replace("course_created", "course_archived")
+    )
     (folder / "course_archived.json").write_text(json.dumps(document))
-    assert lint(folder, {**SOME_TYPES, "course_archived": EventType("course_archived", "course_id")}) == []
+    assert (
+        lint(folder, {**SOME_TYPES, "course_archived": EventType("course_archived", "course_id")})
+        == []
+    )
 
 
 @pytest.mark.parametrize("part", [True, False])
@@ -215,19 +353,51 @@ def test_a_schema_may_be_true_or_false(folder: Path, name: str, part: bool) -> N
     document = json.loads((folder / f"{name}.json").read_text())
     for keyword in ("$defs", "properties"):
         for field in document.get(keyword, {}):
-            edit(folder, name, lambda schema, keyword=keyword, field=field: schema[keyword].update({field: part}))  # type: ignore[misc]
+            edit(
+                folder,
+                name,
+                lambda schema, keyword=keyword, field=field: schema[keyword].update({field: part}),  # type: ignore[misc]
+            )
             assert problems(folder), "the same version says something else"
             (folder / f"{name}.json").write_text(json.dumps(document))
 
 
-JUNK = st.sampled_from([None, True, 0, -1.5, "", "urn:x", "#", [], {}, [None], {"type": 1}, {"$ref": "urn:rollcall:canvas:common:1.0.0#/$defs/id"}])
+JUNK = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        -1.5,
+        "",
+        "urn:x",
+        "#",
+        [],
+        {},
+        [None],
+        {"type": 1},
+        {"$ref": "urn:rollcall:canvas:common:1.0.0#/$defs/id"},
+    ]
+)
 
 
 @given(st.data())
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-def test_whatever_the_schema_lint_answers(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_whatever_the_schema_lint_answers(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     folder = some_schemas(tmp_path_factory.mktemp("lint") / "schemas")
-    name = data.draw(st.sampled_from(["common", "envelope", "course_created", "bodies/course", "released/course_created", "released/common"]))
+    name = data.draw(
+        st.sampled_from(
+            [
+                "common",
+                "envelope",
+                "course_created",
+                "bodies/course",
+                "released/course_created",
+                "released/common",
+            ]
+        )
+    )
 
     def break_something(schema: Any) -> None:
         owner, key = schema, data.draw(st.sampled_from(sorted(schema)))
@@ -238,5 +408,7 @@ def test_whatever_the_schema_lint_answers(tmp_path_factory: pytest.TempPathFacto
     edit(folder, name, break_something)
     found = problems(folder)
     assert all(str(problem) for problem in found)
-    is_schema = Reference(Reference.META_SCHEMA).is_valid(json.loads((folder / f"{name}.json").read_bytes()))
+    is_schema = Reference(Reference.META_SCHEMA).is_valid(
+        json.loads((folder / f"{name}.json").read_bytes())
+    )
     assert any(problem.what.startswith("is no JSON Schema") for problem in found) is not is_schema

@@ -14,7 +14,10 @@ def test_twenty_event_types_by_name() -> None:
 
 def test_topics() -> None:
     assert REGISTRY["enrollment_created"].topic("canvas") == "canvas.events.enrollment_created"
-    assert REGISTRY["group_category_updated"].topic("prod-eu") == "prod-eu.events.group_category_updated"
+    assert (
+        REGISTRY["group_category_updated"].topic("prod-eu")
+        == "prod-eu.events.group_category_updated"
+    )
 
 
 def test_keys() -> None:
@@ -28,4 +31,6 @@ def test_keys() -> None:
 
 
 def test_schema_ids_carry_a_version() -> None:
-    assert VALIDATORS["course_created"].schema_id.startswith("urn:rollcall:canvas:course_created:1.")
+    assert VALIDATORS["course_created"].schema_id.startswith(
+        "urn:rollcall:canvas:course_created:1."
+    )

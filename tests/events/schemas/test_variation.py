@@ -1,4 +1,6 @@
-"""How real events differ from the documented ones, and must still be valid; and what must not pass. Independent of the schemas: from the facts."""
+"""How real events differ from the documented ones, and must still be valid; and what must not pass.
+Independent of the schemas: from the facts.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +9,72 @@ from typing import Any
 
 import pytest
 
-from tests.events.schemas.events import MISSING, NAMES, VALIDATORS, changed, example, fields, fields_titled
+from tests.events.schemas.events import (
+    MISSING,
+    NAMES,
+    VALIDATORS,
+    changed,
+    example,
+    fields,
+    fields_titled,
+)
 
-_SECTION = ["sis_source_id", "integration_id", "sis_batch_id", "default_section", "accepting_enrollments", "restrict_enrollments_to_section_dates"]
-_SECTION += ["nonxlist_course_id", "enrollment_term_id", "can_manually_enroll", "start_at", "end_at", "stuck_sis_fields"]
-_ACCOUNT = ["parent_account_id", "root_account_uuid", "external_status", "domain", "default_time_zone", "default_locale"]
-_ENROLLMENT = ["enrollment_id", "course_id", "course_section_id", "user_id", "user_name", "type", "workflow_state"]
+_SECTION = [
+    "sis_source_id",
+    "integration_id",
+    "sis_batch_id",
+    "default_section",
+    "accepting_enrollments",
+    "restrict_enrollments_to_section_dates",
+]
+_SECTION += [
+    "nonxlist_course_id",
+    "enrollment_term_id",
+    "can_manually_enroll",
+    "start_at",
+    "end_at",
+    "stuck_sis_fields",
+]
+_ACCOUNT = [
+    "parent_account_id",
+    "root_account_uuid",
+    "external_status",
+    "domain",
+    "default_time_zone",
+    "default_locale",
+]
+_ENROLLMENT = [
+    "enrollment_id",
+    "course_id",
+    "course_section_id",
+    "user_id",
+    "user_name",
+    "type",
+    "workflow_state",
+]
 _ENROLLMENT += ["limit_privileges_to_course_section", "created_at", "updated_at"]
 
 # family: (always there, may be null or missing)
 BODIES: dict[str, tuple[list[str], list[str]]] = {
     "enrollment": (_ENROLLMENT, ["associated_user_id", "course_uuid", "user_uuid"]),
-    "enrollment_state": (["enrollment_id", "state", "state_is_current", "access_is_current", "restricted_access"], ["state_started_at", "state_valid_until"]),
-    "group_category": (["group_category_id", "group_category_name", "context_id", "context_type"], ["group_limit"]),
+    "enrollment_state": (
+        ["enrollment_id", "state", "state_is_current", "access_is_current", "restricted_access"],
+        ["state_started_at", "state_valid_until"],
+    ),
+    "group_category": (
+        ["group_category_id", "group_category_name", "context_id", "context_type"],
+        ["group_limit"],
+    ),
     "group": (
-        ["group_id", "group_name", "uuid", "context_type", "context_id", "account_id", "workflow_state"],
+        [
+            "group_id",
+            "group_name",
+            "uuid",
+            "context_type",
+            "context_id",
+            "account_id",
+            "workflow_state",
+        ],
         ["group_category_id", "group_category_name", "max_membership"],
     ),
     "group_membership": (
@@ -29,20 +82,79 @@ BODIES: dict[str, tuple[list[str], list[str]]] = {
         ["group_category_id", "group_category_name"],
     ),
     "account": (["account_id", "root_account_id", "name", "workflow_state"], _ACCOUNT),
-    "account_notification": (["account_notification_id", "subject", "message", "start_at", "end_at"], ["icon"]),
-    "user": (["user_id", "uuid", "name", "short_name", "workflow_state", "created_at", "updated_at"], ["user_login", "user_sis_id"]),
-    "user_account_association": (["user_id", "account_id", "account_uuid", "created_at", "updated_at", "is_admin"], []),
-    "course": (["course_id", "uuid", "account_id", "name", "created_at", "updated_at", "workflow_state"], ["account_uuid"]),
-    "course_section": (["course_section_id", "course_id", "root_account_id", "name", "workflow_state"], _SECTION),
+    "account_notification": (
+        ["account_notification_id", "subject", "message", "start_at", "end_at"],
+        ["icon"],
+    ),
+    "user": (
+        ["user_id", "uuid", "name", "short_name", "workflow_state", "created_at", "updated_at"],
+        ["user_login", "user_sis_id"],
+    ),
+    "user_account_association": (
+        ["user_id", "account_id", "account_uuid", "created_at", "updated_at", "is_admin"],
+        [],
+    ),
+    "course": (
+        ["course_id", "uuid", "account_id", "name", "created_at", "updated_at", "workflow_state"],
+        ["account_uuid"],
+    ),
+    "course_section": (
+        ["course_section_id", "course_id", "root_account_id", "name", "workflow_state"],
+        _SECTION,
+    ),
 }
 ALWAYS = [(name, field) for name in NAMES for field in BODIES[name.rpartition("_")[0]][0]]
 OPTIONAL = [(name, field) for name in NAMES for field in BODIES[name.rpartition("_")[0]][1]]
-OPTIONAL_METADATA = sorted(fields("enrollment_created", "metadata").keys() - {"event_name", "event_time"})
+OPTIONAL_METADATA = sorted(
+    fields("enrollment_created", "metadata").keys() - {"event_name", "event_time"}
+)
 
-GOOD_IDS = ["21070000000000565", 21070000000000565, "565", 565, "1", 1, "9223372036854775807", 9223372036854775807]
-BAD_IDS = ["", "0", "00565", "-565", "+565", " 565", "565 ", "565\n", "\n565", "5.65", "565.0", "1e3", "0x1f", "99999999999999999999", "abc"]
-BAD_IDS += ["\u0665\u0666\u0665", "\u096b\u096c\u096b", "\uff15\uff16\uff15"]  # digits of other scripts
-BAD_IDS_OF_OTHER_TYPES: list[Any] = [0, -1, 1.5, 9223372036854775808, 2**64, 1e300, True, False, [], {}, ["565"], {"id": 565}]
+GOOD_IDS = [
+    "21070000000000565",
+    21070000000000565,
+    "565",
+    565,
+    "1",
+    1,
+    "9223372036854775807",
+    9223372036854775807,
+]
+BAD_IDS = [
+    "",
+    "0",
+    "00565",
+    "-565",
+    "+565",
+    " 565",
+    "565 ",
+    "565\n",
+    "\n565",
+    "5.65",
+    "565.0",
+    "1e3",
+    "0x1f",
+    "99999999999999999999",
+    "abc",
+]
+BAD_IDS += [
+    "\u0665\u0666\u0665",
+    "\u096b\u096c\u096b",
+    "\uff15\uff16\uff15",
+]  # digits of other scripts
+BAD_IDS_OF_OTHER_TYPES: list[Any] = [
+    0,
+    -1,
+    1.5,
+    9223372036854775808,
+    2**64,
+    1e300,
+    True,
+    False,
+    [],
+    {},
+    ["565"],
+    {"id": 565},
+]
 
 GOOD_TIMES = [
     "2018-10-09T21:07:33Z",
@@ -137,7 +249,10 @@ def test_all_that_is_optional_may_be_null_or_missing_at_once(name: str) -> None:
     bare = {"metadata": {key: event["metadata"][key] for key in ("event_name", "event_time")}}
     bare["body"] = {key: value for key, value in event["body"].items() if key not in optional}
     assert VALIDATORS[name].is_valid(bare), "an event from a console, of a Canvas that drops nulls"
-    full = {"metadata": bare["metadata"] | dict.fromkeys(OPTIONAL_METADATA), "body": bare["body"] | dict.fromkeys(optional)}
+    full = {
+        "metadata": bare["metadata"] | dict.fromkeys(OPTIONAL_METADATA),
+        "body": bare["body"] | dict.fromkeys(optional),
+    }
     assert VALIDATORS[name].is_valid(full), "an event of a Canvas that keeps nulls"
 
 
@@ -171,7 +286,9 @@ def test_the_envelope(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_unknown_fields_pass(name: str) -> None:
     for section in ("metadata", "body"):
-        assert all_pass(name, "brand_new_field", (None, "x", 1, [1], {"a": {"b": None}}), section=section)
+        assert all_pass(
+            name, "brand_new_field", (None, "x", 1, [1], {"a": {"b": None}}), section=section
+        )
 
 
 @pytest.mark.parametrize(("name", "field"), list(fields_titled("Word")))
@@ -188,10 +305,19 @@ def test_ids(name: str, field: str) -> None:
     assert none_passes(name, field, (*BAD_IDS, *BAD_IDS_OF_OTHER_TYPES))
 
 
-@pytest.mark.parametrize("field", [field for name, field in fields_titled("Id, if any", section="metadata") if name == "user_created"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        field
+        for name, field in fields_titled("Id, if any", section="metadata")
+        if name == "user_created"
+    ],
+)
 def test_ids_in_the_metadata(field: str) -> None:
     assert all_pass("user_created", field, GOOD_IDS, section="metadata")
-    assert none_passes("user_created", field, (*BAD_IDS, *BAD_IDS_OF_OTHER_TYPES), section="metadata")
+    assert none_passes(
+        "user_created", field, (*BAD_IDS, *BAD_IDS_OF_OTHER_TYPES), section="metadata"
+    )
 
 
 @pytest.mark.parametrize("name", ["account_created", "account_updated"])
@@ -239,4 +365,6 @@ def test_counts(name: str, field: str) -> None:
 
 def test_stuck_sis_fields() -> None:
     assert all_pass("course_section_updated", "stuck_sis_fields", ([], ["name", "course_id"], None))
-    assert none_passes("course_section_updated", "stuck_sis_fields", ("name", [1], [None], {}, 1, ["name", ["x"]]))
+    assert none_passes(
+        "course_section_updated", "stuck_sis_fields", ("name", [1], [None], {}, 1, ["name", ["x"]])
+    )

@@ -22,9 +22,21 @@ def test_all_violations_in_a_fixed_order() -> None:
     event["metadata"]["event_name"] = "enrollment_updated"
     event["metadata"]["user_id"] = 1.5
     del event["body"]["course_id"]
-    event["body"] |= {"user_id": "0123", "created_at": "2019-02-29T00:00:00Z", "type": "", "user_name": None, "limit_privileges_to_course_section": 1}
-    time = "must be a time that exists, written like 2019-11-01T19:11:01.163Z, 2024-03-29T15:43:00-07:00 or 2019-10-05 05:38:00 -0800"
-    number = "must be an id: a string of 1 to 19 digits without a leading zero, or a whole number from 1 to 9223372036854775807"
+    event["body"] |= {
+        "user_id": "0123",
+        "created_at": "2019-02-29T00:00:00Z",
+        "type": "",
+        "user_name": None,
+        "limit_privileges_to_course_section": 1,
+    }
+    time = (
+        "must be a time that exists, written like 2019-11-01T19:11:01.163Z, "
+        "2024-03-29T15:43:00-07:00 or 2019-10-05 05:38:00 -0800"
+    )
+    number = (
+        "must be an id: a string of 1 to 19 digits without a leading zero, or a whole number "
+        "from 1 to 9223372036854775807"
+    )
     expected = [
         Violation("/metadata/event_name", "const", 'must be "enrollment_created"'),
         Violation("/metadata/user_id", "type", "must be a string or a whole number or null"),
@@ -44,10 +56,14 @@ def test_all_violations_in_a_fixed_order() -> None:
 
 def test_the_envelope() -> None:
     validator = VALIDATORS["user_created"]
-    metadata = Violation("/metadata", "anyOf", 'required property is missing: "metadata" or "attributes"')
+    metadata = Violation(
+        "/metadata", "anyOf", 'required property is missing: "metadata" or "attributes"'
+    )
     body = Violation("/body", "required", 'required property "body" is missing')
     assert validator.violations({}) == [metadata, body]
-    assert validator.violations(changed(example("user_created"), "metadata", to=MISSING)) == [metadata]
+    assert validator.violations(changed(example("user_created"), "metadata", to=MISSING)) == [
+        metadata
+    ]
     assert validator.violations([]) == [Violation("", "type", "must be an object")]
     faults = validator.violations({"attributes": {}, "body": None})
     assert [(fault.path, fault.rule) for fault in faults] == [
@@ -59,15 +75,25 @@ def test_the_envelope() -> None:
 
 def test_the_bounds_of_an_integer_id_are_said_in_words() -> None:
     for value, rule in ((0, "minimum"), (2**63, "maximum")):
-        [violation] = VALIDATORS["user_created"].violations(changed(example("user_created"), "body", "user_id", to=value))
+        [violation] = VALIDATORS["user_created"].violations(
+            changed(example("user_created"), "body", "user_id", to=value)
+        )
         assert violation.rule == rule
         assert violation.message.startswith("must be an id: ")
 
 
 def test_an_item_of_an_array_is_pointed_at() -> None:
-    event = changed(example("course_section_updated"), "body", "stuck_sis_fields", to=["name", 1, *["x"] * 8, None])
+    event = changed(
+        example("course_section_updated"),
+        "body",
+        "stuck_sis_fields",
+        to=["name", 1, *["x"] * 8, None],
+    )
     found = VALIDATORS["course_section_updated"].violations(event)
-    assert [violation.path for violation in found] == ["/body/stuck_sis_fields/1", "/body/stuck_sis_fields/10"]
+    assert [violation.path for violation in found] == [
+        "/body/stuck_sis_fields/1",
+        "/body/stuck_sis_fields/10",
+    ]
 
 
 def test_a_valid_event_has_no_first_violation() -> None:
@@ -90,7 +116,13 @@ def test_no_value_and_no_unknown_name_is_ever_quoted(name: str) -> None:
         event[section][SECRET] = SECRET
     found = VALIDATORS[name].violations(event)
     assert len(found) > 5
-    events: list[Any] = [event, SECRET, [SECRET], {SECRET: SECRET}, {"metadata": SECRET, "body": [SECRET]}]
+    events: list[Any] = [
+        event,
+        SECRET,
+        [SECRET],
+        {SECRET: SECRET},
+        {"metadata": SECRET, "body": [SECRET]},
+    ]
     for value in events:
         said = repr(VALIDATORS[name].violations(value))
         assert SECRET not in said
@@ -98,7 +130,11 @@ def test_no_value_and_no_unknown_name_is_ever_quoted(name: str) -> None:
         assert "7654321.5" not in said
 
 
-@given(st.sampled_from(NAMES), ANYTHING, st.dictionaries(st.sampled_from(["metadata", "attributes", "body", "iss"]), ANYTHING))
+@given(
+    st.sampled_from(NAMES),
+    ANYTHING,
+    st.dictionaries(st.sampled_from(["metadata", "attributes", "body", "iss"]), ANYTHING),
+)
 @settings(deadline=None)
 def test_anything_gets_an_answer(name: str, value: Any, envelope: dict[str, Any]) -> None:
     for event in (value, envelope):
@@ -114,7 +150,11 @@ def test_deeply_nested_values(depth: int, opening: bytes, closing: bytes) -> Non
     unknown = changed(example(name), "body", "brand_new", to=deep)
     assert validator.is_valid(unknown), "an unknown field may hold anything"
     assert validator.violations(unknown) == []
-    assert [fault.path for fault in validator.violations(changed(unknown, "body", "name", to=None))] == ["/body/name"]
-    assert [fault.path for fault in validator.violations(changed(unknown, "body", "course_id", to=deep))] == ["/body/course_id"]
+    assert [
+        fault.path for fault in validator.violations(changed(unknown, "body", "name", to=None))
+    ] == ["/body/name"]
+    assert [
+        fault.path for fault in validator.violations(changed(unknown, "body", "course_id", to=deep))
+    ] == ["/body/course_id"]
     assert not validator.is_valid(changed(unknown, "body", "course_id", to=deep))
     assert validator.violations(deep)[0].path in ("", "/metadata")

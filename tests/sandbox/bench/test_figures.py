@@ -6,13 +6,29 @@ import math
 
 import pytest
 
-from rollcall.sandbox.bench.figures import Sample, Throughput, median_cpu_ratio, median_ratio, middle, quantile, steady_throughput, throughput
+from rollcall.sandbox.bench.figures import (
+    Sample,
+    Throughput,
+    median_cpu_ratio,
+    median_ratio,
+    middle,
+    quantile,
+    steady_throughput,
+    throughput,
+)
 
 INF = float("inf")
 
 
 def test_throughput_is_measured_at_work() -> None:
-    samples = [Sample(0, 0, 1), Sample(2, 0, 2), Sample(3, 100, 3), Sample(4, 600, 4), Sample(5, 1100, 5), Sample(9, 1100, 5.5)]
+    samples = [
+        Sample(0, 0, 1),
+        Sample(2, 0, 2),
+        Sample(3, 100, 3),
+        Sample(4, 600, 4),
+        Sample(5, 1100, 5),
+        Sample(9, 1100, 5.5),
+    ]
     run = throughput(samples, 7)
     assert run == Throughput(1000, 2, 2, 7)
     assert (run.per_second, run.cpu_microseconds) == (500, 2000)
@@ -32,11 +48,19 @@ def test_medians() -> None:
     runs = [Throughput(100, seconds, 1, peak) for seconds, peak in ((1, 5), (4, 9), (2, 7))]
     assert middle(runs) == Throughput(100, 2, 1, 9)
     assert middle(runs[:2]) == Throughput(100, 4, 1, 9)
-    assert median_ratio(runs, [Throughput(10, 1, 1), Throughput(10, 1, 1), Throughput(10, 2, 1)]) == 10
+    assert (
+        median_ratio(runs, [Throughput(10, 1, 1), Throughput(10, 1, 1), Throughput(10, 2, 1)]) == 10
+    )
 
 
 def test_cpu_time_is_compared_by_event() -> None:
-    assert median_cpu_ratio([Throughput(100, 1, 1), Throughput(100, 9, 2), Throughput(100, 1, 1)], [Throughput(10, 1, seconds) for seconds in (1, 1, 3)]) == 10
+    assert (
+        median_cpu_ratio(
+            [Throughput(100, 1, 1), Throughput(100, 9, 2), Throughput(100, 1, 1)],
+            [Throughput(10, 1, seconds) for seconds in (1, 1, 3)],
+        )
+        == 10
+    )
 
 
 def test_quantiles_are_between_the_bounds_in_proportion() -> None:

@@ -28,7 +28,9 @@ def lives(pid: int) -> bool:
 
 @pytest.fixture
 def data(tmp_path: Path, jars: Path) -> Iterator[Path]:
-    """A data directory (what ``ROLLCALL_DATA`` names) that has Kafka's libraries already. Whatever broker runs in it at the end is killed."""
+    """A data directory (what ``ROLLCALL_DATA`` names) that has Kafka's libraries already. Whatever
+    broker runs in it at the end is killed.
+    """
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "kafka-libs").symlink_to(jars)

@@ -25,7 +25,9 @@ def test_start_status_stop_each_twice(rollcall: RunRollcall, directory: Path) ->
     pid = EmbeddedBroker(directory).status().pid
     assert pid is not None
     assert status.returncode == 0
-    assert all(word in status.stdout for word in ("running", bootstrap, str(pid), "4.2.1", str(directory)))
+    assert all(
+        word in status.stdout for word in ("running", bootstrap, str(pid), "4.2.1", str(directory))
+    )
     assert os.getsid(pid) not in (0, os.getsid(0)), "Ctrl-C in this terminal does not reach it"
 
     with EmbeddedBroker(directory) as found:  # a program that needs a broker uses this one,
@@ -60,10 +62,15 @@ JAVA_17 = """echo 'openjdk version "17.0.15" 2025-04-15' >&2"""
         ({"java": """echo 'java version "1.8.0_402"' >&2"""}, "needs Java 17 or later, and"),
         ({"java": "exit 1"}, "no working Java"),
         ({"java": JAVA_17}, "no mvn on PATH: install Maven"),
-        ({"java": JAVA_17, "mvn": "echo '[ERROR] no route to the repository'; exit 1"}, "no route to the repository"),
+        (
+            {"java": JAVA_17, "mvn": "echo '[ERROR] no route to the repository'; exit 1"},
+            "no route to the repository",
+        ),
     ],
 )
-def test_what_is_missing_is_said_in_one_line(rollcall: RunRollcall, data: Path, tmp_path: Path, programs: dict[str, str], complaint: str) -> None:
+def test_what_is_missing_is_said_in_one_line(
+    rollcall: RunRollcall, data: Path, tmp_path: Path, programs: dict[str, str], complaint: str
+) -> None:
     (data / "kafka-libs").unlink()
     (tmp_path / "bin").mkdir()
     for name, text in programs.items():

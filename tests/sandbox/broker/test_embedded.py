@@ -26,7 +26,9 @@ def write(bootstrap: str, topic: str, value: bytes) -> None:
 
 
 def read(bootstrap: str, topic: str) -> bytes | None:
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False})
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False}
+    )
     consumer.assign([TopicPartition(topic, 0, 0)])
     message = consumer.poll(30)
     consumer.close()
@@ -57,10 +59,15 @@ def test_port_and_data_survive_a_stop_and_a_crash(directory: Path) -> None:
 
 def test_two_starters_at_once_make_one_broker(directory: Path) -> None:
     directory.mkdir()
-    (directory / "broker.pid").write_text(f"{os.getpid()}\n")  # left by a crash, and another program's by now
+    (directory / "broker.pid").write_text(
+        f"{os.getpid()}\n"
+    )  # left by a crash, and another program's by now
     first, second = EmbeddedBroker(directory), EmbeddedBroker(directory)
     with ThreadPoolExecutor(2) as threads:
-        started = [outcome.result() for outcome in [threads.submit(first.start), threads.submit(second.start)]]
+        started = [
+            outcome.result()
+            for outcome in [threads.submit(first.start), threads.submit(second.start)]
+        ]
     assert sorted(started) == [False, True]
     assert first.status() == second.status()
     assert first.status().running
@@ -82,7 +89,10 @@ def test_the_id_of_a_process_that_is_not_the_broker_is_not_believed(directory: P
 
 
 def test_a_broker_that_cannot_start_says_why_and_leaves_nothing(directory: Path) -> None:
-    with pytest.raises(BrokerUnavailableError, match=r"(?s)ended while it started; its log .*server\.log ends:\n.*heap") as refused:
+    with pytest.raises(
+        BrokerUnavailableError,
+        match=r"(?s)ended while it started; its log .*server\.log ends:\n.*heap",
+    ) as refused:
         EmbeddedBroker(directory, heap="1k").start()
     assert "Traceback" not in str(refused.value)
     assert EmbeddedBroker(directory).status().pid is None
@@ -109,17 +119,32 @@ def test_a_port_that_is_taken_is_named(directory: Path) -> None:
         ({"node.json": '{"port": 1}'}, "node.json cannot be read"),
         ({"data/meta.properties": "cluster.id=other\n"}, "node.json is missing"),
         (
-            {"node.json": '{"cluster_id": "mine", "host": "127.0.0.1", "port": 0, "controller_port": 0}', "data/meta.properties": "cluster.id=other\n"},
+            {
+                "node.json": '{"cluster_id": "mine", "host": "127.0.0.1", "port": 0, '
+                '"controller_port": 0}',
+                "data/meta.properties": "cluster.id=other\n",
+            },
             "another cluster",
         ),
-        ({"node.json": '{"cluster_id": "mine", "host": "127.0.0.1", "port": 0, "controller_port": 0}', "data/topic-0": ""}, "meta.properties is missing"),
+        (
+            {
+                "node.json": '{"cluster_id": "mine", "host": "127.0.0.1", "port": 0, '
+                '"controller_port": 0}',
+                "data/topic-0": "",
+            },
+            "meta.properties is missing",
+        ),
     ],
 )
-def test_damaged_state_is_refused_with_what_to_do(directory: Path, files: dict[str, str], fault: str) -> None:
+def test_damaged_state_is_refused_with_what_to_do(
+    directory: Path, files: dict[str, str], fault: str
+) -> None:
     for name, text in files.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(text)
-    with pytest.raises(BrokerUnavailableError, match=rf"damaged \(.*{fault}.*\): delete that directory"):
+    with pytest.raises(
+        BrokerUnavailableError, match=rf"damaged \(.*{fault}.*\): delete that directory"
+    ):
         EmbeddedBroker(directory).start()
 
 

@@ -11,7 +11,9 @@ from rollcall.sandbox.broker import libraries
 
 MAVEN = """#!/bin/sh
 echo call >> "$0.calls"
-for argument; do case "$argument" in -DoutputDirectory=*) touch "${argument#*=}/kafka.jar" ;; esac; done
+for argument; do
+  case "$argument" in -DoutputDirectory=*) touch "${argument#*=}/kafka.jar" ;; esac
+done
 test ! -e "$0.broken" || { echo "[ERROR] the line broke"; exit 1; }
 """
 
@@ -33,7 +35,9 @@ def calls(maven: Path) -> int:
 
 def test_fetched_once_and_announced(maven: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    folders = {libraries.ensure_libraries(tmp_path / "libs", announce=lines.append) for _ in range(2)}
+    folders = {
+        libraries.ensure_libraries(tmp_path / "libs", announce=lines.append) for _ in range(2)
+    }
     assert folders == {tmp_path / "libs" / "4.2.1"}
     assert (tmp_path / "libs" / "4.2.1" / "kafka.jar").exists()
     assert lines == ["fetching Kafka 4.2.1 with Maven"]
@@ -49,7 +53,9 @@ def test_half_of_them_do_not_count(maven: Path, tmp_path: Path) -> None:
     assert (libraries.ensure_libraries(tmp_path / "libs") / "kafka.jar").exists()
 
 
-def test_another_pom_means_other_libraries(maven: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_pom_means_other_libraries(
+    maven: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = libraries.ensure_libraries(tmp_path / "libs")
     (folder / "old.jar").touch()
     changed = tmp_path / "pom.xml"

@@ -64,7 +64,13 @@ def test_owner_interrupted_while_the_broker_starts(owner: Owner, directory: Path
 def test_marks_tell_directories_apart(tmp_path: Path) -> None:
     """/a/kafka and /a/kafka2: the one's process is never the other's."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", "kafka.Kafka", "/a/kafka2/server.properties"],
+        [
+            sys.executable,
+            "-c",
+            "import sys; print(flush=True); sys.stdin.read()",
+            "kafka.Kafka",
+            "/a/kafka2/server.properties",
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

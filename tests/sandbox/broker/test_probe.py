@@ -29,7 +29,9 @@ def test_nobody_there() -> None:
     assert probe.describe_cluster("127.0.0.1", port, timeout=1) is None
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\4abcd", b"\0\0\0\x08abc"])
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\4abcd", b"\0\0\0\x08abc"]
+)
 def test_another_program_there(answer: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

@@ -14,11 +14,15 @@ PARTITIONS = 3
 
 async def test_everything_arrives_as_it_was_and_in_order(bootstrap: str, prefix: str) -> None:
     topic = f"{prefix}.raw"
-    create_topic(bootstrap, topic, PARTITIONS)  # with Kafka's default limit, which is for what is compressed
+    create_topic(
+        bootstrap, topic, PARTITIONS
+    )  # with Kafka's default limit, which is for what is compressed
     records = list(generate_traffic(TrafficPlan(count=CHUNK_RECORDS * 2 + 10, too_large=0.001)))
     told: list[int] = []
 
-    assert await send_records({"bootstrap_servers": bootstrap}, topic, records, keep_timestamps=True, on_sent=told.append) == len(records)
+    assert await send_records(
+        {"bootstrap_servers": bootstrap}, topic, records, keep_timestamps=True, on_sent=told.append
+    ) == len(records)
 
     assert told == [CHUNK_RECORDS, CHUNK_RECORDS * 2, len(records)]
     place, wanted = partitioner(PARTITIONS), defaultdict[int, list[TrafficRecord]](list)
@@ -30,7 +34,9 @@ async def test_everything_arrives_as_it_was_and_in_order(bootstrap: str, prefix:
     for message in read_all(bootstrap, [topic], at_least=len(records)):
         partition = message.partition()
         assert partition is not None
-        found[partition].append((message.key(), message.value(), tuple(message.headers() or []), message.timestamp()[1]))
+        found[partition].append(
+            (message.key(), message.value(), tuple(message.headers() or []), message.timestamp()[1])
+        )
     assert found.keys() == wanted.keys()
     for partition, sent in wanted.items():
         assert found[partition] == [record[:4] for record in sent]

@@ -1,4 +1,6 @@
-"""The simulated Canvas: true to what Canvas tells and does not tell, and the truth about rosters against its own rows."""
+"""The simulated Canvas: true to what Canvas tells and does not tell, and the truth about rosters
+against its own rows.
+"""
 
 from __future__ import annotations
 
@@ -33,16 +35,49 @@ from rollcall.sandbox.canvas.simulation.courses import (
     uncross_list,
     undelete_course,
 )  # fmt: skip
-from rollcall.sandbox.canvas.simulation.enrollments import accept, deactivate, delete, delete_by_import, enroll, enroll_again, reactivate
-from rollcall.sandbox.canvas.simulation.groups import assign_at_random, create_category, delete_category, delete_group, join, move, restore_group
+from rollcall.sandbox.canvas.simulation.enrollments import (
+    accept,
+    deactivate,
+    delete,
+    delete_by_import,
+    enroll,
+    enroll_again,
+    reactivate,
+)
+from rollcall.sandbox.canvas.simulation.groups import (
+    assign_at_random,
+    create_category,
+    delete_category,
+    delete_group,
+    join,
+    move,
+    restore_group,
+)
 from rollcall.sandbox.canvas.simulation.people import create_user, delete_user, merge_users
 from rollcall.sandbox.canvas.simulation.world import WITHIN, Course, Enrollment, Section, User
 from tests.kafka_client import read_all
 from tests.waiting import run_bytes, wait_for_exit
 
-MODERATE = SimulationPlan(courses=12, steps=6_000, seed=5, duplicates=0.05, disorder=60, lost=0.02, skew=2.0)
-ENROLLMENT_KINDS = {"StudentEnrollment", "TeacherEnrollment", "TaEnrollment", "DesignerEnrollment", "ObserverEnrollment", "StudentViewEnrollment"}
-ENROLLMENT_STATES = {"active", "invited", "creation_pending", "inactive", "completed", "rejected", "deleted"}
+MODERATE = SimulationPlan(
+    courses=12, steps=6_000, seed=5, duplicates=0.05, disorder=60, lost=0.02, skew=2.0
+)
+ENROLLMENT_KINDS = {
+    "StudentEnrollment",
+    "TeacherEnrollment",
+    "TaEnrollment",
+    "DesignerEnrollment",
+    "ObserverEnrollment",
+    "StudentViewEnrollment",
+}
+ENROLLMENT_STATES = {
+    "active",
+    "invited",
+    "creation_pending",
+    "inactive",
+    "completed",
+    "rejected",
+    "deleted",
+}
 IDS = {"enrollments": "enrollment_id", "groups": "group_id", "memberships": "group_membership_id"}
 
 
@@ -77,7 +112,9 @@ def ce_ids(pipeline: Pipeline, events: Iterable[SimulatedEvent]) -> list[bytes |
 # --- events
 
 
-def test_every_event_is_valid_and_keyed_as_said(pipeline: Pipeline, moderate: list[SimulatedEvent]) -> None:
+def test_every_event_is_valid_and_keyed_as_said(
+    pipeline: Pipeline, moderate: list[SimulatedEvent]
+) -> None:
     for event in moderate:
         outcome = pipeline(event.value)
         assert isinstance(outcome, Routed), event
@@ -97,14 +134,38 @@ def test_everything_occurs(moderate: list[SimulatedEvent]) -> None:
 
     assert values("enrollment", "type") == ENROLLMENT_KINDS
     assert values("enrollment", "workflow_state") == ENROLLMENT_STATES
-    assert values("enrollment_state", "state") == {*ENROLLMENT_STATES, "pending_active", "pending_invited"}
-    assert values("course", "workflow_state") == {"created", "claimed", "available", "completed", "deleted"}
-    assert values("course_section", "workflow_state") == values("group", "workflow_state") - {"available"} | {"active"}
-    assert values("group_membership", "workflow_state") == {"accepted", "invited", "requested", "rejected", "deleted"}
-    assert values("group", "context_type") == values("group_category", "context_type") == {"Course", "Account"}
+    assert values("enrollment_state", "state") == {
+        *ENROLLMENT_STATES,
+        "pending_active",
+        "pending_invited",
+    }
+    assert values("course", "workflow_state") == {
+        "created",
+        "claimed",
+        "available",
+        "completed",
+        "deleted",
+    }
+    assert values("course_section", "workflow_state") == values("group", "workflow_state") - {
+        "available"
+    } | {"active"}
+    assert values("group_membership", "workflow_state") == {
+        "accepted",
+        "invited",
+        "requested",
+        "rejected",
+        "deleted",
+    }
+    assert (
+        values("group", "context_type")
+        == values("group_category", "context_type")
+        == {"Course", "Account"}
+    )
     assert any(body.get("nonxlist_course_id") for body in bodies["course_section"])
     assert any(body.get("associated_user_id") for body in bodies["enrollment"])
-    assert any(int(body["user_id"]) // 10**13 == MODERATE.shard + 1 for body in bodies["enrollment"])
+    assert any(
+        int(body["user_id"]) // 10**13 == MODERATE.shard + 1 for body in bodies["enrollment"]
+    )
 
 
 def test_enrollments_are_revived_and_change_sections(moderate: list[SimulatedEvent]) -> None:
@@ -112,7 +173,9 @@ def test_enrollments_are_revived_and_change_sections(moderate: list[SimulatedEve
     for event in moderate:
         if event.name in ("enrollment_created", "enrollment_updated"):
             body = json.loads(event.value)["body"]
-            told.setdefault(event.entity, []).append((event.time_ms, body["workflow_state"], str(body["course_section_id"])))
+            told.setdefault(event.entity, []).append(
+                (event.time_ms, body["workflow_state"], str(body["course_section_id"]))
+            )
     steps = Counter[tuple[str, str]]()
     moved = 0
     for history in told.values():
@@ -121,8 +184,10 @@ def test_enrollments_are_revived_and_change_sections(moderate: list[SimulatedEve
             steps[before, after] += 1
             moved += old != new
     for before, after in (
-        ("invited", "active"), ("invited", "rejected"), ("active", "completed"), ("active", "inactive"), ("active", "deleted"), ("inactive", "active"),
-        ("deleted", "active"), ("deleted", "invited"), ("completed", "active"), ("rejected", "invited"), ("creation_pending", "invited"), ("active", "active"),
+        ("invited", "active"), ("invited", "rejected"), ("active", "completed"), ("active",
+        "inactive"), ("active", "deleted"), ("inactive", "active"),
+        ("deleted", "active"), ("deleted", "invited"), ("completed", "active"), ("rejected",
+        "invited"), ("creation_pending", "invited"), ("active", "active"),
     ):  # fmt: skip
         assert steps[before, after], (before, after)
     assert moved
@@ -132,7 +197,9 @@ def test_envelopes_are_those_of_requests_jobs_and_consoles(moderate: list[Simula
     kinds = Counter[str]()
     for event in moderate:
         metadata = json.loads(event.value)["metadata"]
-        kind = "request" if "request_id" in metadata else "job" if "job_id" in metadata else "console"
+        kind = (
+            "request" if "request_id" in metadata else "job" if "job_id" in metadata else "console"
+        )
         kinds[kind] += 1
         if kind == "job":
             assert not any(name.startswith(("context_", "user_")) for name in metadata)
@@ -149,18 +216,32 @@ def test_ids_and_times_are_written_as_canvas_writes_them(moderate: list[Simulate
         document = json.loads(event.value)
         body = document["body"]
         if event.name.startswith("course_section_"):
-            assert all(int(body[name]) < 10**13 for name in ("course_section_id", "course_id", "root_account_id"))
+            assert all(
+                int(body[name]) < 10**13
+                for name in ("course_section_id", "course_id", "root_account_id")
+            )
         elif event.name.startswith("group_category_"):
             assert int(body["context_id"]) < 10**13 < int(body["group_category_id"])
         elif event.name in ("account_created", "account_updated"):
             assert isinstance(body["account_id"], int)
         else:
-            assert all(int(value) > 10**13 for name, value in body.items() if name.endswith("_id") and value and "sis" not in name)
+            assert all(
+                int(value) > 10**13
+                for name, value in body.items()
+                if name.endswith("_id") and value and "sis" not in name
+            )
             numbers += isinstance(body.get("enrollment_id"), int)
         assert document["metadata"]["event_time"].endswith("Z")
     assert numbers > 20
     text = b"\n".join(event.value for event in moderate)
-    for sign in (b'-07:00"', b'+05:30"', b' -0800"', b'"user_sis_id":null', b'"course_uuid"', b'"temporary_enrollment"'):
+    for sign in (
+        b'-07:00"',
+        b'+05:30"',
+        b' -0800"',
+        b'"user_sis_id":null',
+        b'"course_uuid"',
+        b'"temporary_enrollment"',
+    ):
         assert sign in text, sign
 
 
@@ -173,14 +254,24 @@ def test_what_is_older_than_the_subscription_is_updated_without_having_been_crea
             created.add(family + event.entity)
         elif family + event.entity not in created:
             unseen[family] += 1
-    assert unseen.keys() >= {"enrollment", "enrollment_state", "course", "course_section", "group", "user"}
+    assert unseen.keys() >= {
+        "enrollment",
+        "enrollment_state",
+        "course",
+        "course_section",
+        "group",
+        "user",
+    }
 
 
 def test_bodies_are_those_that_are_written_down() -> None:
     validators = load_validators()
     for event in Simulation(SimulationPlan(courses=3, steps=500)).events():
         body = json.loads(event.value)["body"]
-        assert body.keys() - {"temporary_enrollment", "pronouns", "sis_import_id", "extra"} <= BODIES[event.name.rsplit("_", 1)[0]].keys()
+        assert (
+            body.keys() - {"temporary_enrollment", "pronouns", "sis_import_id", "extra"}
+            <= BODIES[event.name.rsplit("_", 1)[0]].keys()
+        )
     for family in ("course", "course_section", "enrollment", "group", "group_membership", "user"):
         assert validators[f"{family}_updated"].known_body_fields == BODIES[family].keys()
 
@@ -195,7 +286,17 @@ def test_the_same_plan_gives_the_same_events(moderate: list[SimulatedEvent]) -> 
 
 
 @pytest.mark.parametrize(
-    "options", [{"courses": 0}, {"steps": -1}, {"lost": 1.5}, {"duplicates": -0.1}, {"disorder": -1}, {"skew": -1}, {"shard": 0}, {"class_size": -1}]
+    "options",
+    [
+        {"courses": 0},
+        {"steps": -1},
+        {"lost": 1.5},
+        {"duplicates": -0.1},
+        {"disorder": -1},
+        {"skew": -1},
+        {"shard": 0},
+        {"class_size": -1},
+    ],
 )
 def test_impossible_plans_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
@@ -203,7 +304,13 @@ def test_impossible_plans_are_refused(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"courses": 1, "class_size": 0}, {"courses": 1, "class_size": 1}, {"courses": 3, "shard": 1}, {"courses": 2, "shard": 900_000}]
+    "options",
+    [
+        {"courses": 1, "class_size": 0},
+        {"courses": 1, "class_size": 1},
+        {"courses": 3, "shard": 1},
+        {"courses": 2, "shard": 900_000},
+    ],
 )
 def test_small_and_large_institutions(pipeline: Pipeline, options: dict[str, int]) -> None:
     simulation = Simulation(SimulationPlan(steps=300, **options))
@@ -218,7 +325,9 @@ def test_events_without_trouble_come_in_the_order_of_their_times() -> None:
     assert len(set(times)) < len(times)
 
 
-def test_duplicates_are_the_same_events_again_in_the_same_or_in_other_bytes(pipeline: Pipeline, clean: list[bytes | None]) -> None:
+def test_duplicates_are_the_same_events_again_in_the_same_or_in_other_bytes(
+    pipeline: Pipeline, clean: list[bytes | None]
+) -> None:
     delivered = list(Simulation(SimulationPlan(steps=2_000, duplicates=0.1)).events())
     ids = ce_ids(pipeline, delivered)
     assert list(dict.fromkeys(ids)) == clean
@@ -238,7 +347,9 @@ def test_disorder_stays_within_its_window(pipeline: Pipeline, clean: list[bytes 
 
 
 def test_lost_events_never_come(pipeline: Pipeline, clean: list[bytes | None]) -> None:
-    found = ce_ids(pipeline, Simulation(SimulationPlan(steps=2_000, lost=0.1, duplicates=0.1)).events())
+    found = ce_ids(
+        pipeline, Simulation(SimulationPlan(steps=2_000, lost=0.1, duplicates=0.1)).events()
+    )
     assert set(found) < set(clean)
     assert 0.08 < 1 - len(set(found)) / len(clean) < 0.12
 
@@ -255,7 +366,8 @@ def test_events_are_made_lazily() -> None:
     assert len(list(islice(simulation.events(), 10))) == 10
 
 
-# --- what Canvas tells, and what it does not: one course, and a function for everything that can happen to it
+# --- what Canvas tells, and what it does not: one course, and a function for everything that can
+# happen to it
 
 
 class Place:
@@ -307,7 +419,11 @@ class Place:
 
     def row(self, enrollment: Enrollment) -> dict[str, Any]:
         """The row in the truth."""
-        (row,) = (row for row in self.simulation.truth()["enrollments"].values() if row["enrollment_id"] == enrollment.gid)
+        (row,) = (
+            row
+            for row in self.simulation.truth()["enrollments"].values()
+            if row["enrollment_id"] == enrollment.gid
+        )
         return row
 
 
@@ -335,7 +451,11 @@ def test_a_course_is_deleted_without_a_word_of_its_enrollments_and_groups(place:
     delete_course(place.canvas, place.course)
     assert place.told() == ["course_updated"]
     assert {place.real("enrollments", row.gid) for row in place.enrollments} == {"deleted"}
-    assert place.real("groups", place.group.gid) == place.real("memberships", place.membership.gid) == "deleted"
+    assert (
+        place.real("groups", place.group.gid)
+        == place.real("memberships", place.membership.gid)
+        == "deleted"
+    )
     undelete_course(place.canvas, place.course)
     assert place.told() == ["course_updated"]
     assert place.real("groups", place.group.gid) == "available"
@@ -344,7 +464,9 @@ def test_a_course_is_deleted_without_a_word_of_its_enrollments_and_groups(place:
 def test_a_course_is_concluded_without_a_word_of_its_enrollments(place: Place) -> None:
     conclude_course(place.canvas, place.course)
     assert place.told() == ["course_updated"]
-    assert [place.real("enrollments", row.gid) for row in (place.active, place.invited, place.inactive)] == ["completed", "completed", "inactive"]
+    assert [
+        place.real("enrollments", row.gid) for row in (place.active, place.invited, place.inactive)
+    ] == ["completed", "completed", "inactive"]
 
 
 def test_a_section_is_deleted_without_a_word_of_its_enrollments(place: Place) -> None:
@@ -353,14 +475,24 @@ def test_a_section_is_deleted_without_a_word_of_its_enrollments(place: Place) ->
     assert {place.real("enrollments", row.gid) for row in place.enrollments} == {"deleted"}
 
 
-def test_a_section_is_cross_listed_and_moved_back_without_a_word_of_its_enrollments(place: Place) -> None:
+def test_a_section_is_cross_listed_and_moved_back_without_a_word_of_its_enrollments(
+    place: Place,
+) -> None:
     other = place.new_course()
     place.told()
     cross_list(place.canvas, place.section, other)
     (event,) = place.emitted()
     body = json.loads(event.event.value)["body"]
-    assert (event.event.name, str(body["course_id"]), str(body["nonxlist_course_id"])) == ("course_section_updated", str(other.id), str(place.course.id))
-    assert place.simulation.world_rosters()["enrollments"][place.active.gid].place == place.row(place.active)["course_id"] == other.gid
+    assert (event.event.name, str(body["course_id"]), str(body["nonxlist_course_id"])) == (
+        "course_section_updated",
+        str(other.id),
+        str(place.course.id),
+    )
+    assert (
+        place.simulation.world_rosters()["enrollments"][place.active.gid].place
+        == place.row(place.active)["course_id"]
+        == other.gid
+    )
     uncross_list(place.canvas, place.section)
     (event,) = place.emitted()
     assert json.loads(event.event.value)["body"].get("nonxlist_course_id") is None
@@ -379,12 +511,18 @@ def test_a_section_that_is_moved_back_brings_its_deleted_course_back(place: Plac
 def test_a_user_is_deleted_row_by_row(place: Place) -> None:
     delete_user(place.canvas, place.active.user)
     told = Counter(place.told())
-    assert (told["user_updated"], told["enrollment_updated"], told["group_membership_updated"]) == (1, 1, 1)
+    assert (told["user_updated"], told["enrollment_updated"], told["group_membership_updated"]) == (
+        1,
+        1,
+        1,
+    )
     assert place.row(place.active)["state"] == "deleted"
     assert place.simulation.truth()["users"][place.active.user.gid]["state"] == "deleted"
 
 
-def test_imports_random_assignment_and_merged_users_change_rows_without_any_event(place: Place) -> None:
+def test_imports_random_assignment_and_merged_users_change_rows_without_any_event(
+    place: Place,
+) -> None:
     delete_by_import(place.canvas, place.section, 1.0)
     assert place.told() == []
     assert place.real("enrollments", place.active.gid) == "deleted"
@@ -404,7 +542,9 @@ def test_a_new_enrollment_tells_of_its_state_too(place: Place) -> None:
     assert "enrollment_state_created" in told
 
 
-def test_somebody_who_is_enrolled_again_has_the_same_enrollment_in_another_section(place: Place) -> None:
+def test_somebody_who_is_enrolled_again_has_the_same_enrollment_in_another_section(
+    place: Place,
+) -> None:
     delete(place.canvas, place.invited)
     enroll_again(place.canvas, place.invited, place.course.sections[1], "active")
     names = place.told()
@@ -417,7 +557,11 @@ def test_somebody_who_changes_groups_has_a_new_membership(place: Place) -> None:
     orders = set()
     for _ in range(30):
         membership = next(row for row in place.active.user.memberships if row.state != "deleted")
-        move(place.canvas, membership, place.other_group if membership.group is place.group else place.group)
+        move(
+            place.canvas,
+            membership,
+            place.other_group if membership.group is place.group else place.group,
+        )
         names = place.told()
         orders.add(names[0])
         assert sorted(set(names)) == ["group_membership_created", "group_membership_updated"]
@@ -444,15 +588,24 @@ def test_reasons_and_the_times_that_shaped_a_row(place: Place) -> None:
     restore_section(place.canvas, place.section)
     conclude_course(place.canvas, place.course)
     place.told()
-    assert (place.row(place.invited)["state"], place.row(place.invited)["state_reason"]) == ("completed", "course_completed")
+    assert (place.row(place.invited)["state"], place.row(place.invited)["state_reason"]) == (
+        "completed",
+        "course_completed",
+    )
     assert place.row(place.active)["state"] == "inactive"
     delete_course(place.canvas, place.course)
     place.told()
     truth = place.simulation.truth()
     assert place.row(place.invited)["state_reason"] == "course_deleted"
-    assert truth["groups"][f"{place.course.gid}/{place.group.gid}"]["state_reason"] == "course_deleted"
+    assert (
+        truth["groups"][f"{place.course.gid}/{place.group.gid}"]["state_reason"] == "course_deleted"
+    )
     membership = truth["memberships"][f"{place.course.gid}/{place.membership.gid}"]
-    assert (membership["state"], membership["context_type"], membership["context_id"]) == ("deleted", "Course", place.course.gid)
+    assert (membership["state"], membership["context_type"], membership["context_id"]) == (
+        "deleted",
+        "Course",
+        place.course.gid,
+    )
 
 
 def test_rows_have_the_fields_of_the_body_and_ids_in_normal_form() -> None:
@@ -470,25 +623,38 @@ def test_rows_have_the_fields_of_the_body_and_ids_in_normal_form() -> None:
     for relation, rows in simulation.truth().items():
         assert rows
         for row in rows.values():
-            assert row.keys() - {"state", "state_reason", "as_of", "context_type", "context_id"} <= BODIES[fields[relation]].keys()
+            assert (
+                row.keys() - {"state", "state_reason", "as_of", "context_type", "context_id"}
+                <= BODIES[fields[relation]].keys()
+            )
             assert None not in row.values()
-            ids = [value for name, value in row.items() if name.endswith("_id") and "sis" not in name and name != "integration_id"]
+            ids = [
+                value
+                for name, value in row.items()
+                if name.endswith("_id") and "sis" not in name and name != "integration_id"
+            ]
             assert all(isinstance(value, str) and len(value) == 17 for value in ids)
 
 
 def test_the_truth_does_not_depend_on_order_and_duplicates() -> None:
     rosters = []
     for duplicates, disorder in ((0.0, 0), (0.2, 300), (0.0, 100_000)):
-        simulation = Simulation(SimulationPlan(courses=5, steps=3_000, duplicates=duplicates, disorder=disorder))
+        simulation = Simulation(
+            SimulationPlan(courses=5, steps=3_000, duplicates=duplicates, disorder=disorder)
+        )
         for _ in simulation.events():
             pass
         rosters.append(simulation.truth())
     assert rosters[0] == rosters[1] == rosters[2]
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
+@pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))]
+)
 def test_the_truth_agrees_with_the_world(seed: int) -> None:
-    simulation = Simulation(SimulationPlan(courses=15, steps=6_000, seed=seed, duplicates=0.05, disorder=200))
+    simulation = Simulation(
+        SimulationPlan(courses=15, steps=6_000, seed=seed, duplicates=0.05, disorder=200)
+    )
     for _ in simulation.events():
         pass
     truth, world = simulation.truth(), simulation.world_rosters()
@@ -508,20 +674,32 @@ def test_the_truth_agrees_with_the_world(seed: int) -> None:
     users = {user.gid: user for user in simulation.canvas.world.users}
     for gid, row in truth["users"].items():
         user = users[gid]
-        assert (row["state"], row["name"], row.get("user_sis_id")) == (user.state, user.name, user.sis_id)
+        assert (row["state"], row["name"], row.get("user_sis_id")) == (
+            user.state,
+            user.name,
+            user.sis_id,
+        )
     assert beyond["agrees"] > beyond.total() * 0.7
     assert beyond.keys() <= {"agrees", "bulk", "came_back", "rejected", "late"}
 
 
 def test_what_the_rules_of_rosters_do_not_read_from_events(place: Place) -> None:
-    """Canvas leaves enrollments deleted or completed when their course comes back; reactivates in concluded courses; deletes rejected ones, too."""
+    """Canvas leaves enrollments deleted or completed when their course comes back; reactivates in
+    concluded courses; deletes rejected ones, too.
+    """
     conclude_course(place.canvas, place.course)
     reactivate(place.canvas, place.inactive)
     place.told()
-    assert (place.row(place.inactive)["state"], place.real("enrollments", place.inactive.gid)) == ("completed", "active")
+    assert (place.row(place.inactive)["state"], place.real("enrollments", place.inactive.gid)) == (
+        "completed",
+        "active",
+    )
     publish(place.canvas, place.course)
     place.told()
-    assert (place.row(place.active)["state"], place.real("enrollments", place.active.gid)) == ("active", "completed")
+    assert (place.row(place.active)["state"], place.real("enrollments", place.active.gid)) == (
+        "active",
+        "completed",
+    )
     world = place.simulation.world_rosters()["enrollments"]
     assert world[place.active.gid].beyond == "came_back"
     enroll_again(place.canvas, place.active, place.section, "active")
@@ -562,7 +740,18 @@ def test_it_writes_json_lines_and_the_truth(tmp_path: Path) -> None:
         "1",
     )
     done = rollcall(*options, "--truth", str(truth))
-    simulation = Simulation(SimulationPlan(courses=2, steps=200, seed=7, class_size=5, duplicates=0.1, disorder=20, lost=0.1, skew=1.0))
+    simulation = Simulation(
+        SimulationPlan(
+            courses=2,
+            steps=200,
+            seed=7,
+            class_size=5,
+            duplicates=0.1,
+            disorder=20,
+            lost=0.1,
+            skew=1.0,
+        )
+    )
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.splitlines() == [event.value for event in simulation.events()]
     rows: dict[str, dict[str, Any]] = {}
@@ -576,7 +765,11 @@ def test_it_writes_json_lines_and_the_truth(tmp_path: Path) -> None:
 
 
 def test_a_reader_who_has_seen_enough_ends_it_quietly() -> None:
-    process = subprocess.Popen([sys.executable, "-m", "rollcall", "simulate", "--steps", "10000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rollcall", "simulate", "--steps", "10000000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert process.stdout is not None
     assert process.stderr is not None
     assert json.loads(process.stdout.readline())["body"]
@@ -586,7 +779,9 @@ def test_a_reader_who_has_seen_enough_ends_it_quietly() -> None:
     process.stderr.close()
 
 
-def test_wrong_options_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_wrong_options_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     missing = tmp_path / "no-folder" / "events"
     for arguments, said in (
         (("--to-kafka", "--output", str(tmp_path / "events")), "exclude each other"),
@@ -604,11 +799,20 @@ def test_wrong_options_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_it_sends_to_the_raw_topic(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     options = ("--courses", "1", "--steps", "50", "--class-size", "4", "--to-kafka")
-    events = [event.value for event in Simulation(SimulationPlan(courses=1, steps=50, class_size=4)).events()]
+    events = [
+        event.value
+        for event in Simulation(SimulationPlan(courses=1, steps=50, class_size=4)).events()
+    ]
     truth = tmp_path / "truth"
     done = rollcall(*options, "--truth", str(truth), kafka=bootstrap, topic_prefix=prefix)
-    assert (done.returncode, done.stdout.decode()) == (0, f"sent {len(events):,} events to {prefix}.raw\n"), done.stderr
-    assert sorted(message.value() or b"" for message in read_all(bootstrap, [f"{prefix}.raw"], at_least=len(events))) == sorted(events)
+    assert (done.returncode, done.stdout.decode()) == (
+        0,
+        f"sent {len(events):,} events to {prefix}.raw\n",
+    ), done.stderr
+    assert sorted(
+        message.value() or b""
+        for message in read_all(bootstrap, [f"{prefix}.raw"], at_least=len(events))
+    ) == sorted(events)
     assert truth.stat().st_size
     slowly = rollcall(*options, "--rate", "200", kafka=bootstrap, topic_prefix=prefix)
     assert slowly.returncode == 0

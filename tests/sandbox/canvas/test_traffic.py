@@ -1,4 +1,6 @@
-"""The traffic: the same every time, of everything something, and the router's pipeline makes of it what the traffic says."""
+"""The traffic: the same every time, of everything something, and the router's pipeline makes of it
+what the traffic says.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,16 @@ from rollcall.events.schemas.validation import load_validators
 from rollcall.record import Header
 from rollcall.sandbox.canvas.families import BODIES, UNKNOWN_NAMES, family_of
 from rollcall.sandbox.canvas.faults import LARGE_BYTES
-from rollcall.sandbox.canvas.traffic import CREDENTIAL, SHARES, Expectation, Kind, TrafficPlan, TrafficRecord, documented_traffic, generate_traffic
+from rollcall.sandbox.canvas.traffic import (
+    CREDENTIAL,
+    SHARES,
+    Expectation,
+    Kind,
+    TrafficPlan,
+    TrafficRecord,
+    documented_traffic,
+    generate_traffic,
+)
 
 KAFKA_LIMIT = 1_048_588
 
@@ -28,7 +39,9 @@ ROUTER_CODES = set(ErrorCode) - {ErrorCode.NOT_APPLICABLE}
 @pytest.fixture(scope="module")
 def pipeline() -> Pipeline:
     """As the router has it by default."""
-    return Pipeline(load_validators(), redactor=Redactor(("access_token", "refresh_token", "client_secret")))
+    return Pipeline(
+        load_validators(), redactor=Redactor(("access_token", "refresh_token", "client_secret"))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +51,9 @@ def traffic() -> list[TrafficRecord]:
 
 
 def verdict(outcome: Outcome, record: TrafficRecord) -> Expectation:
-    """What the pipeline says, in the traffic's words. It does not tell the names of unknown events."""
+    """What the pipeline says, in the traffic's words. It does not tell the names of unknown
+    events.
+    """
     match outcome:
         case Routed():
             return Expectation(Kind.ROUTED, outcome.event_type.name, None)
@@ -55,21 +70,30 @@ def fingerprint(records: Iterable[TrafficRecord]) -> str:
     return digest.hexdigest()
 
 
-def wrong(pipeline: Pipeline, records: Iterable[TrafficRecord]) -> Iterator[tuple[TrafficRecord, Expectation]]:
+def wrong(
+    pipeline: Pipeline, records: Iterable[TrafficRecord]
+) -> Iterator[tuple[TrafficRecord, Expectation]]:
     """Records of which the pipeline says something else than the traffic, with what it says."""
     for record in records:
-        if record.expected.code != "too_large" and (said := verdict(pipeline(record.value, record.headers), record)) != record.expected:
+        if (
+            record.expected.code != "too_large"
+            and (said := verdict(pipeline(record.value, record.headers), record)) != record.expected
+        ):
             yield record, said
 
 
-def test_the_pipeline_makes_of_every_record_what_the_traffic_says(pipeline: Pipeline, traffic: list[TrafficRecord]) -> None:
+def test_the_pipeline_makes_of_every_record_what_the_traffic_says(
+    pipeline: Pipeline, traffic: list[TrafficRecord]
+) -> None:
     assert not list(islice(wrong(pipeline, traffic), 3))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3, 4711])
 def test_the_same_of_more_traffic(pipeline: Pipeline, seed: int) -> None:
-    assert not list(islice(wrong(pipeline, generate_traffic(TrafficPlan(count=20_000, seed=seed))), 3))
+    assert not list(
+        islice(wrong(pipeline, generate_traffic(TrafficPlan(count=20_000, seed=seed))), 3)
+    )
 
 
 def test_documented_events_are_routed(pipeline: Pipeline) -> None:
@@ -86,23 +110,45 @@ def test_same_plan_same_records() -> None:
 
 
 def test_there_is_something_of_everything(traffic: list[TrafficRecord]) -> None:
-    assert {record.expected.event_name for record in traffic if record.expected.kind is Kind.ROUTED} == set(REGISTRY)
-    assert {record.expected.event_name for record in traffic if record.expected.kind is Kind.UNKNOWN} == set(UNKNOWN_NAMES)
+    assert {
+        record.expected.event_name for record in traffic if record.expected.kind is Kind.ROUTED
+    } == set(REGISTRY)
+    assert {
+        record.expected.event_name for record in traffic if record.expected.kind is Kind.UNKNOWN
+    } == set(UNKNOWN_NAMES)
     assert {record.expected.code for record in traffic} == {None, *ROUTER_CODES}
-    violated = {record.expected.event_name for record in traffic if record.expected.code == "schema_violation"}
+    violated = {
+        record.expected.event_name
+        for record in traffic
+        if record.expected.code == "schema_violation"
+    }
     assert violated == set(REGISTRY)
 
 
 def test_shares_are_met(traffic: list[TrafficRecord]) -> None:
     plan = TrafficPlan(count=20_000)
-    assert plan.allotment() == {"empty": 200, "not_json": 200, "not_an_event": 200, "schema_violation": 200, "too_large": 4, "unknown": 400, "duplicates": 400}
+    assert plan.allotment() == {
+        "empty": 200,
+        "not_json": 200,
+        "not_an_event": 200,
+        "schema_violation": 200,
+        "too_large": 4,
+        "unknown": 400,
+        "duplicates": 400,
+    }
     found = Counter(record.expected.code or record.expected.kind for record in traffic)
     duplicates = plan.allotment()["duplicates"]  # each is of one of the other sorts
     for sort in ("empty", "not_json", "not_an_event", "schema_violation", "unknown"):
         assert 200 <= found[sort] <= plan.allotment()[sort] + duplicates / 10
     assert found["too_large"] == 4
-    routed = Counter(record.expected.event_name for record in traffic if record.expected.kind is Kind.ROUTED)
-    assert 0.37 <= (routed["enrollment_created"] + routed["enrollment_updated"]) / routed.total() <= 0.43
+    routed = Counter(
+        record.expected.event_name for record in traffic if record.expected.kind is Kind.ROUTED
+    )
+    assert (
+        0.37
+        <= (routed["enrollment_created"] + routed["enrollment_updated"]) / routed.total()
+        <= 0.43
+    )
 
 
 def test_every_documented_type_is_described() -> None:
@@ -119,7 +165,9 @@ def test_small_plans(count: int) -> None:
         assert {record.expected.code for record in records} == {None, *ROUTER_CODES}
 
 
-@pytest.mark.parametrize("options", [{"empty": -0.1}, {"empty": 0.6, "unknown": 0.6}, {"count": -1}, {"disorder": -1}])
+@pytest.mark.parametrize(
+    "options", [{"empty": -0.1}, {"empty": 0.6, "unknown": 0.6}, {"count": -1}, {"disorder": -1}]
+)
 def test_impossible_plans_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must not be negative"):
         TrafficPlan(**options)  # type: ignore[arg-type]  # the wrong types are part of it
@@ -130,7 +178,9 @@ def test_clean_traffic_is_valid_events_only() -> None:
     assert {record.expected.kind for record in records} == {Kind.ROUTED}
 
 
-def test_what_is_too_large_is_larger_than_kafka_takes_by_default(traffic: list[TrafficRecord]) -> None:
+def test_what_is_too_large_is_larger_than_kafka_takes_by_default(
+    traffic: list[TrafficRecord],
+) -> None:
     large = [len(record.value or b"") for record in traffic if record.expected.code == "too_large"]
     others = [len(record.value or b"") for record in traffic if record.expected.code != "too_large"]
     assert min(large) > KAFKA_LIMIT < min(LARGE_BYTES)
@@ -160,13 +210,19 @@ def test_events_come_out_of_order_within_the_window(pipeline: Pipeline) -> None:
         assert record.timestamp_ms == plan.start_ms + number * plan.step_ms
         outcome = pipeline(record.value)
         assert isinstance(outcome, Routed)
-        assert 0 <= record.timestamp_ms / 1000 - outcome.event_time <= plan.disorder * plan.step_ms / 1000
+        assert (
+            0
+            <= record.timestamp_ms / 1000 - outcome.event_time
+            <= plan.disorder * plan.step_ms / 1000
+        )
         moments.append(outcome.event_time)
     late = sum(moment < before for before, moment in pairwise(moments))
     assert late > 1_000
 
 
-def test_credentials_are_in_it_and_never_come_out(pipeline: Pipeline, traffic: list[TrafficRecord]) -> None:
+def test_credentials_are_in_it_and_never_come_out(
+    pipeline: Pipeline, traffic: list[TrafficRecord]
+) -> None:
     mark = CREDENTIAL.encode()
 
     def holds(value: bytes | None, headers: Iterable[Header]) -> bool:
@@ -183,8 +239,10 @@ def test_credentials_are_in_it_and_never_come_out(pipeline: Pipeline, traffic: l
 def test_it_is_written_in_all_ways(traffic: list[TrafficRecord]) -> None:
     values = b"\n".join(record.value or b"" for record in traffic if record.expected.code is None)
     for sign in (
-        b'"attributes"', b'"enrollment_id":"2107', b'"enrollment_id":2107', b'"course_id":"1', b'"group_limit":null', b"-0800", b"+05:30", b" UTC",
-        b'"job_tag"', b'"real_user_id"', "李小龍".encode(), b"\\u674e", b"\n  ", b'"iss"', b'"pronouns"',
+        b'"attributes"', b'"enrollment_id":"2107', b'"enrollment_id":2107', b'"course_id":"1',
+        b'"group_limit":null', b"-0800", b"+05:30", b" UTC",
+        b'"job_tag"', b'"real_user_id"', "李小龍".encode(), b"\\u674e", b"\n  ", b'"iss"',
+        b'"pronouns"',
     ):  # fmt: skip
         assert sign in values, sign
     assert {record.key is None for record in traffic} == {True, False}

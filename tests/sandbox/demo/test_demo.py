@@ -1,5 +1,6 @@
-"""``rollcall demo`` as a newcomer starts it: on a broker of its own, on another cluster, in a terminal, interrupted, with a
-process that dies, with a row that should not be there."""
+"""``rollcall demo`` as a newcomer starts it: on a broker of its own, on another cluster, in a
+terminal, interrupted, with a process that dies, with a row that should not be there.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +36,20 @@ LEFT_BEHIND = ("Traceback", "Exception", "never retrieved", "Unclosed")
 
 @contextlib.contextmanager
 def started(
-    data: Path, *arguments: str, settings: Mapping[str, str] | None = None, out: int | None = None, expected: Collection[str] = ()
+    data: Path,
+    *arguments: str,
+    settings: Mapping[str, str] | None = None,
+    out: int | None = None,
+    expected: Collection[str] = (),
 ) -> Iterator[subprocess.Popen[str]]:
-    """The demo, in a session of its own, so that what it leaves behind can be told. The logs that it has made must be those of healthy processes."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ROLLCALL_", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "TERM"))}
+    """The demo, in a session of its own, so that what it leaves behind can be told. The logs that
+    it has made must be those of healthy processes.
+    """
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ROLLCALL_", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "TERM"))
+    }
     environment |= {"ROLLCALL_DATA": str(data), "TERM": "xterm-256color"} | dict(settings or {})
     stream = subprocess.PIPE if out is None else out
     process = subprocess.Popen(
@@ -56,7 +67,11 @@ def started(
         if process.poll() is None:
             process.kill()
         process.communicate()
-    assert [complaint for log in (data / "demo").glob("*.log") for complaint in complaints(log.read_text(errors="replace"), expected)] == []
+    assert [
+        complaint
+        for log in (data / "demo").glob("*.log")
+        for complaint in complaints(log.read_text(errors="replace"), expected)
+    ] == []
 
 
 def finished(process: subprocess.Popen[str]) -> str:
@@ -71,7 +86,12 @@ def finished(process: subprocess.Popen[str]) -> str:
 
 def running(data: Path) -> list[int]:
     """What runs of a demo, beside the demo."""
-    marks = {"router.pid": "rollcall router", "rosters.pid": "rollcall rosters", "serve.pid": "rollcall serve", "kafka/broker.pid": "kafka.Kafka"}
+    marks = {
+        "router.pid": "rollcall router",
+        "rosters.pid": "rollcall rosters",
+        "serve.pid": "rollcall serve",
+        "kafka/broker.pid": "kafka.Kafka",
+    }
     found = (find_process(data / "demo" / pid_file, mark) for pid_file, mark in marks.items())
     return [pid for pid in found if pid is not None]
 
@@ -79,16 +99,27 @@ def running(data: Path) -> list[int]:
 def wait_for(name: str, data: Path, process: subprocess.Popen[str]) -> int:
     """The process id of the router or the rosters, once they have started."""
     log = data / "demo" / f"{name}.log"
-    wait_until(lambda: process.poll() is not None or (log.exists() and f"{name} started" in log.read_text()), what=f"the demo's {name}")
+    wait_until(
+        lambda: (
+            process.poll() is not None or (log.exists() and f"{name} started" in log.read_text())
+        ),
+        what=f"the demo's {name}",
+    )
     pid = find_process(data / "demo" / f"{name}.pid", f"rollcall {name}")
     assert pid is not None, process.communicate()
     return pid
 
 
 def prefix_of(directory: Path) -> str:
-    """What the names of topics and groups of the demo of a directory begin with: its processes' logs tell."""
+    """What the names of topics and groups of the demo of a directory begin with: its processes'
+    logs tell.
+    """
     lines = (directory / "demo" / "rosters.log").read_text().splitlines()
-    return next(str(line["settings"]["topic_prefix"]) for line in map(json.loads, lines) if "settings" in line)
+    return next(
+        str(line["settings"]["topic_prefix"])
+        for line in map(json.loads, lines)
+        if "settings" in line
+    )
 
 
 def left_on(bootstrap: str, directory: Path) -> set[str]:
@@ -96,7 +127,11 @@ def left_on(bootstrap: str, directory: Path) -> set[str]:
     prefix, admin = prefix_of(directory), AdminClient({"bootstrap.servers": bootstrap})
     assert prefix.startswith("demo-")
     groups = result_of(admin.list_consumer_groups(), what="the groups").valid or []
-    return {name for name in (*topics_of(bootstrap), *(group.group_id for group in groups)) if name.startswith(prefix)}
+    return {
+        name
+        for name in (*topics_of(bootstrap), *(group.group_id for group in groups))
+        if name.startswith(prefix)
+    }
 
 
 @pytest.mark.slow
@@ -116,8 +151,12 @@ def test_a_run_after_an_interrupted_one_on_a_broker_of_its_own(tmp_path: Path, j
     assert process.returncode == 0, text
     assert "for this demo only" in text
     assert not running(tmp_path)
-    processes = [f"{name}.{suffix}" for name in ("rosters", "router", "serve") for suffix in ("log", "pid")]
-    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == sorted(["demo.log", "replica.sqlite", "replica.sqlite.lock", *processes])
+    processes = [
+        f"{name}.{suffix}" for name in ("rosters", "router", "serve") for suffix in ("log", "pid")
+    ]
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == sorted(
+        ["demo.log", "replica.sqlite", "replica.sqlite.lock", *processes]
+    )
 
 
 def test_a_run_on_another_cluster_whatever_else_is_set(bootstrap: str, tmp_path: Path) -> None:
@@ -128,10 +167,16 @@ def test_a_run_on_another_cluster_whatever_else_is_set(bootstrap: str, tmp_path:
         "ROLLCALL_CREATE_TOPICS": "false",
         "ROLLCALL_PORT": "1",
     }
-    with started(tmp_path, "--events", "2000", settings={"ROLLCALL_KAFKA": bootstrap, **settings}) as process:
+    with started(
+        tmp_path, "--events", "2000", settings={"ROLLCALL_KAFKA": bootstrap, **settings}
+    ) as process:
         text = finished(process)
     assert process.returncode == 0, text
-    numbers = re.search(r"topics +received ([\d,]+) = routed ([\d,]+) \+ unknown ([\d,]+) \+ dead letters ([\d,]+)\n", text)
+    numbers = re.search(
+        r"topics +received ([\d,]+) = routed ([\d,]+) \+ unknown ([\d,]+) \+ dead letters "
+        r"([\d,]+)\n",
+        text,
+    )
     assert numbers, text
     received, *others = (int(number.replace(",", "")) for number in numbers.groups())
     assert received == sum(others) == 2_020 + len(Institution(1)) + 2
@@ -141,8 +186,12 @@ def test_a_run_on_another_cluster_whatever_else_is_set(bootstrap: str, tmp_path:
     assert "access_token=7" not in text
     assert "differs" not in text
     assert text.count("   equal\n") == 6
-    assert re.search(r"^  1 event moved [1-9]\d* enrollments, \d\.\d s after it was sent\.$", text, re.MULTILINE), text
-    assert re.search(r"^  enrollments .* (\d+) deleted +\1 course_deleted$", text, re.MULTILINE), text
+    assert re.search(
+        r"^  1 event moved [1-9]\d* enrollments, \d\.\d s after it was sent\.$", text, re.MULTILINE
+    ), text
+    assert re.search(r"^  enrollments .* (\d+) deleted +\1 course_deleted$", text, re.MULTILINE), (
+        text
+    )
     assert max(map(len, text.splitlines())) <= 80
     wait_until(lambda: not left_on(bootstrap, tmp_path), what="the end of all that the demo made")
 
@@ -154,13 +203,23 @@ def test_a_process_that_dies_is_reported(bootstrap: str, tmp_path: Path, name: s
         os.kill(wait_for(name, tmp_path, process), signal.SIGKILL)
         text = finished(process)
     assert process.returncode == 1, text
-    assert re.search(rf"^rollcall: the {name} ended; its log .* ends:\n(.*\n)*  info: {name} started$", text, re.MULTILINE), text
+    assert re.search(
+        rf"^rollcall: the {name} ended; its log .* ends:\n(.*\n)*  info: {name} started$",
+        text,
+        re.MULTILINE,
+    ), text
     wait_until(lambda: not left_on(bootstrap, tmp_path), what="the end of all that the demo made")
 
 
 @pytest.mark.slow
 def test_a_row_that_should_not_be_there_is_found(bootstrap: str, tmp_path: Path) -> None:
-    with started(tmp_path, "--events", "0", settings={"ROLLCALL_KAFKA": bootstrap}, expected=["the value is no row"]) as process:
+    with started(
+        tmp_path,
+        "--events",
+        "0",
+        settings={"ROLLCALL_KAFKA": bootstrap},
+        expected=["the value is no row"],
+    ) as process:
         wait_for("rosters", tmp_path, process)
         prefix = prefix_of(tmp_path)
         producer = Producer({"bootstrap.servers": bootstrap})
@@ -168,7 +227,9 @@ def test_a_row_that_should_not_be_there_is_found(bootstrap: str, tmp_path: Path)
         flush(producer)
         text = finished(process)
     assert process.returncode == 1, text
-    assert re.search(rf"^  {prefix}\.rosters\.courses +[\d,]+ +[\d,]+   1 wrong$", text, re.MULTILINE), text
+    assert re.search(
+        rf"^  {prefix}\.rosters\.courses +[\d,]+ +[\d,]+   1 wrong$", text, re.MULTILINE
+    ), text
     assert "  courses: 7 should not be there\n" in text
     assert text.count("   equal\n") == 5
     assert "Not every row of the rosters is true." in text
@@ -177,14 +238,28 @@ def test_a_row_that_should_not_be_there_is_found(bootstrap: str, tmp_path: Path)
 
 def records_taken(url: str) -> float:
     """How many records of the rosters serve has taken, by its metrics."""
-    with urllib.request.urlopen(f"{url}/metrics", timeout=DEADLINE_SECONDS) as answer:  # noqa: S310 our own process
+    # our own process
+    with urllib.request.urlopen(f"{url}/metrics", timeout=DEADLINE_SECONDS) as answer:  # noqa: S310
         families = text_string_to_metric_families(answer.read().decode())
-    return float(sum(sample.value for family in families for sample in family.samples if sample.name == "rollcall_replica_records_total"))
+    return float(
+        sum(
+            sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name == "rollcall_replica_records_total"
+        )
+    )
 
 
 @pytest.mark.slow
 def test_all_is_left_running_until_a_signal_comes(bootstrap: str, tmp_path: Path) -> None:
-    with started(tmp_path, "--events", "0", "--keep", settings={"ROLLCALL_KAFKA": bootstrap, "COLUMNS": "200"}) as process:
+    with started(
+        tmp_path,
+        "--events",
+        "0",
+        "--keep",
+        settings={"ROLLCALL_KAFKA": bootstrap, "COLUMNS": "200"},
+    ) as process:
         assert process.stdout is not None
         text = ""
         while "Everything is left running" not in text:
@@ -194,7 +269,8 @@ def test_all_is_left_running_until_a_signal_comes(bootstrap: str, tmp_path: Path
         url = re.search(r"the page and the API at (http://\S+),", text)
         assert url, text
         for path in ("/", "/readyz", "/openapi.json"):
-            with urllib.request.urlopen(url[1] + path, timeout=DEADLINE_SECONDS) as answer:  # noqa: S310 our own process
+            # our own process
+            with urllib.request.urlopen(url[1] + path, timeout=DEADLINE_SECONDS) as answer:  # noqa: S310
                 assert answer.status == 200
         taken = records_taken(url[1])
         wait_until(lambda: records_taken(url[1]) > taken, what="further events of the institution")
@@ -207,9 +283,17 @@ def test_all_is_left_running_until_a_signal_comes(bootstrap: str, tmp_path: Path
 
 
 @needs_terminal()
-def test_in_a_terminal_progress_is_shown_and_the_cursor_comes_back(bootstrap: str, tmp_path: Path) -> None:
+def test_in_a_terminal_progress_is_shown_and_the_cursor_comes_back(
+    bootstrap: str, tmp_path: Path
+) -> None:
     ours, theirs = pty.openpty()
-    with started(tmp_path, "--events", "500", settings={"ROLLCALL_KAFKA": bootstrap, "COLUMNS": "80", "LINES": "40"}, out=theirs) as process:
+    with started(
+        tmp_path,
+        "--events",
+        "500",
+        settings={"ROLLCALL_KAFKA": bootstrap, "COLUMNS": "80", "LINES": "40"},
+        out=theirs,
+    ) as process:
         os.close(theirs)
         text = b""
         with contextlib.suppress(OSError):  # the end of a terminal is an error on Linux

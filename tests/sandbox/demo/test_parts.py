@@ -18,7 +18,15 @@ from rollcall.process.metrics import RosterMetrics, RouterMetrics
 from rollcall.process.topics import TopicNames
 from rollcall.rosters.registry import stages
 from rollcall.sandbox.canvas.simulation.truth import Rosters, Truth
-from rollcall.sandbox.canvas.traffic import CREDENTIAL, Expectation, Kind, TrafficPlan, TrafficRecord, documented_traffic, generate_traffic
+from rollcall.sandbox.canvas.traffic import (
+    CREDENTIAL,
+    Expectation,
+    Kind,
+    TrafficPlan,
+    TrafficRecord,
+    documented_traffic,
+    generate_traffic,
+)
 from rollcall.sandbox.demo.institution import Institution
 from rollcall.sandbox.demo.interrupts import Interrupts
 from rollcall.sandbox.demo.ledger import Difference, Ledger, counted, differences
@@ -46,7 +54,14 @@ def ledger() -> Ledger:
 
 def sample(value: bytes | None, **headers: bytes) -> Sample:
     """A record as the reader sees it."""
-    return Sample("canvas.dead-letter", 1, 7, None, value, {name.replace("_", "."): content for name, content in headers.items()})
+    return Sample(
+        "canvas.dead-letter",
+        1,
+        7,
+        None,
+        value,
+        {name.replace("_", "."): content for name, content in headers.items()},
+    )
 
 
 def test_a_ledger_counts_every_record_once() -> None:
@@ -78,12 +93,16 @@ def routing_of(sent: Ledger, found: Found, router: Ledger) -> Routing:
 
 
 def test_what_is_as_it_was_sent_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
-    assert show_topics(routing_of(ledger(), Found(set(), ledger()), ledger()), TopicNames("canvas"), Screen())
+    assert show_topics(
+        routing_of(ledger(), Found(set(), ledger()), ledger()), TopicNames("canvas"), Screen()
+    )
     assert "differs" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("fault", ["topics", "router", "bytes", "secrets"])
-def test_whatever_is_not_as_it_was_sent_is_shown(fault: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_whatever_is_not_as_it_was_sent_is_shown(
+    fault: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     found, router = Found(set(), ledger()), ledger()
     if fault == "topics":
         found.ledger.dead["not_json"] -= 1
@@ -97,7 +116,9 @@ def test_whatever_is_not_as_it_was_sent_is_shown(fault: str, capsys: pytest.Capt
 
     assert not show_topics(routing_of(ledger(), found, router), TopicNames("canvas"), Screen())
 
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"  {fault} ")]
+    lines = [
+        line for line in capsys.readouterr().out.splitlines() if line.startswith(f"  {fault} ")
+    ]
     told = {
         "topics": "dead letters not_json: sent",
         "router": "routed user_created: sent",
@@ -110,10 +131,16 @@ def test_whatever_is_not_as_it_was_sent_is_shown(fault: str, capsys: pytest.Capt
 def test_credentials_and_changed_bytes_are_found() -> None:
     found = Found({b"documented", b"other"})
     found.add(sample(b"documented"), "user_created", dead=False)
-    found.add(sample(b"url?access_token=" + CREDENTIAL.encode(), rollcall_redacted=b"x"), None, dead=False)
+    found.add(
+        sample(b"url?access_token=" + CREDENTIAL.encode(), rollcall_redacted=b"x"), None, dead=False
+    )
     found.add(sample(b"", rollcall_error_code=b"empty"), None, dead=True)
     assert (found.changed, found.redacted, found.leaked) == ({b"other"}, 1, 1)
-    assert (found.ledger.routed, found.ledger.unknown, found.ledger.dead) == ({"user_created": 1}, 1, {"empty": 1})
+    assert (found.ledger.routed, found.ledger.unknown, found.ledger.dead) == (
+        {"user_created": 1},
+        1,
+        {"empty": 1},
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,7 +150,10 @@ def test_credentials_and_changed_bytes_are_found() -> None:
         (b"", "0 bytes"),
         (b"\x1b[31m\xff\n", r"\x1b[31m\xff\n (7 bytes)"),
         ('{"body":"é\N{RIGHT-TO-LEFT OVERRIDE}"}'.encode(), r'{"body":"é\u202e"} (16 bytes)'),
-        (b'{"metadata":{"event_name":"x","user_id":"1"},"body":{"a":1}}', '{"metadata": {"event_name": "x", ... 1 more}, "body": {"a": 1}} (60 bytes)'),
+        (
+            b'{"metadata":{"event_name":"x","user_id":"1"},"body":{"a":1}}',
+            '{"metadata": {"event_name": "x", ... 1 more}, "body": {"a": 1}} (60 bytes)',
+        ),
         (b'{"metadata":[],"body":1}', '{"metadata":[],"body":1} (24 bytes)'),
     ],
 )
@@ -146,12 +176,20 @@ def test_metrics_are_read_as_the_router_writes_them() -> None:
     metrics.dead_letters_total.labels("too_large", "user_created").inc(2)
     received, found = read_router(generate_latest(metrics.registry).decode())
     assert (received, found.total) == (10, 10)
-    assert (found.routed, found.unknown, found.dead) == ({"user_created": 4}, 1, {"empty": 2, "too_large": 3})
+    assert (found.routed, found.unknown, found.dead) == (
+        {"user_created": 4},
+        1,
+        {"empty": 2, "too_large": 3},
+    )
 
 
 def test_metrics_are_read_as_the_rosters_write_them() -> None:
     names = [stage.name for stage in stages(None)]
-    assert {stage.name for stage in stages(None) if all(output.startswith("rosters.") for output in stage.outputs)} == ROSTER_STAGES
+    assert {
+        stage.name
+        for stage in stages(None)
+        if all(output.startswith("rosters.") for output in stage.outputs)
+    } == ROSTER_STAGES
     metrics = RosterMetrics(CollectorRegistry(), names, REGISTRY)
     for count, name in enumerate(names, 1):
         metrics.stage_records_total.labels(name).inc(count)
@@ -173,7 +211,9 @@ def test_the_rate_is_that_of_the_last_seconds() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_work_once_and_clearing_up_is_not_disturbed(number: signal.Signals) -> None:
+def test_a_signal_ends_the_work_once_and_clearing_up_is_not_disturbed(
+    number: signal.Signals,
+) -> None:
     interrupts, cleared = Interrupts(), []
 
     async def work() -> None:
@@ -211,7 +251,9 @@ def test_work_that_is_not_interrupted_has_its_result() -> None:
 
 def traffic(institution: Institution) -> Iterator[TrafficRecord]:
     """All that the demo sends, a little less of it."""
-    return itertools.chain(documented_traffic(), generate_traffic(TrafficPlan(count=5_000)), institution.records())
+    return itertools.chain(
+        documented_traffic(), generate_traffic(TrafficPlan(count=5_000)), institution.records()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -226,13 +268,24 @@ def keeping() -> Keeping:
         before = truth.rosters()
         (record,) = witnessed([act()], truth)
         assert record.expected.event_name is not None
-        scenes.append(Scene(record.expected.event_name, 0.25, of_courses(before, courses), of_courses(truth.rosters(), courses)))
+        scenes.append(
+            Scene(
+                record.expected.event_name,
+                0.25,
+                of_courses(before, courses),
+                of_courses(truth.rosters(), courses),
+            )
+        )
     moved, deleted = scenes
     return Keeping(institution.cast, moved, deleted, truth.rosters(), truth.rosters())
 
 
 def test_a_user_with_the_id_of_a_course_is_not_of_the_course() -> None:
-    rosters: Rosters = {"courses": {"7": {}, "8": {}}, "groups": {"7/1": {}, "account:7/2": {}}, "users": {"7": {}}}
+    rosters: Rosters = {
+        "courses": {"7": {}, "8": {}},
+        "groups": {"7/1": {}, "account:7/2": {}},
+        "users": {"7": {}},
+    }
     assert of_courses(rosters, {"7"}) == {"courses": {"7": {}}, "groups": {"7/1": {}}, "users": {}}
 
 
@@ -241,14 +294,18 @@ def test_the_truth_of_all_that_is_sent_is_what_another_reading_of_the_rules_give
     valid = [
         (record.expected.event_name, record.value.replace(CREDENTIAL.encode(), REPLACEMENT))
         for record in witnessed(traffic(institution), truth)
-        if record.expected.kind is Kind.ROUTED and record.value is not None and record.expected.event_name is not None
+        if record.expected.kind is Kind.ROUTED
+        and record.value is not None
+        and record.expected.event_name is not None
     ]
     found = truth.rosters()
     assert found == reference_rosters(valid)
     assert all(found.values())
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 8))])
+@pytest.mark.parametrize(
+    "seed", [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 8))]
+)
 def test_every_institution_has_a_story(seed: int) -> None:
     institution, truth = Institution(seed), Truth(None)
     for _ in witnessed(institution.records(), truth):
@@ -256,7 +313,9 @@ def test_every_institution_has_a_story(seed: int) -> None:
     course, section, other = (row.gid for row in institution.cast)
 
     def people(course_id: str) -> list[dict[str, str]]:
-        return [row for row in truth.rosters()["enrollments"].values() if row["course_id"] == course_id]
+        return [
+            row for row in truth.rosters()["enrollments"].values() if row["course_id"] == course_id
+        ]
 
     before, there = len(people(course)), len(people(other))
     of_section = sum(row["course_section_id"] == section for row in people(course))
@@ -280,7 +339,10 @@ def test_the_story_is_shown(keeping: Keeping, capsys: pytest.CaptureFixture[str]
     assert show_rosters(keeping, TopicNames("canvas"), Screen())
     out = capsys.readouterr().out
     course, other = keeping.cast.course, keeping.cast.other
-    was, is_ = (sum(row["course_id"] == course.gid for row in rosters["enrollments"].values()) for rosters in (keeping.moved.before, keeping.moved.after))
+    was, is_ = (
+        sum(row["course_id"] == course.gid for row in rosters["enrollments"].values())
+        for rosters in (keeping.moved.before, keeping.moved.after)
+    )
     assert f"… and {was - 12} more; in all " in out
     assert f"1 event moved {was - is_} enrollments, 0.2 s after it was sent." in out
     assert f"{is_} deleted" in out
@@ -290,15 +352,23 @@ def test_the_story_is_shown(keeping: Keeping, capsys: pytest.CaptureFixture[str]
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_rows_that_are_not_true_are_shown(keeping: Keeping, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_that_are_not_true_are_shown(
+    keeping: Keeping, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = {relation: dict(rows) for relation, rows in keeping.truth.items()}
     missing, changed = sorted(found["groups"])[:2]
     del found["groups"][missing]
     found["groups"][changed] = found["groups"][changed] | {"state": "asleep"}
     found["courses"]["nobody's"] = {}
     here = keeping.cast.course.gid
-    deleted = {relation: {**rows, f"{here}/7": {"not a row": "garbage"}} for relation, rows in keeping.deleted.after.items()}
-    keeping = keeping._replace(deleted=keeping.deleted._replace(after=deleted), moved=keeping.moved._replace(before=deleted))
+    deleted = {
+        relation: {**rows, f"{here}/7": {"not a row": "garbage"}}
+        for relation, rows in keeping.deleted.after.items()
+    }
+    keeping = keeping._replace(
+        deleted=keeping.deleted._replace(after=deleted),
+        moved=keeping.moved._replace(before=deleted),
+    )
 
     assert not show_rosters(keeping._replace(found=found), TopicNames("canvas"), Screen())
 
@@ -307,7 +377,10 @@ def test_rows_that_are_not_true_are_shown(keeping: Keeping, capsys: pytest.Captu
         "courses": ["nobody's should not be there"],
         "sections": [],
         "enrollments": [],
-        "groups": [f"{missing} is missing", f'{changed}: state is "asleep", and should be "{right}"'],
+        "groups": [
+            f"{missing} is missing",
+            f'{changed}: state is "asleep", and should be "{right}"',
+        ],
         "memberships": [],
         "users": [],
     }

@@ -1,4 +1,6 @@
-"""A simulated institution, asked through Canvas's own client library: every object is what the truth says."""
+"""A simulated institution, asked through Canvas's own client library: every object is what the
+truth says.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ STATES = ["active", "invited", "creation_pending", "deleted", "rejected", "compl
     scope="module",
     params=[
         pytest.param(SimulationPlan(courses=6, steps=1_250, seed=7), id="small"),
-        pytest.param(SimulationPlan(courses=12, steps=2_500, seed=7), id="large", marks=pytest.mark.slow),
+        pytest.param(
+            SimulationPlan(courses=12, steps=2_500, seed=7), id="large", marks=pytest.mark.slow
+        ),
     ],
 )
 def rosters(request: pytest.FixtureRequest) -> Rosters:
@@ -48,7 +52,9 @@ def token_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, rosters: Rosters, token_file: tuple[Path, str]) -> Iterator[Served]:
+def served(
+    tmp_path_factory: pytest.TempPathFactory, rosters: Rosters, token_file: tuple[Path, str]
+) -> Iterator[Served]:
     """The institution, served."""
     with serving(tmp_path_factory.mktemp("serve"), rosters, tokens_file=token_file[0]) as served:
         yield served
@@ -56,7 +62,9 @@ def served(tmp_path_factory: pytest.TempPathFactory, rosters: Rosters, token_fil
 
 @pytest.fixture(scope="module", autouse=True)
 def remembered_dates() -> Iterator[None]:
-    """Have the client remember which texts are dates: of each value of each answer it asks arrow, which takes 6/7 of the time of these tests."""
+    """Have the client remember which texts are dates: of each value of each answer it asks arrow,
+    which takes 6/7 of the time of these tests.
+    """
 
     @cache
     def read(text: str) -> arrow.Arrow | ValueError:
@@ -72,7 +80,9 @@ def remembered_dates() -> Iterator[None]:
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(canvas_object, "arrow", SimpleNamespace(get=get, ParserError=arrow.ParserError))
+        patch.setattr(
+            canvas_object, "arrow", SimpleNamespace(get=get, ParserError=arrow.ParserError)
+        )
         yield
 
 
@@ -135,7 +145,13 @@ def expected_user(identity: str, name: str | None, rosters: Rosters) -> dict[str
     """What an answer must have of a user."""
     row = rosters["users"].get(identity)
     if row is None:
-        return {"id": shown(identity), "name": name, "short_name": name, "login_id": None, "sis_user_id": None}
+        return {
+            "id": shown(identity),
+            "name": name,
+            "short_name": name,
+            "login_id": None,
+            "sis_user_id": None,
+        }
     return {
         "id": shown(identity),
         "name": row["name"],
@@ -163,8 +179,14 @@ def in_order(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
 
 
 def test_courses(canvas: Canvas, rosters: Rosters) -> None:
-    """Each has the truth's fields; a deleted one is not found, as in Canvas, unless all are asked for."""
-    assert {row["state"] for row in rosters["courses"].values()} >= {"available", "completed", "deleted"}
+    """Each has the truth's fields; a deleted one is not found, as in Canvas, unless all are asked
+    for.
+    """
+    assert {row["state"] for row in rosters["courses"].values()} >= {
+        "available",
+        "completed",
+        "deleted",
+    }
     for identity, row in rosters["courses"].items():
         if row["state"] == "deleted":
             with pytest.raises(ResourceDoesNotExist):
@@ -189,7 +211,9 @@ def test_enrollments_of_courses(canvas: Canvas, rosters: Rosters) -> None:
         rows = in_order(of_course(rosters, "enrollments", identity), "enrollment_id")
         course = canvas.get_course(shown(identity), include=["all_courses"])
         found = list(course.get_enrollments(state=STATES, include=["all_courses"], per_page=7))
-        assert [enrollment.id for enrollment in found] == [shown(row["enrollment_id"]) for row in rows]
+        assert [enrollment.id for enrollment in found] == [
+            shown(row["enrollment_id"]) for row in rows
+        ]
         for enrollment, row in zip(found, rows, strict=True):
             wanted = expected_enrollment(row, rosters)
             assert attributes(enrollment, wanted) == wanted
@@ -206,13 +230,23 @@ def test_filters(canvas: Canvas, rosters: Rosters) -> None:
     by_course: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rosters["enrollments"].values():
         by_course[row["course_id"]].append(row)
-    alive = {course: rows for course, rows in by_course.items() if rosters["courses"].get(course, {}).get("state") != "deleted"}
+    alive = {
+        course: rows
+        for course, rows in by_course.items()
+        if rosters["courses"].get(course, {}).get("state") != "deleted"
+    }
     seen: set[str] = set()
     for identity, rows in alive.items():
         course = canvas.get_course(shown(identity))
 
-        def ids(rows: list[dict[str, Any]], *states: str, types: tuple[str, ...] = ()) -> list[int | None]:
-            chosen = [row for row in rows if in_canvas(row) in states and (not types or row["type"] in types)]
+        def ids(
+            rows: list[dict[str, Any]], *states: str, types: tuple[str, ...] = ()
+        ) -> list[int | None]:
+            chosen = [
+                row
+                for row in rows
+                if in_canvas(row) in states and (not types or row["type"] in types)
+            ]
             return [shown(row["enrollment_id"]) for row in in_order(chosen, "enrollment_id")]
 
         assert [found.id for found in course.get_enrollments()] == ids(rows, "active", "invited")
@@ -221,13 +255,20 @@ def test_filters(canvas: Canvas, rosters: Rosters) -> None:
             assert found == ids(rows, state)
             seen |= {state} if found else set()
         teachers = ("TeacherEnrollment", "TaEnrollment")
-        assert [found.id for found in course.get_enrollments(type=list(teachers), per_page=100)] == ids(rows, "active", "invited", types=teachers)
-        assert [found.id for found in course.get_enrollments(role=["ObserverEnrollment"], type=["StudentEnrollment"])] == ids(
-            rows, "active", "invited", types=("ObserverEnrollment",)
-        )
+        assert [
+            found.id for found in course.get_enrollments(type=list(teachers), per_page=100)
+        ] == ids(rows, "active", "invited", types=teachers)
+        assert [
+            found.id
+            for found in course.get_enrollments(
+                role=["ObserverEnrollment"], type=["StudentEnrollment"]
+            )
+        ] == ids(rows, "active", "invited", types=("ObserverEnrollment",))
         someone = rows[0]["user_id"]
         mine = [row for row in rows if row["user_id"] == someone]
-        assert [found.id for found in course.get_enrollments(user_id=shown(someone), state=STATES)] == ids(mine, *STATES)
+        assert [
+            found.id for found in course.get_enrollments(user_id=shown(someone), state=STATES)
+        ] == ids(mine, *STATES)
     assert seen >= {"active", "invited", "deleted", "completed", "inactive"}
 
 
@@ -243,15 +284,27 @@ def test_enrollments_of_sections_and_by_id(canvas: Canvas, rosters: Rosters) -> 
                 canvas.get_section(shown(identity))
             continue
         section = canvas.get_section(shown(identity))
-        wanted = {"id": shown(identity), "course_id": shown(row["course_id"]), "name": row["name"], "sis_section_id": row.get("sis_source_id")}
-        wanted |= {"nonxlist_course_id": shown(row.get("nonxlist_course_id")), "integration_id": row.get("integration_id")}
+        wanted = {
+            "id": shown(identity),
+            "course_id": shown(row["course_id"]),
+            "name": row["name"],
+            "sis_section_id": row.get("sis_source_id"),
+        }
+        wanted |= {
+            "nonxlist_course_id": shown(row.get("nonxlist_course_id")),
+            "integration_id": row.get("integration_id"),
+        }
         assert attributes(section, wanted) == wanted
         found = [enrollment.id for enrollment in section.get_enrollments(state=STATES, per_page=50)]
-        assert found == [shown(row["enrollment_id"]) for row in in_order(by_section[identity], "enrollment_id")]
+        assert found == [
+            shown(row["enrollment_id"]) for row in in_order(by_section[identity], "enrollment_id")
+        ]
     for row in list(rosters["enrollments"].values())[:20]:
         account = canvas.get_account  # there is no call for accounts: only its path is needed
         assert account is not None
-        response = canvas._Canvas__requester.request("GET", f"accounts/1/enrollments/{row['enrollment_id']}").json()
+        response = canvas._Canvas__requester.request(
+            "GET", f"accounts/1/enrollments/{row['enrollment_id']}"
+        ).json()
         wanted = expected_enrollment(row, rosters)
         assert attributes(response, wanted) == wanted
 
@@ -265,12 +318,22 @@ def test_enrollments_of_users(canvas: Canvas, rosters: Rosters) -> None:
     some_by_dates = 0
     for identity, rows in list(by_user.items())[:60]:
         user = canvas.get_user(shown(identity))
-        everything = sorted(rows, key=lambda row: (int(row["enrollment_id"]), int(row["course_id"])))
-        assert [found.id for found in user.get_enrollments(state=STATES)] == [shown(row["enrollment_id"]) for row in everything]
+        everything = sorted(
+            rows, key=lambda row: (int(row["enrollment_id"]), int(row["course_id"]))
+        )
+        assert [found.id for found in user.get_enrollments(state=STATES)] == [
+            shown(row["enrollment_id"]) for row in everything
+        ]
         wanted = [shown(row["enrollment_id"]) for row in everything if row["state"] in future]
         assert [found.id for found in user.get_enrollments(state=["current_and_future"])] == wanted
-        wanted = [shown(row["enrollment_id"]) for row in everything if row["state"] in ("active", "completed")]
-        assert [found.id for found in user.get_enrollments(state=["current_and_concluded"])] == wanted
+        wanted = [
+            shown(row["enrollment_id"])
+            for row in everything
+            if row["state"] in ("active", "completed")
+        ]
+        assert [
+            found.id for found in user.get_enrollments(state=["current_and_concluded"])
+        ] == wanted
         some_by_dates += any(row["state"].startswith("pending_") for row in rows)
     assert some_by_dates
 
@@ -280,19 +343,40 @@ def test_users_of_courses(canvas: Canvas, rosters: Rosters) -> None:
     for identity, course_row in rosters["courses"].items():
         if course_row["state"] == "deleted":
             continue
-        rows = [row for row in of_course(rosters, "enrollments", identity) if in_canvas(row) in ("active", "invited")]
+        rows = [
+            row
+            for row in of_course(rosters, "enrollments", identity)
+            if in_canvas(row) in ("active", "invited")
+        ]
         course = canvas.get_course(shown(identity))
-        people = sorted({int(row["user_id"]) for row in rows if row["type"] != "StudentViewEnrollment"})
-        assert [user.id for user in course.get_users(per_page=9)] == [shown(str(user)) for user in people]
-        students = sorted({int(row["user_id"]) for row in rows if row["type"] == "StudentEnrollment"})
-        with_enrollments = list(course.get_users(enrollment_type=["student"], include=["enrollments"]))
+        people = sorted(
+            {int(row["user_id"]) for row in rows if row["type"] != "StudentViewEnrollment"}
+        )
+        assert [user.id for user in course.get_users(per_page=9)] == [
+            shown(str(user)) for user in people
+        ]
+        students = sorted(
+            {int(row["user_id"]) for row in rows if row["type"] == "StudentEnrollment"}
+        )
+        with_enrollments = list(
+            course.get_users(enrollment_type=["student"], include=["enrollments"])
+        )
         assert [user.id for user in with_enrollments] == [shown(str(user)) for user in students]
         for user in with_enrollments:
-            mine = [row for row in rows if shown(row["user_id"]) == user.id and row["type"] == "StudentEnrollment"]
-            assert sorted(enrollment["id"] for enrollment in user.enrollments) == sorted(int(shown(row["enrollment_id"]) or 0) for row in mine)
+            mine = [
+                row
+                for row in rows
+                if shown(row["user_id"]) == user.id and row["type"] == "StudentEnrollment"
+            ]
+            assert sorted(enrollment["id"] for enrollment in user.enrollments) == sorted(
+                int(shown(row["enrollment_id"]) or 0) for row in mine
+            )
         if people:
             name = next(iter(course.get_users())).name
-            assert all(name.lower() in user.name.lower() or name in user.sortable_name for user in course.get_users(search_term=name))
+            assert all(
+                name.lower() in user.name.lower() or name in user.sortable_name
+                for user in course.get_users(search_term=name)
+            )
             assert len(list(course.get_users(search_term=name))) >= 1
 
 
@@ -303,35 +387,81 @@ def test_sections_and_groups_of_courses(canvas: Canvas, rosters: Rosters) -> Non
         if course_row["state"] == "deleted":
             continue
         course = canvas.get_course(shown(identity))
-        sections = [row for row in of_course(rosters, "sections", identity) if row["state"] != "deleted"]
-        assert [section.id for section in course.get_sections()] == [shown(row["course_section_id"]) for row in in_order(sections, "course_section_id")]
+        sections = [
+            row for row in of_course(rosters, "sections", identity) if row["state"] != "deleted"
+        ]
+        assert [section.id for section in course.get_sections()] == [
+            shown(row["course_section_id"]) for row in in_order(sections, "course_section_id")
+        ]
         if sections:
             name = sections[0]["name"]
-            named = [shown(row["course_section_id"]) for row in in_order(sections, "course_section_id") if name.lower() in row["name"].lower()]
-            assert [section.id for section in course.get_sections(search_term=name.upper())] == named
-        groups = [row for row in of_course(rosters, "groups", identity) if row["state"] != "deleted"]
+            named = [
+                shown(row["course_section_id"])
+                for row in in_order(sections, "course_section_id")
+                if name.lower() in row["name"].lower()
+            ]
+            assert [
+                section.id for section in course.get_sections(search_term=name.upper())
+            ] == named
+        groups = [
+            row for row in of_course(rosters, "groups", identity) if row["state"] != "deleted"
+        ]
         found = list(course.get_groups())
-        assert [group.id for group in found] == [shown(row["group_id"]) for row in in_order(groups, "group_id")]
+        assert [group.id for group in found] == [
+            shown(row["group_id"]) for row in in_order(groups, "group_id")
+        ]
         for group, row in zip(found, in_order(groups, "group_id"), strict=True):
             compared += 1
-            memberships = [of for of in of_course(rosters, "memberships", identity) if of["group_id"] == row["group_id"]]
-            accepted = sorted({int(of["user_id"]) for of in memberships if of["state"] == "accepted"})
-            wanted = {"name": row["group_name"], "context_type": "Course", "course_id": shown(identity), "members_count": len(accepted)}
-            wanted |= {"group_category_id": shown(row.get("group_category_id")), "max_membership": row.get("max_membership")}
+            memberships = [
+                of
+                for of in of_course(rosters, "memberships", identity)
+                if of["group_id"] == row["group_id"]
+            ]
+            accepted = sorted(
+                {int(of["user_id"]) for of in memberships if of["state"] == "accepted"}
+            )
+            wanted = {
+                "name": row["group_name"],
+                "context_type": "Course",
+                "course_id": shown(identity),
+                "members_count": len(accepted),
+            }
+            wanted |= {
+                "group_category_id": shown(row.get("group_category_id")),
+                "max_membership": row.get("max_membership"),
+            }
             assert attributes(group, wanted) == wanted
-            assert [user.id for user in group.get_users()] == [shown(str(user)) for user in accepted]
-            remaining = in_order([of for of in memberships if of["state"] != "deleted"], "group_membership_id")
-            wanted_memberships = [(shown(of["group_membership_id"]), shown(of["user_id"]), of["state"]) for of in remaining]
-            assert [(of.id, of.user_id, of.workflow_state) for of in group.get_memberships()] == wanted_memberships
+            assert [user.id for user in group.get_users()] == [
+                shown(str(user)) for user in accepted
+            ]
+            remaining = in_order(
+                [of for of in memberships if of["state"] != "deleted"], "group_membership_id"
+            )
+            wanted_memberships = [
+                (shown(of["group_membership_id"]), shown(of["user_id"]), of["state"])
+                for of in remaining
+            ]
+            assert [
+                (of.id, of.user_id, of.workflow_state) for of in group.get_memberships()
+            ] == wanted_memberships
     assert compared > 5
 
 
 def test_groups_of_accounts(canvas: Canvas, rosters: Rosters) -> None:
     """They belong to no course."""
-    rows = [row for key, row in rosters["groups"].items() if key.startswith("account:") and row["state"] != "deleted"]
+    rows = [
+        row
+        for key, row in rosters["groups"].items()
+        if key.startswith("account:") and row["state"] != "deleted"
+    ]
     assert rows
     for row in rows:
-        wanted = {"id": shown(row["group_id"]), "account_id": shown(row["context_id"]), "context_type": "Account", "name": row["group_name"]}
+        wanted = {
+            "id": shown(row["group_id"]),
+            "account_id": shown(row["context_id"]),
+            "context_type": "Account",
+            "name": row["group_name"],
+        }
         assert attributes(canvas.get_group(shown(row["group_id"])), wanted) == wanted
 
 

@@ -15,7 +15,19 @@ import pytest
 
 from rollcall.events.ids import SHARD_SIZE
 from tests.serve.asking import Answer, ask, opened, said
-from tests.serve.page.rows import AT, COURSE, SHARD, Row, course, gone, group, member, person, section, together
+from tests.serve.page.rows import (
+    AT,
+    COURSE,
+    SHARD,
+    Row,
+    course,
+    gone,
+    group,
+    member,
+    person,
+    section,
+    together,
+)
 from tests.serve.served import Served, batch_of, serving
 
 PEOPLE = 33
@@ -23,27 +35,46 @@ PEOPLE = 33
 
 OTHER_SHARD = 4 * SHARD_SIZE
 ODD_SIS_ID = '学生 <1>;"%2F'
-NAMES = {1: "Ada Lovelace", 2: "100% Ælfric_\\", 3: "O'Neil; DROP TABLE users --", 4: 'Émile "Milou" Zola'}
+NAMES = {
+    1: "Ada Lovelace",
+    2: "100% Ælfric_\\",
+    3: "O'Neil; DROP TABLE users --",
+    4: 'Émile "Milou" Zola',
+}
 
 
 def user(number: int, name: str, **told: Any) -> dict[str, dict[str, Row | None]]:
     """A user."""
     identity = str(SHARD * SHARD_SIZE + number)
-    row = {"user_id": identity, "name": name, "workflow_state": "registered", "state": "registered", "state_reason": "user", "as_of": AT}
+    row = {
+        "user_id": identity,
+        "name": name,
+        "workflow_state": "registered",
+        "state": "registered",
+        "state_reason": "user",
+        "as_of": AT,
+    }
     return {"users": {identity: row | told}}
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A course of people, most of whom are known by their enrollment only."""
-    told: dict[str, Any] = {"user_id": str(OTHER_SHARD + 8), "workflow_state": "inactive", "state": "inactive"}
+    told: dict[str, Any] = {
+        "user_id": str(OTHER_SHARD + 8),
+        "workflow_state": "inactive",
+        "state": "inactive",
+    }
     (elsewhere,) = person(40, "From elsewhere", **told)["enrollments"].values()
     rosters = together(
         course("Physics"),
         section("Monday", sis_source_id="S/1"),
         group("Lab"),
         *(person(number, NAMES.get(number, f"Person {number}")) for number in range(1, PEOPLE + 1)),
-        *(user(number, name, short_name=name.split()[0], user_login=f"login{number}") for number, name in NAMES.items()),
+        *(
+            user(number, name, short_name=name.split()[0], user_login=f"login{number}")
+            for number, name in NAMES.items()
+        ),
         user(5, "Odd", user_sis_id=ODD_SIS_ID),
         member(1),
         member(2),
@@ -59,7 +90,12 @@ def get(served: Served) -> Callable[..., Answer]:
     """Ask for a path under ``/api/v1/``."""
 
     def get(path: str, method: str = "GET", **headers: str) -> Answer:
-        return ask(served.url, f"/api/v1/{path}", method, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        return ask(
+            served.url,
+            f"/api/v1/{path}",
+            method,
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+        )
 
     return get
 
@@ -82,11 +118,16 @@ def numbers(first: int, last: int) -> list[int]:
         (10_000_000, [], {"current": 10_000_000, "prev": 4, "first": 1, "last": 4}),
     ],
 )
-def test_links(get: Callable[..., Answer], page: int, ids: list[int], relations: dict[str, int]) -> None:
+def test_links(
+    get: Callable[..., Answer], page: int, ids: list[int], relations: dict[str, int]
+) -> None:
     """At the first page, in between, at the last one and beyond it."""
     answer = get(f"courses/565/enrollments?page={page}")
     assert answer.ids == ids
-    assert {relation: int(dict(parse_qsl(urlsplit(url).query))["page"]) for relation, url in answer.links.items()} == relations
+    assert {
+        relation: int(dict(parse_qsl(urlsplit(url).query))["page"])
+        for relation, url in answer.links.items()
+    } == relations
 
 
 def test_an_empty_list_has_one_page(get: Callable[..., Answer]) -> None:
@@ -101,26 +142,42 @@ def test_an_empty_list_has_one_page(get: Callable[..., Answer]) -> None:
     "query",
     [
         {},
-        [("type[]", "StudentEnrollment"), ("type[]", "TeacherEnrollment"), ("state[]", "active"), ("state[]", "invited")],
+        [
+            ("type[]", "StudentEnrollment"),
+            ("type[]", "TeacherEnrollment"),
+            ("state[]", "active"),
+            ("state[]", "invited"),
+        ],
         [("odd", 'a&b=c+d é"<>;,\r\n\x00%'), ("odd", ""), ("state", "active")],
     ],
 )
 def test_walking_the_pages(served: Served, size: int, query: Any) -> None:
     """By ``next``, every row comes once, and what was asked beside the page is asked again."""
-    wanted = [("state[]" if name == "state" else name, value) for name, value in (query.items() if isinstance(query, dict) else query)]
-    url, found = f"{served.url}/api/v1/courses/565/enrollments?{urlencode([*wanted, ('per_page', size)])}", list[int]()
+    wanted = [
+        ("state[]" if name == "state" else name, value)
+        for name, value in (query.items() if isinstance(query, dict) else query)
+    ]
+    url, found = (
+        f"{served.url}/api/v1/courses/565/enrollments?{urlencode([*wanted, ('per_page', size)])}",
+        list[int](),
+    )
     for _ in range(PEOPLE + 1):
         answer = ask(served.url, url)
         found += answer.ids
         asked = parse_qsl(urlsplit(answer.links["current"]).query, keep_blank_values=True)
-        assert [(name, value) for name, value in asked if name not in ("page", "per_page")] == wanted
+        assert [
+            (name, value) for name, value in asked if name not in ("page", "per_page")
+        ] == wanted
         if "next" not in answer.links:
             break
         url = answer.links["next"]
     assert found == numbers(1, PEOPLE)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "x", "", "1.0", "1_0", "+1", " 1", "1e3", "１", "0x1", "1" + "0" * 30, "9" * 5000])
+@pytest.mark.parametrize(
+    "value",
+    ["0", "-1", "x", "", "1.0", "1_0", "+1", " 1", "1e3", "１", "0x1", "1" + "0" * 30, "9" * 5000],
+)
 def test_a_page_that_is_none(get: Callable[..., Answer], value: str) -> None:
     """Is refused, by its name. So is a size, but one that is too great is the greatest."""
     answer = get(f"courses/565/enrollments?page={quote(value)}")
@@ -134,7 +191,10 @@ def test_a_page_that_is_none(get: Callable[..., Answer], value: str) -> None:
 
 def test_at_most_a_hundred(tmp_path: Path) -> None:
     """On a page, as in Canvas."""
-    with serving(tmp_path, together(course("Large"), *(person(number, "Somebody") for number in range(1, 121)))) as served:
+    with serving(
+        tmp_path,
+        together(course("Large"), *(person(number, "Somebody") for number in range(1, 121))),
+    ) as served:
         answer = ask(served.url, "/api/v1/courses/565/enrollments?per_page=1000")
         assert len(answer.ids) == 100
         assert "per_page=100" in answer.links["next"]
@@ -148,28 +208,49 @@ def test_the_last_of_several_pages_counts(get: Callable[..., Answer]) -> None:
     assert parse_qsl(urlsplit(answer.links["next"]).query) == [("page", "4"), ("per_page", "4")]
 
 
-@pytest.mark.parametrize("form", ["state=active", "state[]=active", "state%5B%5D=active", "state[]=active&state[]=active"])
+@pytest.mark.parametrize(
+    "form",
+    ["state=active", "state[]=active", "state%5B%5D=active", "state[]=active&state[]=active"],
+)
 def test_one_value_needs_no_brackets(get: Callable[..., Answer], form: str) -> None:
     """As in Canvas."""
     assert len(get(f"courses/565/enrollments?{form}&per_page=100").ids) == PEOPLE
-    assert get(f"courses/565/enrollments?{form.replace('active', 'inactive')}").ids == [OTHER_SHARD + 7]
+    assert get(f"courses/565/enrollments?{form.replace('active', 'inactive')}").ids == [
+        OTHER_SHARD + 7
+    ]
 
 
 def test_links_do_not_repeat_tokens(get: Callable[..., Answer]) -> None:
     """Somebody may have sent one where Canvas would take it, too; links are written to logs."""
-    link = get("courses/565/enrollments?access_token=rollcall_secret&api_key=other&x=1").headers["link"]
+    link = get("courses/565/enrollments?access_token=rollcall_secret&api_key=other&x=1").headers[
+        "link"
+    ]
     assert "secret" not in link
     assert "other" not in link
     assert "x=1" in link
 
 
 def test_the_address_in_links(served: Served) -> None:
-    """It is the one that the client has used; behind a proxy on this machine that is the proxy's."""
+    """It is the one that the client has used; behind a proxy on this machine that is the
+    proxy's.
+    """
     path = "/api/v1/courses/565/sections"
     assert ask(served.url, path).links["first"] == f"{served.url}{path}?page=1&per_page=10"
-    proxied = ask(served.url, path, headers={"Host": "localhost", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1"})
+    proxied = ask(
+        served.url,
+        path,
+        headers={"Host": "localhost", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1"},
+    )
     assert proxied.links["first"] == f"https://localhost{path}?page=1&per_page=10"
-    lying = ask(served.url, path, headers={"Host": "localhost", "X-Forwarded-Proto": 'x">', "X-Forwarded-Host": "evil.example"})
+    lying = ask(
+        served.url,
+        path,
+        headers={
+            "Host": "localhost",
+            "X-Forwarded-Proto": 'x">',
+            "X-Forwarded-Host": "evil.example",
+        },
+    )
     assert lying.links["first"] == f"http://localhost{path}?page=1&per_page=10"
 
 
@@ -210,7 +291,12 @@ def test_the_path_in_links(get: Callable[..., Answer]) -> None:
         ("courses/565/enrollments?" + "&".join(["include[]=x"] * 101), "include[]"),
         *(
             (f"courses/565/enrollments?{name}=1", f"{name.removesuffix('[]')}[]")
-            for name in ("sis_account_id[]", "sis_account_id", "sis_course_id[]", "created_for_sis_id[]")
+            for name in (
+                "sis_account_id[]",
+                "sis_account_id",
+                "sis_course_id[]",
+                "created_for_sis_id[]",
+            )
         ),
         ("courses/565/enrollments?grading_period_id=1", "grading_period_id"),
         ("courses/565/users?enrollment_role_id=3", "enrollment_role_id"),
@@ -221,7 +307,9 @@ def test_a_wrong_parameter_is_named(get: Callable[..., Answer], path: str, field
     """In Canvas's form."""
     answer = get(path)
     assert answer.status == 400
-    assert answer.json == {"errors": [{"field": field, "message": answer.message, "error_code": "invalid"}]}
+    assert answer.json == {
+        "errors": [{"field": field, "message": answer.message, "error_code": "invalid"}]
+    }
     assert field in answer.message
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
 
@@ -248,11 +336,15 @@ def test_a_wrong_parameter_is_named(get: Callable[..., Answer], path: str, field
         ("only_own_groups[]=true", "only_own_groups"),
     ],
 )
-def test_no_form_of_a_parameter_is_left_out(get: Callable[..., Answer], query: str, field: str) -> None:
+def test_no_form_of_a_parameter_is_left_out(
+    get: Callable[..., Answer], query: str, field: str
+) -> None:
     """Canvas applies some of them, and fails at others."""
     answer = get(f"courses/565/enrollments?{query}")
     assert answer.status == 400
-    assert answer.json == {"errors": [{"field": field, "message": answer.message, "error_code": "invalid"}]}
+    assert answer.json == {
+        "errors": [{"field": field, "message": answer.message, "error_code": "invalid"}]
+    }
     assert field in answer.message
 
 
@@ -268,29 +360,67 @@ def test_no_form_of_a_parameter_is_left_out(get: Callable[..., Answer], query: s
 )
 def test_a_body_is_not_left_out(served: Served, method: str, kind: str, body: str) -> None:
     """Rails takes parameters from it, whatever the method."""
-    for length in (f"Content-Length: {len(body)}\r\n\r\n{body}", f"Transfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n{body}\r\n0\r\n\r\n"):
+    for length in (
+        f"Content-Length: {len(body)}\r\n\r\n{body}",
+        f"Transfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n{body}\r\n0\r\n\r\n",
+    ):
         with opened(served.url) as connection:
-            request = f"{method} /api/v1/courses/565/enrollments HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {kind}\r\n{length}"
+            request = (
+                f"{method} /api/v1/courses/565/enrollments HTTP/1.1\r\nHost: "
+                f"localhost\r\nConnection: close\r\nContent-Type: {kind}\r\n{length}"
+            )
             head, _, told = said(connection, request.encode()).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 400 ")
         assert method == "HEAD" or json.loads(told)["errors"][0]["field"] == "body"
 
 
-@pytest.mark.parametrize("path", ["users/1/enrollments?state[]=current_and_invited", "courses/565/enrollments?state[]=current_and_invited&user_id=1"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "users/1/enrollments?state[]=current_and_invited",
+        "courses/565/enrollments?state[]=current_and_invited&user_id=1",
+    ],
+)
 def test_synthetic_states_are_of_users(get: Callable[..., Answer], path: str) -> None:
     """Of a user's enrollments they may be asked for."""
     assert get(path).ids == [1]
 
 
 @pytest.mark.parametrize(
-    "query", ["only_own_groups=false", "created_for_sis_id[]=0", "grading_period_id=", "nobody=knows&mystate[x]=y&states=z", "x;y=1;z", "=state[]"]
+    "query",
+    [
+        "only_own_groups=false",
+        "created_for_sis_id[]=0",
+        "grading_period_id=",
+        "nobody=knows&mystate[x]=y&states=z",
+        "x;y=1;z",
+        "=state[]",
+    ],
 )
 def test_what_changes_nothing_is_passed_over(get: Callable[..., Answer], query: str) -> None:
     """Filters that are off, and what Canvas does not know either."""
     assert get(f"courses/565/groups?{query}").ids == [51]
 
 
-BAD_IDS = ["999", "0", "-565", "+565", "5 65", "565.0", "0x235", "５６５", "x", "~", "~5", "5~", "2107~", "0~565", "2107~0", "2107~565~1", "sis_course_id:1"]
+BAD_IDS = [
+    "999",
+    "0",
+    "-565",
+    "+565",
+    "5 65",
+    "565.0",
+    "0x235",
+    "５６５",
+    "x",
+    "~",
+    "~5",
+    "5~",
+    "2107~",
+    "0~565",
+    "2107~0",
+    "2107~565~1",
+    "sis_course_id:1",
+]
 BAD_IDS += [
     "9223372036854775807",
     "9223372036854775808",
@@ -309,16 +439,37 @@ BAD_IDS += ["1 OR 1=1", "565;--", "' OR ''='", "self", "NaN", "1e3", "\ufeff565"
 
 @pytest.mark.parametrize("identity", BAD_IDS)
 @pytest.mark.parametrize(
-    "path", ["courses/{}", "courses/{}/enrollments", "sections/{}", "users/{}/enrollments", "groups/{}/users", "accounts/1/enrollments/{}"]
+    "path",
+    [
+        "courses/{}",
+        "courses/{}/enrollments",
+        "sections/{}",
+        "users/{}/enrollments",
+        "groups/{}/users",
+        "accounts/1/enrollments/{}",
+    ],
 )
 def test_what_is_not_there(get: Callable[..., Answer], path: str, identity: str) -> None:
     """Unknown ids, and what is none, in Canvas's form."""
     answer = get(path.format(quote(identity, safe="")))
-    assert (answer.status, answer.json) == (404, {"errors": [{"message": "The specified resource does not exist."}]})
+    assert (answer.status, answer.json) == (
+        404,
+        {"errors": [{"message": "The specified resource does not exist."}]},
+    )
 
 
 @pytest.mark.parametrize(
-    "path", ["", "courses", "courses/", "courses/565/", "courses//565", "courses/565/assignments", "../v1/courses/565", "%2e%2e/courses/565"]
+    "path",
+    [
+        "",
+        "courses",
+        "courses/",
+        "courses/565/",
+        "courses//565",
+        "courses/565/assignments",
+        "../v1/courses/565",
+        "%2e%2e/courses/565",
+    ],
 )
 def test_paths_that_are_none(get: Callable[..., Answer], path: str) -> None:
     """The same."""
@@ -326,10 +477,15 @@ def test_paths_that_are_none(get: Callable[..., Answer], path: str) -> None:
     assert (answer.status, answer.message) == (404, "The specified resource does not exist.")
 
 
-@pytest.mark.parametrize("path", ["courses/{}", "courses/{}/enrollments", "courses/{}/users?per_page=3"])
+@pytest.mark.parametrize(
+    "path", ["courses/{}", "courses/{}/enrollments", "courses/{}/users?per_page=3"]
+)
 def test_all_forms_of_an_id(get: Callable[..., Answer], path: str) -> None:
     """Local, global and by shard give the same answer; only links repeat what was asked."""
-    answers = [get(path.format(identity)) for identity in ("565", str(COURSE), "2107~565", "02107~0565", "0565")]
+    answers = [
+        get(path.format(identity))
+        for identity in ("565", str(COURSE), "2107~565", "02107~0565", "0565")
+    ]
     assert {answer.status for answer in answers} == {200}
     assert len({answer.body for answer in answers}) == 1
 
@@ -350,7 +506,14 @@ def test_sis_ids(get: Callable[..., Answer]) -> None:
     assert get(f"courses/565/enrollments?user_id=sis_user_id:{quote(ODD_SIS_ID)}").ids == [5]
     assert get("courses/565/enrollments?user_id=sis_user_id:nobody").ids == []
     assert get("courses/565/enrollments?sis_user_id=nobody").ids == []
-    assert len(get("courses/565/enrollments?sis_section_id[]=S/1&sis_section_id[]=S/2&per_page=100").ids) == PEOPLE
+    assert (
+        len(
+            get(
+                "courses/565/enrollments?sis_section_id[]=S/1&sis_section_id[]=S/2&per_page=100"
+            ).ids
+        )
+        == PEOPLE
+    )
 
 
 # --- methods
@@ -358,11 +521,20 @@ def test_sis_ids(get: Callable[..., Answer]) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND"])
 @pytest.mark.parametrize(
-    "path", ["/api/v1/courses/565/enrollments", "/api/v1/accounts/1/enrollments/1", "/api/v1/courses/1/enrollments/2/accept", "/api/v1/x", "/api/"]
+    "path",
+    [
+        "/api/v1/courses/565/enrollments",
+        "/api/v1/accounts/1/enrollments/1",
+        "/api/v1/courses/1/enrollments/2/accept",
+        "/api/v1/x",
+        "/api/",
+    ],
 )
 def test_writing(served: Served, method: str, path: str) -> None:
     """It is said where to write instead."""
-    answer = ask(served.url, path, method, b"enrollment[user_id]=1" if method in ("POST", "PUT") else None)
+    answer = ask(
+        served.url, path, method, b"enrollment[user_id]=1" if method in ("POST", "PUT") else None
+    )
     assert answer.status == 405
     assert answer.headers["allow"] == "GET, HEAD"
     assert "Canvas" in answer.message
@@ -370,12 +542,23 @@ def test_writing(served: Served, method: str, path: str) -> None:
 
 def test_options(get: Callable[..., Answer]) -> None:
     """No other site may ask from a browser: nothing says that one might."""
-    answer = get("courses/565", "OPTIONS", Origin="https://evil.example", Access_Control_Request_Method="GET")
+    answer = get(
+        "courses/565", "OPTIONS", Origin="https://evil.example", Access_Control_Request_Method="GET"
+    )
     assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
     assert not [name for name in answer.headers if name.lower().startswith("access-control")]
 
 
-@pytest.mark.parametrize("path", ["courses/565", "courses/565/enrollments?per_page=100", "courses/1", "courses/565/enrollments?page=0", "nowhere"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "courses/565",
+        "courses/565/enrollments?per_page=100",
+        "courses/1",
+        "courses/565/enrollments?page=0",
+        "nowhere",
+    ],
+)
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 def test_head(get: Callable[..., Answer], path: str, encoding: str) -> None:
     """The headers of GET, and no body."""
@@ -433,7 +616,11 @@ def ids_in(value: Any) -> Iterator[tuple[str, Any]]:
     for one in value if isinstance(value, list) else [value] if isinstance(value, dict) else []:
         if isinstance(one, Mapping):
             for name, inner in one.items():
-                if name == "id" or (name.endswith("_id") and not name.startswith("sis_") and name not in ("integration_id", "login_id")):
+                if name == "id" or (
+                    name.endswith("_id")
+                    and not name.startswith("sis_")
+                    and name not in ("integration_id", "login_id")
+                ):
                     yield name, inner
                 elif name.endswith("_ids"):
                     yield from ((name, identity) for identity in inner)
@@ -464,7 +651,9 @@ def test_ids_as_strings(get: Callable[..., Answer], path: str) -> None:
     numeric = get(path, Accept="application/json")
     strings = get(path, Accept="text/html, application/json+canvas-string-ids, */*")
     as_numbers, as_strings = list(ids_in(numeric.json)), list(ids_in(strings.json))
-    assert [(name, None if value is None else str(value)) for name, value in as_numbers] == as_strings
+    assert [
+        (name, None if value is None else str(value)) for name, value in as_numbers
+    ] == as_strings
     assert {type(value) for _, value in as_numbers if value is not None} == {int}
 
 
@@ -475,16 +664,27 @@ def test_what_can_be_included(get: Callable[..., Answer]) -> None:
     """Each adds its field, and nothing is there without it; what is unknown adds nothing."""
     plain = get("courses/565/enrollments").json[0]
     assert not {"uuid", "group_ids"} & set(plain["user"])
-    included = get("courses/565/enrollments?include[]=group_ids&include[]=uuid&include[]=avatar_url&include[]=nothing").json[0]
+    included = get(
+        "courses/565/enrollments?include[]=group_ids&include[]=uuid&include[]=avatar_url&include[]=nothing"
+    ).json[0]
     assert included["user"] == {**plain["user"], "group_ids": [51], "uuid": None}
-    assert get("courses/565?include[]=total_students&include[]=total_students").json["total_students"] == PEOPLE
+    assert (
+        get("courses/565?include[]=total_students&include[]=total_students").json["total_students"]
+        == PEOPLE
+    )
     assert [found["id"] for found in get("courses/565?include=sections").json["sections"]] == [4811]
     assert get("courses/565/sections?include[]=total_students").json[0]["total_students"] == PEOPLE
-    assert [found["id"] for found in get("courses/565/sections?include[]=students").json[0]["students"]] == numbers(1, PEOPLE)
-    assert [found["id"] for found in get("courses/565/groups?include[]=users").json[0]["users"]] == [1, 2, 4]
+    assert [
+        found["id"] for found in get("courses/565/sections?include[]=students").json[0]["students"]
+    ] == numbers(1, PEOPLE)
+    assert [
+        found["id"] for found in get("courses/565/groups?include[]=users").json[0]["users"]
+    ] == [1, 2, 4]
     assert "users" not in get("groups/51").json
     with_enrollments = get("courses/565/users?include[]=enrollments").json
-    assert [[enrollment["id"] for enrollment in found["enrollments"]] for found in with_enrollments] == [[number] for number in numbers(1, 10)]
+    assert [
+        [enrollment["id"] for enrollment in found["enrollments"]] for found in with_enrollments
+    ] == [[number] for number in numbers(1, 10)]
 
 
 @pytest.mark.parametrize(
@@ -513,12 +713,25 @@ def test_what_can_be_included(get: Callable[..., Answer]) -> None:
     ],
 )
 def test_search(get: Callable[..., Answer], term: str, ids: list[int]) -> None:
-    """Part of a name, login or SIS id without regard to case, or an id; no character has another meaning."""
+    """Part of a name, login or SIS id without regard to case, or an id; no character has another
+    meaning.
+    """
     assert get(f"courses/565/users?search_term={quote(term)}").ids == ids
-    assert get(f"groups/51/users?search_term={quote(term)}").ids == [one for one in ids if one in (1, 2, 4)]
+    assert get(f"groups/51/users?search_term={quote(term)}").ids == [
+        one for one in ids if one in (1, 2, 4)
+    ]
 
 
-@pytest.mark.parametrize("attack", ["' OR 1=1 --", "1) OR (1=1", "x' UNION SELECT * FROM users --", '"; DROP TABLE roster_users; --', "active') OR ('a'='a"])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "' OR 1=1 --",
+        "1) OR (1=1",
+        "x' UNION SELECT * FROM users --",
+        '"; DROP TABLE roster_users; --',
+        "active') OR ('a'='a",
+    ],
+)
 def test_sql_in_parameters(get: Callable[..., Answer], attack: str) -> None:
     """It is a value like others."""
     value = quote(attack)
@@ -529,16 +742,26 @@ def test_sql_in_parameters(get: Callable[..., Answer], attack: str) -> None:
         "groups/51/users?search_term=",
     ):
         assert get(path + value).json == []
-    for path in ("courses/565/enrollments?state[]=", "courses/565/enrollments?type[]=", "courses/565/enrollments?user_id=", "courses/565/enrollments?page="):
+    for path in (
+        "courses/565/enrollments?state[]=",
+        "courses/565/enrollments?type[]=",
+        "courses/565/enrollments?user_id=",
+        "courses/565/enrollments?page=",
+    ):
         assert get(path + value).status == 400
     assert len(get("courses/565/users?per_page=100").ids) == PEOPLE
 
 
-@pytest.mark.parametrize("query", ["%", "%zz", "%ff%fe", "a=%80", "=", "&&&", "a=b=c", "%00=%00", "a" * 5000, "?#", ";"])
+@pytest.mark.parametrize(
+    "query", ["%", "%zz", "%ff%fe", "a=%80", "=", "&&&", "a=b=c", "%00=%00", "a" * 5000, "?#", ";"]
+)
 def test_odd_queries(served: Served, query: str) -> None:
     """Whatever is no parameter is passed over."""
     with opened(served.url) as connection:
-        request = f"GET /api/v1/courses/565/users?{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        request = (
+            f"GET /api/v1/courses/565/users?{query} HTTP/1.1\r\nHost: "
+            "localhost\r\nConnection: close\r\n\r\n"
+        )
         head, _, body = said(connection, request.encode()).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert len(json.loads(body)) == 10
@@ -551,7 +774,10 @@ COURSES = (565, 570)
 QUERIES: list[tuple[str, Callable[[Row], bool]]] = [
     ("", lambda row: row["state"] in ("active", "invited")),
     ("state[]=completed&state[]=inactive", lambda row: row["state"] in ("inactive", "completed")),
-    ("type[]=TeacherEnrollment&state[]=inactive&state[]=active", lambda row: row["type"] == "TeacherEnrollment" and row["state"] in ("active", "inactive")),
+    (
+        "type[]=TeacherEnrollment&state[]=inactive&state[]=active",
+        lambda row: row["type"] == "TeacherEnrollment" and row["state"] in ("active", "inactive"),
+    ),
 ]
 
 
@@ -565,7 +791,9 @@ class History:
         self.names: dict[int, str] = {}
 
     def step(self) -> None:
-        """Something happens: an enrollment changes, moves or goes, a user is renamed, the replica is made anew."""
+        """Something happens: an enrollment changes, moves or goes, a user is renamed, the replica
+        is made anew.
+        """
         kind = self.random.choices(("change", "go", "rename", "many", "anew"), (10, 3, 2, 1, 1))[0]
         if kind == "rename":
             number = self.random.randint(1, ENROLLMENTS)
@@ -574,24 +802,43 @@ class History:
         elif kind == "anew":
             follower = self.served.context.follower
             follower._begin_anew("a test wants it")
-            self.apply({key: None for key in self.enrollments if self.random.random() < 0.5}, tell=False)
+            self.apply(
+                {key: None for key in self.enrollments if self.random.random() < 0.5}, tell=False
+            )
             self.served.store.apply(batch_of(self.everything()), {})
             self.served.store.note_complete(1.0)
             follower.progress = replace(follower.progress, complete=True)
         else:
-            self.apply(self.changes(self.random.randint(4, ENROLLMENTS) if kind == "many" else 1, gone=kind == "go"), tell=kind != "many")
+            self.apply(
+                self.changes(
+                    self.random.randint(4, ENROLLMENTS) if kind == "many" else 1, gone=kind == "go"
+                ),
+                tell=kind != "many",
+            )
 
     def changes(self, count: int, *, gone: bool) -> dict[str, Row | None]:
         """Enrollments as they are from now on."""
         changed: dict[str, Row | None] = {}
         for _ in range(count):
-            number, place = self.random.randint(1, ENROLLMENTS), SHARD * SHARD_SIZE + self.random.choice(COURSES)
-            of_number = [key for key, row in self.enrollments.items() if row["enrollment_id"] == str(SHARD * SHARD_SIZE + number)]
+            number, place = (
+                self.random.randint(1, ENROLLMENTS),
+                SHARD * SHARD_SIZE + self.random.choice(COURSES),
+            )
+            of_number = [
+                key
+                for key, row in self.enrollments.items()
+                if row["enrollment_id"] == str(SHARD * SHARD_SIZE + number)
+            ]
             changed |= dict.fromkeys(of_number)  # an enrollment is in one course
             if not gone:
                 state = self.random.choice(("active", "inactive", "completed"))
                 kind = self.random.choice(("StudentEnrollment", "TeacherEnrollment"))
-                told = {"workflow_state": state, "state": state, "type": kind, "user_id": str(SHARD * SHARD_SIZE + self.random.randint(1, ENROLLMENTS))}
+                told = {
+                    "workflow_state": state,
+                    "state": state,
+                    "type": kind,
+                    "user_id": str(SHARD * SHARD_SIZE + self.random.randint(1, ENROLLMENTS)),
+                }
                 changed |= person(number, "Known by enrollment", place, **told)["enrollments"]
         return changed
 
@@ -605,7 +852,10 @@ class History:
 
     def everything(self) -> dict[str, Any]:
         """What the topics would tell from the beginning."""
-        return together({"enrollments": dict(self.enrollments)}, *(user(number, name) for number, name in self.names.items()))
+        return together(
+            {"enrollments": dict(self.enrollments)},
+            *(user(number, name) for number, name in self.names.items()),
+        )
 
     def check(self) -> None:
         """Every list is that of the rows as they are now."""
@@ -613,25 +863,60 @@ class History:
             course = str(SHARD * SHARD_SIZE + number)
             for query, is_meant in QUERIES:
                 rows = sorted(
-                    (row for row in self.enrollments.values() if row["course_id"] == course and is_meant(row)), key=lambda row: int(row["enrollment_id"])
+                    (
+                        row
+                        for row in self.enrollments.values()
+                        if row["course_id"] == course and is_meant(row)
+                    ),
+                    key=lambda row: int(row["enrollment_id"]),
                 )
-                answer = ask(self.served.url, f"/api/v1/courses/{number}/enrollments?per_page=5&{query}")
+                answer = ask(
+                    self.served.url, f"/api/v1/courses/{number}/enrollments?per_page=5&{query}"
+                )
                 if not any(row["course_id"] == course for row in self.enrollments.values()):
                     assert answer.status == 404
                     continue
-                found = answer.json + (ask(self.served.url, f"/api/v1/courses/{number}/enrollments?per_page=5&page=2&{query}").json)
-                wanted = [(int(row["enrollment_id"]) % SHARD_SIZE, int(row["user_id"]) % SHARD_SIZE, row["state"], row["type"]) for row in rows][:10]
-                assert [(one["id"], one["user_id"], one["enrollment_state"], one["type"]) for one in found] == wanted
+                found = answer.json + (
+                    ask(
+                        self.served.url,
+                        f"/api/v1/courses/{number}/enrollments?per_page=5&page=2&{query}",
+                    ).json
+                )
+                wanted = [
+                    (
+                        int(row["enrollment_id"]) % SHARD_SIZE,
+                        int(row["user_id"]) % SHARD_SIZE,
+                        row["state"],
+                        row["type"],
+                    )
+                    for row in rows
+                ][:10]
+                assert [
+                    (one["id"], one["user_id"], one["enrollment_state"], one["type"])
+                    for one in found
+                ] == wanted
                 for one in found:
-                    assert one["user"]["name"] == self.names.get(one["user_id"], "Known by enrollment")
-            users = sorted({int(row["user_id"]) % SHARD_SIZE for row in self.enrollments.values() if row["course_id"] == course and row["state"] == "active"})
+                    assert one["user"]["name"] == self.names.get(
+                        one["user_id"], "Known by enrollment"
+                    )
+            users = sorted(
+                {
+                    int(row["user_id"]) % SHARD_SIZE
+                    for row in self.enrollments.values()
+                    if row["course_id"] == course and row["state"] == "active"
+                }
+            )
             answer = ask(self.served.url, f"/api/v1/courses/{number}/users?per_page=100")
             assert answer.status == 404 or answer.ids == users
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+)
 def test_lists_while_rows_change(tmp_path: Path, seed: int) -> None:
-    """What is kept in memory is never told when it is no longer so: rows change, move, go, and the replica is made anew."""
+    """What is kept in memory is never told when it is no longer so: rows change, move, go, and the
+    replica is made anew.
+    """
     with serving(tmp_path, {}) as served:
         history = History(served, seed)
         for _ in range(40):
@@ -640,8 +925,14 @@ def test_lists_while_rows_change(tmp_path: Path, seed: int) -> None:
 
 
 def test_etags_while_rows_change(tmp_path: Path) -> None:
-    """Another one when a row, a name or only the number of pages changes; the same when nothing has, and when the replica is made anew."""
-    everything = together(course("Physics"), *(person(number, "Somebody") for number in range(1, 11)), *(user(number, "Somebody") for number in (1, 2)))
+    """Another one when a row, a name or only the number of pages changes; the same when nothing
+    has, and when the replica is made anew.
+    """
+    everything = together(
+        course("Physics"),
+        *(person(number, "Somebody") for number in range(1, 11)),
+        *(user(number, "Somebody") for number in (1, 2)),
+    )
     with serving(tmp_path, everything) as served:
         path = "/api/v1/courses/565/enrollments?per_page=10"
         seen = [ask(served.url, path).headers["etag"]]
@@ -662,7 +953,9 @@ def test_etags_while_rows_change(tmp_path: Path) -> None:
         follower._begin_anew("a test wants it")
         assert ask(served.url, path).status == 503
         for relation in reversed(everything):  # in another order
-            served.store.apply(batch_of({relation: dict(reversed(everything[relation].items()))}), {})
+            served.store.apply(
+                batch_of({relation: dict(reversed(everything[relation].items()))}), {}
+            )
         served.change(user(1, "Ada Lovelace"))
         served.store.note_complete(1.0)
         follower.progress = replace(follower.progress, complete=True)
@@ -672,12 +965,16 @@ def test_etags_while_rows_change(tmp_path: Path) -> None:
 
 def test_lists_of_a_replica_that_was_made_anew(tmp_path: Path) -> None:
     """Nothing of the file before: in both, each course has changed once."""
-    with serving(tmp_path, together(course("Physics"), person(1, "Ada"), person(2, "Grace"))) as served:
+    with serving(
+        tmp_path, together(course("Physics"), person(1, "Ada"), person(2, "Grace"))
+    ) as served:
         lists = ("/api/v1/courses/565/enrollments", "/api/v1/courses/565/users")
         assert [ask(served.url, path).ids for path in lists] == [[1, 2], [1, 2]]
         follower = served.context.follower
         follower._begin_anew("a test wants it")
-        served.store.apply(batch_of(together(course("Physics"), person(2, "Grace"), person(3, "Mary"))), {})
+        served.store.apply(
+            batch_of(together(course("Physics"), person(2, "Grace"), person(3, "Mary"))), {}
+        )
         served.store.note_complete(1.0)
         follower.progress = replace(follower.progress, complete=True)
         assert [ask(served.url, path).ids for path in lists] == [[2, 3], [2, 3]]
@@ -686,7 +983,10 @@ def test_lists_of_a_replica_that_was_made_anew(tmp_path: Path) -> None:
 def test_order_is_the_same_after_changes(tmp_path: Path) -> None:
     """Enrollments within a user too: rows that change take another place in the table."""
     kinds = ("StudentEnrollment", "TeacherEnrollment", "TaEnrollment")
-    parts = [person(number, "Ada", user_id=str(SHARD * SHARD_SIZE + 1), type=kinds[number % 3]) for number in range(1, 6)]
+    parts = [
+        person(number, "Ada", user_id=str(SHARD * SHARD_SIZE + 1), type=kinds[number % 3])
+        for number in range(1, 6)
+    ]
     with serving(tmp_path, together(course("Physics"), *parts)) as served:
         path = "/api/v1/courses/565/users?include[]=enrollments"
         before = ask(served.url, path)
@@ -699,10 +999,16 @@ def test_order_is_the_same_after_changes(tmp_path: Path) -> None:
 def test_a_moved_enrollment(tmp_path: Path) -> None:
     """It is in one course, then in the other."""
     there, here = person(1, "Ada"), person(1, "Ada", COURSE + 5)
-    with serving(tmp_path, together(course("Physics"), course("Optics", COURSE + 5), there)) as served:
-        assert [ask(served.url, f"/api/v1/courses/{number}/enrollments").ids for number in COURSES] == [[1], []]
+    with serving(
+        tmp_path, together(course("Physics"), course("Optics", COURSE + 5), there)
+    ) as served:
+        assert [
+            ask(served.url, f"/api/v1/courses/{number}/enrollments").ids for number in COURSES
+        ] == [[1], []]
         served.change(together(gone(there), here))
-        assert [ask(served.url, f"/api/v1/courses/{number}/enrollments").ids for number in COURSES] == [[], [1]]
+        assert [
+            ask(served.url, f"/api/v1/courses/{number}/enrollments").ids for number in COURSES
+        ] == [[], [1]]
         assert ask(served.url, "/api/v1/accounts/1/enrollments/1").json["course_id"] == 570
         served.change(gone(here))
         assert ask(served.url, "/api/v1/accounts/1/enrollments/1").status == 404
@@ -712,6 +1018,8 @@ def test_many_members(tmp_path: Path) -> None:
     """More than a statement takes values."""
     members = [member(number) for number in range(1, 2_001)]
     with serving(tmp_path, together(course("Physics"), group("Everybody"), *members)) as served:
-        assert ask(served.url, "/api/v1/groups/51/users?page=20&per_page=100").ids == numbers(1901, 2000)
+        assert ask(served.url, "/api/v1/groups/51/users?page=20&per_page=100").ids == numbers(
+            1901, 2000
+        )
         assert ask(served.url, "/api/v1/groups/51/users?search_term=1999").ids == [1999]
         assert len(ask(served.url, "/api/v1/groups/51?include[]=users").json["users"]) == 2_000

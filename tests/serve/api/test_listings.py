@@ -1,4 +1,6 @@
-"""Lists that are kept in memory: whatever happens to the replica, each is what a query over all rows finds in the same transaction."""
+"""Lists that are kept in memory: whatever happens to the replica, each is what a query over all
+rows finds in the same transaction.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,12 @@ TYPES = ("StudentEnrollment", "TeacherEnrollment", "TaEnrollment")
 CONDITIONS = [
     enrollments_where(types, states)
     for types in ((), TYPES[:1], TYPES[:2])
-    for states in (None, (("active", "invited"), ()), ((), ("pending_active",)), (("active",), ("pending_active",)))
+    for states in (
+        None,
+        (("active", "invited"), ()),
+        ((), ("pending_active",)),
+        (("active",), ("pending_active",)),
+    )
 ]
 STEPS = 250
 
@@ -43,8 +50,17 @@ class Play:
     def row(self, course: int, enrollment: int) -> tuple[Any, ...]:
         """An enrollment."""
         chance, state = self.random, self.random.choice(STATES)
-        known: dict[str, Any] = {"course_id": course, "enrollment_id": enrollment, "user_id": chance.randint(1, 30), "type": chance.choice(TYPES)}
-        known |= {"enrollment_state": state, "state": chance.choice([state, "pending_active"]), "as_of": "2024"}
+        known: dict[str, Any] = {
+            "course_id": course,
+            "enrollment_id": enrollment,
+            "user_id": chance.randint(1, 30),
+            "type": chance.choice(TYPES),
+        }
+        known |= {
+            "enrollment_state": state,
+            "state": chance.choice([state, "pending_active"]),
+            "as_of": "2024",
+        }
         return tuple(known.get(name) for name in ENROLLMENTS.columns)
 
     def step(self) -> None:
@@ -52,11 +68,19 @@ class Play:
         chance = self.random
         dice = chance.random()
         if dice < 0.45:
-            keys = {(chance.randint(1, 3), chance.randint(1, 40)) for _ in range(chance.choice([1, 1, 2, 5, 20]))}
-            batch = {"enrollments": {key: None if chance.random() < 0.3 else self.row(*key) for key in keys}}
+            keys = {
+                (chance.randint(1, 3), chance.randint(1, 40))
+                for _ in range(chance.choice([1, 1, 2, 5, 20]))
+            }
+            batch = {
+                "enrollments": {
+                    key: None if chance.random() < 0.3 else self.row(*key) for key in keys
+                }
+            }
             if chance.random() < 0.1:
                 with pytest.raises(sqlite3.Error):
-                    self.store.apply(batch, {("topic", 0): object()}, tell=True)  # type: ignore[dict-item]  # it fails at the end
+                    # it fails at the end
+                    self.store.apply(batch, {("topic", 0): object()}, tell=True)  # type: ignore[dict-item]
             else:
                 self.store.apply(batch, {("topic", 0): 1}, tell=chance.random() < 0.85)
         elif dice < 0.48:
@@ -71,7 +95,9 @@ class Play:
 
     def connected(self) -> sqlite3.Connection:
         """A connection that sees the state of now for as long as it is open."""
-        database = sqlite3.connect(f"{self.store.path.as_uri()}?mode=ro", uri=True, isolation_level=None)
+        database = sqlite3.connect(
+            f"{self.store.path.as_uri()}?mode=ro", uri=True, isolation_level=None
+        )
         database.execute("BEGIN")
         database.execute("SELECT 1 FROM meta").fetchone()
         return database
@@ -87,18 +113,27 @@ class Play:
 
     def compare(self, database: sqlite3.Connection) -> None:
         """A list from memory, and one from all rows."""
-        course, what = self.random.randint(1, 3), self.random.choice(["enrollment_id", "enrollment_id", "user_id"])
+        course, what = (
+            self.random.randint(1, 3),
+            self.random.choice(["enrollment_id", "enrollment_id", "user_id"]),
+        )
         where = Where("course_id = ?", (course,)) & self.random.choice(CONDITIONS)
         found = list(self.listings.listing(database, course, what, where))
         distinct = "DISTINCT" if what == "user_id" else ""
-        query = f"SELECT {distinct} {what} FROM roster_enrollments WHERE {where.text} ORDER BY {what}"  # noqa: S608
+        query = (
+            f"SELECT {distinct} {what} FROM roster_enrollments WHERE {where.text} ORDER BY {what}"  # noqa: S608
+        )
         assert found == [number for (number,) in database.execute(query, where.values)]
         self.compared += 1
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_a_list_in_memory_is_that_of_all_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    """Rows come and go, told or not; transactions fail; files are made anew; and some who ask still see an earlier state."""
+def test_a_list_in_memory_is_that_of_all_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Rows come and go, told or not; transactions fail; files are made anew; and some who ask still
+    see an earlier state.
+    """
     chance = random.Random(seed)
     told = chance.choice([1, 2, 5, 200])
     monkeypatch.setattr(store_module, "TOLD_VERSIONS", told)

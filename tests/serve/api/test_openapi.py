@@ -1,4 +1,6 @@
-"""The API against its own OpenAPI document: requests made up from the document, and the document against what is there."""
+"""The API against its own OpenAPI document: requests made up from the document, and the document
+against what is there.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ def token_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, rosters: Rosters, token_file: tuple[Path, str]) -> Iterator[Served]:
+def served(
+    tmp_path_factory: pytest.TempPathFactory, rosters: Rosters, token_file: tuple[Path, str]
+) -> Iterator[Served]:
     """The institution, served."""
     with serving(tmp_path_factory.mktemp("serve"), rosters, tokens_file=token_file[0]) as served:
         yield served
@@ -75,7 +79,10 @@ def document(served: Served) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def real(rosters: Rosters) -> dict[str, list[str]]:
     """Ids that are there, by parameter."""
-    alive = {relation: [row for row in rows.values() if row["state"] != "deleted"] for relation, rows in rosters.items()}
+    alive = {
+        relation: [row for row in rows.values() if row["state"] != "deleted"]
+        for relation, rows in rosters.items()
+    }
     found = {
         "course_id": [row["course_id"] for row in alive["courses"]],
         "section_id": [row["course_section_id"] for row in alive["sections"]],
@@ -90,12 +97,22 @@ def real(rosters: Rosters) -> dict[str, list[str]]:
 @pytest.mark.hypothesis
 @pytest.mark.parametrize("path", sorted(READABLE))
 def test_every_answer_is_what_the_document_says(
-    served: Served, token_file: tuple[Path, str], document: dict[str, Any], real: dict[str, list[str]], path: str
+    served: Served,
+    token_file: tuple[Path, str],
+    document: dict[str, Any],
+    real: dict[str, list[str]],
+    path: str,
 ) -> None:
-    """Whatever is asked, all checks hold: statuses, types, objects, methods, tokens, wrong parameters refused and right ones taken."""
-    from tests.serve.api.requests_made_up import asked  # it takes a second to import, which only the process that runs this test should pay
+    """Whatever is asked, all checks hold: statuses, types, objects, methods, tokens, wrong
+    parameters refused and right ones taken.
+    """
+    from tests.serve.api.requests_made_up import (
+        asked,
+    )  # it takes a second to import, which only the process that runs this test should pay
 
-    assert asked(served.url, token_file[1], document, path, max_examples=examples(20, part=4))[404] > 0
+    assert (
+        asked(served.url, token_file[1], document, path, max_examples=examples(20, part=4))[404] > 0
+    )
     known = copy.deepcopy(document)
     for parameter in known["paths"][path]["get"]["parameters"]:
         if parameter["in"] == "path":
@@ -132,22 +149,48 @@ IDS = ShownIds(SHARD, as_text=False)
 
 MADE: list[tuple[type[BaseModel], dict[str, Any], set[str]]] = [
     (objects.User, objects.user_object(row_of("users"), IDS), set()),
-    (objects.User, objects.user_object(row_of("users"), IDS, uuid=True, group_ids=[1]), {"uuid", "group_ids"}),
-    (objects.User, objects.user_object(objects.named_user(1, "Ada Lovelace"), IDS, uuid=True), {"uuid"}),
-    (objects.Enrollment, objects.enrollment_object(row_of("enrollments"), IDS, section=None, user=None), set()),
-    (objects.Enrollment, objects.enrollment_object(row_of("enrollments"), IDS, section=row_of("sections"), user={"sis_user_id": None}), {"user"}),
+    (
+        objects.User,
+        objects.user_object(row_of("users"), IDS, uuid=True, group_ids=[1]),
+        {"uuid", "group_ids"},
+    ),
+    (
+        objects.User,
+        objects.user_object(objects.named_user(1, "Ada Lovelace"), IDS, uuid=True),
+        {"uuid"},
+    ),
+    (
+        objects.Enrollment,
+        objects.enrollment_object(row_of("enrollments"), IDS, section=None, user=None),
+        set(),
+    ),
+    (
+        objects.Enrollment,
+        objects.enrollment_object(
+            row_of("enrollments"), IDS, section=row_of("sections"), user={"sis_user_id": None}
+        ),
+        {"user"},
+    ),
     (objects.Course, objects.course_object(row_of("courses"), IDS), set()),
     (objects.Course, objects.course_object(objects.unseen_course(1), IDS), set()),
     (objects.Section, objects.section_object(row_of("sections"), IDS), set()),
     (objects.Group, objects.group_object(row_of("groups"), IDS, 0), {"course_id"}),
-    (objects.Group, objects.group_object(row_of("groups", context_type="Account"), IDS, 0), {"account_id"}),
+    (
+        objects.Group,
+        objects.group_object(row_of("groups", context_type="Account"), IDS, 0),
+        {"account_id"},
+    ),
     (objects.GroupMembership, objects.membership_object(row_of("memberships"), IDS), set()),
 ]
 
 
 @pytest.mark.parametrize(("model", "made", "optional"), MADE)
-def test_objects_have_the_fields_of_their_models(model: type[BaseModel], made: dict[str, Any], optional: set[str]) -> None:
-    """No more, no fewer, in the same order; those that may be absent have a default in the model."""
+def test_objects_have_the_fields_of_their_models(
+    model: type[BaseModel], made: dict[str, Any], optional: set[str]
+) -> None:
+    """No more, no fewer, in the same order; those that may be absent have a default in the
+    model.
+    """
     required = [name for name, field in model.model_fields.items() if field.is_required()]
     assert [name for name in made if name not in optional] == required
     assert set(made) - set(required) == optional <= set(model.model_fields)
@@ -157,14 +200,29 @@ def test_objects_have_the_fields_of_their_models(model: type[BaseModel], made: d
     ("path", "model"),
     [
         ("courses/{course_id}?include[]=total_students&include[]=sections", objects.Course),
-        ("courses/{course_id}/enrollments?include[]=group_ids&include[]=uuid&include[]=observed_users&per_page=100", objects.Enrollment),
-        ("courses/{course_id}/users?include[]=enrollments&include[]=uuid&include[]=group_ids&per_page=100", objects.User),
-        ("courses/{course_id}/sections?include[]=total_students&include[]=students", objects.Section),
+        (
+            "courses/{course_id}/enrollments?include[]=group_ids&include[]=uuid&include[]=observed_users&per_page=100",
+            objects.Enrollment,
+        ),
+        (
+            "courses/{course_id}/users?include[]=enrollments&include[]=uuid&include[]=group_ids&per_page=100",
+            objects.User,
+        ),
+        (
+            "courses/{course_id}/sections?include[]=total_students&include[]=students",
+            objects.Section,
+        ),
         ("courses/{course_id}/groups?include[]=users", objects.Group),
         ("groups/{group_id}/memberships", objects.GroupMembership),
     ],
 )
-def test_answers_are_of_their_models(served: Served, token_file: tuple[Path, str], real: dict[str, list[str]], path: str, model: type[BaseModel]) -> None:
+def test_answers_are_of_their_models(
+    served: Served,
+    token_file: tuple[Path, str],
+    real: dict[str, list[str]],
+    path: str,
+    model: type[BaseModel],
+) -> None:
     """With everything that can be included. The models forbid what they do not know."""
     found = 0
     for course, group in zip(real["course_id"], real["group_id"], strict=True):

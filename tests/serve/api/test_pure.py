@@ -30,18 +30,32 @@ homes = st.one_of(st.none(), shards)
 
 @SETTINGS
 @given(home=homes, shard=shards, local=st.integers(1, SHARD_SIZE - 1), as_text=st.booleans())
-def test_an_id_that_was_shown_is_found(home: int | None, shard: int, local: int, as_text: bool) -> None:
+def test_an_id_that_was_shown_is_found(
+    home: int | None, shard: int, local: int, as_text: bool
+) -> None:
     """Whatever an answer shows can be asked for, and so can the other ways to write it."""
     identity = shard * SHARD_SIZE + local
     shown = ShownIds(home, as_text)(identity)
     assert isinstance(shown, str if as_text else int)
     meant = identity if identity <= GREATEST else None
-    assert parse_id(str(shown), home) == parse_id(f"{shard}~{local}", home) == parse_id(str(identity), home) == meant
+    assert (
+        parse_id(str(shown), home)
+        == parse_id(f"{shard}~{local}", home)
+        == parse_id(str(identity), home)
+        == meant
+    )
     assert (str(shown) == str(local)) == (shard == home)
 
 
 @SETTINGS
-@given(text=st.one_of(st.text(), st.from_regex(r"[0-9~]{0,25}"), st.from_regex(r"\d{1,6}~\d{1,13}", fullmatch=True)), home=homes)
+@given(
+    text=st.one_of(
+        st.text(),
+        st.from_regex(r"[0-9~]{0,25}"),
+        st.from_regex(r"\d{1,6}~\d{1,13}", fullmatch=True),
+    ),
+    home=homes,
+)
 def test_any_text_is_an_id_of_sqlite_or_none(text: str, home: int | None) -> None:
     """Nothing else comes to the replica."""
     found = parse_id(text, home)
@@ -59,17 +73,24 @@ def test_no_id() -> None:
     size=st.integers(1, 100),
     total=st.integers(0, 10**6),
     query=st.lists(
-        st.tuples(st.sampled_from(["page", "per_page", "state[]", "a", "access_token", "", "ü &=>"]), st.text(st.characters(exclude_categories=["Cs"])))
+        st.tuples(
+            st.sampled_from(["page", "per_page", "state[]", "a", "access_token", "", "ü &=>"]),
+            st.text(st.characters(exclude_categories=["Cs"])),
+        )
     ),
 )
 def test_links(number: int, size: int, total: int, query: list[tuple[str, str]]) -> None:
-    """A header in ASCII on one line; each link has what was asked, and leads to a page that is there."""
+    """A header in ASCII on one line; each link has what was asked, and leads to a page that is
+    there.
+    """
     page, url = Page(number, size), "https://localhost/api/v1/courses/1/enrollments"
     header = page.links(url, query, total)
     assert header.isascii()
     assert header.isprintable()
     links = links_in(header)
-    kept = [(name, value) for name, value in query if name not in ("page", "per_page", "access_token")]
+    kept = [
+        (name, value) for name, value in query if name not in ("page", "per_page", "access_token")
+    ]
     pages = {}
     for relation, link in links.items():
         assert link.partition("?")[0] == url
@@ -85,8 +106,14 @@ def test_links(number: int, size: int, total: int, query: list[tuple[str, str]])
 
 
 bases = st.sampled_from(sorted(name.removesuffix("[]") for name in KNOWN))
-brackets = st.one_of(st.sampled_from(["", "[]", "[0]", "[foo]", "[][]", "[0][]", "[][a]", "[", "]", "[[]]"]), st.text("[]a0 ", max_size=4).map("[{}".format))
-names = st.one_of(st.tuples(st.sampled_from(["", "", "", " ", "[", "]"]), bases, brackets).map("".join), st.text(max_size=5))
+brackets = st.one_of(
+    st.sampled_from(["", "[]", "[0]", "[foo]", "[][]", "[0][]", "[][a]", "[", "]", "[[]]"]),
+    st.text("[]a0 ", max_size=4).map("[{}".format),
+)
+names = st.one_of(
+    st.tuples(st.sampled_from(["", "", "", " ", "[", "]"]), bases, brackets).map("".join),
+    st.text(max_size=5),
+)
 
 
 def answered(query: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], ApiError | None]:
@@ -106,13 +133,17 @@ def rack_base(name: str) -> str:
 @SETTINGS
 @given(st.lists(st.tuples(names, st.text(max_size=5)), max_size=4))
 def test_normalised_queries(query: list[tuple[str, str]]) -> None:
-    """Each parameter comes through in its own form, with its values in their order, or is refused by its name; what is none comes through as it is."""
+    """Each parameter comes through in its own form, with its values in their order, or is refused
+    by its name; what is none comes through as it is.
+    """
     found, refused = answered(query)
     if refused is not None:
         assert refused.status == 400
         assert str(refused.field) in refused.message
         assert refused.field in KNOWN
-        assert any(str(refused.field).removesuffix("[]") in f"{name}={value}" for name, value in query)
+        assert any(
+            str(refused.field).removesuffix("[]") in f"{name}={value}" for name, value in query
+        )
         return
     assert [value for _, value in found] == [value for _, value in query]
     for (name, _), (written, _) in zip(found, query, strict=True):
@@ -122,7 +153,9 @@ def test_normalised_queries(query: list[tuple[str, str]]) -> None:
         assert known is None or written in (base, known)
     for name in LISTS:
         values = [written for written, _ in query if rack_base(written) == name.removesuffix("[]")]
-        assert len(values) < 2 or set(values) == {name}, "Rails takes the last of several without brackets, and fails where some have them"
+        assert len(values) < 2 or set(values) == {name}, (
+            "Rails takes the last of several without brackets, and fails where some have them"
+        )
     assert normalised(found) == found
 
 
@@ -140,26 +173,53 @@ def test_among(count: int) -> None:
     """As many values as there are."""
     with sqlite3.connect(":memory:") as db:
         db.execute("CREATE TABLE numbers (number INTEGER)")
-        db.executemany("INSERT INTO numbers VALUES (?)", [(number,) for number in (0, 1, count, count + 1, GREATEST)])
+        db.executemany(
+            "INSERT INTO numbers VALUES (?)",
+            [(number,) for number in (0, 1, count, count + 1, GREATEST)],
+        )
         where = among("number", [*range(1, count), GREATEST] if count > 1 else [GREATEST])
-        found = [number for (number,) in db.execute(f"SELECT number FROM numbers WHERE {where.text} ORDER BY number", where.values)]  # noqa: S608
-    assert found == sorted({number for number in (1, count - 1) if 0 < number < count and number == 1} | {GREATEST})
+        query = f"SELECT number FROM numbers WHERE {where.text} ORDER BY number"  # noqa: S608
+        found = [number for (number,) in db.execute(query, where.values)]
+    assert found == sorted(
+        {number for number in (1, count - 1) if 0 < number < count and number == 1} | {GREATEST}
+    )
 
 
 def test_lists_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In their number and their length, however many conditions are asked for; those that are asked for often stay."""
+    """In their number and their length, however many conditions are asked for; those that are asked
+    for often stay.
+    """
     monkeypatch.setattr(listings_module, "MOST_LISTS", 5)
     monkeypatch.setattr(listings_module, "MOST_LISTED", 45)
     listings = Listings()
     with sqlite3.connect(":memory:") as db:
-        db.execute("CREATE TABLE course_versions (course_id INTEGER, version INTEGER, told_from INTEGER)")
-        db.execute("CREATE TABLE roster_enrollments (course_id INTEGER, enrollment_id INTEGER, user_id INTEGER)")
-        db.executemany("INSERT INTO roster_enrollments VALUES (?, ?, ?)", [(course, number, number) for course in range(1, 20) for number in range(course)])
+        db.execute(
+            "CREATE TABLE course_versions (course_id INTEGER, version INTEGER, told_from INTEGER)"
+        )
+        db.execute(
+            "CREATE TABLE roster_enrollments (course_id INTEGER, enrollment_id INTEGER, user_id "
+            "INTEGER)"
+        )
+        db.executemany(
+            "INSERT INTO roster_enrollments VALUES (?, ?, ?)",
+            [(course, number, number) for course in range(1, 20) for number in range(course)],
+        )
         for course in range(1, 20):
             for asked in (course, 1):
-                assert len(listings.listing(db, asked, "enrollment_id", Where("course_id = ?", (asked,)))) == asked
+                assert (
+                    len(
+                        listings.listing(
+                            db, asked, "enrollment_id", Where("course_id = ?", (asked,))
+                        )
+                    )
+                    == asked
+                )
                 assert len(listings._kept) <= 5
-                assert listings._size == sum(len(numbers) for _, numbers in listings._kept.values()) <= 45
+                assert (
+                    listings._size
+                    == sum(len(numbers) for _, numbers in listings._kept.values())
+                    <= 45
+                )
         assert 1 in {course for course, _, _ in listings._kept}
         with pytest.raises(sqlite3.OperationalError):
             listings.listing(db, 1, "nothing", Where("nothing = ?", (1,)))

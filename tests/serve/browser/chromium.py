@@ -57,7 +57,10 @@ class Browser:
     def look(self, size: tuple[int, int] = WIDE, *, dark: bool = False) -> None:
         """So large is the window, and so does the system look."""
         width, height = size
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500})
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500},
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         # Without animations a colour is what it is, and not on its way to another one.
         still = {"name": "prefers-reduced-motion", "value": "reduce"}
@@ -75,7 +78,9 @@ class Browser:
             self.driver.get_log(kind)  # type: ignore[no-untyped-call]
 
     def find(self, selector: str) -> WebElement:
-        """The first element that a CSS selector names. Waits until there is one: pages ask for what they show."""
+        """The first element that a CSS selector names. Waits until there is one: pages ask for what
+        they show.
+        """
         wait_until(lambda: self.driver.find_elements(By.CSS_SELECTOR, selector), what=selector)
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
@@ -86,7 +91,13 @@ class Browser:
 
     def texts(self, selector: str) -> list[str]:
         """What elements show."""
-        return [str(text) for text in self.run("return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText)", selector)]
+        return [
+            str(text)
+            for text in self.run(
+                "return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText)",
+                selector,
+            )
+        ]
 
     def wait_for(self, text: str, selector: str = "body") -> None:
         """Wait until an element shows a text."""
@@ -113,7 +124,11 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """What the browser had to say of errors and of violations of the policy."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]  # type: ignore[no-untyped-call]
+        return [
+            entry["message"]
+            for entry in self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+            if entry["level"] in ("SEVERE", "WARNING")
+        ]
 
     def requests(self) -> list[str]:
         """The addresses that pages have asked for."""
@@ -131,8 +146,12 @@ class Browser:
         found = self.driver.execute_async_script(
             """
             const done = arguments[arguments.length - 1];
-            axe.run(document).then((result) => done(result.violations.map((one) =>
-              `${one.id}: ${one.help}: ${one.nodes.map((node) => `${node.html} ${node.failureSummary}`).join(" | ")}`)), (error) => done([String(error)]));
+            const place = (node) => `${node.html} ${node.failureSummary}`;
+            const line = (one) => `${one.id}: ${one.help}: ${one.nodes.map(place).join(" | ")}`;
+            axe.run(document).then(
+              (result) => done(result.violations.map(line)),
+              (error) => done([String(error)]),
+            );
             """
         )
         return [str(one) for one in found]

@@ -1,4 +1,6 @@
-"""``python -m tests.serve.browser.screenshot``: the picture of the page in the README, of a course in a simulated institution, in which something happens."""
+"""``python -m tests.serve.browser.screenshot``: the picture of the page in the README, of a course
+in a simulated institution, in which something happens.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,11 @@ def main() -> None:
     logging.disable(logging.WARNING)
     if (why := missing()) is not None:
         sys.exit(why)
-    simulation = Simulation(SimulationPlan(courses=14, steps=2_000, seed=5, class_size=14, start_ms=START_MS, shard=SHARD))
+    simulation = Simulation(
+        SimulationPlan(
+            courses=14, steps=2_000, seed=5, class_size=14, start_ms=START_MS, shard=SHARD
+        )
+    )
     for _ in islice(simulation.events(), BEFORE):
         pass
     before = simulation.truth()
@@ -45,7 +51,11 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         tempfile.TemporaryDirectory() as profile,
         chromium(Path(profile)) as browser,
-        hosting(Path(folder), {relation: dict(rows) for relation, rows in before.items()}, with_tokens=True) as hosted,
+        hosting(
+            Path(folder),
+            {relation: dict(rows) for relation, rows in before.items()},
+            with_tokens=True,
+        ) as hosted,
     ):
         for rosters, at in later:
             take(hosted.store, hosted.context.feed, rosters, at)
@@ -55,7 +65,14 @@ def main() -> None:
         browser.find("button").click()
         browser.wait_for("Rosters here are")
         browser.open(f"{hosted.url}/#course/{course}")
-        wait_until(lambda: browser.texts("#people tbody tr") and browser.texts("#changes li") and browser.text("#live") == "Live", what="the roster")
+        wait_until(
+            lambda: (
+                browser.texts("#people tbody tr")
+                and browser.texts("#changes li")
+                and browser.text("#live") == "Live"
+            ),
+            what="the roster",
+        )
         browser.driver.save_screenshot(str(PICTURE))
     size = PICTURE.stat().st_size
     print(f"{PICTURE}: course {course}, {size:,} bytes")
@@ -70,14 +87,23 @@ def steps(simulation: Simulation, known: Truth) -> Iterator[tuple[Rosters, float
         changed: Rosters = {}
         for relation, rows in now.items():
             old = known[relation]
-            changed[relation] = {key: row for key, row in rows.items() if old.get(key) != row} | dict.fromkeys(old.keys() - rows.keys())
+            changed[relation] = {
+                key: row for key, row in rows.items() if old.get(key) != row
+            } | dict.fromkeys(old.keys() - rows.keys())
         known = now
         yield changed, event.time_ms / 1000
 
 
 def liveliest(after: Truth, later: list[Rosters]) -> str:
-    """The course of which most is to be seen: people in many states, most of them there, with names for which any machine has the letters; and changes."""
-    changes = Counter(key.split("/")[0] for rosters in later for relation in ("enrollments", "memberships") for key in rosters[relation])
+    """The course of which most is to be seen: people in many states, most of them there, with names
+    for which any machine has the letters; and changes.
+    """
+    changes = Counter(
+        key.split("/")[0]
+        for rosters in later
+        for relation in ("enrollments", "memberships")
+        for key in rosters[relation]
+    )
     people: dict[str, list[Mapping[str, Any]]] = {course: [] for course in after["courses"]}
     for key, row in after["enrollments"].items():
         people.setdefault(key.split("/")[0], []).append(row)
@@ -86,9 +112,18 @@ def liveliest(after: Truth, later: list[Rosters]) -> str:
         rows = people[course]
         present = sum(row["state"] == "active" for row in rows) / len(rows)
         foreign = sum(max(str(row["user_name"])) > _LAST_LETTER for row in rows)
-        return len({row["state"] for row in rows}) + 8 * present + min(changes[course], 12) / 4 - 20 * foreign, course
+        return len({row["state"] for row in rows}) + 8 * present + min(
+            changes[course], 12
+        ) / 4 - 20 * foreign, course
 
-    return max((course for course in after["courses"] if len(people[course]) >= LEAST_PEOPLE and changes[course]), key=merit)
+    return max(
+        (
+            course
+            for course in after["courses"]
+            if len(people[course]) >= LEAST_PEOPLE and changes[course]
+        ),
+        key=merit,
+    )
 
 
 if __name__ == "__main__":

@@ -12,11 +12,26 @@ from tests.processes import wait_until
 from tests.serve.browser.chromium import AXE, NARROW, WIDE, Browser
 from tests.serve.browser.conftest import EVIL, LONG
 from tests.serve.page.hosting import Hosted, hosting
-from tests.serve.page.rows import COURSE, OTHER_COURSE, SECTION, course, gone, member, person, section, together
+from tests.serve.page.rows import (
+    COURSE,
+    OTHER_COURSE,
+    SECTION,
+    course,
+    gone,
+    member,
+    person,
+    section,
+    together,
+)
 from tests.tools import lack
 
 ROSTER = f"/#course/{COURSE}"
-VIEWS = {"/#flow": "Rosters here are", "/#courses": "Algebra", ROSTER: "Isaac Newton", "/#dead-letters": "not_an_event"}
+VIEWS = {
+    "/#flow": "Rosters here are",
+    "/#courses": "Algebra",
+    ROSTER: "Isaac Newton",
+    "/#dead-letters": "not_an_event",
+}
 
 
 def people(page: Browser) -> list[str]:
@@ -38,7 +53,9 @@ def test_a_roster_changes_when_an_event_arrives(signed_in: Browser, hosted: Host
     assert "active" in row_of(page, "Isaac Newton")
 
     hosted.change(person(1, "Isaac Newton", state="completed", state_reason="course_completed"))
-    page.wait_for("Isaac Newton: active \N{RIGHTWARDS ARROW} completed (course_completed)", "#changes")
+    page.wait_for(
+        "Isaac Newton: active \N{RIGHTWARDS ARROW} completed (course_completed)", "#changes"
+    )
     wait_until(lambda: "completed" in row_of(page, "Isaac Newton"), what="the row")
     assert "course concluded" in row_of(page, "Isaac Newton")
     assert people(page) == before, "the row is where it was"
@@ -49,7 +66,9 @@ def test_a_roster_changes_when_an_event_arrives(signed_in: Browser, hosted: Host
     page.wait_for("Emmy Lamarr is here now", "#changes li:first-child")
     wait_until(lambda: "Emmy Lamarr" in people(page), what="the row")
     assert sorted([*before, "Emmy Lamarr"]) == sorted(people(page))
-    assert people(page).index("Emmy Lamarr") == people(page).index("Isaac Newton") - 2, "between Hopper and Lovelace"
+    assert people(page).index("Emmy Lamarr") == people(page).index("Isaac Newton") - 2, (
+        "between Hopper and Lovelace"
+    )
 
     # And goes to another course.
     hosted.change(together(gone(person(30, "")), person(30, "Emmy Lamarr", OTHER_COURSE)))
@@ -58,7 +77,12 @@ def test_a_roster_changes_when_an_event_arrives(signed_in: Browser, hosted: Host
 
     # A section gets another name, which shows in all rows.
     hosted.change(section("Tuesday"))
-    wait_until(lambda: "Tuesday" in row_of(page, "Isaac Newton") and "Tuesday" in row_of(page, "Ada Lovelace"), what="the section's name")
+    wait_until(
+        lambda: (
+            "Tuesday" in row_of(page, "Isaac Newton") and "Tuesday" in row_of(page, "Ada Lovelace")
+        ),
+        what="the section's name",
+    )
     hosted.change(member(1, state="deleted", state_reason="group_deleted"))
     wait_until(lambda: "Group" not in row_of(page, "Isaac Newton"), what="the group to go")
 
@@ -66,7 +90,12 @@ def test_a_roster_changes_when_an_event_arrives(signed_in: Browser, hosted: Host
     page.open(hosted.url + ROSTER)
     page.wait_for("Emmy Lamarr is here now", "#changes")
     assert page.run("return document.getElementById('log').getAttribute('role')") == "log"
-    wait_until(lambda: page.run("return document.getElementById('log').getAttribute('aria-live')") == "polite", what="the log to speak")
+    wait_until(
+        lambda: (
+            page.run("return document.getElementById('log').getAttribute('aria-live')") == "polite"
+        ),
+        what="the log to speak",
+    )
     hosted.change(person(1, "Isaac Newton"), section(f"Monday {EVIL[1]}"), member(1))
 
 
@@ -89,7 +118,10 @@ def test_names_are_only_names(signed_in: Browser, hosted: Hosted) -> None:
             assert f"required: {EVIL[1]}" in page.text("#letters")
             assert "Newton" not in page.text("#letters")
         assert page.run("return document.scripts.length") == 1
-        assert page.run("return document.querySelectorAll('main img, main b, main [onerror]').length") == 0
+        assert (
+            page.run("return document.querySelectorAll('main img, main b, main [onerror]').length")
+            == 0
+        )
         with pytest.raises(NoAlertPresentException):
             _ = page.driver.switch_to.alert.text
 
@@ -97,9 +129,13 @@ def test_names_are_only_names(signed_in: Browser, hosted: Hosted) -> None:
 def test_the_policy_stops_what_would_be_inline(signed_in: Browser) -> None:
     """The control for the test above: if a name became HTML, the browser would complain."""
     signed_in.run(
-        "const s = document.createElement('script'); try { s.textContent = 'alert(1)'; document.body.append(s); } catch { console.error('stopped'); }"
+        "const s = document.createElement('script'); try { s.textContent = 'alert(1)'; "
+        "document.body.append(s); } catch { console.error('stopped'); }"
     )
-    signed_in.run("const i = document.createElement('img'); i.src = 'http://127.0.0.1:1/x.png'; document.body.append(i);")
+    signed_in.run(
+        "const i = document.createElement('img'); i.src = 'http://127.0.0.1:1/x.png'; "
+        "document.body.append(i);"
+    )
     said = ""
 
     def complains() -> bool:
@@ -170,7 +206,12 @@ def test_with_the_keyboard_alone(signed_in: Browser, hosted: Hosted) -> None:
     page.keys(Keys.TAB, Keys.TAB, Keys.TAB)
     assert focused(page) == "Courses"
     page.keys(Keys.ENTER)
-    wait_until(lambda: focused(page) == "Courses" and page.run("return document.activeElement.tagName") == "H1", what="the focus on the heading")
+    wait_until(
+        lambda: (
+            focused(page) == "Courses" and page.run("return document.activeElement.tagName") == "H1"
+        ),
+        what="the focus on the heading",
+    )
     page.keys(Keys.TAB, "ALGEBRA")
     page.wait_for("1 course", "#found")
     page.keys(Keys.TAB)
@@ -187,14 +228,18 @@ def test_with_the_keyboard_alone(signed_in: Browser, hosted: Hosted) -> None:
     page.wait_for("1 course", "#found")
 
 
-def test_an_answer_that_comes_late_leaves_the_focus_where_it_is(signed_in: Browser, hosted: Hosted) -> None:
+def test_an_answer_that_comes_late_leaves_the_focus_where_it_is(
+    signed_in: Browser, hosted: Hosted
+) -> None:
     page = signed_in
     page.open(f"{hosted.url}/#courses")
     page.find("#query").send_keys("ALGEBRA")
     page.wait_for("1 course", "#found")
     page.run("document.querySelector('#results a').focus()")
     row = "document.querySelector('#results tbody tr')"
-    page.run(f"{row}.id = 'of-the-answer-before'; document.querySelector('#search').requestSubmit()")
+    page.run(
+        f"{row}.id = 'of-the-answer-before'; document.querySelector('#search').requestSubmit()"
+    )
     wait_until(lambda: page.run(f"return {row}.id === ''"), what="another answer")
     assert focused(page) == f"Algebra {EVIL[0]}"
     page.keys(Keys.ENTER)
@@ -217,7 +262,9 @@ def test_what_was_typed_last_is_what_is_found(signed_in: Browser, hosted: Hosted
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_everybody_can_use_it(page: Browser, hosted: Hosted, size: tuple[int, int], dark: bool) -> None:
+def test_everybody_can_use_it(
+    page: Browser, hosted: Hosted, size: tuple[int, int], dark: bool
+) -> None:
     if not AXE.exists():
         pytest.skip(lack(AXE.name, "npm --prefix tests/serve/browser ci"))
     page.look(size, dark=dark)
@@ -251,7 +298,10 @@ def test_axe_would_find_something(signed_in: Browser) -> None:
     """The control for the test above."""
     if not AXE.exists():
         pytest.skip(lack(AXE.name, "npm --prefix tests/serve/browser ci"))
-    signed_in.run("document.querySelector('h1').style.color = '#eee'; document.querySelector('main').append(document.createElement('input'));")
+    signed_in.run(
+        "document.querySelector('h1').style.color = '#eee'; "
+        "document.querySelector('main').append(document.createElement('input'));"
+    )
     found = "\n".join(signed_in.violations())
     assert "color-contrast" in found
     assert "label" in found
@@ -259,7 +309,10 @@ def test_axe_would_find_something(signed_in: Browser) -> None:
 
 def test_a_long_roster_is_shown_in_parts(signed_in: Browser, hosted: Hosted) -> None:
     page = signed_in
-    many = together(course("Large", COURSE + 1), *(person(10_000 + number, f"Student {number:04}", COURSE + 1) for number in range(503)))
+    many = together(
+        course("Large", COURSE + 1),
+        *(person(10_000 + number, f"Student {number:04}", COURSE + 1) for number in range(503)),
+    )
     hosted.change(many)
     page.open(f"{hosted.url}/#course/{COURSE + 1}")
     page.wait_for("Student 0499", "#people")
@@ -294,13 +347,20 @@ def test_a_course_that_comes_is_shown_when_it_comes(signed_in: Browser, hosted: 
     page.open(f"{hosted.url}/#course/{COURSE + 9}")
     page.wait_for("There is no course", "#problem")
     page.forget_complaints()
-    hosted.change(together(course("Brand new", COURSE + 9), person(77, "Emmy Noether", COURSE + 9, course_section_id=str(SECTION))))
+    hosted.change(
+        together(
+            course("Brand new", COURSE + 9),
+            person(77, "Emmy Noether", COURSE + 9, course_section_id=str(SECTION)),
+        )
+    )
     page.wait_for("Emmy Noether", "#people")
     page.wait_for("Brand new", "#course-heading")
     assert not page.find("#problem").is_displayed()
 
 
-def test_a_tab_that_nobody_sees_gives_its_connection_back(signed_in: Browser, hosted: Hosted) -> None:
+def test_a_tab_that_nobody_sees_gives_its_connection_back(
+    signed_in: Browser, hosted: Hosted
+) -> None:
     page = signed_in
     page.open(hosted.url + ROSTER)
     page.wait_for("Live", "#live")

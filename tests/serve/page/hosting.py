@@ -1,4 +1,6 @@
-"""The page on a real server, in a thread, with a replica that is filled directly; no Kafka is needed."""
+"""The page on a real server, in a thread, with a replica that is filled directly; no Kafka is
+needed.
+"""
 
 from __future__ import annotations
 
@@ -81,13 +83,20 @@ class Hosted:
         for batch in rosters:
             take(self.store, self.context.feed, batch, time.time())
 
-    def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
+    def ask(
+        self, path: str, method: str = "GET", body: bytes | None = None, **headers: str
+    ) -> Answer:
         """Ask; a redirect is an answer. Headers with ``_`` for ``-``."""
 
         def once(seconds: float) -> Answer:
             connection = http.client.HTTPConnection(self.address, timeout=seconds)
             try:
-                connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+                connection.request(
+                    method,
+                    path,
+                    body,
+                    {name.replace("_", "-"): value for name, value in headers.items()},
+                )
                 answer = connection.getresponse()
                 return Answer(answer.status, answer.headers, answer.read())
             finally:
@@ -105,7 +114,11 @@ class Hosted:
         """A stream of events."""
         connection = http.client.HTTPConnection(self.address, timeout=DEADLINE_SECONDS)
         try:
-            connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+            connection.request(
+                "GET",
+                path,
+                headers={name.replace("_", "-"): value for name, value in headers.items()},
+            )
             yield Stream(connection.getresponse())
         finally:
             connection.close()
@@ -119,7 +132,9 @@ class Stream:
         self.status = answer.status
 
     def next(self, name: str) -> Any:
-        """The next event of this name; others are passed over. Comments have the name of a colon."""
+        """The next event of this name; others are passed over. Comments have the name of a
+        colon.
+        """
         kind = ""
         while line := self.answer.readline():
             if line.startswith(b"event: "):
@@ -138,25 +153,54 @@ class Stream:
 
 
 @contextmanager
-def hosting(folder: Path, rosters: Rosters | None, *, with_tokens: bool = False, **settings: Any) -> Iterator[Hosted]:
+def hosting(
+    folder: Path, rosters: Rosters | None, *, with_tokens: bool = False, **settings: Any
+) -> Iterator[Hosted]:
     """Serve these rosters; None: the replica is not complete."""
     tokens_file = folder / "tokens" if with_tokens else None
     token = add_token(tokens_file, "registrar") if tokens_file is not None else None
-    given = load_settings(**{"kafka": NO_KAFKA, "data": folder, "shard": SHARD, "metrics_urls": (), "tokens_file": tokens_file, **settings})
+    given = load_settings(
+        **{
+            "kafka": NO_KAFKA,
+            "data": folder,
+            "shard": SHARD,
+            "metrics_urls": (),
+            "tokens_file": tokens_file,
+            **settings,
+        }
+    )
     store = ReplicaStore(given.replica_file, given.topic_prefix)
     if rosters is not None:
         store.apply(batch_of(rosters), {})
         store.note_complete(time.time())
     feed, reader = Feed(), ReplicaReader(given.replica_file)
     assert given.kafka is not None
-    context = ServeContext(given, given.kafka, reader, Follower(given, given.kafka, store, feed), feed, Tokens(tokens_file))
+    context = ServeContext(
+        given,
+        given.kafka,
+        reader,
+        Follower(given, given.kafka, store, feed),
+        feed,
+        Tokens(tokens_file),
+    )
     page = Page(context)
     application = new_application(context, [page.router])
-    metrics = ServeMetrics(CollectorRegistry(), [relation.name for relation in RELATIONS], ["other"])
+    metrics = ServeMetrics(
+        CollectorRegistry(), [relation.name for relation in RELATIONS], ["other"]
+    )
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     gate = Gate(GZipMiddleware(application, minimum_size=1_000), context, metrics)
-    server = uvicorn.Server(uvicorn.Config(gate, http=PatientProtocol, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=3))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            gate,
+            http=PatientProtocol,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=3,
+        )
+    )
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def serve() -> None:

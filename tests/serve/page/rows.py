@@ -23,14 +23,32 @@ AT = "2026-03-02T09:15:00.000Z"
 
 def course(name: str, course_id: int = COURSE, **said: Any) -> Rosters:
     """A course."""
-    row = {"course_id": str(course_id), "name": name, "workflow_state": "available", "state": "available", "state_reason": "course", "as_of": AT}
+    row = {
+        "course_id": str(course_id),
+        "name": name,
+        "workflow_state": "available",
+        "state": "available",
+        "state_reason": "course",
+        "as_of": AT,
+    }
     return {"courses": {str(course_id): row | said}}
 
 
 def section(name: str, section_id: int = SECTION, course_id: int = COURSE, **said: Any) -> Rosters:
     """A section."""
-    row = {"course_section_id": str(section_id), "course_id": str(course_id), "name": name, "workflow_state": "active"}
-    return {"sections": {f"{course_id}/{section_id}": row | {"state": "active", "state_reason": "section", "as_of": AT} | said}}
+    row = {
+        "course_section_id": str(section_id),
+        "course_id": str(course_id),
+        "name": name,
+        "workflow_state": "active",
+    }
+    return {
+        "sections": {
+            f"{course_id}/{section_id}": row
+            | {"state": "active", "state_reason": "section", "as_of": AT}
+            | said
+        }
+    }
 
 
 def person(number: int, name: str, course_id: int = COURSE, **said: Any) -> Rosters:
@@ -52,8 +70,20 @@ def person(number: int, name: str, course_id: int = COURSE, **said: Any) -> Rost
 
 def group(name: str, group_id: int = GROUP, course_id: int = COURSE, **said: Any) -> Rosters:
     """A group of a course."""
-    row = {"group_id": str(group_id), "group_name": name, "context_type": "Course", "context_id": str(course_id), "workflow_state": "available"}
-    return {"groups": {f"{course_id}/{group_id}": row | {"state": "available", "state_reason": "group", "as_of": AT} | said}}
+    row = {
+        "group_id": str(group_id),
+        "group_name": name,
+        "context_type": "Course",
+        "context_id": str(course_id),
+        "workflow_state": "available",
+    }
+    return {
+        "groups": {
+            f"{course_id}/{group_id}": row
+            | {"state": "available", "state_reason": "group", "as_of": AT}
+            | said
+        }
+    }
 
 
 def member(number: int, group_id: int = GROUP, course_id: int = COURSE, **said: Any) -> Rosters:
@@ -67,7 +97,13 @@ def member(number: int, group_id: int = GROUP, course_id: int = COURSE, **said: 
         "context_type": "Course",
         "context_id": str(course_id),
     }
-    return {"memberships": {f"{course_id}/{membership_id}": row | {"state": "accepted", "state_reason": "membership", "as_of": AT} | said}}
+    return {
+        "memberships": {
+            f"{course_id}/{membership_id}": row
+            | {"state": "accepted", "state_reason": "membership", "as_of": AT}
+            | said
+        }
+    }
 
 
 def gone(rosters: Rosters) -> Rosters:

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 from starlette.datastructures import Headers
 
-from rollcall.serve.page.access import COOKIE, MOST_SESSIONS, SESSION_SECONDS, Access, comes_from_here
+from rollcall.serve.page.access import (
+    COOKIE,
+    MOST_SESSIONS,
+    SESSION_SECONDS,
+    Access,
+    comes_from_here,
+)
 from rollcall.serve.page.answers import PageError
 from rollcall.serve.tokens import Tokens, add_token, digest_of, new_token, revoke_token
 
@@ -39,7 +45,15 @@ def test_a_session_begins_with_a_token_and_ends_by_itself(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"cookie": ""}, {"cookie": f"{COOKIE}="}, {"cookie": f"{COOKIE}=made-up"}, {"cookie": ";;=\x01"}, {"authorization": "Bearer no"}]
+    "headers",
+    [
+        {},
+        {"cookie": ""},
+        {"cookie": f"{COOKIE}="},
+        {"cookie": f"{COOKIE}=made-up"},
+        {"cookie": ";;=\x01"},
+        {"authorization": "Bearer no"},
+    ],
 )
 def test_nobody_else_is_let_in(path: Path, headers: dict[str, str]) -> None:
     access = Access(Tokens((add_token(path, "registrar"), path)[1]))
@@ -49,7 +63,10 @@ def test_nobody_else_is_let_in(path: Path, headers: dict[str, str]) -> None:
 
 def test_the_token_itself_does_too(path: Path) -> None:
     token = add_token(path, "program")
-    assert Access(Tokens(path)).visitor(Headers({"authorization": f"bearer {token}"}), now=0.0).name == "program"
+    assert (
+        Access(Tokens(path)).visitor(Headers({"authorization": f"bearer {token}"}), now=0.0).name
+        == "program"
+    )
 
 
 def test_a_session_ends_with_its_token(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +81,9 @@ def test_a_session_ends_with_its_token(path: Path, monkeypatch: pytest.MonkeyPat
     assert not access.is_welcome(visitor, now=1.0)
     assert access.is_welcome(stays, now=1.0)
     path.write_text(f"registrar {digest_of(new_token())}\n")
-    assert not access.is_welcome(visitor, now=1.0), "another token of the same name is another token"
+    assert not access.is_welcome(visitor, now=1.0), (
+        "another token of the same name is another token"
+    )
 
 
 def test_signing_out_ends_the_session(path: Path) -> None:

@@ -34,11 +34,17 @@ async def looking(*urls: str) -> AsyncIterator[Flow]:
 
 async def until_process(flow: Flow, what: str, expected: object, place: int = 0) -> None:
     """Wait until the flow says this of a process."""
-    await eventually(lambda: orjson.loads(flow.content)["processes"][place].get(what) == expected, what=f"{what}: {expected}")
+    await eventually(
+        lambda: orjson.loads(flow.content)["processes"][place].get(what) == expected,
+        what=f"{what}: {expected}",
+    )
 
 
 async def test_router_and_rosters_are_looked_at() -> None:
-    router, rosters = RouterMetrics(CollectorRegistry(), REGISTRY), RosterMetrics(CollectorRegistry(), ["course"], REGISTRY)
+    router, rosters = (
+        RouterMetrics(CollectorRegistry(), REGISTRY),
+        RosterMetrics(CollectorRegistry(), ["course"], REGISTRY),
+    )
     router.events_received_total.inc(100)
     router.events_routed_total.labels("user_created").inc(90)
     router.dead_letters_total.labels(ErrorCode.NOT_JSON.value, "unknown").inc(10)
@@ -63,7 +69,9 @@ async def test_router_and_rosters_are_looked_at() -> None:
         assert found["totals"]["routed"]["total"] == 90
         assert found["totals"]["dead"]["total"] == 10
         assert found["dead_letters"] == [{"code": "not_json", "rate": 0, "total": 10}]
-        assert [(one["name"], one["total"]) for one in found["event_types"]] == [("user_created", 90)]
+        assert [(one["name"], one["total"]) for one in found["event_types"]] == [
+            ("user_created", 90)
+        ]
         assert found["lag"] == {"router": 5, "rosters": 2}
         assert found["oldest_seconds"] == {"router": 0, "rosters": 4}
         assert found["stages"][0]["name"] == "course"
@@ -89,14 +97,22 @@ async def test_whatever_does_not_answer_is_said_to() -> None:
         raise web.HTTPFound("http://127.0.0.1:1/")
 
     app = web.Application()
-    for path, handler in (("/broken", broken), ("/no", no_metrics), ("/endless", endless), ("/elsewhere", elsewhere)):
+    for path, handler in (
+        ("/broken", broken),
+        ("/no", no_metrics),
+        ("/endless", endless),
+        ("/elsewhere", elsewhere),
+    ):
         app.router.add_get(path, handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
-        async with looking("http://127.0.0.1:1/metrics", *(f"{host}/{name}" for name in ("broken", "no", "endless", "elsewhere"))) as flow:
+        async with looking(
+            "http://127.0.0.1:1/metrics",
+            *(f"{host}/{name}" for name in ("broken", "no", "endless", "elsewhere")),
+        ) as flow:
             await until_process(flow, "problem", "cannot be reached (Connection refused)")
             await until_process(flow, "problem", "answers with status 404", 1)
             await until_process(flow, "problem", "does not answer with metrics", 2)
@@ -108,18 +124,33 @@ async def test_whatever_does_not_answer_is_said_to() -> None:
 
 
 def test_several_processes_are_added_up_and_what_is_not_known_is_left_out() -> None:
-    views = [ProcessView(f"http://user:secret@host-{number}:9101/metrics?key=secret") for number in range(3)]
+    views = [
+        ProcessView(f"http://user:secret@host-{number}:9101/metrics?key=secret")
+        for number in range(3)
+    ]
     for number, view in enumerate(views[:2], start=1):
         for at in (0.0, 2.0):
-            counts = {(RECEIVED, ""): 10.0 * number * at, (ROUTED, "user_created"): 6.0 * number * at, (DEAD, "empty"): 4.0 * number * at}
-            view.note(Reading(at, started=1.0, counts=counts, lag={"canvas.raw": 2.0}, oldest=float(number)))
+            counts = {
+                (RECEIVED, ""): 10.0 * number * at,
+                (ROUTED, "user_created"): 6.0 * number * at,
+                (DEAD, "empty"): 4.0 * number * at,
+            }
+            view.note(
+                Reading(
+                    at, started=1.0, counts=counts, lag={"canvas.raw": 2.0}, oldest=float(number)
+                )
+            )
     found = summary(views, Progress(), [1.0, None], now=0.0)
     assert found["totals"]["received"] == {"rate": 30, "total": 60}
     assert found["totals"]["unknown"] == {"rate": None, "total": None}
     assert found["dead_letters"] == [{"code": "empty", "rate": 12, "total": 24}]
     assert found["lag"] == {"router": 4}
     assert found["oldest_seconds"] == {"router": 2}
-    assert found["processes"][2] == {"url": "http://host-2:9101/metrics", "reachable": False, "problem": "not asked yet"}
+    assert found["processes"][2] == {
+        "url": "http://host-2:9101/metrics",
+        "reachable": False,
+        "problem": "not asked yet",
+    }
     assert b"secret" not in orjson.dumps(found)
 
     views[0].note_problem("gone")

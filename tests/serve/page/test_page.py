@@ -18,11 +18,34 @@ from rollcall.serve.tokens import revoke_token
 from tests.dead_letters.records import Stored
 from tests.processes import wait_until
 from tests.serve.page.hosting import Hosted, hosting
-from tests.serve.page.rows import COURSE, OTHER_COURSE, SHARD, course, gone, group, member, person, section, together
+from tests.serve.page.rows import (
+    COURSE,
+    OTHER_COURSE,
+    SHARD,
+    course,
+    gone,
+    group,
+    member,
+    person,
+    section,
+    together,
+)
 
 SCRIPT = "<script>alert(1)</script>"
-ROSTERS = together(course(f"Algebra {SCRIPT}"), section("Monday"), person(1, "Isaac Newton"), group("Group 1"), member(1))
-PAGE = ("/page/session", "/page/flow", "/page/courses", f"/page/courses/{COURSE}", "/page/dead-letters")
+ROSTERS = together(
+    course(f"Algebra {SCRIPT}"),
+    section("Monday"),
+    person(1, "Isaac Newton"),
+    group("Group 1"),
+    member(1),
+)
+PAGE = (
+    "/page/session",
+    "/page/flow",
+    "/page/courses",
+    f"/page/courses/{COURSE}",
+    "/page/dead-letters",
+)
 STREAMS = ("/page/flow/events", f"/page/courses/{COURSE}/events")
 
 
@@ -64,10 +87,18 @@ def test_signing_in_and_out(guarded: Hosted) -> None:
     answer = guarded.sign_in()
     assert (answer.status, answer.headers["location"]) == (303, "/")
     session, *attributes = str(answer.headers["set-cookie"]).split("; ")
-    assert {attribute.lower() for attribute in attributes} == {"httponly", "samesite=strict", "path=/", "max-age=43200"}
+    assert {attribute.lower() for attribute in attributes} == {
+        "httponly",
+        "samesite=strict",
+        "path=/",
+        "max-age=43200",
+    }
     for path in ("/", *PAGE):
         assert guarded.ask(path, Cookie=session).status == 200
-    assert guarded.ask("/page/session", Cookie=session).json == {"name": "registrar", "session": True}
+    assert guarded.ask("/page/session", Cookie=session).json == {
+        "name": "registrar",
+        "session": True,
+    }
     assert guarded.ask("/login", Cookie=session).headers["location"] == "/"
     assert guarded.ask("/api/v1/courses", Cookie=session).status == 401, "the API takes no cookie"
     answer = guarded.ask("/logout", "POST", Cookie=session)
@@ -79,11 +110,16 @@ def test_signing_in_and_out(guarded: Hosted) -> None:
 def test_the_token_of_a_program_will_do(guarded: Hosted) -> None:
     for path in PAGE:
         assert guarded.ask(path, Authorization=f"Bearer {guarded.token}").status == 200
-    assert guarded.ask("/page/session", Authorization=f"Bearer {guarded.token}").json == {"name": "registrar", "session": False}
+    assert guarded.ask("/page/session", Authorization=f"Bearer {guarded.token}").json == {
+        "name": "registrar",
+        "session": False,
+    }
     assert guarded.ask("/page/session", Authorization="Bearer wrong").status == 401
 
 
-def test_a_wrong_token_is_answered_late_and_not_repeated(guarded: Hosted, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_wrong_token_is_answered_late_and_not_repeated(
+    guarded: Hosted, caplog: pytest.LogCaptureFixture
+) -> None:
     began = time.monotonic()
     answer = guarded.sign_in("rollcall_made-up")
     assert time.monotonic() - began >= WRONG_TOKEN_SECONDS
@@ -146,7 +182,9 @@ def test_every_answer_has_the_policy(guarded: Hosted, cookie: str) -> None:
         assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "same-origin"
-        assert answer.headers["cache-control"] == ("no-cache" if path == "/static/page.js" else "no-store")
+        assert answer.headers["cache-control"] == (
+            "no-cache" if path == "/static/page.js" else "no-store"
+        )
     assert "unsafe" not in CONTENT_SECURITY_POLICY
     assert "default-src 'none'" in CONTENT_SECURITY_POLICY
     with guarded.events(STREAMS[0], Cookie=cookie) as stream:
@@ -154,9 +192,15 @@ def test_every_answer_has_the_policy(guarded: Hosted, cookie: str) -> None:
         assert stream.answer.headers["content-type"] == "text/event-stream"
 
 
-def test_the_page_needs_nothing_from_elsewhere_and_nothing_inline(guarded: Hosted, cookie: str) -> None:
+def test_the_page_needs_nothing_from_elsewhere_and_nothing_inline(
+    guarded: Hosted, cookie: str
+) -> None:
     for path in ("/", "/login", "/static/page.js", "/static/page.css"):
-        text = guarded.ask(path, Cookie=cookie).body.decode() if path != "/login" else guarded.ask(path).body.decode()
+        text = (
+            guarded.ask(path, Cookie=cookie).body.decode()
+            if path != "/login"
+            else guarded.ask(path).body.decode()
+        )
         for foreign in (
             "http://",
             "https://",
@@ -178,12 +222,20 @@ def test_static_files_are_known_by_name_and_asked_for_once(guarded: Hosted) -> N
     answer = guarded.ask("/static/page.js")
     assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
     assert guarded.ask("/static/page.js", If_None_Match=str(answer.headers["etag"])).status == 304
-    for path in ("/static/page.html", "/static/../router.py", "/static/%2e%2e%2frouter.py", "/static/..%2f__init__.py", "/static/"):
+    for path in (
+        "/static/page.html",
+        "/static/../router.py",
+        "/static/%2e%2e%2frouter.py",
+        "/static/..%2f__init__.py",
+        "/static/",
+    ):
         assert guarded.ask(path).status == 404
 
 
 def test_the_page_is_no_part_of_the_documented_api(free: Hosted) -> None:
-    assert not [path for path in free.ask("/openapi.json").json["paths"] if not path.startswith("/api/")]
+    assert not [
+        path for path in free.ask("/openapi.json").json["paths"] if not path.startswith("/api/")
+    ]
 
 
 # --- what there is to see
@@ -191,10 +243,18 @@ def test_the_page_is_no_part_of_the_documented_api(free: Hosted) -> None:
 
 def test_courses_are_found(free: Hosted) -> None:
     for text in ("algebra", "565", f"{SHARD}~565", str(COURSE), ""):
-        assert [one["course_id"] for one in free.ask(f"/page/courses?search={text}").json["courses"]] == [str(COURSE)]
+        assert [
+            one["course_id"] for one in free.ask(f"/page/courses?search={text}").json["courses"]
+        ] == [str(COURSE)]
     assert free.ask("/page/courses?search=nothing").json == {"courses": [], "more": False}
     assert free.ask("/page/courses?search=" + "a" * 300).status == 400
-    for other in ("search[]=nothing", "search[0]=nothing", "search=&search=nothing", "limit[]=1", "+limit=1"):
+    for other in (
+        "search[]=nothing",
+        "search[0]=nothing",
+        "search=&search=nothing",
+        "limit[]=1",
+        "+limit=1",
+    ):
         assert free.ask(f"/page/courses?{other}").status == 400, "it would be left out silently"
     for limit in ("0", "-1", "x", "100000"):
         assert free.ask(f"/page/courses?limit={limit}").status == 400
@@ -204,20 +264,30 @@ def test_a_roster_is_json_in_which_names_are_only_text(free: Hosted) -> None:
     answer = free.ask(f"/page/courses/{COURSE}")
     assert answer.headers["content-type"] == "application/json"
     assert answer.json["name"] == f"Algebra {SCRIPT}"
-    assert [(one["name"], one["groups"]) for one in answer.json["people"]] == [("Isaac Newton", ["Group 1"])]
+    assert [(one["name"], one["groups"]) for one in answer.json["people"]] == [
+        ("Isaac Newton", ["Group 1"])
+    ]
     for missing in ("1", "x", "-5", "9" * 40):
         assert free.ask(f"/page/courses/{missing}").status == 404
     assert free.ask(f"/page/courses/{COURSE}?after=%00;drop").status == 200
 
 
 def test_dead_letters_are_shown(free: Hosted) -> None:
-    headers: list[tuple[str, bytes | None]] = [("rollcall.error.code", ErrorCode.NOT_JSON.value.encode()), ("rollcall.error.message", SCRIPT.encode())]
-    free.page.letters.add([letter_of(Stored(b"<html>Isaac Newton", headers, offset=5), known_words())])
+    headers: list[tuple[str, bytes | None]] = [
+        ("rollcall.error.code", ErrorCode.NOT_JSON.value.encode()),
+        ("rollcall.error.message", SCRIPT.encode()),
+    ]
+    free.page.letters.add(
+        [letter_of(Stored(b"<html>Isaac Newton", headers, offset=5), known_words())]
+    )
     answer = free.ask("/page/dead-letters")
     assert b"Newton" not in answer.body
     assert answer.json["letters"][0]["message"] == SCRIPT
     assert answer.json["topic"] == "canvas.dead-letter"
-    wait_until(lambda: "does not answer" in str(free.ask("/page/dead-letters").json["problem"]), what="a word about Kafka")
+    wait_until(
+        lambda: "does not answer" in str(free.ask("/page/dead-letters").json["problem"]),
+        what="a word about Kafka",
+    )
 
 
 def test_the_flow_is_told_every_second(free: Hosted) -> None:
@@ -230,11 +300,16 @@ def test_the_flow_is_told_every_second(free: Hosted) -> None:
 
 def test_a_replica_that_is_not_complete_is_not_shown(tmp_path: Path) -> None:
     with hosting(tmp_path, None) as hosted:
-        hosted.context.follower.progress = replace(hosted.context.follower.progress, records=1234, problem="Kafka is away")
+        hosted.context.follower.progress = replace(
+            hosted.context.follower.progress, records=1234, problem="Kafka is away"
+        )
         for path in ("/page/courses", f"/page/courses/{COURSE}", f"/page/courses/{COURSE}/events"):
             answer = hosted.ask(path)
             assert answer.status == 503
-            assert answer.message == "the replica is still being filled (1,234 records so far): Kafka is away"
+            assert (
+                answer.message
+                == "the replica is still being filled (1,234 records so far): Kafka is away"
+            )
             assert answer.headers["retry-after"]
         assert hosted.ask("/page/flow").json["replica"]["complete"] is False
 
@@ -251,10 +326,19 @@ def test_changes_are_told_as_they_come(free: Hosted) -> None:
 
         free.change(person(20, "Ada Lovelace", state="completed", state_reason="dates"))
         changes = stream.next("changes")
-        assert [one["text"] for one in changes["items"]] == ["active \N{RIGHTWARDS ARROW} completed (dates)"]
-        assert [(one["name"], one["state"]) for one in changes["people"]] == [("Ada Lovelace", "completed")]
+        assert [one["text"] for one in changes["items"]] == [
+            "active \N{RIGHTWARDS ARROW} completed (dates)"
+        ]
+        assert [(one["name"], one["state"]) for one in changes["people"]] == [
+            ("Ada Lovelace", "completed")
+        ]
         assert (changes["gone"], changes["reload"]) == ([], False)
-        assert {"role": "Student", "type": "StudentEnrollment", "state": "completed", "count": 1} in changes["head"]["counts"]
+        assert {
+            "role": "Student",
+            "type": "StudentEnrollment",
+            "state": "completed",
+            "count": 1,
+        } in changes["head"]["counts"]
 
         moved = together(gone(person(20, "")), person(20, "Ada Lovelace", OTHER_COURSE))
         free.change(moved)
@@ -273,14 +357,20 @@ def test_changes_are_told_as_they_come(free: Hosted) -> None:
         free.change(section("Monday"))
         stream.next("changes")
 
-        many = together(*(person(1000 + number, f"Student {number}", OTHER_COURSE) for number in range(5)))
+        many = together(
+            *(person(1000 + number, f"Student {number}", OTHER_COURSE) for number in range(5))
+        )
         free.change(many, gone(many), person(21, "Grace Hopper"))
-        assert [one["subject"] for one in stream.next("changes")["items"]] == ["Grace Hopper"], "other courses are no concern of this one"
+        assert [one["subject"] for one in stream.next("changes")["items"]] == ["Grace Hopper"], (
+            "other courses are no concern of this one"
+        )
         free.change(gone(person(21, "")))
 
 
 def test_many_changes_at_once_have_the_page_read_anew(free: Hosted) -> None:
-    many = together(*(person(1000 + number, f"Student {number}") for number in range(MOST_ROWS + 50)))
+    many = together(
+        *(person(1000 + number, f"Student {number}") for number in range(MOST_ROWS + 50))
+    )
     with free.events(f"/page/courses/{COURSE}/events") as stream:
         stream.next("recent")
         free.change(many)
@@ -309,12 +399,17 @@ def test_streams_are_counted(free: Hosted, monkeypatch: pytest.MonkeyPatch) -> N
         assert again.status == 200
 
 
-def test_a_stream_says_that_it_is_still_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_says_that_it_is_still_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("rollcall.serve.page.router.HEARTBEAT_SECONDS", 0.1)
     monkeypatch.setattr("rollcall.serve.tokens.LOOK_SECONDS", 0.0)
     with hosting(tmp_path, ROSTERS, with_tokens=True) as hosted:
         session = str(hosted.sign_in().headers["set-cookie"]).partition(";")[0]
-        with hosted.events(STREAMS[1], Cookie=session) as stream, hosted.events(STREAMS[0], Cookie=session) as flow:
+        with (
+            hosted.events(STREAMS[1], Cookie=session) as stream,
+            hosted.events(STREAMS[0], Cookie=session) as flow,
+        ):
             stream.next(":")
             flow.next("flow")
             # A token that is taken away closes what it has opened.

@@ -14,7 +14,17 @@ from prometheus_client.exposition import generate_latest
 from rollcall.events.outcomes import ErrorCode
 from rollcall.events.registry import REGISTRY
 from rollcall.process.metrics import RosterMetrics, RouterMetrics
-from rollcall.serve.page.rates import CONSUMED, DEAD, DEAD_EVENTS, RECEIVED, ROUTED, UNKNOWN, Reading, rates, read_metrics
+from rollcall.serve.page.rates import (
+    CONSUMED,
+    DEAD,
+    DEAD_EVENTS,
+    RECEIVED,
+    ROUTED,
+    UNKNOWN,
+    Reading,
+    rates,
+    read_metrics,
+)
 
 
 def router_page(received: int, routed: int, dead: int) -> str:
@@ -22,7 +32,9 @@ def router_page(received: int, routed: int, dead: int) -> str:
     metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
     metrics.events_received_total.inc(received)
     metrics.events_routed_total.labels("enrollment_created").inc(routed)
-    metrics.dead_letters_total.labels(ErrorCode.SCHEMA_VIOLATION.value, "enrollment_created").inc(dead)
+    metrics.dead_letters_total.labels(ErrorCode.SCHEMA_VIOLATION.value, "enrollment_created").inc(
+        dead
+    )
     metrics.consumer_lag_records.labels("canvas.raw", "0").set(3)
     metrics.consumer_lag_records.labels("canvas.raw", "1").set(4)
     metrics.oldest_unprocessed_seconds.set(1.5)
@@ -60,7 +72,9 @@ def test_rosters_are_read() -> None:
 
 
 def test_what_moves_between_two_looks() -> None:
-    found = rates(read_metrics(router_page(10, 7, 3), at=5.0), read_metrics(router_page(30, 19, 11), at=9.0))
+    found = rates(
+        read_metrics(router_page(10, 7, 3), at=5.0), read_metrics(router_page(30, 19, 11), at=9.0)
+    )
     assert found[RECEIVED, ""] == 5
     assert found[ROUTED, "enrollment_created"] == 3
     assert found[DEAD, "schema_violation"] == 2
@@ -81,29 +95,56 @@ def test_no_time_gives_no_rates() -> None:
 
 
 @given(
-    st.dictionaries(st.tuples(st.sampled_from(["a", "b"]), st.text(max_size=2)), st.tuples(st.integers(0, 10**12), st.integers(0, 10**12))), st.floats(0.1, 60)
+    st.dictionaries(
+        st.tuples(st.sampled_from(["a", "b"]), st.text(max_size=2)),
+        st.tuples(st.integers(0, 10**12), st.integers(0, 10**12)),
+    ),
+    st.floats(0.1, 60),
 )
-def test_rates_are_never_negative(counts: dict[tuple[str, str], tuple[int, int]], seconds: float) -> None:
+def test_rates_are_never_negative(
+    counts: dict[tuple[str, str], tuple[int, int]], seconds: float
+) -> None:
     before = Reading(10.0, counts={key: float(one) for key, (one, _) in counts.items()})
-    after = Reading(10.0 + seconds, counts={key: float(other) for key, (_, other) in counts.items()})
+    after = Reading(
+        10.0 + seconds, counts={key: float(other) for key, (_, other) in counts.items()}
+    )
     found = rates(before, after)
     assert found.keys() == after.counts.keys()
     assert all(math.isfinite(rate) and rate >= 0 for rate in found.values())
 
 
-@pytest.mark.parametrize("page", ["rollcall_events_received_total{", "rollcall_events_received_total not_a_number\n"])
+@pytest.mark.parametrize(
+    "page", ["rollcall_events_received_total{", "rollcall_events_received_total not_a_number\n"]
+)
 def test_what_is_no_page_of_metrics_is_refused(page: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 whatever the parser says
+    with pytest.raises(ValueError):  # noqa: PT011
         read_metrics(page, at=0.0)
 
 
 def test_a_page_of_something_else_says_nothing() -> None:
-    reading = read_metrics("<html>hello</html>\n# TYPE up gauge\nup 1\nrollcall_consumer_lag_records NaN\n", at=0.0)
+    reading = read_metrics(
+        "<html>hello</html>\n# TYPE up gauge\nup 1\nrollcall_consumer_lag_records NaN\n", at=0.0
+    )
     assert (reading.kind, reading.counts, reading.lag) == ("", {}, {})
 
 
 pieces = st.sampled_from(
-    ["rollcall_consumer_lag_records", "rollcall_breaker_open", '{topic="a",partition="0"}', "{", "}", '"', "\\", " 1", " 1e999", " -5", "\n", ",", "=", "#"]
+    [
+        "rollcall_consumer_lag_records",
+        "rollcall_breaker_open",
+        '{topic="a",partition="0"}',
+        "{",
+        "}",
+        '"',
+        "\\",
+        " 1",
+        " 1e999",
+        " -5",
+        "\n",
+        ",",
+        "=",
+        "#",
+    ]
 )
 
 

@@ -52,7 +52,9 @@ def test_no_word_of_a_name_is_lost(name: str, without_comma: str) -> None:
         sortable = sortable_name(one)
         assert sortable is not None
         assert sortable == sortable.strip()
-        assert sorted("".join(sortable.replace(",", "").split())) == sorted("".join(one.replace(",", "").split()))
+        assert sorted("".join(sortable.replace(",", "").split())) == sorted(
+            "".join(one.replace(",", "").split())
+        )
 
 
 @given(st.lists(st.from_regex(r"[A-Z][a-z]{4,9}", fullmatch=True), min_size=2, max_size=4))

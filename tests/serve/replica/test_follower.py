@@ -1,4 +1,6 @@
-"""The replica on a real broker: it holds exactly what the topics hold, whatever happened to file, topics and process."""
+"""The replica on a real broker: it holds exactly what the topics hold, whatever happened to file,
+topics and process.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,15 @@ from rollcall.serve.replica.follower import MOST_AWAY_SECONDS, Follower
 from rollcall.serve.replica.relations import RELATIONS
 from rollcall.serve.replica.store import ReplicaError, ReplicaStore
 from rollcall.settings import load_settings
-from tests.kafka_client import Sent, admin_client, create_topic, delete_topic, in_time, partitions_of, send
+from tests.kafka_client import (
+    Sent,
+    admin_client,
+    create_topic,
+    delete_topic,
+    in_time,
+    partitions_of,
+    send,
+)
 from tests.processes import wait_until
 from tests.serve.served import batch_of
 from tests.waiting import wait_for_datum
@@ -69,9 +79,20 @@ class Topics:
         partition_of = partitioner(PARTITIONS)
         for relation, by_key in rows.items():
             records = [
-                Sent(None if row is None else orjson.dumps(row), key.encode(), partition_of(key.partition("/")[0].encode())) for key, row in by_key.items()
+                Sent(
+                    None if row is None else orjson.dumps(row),
+                    key.encode(),
+                    partition_of(key.partition("/")[0].encode()),
+                )
+                for key, row in by_key.items()
             ]
-            send(self.bootstrap, self.name(relation), records, transactional_id=transactional_id, commit=commit)
+            send(
+                self.bootstrap,
+                self.name(relation),
+                records,
+                transactional_id=transactional_id,
+                commit=commit,
+            )
 
 
 @pytest.fixture
@@ -102,50 +123,85 @@ def is_through(follower: Follower) -> bool:
 
 def add_partition(topics: Topics, topic: str) -> None:
     """One more than all topics have."""
-    in_time(admin_client(topics.bootstrap).create_partitions([NewPartitions(topic, PARTITIONS + 1)])[topic].result, what="the partition")
+    in_time(
+        admin_client(topics.bootstrap)
+        .create_partitions([NewPartitions(topic, PARTITIONS + 1)])[topic]
+        .result,
+        what="the partition",
+    )
 
 
 def wait_complete(follower: Follower) -> None:
     """Wait until nothing is missing, as of a look at the topics that begins now."""
     since = time.time()
-    wait_until(lambda: follower.progress.complete and follower.progress.behind_since is None and (follower.progress.surveyed_at or 0) > since)
+    wait_until(
+        lambda: (
+            follower.progress.complete
+            and follower.progress.behind_since is None
+            and (follower.progress.surveyed_at or 0) > since
+        )
+    )
 
 
 def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of the views, as any SQLite tool shows them."""
     database = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
     try:
-        return {relation.name: sorted(database.execute(f"SELECT * FROM {relation.name}"), key=repr) for relation in RELATIONS}  # noqa: S608
+        return {
+            relation.name: sorted(database.execute(f"SELECT * FROM {relation.name}"), key=repr)  # noqa: S608
+            for relation in RELATIONS
+        }
     finally:
         database.close()
 
 
 def expected(rows: Rows) -> dict[str, list[tuple[Any, ...]]]:
     """What the views must show."""
-    return {name: sorted((row for row in batch.values() if row is not None), key=repr) for name, batch in batch_of(rows).items()}
+    return {
+        name: sorted((row for row in batch.values() if row is not None), key=repr)
+        for name, batch in batch_of(rows).items()
+    }
 
 
 def course(name: str, number: int = 0) -> dict[str, dict[str, Any]]:
     """Rows of one course."""
     key = str(int(COURSE) + number)
-    row = {"course_id": key, "name": name, "workflow_state": "available", "state": "available", "state_reason": "course", "as_of": "2024-03-29T22:43:00.000Z"}
+    row = {
+        "course_id": key,
+        "name": name,
+        "workflow_state": "available",
+        "state": "available",
+        "state_reason": "course",
+        "as_of": "2024-03-29T22:43:00.000Z",
+    }
     return {key: row}
 
 
 def test_it_holds_what_the_topics_hold(topics: Topics, truth: Rosters, tmp_path: Path) -> None:
     """Older values, tombstones and aborted transactions included; and what comes later, too."""
-    older = {relation: {key: {**row, "state": "older"} for key, row in list(rows.items())[::2]} for relation, rows in truth.items()}
+    older = {
+        relation: {key: {**row, "state": "older"} for key, row in list(rows.items())[::2]}
+        for relation, rows in truth.items()
+    }
     gone = {"courses": course("gone", 900)}
     topics.send(older)
     topics.send(gone)
     topics.send(truth, transactional_id=f"{topics.prefix}-1")
-    topics.send({"courses": course("never"), "enrollments": dict.fromkeys(truth["enrollments"])}, transactional_id=f"{topics.prefix}-2", commit=False)
+    topics.send(
+        {"courses": course("never"), "enrollments": dict.fromkeys(truth["enrollments"])},
+        transactional_id=f"{topics.prefix}-2",
+        commit=False,
+    )
     topics.send({"courses": dict.fromkeys(gone["courses"])})
     path = tmp_path / "replica.sqlite"
     with following(path, topics.bootstrap, topics.prefix) as (follower, store):
         wait_complete(follower)
         assert contents(path) == expected(truth)
-        assert follower.progress.rows == store.row_counts == {name: len(rows) for name, rows in truth.items()}
+        assert (
+            follower.progress.rows
+            == store.row_counts
+            == {name: len(rows) for name, rows in truth.items()}
+        )
         topics.send({"courses": course("new")})
         wait_until(lambda: any("new" in row for row in contents(path)["courses"]))
         wait_complete(follower)
@@ -160,7 +216,12 @@ def test_it_holds_what_the_topics_hold(topics: Topics, truth: Rosters, tmp_path:
         assert follower.progress.complete, "it answers at once"
         wait_complete(follower)
         assert follower.progress.records == 1, "it goes on where it was"
-        assert contents(path) == expected({**truth, "courses": {**truth["courses"], **course("new"), **course("while it was away", 1)}})
+        assert contents(path) == expected(
+            {
+                **truth,
+                "courses": {**truth["courses"], **course("new"), **course("while it was away", 1)},
+            }
+        )
 
 
 def _remove(path: Path) -> None:
@@ -205,7 +266,10 @@ def _other_topic(path: Path) -> None:
 
 def _too_old(path: Path) -> None:
     with sqlite3.connect(path) as database:
-        database.execute("UPDATE meta SET value = ? WHERE name = 'followed_until'", (repr(time.time() - MOST_AWAY_SECONDS - 60),))
+        database.execute(
+            "UPDATE meta SET value = ? WHERE name = 'followed_until'",
+            (repr(time.time() - MOST_AWAY_SECONDS - 60),),
+        )
 
 
 def _damaged(path: Path) -> None:
@@ -244,7 +308,9 @@ HARMS = [
     ids=lambda harm: harm.__name__,
 )
 def test_a_file_that_cannot_be_gone_on_with_is_made_anew(
-    harm: Callable[[Path], None], filled: tuple[Topics, Path, dict[str, list[tuple[Any, ...]]]], tmp_path: Path
+    harm: Callable[[Path], None],
+    filled: tuple[Topics, Path, dict[str, list[tuple[Any, ...]]]],
+    tmp_path: Path,
 ) -> None:
     """And holds everything again."""
     topics, original, rows = filled
@@ -258,7 +324,9 @@ def test_a_file_that_cannot_be_gone_on_with_is_made_anew(
 
 
 @pytest.fixture(scope="module")
-def filled(bootstrap: str, truth: Rosters, tmp_path_factory: pytest.TempPathFactory) -> tuple[Topics, Path, dict[str, list[tuple[Any, ...]]]]:
+def filled(
+    bootstrap: str, truth: Rosters, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Topics, Path, dict[str, list[tuple[Any, ...]]]]:
     """Topics with rows, and a replica of them."""
     topics = Topics(bootstrap, f"filled{time.time_ns()}")
     topics.send(truth)
@@ -271,19 +339,34 @@ def filled(bootstrap: str, truth: Rosters, tmp_path_factory: pytest.TempPathFact
 
 def test_a_topic_that_is_made_anew_while_it_is_followed(topics: Topics, tmp_path: Path) -> None:
     """What was on it is not in the replica any more."""
-    topics.send({"courses": {key: row for number in range(50) for key, row in course("old", number).items()}})
+    topics.send(
+        {
+            "courses": {
+                key: row for number in range(50) for key, row in course("old", number).items()
+            }
+        }
+    )
     path = tmp_path / "replica.sqlite"
     with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
         wait_complete(follower)
         delete_topic(topics.bootstrap, topics.name("courses"))
         topics.create("courses")
         topics.send({"courses": course("new", 7)})
-        wait_for_datum(lambda: contents(path), expected({"courses": course("new", 7)}), 90, is_through=lambda: is_through(follower))
+        wait_for_datum(
+            lambda: contents(path),
+            expected({"courses": course("new", 7)}),
+            90,
+            is_through=lambda: is_through(follower),
+        )
         assert follower.progress.rebuilds >= 1
 
 
-def test_a_topic_that_is_made_anew_while_nobody_follows_and_is_longer_now(topics: Topics, tmp_path: Path) -> None:
-    """Nothing of the old one is left, though the new one has records where the file would have gone on."""
+def test_a_topic_that_is_made_anew_while_nobody_follows_and_is_longer_now(
+    topics: Topics, tmp_path: Path
+) -> None:
+    """Nothing of the old one is left, though the new one has records where the file would have gone
+    on.
+    """
     topics.send({"courses": course("old")})
     path = tmp_path / "replica.sqlite"
     with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
@@ -321,7 +404,9 @@ def test_a_reader_finds_it_damaged(topics: Topics, tmp_path: Path) -> None:
         assert contents(path) == expected({"courses": course("one")})
 
 
-def test_a_build_that_was_interrupted_long_ago_is_not_gone_on_with(topics: Topics, tmp_path: Path) -> None:
+def test_a_build_that_was_interrupted_long_ago_is_not_gone_on_with(
+    topics: Topics, tmp_path: Path
+) -> None:
     """What was removed meanwhile may not be told any more."""
     topics.send({"courses": course("one")})
     path = tmp_path / "replica.sqlite"
@@ -329,8 +414,13 @@ def test_a_build_that_was_interrupted_long_ago_is_not_gone_on_with(topics: Topic
         wait_complete(follower)
     with sqlite3.connect(path) as database:
         database.execute("DELETE FROM meta WHERE name = 'followed_until'")
-        database.execute("UPDATE meta SET value = ? WHERE name = 'made_at'", (repr(time.time() - MOST_AWAY_SECONDS - 60),))
-        database.execute("INSERT INTO roster_courses (course_id, state) VALUES (1, 'removed meanwhile')")
+        database.execute(
+            "UPDATE meta SET value = ? WHERE name = 'made_at'",
+            (repr(time.time() - MOST_AWAY_SECONDS - 60),),
+        )
+        database.execute(
+            "INSERT INTO roster_courses (course_id, state) VALUES (1, 'removed meanwhile')"
+        )
     with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
         assert not follower.progress.complete
         wait_complete(follower)
@@ -350,17 +440,23 @@ def test_it_ends_while_a_topic_is_missing(topics: Topics, tmp_path: Path) -> Non
     assert contents(path) == expected({"courses": course("one")})
 
 
-def test_records_behind_an_open_transaction(topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_behind_an_open_transaction(
+    topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody is told of them, so it says that something is missing, until the transaction ends."""
     monkeypatch.setattr(follower_module, "HIDDEN_SECONDS", 0.5)
     path = tmp_path / "replica.sqlite"
-    producer = Producer({"bootstrap.servers": topics.bootstrap, "transactional.id": f"{topics.prefix}-open"})
+    producer = Producer(
+        {"bootstrap.servers": topics.bootstrap, "transactional.id": f"{topics.prefix}-open"}
+    )
     producer.init_transactions(30)
     with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
         wait_complete(follower)
         [key] = course("one")
         producer.begin_transaction()
-        producer.produce(topics.name("courses"), b"never", b"{}", partition=partitioner(PARTITIONS)(key.encode()))
+        producer.produce(
+            topics.name("courses"), b"never", b"{}", partition=partitioner(PARTITIONS)(key.encode())
+        )
         assert producer.flush(30) == 0
         topics.send({"courses": course("one")})
         wait_until(lambda: follower.progress.problem == follower_module.HIDDEN)
@@ -371,7 +467,9 @@ def test_records_behind_an_open_transaction(topics: Topics, tmp_path: Path, monk
         assert contents(path) == expected({"courses": course("one")})
 
 
-def test_a_file_that_somebody_holds_is_left_alone(filled: tuple[Topics, Path, dict[str, list[tuple[Any, ...]]]], tmp_path: Path) -> None:
+def test_a_file_that_somebody_holds_is_left_alone(
+    filled: tuple[Topics, Path, dict[str, list[tuple[Any, ...]]]], tmp_path: Path
+) -> None:
     """Nothing is wrong with what is in it."""
     topics, original, rows = filled
     path = tmp_path / "replica.sqlite"
@@ -385,7 +483,9 @@ def test_a_file_that_somebody_holds_is_left_alone(filled: tuple[Topics, Path, di
     assert contents(path) == rows
 
 
-def test_new_partitions_are_noticed(topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_partitions_are_noticed(
+    topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a restart."""
     monkeypatch.setattr(follower_module, "TOPICS_SECONDS", 0.5)
     topics.send({"courses": course("one")})
@@ -394,10 +494,17 @@ def test_new_partitions_are_noticed(topics: Topics, tmp_path: Path, monkeypatch:
         wait_complete(follower)
         topic = topics.name("courses")
         add_partition(topics, topic)
-        wait_until(lambda: len(partitions_of(topics.bootstrap, [topic])) == PARTITIONS + 1, what="the broker's word of the new partition")
+        wait_until(
+            lambda: len(partitions_of(topics.bootstrap, [topic])) == PARTITIONS + 1,
+            what="the broker's word of the new partition",
+        )
         [(key, row)] = course("two", 2).items()
         send(topics.bootstrap, topic, [Sent(orjson.dumps(row), key.encode(), PARTITIONS)])
-        wait_for_datum(lambda: contents(path), expected({"courses": {**course("one"), **course("two", 2)}}), is_through=lambda: is_through(follower))
+        wait_for_datum(
+            lambda: contents(path),
+            expected({"courses": {**course("one"), **course("two", 2)}}),
+            is_through=lambda: is_through(follower),
+        )
         assert follower.progress.rebuilds == 0
 
 
@@ -415,7 +522,9 @@ def test_topics_that_are_not_there_yet(bootstrap: str, prefix: str, tmp_path: Pa
         assert contents(path) == expected({"courses": course("one")})
 
 
-def test_kafka_is_away(filled: tuple[Topics, Path, dict[str, list[tuple[Any, ...]]]], tmp_path: Path) -> None:
+def test_kafka_is_away(
+    filled: tuple[Topics, Path, dict[str, list[tuple[Any, ...]]]], tmp_path: Path
+) -> None:
     """What is known is kept, and it is said since when nothing is new."""
     topics, original, rows = filled
     path = tmp_path / "replica.sqlite"
@@ -430,8 +539,12 @@ def test_kafka_is_away(filled: tuple[Topics, Path, dict[str, list[tuple[Any, ...
 
 
 @pytest.mark.parametrize("method", ["stop", "getmany", "end_offsets"])
-def test_a_client_that_ends_a_task_of_its_own(topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
-    """aiokafka lets its cancellation through to the caller, whom nobody has cancelled: what waits for that must not end with it."""
+def test_a_client_that_ends_a_task_of_its_own(
+    topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """aiokafka lets its cancellation through to the caller, whom nobody has cancelled: what waits
+    for that must not end with it.
+    """
     monkeypatch.setattr(follower_module, "TOPICS_SECONDS", 0.5)
     topics.send({"courses": course("one")})
     path = tmp_path / "replica.sqlite"
@@ -450,11 +563,15 @@ def test_a_client_that_ends_a_task_of_its_own(topics: Topics, tmp_path: Path, mo
         add_partition(topics, topics.name("users"))  # so it stops
         wait_until(given_up.is_set)
         topics.send({"courses": course("two", 2)})
-        wait_for_datum(lambda: len(contents(path)["courses"]), 2, is_through=lambda: is_through(follower))
+        wait_for_datum(
+            lambda: len(contents(path)["courses"]), 2, is_through=lambda: is_through(follower)
+        )
         wait_complete(follower)
 
 
-def test_records_that_are_no_rows(topics: Topics, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_records_that_are_no_rows(
+    topics: Topics, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """They are counted and told of, without what is in them, and the others are there."""
     good = course("good")
     bad = [
@@ -475,8 +592,12 @@ def test_records_that_are_no_rows(topics: Topics, tmp_path: Path, caplog: pytest
     assert "secret" not in caplog.text
 
 
-def test_a_leader_that_was_deposed_is_not_believed(topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It tells ends from before the file's place. Taken for topics that were made anew, they would cost a build of the whole file."""
+def test_a_leader_that_was_deposed_is_not_believed(
+    topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells ends from before the file's place. Taken for topics that were made anew, they would
+    cost a build of the whole file.
+    """
     path = tmp_path / "replica.sqlite"
     topics.send({"courses": course("one")})
     with following(path, topics.bootstrap, topics.prefix) as (follower, _store):

@@ -8,8 +8,11 @@ from rollcall.events.scan._json cimport STRING, Field
 
 
 cdef inline int compared(const Field* one, const Field* other) noexcept nogil:
-    """Negative, zero or positive, as the name of one is less, equal or greater, by bytes: the order of code points."""
-    cdef int order = memcmp(one.name, other.name, one.name_size if one.name_size < other.name_size else other.name_size)
+    """Negative, zero or positive, as the name of one is less, equal or greater, by bytes: the order
+    of code points.
+    """
+    cdef int order = memcmp(one.name, other.name,
+    one.name_size if one.name_size < other.name_size else other.name_size)
     return order if order else (one.name_size > other.name_size) - (one.name_size < other.name_size)
 
 
@@ -54,7 +57,9 @@ cdef inline uint32_t four_digits(const uint8_t* p) noexcept nogil:
 
 
 cdef inline uint8_t* write_character(uint8_t* out, uint32_t code) noexcept nogil:
-    """Write a character of a string as orjson does: in UTF-8, and with a backslash only where JSON demands it."""
+    """Write a character of a string as orjson does: in UTF-8, and with a backslash only where JSON
+    demands it.
+    """
     cdef const char* digits = b"0123456789abcdef"
     cdef uint8_t letter = 0
     if code >= 0x10000:
@@ -97,8 +102,11 @@ cdef inline uint8_t* write_character(uint8_t* out, uint32_t code) noexcept nogil
     return out + 6
 
 
-cdef inline uint8_t* write_unescaped(uint8_t* out, const uint8_t* p, const uint8_t* end) noexcept nogil:
-    """Write the inside of a string that has backslashes. It gets no longer. NULL: no JSON, or not plain, as half a surrogate pair."""
+cdef inline uint8_t* write_unescaped(uint8_t* out, const uint8_t* p,
+const uint8_t* end) noexcept nogil:
+    """Write the inside of a string that has backslashes. It gets no longer. NULL: no JSON, or not
+    plain, as half a surrogate pair.
+    """
     cdef uint32_t code, low
     while p < end:
         if p[0] != c'\\':
@@ -139,7 +147,9 @@ cdef inline uint8_t* write_unescaped(uint8_t* out, const uint8_t* p, const uint8
 
 
 cdef inline uint8_t* write_object(uint8_t* out, const Field* fields, int count) noexcept nogil:
-    """Write an object without blanks. What is behind it, or NULL: a string that is no JSON, or not plain."""
+    """Write an object without blanks. What is behind it, or NULL: a string that is no JSON, or not
+    plain.
+    """
     cdef int index
     cdef const Field* field
     out[0] = c'{'

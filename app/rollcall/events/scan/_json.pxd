@@ -1,7 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """One object of a JSON text, read into fields without a copy. How it is written: _canonical.pxd.
 
-Every text ends with a zero byte, as Python's ``bytes`` do. No loop below passes it, since it is no part of anything that JSON allows.
+Every text ends with a zero byte, as Python's ``bytes`` do. No loop below passes it, since it is no
+part of anything that JSON allows.
 """
 
 from libc.stdint cimport uint8_t, uint64_t
@@ -49,7 +50,9 @@ cdef inline const uint8_t* after_word(const uint8_t* p, const char* word) noexce
 
 
 cdef inline uint64_t stops(uint64_t eight) noexcept nogil:
-    """Whether any of eight bytes is a quote, a backslash or a control character (Hacker's Delight, 6-1: exact for "any", not for "which")."""
+    """Whether any of eight bytes is a quote, a backslash or a control character (Hacker's Delight,
+    6-1: exact for "any", not for "which").
+    """
     cdef uint64_t quotes = eight ^ (<uint64_t> ONES * c'"')
     cdef uint64_t backslashes = eight ^ (<uint64_t> ONES * c'\\')
     return (
@@ -57,8 +60,11 @@ cdef inline uint64_t stops(uint64_t eight) noexcept nogil:
     ) & <uint64_t> HIGH_BITS
 
 
-cdef inline const uint8_t* string_end(const uint8_t* p, const uint8_t* end, bint* escaped) noexcept nogil:
-    """The closing quote of the string that begins at p, behind its opening quote; NULL if there is none, or a control character before it."""
+cdef inline const uint8_t* string_end(const uint8_t* p, const uint8_t* end,
+bint* escaped) noexcept nogil:
+    """The closing quote of the string that begins at p, behind its opening quote; NULL if there is
+    none, or a control character before it.
+    """
     cdef uint64_t eight = 0
     while True:
         while end - p >= 8:
@@ -77,7 +83,9 @@ cdef inline const uint8_t* string_end(const uint8_t* p, const uint8_t* end, bint
 
 
 cdef inline const uint8_t* compound_end(const uint8_t* p, const uint8_t* end) noexcept nogil:
-    """What is behind the array or object that begins at p; NULL if it is not closed, or too deep. Whether it is one is for a parser to say."""
+    """What is behind the array or object that begins at p; NULL if it is not closed, or too deep.
+    Whether it is one is for a parser to say.
+    """
     cdef int depth = 0
     cdef bint escaped = False
     while True:
@@ -117,7 +125,8 @@ cdef inline const uint8_t* read_number(const uint8_t* p, Field* field) noexcept 
     return p
 
 
-cdef inline const uint8_t* read_value(const uint8_t* p, const uint8_t* end, Field* field) noexcept nogil:
+cdef inline const uint8_t* read_value(const uint8_t* p, const uint8_t* end,
+Field* field) noexcept nogil:
     """Read the value at p into a field. What is behind it, or NULL: no JSON, or not plain."""
     cdef const uint8_t* after
     field.escaped = False
@@ -148,8 +157,11 @@ cdef inline const uint8_t* read_value(const uint8_t* p, const uint8_t* end, Fiel
     return after
 
 
-cdef inline const uint8_t* read_name(const uint8_t* p, const uint8_t* end, Field* field) noexcept nogil:
-    """Read the name at p, and pass the colon. Where the value begins, or NULL: no JSON, or not plain, as a name with escapes."""
+cdef inline const uint8_t* read_name(const uint8_t* p, const uint8_t* end,
+Field* field) noexcept nogil:
+    """Read the name at p, and pass the colon. Where the value begins, or NULL: no JSON, or not
+    plain, as a name with escapes.
+    """
     cdef bint escaped = False
     cdef const uint8_t* after
     if p[0] != c'"':
@@ -163,8 +175,11 @@ cdef inline const uint8_t* read_name(const uint8_t* p, const uint8_t* end, Field
     return after_space(p + 1) if p[0] == c':' else NULL
 
 
-cdef inline const uint8_t* read_object(const uint8_t* p, const uint8_t* end, Field* fields, int* count) noexcept nogil:
-    """Read the fields of the object at p. What is behind it, or NULL: no JSON object, or not plain."""
+cdef inline const uint8_t* read_object(const uint8_t* p, const uint8_t* end, Field* fields,
+int* count) noexcept nogil:
+    """Read the fields of the object at p. What is behind it, or NULL: no JSON object, or not
+    plain.
+    """
     cdef int read = 0
     count[0] = 0
     if p[0] != c'{':

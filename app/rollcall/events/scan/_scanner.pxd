@@ -18,7 +18,9 @@ cdef class Scanner:
     cdef dict types
 
     cdef bytes scan(self, bytes value, Said* said)
-    """The canonical JSON of ``{metadata, body}``, and what the event says, in fields that point into ``value``. None: not plain, or not surely valid."""
+    """The canonical JSON of ``{metadata, body}``, and what the event says, in fields that point
+    into ``value``. None: not plain, or not surely valid.
+    """
 
 
 cdef object value_of(const Field* field)

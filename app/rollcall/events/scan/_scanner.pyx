@@ -1,5 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
-"""Reads a valid event in one pass over its bytes. What it is for, and what it leaves to others: app/rollcall/events/scan/plain.py."""
+"""Reads a valid event in one pass over its bytes. What it is for, and what it leaves to others:
+app/rollcall/events/scan/plain.py.
+"""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
@@ -34,7 +36,8 @@ cdef enum Role:
     EVENT_TIME
 
 _KINDS = {"string": STRING, "integer": INTEGER, "boolean": BOOLEAN, "null": NOTHING, "texts": TEXTS}
-_TEXTS = {"": ANY, "not_empty": NOT_EMPTY, "id": ID, "id_or_zero": ID_OR_ZERO, "time": TIME, "constant": CONSTANT}
+_TEXTS = {"": ANY, "not_empty": NOT_EMPTY, "id": ID, "id_or_zero": ID_OR_ZERO, "time": TIME,
+"constant": CONSTANT}
 _METADATA_ROLES = {"root_account_id": ROOT_ACCOUNT, "event_time": EVENT_TIME}
 
 _loads = orjson.loads
@@ -139,7 +142,9 @@ cdef class _Object:
         return NULL
 
     cdef bint accepts(self, const Field* fields, int count, Said* said) noexcept nogil:
-        """Whether each field is surely valid, and none is missing. Notes what it finds on the way."""
+        """Whether each field is surely valid, and none is missing. Notes what it finds on the
+        way.
+        """
         cdef int index
         cdef int required = 0
         cdef const Field* field
@@ -210,7 +215,9 @@ cdef inline bytes slice_of(const uint8_t* text, Py_ssize_t size):
 
 
 cdef int settle(Field* fields, int count, list kept) except -2:
-    """Read what only a parser can, and put its canonical form in its place. How many bytes longer all is then at most, or -1: no JSON."""
+    """Read what only a parser can, and put its canonical form in its place. How many bytes longer
+    all is then at most, or -1: no JSON.
+    """
     cdef int index
     cdef int longer = 0
     cdef bytes canonical
@@ -230,7 +237,8 @@ cdef int settle(Field* fields, int count, list kept) except -2:
     return longer
 
 
-cdef bint read_envelope(bytes value, Field* metadata, int* metadata_count, Field* body, int* body_count) except -1:
+cdef bint read_envelope(bytes value, Field* metadata, int* metadata_count, Field* body,
+int* body_count) except -1:
     """Read the envelope; whether it is one, in plain form."""
     cdef const uint8_t* start = <const uint8_t*> PyBytes_AS_STRING(value)
     cdef const uint8_t* end = start + PyBytes_GET_SIZE(value)
@@ -276,7 +284,8 @@ cdef bint read_envelope(bytes value, Field* metadata, int* metadata_count, Field
     return True
 
 
-cdef bytes write_canonical(const Field* metadata, int metadata_count, const Field* body, int body_count, Py_ssize_t most):
+cdef bytes write_canonical(const Field* metadata, int metadata_count, const Field* body,
+int body_count, Py_ssize_t most):
     """The canonical form of ``{body, metadata}``, of at most so many bytes; None: not plain."""
     cdef bytes canonical = PyBytes_FromStringAndSize(NULL, most)
     cdef uint8_t* start = <uint8_t*> PyBytes_AS_STRING(canonical)
@@ -301,7 +310,8 @@ cdef class Scanner:
         for index, plain in enumerate(types):
             if plain is not None:
                 self.types[plain.name.encode()] = (
-                    index, _Object(list(plain.metadata), _METADATA_ROLES), _Object(list(plain.body), {plain.key: KEY}),
+                    index, _Object(list(plain.metadata), _METADATA_ROLES), _Object(list(plain.body),
+                    {plain.key: KEY}),
                 )
 
     def read(self, bytes value not None):
@@ -325,7 +335,8 @@ cdef class Scanner:
         if not read_envelope(value, metadata, &metadata_count, body, &body_count):
             return None
         for index in range(metadata_count):
-            if metadata[index].name_size == 10 and memcmp(metadata[index].name, b"event_name", 10) == 0:
+            if metadata[index].name_size == 10 and memcmp(metadata[index].name, b"event_name",
+            10) == 0:
                 known = self.types.get(slice_of(metadata[index].text, metadata[index].size))
                 break
         else:
@@ -339,8 +350,10 @@ cdef class Scanner:
             return None
         said.entity_id.kind = said.root_account_id.kind = said.event_time.kind = NOTHING
         said.unknown_fields = said.unknown_values = 0
-        if not of_metadata.accepts(metadata, metadata_count, said) or not of_body.accepts(body, body_count, said):
+        if not of_metadata.accepts(metadata, metadata_count, said) or not of_body.accepts(body,
+        body_count, said):
             return None
         if not sort_fields(metadata, metadata_count) or not sort_fields(body, body_count):
             return None
-        return write_canonical(metadata, metadata_count, body, body_count, PyBytes_GET_SIZE(value) + longer + more)
+        return write_canonical(metadata, metadata_count, body, body_count,
+        PyBytes_GET_SIZE(value) + longer + more)

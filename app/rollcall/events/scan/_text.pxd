@@ -1,5 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""What the patterns of schemas/common.json say, byte by byte. app/rollcall/events/scan/plain.py has the patterns for which this stands."""
+"""What the patterns of schemas/common.json say, byte by byte. app/rollcall/events/scan/plain.py has
+the patterns for which this stands.
+"""
 
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcmp
@@ -10,7 +12,9 @@ cdef struct Moment:
 
 
 cdef inline bint is_id(const uint8_t* text, Py_ssize_t size, bint or_zero) noexcept nogil:
-    """Whether this is a string of digits without a leading zero, of at most 18: one more may be too large for an id."""
+    """Whether this is a string of digits without a leading zero, of at most 18: one more may be too
+    large for an id.
+    """
     cdef Py_ssize_t index
     if size < 1 or size > 18:
         return False
@@ -36,7 +40,9 @@ cdef inline int days_of(int year, int month) noexcept nogil:
 
 
 cdef inline int64_t days_since_epoch(int year, int month, int day) noexcept nogil:
-    """Of a date of the Gregorian calendar (Howard Hinnant, chrono-compatible low-level date algorithms, ``days_from_civil``)."""
+    """Of a date of the Gregorian calendar (Howard Hinnant, chrono-compatible low-level date
+    algorithms, ``days_from_civil``).
+    """
     cdef int64_t of_march = year - (month <= 2)
     cdef int64_t era = of_march // 400
     cdef int64_t year_of_era = of_march - era * 400
@@ -52,8 +58,10 @@ cdef inline bint is_offset(const uint8_t* p, Py_ssize_t size, bint colon) noexce
 
 
 cdef inline bint is_time(const uint8_t* text, Py_ssize_t size, Moment* moment) noexcept nogil:
-    """Whether this is one of the three written forms of a time that exists: ``2019-11-01T19:11:01.163Z``, ``2024-03-29T15:43:00-07:00``,
-    ``2019-10-05 05:38:00 -0800`` (or ``UTC``)."""
+    """Whether this is one of the three written forms of a time that exists:
+    ``2019-11-01T19:11:01.163Z``, ``2024-03-29T15:43:00-07:00``, ``2019-10-05 05:38:00 -0800`` (or
+    ``UTC``).
+    """
     cdef const uint8_t* p = text + 19
     cdef const uint8_t* end = text + size
     cdef int year, month, day, hour, minute, second
@@ -70,7 +78,8 @@ cdef inline bint is_time(const uint8_t* text, Py_ssize_t size, Moment* moment) n
     second = two_digits(text + 17)
     if text[4] != c'-' or text[7] != c'-' or text[13] != c':' or text[16] != c':':
         return False
-    if year < 1 or not 1 <= month <= 12 or not 1 <= day <= days_of(year, month) or not 0 <= hour <= 23 or not 0 <= minute <= 59 or not 0 <= second <= 59:
+    if year < 1 or not 1 <= month <= 12 or not 1 <= day <= days_of(year,
+    month) or not 0 <= hour <= 23 or not 0 <= minute <= 59 or not 0 <= second <= 59:
         return False
     if p[0] == c'.':
         p += 1
@@ -85,12 +94,14 @@ cdef inline bint is_time(const uint8_t* text, Py_ssize_t size, Moment* moment) n
             fraction *= 10
             digits += 1
     if text[10] == c' ':
-        return p < end and p[0] == c' ' and (is_offset(p + 1, end - p - 1, False) or (end - p == 4 and memcmp(p, b" UTC", 4) == 0))
+        return p < end and p[0] == c' ' and (is_offset(p + 1, end - p - 1,
+        False) or (end - p == 4 and memcmp(p, b" UTC", 4) == 0))
     if text[10] != c'T':
         return False
     if end - p != 1 or p[0] != c'Z':
         return is_offset(p, end - p, True)
     moment.utc = True
-    moment.microseconds = ((days_since_epoch(year, month, day) * 24 + hour) * 60 + minute) * 60 + second
+    moment.microseconds = ((days_since_epoch(year, month,
+    day) * 24 + hour) * 60 + minute) * 60 + second
     moment.microseconds = moment.microseconds * 1_000_000 + fraction
     return True

@@ -1,13 +1,18 @@
-"""Valid events in plain form, which are nearly all, are read in one pass over their bytes: the scanner.
+"""Valid events in plain form, which are nearly all, are read in one pass over their bytes: the
+scanner.
 
-The pipeline parses, asks the schema's validator, looks at each field for what the schema does not know, and writes all fields once more, sorted, for the
-event's id. Each of these walks through objects that Python has to make first. The scanner (``_scanner.pyx``, compiled where a C compiler is) does all four on
-the bytes, in a small part of the time.
+The pipeline parses, asks the schema's validator, looks at each field for what the schema does not
+know, and writes all fields once more, sorted, for the event's id. Each of these walks through
+objects that Python has to make first. The scanner (``_scanner.pyx``, compiled where a C compiler
+is) does all four on the bytes, in a small part of the time.
 
-It says one thing only: what a valid event says. Whatever is not surely valid, or is written in a way that it does not read, it leaves to the pipeline, which
-is also the judge of the scanner: both must say the same of every event that the scanner takes, byte for byte (``tests/events/test_plain.py``).
+It says one thing only: what a valid event says. Whatever is not surely valid, or is written in a
+way that it does not read, it leaves to the pipeline, which is also the judge of the scanner: both
+must say the same of every event that the scanner takes, byte for byte
+(``tests/events/test_plain.py``).
 
-What it knows of schemas is :func:`plain_type`: a few keywords and three patterns. A schema that says anything else is left to the pipeline, as a whole.
+What it knows of schemas is :func:`plain_type`: a few keywords and three patterns. A schema that
+says anything else is left to the pipeline, as a whole.
 """
 
 from __future__ import annotations
@@ -33,9 +38,12 @@ _TEXTS = {
     "^(?:(?:[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
     "|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)-02-29)"
     "(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
-    "| (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})? (?:UTC|[+-](?:[01][0-9]|2[0-3])[0-5][0-9]))$": "time",
+    "| (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})? "
+    "(?:UTC|[+-](?:[01][0-9]|2[0-3])[0-5][0-9]))$": "time",
 }
-"""The patterns that the scanner knows, and what it calls them. They stand here letter by letter: another pattern is another meaning."""
+"""The patterns that the scanner knows, and what it calls them. They stand here letter by letter:
+another pattern is another meaning.
+"""
 
 _KINDS = frozenset({"string", "integer", "boolean", "null"})
 _LIST_OF_TEXTS = {"type": "string"}
@@ -49,12 +57,15 @@ class Rule(NamedTuple):
     kinds: tuple[str, ...]
     """``string``, ``integer``, ``boolean``, ``null``, and ``texts``: an array of strings."""
     text: str
-    """Of a string: ``id``, ``id_or_zero``, ``time``, ``not_empty``, ``constant``, or any if it is empty."""
+    """Of a string: ``id``, ``id_or_zero``, ``time``, ``not_empty``, ``constant``, or any if it is
+    empty.
+    """
     constant: str
     least: int
     """Of an integer, 0 or 1; -1: any."""
     known: tuple[str, ...]
-    """Values that are known; others are valid, and counted. If there are none, nothing is counted."""
+    """Values that are known; others are valid, and counted. If there are none, nothing is counted.
+    """
 
 
 class PlainType(NamedTuple):
@@ -68,7 +79,9 @@ class PlainType(NamedTuple):
 
 
 def new_scanner(validators: Mapping[str, EventValidator]) -> Scanner | None:
-    """The scanner for all types that it can read, numbered in the order of the validators; None where it was not compiled."""
+    """The scanner for all types that it can read, numbered in the order of the validators; None
+    where it was not compiled.
+    """
     try:
         from rollcall.events.scan._scanner import Scanner
     except ModuleNotFoundError:
@@ -79,24 +92,52 @@ def new_scanner(validators: Mapping[str, EventValidator]) -> Scanner | None:
 def plain_type(validator: EventValidator) -> PlainType | None:
     """What the schema demands, if the scanner can see to all of it; else None."""
     schema = _assertions(validator.schema)
-    parts = {name: _rules(part, count_known=name == "body") for name, part in schema.pop("properties", {}).items()}
-    if schema != {"type": "object", "required": ["body"], "anyOf": [{"required": ["metadata"]}, {"required": ["attributes"]}]}:
+    parts = {
+        name: _rules(part, count_known=name == "body")
+        for name, part in schema.pop("properties", {}).items()
+    }
+    if schema != {
+        "type": "object",
+        "required": ["body"],
+        "anyOf": [{"required": ["metadata"]}, {"required": ["attributes"]}],
+    }:
         return None
     metadata, body = parts.get("metadata"), parts.get("body")
-    if metadata is None or body is None or parts != {"metadata": metadata, "attributes": metadata, "body": body}:
+    if (
+        metadata is None
+        or body is None
+        or parts != {"metadata": metadata, "attributes": metadata, "body": body}
+    ):
         return None
     event_type = validator.event_type
     metadata_rules, body_rules = ({rule.name: rule for rule in rules} for rules in (metadata, body))
-    name, time, key = metadata_rules.get("event_name"), metadata_rules.get("event_time"), body_rules.get(event_type.key)
+    name, time, key = (
+        metadata_rules.get("event_name"),
+        metadata_rules.get("event_time"),
+        body_rules.get(event_type.key),
+    )
     root = metadata_rules.get("root_account_id")
-    if name is None or not name.required or (name.text, name.constant) != ("constant", event_type.name):
+    if (
+        name is None
+        or not name.required
+        or (name.text, name.constant) != ("constant", event_type.name)
+    ):
         return None
     if time is None or not time.required or (time.text, time.kinds) != ("time", ("string",)):
         return None
-    if key is None or not key.required or key.text != "id" or not {"string", "integer"}.issuperset(key.kinds):
+    if (
+        key is None
+        or not key.required
+        or key.text != "id"
+        or not {"string", "integer"}.issuperset(key.kinds)
+    ):
         return None
     # The pipeline asks for it whatever the schema says.
-    if root is None or root.text not in ("id", "id_or_zero") or not {"string", "integer", "null"}.issuperset(root.kinds):
+    if (
+        root is None
+        or root.text not in ("id", "id_or_zero")
+        or not {"string", "integer", "null"}.issuperset(root.kinds)
+    ):
         return None
     return PlainType(event_type.name, event_type.key, metadata, body)
 
@@ -112,8 +153,15 @@ def _rules(schema: Schema | bool, *, count_known: bool) -> tuple[Rule, ...] | No
     said = _assertions(schema)
     required = said.pop("required", [])
     properties = said.pop("properties", {})
-    rules = [_rule(name, part, required=name in required, count_known=count_known) for name, part in properties.items()]
-    if said != {"type": "object"} or not properties.keys() >= set(required) or len(properties) > _MOST_RULES:
+    rules = [
+        _rule(name, part, required=name in required, count_known=count_known)
+        for name, part in properties.items()
+    ]
+    if (
+        said != {"type": "object"}
+        or not properties.keys() >= set(required)
+        or len(properties) > _MOST_RULES
+    ):
         return None
     known_rules = tuple(rule for rule in rules if rule is not None)
     return known_rules if len(known_rules) == len(rules) else None
@@ -133,7 +181,9 @@ def _rule(name: str, schema: Schema | bool, *, required: bool, count_known: bool
         return None
     if least is not None and (not isinstance(least, int) or least not in (0, 1)):
         return None
-    if text == "constant" and kinds != ("string",):  # a constant is said of every type, and a pattern of strings only
+    if text == "constant" and kinds != (
+        "string",
+    ):  # a constant is said of every type, and a pattern of strings only
         return None
     known: tuple[str, ...] = ()
     if count_known and KNOWN_VALUES in schema:
@@ -155,13 +205,19 @@ def _kinds_of(said: Schema) -> tuple[str, ...] | None:
 
 
 def _text_of(said: Schema) -> tuple[str | None, str]:
-    """Take from what is said of a field what a string must be, and the constant if it is one; None if the scanner cannot tell."""
+    """Take from what is said of a field what a string must be, and the constant if it is one; None
+    if the scanner cannot tell.
+    """
     pattern, least_length = said.pop("pattern", None), said.pop("minLength", None)
     if least_length not in (None, 1):
         return None, ""
     if "const" in said:
         constant = said.pop("const")
-        return ("constant", constant) if isinstance(constant, str) and constant and pattern is None else (None, "")
+        return (
+            ("constant", constant)
+            if isinstance(constant, str) and constant and pattern is None
+            else (None, "")
+        )
     if pattern is not None:
         return (_TEXTS.get(pattern) if least_length is None else None), ""
     return ("not_empty" if least_length else ""), ""

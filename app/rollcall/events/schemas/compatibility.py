@@ -1,6 +1,8 @@
-"""Would a changed schema reject what the released one accepted? Compared on flat schemas, keyword by keyword, and when in doubt: yes.
+"""Would a changed schema reject what the released one accepted? Compared on flat schemas, keyword
+by keyword, and when in doubt: yes.
 
-Every keyword of a schema narrows it, so taking one away, or loosening it, is always safe. What remains to look at is what was added or changed.
+Every keyword of a schema narrows it, so taking one away, or loosening it, is always safe. What
+remains to look at is what was added or changed.
 """
 
 from __future__ import annotations
@@ -23,16 +25,26 @@ class Narrowing(NamedTuple):
     what: str
 
 
-_AT_MOST_AS_BEFORE = frozenset({"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"})
-_AT_LEAST_AS_BEFORE = frozenset({"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"})
+_AT_MOST_AS_BEFORE = frozenset(
+    {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}
+)
+_AT_LEAST_AS_BEFORE = frozenset(
+    {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}
+)
 _EQUAL = frozenset({"pattern", "not"})
 _OF_TYPE = {
     **dict.fromkeys(("pattern", "minLength", "maxLength"), frozenset({"string"})),
-    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), frozenset({"integer", "number"})),
-    **dict.fromkeys(("required", "properties", "minProperties", "maxProperties"), frozenset({"object"})),
+    **dict.fromkeys(
+        ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+        frozenset({"integer", "number"}),
+    ),
+    **dict.fromkeys(
+        ("required", "properties", "minProperties", "maxProperties"), frozenset({"object"})
+    ),
     **dict.fromkeys(("items", "minItems", "maxItems"), frozenset({"array"})),
 }
-"""The types that a keyword says something of: it cannot narrow a schema that accepts none of them."""
+"""The types that a keyword says something of: it cannot narrow a schema that accepts none of them.
+"""
 
 
 def narrowings(old: Schema, new: Schema, path: str = "") -> Iterator[Narrowing]:
@@ -43,24 +55,35 @@ def narrowings(old: Schema, new: Schema, path: str = "") -> Iterator[Narrowing]:
         if keyword == KNOWN_VALUES:
             if gone := [known for known in old.get(keyword, []) if known not in value]:
                 yield Narrowing(where, f"no longer lists {', '.join(map(str, gone))}")
-        elif is_annotation(keyword) or (keyword in old and _same(old[keyword], value)) or _says_nothing(keyword, old_types):
+        elif (
+            is_annotation(keyword)
+            or (keyword in old and _same(old[keyword], value))
+            or _says_nothing(keyword, old_types)
+        ):
             continue
         elif keyword in _RULES:
             yield from _RULES[keyword](old, new, where)
         elif keyword in _AT_MOST_AS_BEFORE | _AT_LEAST_AS_BEFORE | _EQUAL:
             yield from _bound(old, keyword, value, where)
         else:
-            yield Narrowing(where, "a change of this keyword is not understood, so it counts as a narrowing")
+            yield Narrowing(
+                where, "a change of this keyword is not understood, so it counts as a narrowing"
+            )
     for keyword in old:
         if keyword == KNOWN_VALUES and keyword not in new:
             yield Narrowing(f"{path}/{keyword}", "is gone")
         elif keyword not in UNDERSTOOD and keyword not in new and not is_annotation(keyword):
-            yield Narrowing(f"{path}/{keyword}", "taking this keyword away is not understood, so it counts as a narrowing")
+            yield Narrowing(
+                f"{path}/{keyword}",
+                "taking this keyword away is not understood, so it counts as a narrowing",
+            )
 
 
 def _same(one: Any, other: Any) -> bool:
     """Equal as JSON: to Python, true equals 1."""
-    return orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(other, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(
+        other, option=orjson.OPT_SORT_KEYS
+    )
 
 
 def _among(one: Any, others: list[Any]) -> bool:
@@ -116,7 +139,11 @@ def _listed(schema: Schema) -> list[Any] | None:
     values: list[Any] | None = schema.get("enum")
     if "const" not in schema:
         return values
-    return [schema["const"]] if values is None else [value for value in values if _same(value, schema["const"])]
+    return (
+        [schema["const"]]
+        if values is None
+        else [value for value in values if _same(value, schema["const"])]
+    )
 
 
 def _properties(old: Schema, new: Schema, where: str) -> Iterator[Narrowing]:

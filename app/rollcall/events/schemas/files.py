@@ -1,4 +1,6 @@
-"""Reading the folder of schemas. What a file says is judged elsewhere (lint.py); here it only has to be JSON with an ``$id``."""
+"""Reading the folder of schemas. What a file says is judged elsewhere (lint.py); here it only has
+to be JSON with an ``$id``.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ Schema = dict[str, Any]
 """A JSON Schema that is an object. Boolean schemas are not used by Rollcall."""
 
 KNOWN_VALUES = "x-known-values"
-"""The annotation that lists the values of a field that are known. Others are valid, and can be counted."""
+"""The annotation that lists the values of a field that are known. Others are valid, and can be
+counted.
+"""
 
 RELEASED = "released"
 """The folder, inside that of the schemas, with the files as they were last released."""
@@ -35,7 +39,9 @@ class SchemaFile:
     """One file of the folder."""
 
     name: str
-    """Path relative to the folder, with forward slashes and without ``.json``: ``enrollment_created``, ``bodies/enrollment``."""
+    """Path relative to the folder, with forward slashes and without ``.json``:
+    ``enrollment_created``, ``bodies/enrollment``.
+    """
 
     raw: bytes
     document: Schema
@@ -58,7 +64,9 @@ def schema_folder() -> Path:
 
 
 def schema_paths(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Names and paths of the schema files of a folder, in order of name, without the released copies."""
+    """Names and paths of the schema files of a folder, in order of name, without the released
+    copies.
+    """
     for path in sorted(folder.rglob("*.json")):
         relative = path.relative_to(folder)
         if relative.parts[0] != RELEASED:
@@ -96,5 +104,9 @@ def read_schema_folder(folder: Path | None = None) -> dict[str, SchemaFile]:
 
 def reference_registry(documents: Iterable[Schema]) -> Registry[Any]:
     """What ``$ref`` is looked up in: every schema by its ``$id``. Nothing is ever fetched."""
-    resources = ((document["$id"], DRAFT202012.create_resource(document)) for document in documents if isinstance(document.get("$id"), str))
+    resources = (
+        (document["$id"], DRAFT202012.create_resource(document))
+        for document in documents
+        if isinstance(document.get("$id"), str)
+    )
     return Registry().with_resources(resources)

@@ -1,10 +1,13 @@
-"""Schemas without ``$ref``: each reference replaced by what it refers to, merged with what stands beside it.
+"""Schemas without ``$ref``: each reference replaced by what it refers to, merged with what stands
+beside it.
 
-Why: two versions of a schema can only be compared when it is plain what each property has to be, and a flat schema is checked faster (1.4 instead of
-1.9 microseconds for an event of 1.6 kB). Why not ``jsonschema_rs.dereference``: it lets the target of a
-reference overwrite the keywords beside it, and so loses constraints (seen in 0.60.3).
+Why: two versions of a schema can only be compared when it is plain what each property has to be,
+and a flat schema is checked faster (1.4 instead of 1.9 microseconds for an event of 1.6 kB). Why
+not ``jsonschema_rs.dereference``: it lets the target of a reference overwrite the keywords beside
+it, and so loses constraints (seen in 0.60.3).
 
-Equal to the original by draft 2020-12: ``{"$ref": r, ...rest}`` is the conjunction of the two, and so is what :func:`conjunction` returns.
+Equal to the original by draft 2020-12: ``{"$ref": r, ...rest}`` is the conjunction of the two, and
+so is what :func:`conjunction` returns.
 """
 
 from __future__ import annotations
@@ -17,13 +20,38 @@ from rollcall.events.schemas.files import Resolver, Schema, SchemaError
 
 MAPS_OF_SCHEMAS = frozenset({"properties", "patternProperties", "dependentSchemas"})
 LISTS_OF_SCHEMAS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
-SCHEMAS = frozenset({"additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties"})
-ANNOTATIONS = frozenset({"$comment", "default", "deprecated", "description", "examples", "readOnly", "title", "writeOnly"})
+SCHEMAS = frozenset(
+    {
+        "additionalProperties",
+        "contains",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    }
+)
+ANNOTATIONS = frozenset(
+    {
+        "$comment",
+        "default",
+        "deprecated",
+        "description",
+        "examples",
+        "readOnly",
+        "title",
+        "writeOnly",
+    }
+)
 """Keywords that assert nothing; those that begin with ``x-`` are others."""
 
 _DROPPED = frozenset({"$defs", "$id", "$schema", "examples"})
 _MEANS_MORE_WITH_NEIGHBOURS = frozenset(
-    {"additionalProperties", "contains", "else", "if", "items", "maxContains", "minContains", "patternProperties", "prefixItems", "then",
+    {"additionalProperties", "contains", "else", "if", "items", "maxContains", "minContains",
+    "patternProperties", "prefixItems", "then",
      "unevaluatedItems", "unevaluatedProperties"}
 )  # fmt: skip
 _MOST_REFERENCES = 32
@@ -35,14 +63,17 @@ def is_annotation(keyword: str) -> bool:
 
 
 Targets = dict[tuple[int, int], tuple[Any, Any]]
-"""Targets of references that are flat already, with their flat schemas; by identity, and by the number of references on the way to them."""
+"""Targets of references that are flat already, with their flat schemas; by identity, and by the
+number of references on the way to them.
+"""
 
 
 def flatten(schema: Schema, resolver: Resolver, targets: Targets | None = None) -> Schema:
     """The same schema without references, ``$id``, ``$defs`` and examples.
 
-    ``resolver`` is that of the schema's own ``$id`` (``registry.resolver(id)``). Calls with the same registry may share a dictionary of ``targets``: each
-    target is made flat once, and the flat schemas share it.
+    ``resolver`` is that of the schema's own ``$id`` (``registry.resolver(id)``). Calls with the
+    same registry may share a dictionary of ``targets``: each target is made flat once, and the flat
+    schemas share it.
 
     Raises:
         SchemaError: a reference leads nowhere, or in a circle.
@@ -57,7 +88,10 @@ def _flatten(schema: Any, resolver: Resolver, way: tuple[str, ...], targets: Tar
     own: Schema = {}
     for keyword, value in schema.items():
         if keyword in MAPS_OF_SCHEMAS and isinstance(value, dict):
-            own[keyword] = {name: _as_object(_flatten(part, resolver, way, targets)) for name, part in value.items()}
+            own[keyword] = {
+                name: _as_object(_flatten(part, resolver, way, targets))
+                for name, part in value.items()
+            }
         elif keyword in LISTS_OF_SCHEMAS and isinstance(value, list):
             own[keyword] = [_flatten(part, resolver, way, targets) for part in value]
         elif keyword in SCHEMAS:
@@ -72,19 +106,36 @@ def _flatten(schema: Any, resolver: Resolver, way: tuple[str, ...], targets: Tar
     try:
         target = resolver.lookup(reference)
     except Unresolvable:
-        raise SchemaError(f"$ref {reference} leads nowhere; it must be the $id of a schema file, with a pointer into it if need be") from None
+        raise SchemaError(
+            f"$ref {reference} leads nowhere; it must be the $id of a schema file, with a pointer "
+            "into it if need be"
+        ) from None
     key = id(target.contents), len(way)
     if key not in targets:
-        targets[key] = target.contents, _flatten(target.contents, target.resolver, (*way, reference), targets)
+        targets[key] = (
+            target.contents,
+            _flatten(target.contents, target.resolver, (*way, reference), targets),
+        )
     return conjunction(own, targets[key][1])
 
 
 def conjunction(own: Schema | bool, other: Schema | bool) -> Schema:
-    """A flat schema that accepts what both accept. Where both have an annotation, that of ``own`` stays."""
+    """A flat schema that accepts what both accept. Where both have an annotation, that of ``own``
+    stays.
+    """
     if isinstance(own, bool) or isinstance(other, bool):
         return conjunction(_as_object(own), _as_object(other))
-    if _MEANS_MORE_WITH_NEIGHBOURS & (own.keys() | other.keys()) and _asserts(own) and _asserts(other):
-        annotations = {keyword: value for part in (other, own) for keyword, value in part.items() if is_annotation(keyword)}
+    if (
+        _MEANS_MORE_WITH_NEIGHBOURS & (own.keys() | other.keys())
+        and _asserts(own)
+        and _asserts(other)
+    ):
+        annotations = {
+            keyword: value
+            for part in (other, own)
+            for keyword, value in part.items()
+            if is_annotation(keyword)
+        }
         return {**annotations, "allOf": [own, other]}
     merged = dict(other)
     apart: list[Schema] = []
@@ -94,7 +145,10 @@ def conjunction(own: Schema | bool, other: Schema | bool) -> Schema:
         elif keyword == "properties":
             merged[keyword] = _merged_properties(value, other[keyword])
         elif keyword == "required":
-            merged[keyword] = [*other[keyword], *(name for name in value if name not in other[keyword])]
+            merged[keyword] = [
+                *other[keyword],
+                *(name for name in value if name not in other[keyword]),
+            ]
         elif keyword == "allOf":
             merged[keyword] = [*other[keyword], *value]
         elif keyword == "type" and (common := _common_types(value, other[keyword])):
@@ -118,10 +172,15 @@ def _asserts(schema: Schema) -> bool:
 
 
 def _merged_properties(own: Schema, other: Schema) -> Schema:
-    return {name: conjunction(own.get(name, {}), other.get(name, {})) for name in [*other, *(name for name in own if name not in other)]}
+    return {
+        name: conjunction(own.get(name, {}), other.get(name, {}))
+        for name in [*other, *(name for name in own if name not in other)]
+    }
 
 
 def _common_types(own: Any, other: Any) -> list[Any]:
-    """The types in both; none also if that cannot be said by a list: an integer is a number, too."""
+    """The types in both; none also if that cannot be said by a list: an integer is a number,
+    too.
+    """
     own, other = (part if isinstance(part, list) else [part] for part in (own, other))
     return [] if "number" in (*own, *other) else [name for name in other if name in own]

@@ -1,10 +1,12 @@
-"""Everything that must hold of the schema files, beyond being usable. ``rollcall schemas lint`` prints what this finds."""
+"""Everything that must hold of the schema files, beyond being usable. ``rollcall schemas lint``
+prints what this finds.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,15 +16,35 @@ from referencing import Registry
 
 from rollcall.events.registry import REGISTRY, EventType
 from rollcall.events.schemas.compatibility import UNDERSTOOD, narrowings
-from rollcall.events.schemas.files import RELEASED, Schema, SchemaError, SchemaFile, read_schema_file, reference_registry, schema_paths
-from rollcall.events.schemas.flatten import LISTS_OF_SCHEMAS, MAPS_OF_SCHEMAS, SCHEMAS, Targets, flatten, is_annotation
+from rollcall.events.schemas.files import (
+    RELEASED,
+    Schema,
+    SchemaError,
+    SchemaFile,
+    read_schema_file,
+    reference_registry,
+    schema_paths,
+)
+from rollcall.events.schemas.flatten import (
+    LISTS_OF_SCHEMAS,
+    MAPS_OF_SCHEMAS,
+    SCHEMAS,
+    Targets,
+    flatten,
+    is_annotation,
+)
 from rollcall.events.schemas.reference import ecma_pattern, reference_validators
 from rollcall.events.schemas.violations import describe, pointer
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_META_SCHEMA, _FAST_META_SCHEMA = Reference(Reference.META_SCHEMA), Draft202012Validator(Reference.META_SCHEMA)
-_ID = re.compile(r"urn:rollcall:canvas:(?P<name>[a-z][a-z_]*(?::[a-z][a-z_]*)?):(?P<version>(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){2})")
+_META_SCHEMA, _FAST_META_SCHEMA = (
+    Reference(Reference.META_SCHEMA),
+    Draft202012Validator(Reference.META_SCHEMA),
+)
+_ID = re.compile(
+    r"urn:rollcall:canvas:(?P<name>[a-z][a-z_]*(?::[a-z][a-z_]*)?):(?P<version>(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){2})"
+)
 _STRUCTURE = frozenset({"$schema", "$id", "$defs", "$ref"})
 _DIFFERS_BETWEEN_ENGINES = re.compile(r"\\[A-Za-z0-9]|\(\?[^:]")
 
@@ -77,9 +99,15 @@ def _readable(folder: Path, prefix: str, problems: list[Problem]) -> dict[str, S
             files[name] = read_schema_file(name, path)
             json.loads(files[name].raw, object_pairs_hook=_without_duplicates)
         except SchemaError as error:
-            problems.append(Problem(f"{prefix}{name}.json", "", str(error), "write one JSON object"))
+            problems.append(
+                Problem(f"{prefix}{name}.json", "", str(error), "write one JSON object")
+            )
         except (ValueError, RecursionError) as error:
-            problems.append(Problem(f"{prefix}{name}.json", "", str(error), "write every key once, and nest less"))
+            problems.append(
+                Problem(
+                    f"{prefix}{name}.json", "", str(error), "write every key once, and nest less"
+                )
+            )
     return files
 
 
@@ -96,7 +124,12 @@ def _meta_schema_problems(prefix: str, file: SchemaFile) -> Iterator[Problem]:
         return
     for error in _META_SCHEMA.iter_errors(file.document):
         what = f"is no JSON Schema: {error.message[:200]}"
-        yield Problem(f"{prefix}{file.name}.json", pointer(error.absolute_path), what, "see the specification of the keyword")
+        yield Problem(
+            f"{prefix}{file.name}.json",
+            pointer(error.absolute_path),
+            what,
+            "see the specification of the keyword",
+        )
 
 
 def _file_problems(file: SchemaFile) -> Iterator[Problem]:
@@ -109,11 +142,21 @@ def _file_problems(file: SchemaFile) -> Iterator[Problem]:
     for where, schema in _subschemas(document):
         for keyword, value in schema.items():
             if keyword not in UNDERSTOOD | _STRUCTURE and not is_annotation(keyword):
-                yield Problem(path, f"{where}/{keyword}", "is a keyword that compatibility.py cannot compare", "use another, or teach it this one, with tests")
+                yield Problem(
+                    path,
+                    f"{where}/{keyword}",
+                    "is a keyword that compatibility.py cannot compare",
+                    "use another, or teach it this one, with tests",
+                )
             if keyword == "pattern":
                 yield from _pattern_problems(path, f"{where}/pattern", value)
             if keyword == "$ref" and not value.startswith("urn:"):
-                yield Problem(path, f"{where}/$ref", "is not absolute", "name the file by its $id: urn:rollcall:canvas:<name>:<version>#/<pointer>")
+                yield Problem(
+                    path,
+                    f"{where}/$ref",
+                    "is not absolute",
+                    "name the file by its $id: urn:rollcall:canvas:<name>:<version>#/<pointer>",
+                )
 
 
 def _subschemas(schema: Any, where: str = "") -> Iterator[tuple[str, Schema]]:
@@ -137,43 +180,79 @@ def _pattern_problems(path: str, where: str, pattern: str) -> Iterator[Problem]:
         ecma_pattern(pattern)
         Draft202012Validator({"pattern": pattern})
     except ValueError as error:
-        yield Problem(path, where, str(error).splitlines()[0][:200], "write a regular expression of ECMA 262")
+        yield Problem(
+            path, where, str(error).splitlines()[0][:200], "write a regular expression of ECMA 262"
+        )
     if _DIFFERS_BETWEEN_ENGINES.search(pattern) or "." in re.sub(r"\\.|\[[^]]*\]", "", pattern):
-        yield Problem(path, where, "means different things to different engines", r"write character classes such as [0-9] for \d and '.', and no look-around")
+        yield Problem(
+            path,
+            where,
+            "means different things to different engines",
+            r"write character classes such as [0-9] for \d and '.', and no look-around",
+        )
 
 
-def _reference_problems(file: SchemaFile, references: Registry[Any], targets: Targets) -> Iterator[Problem]:
+def _reference_problems(
+    file: SchemaFile, references: Registry[Any], targets: Targets
+) -> Iterator[Problem]:
     for where, schema in _subschemas(file.document):
         if isinstance(reference := schema.get("$ref"), str):
             try:
                 flatten({"$ref": reference}, references.resolver(file.id), targets)
             except SchemaError as error:
-                yield Problem(f"{file.name}.json", f"{where}/$ref", str(error).partition(";")[0], "name an $id that a schema file has now")
+                yield Problem(
+                    f"{file.name}.json",
+                    f"{where}/$ref",
+                    str(error).partition(";")[0],
+                    "name an $id that a schema file has now",
+                )
 
 
 def _identity_problems(files: Mapping[str, SchemaFile]) -> Iterator[Problem]:
     owners: dict[str, str] = {}
     for name, file in files.items():
         expected = f"urn:rollcall:canvas:{name.replace('/', ':')}:"
-        if not (match := _ID.fullmatch(file.id)) or f"urn:rollcall:canvas:{match['name']}:" != expected:
-            yield Problem(f"{name}.json", "/$id", "does not name its file and a version", f"write {expected}<major>.<minor>.<patch>")
+        if (
+            not (match := _ID.fullmatch(file.id))
+            or f"urn:rollcall:canvas:{match['name']}:" != expected
+        ):
+            yield Problem(
+                f"{name}.json",
+                "/$id",
+                "does not name its file and a version",
+                f"write {expected}<major>.<minor>.<patch>",
+            )
         if (owner := owners.setdefault(file.id, name)) != name:
-            yield Problem(f"{name}.json", "/$id", f"is also the $id of {owner}.json", "give each file its own")
+            yield Problem(
+                f"{name}.json", "/$id", f"is also the $id of {owner}.json", "give each file its own"
+            )
 
 
-def _registry_problems(files: Mapping[str, SchemaFile], event_types: Mapping[str, EventType]) -> Iterator[Problem]:
+def _registry_problems(
+    files: Mapping[str, SchemaFile], event_types: Mapping[str, EventType]
+) -> Iterator[Problem]:
     for name, file in files.items():
         if file.is_event and name not in event_types:
             yield Problem(
-                f"{name}.json", "", "is the schema of no registered event type", "add its line to app/rollcall/events/registry.py, or remove the file"
+                f"{name}.json",
+                "",
+                "is the schema of no registered event type",
+                "add its line to app/rollcall/events/registry.py, or remove the file",
             )
     for name in event_types:
         if name not in files:
-            yield Problem("app/rollcall/events/registry.py", "", f"event type {name} has no schema file", f"add schemas/{name}.json, or remove the line")
+            yield Problem(
+                "app/rollcall/events/registry.py",
+                "",
+                f"event type {name} has no schema file",
+                f"add schemas/{name}.json, or remove the line",
+            )
 
 
 def _flat(file: SchemaFile, references: Registry[Any], targets: Targets) -> Schema | None:
-    """The flat schema, if its files are good enough for it; what is wrong with them is a problem already."""
+    """The flat schema, if its files are good enough for it; what is wrong with them is a problem
+    already.
+    """
     try:
         schema = flatten(file.document, references.resolver(file.id), targets)
         Draft202012Validator(schema)
@@ -182,28 +261,50 @@ def _flat(file: SchemaFile, references: Registry[Any], targets: Targets) -> Sche
     return schema
 
 
-def _event_problems(file: SchemaFile, schema: Schema, oracle: Any, event_type: EventType | None) -> Iterator[Problem]:
+def _event_problems(
+    file: SchemaFile, schema: Schema, oracle: Any, event_type: EventType | None
+) -> Iterator[Problem]:
     path = f"{file.name}.json"
     properties = schema.get("properties", {})
     for part in ("metadata", "attributes"):
-        if properties.get(part, {}).get("properties", {}).get("event_name", {}).get("const") != file.name:
+        if (
+            properties.get(part, {}).get("properties", {}).get("event_name", {}).get("const")
+            != file.name
+        ):
             at = f"/properties/{part}/properties/event_name/const"
-            yield Problem(path, at, "is not the name of the file", f'write {{"const": "{file.name}"}}')
+            yield Problem(
+                path, at, "is not the name of the file", f'write {{"const": "{file.name}"}}'
+            )
     body = properties.get("body", {})
     for name in body.get("required", []):
         if name not in body.get("properties", {}):
-            yield Problem(path, "/properties/body", f"requires {name} and does not describe it", "add it to the properties")
+            yield Problem(
+                path,
+                "/properties/body",
+                f"requires {name} and does not describe it",
+                "add it to the properties",
+            )
     if event_type is not None:
         if event_type.key not in body.get("required", []):
             yield Problem(
-                path, "/properties/body", f"does not require {event_type.key}, the key of its topic", "require it, or correct app/rollcall/events/registry.py"
+                path,
+                "/properties/body",
+                f"does not require {event_type.key}, the key of its topic",
+                "require it, or correct app/rollcall/events/registry.py",
             )
         elif "null" in body.get("properties", {}).get(event_type.key, {}).get("type", ["null"]):
-            yield Problem(path, "/properties/body", f"lets {event_type.key}, the key of its topic, be null", "make it an id")
+            yield Problem(
+                path,
+                "/properties/body",
+                f"lets {event_type.key}, the key of its topic, be null",
+                "make it an id",
+            )
     yield from _example_problems(path, file, schema, oracle)
 
 
-def _example_problems(path: str, file: SchemaFile, schema: Schema, oracle: Any) -> Iterator[Problem]:
+def _example_problems(
+    path: str, file: SchemaFile, schema: Schema, oracle: Any
+) -> Iterator[Problem]:
     examples = file.document.get("examples")
     if not isinstance(examples, list) or not examples:
         yield Problem(path, "/examples", "there is no example", "add a whole event")
@@ -211,16 +312,30 @@ def _example_problems(path: str, file: SchemaFile, schema: Schema, oracle: Any) 
     fast = Draft202012Validator(schema)
     for index, example in enumerate(examples):
         for violation in describe(fast.iter_errors(example), schema):
-            yield Problem(path, f"/examples/{index}{violation.path}", f"is not valid: {violation.message}", "correct the example or the schema")
+            yield Problem(
+                path,
+                f"/examples/{index}{violation.path}",
+                f"is not valid: {violation.message}",
+                "correct the example or the schema",
+            )
         try:
             agreed = oracle.is_valid(example) == fast.is_valid(example)
-        except Exception:  # a reference that leads nowhere or a regular expression that is none: problems of their own
+        except Exception:
+            # a reference that leads nowhere or a regular expression that is none: problems of their
+            # own
             agreed = True
         if not agreed:
-            yield Problem(path, f"/examples/{index}", "jsonschema and jsonschema-rs disagree about it", "write the schema in a way that both read alike")
+            yield Problem(
+                path,
+                f"/examples/{index}",
+                "jsonschema and jsonschema-rs disagree about it",
+                "write the schema in a way that both read alike",
+            )
 
 
-def _release_problems(files: Mapping[str, SchemaFile], flat: Mapping[str, Schema], released: Mapping[str, SchemaFile]) -> Iterator[Problem]:
+def _release_problems(
+    files: Mapping[str, SchemaFile], flat: Mapping[str, Schema], released: Mapping[str, SchemaFile]
+) -> Iterator[Problem]:
     references = reference_registry(file.document for file in released.values())
     targets: Targets = {}
     for name, before in released.items():
@@ -228,14 +343,27 @@ def _release_problems(files: Mapping[str, SchemaFile], flat: Mapping[str, Schema
         now = files.get(name)
         if now is None:
             if before.is_event:
-                yield Problem(path, "", "was released and is gone, so events that were valid would be unknown", f"restore it from {RELEASED}/{path}")
+                yield Problem(
+                    path,
+                    "",
+                    "was released and is gone, so events that were valid would be unknown",
+                    f"restore it from {RELEASED}/{path}",
+                )
             continue
         if now.document != before.document and (todo := _version_todo(before, now)):
-            yield Problem(path, "/$id", f"the file has changed since {_version(before)} was released", todo)
-        if before.is_event and name in flat and (old := _flat(before, references, targets)) is not None:
+            yield Problem(
+                path, "/$id", f"the file has changed since {_version(before)} was released", todo
+            )
+        if (
+            before.is_event
+            and name in flat
+            and (old := _flat(before, references, targets)) is not None
+        ):
             for narrowing in narrowings(old, flat[name]):
                 what = f"would reject what was accepted: {narrowing.path} {narrowing.what}"
-                yield Problem(path, "", what, "undo it; a consumer that needs less can check that for itself")
+                yield Problem(
+                    path, "", what, "undo it; a consumer that needs less can check that for itself"
+                )
 
 
 def _version(file: SchemaFile) -> str:
@@ -243,7 +371,13 @@ def _version(file: SchemaFile) -> str:
 
 
 def _version_todo(before: SchemaFile, now: SchemaFile) -> str | None:
-    order: Callable[[str], list[int]] = lambda version: [int(part) for part in version.split(".")]  # noqa: E731
-    if not _ID.fullmatch(before.id) or not _ID.fullmatch(now.id) or order(_version(now)) > order(_version(before)):
+    def order(version: str) -> list[int]:
+        return [int(part) for part in version.split(".")]
+
+    if (
+        not _ID.fullmatch(before.id)
+        or not _ID.fullmatch(now.id)
+        or order(_version(now)) > order(_version(before))
+    ):
         return None
     return f"give it a higher version than {_version(before)}, here and in the $refs to it"

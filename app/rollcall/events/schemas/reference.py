@@ -1,9 +1,12 @@
-"""The oracle: the same schemas judged by ``jsonschema``, the reference implementation in Python. For lint and tests; the hot path does not import it.
+"""The oracle: the same schemas judged by ``jsonschema``, the reference implementation in Python.
+For lint and tests; the hot path does not import it.
 
-It reads the files as they are, with their references, so that it also checks app/rollcall/events/schemas/flatten.py.
+It reads the files as they are, with their references, so that it also checks
+app/rollcall/events/schemas/flatten.py.
 
-One keyword has to be told the specification: ``pattern`` is a regular expression of ECMA 262 (JSON Schema core, 6.4), and ``jsonschema`` hands it to
-Python's ``re``, where ``$`` also matches before a trailing newline and ``\\d`` matches digits of every script. Without that,
+One keyword has to be told the specification: ``pattern`` is a regular expression of ECMA 262 (JSON
+Schema core, 6.4), and ``jsonschema`` hands it to Python's ``re``, where ``$`` also matches before a
+trailing newline and ``\\d`` matches digits of every script. Without that,
 ``"21070000000000565\\n"`` would be an id to the oracle and none to jsonschema-rs.
 """
 
@@ -30,7 +33,8 @@ def ecma_pattern(pattern: str) -> re.Pattern[str]:
     Raises:
         ValueError: it is no regular expression.
     """
-    # \Z is the end and nothing else. Inside a class or after a backslash, $ is a dollar. ASCII makes \d and \w what they are in ECMA.
+    # \Z is the end and nothing else. Inside a class or after a backslash, $ is a dollar. ASCII
+    # makes \d and \w what they are in ECMA.
     translated = "".join(r"\Z" if part == "$" else part for part in _TOKEN.findall(pattern))
     try:
         return re.compile(translated, re.ASCII)
@@ -38,21 +42,34 @@ def ecma_pattern(pattern: str) -> re.Pattern[str]:
         raise ValueError(f"not a regular expression: {error}") from None
 
 
-def _pattern(validator: Any, pattern: str, instance: object, schema: Schema) -> Iterator[ValidationError]:
+def _pattern(
+    validator: Any, pattern: str, instance: object, schema: Schema
+) -> Iterator[ValidationError]:
     if isinstance(instance, str) and not ecma_pattern(pattern).search(instance):
         yield ValidationError("does not match the pattern")
 
 
-ReferenceValidator: Any = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]  # the stubs leave extend untyped
-"""The class of the oracle's validators. A schema with a ``$schema`` in it loses the class: see :func:`reference_validators`."""
+# the stubs leave extend untyped
+ReferenceValidator: Any = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
+"""The class of the oracle's validators. A schema with a ``$schema`` in it loses the class: see
+:func:`reference_validators`.
+"""
 
 
 def reference_validators(files: Mapping[str, SchemaFile]) -> dict[str, Any]:
     """The oracles of the event schemas of a folder, by event_name. Ask one ``is_valid(event)``."""
-    # A $schema behind a $ref makes jsonschema go on with its own class for that dialect, without the pattern keyword above.
-    documents = {name: {key: value for key, value in file.document.items() if key != "$schema"} for name, file in files.items()}
+    # A $schema behind a $ref makes jsonschema go on with its own class for that dialect, without
+    # the pattern keyword above.
+    documents = {
+        name: {key: value for key, value in file.document.items() if key != "$schema"}
+        for name, file in files.items()
+    }
     references = reference_registry(documents.values())
-    return {name: ReferenceValidator(documents[name], registry=references) for name, file in files.items() if file.is_event}
+    return {
+        name: ReferenceValidator(documents[name], registry=references)
+        for name, file in files.items()
+        if file.is_event
+    }
 
 
 def reference_validator(name: str, folder: Path | None = None) -> Any:

@@ -11,14 +11,22 @@ from typing import Any
 from jsonschema_rs import Draft202012Validator
 
 from rollcall.events.registry import REGISTRY, EventType
-from rollcall.events.schemas.files import KNOWN_VALUES, Schema, SchemaError, read_schema_folder, reference_registry
+from rollcall.events.schemas.files import (
+    KNOWN_VALUES,
+    Schema,
+    SchemaError,
+    read_schema_folder,
+    reference_registry,
+)
 from rollcall.events.schemas.flatten import Targets, flatten
 from rollcall.events.schemas.violations import Violation, describe
 
 __all__ = ["EventValidator", "Violation", "load_validators"]
 
 _DEPTH_OF_DETAIL = 64
-"""How deep an event is looked at to say what is wrong with it: far deeper than any schema goes, and less than jsonschema-rs can (254)."""
+"""How deep an event is looked at to say what is wrong with it: far deeper than any schema goes, and
+less than jsonschema-rs can (254).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,9 @@ class EventValidator:
     """The schema, flat: without references."""
 
     is_valid: Callable[[object], bool]
-    """The verdict on a parsed event, for the hot path: about a microsecond. Looks as deep as the schema does, whatever the depth of the event."""
+    """The verdict on a parsed event, for the hot path: about a microsecond. Looks as deep as the
+    schema does, whatever the depth of the event.
+    """
 
     compiled: Draft202012Validator
 
@@ -45,7 +55,9 @@ class EventValidator:
     """By body field, the values that Canvas is known to write there."""
 
     def violations(self, event: object) -> list[Violation]:
-        """Every rule that the event breaks, in a fixed order; none if it is valid. Never raises for what ``orjson.loads`` can return."""
+        """Every rule that the event breaks, in a fixed order; none if it is valid. Never raises for
+        what ``orjson.loads`` can return.
+        """
         try:
             errors = list(self.compiled.iter_errors(event))
         except ValueError:  # nested deeper than jsonschema-rs can report on
@@ -64,8 +76,11 @@ class EventValidator:
         return violations[0]
 
 
-def load_validators(folder: Path | None = None, event_types: Mapping[str, EventType] = REGISTRY) -> Mapping[str, EventValidator]:
-    """The validators by event_name, in the order of the registry; ``folder`` defaults to the project's schemas. Takes about 20 milliseconds.
+def load_validators(
+    folder: Path | None = None, event_types: Mapping[str, EventType] = REGISTRY
+) -> Mapping[str, EventValidator]:
+    """The validators by event_name, in the order of the registry; ``folder`` defaults to the
+    project's schemas. Takes about 20 milliseconds.
 
     Raises:
         SchemaError: a schema file is missing or cannot be used.
@@ -76,7 +91,9 @@ def load_validators(folder: Path | None = None, event_types: Mapping[str, EventT
     validators = {}
     for name, event_type in event_types.items():
         if name not in files:
-            raise SchemaError(f"event type {name} has no schema file; it should be schemas/{name}.json")
+            raise SchemaError(
+                f"event type {name} has no schema file; it should be schemas/{name}.json"
+            )
         document = files[name].document
         schema = flatten(document, references.resolver(files[name].id), targets)
         validators[name] = _validator(event_type, files[name].id, schema)
@@ -88,7 +105,10 @@ def _validator(event_type: EventType, schema_id: str, schema: Schema) -> EventVa
         compiled = Draft202012Validator(schema)
     except ValueError as error:
         raise SchemaError(f"schema {schema_id} cannot be compiled: {error}") from None
-    body, metadata = (schema.get("properties", {}).get(part, {}).get("properties", {}) for part in ("body", "metadata"))
+    body, metadata = (
+        schema.get("properties", {}).get(part, {}).get("properties", {})
+        for part in ("body", "metadata")
+    )
     return EventValidator(
         event_type=event_type,
         schema_id=schema_id,
@@ -97,7 +117,13 @@ def _validator(event_type: EventType, schema_id: str, schema: Schema) -> EventVa
         compiled=compiled,
         known_body_fields=frozenset(body),
         known_metadata_fields=frozenset(metadata),
-        known_values=MappingProxyType({field: frozenset(part[KNOWN_VALUES]) for field, part in body.items() if KNOWN_VALUES in part}),
+        known_values=MappingProxyType(
+            {
+                field: frozenset(part[KNOWN_VALUES])
+                for field, part in body.items()
+                if KNOWN_VALUES in part
+            }
+        ),
     )
 
 

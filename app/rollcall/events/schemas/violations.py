@@ -1,7 +1,9 @@
-"""Why an event is not valid, in words that name the rule and never a value of the event, which may be personal data.
+"""Why an event is not valid, in words that name the rule and never a value of the event, which may
+be personal data.
 
-Everything said is taken from the schema: keywords, their values, names of properties that the schema declares. Of the event only the place is
-told, and its pointer passes through declared properties and array indices only, since undeclared properties are unconstrained.
+Everything said is taken from the schema: keywords, their values, names of properties that the
+schema declares. Of the event only the place is told, and its pointer passes through declared
+properties and array indices only, since undeclared properties are unconstrained.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ from jsonschema_rs import ValidationError
 from rollcall.events.schemas.files import Schema
 
 EXPECTS = "x-expects"
-"""An annotation that says in words what a pattern and its bounds mean: it completes the sentence "must be ..."."""
+"""An annotation that says in words what a pattern and its bounds mean: it completes the sentence
+"must be ...".
+"""
 
 _ARTICLES = {
     "string": "a string",
@@ -32,7 +36,9 @@ class Violation(NamedTuple):
     """One rule that an event breaks."""
 
     path: str
-    """JSON pointer to the fault in the event; an empty string is the event as a whole. A missing property is pointed at where it should be."""
+    """JSON pointer to the fault in the event; an empty string is the event as a whole. A missing
+    property is pointed at where it should be.
+    """
 
     rule: str
     """The JSON Schema keyword, such as ``required``."""
@@ -47,7 +53,8 @@ def pointer(tokens: Iterable[str | int]) -> str:
 
 
 def describe(errors: Iterable[ValidationError], schema: Schema) -> list[Violation]:
-    """The violations in a fixed order: the event as a whole, its metadata, its body; in each by pointer and rule.
+    """The violations in a fixed order: the event as a whole, its metadata, its body; in each by
+    pointer and rule.
 
     ``schema`` is the flat schema that the errors come from.
     """
@@ -74,7 +81,10 @@ def _describe(error: ValidationError, schema: Schema) -> tuple[tuple[Any, ...], 
 
 def _order(place: Sequence[str | int]) -> tuple[Any, ...]:
     section = _SECTIONS.get(str(place[0]), 4) if place else 0
-    return (section, tuple((0, token, "") if isinstance(token, int) else (1, 0, token) for token in place))
+    return (
+        section,
+        tuple((0, token, "") if isinstance(token, int) else (1, 0, token) for token in place),
+    )
 
 
 def _schema_at(schema: Schema, path: Sequence[str | int]) -> Schema:
@@ -85,14 +95,24 @@ def _schema_at(schema: Schema, path: Sequence[str | int]) -> Schema:
 
 
 def _alternatives(branches: Any) -> list[str]:
-    """The property names of an ``anyOf`` whose branches each require one property and nothing else."""
-    names = [branch["required"][0] for branch in branches if isinstance(branch, dict) and branch.keys() == {"required"} and len(branch["required"]) == 1]
+    """The property names of an ``anyOf`` whose branches each require one property and nothing
+    else.
+    """
+    names = [
+        branch["required"][0]
+        for branch in branches
+        if isinstance(branch, dict)
+        and branch.keys() == {"required"}
+        and len(branch["required"]) == 1
+    ]
     return names if len(names) == len(branches) else []
 
 
 def _in_words(rule: str, value: Any, parent: Schema) -> str:
     if rule == "type":
-        return "must be " + " or ".join(_ARTICLES[name] for name in (value if isinstance(value, list) else [value]))
+        return "must be " + " or ".join(
+            _ARTICLES[name] for name in (value if isinstance(value, list) else [value])
+        )
     if rule in ("pattern", "minimum", "maximum") and EXPECTS in parent:
         return f"must be {parent[EXPECTS]}"
     if rule == "const":

@@ -1,4 +1,6 @@
-"""Asks serve for pages at a steady rate, whether or not it has answered the ones before; prints how long each took. A process of its own."""
+"""Asks serve for pages at a steady rate, whether or not it has answered the ones before; prints how
+long each took. A process of its own.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ CONNECTIONS = 50
 
 async def ask(url: str, pages: int, rate: float, seconds: float) -> list[float]:
     """Seconds from the moment at which each request was due until its answer was there, whole."""
-    chance = random.Random(1)  # noqa: S311 no secret
+    chance = random.Random(1)  # noqa: S311
     took: list[float] = []
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONNECTIONS)) as session:
 
@@ -38,7 +40,9 @@ async def ask(url: str, pages: int, rate: float, seconds: float) -> list[float]:
 
 
 def main() -> None:
-    """Arguments: an address that ends with a query, how many pages it has, requests per second, seconds."""
+    """Arguments: an address that ends with a query, how many pages it has, requests per second,
+    seconds.
+    """
     url, pages, rate, seconds = sys.argv[1:]
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     print(json.dumps(asyncio.run(ask(url, int(pages), float(rate), float(seconds)))))

@@ -48,14 +48,19 @@ def throughput(samples: Sequence[Sample], peak_bytes: int) -> Throughput:
     at_work = [sample for sample in samples if sample.events > 0]
     if len(at_work) < 2:
         raise ValueError("too few samples: take more events")
-    return _between(at_work[0], next(sample for sample in at_work if sample.events == at_work[-1].events), peak_bytes)
+    return _between(
+        at_work[0],
+        next(sample for sample in at_work if sample.events == at_work[-1].events),
+        peak_bytes,
+    )
 
 
 def steady_throughput(samples: Sequence[Sample], peak_bytes: int) -> Throughput:
     """From a tenth of the events to nine tenths of them.
 
-    A process computes the next chunk while one is being committed. Counted from the first commit to the last, the chunks that it had computed by the first
-    would be had for nothing: a tenth of all, in a run of six seconds. Between these two samples there are as many at either end.
+    A process computes the next chunk while one is being committed. Counted from the first commit to
+    the last, the chunks that it had computed by the first would be had for nothing: a tenth of all,
+    in a run of six seconds. Between these two samples there are as many at either end.
 
     Raises:
         ValueError: there is nothing between them.
@@ -69,30 +74,48 @@ def steady_throughput(samples: Sequence[Sample], peak_bytes: int) -> Throughput:
 
 
 def _between(first: Sample, last: Sample, peak_bytes: int) -> Throughput:
-    return Throughput(int(last.events - first.events), last.seconds - first.seconds, last.cpu_seconds - first.cpu_seconds, peak_bytes)
+    return Throughput(
+        int(last.events - first.events),
+        last.seconds - first.seconds,
+        last.cpu_seconds - first.cpu_seconds,
+        peak_bytes,
+    )
 
 
 def middle(runs: Sequence[Throughput]) -> Throughput:
-    """The run with the median rate; of an even number the slower of the two in the middle. The peak is the greatest of all."""
+    """The run with the median rate; of an even number the slower of the two in the middle. The peak
+    is the greatest of all.
+    """
     ordered = sorted(runs, key=lambda run: run.per_second)
     chosen = ordered[(len(ordered) - 1) // 2]
-    return Throughput(chosen.events, chosen.seconds, chosen.cpu_seconds, max(run.peak_bytes for run in runs))
+    return Throughput(
+        chosen.events, chosen.seconds, chosen.cpu_seconds, max(run.peak_bytes for run in runs)
+    )
 
 
 def median_ratio(ours: Sequence[Throughput], theirs: Sequence[Throughput]) -> float:
     """The median of the ratios of rates, run by run."""
-    return median(our.per_second / their.per_second for our, their in zip(ours, theirs, strict=True))
+    return median(
+        our.per_second / their.per_second for our, their in zip(ours, theirs, strict=True)
+    )
 
 
 def median_cpu_ratio(ours: Sequence[Throughput], theirs: Sequence[Throughput]) -> float:
-    """The median of the ratios of CPU time of one event, run by run: a machine that others use as well changes it less than it does the rates."""
-    return median(their.cpu_microseconds / our.cpu_microseconds for our, their in zip(ours, theirs, strict=True))
+    """The median of the ratios of CPU time of one event, run by run: a machine that others use as
+    well changes it less than it does the rates.
+    """
+    return median(
+        their.cpu_microseconds / our.cpu_microseconds
+        for our, their in zip(ours, theirs, strict=True)
+    )
 
 
 def quantile(share: float, buckets: Mapping[float, float]) -> float:
-    """A quantile from the cumulative buckets of a histogram, between the bounds in proportion, as PromQL's ``histogram_quantile`` does.
+    """A quantile from the cumulative buckets of a histogram, between the bounds in proportion, as
+    PromQL's ``histogram_quantile`` does.
 
-    ``buckets``: observations up to and including each bound, infinity among them. NaN without observations.
+    ``buckets``: observations up to and including each bound, infinity among them. NaN without
+    observations.
     """
     bounds = sorted(buckets)
     total = buckets[bounds[-1]]

@@ -55,10 +55,14 @@ class Machine:
 
     def settings(self, name: str) -> Settings:
         """The defaults, but for names and places."""
-        return default_settings(topic_prefix=name, group_prefix=name, port=0, log_format="json", data=self.folder)
+        return default_settings(
+            topic_prefix=name, group_prefix=name, port=0, log_format="json", data=self.folder
+        )
 
     @contextlib.asynccontextmanager
-    async def process(self, command: str, settings: Settings, name: str) -> AsyncIterator[ManagedProcess]:
+    async def process(
+        self, command: str, settings: Settings, name: str
+    ) -> AsyncIterator[ManagedProcess]:
         """A process on the core for what is measured."""
         folder = self.folder / name
         folder.mkdir()
@@ -83,7 +87,9 @@ def machine(core: int, announce: Announce) -> Iterator[Machine]:
     folder = load_settings().data.absolute() / "bench"
     shutil.rmtree(folder, ignore_errors=True)
     others = other_cores(core)
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)  # it has much to say of topics that were made a moment ago
+    logging.getLogger("aiokafka").setLevel(
+        logging.ERROR
+    )  # it has much to say of topics that were made a moment ago
     broker = EmbeddedBroker(folder / "kafka", jars=folder.parent / "kafka-libs")
     broker.ensure_libraries(announce=announce)
     with contextlib.ExitStack() as stack:
@@ -96,7 +102,10 @@ def machine(core: int, announce: Announce) -> Iterator[Machine]:
 def peak_bytes(pid: int) -> int:
     """The most memory that a process ever had resident (Linux)."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) * 1024
+    return (
+        next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+        * 1024
+    )
 
 
 def other_cores(core: int) -> set[int]:
@@ -107,7 +116,9 @@ def other_cores(core: int) -> set[int]:
     """
     available = os.sched_getaffinity(0)
     if core not in available:
-        raise BenchError(f"core {core} is not available; choose one of {', '.join(map(str, sorted(available)))}")
+        raise BenchError(
+            f"core {core} is not available; choose one of {', '.join(map(str, sorted(available)))}"
+        )
     return available - {core} or {core}
 
 

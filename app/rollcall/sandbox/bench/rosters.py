@@ -1,4 +1,6 @@
-"""The benchmark of the rosters: typed events to final rosters on one core, latency at half the rate, recovery and memory of large tables."""
+"""The benchmark of the rosters: typed events to final rosters on one core, latency at half the
+rate, recovery and memory of large tables.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,17 @@ from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.rosters.registry import stages
 from rollcall.rosters.topics import plan_roster_topics, roster_topics
 from rollcall.sandbox.bench.figures import Sample, Throughput, quantile, throughput
-from rollcall.sandbox.bench.machine import POLL_SECONDS, STILL_SECONDS, Announce, BenchError, Latency, Machine, machine, peak_bytes, pinned
+from rollcall.sandbox.bench.machine import (
+    POLL_SECONDS,
+    STILL_SECONDS,
+    Announce,
+    BenchError,
+    Latency,
+    Machine,
+    machine,
+    peak_bytes,
+    pinned,
+)
 from rollcall.sandbox.bench.typed import at_once, enrollments, send_typed, simulated
 from rollcall.sandbox.managed import ManagedProcess
 from rollcall.settings import Settings
@@ -80,17 +92,25 @@ async def bench_rosters(plan: RosterBenchPlan, announce: Announce) -> RosterBenc
     """
     with machine(plan.core, announce) as place:
         bench = _Bench(plan, place, announce)
-        sent = await bench.load("bench", simulated(max(plan.events // 1_000, 1), 1_000_000_000), plan.events)
+        sent = await bench.load(
+            "bench", simulated(max(plan.events // 1_000, 1), 1_000_000_000), plan.events
+        )
         runs = []
         for number in range(plan.runs):
             runs.append(await bench.run(number, sent))
-            announce(f"run {number + 1}: {runs[-1].per_second:9,.0f} events/s  {runs[-1].cpu_microseconds:5.1f} CPU-µs/event")
+            announce(
+                f"run {number + 1}: {runs[-1].per_second:9,.0f} events/s  "
+                f"{runs[-1].cpu_microseconds:5.1f} CPU-µs/event"
+            )
         half = sorted(run.per_second for run in runs)[len(runs) // 2] / 2
         announce(f"latency at {half:,.0f} events/s for {plan.latency_seconds:.0f} s")
         latency = await bench.run_latency(half)
         sent = await bench.load("rows", enrollments(plan.rows), plan.rows)
         filling = await bench.fill(sent)
-        announce(f"tables filled: {filling.per_second:9,.0f} events/s  {filling.cpu_microseconds:5.1f} CPU-µs/event")
+        announce(
+            f"tables filled: {filling.per_second:9,.0f} events/s  {filling.cpu_microseconds:5.1f} "
+            "CPU-µs/event"
+        )
         recovery = await bench.recover()
         announce(f"recovered {recovery.rows:,} rows in {recovery.seconds:.1f} s")
         tables = {stage.name: await bench.load_table(stage.name) for stage in stages(None)}
@@ -142,13 +162,22 @@ class _Bench:
         started = time.perf_counter()
         with pinned(self._place.others | {self._place.core}):
             chosen = itertools.islice(records, count)  # type: ignore[call-overload]
-            sent = await send_typed(client_options(settings, self._place.bootstrap), name, settings.partitions, at_once(chosen))
+            sent = await send_typed(
+                client_options(settings, self._place.bootstrap),
+                name,
+                settings.partitions,
+                at_once(chosen),
+            )
         self._announce(f"{sent:,} typed events loaded in {time.perf_counter() - started:.0f} s")
         return sent
 
     async def run(self, number: int, events: int) -> Throughput:
-        """One run through all typed events, by a group that has read nothing of them, until the last roster is written."""
-        settings = self._place.settings("bench").model_copy(update={"group_prefix": f"bench-{number}"})
+        """One run through all typed events, by a group that has read nothing of them, until the
+        last roster is written.
+        """
+        settings = self._place.settings("bench").model_copy(
+            update={"group_prefix": f"bench-{number}"}
+        )
         async with self._place.process("rosters", settings, f"rosters-{number}") as process:
             return await self._watch(process, events)
 
@@ -164,8 +193,15 @@ class _Bench:
                 process.check()
                 raise process.failure(f"made no progress for {STILL_SECONDS:.0f} s")
             last = scrape
-            # The last samples, in which later stages catch up, all stand at the last event; the one with lag 0 is what counts.
-            samples.append(Sample(time.perf_counter(), scrape.typed if scrape.typed < events or scrape.lag else events + 1, scrape.cpu_seconds))
+            # The last samples, in which later stages catch up, all stand at the last event; the one
+            # with lag 0 is what counts.
+            samples.append(
+                Sample(
+                    time.perf_counter(),
+                    scrape.typed if scrape.typed < events or scrape.lag else events + 1,
+                    scrape.cpu_seconds,
+                )
+            )
             await asyncio.sleep(POLL_SECONDS)
         return throughput(samples, peak_bytes(process.pid))
 
@@ -175,7 +211,9 @@ class _Bench:
         await ensure_topics(settings, self._place.bootstrap, plan_roster_topics(settings))
         async with self._place.process("rosters", settings, "rosters-latency") as process:
             warm = await self._send_steadily(settings, rate, WARM_SECONDS, 0)
-            before = await self._through(process, warm)  # the first events waited until the process had joined its group
+            before = await self._through(
+                process, warm
+            )  # the first events waited until the process had joined its group
             sent = await self._send_steadily(settings, rate, self._plan.latency_seconds, warm)
             after = await self._through(process, warm + sent)
         buckets = {bound: after.buckets[bound] - before.buckets[bound] for bound in after.buckets}
@@ -189,11 +227,24 @@ class _Bench:
             await asyncio.sleep(POLL_SECONDS)
         return scrape
 
-    async def _send_steadily(self, settings: Settings, rate: float, seconds: float, skip: int) -> int:
-        words = (self._place.bootstrap, settings.topic_prefix, settings.partitions, rate, seconds, skip)
+    async def _send_steadily(
+        self, settings: Settings, rate: float, seconds: float, skip: int
+    ) -> int:
+        words = (
+            self._place.bootstrap,
+            settings.topic_prefix,
+            settings.partitions,
+            rate,
+            seconds,
+            skip,
+        )
         with pinned(self._place.others):
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "rollcall.sandbox.bench.typed", *map(str, words), stdout=asyncio.subprocess.PIPE
+                sys.executable,
+                "-m",
+                "rollcall.sandbox.bench.typed",
+                *map(str, words),
+                stdout=asyncio.subprocess.PIPE,
             )
         output, _ = await process.communicate()
         if process.returncode:
@@ -202,19 +253,28 @@ class _Bench:
 
     async def fill(self, events: int) -> Throughput:
         """Bring all enrollments into the tables."""
-        async with self._place.process("rosters", self._place.settings("rows"), "rosters-fill") as process:
+        async with self._place.process(
+            "rosters", self._place.settings("rows"), "rosters-fill"
+        ) as process:
             return await self._watch(process, events)
 
     async def recover(self) -> Recovery:
         """Start once more on the full tables."""
         started = time.perf_counter()
         first: float | None = None
-        async with self._place.process("rosters", self._place.settings("rows"), "rosters-recover") as process:
+        async with self._place.process(
+            "rosters", self._place.settings("rows"), "rosters-recover"
+        ) as process:
             while True:
                 scrape = await _scrape(process)
                 if first is None and (scrape.rows or scrape.remaining):
                     first = time.perf_counter()
-                if first is not None and scrape.rows and scrape.remaining == 0 and await process.is_ready():
+                if (
+                    first is not None
+                    and scrape.rows
+                    and scrape.remaining == 0
+                    and await process.is_ready()
+                ):
                     break
                 if time.perf_counter() - started > 10 * STILL_SECONDS:
                     raise process.failure("did not recover in time")
@@ -230,7 +290,11 @@ class _Bench:
         words = (self._place.bootstrap, topics.changelog(declared), settings.partitions)
         with pinned({self._place.core}):
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "rollcall.sandbox.bench.table", *map(str, words), stdout=asyncio.subprocess.PIPE
+                sys.executable,
+                "-m",
+                "rollcall.sandbox.bench.table",
+                *map(str, words),
+                stdout=asyncio.subprocess.PIPE,
             )
         output, _ = await process.communicate()
         if process.returncode:

@@ -1,6 +1,8 @@
-"""The router's benchmark: rate, CPU time, latency and memory on one core, against a stock Faust agent on the same broker, core and events.
+"""The router's benchmark: rate, CPU time, latency and memory on one core, against a stock Faust
+agent on the same broker, core and events.
 
-The broker and the sender have the other cores. Router and peer take turns, so that a drift of the machine's speed meets both.
+The broker and the sender have the other cores. Router and peer take turns, so that a drift of the
+machine's speed meets both.
 """
 
 from __future__ import annotations
@@ -20,7 +22,17 @@ from rollcall.process.topics import TopicNames
 from rollcall.router.express import Express
 from rollcall.router.topics import plan_router_topics
 from rollcall.sandbox.bench.figures import Sample, Throughput, quantile, steady_throughput
-from rollcall.sandbox.bench.machine import POLL_SECONDS, STILL_SECONDS, Announce, BenchError, Latency, Machine, machine, peak_bytes, pinned
+from rollcall.sandbox.bench.machine import (
+    POLL_SECONDS,
+    STILL_SECONDS,
+    Announce,
+    BenchError,
+    Latency,
+    Machine,
+    machine,
+    peak_bytes,
+    pinned,
+)
 from rollcall.sandbox.bench.stock_faust import Peer
 from rollcall.sandbox.canvas.sending import send_records
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
@@ -81,7 +93,10 @@ async def bench_router(plan: BenchPlan, announce: Announce) -> BenchResult:
 
 
 def _announce_run(announce: Announce, number: int, who: str, run: Throughput) -> None:
-    announce(f"run {number + 1}: {who:26}{run.per_second:9,.0f} events/s  {run.cpu_microseconds:5.1f} CPU-µs/event")
+    announce(
+        f"run {number + 1}: {who:26}{run.per_second:9,.0f} events/s  {run.cpu_microseconds:5.1f} "
+        "CPU-µs/event"
+    )
 
 
 class _Bench:
@@ -97,12 +112,18 @@ class _Bench:
         started = time.perf_counter()
         with pinned(self._place.others | {self._plan.core}):
             traffic = generate_traffic(TrafficPlan(count=self._plan.events))
-            await send_records(client_options(settings, self._place.bootstrap), TopicNames("bench").raw, traffic)
-        self._announce(f"{self._plan.events:,} mixed events loaded in {time.perf_counter() - started:.0f} s")
+            await send_records(
+                client_options(settings, self._place.bootstrap), TopicNames("bench").raw, traffic
+            )
+        self._announce(
+            f"{self._plan.events:,} mixed events loaded in {time.perf_counter() - started:.0f} s"
+        )
 
     async def run_router(self, number: int) -> Throughput:
         """One run through the whole raw topic, by a group that has read nothing of it."""
-        settings = self._place.settings("bench").model_copy(update={"group_prefix": f"bench-{number}", "drop_metadata": self._plan.drop_metadata})
+        settings = self._place.settings("bench").model_copy(
+            update={"group_prefix": f"bench-{number}", "drop_metadata": self._plan.drop_metadata}
+        )
         async with self._place.process("router", settings, f"router-{number}") as router:
             samples = await _watch(router, self._plan.events)
             peak = peak_bytes(router.pid)
@@ -140,19 +161,33 @@ class _Bench:
 
     async def run_latency(self, rate: float) -> Latency:
         """Send at a steady rate while the router runs, and look at what it says of itself."""
-        settings = self._place.settings("latency").model_copy(update={"drop_metadata": self._plan.drop_metadata})
+        settings = self._place.settings("latency").model_copy(
+            update={"drop_metadata": self._plan.drop_metadata}
+        )
         await ensure_topics(settings, self._place.bootstrap, plan_router_topics(settings))
         async with self._place.process("router", settings, "router-latency") as router:
             warm = await self._send_steadily(settings, rate, 3.0)
-            before = await _count_to(router, warm)  # the first events waited until the router had joined its group
+            before = await _count_to(
+                router, warm
+            )  # the first events waited until the router had joined its group
             sent = await self._send_steadily(settings, rate, self._plan.latency_seconds)
             after = await _count_to(router, warm + sent)
         buckets = {bound: after.buckets[bound] - before.buckets[bound] for bound in after.buckets}
         return Latency(rate, quantile(0.5, buckets), quantile(0.99, buckets))
 
     async def _send_steadily(self, settings: Settings, rate: float, seconds: float) -> int:
-        """Send from a process of its own, on the other cores, so that making events takes nothing from the router."""
-        script = [sys.executable, "-m", "rollcall.sandbox.bench.sender", self._place.bootstrap, settings.topic_prefix, str(rate), str(seconds)]
+        """Send from a process of its own, on the other cores, so that making events takes nothing
+        from the router.
+        """
+        script = [
+            sys.executable,
+            "-m",
+            "rollcall.sandbox.bench.sender",
+            self._place.bootstrap,
+            settings.topic_prefix,
+            str(rate),
+            str(seconds),
+        ]
         with pinned(self._place.others):
             process = await asyncio.create_subprocess_exec(*script, stdout=asyncio.subprocess.PIPE)
         output, _ = await process.communicate()
@@ -178,7 +213,12 @@ async def _scrape(router: ManagedProcess) -> _Scrape:
                 buckets[float(sample.labels["le"])] = sample.value
             else:
                 values[sample.name] = sample.value
-    return _Scrape(int(values["rollcall_events_received_total"]), values["process_cpu_seconds_total"], int(values["rollcall_pipeline_seconds_count"]), buckets)
+    return _Scrape(
+        int(values["rollcall_events_received_total"]),
+        values["process_cpu_seconds_total"],
+        int(values["rollcall_pipeline_seconds_count"]),
+        buckets,
+    )
 
 
 async def _count_to(router: ManagedProcess, count: int) -> _Scrape:

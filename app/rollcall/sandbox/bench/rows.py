@@ -24,15 +24,29 @@ COURSE_ROWS = 50
 USERS = 200_000
 
 _ENROLLMENT = (
-    '{"enrollment_id":"%d","course_id":"%d","course_section_id":"%d","user_id":"%d","user_name":"Isaac Newton %d","type":"%s","workflow_state":"active",'
-    '"limit_privileges_to_course_section":false,"created_at":"2024-03-29T15:43:00-07:00","updated_at":"2024-03-29T15:%02d:%02d-07:00",'
-    '"course_uuid":"RgDOeYBBwRlAqJPHxqZ3dXpUNsVyHBPOJhYbpDMf","user_uuid":"cqRNSRjBz6gVvEXgPq8HGuyC3CYMFQW7kAHAAyzl",'
+    '{"enrollment_id":"%d","course_id":"%d","course_section_id":"%d","user_id":"%d","user_name":'
+    '"Isaac Newton %d","type":"%s","workflow_state":"active","limit_privileges_to_course_section":'
+    'false,"created_at":"2024-03-29T15:43:00-07:00","updated_at":"2024-03-29T15:%02d:%02d-07:00",'
+    '"course_uuid":"RgDOeYBBwRlAqJPHxqZ3dXpUNsVyHBPOJhYbpDMf",'
+    '"user_uuid":"cqRNSRjBz6gVvEXgPq8HGuyC3CYMFQW7kAHAAyzl",'
     '"state":"%s","state_reason":"dates","as_of":"2024-03-29T22:43:%02d.%03dZ"}'
 )
-_SECTION = '{"course_section_id":"%d","course_id":"%d","root_account_id":"%d","name":"Section %d","workflow_state":"active","sis_source_id":"S-%d",%s}'
-_USER = '{"user_id":"%d","uuid":"cqRNSRjBz6gVvEXgPq8H","name":"Isaac Newton %d","short_name":"Isaac","workflow_state":"registered",%s}'
-_MORE = '"created_at":"2024-03-29T22:43:00Z","updated_at":"2024-03-29T22:43:00Z","user_login":"user%d@example.com","user_sis_id":"S-%d",%s'
-_COURSE = '{"course_id":"%d","uuid":"RgDOeYBBwRlA","account_id":"%d","name":"Course %d","workflow_state":"available","created_at":"2024-03-29T22:43:00Z",%s}'
+_SECTION = (
+    '{"course_section_id":"%d","course_id":"%d","root_account_id":"%d","name":"Section '
+    '%d","workflow_state":"active","sis_source_id":"S-%d",%s}'
+)
+_USER = (
+    '{"user_id":"%d","uuid":"cqRNSRjBz6gVvEXgPq8H","name":"Isaac Newton '
+    '%d","short_name":"Isaac","workflow_state":"registered",%s}'
+)
+_MORE = (
+    '"created_at":"2024-03-29T22:43:00Z","updated_at":"2024-03-29T22:43:00Z",'
+    '"user_login":"user%d@example.com","user_sis_id":"S-%d",%s'
+)
+_COURSE = (
+    '{"course_id":"%d","uuid":"RgDOeYBBwRlA","account_id":"%d","name":"Course '
+    '%d","workflow_state":"available","created_at":"2024-03-29T22:43:00Z",%s}'
+)
 _SHOWN = '"state":"%s","state_reason":"%s","as_of":"2024-03-29T22:43:00.000Z"'
 
 
@@ -53,7 +67,19 @@ def enrollment(number: int, large: int, state: str = "active") -> RosterRecord:
         section = course + 1_000
     user = HOME + 1 + number % USERS
     kind = "TeacherEnrollment" if number % 50 == 0 else "StudentEnrollment"
-    value = _ENROLLMENT % (HOME + number, course, section, user, number % USERS, kind, number % 60, number % 60, state, number % 60, number % 1000)
+    value = _ENROLLMENT % (
+        HOME + number,
+        course,
+        section,
+        user,
+        number % USERS,
+        kind,
+        number % 60,
+        number % 60,
+        state,
+        number % 60,
+        number % 1000,
+    )
     return RosterRecord("enrollments", b"%d/%d" % (course, HOME + number), value.encode())
 
 
@@ -65,7 +91,14 @@ def all_rows(count: int, large: int) -> Iterator[RosterRecord]:
         yield RosterRecord("courses", b"%d" % course, value.encode())
         sections = range(HOME + 1, HOME + 26) if course == LARGE_COURSE else [course + 1_000]
         for section in sections:
-            value = _SECTION % (section, course, HOME + 1, section - HOME, section - HOME, _SHOWN % ("active", "section"))
+            value = _SECTION % (
+                section,
+                course,
+                HOME + 1,
+                section - HOME,
+                section - HOME,
+                _SHOWN % ("active", "section"),
+            )
             yield RosterRecord("sections", b"%d/%d" % (course, section), value.encode())
     for user in range(1, min(USERS, count) + 1):
         value = _USER % (HOME + user, user, _MORE % (user, user, _SHOWN % ("registered", "user")))
@@ -76,14 +109,26 @@ def all_rows(count: int, large: int) -> Iterator[RosterRecord]:
 
 def changes(count: int, large: int, seed: int) -> Iterator[RosterRecord]:
     """Enrollments that change, one after the other for ever; one in ten is in the large course."""
-    chance = random.Random(seed)  # noqa: S311 no secret
+    chance = random.Random(seed)  # noqa: S311
     while True:
-        number = chance.randint(1, large) if chance.random() < 0.1 else chance.randint(large + 1, count)
-        yield enrollment(number, large, chance.choice(("active", "inactive", "completed", "invited")))
+        number = (
+            chance.randint(1, large) if chance.random() < 0.1 else chance.randint(large + 1, count)
+        )
+        yield enrollment(
+            number, large, chance.choice(("active", "inactive", "completed", "invited"))
+        )
 
 
-async def send_rows(bootstrap: str, prefix: str, partitions: int, records: Iterable[RosterRecord], rate: float | None) -> int:
-    """Send, each chunk acknowledged before the next, and return how many records there were. Without a rate as fast as it goes."""
+async def send_rows(
+    bootstrap: str,
+    prefix: str,
+    partitions: int,
+    records: Iterable[RosterRecord],
+    rate: float | None,
+) -> int:
+    """Send, each chunk acknowledged before the next, and return how many records there were.
+    Without a rate as fast as it goes.
+    """
     partition_of = partitioner(partitions)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True)
     await producer.start()
@@ -92,7 +137,14 @@ async def send_rows(bootstrap: str, prefix: str, partitions: int, records: Itera
         async for chunk in at_once(records) if rate is None else at_a_rate(list(records), rate):
             outputs = BatchedOutputs(producer)
             for relation, key, value in chunk:
-                outputs.append(f"{prefix}.rosters.{relation}", partition_of(key.partition(b"/")[0]), key, value, None, [])
+                outputs.append(
+                    f"{prefix}.rosters.{relation}",
+                    partition_of(key.partition(b"/")[0]),
+                    key,
+                    value,
+                    None,
+                    [],
+                )
             await outputs.send()
             sent += len(chunk)
         return sent
@@ -101,12 +153,16 @@ async def send_rows(bootstrap: str, prefix: str, partitions: int, records: Itera
 
 
 def main() -> None:
-    """Send changes at a steady rate, and print how many: a process of its own, so that its work is not that of who is measured.
+    """Send changes at a steady rate, and print how many: a process of its own, so that its work is
+    not that of who is measured.
 
-    Arguments: bootstrap servers, topic prefix, partitions, enrollments, of these in the large course, records per second, seconds.
+    Arguments: bootstrap servers, topic prefix, partitions, enrollments, of these in the large
+    course, records per second, seconds.
     """
     bootstrap, prefix, partitions, count, large, rate, seconds = sys.argv[1:]
-    records = itertools.islice(changes(int(count), int(large), 1), int(float(rate) * float(seconds)))
+    records = itertools.islice(
+        changes(int(count), int(large), 1), int(float(rate) * float(seconds))
+    )
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     print(asyncio.run(send_rows(bootstrap, prefix, int(partitions), records, float(rate))))
 

@@ -1,4 +1,6 @@
-"""Sends traffic at a steady rate, for a while; prints how many records there were. A process of its own, so that its work is not the router's."""
+"""Sends traffic at a steady rate, for a while; prints how many records there were. A process of its
+own, so that its work is not the router's.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ async def send_steadily(bootstrap: str, topic: str, rate: float, seconds: float)
             due = min(int((time.perf_counter() - started) * rate) + 1, len(records))
             outputs = BatchedOutputs(producer)
             for number, record in enumerate(records[sent:due], sent):
-                outputs.append(topic, number % partitions, record.key, record.value, None, list(record.headers))
+                outputs.append(
+                    topic, number % partitions, record.key, record.value, None, list(record.headers)
+                )
             await outputs.send()
             sent = due
             await asyncio.sleep(TICK_SECONDS)
@@ -41,7 +45,9 @@ def main() -> None:
     """Arguments: bootstrap servers, topic prefix, records per second, seconds."""
     bootstrap, prefix, rate, seconds = sys.argv[1:]
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    print(asyncio.run(send_steadily(bootstrap, TopicNames(prefix).raw, float(rate), float(seconds))))
+    print(
+        asyncio.run(send_steadily(bootstrap, TopicNames(prefix).raw, float(rate), float(seconds)))
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
-"""The peers: agents that one would write with Faust as it comes, with its defaults. One event at a time is judged and sent.
+"""The peers: agents that one would write with Faust as it comes, with its defaults. One event at a
+time is judged and sent.
 
 Three of them:
 
-- ``same job`` writes the records that the router writes, by the router's own pipeline, but that it cuts what is too large;
-- ``short`` parses, validates and sends: no headers, no id, no redaction, no reasons for dead letters;
+- ``same job`` writes the records that the router writes, by the router's own pipeline, but that it
+  cuts what is too large;
+- ``short`` parses, validates and sends: no headers, no id, no redaction, no reasons for dead
+  letters;
 - ``short, waits`` does so, and waits until each record is acknowledged.
 
-The first two do not wait for acknowledgements, as Faust's guide has it, and commit the offsets of events whose delivery failed. The third loses none, though it
-repeats some. Run as a process of its own by :mod:`rollcall.sandbox.bench.router`; prints one JSON object when it has processed so many events.
+The first two do not wait for acknowledgements, as Faust's guide has it, and commit the offsets of
+events whose delivery failed. The third loses none, though it repeats some. Run as a process of its
+own by :mod:`rollcall.sandbox.bench.router`; prints one JSON object when it has processed so many
+events.
 """
 
 from __future__ import annotations
@@ -37,7 +42,9 @@ from rollcall.sandbox.bench.figures import Throughput
 from rollcall.sandbox.bench.machine import default_settings
 
 MOST_BYTES = 900_000
-"""More would crash it: Faust's producer refuses the record, and the agent dies. As it does of a record without key and value."""
+"""More would crash it: Faust's producer refuses the record, and the agent dies. As it does of a
+record without key and value.
+"""
 
 
 class Peer(StrEnum):
@@ -68,11 +75,21 @@ class _SameJob:
     def __call__(self, message: Any) -> _Sent:
         outcome = self._pipeline(message.value, message.headers)
         if isinstance(outcome, Routed):
-            return _Sent(self._typed[outcome.event_type.name], outcome.key, outcome.value, outcome.headers, message.timestamp)
+            return _Sent(
+                self._typed[outcome.event_type.name],
+                outcome.key,
+                outcome.value,
+                outcome.headers,
+                message.timestamp,
+            )
         key = self._pipeline.clean_key(message.key)
         if isinstance(outcome, Unknown):
-            return _Sent(self._names.unknown, key, outcome.value, outcome.headers, message.timestamp)
-        letter, key, headers = final_letter(outcome, key, message.topic, message.partition, message, MOST_BYTES)
+            return _Sent(
+                self._names.unknown, key, outcome.value, outcome.headers, message.timestamp
+            )
+        letter, key, headers = final_letter(
+            outcome, key, message.topic, message.partition, message, MOST_BYTES
+        )
         return _Sent(self._names.dead_letter, key, letter.value, headers, message.timestamp)
 
 
@@ -94,13 +111,18 @@ class _Short:
             if validator is None:
                 topic = self._names.unknown
             elif validator.is_valid(event):
-                topic, key = self._typed[name], str(event["body"][validator.event_type.key]).encode()
+                topic, key = (
+                    self._typed[name],
+                    str(event["body"][validator.event_type.key]).encode(),
+                )
         except (ValueError, TypeError, KeyError):
             pass
         return _Sent(topic, key, value, [])
 
 
-async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch: str, peer: Peer, drop_metadata: str) -> Throughput:
+async def route_stock(
+    bootstrap: str, raw: str, prefix: str, count: int, scratch: str, peer: Peer, drop_metadata: str
+) -> Throughput:
     """Route ``count`` events from the raw topic to the typed topics of a prefix."""
     app = faust.App(
         f"{prefix}-stock",
@@ -118,7 +140,10 @@ async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch
     typed = {name: names.typed(event_type) for name, event_type in REGISTRY.items()}
     judge = _SameJob(names, typed, drop_metadata) if peer is Peer.SAME_JOB else _Short(names, typed)
     bytes_topic: dict[str, Any] = {"key_type": bytes, "value_type": bytes}
-    topics = {name: app.topic(name, **bytes_topic) for name in (names.unknown, names.dead_letter, *typed.values())}
+    topics = {
+        name: app.topic(name, **bytes_topic)
+        for name in (names.unknown, names.dead_letter, *typed.values())
+    }
     done = asyncio.Event()
     started = [0.0, 0.0]
     processed = 0
@@ -129,7 +154,12 @@ async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch
             if not processed:
                 started[:] = time.perf_counter(), time.process_time()
             topic, key, value, headers, timestamp = judge(event.message)
-            sent = await topics[topic].send(key=key, value=(value or b"")[:MOST_BYTES], timestamp=timestamp, headers=cast(Any, headers))
+            sent = await topics[topic].send(
+                key=key,
+                value=(value or b"")[:MOST_BYTES],
+                timestamp=timestamp,
+                headers=cast(Any, headers),
+            )
             if peer is Peer.WAITS:
                 await sent
             processed += 1
@@ -144,17 +174,28 @@ async def route_stock(bootstrap: str, raw: str, prefix: str, count: int, scratch
 
 
 def main() -> None:
-    """Arguments: bootstrap servers, raw topic, prefix of the topics to write, number of events, which peer, fields of metadata to drop."""
+    """Arguments: bootstrap servers, raw topic, prefix of the topics to write, number of events,
+    which peer, fields of metadata to drop.
+    """
     bootstrap, raw, prefix, count, peer, drop_metadata = sys.argv[1:]
     logging.basicConfig(level=logging.WARNING)
     with tempfile.TemporaryDirectory() as scratch:
         asyncio.run(_report(bootstrap, raw, prefix, int(count), scratch, Peer(peer), drop_metadata))
 
 
-async def _report(bootstrap: str, raw: str, prefix: str, count: int, scratch: str, peer: Peer, drop_metadata: str) -> None:
+async def _report(
+    bootstrap: str, raw: str, prefix: str, count: int, scratch: str, peer: Peer, drop_metadata: str
+) -> None:
     result = await route_stock(bootstrap, raw, prefix, count, scratch, peer, drop_metadata)
-    print(json.dumps({"events": result.events, "seconds": result.seconds, "cpu_seconds": result.cpu_seconds}), flush=True)
-    os._exit(0)  # what it has read ahead is of no interest, and stopping it takes a while or does not end
+    print(
+        json.dumps(
+            {"events": result.events, "seconds": result.seconds, "cpu_seconds": result.cpu_seconds}
+        ),
+        flush=True,
+    )
+    os._exit(
+        0
+    )  # what it has read ahead is of no interest, and stopping it takes a while or does not end
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Loads the changelog of a table as a lane does, and prints rows, seconds and memory. A process of its own, so that there is nothing else in it."""
+"""Loads the changelog of a table as a lane does, and prints rows, seconds and memory. A process of
+its own, so that there is nothing else in it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ from rollcall.streaming.rows import Rows
 def resident_bytes() -> int:
     """The memory of this process (Linux)."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) * 1024
+    return (
+        next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+        * 1024
+    )
 
 
 async def load(bootstrap: str, topic: str, partitions: int) -> dict[str, float]:
@@ -34,11 +39,18 @@ async def load(bootstrap: str, topic: str, partitions: int) -> dict[str, float]:
             tp, rows = TP(topic, partition), Rows()
             bounds = (await offsets.bounds([tp]))[tp]
             started = time.perf_counter()
-            records += await load_changelog(options, tp, bounds.beginning, bounds.end, rows.load, lambda remaining: None)
+            records += await load_changelog(
+                options, tp, bounds.beginning, bounds.end, rows.load, lambda remaining: None
+            )
             seconds += time.perf_counter() - started
             tables.append(rows)
         gc.collect()
-        return {"rows": sum(map(len, tables)), "records": records, "seconds": seconds, "bytes": resident_bytes() - before}
+        return {
+            "rows": sum(map(len, tables)),
+            "records": records,
+            "seconds": seconds,
+            "bytes": resident_bytes() - before,
+        }
 
 
 def main() -> None:

@@ -6,7 +6,15 @@ import asyncio
 import itertools
 import sys
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import Any, NamedTuple, TypeVar
 
 import uvloop
@@ -54,13 +62,26 @@ def enrollments(count: int) -> Iterator[TypedRecord]:
     home = SHARD * 10_000_000_000_000
     template = (
         '{"metadata":{"event_name":"enrollment_created","event_time":"2024-03-29T22:43:%02d.%03dZ","root_account_id":"%d"},"body":{"enrollment_id":"%d",'
-        '"course_id":"%d","course_section_id":"%d","user_id":"%d","user_name":"Isaac Newton %d","type":"StudentEnrollment","workflow_state":"active",'
+        '"course_id":"%d","course_section_id":"%d","user_id":"%d","user_name":"Isaac Newton '
+        '%d","type":"StudentEnrollment","workflow_state":"active",'
         '"limit_privileges_to_course_section":false,"created_at":"2024-03-29T15:43:00-07:00","updated_at":"2024-03-29T15:43:00-07:00",'
         '"course_uuid":"RgDOeYBBwRlAqJPHxqZ3dXpUNsVyHBPOJhYbpDMf","user_uuid":"cqRNSRjBz6gVvEXgPq8HGuyC3CYMFQW7kAHAAyzl"}}'
     )
     numbers = itertools.count(1)
     return _typed(
-        (template % (n % 60, n % 1000, home + 1, home + n, home + 1 + n // 50, home + 1 + n // 25, home + n % 200_000, n)).encode()
+        (
+            template
+            % (
+                n % 60,
+                n % 1000,
+                home + 1,
+                home + n,
+                home + 1 + n // 50,
+                home + 1 + n // 25,
+                home + n % 200_000,
+                n,
+            )
+        ).encode()
         for n in itertools.islice(numbers, count)
     )
 
@@ -73,8 +94,15 @@ def _typed(events: Iterable[bytes]) -> Iterator[TypedRecord]:
             yield TypedRecord(routed.event_type.name, routed.key, routed.value, routed.headers)
 
 
-async def send_typed(client_options: Mapping[str, Any], prefix: str, partitions: int, chunks: AsyncIterable[Sequence[TypedRecord]]) -> int:
-    """Send chunks one after the other, each acknowledged before the next, and return how many records there were."""
+async def send_typed(
+    client_options: Mapping[str, Any],
+    prefix: str,
+    partitions: int,
+    chunks: AsyncIterable[Sequence[TypedRecord]],
+) -> int:
+    """Send chunks one after the other, each acknowledged before the next, and return how many
+    records there were.
+    """
     names = TopicNames(prefix)
     partition_of: Callable[[bytes], int] = partitioner(partitions)
     producer = AIOKafkaProducer(**client_options, acks="all", enable_idempotence=True, linger_ms=0)
@@ -84,7 +112,9 @@ async def send_typed(client_options: Mapping[str, Any], prefix: str, partitions:
         async for chunk in chunks:
             outputs = BatchedOutputs(producer)
             for name, key, value, headers in chunk:
-                outputs.append(names.typed(REGISTRY[name]), partition_of(key), key, value, None, headers)
+                outputs.append(
+                    names.typed(REGISTRY[name]), partition_of(key), key, value, None, headers
+                )
                 sent += 1
             await outputs.send()
         return sent
@@ -110,14 +140,31 @@ async def at_a_rate(records: Sequence[Item], rate: float) -> AsyncIterator[Seque
 
 
 def main() -> None:
-    """Send at a steady rate, and print how many records: a process of its own, so that its work is not that of who is measured.
+    """Send at a steady rate, and print how many records: a process of its own, so that its work is
+    not that of who is measured.
 
-    Arguments: bootstrap servers, topic prefix, partitions, records per second, seconds, and how many records to leave out in the beginning.
+    Arguments: bootstrap servers, topic prefix, partitions, records per second, seconds, and how
+    many records to leave out in the beginning.
     """
     bootstrap, prefix, partitions, rate, seconds, skip = sys.argv[1:]
-    records = list(itertools.islice(simulated(LATENCY_COURSES, 1_000_000_000), int(skip), int(skip) + int(float(rate) * float(seconds))))
+    records = list(
+        itertools.islice(
+            simulated(LATENCY_COURSES, 1_000_000_000),
+            int(skip),
+            int(skip) + int(float(rate) * float(seconds)),
+        )
+    )
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    print(asyncio.run(send_typed({"bootstrap_servers": bootstrap}, prefix, int(partitions), at_a_rate(records, float(rate)))))
+    print(
+        asyncio.run(
+            send_typed(
+                {"bootstrap_servers": bootstrap},
+                prefix,
+                int(partitions),
+                at_a_rate(records, float(rate)),
+            )
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""A real Kafka broker on this machine: one node, one Java process, for development, the demo and the tests.
+"""A real Kafka broker on this machine: one node, one Java process, for development, the demo and
+the tests.
 
-Only the standard library is used here (and errors.py, resources.py): ``make`` asks this package about Java and Maven before there is a venv.
+Only the standard library is used here (and errors.py, resources.py): ``make`` asks this package
+about Java and Maven before there is a venv.
 """
 
 from rollcall.sandbox.broker.embedded import BrokerStatus, EmbeddedBroker

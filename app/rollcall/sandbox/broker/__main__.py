@@ -1,4 +1,6 @@
-"""What ``make`` calls: ``python -m rollcall.sandbox.broker check`` before there is a venv, ``python -m rollcall.sandbox.broker libraries`` after."""
+"""What ``make`` calls: ``python -m rollcall.sandbox.broker check`` before there is a venv, ``python
+-m rollcall.sandbox.broker libraries`` after.
+"""
 
 from __future__ import annotations
 

@@ -22,10 +22,14 @@ from rollcall.sandbox.broker.java import find_java
 from rollcall.sandbox.broker.probe import describe_cluster
 
 START_SECONDS = 60.0
-"""A start takes two to three seconds on two idle cores. This is for machines that are busy with other things."""
+"""A start takes two to three seconds on two idle cores. This is for machines that are busy with
+other things.
+"""
 
 STOP_SECONDS = 30.0
-"""A stop takes less than one second; after this long the process is killed, which Kafka's storage survives."""
+"""A stop takes less than one second; after this long the process is killed, which Kafka's storage
+survives.
+"""
 
 COLLECTOR = ("-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35")
 """As Kafka's own start script has it; on a small machine Java would choose another."""
@@ -37,7 +41,9 @@ _QUOTED_LINES = 5
 
 @dataclass(frozen=True, slots=True)
 class BrokerStatus:
-    """What is known of a broker's process. ``pid`` is none when it does not run; ``answers``: it speaks Kafka, and is the one it should be."""
+    """What is known of a broker's process. ``pid`` is none when it does not run; ``answers``: it
+    speaks Kafka, and is the one it should be.
+    """
 
     directory: Path
     version: str
@@ -52,12 +58,15 @@ class BrokerStatus:
 
 
 class EmbeddedBroker:
-    """A Kafka broker with all its state in ``directory``. Several objects, also in several processes, may stand for the same directory.
+    """A Kafka broker with all its state in ``directory``. Several objects, also in several
+    processes, may stand for the same directory.
 
-    As a context manager it is owned: it ends with the block, and with this process, however that ends. When somebody else's broker already runs in the
-    directory, that one is used, and left running.
+    As a context manager it is owned: it ends with the block, and with this process, however that
+    ends. When somebody else's broker already runs in the directory, that one is used, and left
+    running.
 
-    Every method blocks (from an event loop: ``asyncio.to_thread``) and may be called from any thread.
+    Every method blocks (from an event loop: ``asyncio.to_thread``) and may be called from any
+    thread.
     """
 
     def __init__(
@@ -74,12 +83,16 @@ class EmbeddedBroker:
         """Nothing is started or written yet.
 
         Args:
-            directory: where the broker keeps everything. Its absolute path must not change between runs.
+            directory: where the broker keeps everything. Its absolute path must not change between
+                runs.
             port: where to listen; 0: where it did last time, the first time any free port.
-            host: the address to listen on. There is no authentication: leave it at a loopback address.
+            host: the address to listen on. There is no authentication: leave it at a loopback
+                address.
             heap: the most memory of the Java process, as for Java's ``-Xmx``.
-            jars: the folder in which the libraries of all versions are kept; by default ``kafka-libs`` beside ``directory``.
-            properties: further ones of Kafka's server.properties. They replace the broker's own; listeners are added to them.
+            jars: the folder in which the libraries of all versions are kept; by default
+                ``kafka-libs`` beside ``directory``.
+            properties: further ones of Kafka's server.properties. They replace the broker's own;
+                listeners are added to them.
             options: of the Java process, besides the heap.
         """
         self.directory = directory.absolute()
@@ -99,14 +112,18 @@ class EmbeddedBroker:
 
     @property
     def bootstrap(self) -> str:
-        """``host:port`` for clients; it is known once the broker has been started for the first time.
+        """``host:port`` for clients; it is known once the broker has been started for the first
+        time.
 
         Raises:
             BrokerUnavailableError: it never was, or its state is damaged.
         """
         known = node.load_node(self.directory)
         if known is None:
-            raise BrokerUnavailableError(f"there is no embedded broker in {self.directory} yet: start it with `rollcall broker start`")
+            raise BrokerUnavailableError(
+                f"there is no embedded broker in {self.directory} yet: start it with `rollcall "
+                "broker start`"
+            )
         return known.bootstrap
 
     @property
@@ -115,7 +132,8 @@ class EmbeddedBroker:
         return processes.find_process(self._pid_file, self._mark)
 
     def ensure_libraries(self, *, announce: Callable[[str], object] = lambda line: None) -> Path:
-        """Fetch Kafka's libraries unless they are there; returns their folder. ``announce`` is told when that is going to take its time.
+        """Fetch Kafka's libraries unless they are there; returns their folder. ``announce`` is told
+        when that is going to take its time.
 
         Raises:
             BrokerUnavailableError: Java or Maven is missing, or Maven failed.
@@ -123,28 +141,44 @@ class EmbeddedBroker:
         return libraries.ensure_libraries(self._jars, announce=announce)
 
     def start(self, timeout: float = START_SECONDS, *, owned: bool = True) -> bool:
-        """Start the broker and wait until clients can use it; false when it ran already (then it is only waited for).
+        """Start the broker and wait until clients can use it; false when it ran already (then it is
+        only waited for).
 
         Args:
-            timeout: seconds from the start of the Java process, or of waiting for another starter, to readiness.
-            owned: the broker ends with this process at the latest. Otherwise it stays until somebody stops it.
+            timeout: seconds from the start of the Java process, or of waiting for another starter,
+                to readiness.
+            owned: the broker ends with this process at the latest. Otherwise it stays until
+                somebody stops it.
 
         Raises:
-            BrokerUnavailableError: it did not become ready; no process is left behind. The message quotes the log.
+            BrokerUnavailableError: it did not become ready; no process is left behind. The message
+                quotes the log.
         """
-        jars = self.ensure_libraries().resolve()  # an archive of classes is good for one class path, which Java compares as text
+        jars = (
+            self.ensure_libraries().resolve()
+        )  # an archive of classes is good for one class path, which Java compares as text
         java = find_java()
         with self._locked(timeout):
             if self.pid is not None:
                 self._await_ready(timeout)
                 return False
             self._forget_supervisor()
-            here = node.prepare_node(self.directory, host=self._host, port=self._port, further=self._properties)
+            here = node.prepare_node(
+                self.directory, host=self._host, port=self._port, further=self._properties
+            )
             (self.directory / "tmp").mkdir(exist_ok=True)
-            node.format_storage(self.directory, here, self._java(java, jars, "-Xmx256m", "-XX:TieredStopAtLevel=1"), further=self._properties)
+            node.format_storage(
+                self.directory,
+                here,
+                self._java(java, jars, "-Xmx256m", "-XX:TieredStopAtLevel=1"),
+                further=self._properties,
+            )
             if self.log.exists():
                 self.log.replace(self.log.with_suffix(".log.1"))
-            command = [*self._java(java, jars, f"-Xmx{self._heap}", *self._options), *self._mark.split(" ", 1)]
+            command = [
+                *self._java(java, jars, f"-Xmx{self._heap}", *self._options),
+                *self._mark.split(" ", 1),
+            ]
             try:
                 self._supervisor = self._launch(command, owned=owned)
                 self._await_ready(timeout)
@@ -155,12 +189,16 @@ class EmbeddedBroker:
 
     def _launch(self, command: Sequence[str], *, owned: bool) -> subprocess.Popen[bytes]:
         try:
-            return processes.launch("broker", command, pid_file=self._pid_file, log_file=self.log, owned=owned)
+            return processes.launch(
+                "broker", command, pid_file=self._pid_file, log_file=self.log, owned=owned
+            )
         except processes.LaunchError as error:
             raise BrokerUnavailableError(str(error)) from None
 
     def stop(self, timeout: float = STOP_SECONDS) -> bool:
-        """Stop the broker, whoever started it, and wait for its end; false when it did not run. What does not end within ``timeout`` seconds is killed."""
+        """Stop the broker, whoever started it, and wait for its end; false when it did not run.
+        What does not end within ``timeout`` seconds is killed.
+        """
         if not self.directory.exists():
             return False
         with self._locked(START_SECONDS):
@@ -184,13 +222,24 @@ class EmbeddedBroker:
         known = node.load_node(self.directory)
         pid = self.pid
         answers = pid is not None and known is not None and self._is_ready(known)
-        return BrokerStatus(self.directory, libraries.kafka_version(), known.bootstrap if known else None, pid, answers)
+        return BrokerStatus(
+            self.directory,
+            libraries.kafka_version(),
+            known.bootstrap if known else None,
+            pid,
+            answers,
+        )
 
     def __enter__(self) -> Self:
         self._started = self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._started:
             self.stop()
 
@@ -200,11 +249,17 @@ class EmbeddedBroker:
 
     @property
     def _mark(self) -> str:
-        """The end of the Java command: what tells this directory's broker from every other process."""
+        """The end of the Java command: what tells this directory's broker from every other
+        process.
+        """
         return f"kafka.Kafka {self.directory / 'server.properties'}"
 
     def _locked(self, timeout: float) -> AbstractContextManager[None]:
-        return locked(self.directory / "lock", timeout=timeout, purpose="starting or stopping the embedded broker")
+        return locked(
+            self.directory / "lock",
+            timeout=timeout,
+            purpose="starting or stopping the embedded broker",
+        )
 
     def _java(self, java: Path, jars: Path, *options: str) -> list[str]:
         return [
@@ -220,9 +275,15 @@ class EmbeddedBroker:
         ]
 
     def _is_ready(self, known: node.Node) -> bool:
-        """It speaks Kafka, belongs to our cluster, and takes part in it (a broker that has just started is fenced off for a while)."""
+        """It speaks Kafka, belongs to our cluster, and takes part in it (a broker that has just
+        started is fenced off for a while).
+        """
         cluster = describe_cluster(known.host, known.port, timeout=_ANSWER_SECONDS)
-        return cluster is not None and cluster.cluster_id == known.cluster_id and (known.host, known.port) in cluster.brokers
+        return (
+            cluster is not None
+            and cluster.cluster_id == known.cluster_id
+            and (known.host, known.port) in cluster.brokers
+        )
 
     def _await_ready(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
@@ -230,9 +291,15 @@ class EmbeddedBroker:
         assert known is not None, "a broker that runs has been prepared"
         while not self._is_ready(known):
             if self.pid is None:
-                raise BrokerUnavailableError(f"the embedded broker ended while it started; its log {self.log} ends:\n{self._end_of_log()}")
+                raise BrokerUnavailableError(
+                    f"the embedded broker ended while it started; its log {self.log} "
+                    f"ends:\n{self._end_of_log()}"
+                )
             if time.monotonic() >= deadline:
-                raise BrokerUnavailableError(f"the embedded broker was not ready within {timeout:.0f} s; its log {self.log} ends:\n{self._end_of_log()}")
+                raise BrokerUnavailableError(
+                    f"the embedded broker was not ready within {timeout:.0f} s; its log "
+                    f"{self.log} ends:\n{self._end_of_log()}"
+                )
             time.sleep(_POLL_SECONDS)
 
     def _end_of_log(self) -> str:
@@ -240,7 +307,9 @@ class EmbeddedBroker:
             lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return "  (there is none)"
-        told = [line for line in lines if line.strip() and not line.lstrip().startswith(("at ", "..."))]
+        told = [
+            line for line in lines if line.strip() and not line.lstrip().startswith(("at ", "..."))
+        ]
         return "\n".join(f"  {line[:300]}" for line in told[-_QUOTED_LINES:]) or "  (it is empty)"
 
     def _end(self, signal_number: signal.Signals, *, timeout: float) -> bool:

@@ -14,10 +14,12 @@ from rollcall.errors import BrokerUnavailableError
 
 @contextmanager
 def locked(path: Path, *, timeout: float, purpose: str) -> Iterator[None]:
-    """Hold the lock file ``path`` (made, with its folder, if need be). The kernel frees the lock of a process that dies.
+    """Hold the lock file ``path`` (made, with its folder, if need be). The kernel frees the lock of
+    a process that dies.
 
     Raises:
-        BrokerUnavailableError: another process held it for ``timeout`` seconds; the message says for which ``purpose``.
+        BrokerUnavailableError: another process held it for ``timeout`` seconds; the message says
+            for which ``purpose``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout
@@ -28,13 +30,18 @@ def locked(path: Path, *, timeout: float, purpose: str) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    raise BrokerUnavailableError(f"another process has been {purpose} for {timeout:.0f} s (it holds {path}): wait for it, or end it") from None
+                    raise BrokerUnavailableError(
+                        f"another process has been {purpose} for {timeout:.0f} s (it holds "
+                        f"{path}): wait for it, or end it"
+                    ) from None
                 time.sleep(0.05)
         yield
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write ``text`` so that a reader, or a crash, meets the old file or the new one, never a part."""
+    """Write ``text`` so that a reader, or a crash, meets the old file or the new one, never a
+    part.
+    """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)

@@ -26,11 +26,15 @@ def find_java() -> Path:
     found = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
     if found is None:
         where = f"in JAVA_HOME ({home})" if home else "on PATH"
-        raise BrokerUnavailableError(f"the embedded Kafka broker needs Java, and there is none {where}: install Java {LEAST_JAVA} or later, {OR_USE_ANOTHER}")
+        raise BrokerUnavailableError(
+            f"the embedded Kafka broker needs Java, and there is none {where}: install Java "
+            f"{LEAST_JAVA} or later, {OR_USE_ANOTHER}"
+        )
     version = _feature_version(found)
     if version < LEAST_JAVA:
         raise BrokerUnavailableError(
-            f"the embedded Kafka broker needs Java {LEAST_JAVA} or later, and {found} is {version or 'no working Java'}: install it, {OR_USE_ANOTHER}"
+            f"the embedded Kafka broker needs Java {LEAST_JAVA} or later, and {found} is "
+            f"{version or 'no working Java'}: install it, {OR_USE_ANOTHER}"
         )
     return Path(found)
 
@@ -43,14 +47,25 @@ def find_maven() -> Path:
     """
     found = shutil.which("mvn")
     if found is None:
-        raise BrokerUnavailableError(f"the embedded Kafka broker's libraries come by Maven, and there is no mvn on PATH: install Maven, {OR_USE_ANOTHER}")
+        raise BrokerUnavailableError(
+            "the embedded Kafka broker's libraries come by Maven, and there is no mvn on PATH: "
+            f"install Maven, {OR_USE_ANOTHER}"
+        )
     return Path(found)
 
 
 def _feature_version(java: str) -> int:
-    """17 for ``17.0.15``, 8 for ``1.8.0_402``, 0 for what does not say (on macOS, /usr/bin/java may be only a signpost)."""
+    """17 for ``17.0.15``, 8 for ``1.8.0_402``, 0 for what does not say (on macOS, /usr/bin/java may
+    be only a signpost).
+    """
     try:
-        told = subprocess.run([java, "-XX:-UsePerfData", "-version"], capture_output=True, text=True, timeout=60, check=False).stderr
+        told = subprocess.run(
+            [java, "-XX:-UsePerfData", "-version"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        ).stderr
     except (OSError, subprocess.TimeoutExpired):
         return 0
     match = re.search(r'version "(?:1\.)?(\d+)', told)

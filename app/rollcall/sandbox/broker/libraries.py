@@ -1,4 +1,6 @@
-"""The Java libraries of the broker: named by deploy/kafka/pom.xml, fetched by Maven, kept in the data directory."""
+"""The Java libraries of the broker: named by deploy/kafka/pom.xml, fetched by Maven, kept in the
+data directory.
+"""
 
 from __future__ import annotations
 
@@ -16,22 +18,27 @@ from rollcall.sandbox.broker.files import locked
 from rollcall.sandbox.broker.java import OR_USE_ANOTHER, find_java, find_maven
 
 _COMPLETE = ".complete"
-"""Written last, with the pom's hash: libraries without it were interrupted, with another hash they are of another pom."""
+"""Written last, with the pom's hash: libraries without it were interrupted, with another hash they
+are of another pom.
+"""
 
 _FETCH_SECONDS = 900.0
 
 
 def kafka_version() -> str:
     """The version of Kafka that the embedded broker is, from the pom."""
-    version = ElementTree.parse(_pom()).findtext("{*}properties/{*}kafka.version")  # noqa: S314  # our own file
+    # our own file
+    version = ElementTree.parse(_pom()).findtext("{*}properties/{*}kafka.version")  # noqa: S314
     assert version, "the pom has the property kafka.version"
     return version
 
 
 def ensure_libraries(root: Path, *, announce: Callable[[str], object] = lambda line: None) -> Path:
-    """The folder ``<root>/<version>`` with all jars of the broker; Maven fetches them unless they are there for this very pom.
+    """The folder ``<root>/<version>`` with all jars of the broker; Maven fetches them unless they
+    are there for this very pom.
 
-    ``announce`` is told, in one line, that something is being fetched. Several processes may call this at once.
+    ``announce`` is told, in one line, that something is being fetched. Several processes may call
+    this at once.
 
     Raises:
         BrokerUnavailableError: Java or Maven is missing, or Maven failed.
@@ -40,7 +47,9 @@ def ensure_libraries(root: Path, *, announce: Callable[[str], object] = lambda l
     folder = root.absolute() / version
     if _is_complete(folder):
         return folder
-    with locked(root.absolute() / "lock", timeout=_FETCH_SECONDS, purpose="fetching the broker's libraries"):
+    with locked(
+        root.absolute() / "lock", timeout=_FETCH_SECONDS, purpose="fetching the broker's libraries"
+    ):
         if not _is_complete(folder):
             find_java()
             maven = find_maven()
@@ -80,14 +89,34 @@ def _fetch(maven: Path, folder: Path) -> None:
         f"-DoutputDirectory={partial}",
     ]
     # Without the option the JVM leaves a folder among the system's temporary files.
-    environment = {**os.environ, "MAVEN_OPTS": f"{os.environ.get('MAVEN_OPTS', '')} -XX:-UsePerfData".strip()}
+    environment = {
+        **os.environ,
+        "MAVEN_OPTS": f"{os.environ.get('MAVEN_OPTS', '')} -XX:-UsePerfData".strip(),
+    }
     try:
-        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_FETCH_SECONDS, check=False)
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_FETCH_SECONDS,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
-        raise BrokerUnavailableError(f"Maven has not fetched Kafka in {_FETCH_SECONDS:.0f} s: look at the network and try again, {OR_USE_ANOTHER}") from None
+        raise BrokerUnavailableError(
+            f"Maven has not fetched Kafka in {_FETCH_SECONDS:.0f} s: look at the network and try "
+            f"again, {OR_USE_ANOTHER}"
+        ) from None
     if done.returncode != 0:
-        said = next((line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line), f"exit code {done.returncode}")
-        raise BrokerUnavailableError(f"Maven could not fetch Kafka ({said.strip()}): look at the network and try again, {OR_USE_ANOTHER}")
+        said = next(
+            (line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line),
+            f"exit code {done.returncode}",
+        )
+        raise BrokerUnavailableError(
+            f"Maven could not fetch Kafka ({said.strip()}): look at the network and try again, "
+            f"{OR_USE_ANOTHER}"
+        )
     (partial / _COMPLETE).write_text(_pom_hash(), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.replace(folder)

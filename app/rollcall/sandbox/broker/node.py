@@ -1,4 +1,6 @@
-"""What a broker keeps in its directory: who it is (ports, cluster id), its properties, its formatted storage."""
+"""What a broker keeps in its directory: who it is (ports, cluster id), its properties, its
+formatted storage.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +19,23 @@ from rollcall.errors import BrokerUnavailableError
 from rollcall.sandbox.broker.files import write_whole
 
 _PORTS = range(20_000, 32_768)
-"""Where free ports are looked for: below those that Linux and macOS give to outgoing connections, which would be taken by chance at the next start."""
+"""Where free ports are looked for: below those that Linux and macOS give to outgoing connections,
+which would be taken by chance at the next start.
+"""
 
 _STATE_PARTITIONS = 8
-"""Of the topics in which Kafka keeps consumer offsets and transactions. The default of 50 each is for clusters; here every one costs files and start time."""
+"""Of the topics in which Kafka keeps consumer offsets and transactions. The default of 50 each is
+for clusters; here every one costs files and start time.
+"""
 
 _LISTENERS = ("listeners", "advertised.listeners", "listener.security.protocol.map")
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The one node of an embedded broker. It stays the same from start to start, so that clients find it, and its data, again."""
+    """The one node of an embedded broker. It stays the same from start to start, so that clients
+    find it, and its data, again.
+    """
 
     cluster_id: str
     host: str
@@ -40,7 +48,9 @@ class Node:
         return f"{self.host}:{self.port}"
 
     def properties(self, data: Path) -> dict[str, str]:
-        """The contents of server.properties, with the storage in ``data``. docker-compose.kafka.yml has the same, and a test compares them."""
+        """The contents of server.properties, with the storage in ``data``. docker-compose.kafka.yml
+        has the same, and a test compares them.
+        """
         return {
             "process.roles": "broker,controller",
             "node.id": "1",
@@ -64,7 +74,8 @@ class Node:
             "share.coordinator.state.topic.num.partitions": str(_STATE_PARTITIONS),
             # A group does not wait for members that may yet come.
             "group.initial.rebalance.delay.ms": "0",
-            # After a crash the controller waits for so long before it lets the broker in again: by default 9 s, for brokers that are not their own controller.
+            # After a crash the controller waits for so long before it lets the broker in again: by
+            # default 9 s, for brokers that are not their own controller.
             "broker.session.timeout.ms": "4000",
             "broker.heartbeat.interval.ms": "1000",
             "num.network.threads": "2",
@@ -83,7 +94,12 @@ def load_node(directory: Path) -> Node | None:
     file = directory / "node.json"
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
-        return Node(cluster_id=str(fields["cluster_id"]), host=str(fields["host"]), port=int(fields["port"]), controller_port=int(fields["controller_port"]))
+        return Node(
+            cluster_id=str(fields["cluster_id"]),
+            host=str(fields["host"]),
+            port=int(fields["port"]),
+            controller_port=int(fields["controller_port"]),
+        )
     except FileNotFoundError:
         if (directory / "data").exists():
             raise damaged(directory, "node.json is missing") from None
@@ -93,7 +109,8 @@ def load_node(directory: Path) -> Node | None:
 
 
 def prepare_node(directory: Path, *, host: str, port: int, further: Mapping[str, str]) -> Node:
-    """The node of ``directory``, made if there is none, its ports free to listen on. ``port`` 0: as before, or any. ``further``: :func:`with_further`.
+    """The node of ``directory``, made if there is none, its ports free to listen on. ``port`` 0: as
+    before, or any. ``further``: :func:`with_further`.
 
     Raises:
         BrokerUnavailableError: the state is damaged, or another program has the port.
@@ -103,19 +120,29 @@ def prepare_node(directory: Path, *, host: str, port: int, further: Mapping[str,
     if not port:
         port = known.port if known and known.host == host else free_port(host)
     if not _is_free(host, port):
-        raise BrokerUnavailableError(f"port {port} of {host}, for the broker of {directory}, is taken: end the program that has it, or give another port")
+        raise BrokerUnavailableError(
+            f"port {port} of {host}, for the broker of {directory}, is taken: end the program "
+            "that has it, or give another port"
+        )
     controller_port = known.controller_port if known and known.host == host else 0
     if controller_port in (0, port) or not _is_free(host, controller_port):
-        controller_port = free_port(host, other_than=port)  # nobody but the broker itself knows this one
+        controller_port = free_port(
+            host, other_than=port
+        )  # nobody but the broker itself knows this one
     node = Node(cluster_id, host, port, controller_port)
     _check_storage(directory, node)
     write_whole(directory / "node.json", json.dumps(asdict(node), indent=2) + "\n")
-    write_properties(directory / "server.properties", with_further(node.properties(directory / "data"), further))
+    write_properties(
+        directory / "server.properties", with_further(node.properties(directory / "data"), further)
+    )
     return node
 
 
-def format_storage(directory: Path, node: Node, java: list[str], *, further: Mapping[str, str]) -> None:
-    """Make ``<directory>/data`` with Kafka's own tool, if it is not there. An interrupted attempt leaves nothing that counts.
+def format_storage(
+    directory: Path, node: Node, java: list[str], *, further: Mapping[str, str]
+) -> None:
+    """Make ``<directory>/data`` with Kafka's own tool, if it is not there. An interrupted attempt
+    leaves nothing that counts.
 
     Args:
         directory: the broker's directory.
@@ -126,33 +153,66 @@ def format_storage(directory: Path, node: Node, java: list[str], *, further: Map
     Raises:
         BrokerUnavailableError: the tool failed.
     """
-    data, partial, properties = directory / "data", directory / "data.partial", directory / "format.properties"
+    data, partial, properties = (
+        directory / "data",
+        directory / "data.partial",
+        directory / "format.properties",
+    )
     if data.exists():
         return
     shutil.rmtree(partial, ignore_errors=True)
     write_properties(properties, with_further(node.properties(partial), further))
-    command = [*java, "kafka.tools.StorageTool", "format", "--cluster-id", node.cluster_id, "--config", str(properties)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
+    command = [
+        *java,
+        "kafka.tools.StorageTool",
+        "format",
+        "--cluster-id",
+        node.cluster_id,
+        "--config",
+        str(properties),
+    ]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+    )
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines()
-        raise BrokerUnavailableError(f"Kafka could not format its storage in {directory}: {said[-1] if said else f'exit code {done.returncode}'}")
+        raise BrokerUnavailableError(
+            f"Kafka could not format its storage in {directory}: "
+            f"{said[-1] if said else f'exit code {done.returncode}'}"
+        )
     properties.unlink()
     partial.rename(data)
 
 
 def with_further(own: Mapping[str, str], further: Mapping[str, str]) -> dict[str, str]:
-    """A node's own properties with further ones, which win; further listeners stand beside the node's own."""
-    return {**own, **{name: f"{own[name]},{value}" if name in _LISTENERS else value for name, value in further.items()}}
+    """A node's own properties with further ones, which win; further listeners stand beside the
+    node's own.
+    """
+    return {
+        **own,
+        **{
+            name: f"{own[name]},{value}" if name in _LISTENERS else value
+            for name, value in further.items()
+        },
+    }
 
 
 def write_properties(path: Path, properties: dict[str, str]) -> None:
     """Java's format; a backslash would be an escape in it."""
-    write_whole(path, "".join(f"{name}={value.replace(chr(92), chr(92) * 2)}\n" for name, value in properties.items()))
+    write_whole(
+        path,
+        "".join(
+            f"{name}={value.replace(chr(92), chr(92) * 2)}\n" for name, value in properties.items()
+        ),
+    )
 
 
 def damaged(directory: Path, what: str) -> BrokerUnavailableError:
     """The error for a state directory that cannot be used as it is."""
-    return BrokerUnavailableError(f"the embedded broker's state in {directory} is damaged ({what}): delete that directory to begin anew, without its topics")
+    return BrokerUnavailableError(
+        f"the embedded broker's state in {directory} is damaged ({what}): delete that directory "
+        "to begin anew, without its topics"
+    )
 
 
 def _check_storage(directory: Path, node: Node) -> None:
@@ -168,7 +228,9 @@ def _check_storage(directory: Path, node: Node) -> None:
 
 
 def new_cluster_id() -> str:
-    """Kafka's text form of a UUID; it may not begin with a dash, which tools would take for an option."""
+    """Kafka's text form of a UUID; it may not begin with a dash, which tools would take for an
+    option.
+    """
     while True:
         text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not text.startswith("-"):
@@ -184,12 +246,16 @@ def free_port(host: str, *, other_than: int = 0) -> int:
     for port in random.sample(_PORTS, k=100):
         if port != other_than and _is_free(host, port):
             return port
-    raise BrokerUnavailableError(f"no free port found on {host} from {_PORTS.start} to {_PORTS.stop - 1}: name one")
+    raise BrokerUnavailableError(
+        f"no free port found on {host} from {_PORTS.start} to {_PORTS.stop - 1}: name one"
+    )
 
 
 def _is_free(host: str, port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Java does: connections of the last run that linger are no obstacle
+        listener.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as Java does: connections of the last run that linger are no obstacle
         try:
             listener.bind((host, port))
             listener.listen(1)

@@ -1,7 +1,8 @@
 """Asking a Kafka broker who it is: one Metadata exchange over a socket.
 
-By hand, because it must work in any thread, inside or outside an event loop, many times a second while a broker starts, and without a client library's log
-lines about a broker that is not there yet. The bytes are those of version 4 in https://kafka.apache.org/protocol#The_Messages_Metadata.
+By hand, because it must work in any thread, inside or outside an event loop, many times a second
+while a broker starts, and without a client library's log lines about a broker that is not there
+yet. The bytes are those of version 4 in https://kafka.apache.org/protocol#The_Messages_Metadata.
 """
 
 from __future__ import annotations
@@ -21,16 +22,24 @@ NOT_AN_ANSWER = (struct.error, UnicodeDecodeError)
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What a broker says of its cluster: the id, and the addresses (host, port) of the brokers that take part."""
+    """What a broker says of its cluster: the id, and the addresses (host, port) of the brokers that
+    take part.
+    """
 
     cluster_id: str | None
     brokers: frozenset[tuple[str, int]]
 
 
 def describe_cluster(host: str, port: int, *, timeout: float) -> Cluster | None:
-    """The answer of the broker at ``host:port``; ``None`` when there is none within ``timeout`` seconds for each step, or none that is Kafka's."""
+    """The answer of the broker at ``host:port``; ``None`` when there is none within ``timeout``
+    seconds for each step, or none that is Kafka's.
+    """
     # No topics (an empty array), and none is to be made.
-    request = struct.pack(">hhih", _METADATA, _VERSION, 0, len(_CLIENT_ID)) + _CLIENT_ID + struct.pack(">i?", 0, False)
+    request = (
+        struct.pack(">hhih", _METADATA, _VERSION, 0, len(_CLIENT_ID))
+        + _CLIENT_ID
+        + struct.pack(">i?", 0, False)
+    )
     try:
         with socket.create_connection((host, port), timeout=timeout) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)

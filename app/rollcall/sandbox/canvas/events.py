@@ -1,4 +1,6 @@
-"""Valid events with slots, made from the documented ones: the material of traffic.py, whole here and broken in faults.py."""
+"""Valid events with slots, made from the documented ones: the material of traffic.py, whole here
+and broken in faults.py.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ UNKNOWN_FIELDS_SHARE = 0.15
 CLAIMS_SHARE = 0.05
 
 _VARIED = frozenset({"context_id", "request_id", "user_id"})
-"""Metadata that differs from record to record. The rest differs from template to template, of which there are many."""
+"""Metadata that differs from record to record. The rest differs from template to template, of which
+there are many.
+"""
 
 _UNKNOWN_FIELDS: tuple[tuple[str, Any], ...] = (
     ("pronouns", "they/them"),
@@ -38,14 +42,18 @@ _UNKNOWN_FIELDS: tuple[tuple[str, Any], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An event that can still be changed. Every call of :meth:`EventMaker.draft` makes a new one."""
+    """An event that can still be changed. Every call of :meth:`EventMaker.draft` makes a new
+    one.
+    """
 
     event_name: str
     event: Json
     part: str
     """``metadata``, or ``attributes`` as a self-hosted Canvas says."""
     fields: Mapping[str, Field]
-    """What the fields of the body are; nothing for a family that app/rollcall/sandbox/canvas/families.py does not know."""
+    """What the fields of the body are; nothing for a family that
+    app/rollcall/sandbox/canvas/families.py does not know.
+    """
     entity: Slot | None
     """The id that makes the typed topic's key."""
 
@@ -74,8 +82,12 @@ class EventMaker:
     def __init__(self, random: Random, pools: Pools) -> None:
         self.random = random
         self.pools = pools
-        self._examples = {name: examples for name, examples in documented_events().items() if examples}
-        every = [_metadata_of(example) for examples in self._examples.values() for example in examples]
+        self._examples = {
+            name: examples for name, examples in documented_events().items() if examples
+        }
+        every = [
+            _metadata_of(example) for examples in self._examples.values() for example in examples
+        ]
         self._web = [metadata for metadata in every if "request_id" in metadata]
         self._jobs = [metadata for metadata in every if "job_id" in metadata]
 
@@ -104,11 +116,17 @@ class EventMaker:
             "name": Slot(self.pools.texts("title")),
             "any": random.choice((None, [], {}, 1.5, "x")),
         }
-        part, event = self._envelope(event_name, random.choice((*self._web, *self._jobs)), {} if random.random() < 0.1 else body)
+        part, event = self._envelope(
+            event_name,
+            random.choice((*self._web, *self._jobs)),
+            {} if random.random() < 0.1 else body,
+        )
         return Draft(event_name, event, part, {}, None)
 
     def _body(self, example: Json, fields: Mapping[str, Field]) -> Json:
-        """The example's fields in its order, then those that it lacks; what families.py does not know stays as it is."""
+        """The example's fields in its order, then those that it lacks; what families.py does not
+        know stays as it is.
+        """
         random = self.random
         drop_nulls = random.random() < 0.5  # as newer Canvas does
         body: Json = {}
@@ -143,7 +161,9 @@ class EventMaker:
         return part, event
 
     def _metadata(self, example: Json) -> Json:
-        """Of a web request or a background job, mostly as in the example, or of a console: nothing."""
+        """Of a web request or a background job, mostly as in the example, or of a console:
+        nothing.
+        """
         random = self.random
         dice = random.random()
         if dice < CONSOLE_SHARE:
@@ -154,7 +174,9 @@ class EventMaker:
         context = random.random() < 0.7
         for name, value in example.items():
             field = METADATA.get(name)
-            if name in ("event_name", "event_time") or (name.startswith("context_") and not context):
+            if name in ("event_name", "event_time") or (
+                name.startswith("context_") and not context
+            ):
                 continue
             if field is None:
                 metadata[name] = value

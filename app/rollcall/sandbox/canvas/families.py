@@ -1,6 +1,8 @@
-"""What the fields of Canvas's events are: which entity an id is of, which fields are always there, which values a state takes.
+"""What the fields of Canvas's events are: which entity an id is of, which fields are always there,
+which values a state takes.
 
-Written down from Canvas's documentation and source, and not read from the schemas, so that traffic made from it can judge them.
+Written down from Canvas's documentation and source, and not read from the schemas, so that traffic
+made from it can judge them.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ class Field:
 
     kind: Kind
     of: str = ""
-    """The entity of an id, or what a text is: ``name``, ``token``, ``login``, … (see app/rollcall/sandbox/canvas/pools.py)."""
+    """The entity of an id, or what a text is: ``name``, ``token``, ``login``, … (see
+    app/rollcall/sandbox/canvas/pools.py).
+    """
     words: tuple[str, ...] = ()
     always: bool = True
     """False: it may be missing or null."""
@@ -65,7 +69,15 @@ _COUNT_IF_ANY = Field(Kind.COUNT, always=False)
 _FOREIGN_IF_ANY = Field(Kind.FOREIGN, always=False)
 _CONTEXT_TYPE = _word("Course", "Account")
 
-_ENROLLMENT_STATES = ("active", "invited", "creation_pending", "inactive", "completed", "rejected", "deleted")
+_ENROLLMENT_STATES = (
+    "active",
+    "invited",
+    "creation_pending",
+    "inactive",
+    "completed",
+    "rejected",
+    "deleted",
+)
 
 BODIES: Mapping[str, Mapping[str, Field]] = {
     "enrollment": {
@@ -74,7 +86,14 @@ BODIES: Mapping[str, Mapping[str, Field]] = {
         "course_section_id": _id("section"),
         "user_id": _id("user"),
         "user_name": _text("name"),
-        "type": _word("StudentEnrollment", "TeacherEnrollment", "TaEnrollment", "DesignerEnrollment", "ObserverEnrollment", "StudentViewEnrollment"),
+        "type": _word(
+            "StudentEnrollment",
+            "TeacherEnrollment",
+            "TaEnrollment",
+            "DesignerEnrollment",
+            "ObserverEnrollment",
+            "StudentViewEnrollment",
+        ),
         "workflow_state": _word(*_ENROLLMENT_STATES),
         "limit_privileges_to_course_section": _FLAG,
         "created_at": _TIME,
@@ -145,7 +164,9 @@ BODIES: Mapping[str, Mapping[str, Field]] = {
         "uuid": _text("token"),
         "name": _text("name"),
         "short_name": _text("name"),
-        "workflow_state": _word("pre_registered", "registered", "deleted", "creation_pending", "pending_approval"),
+        "workflow_state": _word(
+            "pre_registered", "registered", "deleted", "creation_pending", "pending_approval"
+        ),
         "created_at": _TIME,
         "updated_at": _TIME,
         "user_login": _text("login", always=False),
@@ -186,7 +207,9 @@ BODIES: Mapping[str, Mapping[str, Field]] = {
         "can_manually_enroll": Field(Kind.NOTHING, always=False),
         "start_at": _TIME_IF_ANY,
         "end_at": _TIME_IF_ANY,
-        "stuck_sis_fields": Field(Kind.WORDS, words=("name", "start_at", "end_at", "course_id"), always=False),
+        "stuck_sis_fields": Field(
+            Kind.WORDS, words=("name", "start_at", "end_at", "course_id"), always=False
+        ),
     },
 }
 """The fields of bodies, by family of events: what stands before ``_created`` and ``_updated``."""
@@ -211,7 +234,9 @@ METADATA: Mapping[str, Field] = {
     "user_login": _text("login", always=False),
     "user_sis_id": _FOREIGN_IF_ANY,
 }
-"""Fields of the metadata that differ from event to event. Only the event's name and time are always there."""
+"""Fields of the metadata that differ from event to event. Only the event's name and time are always
+there.
+"""
 
 UNKNOWN_NAMES = (
     "account_deleted",
@@ -244,7 +269,9 @@ UNKNOWN_NAMES = (
     "курс_создан",
     "x" * 255,
 )
-"""Names without a schema: Canvas's own, of other producers on the same queue, and some that only look familiar."""
+"""Names without a schema: Canvas's own, of other producers on the same queue, and some that only
+look familiar.
+"""
 
 
 def family_of(event_name: str) -> str:

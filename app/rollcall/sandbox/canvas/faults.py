@@ -1,4 +1,6 @@
-"""What arrives that is no valid event: each sort is made from a good event by one change, so that what must become of it is known."""
+"""What arrives that is no valid event: each sort is made from a good event by one change, so that
+what must become of it is known.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,32 @@ from rollcall.sandbox.canvas.families import METADATA, Field, Kind
 from rollcall.sandbox.canvas.templates import Slot
 
 LARGE_BYTES = (1_100_000, 1_200_000, 1_350_000, 1_500_000)
-"""Sizes of what is too large: more than the 1,048,588 bytes that Kafka's topics take by default, until it is compressed."""
+"""Sizes of what is too large: more than the 1,048,588 bytes that Kafka's topics take by default,
+until it is compressed.
+"""
 
 _SENTENCE = b"All classes are moved to the main hall. "
 
-_NO_IDS: tuple[Any, ...] = ("abc", "", " 1533", "-5", "007", "1533.0", "٣٤", "99999999999999999999", -7, 2**63, 1.5, True, {"id": "1533"}, ["1533"])
+_NO_IDS: tuple[Any, ...] = (
+    "abc",
+    "",
+    " 1533",
+    "-5",
+    "007",
+    "1533.0",
+    "٣٤",
+    "99999999999999999999",
+    -7,
+    2**63,
+    1.5,
+    True,
+    {"id": "1533"},
+    ["1533"],
+)
 _NO_TIMES: tuple[Any, ...] = (
     "019-11-01T19:11:01.163Z",  # a typing error of Canvas's own documentation
-    "yesterday", "", "2019-11-01", "2019-02-30T00:00:00Z", "2019-11-01T25:00:00Z", "2019-11-01T19:11:01", "01/11/2019 19:11",
+    "yesterday", "", "2019-11-01", "2019-02-30T00:00:00Z", "2019-11-01T25:00:00Z",
+    "2019-11-01T19:11:01", "01/11/2019 19:11",
     1_572_635_461, 1.5, False, {"time": "2019-11-01T19:11:01Z"},
 )  # fmt: skip
 _NO_VALUES: dict[Kind, tuple[Any, ...]] = {
@@ -38,8 +58,14 @@ _MISSING = object()
 
 
 def violate(draft: Draft, random: Random) -> Any:
-    """An event that breaks one rule of its schema: a field that must be there is missing or null, or a value is of the wrong kind. Changes the draft."""
-    if random.random() < 0.12 and (names := [name for name in draft.metadata if name in METADATA and METADATA[name].kind is Kind.ID]):
+    """An event that breaks one rule of its schema: a field that must be there is missing or null,
+    or a value is of the wrong kind. Changes the draft.
+    """
+    if random.random() < 0.12 and (
+        names := [
+            name for name in draft.metadata if name in METADATA and METADATA[name].kind is Kind.ID
+        ]
+    ):
         draft.metadata[random.choice(names)] = random.choice(_NO_VALUES[Kind.ID])
         return draft.event
     if not draft.fields:
@@ -62,7 +88,9 @@ def _wrong_value(field: Field, random: Random) -> Any:
 
 
 def disguise(draft: Draft, random: Random) -> Any:
-    """JSON that is no event: no object, or without metadata, body, name or time that could be used. Changes the draft."""
+    """JSON that is no event: no object, or without metadata, body, name or time that could be used.
+    Changes the draft.
+    """
     return random.choice(_DISGUISES)(draft, random)
 
 
@@ -132,7 +160,11 @@ def _invalid_utf8(value: bytes, _random: Random) -> bytes:
 
 
 def _latin1(value: bytes, _random: Random) -> bytes:
-    return value.replace(b'{"', '{"größe": 1, "'.encode("latin-1"), 1) if b'{"' in value else value.replace(b"{", '{"größe": 1,'.encode("latin-1"), 1)
+    return (
+        value.replace(b'{"', '{"größe": 1, "'.encode("latin-1"), 1)
+        if b'{"' in value
+        else value.replace(b"{", '{"größe": 1,'.encode("latin-1"), 1)
+    )
 
 
 def _doubled(value: bytes, random: Random) -> bytes:
@@ -195,5 +227,7 @@ _GARBLINGS: tuple[Callable[[bytes, Random], bytes], ...] = (
 
 def inflate(draft: Draft) -> Any:
     """An event with a field that no topic takes. Changes the draft."""
-    draft.body["description"] = Slot([b'"' + _SENTENCE * (size // len(_SENTENCE)) + b'"' for size in LARGE_BYTES])
+    draft.body["description"] = Slot(
+        [b'"' + _SENTENCE * (size // len(_SENTENCE)) + b'"' for size in LARGE_BYTES]
+    )
     return draft.event

@@ -1,4 +1,6 @@
-"""Values to fill events with, written as JSON beforehand, so that making an event costs a choice for each field and no serialization."""
+"""Values to fill events with, written as JSON beforehand, so that making an event costs a choice
+for each field and no serialization.
+"""
 
 from __future__ import annotations
 
@@ -38,13 +40,16 @@ _COUNTS = {
 """How many entities of each kind there are, so that events of one entity come again and again."""
 
 _NAMES = (
-    "Isaac Newton", "Grace Hopper", "Ada Lovelace", "Zoë Kravčenko", "José Ñandú", "李小龍", "山田 太郎", "Владимир Ёлкин", "محمد علي", "אברהם כהן",
-    "Nguyễn Thị Minh", "Ólafur Þór", "Siobhán O'Connor", 'Robert "Bob" Tables', "Back\\slash", "Ümlaut-Straße", "🦉 Owl", "a\u0301 decomposed", "Łukasz Żółć",
+    "Isaac Newton", "Grace Hopper", "Ada Lovelace", "Zoë Kravčenko", "José Ñandú", "李小龍",
+    "山田 太郎", "Владимир Ёлкин", "محمد علي", "אברהם כהן",
+    "Nguyễn Thị Minh", "Ólafur Þór", "Siobhán O'Connor", 'Robert "Bob" Tables', "Back\\slash",
+    "Ümlaut-Straße", "🦉 Owl", "a\u0301 decomposed", "Łukasz Żółć",
     "tab\there", "100 % sure", "<b>bold</b>", "", "İpek",
 )  # fmt: skip
 
 _TITLES = (
-    "Linear Algebra", "Live_events_Group1", "Group 1", "Mathématiques II", "化学入門", "Философия", "Section A / B", 'Intro to "Quotes"', "Team 🚀",
+    "Linear Algebra", "Live_events_Group1", "Group 1", "Mathématiques II", "化学入門", "Философия",
+    "Section A / B", 'Intro to "Quotes"', "Team 🚀",
     "Übung 3 (50 %)", "Organic Chemistry",
 )  # fmt: skip
 
@@ -56,7 +61,8 @@ _TEXTS: dict[str, tuple[str, ...]] = {
     "icon": ("information", "warning", "question", "calendar", "error"),
     "role": ("TeacherEnrollment", "StudentEnrollment", "AccountAdmin", "User"),
     "agent": (
-        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_3) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/73.0.3683.103 Safari/537.36",
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_3) AppleWebKit/537.36 (KHTML, like Gecko) "
+        "Chrome/73.0.3683.103 Safari/537.36",
         "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
         "python-requests/2.32.3",
         "CanvasStudent/7.1 (Android 14)",
@@ -94,18 +100,51 @@ class Pools:
     def __init__(self, random: Random, until_ms: int) -> None:
         self._random = random
         self._until = datetime.fromtimestamp(until_ms / 1000, UTC)
-        self._tokens = [_quoted("".join(random.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", k=40))) for _ in range(1_024)]
+        self._tokens = [
+            _quoted(
+                "".join(
+                    random.choices(
+                        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", k=40
+                    )
+                )
+            )
+            for _ in range(1_024)
+        ]
         self._sessions = [_quoted(f"{random.getrandbits(128):032x}") for _ in range(1_024)]
-        self._requests = [_quoted(str(uuid.UUID(int=random.getrandbits(128), version=4))) for _ in range(4_096)]
-        self._addresses = [_quoted(f"192.0.2.{number}") for number in range(1, 255)] + [_quoted(f"2001:db8::{number:x}") for number in range(1, 100)]
-        self._logins = [_quoted(f"{login}@example.com") for login in ("oxana", "test", "jörg", "李")] + [_quoted(f"user{number}") for number in range(500)]
-        self._foreign = [_quoted(f"2017.100.101.{number}") for number in range(200)] + [str(number).encode() for number in range(50)] + [b'""', _quoted("ß-7")]
-        self._names = [*map(_quoted, _NAMES), *map(_escaped, _NAMES), *(_quoted(f"Test Student {number}") for number in range(200))]
-        self._titles = [*map(_quoted, _TITLES), *map(_escaped, _TITLES), *(_quoted(f"{title} {number}") for title in _TITLES for number in range(20))]
+        self._requests = [
+            _quoted(str(uuid.UUID(int=random.getrandbits(128), version=4))) for _ in range(4_096)
+        ]
+        self._addresses = [_quoted(f"192.0.2.{number}") for number in range(1, 255)] + [
+            _quoted(f"2001:db8::{number:x}") for number in range(1, 100)
+        ]
+        self._logins = [
+            _quoted(f"{login}@example.com") for login in ("oxana", "test", "jörg", "李")
+        ] + [_quoted(f"user{number}") for number in range(500)]
+        self._foreign = (
+            [_quoted(f"2017.100.101.{number}") for number in range(200)]
+            + [str(number).encode() for number in range(50)]
+            + [b'""', _quoted("ß-7")]
+        )
+        self._names = [
+            *map(_quoted, _NAMES),
+            *map(_escaped, _NAMES),
+            *(_quoted(f"Test Student {number}") for number in range(200)),
+        ]
+        self._titles = [
+            *map(_quoted, _TITLES),
+            *map(_escaped, _TITLES),
+            *(_quoted(f"{title} {number}") for title in _TITLES for number in range(20)),
+        ]
         self._texts = {name: list(map(_quoted, texts)) for name, texts in _TEXTS.items()}
         # ASCII escapes of "&" and "=" are what some JSON libraries write.
         self.credential_urls: Pool = [
-            text for url in _CREDENTIAL_URLS for text in (_quoted(url), _quoted(url).replace(b"&", b"\\u0026"), _quoted(url).replace(b"/", b"\\/"))
+            text
+            for url in _CREDENTIAL_URLS
+            for text in (
+                _quoted(url),
+                _quoted(url).replace(b"&", b"\\u0026"),
+                _quoted(url).replace(b"/", b"\\/"),
+            )
         ]
         self.ids = cache(self._ids)
         self.times = cache(self._times)
@@ -130,7 +169,9 @@ class Pools:
         return self._texts[of]
 
     def values(self, field: Field) -> Pool:
-        """Legal values of a field, in one written form that is chosen by chance, mostly Canvas's own."""
+        """Legal values of a field, in one written form that is chosen by chance, mostly Canvas's
+        own.
+        """
         match field.kind:
             case Kind.ID | Kind.ID_OR_ZERO:
                 usual = self._random.random() < 0.8
@@ -161,12 +202,19 @@ class Pools:
         numbers = list(range(first, first + _COUNTS[entity]))
         if not local:
             # Of a person's global id the shard may be another than the event's.
-            numbers = [number + SHARD_SIZE * (OTHER_SHARD if entity == "user" and number % 20 == 0 else SHARD) for number in numbers]
+            numbers = [
+                number
+                + SHARD_SIZE * (OTHER_SHARD if entity == "user" and number % 20 == 0 else SHARD)
+                for number in numbers
+            ]
         return [str(id_).encode() if number else b'"%d"' % id_ for id_ in numbers]
 
     def _times(self, form: int) -> Pool:
         write = _TIME_FORMS[form]
-        moments = (self._until - timedelta(milliseconds=self._random.randrange(2 * 365 * 86_400_000)) for _ in range(1_024))
+        moments = (
+            self._until - timedelta(milliseconds=self._random.randrange(2 * 365 * 86_400_000))
+            for _ in range(1_024)
+        )
         return [write(moment) for moment in moments]
 
 
@@ -192,11 +240,14 @@ def _escaped(text: str) -> bytes:
 
 
 def _zoned(offset_hours: float, pattern: str, separator: str) -> Callable[[datetime], bytes]:
-    """A time in the acting user's zone; ``separator``: what stands in the offset between hours and minutes."""
+    """A time in the acting user's zone; ``separator``: what stands in the offset between hours and
+    minutes.
+    """
     zone = timezone(timedelta(hours=offset_hours))
 
     def write(moment: datetime) -> bytes:
-        offset = f"{'-' if offset_hours < 0 else '+'}{int(abs(offset_hours)):02d}{separator}{int(abs(offset_hours) * 60) % 60:02d}"
+        hours, minutes = divmod(int(abs(offset_hours) * 60), 60)
+        offset = f"{'-' if offset_hours < 0 else '+'}{hours:02d}{separator}{minutes:02d}"
         return f'"{moment.astimezone(zone).strftime(pattern)}{offset}"'.encode()
 
     return write

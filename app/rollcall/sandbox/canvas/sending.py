@@ -1,4 +1,6 @@
-"""Sending records to the raw topic, as a bridge does: in order for each partition, and done when the cluster has them all."""
+"""Sending records to the raw topic, as a bridge does: in order for each partition, and done when
+the cluster has them all.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from rollcall.kafka.sender import open_sender
 from rollcall.sandbox.canvas.traffic import TrafficRecord
 
 CHUNK_RECORDS = 5_000
-"""Records that are made into batches at once: enough to fill a batch for each of a few partitions, few enough that the cluster does not wait for more."""
+"""Records that are made into batches at once: enough to fill a batch for each of a few partitions,
+few enough that the cluster does not wait for more.
+"""
 
 
 async def send_records(
@@ -33,8 +37,10 @@ async def send_records(
     Args:
         client_options: how to reach the cluster (:func:`rollcall.kafka.client.client_options`).
         topic: it must exist.
-        records: a record with a key goes to the key's partition, as with a Java producer, one without to the next partition in turn.
-        keep_timestamps: use the records' own timestamps instead of the time of sending. A topic's retention deletes old ones soon.
+        records: a record with a key goes to the key's partition, as with a Java producer, one
+            without to the next partition in turn.
+        keep_timestamps: use the records' own timestamps instead of the time of sending. A topic's
+            retention deletes old ones soon.
         on_sent: told after each chunk how many are acknowledged so far.
 
     Raises:
@@ -51,7 +57,14 @@ async def send_records(
                 outputs = BatchedOutputs(producer)
                 for key, value, headers, timestamp_ms, _expected in chunk:
                     partition = next(turn) if key is None else partition_of(key)
-                    outputs.append(topic, partition, key, value, timestamp_ms if keep_timestamps else None, list(headers))
+                    outputs.append(
+                        topic,
+                        partition,
+                        key,
+                        value,
+                        timestamp_ms if keep_timestamps else None,
+                        list(headers),
+                    )
                 if in_flight is not None:
                     await in_flight
                     acknowledged += sending
@@ -68,8 +81,12 @@ async def send_records(
                 in_flight.cancel()  # whoever gives up does not wait for it
 
 
-async def send_at_rate(client_options: Mapping[str, Any], topic: str, records: Iterable[TrafficRecord], rate: float) -> int:
-    """Send so many records a second, and return how many, when there are no more. Raises as :func:`send_records`."""
+async def send_at_rate(
+    client_options: Mapping[str, Any], topic: str, records: Iterable[TrafficRecord], rate: float
+) -> int:
+    """Send so many records a second, and return how many, when there are no more. Raises as
+    :func:`send_records`.
+    """
     remaining, began, sent = iter(records), time.monotonic(), 0
     # The records of a second at once; at low rates one record at a time.
     while batch := list(islice(remaining, max(1, int(rate)))):

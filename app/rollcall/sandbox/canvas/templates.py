@@ -1,4 +1,6 @@
-"""From an event that is partly chance to bytes with slots, and from these to many different events, quickly."""
+"""From an event that is partly chance to bytes with slots, and from these to many different events,
+quickly.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,30 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from rollcall.sandbox.canvas.pools import Pool, rails_seconds, utc_milliseconds, utc_seconds, zoned_seconds
+from rollcall.sandbox.canvas.pools import (
+    Pool,
+    rails_seconds,
+    utc_milliseconds,
+    utc_seconds,
+    zoned_seconds,
+)
 
 Clock = Callable[[int], bytes]
 """From milliseconds since the epoch to a time as JSON."""
 
-CLOCKS: tuple[Clock, ...] = (utc_milliseconds, utc_milliseconds, utc_milliseconds, utc_milliseconds, utc_seconds, utc_seconds, zoned_seconds, rails_seconds)
-"""How event_time is written, as often as here: milliseconds by current Canvas, seconds by older, the other two by nobody, but they are times."""
+CLOCKS: tuple[Clock, ...] = (
+    utc_milliseconds,
+    utc_milliseconds,
+    utc_milliseconds,
+    utc_milliseconds,
+    utc_seconds,
+    utc_seconds,
+    zoned_seconds,
+    rails_seconds,
+)
+"""How event_time is written, as often as here: milliseconds by current Canvas, seconds by older,
+the other two by nobody, but they are times.
+"""
 
 _STYLES: tuple[dict[str, Any], ...] = (
     {"separators": (",", ":")},
@@ -43,7 +62,9 @@ class Template:
     __slots__ = ("clock", "clock_at", "entity_at", "pattern", "pools")
 
     pools: list[tuple[Pool, int]]
-    """What the slots are filled from, with the number of values, which the hot path should not have to ask for."""
+    """What the slots are filled from, with the number of values, which the hot path should not have
+    to ask for.
+    """
 
     def __init__(self, pattern: bytes, slots: list[Slot], entity: Slot | None) -> None:
         self.pattern = pattern
@@ -56,7 +77,9 @@ class Template:
         """Which slot is the id of the entity; -1: it has none."""
 
     def fill(self, random: Callable[[], float], moment_ms: int) -> tuple[bytes, list[bytes]]:
-        """The bytes of one event at a moment, and what is in the slots. ``random`` gives numbers from 0 to 1."""
+        """The bytes of one event at a moment, and what is in the slots. ``random`` gives numbers
+        from 0 to 1.
+        """
         values = [pool[int(random() * most)] for pool, most in self.pools]
         if self.clock_at >= 0:
             values[self.clock_at] = self.clock(moment_ms)
@@ -64,7 +87,9 @@ class Template:
 
 
 def compile_template(event: Any, random: Random, entity: Slot | None = None) -> Template:
-    """A template of a JSON value in which objects :class:`Slot` stand for values. How it is spaced and ordered is chosen by chance."""
+    """A template of a JSON value in which objects :class:`Slot` stand for values. How it is spaced
+    and ordered is chosen by chance.
+    """
     slots: list[Slot] = []
 
     def mark(slot: object) -> str:
@@ -73,7 +98,9 @@ def compile_template(event: Any, random: Random, entity: Slot | None = None) -> 
         slots.append(slot)
         return f"@slot {len(slots) - 1}@"
 
-    text = json.dumps(event, default=mark, ensure_ascii=random.random() < 0.5, **random.choice(_STYLES)).encode()
+    text = json.dumps(
+        event, default=mark, ensure_ascii=random.random() < 0.5, **random.choice(_STYLES)
+    ).encode()
     varied: list[Slot] = []
 
     def fold(mark: re.Match[bytes]) -> bytes:

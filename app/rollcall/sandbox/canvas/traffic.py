@@ -1,7 +1,9 @@
-"""Raw records as a bridge would send them, good and bad, each with what must become of it: for the demo, the benchmark and the tests.
+"""Raw records as a bridge would send them, good and bad, each with what must become of it: for the
+demo, the benchmark and the tests.
 
-The traffic is no course of events (no enrollment follows from another), but what a router meets: all types in a lifelike mix, written in all the ways in
-which Canvas writes, late, twice, broken. What must become of a record is known from how it was made; the router's own code is never asked.
+The traffic is no course of events (no enrollment follows from another), but what a router meets:
+all types in a lifelike mix, written in all the ways in which Canvas writes, late, twice, broken.
+What must become of a record is known from how it was made; the router's own code is never asked.
 
     for record in generate_traffic(TrafficPlan(count=50_000, seed=7)): ...
 """
@@ -21,7 +23,15 @@ from rollcall.sandbox.canvas.faults import disguise, garble, inflate, violate
 from rollcall.sandbox.canvas.pools import CREDENTIAL, Pools
 from rollcall.sandbox.canvas.templates import Template, compile_template
 
-__all__ = ["CREDENTIAL", "Expectation", "Kind", "TrafficPlan", "TrafficRecord", "documented_traffic", "generate_traffic"]
+__all__ = [
+    "CREDENTIAL",
+    "Expectation",
+    "Kind",
+    "TrafficPlan",
+    "TrafficRecord",
+    "documented_traffic",
+    "generate_traffic",
+]
 
 START_MS = 1_711_752_180_000
 """2024-03-29T22:43:00Z, so that a plan without a start gives the same records on any day."""
@@ -73,7 +83,9 @@ class Expectation(NamedTuple):
 
     kind: Kind
     event_name: str | None
-    """Of a routed record its type, of an unknown one the name that it bears, of a dead letter its type if that can be told."""
+    """Of a routed record its type, of an unknown one the name that it bears, of a dead letter its
+    type if that can be told.
+    """
     code: str | None
     """Of a dead letter: why it is one."""
 
@@ -93,8 +105,9 @@ class TrafficRecord(NamedTuple):
 class TrafficPlan:
     """What traffic to make. The same plan gives the same records.
 
-    Shares are of all records (0 to 1) and are met exactly; from 100 records on, there is at least one of what has a share other than 0. Records that are too
-    large have 1.1 to 1.5 MB each, so their share is small: at 1 %, 50,000 records would come to 600 MB.
+    Shares are of all records (0 to 1) and are met exactly; from 100 records on, there is at least
+    one of what has a share other than 0. Records that are too large have 1.1 to 1.5 MB each, so
+    their share is small: at 1 %, 50,000 records would come to 600 MB.
     """
 
     count: int = 50_000
@@ -106,15 +119,21 @@ class TrafficPlan:
     not_an_event: float = 0.01
     schema_violation: float = 0.01
     too_large: float = 0.0002
-    """Larger than topics take by default, uncompressed; compressed they go through a raw topic with Kafka's defaults."""
+    """Larger than topics take by default, uncompressed; compressed they go through a raw topic with
+    Kafka's defaults.
+    """
     unknown: float = 0.02
     """Events whose name has no schema."""
     duplicates: float = 0.02
     """Records that come again: half of them byte for byte, half as other bytes of the same JSON."""
     disorder: int = 200
-    """How many places an event may come after its turn. The time of a record's event is up to so many records before its own."""
+    """How many places an event may come after its turn. The time of a record's event is up to so
+    many records before its own.
+    """
     start_ms: int = START_MS
-    """When the first record is sent, milliseconds since the epoch. A topic's retention deletes what is older than itself, whatever the offset."""
+    """When the first record is sent, milliseconds since the epoch. A topic's retention deletes what
+    is older than itself, whatever the offset.
+    """
     step_ms: int = 20
     """From record to record."""
 
@@ -123,7 +142,10 @@ class TrafficPlan:
             raise ValueError("count, disorder and step_ms must not be negative")
         shares = [getattr(self, name) for name in _SHARE_NAMES]
         if min(shares) < 0 or sum(shares) > 1 or sum(self.allotment().values()) > self.count:
-            raise ValueError(f"the shares of {', '.join(_SHARE_NAMES)} must not be negative, nor more than 1 together")
+            raise ValueError(
+                f"the shares of {', '.join(_SHARE_NAMES)} must not be negative, nor more than 1 "
+                "together"
+            )
 
     @classmethod
     def clean(cls, **options: Any) -> TrafficPlan:
@@ -133,10 +155,23 @@ class TrafficPlan:
     def allotment(self) -> dict[str, int]:
         """How many records there are of each share."""
         least = int(self.count >= _ENOUGH)
-        return {name: max(least, int(share * self.count + 1e-6)) if (share := getattr(self, name)) else 0 for name in _SHARE_NAMES}
+        return {
+            name: max(least, int(share * self.count + 1e-6))
+            if (share := getattr(self, name))
+            else 0
+            for name in _SHARE_NAMES
+        }
 
 
-_SHARE_NAMES = ("empty", "not_json", "not_an_event", "schema_violation", "too_large", "unknown", "duplicates")
+_SHARE_NAMES = (
+    "empty",
+    "not_json",
+    "not_an_event",
+    "schema_violation",
+    "too_large",
+    "unknown",
+    "duplicates",
+)
 assert {field.name for field in fields(TrafficPlan)} >= set(_SHARE_NAMES)
 
 
@@ -179,15 +214,23 @@ _HEADERS: tuple[tuple[tuple[str, bytes | None], ...], ...] = (
 def documented_traffic(*, timestamp_ms: int = START_MS) -> list[TrafficRecord]:
     """The documented events, one record each, without keys or headers."""
     return [
-        TrafficRecord(None, json.dumps(event, ensure_ascii=False).encode(), (), timestamp_ms, Expectation(Kind.ROUTED, name, None))
+        TrafficRecord(
+            None,
+            json.dumps(event, ensure_ascii=False).encode(),
+            (),
+            timestamp_ms,
+            Expectation(Kind.ROUTED, name, None),
+        )
         for name, events in documented_events().items()
         for event in events
     ]
 
 
 def generate_traffic(plan: TrafficPlan) -> Iterator[TrafficRecord]:
-    """The records of a plan, in the order in which a bridge sends them. Takes a few tenths of a second before the first one."""
-    random = Random(plan.seed)  # noqa: S311  # no secrets
+    """The records of a plan, in the order in which a bridge sends them. Takes a few tenths of a
+    second before the first one.
+    """
+    random = Random(plan.seed)  # no secrets  # noqa: S311
     works = _Works(random, plan.start_ms, plan.count)
     chance, randrange = random.random, random.randrange
     valid = works.valid
@@ -200,7 +243,11 @@ def generate_traffic(plan: TrafficPlan) -> Iterator[TrafficRecord]:
         if not sort:
             (template, expected, keyed, headers) = valid[int(chance() * most)]
             value, values = template.fill(chance, moment)
-            key = values[template.entity_at].strip(b'"') if keyed and template.entity_at >= 0 else None
+            key = (
+                values[template.entity_at].strip(b'"')
+                if keyed and template.entity_at >= 0
+                else None
+            )
             record = TrafficRecord(key, value, headers, now, expected)
         elif sort == _Sort.DUPLICATES and recent:
             record = works.again(recent[randrange(len(recent))], now)
@@ -226,19 +273,31 @@ def _shuffled_sorts(plan: TrafficPlan, random: Random) -> bytearray:
 
 
 class _Works:
-    """The templates of one run: of each sort no more than it has records, but one of each type that it is about."""
+    """The templates of one run: of each sort no more than it has records, but one of each type that
+    it is about.
+    """
 
     def __init__(self, random: Random, start_ms: int, count: int) -> None:
         self._random = random
         self._maker = EventMaker(random, Pools(random, start_ms))
         names = self._maker.event_names
         shares = [SHARES.get(name, _RARE) for name in names]
-        total, templates, broken = sum(shares), min(_TEMPLATES, count), min(_BROKEN_TEMPLATES, max(count, len(names)))
-        unknown, large = min(_UNKNOWN_TEMPLATES, max(count, len(UNKNOWN_NAMES))), min(_LARGE_TEMPLATES, max(count // 100, 4))
+        total, templates, broken = (
+            sum(shares),
+            min(_TEMPLATES, count),
+            min(_BROKEN_TEMPLATES, max(count, len(names))),
+        )
+        unknown, large = (
+            min(_UNKNOWN_TEMPLATES, max(count, len(UNKNOWN_NAMES))),
+            min(_LARGE_TEMPLATES, max(count // 100, 4)),
+        )
         self.valid: list[_Source] = []
         for name, share in zip(names, shares, strict=True):
-            # A type's share of the templates is its share of the events, because a record's template is any of them.
-            self.valid += (self._valid(name) for _ in range(max(1, round(share / total * templates))))
+            # A type's share of the templates is its share of the events, because a record's
+            # template is any of them.
+            self.valid += (
+                self._valid(name) for _ in range(max(1, round(share / total * templates)))
+            )
         self._makers: Mapping[int, Callable[[int, int], TrafficRecord]] = {
             _Sort.EMPTY: self._empty,
             _Sort.NOT_JSON: self._not_json,
@@ -246,24 +305,39 @@ class _Works:
         }
         every = random.choices(names, shares, k=broken)
         self._sources: Mapping[int, Sequence[_Source]] = {
-            _Sort.NOT_AN_EVENT: [self._source(disguise(self._maker.draft(name), random), _NOT_AN_EVENT) for name in every],
+            _Sort.NOT_AN_EVENT: [
+                self._source(disguise(self._maker.draft(name), random), _NOT_AN_EVENT)
+                for name in every
+            ],
             # Every type in turn, because each has its own schema to break.
             _Sort.SCHEMA_VIOLATION: [
-                self._source(violate(self._maker.draft(name), random), Expectation(Kind.DEAD_LETTER, name, "schema_violation"))
+                self._source(
+                    violate(self._maker.draft(name), random),
+                    Expectation(Kind.DEAD_LETTER, name, "schema_violation"),
+                )
                 for number in range(broken)
                 for name in (names[number % len(names)],)
             ],
-            _Sort.UNKNOWN: [self._unknown(UNKNOWN_NAMES[number % len(UNKNOWN_NAMES)]) for number in range(unknown)],
+            _Sort.UNKNOWN: [
+                self._unknown(UNKNOWN_NAMES[number % len(UNKNOWN_NAMES)])
+                for number in range(unknown)
+            ],
             _Sort.TOO_LARGE: [self._large(number) for number in range(large)],
         }
 
     def make(self, sort: int, moment_ms: int, now_ms: int) -> TrafficRecord:
         """A record that is not valid."""
         maker = self._makers.get(sort)
-        return maker(moment_ms, now_ms) if maker else self._fill(self._random.choice(self._sources[sort]), moment_ms, now_ms)
+        return (
+            maker(moment_ms, now_ms)
+            if maker
+            else self._fill(self._random.choice(self._sources[sort]), moment_ms, now_ms)
+        )
 
     def again(self, record: TrafficRecord, now_ms: int) -> TrafficRecord:
-        """A record that comes again, as it was or, if it is an event, as other bytes of the same JSON."""
+        """A record that comes again, as it was or, if it is an event, as other bytes of the same
+        JSON.
+        """
         random = self._random
         if record.expected.code is None and record.value is not None and random.random() < 0.5:
             return record._replace(value=_rewritten(record.value, random), timestamp_ms=now_ms)
@@ -272,7 +346,11 @@ class _Works:
     def _fill(self, source: _Source, moment_ms: int, now_ms: int) -> TrafficRecord:
         template = source.template
         value, values = template.fill(self._random.random, moment_ms)
-        key = values[template.entity_at].strip(b'"') if source.keyed and template.entity_at >= 0 else None
+        key = (
+            values[template.entity_at].strip(b'"')
+            if source.keyed and template.entity_at >= 0
+            else None
+        )
         return TrafficRecord(key, value, source.headers, now_ms, source.expected)
 
     def _first(self, moment_ms: int, now_ms: int) -> TrafficRecord:
@@ -282,7 +360,11 @@ class _Works:
     def _empty(self, moment_ms: int, now_ms: int) -> TrafficRecord:
         source = self._random.choice(self.valid)
         record = self._fill(source, moment_ms, now_ms)
-        return record._replace(key=self._random.choice((record.key, b"", b"\xff\xfe")), value=self._random.choice((None, b"")), expected=_EMPTY)
+        return record._replace(
+            key=self._random.choice((record.key, b"", b"\xff\xfe")),
+            value=self._random.choice((None, b"")),
+            expected=_EMPTY,
+        )
 
     def _not_json(self, moment_ms: int, now_ms: int) -> TrafficRecord:
         record = self._first(moment_ms, now_ms)
@@ -295,18 +377,25 @@ class _Works:
         return self._source_of(template, Expectation(Kind.ROUTED, name, None))
 
     def _unknown(self, name: str) -> _Source:
-        return self._source(self._maker.foreign_draft(name).event, Expectation(Kind.UNKNOWN, name, None))
+        return self._source(
+            self._maker.foreign_draft(name).event, Expectation(Kind.UNKNOWN, name, None)
+        )
 
     def _large(self, number: int) -> _Source:
-        """In turn: a valid event, one with a fault, one of an unknown name. Its size comes first."""
+        """In turn: a valid event, one with a fault, one of an unknown name. Its size comes
+        first.
+        """
         if number % 4 == 3:
             return self._source(
-                inflate(self._maker.foreign_draft(UNKNOWN_NAMES[number % len(UNKNOWN_NAMES)])), Expectation(Kind.DEAD_LETTER, None, "too_large")
+                inflate(self._maker.foreign_draft(UNKNOWN_NAMES[number % len(UNKNOWN_NAMES)])),
+                Expectation(Kind.DEAD_LETTER, None, "too_large"),
             )
         draft = self._maker.draft(self._random.choice(self._maker.event_names))
         if number % 4 == 2:
             violate(draft, self._random)
-        return self._source(inflate(draft), Expectation(Kind.DEAD_LETTER, draft.event_name, "too_large"))
+        return self._source(
+            inflate(draft), Expectation(Kind.DEAD_LETTER, draft.event_name, "too_large")
+        )
 
     def _source(self, event: object, expected: Expectation) -> _Source:
         return self._source_of(compile_template(event, self._random), expected)
@@ -327,4 +416,8 @@ def _rewritten(value: bytes, random: Random) -> bytes:
             event[part] = dict(items)
     items = list(event.items())
     random.shuffle(items)
-    return json.dumps(dict(items), ensure_ascii=random.random() < 0.5, separators=random.choice(((",", ":"), (", ", ": "), (" , ", " : ")))).encode()
+    return json.dumps(
+        dict(items),
+        ensure_ascii=random.random() < 0.5,
+        separators=random.choice(((",", ":"), (", ", ": "), (" , ", " : "))),
+    ).encode()

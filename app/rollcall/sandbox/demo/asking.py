@@ -1,4 +1,6 @@
-"""Asking serve for a roster, as a program that knows Canvas's API would, and holding the answer against the truth."""
+"""Asking serve for a roster, as a program that knows Canvas's API would, and holding the answer
+against the truth.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +39,22 @@ async def ask(serve: ManagedProcess, course: str, truth: Rosters) -> Asking:
     Raises:
         ProcessEndedError: it does not answer.
     """
-    wanted = {row["enrollment_id"]: row["state"] for key, row in truth["enrollments"].items() if key.partition("/")[0] == course}
+    wanted = {
+        row["enrollment_id"]: row["state"]
+        for key, row in truth["enrollments"].items()
+        if key.partition("/")[0] == course
+    }
     clock = asyncio.get_running_loop().time
     deadline = clock() + PATIENCE_SECONDS
     while True:
         found = await _all(serve, course)
-        wrong = tuple(sorted(identity for identity in wanted.keys() | found.keys() if wanted.get(identity) != found.get(identity)))
+        wrong = tuple(
+            sorted(
+                identity
+                for identity in wanted.keys() | found.keys()
+                if wanted.get(identity) != found.get(identity)
+            )
+        )
         if not wrong or clock() > deadline:
             break
         await asyncio.sleep(0.2)

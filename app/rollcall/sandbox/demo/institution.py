@@ -1,4 +1,6 @@
-"""The simulated institution of the demo: what it sends, and the two acts of the story that is told in the end."""
+"""The simulated institution of the demo: what it sends, and the two acts of the story that is told
+in the end.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from rollcall.sandbox.canvas.simulation.world import Course, Section
 from rollcall.sandbox.canvas.traffic import Expectation, Kind, TrafficRecord
 
 SHARD = 4811
-"""Not that of the documented and the varied events, so that no two entities have the same id by chance."""
+"""Not that of the documented and the varied events, so that no two entities have the same id by
+chance.
+"""
 
 COURSES = 12
 STEPS = 1_000
@@ -52,7 +56,15 @@ class Institution:
         start_ms = int(time.time() * 1000) - LASTS_MS
         cast, seeds = None, itertools.count(seed)
         while cast is None:  # most lives have such a course
-            plan = SimulationPlan(courses=COURSES, steps=STEPS, seed=next(seeds), duplicates=DUPLICATES, disorder=DISORDER, shard=SHARD, start_ms=start_ms)
+            plan = SimulationPlan(
+                courses=COURSES,
+                steps=STEPS,
+                seed=next(seeds),
+                duplicates=DUPLICATES,
+                disorder=DISORDER,
+                shard=SHARD,
+                start_ms=start_ms,
+            )
             self._simulation = Simulation(plan)
             self._events = list(self._simulation.events())
             cast = choose_cast(self._simulation)
@@ -76,7 +88,9 @@ class Institution:
         return self._told()
 
     def further_life(self) -> Iterator[TrafficRecord]:
-        """What happens after the story, without an end. Each event is of the moment in which it is asked for."""
+        """What happens after the story, without an end. Each event is of the moment in which it is
+        asked for.
+        """
         canvas = self._simulation.canvas
         while True:
             canvas.now_ms = max(canvas.now_ms, int(time.time() * 1000))
@@ -89,7 +103,8 @@ class Institution:
 
 
 def choose_cast(simulation: Simulation) -> Cast | None:
-    """The course with most people among those with groups and two sections worth showing, its smallest such section, and the smallest other course.
+    """The course with most people among those with groups and two sections worth showing, its
+    smallest such section, and the smallest other course.
 
     Courses that were renamed come last: their sections still bear the old name.
     """
@@ -97,21 +112,47 @@ def choose_cast(simulation: Simulation) -> Cast | None:
     people = Counter(row["course_section_id"] for row in rosters["enrollments"].values())
     everybody = Counter(row["course_id"] for row in rosters["enrollments"].values())
     members = Counter(row["context_id"] for row in rosters["memberships"].values())
-    available = [course for course in simulation.canvas.world.courses if course.state == "available" and course.gid in rosters["courses"]]
+    available = [
+        course
+        for course in simulation.canvas.world.courses
+        if course.state == "available" and course.gid in rosters["courses"]
+    ]
 
     def sections(course: Course) -> list[Section]:
-        return [section for section in course.sections if section.state == "active" and people[section.gid] >= LEAST_PEOPLE and _known(section, rosters)]
+        return [
+            section
+            for section in course.sections
+            if section.state == "active"
+            and people[section.gid] >= LEAST_PEOPLE
+            and _known(section, rosters)
+        ]
 
-    courses = [course for course in available if members[course.gid] >= LEAST_PEOPLE and len(sections(course)) >= 2]
+    courses = [
+        course
+        for course in available
+        if members[course.gid] >= LEAST_PEOPLE and len(sections(course)) >= 2
+    ]
 
     def rank(course: Course) -> tuple[bool, int, int]:
-        return not all(section.name.startswith(course.name) for section in course.sections), -everybody[course.gid], course.id
+        return (
+            not all(section.name.startswith(course.name) for section in course.sections),
+            -everybody[course.gid],
+            course.id,
+        )
 
     for course in sorted(courses, key=rank):
         section = min(sections(course), key=lambda section: (people[section.gid], section.id))
-        others = [other for other in available if other.name != course.name and other is not section.own_course and everybody[other.gid]]
+        others = [
+            other
+            for other in available
+            if other.name != course.name
+            and other is not section.own_course
+            and everybody[other.gid]
+        ]
         if others:
-            return Cast(course, section, min(others, key=lambda other: (everybody[other.gid], other.id)))
+            return Cast(
+                course, section, min(others, key=lambda other: (everybody[other.gid], other.id))
+            )
     return None
 
 
@@ -120,4 +161,6 @@ def _known(section: Section, rosters: Rosters) -> bool:
 
 
 def _record(event: SimulatedEvent) -> TrafficRecord:
-    return TrafficRecord(None, event.value, (), event.time_ms, Expectation(Kind.ROUTED, event.name, None))
+    return TrafficRecord(
+        None, event.value, (), event.time_ms, Expectation(Kind.ROUTED, event.name, None)
+    )

@@ -1,4 +1,6 @@
-"""Ctrl-C at any moment: the first one ends what is going on, further ones do not disturb the clearing up."""
+"""Ctrl-C at any moment: the first one ends what is going on, further ones do not disturb the
+clearing up.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Turns the first of SIGINT, SIGTERM and SIGHUP into a KeyboardInterrupt, in code with and without an event loop, and ignores the rest."""
+    """Turns the first of SIGINT, SIGTERM and SIGHUP into a KeyboardInterrupt, in code with and
+    without an event loop, and ignores the rest.
+    """
 
     def __init__(self) -> None:
         self._number: int | None = None
@@ -31,7 +35,11 @@ class Interrupts:
     def handled(self) -> Iterator[None]:
         """Handle the signals while the context is open. For the main thread."""
         # nohup has SIGHUP ignored, and that is meant.
-        heeded = [number for number in _SIGNALS if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN]
+        heeded = [
+            number
+            for number in _SIGNALS
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
+        ]
         before = {number: signal.signal(number, self._handle) for number in heeded}
         try:
             yield
@@ -46,7 +54,9 @@ class Interrupts:
             await asyncio.Event().wait()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Like ``asyncio.run``; a signal cancels the work, waits for its end and raises KeyboardInterrupt."""
+        """Like ``asyncio.run``; a signal cancels the work, waits for its end and raises
+        KeyboardInterrupt.
+        """
 
         async def cancellable() -> T:
             task = asyncio.ensure_future(work)

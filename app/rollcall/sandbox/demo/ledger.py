@@ -12,7 +12,9 @@ from rollcall.sandbox.canvas.traffic import Expectation, Kind, TrafficRecord
 
 @dataclass(slots=True)
 class Ledger:
-    """How many records there are of each outcome, as one observer sees it: who sends, who reads the topics, the router itself."""
+    """How many records there are of each outcome, as one observer sees it: who sends, who reads the
+    topics, the router itself.
+    """
 
     routed: Counter[str] = field(default_factory=Counter)
     """By event_name."""
@@ -58,9 +60,15 @@ class Difference(NamedTuple):
 def differences(sent: Ledger, found: Ledger) -> list[Difference]:
     """Where two ledgers differ, by type of event and by code."""
     pairs = [
-        *((f"routed {name}", sent.routed[name], found.routed[name]) for name in sorted(sent.routed | found.routed)),
+        *(
+            (f"routed {name}", sent.routed[name], found.routed[name])
+            for name in sorted(sent.routed | found.routed)
+        ),
         ("unknown", sent.unknown, found.unknown),
-        *((f"dead letters {code}", sent.dead[code], found.dead[code]) for code in sorted(sent.dead | found.dead)),
+        *(
+            (f"dead letters {code}", sent.dead[code], found.dead[code])
+            for code in sorted(sent.dead | found.dead)
+        ),
     ]
     return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
 

@@ -62,7 +62,9 @@ def read_rosters(page: str) -> RostersReading:
         match name:
             case "rollcall_stage_records_total":
                 consumed += value
-            case "rollcall_rows_published_total" | "rollcall_rows_withdrawn_total" if labels["stage"] in ROSTER_STAGES:
+            case "rollcall_rows_published_total" | "rollcall_rows_withdrawn_total" if (
+                labels["stage"] in ROSTER_STAGES
+            ):
                 written += value
             case "rollcall_consumer_lag_records":
                 lags[labels["topic"], int(labels["partition"])] = value

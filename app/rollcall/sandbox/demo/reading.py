@@ -1,4 +1,6 @@
-"""What is on the topics after the router, read by a Kafka consumer that knows nothing of Rollcall but the topics' names."""
+"""What is on the topics after the router, read by a Kafka consumer that knows nothing of Rollcall
+but the topics' names.
+"""
 
 from __future__ import annotations
 
@@ -50,14 +52,18 @@ class Found:
     letters: dict[str, Sample] = field(default_factory=dict)
     """The first dead letter of each code that people can read."""
     events: dict[str, Sample] = field(default_factory=dict)
-    """The first typed event of each kind that is worth a look (see :func:`_worth`), preferably one that must not change."""
+    """The first typed event of each kind that is worth a look (see :func:`_worth`), preferably one
+    that must not change.
+    """
     redacted: int = 0
     """Records in which a credential was replaced."""
     leaked: int = 0
     """Records in which one still is."""
 
     def add(self, sample: Sample, event_name: str | None, dead: bool) -> None:
-        """Count a record: of a typed topic if it has an event_name, else of the dead-letter topic or that of unknown events."""
+        """Count a record: of a typed topic if it has an event_name, else of the dead-letter topic
+        or that of unknown events.
+        """
         if event_name is not None:
             self.ledger.routed[event_name] += 1
             if sample.value in self.changed:
@@ -68,12 +74,16 @@ class Found:
         elif dead:
             code = (sample.headers.get(_CODE) or b"no code").decode(errors="replace")
             self.ledger.dead[code] += 1
-            if code not in self.letters or (_is_legible(sample) and not _is_legible(self.letters[code])):
+            if code not in self.letters or (
+                _is_legible(sample) and not _is_legible(self.letters[code])
+            ):
                 self.letters[code] = sample
         else:
             self.ledger.unknown += 1
         self.redacted += _REDACTED in sample.headers
-        self.leaked += _CREDENTIAL in (sample.value or b"") or any(_CREDENTIAL in (content or b"") for content in sample.headers.values())
+        self.leaked += _CREDENTIAL in (sample.value or b"") or any(
+            _CREDENTIAL in (content or b"") for content in sample.headers.values()
+        )
 
 
 def _is_legible(sample: Sample) -> bool:
@@ -87,7 +97,12 @@ def _worth(sample: Sample, event_name: str) -> str:
     return event_name
 
 
-async def read_outputs(client_options: Mapping[str, Any], names: TopicNames, partitions: int, documented: Iterable[bytes]) -> Found:
+async def read_outputs(
+    client_options: Mapping[str, Any],
+    names: TopicNames,
+    partitions: int,
+    documented: Iterable[bytes],
+) -> Found:
     """Read all output topics to their ends, committed records only.
 
     Args:
@@ -100,9 +115,18 @@ async def read_outputs(client_options: Mapping[str, Any], names: TopicNames, par
         ReadingError: the cluster does not answer, or an end is not reached.
     """
     event_names = {names.typed(event_type): name for name, event_type in REGISTRY.items()}
-    places = [TopicPartition(topic, number) for topic in (*event_names, names.unknown, names.dead_letter) for number in range(partitions)]
+    places = [
+        TopicPartition(topic, number)
+        for topic in (*event_names, names.unknown, names.dead_letter)
+        for number in range(partitions)
+    ]
     options = {**client_options, "enable_auto_commit": False, "request_timeout_ms": 20_000}
-    consumer = AIOKafkaConsumer(**options, isolation_level="read_committed", auto_offset_reset="earliest", fetch_max_wait_ms=100)
+    consumer = AIOKafkaConsumer(
+        **options,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=100,
+    )
     found = Found(set(documented))
     try:
         async with asyncio.timeout(SILENCE_SECONDS):
@@ -114,24 +138,49 @@ async def read_outputs(client_options: Mapping[str, Any], names: TopicNames, par
             async with asyncio.timeout(SILENCE_SECONDS) as silence:
                 before = found.ledger.total
                 while pending and found.ledger.total == before:
-                    for place, records in (await consumer.getmany(timeout_ms=200, max_records=5_000)).items():
+                    for place, records in (
+                        await consumer.getmany(timeout_ms=200, max_records=5_000)
+                    ).items():
                         event_name = event_names.get(place.topic)
                         dead = place.topic == names.dead_letter
                         for record in records:
-                            found.add(Sample(record.topic, record.partition, record.offset, record.key, record.value, dict(record.headers)), event_name, dead)
-                    pending = {place for place in pending if await consumer.position(place) < ends[place]}
+                            found.add(
+                                Sample(
+                                    record.topic,
+                                    record.partition,
+                                    record.offset,
+                                    record.key,
+                                    record.value,
+                                    dict(record.headers),
+                                ),
+                                event_name,
+                                dead,
+                            )
+                    pending = {
+                        place for place in pending if await consumer.position(place) < ends[place]
+                    }
                 silence.reschedule(None)
     except TimeoutError:
-        raise ReadingError(f"nothing more could be read for {SILENCE_SECONDS:.0f} s, after {found.ledger.total:,} records; look at the broker's log") from None
+        raise ReadingError(
+            f"nothing more could be read for {SILENCE_SECONDS:.0f} s, after "
+            f"{found.ledger.total:,} records; look at the broker's log"
+        ) from None
     except (KafkaError, OSError) as error:
-        raise ReadingError(f"the topics could not be read ({type(error).__name__}: {error}); look at the broker's log") from None
+        raise ReadingError(
+            f"the topics could not be read ({type(error).__name__}: {error}); look at the "
+            "broker's log"
+        ) from None
     finally:
         await stop_reader(consumer)
     return found
 
 
-async def high_watermarks(options: Mapping[str, Any], places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-    """One past the last record of each partition, committed or not. The end of what is committed lags behind: a transaction's markers are written last."""
+async def high_watermarks(
+    options: Mapping[str, Any], places: Iterable[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """One past the last record of each partition, committed or not. The end of what is committed
+    lags behind: a transaction's markers are written last.
+    """
     consumer = AIOKafkaConsumer(**options)
     try:
         await consumer.start()

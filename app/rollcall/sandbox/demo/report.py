@@ -20,7 +20,9 @@ from rollcall.sandbox.demo.reading import Found, Sample
 
 SHOWN_EVENTS = 3
 _FAVOURITES = ("enrollment_created", "course_section_updated", "redacted")
-"""A plain one; one whose id is local in the body and global in the key; one in which a credential was."""
+"""A plain one; one whose id is local in the body and global in the key; one in which a credential
+was.
+"""
 
 _LABEL = 9
 _EXCERPT = 260
@@ -45,7 +47,9 @@ def typed_topics(names: TopicNames, sent: Ledger, found: Ledger) -> RenderableTy
     table = _table("topic", "sent", "found", "")
     # A name that only the topics have is an error, and must be seen too.
     for name in sorted(sent.routed | found.routed, key=lambda name: (-SHARES.get(name, 0), name)):
-        table.add_row(Text(f"{names.prefix}.events.{name}"), *_counts(sent.routed[name], found.routed[name]))
+        table.add_row(
+            Text(f"{names.prefix}.events.{name}"), *_counts(sent.routed[name], found.routed[name])
+        )
     table.add_section()
     table.add_row(Text(names.unknown), *_counts(sent.unknown, found.unknown))
     return table
@@ -63,8 +67,15 @@ def dead_letters(names: TopicNames, sent: Ledger, found: Ledger) -> RenderableTy
 
 def letter(code: str, sample: Sample) -> RenderableType:
     """One dead letter: where it is, why, and the beginning of its value."""
-    said = {name.removeprefix("rollcall.error."): _text(content) for name, content in sample.headers.items() if name.startswith("rollcall.error.")}
-    came = f"{said.get('topic')}, partition {said.get('partition')}, offset {said.get('offset')}, attempt {said.get('attempt')}"
+    said = {
+        name.removeprefix("rollcall.error."): _text(content)
+        for name, content in sample.headers.items()
+        if name.startswith("rollcall.error.")
+    }
+    came = (
+        f"{said.get('topic')}, partition {said.get('partition')}, offset {said.get('offset')}, "
+        f"attempt {said.get('attempt')}"
+    )
     rows = [
         ("message", said.get("message", "")),
         ("path", said.get("path", "")),
@@ -72,13 +83,23 @@ def letter(code: str, sample: Sample) -> RenderableType:
         ("came from", came),
         ("size", said.get("size", "")),
     ]
-    return _record(code, f"partition {sample.partition}, offset {sample.offset}", sample, [row for row in rows if row[1]])
+    return _record(
+        code,
+        f"partition {sample.partition}, offset {sample.offset}",
+        sample,
+        [row for row in rows if row[1]],
+    )
 
 
 def typed_event(sample: Sample) -> RenderableType:
     """One typed event: where it is, its key, its headers and its value."""
-    rows = [("key", _text(sample.key)), *((name, _text(content)) for name, content in sample.headers.items())]
-    return _record(sample.topic, f"partition {sample.partition}, offset {sample.offset}", sample, rows)
+    rows = [
+        ("key", _text(sample.key)),
+        *((name, _text(content)) for name, content in sample.headers.items()),
+    ]
+    return _record(
+        sample.topic, f"partition {sample.partition}, offset {sample.offset}", sample, rows
+    )
 
 
 def chosen_events(found: Found) -> list[Sample]:
@@ -91,35 +112,61 @@ def chosen_events(found: Found) -> list[Sample]:
 def identity(who: str, received: int, ledger: Ledger) -> Text:
     """One in, one out."""
     text = Text(f"  {who:<{_LABEL}}", style="dim")
-    parts = f"routed {ledger.total_routed:,} + unknown {ledger.unknown:,} + dead letters {ledger.total_dead:,}"
+    parts = (
+        f"routed {ledger.total_routed:,} + unknown {ledger.unknown:,} + dead letters "
+        f"{ledger.total_dead:,}"
+    )
     if received == ledger.total:
         return text.append(f"received {received:,} = {parts}", style="not dim")
-    return text.append(f"received {received:,}, but {parts} = {ledger.total:,}", style="not dim bold red")
+    return text.append(
+        f"received {received:,}, but {parts} = {ledger.total:,}", style="not dim bold red"
+    )
 
 
 def mismatches(who: str, found: Sequence[Difference]) -> RenderableType:
     """What is not as it was sent."""
-    lines = (Text(f"  {who:<{_LABEL}}{what}: sent {sent:,}, found {number:,}", style="bold red") for what, sent, number in found)
+    lines = (
+        Text(f"  {who:<{_LABEL}}{what}: sent {sent:,}, found {number:,}", style="bold red")
+        for what, sent, number in found
+    )
     return Group(*lines)
 
 
 def details(found: Found, documented: int) -> RenderableType:
-    """What else is checked: the documented events come out as they went in, and credentials do not come out."""
+    """What else is checked: the documented events come out as they went in, and credentials do not
+    come out.
+    """
     same = Text(f"  {'bytes':<{_LABEL}}", style="dim")
     if found.changed:
-        same.append(f"{len(found.changed)} of {documented} documented events did not come out byte for byte as they went in", style="not dim bold red")
+        same.append(
+            f"{len(found.changed)} of {documented} documented events did not come out byte for "
+            "byte as they went in",
+            style="not dim bold red",
+        )
     else:
-        same.append(f"all {documented} documented events came out byte for byte as they went in", style="not dim")
+        same.append(
+            f"all {documented} documented events came out byte for byte as they went in",
+            style="not dim",
+        )
     secret = Text(f"  {'secrets':<{_LABEL}}", style="dim")
     if found.leaked:
-        secret.append(f"credentials were replaced in {found.redacted:,} records, and left in {found.leaked:,}", style="not dim bold red")
+        secret.append(
+            f"credentials were replaced in {found.redacted:,} records, and left in "
+            f"{found.leaked:,}",
+            style="not dim bold red",
+        )
     else:
-        secret.append(f"credentials were replaced in {found.redacted:,} records, and are left in none", style="not dim")
+        secret.append(
+            f"credentials were replaced in {found.redacted:,} records, and are left in none",
+            style="not dim",
+        )
     return Group(same, secret)
 
 
 def excerpt(value: bytes | None) -> str:
-    """The beginning of a value, on one line, in characters that no terminal misreads. Of an event, its body, which says more than its metadata."""
+    """The beginning of a value, on one line, in characters that no terminal misreads. Of an event,
+    its body, which says more than its metadata.
+    """
     if value is None:
         return "null"
     if not value:
@@ -127,7 +174,9 @@ def excerpt(value: bytes | None) -> str:
     text = _event_excerpt(value)
     if text is None:
         text = _printable(value[: _EXCERPT + 1].decode(errors="backslashreplace"))
-    return (text if len(text) <= _EXCERPT else text[: _EXCERPT - 3].rstrip() + "...") + f" ({len(value):,} bytes)"
+    return (
+        text if len(text) <= _EXCERPT else text[: _EXCERPT - 3].rstrip() + "..."
+    ) + f" ({len(value):,} bytes)"
 
 
 def _event_excerpt(value: bytes) -> str | None:
@@ -150,14 +199,19 @@ def _event_excerpt(value: bytes) -> str | None:
 
 
 def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in text)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 def _text(content: bytes | None) -> str:
     return "null" if content is None else _printable(content.decode(errors="backslashreplace"))
 
 
-def _record(title: str, place: str, sample: Sample, rows: Iterable[tuple[str, str]]) -> RenderableType:
+def _record(
+    title: str, place: str, sample: Sample, rows: Iterable[tuple[str, str]]
+) -> RenderableType:
     head = Text("  ").append(title, style="bold cyan").append(f"  {place}", style="dim")
     grid = Table.grid(padding=(0, 1), expand=False)
     grid.add_column(style="dim", no_wrap=True)
@@ -176,4 +230,8 @@ def _table(*columns: str) -> Table:
 
 
 def _counts(sent: int, found: int) -> tuple[str, str, Text]:
-    return f"{sent:,}", f"{found:,}", Text("ok", style="green") if sent == found else Text("differs", style="bold red")
+    return (
+        f"{sent:,}",
+        f"{found:,}",
+        Text("ok", style="green") if sent == found else Text("differs", style="bold red"),
+    )

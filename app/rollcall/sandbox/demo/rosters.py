@@ -19,7 +19,9 @@ class Scene(NamedTuple):
 
     event_name: str
     seconds: float
-    """From the sending of the event until the rosters were what they must be, or until nothing more came."""
+    """From the sending of the event until the rosters were what they must be, or until nothing more
+    came.
+    """
     before: Rosters
     """The rows of the courses concerned."""
     after: Rosters
@@ -30,15 +32,25 @@ def witnessed(records: Iterable[TrafficRecord], truth: Truth) -> Iterator[Traffi
     for record in records:
         if record.expected.kind is Kind.ROUTED:
             assert record.value is not None
-            # As it comes out: which of two events of the same moment is the later one depends on all of it.
+            # As it comes out: which of two events of the same moment is the later one depends on
+            # all of it.
             event = orjson.loads(record.value.replace(_CREDENTIAL, REPLACEMENT))
-            truth.take_event(event["metadata"] if "metadata" in event else event["attributes"], event["body"])
+            truth.take_event(
+                event["metadata"] if "metadata" in event else event["attributes"], event["body"]
+            )
         yield record
 
 
 def of_courses(rosters: Rosters, courses: Set[str]) -> Rosters:
     """The rows of some courses. Users are of none, and one may have the id of a course."""
-    return {relation: {key: row for key, row in rows.items() if relation != "users" and key.partition("/")[0] in courses} for relation, rows in rosters.items()}
+    return {
+        relation: {
+            key: row
+            for key, row in rows.items()
+            if relation != "users" and key.partition("/")[0] in courses
+        }
+        for relation, rows in rosters.items()
+    }
 
 
 def mistakes(truth: Rosters, found: Rosters) -> dict[str, list[str]]:
@@ -56,8 +68,15 @@ def _mistakes(truth: dict[str, Row], found: dict[str, Row]) -> Iterator[str]:
             yield f"{key} should not be there"
         elif truth[key] != found[key]:
             wrong, right = found[key], truth[key]
-            field = next(field for field in sorted(right.keys() | wrong.keys()) if right.get(field) != wrong.get(field))
-            yield f"{key}: {field} is {_json(wrong.get(field))}, and should be {_json(right.get(field))}"
+            field = next(
+                field
+                for field in sorted(right.keys() | wrong.keys())
+                if right.get(field) != wrong.get(field)
+            )
+            yield (
+                f"{key}: {field} is {_json(wrong.get(field))}, and should be "
+                f"{_json(right.get(field))}"
+            )
 
 
 def _json(value: object) -> str:

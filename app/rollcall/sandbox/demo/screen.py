@@ -90,7 +90,9 @@ class Rate:
 
     def at(self, now: float, count: int) -> float:
         """Take a count into account and give the rate."""
-        self._points = [point for point in self._points if now - point[0] <= RATE_SECONDS] + [(now, count)]
+        self._points = [point for point in self._points if now - point[0] <= RATE_SECONDS] + [
+            (now, count)
+        ]
         (first, start), (last, end) = self._points[0], self._points[-1]
         return (end - start) / (last - first) if last > first else 0.0
 
@@ -106,8 +108,19 @@ class _Bar:
     def show(self, done: int, total: int, counts: Counts) -> None:
         rate = self._rate.at(time.monotonic(), done)
         head = Table.grid(padding=(0, 2))
-        head.add_row(ProgressBar(total=total, completed=done, width=28), Text(f"{done:,} of {total:,}"), Text(f"{rate:,.0f}/s", style="cyan"))
-        self._live.update(Group(_labelled(self._label, head), _labelled("", Text("   ".join(f"{what} {count:,}" for what, count in counts.items())))))
+        head.add_row(
+            ProgressBar(total=total, completed=done, width=28),
+            Text(f"{done:,} of {total:,}"),
+            Text(f"{rate:,.0f}/s", style="cyan"),
+        )
+        self._live.update(
+            Group(
+                _labelled(self._label, head),
+                _labelled(
+                    "", Text("   ".join(f"{what} {count:,}" for what, count in counts.items()))
+                ),
+            )
+        )
 
 
 class _Lines:
@@ -126,7 +139,9 @@ class _Lines:
         if done != self._done and (now >= self._next or done == total):
             self._done, self._next = done, now + LINE_SECONDS
             listed = ", ".join(f"{count:,} {what}" for what, count in counts.items())
-            self._print(_labelled(self._label, Text(f"{done:,} of {total:,}, {rate:,.0f}/s: {listed}")))
+            self._print(
+                _labelled(self._label, Text(f"{done:,} of {total:,}, {rate:,.0f}/s: {listed}"))
+            )
 
 
 def _labelled(label: str, what: RenderableType) -> RenderableType:

@@ -1,4 +1,6 @@
-"""The rosters, read by a Kafka consumer that knows nothing of Rollcall but the topics' names: of each key, the row that was written last."""
+"""The rosters, read by a Kafka consumer that knows nothing of Rollcall but the topics' names: of
+each key, the row that was written last.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ _MOST_RECORDS = 5_000
 
 
 class RosterView:
-    """As an async context manager: a consumer of the compacted roster topics, committed records only.
+    """As an async context manager: a consumer of the compacted roster topics, committed records
+    only.
 
     Args:
         client_options: how to reach the cluster (:func:`rollcall.kafka.client.client_options`).
@@ -28,12 +31,27 @@ class RosterView:
         partitions: of each.
     """
 
-    def __init__(self, client_options: Mapping[str, Any], names: TopicNames, partitions: int) -> None:
+    def __init__(
+        self, client_options: Mapping[str, Any], names: TopicNames, partitions: int
+    ) -> None:
         self.rosters: Rosters = {relation: {} for relation in RELATIONS}
         self._relations = {f"{names.prefix}.rosters.{relation}": relation for relation in RELATIONS}
-        self._places = [TopicPartition(topic, number) for topic in self._relations for number in range(partitions)]
-        self._options = {**client_options, "enable_auto_commit": False, "request_timeout_ms": 20_000}
-        self._consumer = AIOKafkaConsumer(**self._options, isolation_level="read_committed", auto_offset_reset="earliest", fetch_max_wait_ms=50)
+        self._places = [
+            TopicPartition(topic, number)
+            for topic in self._relations
+            for number in range(partitions)
+        ]
+        self._options = {
+            **client_options,
+            "enable_auto_commit": False,
+            "request_timeout_ms": 20_000,
+        }
+        self._consumer = AIOKafkaConsumer(
+            **self._options,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=50,
+        )
 
     async def __aenter__(self) -> Self:
         try:
@@ -45,7 +63,12 @@ class RosterView:
         self._consumer.assign(self._places)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await stop_reader(self._consumer)
 
     async def look(self) -> bool:
@@ -77,14 +100,18 @@ class RosterView:
         try:
             async with asyncio.timeout(SILENCE_SECONDS):
                 ends = await high_watermarks(self._options, self._places)
-                while any([await self._consumer.position(place) < end for place, end in ends.items()]):
+                while any(
+                    [await self._consumer.position(place) < end for place, end in ends.items()]
+                ):
                     await self.look()
         except (KafkaError, OSError, TimeoutError) as error:
             raise _unreadable(error) from None
 
 
 def _unreadable(error: Exception) -> ReadingError:
-    return ReadingError(f"the rosters could not be read ({type(error).__name__}: {error}); look at the broker's log")
+    return ReadingError(
+        f"the rosters could not be read ({type(error).__name__}: {error}); look at the broker's log"
+    )
 
 
 def _row(value: bytes) -> Row:

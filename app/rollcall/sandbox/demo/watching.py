@@ -1,4 +1,6 @@
-"""Waiting for the router and the rosters, each as long as it takes, and no longer than it makes sense."""
+"""Waiting for the router and the rosters, each as long as it takes, and no longer than it makes
+sense.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,14 @@ from rollcall.sandbox.demo.view import RosterView
 from rollcall.sandbox.managed import ManagedProcess
 
 STILL_SECONDS = 45.0
-"""So long a process may go without committing anything, the first time too: it joins its group first."""
+"""So long a process may go without committing anything, the first time too: it joins its group
+first.
+"""
 
 QUIET_SECONDS = 2.5
-"""Lag is measured every second, and told every second: what was nothing for so long was nothing twice."""
+"""Lag is measured every second, and told every second: what was nothing for so long was nothing
+twice.
+"""
 
 PATIENCE_SECONDS = 10.0
 """So long may rosters go without any change that are not yet what they must be after an event."""
@@ -25,7 +31,9 @@ PATIENCE_SECONDS = 10.0
 _SCRAPE_SECONDS = 0.1
 
 
-async def routed(router: ManagedProcess, total: int, progress: Progress, *others: ManagedProcess) -> None:
+async def routed(
+    router: ManagedProcess, total: int, progress: Progress, *others: ManagedProcess
+) -> None:
     """Wait until the router has taken in so many records.
 
     Raises:
@@ -37,15 +45,24 @@ async def routed(router: ManagedProcess, total: int, progress: Progress, *others
         before, (done, ledger) = done, read_router(await router.metrics())
         for process in others:
             process.check()
-        progress.show(done, total, {"routed": ledger.total_routed, "unknown": ledger.unknown, "dead": ledger.total_dead})
+        progress.show(
+            done,
+            total,
+            {"routed": ledger.total_routed, "unknown": ledger.unknown, "dead": ledger.total_dead},
+        )
         if done != before:
             moved = time.monotonic()
         elif time.monotonic() - moved > STILL_SECONDS:
-            raise router.failure(f"took in {done:,} of {total:,} records, and none for {STILL_SECONDS:.0f} s")
+            raise router.failure(
+                f"took in {done:,} of {total:,} records, and none for {STILL_SECONDS:.0f} s"
+            )
 
 
-async def caught_up(rosters: ManagedProcess, inputs: Set[tuple[str, int]], progress: Progress | None = None) -> RostersReading:
-    """Wait until the rosters have nothing left to do in any partition of their inputs. What they read must have been written before.
+async def caught_up(
+    rosters: ManagedProcess, inputs: Set[tuple[str, int]], progress: Progress | None = None
+) -> RostersReading:
+    """Wait until the rosters have nothing left to do in any partition of their inputs. What they
+    read must have been written before.
 
     Raises:
         ProcessEndedError: they ended, or do not go on.
@@ -56,18 +73,26 @@ async def caught_up(rosters: ManagedProcess, inputs: Set[tuple[str, int]], progr
         await asyncio.sleep(_SCRAPE_SECONDS)
         before, reading = reading.consumed, read_rosters(await rosters.metrics())
         if progress is not None:
-            progress.show(reading.consumed, reading.consumed + reading.lag, {"rows written": reading.written})
+            progress.show(
+                reading.consumed, reading.consumed + reading.lag, {"rows written": reading.written}
+            )
         if reading.consumed != before:
             moved = now
         elif now - moved > STILL_SECONDS:
-            raise rosters.failure(f"took in nothing for {STILL_SECONDS:.0f} s, with {reading.lag:,} records left to read")
+            raise rosters.failure(
+                f"took in nothing for {STILL_SECONDS:.0f} s, with {reading.lag:,} records left to "
+                "read"
+            )
         if reading.consumed != before or reading.lag or not inputs <= reading.lags.keys():
             busy = time.monotonic()
     return reading
 
 
-async def settled(view: RosterView, truth: Rosters, courses: Set[str], *processes: ManagedProcess) -> None:
-    """Look until the rosters of some courses are what they must be, or, if they never are, until nothing has come for :data:`PATIENCE_SECONDS`.
+async def settled(
+    view: RosterView, truth: Rosters, courses: Set[str], *processes: ManagedProcess
+) -> None:
+    """Look until the rosters of some courses are what they must be, or, if they never are, until
+    nothing has come for :data:`PATIENCE_SECONDS`.
 
     Raises:
         ProcessEndedError: one of the processes ended.
@@ -75,7 +100,9 @@ async def settled(view: RosterView, truth: Rosters, courses: Set[str], *processe
     """
     wanted = of_courses(truth, courses)
     moved = time.monotonic()
-    while of_courses(view.rosters, courses) != wanted and time.monotonic() - moved < PATIENCE_SECONDS:
+    while (
+        of_courses(view.rosters, courses) != wanted and time.monotonic() - moved < PATIENCE_SECONDS
+    ):
         if await view.look():
             moved = time.monotonic()
         for process in processes:

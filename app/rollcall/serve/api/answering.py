@@ -13,7 +13,10 @@ from rollcall.serve.api.ids import ShownIds, parse_id
 from rollcall.serve.api.listings import Listings
 from rollcall.serve.api.queries import KNOWN, Row, one_of
 
-_SIS_COLUMNS = {"user": ("sis_user_id:", "users", "user_sis_id", "user_id"), "section": ("sis_section_id:", "sections", "sis_source_id", "course_section_id")}
+_SIS_COLUMNS = {
+    "user": ("sis_user_id:", "users", "user_sis_id", "user_id"),
+    "section": ("sis_section_id:", "sections", "sis_source_id", "course_section_id"),
+}
 """SIS ids in URLs, as far as events tell them: how they begin, and where they are."""
 
 
@@ -27,7 +30,9 @@ class Answering:
         listings: what is kept in memory.
     """
 
-    def __init__(self, db: sqlite3.Connection, ids: ShownIds, home: int | None, listings: Listings) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, ids: ShownIds, home: int | None, listings: Listings
+    ) -> None:
         self.db = db
         self.ids = ids
         self.home = home
@@ -70,7 +75,9 @@ class Answering:
             ApiError: 400, it is no id.
         """
         if text.startswith("sis_user_id:"):
-            row = one_of(self.db, "users", Where("user_sis_id = ?", (text.removeprefix("sis_user_id:"),)))
+            row = one_of(
+                self.db, "users", Where("user_sis_id = ?", (text.removeprefix("sis_user_id:"),))
+            )
             return -1 if row is None else int(row["user_id"])
         return self.parameter(name, text)
 
@@ -108,16 +115,36 @@ class Answering:
             names = queries.names_by_id(self.db, unseen)
             rows |= {user: objects.named_user(user, names.get(user)) for user in unseen}
         groups = queries.groups_by_user(self.db, wanted) if "group_ids" in include else {}
-        return {user: objects.user_object(rows[user], self.ids, uuid="uuid" in include, group_ids=groups.get(user)) for user in wanted}
+        return {
+            user: objects.user_object(
+                rows[user], self.ids, uuid="uuid" in include, group_ids=groups.get(user)
+            )
+            for user in wanted
+        }
 
-    def enrollments(self, rows: list[Row], include: Iterable[str] = (), *, with_users: bool = True) -> list[dict[str, Any]]:
+    def enrollments(
+        self, rows: list[Row], include: Iterable[str] = (), *, with_users: bool = True
+    ) -> list[dict[str, Any]]:
         """Objects of enrollments."""
         sections = queries.sections_by_id(self.db, rows)
-        observed = {row["associated_user_id"] for row in rows if row["associated_user_id"] is not None} if "observed_users" in include else set()
-        users = self.users([*(row["user_id"] for row in rows), *observed], include) if with_users else {}
+        observed = (
+            {row["associated_user_id"] for row in rows if row["associated_user_id"] is not None}
+            if "observed_users" in include
+            else set()
+        )
+        users = (
+            self.users([*(row["user_id"] for row in rows), *observed], include)
+            if with_users
+            else {}
+        )
         found = []
         for row in rows:
-            shown = objects.enrollment_object(row, self.ids, section=sections.get(row["course_section_id"]), user=users.get(row["user_id"]))
+            shown = objects.enrollment_object(
+                row,
+                self.ids,
+                section=sections.get(row["course_section_id"]),
+                user=users.get(row["user_id"]),
+            )
             if row["associated_user_id"] in observed and row["type"] == "ObserverEnrollment":
                 shown["observed_user"] = users[row["associated_user_id"]]
             found.append(shown)
@@ -127,19 +154,29 @@ class Answering:
         """Objects of sections."""
         found = [objects.section_object(row, self.ids) for row in rows]
         if "total_students" in include:
-            totals = queries.count_students(self.db, "course_section_id", [row["course_section_id"] for row in rows])
+            totals = queries.count_students(
+                self.db, "course_section_id", [row["course_section_id"] for row in rows]
+            )
             for row, shown in zip(rows, found, strict=True):
                 shown["total_students"] = totals.get(row["course_section_id"], 0)
         if "students" in include:
             for row, shown in zip(rows, found, strict=True):
-                shown["students"] = list(self.users(queries.students_of_section(self.db, row["course_section_id"])).values())
+                shown["students"] = list(
+                    self.users(
+                        queries.students_of_section(self.db, row["course_section_id"])
+                    ).values()
+                )
         return found
 
     def groups(self, rows: list[Row], include: Iterable[str]) -> list[dict[str, Any]]:
         """Objects of groups."""
         members = queries.members(self.db, [row["group_id"] for row in rows])
-        found = [objects.group_object(row, self.ids, members.get(row["group_id"], 0)) for row in rows]
+        found = [
+            objects.group_object(row, self.ids, members.get(row["group_id"], 0)) for row in rows
+        ]
         if "users" in include:
             for row, shown in zip(rows, found, strict=True):
-                shown["users"] = list(self.users(queries.users_of_group(self.db, row["group_id"])).values())
+                shown["users"] = list(
+                    self.users(queries.users_of_group(self.db, row["group_id"])).values()
+                )
         return found

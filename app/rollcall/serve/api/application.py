@@ -19,7 +19,9 @@ from rollcall.version import package_version
 
 log = logging.getLogger(__name__)
 
-_ABOUT = """Who is in which course, section and group, as Canvas's live events tell: the paths, parameters and objects of Canvas's own REST API, read-only.
+_ABOUT = """\
+Who is in which course, section and group, as Canvas's live events tell: the paths, parameters and \
+objects of Canvas's own REST API, read-only.
 Fields that begin with `rollcall_` are not Canvas's. What differs from Canvas is in docs/api.md."""
 
 
@@ -49,7 +51,9 @@ def new_application(context: ServeContext, others: Sequence[APIRouter]) -> FastA
 
 
 class _Application(FastAPI):
-    """FastAPI's, without an answer in the document that is never given: what is wrong with a parameter is told with 400, as Canvas does."""
+    """FastAPI's, without an answer in the document that is never given: what is wrong with a
+    parameter is told with 400, as Canvas does.
+    """
 
     def openapi(self) -> dict[str, Any]:
         """The document."""
@@ -74,13 +78,16 @@ def routes_of(app: FastAPI) -> list[str]:
             if included is not None:
                 look(included.routes)
             else:
-                found[str(getattr(route, "path_format"))] = None  # noqa: B009 not all kinds of routes have one
+                # not all kinds of routes have one
+                found[str(getattr(route, "path_format"))] = None  # noqa: B009
 
     look(app.routes)
     return [*found]
 
 
-def _answer(status: int, message: str, field: str | None = None, headers: dict[str, str] | None = None) -> Response:
+def _answer(
+    status: int, message: str, field: str | None = None, headers: dict[str, str] | None = None
+) -> Response:
     return Response(orjson.dumps(error_body(message, field)), status, headers, media_type=JSON)
 
 
@@ -91,7 +98,11 @@ async def _refused(_request: Request, error: Exception) -> Response:
 
 async def _unavailable(_request: Request, error: Exception) -> Response:
     log.warning("%s", error)
-    return _answer(503, "the replica cannot be read now; come back later", headers={"retry-after": RETRY_SECONDS})
+    return _answer(
+        503,
+        "the replica cannot be read now; come back later",
+        headers={"retry-after": RETRY_SECONDS},
+    )
 
 
 async def _failed(_request: Request, _error: Exception) -> Response:
@@ -111,4 +122,8 @@ async def _invalid(_request: Request, error: Exception) -> Response:
 
 async def _other(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _answer(error.status_code, NOT_FOUND if error.status_code == 404 else str(error.detail), headers=dict(error.headers or {}))
+    return _answer(
+        error.status_code,
+        NOT_FOUND if error.status_code == 404 else str(error.detail),
+        headers=dict(error.headers or {}),
+    )

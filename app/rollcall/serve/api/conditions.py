@@ -29,5 +29,7 @@ class Where:
 def among(column: str, values: Sequence[Any]) -> Where:
     """A column has one of these values."""
     if len(values) > MOST_NAMED:
-        return Where(f"{column} IN (SELECT value FROM json_each(?))", (orjson.dumps(values).decode(),))
+        return Where(
+            f"{column} IN (SELECT value FROM json_each(?))", (orjson.dumps(values).decode(),)
+        )
     return Where(f"{column} IN ({', '.join('?' * len(values))})", tuple(values))

@@ -21,7 +21,14 @@ class ApiError(Exception):
         field: the parameter that is wrong.
     """
 
-    def __init__(self, status: int, message: str, *, field: str | None = None, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        field: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
@@ -35,7 +42,13 @@ class ApiError(Exception):
 
 def error_body(message: str, field: str | None = None) -> dict[str, Any]:
     """An error in Canvas's form."""
-    return {"errors": [{"message": message} if field is None else {"field": field, "message": message, "error_code": "invalid"}]}
+    return {
+        "errors": [
+            {"message": message}
+            if field is None
+            else {"field": field, "message": message, "error_code": "invalid"}
+        ]
+    }
 
 
 def not_found() -> ApiError:

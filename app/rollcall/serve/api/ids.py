@@ -1,7 +1,7 @@
 """Ids as clients write them and as answers show them. Pure.
 
-The replica has global ids (:mod:`rollcall.events.ids`). Canvas shows an id of its home shard as a local one and any other as a global one, and takes both, and
-``shard~local``, in URLs.
+The replica has global ids (:mod:`rollcall.events.ids`). Canvas shows an id of its home shard as a
+local one and any other as a global one, and takes both, and ``shard~local``, in URLs.
 """
 
 from __future__ import annotations
@@ -37,5 +37,7 @@ class ShownIds:
 
 
 def parse_id(text: str, home: int | None) -> int | None:
-    """The id that a client means: global, local to the home shard, or ``shard~local``. As it stands where the home shard is unknown. None: it is no id."""
+    """The id that a client means: global, local to the home shard, or ``shard~local``. As it stands
+    where the home shard is unknown. None: it is no id.
+    """
     return whole_number(ids.parse_id(text, home))

@@ -1,4 +1,6 @@
-"""Which enrollments a large course has, kept in memory: to go through 50,000 rows for each page would take longer than all the rest."""
+"""Which enrollments a large course has, kept in memory: to go through 50,000 rows for each page
+would take longer than all the rest.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,12 @@ ListKey = tuple[int, str, Where]
 
 
 class Listings:
-    """Which enrollments of a course, or which of its users, by condition: kept in memory, and changed as the course's enrollments change.
+    """Which enrollments of a course, or which of its users, by condition: kept in memory, and
+    changed as the course's enrollments change.
 
-    The replica has a version of each course's enrollments, and tells what has changed since (``ReplicaStore.apply``). So a list is
-    exactly that of the state that the asking transaction sees.
+    The replica has a version of each course's enrollments, and tells what has changed since
+    (``ReplicaStore.apply``). So a list is exactly that of the state that the asking transaction
+    sees.
     """
 
     def __init__(self) -> None:
@@ -42,7 +46,9 @@ class Listings:
             what: ``enrollment_id`` or ``user_id``.
             where: asks of the course's enrollments only.
         """
-        found = db.execute("SELECT version, told_from FROM course_versions WHERE course_id = ?", (course,)).fetchone()
+        found = db.execute(
+            "SELECT version, told_from FROM course_versions WHERE course_id = ?", (course,)
+        ).fetchone()
         version, told_from = found or (0, 0)
         key = (course, what, where)
         known = self._known(key)
@@ -55,7 +61,11 @@ class Listings:
                 known = self._known(key)
                 if known is not None and known[0] == version:
                     return known[1]
-                if known is not None and what == "enrollment_id" and max(told_from, version - TOLD_VERSIONS) <= known[0] < version:
+                if (
+                    known is not None
+                    and what == "enrollment_id"
+                    and max(told_from, version - TOLD_VERSIONS) <= known[0] < version
+                ):
                     numbers = _brought_up(db, course, where, *known)
                 else:
                     numbers = _numbers(db, what, where)
@@ -84,21 +94,35 @@ class Listings:
 
 
 def _numbers(db: sqlite3.Connection, what: str, where: Where) -> array[int]:
-    """A list, made by SQLite as one text: row by row, Python would take three times as long, and nothing else would run meanwhile."""
+    """A list, made by SQLite as one text: row by row, Python would take three times as long, and
+    nothing else would run meanwhile.
+    """
     distinct = "DISTINCT" if what == "user_id" else ""
-    inner = f"SELECT {distinct} {what} AS number FROM roster_enrollments WHERE {where.text} ORDER BY {what}"
-    text: str = db.execute(f"SELECT json_group_array(number) FROM ({inner})", where.values).fetchone()[0]
+    inner = (
+        f"SELECT {distinct} {what} AS number FROM roster_enrollments WHERE {where.text} ORDER "
+        f"BY {what}"
+    )
+    text: str = db.execute(
+        f"SELECT json_group_array(number) FROM ({inner})", where.values
+    ).fetchone()[0]
     return array("q", orjson.loads(text))
 
 
-def _brought_up(db: sqlite3.Connection, course: int, where: Where, version: int, numbers: array[int]) -> array[int]:
+def _brought_up(
+    db: sqlite3.Connection, course: int, where: Where, version: int, numbers: array[int]
+) -> array[int]:
     """A list of enrollments as of an earlier version, with what has changed since."""
     query = "SELECT DISTINCT enrollment_id FROM course_changes WHERE course_id = ? AND version > ?"
     changed = [number for (number,) in db.execute(query, (course, version))]
     listed = set[int]()
     for start in range(0, len(changed), MOST_NAMED):
         some = where & among("enrollment_id", changed[start : start + MOST_NAMED])
-        listed.update(number for (number,) in db.execute(f"SELECT enrollment_id FROM roster_enrollments WHERE {some.text}", some.values))
+        listed.update(
+            number
+            for (number,) in db.execute(
+                f"SELECT enrollment_id FROM roster_enrollments WHERE {some.text}", some.values
+            )
+        )
     numbers = numbers[:]
     for number in changed:
         place = bisect_left(numbers, number)

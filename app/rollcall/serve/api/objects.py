@@ -1,7 +1,9 @@
 """Canvas's objects, from rows of the replica. Pure.
 
-The models say what an object has, for the OpenAPI document; the functions beside them make it, without the models, which would take most of a request's time.
-A test holds the two together. What no event tells is null where Canvas always has the field, and absent where Canvas leaves it out at times: docs/api.md.
+The models say what an object has, for the OpenAPI document; the functions beside them make it,
+without the models, which would take most of a request's time. A test holds the two together. What
+no event tells is null where Canvas always has the field, and absent where Canvas leaves it out at
+times: docs/api.md.
 """
 
 from __future__ import annotations
@@ -16,7 +18,12 @@ from rollcall.serve.replica.derived import sortable_name
 
 Row = Mapping[str, Any]
 
-Id = Annotated[int | str, Field(description="A whole number; a string with `Accept: application/json+canvas-string-ids`.")]
+Id = Annotated[
+    int | str,
+    Field(
+        description="A whole number; a string with `Accept: application/json+canvas-string-ids`."
+    ),
+]
 Time = Annotated[str, Field(description="UTC, ISO 8601.")]
 
 
@@ -184,7 +191,9 @@ def text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def user_object(row: Row, ids: ShownIds, *, uuid: bool = False, group_ids: Iterable[int] | None = None) -> dict[str, Any]:
+def user_object(
+    row: Row, ids: ShownIds, *, uuid: bool = False, group_ids: Iterable[int] | None = None
+) -> dict[str, Any]:
     """A :class:`User`, of a row of users."""
     name = text(row["name"])
     shown: dict[str, Any] = {
@@ -210,7 +219,9 @@ def named_user(user_id: int, name: str | None) -> Row:
     return {**row, "user_id": user_id, "name": name, "sortable_name": sortable_name(name)}
 
 
-def enrollment_object(row: Row, ids: ShownIds, *, section: Row | None, user: dict[str, Any] | None) -> dict[str, Any]:
+def enrollment_object(
+    row: Row, ids: ShownIds, *, section: Row | None, user: dict[str, Any] | None
+) -> dict[str, Any]:
     """An :class:`Enrollment`.
 
     Args:
@@ -276,7 +287,12 @@ def course_object(row: Row, ids: ShownIds) -> dict[str, Any]:
 
 def unseen_course(course_id: int) -> Row:
     """A row of a course of which no event has come, but which has rows of others."""
-    return {"course_id": course_id, **dict.fromkeys(("name", "uuid", "account_id", "created_at", "state", "state_reason", "as_of"))}
+    return {
+        "course_id": course_id,
+        **dict.fromkeys(
+            ("name", "uuid", "account_id", "created_at", "state", "state_reason", "as_of")
+        ),
+    }
 
 
 def section_object(row: Row, ids: ShownIds) -> dict[str, Any]:

@@ -10,7 +10,9 @@ MOST_PER_PAGE = 100
 LEAST_LAST_PAGE = 1
 
 _LEFT_OUT = ("page", "per_page", "access_token", "api_key")
-"""Parameters that links do not repeat: those of the page are their own, and the others are secrets (canvas-lms, ``Api::EXCLUDE_IN_PAGINATION_LINKS``)."""
+"""Parameters that links do not repeat: those of the page are their own, and the others are secrets
+(canvas-lms, ``Api::EXCLUDE_IN_PAGINATION_LINKS``).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,20 @@ class Page:
             total: length of the whole list.
         """
         last = max(-(-total // self.size), LEAST_LAST_PAGE)
-        pages = {"current": self.number, "next": self.number + 1, "prev": min(self.number - 1, last), "first": 1, "last": last}
+        pages = {
+            "current": self.number,
+            "next": self.number + 1,
+            "prev": min(self.number - 1, last),
+            "first": 1,
+            "last": last,
+        }
         if self.number >= last:
             del pages["next"]
         if self.number <= 1:
             del pages["prev"]
         others = [(name, value) for name, value in query if name not in _LEFT_OUT]
-        return ",".join(f'<{url}?{urlencode([*others, ("page", number), ("per_page", self.size)])}>; rel="{name}"' for name, number in pages.items())
+        return ",".join(
+            f"<{url}?{urlencode([*others, ('page', number), ('per_page', self.size)])}>; "
+            f'rel="{name}"'
+            for name, number in pages.items()
+        )

@@ -1,4 +1,6 @@
-"""What can be asked for, as FastAPI reads it from a query and tells of it in the OpenAPI document. Pure."""
+"""What can be asked for, as FastAPI reads it from a query and tells of it in the OpenAPI document.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ _CANNOT = {
     "enrollment_role_id": "events do not tell the ids of roles",
     "only_own_groups": "a token is nobody's in Canvas",
 }
-"""Filters of Canvas that nothing here can apply. To leave one out silently would answer another question."""
+"""Filters of Canvas that nothing here can apply. To leave one out silently would answer another
+question.
+"""
 
 _SWITCHES = ("created_for_sis_id[]", "only_own_groups")
 """Those that can be off."""
@@ -47,7 +51,9 @@ class EnrollmentType(StrEnum):
 
 
 class EnrollmentState(StrEnum):
-    """Of enrollments. The last six are of the state that an enrollment comes to by dates, and only of a user's enrollments."""
+    """Of enrollments. The last six are of the state that an enrollment comes to by dates, and only
+    of a user's enrollments.
+    """
 
     ACTIVE = "active"
     INVITED = "invited"
@@ -69,11 +75,26 @@ BY_DATES: dict[EnrollmentState, tuple[str, ...]] = {
     _STATE.PENDING_ACTIVE: ("pending_active",),
     _STATE.PENDING_INVITED: ("pending_invited",),
     _STATE.CURRENT_AND_INVITED: ("active", "invited"),
-    _STATE.CURRENT_AND_FUTURE: ("active", "invited", "creation_pending", "pending_active", "pending_invited"),
-    _STATE.CURRENT_FUTURE_AND_RESTRICTED: ("active", "invited", "creation_pending", "pending_active", "pending_invited", "inactive"),
+    _STATE.CURRENT_AND_FUTURE: (
+        "active",
+        "invited",
+        "creation_pending",
+        "pending_active",
+        "pending_invited",
+    ),
+    _STATE.CURRENT_FUTURE_AND_RESTRICTED: (
+        "active",
+        "invited",
+        "creation_pending",
+        "pending_active",
+        "pending_invited",
+        "inactive",
+    ),
     _STATE.CURRENT_AND_CONCLUDED: ("active", "completed"),
 }
-"""Synthetic states and what they stand for (canvas-lms, ``EnrollmentsApiController#enrollment_states_for_state_param``)."""
+"""Synthetic states and what they stand for (canvas-lms,
+``EnrollmentsApiController#enrollment_states_for_state_param``).
+"""
 
 DEFAULT_STATES = (_STATE.ACTIVE, _STATE.INVITED)
 
@@ -129,7 +150,12 @@ class ListQuery(Query):
     """A question for a list."""
 
     page: Annotated[int, Field(ge=1, le=_MOST_PAGE, description="Which page, from 1.")] = 1
-    per_page: Annotated[int, Field(ge=1, description=f"How many on a page; more than {MOST_PER_PAGE} are {MOST_PER_PAGE}.")] = 10
+    per_page: Annotated[
+        int,
+        Field(
+            ge=1, description=f"How many on a page; more than {MOST_PER_PAGE} are {MOST_PER_PAGE}."
+        ),
+    ] = 10
 
     @field_validator("page", "per_page", mode="before")
     @classmethod
@@ -157,9 +183,15 @@ class EnrollmentsQuery(ListQuery):
     """A question for enrollments."""
 
     type: list[EnrollmentType] = _values("type[]", "Of these types only. Ignored with `role[]`.")
-    role: list[EnrollmentType] = _values("role[]", "With these roles only. Events do not tell roles that an account has added.")
-    state: list[EnrollmentState] = _values("state[]", "In these states only; without it `active` and `invited`.")
-    include: list[str] = _values("include[]", "Also `group_ids`, `uuid`, `observed_users`. Others are passed over.")
+    role: list[EnrollmentType] = _values(
+        "role[]", "With these roles only. Events do not tell roles that an account has added."
+    )
+    state: list[EnrollmentState] = _values(
+        "state[]", "In these states only; without it `active` and `invited`."
+    )
+    include: list[str] = _values(
+        "include[]", "Also `group_ids`, `uuid`, `observed_users`. Others are passed over."
+    )
     sis_user_id: list[str] = _values("sis_user_id[]", "Of users with these SIS ids only.")
     sis_section_id: list[str] = _values("sis_section_id[]", "Of sections with these SIS ids only.")
 
@@ -168,7 +200,8 @@ class EnrollmentsQuery(ListQuery):
         return tuple(sorted(set(map(str, self.role or self.type))))
 
     def states(self, *, of_user: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """In which states: those of Canvas's enrollment_state, and those by dates. One or the other must hold.
+        """In which states: those of Canvas's enrollment_state, and those by dates. One or the other
+        must hold.
 
         Raises:
             ApiError: a synthetic state, and not of a user's enrollments.
@@ -180,7 +213,12 @@ class EnrollmentsQuery(ListQuery):
             elif of_user:
                 by_dates.update(BY_DATES[state])
             else:
-                raise ApiError(400, f"state[]: {state} can be asked for of a user's enrollments only; give a user_id", field="state[]")
+                raise ApiError(
+                    400,
+                    f"state[]: {state} can be asked for of a user's enrollments only; give a "
+                    "user_id",
+                    field="state[]",
+                )
         return tuple(sorted(plain)), tuple(sorted(by_dates))
 
 
@@ -193,27 +231,47 @@ class ContextEnrollmentsQuery(EnrollmentsQuery):
 class UserEnrollmentsQuery(EnrollmentsQuery):
     """A question for a user's enrollments."""
 
-    enrollment_term_id: Annotated[str | None, Field(max_length=100, description="In sections of this term only.")] = None
+    enrollment_term_id: Annotated[
+        str | None, Field(max_length=100, description="In sections of this term only.")
+    ] = None
 
 
 class UsersQuery(ListQuery):
     """A question for users of a course."""
 
-    search_term: Annotated[str | None, Field(min_length=2, max_length=255, description="Part of a name, login or SIS id; or an id.")] = None
-    enrollment_type: list[UserKind] = _values("enrollment_type[]", "With enrollments of these types only.")
-    enrollment_role: Annotated[EnrollmentType | None, Field(description="With an enrollment of this role only.")] = None
-    enrollment_state: list[UserState] = _values("enrollment_state[]", "With enrollments in these states only; without it `active` and `invited`.")
+    search_term: Annotated[
+        str | None,
+        Field(
+            min_length=2, max_length=255, description="Part of a name, login or SIS id; or an id."
+        ),
+    ] = None
+    enrollment_type: list[UserKind] = _values(
+        "enrollment_type[]", "With enrollments of these types only."
+    )
+    enrollment_role: Annotated[
+        EnrollmentType | None, Field(description="With an enrollment of this role only.")
+    ] = None
+    enrollment_state: list[UserState] = _values(
+        "enrollment_state[]",
+        "With enrollments in these states only; without it `active` and `invited`.",
+    )
     user_id: Annotated[str | None, Field(max_length=100, description="This user only.")] = None
     user_ids: list[str] = _values("user_ids[]", "These users only.")
-    include: list[str] = _values("include[]", "Also `enrollments`, `uuid`, `group_ids`. Others are passed over.")
+    include: list[str] = _values(
+        "include[]", "Also `enrollments`, `uuid`, `group_ids`. Others are passed over."
+    )
 
     def types(self) -> tuple[str, ...]:
-        """Of which types; none: of all but test students, whom Canvas shows only to those who ask for them."""
+        """Of which types; none: of all but test students, whom Canvas shows only to those who ask
+        for them.
+        """
         if self.enrollment_role is not None:
             return (str(self.enrollment_role),)
         if self.enrollment_type:
             return tuple(sorted({str(TYPE_OF_KIND[kind]) for kind in self.enrollment_type}))
-        return tuple(str(kind) for kind in EnrollmentType if kind is not EnrollmentType.TEST_STUDENT)
+        return tuple(
+            str(kind) for kind in EnrollmentType if kind is not EnrollmentType.TEST_STUDENT
+        )
 
     def states(self) -> tuple[str, ...]:
         """In which states."""
@@ -223,20 +281,30 @@ class UsersQuery(ListQuery):
 class CourseQuery(Query):
     """A question for a course."""
 
-    include: list[str] = _values("include[]", "Also `total_students`, `sections`; `all_courses`: deleted ones too. Others are passed over.")
+    include: list[str] = _values(
+        "include[]",
+        "Also `total_students`, `sections`; `all_courses`: deleted ones too. Others are passed "
+        "over.",
+    )
 
 
 class SectionsQuery(ListQuery):
     """A question for sections."""
 
-    search_term: Annotated[str | None, Field(min_length=2, max_length=255, description="Part of a name.")] = None
-    include: list[str] = _values("include[]", "Also `total_students`, `students`. Others are passed over.")
+    search_term: Annotated[
+        str | None, Field(min_length=2, max_length=255, description="Part of a name.")
+    ] = None
+    include: list[str] = _values(
+        "include[]", "Also `total_students`, `students`. Others are passed over."
+    )
 
 
 class SectionQuery(Query):
     """A question for a section."""
 
-    include: list[str] = _values("include[]", "Also `total_students`, `students`. Others are passed over.")
+    include: list[str] = _values(
+        "include[]", "Also `total_students`, `students`. Others are passed over."
+    )
 
 
 class GroupsQuery(ListQuery):
@@ -254,18 +322,36 @@ class GroupQuery(Query):
 class MembershipsQuery(ListQuery):
     """A question for memberships."""
 
-    filter_states: list[MembershipState] = _values("filter_states[]", "In these states only; without it all but `deleted`.")
+    filter_states: list[MembershipState] = _values(
+        "filter_states[]", "In these states only; without it all but `deleted`."
+    )
 
 
 class GroupUsersQuery(ListQuery):
     """A question for the users of a group."""
 
-    search_term: Annotated[str | None, Field(min_length=2, max_length=255, description="Part of a name, login or SIS id; or an id.")] = None
+    search_term: Annotated[
+        str | None,
+        Field(
+            min_length=2, max_length=255, description="Part of a name, login or SIS id; or an id."
+        ),
+    ] = None
 
 
-_QUERIES = (ContextEnrollmentsQuery, UserEnrollmentsQuery, UsersQuery, CourseQuery, SectionsQuery, GroupsQuery, MembershipsQuery, GroupUsersQuery)
+_QUERIES = (
+    ContextEnrollmentsQuery,
+    UserEnrollmentsQuery,
+    UsersQuery,
+    CourseQuery,
+    SectionsQuery,
+    GroupsQuery,
+    MembershipsQuery,
+    GroupUsersQuery,
+)
 
-KNOWN = frozenset(field.alias or name for query in _QUERIES for name, field in query.model_fields.items()) | frozenset(_CANNOT)
+KNOWN = frozenset(
+    field.alias or name for query in _QUERIES for name, field in query.model_fields.items()
+) | frozenset(_CANNOT)
 """All parameters, as they are written."""
 
 LISTS = frozenset(name for name in KNOWN if name.endswith("[]"))
@@ -274,11 +360,15 @@ LISTS = frozenset(name for name in KNOWN if name.endswith("[]"))
 _BY_BASE = {name.removesuffix("[]"): name for name in KNOWN}
 
 _base = re.compile(r"[\[\]\s]*([^\[\]]+)").match
-"""What stands before brackets, as Rack reads it (``Rack::QueryParser#normalize_params``), and more generously."""
+"""What stands before brackets, as Rack reads it (``Rack::QueryParser#normalize_params``), and more
+generously.
+"""
 
 
 def known_name(written: str) -> str | None:
-    """The parameter that a name means, however it is written: with numbers or words in its brackets, with none where some belong; None: no parameter."""
+    """The parameter that a name means, however it is written: with numbers or words in its
+    brackets, with none where some belong; None: no parameter.
+    """
     found = _base(written)
     return None if found is None else _BY_BASE.get(found[1].strip())
 
@@ -287,8 +377,9 @@ def normalised(query: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """A query with the names of lists as they are here.
 
     Raises:
-        ApiError: it asks for what cannot be applied, or not in the form that a parameter has. Canvas applies some other forms, and fails at others; what is
-            left out silently would answer another question.
+        ApiError: it asks for what cannot be applied, or not in the form that a parameter has.
+            Canvas applies some other forms, and fails at others; what is left out silently would
+            answer another question.
     """
     single = set[str]()
     found = []
@@ -299,16 +390,30 @@ def normalised(query: list[tuple[str, str]]) -> list[tuple[str, str]]:
                 _check_separator(part)
             found.append((written, value))
             continue
-        if name in _CANNOT and value and not (written in (name, name.removesuffix("[]")) and name in _SWITCHES and value.lower() in ("0", "false")):
+        if (
+            name in _CANNOT
+            and value
+            and not (
+                written in (name, name.removesuffix("[]"))
+                and name in _SWITCHES
+                and value.lower() in ("0", "false")
+            )
+        ):
             raise ApiError(400, f"{name} cannot be applied: {_CANNOT[name]}", field=name)
         if written not in (name, name.removesuffix("[]")):
-            raise ApiError(400, f"{name}: write it as {name}=…, not as {printable(written)[:_MOST_QUOTED]}=…", field=name)
+            raise ApiError(
+                400,
+                f"{name}: write it as {name}=…, not as {printable(written)[:_MOST_QUOTED]}=…",
+                field=name,
+            )
         if name in LISTS and written != name:
             single.add(name)
         found.append((name, value))
     for name in single:
         if sum(name == other for other, _ in found) > 1:
-            raise ApiError(400, f"{name}: several values need the brackets: {name}=…&{name}=…", field=name)
+            raise ApiError(
+                400, f"{name}: several values need the brackets: {name}=…&{name}=…", field=name
+            )
     return found
 
 
@@ -316,13 +421,21 @@ def _check_separator(part: str) -> None:
     written, equals, _ = part.partition("=")
     name = known_name(written) if equals else None
     if name is not None:
-        raise ApiError(400, f"{name}: parameters are separated by &, not by a semicolon", field=name)
+        raise ApiError(
+            400, f"{name}: parameters are separated by &, not by a semicolon", field=name
+        )
 
 
 def only_once(query: Sequence[tuple[str, str]], names: Collection[str]) -> str | None:
-    """The first of some names that is written in another form than its own, or more than once; None: all are right."""
+    """The first of some names that is written in another form than its own, or more than once;
+    None: all are right.
+    """
     for name in names:
-        forms = [written for written, _ in query if (found := _base(written)) is not None and found[1].strip() == name]
+        forms = [
+            written
+            for written, _ in query
+            if (found := _base(written)) is not None and found[1].strip() == name
+        ]
         if len(forms) > 1 or any(written != name for written in forms):
             return name
     return None

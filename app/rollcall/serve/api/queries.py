@@ -1,6 +1,7 @@
 """What the API asks the replica. Each function takes a connection within one read transaction.
 
-Lists are made in two steps: which rows (of a large course from memory, as long as nothing has changed in it), then the rows of one page.
+Lists are made in two steps: which rows (of a large course from memory, as long as nothing has
+changed in it), then the rows of one page.
 """
 
 from __future__ import annotations
@@ -30,22 +31,33 @@ def rows_of(db: sqlite3.Connection, relation: str, where: Where, rest: str = "")
         rest: an order or a limit.
     """
     names = _COLUMNS[relation]
-    found = db.execute(f"SELECT {', '.join(names)} FROM roster_{relation} WHERE {where.text} {rest}", where.values)
+    found = db.execute(
+        f"SELECT {', '.join(names)} FROM roster_{relation} WHERE {where.text} {rest}", where.values
+    )
     return [dict(zip(names, row, strict=True)) for row in found]
 
 
 def one_of(db: sqlite3.Connection, relation: str, where: Where) -> Row | None:
-    """One row of a relation: of several, which there are for moments while something moves, the latest."""
+    """One row of a relation: of several, which there are for moments while something moves, the
+    latest.
+    """
     found = rows_of(db, relation, where, "ORDER BY as_of DESC LIMIT 1")
     return found[0] if found else None
 
 
 def exists(db: sqlite3.Connection, relation: str, where: Where) -> bool:
     """Whether there is a row."""
-    return db.execute(f"SELECT 1 FROM roster_{relation} WHERE {where.text} LIMIT 1", where.values).fetchone() is not None
+    return (
+        db.execute(
+            f"SELECT 1 FROM roster_{relation} WHERE {where.text} LIMIT 1", where.values
+        ).fetchone()
+        is not None
+    )
 
 
-def course_enrollments(db: sqlite3.Connection, listings: Listings, course: int, where: Where, page: Page) -> tuple[int, list[Row]]:
+def course_enrollments(
+    db: sqlite3.Connection, listings: Listings, course: int, where: Where, page: Page
+) -> tuple[int, list[Row]]:
     """How many enrollments of a course fulfil a condition, and those on a page, by id.
 
     Args:
@@ -54,18 +66,26 @@ def course_enrollments(db: sqlite3.Connection, listings: Listings, course: int, 
     of_course = Where("course_id = ?", (course,))
     numbers = listings.listing(db, course, "enrollment_id", of_course & where)
     chosen = numbers[page.start : page.end]
-    return len(numbers), rows_of(db, "enrollments", of_course & among("enrollment_id", chosen), "ORDER BY enrollment_id") if chosen else []
+    return len(numbers), rows_of(
+        db, "enrollments", of_course & among("enrollment_id", chosen), "ORDER BY enrollment_id"
+    ) if chosen else []
 
 
 def other_enrollments(db: sqlite3.Connection, where: Where, page: Page) -> tuple[int, list[Row]]:
     """The same for any condition, asked anew each time."""
-    query = f"SELECT rowid FROM roster_enrollments WHERE {where.text} ORDER BY enrollment_id, course_id"
+    query = (
+        f"SELECT rowid FROM roster_enrollments WHERE {where.text} ORDER BY enrollment_id, course_id"
+    )
     places = [place for (place,) in db.execute(query, where.values)]
     chosen = places[page.start : page.end]
-    return len(places), rows_of(db, "enrollments", among("rowid", chosen), "ORDER BY enrollment_id, course_id") if chosen else []
+    return len(places), rows_of(
+        db, "enrollments", among("rowid", chosen), "ORDER BY enrollment_id, course_id"
+    ) if chosen else []
 
 
-def enrollments_where(types: Sequence[str], states: tuple[Sequence[str], Sequence[str]] | None) -> Where:
+def enrollments_where(
+    types: Sequence[str], states: tuple[Sequence[str], Sequence[str]] | None
+) -> Where:
     """The condition on type and state.
 
     Args:
@@ -75,7 +95,11 @@ def enrollments_where(types: Sequence[str], states: tuple[Sequence[str], Sequenc
     where = among("type", types) if types else Where("TRUE")
     if states is not None:
         plain, by_dates = states
-        either = [among(column, values) for column, values in (("enrollment_state", plain), ("state", by_dates)) if values]
+        either = [
+            among(column, values)
+            for column, values in (("enrollment_state", plain), ("state", by_dates))
+            if values
+        ]
         where = where & (either[0] if len(either) == 1 else either[0] | either[1])
     return where
 
@@ -89,25 +113,39 @@ def users_with_sis_ids(sis_ids: Sequence[str]) -> Where:
 def sections_with_sis_ids(sis_ids: Sequence[str]) -> Where:
     """The section has one of these SIS ids."""
     inner = among("sis_source_id", sis_ids)
-    return Where(f"course_section_id IN (SELECT course_section_id FROM roster_sections WHERE {inner.text})", inner.values)
+    return Where(
+        f"course_section_id IN (SELECT course_section_id FROM roster_sections WHERE {inner.text})",
+        inner.values,
+    )
 
 
 def sections_of_term(term: int) -> Where:
     """The section is in a term."""
-    return Where("course_section_id IN (SELECT course_section_id FROM roster_sections WHERE enrollment_term_id = ?)", (term,))
+    return Where(
+        "course_section_id IN (SELECT course_section_id FROM roster_sections WHERE "
+        "enrollment_term_id = ?)",
+        (term,),
+    )
 
 
 _SEARCHED = ("name", "short_name", "sortable_name", "user_login", "user_sis_id")
 
 
 def matching(search_term: str, identity: int | None) -> Where:
-    """The user's name, login or SIS id has a part that is the same but for case, or the user has this id.
+    """The user's name, login or SIS id has a part that is the same but for case, or the user has
+    this id.
 
     Names that came with enrollments only are searched too.
     """
     found = " OR ".join(f"instr(folded(u.{column}), ?)" for column in _SEARCHED)
-    known = f"EXISTS (SELECT 1 FROM roster_users u WHERE u.user_id = roster_enrollments.user_id AND ({found}))"
-    return Where(f"({known} OR instr(folded(user_name), ?) OR user_id = ?)", (*[folded(search_term)] * (len(_SEARCHED) + 1), identity or -1))
+    known = (
+        "EXISTS (SELECT 1 FROM roster_users u WHERE u.user_id = roster_enrollments.user_id "
+        f"AND ({found}))"
+    )
+    return Where(
+        f"({known} OR instr(folded(user_name), ?) OR user_id = ?)",
+        (*[folded(search_term)] * (len(_SEARCHED) + 1), identity or -1),
+    )
 
 
 def sections_named(search_term: str) -> Where:
@@ -115,8 +153,11 @@ def sections_named(search_term: str) -> Where:
     return Where("instr(folded(name), ?)", (folded(search_term),))
 
 
-def course_users(db: sqlite3.Connection, listings: Listings, course: int, where: Where, page: Page, *, keep: bool) -> tuple[int, list[int]]:
-    """How many users have enrollments in a course that fulfil a condition, and the ids of those on a page.
+def course_users(
+    db: sqlite3.Connection, listings: Listings, course: int, where: Where, page: Page, *, keep: bool
+) -> tuple[int, list[int]]:
+    """How many users have enrollments in a course that fulfil a condition, and the ids of those on
+    a page.
 
     Args:
         keep: the condition asks of enrollments only, so that the list may be kept.
@@ -125,7 +166,9 @@ def course_users(db: sqlite3.Connection, listings: Listings, course: int, where:
     if keep:
         users: Sequence[int] = listings.listing(db, course, "user_id", whole)
     else:
-        query = f"SELECT DISTINCT user_id FROM roster_enrollments WHERE {whole.text} ORDER BY user_id"
+        query = (
+            f"SELECT DISTINCT user_id FROM roster_enrollments WHERE {whole.text} ORDER BY user_id"
+        )
         users = [user for (user,) in db.execute(query, whole.values)]
     return len(users), list(users[page.start : page.end])
 
@@ -150,38 +193,59 @@ def groups_by_user(db: sqlite3.Connection, users: Iterable[int]) -> dict[int, li
     wanted = tuple(set(users))
     found: dict[int, list[int]] = {user: [] for user in wanted}
     where = among("user_id", wanted)
-    query = f"SELECT DISTINCT user_id, group_id FROM roster_memberships WHERE {where.text} AND {_PARTICIPANT} ORDER BY group_id"
+    query = (
+        f"SELECT DISTINCT user_id, group_id FROM roster_memberships WHERE {where.text} AND "
+        f"{_PARTICIPANT} ORDER BY group_id"
+    )
     for user, group in db.execute(query, where.values):
         found[user].append(group)
     return found
 
 
-def sections_by_id(db: sqlite3.Connection, enrollments: Iterable[Mapping[str, Any]]) -> dict[int, Row]:
+def sections_by_id(
+    db: sqlite3.Connection, enrollments: Iterable[Mapping[str, Any]]
+) -> dict[int, Row]:
     """Rows of the sections of enrollments."""
     found = among("course_section_id", tuple({row["course_section_id"] for row in enrollments}))
-    return {row["course_section_id"]: row for row in rows_of(db, "sections", found, "ORDER BY as_of")} if found.values else {}
+    return (
+        {row["course_section_id"]: row for row in rows_of(db, "sections", found, "ORDER BY as_of")}
+        if found.values
+        else {}
+    )
 
 
-def page_of(db: sqlite3.Connection, relation: str, where: Where, order: str, page: Page) -> tuple[int, list[Row]]:
+def page_of(
+    db: sqlite3.Connection, relation: str, where: Where, order: str, page: Page
+) -> tuple[int, list[Row]]:
     """How many rows fulfil a condition, and those on a page.
 
     Args:
         order: columns, together unique: between the same rows there is always the same order.
     """
-    total = db.execute(f"SELECT count(*) FROM roster_{relation} WHERE {where.text}", where.values).fetchone()[0]
-    return total, rows_of(db, relation, where, f"ORDER BY {order} LIMIT {page.size} OFFSET {page.start}")
+    total = db.execute(
+        f"SELECT count(*) FROM roster_{relation} WHERE {where.text}", where.values
+    ).fetchone()[0]
+    return total, rows_of(
+        db, relation, where, f"ORDER BY {order} LIMIT {page.size} OFFSET {page.start}"
+    )
 
 
 def members(db: sqlite3.Connection, groups: Sequence[int]) -> dict[int, int]:
     """How many users are in groups."""
     where = among("group_id", groups)
-    query = f"SELECT group_id, count(DISTINCT user_id) FROM roster_memberships WHERE {where.text} AND {_PARTICIPANT} GROUP BY group_id"
+    query = (
+        f"SELECT group_id, count(DISTINCT user_id) FROM roster_memberships WHERE {where.text} "
+        f"AND {_PARTICIPANT} GROUP BY group_id"
+    )
     return dict(db.execute(query, where.values).fetchall())
 
 
 def users_of_group(db: sqlite3.Connection, group: int) -> list[int]:
     """Ids of the users who are in a group."""
-    query = f"SELECT DISTINCT user_id FROM roster_memberships WHERE group_id = ? AND {_PARTICIPANT} ORDER BY user_id"
+    query = (
+        "SELECT DISTINCT user_id FROM roster_memberships WHERE group_id = ? AND "
+        f"{_PARTICIPANT} ORDER BY user_id"
+    )
     return [user for (user,) in db.execute(query, (group,))]
 
 
@@ -189,14 +253,20 @@ def count_students(db: sqlite3.Connection, column: str, values: Sequence[int]) -
     """How many active or invited students there are, by course or section."""
     where = among(column, values)
     students = "type = 'StudentEnrollment' AND enrollment_state IN ('active', 'invited')"
-    query = f"SELECT {column}, count(DISTINCT user_id) FROM roster_enrollments WHERE {where.text} AND {students} GROUP BY {column}"
+    query = (
+        f"SELECT {column}, count(DISTINCT user_id) FROM roster_enrollments WHERE {where.text} "
+        f"AND {students} GROUP BY {column}"
+    )
     return dict(db.execute(query, where.values).fetchall())
 
 
 def students_of_section(db: sqlite3.Connection, section: int) -> list[int]:
     """Ids of the active or invited students of a section."""
     students = "type = 'StudentEnrollment' AND enrollment_state IN ('active', 'invited')"
-    query = f"SELECT DISTINCT user_id FROM roster_enrollments WHERE course_section_id = ? AND {students} ORDER BY user_id"
+    query = (
+        "SELECT DISTINCT user_id FROM roster_enrollments WHERE course_section_id = ? AND "
+        f"{students} ORDER BY user_id"
+    )
     return [user for (user,) in db.execute(query, (section,))]
 
 
@@ -205,12 +275,23 @@ NOT_DELETED = Where(_NOT_DELETED)
 Finder = Callable[[sqlite3.Connection, int], bool]
 
 KNOWN: Mapping[str, Finder] = {
-    "course": lambda db, identity: any(exists(db, name, Where("course_id = ?", (identity,))) for name in ("courses", "sections", "enrollments")),
-    "section": lambda db, identity: any(exists(db, name, Where("course_section_id = ?", (identity,))) for name in ("sections", "enrollments")),
-    "user": lambda db, identity: any(exists(db, name, Where("user_id = ?", (identity,))) for name in ("users", "enrollments", "memberships")),
+    "course": lambda db, identity: any(
+        exists(db, name, Where("course_id = ?", (identity,)))
+        for name in ("courses", "sections", "enrollments")
+    ),
+    "section": lambda db, identity: any(
+        exists(db, name, Where("course_section_id = ?", (identity,)))
+        for name in ("sections", "enrollments")
+    ),
+    "user": lambda db, identity: any(
+        exists(db, name, Where("user_id = ?", (identity,)))
+        for name in ("users", "enrollments", "memberships")
+    ),
     "group": lambda db, identity: exists(db, "groups", Where("group_id = ?", (identity,))),
     "account": lambda db, identity: True,
-    "enrollment": lambda db, identity: exists(db, "enrollments", Where("enrollment_id = ?", (identity,))),
+    "enrollment": lambda db, identity: exists(
+        db, "enrollments", Where("enrollment_id = ?", (identity,))
+    ),
     "term": lambda db, identity: True,
 }
 """Whether anything is known of an id."""

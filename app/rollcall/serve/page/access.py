@@ -36,7 +36,9 @@ class Visitor:
 
 
 class Access:
-    """Sessions, and who is let in. Sessions are in memory only: a new process asks for the token again."""
+    """Sessions, and who is let in. Sessions are in memory only: a new process asks for the token
+    again.
+    """
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
@@ -53,9 +55,13 @@ class Access:
         digest = None if name is None else self._tokens.digest_named(name)
         if digest is None:
             return None
-        visitor = Visitor(name, digest, now + SESSION_SECONDS, secrets.token_urlsafe(_SESSION_BYTES))
+        visitor = Visitor(
+            name, digest, now + SESSION_SECONDS, secrets.token_urlsafe(_SESSION_BYTES)
+        )
         assert visitor.session is not None
-        for session in [session for session, known in self._sessions.items() if not self.is_welcome(known, now)]:
+        for session in [
+            session for session, known in self._sessions.items() if not self.is_welcome(known, now)
+        ]:
             del self._sessions[session]
         while len(self._sessions) >= MOST_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
@@ -86,7 +92,9 @@ class Access:
         return visitor
 
     def is_welcome(self, visitor: Visitor, now: float) -> bool:
-        """Whether somebody who was let in may still stay: the session has not ended, nor was its token taken away."""
+        """Whether somebody who was let in may still stay: the session has not ended, nor was its
+        token taken away.
+        """
         if visitor.name is None:
             return True
         if visitor.session is not None and visitor.session not in self._sessions:
@@ -95,7 +103,9 @@ class Access:
 
 
 def comes_from_here(headers: Headers) -> bool:
-    """Whether a form was sent from the page itself, as far as the browser says. A program that is no browser says nothing, and has no cookie to misuse."""
+    """Whether a form was sent from the page itself, as far as the browser says. A program that is
+    no browser says nothing, and has no cookie to misuse.
+    """
     origin = headers.get("origin")
     if origin is not None:
         return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""

@@ -1,4 +1,6 @@
-"""What all answers of the page have in common: headers that leave a browser nothing to do but what the page means."""
+"""What all answers of the page have in common: headers that leave a browser nothing to do but what
+the page means.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
-    # With no-referrer, browsers send "Origin: null" with the login form, and where it comes from could not be checked. Other sites learn nothing either way.
+    # With no-referrer, browsers send "Origin: null" with the login form, and where it comes from
+    # could not be checked. Other sites learn nothing either way.
     "Referrer-Policy": "same-origin",
 }
 
@@ -39,7 +42,11 @@ _STORED_NOWHERE = {"Cache-Control": "no-store"}
 _ASKED_ANEW = {"Cache-Control": "no-cache"}
 
 _FOLDER = Path(__file__).parent / "static"
-_MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+_MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 _JSON = "application/json"
 
 
@@ -67,7 +74,11 @@ def error(status: int, message: str) -> Response:
 
 def stream_headers() -> dict[str, str]:
     """Of a stream of server-sent events. The last one keeps nginx from gathering them."""
-    return SECURITY_HEADERS | _STORED_NOWHERE | {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+    return (
+        SECURITY_HEADERS
+        | _STORED_NOWHERE
+        | {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+    )
 
 
 def document(html: str, status: int = 200) -> Response:
@@ -101,7 +112,11 @@ class StaticFiles:
         if name not in self._files:
             raise PageError(404, "there is no such file")
         content, media_type = self._files[name]
-        headers = SECURITY_HEADERS | _ASKED_ANEW | {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+        headers = (
+            SECURITY_HEADERS
+            | _ASKED_ANEW
+            | {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+        )
         if headers["ETag"] in request.headers.get("if-none-match", ""):
             return Response(b"", 304, headers)
         return Response(content, 200, headers, media_type)

@@ -1,4 +1,6 @@
-"""What has changed in a course, in words. Pure, but for the names, which are looked up in the replica."""
+"""What has changed in a course, in words. Pure, but for the names, which are looked up in the
+replica.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,19 @@ from rollcall.serve.replica.feed import Change
 
 Row = Mapping[str, Any]
 
-_SILENT = frozenset({"as_of", "updated_at", "created_at", "enrollment_state", "course_uuid", "user_uuid", "uuid", "sis_batch_id", "workflow_state"})
+_SILENT = frozenset(
+    {
+        "as_of",
+        "updated_at",
+        "created_at",
+        "enrollment_state",
+        "course_uuid",
+        "user_uuid",
+        "uuid",
+        "sis_batch_id",
+        "workflow_state",
+    }
+)
 """Columns whose change alone is nothing to tell of: a state is told as ``state``."""
 
 
@@ -27,7 +41,11 @@ class Names:
 
     def person(self, row: Row) -> str:
         """Whom a row is about."""
-        return self.people.get(row["user_id"]) or _text(row.get("user_name")) or f"user {row['user_id']}"
+        return (
+            self.people.get(row["user_id"])
+            or _text(row.get("user_name"))
+            or f"user {row['user_id']}"
+        )
 
     def section(self, section_id: Any) -> str:
         """A section's name."""
@@ -49,7 +67,9 @@ def names_for(db: sqlite3.Connection, course: int, changes: Iterable[Change]) ->
     """The names that the changes of a course need."""
     rows = [row for change in changes for row in (change.before, change.after) if row is not None]
     users = {row["user_id"] for row in rows if row.get("user_id") is not None}
-    sections = {row["course_section_id"] for row in rows if row.get("course_section_id") is not None}
+    sections = {
+        row["course_section_id"] for row in rows if row.get("course_section_id") is not None
+    }
     return Names(names_of_people(db, course, users), names_of_sections(db, sections))
 
 
@@ -63,7 +83,11 @@ def touched(changes: Iterable[Change]) -> Touched:
         if change.relation == "enrollments":
             enrollments.add(row["enrollment_id"])
         elif change.relation == "memberships":
-            users |= {found["user_id"] for found in (change.before, change.after) if found is not None and found["user_id"] is not None}
+            users |= {
+                found["user_id"]
+                for found in (change.before, change.after)
+                if found is not None and found["user_id"] is not None
+            }
         else:
             beyond = True
     return Touched(frozenset(enrollments), frozenset(users), beyond)
@@ -73,16 +97,39 @@ def told(changes: Iterable[Change], course: int, names: Names) -> list[dict[str,
     """Those changes of a course of which there is something to say, in their order."""
     items = []
     for change in changes:
-        before, after = (row if row is not None and _is_of(row, course) else None for row in (change.before, change.after))
-        text = _TELL[change.relation](before, after, names) if change.relation in _TELL and (before or after) else None
+        before, after = (
+            row if row is not None and _is_of(row, course) else None
+            for row in (change.before, change.after)
+        )
+        text = (
+            _TELL[change.relation](before, after, names)
+            if change.relation in _TELL and (before or after)
+            else None
+        )
         if text is not None:
-            moment = datetime.fromtimestamp(change.at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-            items.append({"number": change.number, "at": moment, "kind": _kind(change.relation, before, after), "subject": text[0], "text": text[1]})
+            moment = (
+                datetime.fromtimestamp(change.at, UTC)
+                .isoformat(timespec="seconds")
+                .replace("+00:00", "Z")
+            )
+            items.append(
+                {
+                    "number": change.number,
+                    "at": moment,
+                    "kind": _kind(change.relation, before, after),
+                    "subject": text[0],
+                    "text": text[1],
+                }
+            )
     return items
 
 
 def _is_of(row: Row, course: int) -> bool:
-    return row.get("course_id") == course if "context_type" not in row else (row["context_type"], row["context_id"]) == ("Course", course)
+    return (
+        row.get("course_id") == course
+        if "context_type" not in row
+        else (row["context_type"], row["context_id"]) == ("Course", course)
+    )
 
 
 def _kind(relation: str, before: Row | None, after: Row | None) -> str:
@@ -94,18 +141,33 @@ def _kind(relation: str, before: Row | None, after: Row | None) -> str:
 def _enrollment(before: Row | None, after: Row | None, names: Names) -> tuple[str, str] | None:
     if after is None:
         assert before is not None
-        return names.person(before), "is no longer in this course: section or enrollment went to another one"
+        return names.person(
+            before
+        ), "is no longer in this course: section or enrollment went to another one"
     who = names.person(after)
     if before is None:
         role = ROLES.get(after["type"], _text(after["type"]))
-        return who, f"is here now: {role}, {names.section(after['course_section_id'])}, {after['state']} ({after['state_reason']})"
+        return (
+            who,
+            f"is here now: {role}, {names.section(after['course_section_id'])}, {after['state']} "
+            f"({after['state_reason']})",
+        )
     said = _state(before, after)
     if before["course_section_id"] != after["course_section_id"]:
-        said.append(f"{names.section(before['course_section_id'])} \N{RIGHTWARDS ARROW} {names.section(after['course_section_id'])}")
+        said.append(
+            f"{names.section(before['course_section_id'])} \N{RIGHTWARDS ARROW} "
+            f"{names.section(after['course_section_id'])}"
+        )
     if before["type"] != after["type"]:
-        said.append(f"{ROLES.get(before['type'], before['type'])} \N{RIGHTWARDS ARROW} {ROLES.get(after['type'], after['type'])}")
+        said.append(
+            f"{ROLES.get(before['type'], before['type'])} \N{RIGHTWARDS ARROW} "
+            f"{ROLES.get(after['type'], after['type'])}"
+        )
     if before["user_name"] != after["user_name"]:
-        said.append(f"name in the enrollment: {_text(before['user_name'])} \N{RIGHTWARDS ARROW} {_text(after['user_name'])}")
+        said.append(
+            f"name in the enrollment: {_text(before['user_name'])} \N{RIGHTWARDS ARROW} "
+            f"{_text(after['user_name'])}"
+        )
     return _joined(who, said, before, after, {"course_section_id", "type", "user_name"})
 
 
@@ -147,19 +209,37 @@ def _membership(before: Row | None, after: Row | None, names: Names) -> tuple[st
     return (who, f"{group}: {'; '.join(said)}") if said else None
 
 
-_TELL = {"enrollments": _enrollment, "sections": _section, "groups": _group, "courses": _course, "memberships": _membership}
+_TELL = {
+    "enrollments": _enrollment,
+    "sections": _section,
+    "groups": _group,
+    "courses": _course,
+    "memberships": _membership,
+}
 
 
 def _state(before: Row, after: Row) -> list[str]:
     if before["state"] != after["state"]:
-        return [f"{before['state']} \N{RIGHTWARDS ARROW} {after['state']} ({after['state_reason']})"]
+        return [
+            f"{before['state']} \N{RIGHTWARDS ARROW} {after['state']} ({after['state_reason']})"
+        ]
     if before["state_reason"] != after["state_reason"]:
-        return [f"still {after['state']}, because of {after['state_reason']} instead of {before['state_reason']}"]
+        return [
+            f"still {after['state']}, because of {after['state_reason']} instead of "
+            f"{before['state_reason']}"
+        ]
     return []
 
 
-def _joined(subject: str, said: list[str], before: Row, after: Row, mentioned: set[str]) -> tuple[str, str] | None:
-    others = sorted(name for name in after if name not in mentioned | _SILENT | {"state", "state_reason"} and before.get(name) != after[name])
+def _joined(
+    subject: str, said: list[str], before: Row, after: Row, mentioned: set[str]
+) -> tuple[str, str] | None:
+    others = sorted(
+        name
+        for name in after
+        if name not in mentioned | _SILENT | {"state", "state_reason"}
+        and before.get(name) != after[name]
+    )
     if others:
         said.append(f"changed: {', '.join(others)}")
     return (subject, "; ".join(said)) if said else None

@@ -1,4 +1,6 @@
-"""Courses and rosters as the page shows them: queries on a connection to the replica, each from parameters to JSON values."""
+"""Courses and rosters as the page shows them: queries on a connection to the replica, each from
+parameters to JSON values.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +24,25 @@ MOST_PARTS = 500
 _CURSOR = " "
 
 _ENROLLMENTS = """
-    SELECT e.enrollment_id AS id, e.user_id, coalesce(u.name, e.user_name) AS name, folded(coalesce(u.sortable_name, sortable(e.user_name), '')) AS sort,
-           e.type, e.state, e.state_reason, e.course_section_id AS section_id, s.name AS section, e.as_of
+    SELECT e.enrollment_id AS id, e.user_id, coalesce(u.name, e.user_name) AS name,
+           folded(coalesce(u.sortable_name, sortable(e.user_name), '')) AS sort,
+           e.type, e.state, e.state_reason,
+           e.course_section_id AS section_id, s.name AS section, e.as_of
     FROM roster_enrollments e
     LEFT JOIN roster_users u ON u.user_id = e.user_id
-    LEFT JOIN roster_sections s ON s.course_id = e.course_id AND s.course_section_id = e.course_section_id
+    LEFT JOIN roster_sections s
+           ON s.course_id = e.course_id AND s.course_section_id = e.course_section_id
     WHERE e.course_id = ?
 """
 _GROUP_STATES = ("deleted", "rejected")
 """Of memberships that are not shown with a person."""
 
 
-def search_courses(db: sqlite3.Connection, text: str, shard: int | None, most: int = MOST_COURSES) -> dict[str, Any]:
-    """Courses whose name contains a text, whatever the case, and those that it names by an id: global, local, or shard~local. All, where it is empty.
+def search_courses(
+    db: sqlite3.Connection, text: str, shard: int | None, most: int = MOST_COURSES
+) -> dict[str, Any]:
+    """Courses whose name contains a text, whatever the case, and those that it names by an id:
+    global, local, or shard~local. All, where it is empty.
 
     Args:
         shard: of local ids; None: any.
@@ -43,18 +51,28 @@ def search_courses(db: sqlite3.Connection, text: str, shard: int | None, most: i
     ids = _ids(db, text, shard)[:most]
     named = "SELECT course_id, name, state, state_reason, as_of FROM roster_courses"
     found = [_course_row(db, course_id) for course_id in ids]
-    condition, parameters = ("WHERE instr(folded(name), ?) > 0", (folded(text),)) if text else ("", ())
-    by_name = _rows(db, f"{named} {condition} ORDER BY name, course_id LIMIT ?", (*parameters, most + 1))
+    condition, parameters = (
+        ("WHERE instr(folded(name), ?) > 0", (folded(text),)) if text else ("", ())
+    )
+    by_name = _rows(
+        db, f"{named} {condition} ORDER BY name, course_id LIMIT ?", (*parameters, most + 1)
+    )
     found += [row for row in by_name if row["course_id"] not in ids]
     for row in found[:most]:
-        row["active"] = db.execute("SELECT count(*) FROM roster_enrollments WHERE course_id = ? AND state = 'active'", (row["course_id"],)).fetchone()[0]
+        row["active"] = db.execute(
+            "SELECT count(*) FROM roster_enrollments WHERE course_id = ? AND state = 'active'",
+            (row["course_id"],),
+        ).fetchone()[0]
         row["course_id"] = str(row["course_id"])
         row["why"] = WHY.get(row["state_reason"] or "", "")
     return {"courses": found[:most], "more": len(found) > most}
 
 
-def read_course(db: sqlite3.Connection, course_id: int, after: str = "", most: int = MOST_PEOPLE) -> dict[str, Any] | None:
-    """A course with its sections, groups and people, these sorted by surname; None: there is no row of it.
+def read_course(
+    db: sqlite3.Connection, course_id: int, after: str = "", most: int = MOST_PEOPLE
+) -> dict[str, Any] | None:
+    """A course with its sections, groups and people, these sorted by surname; None: there is no row
+    of it.
 
     Args:
         after: the ``next`` of the answer before, for further people.
@@ -63,12 +81,18 @@ def read_course(db: sqlite3.Connection, course_id: int, after: str = "", most: i
     if head is None:
         return None
     people = _people(db, course_id, after, most)
-    following = f"{people[most - 1]['id']}{_CURSOR}{people[most - 1]['sort']}" if len(people) > most else None
+    following = (
+        f"{people[most - 1]['id']}{_CURSOR}{people[most - 1]['sort']}"
+        if len(people) > most
+        else None
+    )
     return head | {"people": people[:most], "next": following}
 
 
 def read_head(db: sqlite3.Connection, course_id: int) -> dict[str, Any] | None:
-    """A course with its sections and groups, and how many people are in which state; None: there is no row of it."""
+    """A course with its sections and groups, and how many people are in which state; None: there is
+    no row of it.
+    """
     sections = _rows(
         db,
         """
@@ -80,14 +104,24 @@ def read_head(db: sqlite3.Connection, course_id: int) -> dict[str, Any] | None:
     groups = _rows(
         db,
         """
-        SELECT g.group_id AS id, g.group_name AS name, g.group_category_name AS category, g.state, g.state_reason, g.as_of,
+        SELECT g.group_id AS id, g.group_name AS name, g.group_category_name AS category,
+               g.state, g.state_reason, g.as_of,
                (SELECT count(*) FROM roster_memberships m
-                WHERE m.context_type = 'Course' AND m.context_id = g.context_id AND m.group_id = g.group_id AND m.state = 'accepted') AS members
-        FROM roster_groups g WHERE g.context_type = 'Course' AND g.context_id = ? ORDER BY g.group_category_name, g.group_name, g.group_id LIMIT ?
+                WHERE m.context_type = 'Course' AND m.context_id = g.context_id
+                  AND m.group_id = g.group_id AND m.state = 'accepted') AS members
+        FROM roster_groups g
+        WHERE g.context_type = 'Course' AND g.context_id = ?
+        ORDER BY g.group_category_name, g.group_name, g.group_id
+        LIMIT ?
         """,
         (course_id, MOST_PARTS),
     )
-    counts = _rows(db, "SELECT type, state, count(*) AS count FROM roster_enrollments WHERE course_id = ? GROUP BY type, state", (course_id,))
+    counts = _rows(
+        db,
+        "SELECT type, state, count(*) AS count FROM roster_enrollments WHERE course_id = ? GROUP "
+        "BY type, state",
+        (course_id,),
+    )
     course = _course_row(db, course_id)
     if not (course["state"] or sections or groups or counts):
         return None
@@ -108,36 +142,74 @@ def read_head(db: sqlite3.Connection, course_id: int) -> dict[str, Any] | None:
     }
 
 
-def read_people(db: sqlite3.Connection, course_id: int, enrollment_ids: Collection[int], user_ids: Collection[int]) -> list[dict[str, Any]]:
-    """The rows of these enrollments, and of the enrollments of these users, that are in a course now."""
+def read_people(
+    db: sqlite3.Connection,
+    course_id: int,
+    enrollment_ids: Collection[int],
+    user_ids: Collection[int],
+) -> list[dict[str, Any]]:
+    """The rows of these enrollments, and of the enrollments of these users, that are in a course
+    now.
+    """
     parameters = [*enrollment_ids, *user_ids]
-    condition = f"AND (e.enrollment_id IN ({_marks(enrollment_ids)}) OR e.user_id IN ({_marks(user_ids)}))"
-    return _shown(db, course_id, _rows(db, f"{_ENROLLMENTS} {condition} ORDER BY sort, id", (course_id, *parameters)))
+    condition = (
+        f"AND (e.enrollment_id IN ({_marks(enrollment_ids)}) OR e.user_id IN ({_marks(user_ids)}))"
+    )
+    return _shown(
+        db,
+        course_id,
+        _rows(db, f"{_ENROLLMENTS} {condition} ORDER BY sort, id", (course_id, *parameters)),
+    )
 
 
-def names_of_people(db: sqlite3.Connection, course_id: int, user_ids: Collection[int]) -> dict[int, str]:
+def names_of_people(
+    db: sqlite3.Connection, course_id: int, user_ids: Collection[int]
+) -> dict[int, str]:
     """Names by user id: as they are now, or as an enrollment in the course has them."""
     condition = f"user_id IN ({_marks(user_ids)})"
-    enrolled = f"SELECT user_id, user_name FROM roster_enrollments WHERE course_id = ? AND {condition}"
+    enrolled = (
+        f"SELECT user_id, user_name FROM roster_enrollments WHERE course_id = ? AND {condition}"
+    )
     known = f"SELECT user_id, name FROM roster_users WHERE {condition}"
-    names = dict(db.execute(enrolled, (course_id, *user_ids)).fetchall()) | dict(db.execute(known, tuple(user_ids)).fetchall())
+    names = dict(db.execute(enrolled, (course_id, *user_ids)).fetchall()) | dict(
+        db.execute(known, tuple(user_ids)).fetchall()
+    )
     return {user_id: name for user_id, name in names.items() if name}
 
 
 def names_of_sections(db: sqlite3.Connection, section_ids: Collection[int]) -> dict[int, str]:
     """Names by section id."""
-    known = f"SELECT course_section_id, name FROM roster_sections WHERE course_section_id IN ({_marks(section_ids)})"
+    known = (
+        "SELECT course_section_id, name FROM roster_sections WHERE course_section_id IN "
+        f"({_marks(section_ids)})"
+    )
     return {section_id: name for section_id, name in db.execute(known, tuple(section_ids)) if name}
 
 
 def _people(db: sqlite3.Connection, course_id: int, after: str, most: int) -> list[dict[str, Any]]:
     enrollment, _, sort = after.partition(_CURSOR)
-    condition, parameters = ("AND (sort, id) > (?, ?)", (sort, int(enrollment))) if enrollment.isascii() and enrollment.isdigit() else ("", ())
-    return _shown(db, course_id, _rows(db, f"{_ENROLLMENTS} {condition} ORDER BY sort, id LIMIT ?", (course_id, *parameters, most + 1)))
+    condition, parameters = (
+        ("AND (sort, id) > (?, ?)", (sort, int(enrollment)))
+        if enrollment.isascii() and enrollment.isdigit()
+        else ("", ())
+    )
+    return _shown(
+        db,
+        course_id,
+        _rows(
+            db,
+            f"{_ENROLLMENTS} {condition} ORDER BY sort, id LIMIT ?",
+            (course_id, *parameters, most + 1),
+        ),
+    )
 
 
-def _shown(db: sqlite3.Connection, course_id: int, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Enrollments as the page has them: with groups and words, ids as text, which a number of JavaScript would spoil."""
+def _shown(
+    db: sqlite3.Connection, course_id: int, rows: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Enrollments as the page has them: with groups and words, ids as text, which a number of
+    JavaScript would spoil.
+    """
     groups = _groups(db, course_id, {row["user_id"] for row in rows})
     for row in rows:
         row["groups"] = groups.get(row["user_id"], [])
@@ -154,8 +226,11 @@ def _groups(db: sqlite3.Connection, course_id: int, users: Collection[int]) -> d
     query = f"""
         SELECT m.user_id, coalesce(g.group_name, m.group_name, m.group_id), m.state
         FROM roster_memberships m
-        LEFT JOIN roster_groups g ON g.context_type = m.context_type AND g.context_id = m.context_id AND g.group_id = m.group_id
-        WHERE m.context_type = 'Course' AND m.context_id = ? AND m.user_id IN ({_marks(users)}) AND m.state NOT IN ({_marks(_GROUP_STATES)})
+        LEFT JOIN roster_groups g
+               ON g.context_type = m.context_type AND g.context_id = m.context_id
+              AND g.group_id = m.group_id
+        WHERE m.context_type = 'Course' AND m.context_id = ? AND m.user_id IN ({_marks(users)})
+          AND m.state NOT IN ({_marks(_GROUP_STATES)})
         ORDER BY 2
     """
     for user, name, state in db.execute(query, (course_id, *users, *_GROUP_STATES)):
@@ -165,8 +240,23 @@ def _groups(db: sqlite3.Connection, course_id: int, users: Collection[int]) -> d
 
 def _course_row(db: sqlite3.Connection, course_id: int) -> dict[str, Any]:
     """The course's row. Without a state where no event has told of the course itself."""
-    found = _rows(db, "SELECT course_id, name, state, state_reason, as_of FROM roster_courses WHERE course_id = ?", (course_id,))
-    return found[0] if found else {"course_id": course_id, "name": None, "state": None, "state_reason": None, "as_of": None}
+    found = _rows(
+        db,
+        "SELECT course_id, name, state, state_reason, as_of FROM roster_courses WHERE course_id = "
+        "?",
+        (course_id,),
+    )
+    return (
+        found[0]
+        if found
+        else {
+            "course_id": course_id,
+            "name": None,
+            "state": None,
+            "state_reason": None,
+            "as_of": None,
+        }
+    )
 
 
 def _ids(db: sqlite3.Connection, text: str, shard: int | None) -> list[int]:
@@ -185,7 +275,10 @@ def _ids(db: sqlite3.Connection, text: str, shard: int | None) -> list[int]:
         """
         return [course_id for (course_id,) in db.execute(query, (SHARD_SIZE, identity))]
     tables = ("roster_courses", "roster_sections", "roster_enrollments")
-    known = any(db.execute(f"SELECT 1 FROM {table} WHERE course_id = ? LIMIT 1", (identity,)).fetchone() for table in tables)
+    known = any(
+        db.execute(f"SELECT 1 FROM {table} WHERE course_id = ? LIMIT 1", (identity,)).fetchone()
+        for table in tables
+    )
     return [identity] if known else []
 
 

@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 MOST_KEPT = 100
 
 BEFORE_THE_END = 50
-"""Records of each partition that are looked at in the beginning, and when so many come that following them all would be all that the server does."""
+"""Records of each partition that are looked at in the beginning, and when so many come that
+following them all would be all that the server does.
+"""
 
 POLL_MS = 500
 PAUSE_SECONDS = 0.5
@@ -65,7 +67,12 @@ class DeadLetters:
 
     def view(self) -> dict[str, Any]:
         """What the page shows, the latest first."""
-        return {"topic": self.topic, "problem": self.problem, "version": self._version, "letters": [letter.shown() for letter in reversed(self._kept)]}
+        return {
+            "topic": self.topic,
+            "problem": self.problem,
+            "version": self._version,
+            "letters": [letter.shown() for letter in reversed(self._kept)],
+        }
 
     async def run(self) -> None:
         """Follow, until cancelled."""
@@ -117,7 +124,11 @@ class DeadLetters:
                     look_at = time.monotonic() + LOOK_SECONDS
                     if await self._partitions() != count:
                         return
-                self.add(self._letters(await promptly(reader.getmany(timeout_ms=POLL_MS, max_records=MOST_POLLED))))
+                self.add(
+                    self._letters(
+                        await promptly(reader.getmany(timeout_ms=POLL_MS, max_records=MOST_POLLED))
+                    )
+                )
                 self._positions = await promptly(positions_of(reader, places))
                 self._note(None)
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -125,9 +136,15 @@ class DeadLetters:
         finally:
             await stop_reader(reader)
 
-    async def _seek(self, reader: AIOKafkaConsumer, places: list[TopicPartition], *, starting: bool = False) -> None:
-        """Go on where it was read up to, but shortly before the end where that is too far behind, or no place at all: the topic was made anew."""
-        beginnings: Mapping[TopicPartition, int] = await reader.beginning_offsets(places) if starting else {}
+    async def _seek(
+        self, reader: AIOKafkaConsumer, places: list[TopicPartition], *, starting: bool = False
+    ) -> None:
+        """Go on where it was read up to, but shortly before the end where that is too far behind,
+        or no place at all: the topic was made anew.
+        """
+        beginnings: Mapping[TopicPartition, int] = (
+            await reader.beginning_offsets(places) if starting else {}
+        )
         ends = await reader.end_offsets(places)
         for place, end in ends.items():
             position = self._positions.get(place, -1)
@@ -137,14 +154,22 @@ class DeadLetters:
             elif starting:
                 reader.seek(place, position)
 
-    async def _catch_up(self, reader: AIOKafkaConsumer, places: list[TopicPartition]) -> list[Letter]:
-        """Read to the ends as of now, so that what there is comes in the order of its timestamps."""
+    async def _catch_up(
+        self, reader: AIOKafkaConsumer, places: list[TopicPartition]
+    ) -> list[Letter]:
+        """Read to the ends as of now, so that what there is comes in the order of its
+        timestamps.
+        """
         ends = await reader.end_offsets(places)
         found: list[Letter] = []
-        with contextlib.suppress(TimeoutError):  # behind a transaction that is open there is nothing to be read
+        with contextlib.suppress(
+            TimeoutError
+        ):  # behind a transaction that is open there is nothing to be read
             async with asyncio.timeout(CATCH_UP_SECONDS):
                 while any([await reader.position(place) < end for place, end in ends.items()]):
-                    found += self._letters(await reader.getmany(timeout_ms=POLL_MS, max_records=MOST_POLLED))
+                    found += self._letters(
+                        await reader.getmany(timeout_ms=POLL_MS, max_records=MOST_POLLED)
+                    )
         return found
 
     def _letters(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> list[Letter]:

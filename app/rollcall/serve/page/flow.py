@@ -1,4 +1,6 @@
-"""The flow: the metrics of routers and rosters, looked at every second, and how far the replica is."""
+"""The flow: the metrics of routers and rosters, looked at every second, and how far the replica
+is.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ ROUND_SECONDS = 1.0
 PATIENCE_SECONDS = 2.0
 
 WINDOW = 4
-"""Looks between which a rate is taken: transactions come in bursts, and a rate that jumps cannot be read."""
+"""Looks between which a rate is taken: transactions come in bursts, and a rate that jumps cannot be
+read.
+"""
 
 HISTORY = 180
 """Seconds of the curve."""
@@ -64,7 +68,11 @@ class ProcessView:
     @property
     def rates(self) -> Mapping[Counted, float] | None:
         """Per second; None: not known."""
-        return rates(self._readings[0], self._readings[-1]) if self.reading is not None and len(self._readings) > 1 else None
+        return (
+            rates(self._readings[0], self._readings[-1])
+            if self.reading is not None and len(self._readings) > 1
+            else None
+        )
 
     def note(self, reading: Reading) -> None:
         """Metrics were read."""
@@ -112,7 +120,9 @@ class Flow:
                 await asyncio.sleep(max(ROUND_SECONDS - (time.monotonic() - began), 0.1))
 
     def _make(self) -> None:
-        self._content = orjson.dumps(summary(self._processes, self._progress(), self._history, time.time()))
+        self._content = orjson.dumps(
+            summary(self._processes, self._progress(), self._history, time.time())
+        )
         self._made_at = time.monotonic()
 
     async def _look(self, session: aiohttp.ClientSession, process: ProcessView) -> None:
@@ -150,18 +160,51 @@ def total_rate(processes: Iterable[ProcessView], what: str) -> float | None:
     return sum(known) if known else None
 
 
-def summary(processes: Sequence[ProcessView], progress: Progress, history: Iterable[float | None], now: float) -> dict[str, Any]:
-    """What the page shows. Rates are per second, and null where nobody knows; totals count since the processes were started."""
-    kinds = {kind for process in processes if (reading := process.reading) is not None and (kind := reading.kind)}
+def summary(
+    processes: Sequence[ProcessView],
+    progress: Progress,
+    history: Iterable[float | None],
+    now: float,
+) -> dict[str, Any]:
+    """What the page shows. Rates are per second, and null where nobody knows; totals count since
+    the processes were started.
+    """
+    kinds = {
+        kind
+        for process in processes
+        if (reading := process.reading) is not None and (kind := reading.kind)
+    }
     return {
         "at": now,
-        "totals": {what: {"rate": total_rate(processes, what), "total": _total(processes, what)} for what in (RECEIVED, ROUTED, UNKNOWN, DEAD)},
-        "lag": {kind: sum(sum(r.lag.values()) for process in processes if (r := process.reading) is not None and r.kind == kind) for kind in sorted(kinds)},
+        "totals": {
+            what: {"rate": total_rate(processes, what), "total": _total(processes, what)}
+            for what in (RECEIVED, ROUTED, UNKNOWN, DEAD)
+        },
+        "lag": {
+            kind: sum(
+                sum(r.lag.values())
+                for process in processes
+                if (r := process.reading) is not None and r.kind == kind
+            )
+            for kind in sorted(kinds)
+        },
         "oldest_seconds": {
-            kind: max((r.oldest for process in processes if (r := process.reading) is not None and r.kind == kind), default=0.0) for kind in sorted(kinds)
+            kind: max(
+                (
+                    r.oldest
+                    for process in processes
+                    if (r := process.reading) is not None and r.kind == kind
+                ),
+                default=0.0,
+            )
+            for kind in sorted(kinds)
         },
         "event_types": _event_types(processes),
-        "dead_letters": [{"code": label, "rate": rate, "total": total} for label, rate, total in _by_label(processes, DEAD) if total],
+        "dead_letters": [
+            {"code": label, "rate": rate, "total": total}
+            for label, rate, total in _by_label(processes, DEAD)
+            if total
+        ],
         "processes": [_process(process) for process in processes],
         "stages": _stages(processes),
         "replica": {
@@ -179,12 +222,18 @@ def summary(processes: Sequence[ProcessView], progress: Progress, history: Itera
 
 
 def _tells(process: ProcessView, what: str) -> bool:
-    """Whether a process counts this at all: the router's rate of routed events is not known when only the rosters answer."""
+    """Whether a process counts this at all: the router's rate of routed events is not known when
+    only the rosters answer.
+    """
     return process.reading is not None and any(name == what for name, _ in process.reading.counts)
 
 
 def _total(processes: Iterable[ProcessView], what: str) -> float | None:
-    known = [process.reading.total(what) for process in processes if process.reading is not None and _tells(process, what)]
+    known = [
+        process.reading.total(what)
+        for process in processes
+        if process.reading is not None and _tells(process, what)
+    ]
     return sum(known) if known else None
 
 
@@ -199,13 +248,23 @@ def _by_label(processes: Iterable[ProcessView], what: str) -> list[tuple[str, fl
                 totals[label] = totals.get(label, 0.0) + count
                 if (name, label) in found:
                     moving[label] = moving.get(label, 0.0) + found[name, label]
-    return [(label, moving.get(label), total) for label, total in sorted(totals.items(), key=lambda item: (-item[1], item[0]))]
+    return [
+        (label, moving.get(label), total)
+        for label, total in sorted(totals.items(), key=lambda item: (-item[1], item[0]))
+    ]
 
 
 def _event_types(processes: Sequence[ProcessView]) -> list[dict[str, Any]]:
     dead = {label: total for label, _, total in _by_label(processes, DEAD_EVENTS)}
-    routed = [(label, rate, total) for label, rate, total in _by_label(processes, ROUTED) if total or dead.get(label)]
-    return [{"name": label, "rate": rate, "total": total, "dead": dead.get(label, 0.0)} for label, rate, total in routed]
+    routed = [
+        (label, rate, total)
+        for label, rate, total in _by_label(processes, ROUTED)
+        if total or dead.get(label)
+    ]
+    return [
+        {"name": label, "rate": rate, "total": total, "dead": dead.get(label, 0.0)}
+        for label, rate, total in routed
+    ]
 
 
 def _process(process: ProcessView) -> dict[str, Any]:
@@ -237,5 +296,11 @@ def _stages(processes: Sequence[ProcessView]) -> list[dict[str, Any]]:
             known = gauges.setdefault(stage, {})
             for what, value in found.items():
                 known[what] = known.get(what, 0.0) + value
-    moving = {what: {label: rate for label, rate, _ in _by_label(processes, what)} for what in (CONSUMED, PUBLISHED, WITHDRAWN)}
-    return [{"name": stage, **{f"{what}_rate": of.get(stage) for what, of in moving.items()}, **found} for stage, found in gauges.items()]
+    moving = {
+        what: {label: rate for label, rate, _ in _by_label(processes, what)}
+        for what in (CONSUMED, PUBLISHED, WITHDRAWN)
+    }
+    return [
+        {"name": stage, **{f"{what}_rate": of.get(stage) for what, of in moving.items()}, **found}
+        for stage, found in gauges.items()
+    ]

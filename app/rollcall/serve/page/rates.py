@@ -1,4 +1,6 @@
-"""What the metrics of a router or rosters process say, and at what rate they move between two looks. Pure."""
+"""What the metrics of a router or rosters process say, and at what rate they move between two
+looks. Pure.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,24 @@ from dataclasses import dataclass, field
 from prometheus_client.parser import text_string_to_metric_families
 
 Counted = tuple[str, str]
-"""What is counted, and the value of the label that tells one kind of it from another, or an empty string."""
+"""What is counted, and the value of the label that tells one kind of it from another, or an empty
+string.
+"""
 
-RECEIVED, ROUTED, UNKNOWN, DEAD, DEAD_EVENTS = "received", "routed", "unknown", "dead", "dead_events"
-CONSUMED, PUBLISHED, WITHDRAWN, EXPIRED, FAILED = "consumed", "published", "withdrawn", "expired", "failed"
+RECEIVED, ROUTED, UNKNOWN, DEAD, DEAD_EVENTS = (
+    "received",
+    "routed",
+    "unknown",
+    "dead",
+    "dead_events",
+)
+CONSUMED, PUBLISHED, WITHDRAWN, EXPIRED, FAILED = (
+    "consumed",
+    "published",
+    "withdrawn",
+    "expired",
+    "failed",
+)
 
 _COUNTERS: Mapping[str, tuple[tuple[str, str | None], ...]] = {
     "rollcall_events_received_total": ((RECEIVED, None),),
@@ -76,7 +92,8 @@ class Reading:
 
 
 def read_metrics(page: str, at: float) -> Reading:
-    """What a page of metrics says. What Rollcall does not expose is left out before it is parsed, which takes most of the time.
+    """What a page of metrics says. What Rollcall does not expose is left out before it is parsed,
+    which takes most of the time.
 
     Raises:
         ValueError: it is no page of metrics.
@@ -109,7 +126,9 @@ def read_metrics(page: str, at: float) -> Reading:
 
 
 def rates(before: Reading, after: Reading) -> dict[Counted, float]:
-    """Per second, from one look to another. A process that was started in between has counted from zero, as has any counter that is lower than before."""
+    """Per second, from one look to another. A process that was started in between has counted from
+    zero, as has any counter that is lower than before.
+    """
     seconds = after.at - before.at
     if seconds <= 0:
         return {}
@@ -128,5 +147,9 @@ def _samples(page: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
             for sample in family.samples:
                 if math.isfinite(sample.value):
                     yield sample.name, sample.labels, sample.value
-    except (LookupError, TypeError, AttributeError) as error:  # the parser is made for pages that are right
+    except (
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:  # the parser is made for pages that are right
         raise ValueError(f"no page of metrics ({type(error).__name__})") from None

@@ -18,9 +18,23 @@ from rollcall.events.ids import whole_number
 from rollcall.serve.api.parameters import only_once
 from rollcall.serve.context import ServeContext
 from rollcall.serve.page.access import COOKIE, SESSION_SECONDS, Access, Visitor, comes_from_here
-from rollcall.serve.page.answers import PageError, StaticFiles, data, document, error, read_document, redirect
+from rollcall.serve.page.answers import (
+    PageError,
+    StaticFiles,
+    data,
+    document,
+    error,
+    read_document,
+    redirect,
+)
 from rollcall.serve.page.changes import names_for, told, touched
-from rollcall.serve.page.courses import MOST_PEOPLE, read_course, read_head, read_people, search_courses
+from rollcall.serve.page.courses import (
+    MOST_PEOPLE,
+    read_course,
+    read_head,
+    read_people,
+    search_courses,
+)
 from rollcall.serve.page.dead_letters import DeadLetters
 from rollcall.serve.page.flow import ROUND_SECONDS, Flow
 from rollcall.serve.page.streams import GOODBYE, HEARTBEAT, HEARTBEAT_SECONDS, HELLO, Streams, event
@@ -72,7 +86,10 @@ class Page:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Look at metrics and dead letters while the context is open."""
-        tasks = [asyncio.create_task(_always(work, name), name=name) for work, name in ((self._flow.run, "flow"), (self.letters.run, "dead letters"))]
+        tasks = [
+            asyncio.create_task(_always(work, name), name=name)
+            for work, name in ((self._flow.run, "flow"), (self.letters.run, "dead letters"))
+        ]
         try:
             yield
         finally:
@@ -82,7 +99,9 @@ class Page:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def end_streams(self) -> None:
-        """End the streams of events. To be called when the server is told to stop, which otherwise waits for them."""
+        """End the streams of events. To be called when the server is told to stop, which otherwise
+        waits for them.
+        """
         self.streams.end()
 
     # --- routes
@@ -104,7 +123,14 @@ class Page:
             ("/page/courses/{course_id}/events", self._course_events, ("GET",)),
             ("/page/dead-letters", self._dead_letters, both),
         ):
-            router.add_api_route(path, _answering(endpoint), methods=list(methods), response_model=None, include_in_schema=False, name=path)
+            router.add_api_route(
+                path,
+                _answering(endpoint),
+                methods=list(methods),
+                response_model=None,
+                include_in_schema=False,
+                name=path,
+            )
         return router
 
     async def _root(self, request: Request) -> Response:
@@ -132,18 +158,34 @@ class Page:
         if visitor is None:
             log.warning("somebody tried to sign in with a token that is nobody's")
             await asyncio.sleep(WRONG_TOKEN_SECONDS)
-            return document(self._login.replace("<!-- message -->", '<p class="problem" role="alert">This token is not known. Is it complete?</p>'), 401)
+            return document(
+                self._login.replace(
+                    "<!-- message -->",
+                    '<p class="problem" role="alert">This token is not known. Is it complete?</p>',
+                ),
+                401,
+            )
         log.info("%s has signed in", visitor.name)
         answer = redirect("/")
         assert visitor.session is not None
-        answer.set_cookie(COOKIE, visitor.session, SESSION_SECONDS, path="/", secure=request.url.scheme == "https", httponly=True, samesite="strict")
+        answer.set_cookie(
+            COOKIE,
+            visitor.session,
+            SESSION_SECONDS,
+            path="/",
+            secure=request.url.scheme == "https",
+            httponly=True,
+            samesite="strict",
+        )
         return answer
 
     async def _sign_out(self, request: Request) -> Response:
         _check_origin(request)
         self._access.sign_out(request.headers)
         answer = redirect("/login")
-        answer.delete_cookie(COOKIE, path="/", secure=request.url.scheme == "https", httponly=True, samesite="strict")
+        answer.delete_cookie(
+            COOKIE, path="/", secure=request.url.scheme == "https", httponly=True, samesite="strict"
+        )
         return answer
 
     async def _session(self, request: Request) -> Response:
@@ -169,7 +211,11 @@ class Page:
         if limit is None or limit > 100:
             raise PageError(400, "limit: a number from 1 to 100")
         self._check_complete()
-        return data(await self._context.reader.read(lambda db: search_courses(db, text, self._context.settings.shard, limit)))
+        return data(
+            await self._context.reader.read(
+                lambda db: search_courses(db, text, self._context.settings.shard, limit)
+            )
+        )
 
     async def _course(self, request: Request) -> Response:
         self._visitor(request)
@@ -177,7 +223,9 @@ class Page:
         _check_forms(request, "after")
         after = request.query_params.get("after", "")
         self._check_complete()
-        course = await self._context.reader.read(lambda db: read_course(db, course_id, after, MOST_PEOPLE))
+        course = await self._context.reader.read(
+            lambda db: read_course(db, course_id, after, MOST_PEOPLE)
+        )
         if course is None:
             raise PageError(404, f"there is no course {course_id} in the rosters")
         return data(course)
@@ -206,7 +254,9 @@ class Page:
         progress = self._context.follower.progress
         if not progress.complete:
             why = f": {progress.problem}" if progress.problem else ""
-            raise PageError(503, f"the replica is still being filled ({progress.records:,} records so far){why}")
+            raise PageError(
+                503, f"the replica is still being filled ({progress.records:,} records so far){why}"
+            )
 
     # --- streams
 
@@ -224,7 +274,10 @@ class Page:
             recent = feed.recent(course_id)
             last = recent[-1].number if recent else 0
             try:
-                yield event("recent", (await self._told(course_id, recent[-MOST_TOLD:], rows=False))["items"])
+                yield event(
+                    "recent",
+                    (await self._told(course_id, recent[-MOST_TOLD:], rows=False))["items"],
+                )
                 while True:
                     changes = await subscription.next(HEARTBEAT_SECONDS)
                     if not self._access.is_welcome(visitor, time.time()):
@@ -232,7 +285,9 @@ class Page:
                         return
                     if changes is None:
                         yield event("reload")
-                    elif new := [change for change in changes if change.number > last]:  # what came while `recent` was read is in both
+                    elif new := [
+                        change for change in changes if change.number > last
+                    ]:  # what came while `recent` was read is in both
                         yield event("changes", await self._told(course_id, new, rows=True))
                     elif not changes:
                         yield HEARTBEAT
@@ -241,19 +296,31 @@ class Page:
                 return  # the browser asks again, and is told why
 
     async def _told(self, course_id: int, changes: list[Change], *, rows: bool) -> dict[str, Any]:
-        """Changes in words, and, for those that are looking at the roster, how the rows that they are about are now."""
+        """Changes in words, and, for those that are looking at the roster, how the rows that they
+        are about are now.
+        """
         about = touched(changes)
         whole = about.beyond or len(about.enrollments) + len(about.users) > MOST_ROWS
-        of_people: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset()) if whole or not rows else (about.enrollments, about.users)
+        of_people: tuple[frozenset[int], frozenset[int]] = (
+            (frozenset(), frozenset()) if whole or not rows else (about.enrollments, about.users)
+        )
 
         def read(db: Any) -> dict[str, Any]:
-            items = told(changes[-MOST_TOLD:], course_id, names_for(db, course_id, changes[-MOST_TOLD:]))
+            items = told(
+                changes[-MOST_TOLD:], course_id, names_for(db, course_id, changes[-MOST_TOLD:])
+            )
             if not rows:
                 return {"items": items}
             people = read_people(db, course_id, *of_people)
             present = {person["id"] for person in people}
             gone = [identity for identity in map(str, of_people[0]) if identity not in present]
-            return {"items": items, "reload": whole, "head": read_head(db, course_id), "people": people, "gone": gone}
+            return {
+                "items": items,
+                "reload": whole,
+                "head": read_head(db, course_id),
+                "people": people,
+                "gone": gone,
+            }
 
         return await self._context.reader.read(read)
 
@@ -273,12 +340,18 @@ def _answering(endpoint: Endpoint) -> Endpoint:
 
 
 async def _always(work: Callable[[], Awaitable[None]], name: str) -> None:
-    """Run something that should never end, and run it again if it does: the page must not go blind because of one record that nobody has thought of."""
+    """Run something that should never end, and run it again if it does: the page must not go blind
+    because of one record that nobody has thought of.
+    """
     while True:
         try:
             await work()
         except Exception:
-            log.exception("the %s of the page failed, and is begun again: a fault of Rollcall; report it, with this", name)
+            log.exception(
+                "the %s of the page failed, and is begun again: a fault of Rollcall; report it, "
+                "with this",
+                name,
+            )
         await asyncio.sleep(AGAIN_SECONDS)
 
 
@@ -301,7 +374,10 @@ def _check_origin(request: Request) -> None:
 
 
 async def _token_of_form(request: Request) -> str:
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+    if (
+        request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        != "application/x-www-form-urlencoded"
+    ):
         raise PageError(415, "a form is expected: application/x-www-form-urlencoded")
     body = bytearray()
     try:

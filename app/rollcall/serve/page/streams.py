@@ -1,4 +1,6 @@
-"""Server-sent events: streams of which there are not too many, and which end when the client goes or the process stops."""
+"""Server-sent events: streams of which there are not too many, and which end when the client goes
+or the process stops.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from rollcall.serve.page.answers import error, stream_headers
 MOST_STREAMS = 100
 
 HEARTBEAT_SECONDS = 15.0
-"""So often a silent stream says that it is still there: what is in between would take it for dead, and a client that is gone would not be noticed."""
+"""So often a silent stream says that it is still there: what is in between would take it for dead,
+and a client that is gone would not be noticed.
+"""
 
 HEARTBEAT = b": still here\n\n"
 
@@ -52,7 +56,12 @@ class Streams:
         """Why no stream can begin now; None: one can."""
         if self._ending.is_set():
             return "the process is about to stop"
-        return f"{self.count} pages are being watched already, and there can be no more: try again later" if self.count >= self._most else None
+        return (
+            f"{self.count} pages are being watched already, and there can be no more: try again "
+            "later"
+            if self.count >= self._most
+            else None
+        )
 
     def answer(self, events: AsyncGenerator[bytes, None]) -> Response:
         """A stream as an answer."""
@@ -70,13 +79,17 @@ class Streams:
         """Wait until all streams have to end."""
         await self._ending.wait()
 
-    async def run(self, events: AsyncGenerator[bytes, None], scope: Scope, receive: Receive, send: Send) -> None:
+    async def run(
+        self, events: AsyncGenerator[bytes, None], scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Send events until there are no more, the client is gone, or streams have to end."""
         if self.refusal is not None:
             await error(503, self.refusal)(scope, receive, send)
             return
         with self._one_more():
-            headers = [(name.lower().encode(), value.encode()) for name, value in stream_headers().items()]
+            headers = [
+                (name.lower().encode(), value.encode()) for name, value in stream_headers().items()
+            ]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
 
             async def pump() -> None:

@@ -1,4 +1,6 @@
-"""The latest changes of the replica, for those who watch it: kept for a while in memory, and handed to whoever has subscribed."""
+"""The latest changes of the replica, for those who watch it: kept for a while in memory, and handed
+to whoever has subscribed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ MOST_KEPT = 2_000
 """Changes that are kept for those who ask what happened lately."""
 
 MOST_WAITING = 500
-"""Changes that a subscriber may be behind with. One that falls further behind is told to begin again."""
+"""Changes that a subscriber may be behind with. One that falls further behind is told to begin
+again.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,9 @@ class Subscription:
         self._something.set()
 
     async def next(self, patience: float) -> list[Change] | None:
-        """What has changed since the last call; nothing after ``patience`` seconds without a change; None: begin again, some changes are lost."""
+        """What has changed since the last call; nothing after ``patience`` seconds without a
+        change; None: begin again, some changes are lost.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self._something.wait()

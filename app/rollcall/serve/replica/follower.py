@@ -1,4 +1,6 @@
-"""Follows the roster topics into the replica: all partitions, without a consumer group, in a thread of its own."""
+"""Follows the roster topics into the replica: all partitions, without a consumer group, in a thread
+of its own.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,10 @@ log = logging.getLogger(__name__)
 BATCH_RECORDS = 10_000
 POLL_MS = 200
 GATHER_SECONDS = 0.1
-"""A batch that is not full waits so long for the next records. Smaller ones cost more, and larger ones hold requests up: at 500 changed rows/s, 99 of 100
-answers came within 11 to 14 ms, and with 0.25 s within 17 to 26 ms."""
+"""A batch that is not full waits so long for the next records. Smaller ones cost more, and larger
+ones hold requests up: at 500 changed rows/s, 99 of 100 answers came within 11 to 14 ms, and with
+0.25 s within 17 to 26 ms.
+"""
 
 TOPICS_SECONDS = 15.0
 """How often topics and their partitions are looked at."""
@@ -49,12 +53,16 @@ NOTE_SECONDS = 60.0
 """How often the file is told that nothing is missing in it, when nothing changes."""
 
 MOST_AWAY_SECONDS = (TOMBSTONE_DAYS - 1) * 86_400
-"""A tombstone may be gone after :data:`TOMBSTONE_DAYS`: a file that was not followed for longer does not know of it."""
+"""A tombstone may be gone after :data:`TOMBSTONE_DAYS`: a file that was not followed for longer
+does not know of it.
+"""
 
 REQUEST_MS = 20_000
 
 STOP_SECONDS = 10.0
-"""The thread ends sooner, unless a client that lost its connection does not let itself be cancelled. Nothing is lost with that one."""
+"""The thread ends sooner, unless a client that lost its connection does not let itself be
+cancelled. Nothing is lost with that one.
+"""
 
 STILL_SECONDS = 60.0
 """With something to be read, and without any of it for so long, the connection is made anew."""
@@ -74,7 +82,9 @@ class Follower:
 
     def __init__(self, settings: Settings, bootstrap: str, store: ReplicaStore, feed: Feed) -> None:
         names = roster_topics(settings)
-        self._relations = {names.full(f"rosters.{relation.name}"): relation for relation in RELATIONS}
+        self._relations = {
+            names.full(f"rosters.{relation.name}"): relation for relation in RELATIONS
+        }
         self._settings = settings
         self._options = client_options(settings, bootstrap)
         self._bootstrap = bootstrap
@@ -114,7 +124,10 @@ class Follower:
         except BaseException as error:
             if self._stop.is_set() and isinstance(error, asyncio.CancelledError):
                 return
-            log.exception("the replica is no longer kept, and serve ends: start it again, and report a fault of Rollcall, with this")
+            log.exception(
+                "the replica is no longer kept, and serve ends: start it again, and report a "
+                "fault of Rollcall, with this"
+            )
             self.failure = error
 
     async def _follow_until_stopped(self) -> None:
@@ -124,14 +137,18 @@ class Follower:
         while not self._stop.is_set():
             try:
                 if not self._store.is_there():
-                    log.warning("the replica's file was removed, or is another one now", extra={"path": str(self._store.path)})
+                    log.warning(
+                        "the replica's file was removed, or is another one now",
+                        extra={"path": str(self._store.path)},
+                    )
                     self._store.reopen()
                     self._look_at_file()
                 await self._follow()
             except _AnewError as reason:
                 self._begin_anew(str(reason))
             except OffsetOutOfRangeError as error:
-                # A leader that was deposed says so, too. If it is true, the next look at where the topics begin and end finds it.
+                # A leader that was deposed says so, too. If it is true, the next look at where the
+                # topics begin and end finds it.
                 await self._pause(f"the broker has no records where the replica goes on ({error})")
             except sqlite3.DatabaseError as error:
                 if is_damage(error):
@@ -141,15 +158,27 @@ class Follower:
             except (KafkaError, OSError, TimeoutError) as error:
                 found = None
                 with contextlib.suppress(KafkaError, TimeoutError):
-                    found = await promptly(diagnose(self._settings, self._bootstrap, serve_rights(self._settings)))
+                    found = await promptly(
+                        diagnose(self._settings, self._bootstrap, serve_rights(self._settings))
+                    )
                 silent = found is None or isinstance(found, BrokerUnavailableError)
-                await self._pause(f"Kafka at {self._bootstrap} does not answer ({found or type(error).__name__})" if silent else str(found))
+                await self._pause(
+                    f"Kafka at {self._bootstrap} does not answer ({found or type(error).__name__})"
+                    if silent
+                    else str(found)
+                )
 
     def _look_at_file(self) -> None:
         """Begin with what the file says of itself."""
         followed_until = self._store.followed_until
         rows = self._store.row_counts
-        self.progress = replace(self.progress, complete=followed_until > 0, behind_since=followed_until or time.time(), rows=rows, lag={})
+        self.progress = replace(
+            self.progress,
+            complete=followed_until > 0,
+            behind_since=followed_until or time.time(),
+            rows=rows,
+            lag={},
+        )
 
     def _begin_anew(self, why: str) -> None:
         self.progress = replace(self.progress, complete=False)
@@ -164,7 +193,11 @@ class Follower:
         progress = self.progress
         if problem != progress.problem:
             log.warning("the replica does not get on: %s", problem)
-        self.progress = replace(progress, problem=problem, behind_since=progress.behind_since or progress.surveyed_at or time.time())
+        self.progress = replace(
+            progress,
+            problem=problem,
+            behind_since=progress.behind_since or progress.surveyed_at or time.time(),
+        )
         await asyncio.sleep(RETRY_SECONDS)
 
     # --- following
@@ -175,7 +208,11 @@ class Follower:
         reader = new_reader(self._options, out_of_range="none")
         try:
             await promptly(reader.start())
-            places = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
+            places = [
+                TopicPartition(topic, number)
+                for topic, count in partitions.items()
+                for number in range(count)
+            ]
             reader.assign(places)
             beginnings, ends = await promptly(bounds_of(reader, places))
             self._seek(reader, beginnings, ends | await self._proven_ends(ends))
@@ -192,11 +229,20 @@ class Follower:
                     topics_at = time.monotonic()
                     if await self._partitions() != partitions:
                         return
-                batch = await promptly(reader.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS))
+                batch = await promptly(
+                    reader.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
+                )
                 self._take(batch, await promptly(positions_of(reader, places)))
-                self._judge(ends, {place: reader.highwater(place) or 0 for place in places}, time.time())
-                if any(self.progress.lag.values()) and time.monotonic() - self._moved_at > STILL_SECONDS:
-                    log.warning("nothing comes although there is something: the connection is made anew")
+                self._judge(
+                    ends, {place: reader.highwater(place) or 0 for place in places}, time.time()
+                )
+                if (
+                    any(self.progress.lag.values())
+                    and time.monotonic() - self._moved_at > STILL_SECONDS
+                ):
+                    log.warning(
+                        "nothing comes although there is something: the connection is made anew"
+                    )
                     return
                 if 0 < sum(map(len, batch.values())) < BATCH_RECORDS // 20:
                     await asyncio.sleep(GATHER_SECONDS)
@@ -217,11 +263,15 @@ class Follower:
                 missing = [topic for topic in self._relations if topic not in topics]
                 if not missing:
                     break
-                await self._pause(f"topics are missing: {', '.join(missing)}; 'rollcall rosters' makes them")
+                await self._pause(
+                    f"topics are missing: {', '.join(missing)}; 'rollcall rosters' makes them"
+                )
         finally:
             await close(admin.close())
         if self._store.cluster not in (None, cluster):
-            raise _AnewError(f"it comes from the Kafka cluster {self._store.cluster}, and this one is {cluster}")
+            raise _AnewError(
+                f"it comes from the Kafka cluster {self._store.cluster}, and this one is {cluster}"
+            )
         known = self._store.topic_ids
         for name, topic in topics.items():
             if known.get(name, topic.identity) != topic.identity:
@@ -232,9 +282,15 @@ class Follower:
         return {topic: topics[topic].partitions for topic in self._relations}
 
     async def _proven_ends(self, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Of partitions that end before what was read of them, where they do so surely. A leader that was deposed without noticing tells an end from before."""
+        """Of partitions that end before what was read of them, where they do so surely. A leader
+        that was deposed without noticing tells an end from before.
+        """
         known = self._store.positions
-        short = [place for place, end in ends.items() if known.get((place.topic, place.partition), 0) > end]
+        short = [
+            place
+            for place, end in ends.items()
+            if known.get((place.topic, place.partition), 0) > end
+        ]
         if not short:
             return {}
         admin = AIOKafkaAdminClient(**self._options, request_timeout_ms=REQUEST_MS)
@@ -244,7 +300,12 @@ class Follower:
         finally:
             await close(admin.close())
 
-    def _seek(self, reader: AIOKafkaConsumer, beginnings: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
+    def _seek(
+        self,
+        reader: AIOKafkaConsumer,
+        beginnings: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+    ) -> None:
         """Go on where the file ends.
 
         Args:
@@ -254,31 +315,64 @@ class Follower:
             _AnewError: that is no place to go on.
         """
         known = self._store.positions
-        if known and time.time() - (self._store.followed_until or self._store.made_at) > MOST_AWAY_SECONDS:
-            raise _AnewError(f"it was not followed for more than {MOST_AWAY_SECONDS // 86_400} days, and what was removed meanwhile may not be told any more")
+        if (
+            known
+            and time.time() - (self._store.followed_until or self._store.made_at)
+            > MOST_AWAY_SECONDS
+        ):
+            raise _AnewError(
+                f"it was not followed for more than {MOST_AWAY_SECONDS // 86_400} days, and what "
+                "was removed meanwhile may not be told any more"
+            )
         if gone := known.keys() - {(place.topic, place.partition) for place in ends}:
             topic, partition = min(gone)
             raise _AnewError(f"it has read partition {partition} of {topic}, which is no more")
         for place, end in ends.items():
             position = known.get((place.topic, place.partition))
             if position is not None and not beginnings[place] <= position <= end:
-                held = f"partition {place.partition} holds {beginnings[place]} to {end}, and {position} is where it had come to"
+                held = (
+                    f"partition {place.partition} holds {beginnings[place]} to {end}, and "
+                    f"{position} is where it had come to"
+                )
                 if position < beginnings[place]:
-                    raise _AnewError(f"records that it has not read are gone: {place.topic}, {held}")
+                    raise _AnewError(
+                        f"records that it has not read are gone: {place.topic}, {held}"
+                    )
                 raise _AnewError(f"{place.topic} was made anew: {held}")
             reader.seek(place, beginnings[place] if position is None else position)
-        self._positions = {place: known[place.topic, place.partition] for place in ends if (place.topic, place.partition) in known}
+        self._positions = {
+            place: known[place.topic, place.partition]
+            for place in ends
+            if (place.topic, place.partition) in known
+        }
 
-    def _take(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]], positions: Mapping[TopicPartition, int]) -> None:
-        """Write what was fetched, and how far that is: also where there are only a transaction's markers, a position moves."""
-        moved = {place: position for place, position in positions.items() if position != self._positions.get(place)}
+    def _take(
+        self,
+        batch: Mapping[TopicPartition, Sequence[ConsumerRecord]],
+        positions: Mapping[TopicPartition, int],
+    ) -> None:
+        """Write what was fetched, and how far that is: also where there are only a transaction's
+        markers, a position moves.
+        """
+        moved = {
+            place: position
+            for place, position in positions.items()
+            if position != self._positions.get(place)
+        }
         if not moved:
             return
         rows: dict[str, dict[Key, Columns | None]] = {relation.name: {} for relation in RELATIONS}
-        unusable = sum(collect(self._relations[place.topic], records, rows[self._relations[place.topic].name]) for place, records in batch.items())
+        unusable = sum(
+            collect(self._relations[place.topic], records, rows[self._relations[place.topic].name])
+            for place, records in batch.items()
+        )
         count = sum(map(len, batch.values()))
         tell = self.progress.complete and count <= MOST_COMPARED
-        changed, counts = self._store.apply(rows, {(place.topic, place.partition): position for place, position in moved.items()}, tell=tell)
+        changed, counts = self._store.apply(
+            rows,
+            {(place.topic, place.partition): position for place, position in moved.items()},
+            tell=tell,
+        )
         self._positions |= moved
         self._moved_at = time.monotonic()
         if tell:
@@ -286,9 +380,19 @@ class Follower:
         elif count:
             self._feed.skip()
         total = {name: number + counts.get(name, 0) for name, number in self.progress.rows.items()}
-        self.progress = replace(self.progress, records=self.progress.records + count, unusable=self.progress.unusable + unusable, rows=total)
+        self.progress = replace(
+            self.progress,
+            records=self.progress.records + count,
+            unusable=self.progress.unusable + unusable,
+            rows=total,
+        )
 
-    def _judge(self, ends: Mapping[TopicPartition, int], high_watermarks: Mapping[TopicPartition, int], now: float) -> None:
+    def _judge(
+        self,
+        ends: Mapping[TopicPartition, int],
+        high_watermarks: Mapping[TopicPartition, int],
+        now: float,
+    ) -> None:
         """Find out whether anything is missing.
 
         Args:
@@ -297,7 +401,10 @@ class Follower:
         """
         if not ends:
             return
-        lag = {(place.topic, place.partition): max(end - self._positions.get(place, 0), 0) for place, end in ends.items()}
+        lag = {
+            (place.topic, place.partition): max(end - self._positions.get(place, 0), 0)
+            for place, end in ends.items()
+        }
         hidden_since = self._hidden_since(high_watermarks, now)
         problem = None if hidden_since is None else HIDDEN
         if self.progress.problem is not None and problem is None:
@@ -312,23 +419,35 @@ class Follower:
             self._store.note_complete(now)
             self._noted = now
         self._moved_at = time.monotonic()  # while there is nothing to be read, nothing is still
-        self.progress = replace(self.progress, lag=lag, behind_since=None, complete=True, problem=None)
+        self.progress = replace(
+            self.progress, lag=lag, behind_since=None, complete=True, problem=None
+        )
 
-    def _hidden_since(self, high_watermarks: Mapping[TopicPartition, int], now: float) -> float | None:
-        """Since when there are records that nobody is told of, because a transaction before them is open; None: for no longer than transactions take."""
+    def _hidden_since(
+        self, high_watermarks: Mapping[TopicPartition, int], now: float
+    ) -> float | None:
+        """Since when there are records that nobody is told of, because a transaction before them is
+        open; None: for no longer than transactions take.
+        """
         waiting: dict[TopicPartition, tuple[int, float]] = {}
         for place, high_watermark in high_watermarks.items():
             position = self._positions.get(place, 0)
             if high_watermark > position:
                 known = self._waiting.get(place)
-                waiting[place] = known if known is not None and known[0] == position else (position, now)
+                waiting[place] = (
+                    known if known is not None and known[0] == position else (position, now)
+                )
         self._waiting = waiting
         since = min((since for _, since in waiting.values()), default=now)
         return since if now - since > HIDDEN_SECONDS else None
 
 
-def collect(relation: Relation, records: Iterable[ConsumerRecord], rows: dict[Key, Columns | None]) -> int:
-    """Add records to the rows of a relation, the last one of each key. Returns how many are none."""
+def collect(
+    relation: Relation, records: Iterable[ConsumerRecord], rows: dict[Key, Columns | None]
+) -> int:
+    """Add records to the rows of a relation, the last one of each key. Returns how many are
+    none.
+    """
     unusable = 0
     for record in records:
         try:
@@ -337,5 +456,9 @@ def collect(relation: Relation, records: Iterable[ConsumerRecord], rows: dict[Ke
         except UnusableRecordError as error:
             unusable += 1
             place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-            log.error("a record of a roster topic is passed over: %s; only Rollcall may write there", error, extra=place)
+            log.error(
+                "a record of a roster topic is passed over: %s; only Rollcall may write there",
+                error,
+                extra=place,
+            )
     return unusable

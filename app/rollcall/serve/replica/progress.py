@@ -16,7 +16,9 @@ class Progress:
     """How far the replica is. Replaced as a whole, so that any thread may look at it."""
 
     complete: bool = False
-    """All rows that there were at some moment are in it. Before that, an answer could be wrong by what is missing."""
+    """All rows that there were at some moment are in it. Before that, an answer could be wrong by
+    what is missing.
+    """
     behind_since: float | None = None
     """Since when something is missing; None: nothing was missing at the last look."""
     surveyed_at: float | None = None
@@ -35,6 +37,10 @@ class Progress:
     def freshness(self, now: float) -> float:
         """For how many seconds something has been missing; 0: nothing is, as far as is known."""
         since = self.behind_since
-        if since is None and self.surveyed_at is not None and now - self.surveyed_at > 3 * SURVEY_SECONDS:
+        if (
+            since is None
+            and self.surveyed_at is not None
+            and now - self.surveyed_at > 3 * SURVEY_SECONDS
+        ):
             since = self.surveyed_at  # nobody knows
         return max(now - since, 0.0) if since is not None else 0.0

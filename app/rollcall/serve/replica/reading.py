@@ -1,4 +1,6 @@
-"""Reading the replica while it is written: connections that cannot write, each in a thread of its own."""
+"""Reading the replica while it is written: connections that cannot write, each in a thread of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,16 @@ from rollcall.serve.replica.store import is_damage
 Result = TypeVar("Result")
 
 THREADS = 4
-"""Queries take a fraction of a millisecond; several at once only so that a long one does not hold the others up."""
+"""Queries take a fraction of a millisecond; several at once only so that a long one does not hold
+the others up.
+"""
 
 CACHE_KIB = 16 * 1024
 
 _STEPS = 20_000
-"""Of SQLite's machine, between two looks at whether somebody still waits for the answer: some milliseconds."""
+"""Of SQLite's machine, between two looks at whether somebody still waits for the answer: some
+milliseconds.
+"""
 
 
 class ReplicaUnavailableError(Exception):
@@ -35,7 +41,8 @@ def add_functions(connection: sqlite3.Connection) -> None:
 
 
 class ReplicaReader:
-    """Runs functions on a connection, each in one read transaction: whatever it asks, it sees the same state. Close it in the end.
+    """Runs functions on a connection, each in one read transaction: whatever it asks, it sees the
+    same state. Close it in the end.
 
     Args:
         on_damage: called, in any thread, when the file turns out to be damaged.
@@ -58,22 +65,33 @@ class ReplicaReader:
         """Run a function in a thread. When the caller is cancelled, the query is given up.
 
         Raises:
-            ReplicaUnavailableError: there is no replica that can be read, or it is not complete yet.
+            ReplicaUnavailableError: there is no replica that can be read, or it is not complete
+                yet.
         """
         abandoned = threading.Event()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, function, abandoned)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._pool, self._run, function, abandoned
+            )
         finally:
             abandoned.set()
 
-    def _run(self, function: Callable[[sqlite3.Connection], Result], abandoned: threading.Event) -> Result:
+    def _run(
+        self, function: Callable[[sqlite3.Connection], Result], abandoned: threading.Event
+    ) -> Result:
         try:
             connection = self._connection()
             connection.set_progress_handler(abandoned.is_set, _STEPS)
             connection.execute("BEGIN")
             try:
-                # In the same transaction: a file that has just been made anew has nothing in it, and that would be an answer.
-                if connection.execute("SELECT 1 FROM meta WHERE name = 'followed_until'").fetchone() is None:
+                # In the same transaction: a file that has just been made anew has nothing in it,
+                # and that would be an answer.
+                if (
+                    connection.execute(
+                        "SELECT 1 FROM meta WHERE name = 'followed_until'"
+                    ).fetchone()
+                    is None
+                ):
                     raise ReplicaUnavailableError("the replica is not complete yet")
                 return function(connection)
             finally:
@@ -85,14 +103,22 @@ class ReplicaReader:
             raise ReplicaUnavailableError(f"the replica cannot be read ({error})") from error
 
     def _connection(self) -> sqlite3.Connection:
-        """This thread's connection, to the file that is there now: a replica that was made anew is another file."""
+        """This thread's connection, to the file that is there now: a replica that was made anew is
+        another file.
+        """
         inode = self._path.stat().st_ino
         known: tuple[int, sqlite3.Connection] | None = getattr(self._local, "known", None)
         if known is not None and known[0] == inode:
             return known[1]
         self._drop()
         # Another thread may close it, in the end.
-        connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5, check_same_thread=False)
+        connection = sqlite3.connect(
+            f"{self._path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            timeout=5,
+            check_same_thread=False,
+        )
         self._open.add(connection)
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         add_functions(connection)

@@ -1,7 +1,8 @@
 """What the replica holds: its relations, from records of the roster topics to rows of SQL. Pure.
 
-Ids are whole numbers, times are UTC as Canvas's API writes them, lists are JSON. A view of each relation's name is for everybody (docs/replica.md); the tables
-behind the views, and their indexes, may change with any version.
+Ids are whole numbers, times are UTC as Canvas's API writes them, lists are JSON. A view of each
+relation's name is for everybody (docs/replica.md); the tables behind the views, and their indexes,
+may change with any version.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Relation:
         name: the topic is ``<prefix>.rosters.<name>``, the view has this name.
         family: the fields of a row.
         key: columns that the record's key tells, together unique.
-        listed: columns that stand in the key's index too, so that a long list is made without reading its rows.
+        listed: columns that stand in the key's index too, so that a long list is made without
+            reading its rows.
         indexes: further indexes, by their columns.
         context: the key begins with a course, or with ``account:`` and an account.
         computed: further columns, each from a whole row.
@@ -75,20 +77,30 @@ class Relation:
     def columns(self) -> tuple[str, ...]:
         """Of table and view."""
         context = ("context_type", "context_id") if self.context else ()
-        return tuple(dict.fromkeys((*self.key, *self.family.names, *context, *self.computed, *_SHOWN)))
+        return tuple(
+            dict.fromkeys((*self.key, *self.family.names, *context, *self.computed, *_SHOWN))
+        )
 
     def ddl(self) -> list[str]:
-        """The statements that make the table, the index by which rows are found and replaced, and the view."""
+        """The statements that make the table, the index by which rows are found and replaced, and
+        the view.
+        """
         columns = ", ".join(f"{name} {self._type(name)}" for name in self.columns)
         return [
             f"CREATE TABLE {self.table} ({columns})",
-            f"CREATE INDEX {self.table}_key ON {self.table} ({', '.join((*self.key, *self.listed))})",
+            f"CREATE INDEX {self.table}_key ON {self.table} "
+            f"({', '.join((*self.key, *self.listed))})",
             f"CREATE VIEW {self.name} AS SELECT {', '.join(self.columns)} FROM {self.table}",
         ]
 
     def index_ddl(self) -> list[str]:
-        """The statements that make the other indexes, where they are missing: on all rows at once that takes a third of the time."""
-        return [f"CREATE INDEX IF NOT EXISTS {self.table}_{number} ON {self.table} ({', '.join(index)})" for number, index in enumerate(self.indexes, start=1)]
+        """The statements that make the other indexes, where they are missing: on all rows at once
+        that takes a third of the time.
+        """
+        return [
+            f"CREATE INDEX IF NOT EXISTS {self.table}_{number} ON {self.table} ({', '.join(index)})"
+            for number, index in enumerate(self.indexes, start=1)
+        ]
 
     def _type(self, name: str) -> str:
         return _INTEGER if name in self._ids else _TEXT if name not in _UNTYPED else ""
@@ -100,7 +112,10 @@ class Relation:
     @cached_property
     def insert(self) -> str:
         """The statement that adds a row."""
-        return f"INSERT INTO {self.table} ({', '.join(self.columns)}) VALUES ({', '.join('?' * len(self.columns))})"
+        return (
+            f"INSERT INTO {self.table} ({', '.join(self.columns)}) VALUES "
+            f"({', '.join('?' * len(self.columns))})"
+        )
 
     @cached_property
     def delete(self) -> str:
@@ -131,7 +146,10 @@ class Relation:
             kind = ("Account",) if parts[0].startswith(ACCOUNT_PREFIX) else ("Course",)
             parts[0] = parts[0].removeprefix(ACCOUNT_PREFIX)
         ids = [whole_number(part) for part in parts]
-        if len(kind) + len(ids) != len(self.key) or any(identity is None or str(identity) != part for identity, part in zip(ids, parts, strict=True)):
+        if len(kind) + len(ids) != len(self.key) or any(
+            identity is None or str(identity) != part
+            for identity, part in zip(ids, parts, strict=True)
+        ):
             raise UnusableRecordError(f"the key is not of the form of rosters.{self.name}")
         return (*kind, *ids)
 
@@ -155,7 +173,9 @@ class Relation:
                 row["context_id"] = key[1]
             return tuple(_stored(name, row.get(name), name in ids) for name in self.columns)
         except (orjson.JSONDecodeError, TypeError, KeyError, ValueError, AttributeError) as error:
-            raise UnusableRecordError(f"the value is no row of rosters.{self.name} ({type(error).__name__})") from None
+            raise UnusableRecordError(
+                f"the value is no row of rosters.{self.name} ({type(error).__name__})"
+            ) from None
 
 
 _UNTYPED = frozenset(
@@ -188,28 +208,53 @@ def _stored(name: str, value: Any, is_id: bool) -> Any:
     if kind not in (int, float, bool):
         raise ValueError(name)
     # Canvas has text there, and SQLite whole numbers of 64 bits.
-    return value if name in _UNTYPED and (kind is not int or _LEAST <= value <= _GREATEST) else str(value)
+    return (
+        value
+        if name in _UNTYPED and (kind is not int or _LEAST <= value <= _GREATEST)
+        else str(value)
+    )
 
 
 @lru_cache(maxsize=65_536)
 def _utc(text: str) -> str:
-    """A written time as Canvas's API writes it: UTC, whole seconds. As it stands when it is no time."""
+    """A written time as Canvas's API writes it: UTC, whole seconds. As it stands when it is no
+    time.
+    """
     time = parse_microseconds(text)
     return text if time is None else as_of(time)[:19] + "Z"
 
 
 RELATIONS = (
     Relation("courses", COURSE, ("course_id",), indexes=(("name",),)),
-    Relation("sections", SECTION, ("course_id", "course_section_id"), indexes=(("course_section_id",), ("sis_source_id",))),
+    Relation(
+        "sections",
+        SECTION,
+        ("course_id", "course_section_id"),
+        indexes=(("course_section_id",), ("sis_source_id",)),
+    ),
     Relation(
         "enrollments",
         ENROLLMENT,
         ("course_id", "enrollment_id"),
         listed=("enrollment_state", "state", "type", "user_id"),
-        indexes=(("course_section_id", "enrollment_id"), ("user_id", "enrollment_id"), ("enrollment_id",)),
-        computed={"enrollment_state": lambda row: canvas_state(row["workflow_state"], row["state"], row["state_reason"])},
+        indexes=(
+            ("course_section_id", "enrollment_id"),
+            ("user_id", "enrollment_id"),
+            ("enrollment_id",),
+        ),
+        computed={
+            "enrollment_state": lambda row: canvas_state(
+                row["workflow_state"], row["state"], row["state_reason"]
+            )
+        },
     ),
-    Relation("groups", GROUP, ("context_type", "context_id", "group_id"), indexes=(("group_id",),), context=True),
+    Relation(
+        "groups",
+        GROUP,
+        ("context_type", "context_id", "group_id"),
+        indexes=(("group_id",),),
+        context=True,
+    ),
     Relation(
         "memberships",
         MEMBERSHIP,

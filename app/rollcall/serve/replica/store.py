@@ -1,6 +1,8 @@
-"""The replica's file as its one writer sees it: opened, checked, made anew where it cannot be gone on with, and written a batch at a time.
+"""The replica's file as its one writer sees it: opened, checked, made anew where it cannot be gone
+on with, and written a batch at a time.
 
-Rows and the positions up to which the topics were read are in one transaction: whatever ends the process, the file says exactly what it contains.
+Rows and the positions up to which the topics were read are in one transaction: whatever ends the
+process, the file says exactly what it contains.
 """
 
 from __future__ import annotations
@@ -17,7 +19,14 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from rollcall.errors import ConfigurationError, RollcallError
-from rollcall.serve.replica.relations import APPLICATION_ID, RELATIONS, SCHEMA_VERSION, Columns, Key, Relation
+from rollcall.serve.replica.relations import (
+    APPLICATION_ID,
+    RELATIONS,
+    SCHEMA_VERSION,
+    Columns,
+    Key,
+    Relation,
+)
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +38,9 @@ CACHE_KIB = 64 * 1024
 """Of the writer: the indexes of a million rows stay in memory while they are built."""
 
 WAL_BYTES = 64 * 1024**2
-"""To which the write-ahead log is cut when it has been copied into the file. It grows while somebody reads for long."""
+"""To which the write-ahead log is cut when it has been copied into the file. It grows while
+somebody reads for long.
+"""
 
 LOCK_SECONDS = 5.0
 """So long is waited for somebody else who has locked the file."""
@@ -38,7 +49,8 @@ TOLD_VERSIONS = 200
 """Of a course: so many batches back it is told what has changed."""
 
 _NEXT_VERSION = (
-    "INSERT INTO course_versions SELECT ?, value, value FROM meta WHERE name = 'first_version' ON CONFLICT (course_id) DO UPDATE SET version = version + 1"
+    "INSERT INTO course_versions SELECT ?, value, value FROM meta WHERE name = "
+    "'first_version' ON CONFLICT (course_id) DO UPDATE SET version = version + 1"
 )
 
 
@@ -89,7 +101,9 @@ class ReplicaStore:
             raise
 
     def is_there(self) -> bool:
-        """Whether the file under its name is the one that is written, and not another one or none."""
+        """Whether the file under its name is the one that is written, and not another one or
+        none.
+        """
         try:
             return self.path.stat().st_ino == self._inode
         except OSError:
@@ -110,11 +124,18 @@ class ReplicaStore:
     @property
     def positions(self) -> dict[Place, int]:
         """The offset from which each partition has to be read on. Empty: nothing was read."""
-        return {(topic, partition): position for topic, partition, position in self._database.execute("SELECT topic, partition, position FROM positions")}
+        return {
+            (topic, partition): position
+            for topic, partition, position in self._database.execute(
+                "SELECT topic, partition, position FROM positions"
+            )
+        }
 
     @property
     def followed_until(self) -> float:
-        """When the topics were last followed to their ends; seconds since the epoch, 0 for never."""
+        """When the topics were last followed to their ends; seconds since the epoch, 0 for
+        never.
+        """
         return float(self._meta("followed_until") or 0.0)
 
     @property
@@ -125,7 +146,12 @@ class ReplicaStore:
     @property
     def row_counts(self) -> dict[str, int]:
         """Rows by relation."""
-        return {relation.name: self._database.execute(f"SELECT count(*) FROM {relation.table}").fetchone()[0] for relation in RELATIONS}
+        return {
+            relation.name: self._database.execute(
+                f"SELECT count(*) FROM {relation.table}"
+            ).fetchone()[0]
+            for relation in RELATIONS
+        }
 
     @property
     def topic_ids(self) -> dict[str, str]:
@@ -143,12 +169,19 @@ class ReplicaStore:
         """Note from which cluster and which topics the rows come."""
         with self._transaction():
             self._set_meta("cluster", cluster)
-            self._database.executemany("INSERT OR REPLACE INTO topics VALUES (?, ?)", topic_ids.items())
+            self._database.executemany(
+                "INSERT OR REPLACE INTO topics VALUES (?, ?)", topic_ids.items()
+            )
 
     def apply(
-        self, rows: Mapping[str, Mapping[Key, Columns | None]], positions: Mapping[Place, int], *, tell: bool = False
+        self,
+        rows: Mapping[str, Mapping[Key, Columns | None]],
+        positions: Mapping[Place, int],
+        *,
+        tell: bool = False,
     ) -> tuple[list[Changed], dict[str, int]]:
-        """Write a batch, whole or not at all. Returns what has changed, if asked, and by how many rows each relation has grown.
+        """Write a batch, whole or not at all. Returns what has changed, if asked, and by how many
+        rows each relation has grown.
 
         Args:
             rows: by relation's name, the last of each key; None: there is none any more.
@@ -164,7 +197,10 @@ class ReplicaStore:
                     if tell:
                         changes += self._changes(relation, batch)
                     grown[relation.name] = self._write(relation, batch, tell)
-            self._database.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", [(*place, position) for place, position in positions.items()])
+            self._database.executemany(
+                "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",
+                [(*place, position) for place, position in positions.items()],
+            )
         return changes, grown
 
     def note_complete(self, at: float) -> None:
@@ -175,12 +211,21 @@ class ReplicaStore:
                     self._database.execute(statement)
             self._set_meta("followed_until", repr(at))
 
-    def _changes(self, relation: Relation, batch: Mapping[Key, Columns | None]) -> Iterator[Changed]:
+    def _changes(
+        self, relation: Relation, batch: Mapping[Key, Columns | None]
+    ) -> Iterator[Changed]:
         names = relation.columns
         for key, after in batch.items():
             before = self._database.execute(relation.select, key).fetchone()
             if before != after:
-                yield Changed(relation, key, *(None if row is None else dict(zip(names, row, strict=True)) for row in (before, after)))
+                yield Changed(
+                    relation,
+                    key,
+                    *(
+                        None if row is None else dict(zip(names, row, strict=True))
+                        for row in (before, after)
+                    ),
+                )
 
     def _write(self, relation: Relation, batch: Mapping[Key, Columns | None], tell: bool) -> int:
         # In the order of the key, as it is in the index.
@@ -193,17 +238,29 @@ class ReplicaStore:
         return len(rows) - max(removed, 0)
 
     def _note_courses(self, keys: Iterable[Key], tell: bool) -> None:
-        """Give courses whose enrollments have changed another version, and tell which ones have, so that a list of them need not be made again."""
+        """Give courses whose enrollments have changed another version, and tell which ones have, so
+        that a list of them need not be made again.
+        """
         by_course: dict[int, list[int]] = {}
         for course, enrollment in keys:
             by_course.setdefault(course, []).append(enrollment)
         if not tell:
-            self._database.executemany(_NEXT_VERSION + ", told_from = version + 1", [(course,) for course in by_course])
+            self._database.executemany(
+                _NEXT_VERSION + ", told_from = version + 1", [(course,) for course in by_course]
+            )
             return
         for course, enrollments in by_course.items():
-            version = self._database.execute(_NEXT_VERSION + " RETURNING version", (course,)).fetchone()[0]
-            self._database.execute("DELETE FROM course_changes WHERE course_id = ? AND version <= ?", (course, version - TOLD_VERSIONS))
-            self._database.executemany("INSERT INTO course_changes VALUES (?, ?, ?)", [(course, version, enrollment) for enrollment in enrollments])
+            version = self._database.execute(
+                _NEXT_VERSION + " RETURNING version", (course,)
+            ).fetchone()[0]
+            self._database.execute(
+                "DELETE FROM course_changes WHERE course_id = ? AND version <= ?",
+                (course, version - TOLD_VERSIONS),
+            )
+            self._database.executemany(
+                "INSERT INTO course_changes VALUES (?, ?, ?)",
+                [(course, version, enrollment) for enrollment in enrollments],
+            )
 
     def start_anew(self, why: str) -> None:
         """Empty the file; everything has to be read again.
@@ -235,10 +292,18 @@ class ReplicaStore:
             with self.path.open("rb") as file:
                 header = file.read(_HEADER_BYTES)
         except OSError as error:
-            raise ConfigurationError(f"the replica {self.path} cannot be read ({error.strerror}); set ROLLCALL_REPLICA") from None
-        if header[: len(_MAGIC)] != _MAGIC or int.from_bytes(header[_APPLICATION_ID_AT], "big") != APPLICATION_ID:
+            raise ConfigurationError(
+                f"the replica {self.path} cannot be read ({error.strerror}); set ROLLCALL_REPLICA"
+            ) from None
+        if (
+            header[: len(_MAGIC)] != _MAGIC
+            or int.from_bytes(header[_APPLICATION_ID_AT], "big") != APPLICATION_ID
+        ):
             # Whatever it is, it is somebody's.
-            raise ConfigurationError(f"{self.path} is no replica of Rollcall: remove it, or set ROLLCALL_REPLICA to another path")
+            raise ConfigurationError(
+                f"{self.path} is no replica of Rollcall: remove it, or set ROLLCALL_REPLICA to "
+                "another path"
+            )
         problem = self._problem()
         if problem is None:
             return self._connected()
@@ -251,33 +316,52 @@ class ReplicaStore:
             with contextlib.closing(self._connected()) as database:
                 version = database.execute("PRAGMA user_version").fetchone()[0]
                 if version != SCHEMA_VERSION:
-                    return f"its schema is version {version}, and this release has version {SCHEMA_VERSION}"
+                    return (
+                        f"its schema is version {version}, and this release has version "
+                        f"{SCHEMA_VERSION}"
+                    )
                 found = database.execute("SELECT value FROM meta WHERE name = 'prefix'").fetchone()
                 if found != (self._prefix,):
                     return f"it holds the topics {found and found[0]}.*, and not {self._prefix}.*"
-                tables = {relation.table: relation.columns for relation in RELATIONS} | _OTHER_TABLES
+                tables = {
+                    relation.table: relation.columns for relation in RELATIONS
+                } | _OTHER_TABLES
                 for table, columns in tables.items():
                     database.execute(f"SELECT {', '.join(columns)} FROM {table} LIMIT 1").fetchone()
                 return None
         except sqlite3.DatabaseError as error:
-            if is_damage(error) or error.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # the latter: a table is missing
+            if (
+                is_damage(error) or error.sqlite_errorcode == sqlite3.SQLITE_ERROR
+            ):  # the latter: a table is missing
                 return f"it is damaged ({error})"
             # It is locked, or the disk is full: nothing is wrong with what is in it.
-            raise ReplicaError(f"the replica {self.path} cannot be opened ({error}); see who has it open, and whether its disk is full") from None
+            raise ReplicaError(
+                f"the replica {self.path} cannot be opened ({error}); see who has it open, and "
+                "whether its disk is full"
+            ) from None
 
     def _made(self) -> sqlite3.Connection:
-        """A new file, which is under its name when it is whole: a process that is killed meanwhile leaves none that nobody knows what to make of."""
+        """A new file, which is under its name when it is whole: a process that is killed meanwhile
+        leaves none that nobody knows what to make of.
+        """
         new = self.path.with_name(f"{self.path.name}.new")
         try:
             _remove(new)
-            os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # it holds names of people
+            os.close(
+                os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            )  # it holds names of people
             with contextlib.closing(_connected(new)) as database:
                 database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 database.execute("BEGIN IMMEDIATE")
                 for statement in _statements():
                     database.execute(statement)
-                # At random: no version of this file is one of an earlier file, which somebody may still have in memory.
-                known = {"prefix": self._prefix, "made_at": repr(time.time()), "first_version": secrets.randbelow(2**62)}
+                # At random: no version of this file is one of an earlier file, which somebody may
+                # still have in memory.
+                known = {
+                    "prefix": self._prefix,
+                    "made_at": repr(time.time()),
+                    "first_version": secrets.randbelow(2**62),
+                }
                 database.executemany("INSERT INTO meta VALUES (?, ?)", known.items())
                 database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 database.execute("COMMIT")
@@ -285,7 +369,9 @@ class ReplicaStore:
             new.replace(self.path)
             return self._connected()
         except (OSError, sqlite3.OperationalError) as error:
-            raise ConfigurationError(f"the replica cannot be made at {self.path} ({error}); set ROLLCALL_REPLICA") from None
+            raise ConfigurationError(
+                f"the replica cannot be made at {self.path} ({error}); set ROLLCALL_REPLICA"
+            ) from None
 
     def _connected(self) -> sqlite3.Connection:
         self._inode = self.path.stat().st_ino
@@ -300,15 +386,25 @@ class ReplicaStore:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether an error says that the file is damaged, and not that it is locked, or the disk full."""
+    """Whether an error says that the file is damaged, and not that it is locked, or the disk
+    full.
+    """
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _connected(path: Path) -> sqlite3.Connection:
     # The thread that opens it is not always the one that writes; they take turns.
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=LOCK_SECONDS)
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", f"cache_size = -{CACHE_KIB}", f"journal_size_limit = {WAL_BYTES}", "temp_store = MEMORY"):
+    database = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=LOCK_SECONDS
+    )
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        f"cache_size = -{CACHE_KIB}",
+        f"journal_size_limit = {WAL_BYTES}",
+        "temp_store = MEMORY",
+    ):
         database.execute(f"PRAGMA {pragma}")
     return database
 
@@ -316,28 +412,45 @@ def _connected(path: Path) -> sqlite3.Connection:
 def _statements() -> Iterable[str]:
     yield "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID"
     yield "CREATE TABLE topics (topic TEXT PRIMARY KEY, topic_id TEXT) WITHOUT ROWID"
-    yield "CREATE TABLE positions (topic TEXT, partition INTEGER, position INTEGER, PRIMARY KEY (topic, partition)) WITHOUT ROWID"
-    # What has changed in the enrollments of a course since a version, as far as it is told: from version told_from on, and TOLD_VERSIONS back.
-    yield "CREATE TABLE course_versions (course_id INTEGER PRIMARY KEY, version INTEGER, told_from INTEGER)"
+    yield (
+        "CREATE TABLE positions (topic TEXT, partition INTEGER, position INTEGER, PRIMARY KEY "
+        "(topic, partition)) WITHOUT ROWID"
+    )
+    # What has changed in the enrollments of a course since a version, as far as it is told: from
+    # version told_from on, and TOLD_VERSIONS back.
+    yield (
+        "CREATE TABLE course_versions (course_id INTEGER PRIMARY KEY, version INTEGER, "
+        "told_from INTEGER)"
+    )
     key = "PRIMARY KEY (course_id, version, enrollment_id)"
-    yield f"CREATE TABLE course_changes (course_id INTEGER, version INTEGER, enrollment_id INTEGER, {key}) WITHOUT ROWID"
+    yield (
+        "CREATE TABLE course_changes (course_id INTEGER, version INTEGER, enrollment_id "
+        f"INTEGER, {key}) WITHOUT ROWID"
+    )
     for relation in RELATIONS:
         yield from relation.ddl()
 
 
 def _locked(path: Path) -> IO[bytes]:
-    """The file beside the replica that its writer holds. The lock goes with the process, however that ends."""
+    """The file beside the replica that its writer holds. The lock goes with the process, however
+    that ends.
+    """
     lock_path = path.with_name(f"{path.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = lock_path.open("ab")
     except OSError as error:
-        raise ConfigurationError(f"the replica cannot be kept at {path} ({error.strerror}); set ROLLCALL_REPLICA") from None
+        raise ConfigurationError(
+            f"the replica cannot be kept at {path} ({error.strerror}); set ROLLCALL_REPLICA"
+        ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
-        raise ReplicaError(f"another process writes the replica {path}: end it, or set ROLLCALL_REPLICA to another path") from None
+        raise ReplicaError(
+            f"another process writes the replica {path}: end it, or set ROLLCALL_REPLICA to "
+            "another path"
+        ) from None
     return lock
 
 

@@ -1,7 +1,9 @@
-"""A model of Canvas that plays the life of an institution: the events that Canvas would emit, and what rosters they must come to.
+"""A model of Canvas that plays the life of an institution: the events that Canvas would emit, and
+what rosters they must come to.
 
-Unlike the traffic of traffic.py, one event follows from another: people are enrolled, invited, concluded and enrolled again, sections move,
-courses end and come back. What Canvas changes in bulk, without an event, changes silently here, too.
+Unlike the traffic of traffic.py, one event follows from another: people are enrolled, invited,
+concluded and enrolled again, sections move, courses end and come back. What Canvas changes in bulk,
+without an event, changes silently here, too.
 
     simulation = Simulation(SimulationPlan(courses=20, steps=5_000))
     for event in simulation.events(): ...

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from rollcall.sandbox.canvas.simulation.world import Account, Category, Course, Enrollment, Group, Membership, Section, User
+from rollcall.sandbox.canvas.simulation.world import (
+    Account,
+    Category,
+    Course,
+    Enrollment,
+    Group,
+    Membership,
+    Section,
+    User,
+)
 from rollcall.sandbox.canvas.simulation.writing import exact_time, rails_time, zoned_time
 
 Body = dict[str, Any]
@@ -54,7 +63,9 @@ def association_body(user: User, account: Account, now_ms: int, is_admin: bool) 
     }
 
 
-def notification_body(gid: str, subject: str, message: str, icon: str | None, start_ms: int, end_ms: int) -> Body:
+def notification_body(
+    gid: str, subject: str, message: str, icon: str | None, start_ms: int, end_ms: int
+) -> Body:
     """Of account_notification_created."""
     return {
         "account_notification_id": gid,

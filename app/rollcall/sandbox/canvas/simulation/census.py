@@ -1,4 +1,6 @@
-"""What is really in the simulated Canvas, read from its rows: the measure for what events can tell, and for the rules of rosters."""
+"""What is really in the simulated Canvas, read from its rows: the measure for what events can tell,
+and for the rules of rosters.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +16,42 @@ class WorldRow(NamedTuple):
     """The id of its course, or ``account:`` and the id of its account."""
     state: str
     told: bool
-    """Whether events said enough for a row: one of its own, and of a membership also one of its group."""
+    """Whether events said enough for a row: one of its own, and of a membership also one of its
+    group.
+    """
     beyond: str | None
-    """Why events cannot tell the state, or the rules of rosters do not read it from them; None: rosters must have it right.
+    """Why events cannot tell the state, or the rules of rosters do not read it from them; None:
+    rosters must have it right.
 
-    ``bulk``: an import changed it without any event. ``came_back``: it was deleted or completed in bulk with its course or section, and stayed so when that
-    came back or when it moved on. ``rejected``: it was rejected before it was deleted in bulk with its course or section. ``late``: it is in a concluded course
-    and not completed, because it was moved there or reactivated after the conclusion, or was pending creation, which a conclusion does not change.
+    ``bulk``: an import changed it without any event. ``came_back``: it was deleted or completed in
+    bulk with its course or section, and stayed so when that came back or when it moved on.
+    ``rejected``: it was rejected before it was deleted in bulk with its course or section.
+    ``late``: it is in a concluded course and not completed, because it was moved there or
+    reactivated after the conclusion, or was pending creation, which a conclusion does not change.
     """
 
 
 def take_census(world: World) -> dict[str, dict[str, WorldRow]]:
     """All enrollments, groups and memberships by id."""
     return {
-        "enrollments": {row.gid: WorldRow(row.section.course.gid, row.state, row.told, _beyond(row)) for row in world.enrollments},
-        "groups": {row.gid: WorldRow(_place(row.category.context), _alive(row.category.context) or row.state, row.told, None) for row in world.groups},
+        "enrollments": {
+            row.gid: WorldRow(row.section.course.gid, row.state, row.told, _beyond(row))
+            for row in world.enrollments
+        },
+        "groups": {
+            row.gid: WorldRow(
+                _place(row.category.context),
+                _alive(row.category.context) or row.state,
+                row.told,
+                None,
+            )
+            for row in world.groups
+        },
         "memberships": {
             row.gid: WorldRow(
                 _place(row.group.category.context),
-                _alive(row.group.category.context) or ("deleted" if row.group.state == "deleted" else row.state),
+                _alive(row.group.category.context)
+                or ("deleted" if row.group.state == "deleted" else row.state),
                 row.told and row.group.told,
                 None,
             )
@@ -46,7 +65,9 @@ def _place(context: Course | Account) -> str:
 
 
 def _alive(context: Course | Account) -> str | None:
-    """The state of everything in a context that is gone; None while it is there. What an account loses, it has lost before it can be deleted."""
+    """The state of everything in a context that is gone; None while it is there. What an account
+    loses, it has lost before it can be deleted.
+    """
     return "deleted" if isinstance(context, Course) and context.state == "deleted" else None
 
 
@@ -56,8 +77,16 @@ def _beyond(row: Enrollment) -> str | None:
     if row.silent == "import":
         return "bulk"
     if row.silent is not None:
-        explained = section.state == "deleted" or course.state == "deleted" or (course.state == "completed" and row.workflow_state == "completed")
+        explained = (
+            section.state == "deleted"
+            or course.state == "deleted"
+            or (course.state == "completed" and row.workflow_state == "completed")
+        )
         return "came_back" if not explained else "rejected" if row.silent == "rejected" else None
-    if course.state == "completed" and section.state == "active" and row.workflow_state in (*LIVE, "creation_pending"):
+    if (
+        course.state == "completed"
+        and section.state == "active"
+        and row.workflow_state in (*LIVE, "creation_pending")
+    ):
         return "late"
     return None

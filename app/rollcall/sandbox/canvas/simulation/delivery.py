@@ -15,12 +15,14 @@ LEAST_DELAY = 100
 
 
 def deliver(emitted: Iterable[Emitted], plan: SimulationPlan) -> Iterator[Emitted]:
-    """The events in the order of their delivery. What is held back at a time is a few windows long at most."""
+    """The events in the order of their delivery. What is held back at a time is a few windows long
+    at most.
+    """
     if not (plan.duplicates or plan.disorder or plan.lost):
         yield from emitted
         return
     # Of its own, so that another way of delivery does not change what happens.
-    random = Random(plan.seed ^ 0xDE11FE)  # noqa: S311  # no secrets
+    random = Random(plan.seed ^ 0xDE11FE)  # no secrets  # noqa: S311
     chance = random.random
     waiting: list[tuple[float, int, Emitted]] = []
     delay = max(plan.disorder, LEAST_DELAY)
@@ -30,7 +32,9 @@ def deliver(emitted: Iterable[Emitted], plan: SimulationPlan) -> Iterator[Emitte
             place = turn + chance() * plan.disorder
             heapq.heappush(waiting, (place, 2 * turn, event))
             if chance() < plan.duplicates:
-                heapq.heappush(waiting, (place + 1 + chance() * delay, 2 * turn + 1, _again(event, random)))
+                heapq.heappush(
+                    waiting, (place + 1 + chance() * delay, 2 * turn + 1, _again(event, random))
+                )
         while waiting and waiting[0][0] <= turn:
             yield heapq.heappop(waiting)[2]
     while waiting:
@@ -47,4 +51,10 @@ def _again(event: Emitted, random: Random) -> Emitted:
         random.shuffle(items)
         document[part] = dict(items)
     spacing = random.choice(((",", ":"), (", ", ": ")))
-    return event._replace(event=event.event._replace(value=json.dumps(document, ensure_ascii=random.random() < 0.5, separators=spacing).encode()))
+    return event._replace(
+        event=event.event._replace(
+            value=json.dumps(
+                document, ensure_ascii=random.random() < 0.5, separators=spacing
+            ).encode()
+        )
+    )

@@ -1,4 +1,5 @@
-"""What happens to enrollments: the verbs of the Enrollments API, and what background jobs make of dates.
+"""What happens to enrollments: the verbs of the Enrollments API, and what background jobs make of
+dates.
 
 Every change of an enrollment works out its enrollment state anew; both tell of it, in either order.
 """
@@ -17,19 +18,49 @@ SIS_JOB = "SIS::CSV::ImportRefactored#run_parallel_importer"
 
 def path_of(enrollment: Enrollment, verb: str = "") -> str:
     """The path of a request about an enrollment."""
-    return f"/courses/{enrollment.section.course.id}/enrollments/{int(enrollment.gid) % 10**13}{verb}"
+    return (
+        f"/courses/{enrollment.section.course.id}/enrollments/{int(enrollment.gid) % 10**13}{verb}"
+    )
 
 
-def enroll(canvas: Canvas, user: User, section: Section, kind: str, state: str, *, observed: User | None = None) -> Enrollment:
-    """Enroll somebody who has no such enrollment yet: enrollment_created, enrollment_state_created and, usually, an update of the same transaction."""
+def enroll(
+    canvas: Canvas,
+    user: User,
+    section: Section,
+    kind: str,
+    state: str,
+    *,
+    observed: User | None = None,
+) -> Enrollment:
+    """Enroll somebody who has no such enrollment yet: enrollment_created, enrollment_state_created
+    and, usually, an update of the same transaction.
+    """
     canvas.request(f"/sections/{section.id}/enrollments", section.course)
     return add(canvas, user, section, kind, state, observed=observed)
 
 
-def add(canvas: Canvas, user: User, section: Section, kind: str, state: str, *, observed: User | None = None) -> Enrollment:
+def add(
+    canvas: Canvas,
+    user: User,
+    section: Section,
+    kind: str,
+    state: str,
+    *,
+    observed: User | None = None,
+) -> Enrollment:
     """The same within an act that has begun."""
     world, random, now = canvas.world, canvas.random, canvas.now_ms
-    enrollment = Enrollment(world.global_id(world.next_id("enrollment")), user, section, kind, state, random.random() < 0.2, observed, now, now)
+    enrollment = Enrollment(
+        world.global_id(world.next_id("enrollment")),
+        user,
+        section,
+        kind,
+        state,
+        random.random() < 0.2,
+        observed,
+        now,
+        now,
+    )
     settle(enrollment)
     world.enrollments.append(enrollment)
     section.enrollments.append(enrollment)
@@ -69,13 +100,17 @@ def tell_change(canvas: Canvas, enrollment: Enrollment) -> None:
 
 def conclude(canvas: Canvas, enrollment: Enrollment) -> None:
     """``DELETE …/enrollments/:id?task=conclude``."""
-    canvas.request(path_of(enrollment, "?task=conclude"), enrollment.section.course, method="DELETE")
+    canvas.request(
+        path_of(enrollment, "?task=conclude"), enrollment.section.course, method="DELETE"
+    )
     change(canvas, enrollment, "completed")
 
 
 def deactivate(canvas: Canvas, enrollment: Enrollment) -> None:
     """``task=deactivate``, or ``inactivate``."""
-    canvas.request(path_of(enrollment, "?task=deactivate"), enrollment.section.course, method="DELETE")
+    canvas.request(
+        path_of(enrollment, "?task=deactivate"), enrollment.section.course, method="DELETE"
+    )
     change(canvas, enrollment, "inactive")
 
 
@@ -98,25 +133,34 @@ def reject(canvas: Canvas, enrollment: Enrollment) -> None:
 
 
 def reactivate(canvas: Canvas, enrollment: Enrollment) -> None:
-    """``PUT …/enrollments/:id/reactivate``, of an inactive enrollment. Canvas does not ask whether the course is concluded."""
+    """``PUT …/enrollments/:id/reactivate``, of an inactive enrollment. Canvas does not ask whether
+    the course is concluded.
+    """
     canvas.request(path_of(enrollment, "/reactivate"), enrollment.section.course, method="PUT")
     change(canvas, enrollment, "active")
 
 
 def unconclude(canvas: Canvas, enrollment: Enrollment) -> None:
     """Take back a conclusion."""
-    canvas.request(f"/courses/{enrollment.section.course.id}/unconclude_user/{int(enrollment.gid) % 10**13}", enrollment.section.course)
+    canvas.request(
+        f"/courses/{enrollment.section.course.id}/unconclude_user/{int(enrollment.gid) % 10**13}",
+        enrollment.section.course,
+    )
     change(canvas, enrollment, "active")
 
 
 def invite(canvas: Canvas, enrollment: Enrollment) -> None:
     """The course was published, or the person has registered: what was pending is an invitation."""
-    canvas.request(f"/courses/{enrollment.section.course.id}/re_send_invitations", enrollment.section.course)
+    canvas.request(
+        f"/courses/{enrollment.section.course.id}/re_send_invitations", enrollment.section.course
+    )
     change(canvas, enrollment, "invited")
 
 
 def enroll_again(canvas: Canvas, enrollment: Enrollment, section: Section, state: str) -> None:
-    """Enroll somebody whose enrollment was deleted, rejected or completed: the same row and id, perhaps in another section of the course."""
+    """Enroll somebody whose enrollment was deleted, rejected or completed: the same row and id,
+    perhaps in another section of the course.
+    """
     canvas.request(f"/sections/{section.id}/enrollments", section.course)
     if section is not enrollment.section:
         enrollment.section.enrollments.remove(enrollment)
@@ -128,19 +172,28 @@ def enroll_again(canvas: Canvas, enrollment: Enrollment, section: Section, state
 def save_unchanged(canvas: Canvas, enrollment: Enrollment) -> None:
     """An update that changes nothing, such as the date of last attendance, which no event tells."""
     course = enrollment.section.course
-    canvas.request(f"/courses/{course.id}/users/{int(enrollment.user.gid) % 10**13}/last_attended", course, method="PUT")
+    canvas.request(
+        f"/courses/{course.id}/users/{int(enrollment.user.gid) % 10**13}/last_attended",
+        course,
+        method="PUT",
+    )
     tell_change(canvas, enrollment)
 
 
 def limit(canvas: Canvas, enrollment: Enrollment) -> None:
     """Let somebody see people of the same section only, or everybody again."""
-    canvas.request(f"/courses/{enrollment.section.course.id}/users/{int(enrollment.user.gid) % 10**13}", enrollment.section.course)
+    canvas.request(
+        f"/courses/{enrollment.section.course.id}/users/{int(enrollment.user.gid) % 10**13}",
+        enrollment.section.course,
+    )
     enrollment.limited = not enrollment.limited
     tell_change(canvas, enrollment)
 
 
 def process_dates(canvas: Canvas, sections: Iterable[Section]) -> None:
-    """The background job that works out states by dates: enrollment_state_updated for each state that changed, and no other event."""
+    """The background job that works out states by dates: enrollment_state_updated for each state
+    that changed, and no other event.
+    """
     canvas.job(DATES_JOB)
     for section in sections:
         for enrollment in section.enrollments:
@@ -167,7 +220,11 @@ def conclude_in_bulk(canvas: Canvas, enrollments: Iterable[Enrollment], silent: 
 def delete_by_import(canvas: Canvas, section: Section, share: float) -> None:
     """A SIS import that deletes enrollments in bulk: no event at all."""
     canvas.job(SIS_JOB)
-    delete_in_bulk(canvas, [enrollment for enrollment in section.enrollments if canvas.random.random() < share], "import")
+    delete_in_bulk(
+        canvas,
+        [enrollment for enrollment in section.enrollments if canvas.random.random() < share],
+        "import",
+    )
 
 
 def _leave_groups(canvas: Canvas, enrollment: Enrollment) -> None:

@@ -1,4 +1,6 @@
-"""Metadata of events: of web requests, background jobs and consoles, by application servers each with a clock of its own."""
+"""Metadata of events: of web requests, background jobs and consoles, by application servers each
+with a clock of its own.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ OLD_VERSION_SHARE = 0.25
 """Of the application servers so many run a version that writes fields that are null."""
 
 _AGENTS = (
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_3) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/73.0.3683.103 Safari/537.36",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_3) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/73.0.3683.103 Safari/537.36",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:124.0) Gecko/20100101 Firefox/124.0",
     "iCanvas/7.1.1 (2411) iPad13,4 iPadOS 17.4",
 )
@@ -52,8 +55,15 @@ class Envelopes:
         most = int(skew * 1000)
         # The first two make the greatest difference real; the truth lies anywhere between them.
         first = random.randint(-most, 0)
-        spread = [first, first + most, *(random.randint(first, first + most) for _ in range(SERVERS - 2))]
-        self._servers = [Server(ahead, random.random() < OLD_VERSION_SHARE, random.random() < 0.5) for ahead in spread]
+        spread = [
+            first,
+            first + most,
+            *(random.randint(first, first + most) for _ in range(SERVERS - 2)),
+        ]
+        self._servers = [
+            Server(ahead, random.random() < OLD_VERSION_SHARE, random.random() < 0.5)
+            for ahead in spread
+        ]
         self._domain = "oxana.instructure.com"
         uuid = token(random)
         self.root_uuid = uuid
@@ -66,7 +76,9 @@ class Envelopes:
         self._home = world.global_id(1)
         self._job = 1_020_020_528_469_291
         self._sessions = [f"{random.getrandbits(128):032x}" for _ in range(256)]
-        self._addresses = [f"93.184.{random.randrange(256)}.{random.randrange(1, 255)}" for _ in range(256)]
+        self._addresses = [
+            f"93.184.{random.randrange(256)}.{random.randrange(1, 255)}" for _ in range(256)
+        ]
 
     @property
     def domain(self) -> str:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from rollcall.sandbox.canvas.simulation.canvas import Canvas
-from rollcall.sandbox.canvas.simulation.world import Account, Category, Course, Group, Membership, User
+from rollcall.sandbox.canvas.simulation.world import (
+    Account,
+    Category,
+    Course,
+    Group,
+    Membership,
+    User,
+)
 from rollcall.sandbox.canvas.simulation.writing import token
 
 MEMBER_STATES = ("accepted", "accepted", "accepted", "accepted", "invited", "requested")
@@ -17,7 +24,12 @@ def create_category(canvas: Canvas, context: Course | Account, name: str, groups
     """Make a group set with groups: group_category_created, and group_created for each."""
     world, random = canvas.world, canvas.random
     canvas.request(f"{_path(context)}/group_categories", context)
-    category = Category(world.global_id(world.next_id("category")), context, name, random.choice((None, None, 4, 99)))
+    category = Category(
+        world.global_id(world.next_id("category")),
+        context,
+        name,
+        random.choice((None, None, 4, 99)),
+    )
     world.categories.append(category)
     context.categories.append(category)
     canvas.emit_category("group_category_created", category)
@@ -30,7 +42,13 @@ def add_group(canvas: Canvas, category: Category) -> Group:
     """Make a group within an act; sometimes it is saved again in the same transaction."""
     world, random = canvas.world, canvas.random
     number = world.next_id("group")
-    group = Group(world.global_id(number), token(random), category, f"{category.name} {len(category.groups) + 1}", random.choice((None, 4, 100)))
+    group = Group(
+        world.global_id(number),
+        token(random),
+        category,
+        f"{category.name} {len(category.groups) + 1}",
+        random.choice((None, 4, 100)),
+    )
     world.groups.append(group)
     category.groups.append(group)
     canvas.emit_group("group_created", group)
@@ -46,15 +64,23 @@ def create_group(canvas: Canvas, category: Category) -> Group:
 
 
 def rename_category(canvas: Canvas, category: Category, name: str) -> None:
-    """Rename a group set. Its groups and memberships say so only when something else happens to them."""
-    canvas.request(f"/group_categories/{int(category.gid) % 10**13}", category.context, method="PUT")
+    """Rename a group set. Its groups and memberships say so only when something else happens to
+    them.
+    """
+    canvas.request(
+        f"/group_categories/{int(category.gid) % 10**13}", category.context, method="PUT"
+    )
     category.name = name
     canvas.emit_category("group_category_updated", category)
 
 
 def delete_category(canvas: Canvas, category: Category) -> None:
-    """Delete a group set: group_updated for each group, nothing for memberships. The set's own event looks like any update."""
-    canvas.request(f"/group_categories/{int(category.gid) % 10**13}", category.context, method="DELETE")
+    """Delete a group set: group_updated for each group, nothing for memberships. The set's own
+    event looks like any update.
+    """
+    canvas.request(
+        f"/group_categories/{int(category.gid) % 10**13}", category.context, method="DELETE"
+    )
     for group in category.groups:
         if group.state != "deleted":
             group.state = "deleted"
@@ -109,7 +135,11 @@ def add_member(canvas: Canvas, group: Group, user: User, state: str) -> Membersh
 
 def set_membership(canvas: Canvas, membership: Membership, state: str) -> None:
     """Accept, reject or end a membership, or save it unchanged."""
-    canvas.request(f"/groups/{int(membership.group.gid) % 10**13}/memberships/{int(membership.gid) % 10**13}", membership.group.category.context, method="PUT")
+    canvas.request(
+        f"/groups/{int(membership.group.gid) % 10**13}/memberships/{int(membership.gid) % 10**13}",
+        membership.group.category.context,
+        method="PUT",
+    )
     membership.state = state
     canvas.emit_membership("group_membership_updated", membership)
 
@@ -121,7 +151,9 @@ def end_membership(canvas: Canvas, membership: Membership) -> None:
 
 
 def move(canvas: Canvas, membership: Membership, group: Group) -> None:
-    """Move somebody to another group of the set: a new membership there, the old one deleted, told in either order."""
+    """Move somebody to another group of the set: a new membership there, the old one deleted, told
+    in either order.
+    """
     canvas.request(f"/groups/{int(group.gid) % 10**13}/memberships", group.category.context)
     user, state = membership.user, membership.state
     if canvas.random.random() < 0.5:
@@ -134,8 +166,16 @@ def move(canvas: Canvas, membership: Membership, group: Group) -> None:
 
 def assign_at_random(canvas: Canvas, category: Category, users: list[User]) -> None:
     """Spread people over the groups of a set by bulk SQL: no event at all."""
-    canvas.request(f"/group_categories/{int(category.gid) % 10**13}/assign_unassigned_members", category.context)
+    canvas.request(
+        f"/group_categories/{int(category.gid) % 10**13}/assign_unassigned_members",
+        category.context,
+    )
     groups = [group for group in category.groups if group.state != "deleted"]
-    taken = {membership.user for group in groups for membership in group.memberships if membership.state != "deleted"}
+    taken = {
+        membership.user
+        for group in groups
+        for membership in group.memberships
+        if membership.state != "deleted"
+    }
     for number, user in enumerate(user for user in users if user not in taken):
         _new_membership(canvas, groups[number % len(groups)], user, "accepted")

@@ -12,7 +12,14 @@ OTHER_SHARD_SHARE = 0.05
 """Users who live on another shard."""
 
 _LONGEST_TEXT = 8_192
-_STATES = ("registered", "registered", "registered", "pre_registered", "creation_pending", "pending_approval")
+_STATES = (
+    "registered",
+    "registered",
+    "registered",
+    "pre_registered",
+    "creation_pending",
+    "pending_approval",
+)
 
 
 def create_account(canvas: Canvas, parent: Account, name: str) -> Account:
@@ -49,7 +56,13 @@ def notify(canvas: Canvas, account: Account) -> None:
         message = "<p>" + f"{about} " * 1_000
         message = message[: message.rindex(" ", 0, _LONGEST_TEXT - 3)] + "..."
     gid = canvas.world.global_id(canvas.world.next_id("notification"))
-    canvas.emit_notification(gid, about, message, random.choice(("information", "warning", "calendar", None)), random.randint(1, 14))
+    canvas.emit_notification(
+        gid,
+        about,
+        message,
+        random.choice(("information", "warning", "calendar", None)),
+        random.randint(1, 14),
+    )
 
 
 def create_user(canvas: Canvas, account: Account) -> User:
@@ -74,13 +87,26 @@ def new_user(canvas: Canvas) -> User:
     shard = world.shard + 1 if random.random() < OTHER_SHARD_SHARE else None
     zone, offset = random.choice(ZONES)
     login, sis_id = f"user{number}@example.com", f"S-{number}" if random.random() < 0.7 else None
-    user = User(world.global_id(number, shard), token(random), person(random), login, sis_id, zone, offset, now, now, random.choice(_STATES))
+    user = User(
+        world.global_id(number, shard),
+        token(random),
+        person(random),
+        login,
+        sis_id,
+        zone,
+        offset,
+        now,
+        now,
+        random.choice(_STATES),
+    )
     world.users.append(user)
     return user
 
 
 def update_user(canvas: Canvas, user: User, *, name: str | None = None) -> None:
-    """Register or rename a user, or save one unchanged. Enrollments tell the new name when something else happens to them."""
+    """Register or rename a user, or save one unchanged. Enrollments tell the new name when
+    something else happens to them.
+    """
     canvas.request(f"/users/{int(user.gid) % 10**13}", None, method="PUT")
     user.name = name or user.name
     user.state = "registered"
@@ -103,8 +129,12 @@ def delete_user(canvas: Canvas, user: User) -> None:
 
 
 def merge_users(canvas: Canvas, user: User, into: User) -> None:
-    """Merge two users: user_updated for the one that goes, nothing for its enrollments and memberships, which are the other's now."""
-    canvas.request(f"/users/{int(user.gid) % 10**13}/merge_into/{int(into.gid) % 10**13}", None, method="PUT")
+    """Merge two users: user_updated for the one that goes, nothing for its enrollments and
+    memberships, which are the other's now.
+    """
+    canvas.request(
+        f"/users/{int(user.gid) % 10**13}/merge_into/{int(into.gid) % 10**13}", None, method="PUT"
+    )
     for enrollment in user.enrollments:
         enrollment.user = into
     for membership in user.memberships:

@@ -1,4 +1,6 @@
-"""The institution as it is in the beginning, and new courses with their classes later on. Some of it is older than the subscription to events."""
+"""The institution as it is in the beginning, and new courses with their classes later on. Some of
+it is older than the subscription to events.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,21 @@ from rollcall.sandbox.canvas.simulation.courses import create_course
 from rollcall.sandbox.canvas.simulation.enrollments import SIS_JOB, add
 from rollcall.sandbox.canvas.simulation.groups import MEMBER_STATES, add_member, create_category
 from rollcall.sandbox.canvas.simulation.people import create_account, create_user, new_user
-from rollcall.sandbox.canvas.simulation.world import AFTER, BEFORE, WITHIN, Account, Course, User, pick
+from rollcall.sandbox.canvas.simulation.world import (
+    AFTER,
+    BEFORE,
+    WITHIN,
+    Account,
+    Course,
+    User,
+    pick,
+)
 from rollcall.sandbox.canvas.simulation.writing import subject
 
 OLD_SHARE = 0.15
-"""Users and courses that are older than the subscription: of them comes what changes, never how they began."""
+"""Users and courses that are older than the subscription: of them comes what changes, never how
+they began.
+"""
 
 ENROLL_STATES = ("active",) * 11 + ("invited",) * 5 + ("inactive", "creation_pending")
 PHASES = (BEFORE,) + (WITHIN,) * 6 + (AFTER,)
@@ -50,7 +62,9 @@ def found(canvas: Canvas) -> Iterator[None]:
 def open_course(canvas: Canvas, account: Account) -> Iterator[None]:
     """A course with sections, teachers, a class and groups, and a pause after each part of it."""
     random, world, size = canvas.random, canvas.world, canvas.plan.class_size
-    course = create_course(canvas, account, subject(random), random.choice(PHASES), random.choice((1, 1, 2, 3)))
+    course = create_course(
+        canvas, account, subject(random), random.choice(PHASES), random.choice((1, 1, 2, 3))
+    )
     yield
     count = min(len(world.users), max(0, round(random.gauss(size, size / 4))))
     students = random.sample(world.users, count)
@@ -70,17 +84,33 @@ def open_course(canvas: Canvas, account: Account) -> Iterator[None]:
 def _staff(canvas: Canvas, course: Course, students: list[User]) -> None:
     random, world = canvas.random, canvas.world
     section = course.sections[0]
-    for kind, share in (("TeacherEnrollment", 1.0), ("TaEnrollment", 0.5), ("DesignerEnrollment", 0.3), ("StudentViewEnrollment", 0.3)):
+    for kind, share in (
+        ("TeacherEnrollment", 1.0),
+        ("TaEnrollment", 0.5),
+        ("DesignerEnrollment", 0.3),
+        ("StudentViewEnrollment", 0.3),
+    ):
         if random.random() < share:
-            user = new_user(canvas) if kind == "StudentViewEnrollment" else random.choice(world.users)
+            user = (
+                new_user(canvas) if kind == "StudentViewEnrollment" else random.choice(world.users)
+            )
             add(canvas, user, section, kind, "active")
     if students and random.random() < 0.5:
-        add(canvas, random.choice(world.users), section, "ObserverEnrollment", "active", observed=random.choice(students))
+        add(
+            canvas,
+            random.choice(world.users),
+            section,
+            "ObserverEnrollment",
+            "active",
+            observed=random.choice(students),
+        )
 
 
 def _group(canvas: Canvas, course: Course, students: list[User]) -> None:
     random = canvas.random
-    category = create_category(canvas, course, random.choice(("Projects", "Labs", "Reading circles")), random.randint(2, 5))
+    category = create_category(
+        canvas, course, random.choice(("Projects", "Labs", "Reading circles")), random.randint(2, 5)
+    )
     for user in students:
         if random.random() < 0.8 and (group := pick(random, category.groups)):
             add_member(canvas, group, user, random.choice(MEMBER_STATES))

@@ -23,14 +23,18 @@ class Simulation:
         self._deliveries = deliver(self._emitted(), plan)
 
     def events(self) -> Iterator[SimulatedEvent]:
-        """The events as they are delivered, made one after the other as they are asked for. A second call goes on where the first one stopped."""
+        """The events as they are delivered, made one after the other as they are asked for. A
+        second call goes on where the first one stopped.
+        """
         take = self._truth.take
         for emitted in self._deliveries:
             take(emitted)
             yield emitted.event
 
     def happened(self) -> list[SimulatedEvent]:
-        """The events of acts that somebody else did to the :attr:`canvas`, delivered at once. For when :meth:`events` has come to its end."""
+        """The events of acts that somebody else did to the :attr:`canvas`, delivered at once. For
+        when :meth:`events` has come to its end.
+        """
         events, self.canvas.outbox = self.canvas.outbox, []
         for emitted in events:
             self._truth.take(emitted)
@@ -41,7 +45,9 @@ class Simulation:
         return self._truth.rosters()
 
     def world_rosters(self) -> dict[str, dict[str, WorldRow]]:
-        """Enrollments, groups and memberships by id, as they really are in the simulated Canvas, whatever was delivered."""
+        """Enrollments, groups and memberships by id, as they really are in the simulated Canvas,
+        whatever was delivered.
+        """
         return take_census(self.canvas.world)
 
     def _emitted(self) -> Iterator[Emitted]:

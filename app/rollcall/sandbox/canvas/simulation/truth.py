@@ -1,4 +1,5 @@
-"""What rosters must come to: of each entity the latest event that was delivered, and the rules of rosters applied to these.
+"""What rosters must come to: of each entity the latest event that was delivered, and the rules of
+rosters applied to these.
 
 Written on its own, apart from the code that makes rosters, so that the one can judge the other.
 """
@@ -36,13 +37,25 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """The families that rosters are made of, and the ids that tell their entities apart."""
 
-_IDS = {family: frozenset(name for name, field in BODIES[family].items() if field.kind is Kind.ID) for family in _KEYS}
+_IDS = {
+    family: frozenset(name for name, field in BODIES[family].items() if field.kind is Kind.ID)
+    for family in _KEYS
+}
 _CONTEXTS = ("Course", "Account")
 
-_BY_DATES = frozenset({("active", "pending_active"), ("active", "completed"), ("invited", "pending_invited"), ("invited", "completed")})
+_BY_DATES = frozenset(
+    {
+        ("active", "pending_active"),
+        ("active", "completed"),
+        ("invited", "pending_invited"),
+        ("invited", "completed"),
+    }
+)
 """Workflow state and state that go together although the workflow state is the newer one."""
 
-_ENDS_WITH_COURSE = frozenset({"active", "invited", "creation_pending", "pending_active", "pending_invited"})
+_ENDS_WITH_COURSE = frozenset(
+    {"active", "invited", "creation_pending", "pending_active", "pending_invited"}
+)
 
 
 class _Register(NamedTuple):
@@ -75,7 +88,9 @@ class Truth:
             self._keep(event.register, event.key, event.version, event.body, self._shard)
 
     def take_event(self, metadata: Mapping[str, Any], body: Body) -> None:
-        """Any valid event was delivered, whoever made it: what its JSON says of metadata (or attributes) and body."""
+        """Any valid event was delivered, whoever made it: what its JSON says of metadata (or
+        attributes) and body.
+        """
         name = metadata["event_name"]
         family = family_of(name)
         # A group of anything else belongs nowhere.
@@ -83,19 +98,33 @@ class Truth:
             return
         shard = shard_of(metadata.get("root_account_id")) or self._shard
         ids = [normal_id(body[field], shard) or "" for field in _KEYS[family]]
-        time, updated = parse_microseconds(metadata["event_time"]), parse_microseconds(body.get("updated_at"))
+        time, updated = (
+            parse_microseconds(metadata["event_time"]),
+            parse_microseconds(body.get("updated_at")),
+        )
         assert time is not None
         canonical = orjson.dumps({"metadata": metadata, "body": body}, option=orjson.OPT_SORT_KEYS)
         ce_id = hashlib.sha256(canonical).hexdigest()[:EVENT_ID_DIGITS]
-        version = (time, int(name.endswith("_updated")), NO_TIME if updated is None else updated, ce_id)
+        version = (
+            time,
+            int(name.endswith("_updated")),
+            NO_TIME if updated is None else updated,
+            ce_id,
+        )
         self._keep(family, ids[0] if len(ids) == 1 else (ids[0], ids[1]), version, body, shard)
 
-    def _keep(self, family: str, key: EntityKey, version: Version, body: Body, shard: int | None) -> None:
+    def _keep(
+        self, family: str, key: EntityKey, version: Version, body: Body, shard: int | None
+    ) -> None:
         register = self._registers[family]
         known = register.get(key)
         if known is None or version > known.version:
             ids, fields = _IDS[family], BODIES[family]
-            row = {name: normal_id(value, shard) if name in ids else value for name, value in body.items() if value is not None and name in fields}
+            row = {
+                name: normal_id(value, shard) if name in ids else value
+                for name, value in body.items()
+                if value is not None and name in fields
+            }
             register[key] = _Register(version, row)
 
     def rosters(self) -> Rosters:
@@ -117,11 +146,19 @@ class Truth:
     def _courses(self, rows: dict[str, Row]) -> None:
         for known in self._registers["course"].values():
             row = known.row
-            rows[row["course_id"]] = row | {"state": row["workflow_state"], "state_reason": "course", "as_of": _written(known.time)}
+            rows[row["course_id"]] = row | {
+                "state": row["workflow_state"],
+                "state_reason": "course",
+                "as_of": _written(known.time),
+            }
 
     def _sections(self, rows: dict[str, Row]) -> None:
         for known in self._registers["course_section"].values():
-            row = known.row | {"state": known.row["workflow_state"], "state_reason": "section", "as_of": _written(known.time)}
+            row = known.row | {
+                "state": known.row["workflow_state"],
+                "state_reason": "section",
+                "as_of": _written(known.time),
+            }
             rows[f"{row['course_id']}/{row['course_section_id']}"] = row
 
     def _enrollments(self, rows: dict[str, Row]) -> None:
@@ -134,7 +171,12 @@ class Truth:
                 if course_id != row["course_id"]:
                     row["course_id"], shaped = course_id, max(shaped, section.time)
             state, reason, at = _state(row["workflow_state"], known.time, states.get(key))
-            final = reason == "enrollment" and state in ("rejected", "deleted") and state == row["workflow_state"] and not at > known.time
+            final = (
+                reason == "enrollment"
+                and state in ("rejected", "deleted")
+                and state == row["workflow_state"]
+                and not at > known.time
+            )
             course, course_at = self._course(row["course_id"])
             if not final:
                 if section is not None and section.row["workflow_state"] == "deleted":
@@ -169,7 +211,9 @@ class Truth:
                 continue
             row |= {name: group.row[name] for name in ("context_type", "context_id")}
             state, reason = row["workflow_state"], "membership"
-            course, course_at = self._course(row["context_id"]) if row["context_type"] == "Course" else (None, 0)
+            course, course_at = (
+                self._course(row["context_id"]) if row["context_type"] == "Course" else (None, 0)
+            )
             if course == "deleted":
                 state, reason, shaped = "deleted", "course_deleted", max(shaped, course_at)
             elif group.row["workflow_state"] == "deleted":
@@ -182,11 +226,17 @@ class Truth:
     def _users(self, rows: dict[str, Row]) -> None:
         for known in self._registers["user"].values():
             row = known.row
-            rows[row["user_id"]] = row | {"state": row["workflow_state"], "state_reason": "user", "as_of": _written(known.time)}
+            rows[row["user_id"]] = row | {
+                "state": row["workflow_state"],
+                "state_reason": "user",
+                "as_of": _written(known.time),
+            }
 
 
 def _state(workflow_state: str, told: int, state: _Register | None) -> tuple[str, str, int]:
-    """An enrollment's state by itself: the state, the reason, and the time of the event that gave it."""
+    """An enrollment's state by itself: the state, the reason, and the time of the event that gave
+    it.
+    """
     if state is None or (workflow_state in ("rejected", "deleted") and not state.time > told):
         return workflow_state, "enrollment", told
     by_dates: str = state.row["state"]

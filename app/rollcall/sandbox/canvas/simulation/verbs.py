@@ -1,4 +1,6 @@
-"""What happens next: each verb looks for somebody or something to which it can happen, and says whether it did."""
+"""What happens next: each verb looks for somebody or something to which it can happen, and says
+whether it did.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,14 @@ from itertools import accumulate
 from rollcall.sandbox.canvas.simulation import courses, enrollments, groups, people
 from rollcall.sandbox.canvas.simulation.canvas import Canvas
 from rollcall.sandbox.canvas.simulation.population import ENROLL_STATES, PHASES, open_course
-from rollcall.sandbox.canvas.simulation.world import GONE, Course, Enrollment, Section, is_current, pick
+from rollcall.sandbox.canvas.simulation.world import (
+    GONE,
+    Course,
+    Enrollment,
+    Section,
+    is_current,
+    pick,
+)
 from rollcall.sandbox.canvas.simulation.writing import person, subject
 
 Verb = Callable[[Canvas], bool]
@@ -16,7 +25,12 @@ Verb = Callable[[Canvas], bool]
 ATTEMPTS = 8
 """A step tries so many verbs; in an institution where next to nothing can happen, nothing does."""
 
-_KINDS = ("StudentEnrollment",) * 8 + ("TeacherEnrollment", "TaEnrollment", "DesignerEnrollment", "ObserverEnrollment")
+_KINDS = ("StudentEnrollment",) * 8 + (
+    "TeacherEnrollment",
+    "TaEnrollment",
+    "DesignerEnrollment",
+    "ObserverEnrollment",
+)
 
 
 def step(canvas: Canvas) -> None:
@@ -41,7 +55,11 @@ def _active_sections(course: Course) -> list[Section]:
 def _change_enrollment(canvas: Canvas) -> bool:
     random = canvas.random
     enrollment = pick(random, canvas.world.enrollments)
-    if enrollment is None or enrollment.section.course.state == "deleted" or enrollment.user.state == "deleted":
+    if (
+        enrollment is None
+        or enrollment.section.course.state == "deleted"
+        or enrollment.user.state == "deleted"
+    ):
         return False
     dice, state = random.random(), enrollment.workflow_state
     current = is_current(enrollment.section.course) and enrollment.section.state == "active"
@@ -52,9 +70,21 @@ def _change_enrollment(canvas: Canvas) -> bool:
     elif dice < 0.15:
         enrollments.limit(canvas, enrollment)
     elif state == "active":
-        (enrollments.conclude if dice < 0.4 else enrollments.deactivate if dice < 0.65 else enrollments.delete)(canvas, enrollment)
+        (
+            enrollments.conclude
+            if dice < 0.4
+            else enrollments.deactivate
+            if dice < 0.65
+            else enrollments.delete
+        )(canvas, enrollment)
     elif state == "invited":
-        (enrollments.accept if dice < 0.7 else enrollments.reject if dice < 0.9 else enrollments.delete)(canvas, enrollment)
+        (
+            enrollments.accept
+            if dice < 0.7
+            else enrollments.reject
+            if dice < 0.9
+            else enrollments.delete
+        )(canvas, enrollment)
     elif state == "inactive":
         (enrollments.reactivate if dice < 0.8 else enrollments.delete)(canvas, enrollment)
     elif current:
@@ -68,7 +98,11 @@ def _revive(canvas: Canvas, enrollment: Enrollment, dice: float) -> bool:
     course, random = enrollment.section.course, canvas.random
     if not is_current(course):
         return False
-    if enrollment.workflow_state == "completed" and dice < 0.3 and enrollment.section.state == "active":
+    if (
+        enrollment.workflow_state == "completed"
+        and dice < 0.3
+        and enrollment.section.state == "active"
+    ):
         enrollments.unconclude(canvas, enrollment)
         return True
     if enrollment.workflow_state == "completed" and dice < 0.4:
@@ -83,30 +117,54 @@ def _revive(canvas: Canvas, enrollment: Enrollment, dice: float) -> bool:
 
 def _enroll(canvas: Canvas) -> bool:
     random, world = canvas.random, canvas.world
-    course, user, kind = pick(random, world.courses), pick(random, world.users), random.choice(_KINDS)
+    course, user, kind = (
+        pick(random, world.courses),
+        pick(random, world.users),
+        random.choice(_KINDS),
+    )
     if course is None or user is None or user.state == "deleted" or not is_current(course):
         return False
-    if any(enrollment.kind == kind and enrollment.section.course is course for enrollment in user.enrollments):
+    if any(
+        enrollment.kind == kind and enrollment.section.course is course
+        for enrollment in user.enrollments
+    ):
         return False
     section = pick(random, _active_sections(course))
     if section is None:
         return False
     observed = pick(random, section.enrollments) if kind == "ObserverEnrollment" else None
-    enrollments.enroll(canvas, user, section, kind, random.choice(ENROLL_STATES), observed=observed.user if observed else None)
+    enrollments.enroll(
+        canvas,
+        user,
+        section,
+        kind,
+        random.choice(ENROLL_STATES),
+        observed=observed.user if observed else None,
+    )
     return True
 
 
 def _change_membership(canvas: Canvas) -> bool:
     random = canvas.random
     membership = pick(random, canvas.world.memberships)
-    if membership is None or membership.state in ("deleted", "rejected") or membership.group.state == "deleted":
+    if (
+        membership is None
+        or membership.state in ("deleted", "rejected")
+        or membership.group.state == "deleted"
+    ):
         return False
     dice, state = random.random(), membership.state
     if dice < 0.1:
         groups.set_membership(canvas, membership, state)
     elif state in ("invited", "requested") and dice < 0.85:
         groups.set_membership(canvas, membership, "accepted" if dice < 0.65 else "rejected")
-    elif dice < 0.6 and (others := [group for group in membership.group.category.groups if group.state != "deleted" and group is not membership.group]):
+    elif dice < 0.6 and (
+        others := [
+            group
+            for group in membership.group.category.groups
+            if group.state != "deleted" and group is not membership.group
+        ]
+    ):
         groups.move(canvas, membership, random.choice(others))
     else:
         groups.set_membership(canvas, membership, "deleted")
@@ -121,8 +179,18 @@ def _join(canvas: Canvas) -> bool:
     context = group.category.context
     section = pick(random, context.sections) if isinstance(context, Course) else None
     enrollment = pick(random, section.enrollments) if section else None
-    user = pick(random, world.users) if not isinstance(context, Course) else enrollment.user if enrollment and enrollment.workflow_state != "deleted" else None
-    if user is None or user.state == "deleted" or any(member.group is group and member.state != "deleted" for member in user.memberships):
+    user = (
+        pick(random, world.users)
+        if not isinstance(context, Course)
+        else enrollment.user
+        if enrollment and enrollment.workflow_state != "deleted"
+        else None
+    )
+    if (
+        user is None
+        or user.state == "deleted"
+        or any(member.group is group and member.state != "deleted" for member in user.memberships)
+    ):
         return False
     groups.join(canvas, group, user, random.choice(groups.MEMBER_STATES))
     return True
@@ -165,11 +233,20 @@ def _change_category(canvas: Canvas) -> bool:
 
 def _assign_at_random(canvas: Canvas) -> bool:
     category = pick(canvas.random, canvas.world.categories)
-    if category is None or not isinstance(category.context, Course) or category.context.state == "deleted":
+    if (
+        category is None
+        or not isinstance(category.context, Course)
+        or category.context.state == "deleted"
+    ):
         return False
     if all(group.state == "deleted" for group in category.groups):
         return False
-    everybody = [row.user for section in category.context.sections for row in section.enrollments if row.workflow_state == "active"]
+    everybody = [
+        row.user
+        for section in category.context.sections
+        for row in section.enrollments
+        if row.workflow_state == "active"
+    ]
     groups.assign_at_random(canvas, category, list(dict.fromkeys(everybody)))
     return True
 
@@ -203,7 +280,12 @@ def _change_accounts(canvas: Canvas) -> bool:
         people.create_account(canvas, account, subject(random))
     elif dice < 0.5:
         people.update_account(canvas, account, subject(random))
-    elif dice < 0.55 and account is world.accounts[-1] and not account.categories and not any(course.account is account for course in world.courses):
+    elif (
+        dice < 0.55
+        and account is world.accounts[-1]
+        and not account.categories
+        and not any(course.account is account for course in world.courses)
+    ):
         people.delete_account(canvas, account)
     else:
         people.notify(canvas, account)
@@ -221,11 +303,29 @@ def _change_course(canvas: Canvas) -> bool:
     elif dice < 0.5 and state != "completed":
         courses.update_course(canvas, course, name=subject(random) if dice < 0.25 else None)
     elif state in ("created", "claimed"):
-        (courses.publish if dice < 0.8 else courses.delete_course if dice < 0.9 else courses.conclude_course)(canvas, course)
+        (
+            courses.publish
+            if dice < 0.8
+            else courses.delete_course
+            if dice < 0.9
+            else courses.conclude_course
+        )(canvas, course)
     elif state == "available":
-        (courses.conclude_course if dice < 0.75 else courses.delete_course if dice < 0.9 else courses.unpublish)(canvas, course)
+        (
+            courses.conclude_course
+            if dice < 0.75
+            else courses.delete_course
+            if dice < 0.9
+            else courses.unpublish
+        )(canvas, course)
     else:
-        (courses.publish if dice < 0.7 else courses.update_course if dice < 0.9 else courses.delete_course)(canvas, course)
+        (
+            courses.publish
+            if dice < 0.7
+            else courses.update_course
+            if dice < 0.9
+            else courses.delete_course
+        )(canvas, course)
     return True
 
 
@@ -247,7 +347,11 @@ def _change_section(canvas: Canvas) -> bool:
     if section.state == "deleted":
         courses.restore_section(canvas, section)
     elif dice < 0.25:
-        courses.update_section(canvas, section, name=f"{section.course.name}, {random.randint(1, 99)}" if dice < 0.15 else None)
+        courses.update_section(
+            canvas,
+            section,
+            name=f"{section.course.name}, {random.randint(1, 99)}" if dice < 0.15 else None,
+        )
     elif dice < 0.35:
         courses.create_section(canvas, section.course)
     elif dice < 0.45:

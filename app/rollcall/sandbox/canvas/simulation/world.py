@@ -1,4 +1,6 @@
-"""The database of the simulated Canvas: its rows as they really are, whatever events have told of them."""
+"""The database of the simulated Canvas: its rows as they really are, whatever events have told of
+them.
+"""
 
 from __future__ import annotations
 
@@ -167,7 +169,16 @@ class World:
         self.categories: list[Category] = []
         self.groups: list[Group] = []
         self.memberships: list[Membership] = []
-        self._last = {"account": 1, "user": 20_063, "course": 564, "section": 4_810, "enrollment": 46_824, "category": 43, "group": 47, "membership": 123_459}
+        self._last = {
+            "account": 1,
+            "user": 20_063,
+            "course": 564,
+            "section": 4_810,
+            "enrollment": 46_824,
+            "category": 43,
+            "group": 47,
+            "membership": 123_459,
+        }
 
     def next_id(self, kind: str) -> int:
         """A local id that nothing of its kind has."""
@@ -196,7 +207,9 @@ def is_current(course: Course) -> bool:
 
 
 def settle(enrollment: Enrollment) -> bool:
-    """Work out the enrollment state anew, as EnrollmentState.recalculate_state does. Returns whether any of it has changed."""
+    """Work out the enrollment state anew, as EnrollmentState.recalculate_state does. Returns
+    whether any of it has changed.
+    """
     before = (enrollment.state, enrollment.started_ms, enrollment.until_ms)
     workflow_state = enrollment.workflow_state
     if workflow_state not in LIVE:
@@ -205,9 +218,21 @@ def settle(enrollment: Enrollment) -> bool:
         section = enrollment.section
         dates = section if section.restricted else section.course
         if dates.phase == BEFORE:
-            enrollment.state, enrollment.started_ms, enrollment.until_ms = f"pending_{workflow_state}", None, dates.start_ms
+            enrollment.state, enrollment.started_ms, enrollment.until_ms = (
+                f"pending_{workflow_state}",
+                None,
+                dates.start_ms,
+            )
         elif dates.phase == WITHIN:
-            enrollment.state, enrollment.started_ms, enrollment.until_ms = workflow_state, dates.start_ms, dates.end_ms
+            enrollment.state, enrollment.started_ms, enrollment.until_ms = (
+                workflow_state,
+                dates.start_ms,
+                dates.end_ms,
+            )
         else:
-            enrollment.state, enrollment.started_ms, enrollment.until_ms = "completed", dates.end_ms, None
+            enrollment.state, enrollment.started_ms, enrollment.until_ms = (
+                "completed",
+                dates.end_ms,
+                None,
+            )
     return before != (enrollment.state, enrollment.started_ms, enrollment.until_ms)

@@ -18,7 +18,23 @@ ZONES: tuple[tuple[str | None, int], ...] = (
 """Time zones of users: the name, and the offset in seconds at which their times are written."""
 
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz0123456789"
-_GIVEN = ("Isaac", "Ada", "Émilie", "Srinivasa", "Mary", "李", "Sofia", "Muhammad", "Katherine", "Björn", "Hypatia", "Alan", "Rosalind", "Chien-Shiung", "Olga")
+_GIVEN = (
+    "Isaac",
+    "Ada",
+    "Émilie",
+    "Srinivasa",
+    "Mary",
+    "李",
+    "Sofia",
+    "Muhammad",
+    "Katherine",
+    "Björn",
+    "Hypatia",
+    "Alan",
+    "Rosalind",
+    "Chien-Shiung",
+    "Olga",
+)
 _FAMILY = (
     "Newton",
     "Lovelace",
@@ -34,7 +50,16 @@ _FAMILY = (
     "Franklin",
     "O'Neil",
 )
-_SUBJECTS = ("Linear Algebra", "Organic Chemistry", "History of the Book", "Español II", "Thermodynamics", "Introduction to Logic", "Drawing", "Macroeconomics")
+_SUBJECTS = (
+    "Linear Algebra",
+    "Organic Chemistry",
+    "History of the Book",
+    "Español II",
+    "Thermodynamics",
+    "Introduction to Logic",
+    "Drawing",
+    "Macroeconomics",
+)
 
 
 @lru_cache(maxsize=16_384)
@@ -61,14 +86,21 @@ def _offset(seconds: int, separator: str) -> str:
 
 
 def zoned_time(ms: int, offset: int) -> str:
-    """Whole seconds with the acting user's offset, ``2024-03-29T15:43:00-07:00``; ``Z`` without one."""
+    """Whole seconds with the acting user's offset, ``2024-03-29T15:43:00-07:00``; ``Z`` without
+    one.
+    """
     seconds = ms // 1000
-    return f"{_second(seconds + offset)}{_offset(offset, ':')}" if offset else f"{_second(seconds)}Z"
+    return (
+        f"{_second(seconds + offset)}{_offset(offset, ':')}" if offset else f"{_second(seconds)}Z"
+    )
 
 
 def rails_time(ms: int, offset: int) -> str:
     """Whole seconds as Rails writes a time by itself: ``2019-10-05 05:38:00 -0800``, or ``UTC``."""
-    return f"{_second(ms // 1000 + offset).replace('T', ' ')} {_offset(offset, '') if offset else 'UTC'}"
+    return (
+        f"{_second(ms // 1000 + offset).replace('T', ' ')} "
+        f"{_offset(offset, '') if offset else 'UTC'}"
+    )
 
 
 def token(random: Random) -> str:
