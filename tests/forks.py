@@ -178,9 +178,8 @@ def _serve() -> None:
         for name in ("rollcall.cli.main", *MODULES.get(request["arguments"][0], ())):
             importlib.import_module(name)
         gc.freeze()  # a collection in the fork would copy all that it shares with this process
-        signal.pthread_sigmask(
-            signal.SIG_BLOCK, {signal.SIGCHLD}
-        )  # of an end nobody hears before the beginning
+        # of an end nobody hears before the beginning
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -197,9 +196,8 @@ def _tell_of_ends(_number: int, _frame: object) -> None:
     for child in sorted(_forked):  # others are those of what was imported
         try:
             ended, status = os.waitpid(child, os.WNOHANG)
-        except (
-            ChildProcessError
-        ):  # the end of another one came meanwhile, and this function told of both
+        except ChildProcessError:
+            # the end of another one came meanwhile, and this function told of both
             continue
         if ended:
             _forked.discard(child)

@@ -73,8 +73,7 @@ def overheard() -> Iterator[list[str]]:
     handler, logger = _Overheard(), logging.getLogger("asyncio")
     logger.addHandler(handler)
     yield handler.said
-    gc.collect(
-        1
-    )  # what a test has made is young; to look at all there is would take longer than most tests
+    # what a test has made is young; to look at all there is would take longer than most tests
+    gc.collect(1)
     logger.removeHandler(handler)
     assert handler.said == []

@@ -86,9 +86,8 @@ def admin_client(bootstrap: str) -> AdminClient:
     """One client for the whole session: librdkafka does not always survive the end of one that has
     just been answered.
     """
-    return AdminClient(
-        {"bootstrap.servers": bootstrap, "log_level": 2}
-    )  # it outlives the brokers that tests stop
+    # it outlives the brokers that tests stop
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
 
 
 def create_topic(

@@ -162,9 +162,8 @@ class RollcallProcess:
     def metric(self, name: str, **labels: str) -> float:
         """The sum of the samples of a name that have these labels."""
         _, text = self.get("/metrics")
-        lines = "".join(
-            f"{line}\n" for line in text.splitlines() if line.startswith(name)
-        )  # parsing all would take longer than making them
+        # parsing all would take longer than making them
+        lines = "".join(f"{line}\n" for line in text.splitlines() if line.startswith(name))
         samples = (
             sample for family in text_string_to_metric_families(lines) for sample in family.samples
         )

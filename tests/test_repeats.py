@@ -146,17 +146,15 @@ class Suite:
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self._pytester = pytester
-        pytester.makeini(
-            "[pytest]"
-        )  # else it would be the project's, where the folder lies within that
+        # else it would be the project's, where the folder lies within that
+        pytester.makeini("[pytest]")
         for name in [
             name for name in os.environ if name.startswith("PYTEST_")
         ]:  # this process may be a worker
             monkeypatch.delenv(name)
         monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
-        monkeypatch.setenv(
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1"
-        )  # which take longer than the tests
+        # which take longer than the tests
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
     def run(self, *tests: str, arguments: Sequence[str] = ()) -> pytest.RunResult:
         self._pytester.makepyfile(BEGINNING + "".join(tests))

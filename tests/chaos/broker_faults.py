@@ -104,9 +104,8 @@ def move(scene: Scene) -> None:
     for partition in range(PARTITIONS):
         numbers = scene.rng.sample(range(len(scene.cluster.brokers)), len(scene.cluster.brokers))
         scene.cluster.reassign(typed, partition, numbers[:-1])
-        scene.cluster.reassign(
-            typed, partition, reversed(numbers)
-        )  # the one that had lost its replica gets it again, and is to lead
+        # the one that had lost its replica gets it again, and is to lead
+        scene.cluster.reassign(typed, partition, reversed(numbers))
 
 
 def add_partition(scene: Scene) -> None:

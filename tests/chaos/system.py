@@ -184,7 +184,8 @@ class System:
             OSError,
             StopIteration,
             NotInTimeError,
-        ):  # one has just ended; the supervisor starts another
+        ):
+            # one has just ended; the supervisor starts another
             return False
 
     def named(self, *commands: str) -> list[RollcallProcess]:

@@ -102,9 +102,8 @@ def main() -> None:
     ):
         for topic in (INPUT, CHANGELOG, BARRIER):
             create_topic(cluster.bootstrap, topic, given.lanes)
-        asyncio.run(
-            give_partitions(cluster.bootstrap, given.lanes)
-        )  # the first time, the cluster makes its own topics
+        # the first time, the cluster makes its own topics
+        asyncio.run(give_partitions(cluster.bootstrap, given.lanes))
         rounds = [
             asyncio.run(give_partitions(cluster.bootstrap, given.lanes))
             for _ in range(given.rounds)

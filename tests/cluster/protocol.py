@@ -79,6 +79,7 @@ def topics(host: str, port: int, timeout: float) -> Topics:
     """
     answer = _ask(host, port, METADATA, 4, struct.pack(">i?", -1, False), timeout=timeout)
     answer.number("i")  # throttle time
+
     answer.array(
         lambda: (
             answer.number("i"),
@@ -86,7 +87,7 @@ def topics(host: str, port: int, timeout: float) -> Topics:
             answer.number("i"),
             answer.text(answer.number("h")),
         )
-    )  # brokers
+    )
     answer.text(answer.number("h"))  # the cluster's id
     answer.number("i")  # some broker, which KRaft gives out as the controller
 

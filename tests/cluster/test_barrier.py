@@ -164,9 +164,8 @@ async def test_a_changelog_is_read_beyond_what_a_deposed_leader_has(
     loaded: dict[bytes | None, bytes | None] = {}
 
     def on_remaining(remaining: int) -> None:
-        if (
-            remaining == barrier.changelog_end - 10
-        ):  # all that the deposed leader has was read from it
+        # all that the deposed leader has was read from it
+        if remaining == barrier.changelog_end - 10:
             again()
 
     await load_changelog(

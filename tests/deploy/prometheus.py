@@ -40,9 +40,8 @@ class Series(NamedTuple):
 
 def promtool(*arguments: str | Path, given: str | None = None) -> str:
     """Run promtool, which must find nothing wrong; what it says."""
-    done = run(
-        [PROMTOOL, *map(str, arguments)], input=given, env={**os.environ, "GOGC": "800"}
-    )  # a third of its time is Go's collector's
+    # a third of its time is Go's collector's
+    done = run([PROMTOOL, *map(str, arguments)], input=given, env={**os.environ, "GOGC": "800"})
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -124,9 +124,8 @@ def test_a_module_is_in_place_and_follows_its_sources(project: Project) -> None:
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_fault_in_a_source_is_an_error(project: Project, tmp_path: Path, fault: str) -> None:
     checkout = project(SOURCES | {"app/small/inner/two.pyx": BROKEN[fault]})
-    wheel = (
-        [build("wheel", tmp_path, checkout, BUILD_ROLLCALL="auto")] if fault == "C" else []
-    )  # which all faults end in the same way
+    # which all faults end in the same way
+    wheel = [build("wheel", tmp_path, checkout, BUILD_ROLLCALL="auto")] if fault == "C" else []
     for done in (put_in_place(checkout), *wheel):
         assert done.returncode != 0
         assert re.search(r"two\.pyx:1:|nowhere\.h", done.stderr)

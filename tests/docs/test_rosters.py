@@ -339,9 +339,8 @@ def test_made_anew(running: Running) -> None:
         result_of(future, what="the end of the topics")
     for future in kafka.delete_consumer_groups([f"{running.prefix}-rosters"]).values():
         result_of(future, what="the end of the group")
-    wait_until(
-        lambda: not partitions_of(running.bootstrap, doomed), what="the end of the topics"
-    )  # the broker hears of it after the controller
+    # the broker hears of it after the controller
+    wait_until(lambda: not partitions_of(running.bootstrap, doomed), what="the end of the topics")
     with RostersProcess(running.folder, running.bootstrap, running.prefix) as rosters:
         rosters.wait_ready()
         wait_for_datum(

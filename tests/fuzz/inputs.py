@@ -244,9 +244,8 @@ def _exchange(event: Any, random: Random) -> None:
     one, other = _part(event, random), _part(event, random)
     if one and other:
         value = other[random.choice(list(other))]
-        one[random.choice(list(one))] = (
-            MARK if isinstance(value, dict | list) else value
-        )  # a part of itself could not be written
+        # a part of itself could not be written
+        one[random.choice(list(one))] = MARK if isinstance(value, dict | list) else value
 
 
 def _call_metadata_attributes(event: Any, _random: Random) -> None:

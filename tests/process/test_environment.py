@@ -93,9 +93,8 @@ def test_without_that_faust_takes_some(untouched: Mapping[str, str]) -> None:
     """A negative control: where the environment is as it is, they change what Faust has from the
     beginning; but not what its application is told.
     """
-    found = effective(
-        {name: "1" for name in FAUST if not name.endswith(("_LOOP", "_STRICT"))}
-    )  # with these it would not even start
+    # with these it would not even start
+    found = effective({name: "1" for name in FAUST if not name.endswith(("_LOOP", "_STRICT"))})
     changed = {name for name in found if found[name] != untouched[name]}
     assert changed
     assert changed <= {*_env.__all__, "web_transport", "web_bind", "web_port", "canonical_url"}, (

@@ -266,9 +266,8 @@ def read_event(name: str, value: bytes, shard: int | None) -> Event | None:
     for field, is_id in _schema_fields(family).items():
         if body.get(field) is not None:
             fields[field] = normal_id(body[field], its_shard) if is_id else body[field]
-    if (
-        None in fields.values()
-    ):  # a number such as 2.1070000000000001e16: valid by its schema, and no id
+    # a number such as 2.1070000000000001e16: valid by its schema, and no id
+    if None in fields.values():
         return None
     if family == "group" and fields["context_type"] not in ("Course", "Account"):
         return None

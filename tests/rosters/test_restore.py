@@ -194,9 +194,10 @@ def test_a_changelog_that_was_compacted_and_ends_with_nothing(
     rows = cluster.rows()
 
     def rows_in_changelog() -> int:
+        # tombstones stay for a while
         return sum(
             message.key() != RECORD_KEY for message in read_all(cluster.bootstrap, [changelog])
-        )  # tombstones stay for a while
+        )
 
     written = rows_in_changelog()
     assert written > len(rows["enrollment"]), "there is nothing to compact"

@@ -597,9 +597,8 @@ async def test_a_partition_that_ends_in_aborted_records_or_in_nothing_is_read_to
         for place in partitions_of(bootstrap, [topic(topics, "sections")])
         if place.partition == partitioner(PARTITIONS)(COURSE.encode())
     ]
-    alter_topic(
-        bootstrap, place.topic, {"cleanup.policy": "compact,delete"}
-    )  # otherwise no record can be deleted
+    # otherwise no record can be deleted
+    alter_topic(bootstrap, place.topic, {"cleanup.policy": "compact,delete"})
     delete_records(bootstrap, place.topic, place.partition, before=1)
     assert (await read(bootstrap, topics)).is_empty
 

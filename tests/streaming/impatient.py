@@ -30,9 +30,8 @@ def make_impatient(*, upstream: bool) -> None:
 
     def new_impatient_app(application: StreamingApplication, scratch: str) -> faust.App:
         app = new_app(application, scratch)
-        app.conf.broker_commit_interval = (
-            LOOK_SECONDS / 2.5
-        )  # of which the pause between two looks is a multiple
+        # of which the pause between two looks is a multiple
+        app.conf.broker_commit_interval = LOOK_SECONDS / 2.5
         app.conf.broker_commit_livelock_soft_timeout = app.conf.stream_processing_timeout = 0.001
         return app
 

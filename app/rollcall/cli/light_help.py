@@ -40,6 +40,5 @@ class _StandIn(ModuleType):
                 del sys.modules[module]
             return getattr(importlib.import_module(module), name)(*arguments, **options)
 
-        setattr(
-            self, name, type(name, (), {"__new__": load})
-        )  # a class, since Typer has it in its types
+        # a class, since Typer has it in its types
+        setattr(self, name, type(name, (), {"__new__": load}))

@@ -33,9 +33,10 @@ def play(
     with ExitStack() as files:
         truth_file = None if truth is None else files.enter_context(_opened(truth))
         if to_kafka:
+            # with Kafka's client, which files do not need
             from rollcall.cli.sending import (
                 send_to_kafka,
-            )  # with Kafka's client, which files do not need
+            )
 
             count, topic = send_to_kafka(simulation.events(), rate)
             print(f"sent {count:,} events to {topic}")

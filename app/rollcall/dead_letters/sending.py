@@ -119,9 +119,8 @@ async def send_again(
                         None,
                         headers,
                     )
-                async with asyncio.timeout(
-                    STALL_SECONDS
-                ):  # a producer that writes nothing twice would try for ever
+                # a producer that writes nothing twice would try for ever
+                async with asyncio.timeout(STALL_SECONDS):
                     await outputs.send()
                 replay.sent += len(chosen)
 

@@ -18,9 +18,8 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OTHER_ENCODINGS = (b"\xff\xfe", b"\xfe\xff")
 _BLANKS = b" \t\r"
 _MOST_LEVELS = 1024  # orjson's own limit, and so the router's
-_TOKEN = re.compile(
-    rb'"(?:[^"\\\n]|\\[^\n])*+"?|[{}\[\]]'
-)  # a string never spans lines, so one that is not closed ends with its line
+# a string never spans lines, so one that is not closed ends with its line
+_TOKEN = re.compile(rb'"(?:[^"\\\n]|\\[^\n])*+"?|[{}\[\]]')
 _OPENING = {ord("}"): ord("{"), ord("]"): ord("[")}
 _VALUE_START = re.compile(rb"[{\[]")
 _LINE_THAT_STARTS_A_VALUE = re.compile(rb"^(?P<margin>[ \t]*+)[{\[]", re.MULTILINE)

@@ -84,9 +84,8 @@ def read_valid_time(text: str) -> Instant | None:
     """
     if text[-1] == "Z":
         try:
-            return tuple.__new__(
-                Instant, (datetime.fromisoformat(text).timestamp(), text)
-            )  # in half the time of its own ``__new__``, which is Python
+            # in half the time of its own ``__new__``, which is Python
+            return tuple.__new__(Instant, (datetime.fromisoformat(text).timestamp(), text))
         except (ValueError, OverflowError):
             return None
     return _read_offset(text)

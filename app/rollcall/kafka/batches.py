@@ -141,9 +141,8 @@ class BatchedOutputs:
                     raise
         finally:
             all_acknowledged = asyncio.gather(*acknowledged)
-            all_acknowledged.add_done_callback(
-                _see
-            )  # when a batch is not taken, nobody waits for the others
+            # when a batch is not taken, nobody waits for the others
+            all_acknowledged.add_done_callback(_see)
         try:
             await all_acknowledged
         except KafkaError as error:

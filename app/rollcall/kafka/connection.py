@@ -62,9 +62,8 @@ async def broker_connection(
         try:
             try:
                 connection = await create_conn(host, port, request_timeout_ms=CONNECT_MS, **options)
-                answer = await connection.send(
-                    MetadataRequest([])
-                )  # whoever wants a client to authenticate hangs up at this, not before
+                # whoever wants a client to authenticate hangs up at this, not before
+                answer = await connection.send(MetadataRequest([]))
             except _FAILURES as error:
                 problems.append(
                     _explained(error, settings, f"{host}:{port}", answered=connection is not None)

@@ -70,9 +70,10 @@ class Tracing:
 
     def __init__(self, service: str, ratio: float, processor: SpanProcessor | None = None) -> None:
         named = {} if OTEL_SERVICE_NAME in os.environ else {SERVICE_NAME: service}
+        # what has a span was sampled before
         self._provider = TracerProvider(
             sampler=ALWAYS_ON, resource=Resource.create(named), shutdown_on_exit=False
-        )  # what has a span was sampled before
+        )
         self._provider.add_span_processor(processor or BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("rollcall")
         self._ratio = ratio
@@ -92,9 +93,8 @@ class Tracing:
 
     async def __aexit__(self, *_exc_info: object) -> None:
         """Send what is left, if that is quick."""
-        closing = threading.Thread(
-            target=self._provider.shutdown, name="last spans", daemon=True
-        )  # it may try again for long
+        # it may try again for long
+        closing = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
         closing.start()
         await asyncio.to_thread(closing.join, CLOSE_SECONDS)
 

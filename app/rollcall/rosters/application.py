@@ -98,9 +98,8 @@ async def _refuse_holes(settings: Settings, bootstrap: str, missing: set[str]) -
                         known.offset is not None
                         for known in (await offsets.committed(inputs)).values()
                     )
-                except (
-                    KafkaError
-                ) as error:  # a cluster that never had a group makes the topic of offsets now
+                except KafkaError as error:
+                    # a cluster that never had a group makes the topic of offsets now
                     if time.monotonic() > deadline:
                         raise BrokerUnavailableError(
                             f"the offsets of group {names.group} cannot be read "

@@ -98,9 +98,8 @@ def find_process(pid_file: Path, mark: str) -> int | None:
         line = _command_line(pid)
         if line or not _lives(pid):
             return pid if mark in line else None
-        time.sleep(
-            0.02
-        )  # it is just becoming another program, and for a moment has no command line
+        # it is just becoming another program, and for a moment has no command line
+        time.sleep(0.02)
     return None
 
 

@@ -212,9 +212,8 @@ class StreamingApplication:
         await self._lanes.end()
         await asyncio.wait({started}, timeout=START_SECONDS)
         started.cancel()
-        started.add_done_callback(
-            lambda start: start.cancelled() or start.exception()
-        )  # asyncio would complain that nobody has seen it
+        # asyncio would complain that nobody has seen it
+        started.add_done_callback(lambda start: start.cancelled() or start.exception())
         try:
             await promptly(app.stop(), STOP_SECONDS)
         except Exception as error:

@@ -278,7 +278,6 @@ class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
         thread.
         """
         if self._wake is not None and self.thread_loop.is_running():
-            with contextlib.suppress(
-                RuntimeError
-            ):  # the loop closed in between: the consumer has stopped
+            # the loop closed in between: the consumer has stopped
+            with contextlib.suppress(RuntimeError):
                 self.thread_loop.call_soon_threadsafe(self._wake.set)

@@ -326,9 +326,8 @@ class Lane:
                     if result is None or halt is None
                     else batch.cut(result.consumed)
                 )
-                del (
-                    batch
-                )  # the records are no longer needed, and are much of what the process holds
+                # the records are no longer needed, and are much of what the process holds
+                del batch
                 commit = asyncio.create_task(self._commit(positions, halt, outputs, result))
                 self.halted = halt
             if commit is not None:
@@ -418,9 +417,8 @@ class Lane:
             with contextlib.suppress(Exception):
                 await promptly(producer.abort_transaction(), 1)
             await promptly(producer.stop(), 1)
-        except (
-            BaseException
-        ) as error:  # also when the lane is cancelled meanwhile: no connection may be left
+        except BaseException as error:
+            # also when the lane is cancelled meanwhile: no connection may be left
             log.debug("the producer did not stop cleanly: %r", error, extra=self._place)
             await cut_off(producer)
             if not isinstance(error, Exception):

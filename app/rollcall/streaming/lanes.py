@@ -78,9 +78,8 @@ class Lanes:
         Raises:
             PartitionsError: the topics of an agent do not have equally many partitions.
         """
-        if (
-            self._ended
-        ):  # the consumer has still to hear of it, and may be given partitions meanwhile
+        # the consumer has still to hear of it, and may be given partitions meanwhile
+        if self._ended:
             return
         assert self._kit is not None
         assert not self._lanes, "lanes are closed before new ones are opened"

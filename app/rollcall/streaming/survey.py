@@ -208,9 +208,8 @@ class Survey:
             self.unmeasured_since = (
                 None if measured or not partitions else self.unmeasured_since or begun
             )
-            if not measured and not await self._answered(
-                self._offsets.reach()
-            ):  # of one partition there may be no leader
+            # of one partition there may be no leader
+            if not measured and not await self._answered(self._offsets.reach()):
                 self._silent_since = self._silent_since or begun
                 self._give_up_if_silent()
             await asyncio.sleep(SURVEY_SECONDS)
@@ -250,9 +249,8 @@ class Survey:
                 absent = await promptly(
                     self._offsets.absent(self._inputs | self._outputs), MEASURE_SECONDS
                 )
-                self.gone = sorted(
-                    absent & self._inputs
-                )  # to make them anew is for those who write them
+                # to make them anew is for those who write them
+                self.gone = sorted(absent & self._inputs)
                 if list(self._lanes) and not absent.isdisjoint(self._outputs):
                     lost = ", ".join(sorted(absent & self._outputs))
                     raise TopicsGoneError(
@@ -321,9 +319,8 @@ class Survey:
                 continue
             try:
                 member = await consumer().check()
-                self._member = (
-                    member or not self._lanes.assigned
-                )  # what is asked before partitions are given says nothing of when they are
+                # what is asked before partitions are given says nothing of when they are
+                self._member = member or not self._lanes.assigned
             except KafkaError as error:
                 raise StreamingError(
                     f"the consumer group {self._group} cannot be joined: {describe(error)}"

@@ -28,10 +28,11 @@ def remembered_references() -> Iterator[None]:
         if found is None:
             if len(answers) >= MOST_ANSWERS:
                 answers.clear()
+            # the registry is kept, so that no other gets its id
             found = answers[key] = (
                 whole(resolver, ref),
                 resolver._registry,
-            )  # the registry is kept, so that no other gets its id
+            )
         return found[0]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -59,9 +59,8 @@ def test_port_and_data_survive_a_stop_and_a_crash(directory: Path) -> None:
 
 def test_two_starters_at_once_make_one_broker(directory: Path) -> None:
     directory.mkdir()
-    (directory / "broker.pid").write_text(
-        f"{os.getpid()}\n"
-    )  # left by a crash, and another program's by now
+    # left by a crash, and another program's by now
+    (directory / "broker.pid").write_text(f"{os.getpid()}\n")
     first, second = EmbeddedBroker(directory), EmbeddedBroker(directory)
     with ThreadPoolExecutor(2) as threads:
         started = [

@@ -14,9 +14,8 @@ PARTITIONS = 3
 
 async def test_everything_arrives_as_it_was_and_in_order(bootstrap: str, prefix: str) -> None:
     topic = f"{prefix}.raw"
-    create_topic(
-        bootstrap, topic, PARTITIONS
-    )  # with Kafka's default limit, which is for what is compressed
+    # with Kafka's default limit, which is for what is compressed
+    create_topic(bootstrap, topic, PARTITIONS)
     records = list(generate_traffic(TrafficPlan(count=CHUNK_RECORDS * 2 + 10, too_large=0.001)))
     told: list[int] = []
 

@@ -106,9 +106,10 @@ def test_every_answer_is_what_the_document_says(
     """Whatever is asked, all checks hold: statuses, types, objects, methods, tokens, wrong
     parameters refused and right ones taken.
     """
+    # it takes a second to import, which only the process that runs this test should pay
     from tests.serve.api.requests_made_up import (
         asked,
-    )  # it takes a second to import, which only the process that runs this test should pay
+    )
 
     assert (
         asked(served.url, token_file[1], document, path, max_examples=examples(20, part=4))[404] > 0

@@ -181,9 +181,8 @@ def _rule(name: str, schema: Schema | bool, *, required: bool, count_known: bool
         return None
     if least is not None and (not isinstance(least, int) or least not in (0, 1)):
         return None
-    if text == "constant" and kinds != (
-        "string",
-    ):  # a constant is said of every type, and a pattern of strings only
+    # a constant is said of every type, and a pattern of strings only
+    if text == "constant" and kinds != ("string",):
         return None
     known: tuple[str, ...] = ()
     if count_known and KNOWN_VALUES in schema:

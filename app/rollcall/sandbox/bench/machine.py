@@ -87,9 +87,8 @@ def machine(core: int, announce: Announce) -> Iterator[Machine]:
     folder = load_settings().data.absolute() / "bench"
     shutil.rmtree(folder, ignore_errors=True)
     others = other_cores(core)
-    logging.getLogger("aiokafka").setLevel(
-        logging.ERROR
-    )  # it has much to say of topics that were made a moment ago
+    # it has much to say of topics that were made a moment ago
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
     broker = EmbeddedBroker(folder / "kafka", jars=folder.parent / "kafka-libs")
     broker.ensure_libraries(announce=announce)
     with contextlib.ExitStack() as stack:

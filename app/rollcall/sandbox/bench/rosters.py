@@ -211,9 +211,8 @@ class _Bench:
         await ensure_topics(settings, self._place.bootstrap, plan_roster_topics(settings))
         async with self._place.process("rosters", settings, "rosters-latency") as process:
             warm = await self._send_steadily(settings, rate, WARM_SECONDS, 0)
-            before = await self._through(
-                process, warm
-            )  # the first events waited until the process had joined its group
+            # the first events waited until the process had joined its group
+            before = await self._through(process, warm)
             sent = await self._send_steadily(settings, rate, self._plan.latency_seconds, warm)
             after = await self._through(process, warm + sent)
         buckets = {bound: after.buckets[bound] - before.buckets[bound] for bound in after.buckets}

@@ -167,9 +167,8 @@ class _Bench:
         await ensure_topics(settings, self._place.bootstrap, plan_router_topics(settings))
         async with self._place.process("router", settings, "router-latency") as router:
             warm = await self._send_steadily(settings, rate, 3.0)
-            before = await _count_to(
-                router, warm
-            )  # the first events waited until the router had joined its group
+            # the first events waited until the router had joined its group
+            before = await _count_to(router, warm)
             sent = await self._send_steadily(settings, rate, self._plan.latency_seconds)
             after = await _count_to(router, warm + sent)
         buckets = {bound: after.buckets[bound] - before.buckets[bound] for bound in after.buckets}

@@ -193,9 +193,8 @@ async def _report(
         ),
         flush=True,
     )
-    os._exit(
-        0
-    )  # what it has read ahead is of no interest, and stopping it takes a while or does not end
+    # what it has read ahead is of no interest, and stopping it takes a while or does not end
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -154,9 +154,8 @@ class EmbeddedBroker:
             BrokerUnavailableError: it did not become ready; no process is left behind. The message
                 quotes the log.
         """
-        jars = (
-            self.ensure_libraries().resolve()
-        )  # an archive of classes is good for one class path, which Java compares as text
+        # an archive of classes is good for one class path, which Java compares as text
+        jars = self.ensure_libraries().resolve()
         java = find_java()
         with self._locked(timeout):
             if self.pid is not None:

@@ -126,9 +126,8 @@ def prepare_node(directory: Path, *, host: str, port: int, further: Mapping[str,
         )
     controller_port = known.controller_port if known and known.host == host else 0
     if controller_port in (0, port) or not _is_free(host, controller_port):
-        controller_port = free_port(
-            host, other_than=port
-        )  # nobody but the broker itself knows this one
+        # nobody but the broker itself knows this one
+        controller_port = free_port(host, other_than=port)
     node = Node(cluster_id, host, port, controller_port)
     _check_storage(directory, node)
     write_whole(directory / "node.json", json.dumps(asdict(node), indent=2) + "\n")
@@ -253,9 +252,8 @@ def free_port(host: str, *, other_than: int = 0) -> int:
 
 def _is_free(host: str, port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as Java does: connections of the last run that linger are no obstacle
+        # as Java does: connections of the last run that linger are no obstacle
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
             listener.listen(1)

@@ -150,9 +150,8 @@ async def _remove_group(admin: AIOKafkaAdminClient, group: str) -> None:
             return
         if error is not NonEmptyGroup:
             raise error
-        await asyncio.sleep(
-            0.5
-        )  # a process that was killed is a member until its session times out
+        # a process that was killed is a member until its session times out
+        await asyncio.sleep(0.5)
 
 
 def _broker(folder: Path, settings: Settings) -> EmbeddedBroker:

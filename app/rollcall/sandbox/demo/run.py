@@ -43,9 +43,8 @@ def run_demo(*, events: int, seed: int, keep: bool, screen: Screen, interrupts: 
     )
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(workplace(settings))
-        logging.basicConfig(
-            filename=folder / "demo.log", level=logging.WARNING, force=True
-        )  # what client libraries have to say is not for the screen
+        # what client libraries have to say is not for the screen
+        logging.basicConfig(filename=folder / "demo.log", level=logging.WARNING, force=True)
         with screen.doing("starting Kafka"):
             bootstrap = stack.enter_context(
                 cluster(settings, folder, announce=lambda line: screen.step("broker", line))

@@ -162,9 +162,8 @@ class DeadLetters:
         """
         ends = await reader.end_offsets(places)
         found: list[Letter] = []
-        with contextlib.suppress(
-            TimeoutError
-        ):  # behind a transaction that is open there is nothing to be read
+        # behind a transaction that is open there is nothing to be read
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP_SECONDS):
                 while any([await reader.position(place) < end for place, end in ends.items()]):
                     found += self._letters(

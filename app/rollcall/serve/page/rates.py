@@ -151,5 +151,6 @@ def _samples(page: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
         LookupError,
         TypeError,
         AttributeError,
-    ) as error:  # the parser is made for pages that are right
+    ) as error:
+        # the parser is made for pages that are right
         raise ValueError(f"no page of metrics ({type(error).__name__})") from None

@@ -330,9 +330,8 @@ class ReplicaStore:
                     database.execute(f"SELECT {', '.join(columns)} FROM {table} LIMIT 1").fetchone()
                 return None
         except sqlite3.DatabaseError as error:
-            if (
-                is_damage(error) or error.sqlite_errorcode == sqlite3.SQLITE_ERROR
-            ):  # the latter: a table is missing
+            # the latter: a table is missing
+            if is_damage(error) or error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
                 return f"it is damaged ({error})"
             # It is locked, or the disk is full: nothing is wrong with what is in it.
             raise ReplicaError(
@@ -347,9 +346,8 @@ class ReplicaStore:
         new = self.path.with_name(f"{self.path.name}.new")
         try:
             _remove(new)
-            os.close(
-                os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            )  # it holds names of people
+            # it holds names of people
+            os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             with contextlib.closing(_connected(new)) as database:
                 database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 database.execute("BEGIN IMMEDIATE")
