@@ -25,14 +25,14 @@ demo: java venv kafka ## a broker, a simulated Canvas, router, rosters and serve
 	@$(BIN)/rollcall demo $(if $(KEEP),--keep)
 
 test: java venv ## everything that must pass, but the long cuts: lint, types, tests
-	@$(MAKE) --no-print-directory kafka axe asyncapi & status=0; $(MAKE) --no-print-directory lint || status=$$?; wait $$! && exit $$status
+	@$(MAKE) --no-print-directory kafka axe & status=0; $(MAKE) --no-print-directory lint || status=$$?; wait $$! && exit $$status
 	@echo "pytest"
 	@$(BIN)/python -m pytest -m "not slow" --numprocesses 4 --dist worksteal
 
 check: venv ## lint, types, and the tests that need neither broker nor browser: a minute
 	@$(MAKE) --no-print-directory lint & status=0; $(BIN)/python -m pytest -m "not broker and not cluster and not browser and not slow" --numprocesses 2 --dist worksteal || status=$$?; wait $$! && exit $$status
 
-long: java venv kafka ## the long cuts, which make test leaves out
+long: java venv kafka axe asyncapi ## the long cuts, which make test leaves out
 	@$(BIN)/python -m pytest -m "slow and not alone" --numprocesses 4 --dist worksteal
 	@$(BIN)/python -m pytest -m alone
 

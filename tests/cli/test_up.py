@@ -32,7 +32,9 @@ def rollcall(*arguments: str, **settings: object) -> subprocess.CompletedProcess
     return run([sys.executable, "-m", "rollcall", *arguments], env=environment(**settings))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_up_starts_everything_and_leaves_nothing_behind(
     tmp_path: Path, jars: Path, number: signal.Signals
 ) -> None:

@@ -107,6 +107,7 @@ def pure(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     return Installation(folder / "installed", wheel)
 
 
+@pytest.mark.slow
 def test_without_a_compiler_everything_works(
     pure: Installation, bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:

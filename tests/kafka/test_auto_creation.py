@@ -138,6 +138,7 @@ def test_no_client_makes_a_topic_by_asking(
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
 @pytest.mark.parametrize("command", ["router", "rosters", "serve"])
 def test_no_process_makes_topics_that_are_gone(

@@ -27,6 +27,7 @@ NODE = shutil.which("node")
 ERROR, WARNING = 0, 1
 
 pytestmark = [
+    pytest.mark.slow,
     needs("node", package="nodejs"),
     pytest.mark.skipif(
         not (HERE / "node_modules" / "@asyncapi").is_dir(),
