@@ -260,7 +260,7 @@ def main() -> None:
         help=f"of {', '.join(fault.name for fault in FAULTS)} (default: all)",
     )
     parser.add_argument("--times", type=int, default=3, help="how often each is done (default: 3)")
-    parser.add_argument("--rate", type=int, default=200, help="events per second (default: 200)")
+    parser.add_argument("--rate", type=int, default=40, help="events per second (default: 40)")
     given = parser.parse_args()
     console, prefix = Console(width=200), "pauses"
     wanted = [fault for fault in FAULTS if not given.faults or fault.name in given.faults]
