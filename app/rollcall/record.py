@@ -8,6 +8,9 @@ from typing import Protocol
 Header = tuple[str, bytes | None]
 Headers = list[Header]
 
+TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
+"""Headers of W3C Trace Context: the trace to which a record belongs."""
+
 
 class Record(Protocol):
     """A fetched record, raw. What aiokafka's decoder yields, without the wrapping that it gives to

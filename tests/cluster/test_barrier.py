@@ -22,9 +22,9 @@ from faust.types import TP
 from rollcall.kafka.bounded import promptly
 from rollcall.kafka.leaders import UnprovenError, proven_ends
 from rollcall.streaming.barrier import RECORD_KEY, Barrier, write_barrier
-from rollcall.streaming.changelog import load_changelog
 from rollcall.streaming.failures import cut_off, root_cause, why_reopen
 from rollcall.streaming.offsets import Committed, Offsets
+from rollcall.streaming.stages.changelog import load_changelog
 from tests.cluster.brokers import BrokerCluster
 from tests.kafka_client import Sent, committed, create_topic, send
 from tests.waiting import in_time, wait_until

@@ -9,7 +9,7 @@ import orjson
 
 from rollcall.events.outcomes import DeadLetter, ErrorCode
 from rollcall.events.registry import REGISTRY
-from rollcall.process.records import ATTEMPT_HEADER, dead_letter_headers
+from rollcall.process.dead_letter_records import ATTEMPT_HEADER, dead_letter_headers
 from rollcall.record import Header
 from rollcall.resources import resource_path
 from tests.kafka_client import Sent

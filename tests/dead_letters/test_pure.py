@@ -30,7 +30,7 @@ from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed, Unknown
 from rollcall.events.pipeline import ERROR_PREFIX, OWN_HEADERS, REDACTED_HEADER, Pipeline
 from rollcall.events.redaction import Redactor
 from rollcall.events.schemas.validation import load_validators
-from rollcall.process.records import ATTEMPT_HEADER, attempts_of, dead_letter_headers
+from rollcall.process.dead_letter_records import ATTEMPT_HEADER, attempts_of, dead_letter_headers
 from rollcall.record import Header
 from tests.dead_letters.records import Stored, error_headers, event
 from tests.examples import examples

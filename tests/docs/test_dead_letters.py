@@ -24,7 +24,7 @@ from rollcall.events.outcomes import DeadLetter, ErrorCode
 from rollcall.events.pipeline import ERROR_PREFIX, Pipeline
 from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.topic_reading import STALL_SECONDS
-from rollcall.process.records import dead_letter_headers
+from rollcall.process.dead_letter_records import dead_letter_headers
 from tests.dead_letters.records import Stored, error_headers, event
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.kafka_client import create_topic, headers, read_all

@@ -21,8 +21,8 @@ from rollcall.events.pipeline import Pipeline
 from rollcall.events.registry import EVENT_TYPES, REGISTRY
 from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.topics import DAY_MS, barrier_topic
+from rollcall.process.dead_letter_records import SIZE_HEADER, dead_letter_headers
 from rollcall.process.metrics import RosterMetrics, RouterMetrics, ServeMetrics
-from rollcall.process.records import SIZE_HEADER, dead_letter_headers
 from rollcall.process.topics import TopicNames
 from rollcall.rosters import registry as roster_registry
 from rollcall.rosters.registry import stages

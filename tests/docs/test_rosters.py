@@ -28,7 +28,7 @@ from rollcall.rosters.states import BY_DATES, CURRENT, FINAL
 from rollcall.rosters.topics import TOMBSTONE_DAYS, plan_roster_topics, roster_topics
 from rollcall.rosters.user import USER
 from rollcall.settings import Settings, load_settings
-from rollcall.streaming.keyed import CASCADE_ROWS
+from rollcall.streaming.stages.keyed import CASCADE_ROWS
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.docs.test_readme import environment, needs_kcat, run_shell
 from tests.kafka_client import Sent, partitions_of, read_all, send

@@ -24,7 +24,7 @@ from rollcall.events.pipeline import (
 from rollcall.events.reading import read_values
 from rollcall.events.redaction import REPLACEMENT, Redactor
 from rollcall.events.schemas.files import schema_folder, schema_paths
-from rollcall.process.records import final_letter, record_bytes
+from rollcall.process.dead_letter_records import final_letter, record_bytes
 from rollcall.record import Header
 from rollcall.sandbox.canvas.traffic import CREDENTIAL
 from rollcall.streaming.chunks import Chunk

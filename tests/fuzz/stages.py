@@ -17,7 +17,7 @@ from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.serve.replica.follower import collect
 from rollcall.serve.replica.relations import RELATIONS, Columns, Key
 from rollcall.streaming.rows import LEAD
-from rollcall.streaming.stage import UnusableError
+from rollcall.streaming.stages.stage import UnusableError
 from tests.fuzz.inputs import any_headers, any_value, changed_bytes, changed_event, events, text_of
 from tests.fuzz.pipeline import Fetched
 from tests.rosters.memory import Cluster

@@ -52,10 +52,12 @@ def record(
         ),
         (record("faust.transport.consumer", logging.ERROR, asyncio.CancelledError()), "WARNING"),
         (
-            record("rollcall.streaming.consumer_thread", logging.ERROR, TypeError("a mistake")),
+            record(
+                "rollcall.streaming.faust.consumer_thread", logging.ERROR, TypeError("a mistake")
+            ),
             "ERROR",
         ),
-        (record("rollcall.streaming.consumer_thread", logging.ERROR), "ERROR"),
+        (record("rollcall.streaming.faust.consumer_thread", logging.ERROR), "ERROR"),
         (record("rollcall.streaming.lane", logging.ERROR, KafkaConnectionError("gone")), "ERROR"),
         (record("asyncio", logging.ERROR), "ERROR"),
     ],

@@ -18,9 +18,9 @@ from rollcall.process.breaker import Breaker, BreakerPolicy
 from rollcall.record import Headers
 from rollcall.rosters.registry import stages
 from rollcall.streaming.chunks import Chunk, Outputs
-from rollcall.streaming.keyed import KeyedPartition, StageKit, Tally
 from rollcall.streaming.rows import Rows
-from rollcall.streaming.stage import Stage, UnusableError
+from rollcall.streaming.stages.keyed import KeyedPartition, StageKit, Tally
+from rollcall.streaming.stages.stage import Stage, UnusableError
 from tests.rosters.reference import RELATIONS, Rosters, TypedEvent
 
 _VALIDATORS = load_validators()
@@ -73,7 +73,7 @@ class Written:
 
 
 class Silent:
-    """Implements :class:`rollcall.streaming.keyed.StageObserver`."""
+    """Implements :class:`rollcall.streaming.stages.keyed.StageObserver`."""
 
     def chunk_committed(self, stage: Stage, tally: Tally, now: float) -> None:
         """Nothing."""

@@ -17,9 +17,9 @@ from faust.types import TP
 
 from rollcall.kafka.partitioner import partitioner
 from rollcall.streaming.barrier import RECORD_KEY
-from rollcall.streaming.changelog import load_changelog
 from rollcall.streaming.offsets import Offsets
 from rollcall.streaming.rows import Rows
+from rollcall.streaming.stages.changelog import load_changelog
 from tests.kafka_client import (
     Sent,
     alter_topic,

@@ -14,8 +14,8 @@ from rollcall.process.breaker import Breaker, BreakerPolicy
 from rollcall.rosters.internal import MOST_SLOTS
 from rollcall.rosters.registers import MOST_REGISTER_BYTES
 from rollcall.rosters.topics import RECORD_BYTES
-from rollcall.streaming.keyed import KeyedPartition
 from rollcall.streaming.rows import ChangelogError, Rows
+from rollcall.streaming.stages.keyed import KeyedPartition
 from tests.rosters import reference
 from tests.rosters.memory import Cluster, Lane, Write, Written
 from tests.rosters.reference import TypedEvent

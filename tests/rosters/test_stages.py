@@ -26,7 +26,7 @@ from rollcall.rosters.group import GROUP, MEMBERSHIP
 from rollcall.rosters.registers import Family
 from rollcall.rosters.registry import stages, stages_by_event
 from rollcall.rosters.user import USER
-from rollcall.streaming.stage import Change, Input, Kind, Stage
+from rollcall.streaming.stages.stage import Change, Input, Kind, Stage
 from tests.examples import examples
 from tests.rosters import reference
 from tests.rosters.histories import HOME_SHARD, Choices, choices, deliveries, histories, show

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollcall.rosters.registry import stages
-from rollcall.streaming.stage import Change, Stage, UnusableError
+from rollcall.streaming.stages.stage import Change, Stage, UnusableError
 from tests.examples import examples
 from tests.rosters.memory import Cluster, Stored
 from tests.rosters.scenarios import SCENARIOS

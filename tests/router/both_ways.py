@@ -15,9 +15,9 @@ from rollcall.events.pipeline import Pipeline
 from rollcall.events.registry import REGISTRY
 from rollcall.kafka.batches import BatchedOutputs, GatheredBatch
 from rollcall.kafka.partitioner import partitioner
+from rollcall.kafka.topics import TimestampWindow
 from rollcall.process.breaker import BreakerPolicy
 from rollcall.process.metrics import RouterMetrics
-from rollcall.process.records import TimestampWindow
 from rollcall.process.topics import TopicNames
 from rollcall.record import Header, Headers
 from rollcall.router.express import new_express

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.redaction import Redactor
 from rollcall.events.schemas.validation import load_validators
+from rollcall.kafka.topics import TimestampWindow
 from rollcall.process.breaker import BreakerPolicy
+from rollcall.process.dead_letter_records import record_bytes
 from rollcall.process.metrics import RouterMetrics
-from rollcall.process.records import TimestampWindow, record_bytes
 from rollcall.streaming.chunks import Chunk
 from tests.events.test_pipeline import event
 from tests.examples import examples

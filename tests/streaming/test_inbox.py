@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollcall.record import Record
-from rollcall.streaming.chunks import Chunk, ChunkPolicy
-from rollcall.streaming.consumer_thread import OUT_OF_RANGE
+from rollcall.streaming.chunks import OUT_OF_RANGE, Chunk, ChunkPolicy
 from rollcall.streaming.inbox import Batch, Inbox, PositionLostError
 from tests.examples import examples
 

@@ -13,10 +13,10 @@ from faust.types import TP
 
 from rollcall.errors import BrokerUnavailableError
 from rollcall.streaming import survey as module
+from rollcall.streaming.faust.transport import ChunkConsumer
 from rollcall.streaming.lanes import Lanes
 from rollcall.streaming.offsets import Bounds, Offsets
 from rollcall.streaming.survey import Membership, PartitionStatus, Survey, TopicsGoneError
-from rollcall.streaming.transport import ChunkConsumer
 from rollcall.streaming.watchdog import Watchdog
 
 INPUT = TP("in", 0)

@@ -14,11 +14,11 @@ from rollcall.events.outcomes import DeadLetter, Routed
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.registry import EVENT_TYPES, EventType
 from rollcall.events.schemas.files import SchemaFile
-from rollcall.process.records import dead_letter_headers
+from rollcall.process.dead_letter_records import dead_letter_headers
 from rollcall.record import Header
 from rollcall.rosters.registry import stages
 from rollcall.streaming.rows import LEAD
-from rollcall.streaming.stage import Row
+from rollcall.streaming.stages.stage import Row
 
 
 class Example(NamedTuple):

@@ -1,5 +1,5 @@
 """The headers that Rollcall writes, and what they mean. Who writes them:
-:mod:`rollcall.events.pipeline` and :mod:`rollcall.process.records`.
+:mod:`rollcall.events.pipeline` and :mod:`rollcall.process.dead_letter_records`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rollcall.events.pipeline import (
     REDACTED_HEADER,
     WHOLE_VALUE,
 )
-from rollcall.process.records import ATTEMPT_HEADER, KEPT_BYTES, SIZE_HEADER
+from rollcall.process.dead_letter_records import ATTEMPT_HEADER, KEPT_BYTES, SIZE_HEADER
 
 Schema = dict[str, Any]
 

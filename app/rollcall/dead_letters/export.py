@@ -8,7 +8,7 @@ from typing import Any
 from rollcall.dead_letters.letter import StoredRecord, event_name_of, said_of, written_time
 from rollcall.dead_letters.outline import outline
 from rollcall.dead_letters.tally import event_name_to_show
-from rollcall.process.records import attempts_of
+from rollcall.process.dead_letter_records import attempts_of
 
 
 def exported(record: StoredRecord, words: frozenset[str], *, raw: bool) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from rollcall.dead_letters.letter import header_text, is_withheld
 from rollcall.dead_letters.selection import CODE_HEADER
 from rollcall.events.outcomes import ErrorCode, Routed, Unknown
 from rollcall.events.pipeline import ERROR_PREFIX, OWN_HEADERS, Pipeline
-from rollcall.process.records import ATTEMPT_HEADER, attempts_of
+from rollcall.process.dead_letter_records import ATTEMPT_HEADER, attempts_of
 from rollcall.record import Header, Record
 from rollcall.rosters.registry import stages
-from rollcall.streaming.stage import Change, UnusableError
+from rollcall.streaming.stages.stage import Change, UnusableError
 
 
 class Prospect(StrEnum):

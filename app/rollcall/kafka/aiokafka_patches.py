@@ -1,11 +1,11 @@
-"""What is replaced in aiokafka for the whole process, each under a name of its own. Importing this
-module replaces it; :mod:`rollcall.kafka.client` does.
+"""Process-wide patches of aiokafka 0.14, each with a name. Importing this module applies them;
+:mod:`rollcall.kafka.client` imports it.
 
-Each patch says which line of aiokafka 0.14 it mends, the issue there if there is one, why, and
-which test fails without the patch. Where that test passes without the patch on a newer aiokafka,
-the patch may go. ``tests/streaming/test_upstream.py`` fails when the replaced functions change.
-What is replaced in one object only stays with the code that makes the object
-(``app/rollcall/streaming/failures.py``).
+Each patch names the line of aiokafka that it corrects, the upstream issue if there is one, the
+reason, and the test that fails without it. A patch may go when that test passes without it on a
+newer aiokafka. ``tests/streaming/faust/test_upstream.py`` fails when a patched function changes.
+Patches of single objects stand beside the code that makes the object
+(``app/rollcall/streaming/failures.py``, ``app/rollcall/kafka/decoding.py``).
 """
 
 from __future__ import annotations

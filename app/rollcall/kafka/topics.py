@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -27,6 +27,11 @@ LEAST_RECORD_BYTES = 16_384
 """What every topic must take: the record of a dead letter, with its reason, has to fit somewhere.
 """
 
+
+_CLOCK_SKEW_MS = 60_000
+"""Tolerated difference between this machine's clock and a broker's."""
+
+_MAX_TIMESTAMP_MS = 2**63 - 1
 
 LIMITS = (
     "max.message.bytes",
@@ -76,6 +81,41 @@ class TopicLimits:
     """``retention.ms``: records with older timestamps are deleted, however short they have been
     there. -1: never.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class TimestampWindow:
+    """How far from now topics accept a record's timestamp. None: no limit."""
+
+    ahead_ms: int | None = None
+    behind_ms: int | None = None
+
+    @classmethod
+    def of(cls, topics: Sequence[TopicLimits]) -> TimestampWindow:
+        """The window that all of these topics accept."""
+        return cls(
+            ahead_ms=min(
+                (limits.ahead_ms for limits in topics if limits.ahead_ms is not None), default=None
+            ),
+            behind_ms=min(
+                (limits.behind_ms for limits in topics if limits.behind_ms is not None),
+                default=None,
+            ),
+        )
+
+    def around(self, now_ms: int) -> tuple[int, int]:
+        """Earliest and latest timestamp (ms) accepted now, with a margin for clock skew."""
+        earliest = (
+            0
+            if self.behind_ms is None
+            else now_ms - self.behind_ms + min(_CLOCK_SKEW_MS, self.behind_ms // 2)
+        )
+        latest = (
+            _MAX_TIMESTAMP_MS
+            if self.ahead_ms is None
+            else now_ms + self.ahead_ms - min(_CLOCK_SKEW_MS, self.ahead_ms // 2)
+        )
+        return max(earliest, 0), latest
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,9 @@ _CLIENTS = (
     "faust",
     "mode",
     "aiokafka",
-    "rollcall.streaming.tables",
-    "rollcall.streaming.transport",
-    "rollcall.streaming.consumer_thread",
+    "rollcall.streaming.faust.tables",
+    "rollcall.streaming.faust.transport",
+    "rollcall.streaming.faust.consumer_thread",
 )
 """Clients of Kafka, and the services that ours are for Faust."""
 

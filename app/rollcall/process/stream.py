@@ -30,9 +30,9 @@ from rollcall.settings import Settings
 from rollcall.streaming.application import StreamingApplication, StreamingOptions
 from rollcall.streaming.barrier import BarrierTopic
 from rollcall.streaming.chunks import ChunkAgent, ChunkPolicy
+from rollcall.streaming.faust.tables import LaneTable
 from rollcall.streaming.lane import LaneState
 from rollcall.streaming.survey import Membership, PartitionStatus, StreamingError, TopicsGoneError
-from rollcall.streaming.tables import LaneTable
 
 if TYPE_CHECKING:  # it needs OpenTelemetry, which is optional
     from rollcall.process.tracing import Tracing

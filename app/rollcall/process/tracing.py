@@ -36,8 +36,7 @@ from opentelemetry.trace import Span, SpanKind, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
-from rollcall.process.records import TRACE_HEADERS
-from rollcall.record import Header, Headers, Record
+from rollcall.record import TRACE_HEADERS, Header, Headers, Record
 from rollcall.streaming.chunks import Chunk, ChunkAgent, ChunkHandler, Halt, Outputs, Result
 from rollcall.streaming.rows import Rows
 

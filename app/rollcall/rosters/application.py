@@ -17,21 +17,21 @@ from rollcall.kafka.client import client_options
 from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.rights import check_rights
 from rollcall.kafka.topic_admin import ensure_topics
-from rollcall.kafka.topics import TopicFinding, least_record_bytes
+from rollcall.kafka.topics import TimestampWindow, TopicFinding, least_record_bytes
 from rollcall.process.breaker import Breaker, BreakerPolicy
+from rollcall.process.dead_letter_records import final_letter
 from rollcall.process.metrics import UNKNOWN_NAME, RosterMetrics
-from rollcall.process.records import TRACE_HEADERS, TimestampWindow, final_letter
 from rollcall.process.stream import StreamProcess, Work, found_barrier_topic
-from rollcall.record import Record
+from rollcall.record import TRACE_HEADERS, Record
 from rollcall.rosters.registry import stages
 from rollcall.rosters.topics import RosterTopics, plan_roster_topics, roster_topics, rosters_rights
 from rollcall.settings import Settings
 from rollcall.streaming.chunks import Chunk, ChunkAgent, Outputs
-from rollcall.streaming.keyed import KeyedPartition, StageKit, Tally
 from rollcall.streaming.lane import LaneState
 from rollcall.streaming.offsets import Offsets
 from rollcall.streaming.rows import Rows
-from rollcall.streaming.stage import Stage, UnusableError
+from rollcall.streaming.stages.keyed import KeyedPartition, StageKit, Tally
+from rollcall.streaming.stages.stage import Stage, UnusableError
 from rollcall.streaming.survey import PartitionStatus
 
 DEFAULT_PORT = 9102
@@ -182,7 +182,7 @@ def _handler(kit: StageKit) -> Callable[[int, Rows], KeyedPartition]:
 
 
 class _Observer:
-    """Implements :class:`rollcall.streaming.keyed.StageObserver`."""
+    """Implements :class:`rollcall.streaming.stages.keyed.StageObserver`."""
 
     def __init__(self, metrics: RosterMetrics) -> None:
         self._metrics = metrics

@@ -34,7 +34,7 @@ from rollcall.rosters.section import ENROLLMENTS_BY_COURSE, SECTION, SECTIONS_BY
 from rollcall.rosters.states import FINAL, enrollment_state, enrollment_state_within
 from rollcall.rosters.typed import typed_reader
 from rollcall.streaming.rows import LEAD
-from rollcall.streaming.stage import Change, Input, Kind, Row, Stage
+from rollcall.streaming.stages.stage import Change, Input, Kind, Row, Stage
 
 COURSE = Family(
     (

@@ -13,7 +13,7 @@ from typing import Any
 from rollcall.rosters.registers import Family, Register, lead_reader
 from rollcall.rosters.typed import typed_reader
 from rollcall.streaming.rows import LEAD
-from rollcall.streaming.stage import Input, Kind, Row, Stage
+from rollcall.streaming.stages.stage import Input, Kind, Row, Stage
 
 BY_SECTION = "enrollments-by-section"
 """Key ``<section>/<enrollment>``, value the row."""

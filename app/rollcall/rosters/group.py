@@ -13,7 +13,7 @@ from rollcall.record import Record
 from rollcall.rosters.registers import TIME, Family, Register
 from rollcall.rosters.typed import Reader, typed_reader
 from rollcall.streaming.rows import LEAD
-from rollcall.streaming.stage import Change, Input, Kind, Row, Stage, UnusableError
+from rollcall.streaming.stages.stage import Change, Input, Kind, Row, Stage, UnusableError
 
 GROUPS_BY_COURSE = "groups-by-course"
 """Key ``<course>/<group>`` or ``account:<account>/<group>``, value the group's register."""

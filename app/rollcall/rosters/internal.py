@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from rollcall.record import Record
-from rollcall.streaming.stage import Row, UnusableError
+from rollcall.streaming.stages.stage import Row, UnusableError
 
 MOST_SLOTS = 24
 """Of one row. An enrollment is in one section, or for a moment in two; a membership is in one group

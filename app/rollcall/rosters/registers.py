@@ -21,7 +21,7 @@ from rollcall.events.times import FIRST_MICROSECOND, LAST_MICROSECOND, parse_mic
 from rollcall.record import Record
 from rollcall.rosters.typed import Reader, TypedEvent
 from rollcall.streaming.rows import LEAD
-from rollcall.streaming.stage import Change, UnusableError
+from rollcall.streaming.stages.stage import Change, UnusableError
 
 Register: TypeAlias = list[Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from rollcall.rosters import course, enrollment, group, section, user
-from rollcall.streaming.stage import Stage
+from rollcall.streaming.stages.stage import Stage
 
 STAGES: tuple[Callable[[int | None], Stage], ...] = (
     enrollment.stage,

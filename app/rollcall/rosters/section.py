@@ -19,7 +19,7 @@ from rollcall.rosters.internal import has_parts, optional, parts_of, replace, va
 from rollcall.rosters.registers import TIME, Family, Register, lead_reader
 from rollcall.rosters.typed import typed_reader
 from rollcall.streaming.rows import LEAD
-from rollcall.streaming.stage import Change, Input, Kind, Row, Stage
+from rollcall.streaming.stages.stage import Change, Input, Kind, Row, Stage
 
 SECTIONS_BY_COURSE = "sections-by-course"
 """Key ``<course>/<section>``, value the section's register."""

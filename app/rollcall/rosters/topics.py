@@ -11,7 +11,7 @@ from rollcall.kafka.topics import DAY_MS, NEVER_TOO_LATE, TopicPlan, plan_barrie
 from rollcall.process.topics import TopicNames, plan_event_topics
 from rollcall.rosters.registry import stages
 from rollcall.settings import Settings
-from rollcall.streaming.stage import Stage
+from rollcall.streaming.stages.stage import Stage
 
 RECORD_BYTES = 524_288
 """What these topics must take: :data:`rollcall.rosters.internal.MOST_SLOTS` times what one upstream

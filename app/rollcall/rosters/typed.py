@@ -14,7 +14,7 @@ import orjson
 from rollcall.events.ids import normal_id, shard_of
 from rollcall.events.times import parse_microseconds
 from rollcall.record import Record
-from rollcall.streaming.stage import UnusableError
+from rollcall.streaming.stages.stage import UnusableError
 
 DIGEST_DIGITS = 16
 """Of ce_id. Only events of equal event_time, rank and updated_at are told apart by it."""

@@ -12,7 +12,7 @@ from typing import Any
 from rollcall.rosters.registers import TIME, Family, Register, lead_reader, shown
 from rollcall.rosters.typed import typed_reader
 from rollcall.streaming.rows import LEAD
-from rollcall.streaming.stage import Input, Kind, Row, Stage
+from rollcall.streaming.stages.stage import Input, Kind, Row, Stage
 
 USER = Family(
     (

@@ -12,10 +12,9 @@ from rollcall.events.registry import REGISTRY
 from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.rights import check_rights
 from rollcall.kafka.topic_admin import ensure_topics
-from rollcall.kafka.topics import TopicFinding, least_record_bytes
+from rollcall.kafka.topics import TimestampWindow, TopicFinding, least_record_bytes
 from rollcall.process.breaker import BreakerPolicy
 from rollcall.process.metrics import RouterMetrics
-from rollcall.process.records import TimestampWindow
 from rollcall.process.stream import StreamProcess, Work, found_barrier_topic
 from rollcall.process.topics import TopicNames
 from rollcall.router.express import Express, new_express

@@ -12,9 +12,10 @@ from rollcall.events.outcomes import DeadLetter, Routed, Unknown
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.registry import REGISTRY
 from rollcall.kafka.batches import BatchedOutputs
+from rollcall.kafka.topics import TimestampWindow
 from rollcall.process.breaker import Breaker, BreakerPolicy
+from rollcall.process.dead_letter_records import final_letter, record_bytes, too_large
 from rollcall.process.metrics import UNKNOWN_NAME, RouterMetrics
-from rollcall.process.records import TimestampWindow, final_letter, record_bytes, too_large
 from rollcall.process.topics import TopicNames
 from rollcall.record import Record
 from rollcall.router.express import Express

@@ -1,9 +1,7 @@
-"""Faust with chunks, exactly once. Knows nothing of Canvas.
+"""Chunks and lanes: Kafka topics consumed exactly once, on Faust. Knows nothing of Canvas.
 
-A *chunk* is what was fetched of one input partition at once. A *lane* takes the chunks of one
-partition, in order, through a :class:`ChunkHandler` and writes what comes out, together with the
-input's offset, as one Kafka transaction. Faust stays the shell: the consumer group, rebalances,
-agents and their life; all of its private machinery that Rollcall touches is in
-:mod:`rollcall.streaming.transport`, :mod:`rollcall.streaming.consumer_thread` and
-:mod:`rollcall.streaming.tables`.
+A *chunk* holds the records of one fetch of one input partition. A *lane* takes the chunks of one
+partition, in order, through a :class:`ChunkHandler`. It writes the outputs and the input's offset
+as one Kafka transaction. Faust gives the consumer group, rebalances, agents and the life of
+services; :mod:`rollcall.streaming.faust` is the only contact with its private parts.
 """

@@ -22,13 +22,18 @@ from rollcall.open_files import OTHER_FILES, make_room
 from rollcall.streaming.barrier import BarrierTopic
 from rollcall.streaming.chunks import ChunkAgent, ChunkPolicy
 from rollcall.streaming.failures import hold_back_what_was_not_added
+from rollcall.streaming.faust.tables import LaneTables
+from rollcall.streaming.faust.transport import (
+    ChunkConsumer,
+    ChunkSchema,
+    ChunkTransport,
+    wait_crashed,
+)
 from rollcall.streaming.lane import LaneKit, LaneObserver
 from rollcall.streaming.lanes import Lanes
 from rollcall.streaming.offsets import Offsets
+from rollcall.streaming.stages.table_store import TableStore
 from rollcall.streaming.survey import PartitionStatus, StreamingError, Survey
-from rollcall.streaming.table_store import TableStore
-from rollcall.streaming.tables import LaneTables
-from rollcall.streaming.transport import ChunkConsumer, ChunkSchema, ChunkTransport, wait_crashed
 from rollcall.streaming.watchdog import Watchdog
 
 log = logging.getLogger(__name__)

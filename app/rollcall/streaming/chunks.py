@@ -9,6 +9,11 @@ from typing import NamedTuple, Protocol
 from rollcall.record import Headers, Record
 from rollcall.streaming.rows import Rows
 
+OUT_OF_RANGE = -1
+"""Position of an empty chunk that reports: the broker has no record at the lane's position.
+Retention deleted it, or the topic was truncated or created again.
+"""
+
 
 class Chunk(NamedTuple):
     """Records of one input partition, contiguous: everything committed between two fetch positions.

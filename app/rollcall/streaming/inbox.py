@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from faust.types import TP
 
-from rollcall.streaming.chunks import Chunk, ChunkPolicy
-from rollcall.streaming.consumer_thread import OUT_OF_RANGE
+from rollcall.streaming.chunks import OUT_OF_RANGE, Chunk, ChunkPolicy
 
 log = logging.getLogger(__name__)
 

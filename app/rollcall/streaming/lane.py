@@ -62,7 +62,7 @@ class LaneState(Enum):
 
 
 class RowStore(Protocol):
-    """See :class:`rollcall.streaming.table_store.TableStore`."""
+    """See :class:`rollcall.streaming.stages.table_store.TableStore`."""
 
     def changelog(self, agent: ChunkAgent, partition: int) -> TP | None: ...
     async def restore(

@@ -18,7 +18,7 @@ class PartitionsError(RollcallError):
 
 
 class Lanes:
-    """Implements :class:`rollcall.streaming.transport.LaneDirectory`. Lives in the main loop.
+    """Implements :class:`rollcall.streaming.faust.transport.LaneDirectory`. Lives in the main loop.
 
     Args:
         before_opening: called with the number of lanes that are about to open.

@@ -17,10 +17,10 @@ from faust.types import TP
 from rollcall.errors import BrokerUnavailableError, RollcallError, describe
 from rollcall.kafka.bounded import promptly
 from rollcall.open_files import raise_if_exhausted
+from rollcall.streaming.faust.transport import ChunkConsumer
 from rollcall.streaming.lane import LaneState
 from rollcall.streaming.lanes import Lanes
 from rollcall.streaming.offsets import Bounds, Offsets
-from rollcall.streaming.transport import ChunkConsumer
 from rollcall.streaming.watchdog import Watchdog
 
 SURVEY_SECONDS = 1.0

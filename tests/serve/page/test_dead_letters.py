@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rollcall.dead_letters.letter import letter_of
 from rollcall.dead_letters.outline import known_words
 from rollcall.events.outcomes import DeadLetter, ErrorCode
-from rollcall.process.records import dead_letter_headers
+from rollcall.process.dead_letter_records import dead_letter_headers
 from rollcall.serve.page.dead_letters import BEFORE_THE_END, MOST_KEPT, DeadLetters
 from rollcall.settings import load_settings
 from tests.dead_letters.records import Stored

@@ -34,7 +34,7 @@ import orjson
 from rollcall.events.outcomes import Routed, Unknown
 from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.validation import load_validators
-from rollcall.process.records import final_letter
+from rollcall.process.dead_letter_records import final_letter
 from rollcall.process.topics import TopicNames
 from rollcall.record import Header
 from rollcall.router.judging import new_pipeline

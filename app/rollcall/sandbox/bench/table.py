@@ -14,9 +14,9 @@ from pathlib import Path
 import uvloop
 from faust.types import TP
 
-from rollcall.streaming.changelog import load_changelog
 from rollcall.streaming.offsets import Offsets
 from rollcall.streaming.rows import Rows
+from rollcall.streaming.stages.changelog import load_changelog
 
 
 def resident_bytes() -> int:

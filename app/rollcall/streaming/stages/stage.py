@@ -6,7 +6,7 @@ may be one *lead row*, on which what follows from all the other rows of the key 
 
     records --read--> changes --merge--> rows --derive--> output records
 
-:mod:`rollcall.streaming.keyed` runs stages.
+:mod:`rollcall.streaming.stages.keyed` runs stages.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from faust.transport.consumer import Consumer
 
 from rollcall.__main__ import main
 from rollcall.streaming.application import StreamingApplication
-from rollcall.streaming.transport import ChunkConsumer
+from rollcall.streaming.faust.transport import ChunkConsumer
 
 LOOKED = "looked"
 

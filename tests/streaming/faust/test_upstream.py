@@ -1,6 +1,5 @@
-"""What is replaced in Faust, mode and aiokafka (streaming/transport.py,
-streaming/consumer_thread.py, kafka/aiokafka_patches.py) must look as it did then. A failure: read
-upstream's change first.
+"""Signatures and versions of the overridden parts of Faust, mode and aiokafka (streaming/faust/,
+kafka/aiokafka_patches.py). If a test here fails, read the upstream change first.
 """
 
 from __future__ import annotations

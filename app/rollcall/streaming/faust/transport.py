@@ -1,19 +1,13 @@
-"""Faust's aiokafka driver, made to hand over chunks. What is fetched, and how, is in
-:mod:`rollcall.streaming.consumer_thread`; private machinery of Faust's consumers is touched in
-these two modules only.
+"""Faust's aiokafka driver, delivering chunks. Line numbers are of ``faust/transport/``.
 
-Written against faust-streaming 0.15.3; line numbers are of ``faust/transport/``.
-tests/streaming/test_upstream.py fails when a replaced signature changes.
-
-What is replaced, and why
-- records come as one :class:`Chunk` for each partition instead of one by one, each with the fetch
-  positions before and after it. Positions are read in the consumer's own thread, in the same step
-  as the records, where no seek can come between them;
-- a partition is read only while its lane wants more (back-pressure without blocking the other
-  partitions);
-- lanes are closed before a partition is given up, and opened when one is assigned;
-- nothing is acknowledged to Faust, and Faust commits nothing: offsets are committed in the lanes'
-  transactions. So Faust does not judge progress, either.
+Differences from upstream:
+- Records come as one :class:`Chunk` per partition, with the fetch positions before and after it.
+  The consumer's thread (:mod:`rollcall.streaming.faust.consumer_thread`) reads positions and
+  records in one step, so no seek comes between them.
+- A partition is read only while its lane has room: back-pressure that blocks no other partition.
+- Lanes close before their partitions are revoked, and open when partitions are assigned.
+- Nothing is acknowledged to Faust, and Faust commits nothing: lanes commit offsets in their
+  transactions. So Faust does not check progress, either.
 """
 
 from __future__ import annotations
@@ -30,9 +24,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage, Message
 
+from rollcall.kafka.decoding import keep_fetched_records
 from rollcall.streaming.chunks import Chunk
-from rollcall.streaming.consumer_thread import ChunkConsumerThread, RecordMap
-from rollcall.streaming.decoding import keep_fetched_records
+from rollcall.streaming.faust.consumer_thread import ChunkConsumerThread, RecordMap
 
 
 class LaneDirectory(Protocol):

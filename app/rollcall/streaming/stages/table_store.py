@@ -11,11 +11,11 @@ import faust
 from faust.types import TP
 
 from rollcall.errors import RollcallError
-from rollcall.streaming.changelog import load_changelog
 from rollcall.streaming.chunks import ChunkAgent
+from rollcall.streaming.faust.tables import LaneTable
 from rollcall.streaming.offsets import Bounds
 from rollcall.streaming.rows import ChangelogError, Rows
-from rollcall.streaming.tables import LaneTable
+from rollcall.streaming.stages.changelog import load_changelog
 
 log = logging.getLogger(__name__)
 

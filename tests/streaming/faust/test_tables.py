@@ -1,4 +1,4 @@
-"""The end of what app/rollcall/streaming/tables.py leaves of Faust's recovery."""
+"""The end of what app/rollcall/streaming/faust/tables.py leaves of Faust's recovery."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import faust
 import pytest
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 
-from rollcall.streaming.tables import LaneTables
+from rollcall.streaming.faust.tables import LaneTables
 from tests.waiting import in_time
 
 

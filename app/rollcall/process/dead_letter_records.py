@@ -5,11 +5,9 @@ topics take, and the timestamps that topics accept.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rollcall.events.outcomes import DeadLetter, ErrorCode
 from rollcall.events.pipeline import ERROR_PREFIX
-from rollcall.kafka.topics import TopicLimits
 from rollcall.record import Header, Record
 
 KEPT_BYTES = 65_536
@@ -30,51 +28,8 @@ _RECORD_OVERHEAD = 128
 
 _HEADER_OVERHEAD = 10
 
-_CLOCKS_MS = 60_000
-_NO_LIMIT = 2**63 - 1
-
-TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
-"""W3C Trace Context: to which trace a record belongs."""
-
 ATTEMPT_HEADER = f"{ERROR_PREFIX}attempt"
 SIZE_HEADER = f"{ERROR_PREFIX}size"
-
-
-@dataclass(frozen=True, slots=True)
-class TimestampWindow:
-    """How far from now the topics let a record's timestamp lie. None: as far as it likes."""
-
-    ahead_ms: int | None = None
-    behind_ms: int | None = None
-
-    @classmethod
-    def of(cls, topics: Sequence[TopicLimits]) -> TimestampWindow:
-        """What all of these topics accept."""
-        return cls(
-            ahead_ms=min(
-                (limits.ahead_ms for limits in topics if limits.ahead_ms is not None), default=None
-            ),
-            behind_ms=min(
-                (limits.behind_ms for limits in topics if limits.behind_ms is not None),
-                default=None,
-            ),
-        )
-
-    def around(self, now_ms: int) -> tuple[int, int]:
-        """The earliest and the latest timestamp that can be written now, with some allowance for
-        clocks that differ.
-        """
-        earliest = (
-            0
-            if self.behind_ms is None
-            else now_ms - self.behind_ms + min(_CLOCKS_MS, self.behind_ms // 2)
-        )
-        latest = (
-            _NO_LIMIT
-            if self.ahead_ms is None
-            else now_ms + self.ahead_ms - min(_CLOCKS_MS, self.ahead_ms // 2)
-        )
-        return max(earliest, 0), latest
 
 
 def record_bytes(key: bytes | None, value: bytes | None, headers: list[Header]) -> int:

@@ -9,7 +9,7 @@ import threading
 import pytest
 from mode.threads import ServiceThread
 
-from rollcall.streaming.consumer_thread import DaemonThread, PromptThread
+from rollcall.streaming.faust.consumer_thread import DaemonThread, PromptThread
 from tests.waiting import in_time, wait_until
 
 

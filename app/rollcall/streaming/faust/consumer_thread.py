@@ -2,7 +2,7 @@
 
 Written against faust-streaming 0.15.3, mode-streaming 0.7.1 and aiokafka 0.14, whose private
 machinery it touches; line numbers of ``drivers/`` are of ``faust/transport/``. How Faust is made to
-hand chunks on is in :mod:`rollcall.streaming.transport`.
+hand chunks on is in :mod:`rollcall.streaming.faust.transport`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.threads import ServiceThread, WorkerThread
 
+from rollcall.kafka.decoding import bytes_of, decode_again, leave_bare
 from rollcall.record import Record
-from rollcall.streaming.chunks import Chunk
-from rollcall.streaming.decoding import bytes_of, decode_again, leave_bare
+from rollcall.streaming.chunks import OUT_OF_RANGE, Chunk
 
 RecordMap: TypeAlias = Mapping[TP, list[Any]]
 """What Faust passes on from fetch to delivery; here each list holds one :class:`Chunk`."""
@@ -36,11 +36,6 @@ METADATA_AGE_MS = 10_000
 """How long a new partition of the input, an input that was made anew, or another leader may go
 unnoticed: one that was deposed without noticing answers, with nothing new. aiokafka's default is
 five minutes.
-"""
-
-OUT_OF_RANGE = -1
-"""Position of a chunk that says only this: the broker has no record where the partition is read.
-Retention was faster, or the topic was cut or made anew.
 """
 
 THREAD_SECONDS = 1.0

@@ -12,7 +12,7 @@ import pytest
 from tests.kafka_client import create_topic, send
 from tests.processes import RollcallProcess, wait_until
 from tests.router.test_delivery import PARTITIONS, numbered_events
-from tests.streaming.impatient import LOOKED
+from tests.streaming.faust.impatient import LOOKED
 
 PROGRAM = (sys.executable, str(Path(__file__).with_name("impatient.py")))
 LOOKS = 20

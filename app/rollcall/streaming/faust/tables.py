@@ -4,9 +4,9 @@ Faust declares the tables, knows their changelog topics and assigns partitions a
 everything else is the lanes' business. Faust's own recovery cannot serve lanes: it waits for the
 record before the high watermark, which after a transaction is a marker that it never sees, and it
 knows nothing of fencing. A lane loads its changelog itself once nobody else can write to it
-(:mod:`rollcall.streaming.changelog`), so here recovery has nothing to do.
+(:mod:`rollcall.streaming.stages.changelog`), so here recovery has nothing to do.
 
-Written against faust-streaming 0.15.3; tests/streaming/test_upstream.py fails when a replaced
+Written against faust-streaming 0.15.3; tests/streaming/faust/test_upstream.py fails when a replaced
 signature changes.
 """
 

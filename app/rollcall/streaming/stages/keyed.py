@@ -24,7 +24,7 @@ import orjson
 from rollcall.record import Headers, Record
 from rollcall.streaming.chunks import Chunk, Halt, Outputs
 from rollcall.streaming.rows import LEAD, Rows, decode_row, encode_row
-from rollcall.streaming.stage import Input, Row, Stage, UnusableError
+from rollcall.streaming.stages.stage import Input, Row, Stage, UnusableError
 
 CASCADE_ROWS = 2_000
 """Rows that follow a change of their lead row within one transaction: tens of milliseconds of work,
