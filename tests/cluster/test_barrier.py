@@ -22,7 +22,7 @@ from faust.types import TP
 from rollcall.kafka.bounded import promptly
 from rollcall.kafka.leaders import UnprovenError, proven_ends
 from rollcall.streaming.barrier import RECORD_KEY, Barrier, write_barrier
-from rollcall.streaming.failures import cut_off, root_cause, why_reopen
+from rollcall.streaming.failures import reopening_after, root_cause, terminate
 from rollcall.streaming.offsets import Committed, Offsets
 from rollcall.streaming.stages.changelog import load_changelog
 from tests.cluster.brokers import BrokerCluster
@@ -59,13 +59,13 @@ async def in_a_lane(
                 await producer.start()
                 return await do(producer)
             except KafkaError as error:
-                if why_reopen(root_cause(producer, error)) is None:
+                if reopening_after(root_cause(producer, error)) is None:
                     raise
             finally:
                 try:
                     await promptly(producer.stop(), 1)
                 except (KafkaError, TimeoutError):
-                    await cut_off(producer)
+                    await terminate(producer)
 
     return await in_time(go_through(), what=f"a transaction of {transactional_id}")
 

@@ -139,14 +139,14 @@ class StagesBorder:
         for record in (given.first, given.second):
             try:
                 change = source.read(record)
-                row = source.merge(row, change.said)
+                row = source.merge(row, change.update)
             except UnusableError:
                 continue
             if row is None:
                 label = "removed"
                 continue
             label = "merged"
-            kind, _, identity = change.unit.partition("/")
+            kind, _, identity = change.row_id.partition("/")
             for lead in (None, row if kind == LEAD else None):
                 for key, value in stage.kinds[kind].derive(change.key, identity, row, lead).items():
                     key.encode()

@@ -19,7 +19,7 @@ from rollcall.record import Headers
 from rollcall.rosters.registry import stages
 from rollcall.streaming.chunks import Chunk, Outputs
 from rollcall.streaming.rows import Rows
-from rollcall.streaming.stages.keyed import KeyedPartition, StageKit, Tally
+from rollcall.streaming.stages.keyed import KeyedPartition, StageContext, Tally
 from rollcall.streaming.stages.stage import Stage, UnusableError
 from tests.rosters.reference import RELATIONS, Rosters, TypedEvent
 
@@ -111,8 +111,8 @@ def outputs_first(
 class Lane:
     """One partition of a stage, with the process that has it."""
 
-    def __init__(self, cluster: Cluster, kit: StageKit, partition: int) -> None:
-        self.kit = kit
+    def __init__(self, cluster: Cluster, context: StageContext, partition: int) -> None:
+        self.context = context
         self.partition = partition
         self._cluster = cluster
         self.start()
@@ -120,18 +120,20 @@ class Lane:
     def start(self) -> None:
         """Begin, as a process that knows nothing but what the cluster has."""
         self.rows = Rows()
-        for record in self._cluster.log(self.kit.changelog, self.partition):
+        for record in self._cluster.log(self.context.changelog, self.partition):
             self.rows.load(record.key, record.value)
         self.positions = {
-            topic: self._cluster.offsets.get((self.kit.stage.name, topic, self.partition), 0)
-            for topic in self.kit.inputs
+            topic: self._cluster.offsets.get((self.context.stage.name, topic, self.partition), 0)
+            for topic in self.context.inputs
         }
-        self.handler = KeyedPartition(self.kit, self.partition, self.rows)
+        self.handler = KeyedPartition(self.context, self.partition, self.rows)
 
     @property
     def waiting(self) -> dict[str, int]:
         """How many records each input has that were not read."""
-        ends = {topic: len(self._cluster.log(topic, self.partition)) for topic in self.kit.inputs}
+        ends = {
+            topic: len(self._cluster.log(topic, self.partition)) for topic in self.context.inputs
+        }
         return {
             topic: end - self.positions[topic]
             for topic, end in ends.items()
@@ -157,22 +159,22 @@ class Lane:
             records = self._cluster.log(topic, self.partition)[begin : begin + count]
             chunks.append(Chunk(topic, self.partition, begin, begin + count, list(records), 0))
             positions[topic] = begin + count
-        written = Written(self.kit.changelog)
+        written = Written(self.context.changelog)
         tally = self.handler.process(chunks, written)
         if crash is None:
             self._cluster.write(written.writes)
             self.positions = positions
             self._cluster.offsets |= {
-                (self.kit.stage.name, topic, self.partition): position
+                (self.context.stage.name, topic, self.partition): position
                 for topic, position in positions.items()
             }
             tally.on_committed(0.0)
             return
-        lasting, committed = crash(written.writes, self.kit.changelog, choose)
+        lasting, committed = crash(written.writes, self.context.changelog, choose)
         self._cluster.write(lasting)
         if committed:
             self._cluster.offsets |= {
-                (self.kit.stage.name, topic, self.partition): position
+                (self.context.stage.name, topic, self.partition): position
                 for topic, position in positions.items()
             }
         self.start()
@@ -196,17 +198,17 @@ class Cluster:
         self._partition_of = partitioner(partitions)
         self._pipeline = Pipeline(_VALIDATORS, shard=shard)
         self.lanes = [
-            Lane(self, self._kit(stage, cascade_rows), partition)
+            Lane(self, self._context(stage, cascade_rows), partition)
             for stage in (stages(shard) if all_stages is None else all_stages)
             for partition in range(partitions)
         ]
 
-    def _kit(self, stage: Stage, cascade_rows: int) -> StageKit:
+    def _context(self, stage: Stage, cascade_rows: int) -> StageContext:
         def reject(chunk: Chunk, _record: Any, error: UnusableError, _outputs: Outputs) -> str:
             self.rejected.append((chunk.topic, error.reason))
             return "not_applicable"
 
-        return StageKit(
+        return StageContext(
             stage=stage,
             inputs=dict(stage.inputs),
             outputs={topic: topic for topic in stage.outputs},

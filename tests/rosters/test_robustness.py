@@ -36,7 +36,7 @@ from tests.rosters.test_stages import Dice
 def lane_of(cluster: Cluster, stage: str, topic: str) -> Lane:
     """The lane of a stage that has something to read."""
     return next(
-        lane for lane in cluster.lanes if lane.kit.stage.name == stage and topic in lane.waiting
+        lane for lane in cluster.lanes if lane.context.stage.name == stage and topic in lane.waiting
     )
 
 
@@ -96,15 +96,15 @@ def test_a_stage_that_can_use_next_to_nothing_stops() -> None:
             ]
         )
     lane = lane_of(cluster, "course", "events.course_updated")
-    kit = lane.kit
-    object.__setattr__(kit, "new_breaker", lambda: Breaker(BreakerPolicy(0.5, 20)))
-    handler = KeyedPartition(kit, 0, Rows())
+    context = lane.context
+    object.__setattr__(context, "new_breaker", lambda: Breaker(BreakerPolicy(0.5, 20)))
+    handler = KeyedPartition(context, 0, Rows())
     records = cluster.log("events.course_updated", 0)
     chunk: Any = SimpleNamespace(topic="events.course_updated", partition=0, records=records)
-    tally = handler.process([chunk], Written(kit.changelog))
+    tally = handler.process([chunk], Written(context.changelog))
     assert tally.halt is not None
     assert tally.consumed == 30 + 11
-    resumed = KeyedPartition(kit, 0, Rows()).resume(tally.halt.note)
+    resumed = KeyedPartition(context, 0, Rows()).resume(tally.halt.note)
     assert resumed is not None
 
 
@@ -117,7 +117,7 @@ def test_rows_follow_a_lead_row_that_never_rests() -> None:
         ]
     )
     cluster.settle(Dice(1))
-    lane = next(lane for lane in cluster.lanes if lane.kit.stage.name == "section")
+    lane = next(lane for lane in cluster.lanes if lane.context.stage.name == "section")
     written: set[bytes] = set()
     for minute in range(1, 6):
         cluster.send([section(minute, course_id=str(200 + minute))])
@@ -155,7 +155,7 @@ def test_a_lead_row_is_done_when_the_rows_that_had_to_follow_it_have_gone() -> N
     lane.work(SimpleNamespace(below=lambda bound: bound - 1), None)
     lane.start()
     assert list(lane.rows.pending_keys()) == [COURSE]
-    assert not lane.rows.has_units(COURSE)
+    assert not lane.rows.has_other_rows(COURSE)
     cluster.settle(Dice(1))
     lane.start()
     assert list(lane.rows.pending_keys()) == []

@@ -107,11 +107,13 @@ def test_a_record_is_used_or_set_aside(stage: Stage, topic: str, data: st.DataOb
     except UnusableError:
         return
     assert isinstance(change, Change)
-    row = given_input.merge(None, change.said)
-    again = given_input.merge(row, change.said)
+    row = given_input.merge(None, change.update)
+    again = given_input.merge(row, change.update)
     assert again is row, "what is repeated changes nothing"
     if row is not None:
-        for lead in (None, row if change.unit == "" else None):
-            kind = stage.kinds[change.unit.partition("/")[0]]
-            for value in kind.derive(change.key, change.unit.partition("/")[2], row, lead).values():
+        for lead in (None, row if change.row_id == "" else None):
+            kind = stage.kinds[change.row_id.partition("/")[0]]
+            for value in kind.derive(
+                change.key, change.row_id.partition("/")[2], row, lead
+            ).values():
                 assert orjson.loads(orjson.dumps(value)) is not None

@@ -29,7 +29,7 @@ from rollcall.kafka.bounded import promptly
 from rollcall.kafka.client import client_options
 from rollcall.kafka.encoding import RecordBatches
 from rollcall.settings import load_settings
-from rollcall.streaming.failures import cut_off, hold_back_what_was_not_added
+from rollcall.streaming.failures import fail_unadded_batches, terminate
 from tests.kafka_client import create_topic
 from tests.waiting import eventually
 
@@ -40,7 +40,7 @@ PLACES = [KafkaPartition("allowed", 0), KafkaPartition("refused", 1)]
 async def test_what_could_not_be_added_is_not_sent(held_back: bool) -> None:
     producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1", transactional_id="lane-0")
     if held_back:
-        hold_back_what_was_not_added(producer)
+        fail_unadded_batches(producer)
     producer._closed = True  # it was never started, and complains if it is not closed
     transactions, accumulator = producer._txn_manager, producer._message_accumulator
     transactions.set_pid_and_epoch(7, 4)
@@ -148,7 +148,7 @@ async def test_a_producer_that_is_cut_off_leaves_nothing_behind(
     with contextlib.suppress(Exception):
         await promptly(producer.stop(), 1)
     if mended:
-        await cut_off(producer)
+        await terminate(producer)
         await eventually(lambda: asyncio.all_tasks() == before, what="the end of all tasks")
         del producer
         gc.collect()

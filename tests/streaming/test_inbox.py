@@ -83,7 +83,7 @@ def test_every_record_is_taken_once_and_in_order(
     taken: list[int] = []
 
     async def run() -> None:
-        inbox = Inbox(policy(most), seek=driver.seek, wants=lambda: None, closing=asyncio.Event())
+        inbox = Inbox(policy(most), seek=driver.seek, on_room=lambda: None, closing=asyncio.Event())
         inbox.begin({PLACE: 0})
         here = 0
         honest = [(10, None)] * 12  # at the end nothing disturbs any more
@@ -109,7 +109,7 @@ def test_every_record_is_taken_once_and_in_order(
 
 
 async def test_a_position_that_is_lost_is_reported() -> None:
-    inbox = Inbox(policy(), seek=Driver([], 0).seek, wants=lambda: None, closing=asyncio.Event())
+    inbox = Inbox(policy(), seek=Driver([], 0).seek, on_room=lambda: None, closing=asyncio.Event())
     inbox.begin({PLACE: 5})
     inbox.put(Chunk(PLACE.topic, PLACE.partition, OUT_OF_RANGE, OUT_OF_RANGE, [], 0))
     with pytest.raises(PositionLostError):
@@ -117,7 +117,9 @@ async def test_a_position_that_is_lost_is_reported() -> None:
 
 
 async def test_chunks_are_gathered_up_to_the_bound_and_no_further() -> None:
-    inbox = Inbox(policy(10), seek=Driver([], 0).seek, wants=lambda: None, closing=asyncio.Event())
+    inbox = Inbox(
+        policy(10), seek=Driver([], 0).seek, on_room=lambda: None, closing=asyncio.Event()
+    )
     inbox.begin({PLACE: 0})
     offsets = list(range(40))
     for start, stop in ((0, 6), (6, 12), (12, 40)):
@@ -132,7 +134,7 @@ async def test_chunks_are_gathered_up_to_the_bound_and_no_further() -> None:
 
 async def test_closing_and_failing_transactions_end_the_wait() -> None:
     closing = asyncio.Event()
-    inbox = Inbox(policy(), seek=Driver([], 0).seek, wants=lambda: None, closing=closing)
+    inbox = Inbox(policy(), seek=Driver([], 0).seek, on_room=lambda: None, closing=closing)
     inbox.begin({PLACE: 0})
 
     async def fail() -> None:

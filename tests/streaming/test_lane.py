@@ -24,7 +24,7 @@ from rollcall.kafka.batches import BATCH_BYTES
 from rollcall.kafka.errors import TransactionAbortableError
 from rollcall.streaming.barrier import Barrier
 from rollcall.streaming.chunks import Chunk, ChunkAgent, ChunkPolicy, Halt, Outputs
-from rollcall.streaming.lane import Lane, LaneKit, LaneState
+from rollcall.streaming.lane import Lane, LaneContext, LaneState
 from rollcall.streaming.offsets import Bounds, Committed
 from rollcall.streaming.rows import Rows
 from tests.waiting import eventually
@@ -203,16 +203,16 @@ async def _run(broker: Broker) -> tuple[list[list[int]], list[BaseException]]:
         transaction=TRANSACTION_SECONDS,
         reopen=0.05,
     )
-    kit = LaneKit(
+    context = LaneContext(
         group="g",
         policy=policy,
         new_producer=lambda transactional_id: Producer(broker, transactional_id),
         batch_bytes=BATCH_BYTES,
         offsets=Offsets(broker),
-        barrier_place=lambda _agent, _partition: BARRIER,
+        barrier_partition=lambda _agent, _partition: BARRIER,
         tables=NoTables(),
         seek=seek,
-        wants=lambda: None,
+        on_room=lambda: None,
         fatal=failures.append,
         observer=Silent(),
     )
@@ -220,12 +220,12 @@ async def _run(broker: Broker) -> tuple[list[list[int]], list[BaseException]]:
         ChunkAgent("a", (INPUT.topic,), "g-a", lambda _partition, _rows: Handler(seen)),
         0,
         [INPUT],
-        kit,
+        context,
     )
 
     def is_through() -> bool:
         nonlocal position
-        if lane.wants and position < 60:
+        if lane.has_room and position < 60:
             lane.deliver(records(position, position + 10))
             position += 10
         return broker.committed >= 60 or bool(failures)

@@ -14,7 +14,7 @@ from faust.types import TP
 
 from rollcall.streaming import lanes as module
 from rollcall.streaming.chunks import ChunkAgent, ChunkPolicy
-from rollcall.streaming.lane import Lane, LaneKit, LaneState
+from rollcall.streaming.lane import Lane, LaneContext, LaneState
 from rollcall.streaming.lanes import Lanes, PartitionsError
 from tests.waiting import in_time
 
@@ -25,45 +25,47 @@ class SlowLane:
     """Ends when it is let."""
 
     def __init__(
-        self, _agent: ChunkAgent, _partition: int, inputs: Collection[TP], kit: Any
+        self, _agent: ChunkAgent, _partition: int, inputs: Collection[TP], context: Any
     ) -> None:
         self.inputs = inputs
-        self._kit = kit
-        kit.opened.append(self)
+        self._context = context
+        context.opened.append(self)
 
     async def close(self) -> None:
         """Wait until it is let, which no cancellation spares."""
-        await self._kit.let.wait()
+        await self._context.let.wait()
 
 
 @pytest.fixture
-def kit() -> Any:
+def context() -> Any:
     return SimpleNamespace(opened=[], failures=[], let=asyncio.Event())
 
 
 @pytest.fixture
-def lanes(monkeypatch: pytest.MonkeyPatch, kit: Any) -> Lanes:
+def lanes(monkeypatch: pytest.MonkeyPatch, context: Any) -> Lanes:
     monkeypatch.setattr(module, "Lane", SlowLane)
     lanes = Lanes([ChunkAgent("agent", ("in",), "group", cast(Any, None))])
-    kit.fatal = kit.failures.append
-    lanes.equip(cast(LaneKit, kit))
+    context.fatal = context.failures.append
+    lanes.configure(cast(LaneContext, context))
     return lanes
 
 
-async def test_after_the_end_no_lane_opens(lanes: Lanes, kit: Any) -> None:
-    kit.let.set()
+async def test_after_the_end_no_lane_opens(lanes: Lanes, context: Any) -> None:
+    context.let.set()
     lanes.assign(PARTITIONS)
     await lanes.revoke()
     lanes.assign(PARTITIONS)
-    assert len(kit.opened) == 4, "so it is before"
+    assert len(context.opened) == 4, "so it is before"
     await lanes.end()
     lanes.assign(PARTITIONS)
-    assert len(kit.opened) == 4
+    assert len(context.opened) == 4
     assert not list(lanes)
     assert not lanes.assigned
 
 
-async def test_the_end_waits_for_lanes_that_a_rebalance_is_closing(lanes: Lanes, kit: Any) -> None:
+async def test_the_end_waits_for_lanes_that_a_rebalance_is_closing(
+    lanes: Lanes, context: Any
+) -> None:
     """Or the process would end in the middle of their transactions."""
     lanes.assign(PARTITIONS)
     rebalance = asyncio.create_task(lanes.revoke())
@@ -72,18 +74,18 @@ async def test_the_end_waits_for_lanes_that_a_rebalance_is_closing(lanes: Lanes,
     for _ in range(10):
         await asyncio.sleep(0)
     assert not ending.done()
-    kit.let.set()
+    context.let.set()
     await in_time(ending, what="the end")
     await in_time(rebalance, what="the rebalance")
 
 
-async def test_at_the_end_a_rebalance_may_fail(lanes: Lanes, kit: Any) -> None:
+async def test_at_the_end_a_rebalance_may_fail(lanes: Lanes, context: Any) -> None:
     error = PartitionsError("so many")
     lanes.fail(error)
-    kit.let.set()
+    context.let.set()
     await lanes.end()
     lanes.fail(error)
-    assert kit.failures == [error], "the first one ends the process"
+    assert context.failures == [error], "the first one ends the process"
 
 
 class SilentProducer:
@@ -112,18 +114,21 @@ async def test_a_lane_that_waits_for_its_producer_closes_at_once() -> None:
     policy = ChunkPolicy(
         max_records=1, max_bytes=1, gather=0.0, drain=1e6, transaction=1e6, reopen=1e6
     )
-    kit = SimpleNamespace(
+    context = SimpleNamespace(
         policy=policy,
         new_producer=lambda _transactional_id: producer,
         offsets=None,
         tables=SimpleNamespace(drop=lambda *_: None, changelog=lambda *_: None),
         observer=SimpleNamespace(expired=None),
         seek=None,
-        wants=None,
+        on_room=None,
         fatal=failures.append,
     )
     lane = Lane(
-        ChunkAgent("agent", ("in",), "group", cast(Any, None)), 0, [TP("in", 0)], cast(LaneKit, kit)
+        ChunkAgent("agent", ("in",), "group", cast(Any, None)),
+        0,
+        [TP("in", 0)],
+        cast(LaneContext, context),
     )
     await asyncio.wait_for(producer.begun.wait(), 60)
     await asyncio.wait_for(lane.close(), 60)

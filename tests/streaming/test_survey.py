@@ -166,6 +166,6 @@ async def test_topics_that_are_gone(
     group.assigned, cluster.gone = True, frozenset()
     await until(lambda: survey.gone == [])
     cluster.gone = frozenset({"typed"})
-    monkeypatch.setattr(Watchdog, "longest_still", 1.0)
+    monkeypatch.setattr(Watchdog, "longest_standstill", 1.0)
     with pytest.raises(TopicsGoneError, match="gone: typed"):
         await asyncio.wait_for(looking, 60)

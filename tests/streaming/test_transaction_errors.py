@@ -27,9 +27,9 @@ from rollcall.kafka.client import client_options
 from rollcall.settings import load_settings
 from rollcall.streaming.failures import (
     Reopening,
-    hold_back_what_was_not_added,
+    fail_unadded_batches,
+    reopening_after,
     root_cause,
-    why_reopen,
 )
 from tests.kafka_client import create_topic, read_all
 
@@ -114,7 +114,7 @@ async def transactional(bootstrap: str, transactional_id: str) -> AsyncIterator[
         acks="all",
         linger_ms=0,
     )
-    hold_back_what_was_not_added(producer)
+    fail_unadded_batches(producer)
     try:
         yield producer
     finally:
@@ -141,7 +141,7 @@ async def _fail(bootstrap: str, topic: str, replaced: Replaced) -> Reopening | N
         try:
             await _write(producer, topic, topic)
         except Exception as error:
-            return why_reopen(root_cause(producer, error))
+            return reopening_after(root_cause(producer, error))
     raise AssertionError(f"no error after {replaced.code}")
 
 
@@ -167,7 +167,7 @@ async def test_fencing_supersedes_a_lane(
     create_topic(bootstrap, prefix, 1)
     why = await _fail(bootstrap, prefix, Replaced(request_type, code))
     assert why is not None
-    assert ("superseded" in why.reason, why.contested) == (True, True)
+    assert ("superseded" in why.reason, why.fenced) == (True, True)
     assert _errors(caplog) == []
 
 
@@ -178,7 +178,7 @@ async def test_a_transaction_that_the_broker_gave_up_is_begun_anew(
     create_topic(bootstrap, prefix, 1)
     why = await _fail(bootstrap, prefix, Replaced(request_type, 120))
     assert why is not None
-    assert ("gave a transaction up" in why.reason, why.contested) == (True, False)
+    assert ("gave a transaction up" in why.reason, why.fenced) == (True, False)
 
 
 @pytest.mark.parametrize("request_type", REQUESTS, ids=name_of)
@@ -249,8 +249,8 @@ async def test_what_was_not_answered_is_not_repeated(
         try:
             await _write(producer, prefix, prefix)
         except Exception as error:
-            why = why_reopen(root_cause(producer, error))
+            why = reopening_after(root_cause(producer, error))
             assert why is not None
-            assert (mended, silent.sent, why.contested) == (True, 1, False)
+            assert (mended, silent.sent, why.fenced) == (True, 1, False)
         else:
             assert (mended, silent.sent) == (False, 2)

@@ -69,15 +69,15 @@ def row_examples(
         topics[f"events.{event_type.name}"] += _routed(pipeline, event_type, files)
     for stage in stages(shard):  # a stage stands behind those whose outputs it reads
         rows: defaultdict[str, dict[str, Row]] = defaultdict(dict)
-        for topic, given in stage.inputs.items():
+        for topic, spec in stage.inputs.items():
             for record in topics[topic]:
-                change = given.read(record)
-                units = rows[change.key]
-                units[change.unit] = given.merge(units.get(change.unit), change.said)
-        for key, units in rows.items():
-            for unit, row in units.items():
-                kind, _, identity = unit.partition("/")
-                written = stage.kinds[kind].derive(key, identity, row, units.get(LEAD))
+                change = spec.read(record)
+                key_rows = rows[change.key]
+                key_rows[change.row_id] = spec.merge(key_rows.get(change.row_id), change.update)
+        for key, key_rows in rows.items():
+            for row_id, row in key_rows.items():
+                kind, _, identity = row_id.partition("/")
+                written = stage.kinds[kind].derive(key, identity, row, key_rows.get(LEAD))
                 topics[stage.kinds[kind].output] += (
                     _Record(name.encode(), orjson.dumps(value), [])
                     for name, value in written.items()

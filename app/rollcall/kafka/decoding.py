@@ -19,15 +19,15 @@ from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
 from rollcall.record import Record
 
 
-def leave_bare(fetched: object) -> None:
+def skip_record_wrapping(fetched: object) -> None:
     """Let aiokafka yield records as they are decoded: wrapping each into a ConsumerRecord
     (``aiokafka/consumer/fetcher.py:290``) costs as much as that.
     """
     if isinstance(fetched, FetchResult) and fetched.has_more():
-        fetched._partition_records._consumer_record = _bare
+        fetched._partition_records._consumer_record = _unwrapped
 
 
-def bytes_of(record: Record) -> int:
+def record_size(record: Record) -> int:
     """How many bytes a record has: key, value and headers."""
     size = len(record.value or b"") + len(record.key or b"")
     for name, content in record.headers:
@@ -35,11 +35,11 @@ def bytes_of(record: Record) -> int:
     return size
 
 
-def _bare(_tp: object, record: Record) -> Record:
+def _unwrapped(_tp: object, record: Record) -> Record:
     return record
 
 
-class KeptRecords:
+class RetainedRecords:
     """Stands for aiokafka's MemoryRecords in its fetcher, and keeps what was fetched, so that it
     can be decoded again.
     """
@@ -52,12 +52,12 @@ class KeptRecords:
         self.size_in_bytes = records.size_in_bytes
 
 
-def keep_fetched_records() -> None:
+def retain_fetched_data() -> None:
     """Let aiokafka's consumers in this process keep what they fetch until it is decoded."""
-    fetcher.MemoryRecords = KeptRecords
+    fetcher.MemoryRecords = RetainedRecords
 
 
-def decode_again(fetched: FetchResult, position: int) -> None:
+def decode_leniently(fetched: FetchResult, position: int) -> None:
     """Have records from a position on decoded leniently, after a UnicodeDecodeError."""
     failed = fetched._partition_records
     lenient = PartitionRecords(

@@ -30,7 +30,7 @@ from rollcall.streaming.chunks import Chunk, ChunkAgent, Outputs
 from rollcall.streaming.lane import LaneState
 from rollcall.streaming.offsets import Offsets
 from rollcall.streaming.rows import Rows
-from rollcall.streaming.stages.keyed import KeyedPartition, StageKit, Tally
+from rollcall.streaming.stages.keyed import KeyedPartition, StageContext, Tally
 from rollcall.streaming.stages.stage import Stage, UnusableError
 from rollcall.streaming.survey import PartitionStatus
 
@@ -144,7 +144,7 @@ def _new_work(
     reject = _rejector(names, partition_of, max_record_bytes, accepted)
 
     def agent(stage: Stage) -> ChunkAgent:
-        kit = StageKit(
+        context = StageContext(
             stage=stage,
             inputs={names.full(topic): given for topic, given in stage.inputs.items()},
             outputs={topic: names.full(topic) for topic in stage.outputs},
@@ -158,9 +158,9 @@ def _new_work(
         )
         return ChunkAgent(
             stage.name,
-            tuple(kit.inputs),
+            tuple(context.inputs),
             f"{names.group}-{stage.name}",
-            _handler(kit),
+            _handler(context),
             table=stage.name,
         )
 
@@ -177,8 +177,8 @@ def _new_work(
     )
 
 
-def _handler(kit: StageKit) -> Callable[[int, Rows], KeyedPartition]:
-    return lambda partition, rows: KeyedPartition(kit, partition, rows)
+def _handler(context: StageContext) -> Callable[[int, Rows], KeyedPartition]:
+    return lambda partition, rows: KeyedPartition(context, partition, rows)
 
 
 class _Observer:

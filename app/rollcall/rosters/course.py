@@ -177,7 +177,7 @@ def _deleted_at(course: Register | None) -> int | None:
     return time
 
 
-def influence(course: Register | None) -> Any:
+def lead_fingerprint(course: Register | None) -> Any:
     """What the rows of a course depend on: only a course that is deleted or completed changes
     them.
     """
@@ -212,4 +212,4 @@ def stage(shard: int | None) -> Stage:
         "group": Kind("rosters.groups", derive_group),
         "membership": Kind("rosters.memberships", derive_membership),
     }
-    return Stage("course", inputs, kinds, influence)
+    return Stage("course", inputs, kinds, lead_fingerprint)

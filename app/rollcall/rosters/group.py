@@ -118,7 +118,7 @@ def derive_membership(
     )
 
 
-def influence(group: Register | None) -> Any:
+def lead_fingerprint(group: Register | None) -> Any:
     """What memberships depend on."""
     return None if group is None else (_context(group), _deleted_at(group))
 
@@ -138,4 +138,4 @@ def stage(shard: int | None) -> Stage:
         LEAD: Kind(GROUPS_BY_COURSE, derive_group),
         "membership": Kind(MEMBERSHIPS_BY_COURSE, derive_membership),
     }
-    return Stage("group", groups | memberships, kinds, influence)
+    return Stage("group", groups | memberships, kinds, lead_fingerprint)

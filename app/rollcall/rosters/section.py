@@ -95,7 +95,7 @@ def derive_enrollment(
     return {f"{course}/{enrollment_id}/{key}": [enrollment, state, influence]}
 
 
-def influence(section: Register | None) -> Any:
+def lead_fingerprint(section: Register | None) -> Any:
     """What enrollments depend on."""
     return None if section is None else (section[TIME], section[_COURSE], section[_WORKFLOW_STATE])
 
@@ -114,4 +114,4 @@ def stage(shard: int | None) -> Stage:
         LEAD: Kind(SECTIONS_BY_COURSE, derive_section),
         "enrollment": Kind(ENROLLMENTS_BY_COURSE, derive_enrollment),
     }
-    return Stage("section", inputs, kinds, influence)
+    return Stage("section", inputs, kinds, lead_fingerprint)

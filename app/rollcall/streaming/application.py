@@ -21,7 +21,7 @@ from rollcall.kafka.bounded import promptly
 from rollcall.open_files import OTHER_FILES, make_room
 from rollcall.streaming.barrier import BarrierTopic
 from rollcall.streaming.chunks import ChunkAgent, ChunkPolicy
-from rollcall.streaming.failures import hold_back_what_was_not_added
+from rollcall.streaming.failures import fail_unadded_batches
 from rollcall.streaming.faust.tables import LaneTables
 from rollcall.streaming.faust.transport import (
     ChunkConsumer,
@@ -29,7 +29,7 @@ from rollcall.streaming.faust.transport import (
     ChunkTransport,
     wait_crashed,
 )
-from rollcall.streaming.lane import LaneKit, LaneObserver
+from rollcall.streaming.lane import LaneContext, LaneObserver
 from rollcall.streaming.lanes import Lanes
 from rollcall.streaming.offsets import Offsets
 from rollcall.streaming.stages.table_store import TableStore
@@ -258,17 +258,17 @@ class StreamingApplication:
             client_options=options.client_options,
         )
         app.producer_transport = transport
-        self._lanes.equip(
-            LaneKit(
+        self._lanes.configure(
+            LaneContext(
                 group=options.group,
                 policy=options.policy,
                 new_producer=self._new_producer,
                 batch_bytes=options.batch_bytes,
                 offsets=self._offsets,
-                barrier_place=self._barrier_place,
+                barrier_partition=self._barrier_partition,
                 tables=self.tables,
                 seek=lambda tp, offset: cast(ChunkConsumer, app.consumer).seek_exact(tp, offset),
-                wants=self._lanes.announce,
+                on_room=self._lanes.notify_room,
                 fatal=self._fail,
                 observer=self._observer,
             )
@@ -284,7 +284,7 @@ class StreamingApplication:
         async for event in stream.noack().events():
             self._lanes.deliver(event.value)
 
-    def _barrier_place(self, agent: ChunkAgent, partition: int) -> TP:
+    def _barrier_partition(self, agent: ChunkAgent, partition: int) -> TP:
         """Lanes of the agents in turn, so that no two have one place as long as there are
         enough.
         """
@@ -300,7 +300,7 @@ class StreamingApplication:
             acks="all",
             linger_ms=0,
         )
-        hold_back_what_was_not_added(producer)
+        fail_unadded_batches(producer)
         return producer
 
     def _fail(self, error: BaseException) -> None:

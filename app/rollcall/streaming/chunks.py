@@ -1,4 +1,4 @@
-"""The contract between the streaming machinery and what runs on it: a chunk in, outputs out."""
+"""Contract between the streaming machinery and its handlers: chunks in, outputs out."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Retention deleted it, or the topic was truncated or created again.
 
 
 class Chunk(NamedTuple):
-    """Records of one input partition, contiguous: everything committed between two fetch positions.
+    """Contiguous records of one input partition: all committed records between two fetch positions.
 
-    ``position`` is where the fetch began, ``next_position`` where the next one begins. Offsets have
-    gaps (transaction markers, compaction), so only these two tell whether two chunks adjoin;
-    ``records`` may be empty when there were only markers.
+    ``position`` is the start of the fetch, ``next_position`` the start of the next one. Two chunks
+    adjoin if these agree. Offsets do not show it: transaction markers and compaction leave gaps.
+    ``records`` is empty if the fetch held only markers.
     """
 
     topic: str
@@ -33,7 +33,7 @@ class Chunk(NamedTuple):
 
 
 class Outputs(Protocol):
-    """Where a handler puts its output records."""
+    """Collects the output records of a handler."""
 
     def append(
         self,
@@ -44,17 +44,18 @@ class Outputs(Protocol):
         timestamp: int | None,
         headers: Headers,
     ) -> None:
-        """Add one record. Records of one topic and partition keep their order. ``timestamp`` is in
-        milliseconds since the epoch; None: now.
+        """Add one record. Records of one topic and partition keep their order.
+
+        ``timestamp`` is in milliseconds since the epoch; None: now.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """The handler wants its partition consumed no further.
+    """A handler's request to stop consuming its partition.
 
-    ``note`` is stored beside the committed offset, so that the halt outlives the process (see
-    :meth:`ChunkHandler.resume`); ``reason`` is for people.
+    ``note`` is stored beside the committed offset, so the halt survives the process (see
+    :meth:`ChunkHandler.resume`). ``reason`` is for people.
     """
 
     reason: str
@@ -62,16 +63,16 @@ class Halt:
 
 
 class Result(Protocol):
-    """What a handler knows of a chunk that it has processed."""
+    """A handler's result for the chunks of one call."""
 
     consumed: int
-    """How many of the records, over all chunks and from the first on, the outputs stand for. Fewer
-    than all only with a halt.
+    """Number of leading records, over all chunks, that the outputs cover. Less than all only if
+    ``halt`` is set.
     """
     halt: Halt | None
 
     def on_committed(self, now: float) -> None:
-        """Called once, when outputs and offset are committed; the place for counters. Must not
+        """Called once, after outputs and offset are committed. The place for counters. Must not
         raise or block. ``now``: seconds since the epoch.
         """
 
@@ -83,57 +84,60 @@ class ChunkHandler(Protocol):
 
     @property
     def unfinished(self) -> int:
-        """How much work is left that needs no further input. As long as there is any, the lane
-        calls ``process`` again, with what has arrived by then.
+        """Amount of work left that needs no further input. While it is not 0, the lane calls
+        ``process`` again, with the chunks that have arrived by then.
         """
 
     def resume(self, note: str) -> Halt | None:
-        """Called once, before the first chunk, with the note stored beside the committed offset (""
-        if none). A halt: the partition stays as it is.
+        """Called once, before the first chunk, with the note beside the committed offset ("" if
+        none). If it returns a halt, the partition is not consumed.
         """
 
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Result:
-        """Process the records of chunks, in order. Synchronous, must not block. An exception is a
-        bug: the process stops, and nothing is committed.
+        """Process the records of chunks, in order. Synchronous; must not block.
+
+        An exception is a bug: the process stops, and nothing is committed.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkAgent:
-    """Who consumes which topics. A process has one or several; each of their partitions has a lane.
+    """Consumer of some topics. A process has one agent or several; each of their partitions has a
+    lane.
 
-    The topics of one agent are partitioned alike: their partitions of one number are consumed
-    together, in one lane.
+    The topics of one agent have equally many partitions. One lane consumes the partitions with the
+    same number.
     """
 
     name: str
     topics: tuple[str, ...]
     producer_prefix: str
-    """The transactional id of a lane's producer is this, ``-`` and the number of the partition."""
+    """A lane's transactional id is this prefix, ``-`` and the partition number."""
     new_handler: Callable[[int, Rows], ChunkHandler]
-    """From a partition, and the rows of the agent's table there, to the handler. Without a table
-    there are no rows.
+    """Makes the handler of a partition from its number and the rows of the agent's table. An agent
+    without a table gets empty rows.
     """
     table: str | None = None
-    """The name of the table that the agent keeps, partitioned like its topics."""
+    """Name of the agent's table, which is partitioned like its topics."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkPolicy:
-    """Bounds of what goes into one transaction, and of the time that things may take (seconds)."""
+    """Limits of one transaction, and time limits (seconds)."""
 
     max_records: int
     max_bytes: int
     gather: float
-    """How long a chunk that is not full waits for more records, so that transactions stay few at
-    low rates.
+    """How long a chunk that is not full waits for more records. Keeps transactions few at low
+    rates.
     """
     drain: float
-    """How long a transaction in flight may take to end when the partition is given up."""
+    """Time limit for a transaction in flight when the partition is revoked."""
     transaction: float
-    """How long a transaction may take at all: the broker aborts one that is open for longer."""
+    """Time limit for any transaction. The broker aborts one that stays open longer."""
     reopen: float
-    """How long a lane that was fenced, though its partition was not taken away, waits before it
-    opens again. At least the group's session timeout: a process that was stopped has by then heard
-    from the group that the partition is another's.
+    """Delay before a lane reopens that was fenced although its partition was not revoked.
+
+    At least the group's session timeout: after that, a process that was suspended knows whether the
+    group has given its partition to another process.
     """

@@ -31,7 +31,7 @@ from rollcall.kafka.errors import (
     is_passing,
 )
 
-SUPERSEDED = (
+FENCING_ERRORS = (
     ProducerFenced,  # and PRODUCER_FENCED, which is one
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
@@ -54,7 +54,7 @@ class TransactionTimeoutError(Exception):
     """
 
 
-def hold_back_what_was_not_added(producer: AIOKafkaProducer) -> None:
+def fail_unadded_batches(producer: AIOKafkaProducer) -> None:
     """Let a transactional producer send nothing that could not be added to its transaction, because
     a topic is refused, for example.
 
@@ -80,22 +80,22 @@ class Reopening(NamedTuple):
     """Why a lane opens anew."""
 
     reason: str
-    contested: bool = False
+    fenced: bool = False
     """The partition may be another's by now."""
 
 
-def why_reopen(error: BaseException | None) -> Reopening | None:
+def reopening_after(error: BaseException | None) -> Reopening | None:
     """Why a lane opens anew after an error, or after one that it came from; None: opening anew
     would not help.
     """
     while error is not None:
         if isinstance(error, TransactionTimeoutError):
             return Reopening("a transaction did not end in time; the partition is opened again")
-        if isinstance(error, SUPERSEDED):
+        if isinstance(error, FENCING_ERRORS):
             return Reopening(
                 "this process's transactions were superseded; the partition is another's, or is "
                 "opened again",
-                contested=True,
+                fenced=True,
             )
         if isinstance(error, asyncio.CancelledError):
             return Reopening(
@@ -133,14 +133,14 @@ def root_cause(producer: AIOKafkaProducer | None, error: BaseException) -> BaseE
         _exception_of(producer._sender.sender_task),
         _exception_of(producer._txn_manager._transaction_waiter),
     )
-    return error if isinstance(error, SUPERSEDED) else ended or failed or error
+    return error if isinstance(error, FENCING_ERRORS) else ended or failed or error
 
 
 def _exception_of(future: asyncio.Future[Any] | None) -> BaseException | None:
     return None if future is None or not future.done() or future.cancelled() else future.exception()
 
 
-async def cut_off(producer: AIOKafkaProducer) -> None:
+async def terminate(producer: AIOKafkaProducer) -> None:
     """End a producer that did not stop, because a broker does not answer: nothing is written any
     more, and no connection, task or future is left.
     """

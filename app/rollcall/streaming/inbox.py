@@ -62,7 +62,7 @@ class Inbox:
 
     Args:
         seek: has the driver go on reading at an offset.
-        wants: called when there is room for a chunk.
+        on_room: called when there is room for a chunk.
         closing: set when the lane closes.
     """
 
@@ -71,12 +71,12 @@ class Inbox:
         policy: ChunkPolicy,
         *,
         seek: Callable[[TP, int], Awaitable[None]],
-        wants: Callable[[], None],
+        on_room: Callable[[], None],
         closing: asyncio.Event,
     ) -> None:
         self._policy = policy
         self._seek = seek
-        self._wants = wants
+        self._on_room = on_room
         self._closing = closing
         self._chunks: deque[Chunk] = deque()
         self._arrived = asyncio.Event()
@@ -115,7 +115,7 @@ class Inbox:
         while True:
             while self._chunks and self._fits(self._chunks[0], batch):
                 chunk = await self._accept(self._chunks.popleft())
-                self._wants()
+                self._on_room()
                 if chunk is None:
                     continue
                 batch.chunks.append(chunk)

@@ -33,7 +33,12 @@ from rollcall.kafka.bounded import is_cancelled, promptly
 from rollcall.kafka.leaders import UnprovenError
 from rollcall.streaming.barrier import Barrier, write_barrier
 from rollcall.streaming.chunks import Chunk, ChunkAgent, ChunkHandler, ChunkPolicy, Halt, Result
-from rollcall.streaming.failures import TransactionTimeoutError, cut_off, root_cause, why_reopen
+from rollcall.streaming.failures import (
+    TransactionTimeoutError,
+    reopening_after,
+    root_cause,
+    terminate,
+)
 from rollcall.streaming.inbox import Inbox, PositionLostError
 from rollcall.streaming.position import OffsetReader, Positions, Start, mark
 from rollcall.streaming.rows import Rows
@@ -42,7 +47,7 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-MOST_CONTESTS = 10
+MAX_FENCINGS = 10
 """So often may a lane be superseded without one committed chunk in between, before something must
 be wrong that another try does not mend.
 """
@@ -93,7 +98,7 @@ class LaneObserver(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class LaneKit:
+class LaneContext:
     """What all lanes of a process share."""
 
     group: str
@@ -103,11 +108,11 @@ class LaneKit:
     batch_bytes: int
     """Most bytes of one batch of output, before compression."""
     offsets: OffsetReader
-    barrier_place: Callable[[ChunkAgent, int], TP]
+    barrier_partition: Callable[[ChunkAgent, int], TP]
     """From an agent and a partition to where the lane's barrier has its nonce."""
     tables: RowStore
     seek: Callable[[TP, int], Awaitable[None]]
-    wants: Callable[[], None]
+    on_room: Callable[[], None]
     """Called when a lane has room for a chunk."""
     fatal: Callable[[BaseException], None]
     """Called when the process must stop."""
@@ -118,7 +123,7 @@ class Lane:
     """The lane of one partition number of an agent's topics. Starts to open when it is made."""
 
     def __init__(
-        self, agent: ChunkAgent, partition: int, inputs: Collection[TP], kit: LaneKit
+        self, agent: ChunkAgent, partition: int, inputs: Collection[TP], context: LaneContext
     ) -> None:
         self.agent = agent
         self.partition = partition
@@ -131,16 +136,18 @@ class Lane:
         """Timestamp (ms) of the first record that was read and is not committed."""
         self.restoring: int | None = None
         """While the table is loaded: how many records are left, at most."""
-        self._kit = kit
+        self._context = context
         self._place = {"agent": agent.name, "partition": partition}
         """For the log."""
         self._closing = asyncio.Event()
-        self._inbox = Inbox(kit.policy, seek=kit.seek, wants=kit.wants, closing=self._closing)
-        self._contests = 0
-        self._positions = Positions(self.inputs, kit.offsets, kit.observer.expired)
+        self._inbox = Inbox(
+            context.policy, seek=context.seek, on_room=context.on_room, closing=self._closing
+        )
+        self._fencings = 0
+        self._positions = Positions(self.inputs, context.offsets, context.observer.expired)
         self._changelog_end = 0
         """The changelog's end, but for what is not a record."""
-        self._changelog = kit.tables.changelog(agent, partition)
+        self._changelog = context.tables.changelog(agent, partition)
         self._producer: AIOKafkaProducer | None = None
         self._open_handler: ChunkHandler | None = None
         self._task = asyncio.create_task(self._run(), name=f"lane-{agent.name}-{partition}")
@@ -148,7 +155,7 @@ class Lane:
     # --- from outside
 
     @property
-    def wants(self) -> bool:
+    def has_room(self) -> bool:
         """Whether there is room for a chunk."""
         return self.state is LaneState.OPEN and self._inbox.is_empty and not self._closing.is_set()
 
@@ -169,7 +176,7 @@ class Lane:
         allows. Afterwards nothing is written any more.
         """
         self._closing.set()
-        await asyncio.wait({self._task}, timeout=self._kit.policy.drain)
+        await asyncio.wait({self._task}, timeout=self._context.policy.drain)
         if not self._task.done():
             log.warning("the transaction in flight was given up", extra=self._place)
             self._task.cancel()
@@ -195,20 +202,20 @@ class Lane:
                 if is_cancelled():
                     raise
                 cause = root_cause(self._producer, error)
-                why = why_reopen(cause)
-                if why is None or (why.contested and self._contests >= MOST_CONTESTS):
+                why = reopening_after(cause)
+                if why is None or (why.fenced and self._fencings >= MAX_FENCINGS):
                     self._fail(cause)
                     return
-                self._contests += why.contested
+                self._fencings += why.fenced
             finally:
                 await self._dispose()
             log.warning("%s", why.reason, extra=self._place)
             self.state = LaneState.REOPENING
-            await self._pause(self._kit.policy.reopen if why.contested else RETRY_SECONDS)
+            await self._pause(self._context.policy.reopen if why.fenced else RETRY_SECONDS)
 
     def _fail(self, error: BaseException) -> None:
         if isinstance(error, KafkaError):
-            self._kit.observer.produce_failed()
+            self._context.observer.produce_failed()
         self.state = LaneState.CLOSED
         log.error(
             "the partition cannot be consumed any further: mend what the error says; the process "
@@ -216,14 +223,14 @@ class Lane:
             exc_info=error,
             extra=self._place,
         )
-        self._kit.fatal(error)
+        self._context.fatal(error)
 
     async def _open(self) -> bool:
         """Get ready to work; false when the lane closes before it is."""
         self.state = LaneState.OPENING
         while not self._closing.is_set():
             try:
-                self._producer = self._kit.new_producer(
+                self._producer = self._context.new_producer(
                     f"{self.agent.producer_prefix}-{self.partition}"
                 )
                 if await self._until_closing(self._begin(self._producer)) is None:
@@ -246,9 +253,9 @@ class Lane:
         # What was read before, and dropped, lies behind the consumer's position: without this,
         # records would wait for one that comes after them.
         for tp, position in self.committed.items():
-            await self._kit.seek(tp, position)
+            await self._context.seek(tp, position)
         self.state = LaneState.HALTED if self.halted else LaneState.OPEN
-        self._kit.wants()
+        self._context.on_room()
         return True
 
     async def _begin(self, producer: AIOKafkaProducer) -> bool:
@@ -260,7 +267,7 @@ class Lane:
         """Find out where to go on, and from what, now that nobody else can commit."""
         barrier, start = await self._prove()
         self._changelog_end = barrier.changelog_end
-        rows = await self._kit.tables.restore(
+        rows = await self._context.tables.restore(
             self.agent,
             self.partition,
             barrier.changelog_end,
@@ -277,9 +284,9 @@ class Lane:
     async def _prove(self) -> tuple[Barrier, Start]:
         """A barrier, and where to go on by offsets that are not older than it."""
         while True:
-            place = self._kit.barrier_place(self.agent, self.partition)
+            place = self._context.barrier_partition(self.agent, self.partition)
             barrier = await self._in_time(
-                write_barrier(self._opened, self._kit.group, place, self._changelog)
+                write_barrier(self._opened, self._context.group, place, self._changelog)
             )
             try:
                 return barrier, await self._positions.find(barrier)
@@ -306,14 +313,14 @@ class Lane:
                 is not None
             ):
                 self.oldest_pending = self.oldest_pending or batch.oldest
-                outputs = BatchedOutputs(self._opened, batch_bytes=self._kit.batch_bytes)
+                outputs = BatchedOutputs(self._opened, batch_bytes=self._context.batch_bytes)
                 started = time.perf_counter()
                 result = (
                     self._handler.process(batch.chunks, outputs)
                     if batch.records or self._handler.unfinished
                     else None
                 )
-                self._kit.observer.processed(self.agent.name, time.perf_counter() - started)
+                self._context.observer.processed(self.agent.name, time.perf_counter() - started)
                 if commit is not None:
                     # the next chunk is computed while one is being committed, and no further ahead
                     await commit
@@ -363,7 +370,7 @@ class Lane:
         """What a transaction comes to, in no more time than it may take."""
         # Also a client that has lost itself in waiting for an answer must not stand still longer
         # than the broker would let its transaction live.
-        deadline = asyncio.timeout(self._kit.policy.transaction)
+        deadline = asyncio.timeout(self._context.policy.transaction)
         try:
             async with deadline:
                 return await transaction
@@ -381,11 +388,11 @@ class Lane:
     ) -> None:
         await self._in_time(self._write(positions, halt, outputs))
         self.committed.update(positions)
-        self._contests = 0
+        self._fencings = 0
         self.oldest_pending = None
         if result is not None:
             result.on_committed(time.time())
-        self._kit.observer.committed()
+        self._context.observer.committed()
 
     async def _write(
         self, positions: dict[TP, int], halt: Halt | None, outputs: BatchedOutputs
@@ -401,7 +408,7 @@ class Lane:
                 KafkaPartition(*tp): OffsetAndMetadata(position, note)
                 for tp, position in positions.items()
             }
-            await producer.send_offsets_to_transaction(offsets, self._kit.group)
+            await producer.send_offsets_to_transaction(offsets, self._context.group)
         await producer.commit_transaction()
 
     async def _dispose(self) -> None:
@@ -409,7 +416,7 @@ class Lane:
         quick; otherwise the next owner's opening aborts it.
         """
         self._open_handler = self.restoring = None
-        self._kit.tables.drop(self.agent, self.partition)
+        self._context.tables.drop(self.agent, self.partition)
         producer, self._producer = self._producer, None
         if producer is None:
             return
@@ -420,7 +427,7 @@ class Lane:
         except BaseException as error:
             # also when the lane is cancelled meanwhile: no connection may be left
             log.debug("the producer did not stop cleanly: %r", error, extra=self._place)
-            await cut_off(producer)
+            await terminate(producer)
             if not isinstance(error, Exception):
                 raise
 

@@ -10,7 +10,7 @@ from faust.types import TP
 
 from rollcall.errors import RollcallError
 from rollcall.streaming.chunks import Chunk, ChunkAgent
-from rollcall.streaming.lane import Lane, LaneKit
+from rollcall.streaming.lane import Lane, LaneContext
 
 
 class PartitionsError(RollcallError):
@@ -33,8 +33,8 @@ class Lanes:
         """By topic: no two agents have one in common."""
         self._lanes: tuple[Lane, ...] = ()
         self._by_input: dict[TP, Lane] = {}
-        self._kit: LaneKit | None = None
-        self._on_wanting: Callable[[], None] = lambda: None
+        self._context: LaneContext | None = None
+        self._on_room: Callable[[], None] = lambda: None
         self._before_opening = before_opening
         self.assigned = False
         """Whether the group has given partitions, be it none, and has not taken them back."""
@@ -42,25 +42,27 @@ class Lanes:
         self._closing: set[Lane] = set()
         self._ended = False
 
-    def equip(self, kit: LaneKit) -> None:
+    def configure(self, context: LaneContext) -> None:
         """Give what the lanes need. To be called once, before the consumer starts."""
-        self._kit = kit
+        self._context = context
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes)
 
-    def on_wanting(self, callback: Callable[[], None]) -> None:
+    def notify_on_room(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` whenever a lane gets room for a chunk."""
-        self._on_wanting = callback
+        self._on_room = callback
 
-    def announce(self) -> None:
+    def notify_room(self) -> None:
         """A lane has room."""
-        self._on_wanting()
+        self._on_room()
 
-    def wanting(self, partitions: Collection[TP]) -> set[TP]:
+    def with_room(self, partitions: Collection[TP]) -> set[TP]:
         """Those of the partitions whose lanes have room for a chunk."""
         return {
-            tp for tp in partitions if (lane := self._by_input.get(tp)) is not None and lane.wants
+            tp
+            for tp in partitions
+            if (lane := self._by_input.get(tp)) is not None and lane.has_room
         }
 
     def deliver(self, chunk: Chunk) -> None:
@@ -81,7 +83,7 @@ class Lanes:
         # the consumer has still to hear of it, and may be given partitions meanwhile
         if self._ended:
             return
-        assert self._kit is not None
+        assert self._context is not None
         assert not self._lanes, "lanes are closed before new ones are opened"
         inputs: dict[tuple[str, int], set[TP]] = defaultdict(set)
         for tp in partitions:
@@ -99,7 +101,7 @@ class Lanes:
                 )
         self._before_opening(len(inputs))
         self._lanes = tuple(
-            Lane(by_agent[name], partition, tps, self._kit)
+            Lane(by_agent[name], partition, tps, self._context)
             for (name, partition), tps in sorted(inputs.items())
         )
         self._by_input = {tp: lane for lane in self._lanes for tp in lane.inputs}
@@ -109,9 +111,9 @@ class Lanes:
         """The process must stop: a rebalance could not be carried out, and whoever asked for it
         would go on as if it had been. At the end nobody does.
         """
-        assert self._kit is not None
+        assert self._context is not None
         if not self._ended:
-            self._kit.fatal(error)
+            self._context.fatal(error)
 
     async def revoke(self) -> None:
         """Close all lanes, side by side. When this returns, none can write any more."""

@@ -1,8 +1,7 @@
-"""The rows of one partition of a table, held as they are stored: bytes by key and unit.
+"""Rows of one partition of a table, in stored form: bytes by key and row id.
 
-A row is stored as JSON: ``[published, row]``, what it has published by output key with a digest of
-each, and the row itself; and ``[published, row, 1]`` for a lead row whose change the key's other
-rows have not all followed.
+The stored form is JSON: ``[published, row]``, where ``published`` maps each published output key to
+a digest of its value. A lead row whose cascade is unfinished is ``[published, row, 1]``.
 """
 
 from __future__ import annotations
@@ -15,18 +14,16 @@ import orjson
 from rollcall.errors import RollcallError
 
 LEAD = ""
-"""The unit of a key's lead row."""
+"""Row id of a key's lead row."""
 
 _STORED = b"[{"
-"""How every stored row begins."""
+"""Prefix of every stored row."""
 
 _PARKED = b"[{},"
-"""How a stored row begins that has published nothing: it waits for something that it does not know
-yet.
-"""
+"""Prefix of a stored row that has published nothing: it waits for another row."""
 
 _PENDING = b",1]"
-"""How a lead row ends whose change the key's other rows have not all followed."""
+"""Suffix of a stored lead row whose cascade is unfinished."""
 
 _ROW_TYPES = (list, dict, type(None))
 
@@ -37,22 +34,21 @@ FOREIGN = (
 
 
 class ChangelogError(RollcallError):
-    """A changelog holds what Rollcall did not write."""
+    """A changelog holds a record that Rollcall did not write."""
 
 
 def encode_row(published: dict[str, int], row: Any, pending: bool) -> bytes:
-    """The stored form."""
-    # A copy: what orjson gives holds on to the whole page in which it was written, ten times the
-    # memory of most rows.
+    """Encode a row in its stored form."""
+    # A copy, because orjson's result keeps its whole buffer page alive: ten times the size of most
+    # rows.
     return bytes(memoryview(orjson.dumps([published, row, 1] if pending else [published, row])))
 
 
 def decode_row(stored: bytes) -> tuple[dict[str, int], Any, bool]:
-    """What a stored form says: what was published, the row, and whether others have still to follow
-    it.
+    """Decode a stored row into published digests, row, and whether its cascade is unfinished.
 
     Raises:
-        ChangelogError: it is none.
+        ChangelogError: it is no stored row.
     """
     try:
         published, row, *rest = orjson.loads(stored)
@@ -64,79 +60,79 @@ def decode_row(stored: bytes) -> tuple[dict[str, int], Any, bool]:
 
 
 class Rows:
-    """Rows by key and unit, in their stored form."""
+    """Rows by key and row id, in stored form."""
 
-    __slots__ = ("_leads", "_parked", "_pending", "_unit_count", "_units")
+    __slots__ = ("_leads", "_other_count", "_others", "_parked", "_pending")
 
     def __init__(self) -> None:
         self._leads: dict[str, bytes] = {}
-        self._units: dict[str, dict[str, bytes]] = {}
-        self._unit_count = 0
+        self._others: dict[str, dict[str, bytes]] = {}
+        self._other_count = 0
         self._parked = 0
         self._pending: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._leads) + self._unit_count
+        return len(self._leads) + self._other_count
 
     @property
     def parked(self) -> int:
-        """How many rows have published nothing."""
+        """Number of rows that have published nothing."""
         return self._parked
 
     @staticmethod
-    def record_key(key: str, unit: str) -> bytes:
-        """The key of a row's changelog record."""
-        return f"{key}/{unit}".encode() if unit else key.encode()
+    def record_key(key: str, row_id: str) -> bytes:
+        """Key of a row's changelog record."""
+        return f"{key}/{row_id}".encode() if row_id else key.encode()
 
     def load(self, record_key: bytes | None, value: bytes | None) -> None:
-        """Take a changelog record. Later ones of the same key replace earlier ones; None: the row
-        is gone.
+        """Apply a changelog record. Later records of a key replace earlier ones; value None removes
+        the row.
 
         Raises:
-            ChangelogError: it is none.
+            ChangelogError: it is no stored row.
         """
         try:
-            key, _, unit = (record_key or b"").decode().partition("/")
+            key, _, row_id = (record_key or b"").decode().partition("/")
         except UnicodeDecodeError:
-            key = unit = ""
+            key = row_id = ""
         if not key or not (value is None or value.startswith(_STORED)):
             raise ChangelogError(FOREIGN)
-        self.put(key, unit, value)
+        self.put(key, row_id, value)
 
-    def knows(self, key: str) -> bool:
-        """Whether there is any row of a key."""
-        return key in self._leads or key in self._units
+    def has_key(self, key: str) -> bool:
+        """Whether the key has any row."""
+        return key in self._leads or key in self._others
 
-    def has_units(self, key: str) -> bool:
-        """Whether a key has rows besides the lead row."""
-        return key in self._units
+    def has_other_rows(self, key: str) -> bool:
+        """Whether the key has rows besides the lead row."""
+        return key in self._others
 
-    def units(self, key: str) -> list[str]:
-        """The units of a key, as of now, without the lead row."""
-        return list(self._units.get(key, ()))
+    def row_ids(self, key: str) -> list[str]:
+        """Row ids of a key, without the lead row. A copy."""
+        return list(self._others.get(key, ()))
 
     def pending_keys(self) -> Iterable[str]:
-        """The keys whose rows have not all followed their lead row."""
+        """Keys whose cascade is unfinished."""
         return sorted(self._pending)
 
     def items(self) -> Iterable[tuple[bytes, bytes]]:
         """All rows, by the keys of their changelog records."""
         for key, value in self._leads.items():
             yield self.record_key(key, LEAD), value
-        for key, units in self._units.items():
-            for unit, value in units.items():
-                yield self.record_key(key, unit), value
+        for key, others in self._others.items():
+            for row_id, value in others.items():
+                yield self.record_key(key, row_id), value
 
-    def get(self, key: str, unit: str) -> bytes | None:
+    def get(self, key: str, row_id: str) -> bytes | None:
         """A stored row, or None."""
-        if unit == LEAD:
+        if row_id == LEAD:
             return self._leads.get(key)
-        units = self._units.get(key)
-        return None if units is None else units.get(unit)
+        others = self._others.get(key)
+        return None if others is None else others.get(row_id)
 
-    def put(self, key: str, unit: str, value: bytes | None) -> None:
+    def put(self, key: str, row_id: str, value: bytes | None) -> None:
         """Set a row, or remove it (None)."""
-        if unit == LEAD:
+        if row_id == LEAD:
             old = self._leads.pop(key, None) if value is None else self._leads.get(key)
             if value is not None:
                 self._leads[key] = value
@@ -147,25 +143,25 @@ class Rows:
             else:
                 self._pending.discard(key)
         else:
-            old = self._put_unit(key, unit, value)
+            old = self._put_other(key, row_id, value)
         if old is not None and old.startswith(_PARKED):
             self._parked -= 1
         if value is not None and value.startswith(_PARKED):
             self._parked += 1
 
-    def _put_unit(self, key: str, unit: str, value: bytes | None) -> bytes | None:
-        units = self._units.get(key)
+    def _put_other(self, key: str, row_id: str, value: bytes | None) -> bytes | None:
+        others = self._others.get(key)
         if value is None:
-            if units is None:
+            if others is None:
                 return None
-            old = units.pop(unit, None)
-            self._unit_count -= old is not None
-            if not units:
-                del self._units[key]
+            old = others.pop(row_id, None)
+            self._other_count -= old is not None
+            if not others:
+                del self._others[key]
             return old
-        if units is None:
-            units = self._units[key] = {}
-        old = units.get(unit)
-        self._unit_count += old is None
-        units[unit] = value
+        if others is None:
+            others = self._others[key] = {}
+        old = others.get(row_id)
+        self._other_count += old is None
+        others[row_id] = value
         return old

@@ -243,7 +243,11 @@ class Survey:
         """
         while True:
             await asyncio.sleep(SURVEY_SECONDS)
-            if list(self._lanes) and not self.gone and self._watchdog.longest_still < STILL_SECONDS:
+            if (
+                list(self._lanes)
+                and not self.gone
+                and self._watchdog.longest_standstill < STILL_SECONDS
+            ):
                 continue
             with suppress(KafkaError, OSError, TimeoutError):
                 absent = await promptly(

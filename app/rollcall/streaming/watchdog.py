@@ -64,7 +64,7 @@ class Watchdog:
         }
 
     @property
-    def longest_still(self) -> float:
+    def longest_standstill(self) -> float:
         """For how many seconds something has not moved that should; 0: all that should moves."""
         return max((self._clock() - since for _, since in self._still.values()), default=0.0)
 

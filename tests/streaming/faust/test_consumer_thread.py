@@ -9,11 +9,11 @@ import threading
 import pytest
 from mode.threads import ServiceThread
 
-from rollcall.streaming.faust.consumer_thread import DaemonThread, PromptThread
+from rollcall.streaming.faust.consumer_thread import DaemonThread, StoppableThread
 from tests.waiting import in_time, wait_until
 
 
-class Stubborn(PromptThread):
+class Stubborn(StoppableThread):
     """Has a task that takes its cancellation for that of another one, and waits on."""
 
     abstract = False
@@ -52,7 +52,7 @@ def test_a_thread_that_does_not_end_holds_up_nobody() -> None:
     stopping[0].end()
 
 
-class Crashing(PromptThread):
+class Crashing(StoppableThread):
     """Its service crashes when it is told to."""
 
     abstract = False
@@ -81,12 +81,12 @@ async def test_a_thread_that_has_ended_by_itself_can_be_stopped() -> None:
 
 
 async def test_upstream_cannot_stop_a_thread_that_has_ended_by_itself() -> None:
-    """Or PromptThread is no longer needed."""
+    """Or StoppableThread is no longer needed."""
     with pytest.raises(RuntimeError, match="closed"):
         await in_time(_stop_after_its_end(Upstream()), what="the end of stopping")
 
 
-class Watched(PromptThread):
+class Watched(StoppableThread):
     """Is asked now and then whether it is awake."""
 
     abstract = False

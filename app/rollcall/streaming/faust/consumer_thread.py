@@ -19,7 +19,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.threads import ServiceThread, WorkerThread
 
-from rollcall.kafka.decoding import bytes_of, decode_again, leave_bare
+from rollcall.kafka.decoding import decode_leniently, record_size, skip_record_wrapping
 from rollcall.record import Record
 from rollcall.streaming.chunks import OUT_OF_RANGE, Chunk
 
@@ -76,7 +76,7 @@ class DaemonThread(WorkerThread):
         self.is_stopped.wait(THREAD_SECONDS)
 
 
-class PromptThread(ServiceThread):
+class StoppableThread(ServiceThread):
     """A service in a thread of its own, which can be stopped whatever has become of the thread."""
 
     abstract = True
@@ -115,7 +115,7 @@ class PromptThread(ServiceThread):
             await super().crash(exc)
 
 
-class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
+class ChunkConsumerThread(StoppableThread, driver.AIOKafkaConsumerThread):
     """The thread in which aiokafka's consumer lives."""
 
     max_records: int
@@ -204,7 +204,7 @@ class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
         records: list[Record] = []
         size, limit = 0, min(FIRST_SLICE, self.max_records)
         while limit > 0:
-            leave_bare(consumer._fetcher._records.get(tp))
+            skip_record_wrapping(consumer._fetcher._records.get(tp))
             try:
                 # With a timeout of 0, and no reassignment under way, fetched_records has nothing to
                 # wait for.
@@ -212,7 +212,7 @@ class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
                     await consumer._fetcher.fetched_records({tp}, timeout=0, max_records=limit)
                 ).get(tp, ())
             except UnicodeDecodeError:
-                decode_again(consumer._fetcher._records[tp], state.position)
+                decode_leniently(consumer._fetcher._records[tp], state.position)
                 continue
             except NoOffsetForPartitionError:
                 break  # the lane has not said yet where to begin
@@ -223,7 +223,7 @@ class ChunkConsumerThread(PromptThread, driver.AIOKafkaConsumerThread):
             if not fetched:
                 break
             records.extend(fetched)
-            size += sum(map(bytes_of, fetched))
+            size += sum(map(record_size, fetched))
             room = int((self.max_bytes - size) * len(records) / max(size, 1))
             limit = min(self.max_records - len(records), room)
         if state.position == before:

@@ -24,7 +24,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage, Message
 
-from rollcall.kafka.decoding import keep_fetched_records
+from rollcall.kafka.decoding import retain_fetched_data
 from rollcall.streaming.chunks import Chunk
 from rollcall.streaming.faust.consumer_thread import ChunkConsumerThread, RecordMap
 
@@ -32,7 +32,7 @@ from rollcall.streaming.faust.consumer_thread import ChunkConsumerThread, Record
 class LaneDirectory(Protocol):
     """What the transport asks of the lanes."""
 
-    def wanting(self, partitions: Collection[TP]) -> set[TP]:
+    def with_room(self, partitions: Collection[TP]) -> set[TP]:
         """Those of the partitions whose lanes have room for a chunk."""
 
     def assign(self, partitions: Collection[TP]) -> None:
@@ -46,7 +46,7 @@ class LaneDirectory(Protocol):
     def fail(self, error: BaseException) -> None:
         """End the process: a rebalance has failed."""
 
-    def on_wanting(self, callback: Callable[[], None]) -> None:
+    def notify_on_room(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` whenever a lane gets room for a chunk."""
 
 
@@ -62,12 +62,12 @@ class ChunkConsumer(driver.Consumer):
     def _new_consumer_thread(self) -> ChunkConsumerThread:
         # Replaces drivers/aiokafka.py:237.
         transport = cast(ChunkTransport, self.transport)
-        keep_fetched_records()
+        retain_fetched_data()
         thread = ChunkConsumerThread(self, loop=self.loop, beacon=self.beacon)
         thread.max_records = transport.max_records
         thread.max_bytes = transport.max_bytes
         thread.client_options = transport.client_options
-        self._lanes.on_wanting(thread.wake)
+        self._lanes.notify_on_room(thread.wake)
         return thread
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -98,11 +98,11 @@ class ChunkConsumer(driver.Consumer):
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109
         # Extends consumer.py:1437. While the group rebalances nothing is read: it would only be
         # thrown away.
-        wanting = set() if self.app.rebalancing else self._lanes.wanting(active_partitions or ())
-        if not wanting:
+        ready = set() if self.app.rebalancing else self._lanes.with_room(active_partitions or ())
+        if not ready:
             await asyncio.sleep(0.01)
             return {}
-        return await super()._getmany(wanting, timeout)
+        return await super()._getmany(ready, timeout)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         # Replaces consumer.py:1180, where each message costs four tasks. A chunk that is dropped

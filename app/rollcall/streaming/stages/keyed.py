@@ -1,14 +1,13 @@
-"""Runs one partition of a stage: chunks into rows, rows into outputs, each chunk's changes as one
-set.
+"""Runs one partition of a stage: chunks into rows, rows into outputs.
 
-Because outputs, changelog and input offset are one transaction (lane.py), what a row remembers as
-published is published. So the outputs of a chunk are the differences between what follows from its
-rows now and what they remember, and nothing else is ever needed: a repeated or stale event writes
-nothing, an output key that no longer follows from its row gets a tombstone.
+Outputs, changelog and input offset are one transaction (lane.py), so a row's list of published
+records is always true. The outputs of a chunk are the differences between the records derived from
+its rows and the records published before. A repeated or stale event writes nothing. An output key
+that is no longer derived gets a tombstone.
 
-A change of a lead row touches all rows of its key. A key may have very many, so no more than
-:data:`CASCADE_ROWS` of them go into one transaction; that there are more is remembered in the lead
-row's record, so that whoever takes over the partition goes on with them.
+A change of a lead row cascades to all rows of its key, at most :data:`CASCADE_ROWS` in one
+transaction. The lead row's record marks the cascade as unfinished, so the next owner of the
+partition continues it.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ from rollcall.streaming.rows import LEAD, Rows, decode_row, encode_row
 from rollcall.streaming.stages.stage import Input, Row, Stage, UnusableError
 
 CASCADE_ROWS = 2_000
-"""Rows that follow a change of their lead row within one transaction: tens of milliseconds of work,
-a megabyte or two of output.
+"""Maximum of cascaded rows in one transaction: tens of milliseconds of work, one or two megabytes
+of output.
 """
 
 
@@ -40,7 +39,7 @@ _MISPLACED = (
 
 
 class Breaker(Protocol):
-    """Decides when too many records were set aside. See
+    """Halts a partition with too many rejected records. See
     :class:`rollcall.process.breaker.Breaker`.
     """
 
@@ -51,66 +50,66 @@ class Breaker(Protocol):
 
 
 class StageObserver(Protocol):
-    """Told of what a stage did with a chunk, once that is committed."""
+    """Observes the committed work of a stage."""
 
     def chunk_committed(self, stage: Stage, tally: Tally, now: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class StageKit:
-    """What the partitions of a stage share."""
+class StageContext:
+    """Shared by all partitions of a stage."""
 
     stage: Stage
     inputs: dict[str, Input]
     """By the topics' full names."""
     outputs: dict[str, str]
-    """From the names in the declaration to the topics' full names."""
+    """Full topic names by the names in the declaration."""
     changelog: str
-    """The changelog topic's full name."""
+    """Full name of the changelog topic."""
     partition_of: Callable[[bytes], int]
     reject: Callable[[Chunk, Record, UnusableError, Outputs], str]
-    """Writes a record that the stage cannot use where such records go, and says under which name to
-    count it.
+    """Writes a record that the stage cannot use to the dead-letter topic. Returns the event name
+    under which to count it.
     """
     accepted: Callable[[], tuple[int, int]]
-    """The earliest and the latest timestamp (ms) that the topics accept now. Outputs bear that of
-    the record that they follow from, else that of writing.
+    """Earliest and latest timestamp (ms) that the output topics accept now. An output record keeps
+    the timestamp of its input record if that is accepted, else it gets the time of writing.
     """
     new_breaker: Callable[[], Breaker]
-    """For what a partition reads that is not trusted."""
+    """Makes the breaker for a partition's untrusted input."""
     observer: StageObserver
     cascade_rows: int = CASCADE_ROWS
     carried: frozenset[str] = frozenset()
-    """Headers that a record hands on to what follows from it: those of its trace. Rows that only
-    follow their lead row bear none: there may be very many.
+    """Headers copied from an input record to its outputs: those of its trace. Cascaded rows get
+    none, because there may be very many.
     """
 
 
 @dataclass(slots=True)
 class Tally:
-    """Implements :class:`rollcall.streaming.chunks.Result`: what a chunk came to."""
+    """Implements :class:`rollcall.streaming.chunks.Result` with the counts of one call."""
 
-    kit: StageKit
+    context: StageContext
     consumed: int = 0
     halt: Halt | None = None
     stale: int = 0
-    """Records that changed nothing."""
+    """Number of records that changed nothing."""
     rejected: list[tuple[str, str]] = field(default_factory=list)
-    """The input topic of each record that the stage cannot use, and what ``reject`` called it."""
+    """Input topic and event name of each record that the stage cannot use."""
     published: int = 0
     withdrawn: int = 0
-    """Tombstones."""
+    """Number of tombstones written."""
     event_times: list[float] = field(default_factory=list)
     timestamps: list[int] = field(default_factory=list)
-    """Of the input records, milliseconds."""
+    """Timestamps of the input records, milliseconds."""
 
     def on_committed(self, now: float) -> None:
-        """Pass it on."""
-        self.kit.observer.chunk_committed(self.kit.stage, self, now)
+        """Report the counts to the observer."""
+        self.context.observer.chunk_committed(self.context.stage, self, now)
 
 
 class _Entry:
-    """A row while a chunk is worked on."""
+    """A row that the current chunks touch."""
 
     __slots__ = (
         "before",
@@ -134,10 +133,10 @@ class _Entry:
         self.timestamp: int | None = None
         self.headers: Headers = []
         self.encoded: orjson.Fragment | None = None
-        """The row as JSON, if it was written already."""
+        """The row as JSON, if it is encoded already."""
 
     def encode(self) -> bytes | None:
-        """What is stored; None when nothing is left to be remembered."""
+        """The stored form; None if the row can be forgotten."""
         if self.row is None and not self.published and not self.pending:
             return None
         return encode_row(
@@ -146,37 +145,37 @@ class _Entry:
 
 
 class KeyedPartition:
-    """Implements :class:`rollcall.streaming.chunks.ChunkHandler` for one partition of a stage, on
-    the rows that were there when it was opened.
-    """
+    """Implements :class:`rollcall.streaming.chunks.ChunkHandler` for one partition of a stage."""
 
-    def __init__(self, kit: StageKit, partition: int, rows: Rows) -> None:
-        self._kit = kit
+    def __init__(self, context: StageContext, partition: int, rows: Rows) -> None:
+        self._context = context
         self._partition = partition
         self._rows = rows
-        self._breaker = kit.new_breaker()
+        self._breaker = context.new_breaker()
         self._cascades: dict[str, tuple[deque[str], int | None]] = {}
-        """Keys whose rows have yet to follow their lead row: those that are left, and the timestamp
-        of what changed it.
+        """By key: the row ids that the cascade has not reached, and the timestamp of the lead row's
+        change.
         """
-        for key in rows.pending_keys():  # what the partition's last owner left unfinished
+        for key in rows.pending_keys():  # the partition's last owner did not finish these
             self._begin_cascade(key, None)
 
     def resume(self, note: str) -> Halt | None:
-        """A breaker that opened in another life stays open."""
+        """A halt from an earlier run stays in force: see
+        :meth:`rollcall.process.breaker.Breaker.resume`.
+        """
         return self._breaker.resume(note)
 
     @property
     def unfinished(self) -> int:
-        """How many rows have still to follow a change of their lead row. Where none is left of
-        them, the lead row has still to be told so.
+        """Number of rows that cascades have not reached. A cascade without rows counts as one: the
+        lead row is still marked as unfinished.
         """
-        return sum(len(units) or 1 for units, _ in self._cascades.values())
+        return sum(len(row_ids) or 1 for row_ids, _ in self._cascades.values())
 
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Tally:
-        """Merge the chunks' records into the rows, and write what has changed by that."""
-        tally = Tally(self._kit)
-        self._earliest, self._latest = self._kit.accepted()
+        """Merge the chunks' records into the rows, and write the differences."""
+        tally = Tally(self._context)
+        self._earliest, self._latest = self._context.accepted()
         touched: dict[str, dict[str, _Entry]] = {}
         for chunk in chunks:
             self._merge(chunk, touched, outputs, tally)
@@ -188,14 +187,14 @@ class KeyedPartition:
                 lead = self._entry(key, LEAD)
                 changed = False
             else:
-                changed = lead.changed and self._kit.stage.influence(
+                changed = lead.changed and self._context.stage.lead_fingerprint(
                     lead.before
-                ) != self._kit.stage.influence(lead.row)
-            for unit, entry in entries.items():
-                if entry.changed and unit != LEAD:
-                    self._publish(key, unit, entry, lead.row, outputs, tally)
-                    self._store(key, unit, entry, outputs, tally)
-            if changed and self._rows.has_units(key):
+                ) != self._context.stage.lead_fingerprint(lead.row)
+            for row_id, entry in entries.items():
+                if entry.changed and row_id != LEAD:
+                    self._publish(key, row_id, entry, lead.row, outputs, tally)
+                    self._store(key, row_id, entry, outputs, tally)
+            if changed and self._rows.has_other_rows(key):
                 self._begin_cascade(key, lead.timestamp)
         self._cascade(touched, outputs, tally)
         for key, entries in touched.items():
@@ -213,39 +212,39 @@ class KeyedPartition:
     def _merge(
         self, chunk: Chunk, touched: dict[str, dict[str, _Entry]], outputs: Outputs, tally: Tally
     ) -> None:
-        kit = self._kit
-        given = kit.inputs[chunk.topic]
+        context = self._context
+        spec = context.inputs[chunk.topic]
         read, merge, trusted, passed, carried = (
-            given.read,
-            given.merge,
-            given.trusted,
+            spec.read,
+            spec.merge,
+            spec.trusted,
             self._breaker.passed,
-            kit.carried,
+            context.carried,
         )
         for index, record in enumerate(chunk.records):
             timestamp = record.timestamp
             try:
-                key, unit, said, time = read(record)
+                key, row_id, update, time = read(record)
                 entries = touched.get(key)
                 if not trusted:
                     encoded = key.encode()
                     if record.key != encoded:
                         raise UnusableError(_MISPLACED)
-                    # A key that has rows here was looked at when the first of them came.
+                    # The partition of a key with rows was checked when its first row came.
                     if (
                         entries is None
-                        and not self._rows.knows(key)
-                        and kit.partition_of(encoded) != self._partition
+                        and not self._rows.has_key(key)
+                        and context.partition_of(encoded) != self._partition
                     ):
                         raise UnusableError(_MISPLACED)
                 if entries is None:
                     entries = touched[key] = {}
-                entry = entries.get(unit)
+                entry = entries.get(row_id)
                 if entry is None:
-                    entry = entries[unit] = self._entry(key, unit)
-                row = merge(entry.row, said)
+                    entry = entries[row_id] = self._entry(key, row_id)
+                row = merge(entry.row, update)
             except UnusableError as error:
-                tally.rejected.append((chunk.topic, kit.reject(chunk, record, error, outputs)))
+                tally.rejected.append((chunk.topic, context.reject(chunk, record, error, outputs)))
                 if not trusted and self._breaker.failed():
                     tally.halt = self._breaker.halt()
                     tally.consumed += index + 1
@@ -268,56 +267,56 @@ class KeyedPartition:
         tally.consumed += len(chunk.records)
 
     def _begin_cascade(self, key: str, timestamp: int | None) -> None:
-        """Let all rows of a key follow its lead row.
+        """Start a cascade to all rows of a key.
 
-        Those that still have to follow an older change come first: a lead row that never rests
-        would otherwise keep the others waiting for ever.
+        Rows left over from an earlier cascade come first. Otherwise a lead row that changes all the
+        time would starve the others.
         """
         left, _ = self._cascades.pop(key, (deque[str](), None))
         waiting = set(left)
-        left.extend(unit for unit in self._rows.units(key) if unit not in waiting)
+        left.extend(row_id for row_id in self._rows.row_ids(key) if row_id not in waiting)
         self._cascades[key] = (left, timestamp)
 
     def _cascade(
         self, touched: dict[str, dict[str, _Entry]], outputs: Outputs, tally: Tally
     ) -> None:
-        """Let rows follow their lead rows, as many as go into one transaction."""
-        room = self._kit.cascade_rows
+        """Derive rows again whose lead row has changed, as many as go into one transaction."""
+        room = self._context.cascade_rows
         while self._cascades and room > 0:
-            key, (units, timestamp) = next(iter(self._cascades.items()))
+            key, (row_ids, timestamp) = next(iter(self._cascades.items()))
             entries = touched.setdefault(key, {})
             lead = entries.get(LEAD)
             if lead is None:
                 lead = entries[LEAD] = self._entry(key, LEAD)
-            while units and room > 0:
-                unit = units.popleft()
+            while row_ids and room > 0:
+                row_id = row_ids.popleft()
                 room -= 1
-                known = entries.get(unit)
+                known = entries.get(row_id)
                 if known is None or not known.changed:
-                    entry = self._entry(key, unit)
+                    entry = self._entry(key, row_id)
                     entry.timestamp = timestamp
                     if entry.row is not None and self._publish(
-                        key, unit, entry, lead.row, outputs, tally
+                        key, row_id, entry, lead.row, outputs, tally
                     ):
-                        self._store(key, unit, entry, outputs, tally)
+                        self._store(key, row_id, entry, outputs, tally)
             del self._cascades[key]
-            if units:  # the other keys have their turn before it
-                self._cascades[key] = (units, timestamp)
+            if row_ids:  # after the other keys
+                self._cascades[key] = (row_ids, timestamp)
 
-    def _entry(self, key: str, unit: str) -> _Entry:
-        return _Entry(self._rows.get(key, unit))
+    def _entry(self, key: str, row_id: str) -> _Entry:
+        return _Entry(self._rows.get(key, row_id))
 
     def _publish(
-        self, key: str, unit: str, entry: _Entry, lead: Row | None, outputs: Outputs, tally: Tally
+        self, key: str, row_id: str, entry: _Entry, lead: Row | None, outputs: Outputs, tally: Tally
     ) -> bool:
-        """Write the difference between what follows from a row and what it remembers; whether there
-        is one.
+        """Write the difference between a row's derived records and its published ones. Returns
+        whether there is one.
         """
-        kit = self._kit
-        kind_name, _, identity = unit.partition("/")
-        kind = kit.stage.kinds[kind_name]
+        context = self._context
+        kind_name, _, identity = row_id.partition("/")
+        kind = context.stage.kinds[kind_name]
         derived: Any = {} if entry.row is None else kind.derive(key, identity, entry.row, lead)
-        topic = kit.outputs[kind.output]
+        topic = context.outputs[kind.output]
         published = entry.published
         remembered: dict[str, int] = {}
         differs = False
@@ -354,16 +353,16 @@ class KeyedPartition:
         encoded = key.encode()
         outputs.append(
             topic,
-            self._kit.partition_of(encoded.partition(b"/")[0]),
+            self._context.partition_of(encoded.partition(b"/")[0]),
             encoded,
             value,
             timestamp,
             headers,
         )
 
-    def _store(self, key: str, unit: str, entry: _Entry, outputs: Outputs, tally: Tally) -> None:
+    def _store(self, key: str, row_id: str, entry: _Entry, outputs: Outputs, tally: Tally) -> None:
         value = entry.encode()
-        self._rows.put(key, unit, value)
+        self._rows.put(key, row_id, value)
         outputs.append(
-            self._kit.changelog, self._partition, Rows.record_key(key, unit), value, None, []
+            self._context.changelog, self._partition, Rows.record_key(key, row_id), value, None, []
         )

@@ -1,8 +1,8 @@
-"""What a keyed stage is: a declaration, made of pure functions.
+"""Declaration of a keyed stage, made of pure functions.
 
-A stage reads records that say something about a key, keeps rows, and publishes what follows from
-them. Its rows are of several kinds, each row of one unit that moves on its own. Of each key there
-may be one *lead row*, on which what follows from all the other rows of the key depends.
+A stage reads records about a key, keeps rows, and publishes records derived from the rows. Rows are
+of several kinds, and each row changes on its own. A key may have one *lead row*; the derived
+records of all other rows of the key depend on it.
 
     records --read--> changes --merge--> rows --derive--> output records
 
@@ -19,13 +19,11 @@ from rollcall.errors import RollcallError
 from rollcall.record import Record
 
 Row: TypeAlias = Any
-"""A JSON array or object. Never altered in place."""
+"""A JSON array or object. Never modified in place."""
 
 
 class UnusableError(RollcallError):
-    """A record says nothing that a stage can use. ``path`` is a JSON pointer to the fault, if there
-    is a place.
-    """
+    """A record that a stage cannot use. ``path`` is a JSON pointer to the fault, or empty."""
 
     def __init__(self, reason: str, path: str = "") -> None:
         super().__init__(reason)
@@ -34,17 +32,16 @@ class UnusableError(RollcallError):
 
 
 class Change(NamedTuple):
-    """What one record says."""
+    """Content of one record."""
 
     key: str
-    """Of the stage. Without ``/``."""
-    unit: str
-    """Which row of the key: ``<kind>/<id>``; empty for the lead row."""
-    said: Any
-    """What the input's ``merge`` takes."""
+    """Key of the stage. Without ``/``."""
+    row_id: str
+    """Row within the key: ``<kind>/<id>``; empty for the lead row."""
+    update: Any
+    """Argument of the input's ``merge``."""
     time: float | None
-    """When it was said at the source, seconds since the epoch; None: the record comes from another
-    stage.
+    """Event time at the source, seconds since the epoch; None: the record comes from another stage.
     """
 
 
@@ -53,14 +50,15 @@ class Input:
     """A topic that a stage reads."""
 
     read: Callable[[Record], Change]
-    """Raises :class:`UnusableError`, and nothing else, whatever the record."""
+    """Raises :class:`UnusableError` for an unusable record, and nothing else for any record."""
     merge: Callable[[Row | None, Any], Row | None]
-    """From a row (None: there is none) and what was said to the new row. The same object when
-    nothing changes; None when the row goes. May raise :class:`UnusableError`: what was said cannot
-    be taken in.
+    """Makes the new row from the row (None: there is none) and an update.
+
+    Returns the same object if nothing changes, and None if the row goes. May raise
+    :class:`UnusableError`.
     """
     trusted: bool = False
-    """The records were written by another stage, which chose their partition."""
+    """The records come from another stage, which chose their partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +66,27 @@ class Kind:
     """A kind of rows."""
 
     output: str
-    """The topic to which what follows from a row goes."""
+    """Topic of the derived records."""
     derive: Callable[[str, str, Row, Row | None], Mapping[str, Any]]
-    """From key, id, row and lead row to output records: JSON values by record key. The part of a
-    record key before the first ``/`` decides on the partition.
+    """Makes output records from key, id, row and lead row: JSON values by record key. The part of a
+    record key before the first ``/`` decides the partition.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A declaration. Topics are named as in :mod:`rollcall.process.topics`, without prefix."""
+    """Declaration of a stage. Topic names are those of :mod:`rollcall.process.topics`, without
+    prefix.
+    """
 
     name: str
     inputs: Mapping[str, Input]
     """By topic."""
     kinds: Mapping[str, Kind]
-    """By name; the lead row's is :data:`rollcall.streaming.rows.LEAD`. The others have no ``/``."""
-    influence: Callable[[Row | None], Any] = lambda lead: None
-    """What of the lead row the key's other rows depend on. When it is equal before and after a
-    change, they are left alone.
+    """By name; the lead row's is :data:`rollcall.streaming.rows.LEAD`. Names have no ``/``."""
+    lead_fingerprint: Callable[[Row | None], Any] = lambda lead: None
+    """The part of the lead row on which other rows of the key depend. If it is equal before and
+    after a change, they are not derived again.
     """
 
     @property
