@@ -123,7 +123,7 @@ async def test_offsets_of_a_deposed_coordinator_are_not_believed(
     async with Offsets(group, {"bootstrap_servers": cluster.bootstrap}) as offsets:
         assert await offsets.proven([place], barrier) == {place: Committed(900, "")}
         with pytest.raises(UnprovenError):
-            await offsets.proven([place], Barrier(barrier.place, "another", 0))
+            await offsets.proven([place], Barrier(barrier.tp, "another", 0))
 
 
 async def test_a_changelog_is_read_beyond_what_a_deposed_leader_has(

@@ -31,7 +31,8 @@ def test_partitions_that_are_added_end_the_process(
         result_of(future, what="the partitions")
         assert rosters.wait_exit(120) == 1
         assert (
-            "did not come with that of the other topics of course" in rosters.log_file.read_text()
+            "was not assigned with that of the other topics of course"
+            in rosters.log_file.read_text()
         )
     with RostersProcess(tmp_path, bootstrap, prefix) as rosters:
         assert rosters.wait_exit() == 1

@@ -11,7 +11,7 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from rollcall.__main__ import main
 from rollcall.streaming import survey
 
-survey.LOST_SECONDS = 6.0
+survey.COORDINATOR_LOST_SECONDS = 6.0
 _lost: set[GroupCoordinator] = set()
 _find = GroupCoordinator.ensure_coordinator_known
 

@@ -149,4 +149,4 @@ async def test_closing_and_failing_transactions_end_the_wait() -> None:
 def test_a_batch_that_is_cut_stands_before_its_first_record_left() -> None:
     first, second = chunk(0, 5, [0, 2, 4]), chunk(5, 9, [6, 8])
     batch = Batch([first, second], {PLACE: 9})
-    assert [batch.cut(count)[PLACE] for count in range(6)] == [0, 2, 4, 6, 8, 9]
+    assert [batch.positions_after(count)[PLACE] for count in range(6)] == [0, 2, 4, 6, 8, 9]

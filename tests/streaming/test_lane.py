@@ -132,7 +132,7 @@ class NoTables:
         agent: ChunkAgent,
         partition: int,
         end: int,
-        at_least: int,
+        committed_end: int,
         on_remaining: Callable[[int], None],
     ) -> Rows:
         """No rows."""

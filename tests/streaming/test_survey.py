@@ -28,7 +28,7 @@ class Cluster:
     has_leader = True
     answers = True
     member = True
-    gone = frozenset[str]()
+    missing = frozenset[str]()
 
     async def bounds(self, partitions: Collection[TP]) -> dict[TP, Bounds]:
         """Needs the partitions' leaders."""
@@ -36,17 +36,17 @@ class Cluster:
             raise KafkaConnectionError
         return dict.fromkeys(partitions, Bounds(0, 10, 10))
 
-    async def absent(self, topics: Collection[str]) -> set[str]:
+    async def missing_topics(self, topics: Collection[str]) -> set[str]:
         """Of some topics."""
-        await self.reach()
-        return set(topics) & self.gone
+        await self.ping()
+        return set(topics) & self.missing
 
-    async def reach(self) -> None:
+    async def ping(self) -> None:
         """Needs any broker."""
         if not self.answers:
             raise KafkaConnectionError
 
-    async def check(self) -> bool:
+    async def check_membership(self) -> bool:
         """Whether the consumer has a coordinator."""
         return self.member
 
@@ -89,13 +89,15 @@ def survey(monkeypatch: pytest.MonkeyPatch, cluster: Cluster, group: Group) -> S
         inputs=("raw",),
         outputs=("typed",),
         watchdog=Watchdog(0),
-        patience=1e6,
+        rebalance_timeout=1e6,
         on_survey=lambda statuses: None,
     )
 
 
 def consumer(cluster: Cluster) -> Callable[[], ChunkConsumer]:
-    return lambda: cast(ChunkConsumer, SimpleNamespace(begun=True, check=cluster.check))
+    return lambda: cast(
+        ChunkConsumer, SimpleNamespace(has_started=True, check_membership=cluster.check_membership)
+    )
 
 
 async def test_membership(survey: Survey, cluster: Cluster, group: Group) -> None:
@@ -155,17 +157,17 @@ async def test_topics_that_are_gone(
     """What is read is waited for; what is written is for the process to make anew, once it cannot
     get on.
     """
-    monkeypatch.setattr(module, "STILL_SECONDS", 0.05)
+    monkeypatch.setattr(module, "STANDSTILL_SECONDS", 0.05)
     group.assigned = True
-    cluster.gone = frozenset({"raw"})
+    cluster.missing = frozenset({"raw"})
     looking = asyncio.create_task(survey.run(consumer(cluster)))
     await asyncio.sleep(0.2)
-    assert survey.gone == [], "all gets on: nobody asks"
+    assert survey.missing_inputs == [], "all gets on: nobody asks"
     group.assigned = False
-    await until(lambda: survey.gone == ["raw"])
-    group.assigned, cluster.gone = True, frozenset()
-    await until(lambda: survey.gone == [])
-    cluster.gone = frozenset({"typed"})
+    await until(lambda: survey.missing_inputs == ["raw"])
+    group.assigned, cluster.missing = True, frozenset()
+    await until(lambda: survey.missing_inputs == [])
+    cluster.missing = frozenset({"typed"})
     monkeypatch.setattr(Watchdog, "longest_standstill", 1.0)
     with pytest.raises(TopicsGoneError, match="gone: typed"):
         await asyncio.wait_for(looking, 60)

@@ -1,10 +1,9 @@
-"""How aiokafka decodes what it has fetched, in two respects its own way.
+"""Decoding of fetched records, with two changes to aiokafka's consumer.
 
-Records come bare, without an object around each. And the name of a header may be of any bytes:
-Kafka means it to be a string, but nothing keeps a producer from writing what it likes. aiokafka's
-decoder then raises, at every start again, and one such record would keep its partition, and the
-process, from ever getting on. Here the batch is decoded once more, slowly, and what is no UTF-8 in
-a name is written as ``\\xff``.
+Records are not wrapped into objects of their own. And a header name may hold any bytes: Kafka
+defines it as a string, but producers can write invalid UTF-8. aiokafka's decoder then raises, again
+after each restart, so one such record would block its partition and the process for ever. Here the
+batch is decoded a second time, slowly, and invalid bytes of a name become ``\\xff``.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ from rollcall.record import Record
 
 
 def skip_record_wrapping(fetched: object) -> None:
-    """Let aiokafka yield records as they are decoded: wrapping each into a ConsumerRecord
-    (``aiokafka/consumer/fetcher.py:290``) costs as much as that.
+    """Make aiokafka yield records as they are decoded. Wrapping each into a ConsumerRecord
+    (``aiokafka/consumer/fetcher.py:290``) costs as much as decoding it.
     """
     if isinstance(fetched, FetchResult) and fetched.has_more():
         fetched._partition_records._consumer_record = _unwrapped
 
 
 def record_size(record: Record) -> int:
-    """How many bytes a record has: key, value and headers."""
+    """Size of a record in bytes: key, value and headers."""
     size = len(record.value or b"") + len(record.key or b"")
     for name, content in record.headers:
         size += len(name) + len(content or b"")
@@ -40,8 +39,8 @@ def _unwrapped(_tp: object, record: Record) -> Record:
 
 
 class RetainedRecords:
-    """Stands for aiokafka's MemoryRecords in its fetcher, and keeps what was fetched, so that it
-    can be decoded again.
+    """Replaces aiokafka's MemoryRecords in its fetcher. Keeps the fetched bytes, so that they can
+    be decoded again.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -53,12 +52,12 @@ class RetainedRecords:
 
 
 def retain_fetched_data() -> None:
-    """Let aiokafka's consumers in this process keep what they fetch until it is decoded."""
+    """Make aiokafka's consumers in this process keep fetched bytes until they are decoded."""
     fetcher.MemoryRecords = RetainedRecords
 
 
 def decode_leniently(fetched: FetchResult, position: int) -> None:
-    """Have records from a position on decoded leniently, after a UnicodeDecodeError."""
+    """Decode records again from a position on, leniently, after a UnicodeDecodeError."""
     failed = fetched._partition_records
     lenient = PartitionRecords(
         failed._tp,
@@ -70,8 +69,8 @@ def decode_leniently(fetched: FetchResult, position: int) -> None:
         check_crcs=failed._check_crcs,
         isolation_level=failed._isolation_level,
     )
-    # Batches before the position are passed over by their offsets; what was known of aborted
-    # transactions there is still known.
+    # Batches before the position are skipped by their offsets; keep what their markers said about
+    # aborted transactions.
     lenient._aborted_producers = set(failed._aborted_producers)
     fetched._partition_records = lenient
 

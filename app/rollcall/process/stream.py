@@ -310,8 +310,8 @@ class StreamProcess:
                 "the cluster answers, but does not tell where the inputs end: a partition may "
                 "have no leader"
             )
-        if survey.gone:
-            reasons.append(f"topics are gone: {', '.join(survey.gone)}")
+        if survey.missing_inputs:
+            reasons.append(f"topics are gone: {', '.join(survey.missing_inputs)}")
         membership = survey.membership
         if membership is not Membership.JOINED and not (
             silent and membership is Membership.COORDINATOR_AWAY

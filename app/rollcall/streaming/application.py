@@ -1,4 +1,4 @@
-"""A Faust application whose agents consume chunks: start, rebalance, drain, end."""
+"""Faust application whose agents consume chunks: start, rebalance, drain, stop."""
 
 from __future__ import annotations
 
@@ -39,65 +39,63 @@ from rollcall.streaming.watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 SHARED_CLIENTS = 6
-"""Clients of Kafka beside those of lanes, with room for such as are being made anew."""
+"""Kafka clients besides those of lanes, including clients that are being replaced."""
 
 COORDINATORS = 2
-"""Connections of a producer beside one to each broker: to the coordinators of its transactions and
+"""Connections of a producer besides one to each broker: to the coordinators of its transactions and
 of the group.
 """
 
 FETCH_BYTES = 4 * 1024**2
-"""Most bytes of one partition in one fetch, as stored (compressed); also what lies ready for each
-partition while its lane is busy. Several agents share it.
+"""Maximum bytes of one partition in one fetch, as stored (compressed). The same amount is
+prefetched for each partition while its lane is busy. Divided between several agents.
 """
 
-NEVER_SECONDS = 2_000_000.0
-"""aiokafka would leave the group when nothing is fetched for a while; a partition whose lane is
-halted is kept. The watchdog looks after the main loop.
+MAX_POLL_SECONDS = 2_000_000.0
+"""Maximum poll interval. aiokafka would leave the group after an interval without fetches, but a
+partition stays assigned while its lane is halted. The watchdog checks the main loop.
 """
 
 START_SECONDS = 1.0
-"""How long a consumer that is just starting may take to have started when the end comes, so that it
-can be stopped in good order.
-"""
+"""Time limit for a starting consumer to finish its start before it is stopped."""
 
 STOP_SECONDS = 3.0
-"""How long the consumer may take to leave its group at the end. When it cannot, because no broker
-answers, the group finds out after the session timeout.
+"""Time limit for the consumer to leave its group. If no broker answers, the group notices after the
+session timeout.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class StreamingOptions:
-    """What an application is told. Times in seconds."""
+    """Options of an application. Times in seconds."""
 
     group: str
     client_options: Mapping[str, Any]
-    """Keyword arguments for every aiokafka client: servers and security."""
+    """Keyword arguments of every aiokafka client: servers and security."""
     policy: ChunkPolicy
     session_timeout: float
     group_instance_id: str | None
     watchdog: float
     partitions: int
-    """Of the tables, and so of all topics of an agent that has one."""
+    """Number of partitions of the tables, and of all topics of an agent with a table."""
     barrier: BarrierTopic
     outputs: Collection[str]
-    """The topics that the agents write."""
+    """Topics that the agents write."""
     batch_bytes: int = BATCH_BYTES
-    """Most bytes of one batch of output, before compression; no topic may take less."""
+    """Maximum size of one output batch, before compression. Every topic must accept it."""
 
     @property
     def rebalance_timeout(self) -> float:
-        """How long the group waits for its members when it shares its partitions out."""
+        """How long the group waits for its members during a rebalance."""
         return max(self.session_timeout * 2, self.policy.drain + 10)
 
 
 class StreamingApplication:
-    """Consumes topics chunk by chunk, until it is stopped or must end.
+    """Consumes topics chunk by chunk until it is stopped or fails.
 
     Args:
-        agents: who consumes what.
-        observer: told what happens, for metrics.
+        agents: the consumers and their topics.
+        observer: observes the lanes, for metrics.
         on_survey: called every second with the status of all assigned partitions.
     """
 
@@ -125,7 +123,7 @@ class StreamingApplication:
             inputs=[topic for agent in self._agents for topic in agent.topics],
             outputs=options.outputs,
             watchdog=self._watchdog,
-            patience=options.rebalance_timeout,
+            rebalance_timeout=options.rebalance_timeout,
             on_survey=on_survey,
         )
 
@@ -135,8 +133,8 @@ class StreamingApplication:
         return self._watchdog.verdict
 
     def _make_room(self, lanes: int) -> None:
-        """See to it that so many lanes can have their connections: each a producer, and while it
-        loads its table a reader.
+        """Raise the limit of open files for the connections of ``lanes`` lanes. Each has a
+        producer, and a reader while it loads its table.
         """
         brokers = self._offsets.brokers
         make_room(
@@ -148,9 +146,9 @@ class StreamingApplication:
 
         Raises:
             StreamingError: a chunk could not be written, or the consumer failed.
-            BrokerUnavailableError: no broker could be reached at start, or none of those that were
-                known then answers any more.
-            TopicsGoneError: partitions stand still, and topics that the agents write are not there.
+            BrokerUnavailableError: no broker could be reached at start, or none of the brokers
+                known from the start answers any more.
+            TopicsGoneError: partitions stand still, and output topics do not exist.
         """
         self._failure = asyncio.get_running_loop().create_future()
         async with contextlib.AsyncExitStack() as stack:
@@ -175,7 +173,7 @@ class StreamingApplication:
                     survey.cancel()
                     await self._end(app, started)
                     self._watchdog.stop()
-                self._raise_failure()  # of a chunk that was in flight when the end came
+                self._raise_failure()  # of a chunk in flight during the stop
 
     async def _until_end(
         self,
@@ -211,13 +209,13 @@ class StreamingApplication:
             ) from self._failure.result()
 
     async def _end(self, app: faust.App, started: asyncio.Task[None]) -> None:
-        self._watchdog.beat({})  # from here on, only that the loop turns
-        # Lanes first: what they have in flight is finished while the consumer still holds the
-        # partitions, so that no other process begins with them.
+        self._watchdog.beat({})  # from now on only the event loop is watched
+        # Lanes first: they finish their transactions while the consumer still holds the partitions,
+        # so no other process takes these over yet.
         await self._lanes.end()
         await asyncio.wait({started}, timeout=START_SECONDS)
         started.cancel()
-        # asyncio would complain that nobody has seen it
+        # otherwise asyncio logs that its exception was never retrieved
         started.add_done_callback(lambda start: start.cancelled() or start.exception())
         try:
             await promptly(app.stop(), STOP_SECONDS)
@@ -228,7 +226,7 @@ class StreamingApplication:
         options = self._options
         app = faust.App(
             options.group,
-            env={},  # whatever it would read there wins over what stands here
+            env={},  # variables would override these options
             broker="kafka://unused",  # the transport connects with client_options
             datadir=scratch,
             store="memory://",
@@ -244,9 +242,9 @@ class StreamingApplication:
             broker_session_timeout=options.session_timeout,
             broker_heartbeat_interval=options.session_timeout / 5,
             broker_request_timeout=options.rebalance_timeout
-            + 5,  # a broker holds the request to join until all have given up their partitions
+            + 5,  # a broker holds a join request until all members have given up their partitions
             broker_rebalance_timeout=options.rebalance_timeout,
-            broker_max_poll_interval=NEVER_SECONDS,
+            broker_max_poll_interval=MAX_POLL_SECONDS,
             table_standby_replicas=0,
             TableManager=LaneTables,
         )
@@ -285,10 +283,10 @@ class StreamingApplication:
             self._lanes.deliver(event.value)
 
     def _barrier_partition(self, agent: ChunkAgent, partition: int) -> TP:
-        """Lanes of the agents in turn, so that no two have one place as long as there are
-        enough.
+        """Partition for a lane's barrier. Lanes of the agents take turns, so no two share a
+        partition while there are enough.
         """
-        return self._options.barrier.place(
+        return self._options.barrier.partition_for(
             partition * len(self._agents) + self._agents.index(agent)
         )
 
@@ -309,7 +307,7 @@ class StreamingApplication:
 
 
 def _raise_unless_started(start: asyncio.Task[None]) -> None:
-    """Let what became of the consumer's start be known in words."""
+    """Raise the error of the consumer's start with an explanation."""
     try:
         start.result()
     except KafkaError as error:

@@ -1,16 +1,15 @@
-"""A lane's barrier: the read barrier that proves that what a lane begins with is current.
+"""Read barrier: proves that a lane starts from current state.
 
-A broker that was suspended, or is cut off from its peers, does not know that another one was
-elected in its place. For that long it answers as the group's coordinator, or as a partition's
-leader, from the state that it had. No fencing helps: a producer's fencing goes through the
-coordinator of transactions.
+A broker that was suspended or partitioned away does not know that another one was elected in its
+tp. For that time it answers as group coordinator or partition leader from its old state. Fencing
+does not help: it goes through the transaction coordinator.
 
-So a lane that opens writes a barrier, in one transaction of its producer: a nonce as the note
-beside an offset of its group, for a partition that nobody reads (:class:`BarrierTopic`), and, if it
-keeps a table, one record in the table's changelog. The lane begins only at offsets from an answer
-that shows the nonce, and only with a changelog that was read beyond the record.
-docs/adr/0010-a-read-barrier.md says why no such answer can be older than the barrier, and
-tests/streaming/test_barrier_model.py goes through every order of events.
+So an opening lane writes a barrier in one transaction of its producer: a nonce, as the note beside
+an offset of its group, for a partition without readers (:class:`BarrierTopic`); and, if it has a
+table, one record in the changelog. The lane accepts only offsets from an answer that shows the
+nonce, and only a changelog that was read past the record. docs/adr/0010-a-read-barrier.md shows why
+such an answer cannot be older than the barrier. tests/streaming/test_barrier_model.py checks every
+order of events.
 """
 
 from __future__ import annotations
@@ -27,49 +26,49 @@ from rollcall.kafka.batches import BatchedOutputs
 from rollcall.kafka.leaders import UnprovenError
 
 RECORD_KEY = b"rollcall.barrier"
-"""Key of a barrier's record in a changelog. It is a tombstone of no row, so the log cleaner removes
-it, and whoever loads the table passes it over.
+"""Key of a barrier's record in a changelog. The record is a tombstone without a row: the log
+cleaner removes it, and loading a table ignores it.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class BarrierTopic:
-    """The topic for whose partitions barriers commit offsets. It stays empty: it is there because
-    Kafka takes offsets of existing partitions only.
+    """Topic whose partitions hold the offsets of barriers. Stays empty: Kafka only stores offsets
+    of existing partitions.
     """
 
     name: str
     partitions: int
 
-    def place(self, number: int) -> TP:
-        """The partition of a process's lane. Lanes that share one overwrite each other's nonces,
-        and then write them again.
+    def partition_for(self, number: int) -> TP:
+        """The partition for a lane. Lanes that share one overwrite each other's nonces, and write
+        them again.
         """
         return TP(self.name, number % self.partitions)
 
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """A barrier that was written."""
+    """A written barrier."""
 
-    place: TP
-    """The partition that has the nonce beside its committed offset."""
+    tp: TP
+    """Partition with the nonce beside its committed offset."""
     nonce: str
     changelog_end: int
-    """One past the offset of the record in the changelog; 0 without a changelog."""
+    """Offset after the record in the changelog; 0 without a changelog."""
 
 
 async def write_barrier(
-    producer: AIOKafkaProducer, group: str, place: TP, changelog: TP | None
+    producer: AIOKafkaProducer, group: str, tp: TP, changelog: TP | None
 ) -> Barrier:
     """Write a barrier.
 
     Args:
-        producer: started, and in no transaction.
-        changelog: of the lane's table, if it keeps one.
+        producer: started, without an open transaction.
+        changelog: of the lane's table, if it has one.
 
     Raises:
-        aiokafka.errors.KafkaError: it could not be written, or nobody says where.
+        aiokafka.errors.KafkaError: it could not be written, or its offset is unknown.
     """
     nonce = uuid.uuid4().hex
     await producer.begin_transaction()
@@ -80,12 +79,12 @@ async def write_barrier(
         ends = await outputs.send()
         if changelog not in ends:
             raise UnprovenError(
-                f"the leader of {changelog.topic}, partition {changelog.partition}, does not say "
-                "where it wrote"
+                f"the leader of {changelog.topic}, partition {changelog.partition}, does not tell "
+                "the offset of its record"
             )
         end = ends[changelog]
     await producer.send_offsets_to_transaction(
-        {KafkaPartition(*place): OffsetAndMetadata(0, nonce)}, group
+        {KafkaPartition(*tp): OffsetAndMetadata(0, nonce)}, group
     )
     await producer.commit_transaction()
-    return Barrier(place, nonce, end)
+    return Barrier(tp, nonce, end)

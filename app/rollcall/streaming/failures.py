@@ -1,6 +1,4 @@
-"""What went wrong with a transactional producer, behind the errors that aiokafka answers with
-afterwards.
-"""
+"""Errors of transactional producers: root causes, and which ones a lane survives."""
 
 from __future__ import annotations
 
@@ -42,27 +40,26 @@ FENCING_ERRORS = (
     FencedMemberEpochError,
     StaleMemberEpochError,
 )
-"""Errors that say that the broker no longer knows this producer: another one with its transactional
-id was opened, or the transaction timed out. A lane that opens anew finds out from the committed
-offset where to go on.
+"""Errors of a producer that the broker no longer knows: another producer with its transactional id
+was opened, or the transaction timed out. A reopened lane continues from the committed offset.
 """
 
 
 class TransactionTimeoutError(Exception):
-    """A transaction did not end in time. What became of it is told by the committed offset, once a
-    lane has opened anew and so ended it.
+    """A transaction did not end in time. A reopened lane has ended it, and learns its outcome from
+    the committed offset.
     """
 
 
 def fail_unadded_batches(producer: AIOKafkaProducer) -> None:
-    """Let a transactional producer send nothing that could not be added to its transaction, because
-    a topic is refused, for example.
+    """Fail batches whose partition could not be added to the transaction, for example because Kafka
+    refuses the topic.
 
-    aiokafka keeps batches back until their partition is added. When that fails, it forgets which
-    partitions these are (``producer/transaction_manager.py:145``), and sends the batches all the
-    same. The broker refuses them, unless the marker of the transaction before is not yet written to
-    the partition: then they become part of that one, are committed with it, and come a second time
-    from whoever reads the input again.
+    aiokafka holds batches back until their partition is added. If that fails, it forgets these
+    partitions (``producer/transaction_manager.py:145``) and sends the batches all the same. The
+    broker refuses them, unless the marker of the previous transaction is not yet written to the
+    partition. Then they join that transaction, are committed with it, and appear a second time when
+    the input is read again.
     """
     transactions, batches = producer._txn_manager, producer._message_accumulator
     upstream = transactions.error_transaction
@@ -77,17 +74,15 @@ def fail_unadded_batches(producer: AIOKafkaProducer) -> None:
 
 
 class Reopening(NamedTuple):
-    """Why a lane opens anew."""
+    """Why a lane reopens."""
 
     reason: str
     fenced: bool = False
-    """The partition may be another's by now."""
+    """Another process may own the partition now."""
 
 
 def reopening_after(error: BaseException | None) -> Reopening | None:
-    """Why a lane opens anew after an error, or after one that it came from; None: opening anew
-    would not help.
-    """
+    """Why a lane reopens after an error or one of its causes; None: reopening does not help."""
     while error is not None:
         if isinstance(error, TransactionTimeoutError):
             return Reopening("a transaction did not end in time; the partition is opened again")
@@ -112,20 +107,19 @@ def reopening_after(error: BaseException | None) -> Reopening | None:
 
 
 def _is_cut_off(error: BaseException) -> bool:
-    """Whether the broker went away, or could not do what it was asked for, at a moment that
-    aiokafka does not get over by itself: while it looked for the coordinator of a transaction
-    (``producer/sender.py:240``), or for longer than a batch may wait. A lane that opens anew waits
-    for the broker.
+    """Whether the broker failed in a way from which aiokafka does not recover by itself: while it
+    looked up the transaction coordinator (``producer/sender.py:240``), or for longer than a batch
+    may wait. A reopened lane waits for the broker.
     """
     return isinstance(error, KafkaError) and is_passing(error)
 
 
 def root_cause(producer: AIOKafkaProducer | None, error: BaseException) -> BaseException:
-    """Why the producer's transaction failed.
+    """Root cause of a failed transaction.
 
-    When the sender in aiokafka's background has met a fatal error, such as being fenced, whatever
-    call comes next fails with an error of its own, such as ``IllegalOperation: Can't send messages
-    while not in transaction``. The true one is kept by the sender's task, or by the transaction.
+    After a fatal error in aiokafka's background sender, such as fencing, the next call fails with a
+    secondary error, such as ``IllegalOperation: Can't send messages while not in transaction``. The
+    first error is in the sender's task or in the transaction.
     """
     if producer is None:
         return error
@@ -141,8 +135,8 @@ def _exception_of(future: asyncio.Future[Any] | None) -> BaseException | None:
 
 
 async def terminate(producer: AIOKafkaProducer) -> None:
-    """End a producer that did not stop, because a broker does not answer: nothing is written any
-    more, and no connection, task or future is left.
+    """End a producer whose ``stop`` did not return because a broker does not answer. Afterwards it
+    writes nothing, and no connection, task or future is left.
     """
     sender: Sender = producer._sender
     tasks = {*sender.requests, *({sender.sender_task} if sender.sender_task is not None else ())}
@@ -151,7 +145,7 @@ async def terminate(producer: AIOKafkaProducer) -> None:
         task.cancel()
     if tasks:
         _, pending = await asyncio.wait(tasks, timeout=1)
-        if not pending:  # or a commit would go on without these records
+        if not pending:  # otherwise a pending commit would commit without these records
             producer._message_accumulator.fail_all(KafkaConnectionError("the producer was cut off"))
     with contextlib.suppress(Exception):
         await promptly(producer.client.close(), 1)

@@ -1,6 +1,4 @@
-"""What comes in to a lane: chunks, measured against the lane's own position and gathered for a
-transaction.
-"""
+"""Input of a lane: chunks, checked against the lane's position and gathered into batches."""
 
 from __future__ import annotations
 
@@ -19,24 +17,24 @@ log = logging.getLogger(__name__)
 
 
 class PositionLostError(Exception):
-    """The broker has no records where a lane would go on."""
+    """The broker has no records at a lane's position."""
 
 
 class Batch(NamedTuple):
-    """What goes into one transaction."""
+    """Input of one transaction."""
 
     chunks: list[Chunk]
     positions: dict[TP, int]
-    """Where each input stands after these chunks."""
+    """Position in each input after these chunks."""
 
     @property
     def records(self) -> int:
-        """How many records there are."""
+        """Number of records."""
         return sum(len(chunk.records) for chunk in self.chunks)
 
     @property
     def size(self) -> int:
-        """How many bytes they have."""
+        """Number of bytes."""
         return sum(chunk.size for chunk in self.chunks)
 
     @property
@@ -44,24 +42,24 @@ class Batch(NamedTuple):
         """Timestamp (ms) of the first record."""
         return next((chunk.records[0].timestamp for chunk in self.chunks if chunk.records), None)
 
-    def cut(self, count: int) -> dict[TP, int]:
-        """Where the inputs stand when only so many records, from the first on, count."""
+    def positions_after(self, count: int) -> dict[TP, int]:
+        """Positions in the inputs after the first ``count`` records."""
         positions = dict(self.positions)
-        left = [
+        remaining = [
             (TP(chunk.topic, chunk.partition), record.offset)
             for chunk in self.chunks
             for record in chunk.records
         ][count:]
-        positions.update(reversed(left))
+        positions.update(reversed(remaining))
         return positions
 
 
 class Inbox:
-    """The chunks that a lane was given and has not taken yet, and the position from which it takes
-    them: rule 2 of :mod:`rollcall.streaming.lane`.
+    """Chunks that a lane has received and not yet processed, and the position of the next record:
+    rule 2 of :mod:`rollcall.streaming.lane`.
 
     Args:
-        seek: has the driver go on reading at an offset.
+        seek: makes the driver continue at an offset.
         on_room: called when there is room for a chunk.
         closing: set when the lane closes.
     """
@@ -83,7 +81,7 @@ class Inbox:
         self._accepted: dict[TP, int] = {}
 
     def begin(self, positions: Mapping[TP, int]) -> None:
-        """Forget all chunks, and take records from these positions on."""
+        """Drop all chunks, and accept records from these positions on."""
         self._chunks.clear()
         self._accepted = dict(positions)
 
@@ -98,16 +96,16 @@ class Inbox:
         self._arrived.set()
 
     async def gather(self, commit: asyncio.Task[None] | None, *, wait: bool = True) -> Batch | None:
-        """What goes into the next transaction, or None when the lane closes.
+        """The input of the next transaction, or None when the lane closes.
 
         Args:
             commit: the transaction in flight.
-            wait: for a chunk, and for more of them as long as the policy says. Otherwise what is
-                there is taken, if only nothing.
+            wait: for a chunk, and for more chunks as the policy says. Otherwise the batch holds
+                only waiting chunks, and may be empty.
 
         Raises:
-            PositionLostError: there are no records where the lane would go on.
-            Exception: whatever the transaction in flight, ``commit``, raises.
+            PositionLostError: there are no records at the lane's position.
+            Exception: any error of ``commit``.
         """
         policy = self._policy
         batch = Batch([], {})
@@ -123,19 +121,19 @@ class Inbox:
                 deadline = deadline or time.monotonic() + policy.gather
             if self._closing.is_set():
                 return None
-            left = None if deadline is None else deadline - time.monotonic()
+            seconds_left = None if deadline is None else deadline - time.monotonic()
             if (
                 not wait
                 or self._chunks
-                or (left is not None and left <= 0)
+                or (seconds_left is not None and seconds_left <= 0)
                 or batch.records >= policy.max_records
                 or batch.size >= policy.max_bytes
             ):
                 return batch
-            await self._wait(commit, left)
+            await self._wait(commit, seconds_left)
 
     def _fits(self, chunk: Chunk, batch: Batch) -> bool:
-        """Whether a chunk can still go into the transaction; one by itself always can."""
+        """Whether a chunk fits into the batch. Any chunk fits into an empty one."""
         policy = self._policy
         return not batch.chunks or (
             batch.records + len(chunk.records) <= policy.max_records
@@ -143,35 +141,37 @@ class Inbox:
         )
 
     async def _accept(self, chunk: Chunk) -> Chunk | None:
-        """The chunk, from the record on that comes next; None when it does not adjoin what was
-        accepted before.
+        """The chunk from the next expected record on; None if it does not adjoin the last accepted
+        one.
         """
         tp = TP(chunk.topic, chunk.partition)
-        here = self._accepted[tp]
+        expected = self._accepted[tp]
         if chunk.position == OUT_OF_RANGE:
             raise PositionLostError
-        if chunk.position > here:
+        if chunk.position > expected:
             log.debug(
-                "a chunk begins at %d and %d comes next; seeking back",
+                "a chunk starts at %d, expected %d; seeking back",
                 chunk.position,
-                here,
+                expected,
                 extra=tp._asdict(),
             )
-            await self._seek(tp, here)
+            await self._seek(tp, expected)
             return None
-        if chunk.next_position <= here:
+        if chunk.next_position <= expected:
             return None
         self._accepted[tp] = chunk.next_position
         return (
             chunk
-            if chunk.position >= here
+            if chunk.position >= expected
             else chunk._replace(
-                records=[record for record in chunk.records if record.offset >= here]
+                records=[record for record in chunk.records if record.offset >= expected]
             )
         )
 
     async def _wait(self, commit: asyncio.Task[None] | None, seconds: float | None) -> None:
-        """Until a chunk arrives, the lane closes, the transaction in flight ends, or time is up."""
+        """Wait until a chunk arrives, the lane closes, the transaction in flight ends, or time is
+        up.
+        """
         self._arrived.clear()
         waits: set[asyncio.Future[object]] = {
             asyncio.ensure_future(self._arrived.wait()),

@@ -1,14 +1,13 @@
-"""A lane: the way of one input partition, chunk by chunk, through a handler into Kafka, exactly
-once.
+"""Lane: takes the chunks of one input partition through a handler into Kafka, exactly once.
 
-The four rules, found by breaking prototypes and clusters:
-1. A lane opens its transactional producer first, which fences whoever had the partition before and
-   waits for the end of the last transaction there, and only then reads the committed offset.
-2. It knows its own position from then on, and takes every record exactly there, whatever the driver
-   hands over: what lies before is dropped, and after a gap the driver is sought back.
-3. It is closed, its transaction finished or given up, before its partition is given up.
-4. What it begins with is proven to be current: it believes only answers that show the barrier which
-   it wrote when it opened (barrier.py).
+Four rules, found by breaking prototypes and clusters:
+1. A lane first opens its transactional producer, which fences the partition's previous owner and
+   waits for the end of its last transaction. Only then does it read the committed offset.
+2. From then on it tracks its own position and accepts records only there, in whatever order the
+   driver delivers chunks. Earlier records are dropped; after a gap the driver is sought back.
+3. It closes, with its transaction finished or abandoned, before its partition is revoked.
+4. The state from which it starts is proven to be current: it accepts only answers that show the
+   barrier that it wrote when it opened (barrier.py).
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from rollcall.streaming.failures import (
     terminate,
 )
 from rollcall.streaming.inbox import Inbox, PositionLostError
-from rollcall.streaming.position import OffsetReader, Positions, Start, mark
+from rollcall.streaming.position import OffsetReader, Positions, Start, changelog_note
 from rollcall.streaming.rows import Rows
 
 log = logging.getLogger(__name__)
@@ -48,15 +47,13 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 MAX_FENCINGS = 10
-"""So often may a lane be superseded without one committed chunk in between, before something must
-be wrong that another try does not mend.
-"""
+"""Give up after this many fencings in a row without a commit: retrying will not help."""
 
 RETRY_SECONDS = 0.5
 
 
 class LaneState(Enum):
-    """What a lane is doing."""
+    """State of a lane, in words for people."""
 
     OPENING = "opening"
     RESTORING = "loading its table"
@@ -75,41 +72,41 @@ class RowStore(Protocol):
         agent: ChunkAgent,
         partition: int,
         end: int,
-        at_least: int,
+        committed_end: int,
         on_remaining: Callable[[int], None],
     ) -> Rows: ...
     def drop(self, agent: ChunkAgent, partition: int) -> None: ...
 
 
 class LaneObserver(Protocol):
-    """Told of what lanes do, for metrics."""
+    """Observes lanes, for metrics."""
 
     def processed(self, agent: str, seconds: float) -> None:
-        """A chunk went through the agent's handler, in so many seconds."""
+        """The agent's handler has processed a chunk in ``seconds``."""
 
     def committed(self) -> None:
         """A transaction was committed."""
 
     def produce_failed(self) -> None:
-        """A transaction could not be written; the process will stop."""
+        """A transaction could not be written; the process stops."""
 
     def expired(self, records: int) -> None:
-        """So many offsets were deleted from the input before they were read."""
+        """``records`` offsets were deleted from the input before they were read."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaneContext:
-    """What all lanes of a process share."""
+    """Shared by all lanes of a process."""
 
     group: str
     policy: ChunkPolicy
     new_producer: Callable[[str], AIOKafkaProducer]
-    """From transactional id to a producer that is not started."""
+    """Makes a producer, not started, for a transactional id."""
     batch_bytes: int
-    """Most bytes of one batch of output, before compression."""
+    """Maximum size of one output batch, before compression."""
     offsets: OffsetReader
     barrier_partition: Callable[[ChunkAgent, int], TP]
-    """From an agent and a partition to where the lane's barrier has its nonce."""
+    """From an agent and a partition to the partition with the lane's nonce."""
     tables: RowStore
     seek: Callable[[TP, int], Awaitable[None]]
     on_room: Callable[[], None]
@@ -120,7 +117,7 @@ class LaneContext:
 
 
 class Lane:
-    """The lane of one partition number of an agent's topics. Starts to open when it is made."""
+    """Lane of one partition number of an agent's topics. Starts to open when it is created."""
 
     def __init__(
         self, agent: ChunkAgent, partition: int, inputs: Collection[TP], context: LaneContext
@@ -131,14 +128,13 @@ class Lane:
         self.state = LaneState.OPENING
         self.halted: Halt | None = None
         self.committed: dict[TP, int] = {}
-        """Where the group stands in each input, as far as this lane knows."""
+        """Committed offset of the group in each input, as far as this lane knows."""
         self.oldest_pending: int | None = None
-        """Timestamp (ms) of the first record that was read and is not committed."""
+        """Timestamp (ms) of the first record that is read and not committed."""
         self.restoring: int | None = None
-        """While the table is loaded: how many records are left, at most."""
+        """Maximum number of changelog records left to load, while the table is loading."""
         self._context = context
-        self._place = {"agent": agent.name, "partition": partition}
-        """For the log."""
+        self._log_fields = {"agent": agent.name, "partition": partition}
         self._closing = asyncio.Event()
         self._inbox = Inbox(
             context.policy, seek=context.seek, on_room=context.on_room, closing=self._closing
@@ -146,7 +142,7 @@ class Lane:
         self._fencings = 0
         self._positions = Positions(self.inputs, context.offsets, context.observer.expired)
         self._changelog_end = 0
-        """The changelog's end, but for what is not a record."""
+        """End of the changelog, without transaction markers."""
         self._changelog = context.tables.changelog(agent, partition)
         self._producer: AIOKafkaProducer | None = None
         self._open_handler: ChunkHandler | None = None
@@ -161,24 +157,24 @@ class Lane:
 
     @property
     def unfinished(self) -> int:
-        """How much the handler has still to do that needs no further input."""
+        """Amount of the handler's work that needs no further input."""
         return 0 if self._open_handler is None else self._open_handler.unfinished
 
     def deliver(self, chunk: Chunk) -> None:
-        """Take a chunk from the driver. Never blocks; a lane that cannot use it drops it, and seeks
-        back later.
+        """Take a chunk from the driver. Never blocks. A lane that cannot use the chunk drops it,
+        and seeks back later.
         """
         if self.state is LaneState.OPEN:
             self._inbox.put(chunk)
 
     async def close(self) -> None:
-        """End: finish what is in flight, or give it up when that takes longer than the policy
-        allows. Afterwards nothing is written any more.
+        """Finish the transaction in flight, or abandon it after the policy's time limit. Afterwards
+        the lane writes nothing.
         """
         self._closing.set()
         await asyncio.wait({self._task}, timeout=self._context.policy.drain)
         if not self._task.done():
-            log.warning("the transaction in flight was given up", extra=self._place)
+            log.warning("the transaction in flight was given up", extra=self._log_fields)
             self._task.cancel()
             await asyncio.wait({self._task})
         self.state = LaneState.CLOSED
@@ -194,7 +190,7 @@ class Lane:
             except PositionLostError:
                 log.warning(
                     "the broker has no records where the partition is read; looking where to go on",
-                    extra=self._place,
+                    extra=self._log_fields,
                 )
                 await self._pause(RETRY_SECONDS)
                 continue
@@ -209,7 +205,7 @@ class Lane:
                 self._fencings += why.fenced
             finally:
                 await self._dispose()
-            log.warning("%s", why.reason, extra=self._place)
+            log.warning("%s", why.reason, extra=self._log_fields)
             self.state = LaneState.REOPENING
             await self._pause(self._context.policy.reopen if why.fenced else RETRY_SECONDS)
 
@@ -221,12 +217,12 @@ class Lane:
             "the partition cannot be consumed any further: mend what the error says; the process "
             "stops, and commits nothing that is not written",
             exc_info=error,
-            extra=self._place,
+            extra=self._log_fields,
         )
         self._context.fatal(error)
 
     async def _open(self) -> bool:
-        """Get ready to work; false when the lane closes before it is."""
+        """Get ready to work. Returns False if the lane closes first."""
         self.state = LaneState.OPENING
         while not self._closing.is_set():
             try:
@@ -237,21 +233,23 @@ class Lane:
                     return False
                 break
             except (KafkaError, OSError, TimeoutError) as error:
-                # A consumer to which no broker has answered for a while says KafkaTimeoutError,
-                # which aiokafka does not call retriable.
+                # A consumer without an answer for a while raises KafkaTimeoutError, which aiokafka
+                # does not call retriable.
                 if (
                     isinstance(error, KafkaError)
                     and not isinstance(error, KafkaTimeoutError)
                     and not error.retriable
                 ):
                     raise
-                log.warning("the lane cannot open yet: %s", type(error).__name__, extra=self._place)
+                log.warning(
+                    "the lane cannot open yet: %s", type(error).__name__, extra=self._log_fields
+                )
                 await self._dispose()
                 await self._pause(RETRY_SECONDS)
         else:
             return False
-        # What was read before, and dropped, lies behind the consumer's position: without this,
-        # records would wait for one that comes after them.
+        # Records that were read and dropped lie behind the consumer's position. Without this seek
+        # they would be noticed only when a later record arrives.
         for tp, position in self.committed.items():
             await self._context.seek(tp, position)
         self.state = LaneState.HALTED if self.halted else LaneState.OPEN
@@ -259,12 +257,12 @@ class Lane:
         return True
 
     async def _begin(self, producer: AIOKafkaProducer) -> bool:
-        """Fence whoever had the partition before, then look where to go on."""
+        """Fence the partition's previous owner, then find the start position."""
         await producer.start()
         return await self._locate()
 
     async def _locate(self) -> bool:
-        """Find out where to go on, and from what, now that nobody else can commit."""
+        """Find the start position and load the rows, now that nobody else can commit."""
         barrier, start = await self._prove()
         self._changelog_end = barrier.changelog_end
         rows = await self._context.tables.restore(
@@ -282,21 +280,21 @@ class Lane:
         return True
 
     async def _prove(self) -> tuple[Barrier, Start]:
-        """A barrier, and where to go on by offsets that are not older than it."""
+        """Write a barrier, and find a start position that is not older."""
         while True:
-            place = self._context.barrier_partition(self.agent, self.partition)
-            barrier = await self._in_time(
-                write_barrier(self._opened, self._context.group, place, self._changelog)
+            tp = self._context.barrier_partition(self.agent, self.partition)
+            barrier = await self._with_timeout(
+                write_barrier(self._opened, self._context.group, tp, self._changelog)
             )
             try:
                 return barrier, await self._positions.find(barrier)
             except UnprovenError as error:
-                # a broker that was deposed answers, or another lane has overwritten the nonce
+                # a deposed broker answers, or another lane has overwritten the nonce
                 log.info(
-                    "what the lane would begin with is not proven to be current: %s; writing "
-                    "another barrier",
+                    "the lane's start position is not proven to be current: %s; writing another "
+                    "barrier",
                     error,
-                    extra=self._place,
+                    extra=self._log_fields,
                 )
                 await self._pause(RETRY_SECONDS)
 
@@ -322,7 +320,7 @@ class Lane:
                 )
                 self._context.observer.processed(self.agent.name, time.perf_counter() - started)
                 if commit is not None:
-                    # the next chunk is computed while one is being committed, and no further ahead
+                    # at most one chunk is computed ahead of the transaction in flight
                     await commit
                     self.oldest_pending = batch.oldest
                     if self._closing.is_set():
@@ -331,9 +329,9 @@ class Lane:
                 positions = (
                     batch.positions
                     if result is None or halt is None
-                    else batch.cut(result.consumed)
+                    else batch.positions_after(result.consumed)
                 )
-                # the records are no longer needed, and are much of what the process holds
+                # free the records: they are a large part of the process's memory
                 del batch
                 commit = asyncio.create_task(self._commit(positions, halt, outputs, result))
                 self.halted = halt
@@ -341,7 +339,7 @@ class Lane:
                 await commit
         except PositionLostError:
             if commit is not None:
-                await commit  # what was read before is not lost
+                await commit  # the transaction in flight is still valid
             raise
         finally:
             if commit is not None and not commit.done():
@@ -350,7 +348,9 @@ class Lane:
         if self.halted:
             self.state = LaneState.HALTED
             log.error(
-                "the partition is not consumed any more: %s", self.halted.reason, extra=self._place
+                "the partition is not consumed any more: %s",
+                self.halted.reason,
+                extra=self._log_fields,
             )
             await self._closing.wait()
 
@@ -366,10 +366,10 @@ class Lane:
         assert self._open_handler is not None
         return self._open_handler
 
-    async def _in_time(self, transaction: Coroutine[Any, Any, _T]) -> _T:
-        """What a transaction comes to, in no more time than it may take."""
-        # Also a client that has lost itself in waiting for an answer must not stand still longer
-        # than the broker would let its transaction live.
+    async def _with_timeout(self, transaction: Coroutine[Any, Any, _T]) -> _T:
+        """The result of a transaction's step, within the time limit of a transaction."""
+        # A client that waits for ever must not block the lane longer than the broker keeps its
+        # transaction open.
         deadline = asyncio.timeout(self._context.policy.transaction)
         try:
             async with deadline:
@@ -386,7 +386,7 @@ class Lane:
         outputs: BatchedOutputs,
         result: Result | None,
     ) -> None:
-        await self._in_time(self._write(positions, halt, outputs))
+        await self._with_timeout(self._write(positions, halt, outputs))
         self.committed.update(positions)
         self._fencings = 0
         self.oldest_pending = None
@@ -403,7 +403,7 @@ class Lane:
         if self._changelog is not None:
             self._changelog_end = ends.get(self._changelog, self._changelog_end)
         if positions:
-            note = halt.note if halt is not None else mark(self._changelog_end)
+            note = halt.note if halt is not None else changelog_note(self._changelog_end)
             offsets = {
                 KafkaPartition(*tp): OffsetAndMetadata(position, note)
                 for tp, position in positions.items()
@@ -412,8 +412,8 @@ class Lane:
         await producer.commit_transaction()
 
     async def _dispose(self) -> None:
-        """Close the producer and forget the rows. A transaction that is open is aborted if that is
-        quick; otherwise the next owner's opening aborts it.
+        """Close the producer and forget the rows. An open transaction is aborted if that is quick;
+        otherwise the next owner's producer aborts it.
         """
         self._open_handler = self.restoring = None
         self._context.tables.drop(self.agent, self.partition)
@@ -425,14 +425,14 @@ class Lane:
                 await promptly(producer.abort_transaction(), 1)
             await promptly(producer.stop(), 1)
         except BaseException as error:
-            # also when the lane is cancelled meanwhile: no connection may be left
-            log.debug("the producer did not stop cleanly: %r", error, extra=self._place)
+            # also if the lane is cancelled: no connection may be left
+            log.debug("the producer did not stop cleanly: %r", error, extra=self._log_fields)
             await terminate(producer)
             if not isinstance(error, Exception):
                 raise
 
     async def _until_closing(self, work: Coroutine[Any, Any, _T]) -> _T | None:
-        """The result of work, or None when the lane closes before it is done."""
+        """The result of ``work``, or None if the lane closes first."""
         task = asyncio.ensure_future(work)
         closing = asyncio.ensure_future(self._closing.wait())
         try:

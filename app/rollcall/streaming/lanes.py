@@ -1,4 +1,4 @@
-"""The lanes of a process: opened and closed as the consumer group gives and takes partitions."""
+"""Lanes of a process: opened and closed as the consumer group assigns and revokes partitions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from rollcall.streaming.lane import Lane, LaneContext
 
 
 class PartitionsError(RollcallError):
-    """Topics that are consumed together are not partitioned alike."""
+    """Topics of one agent differ in their number of partitions."""
 
 
 class Lanes:
-    """Implements :class:`rollcall.streaming.faust.transport.LaneDirectory`. Lives in the main loop.
+    """Implements :class:`rollcall.streaming.faust.transport.LaneDirectory`. Lives in the main event
+    loop.
 
     Args:
         before_opening: called with the number of lanes that are about to open.
@@ -30,27 +31,27 @@ class Lanes:
         before_opening: Callable[[int], None] = lambda count: None,
     ) -> None:
         self._agents = {topic: agent for agent in agents for topic in agent.topics}
-        """By topic: no two agents have one in common."""
+        """By topic: no two agents share a topic."""
         self._lanes: tuple[Lane, ...] = ()
         self._by_input: dict[TP, Lane] = {}
         self._context: LaneContext | None = None
         self._on_room: Callable[[], None] = lambda: None
         self._before_opening = before_opening
         self.assigned = False
-        """Whether the group has given partitions, be it none, and has not taken them back."""
+        """Whether the group's assignment is in force, even an empty one."""
         self.assigned_once = False
         self._closing: set[Lane] = set()
         self._ended = False
 
     def configure(self, context: LaneContext) -> None:
-        """Give what the lanes need. To be called once, before the consumer starts."""
+        """Set the lanes' context. Call it once, before the consumer starts."""
         self._context = context
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes)
 
     def notify_on_room(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` whenever a lane gets room for a chunk."""
+        """Set the callback for a lane that gets room for a chunk."""
         self._on_room = callback
 
     def notify_room(self) -> None:
@@ -58,7 +59,7 @@ class Lanes:
         self._on_room()
 
     def with_room(self, partitions: Collection[TP]) -> set[TP]:
-        """Those of the partitions whose lanes have room for a chunk."""
+        """The partitions whose lanes have room for a chunk."""
         return {
             tp
             for tp in partitions
@@ -66,21 +67,21 @@ class Lanes:
         }
 
     def deliver(self, chunk: Chunk) -> None:
-        """Hand a chunk to its lane. One that has no lane any more is dropped: the partition's next
-        owner reads it.
+        """Pass a chunk to its lane. A chunk without a lane is dropped: the partition's next owner
+        reads it.
         """
         lane = self._by_input.get(TP(chunk.topic, chunk.partition))
         if lane is not None:
             lane.deliver(chunk)
 
     def assign(self, partitions: Collection[TP]) -> None:
-        """Open a lane for each agent and partition number. Returns at once: what is read meanwhile
-        is measured against the position that the lane finds.
+        """Open a lane for each agent and partition number. Returns at once: chunks that arrive
+        early are checked against the position that the lane finds.
 
         Raises:
-            PartitionsError: the topics of an agent do not have equally many partitions.
+            PartitionsError: topics of an agent differ in their number of partitions.
         """
-        # the consumer has still to hear of it, and may be given partitions meanwhile
+        # the consumer is still a member, and may get partitions meanwhile
         if self._ended:
             return
         assert self._context is not None
@@ -94,7 +95,7 @@ class Lanes:
             if len(tps) < len(by_agent[name].topics):
                 missing = set(by_agent[name].topics) - {tp.topic for tp in tps}
                 raise PartitionsError(
-                    f"partition {partition} of {', '.join(sorted(missing))} did not come with "
+                    f"partition {partition} of {', '.join(sorted(missing))} was not assigned with "
                     f"that of the other topics of {name}: they do not have as many "
                     "partitions, or processes of two releases that read different topics are in "
                     "one group; stop all of them, then start"
@@ -108,15 +109,15 @@ class Lanes:
         self.assigned = self.assigned_once = True
 
     def fail(self, error: BaseException) -> None:
-        """The process must stop: a rebalance could not be carried out, and whoever asked for it
-        would go on as if it had been. At the end nobody does.
+        """Stop the process because a rebalance failed: the consumer would continue as if it had
+        succeeded. Ignored after :meth:`end`.
         """
         assert self._context is not None
         if not self._ended:
             self._context.fatal(error)
 
     async def revoke(self) -> None:
-        """Close all lanes, side by side. When this returns, none can write any more."""
+        """Close all lanes, concurrently. Afterwards none can write."""
         self.assigned = False
         lanes, self._lanes, self._by_input = self._lanes, (), {}
         self._closing.update(lanes)
@@ -124,6 +125,6 @@ class Lanes:
         self._closing.difference_update(lanes)
 
     async def end(self) -> None:
-        """Close all lanes, also those that a rebalance is closing, and open none any more."""
+        """Close all lanes, including those that a rebalance is closing, and open none again."""
         self._ended = True
         await asyncio.gather(self.revoke(), *(lane.close() for lane in self._closing))

@@ -1,5 +1,5 @@
-"""What the cluster knows of offsets: committed ones with their notes, and the bounds of partitions.
-One connection for all lanes.
+"""Offsets from the cluster: committed offsets with their notes, and bounds of partitions. One
+connection for all lanes.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ from rollcall.streaming.barrier import Barrier
 REQUEST_MS = 10_000
 
 PROOF_SECONDS = 3.0
-"""How long a barrier may take to be seen. It takes milliseconds: until the transaction's marker is
-in the log of the group's offsets.
+"""Time limit for an answer to show a barrier. It takes milliseconds: until the transaction's marker
+is in the log of the group's offsets.
 """
 
 _RETRY_SECONDS = 0.02
 
 
 class Committed(NamedTuple):
-    """A group's place in a partition."""
+    """Committed offset of a group in a partition."""
 
     offset: int | None
-    """Offset of the next record; None: the group never committed here."""
+    """Offset of the next record; None: the group has never committed here."""
     note: str
     """Free text stored beside the offset."""
 
 
 class Bounds(NamedTuple):
-    """Offsets of a partition: of the first record that still exists, and one past the last."""
+    """Bounds of a partition: offset of its first record, and offset after its last one."""
 
     beginning: int
     end: int
     """The high watermark."""
     readable_end: int
-    """The last stable offset: what comes behind belongs to transactions that are open."""
+    """The last stable offset: later records belong to open transactions."""
 
 
 class Offsets:
-    """Reads offsets. Every method raises :class:`aiokafka.errors.KafkaError` when the cluster does
+    """Reads offsets. Every method raises :class:`aiokafka.errors.KafkaError` if the cluster does
     not answer.
     """
 
@@ -75,42 +75,41 @@ class Offsets:
 
     @property
     def brokers(self) -> int:
-        """How many brokers the cluster has, as far as is known."""
+        """Number of known brokers."""
         return len(self._admin._client.cluster.brokers())
 
-    async def reach(self) -> None:
-        """Ask one of the brokers that are known for nothing but an answer."""
+    async def ping(self) -> None:
+        """Ping one of the known brokers."""
         await self._admin.describe_cluster()
 
-    async def absent(self, topics: Collection[str]) -> set[str]:
-        """Those of some topics that are not there, as one of the brokers says."""
+    async def missing_topics(self, topics: Collection[str]) -> set[str]:
+        """The topics that do not exist, according to one of the brokers."""
         return set(topics) - set((await describe_topics(self._admin, topics)).topics)
 
     async def proven(self, partitions: Collection[TP], barrier: Barrier) -> dict[TP, Committed]:
-        """The group's committed offsets, with their notes, from an answer that is not older than a
+        """Committed offsets of the group, with notes, from an answer that is not older than a
         barrier.
 
         Raises:
-            UnprovenError: whoever answers has not seen the barrier.
+            UnprovenError: the coordinator's answer does not show the barrier.
             aiokafka.errors.KafkaError: the cluster does not answer.
         """
         until = time.monotonic() + PROOF_SECONDS
         while True:
-            # One answer shows one state of the group: its offsets are as new as the nonce that
-            # comes with them.
-            found = await self.committed([*partitions, barrier.place])
-            if found.pop(barrier.place).note == barrier.nonce:
+            # One answer shows one state of the group: its offsets are as recent as its nonce.
+            found = await self.committed([*partitions, barrier.tp])
+            if found.pop(barrier.tp).note == barrier.nonce:
                 return found
             if time.monotonic() > until:
                 raise UnprovenError(
-                    f"no answer shows the barrier of {barrier.place.topic}, partition "
-                    f"{barrier.place.partition}"
+                    f"no answer shows the barrier in {barrier.tp.topic}, partition "
+                    f"{barrier.tp.partition}"
                 )
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def committed(self, partitions: Collection[TP]) -> dict[TP, Committed]:
-        """The group's committed offsets, with their notes, as whoever counts as the coordinator has
-        them: it may have been deposed.
+        """Committed offsets of the group, with notes, from the current coordinator, which may be
+        deposed.
         """
         try:
             found = await self._admin.list_consumer_group_offsets(
@@ -118,9 +117,9 @@ class Offsets:
             )
         except NoError:
             found = {}
-        # A coordinator that is just moving or loading answers with an error beside an empty list,
-        # which aiokafka does not look at. Taken for "never committed", it would repeat the whole
-        # topic. An offset that was really never committed is in the list, as -1.
+        # A coordinator that is moving or loading answers with an error and an empty list, and
+        # aiokafka ignores the error. Read as "never committed", that would repeat the whole topic.
+        # An offset that was never committed is in the list, as -1.
         if not all(KafkaPartition(*tp) in found for tp in partitions):
             raise GroupCoordinatorNotAvailableError(
                 f"the coordinator of group {self._group} gave no offsets"
@@ -132,9 +131,7 @@ class Offsets:
         }
 
     async def bounds(self, partitions: Collection[TP]) -> dict[TP, Bounds]:
-        """The bounds of partitions, as whoever counts as their leader has them: it may have been
-        deposed.
-        """
+        """Bounds of partitions from their current leaders, which may be deposed."""
         if not partitions:
             return {}
         wanted = [KafkaPartition(*tp) for tp in partitions]

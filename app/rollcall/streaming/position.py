@@ -1,5 +1,5 @@
-"""Where a lane goes on: the committed offsets of its inputs, measured against what the cluster
-still has of them.
+"""Start position of a lane: the committed offsets of its inputs, compared with the bounds of the
+partitions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rollcall.streaming.offsets import Bounds, Committed
 
 log = logging.getLogger(__name__)
 
-_MARK = "changelog"
+_NOTE_PREFIX = "changelog"
 
 
 class OffsetReader(Protocol):
@@ -27,23 +27,23 @@ class OffsetReader(Protocol):
 
 
 class Start(NamedTuple):
-    """Where to go on."""
+    """Start position of a lane."""
 
     positions: dict[TP, int]
     notes: tuple[str, ...]
-    """What is stored beside the committed offsets."""
+    """Notes beside the committed offsets."""
 
     @property
     def changelog_end(self) -> int:
-        """An offset before which the changelog cannot end, as far as the notes tell."""
-        return max(map(_read_mark, self.notes), default=0)
+        """Lower bound of the changelog's end, from the notes."""
+        return max(map(_changelog_end_in, self.notes), default=0)
 
 
 class Positions:
-    """Finds out where one lane goes on, each time that it opens.
+    """Finds the start position of one lane, each time it opens.
 
     Args:
-        expired: called with how many offsets were deleted before they were read, once for each
+        expired: called with the number of offsets that were deleted before they were read, once per
             loss.
     """
 
@@ -56,10 +56,10 @@ class Positions:
         self._reported: dict[TP, int] = {}
 
     async def find(self, barrier: Barrier) -> Start:
-        """The start, by offsets that are not older than a barrier.
+        """The start position, from offsets that are not older than a barrier.
 
         Raises:
-            UnprovenError: there are none for now.
+            UnprovenError: no such offsets for now.
             aiokafka.errors.KafkaError: the cluster does not answer.
         """
         committed = await self._offsets.proven(self._inputs, barrier)
@@ -97,13 +97,13 @@ class Positions:
         return max(offset, bounds.beginning)
 
 
-def mark(changelog_end: int) -> str:
-    """What is stored beside the committed offset, so that a changelog that was cut or made anew is
-    noticed; nothing as long as there is no changelog.
+def changelog_note(changelog_end: int) -> str:
+    """Note to store beside the committed offset: it reveals a changelog that was truncated or
+    created again. Empty without a changelog.
     """
-    return f"{_MARK} {changelog_end}" if changelog_end else ""
+    return f"{_NOTE_PREFIX} {changelog_end}" if changelog_end else ""
 
 
-def _read_mark(note: str) -> int:
-    word, _, end = note.partition(" ")
-    return int(end) if word == _MARK and end.isdigit() else 0
+def _changelog_end_in(note: str) -> int:
+    prefix, _, end = note.partition(" ")
+    return int(end) if prefix == _NOTE_PREFIX and end.isdigit() else 0

@@ -1,5 +1,5 @@
-"""How a streaming application stands: asked of the cluster and of the consumer every second, from
-the first moment on.
+"""Survey of a streaming application: state of the cluster and of the consumer, every second from
+the start.
 """
 
 from __future__ import annotations
@@ -24,39 +24,39 @@ from rollcall.streaming.offsets import Bounds, Offsets
 from rollcall.streaming.watchdog import Watchdog
 
 SURVEY_SECONDS = 1.0
-"""How often lag is measured."""
+"""Interval of measurements."""
 
-LOST_SECONDS = 30.0
-"""So long may a consumer that has partitions be without the coordinator of its group, while the
-cluster answers others.
+COORDINATOR_LOST_SECONDS = 30.0
+"""How long a consumer with partitions may be without its group's coordinator while the cluster
+answers other requests.
 """
 
-ANSWERED_SECONDS = 5.0
-"""A cluster that answered so recently answers."""
+RECENT_ANSWER_SECONDS = 5.0
+"""A cluster counts as answering for this long after an answer."""
 
 MEASURE_SECONDS = 10.0
-"""How long the cluster may take to answer."""
+"""Time limit for an answer of the cluster."""
 
 SILENT_SECONDS = 120.0
-"""Without an answer for so long, all clients are made anew: a client of aiokafka knows the brokers'
-addresses from its start on, and asks nobody else.
+"""Without an answer for this long, all clients are replaced: an aiokafka client keeps the broker
+addresses from its start.
 """
 
 
-STILL_SECONDS = 5.0
-"""When a partition that should move has not done so for as long, a topic may be gone."""
+STANDSTILL_SECONDS = 5.0
+"""After a standstill of this length, topics are checked for existence."""
 
 
 class TopicsGoneError(RollcallError):
-    """Topics that are written were deleted while the process ran."""
+    """Output topics were deleted while the process ran."""
 
 
 class StreamingError(RollcallError):
-    """The process had to stop; nothing that was not written is committed."""
+    """The process had to stop; nothing is committed that was not written."""
 
 
 class Membership(Enum):
-    """How a process stands in its consumer group."""
+    """State of a process in its consumer group, in words for people."""
 
     NEW = "the consumer group has not given this process its partitions yet"
     REBALANCING = "the consumer group is sharing its partitions out anew"
@@ -69,7 +69,7 @@ class Membership(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PartitionStatus:
-    """How one input partition stands."""
+    """Status of one input partition."""
 
     agent: str
     tp: TP
@@ -79,23 +79,23 @@ class PartitionStatus:
     lag: int | None
     """High watermark minus committed offset; None until first measured."""
     oldest_pending: int | None
-    """Timestamp (ms) of the first record that was read and is not committed."""
+    """Timestamp (ms) of the first record that is read and not committed."""
     restoring: int | None
-    """While the table is loaded: how many records are left, at most."""
+    """Maximum number of changelog records left to load, while the table is loading."""
     unfinished: int
-    """How much the handler has still to do that needs no further input."""
+    """Amount of the handler's work that needs no further input."""
 
 
 class Survey:
-    """Looks every second, and ends with an error when the application cannot go on.
+    """Measures every second, and fails if the application cannot continue.
 
     Args:
         group: the consumer group.
         servers: the bootstrap servers, for messages.
-        inputs: the topics that are read.
-        outputs: those that are written.
-        watchdog: told of everything that should move.
-        patience: seconds that the group may take to share its partitions out.
+        inputs: topics that are read.
+        outputs: topics that are written.
+        watchdog: gets the position of everything that should move.
+        rebalance_timeout: seconds that a rebalance may take.
         on_survey: called every second with the status of all assigned partitions.
     """
 
@@ -109,7 +109,7 @@ class Survey:
         inputs: Collection[str],
         outputs: Collection[str],
         watchdog: Watchdog,
-        patience: float,
+        rebalance_timeout: float,
         on_survey: Callable[[list[PartitionStatus]], None],
     ) -> None:
         self._group = group
@@ -119,22 +119,22 @@ class Survey:
         self._inputs = frozenset(inputs)
         self._outputs = frozenset(outputs)
         self._watchdog = watchdog
-        self._patience = patience
+        self._rebalance_timeout = rebalance_timeout
         self._on_survey = on_survey
         self._bounds: dict[TP, Bounds] = {}
         self._member = True
-        self._apart_since: float | None = None
+        self._unassigned_since: float | None = None
         self._silent_since: float | None = None
-        self.gone: list[str] = []
-        """Topics that are read and are not there."""
+        self.missing_inputs: list[str] = []
+        """Input topics that do not exist."""
         self.answered_at: float | None = None
-        """When the cluster last answered anything (monotonic seconds)."""
+        """Time of the cluster's last answer (monotonic seconds)."""
         self.unmeasured_since: float | None = None
-        """Since when it has not told where all inputs end, though it was asked; None: it has."""
+        """Since when the ends of the inputs could not be measured; None: they could."""
 
     @property
     def membership(self) -> Membership:
-        """How the process stands in its group. One that was given no partition, because there are
+        """State of the process in its group. A process that got no partition, because there are
         more processes than partitions, has joined, too.
         """
         if self._lanes.assigned:
@@ -143,7 +143,7 @@ class Survey:
 
     @property
     def statuses(self) -> list[PartitionStatus]:
-        """How the assigned partitions stand."""
+        """Status of the assigned partitions."""
         statuses = []
         for lane in self._lanes:
             for tp in sorted(lane.inputs):
@@ -168,58 +168,56 @@ class Survey:
         return statuses
 
     async def run(self, consumer: Callable[[], ChunkConsumer]) -> None:
-        """Look, until something is wrong.
+        """Survey until something fails.
 
         Args:
-            consumer: gives the consumer.
+            consumer: returns the consumer.
 
         Raises:
             BrokerUnavailableError: the clients' brokers have not answered for
-                :data:`SILENT_SECONDS`, or half of the watchdog's time if that is less.
-            TopicsGoneError: partitions stand still, and topics that are written are not there.
-            OpenFilesError: connections cannot be made for want of files.
-            StreamingError: the consumer cannot be, or stay, a member of its group.
+                :data:`SILENT_SECONDS`, or half of the watchdog's limit if that is less.
+            TopicsGoneError: partitions stand still, and output topics do not exist.
+            OpenFilesError: connections fail because of the limit of open files.
+            StreamingError: the consumer cannot join its group, or has lost it.
         """
-        looks = [
-            asyncio.ensure_future(look)
-            for look in (
+        tasks = [
+            asyncio.ensure_future(task)
+            for task in (
                 self._measure(),
                 self._report(),
-                self._check(consumer),
-                self._look_for_topics(),
+                self._check_membership(consumer),
+                self._check_topics(),
             )
         ]
         try:
-            await asyncio.gather(*looks)
+            await asyncio.gather(*tasks)
         finally:
-            for look in looks:
-                look.cancel()
+            for task in tasks:
+                task.cancel()
 
     async def _measure(self) -> None:
-        """Ask the cluster where the inputs end, for as long as the process lives, also when nothing
-        moves.
-        """
+        """Measure the ends of the inputs, even while nothing moves."""
         while True:
-            begun = time.monotonic()
+            started = time.monotonic()
             partitions = [tp for lane in self._lanes for tp in lane.inputs]
             measured = (
-                await self._answered(self._look_at_bounds(partitions)) if partitions else False
+                await self._succeeds(self._measure_bounds(partitions)) if partitions else False
             )
             self.unmeasured_since = (
-                None if measured or not partitions else self.unmeasured_since or begun
+                None if measured or not partitions else self.unmeasured_since or started
             )
-            # of one partition there may be no leader
-            if not measured and not await self._answered(self._offsets.reach()):
-                self._silent_since = self._silent_since or begun
+            # a partition may have no leader
+            if not measured and not await self._succeeds(self._offsets.ping()):
+                self._silent_since = self._silent_since or started
                 self._give_up_if_silent()
             await asyncio.sleep(SURVEY_SECONDS)
 
-    async def _look_at_bounds(self, partitions: list[TP]) -> None:
+    async def _measure_bounds(self, partitions: list[TP]) -> None:
         self._bounds = await self._offsets.bounds(partitions)
 
-    async def _answered(self, question: Coroutine[object, object, None]) -> bool:
+    async def _succeeds(self, request: Coroutine[object, object, None]) -> bool:
         with suppress(KafkaError, OSError, TimeoutError):
-            await promptly(question, MEASURE_SECONDS)
+            await promptly(request, MEASURE_SECONDS)
             self.answered_at, self._silent_since = time.monotonic(), None
             return True
         return False
@@ -237,35 +235,35 @@ class Survey:
                 f"{limit:.0f} s; all connections are made anew from ROLLCALL_KAFKA"
             )
 
-    async def _look_for_topics(self) -> None:
-        """Ask for the topics when there is no partition, or one stands still: a lane waits for the
-        leader of a topic that is gone as for any other.
+    async def _check_topics(self) -> None:
+        """Check that the topics exist while there is no partition, or one stands still: a lane
+        waits for the leader of a deleted topic as for any other leader.
         """
         while True:
             await asyncio.sleep(SURVEY_SECONDS)
             if (
                 list(self._lanes)
-                and not self.gone
-                and self._watchdog.longest_standstill < STILL_SECONDS
+                and not self.missing_inputs
+                and self._watchdog.longest_standstill < STANDSTILL_SECONDS
             ):
                 continue
             with suppress(KafkaError, OSError, TimeoutError):
-                absent = await promptly(
-                    self._offsets.absent(self._inputs | self._outputs), MEASURE_SECONDS
+                missing = await promptly(
+                    self._offsets.missing_topics(self._inputs | self._outputs), MEASURE_SECONDS
                 )
-                # to make them anew is for those who write them
-                self.gone = sorted(absent & self._inputs)
-                if list(self._lanes) and not absent.isdisjoint(self._outputs):
-                    lost = ", ".join(sorted(absent & self._outputs))
+                # their producers create them again
+                self.missing_inputs = sorted(missing & self._inputs)
+                if list(self._lanes) and not missing.isdisjoint(self._outputs):
+                    lost = ", ".join(sorted(missing & self._outputs))
                     raise TopicsGoneError(
                         f"partitions stand still, and topics that they write are gone: {lost}"
                     )
 
     async def _report(self) -> None:
-        """Report how things stand, every second, also when the cluster does not answer."""
+        """Report the status every second, even if the cluster does not answer."""
         while True:
             statuses = self.statuses
-            behind: dict[str, object] = {
+            progress: dict[str, object] = {
                 f"{status.tp.topic}[{status.tp.partition}] has lag, and nothing of it was "
                 "committed": (
                     status.committed,
@@ -273,21 +271,24 @@ class Survey:
                     status.unfinished,
                 )
                 for status in statuses
-                if self._has_to_do(status)
+                if self._has_work(status)
             }
             now = time.monotonic()
-            self._apart_since = None if self._lanes.assigned else self._apart_since or now
-            if self._apart_since is not None and now - self._apart_since > self._patience:
-                behind[f"the consumer group {self._group} has given this process no partitions"] = (
-                    None
-                )
-            self._watchdog.beat(behind)
+            self._unassigned_since = None if self._lanes.assigned else self._unassigned_since or now
+            if (
+                self._unassigned_since is not None
+                and now - self._unassigned_since > self._rebalance_timeout
+            ):
+                progress[
+                    f"the consumer group {self._group} has given this process no partitions"
+                ] = None
+            self._watchdog.beat(progress)
             self._on_survey(statuses)
             await asyncio.sleep(SURVEY_SECONDS)
 
-    def _has_to_do(self, status: PartitionStatus) -> bool:
-        """Whether a partition should move. What belongs to transactions that are open cannot be
-        read, and is no reason to move.
+    def _has_work(self, status: PartitionStatus) -> bool:
+        """Whether a partition should move. Records of open transactions do not count: they cannot
+        be read.
         """
         if status.state is LaneState.HALTED:
             return False
@@ -296,34 +297,34 @@ class Survey:
         bounds = self._bounds.get(status.tp)
         return bounds is not None and bounds.readable_end > status.committed
 
-    async def _check(self, consumer: Callable[[], ChunkConsumer]) -> None:
-        """Ask the consumer whether it is a member of its group, and let its failure be this
-        process's.
-        """
+    async def _check_membership(self, consumer: Callable[[], ChunkConsumer]) -> None:
+        """Check the consumer's membership and errors."""
         lost_since: float | None = None
         while True:
             await asyncio.sleep(SURVEY_SECONDS)
             raise_if_exhausted()
             now = time.monotonic()
-            answers = self.answered_at is not None and now - self.answered_at < ANSWERED_SECONDS
+            answers = (
+                self.answered_at is not None and now - self.answered_at < RECENT_ANSWER_SECONDS
+            )
             lost_since = (
                 (lost_since or now)
                 if answers and self._lanes.assigned and not self._member
                 else None
             )
-            if lost_since is not None and now - lost_since > LOST_SECONDS:
-                # aiokafka may stand still for ever (kafka/aiokafka_patches.py mends the known way
-                # to that). Meanwhile the group has given the partitions to others, and this
-                # process, which does not know, would take them back again and again.
+            if lost_since is not None and now - lost_since > COORDINATOR_LOST_SECONDS:
+                # aiokafka may wait for ever (kafka/aiokafka_patches.py fixes the known case).
+                # Meanwhile the group has given the partitions to others. This process does not
+                # know, and would take them back again and again.
                 raise StreamingError(
                     f"the cluster answers, but the coordinator of group {self._group} has not "
-                    f"been found for {LOST_SECONDS:.0f} s"
+                    f"been found for {COORDINATOR_LOST_SECONDS:.0f} s"
                 )
-            if not consumer().begun:
+            if not consumer().has_started:
                 continue
             try:
-                member = await consumer().check()
-                # what is asked before partitions are given says nothing of when they are
+                member = await consumer().check_membership()
+                # without an assignment the answer means nothing
                 self._member = member or not self._lanes.assigned
             except KafkaError as error:
                 raise StreamingError(

@@ -1,5 +1,5 @@
-"""Ends a process that is stuck: with something to do, and without progress for too long. Its
-supervisor starts it again, and nothing is lost.
+"""Watchdog: ends a process that has work and makes no progress for too long. Its supervisor
+restarts it, and nothing is lost.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections.abc import Callable, Mapping
 log = logging.getLogger(__name__)
 
 EXIT_CODE = 70
-"""EX_SOFTWARE of sysexits.h: distinguishes the watchdog's end from others."""
+"""EX_SOFTWARE of sysexits.h: marks an exit by the watchdog."""
 
 
 class Watchdog:
-    """A thread of its own, so that it also sees an event loop that does not turn any more.
+    """A separate thread, so that it also notices a blocked event loop.
 
     Args:
-        limit: seconds; 0 switches it off.
-        end: what to do when the process is stuck; takes the exit code.
+        limit: seconds; 0 disables it.
+        end: called with the exit code if the process is stuck.
         clock: monotonic seconds.
     """
 
@@ -36,37 +36,37 @@ class Watchdog:
         self._end = end
         self._clock = clock
         self._beat = clock()
-        self._still: dict[str, tuple[object, float]] = {}
+        self._positions: dict[str, tuple[object, float]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start to watch."""
         if self.limit > 0:
             self._thread.start()
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._stop.set()
 
-    def beat(self, behind: Mapping[str, object]) -> None:
-        """The event loop turns.
+    def beat(self, progress: Mapping[str, object]) -> None:
+        """Report that the event loop runs.
 
-        ``behind``: by a sentence for each thing that should move, such as a partition with lag, how
-        far it is. Time counts while that stays the same.
+        ``progress``: a position for each thing that should move, such as a partition with lag, by a
+        sentence that describes it. Time counts while the position stays the same.
         """
         self._beat = now = self._clock()
-        self._still = {
-            key: self._still[key]
-            if key in self._still and self._still[key][0] == place
-            else (place, now)
-            for key, place in behind.items()
+        self._positions = {
+            key: self._positions[key]
+            if key in self._positions and self._positions[key][0] == position
+            else (position, now)
+            for key, position in progress.items()
         }
 
     @property
     def longest_standstill(self) -> float:
-        """For how many seconds something has not moved that should; 0: all that should moves."""
-        return max((self._clock() - since for _, since in self._still.values()), default=0.0)
+        """Seconds for which something that should move has not moved; 0: everything moves."""
+        return max((self._clock() - since for _, since in self._positions.values()), default=0.0)
 
     @property
     def verdict(self) -> str | None:
@@ -76,7 +76,7 @@ class Watchdog:
         now = self._clock()
         if now - self._beat > self.limit:
             return f"the event loop has not turned for {now - self._beat:.0f} s"
-        for sentence, (_, since) in self._still.items():
+        for sentence, (_, since) in self._positions.items():
             if now - since > self.limit:
                 return f"{sentence} for {now - since:.0f} s"
         return None

@@ -1,8 +1,6 @@
-"""The thread in which aiokafka's consumer lives: what is fetched there, as chunks, and its end.
+"""Thread of aiokafka's consumer: fetches chunks, and always ends.
 
-Written against faust-streaming 0.15.3, mode-streaming 0.7.1 and aiokafka 0.14, whose private
-machinery it touches; line numbers of ``drivers/`` are of ``faust/transport/``. How Faust is made to
-hand chunks on is in :mod:`rollcall.streaming.faust.transport`.
+Line numbers of ``drivers/`` are of ``faust/transport/``.
 """
 
 from __future__ import annotations
@@ -24,31 +22,30 @@ from rollcall.record import Record
 from rollcall.streaming.chunks import OUT_OF_RANGE, Chunk
 
 RecordMap: TypeAlias = Mapping[TP, list[Any]]
-"""What Faust passes on from fetch to delivery; here each list holds one :class:`Chunk`."""
+"""What Faust passes from fetch to delivery. Here each list holds one :class:`Chunk`."""
 
 FETCH_WAIT_MS = 250
-"""How long the broker holds a fetch that finds nothing. aiokafka has one fetch in flight for each
-broker, so a partition that is consumed meanwhile waits for it; Faust's fixed 1,500 ms
-(``drivers/aiokafka.py:615``) would show as latency when only some partitions have traffic.
+"""How long the broker holds a fetch without records. aiokafka has one fetch in flight per broker,
+so a partition that gets room meanwhile waits for it. Faust's fixed 1,500 ms
+(``drivers/aiokafka.py:615``) would add latency when only some partitions have traffic.
 """
 
 METADATA_AGE_MS = 10_000
-"""How long a new partition of the input, an input that was made anew, or another leader may go
-unnoticed: one that was deposed without noticing answers, with nothing new. aiokafka's default is
-five minutes.
+"""How long a new input partition, a recreated input topic or a new leader may go unnoticed. A
+deposed leader answers, but without new records. aiokafka's default is five minutes.
 """
 
 THREAD_SECONDS = 1.0
-"""So long may the consumer's thread take to end, once its consumer has."""
+"""Time limit for the thread to end after its consumer."""
 
 FIRST_SLICE = 64
-"""Records taken first when a chunk is bounded in bytes; their mean size decides how many are taken
-next.
+"""Number of records in the first slice of a chunk. Their mean size decides the size of the next
+slice.
 """
 
 
 class DaemonThread(WorkerThread):
-    """A thread that cannot keep the process from ending."""
+    """Thread that does not keep the process from ending."""
 
     def __init__(self, service: Any, **kwargs: Any) -> None:
         # Extends mode/threads.py:52.
@@ -56,67 +53,65 @@ class DaemonThread(WorkerThread):
         self.daemon = True
 
     def run(self) -> None:
-        """The thread's work."""
-        # Extends mode/threads.py:58. Where aiokafka cancels a task of its own and waits for it
-        # (``consumer/fetcher.py:456``), the cancellation comes to whoever stops the consumer, and
-        # out of the thread; the service has ended all the same.
+        # Extends mode/threads.py:58. Where aiokafka cancels one of its own tasks and waits for it
+        # (``consumer/fetcher.py:456``), the cancellation also reaches the caller that stops the
+        # consumer, and leaves the thread. The service has ended all the same.
         try:
             super().run()
         except asyncio.CancelledError:
             self.service.set_shutdown()
 
     def stop(self) -> None:
-        """Wait for the thread's end, but not for ever: the process leaves it behind (see
+        """Wait for the thread's end, with a time limit: the process leaves the thread behind (see
         app/rollcall/process/ending.py).
         """
-        # Replaces mode/threads.py:74, which has the whole process wait, its event loop too, until
-        # every task of the thread has ended. aiokafka's may take their cancellation for that of
-        # another task, and never do (see app/rollcall/kafka/bounded.py). By now the consumer has
-        # left its group.
+        # Replaces mode/threads.py:74, which blocks the process and its event loop until every task
+        # of the thread has ended. aiokafka's tasks may mistake their cancellation for another
+        # task's and never end (see app/rollcall/kafka/bounded.py). The consumer has already left
+        # its group.
         self.is_stopped.wait(THREAD_SECONDS)
 
 
 class StoppableThread(ServiceThread):
-    """A service in a thread of its own, which can be stopped whatever has become of the thread."""
+    """Service in its own thread that can be stopped in any state of the thread."""
 
     abstract = True
     Worker = DaemonThread
 
     async def _wakeup_timer_in_thread(self) -> None:
-        # Extends mode/threads.py:192, which remembers when it was called last, and calls it an
-        # error when that is 3 s ago: the process was suspended, or busy. That is for the watchdog
-        # to judge.
+        # Extends mode/threads.py:192, which logs an error if its last call was more than 3 s ago:
+        # the process was suspended, or busy. The watchdog judges that.
         await super()._wakeup_timer_in_thread()
         self.last_wakeup_at = 0.0
 
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
-        # Replaces mode/threads.py:310, which prints a traceback past the log. The service's crash
-        # is logged, and ends the process, which says why.
+        # Replaces mode/threads.py:310, which prints a traceback to standard error, outside the log.
+        # The service's crash is logged, and ends the process with an error.
         return
 
     def _stopped_set(self) -> None:
-        # Extends mode/threads.py:227. A thread whose service has crashed ends and closes its loop
-        # by itself, before or after it is stopped.
+        # Extends mode/threads.py:227. A thread whose service has crashed closes its loop by itself,
+        # before or after it is stopped.
         try:
             super()._stopped_set()
         except RuntimeError:
-            self._stopped.set()  # nobody waits for it in a loop that is closed
+            self._stopped.set()  # a closed loop has no waiters
 
     def set_shutdown(self) -> None:
-        # Extends mode/threads.py:230. What is left of a thread that was given up may be thrown
-        # away, and so ended, after the loop of those who waited for it.
+        # Extends mode/threads.py:230. An abandoned thread may be garbage-collected, and so ended,
+        # after the loop of its waiters.
         with contextlib.suppress(RuntimeError):
             super().set_shutdown()
 
     async def crash(self, exc: BaseException) -> None:
-        """Tell of an error, likewise."""
+        """Report an error. Ignored if the loop is closed."""
         # Extends mode/threads.py:197.
         with contextlib.suppress(RuntimeError):
             await super().crash(exc)
 
 
 class ChunkConsumerThread(StoppableThread, driver.AIOKafkaConsumerThread):
-    """The thread in which aiokafka's consumer lives."""
+    """Thread of aiokafka's consumer."""
 
     max_records: int
     max_bytes: int
@@ -124,8 +119,8 @@ class ChunkConsumerThread(StoppableThread, driver.AIOKafkaConsumerThread):
     _wake: asyncio.Event | None = None
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
-        # Replaces drivers/aiokafka.py:568: reads only what is committed, waits less for empty
-        # fetches, takes security options as aiokafka names them.
+        # Replaces drivers/aiokafka.py:568: isolation level read_committed, shorter waits for empty
+        # fetches, security options under aiokafka's names.
         conf = self.app.conf
         self._assignor = (
             self.app.assignor if self.app.tables.changelog_topics else RoundRobinPartitionAssignor
@@ -137,7 +132,7 @@ class ChunkConsumerThread(StoppableThread, driver.AIOKafkaConsumerThread):
             group_instance_id=conf.consumer_group_instance_id,
             partition_assignment_strategy=[self._assignor],
             enable_auto_commit=False,
-            # a position that the broker does not have is the lane's business: see OUT_OF_RANGE
+            # the lane handles a position that the broker does not have: see OUT_OF_RANGE
             auto_offset_reset="none",
             metadata_max_age_ms=METADATA_AGE_MS,
             isolation_level="read_committed",
@@ -147,8 +142,8 @@ class ChunkConsumerThread(StoppableThread, driver.AIOKafkaConsumerThread):
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
-            # Liveness of the main loop is the watchdog's business; a poll interval would only add a
-            # second way to lose partitions.
+            # The watchdog checks the main loop. A poll interval would only add a second way to lose
+            # partitions.
             max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
             check_crcs=conf.broker_check_crcs,
         )
@@ -179,9 +174,9 @@ class ChunkConsumerThread(StoppableThread, driver.AIOKafkaConsumerThread):
                     )
                 finally:
                     woken.cancel()
-                    arrived.cancel()  # does nothing when it is done
+                    arrived.cancel()  # no effect if it is done
                 if not arrived.cancelled():
-                    # raises what the coordinator found to be fatal, such as a missing authorization
+                    # raises fatal errors of the coordinator, such as a missing authorization
                     arrived.result()
                 chunks = await self._take_all(consumer, active_partitions)
             return chunks
@@ -191,8 +186,8 @@ class ChunkConsumerThread(StoppableThread, driver.AIOKafkaConsumerThread):
         return {tp: [chunk] for tp, chunk in taken.items() if chunk is not None}
 
     async def _take(self, consumer: AIOKafkaConsumer, tp: TP) -> Chunk | None:
-        """What has been fetched of one partition, up to the bounds. Runs without giving way, so no
-        seek comes between the positions and the records.
+        """A chunk of the fetched records of one partition, up to the limits. Does not yield to the
+        event loop, so no seek comes between the positions and the records.
         """
         subscriptions = consumer._fetcher._subscriptions
         if subscriptions.reassignment_in_progress or not subscriptions.is_assigned(tp):
@@ -206,8 +201,7 @@ class ChunkConsumerThread(StoppableThread, driver.AIOKafkaConsumerThread):
         while limit > 0:
             skip_record_wrapping(consumer._fetcher._records.get(tp))
             try:
-                # With a timeout of 0, and no reassignment under way, fetched_records has nothing to
-                # wait for.
+                # With timeout 0 and without a reassignment, fetched_records does not wait.
                 fetched = (
                     await consumer._fetcher.fetched_records({tp}, timeout=0, max_records=limit)
                 ).get(tp, ())
@@ -215,10 +209,10 @@ class ChunkConsumerThread(StoppableThread, driver.AIOKafkaConsumerThread):
                 decode_leniently(consumer._fetcher._records[tp], state.position)
                 continue
             except NoOffsetForPartitionError:
-                break  # the lane has not said yet where to begin
+                break  # the lane has not sought its start position yet
             except OffsetOutOfRangeError as error:
                 if state.position not in error.args[0].values():
-                    break  # of a position that was left since
+                    break  # the error is about an earlier position
                 return Chunk(tp.topic, tp.partition, OUT_OF_RANGE, OUT_OF_RANGE, [], 0)
             if not fetched:
                 break
@@ -231,9 +225,7 @@ class ChunkConsumerThread(StoppableThread, driver.AIOKafkaConsumerThread):
         return Chunk(tp.topic, tp.partition, before, state.position, records, size)
 
     async def seek_exact(self, tp: TP, offset: int) -> None:
-        """Go on reading at ``offset``; does nothing when the partition is no longer this
-        process's.
-        """
+        """Continue reading at ``offset``. Ignored if the partition is no longer assigned."""
         await self.call_thread(self._seek_exact, tp, offset)
 
     async def _seek_exact(self, tp: TP, offset: int) -> None:
@@ -242,25 +234,25 @@ class ChunkConsumerThread(StoppableThread, driver.AIOKafkaConsumerThread):
             consumer.seek(tp, offset)
 
     @property
-    def begun(self) -> bool:
-        """Whether there is a consumer that has begun to look for its group."""
+    def has_started(self) -> bool:
+        """Whether there is a consumer that has started to join its group."""
         return (
             self._consumer is not None
             and self._consumer._coordinator is not None
             and self.thread_loop.is_running()
         )
 
-    async def check(self) -> bool:
+    async def check_membership(self) -> bool:
         """Whether this process is a member of its group now.
 
         Raises:
             aiokafka.errors.KafkaError: the group cannot be joined, or nothing can be fetched, and
-                that will not pass. aiokafka tells only who asks.
+                retrying does not help. aiokafka reports such errors only on request.
         """
-        member: bool = await self.call_thread(self._check)
+        member: bool = await self.call_thread(self._check_membership)
         return member
 
-    async def _check(self) -> bool:
+    async def _check_membership(self) -> bool:
         consumer = self._ensure_consumer()
         coordinator, fetching = consumer._coordinator, consumer._fetcher.error_future
         coordinator.check_errors()
@@ -269,10 +261,8 @@ class ChunkConsumerThread(StoppableThread, driver.AIOKafkaConsumerThread):
         return bool(coordinator.generation > 0 and coordinator.coordinator_id is not None)
 
     def wake(self) -> None:
-        """End a fetch that waits for data: another partition is wanted now. May be called from any
-        thread.
-        """
+        """End a fetch that waits for data: another partition has room now. Safe in any thread."""
         if self._wake is not None and self.thread_loop.is_running():
-            # the loop closed in between: the consumer has stopped
+            # the loop has closed: the consumer has stopped
             with contextlib.suppress(RuntimeError):
                 self.thread_loop.call_soon_threadsafe(self._wake.set)

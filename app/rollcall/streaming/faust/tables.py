@@ -1,13 +1,10 @@
 """Faust tables whose rows the lanes keep.
 
-Faust declares the tables, knows their changelog topics and assigns partitions accordingly;
-everything else is the lanes' business. Faust's own recovery cannot serve lanes: it waits for the
-record before the high watermark, which after a transaction is a marker that it never sees, and it
-knows nothing of fencing. A lane loads its changelog itself once nobody else can write to it
-(:mod:`rollcall.streaming.stages.changelog`), so here recovery has nothing to do.
-
-Written against faust-streaming 0.15.3; tests/streaming/faust/test_upstream.py fails when a replaced
-signature changes.
+Faust declares the tables, knows their changelog topics and co-assigns their partitions. The lanes
+do the rest. Faust's own recovery cannot serve lanes: it waits for the record before the high
+watermark, which after a transaction is a marker that it never sees, and it does not fence. A lane
+loads its changelog itself once nobody else can write to it
+(:mod:`rollcall.streaming.stages.changelog`), so Faust's recovery is disabled here.
 """
 
 from __future__ import annotations
@@ -25,29 +22,29 @@ from rollcall.streaming.rows import Rows
 
 
 class LaneTable(faust.Table[bytes, bytes]):
-    """A table of which each lane keeps the rows of its partition."""
+    """Table whose rows are kept by the lanes, one :class:`Rows` per partition."""
 
     def __init__(self, app: faust.App, *, name: str, partitions: int) -> None:
         super().__init__(app, name=name, key_type=bytes, value_type=bytes, partitions=partitions)
         self._rows: dict[int, Rows] = {}
 
     def open(self, partition: int) -> Rows:
-        """Begin a partition, without rows."""
+        """Start a partition without rows."""
         rows = self._rows[partition] = Rows()
         return rows
 
     def drop(self, partition: int) -> None:
-        """Forget a partition's rows: they belong to another process now, or are loaded anew."""
+        """Forget a partition's rows: another process owns them now, or they are loaded again."""
         self._rows.pop(partition, None)
 
     @property
     def row_count(self) -> int:
-        """How many rows there are, in all partitions that this process has."""
+        """Number of rows in all partitions of this process."""
         return sum(map(len, self._rows.values()))
 
     @property
     def parked_count(self) -> int:
-        """How many of them wait for something that has not come yet."""
+        """Number of rows that wait for another row."""
         return sum(rows.parked for rows in self._rows.values())
 
 
@@ -69,19 +66,19 @@ class _NothingToRecover(Recovery):
     async def _seek_offsets(
         self, consumer: Any, tps: set[TP], offsets: Counter[TP], title: str
     ) -> None:
-        # Replaces faust/tables/recovery.py:775: without a position the consumer reads nothing of a
+        # Replaces faust/tables/recovery.py:775. Without a position the consumer reads nothing of a
         # changelog.
         return
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        # Extends faust/tables/recovery.py:624. What interrupts it interrupts whoever waits for it,
-        # too (line 550), who then no longer hears of this.
+        # Extends faust/tables/recovery.py:624. An interruption of this coroutine also interrupts
+        # its caller (line 550), which then never retrieves the exception.
         with contextlib.suppress(ServiceStopped, RebalanceAgain):
             await super().on_recovery_completed(generation_id)
 
 
 class LaneTables(TableManager):
-    """The table manager to give a Faust application, as its setting ``TableManager``."""
+    """Table manager for a Faust application: its setting ``TableManager``."""
 
     @property
     def recovery(self) -> Recovery:
@@ -92,7 +89,7 @@ class LaneTables(TableManager):
 
     async def on_start(self) -> None:
         # Replaces faust/tables/manager.py:138, which first sleeps for a second, so that modules may
-        # declare further tables: ours are declared before the start.
+        # declare further tables. Ours are declared before the start.
         if not self.should_stop:
             await self._update_channels()
             await self.recovery.start()

@@ -30,28 +30,26 @@ from rollcall.streaming.faust.consumer_thread import ChunkConsumerThread, Record
 
 
 class LaneDirectory(Protocol):
-    """What the transport asks of the lanes."""
+    """The transport's view of the lanes."""
 
     def with_room(self, partitions: Collection[TP]) -> set[TP]:
-        """Those of the partitions whose lanes have room for a chunk."""
+        """The partitions whose lanes have room for a chunk."""
 
     def assign(self, partitions: Collection[TP]) -> None:
         """Open a lane for each partition; returns at once."""
 
     async def revoke(self) -> None:
-        """Close all lanes: finish or give up what is in flight. Returns when no lane can write any
-        more.
-        """
+        """Close all lanes: finish or abandon their transactions. Afterwards no lane can write."""
 
     def fail(self, error: BaseException) -> None:
-        """End the process: a rebalance has failed."""
+        """Stop the process: a rebalance has failed."""
 
     def notify_on_room(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` whenever a lane gets room for a chunk."""
+        """Set the callback for a lane that gets room for a chunk."""
 
 
 class ChunkConsumer(driver.Consumer):
-    """Faust's consumer: delivers chunks to the conductor and tells the lanes of rebalances."""
+    """Faust's consumer: delivers chunks to the conductor, and rebalances to the lanes."""
 
     _thread: ChunkConsumerThread
 
@@ -71,8 +69,8 @@ class ChunkConsumer(driver.Consumer):
         return thread
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        # Extends consumer.py:642: with the eager protocol everything is given up before it is
-        # assigned anew.
+        # Extends consumer.py:642. With the eager protocol all partitions are revoked before the new
+        # assignment.
         with self._failing():
             await self._lanes.revoke()
             await super().on_partitions_revoked(revoked)
@@ -85,8 +83,8 @@ class ChunkConsumer(driver.Consumer):
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
-        """aiokafka logs what a rebalance listener raises, and goes on: the process would hold
-        partitions that nobody consumes.
+        """Fail the process on an error in a rebalance listener. aiokafka only logs it, and the
+        process would hold partitions that nobody consumes.
         """
         try:
             yield
@@ -96,8 +94,7 @@ class ChunkConsumer(driver.Consumer):
 
     # upstream's signature
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109
-        # Extends consumer.py:1437. While the group rebalances nothing is read: it would only be
-        # thrown away.
+        # Extends consumer.py:1437. Nothing is read during a rebalance: it would be discarded.
         ready = set() if self.app.rebalancing else self._lanes.with_room(active_partitions or ())
         if not ready:
             await asyncio.sleep(0.01)
@@ -105,8 +102,8 @@ class ChunkConsumer(driver.Consumer):
         return await super()._getmany(ready, timeout)
 
     async def _drain_messages(self, fetcher: Any) -> None:
-        # Replaces consumer.py:1180, where each message costs four tasks. A chunk that is dropped
-        # here is not lost: its lane sees the gap and seeks back.
+        # Replaces consumer.py:1180, where each message costs four tasks. A chunk dropped here is
+        # not lost: its lane sees the gap and seeks back.
         while not (self.should_stop or fetcher.should_stop):
             try:
                 chunks, _active = await self._wait_next_records(1.0)
@@ -125,10 +122,9 @@ class ChunkConsumer(driver.Consumer):
             await asyncio.sleep(0)
 
     async def verify_all_partitions_active(self) -> None:
-        # Replaces consumer.py:926, which every 7 s logs an error for each partition that Faust
-        # itself has not committed, or not polled in its own way, for 5 minutes. Lanes commit and
-        # fetch in other ways: a healthy partition would be an error for ever. Progress is judged by
-        # watchdog.py.
+        # Replaces consumer.py:926. It logs an error every 7 s for each partition that Faust itself
+        # has not committed or polled for 5 minutes. Lanes commit and fetch without Faust, so every
+        # healthy partition would be an error. watchdog.py checks progress.
         return
 
     @staticmethod
@@ -143,28 +139,28 @@ class ChunkConsumer(driver.Consumer):
             key=b"",
             value=cast(
                 bytes, chunk
-            ),  # Faust hands it on unseen; ChunkSchema makes it the event's value
+            ),  # Faust does not look at it; ChunkSchema makes it the event's value
             checksum=None,
             tp=tp,
             generation_id=generation,
         )
 
     async def seek_exact(self, tp: TP, offset: int) -> None:
-        """Go on reading a partition at ``offset``."""
+        """Continue reading a partition at ``offset``."""
         await self._thread.seek_exact(tp, offset)
 
     @property
-    def begun(self) -> bool:
-        """Whether there is anything to :meth:`check`."""
-        return self._thread.begun
+    def has_started(self) -> bool:
+        """Whether there is a consumer to check."""
+        return self._thread.has_started
 
-    async def check(self) -> bool:
-        """See :meth:`ChunkConsumerThread.check`."""
-        return await self._thread.check()
+    async def check_membership(self) -> bool:
+        """See :meth:`ChunkConsumerThread.check_membership`."""
+        return await self._thread.check_membership()
 
 
 class IdleProducer(driver.Producer):
-    """Faust's own producer, without a connection: only lanes write, each with its own transactional
+    """Faust's own producer, without a connection: lanes write, each with its own transactional
     producer.
     """
 
@@ -182,7 +178,7 @@ class IdleProducer(driver.Producer):
 
 
 class ChunkTransport(driver.Transport):
-    """The transport to give a Faust application: ``app.transport = ChunkTransport(...)``."""
+    """Transport for a Faust application: ``app.transport = ChunkTransport(...)``."""
 
     Consumer: ClassVar[type[ChunkConsumer]] = ChunkConsumer
     Producer: ClassVar[type[IdleProducer]] = IdleProducer
@@ -204,14 +200,14 @@ class ChunkTransport(driver.Transport):
 
 
 async def wait_crashed(app: faust.App) -> None:
-    """Return when the application, or a service that belongs to it, has crashed;
-    ``app.crash_reason`` tells why.
+    """Return when the application or one of its services has crashed; ``app.crash_reason`` is the
+    error.
     """
     await app._crashed.wait()
 
 
 class ChunkSchema(Schema[Any, Any]):
-    """Passes a chunk through as the value of one event, decoding nothing."""
+    """Passes a chunk through as the value of one event, without decoding."""
 
     def compile(
         self,

@@ -1,5 +1,5 @@
-"""Loading a table's partition from its changelog: what is committed, from the beginning to the end
-as of now.
+"""Loads a table's partition from its changelog: committed records, from the beginning to a known
+end.
 """
 
 from __future__ import annotations
@@ -22,17 +22,15 @@ async def load_changelog(
     load: Callable[[bytes | None, bytes | None], None],
     on_remaining: Callable[[int], None],
 ) -> int:
-    """Load a changelog partition, to which nobody writes meanwhile, and return how many records
-    there were.
+    """Load a changelog partition without a writer. Returns the number of records.
 
-    Whoever had the partition is fenced, so no transaction before the end stays open.
+    The previous owner is fenced, so no transaction before the end stays open.
 
     Args:
-        beginning, end: offsets: from where on, and up to where it is read. No leader shows the end
-            before it has all that comes before, so one that was deposed is waited for, or left when
-            a new one is known.
-        load: takes key and value (None: the row is gone), in the order in which they were written.
-        on_remaining: told how many offsets are left to be read, at most.
+        beginning, end: range of offsets. A leader reports the end only if it has everything before
+            it, so the reader waits for a deposed leader, or leaves it once the new one is known.
+        load: called with key and value (None: the row is removed), in the order of writing.
+        on_remaining: called with the maximum number of offsets left to read.
 
     Raises:
         aiokafka.errors.KafkaError, TimeoutError: the cluster does not answer.

@@ -1,4 +1,4 @@
-"""The tables of a process: whose they are, and where their rows come from."""
+"""Tables of a process: one per agent that keeps one, loaded partition by partition."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ log = logging.getLogger(__name__)
 
 
 class ChangelogLostError(RollcallError):
-    """A changelog does not hold what was committed."""
+    """A changelog has lost committed records."""
 
 
 class TableStore:
     """Implements :class:`rollcall.streaming.lane.RowStore`.
 
     Args:
-        bounds: of partitions. Only the beginnings are used, and one that is out of date lies before
-            the true one.
+        bounds: reads bounds of partitions. Only the beginnings are used; an outdated one lies
+            before the true one.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class TableStore:
         self._tables: dict[str, LaneTable] = {}
 
     def declare(self, app: faust.App, agent: ChunkAgent, partitions: int) -> None:
-        """Make an agent's table, if it keeps one."""
+        """Create an agent's table, if it keeps one."""
         if agent.table is not None:
             table = self._tables[agent.name] = LaneTable(
                 app, name=agent.table, partitions=partitions
@@ -50,11 +50,11 @@ class TableStore:
             app.tables.add(table)
 
     def items(self) -> Iterable[tuple[str, LaneTable]]:
-        """The tables by agent."""
+        """Tables by agent."""
         return self._tables.items()
 
     def changelog(self, agent: ChunkAgent, partition: int) -> TP | None:
-        """The partition of the changelog of an agent's table, if it keeps one."""
+        """Changelog partition of an agent's table, if it keeps one."""
         table = self._tables.get(agent.name)
         return None if table is None else TP(table.changelog_topic.get_topic_name(), partition)
 
@@ -63,19 +63,19 @@ class TableStore:
         agent: ChunkAgent,
         partition: int,
         end: int,
-        at_least: int,
+        committed_end: int,
         on_remaining: Callable[[int], None],
     ) -> Rows:
-        """Load the rows of a partition, of which no other process can change any now.
+        """Load the rows of a partition, after all other writers are fenced.
 
         Args:
-            end: of the changelog, as the lane's barrier has it.
-            at_least: an offset before which the changelog cannot end, as what was committed tells.
+            end: of the changelog, from the lane's barrier.
+            committed_end: lower bound of the changelog's end, from the committed notes.
 
         Raises:
-            ChangelogLostError: it does.
+            ChangelogLostError: the changelog ends before its lower bound.
             aiokafka.errors.KafkaError: the cluster does not answer.
-            ChangelogError: the changelog holds what Rollcall did not write.
+            ChangelogError: the changelog holds a record that Rollcall did not write.
         """
         table = self._tables.get(agent.name)
         if table is None:
@@ -83,10 +83,10 @@ class TableStore:
         tp = TP(table.changelog_topic.get_topic_name(), partition)
         started = time.monotonic()
         rows = table.open(partition)
-        if end < at_least:
+        if end < committed_end:
             raise ChangelogLostError(
                 f"the changelog {tp.topic}, partition {partition}, ends at {end}, was at "
-                f"{at_least} and was deleted or cut, so there is nothing "
+                f"{committed_end} and was deleted or cut, so there is nothing "
                 "to go on with; make the rosters anew (docs/operations.md)"
             )
         try:
