@@ -74,12 +74,12 @@ async def cancelled_at_the_first_question(
     bootstrap: str, begin: Callable[[str], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Begin with a broker that never says who there is, and be cancelled when it was asked."""
-    asked, upstream = asyncio.Event(), AIOKafkaConnection.send
+    requested, upstream = asyncio.Event(), AIOKafkaConnection.send
 
     def send(connection: AIOKafkaConnection, request: Any, *arguments: Any, **options: Any) -> Any:
         if isinstance(request, MetadataRequest):
             proxy.freeze()
-            asked.set()
+            requested.set()
         return upstream(connection, request, *arguments, **options)
 
     async def beginning() -> None:
@@ -89,7 +89,7 @@ async def cancelled_at_the_first_question(
     with Proxy(int(bootstrap.rpartition(":")[2])) as proxy:
         monkeypatch.setattr(AIOKafkaConnection, "send", send)
         task = asyncio.create_task(beginning())
-        await in_time(asked.wait(), what="the first question")
+        await in_time(requested.wait(), what="the first question")
         task.cancel()
         await in_time(task, what="the end")
         del task
@@ -159,19 +159,19 @@ def test_a_connection_that_was_reset_is_one_that_is_lost(
 async def test_a_topic_that_is_gone_is_asked_for_now_and_then(
     bootstrap: str, prefix: str, mended: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pause, asked = 0.5, 0
+    pause, requests = 0.5, 0
     monkeypatch.setattr(aiokafka_patches, "REPEAT_SECONDS", pause)
 
     async def counted(client: AIOKafkaClient, cluster: object, topics: set[str]) -> object:
-        nonlocal asked
-        asked += 1
+        nonlocal requests
+        requests += 1
         return await update(client, cluster, topics)
 
     update = AIOKafkaClient._metadata_update.__wrapped__
     monkeypatch.setattr(
         AIOKafkaClient,
         "_metadata_update",
-        aiokafka_patches.not_at_once_again(counted) if mended else counted,
+        aiokafka_patches.with_pause(counted) if mended else counted,
     )
     create_topic(bootstrap, topic := f"{prefix}.gone", 1)
     producer = AIOKafkaProducer(
@@ -181,32 +181,32 @@ async def test_a_topic_that_is_gone_is_asked_for_now_and_then(
     try:
         await producer.send_and_wait(topic, b"before")
         delete_topic(bootstrap, topic)
-        begun, asked = time.monotonic(), 0
+        begun, requests = time.monotonic(), 0
         with contextlib.suppress(KafkaError):  # after the time-out
             while True:
                 await producer.send_and_wait(topic, b"after", partition=0)
         allowed = (time.monotonic() - begun) / pause + 2
-        assert asked <= allowed if mended else asked > allowed
+        assert requests <= allowed if mended else requests > allowed
     finally:
         await producer.stop()
 
 
 async def test_other_topics_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aiokafka_patches, "REPEAT_SECONDS", 3_600)
-    asked: list[set[str]] = []
+    requests: list[set[str]] = []
 
     async def upstream(_client: object, _cluster: object, topics: set[str]) -> None:
-        asked.append(set(topics))
+        requests.append(set(topics))
 
     update, client, topics = (
-        aiokafka_patches.not_at_once_again(upstream),
+        aiokafka_patches.with_pause(upstream),
         SimpleNamespace(),
         set[str](),
     )
     for number in range(3):
         topics.add(f"topic-{number}")  # in place, as aiokafka does
         await in_time(update(client, None, topics), what="the question")
-    assert [len(each) for each in asked] == [1, 2, 3]
+    assert [len(each) for each in requests] == [1, 2, 3]
 
 
 async def _fenced(failed: BaseException) -> None:
@@ -341,7 +341,7 @@ async def two_brokers(
         finally:
             proxy.thaw()
             await client.close()
-            aiokafka_patches.SILENT.remove("127.0.0.1", proxy.port)
+            aiokafka_patches.UNRESPONSIVE.remove("127.0.0.1", proxy.port)
 
 
 async def test_a_broker_that_hangs_is_waited_for_a_moment_only(
@@ -357,7 +357,7 @@ async def test_a_broker_that_hangs_is_waited_for_a_moment_only(
         proxy.freeze()
         with pytest.raises(TimeoutError):
             await connection.send(MetadataRequest([]))
-        assert aiokafka_patches.SILENT.has("127.0.0.1", proxy.port)
+        assert aiokafka_patches.UNRESPONSIVE.has("127.0.0.1", proxy.port)
         proxy.thaw()
 
 
@@ -380,7 +380,7 @@ async def test_what_waits_behind_a_request_that_is_held_is_waited_for(
         await asyncio.wait({held, behind}, timeout=1.5)
         assert not held.done()
         assert not behind.done()
-        assert not aiokafka_patches.SILENT.has("127.0.0.1", proxy.port)
+        assert not aiokafka_patches.UNRESPONSIVE.has("127.0.0.1", proxy.port)
         proxy.thaw()
         await asyncio.gather(held, behind)
 
@@ -411,11 +411,11 @@ async def test_another_broker_is_asked_than_the_silent_one(
         assert HANGING in {client.get_random_node() for _ in range(100)}, "nobody knows yet"
         assert not await client.ready(HANGING)
         assert HANGING not in {client.get_random_node() for _ in range(100)}
-        asked: list[object] = []
+        requests: list[object] = []
         ready = client._get_conn
 
         async def get_conn(node: object, **options: object) -> object:
-            asked.append(node)
+            requests.append(node)
             return await ready(node, **options)
 
         monkeypatch.setattr(client, "_get_conn", get_conn)
@@ -423,7 +423,7 @@ async def test_another_broker_is_asked_than_the_silent_one(
         for _ in range(20):
             assert await client._metadata_update(client.cluster, ["none"])
             client.cluster._brokers[HANGING] = hanging  # the broker itself does not know of it
-        assert HANGING in asked, "in turn, as ever"
+        assert HANGING in requests, "in turn, as ever"
         assert (HANGING, ConnectionGroup.DEFAULT) not in client._conns, "but without waiting for it"
         options = {
             **client_options(load_settings(), bootstrap),
@@ -444,6 +444,6 @@ async def test_where_only_silent_brokers_are_left_they_are_asked(bootstrap: str)
             broker.nodeId for broker in client.cluster.brokers() if broker.nodeId != HANGING
         ]:
             del client.cluster._brokers[node]
-        aiokafka_patches.SILENT.add("127.0.0.1", proxy.port)
+        aiokafka_patches.UNRESPONSIVE.add("127.0.0.1", proxy.port)
         assert client.get_random_node() == HANGING
         assert await client._metadata_update(client.cluster, ["none"])

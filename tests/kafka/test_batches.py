@@ -17,12 +17,14 @@ from faust.types import TP
 
 from rollcall.kafka import batches, encoding
 from rollcall.kafka.batches import BatchedOutputs, GatheredBatch
-from rollcall.kafka.encoding import PlainRecordBatches, RecordBatches
+from rollcall.kafka.encoding import PythonRecordBatches, RecordBatches
 
 _HEADER_BYTES = 61
 
 
-@pytest.fixture(autouse=True, params=[RecordBatches, PlainRecordBatches], ids=["compiled", "plain"])
+@pytest.fixture(
+    autouse=True, params=[RecordBatches, PythonRecordBatches], ids=["compiled", "plain"]
+)
 def encoding_of_records(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both, where there are two."""
     monkeypatch.setattr(batches, "RecordBatches", request.param)

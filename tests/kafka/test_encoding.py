@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from rollcall.kafka.encoding import (
     NO_PRODUCER,
-    PlainRecordBatches,
     ProducerState,
+    PythonRecordBatches,
     RecordBatches,
     seal,
 )
 from rollcall.record import Header
 from tests.examples import examples
 
-IMPLEMENTATIONS: list[Any] = [RecordBatches, PlainRecordBatches]
+IMPLEMENTATIONS: list[Any] = [RecordBatches, PythonRecordBatches]
 each_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 
 NAMES = st.text(max_size=8) | st.sampled_from(["ce_id", "n" * 200])
@@ -39,10 +39,10 @@ RECORDS = st.tuples(
 
 
 def decoded(
-    implementation: Any, records: list[Any], most_bytes: int, decoder: Any
+    implementation: Any, records: list[Any], max_bytes: int, decoder: Any
 ) -> list[list[Any]]:
     """What is found in the batches, once they are sealed."""
-    batches = implementation(most_bytes)
+    batches = implementation(max_bytes)
     for timestamp, key, value, headers in records:
         batches.append(timestamp, key, value, headers)
     found = []
@@ -75,9 +75,9 @@ def decoded(
 @example([(2**62, b"", None, []), (0, None, b"", [("", None)])], 10_000)
 @settings(max_examples=examples(150), deadline=None)
 def test_what_is_put_in_is_found(
-    implementation: Any, decoder: Any, records: list[Any], most_bytes: int
+    implementation: Any, decoder: Any, records: list[Any], max_bytes: int
 ) -> None:
-    batches = decoded(implementation, records, most_bytes, decoder)
+    batches = decoded(implementation, records, max_bytes, decoder)
     assert [record for batch in batches for record in batch] == records
 
 

@@ -25,12 +25,12 @@ from tests.chaos.proxy import Proxy
 def test_those_that_were_seen_come_after_those_that_are_named() -> None:
     known = KnownBrokers("one:1, two:2,")
     assert list(known) == ["one:1", "two:2"]
-    known.saw([("two", 2), ("three", 3), ("::1", 4)])
+    known.update([("two", 2), ("three", 3), ("::1", 4)])
     assert collect_hosts(known, randomize=False) == collect_hosts(
         "one:1,two:2,[::1]:4,three:3", randomize=False
     )
     assert str(known) == "one:1,two:2"
-    known.saw([("five", 5)])
+    known.update([("five", 5)])
     assert list(known) == ["one:1", "two:2", "five:5"], "what is gone may be somebody else's by now"
 
 

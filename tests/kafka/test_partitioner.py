@@ -11,9 +11,15 @@ from aiokafka.partitioner import murmur2 as reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.kafka.partitioner import PlainPartitioner, hashed, murmur2, partitioner, plain_hashed
+from rollcall.kafka.partitioner import (
+    PythonPartitioner,
+    hashed,
+    murmur2,
+    partitioner,
+    python_murmur2,
+)
 
-each_hash = pytest.mark.parametrize("hashes", [hashed, plain_hashed, murmur2])
+each_hash = pytest.mark.parametrize("hashes", [hashed, python_murmur2, murmur2])
 
 
 @each_hash
@@ -38,7 +44,7 @@ def test_like_apache_kafka_says(hashes: Any, text: str, signed: int) -> None:
     assert hashes(text.encode()) == signed & 0xFFFFFFFF
 
 
-@pytest.mark.parametrize("new", [partitioner, PlainPartitioner])
+@pytest.mark.parametrize("new", [partitioner, PythonPartitioner])
 @given(st.binary(max_size=200), st.integers(1, 50))
 def test_every_key_has_its_partition(new: Any, key: bytes, partitions: int) -> None:
     of = new(partitions)

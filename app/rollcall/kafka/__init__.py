@@ -1,3 +1,3 @@
-"""Speaking Kafka: clients and their options, connections, rights, topics, readers, senders,
-encoding. It knows neither events nor stages.
+"""Kafka clients and their options, connections, rights, topics, readers, senders, encoding. Knows
+neither events nor stages.
 """

@@ -1,24 +1,24 @@
 # cython: language_level=3
-"""What other compiled modules may ask of app/rollcall/kafka/_encoding.pyx."""
+"""Interface of app/rollcall/kafka/_encoding.pyx for other compiled modules."""
 
 from libc.stdint cimport int64_t, uint8_t
 
 
 cdef class Room:
-    """Memory to write something in, which is overwritten by what comes next."""
+    """Reusable scratch memory: each use overwrites the one before."""
 
     cdef uint8_t* data
     cdef Py_ssize_t capacity
 
     cdef uint8_t* of(self, Py_ssize_t size) except NULL
-    """Where so many bytes can be written."""
+    """Memory for ``size`` bytes."""
 
 
 cdef class RecordBatch:
     cdef uint8_t* data
     cdef Py_ssize_t size
     cdef Py_ssize_t capacity
-    cdef int views  # of what is in the data, which must not move meanwhile
+    cdef int views  # views of ``data``, which must not move while they exist
     cdef readonly int count
     cdef readonly int64_t first_timestamp
     cdef readonly int64_t max_timestamp
@@ -29,7 +29,7 @@ cdef class RecordBatch:
 cdef class RecordBatches:
     cdef readonly list batches
     cdef RecordBatch open
-    cdef Py_ssize_t most_bytes
+    cdef Py_ssize_t max_bytes
     cdef Room headers
 
     cdef int64_t now(self) except? -1
@@ -40,9 +40,9 @@ cdef class RecordBatches:
 
 
 cdef Py_ssize_t encoded_size(list headers) except -1
-"""At most so many bytes do headers take, with their number."""
+"""Maximum encoded size of headers, with their number."""
 
 cdef uint8_t* encode_headers(uint8_t* out, list headers) except NULL
-"""Write headers, with their number before them; what is behind."""
+"""Write headers, preceded by their number. Returns the end of the output."""
 
 cdef uint8_t* write_varint(uint8_t* out, int64_t number) noexcept nogil

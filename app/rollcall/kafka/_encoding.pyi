@@ -1,5 +1,5 @@
 class RecordBatch:
-    """Records of one batch. Made by :class:`RecordBatches`."""
+    """Records of one batch. Created by :class:`RecordBatches`."""
 
     @property
     def count(self) -> int: ...
@@ -13,16 +13,16 @@ class RecordBatch:
 
     @property
     def encoded(self) -> bytes | memoryview:
-        """The records, one behind the other, not compressed. As long as somebody holds this, it
-        stays what it is, and a record that needs more room is refused with a BufferError.
+        """The encoded records, uncompressed. While a view of it exists, it does not change, and a
+        record that needs more memory is refused with a BufferError.
         """
 
 class RecordBatches:
-    """Records of one topic and partition, in batches of ``most_bytes`` at most; a record larger
-    than that is a batch by itself.
+    """Records of one topic and partition, in batches of at most ``max_bytes``. A larger record is a
+    batch by itself.
     """
 
-    def __init__(self, most_bytes: int) -> None: ...
+    def __init__(self, max_bytes: int) -> None: ...
     @property
     def batches(self) -> list[RecordBatch]: ...
     def append(

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
-"""Encodes records as Kafka stores them (record format 2,
-https://kafka.apache.org/documentation/#record). What it stands for: app/rollcall/kafka/encoding.py.
+"""Encodes records in Kafka's format (record format 2,
+https://kafka.apache.org/documentation/#record), for app/rollcall/kafka/encoding.py.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -15,9 +15,9 @@ cdef extern from "Python.h":
 
 cdef enum:
     FIRST_CAPACITY = 4_096
-    VARINT = 10  # the most bytes of a number
-    # of one record: its length, attributes, timestamp, offset, and the lengths of key and value
-    MOST_OVERHEAD = 5 * VARINT + 1
+    VARINT = 10  # maximum bytes of a number
+    # per record: length, attributes, timestamp, offset, and lengths of key and value
+    MAX_OVERHEAD = 5 * VARINT + 1
 
 
 cdef inline uint64_t zigzag(int64_t number) noexcept nogil:
@@ -45,7 +45,7 @@ cdef inline int varint_size(int64_t number) noexcept nogil:
 
 cdef inline uint8_t* write_bytes(uint8_t* out, const uint8_t* content,
 Py_ssize_t size) noexcept nogil:
-    """Write bytes with their length before them; a negative size is null."""
+    """Write bytes, preceded by their length. A negative size means null."""
     out = write_varint(out, size)
     if size > 0:
         memcpy(out, content, size)
@@ -134,7 +134,7 @@ cdef class RecordBatch:
         return memoryview(self) if self.data != NULL else b""
 
     cdef int reserve(self, Py_ssize_t more) except -1:
-        """Make room for so many bytes."""
+        """Make room for ``more`` bytes."""
         cdef Py_ssize_t capacity = self.capacity or FIRST_CAPACITY
         cdef uint8_t* moved
         if self.size + more <= self.capacity:
@@ -154,10 +154,10 @@ cdef class RecordBatch:
 cdef class RecordBatches:
     """See app/rollcall/kafka/_encoding.pyi."""
 
-    def __cinit__(self, Py_ssize_t most_bytes):
+    def __cinit__(self, Py_ssize_t max_bytes):
         self.batches = []
         self.headers = Room()
-        self.most_bytes = most_bytes
+        self.max_bytes = max_bytes
 
     def append(self, timestamp, bytes key, bytes value, list headers not None):
         """See app/rollcall/kafka/_encoding.pyi."""
@@ -173,16 +173,16 @@ cdef class RecordBatches:
         self, int64_t timestamp, const uint8_t* key, Py_ssize_t key_size, const uint8_t* value,
         Py_ssize_t value_size, const uint8_t* headers, Py_ssize_t headers_size
     ) except -1:
-        """Add a record whose headers are encoded. A negative size is null."""
-        cdef Py_ssize_t most = max(0, key_size) + max(0, value_size) + headers_size + MOST_OVERHEAD
+        """Add a record with encoded headers. A negative size means null."""
+        cdef Py_ssize_t max_size = max(0, key_size) + max(0, value_size) + headers_size + MAX_OVERHEAD
         cdef RecordBatch batch = self.open
         cdef Py_ssize_t size
         cdef uint8_t* out
-        if batch is None or (batch.count and batch.size + most > self.most_bytes):
+        if batch is None or (batch.count and batch.size + max_size > self.max_bytes):
             batch = self.open = RecordBatch()
             batch.first_timestamp = batch.max_timestamp = timestamp
             self.batches.append(batch)
-        batch.reserve(most)
+        batch.reserve(max_size)
         size = 1 + varint_size(timestamp - batch.first_timestamp) + varint_size(batch.count) + headers_size
         size += varint_size(key_size) + max(0, key_size) + varint_size(value_size) + max(0,
         value_size)

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The hash by which Java's producer chooses a partition:
+"""Hash of the Java producer's default partitioner:
 ``org.apache.kafka.common.utils.Utils.murmur2``.
 """
 
@@ -32,5 +32,5 @@ cdef inline uint32_t murmur2(const uint8_t* data, Py_ssize_t size) noexcept nogi
 
 
 cdef inline int partition_of(const uint8_t* key, Py_ssize_t size, int partitions) noexcept nogil:
-    """Where Java puts a record with this key."""
+    """Partition of a key, as the Java producer chooses it."""
     return <int> ((murmur2(key, size) & 0x7FFFFFFF) % <uint32_t> partitions)

@@ -1,7 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
-"""The hash by which Java's producer chooses a partition. What it is for:
-app/rollcall/kafka/partitioner.py.
-"""
+"""Hash of the Java producer's default partitioner, for app/rollcall/kafka/partitioner.py."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t

@@ -68,24 +68,25 @@ from rollcall import open_files
 from rollcall.kafka.errors import TransactionAbortableError
 from rollcall.kafka.known_brokers import KnownBrokers
 
-OAUTH_ERROR_TAKEN = b"\x01"
-"""What a client answers to a refused token, so that the broker says why (RFC 7628, section 3.2.3).
+OAUTH_ERROR_RECEIVED = b"\x01"
+"""Client's reply to a refused token, after which the broker sends the reason (RFC 7628, section
+3.2.3).
 """
 
 
 ANSWER_SECONDS = 5.0
-"""How long a broker may let a client wait without a byte, if it does not hold the request on
-purpose. A broker that lives answers in milliseconds; one that hangs is given up by its cluster
-after some 9 s (``broker.session.timeout.ms``), and until then each wait for it is one for nothing.
+"""Time limit for a broker to send a byte, unless it holds the request on purpose. A healthy broker
+answers in milliseconds. The cluster gives up a hanging one after some 9 s
+(``broker.session.timeout.ms``); until then every wait for it is wasted.
 """
 
-WHOLE_MS = 40_000
-"""``request_timeout_ms`` of a client that says nothing else."""
+DEFAULT_TIMEOUT_MS = 40_000
+"""``request_timeout_ms`` of a client that does not set it."""
 
-SILENT_SECONDS = 30.0
-"""For so long a broker that did not answer is asked last, where any broker may be asked."""
+UNRESPONSIVE_SECONDS = 30.0
+"""After not answering, a broker is the last choice for this long, where any broker may be asked."""
 
-HELD = frozenset(
+SLOW_REQUESTS = frozenset(
     request.API_KEY
     for request in (
         JoinGroupRequest,
@@ -95,145 +96,143 @@ HELD = frozenset(
         SaslAuthenticateRequest,
     )
 )
-"""Requests that a broker holds until others have done their part, such as other members of a group,
-or whoever knows passwords. They get the whole ``request_timeout_ms`` of their client, and so does
-what waits behind them: a broker answers the requests of a connection one after the other.
+"""Requests that a broker holds until others have acted, such as other group members or a password
+store. They have the full ``request_timeout_ms`` of their client, and so have requests behind them:
+a broker answers the requests of a connection in order.
 """
 
-OF_ITS_OWN = frozenset(
+LOCAL_REQUESTS = frozenset(
     request.API_KEY
     for request in (ApiVersionRequest, MetadataRequest, FindCoordinatorRequest, FetchRequest)
 )
-"""Requests that a broker answers whatever the other brokers do. If it does not, and had nothing to
-answer before, it is the broker that is silent.
+"""Requests that a broker answers without other brokers. If one stays unanswered, with no other
+request before it, the broker itself is unresponsive.
 """
 
 
-class Silent:
-    """The brokers that did not answer lately, as all clients of the process have found. May be used
-    from any thread.
-    """
+class UnresponsiveBrokers:
+    """Brokers that recently did not answer a client of this process. Safe in any thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._since: dict[tuple[str, int], float] = {}
 
     def add(self, host: str, port: int) -> None:
-        """It did not answer."""
+        """Record that a broker did not answer."""
         self._since[host, port] = self._clock()
 
     def remove(self, host: str, port: int) -> None:
-        """It has answered."""
+        """Record that a broker has answered."""
         self._since.pop((host, port), None)
 
     def has(self, host: str, port: int) -> bool:
-        """Whether it has not answered lately."""
+        """Whether a broker did not answer recently."""
         since = self._since.get((host, port))
-        return since is not None and self._clock() - since < SILENT_SECONDS
+        return since is not None and self._clock() - since < UNRESPONSIVE_SECONDS
 
 
-SILENT = Silent()
+UNRESPONSIVE = UnresponsiveBrokers()
 
 
 class OAuthAuthenticator(conn.OAuthAuthenticator):  # type: ignore[misc]
-    """Takes notice of a token that is refused.
+    """Detects a refused token.
 
-    aiokafka (``conn.py:757``; no issue) takes the broker's first answer for its consent, whatever
-    it says, and goes on with a connection that is not authenticated. Test:
+    aiokafka (``conn.py:757``; no issue) takes the broker's first answer for its consent, without
+    reading it, and continues with an unauthenticated connection. Test:
     ``tests/security/test_refusals.py::test_every_process_and_command_says_what_is_wrong[token]``.
     """
 
     async def step(self, payload: bytes | None) -> tuple[bytes | str, bool] | None:
         answer: tuple[bytes | str, bool] | None = (
-            (OAUTH_ERROR_TAKEN, True) if payload else await super().step(payload)
+            (OAUTH_ERROR_RECEIVED, True) if payload else await super().step(payload)
         )
         return answer
 
 
 class Protocol(conn.AIOKafkaProtocol):  # type: ignore[misc]
-    """Counts what comes, for :class:`Connection`."""
+    """Counts received bytes, for :class:`Connection`."""
 
     received = 0
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Count bytes."""
         self.received += len(data)
         super().data_received(data)
 
 
 class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
-    """Takes notice at once that it was reset, and waits only as long as it makes sense.
+    """Detects a reset at once, and does not wait for hanging brokers.
 
-    aiokafka (``conn.py:360``; https://github.com/aio-libs/aiokafka/issues/1038) hears of a reset
-    two turns of the event loop later than uvloop, and meanwhile takes the connection for a good
-    one. Where asyncio's own loop then says nothing, uvloop raises RuntimeError, which ends whatever
-    wanted to send. If that is the task that asks for metadata (``client.py:227``), nobody hears of
-    it, and every later question of this client to the cluster waits for ever. Test:
+    aiokafka (``conn.py:360``; https://github.com/aio-libs/aiokafka/issues/1038) learns of a reset
+    two event loop iterations later than uvloop, and meanwhile uses the connection. asyncio's own
+    loop then does nothing; uvloop raises RuntimeError, which ends the sending task. If that is the
+    task that requests metadata (``client.py:227``), nobody notices, and every later request of this
+    client for metadata waits for ever. Test:
     ``tests/kafka/test_aiokafka_patches.py::test_a_connection_that_was_reset_is_one_that_is_lost``.
 
-    And it takes a connection that cannot be made for want of files (``client.py:233``; no issue)
-    for a broker that is away, which it tries again for ever. Test: ``tests/test_open_files.py``.
+    It takes a failure to connect at the limit of open files (``client.py:233``; no issue) for an
+    unreachable broker, and retries for ever. Test: ``tests/test_open_files.py``.
 
     aiokafka (``conn.py:417``; no issue; kafka-python's was
-    https://github.com/dpkp/kafka-python/pull/3011) has one time-out for all requests, 40 s, because
-    a broker holds a request to join a group for long. Whatever else is asked of a broker that hangs
-    waits as long, one request after the other. Test:
+    https://github.com/dpkp/kafka-python/pull/3011) has one timeout for all requests, 40 s, because
+    a broker holds a join request for long. Every other request to a hanging broker waits as long,
+    one after another. Test:
     ``tests/kafka/test_aiokafka_patches.py::test_a_broker_that_hangs_is_waited_for_a_moment_only``.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         _first_connections.get(asyncio.current_task(), []).append(self)
-        self._whole: float = options.get("request_timeout_ms", WHOLE_MS) / 1000
-        self._patience: float = min(self._whole, ANSWER_SECONDS)
-        self._request_timeout = self._patience
+        self._full_timeout: float = options.get("request_timeout_ms", DEFAULT_TIMEOUT_MS) / 1000
+        self._idle_timeout: float = min(self._full_timeout, ANSWER_SECONDS)
+        self._request_timeout = self._idle_timeout
 
     async def connect(self) -> Any:
-        """Begin the connection, and ask the broker what it speaks."""
+        """Connect, and ask the broker for its API versions."""
         try:
             streams = await super().connect()
         except TimeoutError:
-            SILENT.add(self.host, self.port)
+            UNRESPONSIVE.add(self.host, self.port)
             raise
         except OSError:
             open_files.note_failure()
             raise
-        SILENT.remove(self.host, self.port)
+        UNRESPONSIVE.remove(self.host, self.port)
         return streams
 
     def send(self, request: Any, expect_response: bool = True) -> Awaitable[Any]:
-        self._request_timeout = self._whole  # the connection is there
+        self._request_timeout = (
+            self._full_timeout
+        )  # connected: from now on _answered limits the wait
         before = {
             waiting.API_KEY for _number, waiting, _future in self._requests if waiting is not None
         }
         with self._lost_if_closed():
             answer: Awaitable[Any] = super().send(request, expect_response)
-        if not expect_response or not HELD.isdisjoint({request.API_KEY} | before):
+        if not expect_response or not SLOW_REQUESTS.isdisjoint({request.API_KEY} | before):
             return answer
-        return self._answered(answer, of_its_own=request.API_KEY in OF_ITS_OWN and not before)
+        return self._answered(answer, local=request.API_KEY in LOCAL_REQUESTS and not before)
 
-    async def _answered(self, answer: Awaitable[Any], *, of_its_own: bool) -> Any:
-        """An answer, unless nothing passes on the connection for a while. A large one may take its
-        time, up to the ``request_timeout_ms`` of the client.
+    async def _answered(self, answer: Awaitable[Any], *, local: bool) -> Any:
+        """The answer, unless the connection has no traffic for a while. A large answer may take up
+        to the client's ``request_timeout_ms``.
         """
         waiting = asyncio.ensure_future(answer)
         try:
             while not waiting.done():
-                passed = self._passed
-                await asyncio.wait({waiting}, timeout=self._patience)
-                if not waiting.done() and passed == self._passed:
-                    if of_its_own:
-                        SILENT.add(self.host, self.port)
+                traffic = self._traffic
+                await asyncio.wait({waiting}, timeout=self._idle_timeout)
+                if not waiting.done() and traffic == self._traffic:
+                    if local:
+                        UNRESPONSIVE.add(self.host, self.port)
                     raise TimeoutError
             return waiting.result()
         finally:
             waiting.cancel()
 
     @property
-    def _passed(self) -> tuple[int, int]:
-        """What changes when anything passes: bytes that have come, and bytes that have still to
-        go.
-        """
+    def _traffic(self) -> tuple[int, int]:
+        """Changes with any traffic: bytes received, and bytes left to send."""
         if self._writer is None:
             return 0, 0
         return self._protocol.received, self._writer.transport.get_write_buffer_size()
@@ -247,7 +246,7 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
     def _lost_if_closed(self) -> Iterator[None]:
         try:
             yield
-        except KafkaError:  # is a RuntimeError, too
+        except KafkaError:  # also a RuntimeError
             raise
         except RuntimeError as error:
             self.close(reason=conn.CloseReason.CONNECTION_BROKEN, exc=error)
@@ -257,16 +256,16 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
 
 
 _first_connections: dict[asyncio.Task[Any] | None, list[Connection]] = {}
-"""By the task that begins with a client."""
+"""By the task that starts a client."""
 
 
-def with_first_connections(
+def closing_first_connections(
     upstream: Callable[[AIOKafkaClient], Awaitable[None]],
 ) -> Callable[[AIOKafkaClient], Awaitable[None]]:
-    """``bootstrap`` of a client, which closes what it has connected when it is cancelled.
+    """``bootstrap`` of a client: closes its connections if it is cancelled.
 
-    aiokafka (``client.py:219``; no issue) leaves the connection over which it first asks who there
-    is to the garbage collector, which calls that an error. Test:
+    aiokafka (``client.py:219``; no issue) leaves the first connection to the garbage collector,
+    which logs an error. Test:
     ``tests/kafka/test_aiokafka_patches.py::test_whoever_is_cancelled_while_it_begins_leaves_no_connection``.
     """
 
@@ -287,9 +286,7 @@ def with_first_connections(
 
 
 FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, InvalidTxnState)
-"""What the coordinator of a transaction answers to a producer that is not, or no longer, the one
-with its transactional id.
-"""
+"""Answers of a transaction coordinator to a producer that no longer owns its transactional id."""
 
 TRANSACTIONAL_HANDLERS = (
     sender.InitPIDHandler,
@@ -303,12 +300,12 @@ TRANSACTIONAL_HANDLERS = (
 def transactional_answer(
     upstream: Callable[[Any, Any], float | None],
 ) -> Callable[[Any, Any], float | None]:
-    """``handle_response`` of an answer to a request of a transaction: each of Kafka's codes ends as
-    Kafka's own clients have it.
+    """``handle_response`` of a transactional request: handles each error code as Kafka's own
+    clients do.
 
-    aiokafka (``producer/sender.py:440`` to ``719``; no issue) knows some codes for each request,
-    and ends the producer with an error for all others, with a traceback in the log, also where
-    Kafka says that the request may be repeated. Fencing it knows by one code of four. Test:
+    aiokafka (``producer/sender.py:440`` to ``719``; no issue) knows some codes of each request. Any
+    other code ends the producer with a traceback in the log, even if Kafka calls it retriable. Of
+    four codes for fencing it knows one. Test:
     ``tests/streaming/test_transaction_errors.py``.
     """
 
@@ -321,8 +318,7 @@ def transactional_answer(
         if TransactionAbortableError in errors and transactions.has_pid():
             transactions.error_transaction(TransactionAbortableError())
             return None
-        # How long to wait for the transaction before depends on more than the code, and upstream
-        # knows it.
+        # Upstream chooses the wait for the previous transaction: it depends on more than the code.
         if any(error.retriable and error is not ConcurrentTransactions for error in errors):
             backoff: float = handler.handle_error()
             return backoff
@@ -331,15 +327,14 @@ def transactional_answer(
     return handle_response
 
 
-async def do_once(handler: Any, node_id: Any) -> bool:
-    """``do`` of a request of a transaction. One that was sent and not answered is not repeated by
-    the same producer.
+async def do_without_repeating(handler: Any, node_id: Any) -> bool:
+    """``do`` of a transactional request: the same producer never repeats a request that was sent
+    and not answered.
 
     aiokafka (``producer/sender.py:390``; no issue) repeats it on another connection, in the same
-    epoch. But what was sent on the first one may still arrive, at any later time, and then ends the
-    transaction after next in the middle, or sets an offset back
-    (https://issues.apache.org/jira/browse/KAFKA-14402). A lane that opens anew has an epoch of its
-    own. Test:
+    epoch. The first request may still arrive at any later time. Then it ends a later transaction in
+    the middle, or moves an offset back (https://issues.apache.org/jira/browse/KAFKA-14402). A
+    reopened lane has a new epoch. Test:
     ``tests/streaming/test_transaction_errors.py::test_what_was_not_answered_is_not_repeated``.
     """
     request = handler.create_request()
@@ -366,16 +361,16 @@ async def do_once(handler: Any, node_id: Any) -> bool:
 class Sender(sender.Sender):  # type: ignore[misc]
     """Leaves nothing running when it ends.
 
-    aiokafka (``producer/sender.py:189``; no issue) does not end the requests that are on their way
-    when the sender ends with an error, and waits for them for ever when it is cancelled: a commit
-    waits for records that nobody sends any more. asyncio complains of both, with tracebacks. Test:
+    aiokafka (``producer/sender.py:189``; no issue) does not end requests in flight when the sender
+    fails, and waits for them for ever when it is cancelled: a commit waits for records that nobody
+    sends. asyncio logs tracebacks for both. Test:
     ``tests/streaming/test_failures.py::test_a_producer_that_is_cut_off_leaves_nothing_behind``.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.requests: set[asyncio.Task[Any]] = set()
-        """Those that are on their way."""
+        """Requests in flight."""
 
     async def _sender_routine(self) -> None:
         try:
@@ -384,15 +379,15 @@ class Sender(sender.Sender):  # type: ignore[misc]
             self.cancel_requests()
 
     def cancel_requests(self) -> None:
-        """End them. Whatever they were to do is then unknown."""
+        """End the requests in flight. Their outcome is unknown."""
         for request in self.requests:
             request.cancel()
 
 
-def kept_track_of(
+def tracked(
     upstream: Callable[..., Coroutine[Any, Any, Any]],
 ) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """A method of the sender that runs as a task of its own."""
+    """A method of the sender that runs as a separate task, added to its ``requests``."""
 
     @functools.wraps(upstream)
     async def request(of: Sender, *arguments: Any) -> Any:
@@ -414,7 +409,7 @@ def _codes(response: Any) -> list[int]:
 
 
 class StaticHeartbeatRequestV3(RequestStruct):  # type: ignore[misc]
-    """A heartbeat that names the static member."""
+    """Heartbeat with the id of the static member."""
 
     API_KEY = 12
     API_VERSION = 3
@@ -428,7 +423,7 @@ class StaticHeartbeatRequestV3(RequestStruct):  # type: ignore[misc]
 
 
 class StaticHeartbeatRequest(Request[StaticHeartbeatRequestV3]):  # type: ignore[misc]
-    """The same, as clients send it."""
+    """The same request, as clients send it."""
 
     API_KEY = 12
 
@@ -438,23 +433,23 @@ class StaticHeartbeatRequest(Request[StaticHeartbeatRequestV3]):  # type: ignore
     def build(
         self, request_struct_class: type[StaticHeartbeatRequestV3]
     ) -> StaticHeartbeatRequestV3:
-        """The request itself."""
+        """Build the request."""
         return request_struct_class(*self._fields)
 
 
 class GroupCoordinator(group_coordinator.GroupCoordinator):  # type: ignore[misc]
-    """Tells what the group has refused for good, and says in heartbeats which static member it is.
+    """Reports permanent errors of the group, and sends the static member's id in heartbeats.
 
     aiokafka (``consumer/group_coordinator.py:1390``, ``1507`` and ``804``;
-    https://github.com/aio-libs/aiokafka/issues/1186) makes of a code that it does not expect an
-    error that has lost it. And its heartbeats are of a version that does not name the static member
-    (``:750``): one that was replaced hears only that it is unknown, joins again, and replaces the
-    one that has replaced it, for ever. Test:
+    https://github.com/aio-libs/aiokafka/issues/1186) turns an unexpected code into an error without
+    the code. Its heartbeats are of a version without the static member's id (``:750``): a replaced
+    member only learns that it is unknown, joins again, and replaces its replacement, for ever.
+    Test:
     ``tests/process/test_refusals.py::test_of_two_processes_with_one_name_the_first_ends``.
     """
 
     _refusal: BrokerResponseError | None = None
-    """What the coordinator answered last, if another try does not change it."""
+    """Last answer of the coordinator, if it is a permanent error."""
 
     async def _send_req(self, request: Any) -> Any:
         if isinstance(request, HeartbeatRequest) and self._group_instance_id is not None:
@@ -463,14 +458,14 @@ class GroupCoordinator(group_coordinator.GroupCoordinator):  # type: ignore[misc
             )
         response = await super()._send_req(request)
         error = for_code(getattr(response, "error_code", 0))
-        self._refusal = None if error.retriable or error in PASSING else error()
+        self._refusal = None if error.retriable or error in HANDLED else error()
         return response
 
     def _push_error_to_user(self, exc: BaseException) -> Any:
         return super()._push_error_to_user(self._refusal or exc)
 
 
-PASSING = (
+HANDLED = (
     NoError,
     IllegalGenerationError,
     UnknownMemberIdError,
@@ -478,18 +473,16 @@ PASSING = (
     MemberIdRequired,
     GroupAuthorizationFailedError,
 )
-"""Answers of a group's coordinator that aiokafka deals with by itself, and the one about rights,
-which it tells as it is.
-"""
+"""Coordinator answers that aiokafka handles itself, or reports unchanged (authorization)."""
 
 
-def failure_that_was_seen(upstream: Callable[..., None]) -> Callable[..., None]:
-    """``failure`` of a batch, or ``error_transaction`` and ``fatal_error`` of a transaction, after
-    which nothing is left that asyncio complains of.
+def with_retrieved_exceptions(upstream: Callable[..., None]) -> Callable[..., None]:
+    """``failure`` of a batch, or ``error_transaction`` and ``fatal_error`` of a transaction,
+    without complaints of asyncio afterwards.
 
     aiokafka (``producer/message_accumulator.py:266``, ``producer/transaction_manager.py:138`` and
-    ``149``; no issue) gives its error to futures for which nobody may be waiting. Who waits for the
-    batch or the transaction itself hears of it all the same. Test:
+    ``149``; no issue) sets its error on futures that may have no waiter. Waiters of the batch or
+    the transaction still get the error. Test:
     ``tests/kafka/test_aiokafka_patches.py::test_nothing_is_left_of_a_transaction_that_failed``.
     """
 
@@ -512,15 +505,15 @@ def failure_that_was_seen(upstream: Callable[..., None]) -> Callable[..., None]:
 
 class _Pending(set[MessageBatch]):
     def remove(self, batch: MessageBatch) -> None:
-        """Without an error where it is gone already."""
+        """Remove a batch, if it is still there."""
         self.discard(batch)
 
 
 class MessageAccumulator(message_accumulator.MessageAccumulator):  # type: ignore[misc]
-    """Lets go of a batch that fails while it waits to be sent once more.
+    """Accepts the failure of a batch that waits for a retry.
 
-    aiokafka (``producer/message_accumulator.py:459``; no issue) takes each batch that ends for one
-    that is being sent, and asyncio logs a KeyError for it. Test:
+    aiokafka (``producer/message_accumulator.py:459``; no issue) expects that every batch that ends
+    is in flight; otherwise asyncio logs a KeyError. Test:
     ``tests/kafka/test_aiokafka_patches.py::test_a_batch_may_fail_while_it_waits_to_be_sent_once_more``.
     """
 
@@ -530,19 +523,17 @@ class MessageAccumulator(message_accumulator.MessageAccumulator):  # type: ignor
 
 
 CANCEL_AGAIN_SECONDS = 0.1
-"""A task that has not ended by then took its cancellation for that of a task that it waited for,
-and went on.
-"""
+"""A task still running after this time mistook its cancellation for that of an inner task."""
 
 
 @functools.wraps(fetcher.Fetcher.close)
 async def close_fetcher(fetching: fetcher.Fetcher) -> None:
-    """``Fetcher.close``, which ends whatever its tasks are at.
+    """``Fetcher.close`` that ends its tasks in any state.
 
-    aiokafka (``consumer/fetcher.py:444``; no issue) waits for each fetch that it has cancelled. One
-    that was about to pause, because a broker did not answer (``:755``), hands its cancellation on
-    to whoever closes the consumer: the connections and other tasks stay, and the consumer's thread
-    ends with a traceback. Test:
+    aiokafka (``consumer/fetcher.py:444``; no issue) waits for each fetch that it has cancelled. A
+    fetch that was about to pause because a broker did not answer (``:755``) passes its cancellation
+    on to the closing task: connections and other tasks stay open, and the consumer's thread ends
+    with a traceback. Test:
     ``tests/kafka/test_aiokafka_patches.py::test_a_consumer_is_stopped_while_a_fetch_pauses``.
     """
     fetching._closed = True
@@ -553,13 +544,13 @@ async def close_fetcher(fetching: fetcher.Fetcher) -> None:
         _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
     for task in tasks:
         if not task.cancelled():
-            task.exception()  # was told to whoever asked for records
+            task.exception()  # the caller that requested records got it
     for waiter in fetching._fetch_waiters:
         fetching._notify(waiter)
 
 
-_avoiding: ContextVar[bool] = ContextVar("avoiding", default=False)
-"""Whether a connection is asked for to whichever broker."""
+_avoid_unresponsive: ContextVar[bool] = ContextVar("avoid_unresponsive", default=False)
+"""Whether connections to unresponsive brokers are refused now."""
 
 _upstream_metadata_update, _upstream_get_conn = (
     AIOKafkaClient._metadata_update,
@@ -567,61 +558,63 @@ _upstream_metadata_update, _upstream_get_conn = (
 )
 
 
-def _is_silent(client: AIOKafkaClient, node: Any) -> bool:
+def _is_unresponsive(client: AIOKafkaClient, node: Any) -> bool:
     broker = client.cluster.broker_metadata(node)
-    return broker is not None and SILENT.has(broker.host, broker.port)
+    return broker is not None and UNRESPONSIVE.has(broker.host, broker.port)
 
 
 def get_random_node(client: AIOKafkaClient) -> Any:
     """Prefers brokers that answer.
 
-    aiokafka (``client.py:270``; no issue) picks any, as often as not the one for whose silence it
-    has just given up another request. Test:
+    aiokafka (``client.py:270``; no issue) picks any broker, often the one whose silence it has just
+    noticed. Test:
     ``tests/kafka/test_aiokafka_patches.py::test_another_broker_is_asked_than_the_silent_one``.
     """
     nodes = [broker.nodeId for broker in client.cluster.brokers()]
-    answering = [node for node in nodes if not _is_silent(client, node)]
+    answering = [node for node in nodes if not _is_unresponsive(client, node)]
     return random.choice(answering or nodes) if nodes else None  # noqa: S311
 
 
 async def _metadata_update(client: AIOKafkaClient, cluster_metadata: Any, topics: Any) -> Any:
-    """Asks brokers that answer first. aiokafka (``client.py:282``; no issue) goes through all in
-    any order, and waits for each. Test: as above.
+    """Asks responsive brokers first. aiokafka (``client.py:282``; no issue) tries all in random
+    order, and waits for each. Test: as above.
     """
-    if not any(_is_silent(client, broker.nodeId) for broker in client.cluster.brokers()):
+    if not any(_is_unresponsive(client, broker.nodeId) for broker in client.cluster.brokers()):
         return await _upstream_metadata_update(client, cluster_metadata, topics)
-    token = _avoiding.set(True)
+    token = _avoid_unresponsive.set(True)
     try:
         updated = await _upstream_metadata_update(client, cluster_metadata, topics)
     finally:
-        _avoiding.reset(token)
+        _avoid_unresponsive.reset(token)
     return updated or await _upstream_metadata_update(client, cluster_metadata, topics)
 
 
 async def _get_conn(client: AIOKafkaClient, node_id: Any, **options: Any) -> Any:
-    if _avoiding.get() and _is_silent(client, node_id):
+    if _avoid_unresponsive.get() and _is_unresponsive(client, node_id):
         return None
     return await _upstream_get_conn(client, node_id, **options)
 
 
 def hosts(client: AIOKafkaClient) -> list[tuple[str, int, Any]]:
-    """The bootstrap servers, silent ones last (``client.py:169``). Test: as above."""
+    """The bootstrap servers, unresponsive ones last (``client.py:169``). Test: as above."""
     servers = client._bootstrap_servers
-    # Those that are named first: a broker that was seen may be gone, and its address another
-    # cluster's.
-    parts = [servers.named, servers.seen] if isinstance(servers, KnownBrokers) else [servers]
+    # Configured servers come first: a discovered broker may be gone, and another cluster may have
+    # its address.
+    parts = (
+        [servers.configured, servers.discovered] if isinstance(servers, KnownBrokers) else [servers]
+    )
     found: list[tuple[str, int, Any]] = [
         host for part in parts if part for host in conn.collect_hosts(part)
     ]
-    return sorted(found, key=lambda host: SILENT.has(host[0], host[1]))
+    return sorted(found, key=lambda host: UNRESPONSIVE.has(host[0], host[1]))
 
 
 def build_metadata_request(upstream: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """``MetadataRequest.build``: to ask for a topic does not create it.
+    """``MetadataRequest.build``: a request for a topic does not create it.
 
-    aiokafka (``protocol/metadata.py:320``; no issue) has every client let brokers create the topics
-    that it asks for. A topic that is gone would come again with the broker's number of partitions
-    and cleanup policy. Test: ``tests/kafka/test_auto_creation.py``.
+    aiokafka (``protocol/metadata.py:320``; no issue) lets brokers create requested topics. A
+    deleted topic would come back with the broker's default partitions and cleanup policy. Test:
+    ``tests/kafka/test_auto_creation.py``.
     """
 
     @functools.wraps(upstream)
@@ -632,18 +625,18 @@ def build_metadata_request(upstream: Callable[[Any, Any], Any]) -> Callable[[Any
     return build
 
 
-def noting_brokers(upstream: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """``bootstrap`` and ``_metadata_update`` of a client: the process takes note of the brokers.
+def recording_brokers(upstream: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """``bootstrap`` and ``_metadata_update`` of a client: record the brokers for the whole process.
 
-    aiokafka (``client.py:191``; no issue) has each client begin with the servers that were named,
-    whatever the others know. Test: ``tests/kafka/test_known_brokers.py``.
+    aiokafka (``client.py:191``; no issue) starts each client from the configured servers only.
+    Test: ``tests/kafka/test_known_brokers.py``.
     """
 
     @functools.wraps(upstream)
     async def updated(client: Any, *arguments: Any) -> Any:
         result = await upstream(client, *arguments)
         if result is not False and isinstance(client._bootstrap_servers, KnownBrokers):
-            client._bootstrap_servers.saw(
+            client._bootstrap_servers.update(
                 (broker.host, broker.port) for broker in client.cluster.brokers()
             )
         return result
@@ -652,29 +645,31 @@ def noting_brokers(upstream: Callable[..., Awaitable[Any]]) -> Callable[..., Awa
 
 
 REPEAT_SECONDS = 0.1
-"""After so long a client may ask the same again: ``retry_backoff_ms`` of Kafka's own clients."""
+"""Pause before a client repeats a request for metadata: ``retry_backoff_ms`` of Kafka's own
+clients.
+"""
 
 
-def not_at_once_again(
+def with_pause(
     upstream: Callable[[Any, Any, Any], Awaitable[Any]],
 ) -> Callable[[Any, Any, Any], Awaitable[Any]]:
-    """``_metadata_update`` of a client, which pauses before it asks for the same topics once more.
+    """``_metadata_update`` of a client: pauses before it requests the same topics again.
 
-    aiokafka (``producer/sender.py:170``; no issue) means a producer that knows no leader to wait a
-    moment, and has it ask as fast as brokers answer, hundreds of times a second, for as long as the
-    topic is gone. Test:
+    aiokafka (``producer/sender.py:170``; no issue) intends a pause of a producer without a known
+    leader, but sends requests as fast as brokers answer, hundreds per second, while the topic does
+    not exist. Test:
     ``tests/kafka/test_aiokafka_patches.py::test_a_topic_that_is_gone_is_asked_for_now_and_then``.
     """
 
     @functools.wraps(upstream)
     async def update(client: Any, cluster_metadata: Any, topics: Any) -> Any:
-        asked, until = getattr(client, "_asked_until", (None, 0.0))
-        if asked == topics and (pause := until - time.monotonic()) > 0:
+        last_topics, until = getattr(client, "_requested_until", (None, 0.0))
+        if last_topics == topics and (pause := until - time.monotonic()) > 0:
             await asyncio.sleep(pause)
         try:
             return await upstream(client, cluster_metadata, topics)
         finally:
-            client._asked_until = set(topics), time.monotonic() + REPEAT_SECONDS
+            client._requested_until = set(topics), time.monotonic() + REPEAT_SECONDS
 
     return update
 
@@ -686,24 +681,26 @@ for _name in (
     "_do_txn_offset_commit",
     "_do_txn_commit",
 ):
-    setattr(Sender, _name, kept_track_of(getattr(sender.Sender, _name)))
+    setattr(Sender, _name, tracked(getattr(sender.Sender, _name)))
 producer.Sender = Sender
 producer.MessageAccumulator = MessageAccumulator
 conn.OAuthAuthenticator = OAuthAuthenticator
 conn.AIOKafkaProtocol = Protocol
 conn.AIOKafkaConnection = Connection
 consumer.GroupCoordinator = GroupCoordinator
-MessageBatch.failure = failure_that_was_seen(MessageBatch.failure)
-TransactionManager.error_transaction = failure_that_was_seen(TransactionManager.error_transaction)
-TransactionManager.fatal_error = failure_that_was_seen(TransactionManager.fatal_error)
+MessageBatch.failure = with_retrieved_exceptions(MessageBatch.failure)
+TransactionManager.error_transaction = with_retrieved_exceptions(
+    TransactionManager.error_transaction
+)
+TransactionManager.fatal_error = with_retrieved_exceptions(TransactionManager.fatal_error)
 fetcher.Fetcher.close = close_fetcher
 for _handler in TRANSACTIONAL_HANDLERS:
     _handler.handle_response = transactional_answer(_handler.handle_response)
-    _handler.do = do_once
+    _handler.do = do_without_repeating
 AIOKafkaClient.get_random_node = get_random_node
 AIOKafkaClient._metadata_update = _metadata_update
 AIOKafkaClient._get_conn = _get_conn
 AIOKafkaClient.hosts = property(hosts)
-AIOKafkaClient.bootstrap = noting_brokers(with_first_connections(AIOKafkaClient.bootstrap))
-AIOKafkaClient._metadata_update = not_at_once_again(noting_brokers(AIOKafkaClient._metadata_update))
+AIOKafkaClient.bootstrap = recording_brokers(closing_first_connections(AIOKafkaClient.bootstrap))
+AIOKafkaClient._metadata_update = with_pause(recording_brokers(AIOKafkaClient._metadata_update))
 MetadataRequest.build = build_metadata_request(MetadataRequest.build)

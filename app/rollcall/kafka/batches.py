@@ -1,6 +1,4 @@
-"""The outputs of one chunk, gathered into record batches, one or more for each topic and
-partition.
-"""
+"""Outputs of one chunk as record batches, one or more per topic and partition."""
 
 from __future__ import annotations
 
@@ -14,8 +12,8 @@ from aiokafka.structs import RecordMetadata
 
 from rollcall.kafka.encoding import (
     NO_PRODUCER,
-    PlainRecordBatch,
     ProducerState,
+    PythonRecordBatch,
     RecordBatch,
     RecordBatches,
     seal,
@@ -23,39 +21,39 @@ from rollcall.kafka.encoding import (
 from rollcall.record import Headers
 
 BATCH_BYTES = 900_000
-"""Most bytes of one batch before compression: under the 1,048,588 that a broker accepts by default
-(``message.max.bytes``), however badly it compresses.
+"""Maximum size of one batch before compression. Even an incompressible batch stays under the
+broker's default limit of 1,048,588 (``message.max.bytes``).
 """
 
 
 class GatheredBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
-    """Records that are encoded already, as a batch that aiokafka sends. Replaces all of
-    ``message_accumulator.py:17`` but its name, by which it is known.
+    """Encoded records as a batch that aiokafka sends. Replaces all of ``message_accumulator.py:17``
+    but its name, which aiokafka checks.
     """
 
-    def __init__(self, records: RecordBatch | PlainRecordBatch, *, transactional: bool) -> None:
-        self._records: RecordBatch | PlainRecordBatch | None = records
+    def __init__(self, records: RecordBatch | PythonRecordBatch, *, transactional: bool) -> None:
+        self._records: RecordBatch | PythonRecordBatch | None = records
         self._count = records.count
         self._transactional = transactional
         self._producer = NO_PRODUCER
         self._sealed = bytearray()
 
     def append(self, **_record: object) -> None:
-        """Nothing more goes in: None says so."""
+        """Always None: the batch is full."""
 
     def close(self) -> None:
-        """It was closed from the beginning."""
+        """Nothing to do: it is created closed."""
 
     def closed(self) -> bool:
-        """It was closed from the beginning."""
+        """True: it is created closed."""
         return True
 
     def record_count(self) -> int:
-        """How many records there are."""
+        """Number of records."""
         return self._count
 
     def size(self) -> int:
-        """In bytes: as sent, or what it has to send."""
+        """Size in bytes: of the sealed batch, or of the records before that."""
         return len(self._sealed if self._records is None else self._records.encoded)
 
     def _set_producer_state(
@@ -67,14 +65,14 @@ class GatheredBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no type
     def _build(self) -> bytearray:
         if self._records is not None:
             self._sealed = seal(self._records, self._producer, transactional=self._transactional)
-            self._records = None  # they take much more
+            self._records = None  # free the records: they take much more memory
         return self._sealed
 
 
 class BatchedOutputs:
-    """Implements :class:`rollcall.streaming.chunks.Outputs` on a producer's batches. They are
-    compressed, by zstd, whatever the producer would do: so even a record that is too large for the
-    typed topics goes through a raw topic with Kafka's default limit.
+    """Implements :class:`rollcall.streaming.chunks.Outputs` on a producer's batches. Always
+    compresses with zstd, so a record too large for the typed topics still fits through a raw topic
+    with Kafka's default limit.
     """
 
     __slots__ = ("_batch_bytes", "_batches", "_producer")
@@ -85,7 +83,7 @@ class BatchedOutputs:
         self._batches: dict[tuple[str, int], RecordBatches] = {}
 
     def of(self, topic: str, partition: int) -> RecordBatches:
-        """The batches of one topic and partition, to add to."""
+        """Batches of one topic and partition, to append to."""
         place = (topic, partition)
         batches = self._batches.get(place)
         if batches is None:
@@ -101,21 +99,21 @@ class BatchedOutputs:
         timestamp: int | None,
         headers: Headers,
     ) -> None:
-        """Add one record to the last batch of its topic and partition, or to a new one when that is
+        """Add a record to the last batch of its topic and partition, or to a new one if that is
         full.
         """
         self.of(topic, partition).append(timestamp, key, value, headers)
 
     async def send(self) -> dict[TopicPartition, int]:
-        """Give all batches to the producer and wait until every one is acknowledged. Returns, by
-        partition, one past the offset of the last record there.
+        """Send all batches and wait until every one is acknowledged. Returns the offset after the
+        last record, by partition.
 
-        The first batch of every partition goes first: the producer holds one batch of a partition
-        at a time, and waiting for it would keep the others out of the same request.
+        The first batch of every partition goes first: the producer holds one batch per partition at
+        a time, and waiting for it would keep other partitions out of the same request.
 
         Raises:
-            aiokafka.errors.KafkaError: a batch was refused or could not be delivered; a note says
-                where. The transaction must not be committed.
+            aiokafka.errors.KafkaError: a batch was refused or not delivered; a note names the
+                partition. The transaction must not be committed.
         """
         transactions = self._producer._txn_manager
         transactional = transactions is not None and transactions.transactional_id is not None
@@ -127,7 +125,7 @@ class BatchedOutputs:
             for place, batch in zip(places, batches, strict=True)
             if batch
         ]
-        self._batches = {}  # what is encoded goes when it is compressed
+        self._batches = {}  # each batch frees its records when it is compressed
         acknowledged: dict[asyncio.Future[RecordMetadata], tuple[TopicPartition, int]] = {}
         try:
             for place, batch in in_turn:
@@ -141,7 +139,7 @@ class BatchedOutputs:
                     raise
         finally:
             all_acknowledged = asyncio.gather(*acknowledged)
-            # when a batch is not taken, nobody waits for the others
+            # if a batch is refused, nobody awaits the others
             all_acknowledged.add_done_callback(_see)
         try:
             await all_acknowledged
@@ -158,16 +156,16 @@ class BatchedOutputs:
             (tp, delivered.result().offset, count)
             for delivered, (tp, count) in acknowledged.items()
         ]
-        # A leader that has the batch already, and does not know where any more, answers -1.
+        # A leader that already has the batch, and no longer knows its offset, answers -1.
         return {tp: first + count for tp, first, count in written if first >= 0}
 
 
 def _note(error: KafkaError, tp: TopicPartition) -> None:
-    """Say with an error where it was met: few of aiokafka's do."""
+    """Add the partition to an error: aiokafka rarely names it."""
     error.add_note(f"topic {tp.topic}, partition {tp.partition}")
 
 
 def _see(done: asyncio.Future[list[RecordMetadata]]) -> None:
-    """Let asyncio know that an error was seen."""
+    """Mark an error as retrieved, for asyncio."""
     if not done.cancelled():
         done.exception()

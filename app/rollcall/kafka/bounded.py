@@ -1,10 +1,10 @@
-"""Questions to Kafka, and the ends of its clients, that take no longer than they may.
+"""Awaits Kafka clients with a time limit, and closes them.
 
-``asyncio.timeout`` is not enough for that, because aiokafka cannot tell the cancellation of a
-caller from that of a task of its own. It takes the one for the other, and goes on to whatever comes
-next, which may never come; so here nobody waits for what was cancelled. And where it cancels a task
-that it waits for (``consumer/fetcher.py:456``), the caller gets the ``CancelledError``, and
-whatever it runs in ends without a word; so here that is an error like any other.
+``asyncio.timeout`` is not enough. aiokafka cannot tell the cancellation of a caller from that of
+one of its own tasks: it may mistake one for the other and continue with a wait that never ends. So
+nobody waits here for a cancelled task. And where it cancels a task that it awaits
+(``consumer/fetcher.py:456``), the caller gets the ``CancelledError``, and the caller's task would
+end silently. Here that becomes an ordinary error.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 ANSWER_SECONDS = 30.0
-"""Longer than any client waits for an answer, and asks again."""
+"""Longer than any client's own timeout and retry."""
 
 CLOSE_SECONDS = 2.0
 
 _T = TypeVar("_T")
 
 _left: set[asyncio.Future[Any]] = set()
-"""What nobody waits for any more, until it has ended: the loop alone does not keep it."""
+"""Abandoned futures, until they end: the event loop alone does not keep them alive."""
 
 
 async def promptly(work: Awaitable[_T], seconds: float = ANSWER_SECONDS) -> _T:
-    """The result of work that takes no longer than this.
+    """The result of ``work``, with a time limit.
 
     Raises:
-        TimeoutError: it takes longer. It is cancelled, and may still end later: so it must not
-            change anything that whoever goes on looks at.
-        KafkaConnectionError: a client has cancelled the work, and nobody else.
+        TimeoutError: it takes longer. It is cancelled but may end later, so it must not change
+            state that its caller uses.
+        KafkaConnectionError: a client has cancelled the work by itself.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -49,18 +49,18 @@ async def promptly(work: Awaitable[_T], seconds: float = ANSWER_SECONDS) -> _T:
 
 
 def is_cancelled() -> bool:
-    """Whether somebody has cancelled the task that asks. If not, a ``CancelledError`` in it is that
-    of a task of a client's.
+    """Whether the current task was cancelled. If not, a ``CancelledError`` in it comes from a
+    client's task.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 async def close(closing: Awaitable[object]) -> None:
-    """Let a client end. One that lost its connection at a bad moment can wait for ever, and must
-    not hold up whoever goes on without it.
+    """Close a client, with a time limit. A client that lost its connection at a bad moment can wait
+    for ever.
 
-    It ends also when whoever waits for that is cancelled, at once or once more.
+    The client is closed even if the caller is cancelled, before or during the wait.
     """
     task = asyncio.ensure_future(closing)
     limit = asyncio.get_running_loop().call_later(CLOSE_SECONDS, task.cancel)
@@ -76,11 +76,11 @@ async def close(closing: Awaitable[object]) -> None:
 
 
 async def stop_reader(reader: AIOKafkaConsumer) -> None:
-    """Stop a consumer without a group, at whatever moment."""
+    """Stop a consumer without a group, in any state."""
 
     async def stop() -> None:
-        # It cancels tasks of its own and waits for them. One that has not begun yet would end all
-        # of that, and leave connections.
+        # It cancels its own tasks and waits for them. A task that has not started yet would abort
+        # the stop, and leave connections.
         await asyncio.sleep(0)
         await reader.stop()
 
@@ -100,4 +100,4 @@ def _keep(task: asyncio.Future[Any]) -> None:
 def _forget(task: asyncio.Future[Any]) -> None:
     _left.discard(task)
     if not task.cancelled():
-        task.exception()  # nobody else asks, and asyncio would complain of that
+        task.exception()  # mark it as retrieved, for asyncio

@@ -1,4 +1,4 @@
-"""How to reach the Kafka cluster, for every client library that Rollcall uses."""
+"""Options of Kafka clients: servers, encryption and authentication."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ REFUSALS = (
     ClusterAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
-"""Kafka's errors for a right that is missing."""
+"""Kafka's errors for a missing right."""
 
 
 def client_options(settings: Settings, bootstrap: str) -> dict[str, Any]:
     """Keyword arguments for any aiokafka client: servers, encryption and authentication.
 
     Raises:
-        ConfigurationError: a file of certificates, of a key or of a token cannot be used.
+        ConfigurationError: a certificate, key or token file cannot be used.
     """
     options: dict[str, Any] = {
         "bootstrap_servers": known_brokers(bootstrap),
@@ -81,10 +81,10 @@ def _ssl_context(settings: Settings) -> ssl.SSLContext:
 
 
 class _ClosedAtOnce(ssl.SSLObject):
-    """Says at the end that it has ended, and does not wait until the broker has said so, too.
+    """Sends its TLS close notification without waiting for the broker's.
 
-    uvloop waits for 30 s where a broker's last answer comes in between, and so long the process
-    would not end. What Kafka sends tells by itself where it ends.
+    uvloop waits 30 s if a late answer of the broker comes in between, and the process would not end
+    for that time. Kafka's protocol marks the end of its messages itself.
     """
 
     def unwrap(self) -> None:
@@ -93,14 +93,14 @@ class _ClosedAtOnce(ssl.SSLObject):
 
 
 class RenewedContext(ssl.SSLContext):
-    """Reads its files anew for each connection: certificates are renewed while processes run."""
+    """Reads its files again for each connection: certificates are renewed while processes run."""
 
     settings: Settings
     sslobject_class = _ClosedAtOnce
 
     def load_files(self) -> None:
-        """Use the certificates and the key as they are now. Raises OSError or ValueError when they
-        cannot be used.
+        """Load the current certificates and key. Raises OSError or ValueError if they cannot be
+        used.
         """
         settings = self.settings
         if settings.ssl_ca_file is not None:
@@ -115,15 +115,13 @@ class RenewedContext(ssl.SSLContext):
             self.load_cert_chain(settings.ssl_cert_file, settings.ssl_key_file, lambda: password)
 
     def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
-        """Begin a connection, as event loops do."""
+        """Start a connection; called by event loops."""
         self.load_files()
         return super().wrap_bio(*arguments, **options)
 
 
 class TokenFile(AbstractTokenProvider):  # type: ignore[misc]
-    """Gives the token that a file holds at the moment, as sidecars and Kubernetes keep one
-    there.
-    """
+    """Provides the current token in a file, as sidecars and Kubernetes maintain one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -133,8 +131,8 @@ class TokenFile(AbstractTokenProvider):  # type: ignore[misc]
 
         Raises:
             OSError: there is no such file.
-            aiokafka.errors.AuthenticationFailedError: it holds none. aiokafka takes that for a
-                connection that failed, and tries again.
+            aiokafka.errors.AuthenticationFailedError: the file holds no token. aiokafka treats that
+                as a failed connection, and retries.
         """
         token = self._path.read_text(encoding="ascii", errors="replace").strip()
         if not token or not token.isprintable() or " " in token:

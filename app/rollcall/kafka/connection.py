@@ -1,5 +1,5 @@
-"""A first connection to the cluster, and what is wrong when there is none, in words that name the
-setting to look at.
+"""First connection to the cluster, with an explanation that names the setting to check if it
+fails.
 """
 
 from __future__ import annotations
@@ -25,34 +25,33 @@ from rollcall.kafka.client import client_options
 from rollcall.settings import Settings
 
 CONNECT_MS = 5_000
-"""How long a broker may take to answer. One that lives does so in milliseconds."""
+"""Time limit for a broker's answer. A healthy broker answers in milliseconds."""
 
-LEAST_METADATA_VERSION = 12
-"""Of the request by which Rollcall asks for topics and their ids (KIP-516). A broker that knows no
-such version is older than any that is supported.
+MIN_METADATA_VERSION = 12
+"""Version of the metadata request by which Rollcall reads topics and their ids (KIP-516). A broker
+without it is older than any supported one.
 """
 
 _FAILURES = (KafkaError, OSError, EOFError, TimeoutError)
 
 _EXPIRED, _NOT_YET = 10, 9
 _OTHER_NAME = (62, 64)
-"""OpenSSL's codes for a certificate of another host, and of another address."""
+"""OpenSSL's codes for a certificate of another host name or address."""
 
 _TLS_ALERT = 0x15
-"""The first byte of what a port that speaks TLS answers to whoever does not."""
+"""First byte of a TLS port's answer to a client without TLS."""
 
 
 @asynccontextmanager
 async def broker_connection(
     settings: Settings, bootstrap: str
 ) -> AsyncIterator[AIOKafkaConnection]:
-    """A connection to the first broker that lets this client in, one that ``ROLLCALL_KAFKA`` names
-    if possible; closed in the end.
+    """A connection to the first broker that accepts this client, preferably one in
+    ``ROLLCALL_KAFKA``. Closed at the end.
 
     Raises:
-        BrokerUnavailableError: nobody answers.
-        ConfigurationError: somebody does, and does not let this client in, or is not who it should
-            be.
+        BrokerUnavailableError: no broker answers.
+        ConfigurationError: a broker refuses this client, or has the wrong identity.
     """
     options = client_options(settings, bootstrap)
     problems: list[RollcallError] = []
@@ -62,15 +61,15 @@ async def broker_connection(
         try:
             try:
                 connection = await create_conn(host, port, request_timeout_ms=CONNECT_MS, **options)
-                # whoever wants a client to authenticate hangs up at this, not before
+                # a broker that requires authentication disconnects here, not before
                 answer = await connection.send(MetadataRequest([]))
             except _FAILURES as error:
                 problems.append(
-                    _explained(error, settings, f"{host}:{port}", answered=connection is not None)
+                    _explain(error, settings, f"{host}:{port}", answered=connection is not None)
                 )
                 continue
-            known.saw((host, port) for _node, host, port, *_ in answer.brokers)
-            if connection._versions[MetadataRequest.API_KEY][1] < LEAST_METADATA_VERSION:
+            known.update((host, port) for _node, host, port, *_ in answer.brokers)
+            if connection._versions[MetadataRequest.API_KEY][1] < MIN_METADATA_VERSION:
                 raise ConfigurationError(
                     f"the broker at {host}:{port} is too old: Rollcall needs Kafka 3.6 or later"
                 )
@@ -84,10 +83,10 @@ async def broker_connection(
     )
 
 
-def _explained(
-    error: BaseException, settings: Settings, place: str, *, answered: bool
+def _explain(
+    error: BaseException, settings: Settings, address: str, *, answered: bool
 ) -> RollcallError:
-    """What is wrong, and what to look at.
+    """The error for a user: its cause, and the setting to check.
 
     Args:
         answered: the broker has answered before.
@@ -96,59 +95,60 @@ def _explained(
         match cause:
             case ssl.SSLCertVerificationError():
                 return ConfigurationError(
-                    f"the certificate of the broker at {place} is not accepted: "
-                    f"{_untrusted(cause, settings)}"
+                    f"the certificate of the broker at {address} is not accepted: "
+                    f"{_trust_advice(cause, settings)}"
                 )
             case ssl.SSLError(reason=str(reason)) if "ALERT" in reason:
                 return ConfigurationError(
-                    f"the broker at {place} ended the TLS connection ({_words(reason)}): "
-                    f"{_client_certificate(settings)}"
+                    f"the broker at {address} ended the TLS connection ({_alert_name(reason)}): "
+                    f"{_certificate_advice(settings)}"
                 )
             case UnsupportedSaslMechanismError():
                 return ConfigurationError(
-                    f"the broker at {place} does not offer {settings.sasl_mechanism}; check "
+                    f"the broker at {address} does not offer {settings.sasl_mechanism}; check "
                     "ROLLCALL_SASL_MECHANISM"
                 )
             case SaslAuthenticationFailed() | AuthenticationFailedError():
                 return ConfigurationError(
-                    f"the broker at {place} does not let this client in: {_refused(settings)}"
+                    f"the broker at {address} does not let this client in: "
+                    f"{_credentials_advice(settings)}"
                 )
             case IllegalSaslStateError():
                 return ConfigurationError(
-                    f"the broker at {place} does not authenticate by SASL; "
-                    f"{_other_protocol(settings)}"
+                    f"the broker at {address} does not authenticate by SASL; "
+                    f"{_protocol_advice(settings)}"
                 )
             case asyncio.IncompleteReadError(expected=int(size)) if size >> 24 == _TLS_ALERT:
                 return ConfigurationError(
-                    f"the broker at {place} speaks TLS, and "
+                    f"the broker at {address} speaks TLS, and "
                     f"ROLLCALL_SECURITY_PROTOCOL={settings.security_protocol} does not; check it"
                 )
             case socket.gaierror():
                 return BrokerUnavailableError(
-                    f"no Kafka broker answers at {place}: there is no such host; check "
+                    f"no Kafka broker answers at {address}: there is no such host; check "
                     "ROLLCALL_KAFKA"
                 )
             case ConnectionRefusedError():
                 return BrokerUnavailableError(
-                    f"no Kafka broker answers at {place}: nobody listens there; start one, or "
+                    f"no Kafka broker answers at {address}: nobody listens there; start one, or "
                     "check ROLLCALL_KAFKA"
                 )
     if answered:
         return ConfigurationError(
-            f"the broker at {place} wants clients to authenticate; {_other_protocol(settings)}"
+            f"the broker at {address} wants clients to authenticate; {_protocol_advice(settings)}"
         )
     if isinstance(error, TimeoutError):
         return BrokerUnavailableError(
-            f"no Kafka broker answers at {place} within {CONNECT_MS // 1000} s; check "
+            f"no Kafka broker answers at {address} within {CONNECT_MS // 1000} s; check "
             "ROLLCALL_KAFKA, and the network in between"
         )
     if settings.security_protocol.endswith("SSL"):
         return BrokerUnavailableError(
-            f"no Kafka broker answers at {place}: the connection ended before TLS began; "
-            f"{_other_protocol(settings)}"
+            f"no Kafka broker answers at {address}: the connection ended before TLS began; "
+            f"{_protocol_advice(settings)}"
         )
     return BrokerUnavailableError(
-        f"no Kafka broker answers at {place} ({type(error).__name__}); check ROLLCALL_KAFKA and "
+        f"no Kafka broker answers at {address} ({type(error).__name__}); check ROLLCALL_KAFKA and "
         "ROLLCALL_SECURITY_PROTOCOL"
     )
 
@@ -159,12 +159,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
-def _words(reason: str) -> str:
-    """OpenSSL's name of an alert, such as ``SSLV3_ALERT_BAD_CERTIFICATE``, in words."""
+def _alert_name(reason: str) -> str:
+    """Readable name of an OpenSSL alert, such as ``SSLV3_ALERT_BAD_CERTIFICATE``."""
     return reason.partition("ALERT_")[2].replace("_", " ").lower()
 
 
-def _untrusted(error: ssl.SSLCertVerificationError, settings: Settings) -> str:
+def _trust_advice(error: ssl.SSLCertVerificationError, settings: Settings) -> str:
     if error.verify_code in (_EXPIRED, _NOT_YET):
         return f"{error.verify_message}; renew it on the broker, or check the clock of this machine"
     if error.verify_code in _OTHER_NAME:
@@ -181,11 +181,11 @@ def _untrusted(error: ssl.SSLCertVerificationError, settings: Settings) -> str:
     )
 
 
-def _client_certificate(settings: Settings) -> str:
+def _certificate_advice(settings: Settings) -> str:
     if settings.ssl_cert_file is None:
         return (
             "it may want a client certificate; check ROLLCALL_SSL_CERT_FILE and "
-            "ROLLCALL_SSL_KEY_FILE, of which none is set"
+            "ROLLCALL_SSL_KEY_FILE; neither is set"
         )
     return (
         "it may not trust the client certificate; check ROLLCALL_SSL_CERT_FILE: its authority, "
@@ -193,7 +193,7 @@ def _client_certificate(settings: Settings) -> str:
     )
 
 
-def _refused(settings: Settings) -> str:
+def _credentials_advice(settings: Settings) -> str:
     if settings.sasl_mechanism == "OAUTHBEARER":
         return (
             "the token is refused; check what ROLLCALL_SASL_TOKEN_FILE holds: its issuer and "
@@ -206,5 +206,5 @@ def _refused(settings: Settings) -> str:
     )
 
 
-def _other_protocol(settings: Settings) -> str:
+def _protocol_advice(settings: Settings) -> str:
     return f"check ROLLCALL_SECURITY_PROTOCOL={settings.security_protocol}, and the port"

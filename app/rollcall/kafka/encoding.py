@@ -1,9 +1,8 @@
-"""Records and batches of records as Kafka stores them (record format 2,
+"""Encoding of records and batches in Kafka's format (record format 2,
 https://kafka.apache.org/documentation/#recordbatch).
 
-The encoding of records is compiled where a C compiler is (``_encoding.pyx``). Otherwise it is
-aiokafka's, which takes nearly twice as long: it makes Python objects of each header's name and of
-what it knows of the record.
+``_encoding.pyx`` encodes records if it is compiled. Otherwise aiokafka does, which takes nearly
+twice as long: it makes Python objects of header names and of each record's metadata.
 """
 
 from __future__ import annotations
@@ -29,15 +28,17 @@ _TRANSACTIONAL = 0x10
 _ZSTD = 0x04
 
 _ZSTD_LEVEL = 1
-"""A fifth faster than aiokafka's 3, and 4 % larger."""
+"""A fifth faster than aiokafka's level 3, and 4 % larger."""
 
 _compressor = ZstdCompressor(level=_ZSTD_LEVEL)
-"""One for all batches: a small one takes a third less time than with a new compressor for each."""
+"""One for all batches: creating one for each small batch takes half as long again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProducerState:
-    """Who writes a batch, so that the broker takes it once."""
+    """Identity of a batch's producer and its sequence number: lets the broker discard
+    duplicates.
+    """
 
     producer_id: int
     epoch: int
@@ -47,20 +48,20 @@ class ProducerState:
 NO_PRODUCER = ProducerState(-1, -1, -1)
 
 
-class PlainRecordBatch:
-    """Does what :class:`rollcall.kafka._encoding.RecordBatch` does, by aiokafka's builder."""
+class PythonRecordBatch:
+    """Does the same as :class:`rollcall.kafka._encoding.RecordBatch`, with aiokafka's builder."""
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self.count = 0
         self.first_timestamp = self.max_timestamp = 0
         self._builder = DefaultRecordBatchBuilder(
-            _MAGIC, DefaultRecordBatch.CODEC_NONE, False, -1, -1, -1, most_bytes
+            _MAGIC, DefaultRecordBatch.CODEC_NONE, False, -1, -1, -1, max_bytes
         )
 
     def append(
         self, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Headers
     ) -> bool:
-        """Add a record; false: there is no room."""
+        """Add a record; False: no room."""
         added = self._builder.append(self.count, timestamp, key, value, headers)
         if added is None:
             return False
@@ -76,12 +77,12 @@ class PlainRecordBatch:
         return bytes(self._builder.build()[_HEADER.size :])
 
 
-class PlainRecordBatches:
-    """Does what :class:`rollcall.kafka._encoding.RecordBatches` does, by aiokafka's builder."""
+class PythonRecordBatches:
+    """Does the same as :class:`rollcall.kafka._encoding.RecordBatches`, with aiokafka's builder."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self.batches: list[PlainRecordBatch] = []
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int) -> None:
+        self.batches: list[PythonRecordBatch] = []
+        self._max_bytes = max_bytes
 
     def append(
         self, timestamp: int | None, key: bytes | None, value: bytes | None, headers: Headers
@@ -89,7 +90,7 @@ class PlainRecordBatches:
         """Add a record to the last batch, or to a new one."""
         if self.batches and self.batches[-1].append(timestamp, key, value, headers):
             return
-        self.batches.append(PlainRecordBatch(self._most_bytes))
+        self.batches.append(PythonRecordBatch(self._max_bytes))
         if not self.batches[-1].append(timestamp, key, value, headers):
             raise RuntimeError("a record does not fit into an empty batch")
 
@@ -100,15 +101,15 @@ if TYPE_CHECKING:
 else:
     try:
         from rollcall.kafka._encoding import RecordBatch, RecordBatches
-    except ModuleNotFoundError:  # it was not compiled
-        RecordBatch, RecordBatches = PlainRecordBatch, PlainRecordBatches
+    except ModuleNotFoundError:  # not compiled
+        RecordBatch, RecordBatches = PythonRecordBatch, PythonRecordBatches
 
 
 def seal(
-    batch: RecordBatch | PlainRecordBatch, producer: ProducerState, *, transactional: bool
+    batch: RecordBatch | PythonRecordBatch, producer: ProducerState, *, transactional: bool
 ) -> bytearray:
-    """A batch as it goes to the broker: compressed, if that makes it smaller, with its header and
-    its checksum.
+    """A batch as sent to the broker: compressed if that makes it smaller, with header and
+    checksum.
     """
     records: bytes | memoryview = batch.encoded
     compressed = _compressor.compress(records, ZstdCompressor.FLUSH_FRAME)

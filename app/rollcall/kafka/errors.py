@@ -1,10 +1,10 @@
-"""Kafka's error codes that aiokafka does not know, or knows by another name. Importing this module
-makes them known to ``aiokafka.errors.for_code``.
+"""Kafka's error codes that aiokafka lacks, or knows by another name. Importing this module adds
+them to ``aiokafka.errors.for_code``.
 
-aiokafka 0.14 (``errors.py:873``; https://github.com/aio-libs/aiokafka/issues/1186) answers with
-``UnknownError`` for nearly each code from 73 on, and does not retry some codes that Kafka's own
-clients retry. The table is that of Kafka 4.2. Test: ``tests/kafka/test_errors.py`` compares it with
-Kafka's own.
+aiokafka 0.14 (``errors.py:873``; https://github.com/aio-libs/aiokafka/issues/1186) answers
+``UnknownError`` for most codes from 73 on, and does not retry some codes that Kafka's own clients
+retry. The table is that of Kafka 4.2. Test: ``tests/kafka/test_errors.py`` compares it with Kafka's
+own.
 """
 
 from __future__ import annotations
@@ -88,23 +88,23 @@ _NAMES = {
     132: "STREAMS_TOPOLOGY_FENCED",
     133: "SHARE_SESSION_LIMIT_REACHED",
 }
-"""Names that aiokafka does not have, by their code."""
+"""Names that aiokafka lacks, by code."""
 
 _RETRIABLE = frozenset(
     (2, 3, 5, 6, 7, 9, 13, 14, 15, 16, 19, 20, 41, 51, 56, 70, 71, 72, 74, 75, 78, 80, 83, 84, 88,
     89, 100, 103, 106, 122, 123, 133)
 )  # fmt: skip
-"""Kafka's ``RetriableException``: the same request may succeed later."""
+"""Codes of Kafka's ``RetriableException``: the same request may succeed later."""
 
 _STALE = frozenset((3, 5, 6, 9, 13, 15, 16, 56, 72, 74, 80, 83, 84, 100, 103))
-"""Kafka's ``RefreshRetriableException``, which was ``InvalidMetadataException``: what the client
-knows of the cluster has to be renewed first.
+"""Codes of Kafka's ``RefreshRetriableException``, formerly ``InvalidMetadataException``: the client
+must refresh its metadata before it retries.
 """
 
 
 class ProducerFencedError(ProducerFenced, BrokerResponseError):  # type: ignore[misc]
-    """PRODUCER_FENCED. aiokafka's own :class:`aiokafka.errors.ProducerFenced` has no code, and
-    stands for code 47.
+    """PRODUCER_FENCED. aiokafka's own :class:`aiokafka.errors.ProducerFenced` has no code, and is
+    used for code 47.
     """
 
     errno = 90
@@ -117,26 +117,26 @@ class FencedInstanceIdError(BrokerResponseError):  # type: ignore[misc]
 
 
 class FencedMemberEpochError(BrokerResponseError):  # type: ignore[misc]
-    """FENCED_MEMBER_EPOCH: the group goes on without this member."""
+    """FENCED_MEMBER_EPOCH: the group has continued without this member."""
 
     errno = 110
 
 
 class StaleMemberEpochError(BrokerResponseError):  # type: ignore[misc]
-    """STALE_MEMBER_EPOCH: the group has moved on since this member heard of it."""
+    """STALE_MEMBER_EPOCH: the group has a newer epoch than this member."""
 
     errno = 113
 
 
 class TransactionAbortableError(BrokerResponseError):  # type: ignore[misc]
-    """TRANSACTION_ABORTABLE: this transaction cannot be committed, the next one can."""
+    """TRANSACTION_ABORTABLE: this transaction cannot be committed, but the next one can."""
 
     errno = 120
 
 
 def is_passing(error: BaseException | None) -> bool:
-    """Whether the cluster may answer, or answer otherwise, a moment later."""
-    # A client that has waited for long enough says KafkaTimeoutError, which aiokafka does not call
+    """Whether the same request may succeed a moment later."""
+    # A client whose own timeout has passed raises KafkaTimeoutError, which aiokafka does not call
     # retriable.
     return isinstance(error, (OSError, TimeoutError, KafkaTimeoutError)) or (
         isinstance(error, KafkaError) and error.retriable

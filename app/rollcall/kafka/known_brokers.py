@@ -1,8 +1,8 @@
-"""The brokers that this process knows: those that ``ROLLCALL_KAFKA`` names, and those of the
-cluster that any of its clients has seen last.
+"""Known brokers of this process: those in ``ROLLCALL_KAFKA``, and those that any client has
+discovered last.
 
-A client that is made anew connects to any of them. The named ones alone would not do: most of a
-cluster may live while they are away.
+A new client connects to any of them. The configured ones alone would not be enough: they may be
+down while most of the cluster is up.
 """
 
 from __future__ import annotations
@@ -13,29 +13,32 @@ from typing import overload
 
 
 class KnownBrokers(Sequence[str]):
-    """Addresses for ``bootstrap_servers`` of a client, which reads them each time that it connects
-    for the first time. Safe in any thread.
+    """Addresses for ``bootstrap_servers`` of clients, which read them at each first connection.
+    Safe in any thread.
 
-    Addresses are names where the brokers advertise names, so that each connection looks them up
-    anew.
+    Addresses are host names if the brokers advertise host names, so each connection resolves them
+    again.
     """
 
-    def __init__(self, named: str) -> None:
-        self.named = tuple(address for part in named.split(",") if (address := part.strip()))
-        self.seen: tuple[str, ...] = ()
+    def __init__(self, configured: str) -> None:
+        self.configured = tuple(
+            address for part in configured.split(",") if (address := part.strip())
+        )
+        self.discovered: tuple[str, ...] = ()
 
-    def saw(self, brokers: Iterable[tuple[str, int]]) -> None:
-        """Take note of all brokers of the cluster, as host and port.
+    def update(self, brokers: Iterable[tuple[str, int]]) -> None:
+        """Replace the discovered brokers, given as host and port.
 
-        They replace those that were seen before: somebody else may have the address of a broker
-        that is gone.
+        Earlier ones are dropped: another host may have the address of a removed broker.
         """
-        seen = {f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in brokers}
-        self.seen = tuple(sorted(seen.difference(self.named)))
+        discovered = {
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in brokers
+        }
+        self.discovered = tuple(sorted(discovered.difference(self.configured)))
 
     @property
     def _all(self) -> tuple[str, ...]:
-        return self.named + self.seen
+        return self.configured + self.discovered
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -53,14 +56,14 @@ class KnownBrokers(Sequence[str]):
         return len(self._all)
 
     def __str__(self) -> str:
-        return ",".join(self.named)
+        return ",".join(self.configured)
 
 
 _lock = threading.Lock()
 _known: dict[str, KnownBrokers] = {}
 
 
-def known_brokers(named: str) -> KnownBrokers:
-    """The one object of this process for a value of ``ROLLCALL_KAFKA``."""
+def known_brokers(configured: str) -> KnownBrokers:
+    """The shared object of this process for a value of ``ROLLCALL_KAFKA``."""
     with _lock:
-        return _known.setdefault(named, KnownBrokers(named))
+        return _known.setdefault(configured, KnownBrokers(configured))

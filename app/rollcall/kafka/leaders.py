@@ -1,9 +1,9 @@
-"""The ends of partitions, as the leaders tell that are elected now.
+"""Ends of partitions, from the currently elected leaders.
 
-A leader that was deposed without noticing tells an end from before, and an end before a place that
-was reached looks like a topic that was cut or made anew. Each election has a number, the leader
-epoch. So all brokers are asked who leads in which epoch, and the leader of the latest one is asked
-for the end in the name of that epoch (KIP-320): a broker that leads in another one refuses.
+A deposed leader that does not know it reports an old end. An end before a position that was reached
+looks like a topic that was truncated or created again. Each election has a number, the leader
+epoch. So all brokers are asked for the leader and its epoch, and the leader of the latest epoch is
+asked for the end in that epoch (KIP-320): a broker that leads in another epoch refuses.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from aiokafka.errors import KafkaError, NoError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int8, Int16, Int32, Int64, Schema, String
 
-from rollcall.kafka.topic_ids import TopicsRequest, nodes_of
+from rollcall.kafka.topic_ids import TopicsRequest, broker_ids
 
 _LATEST = -1
-"""Instead of a timestamp: the end."""
+"""In place of a timestamp: the end."""
 
 
 class UnprovenError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
-    """No broker has given offsets that are proven to be current. Another try may get them."""
+    """No broker has given offsets that are proven to be current. A retry may get them."""
 
     retriable = True
 
 
 class Leader(NamedTuple):
-    """Who leads a partition."""
+    """Leader of a partition."""
 
     epoch: int
     node: int
@@ -41,26 +41,28 @@ class Leader(NamedTuple):
 async def proven_ends(
     admin: AIOKafkaAdminClient, places: Collection[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    """The high watermarks of partitions, by the leaders of the latest epochs that a majority of the
+    """High watermarks of partitions, from the leaders of the latest epochs that a majority of the
     brokers knows.
 
     Raises:
-        UnprovenError: no majority of the brokers answers, or a partition has no leader that does.
+        UnprovenError: no majority of the brokers answers, or the leader of a partition does not.
         aiokafka.errors.KafkaError: the cluster does not answer.
     """
     await admin._client.force_metadata_update()
-    brokers = nodes_of(admin)
+    brokers = broker_ids(admin)
     names = {tp.topic for tp in places}
     answers = await asyncio.gather(
         *(admin._send_request(TopicsRequest(names), node) for node in brokers),
         return_exceptions=True,
     )
-    views = [leaders_in(answer) for answer in answers if not isinstance(answer, BaseException)]
-    for answer in answers:
-        if isinstance(answer, BaseException) and not isinstance(
-            answer, KafkaError | OSError | TimeoutError
+    views = [
+        leaders_in(response) for response in answers if not isinstance(response, BaseException)
+    ]
+    for response in answers:
+        if isinstance(response, BaseException) and not isinstance(
+            response, KafkaError | OSError | TimeoutError
         ):
-            raise answer
+            raise response
     if len(views) <= len(brokers) // 2:
         raise UnprovenError(f"{len(views)} of {len(brokers)} brokers say who leads which partition")
     leaders = latest(views)
@@ -70,23 +72,23 @@ async def proven_ends(
             raise UnprovenError(f"{tp.topic}, partition {tp.partition}, has no leader")
         by_node[leaders[tp].node].append((tp, leaders[tp].epoch))
     ends: dict[TopicPartition, int] = {}
-    for node, asked in by_node.items():
-        ends |= _ends_in(await admin._send_request(_EndsRequest(asked), node))
+    for node, partitions in by_node.items():
+        ends |= _ends_in(await admin._send_request(_EndsRequest(partitions), node))
     return ends
 
 
-def leaders_in(answer: Any) -> dict[TopicPartition, Leader]:
-    """The leaders that a broker's answer to a :class:`TopicsRequest` names."""
+def leaders_in(response: Any) -> dict[TopicPartition, Leader]:
+    """Leaders in a broker's response to a :class:`TopicsRequest`."""
     return {
         TopicPartition(name, partition): Leader(epoch, node)
-        for _error, name, _identity, _internal, partitions, *_ in answer.topics
+        for _error, name, _identity, _internal, partitions, *_ in response.topics
         for _partition_error, partition, node, epoch, *_ in partitions
         if node >= 0
     }
 
 
 def latest(views: Collection[Mapping[TopicPartition, Leader]]) -> dict[TopicPartition, Leader]:
-    """Of what several brokers say, the leader of the latest epoch of each partition."""
+    """The leader of the latest epoch of each partition, from the views of several brokers."""
     leaders: dict[TopicPartition, Leader] = {}
     for view in views:
         for tp, leader in view.items():
@@ -95,9 +97,9 @@ def latest(views: Collection[Mapping[TopicPartition, Leader]]) -> dict[TopicPart
     return leaders
 
 
-def _ends_in(answer: Any) -> dict[TopicPartition, int]:
+def _ends_in(response: Any) -> dict[TopicPartition, int]:
     ends = {}
-    for topic, partitions in answer.topics:
+    for topic, partitions in response.topics:
         for partition, code, _timestamp, offset, _epoch in partitions:
             error = for_code(code)
             if error is not NoError:
@@ -156,18 +158,18 @@ class _EndsRequestV4(RequestStruct):  # type: ignore[misc]
 
 
 class _EndsRequest(Request[_EndsRequestV4]):  # type: ignore[misc]
-    """ListOffsets, version 4: for the ends of partitions, each in the name of a leader epoch.
-    aiokafka's own writes the epoch in eight bytes, not four.
+    """ListOffsets, version 4: ends of partitions, each with a leader epoch. aiokafka's own request
+    writes the epoch in eight bytes instead of four.
     """
 
     API_KEY = 2
 
-    def __init__(self, asked: Collection[tuple[TopicPartition, int]]) -> None:
-        self._asked = asked
+    def __init__(self, partitions: Collection[tuple[TopicPartition, int]]) -> None:
+        self._partitions = partitions
 
     def build(self, request_struct_class: Any) -> Any:
-        """The request itself."""
+        """Build the request."""
         topics: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
-        for tp, epoch in self._asked:
+        for tp, epoch in self._partitions:
             topics[tp.topic].append((tp.partition, epoch, _LATEST))
         return request_struct_class(-1, 0, list(topics.items()))

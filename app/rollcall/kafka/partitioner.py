@@ -1,8 +1,8 @@
-"""The partition of a key, as the Java producer's default partitioner chooses it, so that foreign
+"""Partition of a key, the same as the Java producer's default partitioner chooses, so that other
 consumers can co-partition.
 
-Compiled (``_murmur.pyx``) where a C compiler is. Otherwise it is a library's, which lets go of the
-GIL for each key: other threads then take turns in between.
+Compiled in ``_murmur.pyx``. Otherwise a library's function is used, which releases the GIL for each
+key: other threads then run in between.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from murmurhash2 import murmurhash2
 _SEED = 0x9747B28C
 
 
-def plain_hashed(data: bytes) -> int:
-    """Does what :func:`rollcall.kafka._murmur.hashed` does."""
+def python_murmur2(data: bytes) -> int:
+    """Does the same as :func:`rollcall.kafka._murmur.hashed`."""
     number: int = murmurhash2(data, _SEED)
     return number
 
 
-class PlainPartitioner:
-    """Does what :class:`rollcall.kafka._murmur.Partitioner` does."""
+class PythonPartitioner:
+    """Does the same as :class:`rollcall.kafka._murmur.Partitioner`."""
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
 
     def __call__(self, key: bytes) -> int:
-        return (plain_hashed(key) & 0x7FFFFFFF) % self._partitions
+        return (python_murmur2(key) & 0x7FFFFFFF) % self._partitions
 
 
 if TYPE_CHECKING:
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 else:
     try:
         from rollcall.kafka._murmur import Partitioner, hashed
-    except ModuleNotFoundError:  # it was not compiled
-        Partitioner, hashed = PlainPartitioner, plain_hashed
+    except ModuleNotFoundError:  # not compiled
+        Partitioner, hashed = PythonPartitioner, python_murmur2
 
 
 def murmur2(data: bytes) -> int:
-    """The 32-bit murmur2 of ``data``, unsigned; same as
-    ``org.apache.kafka.common.utils.Utils.murmur2`` but for the sign.
+    """32-bit murmur2 of ``data``, unsigned; otherwise the same as
+    ``org.apache.kafka.common.utils.Utils.murmur2``.
     """
     return hashed(data)
 
 
 def partitioner(partitions: int) -> Callable[[bytes], int]:
-    """A function from key to partition, for topics with so many ``partitions``."""
+    """A function from key to partition, for topics with ``partitions`` partitions."""
     return Partitioner(partitions)

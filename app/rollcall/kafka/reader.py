@@ -1,4 +1,4 @@
-"""Reading partitions to an end that is known, without a group: what is committed, in order."""
+"""Reads partitions to a known end, without a consumer group: committed records, in order."""
 
 from __future__ import annotations
 
@@ -11,28 +11,25 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from rollcall.kafka.bounded import promptly
 
 FETCH_BYTES = 4 * 1024**2
-"""Most bytes of a partition in one fetch, as stored (compressed)."""
+"""Maximum bytes of a partition in one fetch, as stored (compressed)."""
 
-MOST_RECORDS = 2_000
-"""Records that are handed over before the process looks after something else."""
+MAX_RECORDS = 2_000
+"""Maximum records in one step, after which other tasks run."""
 
 POLL_MS = 200
 
 METADATA_AGE_MS = 5_000
-"""How long another leader may go unnoticed: one that was deposed without noticing answers, with
-nothing new.
-"""
+"""How long a new leader may go unnoticed. A deposed leader answers, but without new records."""
 
 
 def new_reader(
     client_options: Mapping[str, Any], *, out_of_range: str = "earliest"
 ) -> AIOKafkaConsumer:
-    """A consumer without a group that reads what is committed. To be started, and stopped in the
-    end.
+    """A consumer without a group that reads committed records. The caller starts and stops it.
 
     Args:
-        out_of_range: what to do at an offset that the log does not have: go to the ``earliest``
-            one; ``none``: fail.
+        out_of_range: at an offset that the log does not have: ``earliest``: go to the first one;
+            ``none``: fail.
     """
     return AIOKafkaConsumer(
         **client_options,
@@ -48,8 +45,8 @@ def new_reader(
 async def bounds_of(
     reader: AIOKafkaConsumer, places: Sequence[TopicPartition]
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-    """Where partitions begin, and where they end: for a reader of what is committed, before the
-    first transaction that is open.
+    """Beginnings and ends of partitions. For a reader of committed records the end is before the
+    first open transaction.
     """
     return await reader.beginning_offsets(places), await reader.end_offsets(places)
 
@@ -57,7 +54,7 @@ async def bounds_of(
 async def positions_of(
     reader: AIOKafkaConsumer, places: Iterable[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    """The offsets that a reader has come to."""
+    """Current positions of a reader."""
     return {place: await reader.position(place) for place in places}
 
 
@@ -67,15 +64,15 @@ async def read_to(
     ends: Mapping[TopicPartition, int],
     on_position: Callable[[TopicPartition, int], object],
 ) -> AsyncIterator[tuple[TopicPartition, Sequence[ConsumerRecord]]]:
-    """Hand over all records of partitions, from one offset up to another, some at a time, in the
-    order of each partition.
+    """Yield all records of partitions between two offsets, in batches, in the order of each
+    partition.
 
-    The last offset of a log can be a transaction's marker, and compaction leaves gaps anywhere. So
-    what tells the end is the position of the reader, never a record.
+    The last offset of a log can be a transaction marker, and compaction leaves gaps anywhere. So
+    the reader's position shows the end, never a record.
 
     Args:
-        reader: started, and assigned these partitions, if not only these.
-        on_position: told whenever the reader has got on in a partition.
+        reader: started, and assigned at least these partitions.
+        on_position: called when the reader's position in a partition changes.
 
     Raises:
         aiokafka.errors.KafkaError, TimeoutError: the cluster does not answer.
@@ -86,11 +83,9 @@ async def read_to(
         reader.resume(place)
     while unfinished := [place for place in positions if positions[place] < ends[place]]:
         for place, records in (
-            await promptly(
-                reader.getmany(*unfinished, timeout_ms=POLL_MS, max_records=MOST_RECORDS)
-            )
+            await promptly(reader.getmany(*unfinished, timeout_ms=POLL_MS, max_records=MAX_RECORDS))
         ).items():
-            # Others may write meanwhile, and a fetch knows no end.
+            # Others may write meanwhile: a fetch may go past the end.
             yield (
                 place,
                 records
@@ -103,4 +98,4 @@ async def read_to(
                 on_position(place, position)
             if position >= ends[place]:
                 reader.pause(place)
-        await asyncio.sleep(0)  # as long as something is fetched, nothing of the above gives way
+        await asyncio.sleep(0)  # with fetched data, nothing above yields to the event loop

@@ -1,9 +1,8 @@
-"""What Kafka must let each process do, as ACLs, and whether it does.
+"""Required rights of each process in Kafka, as ACLs, and a check of them.
 
-A process asks before it begins, so that everything that is missing is told at once. Asking has no
-effect: a cluster tells what its client may do with a topic (KIP-430), and of groups and
-transactional ids it is found out by requests that cannot succeed, which are refused first of all
-when the right is missing.
+A process checks before it starts, so that all missing rights are reported at once. The check has no
+effect: a cluster reports a client's operations on a topic (KIP-430). Rights on groups and
+transactional ids are probed by requests that cannot succeed; Kafka checks the right first.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from rollcall.settings import Settings
 
 
 class RightsError(RollcallError):
-    """The cluster does not let this client do what it must."""
+    """The cluster denies this client a required right."""
 
 
 class Resource(Enum):
-    """What an ACL is about, as ``kafka-acls`` calls it."""
+    """Resource type of an ACL, as ``kafka-acls`` names it."""
 
     TOPIC = "topic"
     GROUP = "group"
@@ -41,7 +40,7 @@ class Resource(Enum):
 
 
 class Operation(Enum):
-    """What an ACL allows; the values are those of Kafka's protocol."""
+    """Operation of an ACL; the values are those of Kafka's protocol."""
 
     READ = 3
     WRITE = 4
@@ -55,7 +54,7 @@ class Operation(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Acl:
-    """A right on one resource, or on all whose names begin with a prefix."""
+    """A right on one resource, or on all with a name prefix."""
 
     resource: Resource
     name: str
@@ -63,7 +62,7 @@ class Acl:
     operation: Operation
 
     def covers(self, name: str) -> bool:
-        """Whether it is about the resource of this name."""
+        """Whether it covers the resource with this name."""
         return name.startswith(self.name) if self.prefixed else name == self.name
 
     def __str__(self) -> str:
@@ -77,41 +76,37 @@ class Acl:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """The least that a process, a command, or a program of somebody else needs."""
+    """Minimum rights of a process, a command or a foreign program."""
 
     owner: str
-    """Who needs them, as ``rollcall topics acls`` calls it."""
+    """Their owner, as named by ``rollcall topics acls``."""
     acls: tuple[Acl, ...]
     """Read and Write imply Describe."""
     topics: tuple[str, ...]
-    """The topics on which a cluster is asked for them: those that exist may be covered by an ACL,
-    and those that do not are passed over.
-    """
+    """Topics whose rights are checked. Missing topics are skipped."""
 
 
 def on_topic(name: str, *operations: Operation) -> tuple[Acl, ...]:
-    """ACLs on one topic, or on all whose names begin with a prefix: one that ends with a dot or a
-    hyphen.
-    """
+    """ACLs on one topic, or on a name prefix: one that ends with a dot or a hyphen."""
     return tuple(
         Acl(Resource.TOPIC, name, name.endswith((".", "-")), operation) for operation in operations
     )
 
 
 def on_transactions(group: str) -> tuple[Acl, ...]:
-    """ACLs of a consumer group whose lanes have transactional ids that begin with its name."""
+    """ACLs of a consumer group whose lanes' transactional ids start with its name."""
     return Acl(Resource.GROUP, group, False, Operation.READ), Acl(
         Resource.TRANSACTIONAL_ID, f"{group}-", True, Operation.WRITE
     )
 
 
 async def check_rights(settings: Settings, bootstrap: str, rights: Rights) -> None:
-    """Ask the cluster whether it lets this client do what it must.
+    """Check this client's rights in the cluster.
 
-    What a cluster does not tell passes: of topics that are not there.
+    Rights that the cluster cannot report count as granted: those on missing topics.
 
     Raises:
-        RightsError: it does not; the message names every right that seems to be missing.
+        RightsError: rights are missing; the message names them.
         BrokerUnavailableError, ConfigurationError: there is no connection.
     """
     async with broker_connection(settings, bootstrap) as connection:
@@ -131,7 +126,7 @@ async def check_rights(settings: Settings, bootstrap: str, rights: Rights) -> No
             ) from None
     if missing:
         granted_by = (
-            f"whoever administers the cluster can grant it: 'rollcall topics acls {rights.owner}'"
+            f"ask an administrator of the cluster for: 'rollcall topics acls {rights.owner}'"
         )
         raise RightsError(
             f"Kafka does not allow what {rights.owner} needs: {'; '.join(missing)}; {granted_by}"
@@ -139,7 +134,7 @@ async def check_rights(settings: Settings, bootstrap: str, rights: Rights) -> No
 
 
 async def diagnose(settings: Settings, bootstrap: str, rights: Rights) -> RollcallError | None:
-    """What is wrong with this client's connection or its rights, if anything is."""
+    """The error of this client's connection or rights, or None."""
     try:
         await check_rights(settings, bootstrap, rights)
     except RollcallError as error:
@@ -148,7 +143,7 @@ async def diagnose(settings: Settings, bootstrap: str, rights: Rights) -> Rollca
 
 
 def is_refusal(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, is that of a right that is missing."""
+    """Whether an error or one of its causes is about a missing right."""
     while error is not None:
         if isinstance(error, REFUSALS):
             return True
@@ -157,8 +152,8 @@ def is_refusal(error: BaseException | None) -> bool:
 
 
 async def _probe(connection: AIOKafkaConnection, acl: Acl) -> str | None:
-    """The right on a group or on transactional ids, if it is missing. No group has this member, and
-    no producer this id, so nothing comes of the requests.
+    """The right on a group or on transactional ids, if it is missing. The requests have no effect:
+    no group has this member, and no producer this id.
     """
     if acl.resource is Resource.GROUP:
         answer, refusal = (
@@ -178,22 +173,21 @@ def _missing_on_topics(
 ) -> list[str]:
     missing = []
     for acl in acls:
-        # To create a topic is not allowed on it but on its name, so it is found out when one is
-        # created.
+        # Create is a right on a name, not on a topic: it is checked when a topic is created.
         if acl.resource is not Resource.TOPIC or acl.operation is Operation.CREATE:
             continue
-        told = {
+        reported = {
             name: operations
             for name, operations in allowed.items()
             if acl.covers(name) and operations is not None
         }
-        lacking = [
-            name for name, operations in told.items() if acl.operation.value not in operations
+        denied = [
+            name for name, operations in reported.items() if acl.operation.value not in operations
         ]
-        if lacking:
+        if denied:
             missing.append(
                 str(acl)
-                if len(lacking) == len(told)
-                else f"{acl.operation} on topic {', '.join(lacking)}"
+                if len(denied) == len(reported)
+                else f"{acl.operation} on topic {', '.join(denied)}"
             )
     return missing

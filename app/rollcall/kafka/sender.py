@@ -1,5 +1,5 @@
-"""A producer for somebody who sends records for a while: in order for each partition, acknowledged
-by all replicas, none twice.
+"""Producer for plain sending: in order per partition, acknowledged by all replicas, without
+duplicates.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from aiokafka import AIOKafkaProducer
 from rollcall.kafka.bounded import promptly
 
 STOP_SECONDS = 5.0
-"""A producer that still has records for a cluster that does not answer would wait for it."""
+"""Time limit for sending the last records: without an answer the producer would wait for ever."""
 
 
 @contextlib.asynccontextmanager
 async def open_sender(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaProducer]:
-    """A producer for :class:`rollcall.kafka.batches.BatchedOutputs`, started, and stopped in the
-    end.
+    """A started producer for :class:`rollcall.kafka.batches.BatchedOutputs`, stopped at the end.
 
     Raises:
         aiokafka.errors.KafkaError: the cluster cannot be reached.

@@ -1,9 +1,8 @@
-"""Asking a cluster about Rollcall's topics: whether they are there and as planned. Creating those
-that are missing.
+"""Checks Rollcall's topics in a cluster against their plans, and creates missing ones.
 
-Each broker keeps a copy of what the controller knows, and one hears of a change later than another.
-So what matters is asked of every broker, until all say the same. Every code of every answer is
-looked at: what may pass is waited for, everything else is told.
+Each broker has its own copy of the controller's metadata, and learns of changes at its own time. So
+important questions go to every broker until all agree. Every error code is checked: passing errors
+are retried, all others are raised.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from rollcall.kafka.bounded import close, promptly
 from rollcall.kafka.client import client_options
 from rollcall.kafka.connection import broker_connection
 from rollcall.kafka.errors import is_passing
-from rollcall.kafka.topic_ids import Topic, ask_any, nodes_of, topics_known_to
+from rollcall.kafka.topic_ids import Topic, broker_ids, request_any, topics_on_broker
 from rollcall.kafka.topics import LIMITS, TopicFinding, TopicPlan, TopicsError, TopicState, compare
 from rollcall.settings import Settings
 
@@ -41,42 +40,42 @@ _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 30.0
-"""A created topic is known to the brokers after some milliseconds. This is for machines that are
-busy with other things, and for the time until the controller notices that a broker is gone.
+"""Time limit for brokers to learn of a created topic. That takes milliseconds; the limit allows for
+busy machines, and for the time until the controller notices a lost broker.
 """
 
 RETRY_SECONDS = 0.1
 
 _REQUEST_MS = 20_000
 _ANSWER_SECONDS = 5.0
-"""Until a broker that does not answer is left out."""
+"""Time limit for one broker's answer."""
 
 _CONFIGURATION = ("cleanup.policy", *LIMITS)
-_ASK_FOR = (
+_MISSING_RIGHT = (
     "the right {} on it seems to be missing; 'rollcall topics acls' shows which ones are "
     "needed (docs/security.md)"
 )
 
 
 class _Answers(NamedTuple):
-    """What all brokers know of some topics."""
+    """The brokers' views of some topics."""
 
     topics: Sequence[Mapping[str, Topic]]
-    """Of each broker that answers."""
+    """View of each broker that answers."""
     silent: int
-    """How many do not answer."""
+    """Number of brokers that do not answer."""
 
     @property
     def agree(self) -> bool:
-        """Whether all that answer know the same topics, by identity."""
+        """Whether all views have the same topics, by id."""
         known = [
             {name: (topic.identity, topic.partitions) for name, topic in topics.items()}
             for topics in self.topics
         ]
         return all(other == known[0] for other in known)
 
-    def lacking(self, names: Collection[str]) -> list[str]:
-        """Topics that a broker does not know, or of which a partition has no leader."""
+    def unknown_topics(self, names: Collection[str]) -> list[str]:
+        """Topics that a broker does not know, or with a partition without a leader."""
         return sorted(
             name
             for name in names
@@ -85,9 +84,7 @@ class _Answers(NamedTuple):
 
 
 class TopicAdmin:
-    """Speaks to the cluster about topics. Every failure of Kafka, in the whole block, becomes an
-    error for people.
-    """
+    """Client for topics. Every Kafka error within the context becomes an error for users."""
 
     def __init__(self, settings: Settings, bootstrap: str) -> None:
         self._settings = settings
@@ -101,12 +98,11 @@ class TopicAdmin:
 
         Raises:
             BrokerUnavailableError: no broker answers.
-            ConfigurationError: one does, and does not let this client in, or is not who it should
-                be.
+            ConfigurationError: a broker refuses this client, or has the wrong identity.
         """
         try:
             async with broker_connection(self._settings, self._bootstrap):
-                pass  # it tells why there is none, which the client of topics does not
+                pass  # it explains a failure, which the admin client does not
             await self._admin.start()
         except BaseException as error:
             await close(self._admin.close())
@@ -133,20 +129,20 @@ class TopicAdmin:
             ) from None
         if isinstance(error, KafkaError):
             raise TopicsError(
-                f"Kafka at {self._bootstrap} refused what it was asked about topics ({error}); "
+                f"Kafka at {self._bootstrap} refused what it was requests about topics ({error}); "
                 "look at the brokers' logs"
             ) from None
 
     async def inspect(self, plans: Sequence[TopicPlan]) -> list[TopicFinding]:
-        """Compare the cluster to the plans.
+        """Compare the cluster's topics with the plans.
 
         Raises:
-            BrokerUnavailableError: brokers do not answer, or do not agree on what topics there are.
-            TopicsError: the cluster does not tell how a topic is configured.
+            BrokerUnavailableError: brokers do not answer, or do not agree on the topics.
+            TopicsError: the cluster does not reveal a topic's configuration.
         """
 
         async def inspect() -> list[TopicFinding] | None:
-            answers = await self._ask_all([plan.name for plan in plans])
+            answers = await self._request_all([plan.name for plan in plans])
             if not answers.agree:
                 return None
             [*_, existing] = answers.topics
@@ -160,7 +156,7 @@ class TopicAdmin:
                 for plan in plans
             ]
 
-        findings = await self._until(inspect)
+        findings = await self._retry(inspect)
         if findings is None:
             raise BrokerUnavailableError(
                 f"the brokers of {self._bootstrap} do not agree on what topics there are; look at "
@@ -170,14 +166,14 @@ class TopicAdmin:
 
     async def create(self, plans: Sequence[TopicPlan]) -> None:
         """Create topics and wait until every broker knows them, with a leader for each partition.
-        One that another process creates at the same time is fine.
+        Another process may create the same topics at the same time.
 
         Raises:
-            TopicsError: the cluster refuses (the message says which topic and why), or a topic does
-                not appear.
+            TopicsError: the cluster refuses (the message names the topic and the reason), or a
+                topic does not appear.
             BrokerUnavailableError: brokers do not answer.
         """
-        left = {
+        remaining = {
             plan.name: NewTopic(
                 plan.name,
                 plan.partitions,
@@ -186,33 +182,33 @@ class TopicAdmin:
             )
             for plan in plans
         }
-        if not left:
+        if not remaining:
             return
 
         async def create() -> bool | None:
-            await self._admin._client.bootstrap()  # who the controller is
+            await self._admin._client.bootstrap()  # finds the controller
             if self._admin._client.cluster.controller is None:
                 raise NodeNotReadyError("the cluster has no controller")
-            response = await self._admin.create_topics(list(left.values()))
+            response = await self._admin.create_topics(list(remaining.values()))
             for topic, code, *reason in response.topic_errors:
                 if self._is_created(topic, code, reason):
-                    del left[topic]
-            return None if left else True
+                    del remaining[topic]
+            return None if remaining else True
 
-        if await self._until(create) is None:
+        if await self._retry(create) is None:
             raise TopicsError(
-                f"Kafka at {self._bootstrap} did not create {', '.join(sorted(left))} in "
+                f"Kafka at {self._bootstrap} did not create {', '.join(sorted(remaining))} in "
                 f"{SETTLE_SECONDS:.0f} s; look at the brokers' logs"
             )
-        await self._until_known([plan.name for plan in plans])
+        await self._wait_until_known([plan.name for plan in plans])
 
     @staticmethod
     def _is_created(topic: str, code: int, reason: Sequence[object]) -> bool:
-        """False: to be tried again."""
+        """Whether a topic exists now. False: retry."""
         error = for_code(code)
         if error is TopicAuthorizationFailedError:
             raise TopicsError(
-                f"Kafka does not allow to create {topic}: {_ASK_FOR.format('Create')}"
+                f"Kafka does not allow to create {topic}: {_MISSING_RIGHT.format('Create')}"
             )
         if error not in (NoError, TopicAlreadyExistsError) and not error.retriable:
             raise TopicsError(
@@ -221,29 +217,33 @@ class TopicAdmin:
             )
         return not error.retriable
 
-    async def _until_known(self, names: Sequence[str]) -> None:
+    async def _wait_until_known(self, names: Sequence[str]) -> None:
         answers: _Answers | None = None
 
         async def known() -> bool | None:
             nonlocal answers
-            answers = await self._ask_all(names)
-            return None if answers.silent or not answers.agree or answers.lacking(names) else True
+            answers = await self._request_all(names)
+            return (
+                None
+                if answers.silent or not answers.agree or answers.unknown_topics(names)
+                else True
+            )
 
-        if await self._until(known) is None:
+        if await self._retry(known) is None:
             assert answers is not None
-            if lacking := answers.lacking(names):
+            if unknown_topics := answers.unknown_topics(names):
                 raise TopicsError(
                     f"created, but not to be seen by all brokers after {SETTLE_SECONDS:.0f} s: "
-                    f"{', '.join(lacking)}; look at the brokers' logs and try again"
+                    f"{', '.join(unknown_topics)}; look at the brokers' logs and try again"
                 )
             log.warning(
-                "topics were created, and %d brokers could not be asked whether they know them",
+                "topics were created, and %d brokers could not be requests whether they know them",
                 answers.silent,
             )
 
-    async def _until(self, attempt: Callable[[], Awaitable[_T | None]]) -> _T | None:
-        """What an attempt gives that is not None, or None when there is none in time. A failure
-        that may pass is one more attempt; the last one is raised.
+    async def _retry(self, attempt: Callable[[], Awaitable[_T | None]]) -> _T | None:
+        """The first result of ``attempt`` that is not None, or None if time runs out. A passing
+        error counts as a failed attempt; the last one is raised.
         """
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
@@ -255,19 +255,19 @@ class TopicAdmin:
                     raise
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _ask_all(self, names: Sequence[str]) -> _Answers:
-        """Ask every broker that there is now.
+    async def _request_all(self, names: Sequence[str]) -> _Answers:
+        """Ask every current broker.
 
         Raises:
             aiokafka.errors.KafkaError: none answers, or one refuses.
         """
-        await self._admin._client.bootstrap()  # which brokers there are; topics it does not ask for
-        asked = (
-            promptly(topics_known_to(self._admin, node, names), _ANSWER_SECONDS)
-            for node in nodes_of(self._admin)
+        await self._admin._client.bootstrap()  # finds the brokers, without topics
+        requests = (
+            promptly(topics_on_broker(self._admin, node, names), _ANSWER_SECONDS)
+            for node in broker_ids(self._admin)
         )
         answers, failures = [], []
-        for answer in await asyncio.gather(*asked, return_exceptions=True):
+        for answer in await asyncio.gather(*requests, return_exceptions=True):
             if not isinstance(answer, BaseException):
                 answers.append(answer.topics)
             elif is_passing(answer):
@@ -281,7 +281,7 @@ class TopicAdmin:
     async def _configs(self, topics: Sequence[str]) -> dict[str, dict[str, str]]:
         if not topics:
             return {}
-        response = await ask_any(
+        response = await request_any(
             self._admin,
             DescribeConfigsRequest(
                 [(ConfigResourceType.TOPIC, name, list(_CONFIGURATION)) for name in topics]
@@ -295,7 +295,7 @@ class TopicAdmin:
         if refused:
             raise TopicsError(
                 f"Kafka does not tell how {', '.join(refused)} is configured: "
-                f"{_ASK_FOR.format('DescribeConfigs')}"
+                f"{_MISSING_RIGHT.format('DescribeConfigs')}"
             )
         for code, message, _kind, name, _entries in response.resources:
             if code:
@@ -313,16 +313,16 @@ async def ensure_topics(
     *,
     before_creating: Callable[[set[str]], Awaitable[None]] | None = None,
 ) -> list[TopicFinding]:
-    """Create what is missing (unless the settings forbid it), check the rest, and return the
+    """Create missing topics (unless the settings forbid it) and check the others. Returns the
     findings, all fine.
 
     Args:
-        before_creating: called with the names of what is missing, if anything is; raises when it
+        before_creating: called with the names of missing topics, if there are any; raises if they
             must not be created.
 
     Raises:
-        TopicsError: topics are missing and must not be created, or are not as they must be. The
-            message says what to do for each.
+        TopicsError: topics are missing and must not be created, or differ from their plans. The
+            message says how to correct each.
         BrokerUnavailableError: no broker answers.
     """
     async with TopicAdmin(settings, bootstrap) as admin:

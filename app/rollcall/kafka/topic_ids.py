@@ -1,8 +1,8 @@
-"""Which topics a cluster has, each with its id: a topic that was deleted and created again has the
-same name and another id (KIP-516). And what a client may do with them (KIP-430).
+"""Topics of a cluster with their ids, and a client's operations on them.
 
-aiokafka's metadata requests are older than both, so this is one of a later version. Every Kafka
-since 2.8 knows it.
+A topic that was deleted and created again has the same name and another id (KIP-516). aiokafka's
+metadata requests lack ids and operations (KIP-430), so this is a later version of the request.
+Every Kafka since 2.8 supports it.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _UUID_BYTES = 16
 _NO_UUID = str(UUID(int=0))
 
 _OPERATIONS = 31
-"""Bits of what is told about them."""
+"""Number of bits in an operations field."""
 
-_NOT_TOLD = -(2**31)
+_NOT_REPORTED = -(2**31)
 
 
 class Topic(NamedTuple):
@@ -50,41 +50,41 @@ class Topic(NamedTuple):
     partitions: int
     identity: str
     leaderless: int
-    """Number of partitions that have no leader: nobody can read or write there."""
+    """Number of partitions without a leader: nobody can read or write them."""
 
 
 class Topics(NamedTuple):
-    """Those of a cluster."""
+    """Topics of a cluster."""
 
     cluster: str
-    """Its id."""
+    """Id of the cluster."""
     topics: Mapping[str, Topic]
-    """By name, as far as they are there."""
+    """Existing topics, by name."""
 
 
 async def describe_topics(admin: AIOKafkaAdminClient, names: Collection[str]) -> Topics:
-    """Ask a cluster for some of its topics: any broker that answers.
+    """Describe some topics, from any broker that answers.
 
     Raises:
-        aiokafka.errors.KafkaError: it does not answer, or not for all of them.
+        aiokafka.errors.KafkaError: no broker answers, or not for all topics.
     """
-    return _topics_of(await ask_any(admin, TopicsRequest(names)))
+    return _topics_of(await request_any(admin, TopicsRequest(names)))
 
 
-async def topics_known_to(admin: AIOKafkaAdminClient, node: int, names: Collection[str]) -> Topics:
-    """Ask one broker. Raises as :func:`describe_topics`."""
+async def topics_on_broker(admin: AIOKafkaAdminClient, node: int, names: Collection[str]) -> Topics:
+    """Describe some topics as one broker knows them. Raises as :func:`describe_topics`."""
     return _topics_of(await admin._send_request(TopicsRequest(names), node))
 
 
-async def ask_any(admin: AIOKafkaAdminClient, request: Request[Any]) -> Any:
-    """The answer of any broker: where one does not answer, the next is asked. (aiokafka would ask
-    one of them only.)
+async def request_any(admin: AIOKafkaAdminClient, request: Request[Any]) -> Any:
+    """Response of any broker. If one does not answer, the next is tried (aiokafka would try only
+    one).
 
     Raises:
         aiokafka.errors.KafkaError: none answers.
     """
     failure: KafkaError = NodeNotReadyError("no broker is known")
-    for node in random.sample(nodes := nodes_of(admin), k=len(nodes)):
+    for node in random.sample(nodes := broker_ids(admin), k=len(nodes)):
         try:
             return await admin._send_request(request, node)
         except KafkaError as error:
@@ -92,8 +92,8 @@ async def ask_any(admin: AIOKafkaAdminClient, request: Request[Any]) -> Any:
     raise failure
 
 
-def nodes_of(admin: AIOKafkaAdminClient) -> list[int]:
-    """The brokers that a client knows, by their ids."""
+def broker_ids(admin: AIOKafkaAdminClient) -> list[int]:
+    """Ids of the brokers that a client knows."""
     return [broker.nodeId for broker in admin._client.cluster.brokers()]
 
 
@@ -115,18 +115,18 @@ def _topics_of(answer: Any) -> Topics:
 async def allowed_operations(
     connection: AIOKafkaConnection, names: Collection[str]
 ) -> dict[str, frozenset[int] | None]:
-    """What this client may do with topics: Kafka's numbers of operations, by name. None: there is
-    no such topic.
+    """This client's operations on topics: Kafka's operation numbers, by topic. None: no such topic,
+    or not reported.
 
     Raises:
-        aiokafka.errors.KafkaError: it does not answer.
+        aiokafka.errors.KafkaError: the broker does not answer.
     """
     answer = await connection.send(TopicsRequest(names))
     allowed: dict[str, frozenset[int] | None] = {}
     for error, name, _identity, _internal, _partitions, operations, _tags in answer.topics:
         if error == TopicAuthorizationFailedError.errno:
             allowed[name] = frozenset()
-        elif error or operations == _NOT_TOLD:
+        elif error or operations == _NOT_REPORTED:
             allowed[name] = None
         else:
             allowed[name] = frozenset(
@@ -208,7 +208,7 @@ class _MetadataRequestV12(RequestStruct):  # type: ignore[misc]
 
 
 class TopicsRequest(Request[_MetadataRequestV12]):  # type: ignore[misc]
-    """For topics of some names, with what may be done with them. Creates none."""
+    """Metadata of named topics, with allowed operations. Creates no topic."""
 
     API_KEY = 3
 
@@ -216,7 +216,7 @@ class TopicsRequest(Request[_MetadataRequestV12]):  # type: ignore[misc]
         self._names = names
 
     def build(self, request_struct_class: Any) -> Any:
-        """The request itself."""
+        """Build the request."""
         topics: list[tuple[str, str, dict[int, bytes]]] = [
             (_NO_UUID, name, {}) for name in self._names
         ]

@@ -1,6 +1,4 @@
-"""What commands that read topics share: what they say when Kafka does not let them, and how many
-partitions there are.
-"""
+"""Shared by commands that read topics: errors for users, and partition counts."""
 
 from __future__ import annotations
 
@@ -17,21 +15,21 @@ from rollcall.kafka.topic_ids import describe_topics
 from rollcall.kafka.topics import TopicsError
 
 STALL_SECONDS = 30.0
-"""Without any progress for so long, the brokers are taken to be gone."""
+"""Time without progress after which the brokers count as gone."""
 
 REQUEST_MS = 20_000
 
 
 @contextmanager
 def kafka_errors_explained(what: str, bootstrap: str) -> Iterator[None]:
-    """Turn what goes wrong with Kafka into errors for people.
+    """Turn Kafka's errors into errors for users.
 
     Args:
-        what: is being read, as the subject of a sentence: ``the rosters``.
+        what: is read, as the subject of a sentence: ``the rosters``.
 
     Raises:
         BrokerUnavailableError: the cluster does not answer.
-        TopicsError: the cluster answers, and does not let this user read a topic.
+        TopicsError: the cluster answers, and this user may not read a topic.
     """
     try:
         yield
@@ -53,8 +51,8 @@ def kafka_errors_explained(what: str, bootstrap: str) -> Iterator[None]:
 
 
 async def partition_counts(options: Mapping[str, Any], topics: Collection[str]) -> dict[str, int]:
-    """How many partitions each of the topics has that are there. What the cluster says counts, not
-    the settings: whoever only reads need not be told.
+    """Number of partitions of each existing topic. From the cluster, not the settings: a reader
+    needs no such setting.
     """
     admin = AIOKafkaAdminClient(**options, request_timeout_ms=REQUEST_MS)
     try:

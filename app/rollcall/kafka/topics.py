@@ -1,5 +1,5 @@
-"""Topics as they should be, and how those of a cluster compare to them.
-:mod:`rollcall.kafka.topic_admin` asks the cluster.
+"""Topic plans, and how a cluster's topics compare to them. :mod:`rollcall.kafka.topic_admin` reads
+the cluster.
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ from rollcall.errors import RollcallError
 
 DAY_MS = 86_400_000
 FOR_EVER_MS = -1
-"""``retention.ms`` of a topic that keeps everything."""
+"""``retention.ms`` of a topic that keeps all records."""
 
-NEVER_TOO_LATE = str(2**63 - 1)
-"""Output records keep the raw record's timestamp. Kafka's default refuses timestamps more than an
-hour ahead, so one producer with a wrong clock would stop the router.
+NO_TIMESTAMP_LIMIT = str(2**63 - 1)
+"""``message.timestamp.after.max.ms`` of output topics. Output records keep the raw record's
+timestamp; with Kafka's default of one hour, one producer with a wrong clock would stop the router.
 """
 
 DEFAULT_RECORD_BYTES = 1_048_588
-"""``max.message.bytes`` of Kafka, where a cluster does not tell."""
+"""Kafka's default of ``max.message.bytes``, for clusters that do not report it."""
 
-LEAST_RECORD_BYTES = 16_384
-"""What every topic must take: the record of a dead letter, with its reason, has to fit somewhere.
-"""
+MIN_RECORD_BYTES = 16_384
+"""Minimum for every topic: the record of a dead letter with its reason must fit."""
 
 
 _CLOCK_SKEW_MS = 60_000
@@ -39,7 +38,7 @@ LIMITS = (
     "message.timestamp.before.max.ms",
     "retention.ms",
 )
-"""The configuration behind the fields of :class:`TopicLimits`."""
+"""Kafka settings behind the fields of :class:`TopicLimits`."""
 
 
 class TopicsError(RollcallError):
@@ -55,8 +54,8 @@ class TopicPlan:
     config: Mapping[str, str]
     any_partitions: bool = False
     """An existing topic may have another number of partitions: its producers decide."""
-    record_bytes: int = LEAST_RECORD_BYTES
-    """So large records it must take."""
+    record_bytes: int = MIN_RECORD_BYTES
+    """Smallest acceptable ``max.message.bytes``."""
 
 
 class TopicState(Enum):
@@ -69,17 +68,17 @@ class TopicState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TopicLimits:
-    """What an existing topic takes. None: not known, or no limit."""
+    """Limits of an existing topic. None: unknown, or no limit."""
 
     record_bytes: int | None = None
     """``max.message.bytes``."""
     ahead_ms: int | None = None
-    """``message.timestamp.after.max.ms``: how far in the future a record's timestamp may lie."""
+    """``message.timestamp.after.max.ms``: maximum distance of a timestamp into the future."""
     behind_ms: int | None = None
-    """``message.timestamp.before.max.ms``: how far in the past."""
+    """``message.timestamp.before.max.ms``: maximum distance into the past."""
     retention_ms: int | None = None
-    """``retention.ms``: records with older timestamps are deleted, however short they have been
-    there. -1: never.
+    """``retention.ms``: records with older timestamps are deleted, even recently written ones. -1:
+    never.
     """
 
 
@@ -120,21 +119,21 @@ class TimestampWindow:
 
 @dataclass(frozen=True, slots=True)
 class TopicFinding:
-    """One planned topic, as found."""
+    """A planned topic, as found in the cluster."""
 
     plan: TopicPlan
     state: TopicState
     problem: str
-    """What is wrong and what to do; empty when nothing is."""
+    """What is wrong and how to correct it; empty if nothing is."""
     limits: TopicLimits
     note: str = ""
-    """What is otherwise than planned and may be meant so; empty when nothing is."""
+    """A difference from the plan that may be intended; empty if there is none."""
     partitions: int | None = None
-    """None: there is no such topic."""
+    """None: the topic does not exist."""
 
 
-def least_record_bytes(topics: Iterable[TopicLimits]) -> int:
-    """What all of these topics take."""
+def min_record_bytes(topics: Iterable[TopicLimits]) -> int:
+    """The smallest ``max.message.bytes`` of these topics."""
     return min(
         (limits.record_bytes for limits in topics if limits.record_bytes is not None),
         default=DEFAULT_RECORD_BYTES,
@@ -142,16 +141,15 @@ def least_record_bytes(topics: Iterable[TopicLimits]) -> int:
 
 
 def barrier_topic(group: str) -> str:
-    """The name of a consumer group's topic of barriers."""
+    """Name of a consumer group's barrier topic."""
     return f"{group}-barrier"
 
 
 def plan_barrier_topic(group: str, lanes: int) -> TopicPlan:
-    """The empty topic for whose partitions a group's lanes commit their barriers: see
-    :mod:`rollcall.streaming.barrier`.
+    """Plan of a group's barrier topic, which stays empty: see :mod:`rollcall.streaming.barrier`.
 
     Args:
-        lanes: a partition for each; with fewer the lanes wait for each other.
+        lanes: number of partitions. With fewer than one per lane, lanes wait for each other.
     """
     return TopicPlan(
         barrier_topic(group),
@@ -162,11 +160,11 @@ def plan_barrier_topic(group: str, lanes: int) -> TopicPlan:
 
 
 def compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any]) -> TopicFinding:
-    """What there is to say of a topic.
+    """Compare a topic with its plan.
 
     Args:
-        partitions: their number; None: there is no such topic.
-        config: ``cleanup.policy`` and :data:`LIMITS`, as Kafka has them.
+        partitions: their number; None: the topic does not exist.
+        config: ``cleanup.policy`` and :data:`LIMITS`, as Kafka reports them.
     """
     if partitions is None:
         return TopicFinding(
@@ -183,8 +181,8 @@ def compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any]) 
     policy, wanted = config.get("cleanup.policy", ""), plan.config["cleanup.policy"]
     if partitions != plan.partitions and not plan.any_partitions:
         problems.append(
-            f"has {partitions} partitions and should have {plan.partitions}, or keys would be "
-            "where nobody looks for them: "
+            f"has {partitions} partitions and should have {plan.partitions}, or readers would look "
+            "for keys in the wrong partition: "
             f"set ROLLCALL_PARTITIONS={partitions} if all topics have so many"
         )
     if set(policy.split(",")) != set(wanted.split(",")):
@@ -203,7 +201,9 @@ def compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any]) 
 
 
 def _note_on_retention(plan: TopicPlan, found_ms: int | None) -> str:
-    """Operators alter retention on purpose, for a replay for example: the cluster's counts."""
+    """A note if retention differs. Operators change it on purpose, for a replay for example: the
+    cluster's value is used.
+    """
     planned = plan.config.get("retention.ms")
     if planned is None or found_ms is None or found_ms == int(planned):
         return ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rollcall.events.registry import REGISTRY, EventType
-from rollcall.kafka.topics import DAY_MS, FOR_EVER_MS, NEVER_TOO_LATE, TopicPlan
+from rollcall.kafka.topics import DAY_MS, FOR_EVER_MS, NO_TIMESTAMP_LIMIT, TopicPlan
 from rollcall.setting_types import FOR_EVER_DAYS
 from rollcall.settings import Settings
 
@@ -57,7 +57,7 @@ def plan_event_topics(settings: Settings) -> tuple[TopicPlan, ...]:
         config = {
             "cleanup.policy": "delete",
             "retention.ms": str(retention),
-            "message.timestamp.after.max.ms": NEVER_TOO_LATE,
+            "message.timestamp.after.max.ms": NO_TIMESTAMP_LIMIT,
         }
         return TopicPlan(name, settings.partitions, config, any_partitions)
 

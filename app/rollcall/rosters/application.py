@@ -17,7 +17,7 @@ from rollcall.kafka.client import client_options
 from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.rights import check_rights
 from rollcall.kafka.topic_admin import ensure_topics
-from rollcall.kafka.topics import TimestampWindow, TopicFinding, least_record_bytes
+from rollcall.kafka.topics import TimestampWindow, TopicFinding, min_record_bytes
 from rollcall.process.breaker import Breaker, BreakerPolicy
 from rollcall.process.dead_letter_records import final_letter
 from rollcall.process.metrics import UNKNOWN_NAME, RosterMetrics
@@ -132,7 +132,7 @@ def _new_work(
     names = roster_topics(settings)
     barrier = found_barrier_topic(topics, names.group)
     limits = [finding.limits for finding in topics if finding.plan.name != barrier.name]
-    max_record_bytes = least_record_bytes(limits)
+    max_record_bytes = min_record_bytes(limits)
     partition_of = partitioner(settings.partitions)
     window = TimestampWindow.of(limits)
     observer = _Observer(metrics)

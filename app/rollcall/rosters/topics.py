@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rollcall.kafka.rights import Operation, Rights, on_topic, on_transactions
-from rollcall.kafka.topics import DAY_MS, NEVER_TOO_LATE, TopicPlan, plan_barrier_topic
+from rollcall.kafka.topics import DAY_MS, NO_TIMESTAMP_LIMIT, TopicPlan, plan_barrier_topic
 from rollcall.process.topics import TopicNames, plan_event_topics
 from rollcall.rosters.registry import stages
 from rollcall.settings import Settings
@@ -67,7 +67,7 @@ def plan_roster_topics(settings: Settings) -> tuple[TopicPlan, ...]:
         "delete.retention.ms": str(TOMBSTONE_DAYS * DAY_MS),
         "segment.bytes": str(SEGMENT_BYTES),
         "min.cleanable.dirty.ratio": "0.3",
-        "message.timestamp.after.max.ms": NEVER_TOO_LATE,
+        "message.timestamp.after.max.ms": NO_TIMESTAMP_LIMIT,
     }
     events = {plan.name: plan for plan in plan_event_topics(settings)}
     names: dict[str, None] = {}

@@ -12,7 +12,7 @@ from rollcall.events.registry import REGISTRY
 from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.rights import check_rights
 from rollcall.kafka.topic_admin import ensure_topics
-from rollcall.kafka.topics import TimestampWindow, TopicFinding, least_record_bytes
+from rollcall.kafka.topics import TimestampWindow, TopicFinding, min_record_bytes
 from rollcall.process.breaker import BreakerPolicy
 from rollcall.process.metrics import RouterMetrics
 from rollcall.process.stream import StreamProcess, Work, found_barrier_topic
@@ -66,7 +66,7 @@ def _new_work(
     barrier = found_barrier_topic(topics, settings.group("router"))
     written = [finding for finding in topics if finding.plan.name not in (names.raw, barrier.name)]
     outputs = [finding.limits for finding in written]
-    most_bytes = least_record_bytes(outputs)
+    most_bytes = min_record_bytes(outputs)
     kit = RouterKit(
         pipeline=pipeline,
         express=new_express(pipeline, names, settings.partitions, most_bytes - ROOM_FOR_HEADERS),

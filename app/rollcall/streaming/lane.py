@@ -3,7 +3,7 @@
 Four rules, found by breaking prototypes and clusters:
 1. A lane first opens its transactional producer, which fences the partition's previous owner and
    waits for the end of its last transaction. Only then does it read the committed offset.
-2. From then on it tracks its own position and accepts records only there, in whatever order the
+2. From then on it tracks its own position and accepts records only there, in whichever order the
    driver delivers chunks. Earlier records are dropped; after a gap the driver is sought back.
 3. It closes, with its transaction finished or abandoned, before its partition is revoked.
 4. The state from which it starts is proven to be current: it accepts only answers that show the

@@ -78,7 +78,7 @@ class Positions:
         if offset > bounds.end:
             log.error(
                 "the committed offset %d is past the end %d: the topic was made anew; reading it "
-                "from its beginning; if nobody did that, the cluster has lost "
+                "from its beginning; if that was not intended, the cluster has lost "
                 "records: send them again",
                 offset,
                 bounds.end,

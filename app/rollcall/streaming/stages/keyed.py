@@ -32,9 +32,8 @@ of output.
 
 
 _MISPLACED = (
-    "the record's key is not its id in normal form, or its partition not that of its key: whoever "
-    "wrote it makes ids normal in another way (ROLLCALL_SHARD), "
-    "or has another number of partitions (ROLLCALL_PARTITIONS)"
+    "the record's key is not its id in normal form, or its partition is not that of its key: its "
+    "producer has another ROLLCALL_SHARD, or another number of partitions (ROLLCALL_PARTITIONS)"
 )
 
 
