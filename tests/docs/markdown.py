@@ -47,8 +47,12 @@ def blocks(document: Path, language: str) -> list[str]:
 
 def links(document: Path) -> Iterator[str]:
     """The targets of the links outside of fenced blocks."""
-    for match in _LINK.finditer(_FENCE.sub("", document.read_text(encoding="utf-8"))):
-        yield match["target"]
+    yield from links_of(_FENCE.sub("", document.read_text(encoding="utf-8")))
+
+
+def links_of(text: str) -> list[str]:
+    """The targets of the links in a text."""
+    return [match["target"] for match in _LINK.finditer(text)]
 
 
 def anchors(document: Path) -> set[str]:
