@@ -172,7 +172,7 @@ def test_the_states() -> None:
     ]
     for workflow_state, state, reason, shown, comes_to in described:
         assert (canvas_state(workflow_state, state, reason), state) == (shown, comes_to)
-    by_dates = {code(word)[0]: tuple(code(states)) for word, states in rows(DOCUMENT, "asked for")}
+    by_dates = {code(word)[0]: tuple(code(states)) for word, states in rows(DOCUMENT, "value")}
     assert by_dates == {str(word): states for word, states in BY_DATES.items()}
 
 

@@ -85,7 +85,7 @@ def test_the_numbers() -> None:
     )
     assert limit == 5
     assert "# five of them" in TEXT
-    assert f"failed so often: {DEFAULT_ATTEMPTS} unless" in TEXT
+    assert f"failed this often: {DEFAULT_ATTEMPTS} unless" in TEXT
     assert f"or none for {STALL_SECONDS:.0f} s" in TEXT
 
 

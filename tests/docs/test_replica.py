@@ -216,7 +216,7 @@ def _reasons(module: ModuleType) -> Iterator[str]:
 def test_the_reasons_to_make_it_anew() -> None:
     """What the log is said to say is in the code, and there is no other reason."""
     reasons = [reason for module in (follower, store) for reason in _reasons(module)]
-    described = [code(said)[0] for _why, said in rows(DOCUMENT, "why")]
+    described = [code(said)[0] for _cause, said in rows(DOCUMENT, "cause")]
     for said in described:
         assert any(said in reason for reason in reasons), said
     assert [reason for reason in reasons if not any(said in reason for said in described)] == []
