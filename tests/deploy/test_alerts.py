@@ -28,7 +28,7 @@ from tests.docs.markdown import ROOT, anchors
 RUNBOOKS = ROOT / "docs" / "runbooks.md"
 TEXT = RUNBOOKS.read_text(encoding="utf-8")
 RULES = alert_rules()
-PARTS = ("Meaning", "What users notice", "The cause", "To mend it")
+PARTS = ("Meaning", "Effect for users", "Find the cause", "Fix")
 SEVERITIES = {"critical", "warning", "info"}
 OF_PROMETHEUS = {"up"}
 
