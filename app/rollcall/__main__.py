@@ -1,28 +1,28 @@
-"""The command ``rollcall``; also ``python -m rollcall``."""
+"""Command ``rollcall``; also ``python -m rollcall``."""
 
 from __future__ import annotations
 
 import gc
 
-from rollcall.process.ending import end_on_signals, interrupt_on_ctrl_c, run_to_the_end
+from rollcall.process.ending import end_on_signals, interrupt_on_ctrl_c, run_command
 
 GC_THRESHOLDS = (200_000, 50, 1_000)
-"""Modules make much, and throw nothing away; a chunk is hundreds of thousands of objects that live
-for a moment and form no cycles. With Python's defaults the collector walks them again and again,
-which takes a sixth of the time of a start, and an eighth of the router's.
+"""Loading modules creates many objects and frees none; a chunk has hundreds of thousands of
+short-lived objects without cycles. With Python's defaults the collector scans them again and again,
+which takes a sixth of the start's time, and an eighth of the router's.
 """
 
 
 def main() -> None:
-    """Run the command line. Signals come first: see :mod:`rollcall.process.ending`. Processes
-    handle them later, in their event loop.
+    """Run the command line. Signal handlers come first: see :mod:`rollcall.process.ending`.
+    Processes replace them later, in their event loop.
     """
     end_on_signals()
     gc.set_threshold(*GC_THRESHOLDS)
     from rollcall.cli.main import main as run
 
     interrupt_on_ctrl_c()
-    run_to_the_end(run)
+    run_command(run)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
-"""The base of every error that a user of Rollcall can meet."""
+"""Base classes of all errors for users."""
 
 from __future__ import annotations
 
 
 class RollcallError(Exception):
-    """Something went wrong that a person can mend.
+    """A problem that a user can correct.
 
     The message says what happened, where, and what to do. The command line prints it as one line,
-    without a traceback, and ends with ``exit_code``.
+    without a traceback, and exits with ``exit_code``.
     """
 
     exit_code = 1
 
 
 class ConfigurationError(RollcallError):
-    """A setting or an argument cannot be used."""
+    """A setting or argument is invalid."""
 
     exit_code = 2
 
@@ -26,7 +26,7 @@ class BrokerUnavailableError(RollcallError):
 
 
 def describe(error: BaseException | None) -> str:
-    """An error in one line: its type, what it says, and its notes."""
+    """One line for an error: type, message and notes."""
     if error is None:
         return "no reason was given"
     return "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])

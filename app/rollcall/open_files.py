@@ -1,5 +1,5 @@
-"""The limit of open files, of which each connection is one: raised as far as a process needs and
-may, and said where that is not enough.
+"""Limit of open files: raised as far as possible, with an explanation if it is too low. Each
+connection is an open file.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from rollcall.errors import RollcallError
 log = logging.getLogger(__name__)
 
 OTHER_FILES = 100
-"""Beside connections to brokers: the log, libraries, event loops, and whoever asks for health and
-metrics.
-"""
+"""Open files besides connections to brokers: log, libraries, event loops, HTTP clients."""
 
 
 class OpenFilesError(RollcallError):
-    """A connection could not be made, because the process has as many files open as it may."""
+    """A connection failed at the limit of open files."""
 
 
 class _State:
@@ -29,8 +27,8 @@ class _State:
 
 
 def make_room(needed: int) -> None:
-    """Raise the soft limit to what is needed, or to the hard limit if that is less, which is said
-    in the log. What a process once needed it may always use.
+    """Raise the soft limit to ``needed``, or to the hard limit if that is lower, with a warning.
+    Never lowers it.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if needed <= _State.needed:
@@ -60,7 +58,7 @@ def make_room(needed: int) -> None:
 
 
 def note_failure() -> None:
-    """A connection could not be made: find out whether that is for want of files."""
+    """Check, after a failed connection, whether the limit of open files is the reason."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
@@ -69,16 +67,16 @@ def note_failure() -> None:
 
 
 def raise_if_exhausted() -> None:
-    """End whatever would try again and again.
+    """Fail if retrying is useless.
 
     Raises:
-        OpenFilesError: a connection could not be made for want of files.
+        OpenFilesError: a connection failed at the limit of open files.
     """
     if _State.exhausted:
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         needed = f", and may need {_State.needed}" if _State.needed else ""
         raise OpenFilesError(
-            "too many open files: this process, or this machine, has no more than it may have "
+            "too many open files: the limit of this process, or of this machine, is reached "
             f"(here {soft}{needed}); {_ADVICE}"
         )
 

@@ -1,19 +1,18 @@
-"""Texts of others, for terminals."""
+"""Safe printing of foreign text on terminals."""
 
 from __future__ import annotations
 
 import unicodedata
 
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of the text around them: of the whole line, if a name could.
-"""
+"""Characters that change text direction: a name with one could reverse the whole line."""
 
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def printable(text: str) -> str:
-    """A text on one line, in which nothing can steer a terminal: such characters are written as
-    ``\\u001b``. Everything else is left as it is.
+    """Text on one line without terminal control: such characters become ``\\u001b`` and the like.
+    Other characters are kept.
     """
     return "".join(
         f"\\u{ord(character):04x}"

@@ -1,4 +1,4 @@
-"""A record of Kafka, as it is read."""
+"""A fetched Kafka record."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
 
 
 class Record(Protocol):
-    """A fetched record, raw. What aiokafka's decoder yields, without the wrapping that it gives to
-    single consumers.
+    """A fetched record, as aiokafka's decoder yields it, without the wrapper for single-record
+    consumers.
     """
 
     @property
@@ -22,7 +22,7 @@ class Record(Protocol):
 
     @property
     def timestamp(self) -> int | None:
-        """Milliseconds since the epoch; -1: the producer gave none."""
+        """Milliseconds since the epoch; -1: not set by the producer."""
 
     @property
     def key(self) -> bytes | None: ...

@@ -1,4 +1,4 @@
-"""Files that belong to Rollcall but are not Python: schemas, what Maven and the broker read."""
+"""Files of Rollcall other than Python code: schemas, and the files of Maven and the broker."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ _INSTALLED = _PACKAGE / "_data"
 
 
 def resource_path(*parts: str) -> Path:
-    """The file or folder ``parts`` (``"schemas"``; ``"deploy", "kafka", "pom.xml"``): in a checkout
-    as it stands there, else as the wheel carries it.
+    """Path of a file or folder (``"schemas"``; ``"deploy", "kafka", "pom.xml"``): in the checkout,
+    or in the installed package.
 
     Raises:
-        FileNotFoundError: neither has it; then this installation is damaged.
+        FileNotFoundError: it does not exist: the installation is damaged.
     """
-    # Above an installed package there may be a project of somebody else's, with a folder of the
-    # same name.
+    # Above an installed package there may be another project with a folder of the same name.
     path = (_INSTALLED if _INSTALLED.is_dir() else _CHECKOUT).joinpath(*parts)
     if path.exists():
         return path

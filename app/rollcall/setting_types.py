@@ -1,5 +1,5 @@
-"""The forms that settings have, each with a sentence for what has another one. Pure; who needs a
-file looks whether it is there.
+"""Types of settings, each with a message for invalid values. Pure: callers check whether files
+exist.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic_settings import NoDecode
 
 FOR_EVER_DAYS = -1
 
-MOST_INSTANCE_ID = 249
+MAX_INSTANCE_ID = 249
 
 _HOST = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST_NAME = re.compile(rf"{_HOST}(?:\.{_HOST})*\.?")
@@ -84,9 +84,9 @@ def _topic_word(value: str) -> str:
 
 
 def _instance_id(value: str) -> str:
-    if not re.fullmatch(rf"[A-Za-z0-9._-]{{1,{MOST_INSTANCE_ID}}}", value) or value in (".", ".."):
+    if not re.fullmatch(rf"[A-Za-z0-9._-]{{1,{MAX_INSTANCE_ID}}}", value) or value in (".", ".."):
         raise ValueError(
-            f"must be 1 to {MOST_INSTANCE_ID} of the characters that Kafka allows: letters, "
+            f"must be 1 to {MAX_INSTANCE_ID} of the characters that Kafka allows: letters, "
             "digits, '.', '_', '-'; and not '.' or '..'"
         )
     return value
@@ -111,7 +111,7 @@ def _days_or_for_ever(value: int) -> int:
 
 
 def metrics_url(value: str) -> str:
-    """A URL whose host and port can be connected to.
+    """A URL with a valid host and port.
 
     Raises:
         ValueError: it is none.
@@ -121,7 +121,7 @@ def metrics_url(value: str) -> str:
         right = (
             parts.scheme in ("http", "https") and parts.port != 0 and _is_host(parts.hostname or "")
         )
-    except ValueError:  # of a port out of range, of brackets without an address
+    except ValueError:  # port out of range, or brackets without an address
         right = False
     if not right or not re.fullmatch(r"https?://[^\s/?#@]+(/\S*)?", value):
         raise ValueError(

@@ -26,19 +26,17 @@ from rollcall.setting_types import (
     metrics_url,
 )
 
-NEEDED_FIELDS = ("event_name", "event_time", "root_account_id")
-"""Fields of the metadata that cannot be dropped: without them there is no type, no order and no
-key.
-"""
+REQUIRED_METADATA = ("event_name", "event_time", "root_account_id")
+"""Metadata fields that cannot be dropped: type, order and key depend on them."""
 
 ENV_PREFIX = "ROLLCALL_"
 
 MAX_SHARD = 922_337
-"""The greatest shard whose ids fit a signed 64-bit integer (an id is shard * 10^13 + local id)."""
+"""Highest shard whose ids fit a signed 64-bit integer (an id is shard * 10^13 + local id)."""
 
 
 def _secret_in(file: str | Path, variable: str) -> str:
-    """What a file holds, without the end of its line: editors and ``echo`` put one there."""
+    """Content of a file without the final newline that editors and ``echo`` add."""
     try:
         secret = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -52,8 +50,8 @@ def _secret_in(file: str | Path, variable: str) -> str:
 
 
 class Settings(BaseSettings):
-    """What a process of Rollcall is told from outside. Immutable; wrong values are refused by
-    :func:`load_settings` with the variable's name.
+    """Settings of a process. Immutable; :func:`load_settings` reports invalid values with the
+    variable's name.
     """
 
     model_config = SettingsConfigDict(
@@ -71,7 +69,7 @@ class Settings(BaseSettings):
         "broker.",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="How to speak to the brokers."
+        "PLAINTEXT", description="Protocol of the brokers."
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
         "SCRAM-SHA-512", description="Used with a SASL_ protocol."
@@ -83,47 +81,46 @@ class Settings(BaseSettings):
         None, description="Used with a SASL_ protocol, but not with OAUTHBEARER."
     )
     sasl_password_file: FilePath | None = Field(
-        None, description="A file that holds the password, instead of ROLLCALL_SASL_PASSWORD."
+        None, description="File with the password, instead of ROLLCALL_SASL_PASSWORD."
     )
     sasl_token_file: FilePath | None = Field(
         None,
-        description="A file that holds the token of OAUTHBEARER. It is read anew for each "
-        "connection.",
+        description="File with the OAUTHBEARER token. Read again for each connection.",
     )
     ssl_ca_file: FilePath | None = Field(
         None,
-        description="Certificates (PEM) of the authorities to trust, with an SSL protocol. Unset: "
-        "the system's.",
+        description="Certificates (PEM) of the trusted authorities, with an SSL protocol. "
+        "Unset: the system's.",
     )
     ssl_cert_file: FilePath | None = Field(
         None, description="Client certificate (PEM), for mutual TLS."
     )
     ssl_key_file: FilePath | None = Field(
         None,
-        description="Private key (PEM) of the client certificate. Unset: it is in the file of the "
-        "certificate.",
+        description="Private key (PEM) of the client certificate. Unset: it is in the "
+        "certificate's file.",
     )
     ssl_key_password: SecretStr | None = Field(
-        None, description="The passphrase of the private key, if it has one."
+        None, description="Passphrase of the private key, if it has one."
     )
     ssl_key_password_file: FilePath | None = Field(
-        None, description="A file that holds the passphrase, instead of ROLLCALL_SSL_KEY_PASSWORD."
+        None, description="File with the passphrase, instead of ROLLCALL_SSL_KEY_PASSWORD."
     )
 
     # --- Names
     group_prefix: TopicWord = Field(
         "rollcall",
-        description="The first word of consumer groups and transactional ids. Two installations "
-        "on one cluster need two.",
+        description="Prefix of consumer groups and transactional ids. Each installation on a "
+        "cluster needs its own.",
     )
 
     # --- Topics
-    topic_prefix: TopicWord = Field("canvas", description="The first word of every topic's name.")
+    topic_prefix: TopicWord = Field("canvas", description="Prefix of all topic names.")
     partitions: int = Field(
         4,
         ge=1,
         le=1000,
-        description="Partitions of the topics that Rollcall writes; raw is created with as many.",
+        description="Number of partitions of Rollcall's topics, and of raw if Rollcall creates it.",
     )
     replication_factor: int = Field(
         1, ge=1, le=10, description="Replicas of the topics that Rollcall creates."
@@ -134,21 +131,20 @@ class Settings(BaseSettings):
 
     retention_raw_days: Retention = Field(
         7,
-        description="How long the raw topic keeps a record, if Rollcall creates it. -1: for ever.",
+        description="Retention of the raw topic, if Rollcall creates it. -1: for ever.",
     )
     retention_typed_days: Retention = Field(
         7,
-        description="How long the typed topics that Rollcall creates keep a record. -1: for ever.",
+        description="Retention of the typed topics that Rollcall creates. -1: for ever.",
     )
     retention_unknown_days: Retention = Field(
         7,
-        description="How long the topic of unknown events keeps a record, if Rollcall creates it. "
-        "-1: for ever.",
+        description="Retention of the topic of unknown events, if Rollcall creates it. -1: for "
+        "ever.",
     )
     retention_dead_letter_days: Retention = Field(
         30,
-        description="How long the dead-letter topic keeps a record, if Rollcall creates it. -1: "
-        "for ever.",
+        description="Retention of the dead-letter topic, if Rollcall creates it. -1: for ever.",
     )
 
     # --- Meaning
@@ -156,12 +152,11 @@ class Settings(BaseSettings):
         None,
         ge=1,
         le=MAX_SHARD,
-        description="The Canvas shard of local ids in events that do not name their root account.",
+        description="Canvas shard of local ids in events that do not name their root account.",
     )
     redact: bool = Field(
         True,
-        description="Replace the values of credential parameters anywhere in a record before it "
-        "goes on.",
+        description="Replace the values of credential parameters anywhere in a record.",
     )
     redact_parameters: Words = Field(
         ("access_token", "refresh_token", "client_secret"),
@@ -169,8 +164,8 @@ class Settings(BaseSettings):
     )
     drop_metadata: Words = Field(
         (),
-        description="Fields of metadata that the router cuts out of every event before it goes "
-        "on, separated by commas.",
+        description="Metadata fields that the router removes from every event, separated by "
+        "commas.",
     )
 
     # --- The consumer group and its chunks
@@ -179,17 +174,20 @@ class Settings(BaseSettings):
         description="Static membership: a name of this process that stays the same over restarts.",
     )
     session_timeout_seconds: float = Field(
-        10.0, ge=6, le=300, description="A process that is silent for so long loses its partitions."
+        10.0,
+        ge=6,
+        le=300,
+        description="A process without a heartbeat for this long loses its partitions.",
     )
     chunk_records: int = Field(
-        6_000, ge=1, le=100_000, description="Most records in one transaction."
+        6_000, ge=1, le=100_000, description="Maximum records in one transaction."
     )
     chunk_bytes: int = Field(
         16 * 1024**2,
         ge=1024,
         le=256 * 1024**2,
-        description="Most bytes of input in one transaction (one record more than that is a chunk "
-        "by itself).",
+        description="Maximum bytes of input in one transaction (a larger record is a chunk by "
+        "itself).",
     )
     gather_seconds: float | None = Field(
         None,
@@ -202,11 +200,11 @@ class Settings(BaseSettings):
         5.0,
         ge=1,
         le=60,
-        description="How long a transaction in flight may take to finish when the process stops "
-        "or loses the partition.",
+        description="Time limit for a transaction in flight when the process stops or loses the "
+        "partition.",
     )
     transaction_timeout_seconds: float = Field(
-        60.0, ge=10, le=900, description="The broker aborts a transaction that is open for longer."
+        60.0, ge=10, le=900, description="The broker aborts a transaction that stays open longer."
     )
 
     # --- Safety
@@ -221,26 +219,26 @@ class Settings(BaseSettings):
         1_000,
         ge=1,
         le=1_000_000,
-        description="Number of events over which breaker_ratio is judged.",
+        description="Number of events for breaker_ratio.",
     )
     watchdog_seconds: float = Field(
         300.0,
         ge=0,
         le=86_400,
-        description="With lag and without progress for so long, the process ends with a code "
+        description="With lag and without progress for this long, the process ends with a code "
         "other than 0. 0: off.",
     )
 
     # --- Serving
     replica: FilePath | None = Field(
         None,
-        description="The SQLite file of the replica. Unset: replica.sqlite in the data directory.",
+        description="SQLite file of the replica. Unset: replica.sqlite in the data directory.",
     )
     stale_seconds: float = Field(
         60.0,
         ge=1,
         le=86_400,
-        description="The replica may lack records for so long before serve is not ready.",
+        description="serve is not ready when the replica is behind for longer than this.",
     )
     tokens_file: FilePath | None = Field(
         None,
@@ -248,17 +246,17 @@ class Settings(BaseSettings):
         "NAME' adds one. Unset: no token, loopback only.",
     )
     request_seconds: float = Field(
-        10.0, ge=1, le=300, description="A request to serve that takes longer is given up."
+        10.0, ge=1, le=300, description="Time limit of a request to serve."
     )
     most_requests: int = Field(
         200,
         ge=1,
         le=10_000,
-        description="Requests that serve answers at once; others are told to come back.",
+        description="Maximum concurrent requests to serve; others are refused.",
     )
     metrics_urls: Words = Field(
         ("http://127.0.0.1:9101/metrics", "http://127.0.0.1:9102/metrics"),
-        description="Metrics of routers and rosters that the page of serve shows, separated by "
+        description="Metrics addresses of routers and rosters for serve's page, separated by "
         "commas.",
     )
 
@@ -275,17 +273,17 @@ class Settings(BaseSettings):
     )
     data: FilePath = Field(
         Path(".rollcall"),
-        description="Where local state lives: the embedded broker's files, and the replica.",
+        description="Directory of local state: the embedded broker's files, and the replica.",
     )
     trace_ratio: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="OpenTelemetry: the share of raw events for which a trace is begun. 0: only "
-        "those of producers go on. Unset: off.",
+        description="OpenTelemetry: share of raw events for which a trace is started. 0: only "
+        "traces of producers continue. Unset: off.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least level that is logged."
+        "INFO", description="Minimum level of log lines."
     )
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="auto: text on a terminal, JSON elsewhere."
@@ -317,10 +315,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 "must be names of fields, of letters, digits and '_', separated by commas"
             )
-        if needed := [name for name in names if name in NEEDED_FIELDS]:
+        if required := [name for name in names if name in REQUIRED_METADATA]:
             raise ValueError(
-                f"Rollcall cannot do without {', '.join(needed)}; take "
-                f"{'it' if len(needed) == 1 else 'them'} out"
+                f"Rollcall cannot do without {', '.join(required)}; take "
+                f"{'it' if len(required) == 1 else 'them'} out"
             )
         return names
 
@@ -357,13 +355,13 @@ class Settings(BaseSettings):
     def _sasl_is_complete(self) -> Settings:
         if not self.security_protocol.startswith("SASL_"):
             return self
-        needed = (
+        required = (
             ("sasl_token_file",)
             if self.sasl_mechanism == "OAUTHBEARER"
             else ("sasl_username", "sasl_password")
         )
-        if any(getattr(self, name) is None for name in needed):
-            variables = " and ".join(ENV_PREFIX + name.upper() for name in needed)
+        if any(getattr(self, name) is None for name in required):
+            variables = " and ".join(ENV_PREFIX + name.upper() for name in required)
             mechanism = f" with {ENV_PREFIX}SASL_MECHANISM={self.sasl_mechanism}"
             raise ValueError(
                 f"{ENV_PREFIX}SECURITY_PROTOCOL={self.security_protocol}{mechanism} needs "
@@ -373,7 +371,7 @@ class Settings(BaseSettings):
 
     @property
     def replica_file(self) -> Path:
-        """Where the replica is."""
+        """Path of the replica."""
         return self.data / "replica.sqlite" if self.replica is None else self.replica
 
     def group(self, application: str) -> str:
@@ -386,35 +384,36 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the settings from the environment; ``overrides`` (from the command line) win.
+    """Read the settings from the environment; ``overrides`` (from the command line) take
+    precedence.
 
     Raises:
-        ConfigurationError: a value is wrong; the message names each variable and what it may be,
-            never a secret's value.
+        ConfigurationError: a value is invalid; the message names each variable and its valid
+            values, never a secret's value.
     """
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        faults = []
-        for fault in error.errors(include_url=False, include_input=False):
-            message = fault["msg"].removeprefix("Value error, ")
-            faults.append(
-                f"{ENV_PREFIX}{str(fault['loc'][0]).upper()}: {message}"
-                if fault["loc"]
+        problems = []
+        for problem in error.errors(include_url=False, include_input=False):
+            message = problem["msg"].removeprefix("Value error, ")
+            problems.append(
+                f"{ENV_PREFIX}{str(problem['loc'][0]).upper()}: {message}"
+                if problem["loc"]
                 else message
             )
-        raise ConfigurationError("; ".join(faults)) from None
+        raise ConfigurationError("; ".join(problems)) from None
 
 
 def misspelt_variables(environment: Iterable[str]) -> list[str]:
-    """A sentence for each variable that begins like a setting and is none."""
+    """A message for each variable with the prefix of a setting that is none."""
     known = [ENV_PREFIX + name.upper() for name in Settings.model_fields]
-    sentences = []
+    messages = []
     for name in environment:
         if name.upper().startswith(ENV_PREFIX) and name.upper() not in known:
             near = get_close_matches(name.upper(), known, n=1)
-            sentences.append(
+            messages.append(
                 f"{name} is no setting and is ignored"
                 + (f"; did you mean {near[0]}?" if near else "")
             )
-    return sentences
+    return messages

@@ -1,4 +1,4 @@
-"""Which Rollcall this is."""
+"""Version of Rollcall."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def package_version() -> str:
-    """The version of the installed distribution."""
+    """Version of the installed distribution."""
     try:
         return version("rollcall")
     except PackageNotFoundError:

@@ -24,7 +24,7 @@ from rollcall.events.pipeline import (
 from rollcall.events.reading import read_values
 from rollcall.events.redaction import REPLACEMENT, Redactor
 from rollcall.events.schemas.files import schema_folder, schema_paths
-from rollcall.process.dead_letter_records import final_letter, record_bytes
+from rollcall.process.dead_letter_records import bounded_dead_letter, record_bytes
 from rollcall.record import Header
 from rollcall.sandbox.canvas.traffic import CREDENTIAL
 from rollcall.streaming.chunks import Chunk
@@ -161,7 +161,9 @@ def _assert_pieces_are_in(clean: bytes, value: bytes) -> None:
 def _check_headers(outcome: Outcome, fetched: Fetched) -> None:
     headers = outcome.headers
     if isinstance(outcome, DeadLetter):
-        letter, key, headers = final_letter(outcome, fetched.key, "canvas.raw", 0, fetched, LIMIT)
+        letter, key, headers = bounded_dead_letter(
+            outcome, fetched.key, "canvas.raw", 0, fetched, LIMIT
+        )
         assert record_bytes(key, letter.value, headers) <= LIMIT
     for name, content in headers:
         name.encode()

@@ -15,7 +15,7 @@ import pytest
 from faust.types import _env
 from faust.types.settings import Settings as FaustSettings
 
-from rollcall.process.environment import KEPT, keep_own_variables
+from rollcall.process.environment import KEPT, drop_foreign_variables
 from tests.processes import PROGRAM, RollcallProcess, wait_until
 from tests.waiting import run
 
@@ -43,8 +43,8 @@ OTHERS = {
 EFFECTIVE = """
 import json, os, sys
 if "--as-a-process" in sys.argv:
-    from rollcall.process.environment import keep_own_variables
-    keep_own_variables()
+    from rollcall.process.environment import drop_foreign_variables
+    drop_foreign_variables()
 from faust.types import _env
 from faust.types.settings import Settings
 from rollcall.router.application import new_router
@@ -155,6 +155,6 @@ def test_what_is_meant_for_a_process_stays(monkeypatch: pytest.MonkeyPatch) -> N
         patch.setattr(
             os, "environ", {**dict.fromkeys(meant, "x"), **dict.fromkeys(FAUST | OTHERS, "x")}
         )
-        keep_own_variables()
+        drop_foreign_variables()
         assert set(os.environ) == set(meant)
     assert not {name for name in FAUST | OTHERS if KEPT.fullmatch(name)}

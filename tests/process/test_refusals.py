@@ -32,7 +32,7 @@ def test_every_refusal_names_something_to_change(code: int) -> None:
     except RollcallError as error:
         explained = explain(error, settings, "router")
     assert FencedInstanceIdError.errno in REFUSALS
-    assert isinstance(explained, REFUSALS[code].kind)
+    assert isinstance(explained, REFUSALS[code].error_type)
     text = str(explained)
     assert re.search(r"ROLLCALL_[A-Z_]+|[a-z]+\.[a-z.]+[a-z]|Kafka 3\.6", text), text
     assert "{" not in text

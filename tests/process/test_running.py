@@ -45,7 +45,7 @@ def test_what_a_client_left_behind_holds_up_nobody(
 ) -> None:
     ended = run([sys.executable, "-c", PROGRAM, how], cwd=tmp_path)
     assert ended.returncode == code
-    assert ended.stderr == f"{told}what its clients had begun did not end in time\n"
+    assert ended.stderr == f"{told}tasks of its clients did not end in time\n"
 
 
 ENDING = """
@@ -53,7 +53,7 @@ import sys
 import threading
 import time
 
-from rollcall.process.ending import run_to_the_end
+from rollcall.process.ending import run_command
 
 
 class Kept:
@@ -71,7 +71,7 @@ def command():
 
 
 kept = Kept()
-run_to_the_end(command)
+run_command(command)
 """
 
 

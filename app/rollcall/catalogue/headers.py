@@ -16,7 +16,7 @@ from rollcall.events.pipeline import (
     REDACTED_HEADER,
     WHOLE_VALUE,
 )
-from rollcall.process.dead_letter_records import ATTEMPT_HEADER, KEPT_BYTES, SIZE_HEADER
+from rollcall.process.dead_letter_records import ATTEMPT_HEADER, MAX_KEPT_BYTES, SIZE_HEADER
 
 Schema = dict[str, Any]
 
@@ -114,7 +114,7 @@ ERRORS = (
     HeaderField(
         SIZE_HEADER,
         f"with `{ErrorCode.TOO_LARGE.value}` only: bytes of the raw value, of which the first "
-        f"{KEPT_BYTES:,} are kept at most",
+        f"{MAX_KEPT_BYTES:,} are kept at most",
         {"pattern": "^[0-9]+$"},
         always=False,
     ),

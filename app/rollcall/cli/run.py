@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rollcall.process.environment import keep_own_variables
+from rollcall.process.environment import drop_foreign_variables
 
 PROCESSES = ("router", "rosters", "serve")
 """What runs for Rollcall to be whole."""
@@ -23,7 +23,7 @@ Attached = Annotated[
 
 def router(attached: Attached = False) -> None:
     """Route raw events to typed topics until stopped (SIGTERM or Ctrl-C; both drain)."""
-    keep_own_variables()
+    drop_foreign_variables()
     from rollcall.cli.running import run_until_stopped
     from rollcall.router.application import new_router
 
@@ -34,7 +34,7 @@ def rosters(attached: Attached = False) -> None:
     """Keep the rosters until stopped (SIGTERM or Ctrl-C; both drain): who is in which course,
     section and group now.
     """
-    keep_own_variables()
+    drop_foreign_variables()
     from rollcall.cli.running import run_until_stopped
     from rollcall.rosters.application import new_rosters
 
@@ -45,7 +45,7 @@ def serve(attached: Attached = False) -> None:
     """Answer who is in which course until stopped (SIGTERM or Ctrl-C): Canvas's API, and a page,
     from a replica of the rosters.
     """
-    keep_own_variables()
+    drop_foreign_variables()
     from rollcall.cli.running import run_until_stopped
     from rollcall.serve.process import ServeProcess
 

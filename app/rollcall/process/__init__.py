@@ -1,3 +1,3 @@
-"""What a process is made of: running and ending, health, logs, metrics, tracing, the breaker, the
-headers of dead letters.
+"""Parts of a process: running and stopping, health, logs, metrics, tracing, the breaker,
+dead-letter records.
 """

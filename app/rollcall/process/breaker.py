@@ -1,8 +1,8 @@
-"""The breaker: a bad deployment must not quarantine everything.
+"""Breaker: keeps a bad deployment from quarantining everything.
 
-When too many of the last events of a partition became dead letters, something is wrong with the
-producer or with the schemas, not with the events. The partition is then left as it is until an
-operator has looked and restarts with a higher limit, or with none.
+If too many of a partition's last events became dead letters, the producer or the schemas are wrong,
+not the events. The partition then halts until an operator has looked, and restarts with a higher
+limit or none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NOTE = "rollcall-breaker"
 
 @dataclass(frozen=True, slots=True)
 class BreakerPolicy:
-    """Open when more than ``ratio`` (0 to 1; 0: never) of the last ``events`` are dead letters."""
+    """Opens if more than ``ratio`` (0 to 1; 0: never) of the last ``events`` are dead letters."""
 
     ratio: float
     events: int
@@ -31,15 +31,15 @@ class Breaker:
         self._limit = policy.ratio * policy.events if policy.ratio > 0 else policy.events
         self._seen = 0
         self._dead: deque[int] = deque()
-        """Of the last events those that became dead letters, by their number, counted from 1."""
+        """Sequence numbers, from 1, of the recent events that became dead letters."""
 
     def passed(self, count: int = 1) -> None:
-        """So many events did not become dead letters."""
+        """Count events that did not become dead letters."""
         self._seen += count
 
     def failed(self) -> bool:
-        """One became a dead letter; whether the breaker opens. It judges only when it has seen as
-        many events as it looks back on.
+        """Count a dead letter. Returns whether the breaker opens, which needs at least ``events``
+        events.
         """
         self._seen += 1
         dead = self._dead
@@ -49,7 +49,7 @@ class Breaker:
         return len(dead) > self._limit and self._seen >= self._policy.events
 
     def halt(self) -> Halt:
-        """What to tell the lane when the breaker has opened."""
+        """The halt for the lane after the breaker has opened."""
         share = len(self._dead) / self._policy.events
         return Halt(
             self._reason(
@@ -60,8 +60,8 @@ class Breaker:
         )
 
     def resume(self, note: str) -> Halt | None:
-        """Whether a breaker that had opened before, as the note beside the committed offset tells,
-        stays open: it does unless the limit was raised since.
+        """The halt of an earlier run, from the note beside the committed offset. It stays in force
+        unless the limit was raised.
         """
         word, _, limit = note.partition(" ")
         if word != _NOTE:

@@ -1,6 +1,4 @@
-"""Records as they are written: the headers of dead letters, what becomes of records larger than the
-topics take, and the timestamps that topics accept.
-"""
+"""Dead letters as records: headers, size limits, truncation."""
 
 from __future__ import annotations
 
@@ -10,20 +8,21 @@ from rollcall.events.outcomes import DeadLetter, ErrorCode
 from rollcall.events.pipeline import ERROR_PREFIX
 from rollcall.record import Header, Record
 
-KEPT_BYTES = 65_536
-"""At most so much of a value that is too large is kept on the dead-letter topic: enough to see what
-it is. Less where the topic takes little.
+MAX_KEPT_BYTES = 65_536
+"""Maximum of a too large value that is kept on the dead-letter topic: enough to identify it. Less
+if the topic accepts little.
 """
 
 _KEPT_HEADER_BYTES = 16_384
-"""The raw record's headers are kept with it if all together are no larger (and no more than an
-eighth of what the topic takes); otherwise they are part of what is too large, and left out.
+"""Maximum total size of the raw record's headers to keep with a too large record, also limited to
+an eighth of the topic's limit. Larger headers are dropped.
 """
 
 _KEPT_KEY_BYTES = 1_024
 
 _RECORD_OVERHEAD = 128
-"""More than a record and its batch need beside key, value and headers (61 + 21 bytes, and lengths).
+"""Upper bound of a record's and its batch's overhead besides key, value and headers (61 + 21 bytes,
+and lengths).
 """
 
 _HEADER_OVERHEAD = 10
@@ -33,7 +32,7 @@ SIZE_HEADER = f"{ERROR_PREFIX}size"
 
 
 def record_bytes(key: bytes | None, value: bytes | None, headers: list[Header]) -> int:
-    """An upper bound of the size of a batch that holds only this record, before compression."""
+    """Upper bound of the size of a batch with only this record, before compression."""
     size = _RECORD_OVERHEAD + len(key or b"") + len(value or b"")
     for name, content in headers:
         size += _HEADER_OVERHEAD + 4 * len(name) + len(content or b"")
@@ -41,25 +40,25 @@ def record_bytes(key: bytes | None, value: bytes | None, headers: list[Header]) 
 
 
 def dead_letter_headers(
-    letter: DeadLetter, topic: str, partition: int, offset: int
+    dead_letter: DeadLetter, topic: str, partition: int, offset: int
 ) -> list[Header]:
-    """The raw record's headers and the reason, in place of any that an earlier attempt left."""
-    kept = [header for header in letter.headers if not header[0].startswith(ERROR_PREFIX)]
+    """The raw record's headers and the reason, in place of the headers of an earlier attempt."""
+    kept = [header for header in dead_letter.headers if not header[0].startswith(ERROR_PREFIX)]
     return [
         *kept,
-        (f"{ERROR_PREFIX}code", letter.code.value.encode()),
-        (f"{ERROR_PREFIX}message", letter.message.encode()),
-        (f"{ERROR_PREFIX}path", letter.path.encode()),
-        (f"{ERROR_PREFIX}schema", letter.schema.encode()),
+        (f"{ERROR_PREFIX}code", dead_letter.code.value.encode()),
+        (f"{ERROR_PREFIX}message", dead_letter.message.encode()),
+        (f"{ERROR_PREFIX}path", dead_letter.path.encode()),
+        (f"{ERROR_PREFIX}schema", dead_letter.schema.encode()),
         (f"{ERROR_PREFIX}topic", topic.encode()),
         (f"{ERROR_PREFIX}partition", str(partition).encode()),
         (f"{ERROR_PREFIX}offset", str(offset).encode()),
-        (ATTEMPT_HEADER, str(attempts_of(letter.headers) + 1).encode()),
+        (ATTEMPT_HEADER, str(attempts_of(dead_letter.headers) + 1).encode()),
     ]
 
 
 def attempts_of(headers: Sequence[Header]) -> int:
-    """How many times a record has failed, as its headers say."""
+    """Number of earlier failures, from a record's headers."""
     for name, content in headers:
         if name == ATTEMPT_HEADER and content and content.isdigit() and len(content) < 10:
             return int(content)
@@ -74,8 +73,8 @@ def too_large(
     limit: int,
     redacted: bool,
 ) -> DeadLetter:
-    """The dead letter for a record of ``size`` bytes where the topic takes ``limit``: its value
-    cut, its full length in a header.
+    """Dead letter for a record of ``size`` bytes on a topic that accepts ``limit``. Its value is
+    truncated; a header has its full length.
     """
     attempt = [header for header in headers if header[0] == ATTEMPT_HEADER]
     kept = (
@@ -83,7 +82,7 @@ def too_large(
         if record_bytes(None, None, headers) <= min(_KEPT_HEADER_BYTES, limit // 8)
         else attempt
     )
-    length = min(KEPT_BYTES, limit // 2)
+    length = min(MAX_KEPT_BYTES, limit // 2)
     message = (
         f"the record has {size} bytes with its headers and the topic takes {limit}; the "
         f"value is cut to {length} bytes at most"
@@ -94,29 +93,39 @@ def too_large(
 
 
 def size_header(value: bytes | None) -> Header:
-    """How long the value was before it was cut."""
+    """Header with the length of the value before truncation."""
     return (SIZE_HEADER, str(len(value or b"")).encode())
 
 
-def kept_key(key: bytes | None) -> bytes | None:
-    """The key that goes with a record that is too large."""
+def truncated_key(key: bytes | None) -> bytes | None:
+    """Key of a record that is too large."""
     return key if key is None or len(key) <= _KEPT_KEY_BYTES else key[:_KEPT_KEY_BYTES]
 
 
-def final_letter(
-    letter: DeadLetter, key: bytes | None, topic: str, partition: int, record: Record, limit: int
+def bounded_dead_letter(
+    dead_letter: DeadLetter,
+    key: bytes | None,
+    topic: str,
+    partition: int,
+    record: Record,
+    limit: int,
 ) -> tuple[DeadLetter, bytes | None, list[Header]]:
-    """The dead letter for a record of a partition, with the key and the headers that it gets: small
-    enough for a topic that takes ``limit`` bytes.
+    """Dead letter for a record of a partition, with its key and headers, within a topic's ``limit``
+    of bytes.
     """
-    headers = dead_letter_headers(letter, topic, partition, record.offset)
-    size = record_bytes(key, letter.value, headers)
+    headers = dead_letter_headers(dead_letter, topic, partition, record.offset)
+    size = record_bytes(key, dead_letter.value, headers)
     if size > limit:
-        letter = too_large(
-            letter.value, letter.headers, letter.event_name, size, limit, letter.redacted
+        dead_letter = too_large(
+            dead_letter.value,
+            dead_letter.headers,
+            dead_letter.event_name,
+            size,
+            limit,
+            dead_letter.redacted,
         )
-        headers = dead_letter_headers(letter, topic, partition, record.offset)
-    if letter.code is ErrorCode.TOO_LARGE:
+        headers = dead_letter_headers(dead_letter, topic, partition, record.offset)
+    if dead_letter.code is ErrorCode.TOO_LARGE:
         headers.append(size_header(record.value))
-        key = kept_key(key)
-    return letter, key, headers
+        key = truncated_key(key)
+    return dead_letter, key, headers

@@ -1,9 +1,9 @@
-"""The signals that end a process, and what they do until the process handles them itself. Imports
-next to nothing: it comes before all other modules.
+"""Signals that end a process, until the process handles them itself. Imports almost nothing: it
+runs before all other modules.
 
-Python's modules take a second to load, on a busy machine several. Without a handler a signal would
-kill the process meanwhile, and the first process of a container (process id 1) would not even
-notice: Linux keeps signals from it that it has no handler for.
+Python's modules take a second to load, several on a busy machine. Without a handler, a signal would
+kill the process meanwhile. The first process of a container (process id 1) would ignore it: Linux
+does not deliver it signals without a handler.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import sys
 from collections.abc import Callable
 
 RUN_UNTIL_STOPPED = ("router", "rosters", "serve", "up")
-"""Commands whose good end a signal is."""
+"""Commands that a signal ends with success."""
 
 
 def ending_signals() -> list[signal.Signals]:
-    """The signals that end a process in good order. A terminal that is closed is one, unless
-    ``nohup`` has it ignored.
+    """Signals that end a process in good order. A closed terminal sends one of them, unless
+    ``nohup`` ignores it.
     """
     return [
         signal.SIGTERM,
@@ -29,33 +29,32 @@ def ending_signals() -> list[signal.Signals]:
 
 
 def end_on_signals() -> None:
-    """Have each of these signals end the process, from now on until there is another handler. One
-    that was held back for this moment ends it now.
+    """Make each of these signals end the process, until another handler is set. A signal that was
+    blocked until now ends it at once.
 
-    Asyncio's handlers take over without a gap: Python lets a handler run for what came before it is
-    replaced.
+    asyncio's handlers take over without a gap: Python runs the handler of an earlier signal before
+    it is replaced.
     """
     numbers = ending_signals()
     for number in numbers:
-        signal.signal(number, _end)
+        signal.signal(number, _exit_on_signal)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
 def interrupt_on_ctrl_c() -> None:
-    """Have Ctrl-C raise KeyboardInterrupt, as Python does, in commands that may have something to
-    clear up then.
+    """Make Ctrl-C raise KeyboardInterrupt, as usual in Python, in commands that may have to clean
+    up.
     """
     if not _runs_until_stopped():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def run_to_the_end(command: Callable[[], object]) -> None:
-    """Run a command that ends by raising SystemExit, as those of the command line do; what runs
-    until it is stopped does not return from here.
+def run_command(command: Callable[[], object]) -> None:
+    """Run a command that ends with SystemExit. For a command that runs until it is stopped, this
+    does not return.
 
-    Its process ends without taking the interpreter apart. Threads of clients may still run, because
-    nothing waits for them for ever, and the code of an event loop that goes on in one would crash
-    when it finds the interpreter gone.
+    Such a process exits without finalizing the interpreter. Client threads may still run, because
+    nothing waits for them for ever, and their event loops would crash in a finalized interpreter.
     """
     if not _runs_until_stopped():
         command()
@@ -72,7 +71,7 @@ def run_to_the_end(command: Callable[[], object]) -> None:
     if (logging := sys.modules.get("logging")) is not None:
         logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):  # whoever read it is gone
+        with contextlib.suppress(OSError):  # its reader is gone
             stream.flush()
     os._exit(code)
 
@@ -81,12 +80,12 @@ def _runs_until_stopped() -> bool:
     return sys.argv[1:2] != [] and sys.argv[1] in RUN_UNTIL_STOPPED
 
 
-def _end(number: int, _frame: object) -> None:
-    """Nothing is open yet that would have to be closed. An exception might be swallowed by a module
-    that is just being loaded.
+def _exit_on_signal(number: int, _frame: object) -> None:
+    """Nothing is open yet that must be closed. An exception might be swallowed by a module that is
+    loading.
     """
     if _runs_until_stopped():
         os._exit(0)
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
-    os._exit(128 + number)  # process id 1 lives on
+    os._exit(128 + number)  # process id 1 survives the signal

@@ -1,9 +1,9 @@
-"""What a process of Rollcall sees of its environment.
+"""Environment variables of a process of Rollcall.
 
-Libraries have settings of their own there, and many have names that anybody might use. Faust reads
-some 70, such as ``APP_VERSION`` and ``WEB_PORT``, which win over what the program says; others are
+Libraries read settings from the environment too, many with common names. Faust reads some 70, such
+as ``APP_VERSION`` and ``WEB_PORT``, which override the program's own options; others are
 prometheus_client (``PROMETHEUS_MULTIPROC_DIR``), uvicorn (``WEB_CONCURRENCY``), FastAPI, mode and
-aiokafka. So a process drops what none of its own parts is meant to see, before it loads them.
+aiokafka. So a process drops all variables that none of its parts needs, before it loads them.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ KEPT = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""Names of variables that stay."""
+"""Names of variables that are kept."""
 
 
-def keep_own_variables() -> None:
-    """Drop all others from this process's environment. To be called before libraries are loaded:
-    some look when they are.
+def drop_foreign_variables() -> None:
+    """Drop all other variables. Call it before libraries are loaded: some read variables on
+    import.
     """
     for name in list(os.environ):
         if KEPT.fullmatch(name) is None:

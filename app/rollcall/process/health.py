@@ -1,4 +1,4 @@
-"""The HTTP of every process: ``/livez``, ``/readyz`` and ``/metrics``."""
+"""HTTP endpoints of every process: ``/livez``, ``/readyz`` and ``/metrics``."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from rollcall.errors import ConfigurationError
 
 Reasons = Callable[[], Sequence[str]]
-"""Why the process is not live, or not ready; nothing when it is."""
+"""Reasons why the process is not live or not ready; empty if it is."""
 
 
 @contextlib.asynccontextmanager
 async def serve_health(
     bind: str, port: int, *, live: Reasons, ready: Reasons, registry: CollectorRegistry
 ) -> AsyncIterator[int]:
-    """Serve while the context is open; gives the port, which is a free one for port 0.
+    """Serve while the context is open. Yields the port, which is a free one for port 0.
 
     Raises:
-        ConfigurationError: the address cannot be listened on.
+        ConfigurationError: the address cannot be used.
     """
 
     async def metrics(_request: web.Request) -> web.Response:

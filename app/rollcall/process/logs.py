@@ -1,7 +1,7 @@
-"""Logs: one line for each incident, JSON when nobody watches, never personal data.
+"""Logs: one line per incident, JSON unless on a terminal, never personal data.
 
-A line at level error asks somebody to do something, and says what. A traceback is a fault of the
-program. What passes by itself is a warning.
+An error line asks somebody to act, and says how. A traceback is a bug. A warning is a passing
+problem.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rollcall.settings import Settings
 
 REPEAT_SECONDS = 30.0
 
-_MOST_SAYINGS = 1_000
+_MAX_TEMPLATES = 1_000
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -34,26 +34,23 @@ _CLIENTS = (
     "rollcall.streaming.faust.transport",
     "rollcall.streaming.faust.consumer_thread",
 )
-"""Clients of Kafka, and the services that ours are for Faust."""
+"""Kafka clients, and our subclasses of Faust's services."""
 
 _QUIET = (*_CLIENTS, "asyncio", "aiohttp")
-"""Libraries that narrate. Their warnings are kept; aiokafka tells there of brokers that do not
-answer.
+"""Verbose libraries. Their warnings are kept: aiokafka reports brokers that do not answer."""
+
+_ENVIRONMENT_ERRORS = (KafkaError, OSError, RollcallError, asyncio.CancelledError)
+"""Errors of the environment, not of the code: an unreachable or refusing broker, a full disk, a
+Faust service that a rebalance ends (``faust/transport/consumer.py:181`` calls that a crash).
 """
 
-_CONDITIONS = (KafkaError, OSError, RollcallError, asyncio.CancelledError)
-"""Errors of the surroundings: a broker that is away or refuses, a full disk, a service of Faust
-that is ended while the group rebalances (``faust/transport/consumer.py:181`` calls that a crash).
-No line of code is their cause.
-"""
-
-_FAULTS = (IllegalStateError, IllegalArgumentError)
-"""Errors of Kafka's clients that say that they are used wrongly."""
+_USAGE_ERRORS = (IllegalStateError, IllegalArgumentError)
+"""Errors of Kafka's clients about their wrong use."""
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, the fields given as ``extra``, and the
-    error if there is one.
+    """One JSON object per line: time, level, logger, message, ``extra`` fields, and the error if
+    there is one.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -67,28 +64,27 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         } | extra_fields(record)
         if record.exc_info:
-            line["error"] = _error_of(self, record)
+            line["error"] = _format_error(self, record)
         return orjson.dumps(line, default=str).decode()
 
 
 class TextFormatter(logging.Formatter):
-    """For a terminal: time, level, message and the fields given as ``extra``."""
+    """For a terminal: time, level, message and ``extra`` fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
         moment = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
         extras = "".join(f" {name}={value}" for name, value in extra_fields(record).items())
         line = f"{moment} {record.levelname.lower():8} {record.getMessage()}{extras}"
-        return f"{line}\n{_error_of(self, record)}" if record.exc_info else line
+        return f"{line}\n{_format_error(self, record)}" if record.exc_info else line
 
 
 class RepeatFilter(logging.Filter):
-    """One line for each incident: while a broker is down, a client library says so many times a
+    """One line per incident: while a broker is down, client libraries repeat a line many times a
     second.
 
-    Of the same saying, told apart by its template and its partition, one line passes in
-    :data:`REPEAT_SECONDS`; the next one tells how many were left out. Of Rollcall's own lines this
-    goes for warnings only.
+    Of lines with the same template and partition, one passes per :data:`REPEAT_SECONDS`; the next
+    one counts the lines left out. Of Rollcall's own lines only warnings are filtered.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -104,35 +100,35 @@ class RepeatFilter(logging.Filter):
             and record.name not in _QUIET
         ):
             return True
-        saying = (record.name, str(record.msg), getattr(record, "partition", None))
+        template = (record.name, str(record.msg), getattr(record, "partition", None))
         now = self._clock()
-        if len(self._seen) > _MOST_SAYINGS:
+        if len(self._seen) > _MAX_TEMPLATES:
             self._seen.clear()
-        since, left_out = self._seen.get(saying, (-REPEAT_SECONDS, 0))
+        since, left_out = self._seen.get(template, (-REPEAT_SECONDS, 0))
         if now - since < REPEAT_SECONDS:
-            self._seen[saying] = (since, left_out + 1)
+            self._seen[template] = (since, left_out + 1)
             return False
-        self._seen[saying] = (now, 0)
+        self._seen[template] = (now, 0)
         if left_out:
             record.left_out = left_out
         return True
 
 
 class KafkaLevelFilter(logging.Filter):
-    """Makes a warning of what aiokafka calls an error, and Faust the crash of a service, unless it
-    is a fault of the program.
+    """Downgrades aiokafka's errors and crashes of Faust's services to warnings, unless they are
+    bugs.
 
-    They try again, or raise an error to Rollcall, which tries again, or ends and says why.
+    The libraries retry, or raise an error to Rollcall, which retries or ends with an explanation.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """True: each line passes."""
-        passes = (
-            is_condition(record.exc_info[1])
+        """Always True."""
+        is_downgraded = (
+            is_environment_error(record.exc_info[1])
             if record.exc_info
             else record.name.split(".")[0] == "aiokafka"
         )
-        if record.levelno > logging.WARNING and record.name.startswith(_CLIENTS) and passes:
+        if record.levelno > logging.WARNING and record.name.startswith(_CLIENTS) and is_downgraded:
             record.levelno, record.levelname = (
                 logging.WARNING,
                 logging.getLevelName(logging.WARNING),
@@ -140,25 +136,29 @@ class KafkaLevelFilter(logging.Filter):
         return True
 
 
-def is_condition(error: BaseException | None) -> bool:
-    """Whether an error comes from the surroundings, so that its traceback would tell nothing."""
-    return isinstance(error, _CONDITIONS) and not isinstance(error, _FAULTS)
+def is_environment_error(error: BaseException | None) -> bool:
+    """Whether an error comes from the environment, so that its traceback is useless."""
+    return isinstance(error, _ENVIRONMENT_ERRORS) and not isinstance(error, _USAGE_ERRORS)
 
 
-def _error_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    """The error: with its traceback only if that tells anything."""
+def _format_error(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    """The error, with a traceback only if it is useful."""
     assert record.exc_info is not None
     error = record.exc_info[1]
-    return describe(error) if is_condition(error) else formatter.formatException(record.exc_info)
+    return (
+        describe(error)
+        if is_environment_error(error)
+        else formatter.formatException(record.exc_info)
+    )
 
 
 def extra_fields(record: logging.LogRecord) -> dict[str, Any]:
-    """What the caller gave as ``extra``."""
+    """The ``extra`` fields of a log call."""
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
 
 
 def configure_logging(settings: Settings) -> None:
-    """Log to standard error, as the settings say. Replaces whatever was configured."""
+    """Log to standard error, as the settings say. Replaces any earlier configuration."""
     as_json = settings.log_format == "json" or (
         settings.log_format == "auto" and not sys.stderr.isatty()
     )

@@ -1,8 +1,7 @@
-"""The catalogue of all metrics: what each counts, in which unit, and what it means when it moves.
-Base units, prefix ``rollcall_``.
+"""Catalogue of all metrics, with their units and meaning. Base units, prefix ``rollcall_``.
 
-Labels come from the registry only, so their number is bounded whatever arrives; an unknown
-event_name is ``unknown``. Every counter starts at zero.
+Label values come from the registry only, so their number is bounded; an unknown event_name is
+``unknown``. Every counter starts at zero.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ from prometheus_client.registry import Collector
 from rollcall.events.outcomes import ErrorCode
 from rollcall.version import package_version
 
-# prometheus-client would add a series with the time of its making to every counter.
+# prometheus-client would add a series with the creation time to every counter.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 UNKNOWN_NAME = "unknown"
-"""Label for names that are not in the registry."""
+"""Label value of names that are not in the registry."""
 
 LATENCY_BUCKETS = (
     0.005,
@@ -57,8 +56,8 @@ AGE_BUCKETS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 
 
 
 class ChunkHistogram(Collector):
-    """A histogram that takes many observations at once: sorting a chunk's values and cutting them
-    at the bounds costs a tenth of observing them one by one.
+    """Histogram for many observations at once: sorting them and cutting at the bounds costs a tenth
+    of single observations.
     """
 
     def __init__(
@@ -80,13 +79,11 @@ class ChunkHistogram(Collector):
         registry.register(self)
 
     def observe_many(self, observations: Iterable[float], value: str = "") -> None:
-        """Count observations, under a value of the label if there is one."""
+        """Add observations, for a label value if there is a label."""
         self._observe(sorted(observations), value)
 
     def observe_ages(self, moments: Iterable[float], now: float) -> None:
-        """Count how long ago each moment was, in seconds since the epoch; one that lies ahead was
-        now.
-        """
+        """Add the age of each moment, in seconds since the epoch. A future moment has age 0."""
         ages = sorted([now - moment for moment in moments])
         ahead = bisect_right(ages, 0.0)
         ages[:ahead] = [0.0] * ahead
@@ -102,7 +99,7 @@ class ChunkHistogram(Collector):
             below = upto
 
     def collect(self) -> Iterator[Metric]:
-        """For the registry."""
+        """Called by the registry."""
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
         names = ["+Inf" if bound == float("inf") else str(bound) for bound in self._bounds]
         for value, counts in self._counts.items():
@@ -113,12 +110,12 @@ class ChunkHistogram(Collector):
         yield family
 
     def describe(self) -> Iterator[Metric]:
-        """For the registry: the name, without a label's values."""
+        """Called by the registry: the name, without label values."""
         yield HistogramMetricFamily(self._name, self._documentation)
 
 
 class ProcessMetrics:
-    """What every process exposes."""
+    """Metrics of every process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
@@ -133,7 +130,7 @@ class ProcessMetrics:
 
 
 class StreamMetrics(ProcessMetrics):
-    """What every process exposes that consumes chunks."""
+    """Metrics of every process that consumes chunks."""
 
     def __init__(
         self,
@@ -145,7 +142,7 @@ class StreamMetrics(ProcessMetrics):
         super().__init__(registry)
         self.chunk_seconds = ChunkHistogram(
             "rollcall_chunk_seconds",
-            "Time that the stage computes on one chunk.",
+            "Computing time of a stage for one chunk.",
             LATENCY_BUCKETS,
             registry,
             label="stage",
@@ -185,7 +182,7 @@ class StreamMetrics(ProcessMetrics):
         )
         self.expired_records_total = Counter(
             "rollcall_expired_records_total",
-            "Offsets that the topic's retention deleted before they were read: data that is lost. "
+            "Offsets that the topic's retention deleted before they were read: lost data. "
             "Should stay zero.",
             registry=registry,
         )
@@ -217,7 +214,7 @@ class StreamMetrics(ProcessMetrics):
 
 
 class RouterMetrics(StreamMetrics):
-    """What the router exposes. At every scrape, received = routed + unknown + dead letters."""
+    """Metrics of the router. At every scrape, received = routed + unknown + dead letters."""
 
     def __init__(self, registry: CollectorRegistry, event_names: Iterable[str]) -> None:
         names = tuple(event_names)
@@ -269,11 +266,10 @@ class RouterMetrics(StreamMetrics):
 
 
 class RosterMetrics(StreamMetrics):
-    """What the rosters process exposes.
+    """Metrics of the rosters.
 
-    ``event_age_seconds`` is that of the stages that read typed events, ``pipeline_seconds`` that of
-    those that write rosters: records bear the timestamp of the typed event from which they follow,
-    so it spans all stages.
+    ``event_age_seconds`` covers the stages that read typed events, ``pipeline_seconds`` those that
+    write rosters. Records keep the timestamp of their typed event, so the latter spans all stages.
     """
 
     def __init__(
@@ -291,15 +287,15 @@ class RosterMetrics(StreamMetrics):
         )
         self.parked_rows = Gauge(
             "rollcall_parked_rows",
-            "Rows that publish nothing, because what they belong to is not known yet: a state "
-            "without its enrollment, a membership without its group.",
+            "Rows that publish nothing yet: a state without its enrollment, a membership without "
+            "its group.",
             ["stage"],
             registry=registry,
         )
         self.rows_to_follow = Gauge(
             "rollcall_rows_to_follow",
-            "Rows that have still to follow a change of their section, group or course. While "
-            "there are any, rosters are behind though there is no lag.",
+            "Rows not yet updated after a change of their section, group or course. While there "
+            "are any, rosters are behind although there is no lag.",
             ["stage"],
             registry=registry,
         )
@@ -352,7 +348,7 @@ class RosterMetrics(StreamMetrics):
 
 
 class ServeMetrics(ProcessMetrics):
-    """What serve exposes."""
+    """Metrics of serve."""
 
     def __init__(
         self, registry: CollectorRegistry, relations: Iterable[str], routes: Iterable[str]
@@ -366,13 +362,12 @@ class ServeMetrics(ProcessMetrics):
         )
         self.replica_freshness_seconds = Gauge(
             "rollcall_replica_freshness_seconds",
-            "For how long the replica has been without something that the roster topics hold; 0: "
-            "it has all that there is.",
+            "How long the replica has been behind the roster topics; 0: it is up to date.",
             registry=registry,
         )
         self.replica_complete = Gauge(
             "rollcall_replica_complete",
-            "1: the replica has once had all rows, and answers; 0: it is being built.",
+            "1: the replica has been complete once, and is served; 0: it is being built.",
             registry=registry,
         )
         self.replica_rows = Gauge(
@@ -385,13 +380,13 @@ class ServeMetrics(ProcessMetrics):
         )
         self.replica_unusable_records_total = Counter(
             "rollcall_replica_unusable_records_total",
-            "Records of the roster topics that are no rows, and were passed over: somebody else "
+            "Records of the roster topics that are no rows, and were skipped: another program "
             "writes there. Should stay zero.",
             registry=registry,
         )
         self.replica_rebuilds_total = Counter(
             "rollcall_replica_rebuilds_total",
-            "Times that the replica could not be gone on with and was made anew; the log says why.",
+            "Times that the replica was unusable and was rebuilt; the log says why.",
             registry=registry,
         )
         self.http_requests_total = Counter(
@@ -402,7 +397,7 @@ class ServeMetrics(ProcessMetrics):
         )
         self.http_request_seconds = Histogram(
             "rollcall_http_request_seconds",
-            "From a request's head to its answer's end.",
+            "Time from a request's head to the end of its response.",
             ["route"],
             buckets=LATENCY_BUCKETS,
             registry=registry,

@@ -1,4 +1,4 @@
-"""A process that runs until a signal ends it."""
+"""Runs a process until a signal ends it."""
 
 from __future__ import annotations
 
@@ -18,49 +18,49 @@ from rollcall.settings import Settings
 log = logging.getLogger(__name__)
 
 STOPPING_SECONDS = 4.5
-"""Beside the draining of chunks, so much may the rest of the end take: with the default settings a
-process is gone within 10 s of SIGTERM.
+"""Time limit for the rest of a stop, besides draining: with the default settings a process ends
+within 10 s of SIGTERM.
 """
 
 
-LEFT_SECONDS = 2.0
-"""So long may what is left in the event loop take to end, once the process has."""
+LOOP_CLOSE_SECONDS = 2.0
+"""Time limit for tasks left in the event loop after the process."""
 
-_SHOWN_FRAMES = 3
+_LOGGED_FRAMES = 3
 
 
 class Process(Protocol):
-    """What runs until it is told to stop."""
+    """Runs until it is stopped."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until ``stop`` is set. Raises a :class:`rollcall.errors.RollcallError` when the
-        process must end for another reason.
+        """Run until ``stop`` is set. Raises a :class:`rollcall.errors.RollcallError` if the process
+        must end for another reason.
         """
 
 
 def run_process(settings: Settings, new_process: Callable[[], Process]) -> None:
-    """Run a process in an event loop of its own until SIGTERM or SIGINT.
+    """Run a process in its own event loop until SIGTERM or SIGINT.
 
-    Whatever clients have left in the loop holds up nobody: asyncio would wait for it to end, and
-    aiokafka's tasks may never (see kafka/bounded.py).
+    Tasks that clients leave in the loop delay nothing: asyncio would wait for them, and aiokafka's
+    may never end (see kafka/bounded.py).
 
-    Raises a :class:`rollcall.errors.RollcallError` for whatever a person can mend.
+    Raises a :class:`rollcall.errors.RollcallError` for every problem that a user can correct.
     """
     runner = asyncio.Runner()
-    code, told = 0, "the process has stopped"
+    code, message = 0, "the process has stopped"
     try:
         runner.run(_run_until_signalled(settings, new_process))
     except BaseException as error:
-        code, told = (
+        code, message = (
             error.exit_code if isinstance(error, RollcallError) else 1,
             str(error) or type(error).__name__,
         )
         raise
     finally:
         guard = _exit_after(
-            LEFT_SECONDS,
+            LOOP_CLOSE_SECONDS,
             code,
-            f"{told}; what its clients had begun did not end in time",
+            f"{message}; tasks of its clients did not end in time",
             runner.get_loop(),
         )
         runner.close()
@@ -89,21 +89,19 @@ async def _run_until_signalled(settings: Settings, new_process: Callable[[], Pro
 def _exit_after(
     seconds: float, code: int, message: str, loop: asyncio.AbstractEventLoop
 ) -> threading.Timer:
-    """Whatever hangs while the process stops: it ends. What was not committed is done again by its
-    successor.
-    """
+    """End the process if its stop hangs. Uncommitted work is repeated by its successor."""
 
     def exit_now() -> None:
         frame = sys._current_frames().get(threading.main_thread().ident or 0)
         at = [
-            f"{place.filename}:{place.lineno} {place.name}"
-            for place in traceback.extract_stack(frame)[-_SHOWN_FRAMES:]
+            f"{frame_summary.filename}:{frame_summary.lineno} {frame_summary.name}"
+            for frame_summary in traceback.extract_stack(frame)[-_LOGGED_FRAMES:]
         ]
         log.log(
             logging.ERROR if code else logging.WARNING,
             "%s",
             message,
-            extra={"at": at, "tasks": sorted(map(_place_of, asyncio.all_tasks(loop)))},
+            extra={"at": at, "tasks": sorted(map(_position_of, asyncio.all_tasks(loop)))},
         )
         logging.shutdown()
         os._exit(code)
@@ -114,11 +112,11 @@ def _exit_after(
     return timer
 
 
-def _place_of(task: asyncio.Task[Any]) -> str:
-    """Where a task waits: the innermost of its coroutines."""
-    waits: Any = task.get_coro()
-    places: list[str] = []
-    while (frame := getattr(waits, "cr_frame", None)) is not None:
-        places.append(f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}")
-        waits = waits.cr_await
-    return " > ".join([task.get_name(), *places[-_SHOWN_FRAMES:]])
+def _position_of(task: asyncio.Task[Any]) -> str:
+    """Position of a task: its innermost coroutine."""
+    awaited: Any = task.get_coro()
+    frames: list[str] = []
+    while (frame := getattr(awaited, "cr_frame", None)) is not None:
+        frames.append(f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}")
+        awaited = awaited.cr_await
+    return " > ".join([task.get_name(), *frames[-_LOGGED_FRAMES:]])

@@ -1,6 +1,4 @@
-"""A process that consumes chunks, as the router and the rosters are: its metrics, its health, its
-start and its end.
-"""
+"""Process that consumes chunks (router, rosters): metrics, health, start and stop."""
 
 from __future__ import annotations
 
@@ -40,53 +38,54 @@ if TYPE_CHECKING:  # it needs OpenTelemetry, which is optional
 log = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 15.0
-"""Without an answer of the cluster for so long, a process is not ready."""
+"""A process is not ready after this time without an answer of the cluster."""
 
 PREPARING_SECONDS = 300.0
-"""To look at the topics, and to create those that are missing, takes seconds."""
+"""Time limit for checking topics and creating missing ones, which takes seconds."""
 
 RETRY_SECONDS = 1.0
-"""Until a process that waits for the cluster looks for it again."""
+"""Interval of attempts while the process waits for the cluster."""
 
 REMINDER_SECONDS = 60.0
-"""How often it says that it still waits."""
+"""Interval of log lines while the process waits for the cluster."""
 
 Gauges = Mapping[Gauge, Callable[[PartitionStatus], float | None]]
-"""Gauges with the labels topic and partition, and what each says of a partition; None: nothing."""
+"""Gauges with the labels topic and partition, and their value for a partition; None: no value."""
 
 
 class Work(NamedTuple):
-    """What a process does, once it has seen the cluster."""
+    """Work of a process, determined by the cluster's topics."""
 
     agents: Sequence[ChunkAgent]
     max_record_bytes: int
-    """What all topics take that the agents write."""
+    """Record size that all output topics accept."""
     barrier: BarrierTopic
     outputs: frozenset[str]
-    """The topics that the agents write."""
+    """Topics that the agents write."""
 
 
 class OldestUnprocessed:
-    """How long the oldest unprocessed record has been waiting."""
+    """Age of the oldest unprocessed record."""
 
     def __init__(self) -> None:
         self._still: dict[TP, tuple[int | None, float]] = {}
-        """Of partitions with lag, where they are, and since when."""
+        """Position of each partition with lag, and its time."""
 
     def seconds(self, statuses: Iterable[PartitionStatus], now: float) -> float:
-        """The age of the oldest record that was read and is not committed. Of a partition with lag
-        of which nothing is read nobody knows that: there it is for how long it has not moved. To be
-        asked regularly, ``now`` in seconds since the epoch.
+        """Age of the oldest record that was read and is not committed. For a partition with lag and
+        nothing read, the age is unknown: then the time since its last progress.
+
+        Call it regularly, with ``now`` in seconds since the epoch.
         """
         oldest, still = now, {}
         for status in statuses:
             if status.oldest_pending is not None and status.oldest_pending >= 0:
                 oldest = min(oldest, status.oldest_pending / 1000)
             elif status.lag:
-                known = self._still.get(status.tp)
+                earlier = self._still.get(status.tp)
                 still[status.tp] = (
-                    known
-                    if known is not None and known[0] == status.committed
+                    earlier
+                    if earlier is not None and earlier[0] == status.committed
                     else (status.committed, now)
                 )
                 oldest = min(oldest, still[status.tp][1])
@@ -99,15 +98,15 @@ class StreamProcess:
     :class:`rollcall.streaming.lane.LaneObserver`.
 
     Args:
-        name: ``router`` or ``rosters``: the last word of the consumer group, and how the process is
-            called in its log.
-        default_port: of its HTTP, where the settings say nothing.
-        default_gather: how long a chunk waits for more records, likewise (seconds).
-        prepare: checks the topics and makes the agents. Raises :class:`BrokerUnavailableError` when
-            the cluster does not answer, and is called again. Also when a topic that the agents
-            write is gone.
+        name: ``router`` or ``rosters``: last part of the consumer group's name, and the name in the
+            log.
+        default_port: default of the HTTP port.
+        default_gather: default of the time that a chunk waits for more records (seconds).
+        prepare: checks the topics and creates the agents. Raises :class:`BrokerUnavailableError` if
+            the cluster does not answer, and is called again. Also called again if an output topic
+            was deleted.
         gauges: further gauges of partitions.
-        on_survey: called every second, for gauges of other things.
+        on_survey: called every second, for other gauges.
     """
 
     def __init__(
@@ -138,11 +137,11 @@ class StreamProcess:
             metrics.consumer_lag_records: lambda status: status.lag,
             **(gauges or {}),
         }
-        self._on_other_survey = on_survey
+        self._on_extra_survey = on_survey
         self._tracing = new_tracing(settings, name)
         self._stream: StreamingApplication | None = None
         self._waits_for: str | None = None
-        """What the process lacks to begin."""
+        """What the process waits for, as a sentence."""
         self._ending: Callable[[], bool] = lambda: False
         self._oldest = OldestUnprocessed()
         self._reported: set[tuple[str, str]] = set()
@@ -150,12 +149,12 @@ class StreamProcess:
 
     @property
     def tables(self) -> Iterable[tuple[str, LaneTable]]:
-        """The tables of the agents, by the agents' names."""
+        """Tables of the agents, by agent name."""
         return () if self._stream is None else self._stream.tables.items()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until ``stop`` is set, then drain. Raises a :class:`rollcall.errors.RollcallError`
-        when the process must end for another reason.
+        """Run until ``stop`` is set, then drain. Raises a :class:`rollcall.errors.RollcallError` if
+        the process must end for another reason.
         """
         self._ending = stop.is_set
         settings = self._settings
@@ -167,12 +166,12 @@ class StreamProcess:
             ready=self.not_ready,
             registry=self._metrics.registry,
         )
-        async with self._tracing or contextlib.nullcontext(), health as bound:
+        async with self._tracing or contextlib.nullcontext(), health as bound_port:
             log.info(
                 "%s started",
                 self.name,
                 extra={
-                    "http": f"http://{settings.bind}:{bound}",
+                    "http": f"http://{settings.bind}:{bound_port}",
                     "group": settings.group(self.name),
                 },
             )
@@ -230,14 +229,16 @@ class StreamProcess:
         try:
             await self._stream.run(stop)
         except StreamingError as error:
-            if (refused := explain(error, self._settings, self.name)) is not None:
-                raise refused from error
-            lack = (
+            if (explained := explain(error, self._settings, self.name)) is not None:
+                raise explained from error
+            problem = (
                 await diagnose(self._settings, self._bootstrap, self._rights)
                 if is_refusal(error)
                 else None
             )
-            raise error if lack is None else StreamingError(f"{error}; {lack}") from error.__cause__
+            raise (
+                error if problem is None else StreamingError(f"{error}; {problem}")
+            ) from error.__cause__
         finally:
             self._on_survey([])
             self._stream = None
@@ -269,7 +270,7 @@ class StreamProcess:
     # --- LaneObserver
 
     def processed(self, agent: str, seconds: float) -> None:
-        """A chunk went through an agent's handler."""
+        """An agent's handler has processed a chunk."""
         self._metrics.chunk_seconds.observe_many((seconds,), agent)
 
     def committed(self) -> None:
@@ -287,12 +288,12 @@ class StreamProcess:
     # --- state
 
     def not_live(self) -> list[str]:
-        """Why the process should be started anew."""
+        """Reasons to restart the process."""
         stuck = None if self._stream is None else self._stream.stuck
         return [] if stuck is None else [stuck]
 
     def not_ready(self) -> list[str]:
-        """Why the process is not ready."""
+        """Reasons why the process is not ready."""
         if self._ending():
             return ["the process is ending"]
         stream = self._stream
@@ -341,11 +342,11 @@ class StreamProcess:
                 gauge.remove(*labels)
         self._reported = present
         self._metrics.oldest_unprocessed_seconds.set(self._oldest.seconds(statuses, time.time()))
-        self._on_other_survey(self, statuses)
+        self._on_extra_survey(self, statuses)
 
 
-def found_barrier_topic(topics: Iterable[TopicFinding], group: str) -> BarrierTopic:
-    """The topic of a group's barriers, among topics that were found fine."""
+def barrier_topic_of(topics: Iterable[TopicFinding], group: str) -> BarrierTopic:
+    """The barrier topic of a group, from findings that are all fine."""
     name = barrier_topic(group)
     partitions = next(finding.partitions for finding in topics if finding.plan.name == name)
     assert partitions, "it was found fine"
@@ -353,7 +354,7 @@ def found_barrier_topic(topics: Iterable[TopicFinding], group: str) -> BarrierTo
 
 
 def new_tracing(settings: Settings, process: str) -> Tracing | None:
-    """What makes traces of a process's work; None: nothing does.
+    """Tracing for a process; None: disabled.
 
     Raises:
         ConfigurationError: OpenTelemetry is not installed.
@@ -367,5 +368,5 @@ def new_tracing(settings: Settings, process: str) -> Tracing | None:
             f"ROLLCALL_TRACE_RATIO is set, and {error.name} is not there: install "
             "rollcall[tracing], or unset it"
         ) from None
-    # What the router began no trace for has none: the others would only begin in the middle.
+    # Only the router starts traces: others would start in the middle.
     return Tracing(f"rollcall-{process}", settings.trace_ratio if process == "router" else 0.0)

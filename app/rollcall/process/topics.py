@@ -1,6 +1,4 @@
-"""The topics of events: their names, and how they should be. The router writes them; the rosters
-and others read them.
-"""
+"""Topics of events: names and plans. The router writes them; rosters and others read them."""
 
 from __future__ import annotations
 
@@ -14,13 +12,13 @@ from rollcall.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class TopicNames:
-    """The names of the topics, for a prefix."""
+    """Topic names for a prefix."""
 
     prefix: str
 
     @property
     def raw(self) -> str:
-        """What the bridge sends."""
+        """Events from the bridge."""
         return f"{self.prefix}.raw"
 
     @property
@@ -30,17 +28,17 @@ class TopicNames:
 
     @property
     def dead_letter(self) -> str:
-        """Whatever is no valid event."""
+        """Records that are no valid events."""
         return f"{self.prefix}.dead-letter"
 
     @property
     def typed_prefix(self) -> str:
-        """The names of all topics of valid events begin with it."""
+        """Common prefix of all topics of valid events."""
         return f"{self.prefix}.events."
 
     @property
     def rosters_prefix(self) -> str:
-        """The names of all topics of rosters begin with it."""
+        """Common prefix of all roster topics."""
         return f"{self.prefix}.rosters."
 
     def typed(self, event_type: EventType) -> str:
@@ -49,7 +47,7 @@ class TopicNames:
 
 
 def plan_event_topics(settings: Settings) -> tuple[TopicPlan, ...]:
-    """The topics of events: raw, typed, unknown and dead-letter."""
+    """Plans of the event topics: raw, typed, unknown and dead-letter."""
     names = TopicNames(settings.topic_prefix)
 
     def plan(name: str, days: int, *, any_partitions: bool = False) -> TopicPlan:

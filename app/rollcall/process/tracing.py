@@ -1,16 +1,15 @@
-"""OpenTelemetry traces of single events, from the raw topic to the rosters. Off unless
-``ROLLCALL_TRACE_RATIO`` is set, and then nothing here is loaded.
+"""OpenTelemetry traces of single events, from the raw topic to the rosters. Disabled, and not
+loaded, unless ``ROLLCALL_TRACE_RATIO`` is set.
 
-A traced record carries the W3C headers ``traceparent`` and ``tracestate``. An agent that reads one
-makes a span of it, from the begin of the work on its chunk to the commit, and the records that
-follow from it carry that span's context. The router begins traces, too, for a share of the records
-that bear none. A record whose producer decided against a trace has none.
+A traced record has the W3C headers ``traceparent`` and ``tracestate``. An agent that reads one
+creates a span, from the start of work on its chunk to the commit. The records derived from it carry
+that span's context. The router also starts traces, for a share of the records without one. A record
+whose producer decided against sampling gets no trace.
 
-Spans name topics, partitions and offsets, and nothing that is in a record: no key, no value.
+Spans name topics, partitions and offsets, and no content of records: no key, no value.
 
-Needs the extra ``tracing`` (opentelemetry-sdk and its OTLP exporter over HTTP). Where to send, how,
-and what else to say of the process is told by OpenTelemetry's own variables:
-``OTEL_EXPORTER_OTLP_ENDPOINT`` and others.
+Needs the extra ``tracing`` (opentelemetry-sdk and its OTLP exporter over HTTP). OpenTelemetry's own
+variables, such as ``OTEL_EXPORTER_OTLP_ENDPOINT``, configure the export and the resource.
 """
 
 from __future__ import annotations
@@ -43,13 +42,13 @@ from rollcall.streaming.rows import Rows
 TRACEPARENT = "traceparent"
 
 CLOSE_SECONDS = 2.0
-"""So long may the last spans take on their way out when the process ends."""
+"""Time limit for exporting the last spans when the process ends."""
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class TracedRecord(NamedTuple):
-    """Implements :class:`rollcall.streaming.chunks.Record`: one that carries a span of ours."""
+    """Implements :class:`rollcall.record.Record`, with a span's context in its headers."""
 
     offset: int
     timestamp: int | None
@@ -59,17 +58,17 @@ class TracedRecord(NamedTuple):
 
 
 class Tracing:
-    """Makes spans of what the agents of a process do, as long as it is open.
+    """Creates spans for the agents of a process while it is open.
 
     Args:
-        service: the name of the process, where OTEL_SERVICE_NAME gives it no other.
-        ratio: the share of records without a trace for which one is begun, 0 to 1.
-        processor: takes the spans; where none is given, they are sent by OTLP.
+        service: name of the process, unless OTEL_SERVICE_NAME is set.
+        ratio: share of records without a trace for which one is started, 0 to 1.
+        processor: takes the spans; by default they are exported by OTLP.
     """
 
     def __init__(self, service: str, ratio: float, processor: SpanProcessor | None = None) -> None:
         named = {} if OTEL_SERVICE_NAME in os.environ else {SERVICE_NAME: service}
-        # what has a span was sampled before
+        # _begin samples
         self._provider = TracerProvider(
             sampler=ALWAYS_ON, resource=Resource.create(named), shutdown_on_exit=False
         )
@@ -78,7 +77,7 @@ class Tracing:
         self._ratio = ratio
 
     def traced(self, agent: ChunkAgent, group: str) -> ChunkAgent:
-        """The same agent, traced."""
+        """The agent, with tracing."""
 
         def new_handler(partition: int, rows: Rows) -> TracedHandler:
             return TracedHandler(
@@ -91,15 +90,15 @@ class Tracing:
         return self
 
     async def __aexit__(self, *_exc_info: object) -> None:
-        """Send what is left, if that is quick."""
-        # it may try again for long
+        """Export the last spans, if that is quick."""
+        # the exporter may retry for long
         closing = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
         closing.start()
         await asyncio.to_thread(closing.join, CLOSE_SECONDS)
 
 
 class TracedHandler:
-    """Implements :class:`rollcall.streaming.chunks.ChunkHandler` around another one."""
+    """Implements :class:`rollcall.streaming.chunks.ChunkHandler` around another handler."""
 
     def __init__(
         self, inner: ChunkHandler, tracer: Tracer, ratio: float, agent: str, group: str
@@ -117,17 +116,15 @@ class TracedHandler:
 
     @property
     def unfinished(self) -> int:
-        """As the other one says."""
+        """Of the inner handler."""
         return self._inner.unfinished
 
     def resume(self, note: str) -> Halt | None:
-        """As the other one says."""
+        """Of the inner handler."""
         return self._inner.resume(note)
 
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Result:
-        """Let the other one process the records, those that are traced with their spans'
-        contexts.
-        """
+        """Pass the chunks to the inner handler; traced records carry their spans' contexts."""
         spans: dict[int, Span] = {}
         by_context: dict[Header, Span] = {}
         traced, first = [], 0
@@ -145,13 +142,12 @@ class TracedHandler:
     def _traced(
         self, chunk: Chunk, first: int, spans: dict[int, Span], by_context: dict[Header, Span]
     ) -> Iterator[Record]:
-        """The records of a chunk, those that are traced with their spans' contexts in place of the
-        ones that they came with.
+        """Records of a chunk; traced ones carry their span's context in place of the original one.
 
         Args:
-            first: the number of the first record, of all chunks.
-            spans: by the number of the record; added to.
-            by_context: by the header that carries the span's context; added to.
+            first: number of the first record, over all chunks.
+            spans: by record number; added to.
+            by_context: by the header with the span's context; added to.
         """
         for index, record in enumerate(chunk.records, first):
             span = self._begin(chunk, record)
@@ -167,16 +163,16 @@ class TracedHandler:
             )
 
     def _begin(self, chunk: Chunk, record: Record) -> Span | None:
-        """A span of the work on a record; None when it is not traced."""
+        """Start a span for a record; None if it is not traced."""
         carrier = {
             name: (content or b"").decode("ascii", "replace")
             for name, content in record.headers
             if name in TRACE_HEADERS
         }
         parent = _PROPAGATOR.extract(carrier, Context()) if carrier else Context()
-        told = trace.get_current_span(parent).get_span_context()
-        if told.is_valid:
-            if not told.trace_flags.sampled:
+        parent_span = trace.get_current_span(parent).get_span_context()
+        if parent_span.is_valid:
+            if not parent_span.trace_flags.sampled:
                 return None
         elif random.random() >= self._ratio:  # noqa: S311
             return None
@@ -193,8 +189,8 @@ class TracedHandler:
 
 @dataclass(frozen=True, slots=True)
 class _TracedOutputs:
-    """Implements :class:`rollcall.streaming.chunks.Outputs`: notes on the spans where the records
-    went that follow from theirs.
+    """Implements :class:`rollcall.streaming.chunks.Outputs`: adds an event to a span for each
+    record derived from its record.
     """
 
     outputs: Outputs
@@ -223,8 +219,8 @@ class _TracedOutputs:
 
 
 class _TracedResult:
-    """Implements :class:`rollcall.streaming.chunks.Result` around another one: spans end with the
-    commit, and without one there were none.
+    """Implements :class:`rollcall.streaming.chunks.Result` around another one: ends spans at the
+    commit. Without a commit they are never exported.
     """
 
     def __init__(self, inner: Result, spans: dict[int, Span]) -> None:
@@ -234,7 +230,7 @@ class _TracedResult:
         self.halt = inner.halt
 
     def on_committed(self, now: float) -> None:
-        """Pass it on, and end the spans of what was consumed."""
+        """Pass the call on, and end the spans of consumed records."""
         self._inner.on_committed(now)
         at = time.time_ns()
         for index, span in self._spans.items():
@@ -243,7 +239,7 @@ class _TracedResult:
 
 
 def _context_of(span: Span) -> Headers:
-    """A span's context, as the headers that carry it."""
+    """Headers with a span's context."""
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier, trace.set_span_in_context(span))
     return [(name, content.encode("ascii", "replace")) for name, content in carrier.items()]

@@ -19,9 +19,9 @@ from rollcall.kafka.rights import check_rights
 from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.kafka.topics import TimestampWindow, TopicFinding, min_record_bytes
 from rollcall.process.breaker import Breaker, BreakerPolicy
-from rollcall.process.dead_letter_records import final_letter
+from rollcall.process.dead_letter_records import bounded_dead_letter
 from rollcall.process.metrics import UNKNOWN_NAME, RosterMetrics
-from rollcall.process.stream import StreamProcess, Work, found_barrier_topic
+from rollcall.process.stream import StreamProcess, Work, barrier_topic_of
 from rollcall.record import TRACE_HEADERS, Record
 from rollcall.rosters.registry import stages
 from rollcall.rosters.topics import RosterTopics, plan_roster_topics, roster_topics, rosters_rights
@@ -130,7 +130,7 @@ def _new_work(
 ) -> Work:
     """What the rosters do on topics that were found fine."""
     names = roster_topics(settings)
-    barrier = found_barrier_topic(topics, names.group)
+    barrier = barrier_topic_of(topics, names.group)
     limits = [finding.limits for finding in topics if finding.plan.name != barrier.name]
     max_record_bytes = min_record_bytes(limits)
     partition_of = partitioner(settings.partitions)
@@ -230,7 +230,7 @@ def _rejector(
             False,
         )
         partition = chunk.partition if record.key is None else partition_of(record.key)
-        letter, key, headers = final_letter(
+        letter, key, headers = bounded_dead_letter(
             letter, record.key, chunk.topic, chunk.partition, record, limit
         )
         earliest, latest = accepted()

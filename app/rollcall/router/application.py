@@ -15,7 +15,7 @@ from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.kafka.topics import TimestampWindow, TopicFinding, min_record_bytes
 from rollcall.process.breaker import BreakerPolicy
 from rollcall.process.metrics import RouterMetrics
-from rollcall.process.stream import StreamProcess, Work, found_barrier_topic
+from rollcall.process.stream import StreamProcess, Work, barrier_topic_of
 from rollcall.process.topics import TopicNames
 from rollcall.router.express import Express, new_express
 from rollcall.router.handler import ROOM_FOR_HEADERS, RouterHandler, RouterKit
@@ -63,7 +63,7 @@ def _new_work(
 ) -> Work:
     """What the router does on topics that were found fine."""
     names = TopicNames(settings.topic_prefix)
-    barrier = found_barrier_topic(topics, settings.group("router"))
+    barrier = barrier_topic_of(topics, settings.group("router"))
     written = [finding for finding in topics if finding.plan.name not in (names.raw, barrier.name)]
     outputs = [finding.limits for finding in written]
     most_bytes = min_record_bytes(outputs)

@@ -14,7 +14,7 @@ from rollcall.events.registry import REGISTRY
 from rollcall.kafka.batches import BatchedOutputs
 from rollcall.kafka.topics import TimestampWindow
 from rollcall.process.breaker import Breaker, BreakerPolicy
-from rollcall.process.dead_letter_records import final_letter, record_bytes, too_large
+from rollcall.process.dead_letter_records import bounded_dead_letter, record_bytes, too_large
 from rollcall.process.metrics import UNKNOWN_NAME, RouterMetrics
 from rollcall.process.topics import TopicNames
 from rollcall.record import Record
@@ -232,7 +232,7 @@ class RouterHandler:
                 result.redacted += outcome.redacted
                 return False
             outcome = too_large(outcome.value, outcome.headers, None, size, limit, outcome.redacted)
-        letter, key, headers = final_letter(
+        letter, key, headers = bounded_dead_letter(
             outcome, key, chunk.topic, chunk.partition, record, limit
         )
         outputs.append(

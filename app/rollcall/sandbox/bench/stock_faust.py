@@ -34,7 +34,7 @@ import orjson
 from rollcall.events.outcomes import Routed, Unknown
 from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.validation import load_validators
-from rollcall.process.dead_letter_records import final_letter
+from rollcall.process.dead_letter_records import bounded_dead_letter
 from rollcall.process.topics import TopicNames
 from rollcall.record import Header
 from rollcall.router.judging import new_pipeline
@@ -87,7 +87,7 @@ class _SameJob:
             return _Sent(
                 self._names.unknown, key, outcome.value, outcome.headers, message.timestamp
             )
-        letter, key, headers = final_letter(
+        letter, key, headers = bounded_dead_letter(
             outcome, key, message.topic, message.partition, message, MOST_BYTES
         )
         return _Sent(self._names.dead_letter, key, letter.value, headers, message.timestamp)
