@@ -1,4 +1,4 @@
-"""What tests of every part share: a real broker, and names of their own on it."""
+"""Fixtures for all tests: a real broker, and unique names on it."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ for _number, _default in (
 pytest_plugins = ["tests.repeats", "tests.tools"]
 
 MARKS = {"jars": "broker", "broker": "broker", "browser": "browser"}
-"""Of a test, by the fixtures that it asks for, directly or by others."""
+"""Marks of a test, by its direct and indirect fixtures."""
 
 LOGGED_LINES, LOGGED_CHARACTERS = 10, 400
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How much the rosters' tests of delivery send."""
+    """Add the option for the size of the rosters' delivery tests."""
     parser.addoption(
         "--roster-events",
         type=int,
@@ -49,8 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Spare the garbage collector what is imported, which is half a million objects and never
-    garbage: now, and each time that it looks at all there are.
+    """Exclude imported objects from garbage collection: half a million objects that are never
+    garbage.
     """
     gc.disable()
     try:
@@ -62,7 +62,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(tryfirst=True)  # before what is not wanted is left out, by these marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with what it needs, as its fixtures say."""
+    """Mark each test by its fixtures."""
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in MARKS:
@@ -73,7 +73,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show, of a test that fails, what its processes warned of."""
+    """Add the warnings of its processes to a failed test's report."""
     report = yield
     folder = item.funcargs.get("tmp_path") if isinstance(item, pytest.Function) else None
     if report.failed and call.when == "call" and isinstance(folder, Path):
@@ -91,7 +91,7 @@ def pytest_runtest_makereport(
 
 
 class Broker(Protocol):
-    """Whatever the tests' broker is: ours, or the one that ``ROLLCALL_KAFKA`` names."""
+    """The tests' broker: the embedded one, or the one in ``ROLLCALL_KAFKA``."""
 
     @property
     def bootstrap(self) -> str:
@@ -100,14 +100,14 @@ class Broker(Protocol):
 
 @dataclass(frozen=True)
 class ExternalBroker:
-    """Somebody else's broker: the tests leave their topics on it."""
+    """A foreign broker: the tests leave their topics on it."""
 
     bootstrap: str
 
 
 @pytest.fixture(scope="session")
 def jars() -> Path:
-    """Kafka's libraries of all versions, as ``make kafka`` fetches them; fetched if need be."""
+    """Kafka's libraries of all versions, fetched like ``make kafka`` if they are missing."""
     if load_settings().kafka:
         pytest.skip(
             "ROLLCALL_KAFKA is set: there may be no Java here to test the embedded broker with"
@@ -122,7 +122,7 @@ def jars() -> Path:
 def broker(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Broker]:
-    """One broker for all tests, those in other processes too. Tests keep apart by
+    """One broker for all tests, including those in other processes. Tests use separate names: see
     :func:`prefix`.
     """
     external = load_settings().kafka
@@ -145,7 +145,7 @@ def broker(
 
 @pytest.fixture(scope="session")
 def bootstrap(broker: Broker) -> str:
-    """The bootstrap servers of :func:`broker`."""
+    """Bootstrap servers of :func:`broker`."""
     return broker.bootstrap
 
 
@@ -153,8 +153,8 @@ def bootstrap(broker: Broker) -> str:
 def cluster(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, jars: Path
 ) -> Iterator[BrokerCluster]:
-    """Three brokers for the tests of a module, which are marked ``cluster`` and leave all of them
-    running. There is one such cluster at a time.
+    """Three brokers for the tests of a module, which are marked ``cluster`` and leave all three
+    running. Only one such cluster exists at a time.
     """
     own = tmp_path_factory.getbasetemp()
     folder = own.parent if hasattr(request.config, "workerinput") else own
@@ -166,5 +166,5 @@ def cluster(
 
 @pytest.fixture
 def prefix() -> str:
-    """A word that no other test's topics, groups and transactional ids begin with."""
+    """Unique prefix for the test's topics, groups and transactional ids."""
     return f"t{uuid.uuid4().hex[:12]}"

@@ -1,8 +1,8 @@
-"""Commands of ``rollcall`` as forks of one process that has loaded what they run with: each is a
-process of its own, and none loads anything anew.
+"""Commands of ``rollcall`` as forks of one process that has loaded their modules: each is a
+separate process that loads nothing again.
 
-For tests of what a command does. What it loads, and what happens meanwhile, is tested with commands
-that are started as a user starts them.
+For tests of a command's work. Tests of loading, and of events during it, start the program as a
+user does.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ MODULES = {
     "demo": ("rollcall.sandbox.demo.run",),
     "topics": ("rollcall.cli.cluster", "rollcall.catalogue.plans"),
 }
-"""What commands run with, by their first words. It is loaded with the first of each."""
+"""Modules of commands, by first arguments. Loaded with the first use of each."""
 
 
 class Fork:
-    """A process that is a fork. Like :class:`subprocess.Popen`."""
+    """A forked process, with the interface of :class:`subprocess.Popen`."""
 
     def __init__(self, pid: int, ended: Future[int]) -> None:
         self.pid = pid
@@ -47,7 +47,7 @@ class Fork:
 
     @property
     def returncode(self) -> int | None:
-        """The exit code, a signal's negative number, or None: it has not ended."""
+        """Exit code, negative signal number, or None: still running."""
         return self._ended.result() if self._ended.done() else None
 
     def poll(self) -> int | None:
@@ -74,7 +74,7 @@ class Fork:
 
 
 class Forks:
-    """The process that is forked. Use it in a ``with`` statement."""
+    """Parent of the forks. Use it in a ``with`` statement."""
 
     def __enter__(self) -> Forks:
         """Start it."""
@@ -94,7 +94,7 @@ class Forks:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """End it. What it has forked goes on."""
+        """End it. Its forks keep running."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
@@ -104,7 +104,7 @@ class Forks:
         self._process.stdout.close()
 
     def start(self, *arguments: str, environment: Mapping[str, str], out: Path, err: Path) -> Fork:
-        """Start a command, which appends to these files what it writes."""
+        """Start a command that appends its output to these files."""
         assert self._process.stdin is not None
         number, begun = next(self._numbers), Future[Fork]()
         request = {
@@ -121,7 +121,7 @@ class Forks:
     def run(
         self, *arguments: str, environment: Mapping[str, str], folder: Path
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end. ``folder``: for what it writes."""
+        """Run a command to its end. ``folder``: for its output files."""
         out, err = files = [folder / name for name in ("command.out", "command.err")]
         for file in files:
             file.unlink(missing_ok=True)
@@ -133,7 +133,7 @@ class Forks:
         return subprocess.CompletedProcess(arguments, code, *(file.read_text() for file in files))
 
     def _hear(self) -> None:
-        """Of each process that begins or ends."""
+        """Handle a message about each fork that starts or ends."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             match json.loads(line):
@@ -151,7 +151,7 @@ class Forks:
 
 @functools.cache
 def common_forks() -> Forks:
-    """Those of this process, until its end."""
+    """The shared forks of this process, until its end."""
     forks = Forks()
     forks.__enter__()
     atexit.register(forks.__exit__)
@@ -160,18 +160,16 @@ def common_forks() -> Forks:
 
 @pytest.fixture(scope="session")
 def forks() -> Forks:
-    """For the tests of a folder whose conftest.py imports it."""
+    """For tests in a folder whose conftest.py imports it."""
     return common_forks()
 
 
 _forked: set[int] = set()
-"""Numbers of the processes that run, in the process that is forked."""
+"""Numbers of running forks, in the parent."""
 
 
 def _serve() -> None:
-    """Run each command that is asked for in a fork; tell when it has begun, and with which exit
-    code it has ended.
-    """
+    """Run each requested command in a fork; report its start, and its exit code."""
     signal.signal(signal.SIGCHLD, _tell_of_ends)
     while line := sys.stdin.readline():
         request = json.loads(line)
@@ -209,7 +207,7 @@ def _tell(**what: int) -> None:
 
 
 def _become(arguments: list[str], environment: dict[str, str], files: list[str]) -> None:
-    """Have this process be a command, until its own end."""
+    """Run a command in this process until it ends."""
     from rollcall.__main__ import main
 
     for descriptor, path in enumerate([os.devnull, *files]):

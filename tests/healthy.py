@@ -1,8 +1,8 @@
-"""What the log of a healthy process does not have: errors, tracebacks, and what asyncio and
-aiokafka say of things that were left lying about.
+"""Contents that the log of a healthy process does not have: errors, tracebacks, and complaints of
+asyncio and aiokafka about leftovers.
 
-The processes that tests start are looked at by :class:`tests.processes.RollcallProcess` and by
-whoever starts others; what happens within pytest itself, by a fixture for all tests.
+:class:`tests.processes.RollcallProcess` checks the processes that it starts; other starters check
+their own. A fixture for all tests checks pytest's own process.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ LEFT_LYING = re.compile(
     rf"|{re.escape(TRACEBACK)}|Exception ignored in|Unhandled exception|Fatal error on "
     rf"transport|Fatal Python error"
 )
-"""Of whatever level."""
+"""At any level."""
 
 ERRORS = re.compile(r'"level":"(error|critical)"|^\d\d:\d\d:\d\d (error|critical) ')
-"""As JSON, and for a terminal."""
+"""In JSON and text format."""
 
 TRACEBACK_LINES = 40
 
 
 def complaints(log: str, expected: Collection[str] = ()) -> list[str]:
-    """The lines of a log that a healthy process does not write, but for those with a part that is
-    ``expected``. A traceback is one of them.
+    """Log lines that a healthy process does not write, without those that contain an ``expected``
+    part. A traceback counts as one.
     """
     found: list[str] = []
     lines = log.splitlines()
@@ -45,7 +45,7 @@ def complaints(log: str, expected: Collection[str] = ()) -> list[str]:
 
 
 def _traceback(lines: list[str]) -> list[str]:
-    """The lines of the traceback that these begin with: all that are indented, and the error."""
+    """Lines of the traceback at the start of ``lines``: indented ones, and the error."""
     end = next(
         (number for number, line in enumerate(lines[1:], 1) if not line.startswith(" ")),
         len(lines) - 1,
@@ -53,27 +53,27 @@ def _traceback(lines: list[str]) -> list[str]:
     return lines[: min(end + 1, TRACEBACK_LINES)]
 
 
-class _Overheard(logging.Handler):
-    """Keeps what asyncio calls an error."""
+class _AsyncioErrors(logging.Handler):
+    """Collects asyncio's error lines."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line."""
-        self.said.append(self.format(record))
+        self.lines.append(self.format(record))
 
 
 @pytest.fixture(autouse=True)
 def overheard() -> Iterator[list[str]]:
-    """What asyncio says of tasks and errors that nobody has waited for: a fault, unless the test
-    takes it out of this list.
+    """asyncio's errors about tasks and exceptions that nobody awaited. They fail the test, unless
+    it removes them from this list.
     """
-    handler, logger = _Overheard(), logging.getLogger("asyncio")
+    handler, logger = _AsyncioErrors(), logging.getLogger("asyncio")
     logger.addHandler(handler)
-    yield handler.said
+    yield handler.lines
     # what a test has made is young; to look at all there is would take longer than most tests
     gc.collect(1)
     logger.removeHandler(handler)
-    assert handler.said == []
+    assert handler.lines == []

@@ -1,5 +1,5 @@
-"""How the tests' Java processes start in half the time: there are many, and most live for a minute
-or less.
+"""Faster start of the tests' Java processes, by half: there are many, and most live a minute or
+less.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from rollcall.sandbox.broker.libraries import kafka_version
 from tests.waiting import run_bytes
 
 VARIABLE = "JDK_JAVA_OPTIONS"
-"""What every ``java`` reads."""
+"""Variable read by every ``java``."""
 
 SHORT_LIVED = "-XX:TieredStopAtLevel=1"
-"""Java's optimising compiler would take a third of a broker's time, and never earn it."""
+"""Java's optimising compiler would take a third of a short-lived broker's time."""
 
 MAKING_SECONDS = 120.0
-"""It takes five."""
+"""It normally takes five."""
 
 
 def start_faster(jars: Path) -> None:
-    """Let the Java processes of this process and its children map Kafka's classes as Java has read
-    them once (JEP 350); the file is made if need be.
+    """Make the Java processes of this process and its children map Kafka's classes from a shared
+    archive (JEP 350), created if it is missing.
 
-    What cannot use the file, such as another Java, does without.
+    A Java that cannot use the archive, such as another version, runs without it.
     """
     version = run_bytes([find_java(), "-version"], check=True).stderr
     archive = jars.parent / "kafka-classes" / f"{kafka_version()}-{zlib.crc32(version):08x}.jsa"
@@ -47,8 +47,8 @@ def start_faster(jars: Path) -> None:
 
 
 def _make(archive: Path, jars: Path) -> None:
-    """Both of the programs that a start runs write the file when they end; the broker's, which is
-    the later one, has more classes.
+    """Create the archive. Both programs of a broker's start write it when they end; the broker's,
+    written last, has more classes.
     """
     partial = archive.with_suffix(".partial")
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

@@ -1,6 +1,4 @@
-"""A foreign Kafka client for the tests: librdkafka, which shares no code with what Rollcall
-uses.
-"""
+"""Independent Kafka client for tests: librdkafka, which shares no code with Rollcall's clients."""
 
 from __future__ import annotations
 
@@ -38,7 +36,7 @@ PASSING = (
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
 )
-"""What a group's coordinator says while a fresh broker is still making it."""
+"""Errors of a group coordinator while a fresh broker creates it."""
 
 PASSING_FOR_READERS = (
     KafkaError._TRANSPORT,
@@ -46,8 +44,8 @@ PASSING_FOR_READERS = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_PARTITION,
 )
-"""What a reader is told, and gets over, when a connection is lost, and of topics that the broker
-hears of a moment later than who made them.
+"""Passing errors of a reader: lost connections, and new topics that the broker does not know
+yet.
 """
 
 
@@ -63,7 +61,7 @@ class Sent:
 
 
 def in_time(call: Callable[[float], Result], *, what: str) -> Result:
-    """The result of a call of librdkafka that takes a time-out. Its time-outs are lateness."""
+    """Result of a librdkafka call with a timeout. Its timeouts count as lateness."""
 
     def ask(seconds: float) -> Result:
         try:
@@ -83,8 +81,8 @@ def flush(producer: Producer) -> None:
 
 @cache
 def admin_client(bootstrap: str) -> AdminClient:
-    """One client for the whole session: librdkafka does not always survive the end of one that has
-    just been answered.
+    """One client for the whole session: librdkafka sometimes crashes when a client ends right after
+    an answer.
     """
     # it outlives the brokers that tests stop
     return AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
@@ -93,9 +91,7 @@ def admin_client(bootstrap: str) -> AdminClient:
 def create_topic(
     bootstrap: str, topic: str, partitions: int = 4, config: dict[str, str] | None = None
 ) -> None:
-    """Create a topic, with as many replicas as its brokers give by default, and wait until it is
-    known.
-    """
+    """Create a topic, with the brokers' default number of replicas, and wait until it is known."""
     admin = admin_client(bootstrap)
     in_time(
         admin.create_topics([NewTopic(topic, partitions, config=config or {})])[topic].result,
@@ -164,8 +160,8 @@ def alter_topic(bootstrap: str, topic: str, config: dict[str, str]) -> None:
 
 
 def limit_record_size(bootstrap: str, topic: str, max_bytes: int) -> None:
-    """Set ``max.message.bytes`` of a topic, and wait until the broker keeps to it, which hears of
-    it a moment later than who is answered that it is set.
+    """Set ``max.message.bytes`` of a topic, and wait until the broker applies it, which is a moment
+    later.
     """
     alter_topic(bootstrap, topic, {"max.message.bytes": str(max_bytes)})
     producer = Producer(
@@ -186,8 +182,8 @@ def limit_record_size(bootstrap: str, topic: str, max_bytes: int) -> None:
 
 
 def _takes(producer: Producer, topic: str, size: int) -> bool:
-    """Whether a topic takes a record of this size. It is in a transaction that is given up, so
-    nobody reads it.
+    """Whether a topic accepts a record of this size. The transaction is aborted, so nobody reads
+    the record.
     """
     refusals: list[object] = []
     producer.begin_transaction()
@@ -210,8 +206,8 @@ def send(
     commit: bool = True,
     security: Mapping[str, Any] | None = None,
 ) -> None:
-    """Send records and wait until every one is acknowledged; within one transaction when an id is
-    given. ``security``: librdkafka's settings.
+    """Send records and wait until all are acknowledged; within one transaction if an id is given.
+    ``security``: librdkafka's settings.
     """
     config: dict[str, Any] = {
         "bootstrap.servers": bootstrap,
@@ -290,14 +286,14 @@ def read_all(
     group: str = "reader",
     security: Mapping[str, Any] | None = None,
 ) -> list[Message]:
-    """Everything committed on topics: up to their ends as of now, and on until there are
-    ``at_least`` so many records.
+    """Committed records of topics: up to their current ends, and further until there are
+    ``at_least`` records.
 
-    If they do not come, and nothing else comes for a minute, it gives what there is: the test
-    judges what is missing. ``security``: librdkafka's settings.
+    If no record comes for a minute, it returns the records so far: the test judges the rest.
+    ``security``: librdkafka's settings.
 
-    The end that such a reader is told lags for a moment behind what was just committed, so say how
-    many records there must be.
+    The end that a reader gets lags for a moment behind commits, so state the number of expected
+    records.
     """
     consumer = Consumer(
         {
@@ -353,7 +349,7 @@ def read_all(
 
 
 def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
-    """A group's committed offsets by partition; partitions without one are left out."""
+    """Committed offsets of a group, by partition; partitions without one are left out."""
     found: list[TopicPartition] = []
 
     def is_told() -> bool:
@@ -372,11 +368,11 @@ def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
 def committed_places(
     bootstrap: str, group: str, places: list[TopicPartition], isolation: str = "read_committed"
 ) -> list[TopicPartition]:
-    """Where a group stands; a negative offset: nowhere yet. A reader of what is committed waits for
-    offsets that belong to open transactions.
+    """Committed offsets of a group; a negative offset: none yet. A reader of committed records
+    waits for offsets in open transactions.
 
     Raises:
-        KafkaException: the coordinator does not answer, or not so.
+        KafkaException: the coordinator does not answer, or answers with an error.
     """
     # Not by the admin client: while a fresh broker makes the topic of its groups' offsets, its
     # answer to that crashes librdkafka's Python binding.
@@ -390,9 +386,7 @@ def committed_places(
 
 @lru_cache(maxsize=4)
 def _group_reader(bootstrap: str, group: str, isolation: str) -> Consumer:
-    """Who asks again and again, while a test waits: connecting takes ten times as long as the
-    answer.
-    """
+    """Cached consumer for repeated requests: connecting takes ten times as long as an answer."""
     return Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -404,7 +398,7 @@ def _group_reader(bootstrap: str, group: str, isolation: str) -> Consumer:
 
 
 def headers(message: Message) -> dict[str, bytes]:
-    """The headers of a message, of which each name must be there once."""
+    """Headers of a message; each name must be unique."""
     pairs = cast(list[tuple[str, bytes]], message.headers() or [])
     assert len(dict(pairs)) == len(pairs), f"a header is there twice: {pairs}"
     return dict(pairs)

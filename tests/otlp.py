@@ -1,4 +1,4 @@
-"""A receiver of OpenTelemetry's traces, as a collector is one: OTLP over HTTP."""
+"""Receiver of OpenTelemetry traces (OTLP over HTTP), like a collector."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 @dataclass(frozen=True)
 class ReceivedSpan:
-    """What came of a span."""
+    """A received span."""
 
     service: str
     name: str
     trace_id: str
     span_id: str
     parent_id: str
-    """Empty: it has none."""
+    """Empty: no parent."""
     attributes: dict[str, str | int]
     written_to: tuple[str, ...]
-    """The topics of what follows from it."""
+    """Topics of the derived records."""
     seconds: float
 
 
 class Receiver:
-    """Keeps the spans that it is sent."""
+    """Collects received spans."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.spans: list[ReceivedSpan] = []
 
     def take(self, body: bytes) -> None:
-        """Keep what an exporter has sent."""
+        """Add the spans of a request."""
         for resource_spans in ExportTraceServiceRequest.FromString(body).resource_spans:
             [service] = [
                 each.value.string_value

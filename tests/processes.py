@@ -28,18 +28,18 @@ PROGRAM = (sys.executable, "-m", "rollcall")
 
 
 def exit_code(number: signal.Signals) -> int:
-    """Of a process that was told to end by a signal: SIGTERM ends it in good order."""
+    """Exit code of a process ended by a signal: 0 for SIGTERM, which it handles."""
     return 0 if number is signal.SIGTERM else -number
 
 
 class RollcallProcess:
-    """A process of Rollcall on a free port, its log in a file. When it has ended, that must be the
-    log of a healthy process.
+    """A process of Rollcall on a free port, with its log in a file. After its end the log is
+    checked: see :mod:`tests.healthy`.
 
     Args:
         command: of ``rollcall``.
-        program: what takes the command, with its own arguments; by default a fork of ``rollcall``,
-            which need not load anything.
+        program: takes the command, with its own arguments; by default a fork of ``rollcall``, which
+            loads nothing.
         variables: of the environment, besides the settings, for a program.
         settings: by name, without ``ROLLCALL_``.
     """
@@ -105,31 +105,31 @@ class RollcallProcess:
             )
 
     def kill(self) -> None:
-        """End it at once, if it has not ended."""
+        """Kill it if it still runs."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.kill()
         self.process.wait()
 
     def expecting(self, *parts: str) -> Self:
-        """Say which errors the test provokes: each has one of these parts in it."""
+        """Allow errors that the test provokes: log lines that contain one of these parts."""
         self._expected += parts
         return self
 
     @property
     def complaints(self) -> list[str]:
-        """What its log has that the log of a healthy process has not."""
+        """Log lines that a healthy process does not write."""
         return complaints(self.log_file.read_text(errors="replace"), self._expected)
 
     @property
     def log(self) -> list[dict[str, object]]:
-        """The lines of its log, without one that it is still writing."""
+        """Complete lines of its log."""
         complete = self.log_file.read_text().rpartition("\n")[0]
         return [json.loads(line) for line in complete.splitlines() if line.startswith("{")]
 
     @cached_property
     def url(self) -> str:
-        """Where its HTTP is; waits until it is there."""
+        """URL of its HTTP server; waits for it."""
         wait_until(
             lambda: any("http" in line for line in self.log) or self.process.poll() is not None,
             what=f"the start of {self.command}",
@@ -160,7 +160,7 @@ class RollcallProcess:
         }
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of the samples of a name that have these labels."""
+        """Sum of the samples with this name and these labels."""
         _, text = self.get("/metrics")
         # parsing all would take longer than making them
         lines = "".join(f"{line}\n" for line in text.splitlines() if line.startswith(name))
@@ -174,13 +174,13 @@ class RollcallProcess:
         )
 
     def wait_ready(self, deadline: float = DEADLINE_SECONDS) -> Self:
-        """Wait until /readyz says so."""
+        """Wait until /readyz answers 200."""
         wait_until(lambda: self.get("/readyz")[0] == 200, deadline, what="readiness")
         return self
 
     @property
     def idle(self) -> bool:
-        """Whether it is ready and says that it has nothing left to do."""
+        """Whether it is ready and has no work left."""
         left = [
             value
             for (name, _), value in self.metrics().items()
@@ -193,13 +193,13 @@ class RollcallProcess:
         self.process.send_signal(number)
 
     def wait_exit(self, deadline: float = DEADLINE_SECONDS) -> int:
-        """Wait until it ends by itself, give the exit code."""
+        """Wait until it ends by itself; return the exit code."""
         return wait_for_exit(self.process, deadline, what=f"the end of {self.command}")
 
     def end(
         self, number: signal.Signals = signal.SIGTERM, deadline: float = DEADLINE_SECONDS
     ) -> int:
-        """Send a signal, wait for the end, give the exit code."""
+        """Send a signal and wait for the end; return the exit code."""
         self.process.send_signal(number)
         return self.wait_exit(deadline)
 

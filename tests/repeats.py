@@ -1,12 +1,11 @@
-"""A pytest plugin: what did not get there in time runs once more, alone, after all others have
-ended.
+"""pytest plugin: late tests run once more, alone, after all others.
 
-Only a test that failed by nothing but :class:`tests.waiting.NotInTimeError`. If it passes then, the
-run is green, and lists it in its last lines. A wrong datum is never run again, and neither is
-anything when so much was late that a slow moment does not explain it.
+A test is late if :class:`tests.waiting.NotInTimeError` is its only failure. If it passes then, the
+run is green, and lists it in its last lines. A wrong datum never runs again. Nothing runs again if
+too many tests were late for a slow moment to explain it.
 
-The second run is a pytest process of its own with the same arguments, so that it is alone also
-where the first one was many (xdist).
+The second run is a separate pytest process with the same arguments, so that it is alone even if the
+first one used xdist.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ import pytest
 
 from tests.waiting import is_late
 
-MOST = 20
-"""If more tests than this were late, something is wrong, and they fail."""
+MAX_LATE = 20
+"""With more late tests than this, they all fail."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How the second run is told what to run."""
+    """Add the option that lists the tests of the second run."""
     parser.addoption(
         "--again",
         type=Path,
@@ -38,7 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A worker of xdist only marks what was late: who controls it does the rest."""
+    """Register the plugin. A worker of xdist only marks late tests; its controller does the
+    rest.
+    """
     folder = config.getoption("again")
     if folder is not None:
         config.pluginmanager.register(SecondRun(config, folder))
@@ -50,14 +51,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(
     call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Mark a report of a failure that is lateness and nothing else."""
+    """Mark a failed report as late if lateness is its only failure."""
     report = yield
     report.late = report.failed and call.excinfo is not None and is_late(call.excinfo.value)  # type: ignore[attr-defined]
     return report
 
 
 class SecondRun:
-    """Runs the tests that are named to it, and writes their reports."""
+    """Runs the listed tests, and writes their reports."""
 
     def __init__(self, config: pytest.Config, folder: Path) -> None:
         self._config = config
@@ -66,7 +67,7 @@ class SecondRun:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Leave out all others."""
+        """Deselect all other tests."""
         items[:] = [item for item in items if item.nodeid in self._wanted]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -79,16 +80,14 @@ class SecondRun:
 
 
 class FirstRun:
-    """Collects what was late, has it run again, and puts the new reports in the place of the old
-    ones.
-    """
+    """Collects late tests, runs them again, and replaces their reports."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._late: dict[str, list[pytest.TestReport]] = defaultdict(list)
         self._wrong: set[str] = set()
         self._passed: dict[str, str] = {}
-        """By test, what was late at first."""
+        """Late reports, by test."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember a failure."""
@@ -99,15 +98,15 @@ class FirstRun:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """L for what will run once more."""
+        """L for a test that will run again."""
         return ("late", "L", "LATE") if report.failed and getattr(report, "late", False) else None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        """After all others. Whether something failed is asked only after this."""
+        """Run after all tests, and before the exit status is decided."""
         result = yield
         late = {name: reports for name, reports in self._late.items() if name not in self._wrong}
-        again = self._run_again(list(late)) if len(late) <= MOST else {}
+        again = self._run_again(list(late)) if len(late) <= MAX_LATE else {}
         for name, reports in self._late.items():
             second = again.get(name, [])
             if second:
@@ -124,7 +123,7 @@ class FirstRun:
         return result
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Name each test that passed only then."""
+        """List the tests that passed only in the second run."""
         if self._passed:
             terminalreporter.section(
                 "did not get there in time at first, passed when run again alone: look at these "

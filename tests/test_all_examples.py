@@ -1,6 +1,4 @@
-"""The long cut of the property tests that draw a part of their examples in ``make test``: here they
-draw all.
-"""
+"""Long cut of the property tests: draws all of their examples, where ``make test`` draws a part."""
 
 from __future__ import annotations
 

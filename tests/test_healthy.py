@@ -1,4 +1,4 @@
-"""What counts as a complaint in a log: or nobody would see one."""
+"""Detection of complaints in a log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The limit of open files: raised as far as is needed, and said where that is not enough."""
+"""Limit of open files: raised as far as needed, and explained if it is too low."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEADLINE = 90.0
 
 
 def python(code: str, soft: int, hard: int) -> subprocess.CompletedProcess[str]:
-    """Run code with these limits."""
+    """Run code with limits."""
     head = (
         "import os, resource\nfrom rollcall.open_files import make_room, note_failure, "
         "raise_if_exhausted\n"
@@ -55,12 +55,12 @@ def test_a_failure_is_told_apart() -> None:
 
 
 def limited(limits: str) -> list[str]:
-    """The program, with other limits."""
+    """The program with limits."""
     return ["sh", "-c", f'{limits} && exec "$@"', "sh", *PROGRAM]
 
 
 def test_rosters_raise_the_limit(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """Twenty lanes, with two connections each, and more while they open."""
+    """Twenty lanes with two connections each, and more while they open."""
     with RollcallProcess(
         "rosters", tmp_path, bootstrap, prefix, program=limited("ulimit -Sn 56"), partitions=4
     ) as rosters:

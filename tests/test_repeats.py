@@ -1,4 +1,4 @@
-"""What did not get there in time is run once more; a wrong datum, or anything else, never."""
+"""A late test runs once more; a test with a wrong datum or any other failure does not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.repeats import MOST
+from tests.repeats import MAX_LATE
 
 pytest_plugins = ["pytester"]
 
@@ -142,7 +142,7 @@ def test_group():
 
 
 class Suite:
-    """Tests in a folder of their own, and what came of them."""
+    """Runs tests in a separate folder, with their results."""
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self._pytester = pytester
@@ -163,7 +163,7 @@ class Suite:
         )
 
     def turns(self) -> dict[str, int]:
-        """By name, how often a test was run."""
+        """Number of runs, by test."""
         return {file.stem: len(file.read_text()) for file in self._pytester.path.glob("*.turns")}
 
 
@@ -248,9 +248,9 @@ def test_lateness_of_any_kind_is_run_again(suite: Suite) -> None:
 
 def test_when_very_much_is_late_it_fails_at_once(suite: Suite) -> None:
     done = suite.run(
-        f"@pytest.mark.parametrize('number', range({MOST + 1}))"
+        f"@pytest.mark.parametrize('number', range({MAX_LATE + 1}))"
         + LATE_TWICE.replace("()", "(number)", 1)
     )
     assert done.ret == pytest.ExitCode.TESTS_FAILED
-    assert suite.turns() == {"late_twice": MOST + 1}
-    assert done.outlines[-1].startswith(f"{MOST + 1} failed in ")
+    assert suite.turns() == {"late_twice": MAX_LATE + 1}
+    assert done.outlines[-1].startswith(f"{MAX_LATE + 1} failed in ")

@@ -1,4 +1,4 @@
-"""Schemas and the broker's files are found in a checkout. In an installed wheel:
+"""Schemas and the broker's files in a checkout. For an installed wheel see
 tests/deploy/test_wheel.py.
 """
 

@@ -1,6 +1,4 @@
-"""The rooms of the package: import-linter holds the Python modules to the floors in pyproject.toml,
-and reads no others.
-"""
+"""Order of the package's rooms in compiled modules: import-linter checks Python modules only."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ FLOORS = {
     for number, floor in enumerate(reversed(CONTRACTS[0]["layers"]))
     for room in floor.split(" | ")
 }
-"""From the bottom."""
+"""Number of each room's floor, from the bottom."""
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.p[xy][xdi]")), ids=lambda path: path.name)

@@ -1,4 +1,4 @@
-"""The settings: read from the environment, refused when wrong, and all in docs/settings.env."""
+"""Settings: read from the environment, rejected if invalid, all listed in docs/settings.env."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def reference() -> Iterator[tuple[str, str, str]]:
-    """Variable, value and the words above it, of each line of the reference configuration."""
+    """Variable, value and comment of each line of the reference configuration."""
     words: list[str] = []
     for line in REFERENCE.read_text(encoding="utf-8").splitlines():
         if match := _LINE.fullmatch(line):
@@ -184,8 +184,8 @@ WRONG: dict[str, tuple[str, ...]] = {
     "log_level": (*BLANK, "loud"),
     "log_format": (*BLANK, "xml"),
 }
-"""Of each setting, what it may not be. Of a password: nothing. Of a path, only what cannot be one:
-who needs the file says what is wrong with it.
+"""Invalid values of each setting. A password has none. A path has few: the user of the file reports
+other problems.
 """
 
 

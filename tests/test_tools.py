@@ -1,4 +1,4 @@
-"""What is skipped for want of a tool is said in one line. That a run says it: test_repeats.py."""
+"""Summary of skips for missing tools, in one line. Its place in a run: test_repeats.py."""
 
 from __future__ import annotations
 

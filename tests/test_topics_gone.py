@@ -1,4 +1,4 @@
-"""Topics that are written are deleted while the process runs."""
+"""Output topics are deleted while the process runs."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A pytest plugin for tools that some tests need and a machine may lack: such a test is skipped,
-and one of a run's last lines says what to install.
+"""pytest plugin for tools that some tests need and a machine may lack: such a test is skipped, and
+a last line of the run says what to install.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def lack(tool: str, remedy: str) -> str:
 
 
 def needs(*programs: str, package: str) -> pytest.MarkDecorator:
-    """Skip a test where one of the programs is not there. ``package``: of Debian."""
+    """Skip a test if a program is missing. ``package``: its Debian package."""
     absent = [name for name in programs if shutil.which(name) is None]
     return pytest.mark.skipif(bool(absent), reason=lack(" and ".join(absent), f"{_APT}{package}"))
 
 
 def needs_terminal() -> pytest.MarkDecorator:
-    """Skip a test where no pseudo-terminal can be had, as in a chroot without ``/dev/pts``."""
+    """Skip a test without pseudo-terminals, as in a chroot without ``/dev/pts``."""
     try:
         for descriptor in pty.openpty():
             os.close(descriptor)
@@ -44,7 +44,7 @@ def needs_terminal() -> pytest.MarkDecorator:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say it, once for all workers."""
+    """Print the line, once for all workers."""
     line = summary(
         str(report.longrepr[2])
         for report in terminalreporter.stats.get("skipped", [])
@@ -55,10 +55,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def summary(reasons: Iterable[str]) -> str | None:
-    """One line about all skips for want of a tool; None: there are none.
+    """One line about all skips for missing tools; None: there are none.
 
     Args:
-        reasons: of all skips, for each test one.
+        reasons: of all skips, one per test.
     """
     found = [match for reason in reasons if (match := _LACK.search(reason))]
     if not found:

@@ -1,7 +1,7 @@
-"""Waiting for a condition, and the one error of a test that did not get there in time.
+"""Waiting for a condition, and the one error of a late test.
 
-Everything in the tests that waits, waits through these functions: a test that fails by
-:class:`NotInTimeError` is run once more (:mod:`tests.repeats`), and no other one is.
+All waiting in tests uses these functions: only a test that fails by :class:`NotInTimeError` runs
+once more (:mod:`tests.repeats`).
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from typing import Any, AnyStr, Protocol, TypeVar
 Result = TypeVar("Result")
 
 DEADLINE_SECONDS = 60.0
-"""A deadline costs something only when it fails: no test has a shorter one."""
+"""Default deadline. It costs time only on failure: no test has a shorter one."""
 
 RUN_SECONDS = 120.0
-"""Deadline of a command that runs to its end. It starts Python, and does its work."""
+"""Deadline of a command, including the start of Python."""
 
 POLL_SECONDS = 0.05
-"""Pause before the second look at a condition."""
+"""First pause between two checks of a condition."""
 
-MOST_POLL_SECONDS = 0.2
-"""Longest pause between two looks. To look is to scrape a process or to ask a broker: without
-growing pauses, tests that wait take a quarter of a core each.
+MAX_POLL_SECONDS = 0.2
+"""Longest pause between two checks. A check scrapes a process or asks a broker: without growing
+pauses, waiting tests take a quarter of a core each.
 """
 
 
 class NotInTimeError(Exception):
-    """A condition did not hold before the deadline. Raised by the functions of this module only;
-    never from within an ``except``.
+    """A condition did not hold before the deadline. Raised only in this module, never within an
+    ``except``.
 
     It says nothing about data: a wrong datum is an ``AssertionError``, or any other error.
     """
@@ -44,8 +44,8 @@ class NotInTimeError(Exception):
 
 
 def is_late(error: BaseException) -> bool:
-    """Whether an error is lateness and nothing else: no other failure came before it, and of a
-    group each one is late.
+    """Whether lateness is the only failure: no other failure came before it, and all errors of a
+    group are late.
     """
     if isinstance(error, BaseExceptionGroup):
         return all(map(is_late, error.exceptions))
@@ -60,11 +60,11 @@ def wait_until(
     *,
     what: str | Callable[[], str] = "the condition",
 ) -> None:
-    """Return as soon as a condition holds. ``what``: the condition, or what tells in the end how
-    far it came.
+    """Return as soon as a condition holds. ``what``: the condition, or a function that describes
+    the progress.
 
     Raises:
-        NotInTimeError: it does not before the deadline.
+        NotInTimeError: it does not hold before the deadline.
     """
     until = time.monotonic() + deadline
     pause = POLL_SECONDS
@@ -72,7 +72,7 @@ def wait_until(
         if time.monotonic() > until:
             raise NotInTimeError(what if isinstance(what, str) else what(), deadline)
         time.sleep(pause)
-        pause = min(pause * 1.1, MOST_POLL_SECONDS)
+        pause = min(pause * 1.1, MAX_POLL_SECONDS)
 
 
 def wait_for_count(
@@ -81,8 +81,8 @@ def wait_for_count(
     """Return as soon as a count is reached.
 
     Raises:
-        NotInTimeError: it is not before the deadline.
-        AssertionError: it is exceeded, which no waiting mends.
+        NotInTimeError: it is not reached before the deadline.
+        AssertionError: it is exceeded: waiting does not help.
     """
 
     def is_reached() -> bool:
@@ -101,13 +101,13 @@ def wait_for_datum(
     is_through: Callable[[], object],
     what: str = "the datum",
 ) -> None:
-    """Return as soon as a datum is as wanted.
+    """Return as soon as a datum has the wanted value.
 
     Args:
-        is_through: whether all work is done, as those say who do it.
+        is_through: whether all work is done, according to the workers.
 
     Raises:
-        NotInTimeError: it is not before the deadline, and the work is not done.
+        NotInTimeError: the datum is wrong at the deadline, and the work is not done.
         AssertionError: the work is done, and the datum is wrong.
     """
     until = time.monotonic() + deadline
@@ -123,7 +123,7 @@ def wait_for_datum(
 async def eventually(
     condition: Callable[[], object], deadline: float = DEADLINE_SECONDS, *, what: str
 ) -> None:
-    """:func:`wait_until` for what goes on in the same event loop."""
+    """:func:`wait_until` for a condition in the same event loop."""
     until = time.monotonic() + deadline
     while not condition():
         if time.monotonic() > until:
@@ -134,10 +134,10 @@ async def eventually(
 async def in_time(
     work: Awaitable[Result], deadline: float = DEADLINE_SECONDS, *, what: str
 ) -> Result:
-    """The result of an awaitable.
+    """Result of an awaitable.
 
     Raises:
-        NotInTimeError: there is none before the deadline. It is cancelled then.
+        NotInTimeError: it does not end before the deadline, and is cancelled.
     """
     limit = asyncio.timeout(deadline)
     try:
@@ -150,7 +150,7 @@ async def in_time(
 
 
 def result_of(future: Future[Result], deadline: float = DEADLINE_SECONDS, *, what: str) -> Result:
-    """The result of another thread's work."""
+    """Result of another thread's future."""
     wait_until(future.done, deadline, what=what)
     return future.result()
 
@@ -162,8 +162,8 @@ def answer_of(
     what: str,
     timeouts: tuple[type[Exception], ...] = (TimeoutError,),
 ) -> Result:
-    """The result of a call that takes a time-out of its own, in seconds: a client's request, for
-    example. ``timeouts``: its errors when that is over.
+    """Result of a call with its own timeout in seconds, such as a client's request. ``timeouts``:
+    its timeout errors.
     """
     try:
         return ask(deadline)
@@ -179,7 +179,7 @@ class Ending(Protocol):
     """A process that may have ended."""
 
     def poll(self) -> int | None:
-        """The exit code, if it has."""
+        """The exit code, if it has ended."""
 
 
 def wait_for_exit(
@@ -198,7 +198,7 @@ def communicate(
     *,
     what: str = "the end of the process",
 ) -> tuple[AnyStr, AnyStr]:
-    """What a process that ends has written."""
+    """Output of a process that ends."""
     try:
         return process.communicate(timeout=deadline)
     except subprocess.TimeoutExpired:
@@ -209,9 +209,7 @@ def communicate(
 def run_bytes(
     command: Sequence[str | Path], deadline: float = RUN_SECONDS, **options: Any
 ) -> subprocess.CompletedProcess[bytes]:
-    """:func:`subprocess.run` of a command that ends, with what it writes. It is killed at the
-    deadline.
-    """
+    """:func:`subprocess.run` of a command, with its output. It is killed at the deadline."""
     try:
         return subprocess.run(
             command,

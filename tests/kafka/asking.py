@@ -1,6 +1,4 @@
-"""A program: ``rollcall``, with clients that let the broker create what they ask for, as aiokafka
-has it.
-"""
+"""Program ``rollcall`` whose clients let the broker create requested topics, as aiokafka does."""
 
 from __future__ import annotations
 

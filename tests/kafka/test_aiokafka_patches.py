@@ -1,4 +1,4 @@
-"""What app/rollcall/kafka/aiokafka_patches.py mends in aiokafka."""
+"""Patches in app/rollcall/kafka/aiokafka_patches.py."""
 
 from __future__ import annotations
 
@@ -36,19 +36,17 @@ from tests.kafka_client import create_topic, delete_topic
 from tests.waiting import DEADLINE_SECONDS, in_time, wait_until
 
 HANGING = 77
-"""The number of a broker."""
+"""Id of a broker."""
 
 TURNS = 8
-"""Of the event loop, within which aiokafka has taken notice of a connection that was reset."""
+"""Event loop iterations after which aiokafka has noticed a reset connection."""
 
 
 @contextlib.asynccontextmanager
 async def reset_connection(
     bootstrap: str, turns: int
 ) -> AsyncIterator[tuple[AIOKafkaClient, AIOKafkaConnection]]:
-    """A client, and its connection to the broker, which was reset so many turns of the event loop
-    ago.
-    """
+    """A client, and its connection, which was reset some event loop iterations ago."""
     with Proxy(int(bootstrap.rpartition(":")[2])) as proxy:
         client = AIOKafkaClient(**client_options(load_settings(), bootstrap))
         await client.bootstrap()
@@ -73,7 +71,7 @@ async def reset_connection(
 async def cancelled_at_the_first_question(
     bootstrap: str, begin: Callable[[str], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Begin with a broker that never says who there is, and be cancelled when it was asked."""
+    """Start with a broker that never answers the first request, and be cancelled meanwhile."""
     requested, upstream = asyncio.Event(), AIOKafkaConnection.send
 
     def send(connection: AIOKafkaConnection, request: Any, *arguments: Any, **options: Any) -> Any:
@@ -210,8 +208,8 @@ async def test_other_topics_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatc
 
 
 async def _fenced(failed: BaseException) -> None:
-    """A producer is fenced while a batch waits for its partition, an offset for its group, and
-    nobody for the transaction, nor any more for another batch.
+    """A producer is fenced while a batch waits for its partition, and an offset for its group.
+    Nobody waits for the transaction, or for another batch.
     """
     producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1", transactional_id="lane-0")
     producer._closed = True  # it was never started, and complains if it is not closed
@@ -326,7 +324,7 @@ async def test_a_consumer_is_stopped_though_a_task_takes_its_cancellation_for_th
 async def two_brokers(
     bootstrap: str, *, hangs: bool
 ) -> AsyncIterator[tuple[AIOKafkaClient, Proxy]]:
-    """A client for which the broker is two: one that answers, and one that may hang."""
+    """A client that sees the broker as two: one that answers, and one that may hang."""
     with Proxy(int(bootstrap.rpartition(":")[2])) as proxy:
         client = AIOKafkaClient(**client_options(load_settings(), bootstrap))
         await client.bootstrap()
@@ -347,8 +345,8 @@ async def two_brokers(
 async def test_a_broker_that_hangs_is_waited_for_a_moment_only(
     bootstrap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request that it holds on purpose has its client's time-out; any other one has a short one.
-    Told apart by which one ends, not by how fast.
+    """A request that the broker holds on purpose has its client's timeout; any other has a short
+    one. The test checks which one ends, not when.
     """
     monkeypatch.setattr(aiokafka_patches, "ANSWER_SECONDS", 0.5)
     async with two_brokers(bootstrap, hangs=False) as (client, proxy):
@@ -364,9 +362,7 @@ async def test_a_broker_that_hangs_is_waited_for_a_moment_only(
 async def test_what_waits_behind_a_request_that_is_held_is_waited_for(
     bootstrap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A broker answers one request of a connection after the other, and so nothing is wrong with
-    it.
-    """
+    """A broker answers the requests of a connection in order, so it is healthy."""
     monkeypatch.setattr(aiokafka_patches, "ANSWER_SECONDS", 0.5)
     async with two_brokers(bootstrap, hangs=False) as (client, proxy):
         assert await client.ready(HANGING)
@@ -388,7 +384,7 @@ async def test_what_waits_behind_a_request_that_is_held_is_waited_for(
 async def test_a_large_answer_may_take_its_time(
     bootstrap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As long as anything of it comes."""
+    """While a part of it arrives."""
     monkeypatch.setattr(aiokafka_patches, "ANSWER_SECONDS", 0.5)
     async with two_brokers(bootstrap, hangs=False) as (client, proxy):
         assert await client.ready(HANGING)

@@ -1,5 +1,5 @@
-"""A broker with Kafka's own defaults makes each topic that somebody asks for. Nothing of Rollcall's
-asks in such a way.
+"""A broker with Kafka's default settings creates every requested topic. Rollcall's requests do not
+allow that.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ KAFKAS_OWN = {
 
 @pytest.fixture(scope="module")
 def obliging(jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The bootstrap server of a broker that makes topics."""
+    """Bootstrap server of a broker that creates topics."""
     with EmbeddedBroker(
         tmp_path_factory.mktemp("obliging") / "kafka", jars=jars, heap="512m", properties=KAFKAS_OWN
     ) as broker:
@@ -49,7 +49,7 @@ def obliging(jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 
 
 def topics_of(bootstrap: str, prefix: str) -> set[str]:
-    """Those of an installation."""
+    """Topics of an installation."""
     return {
         topic
         for topic in admin_client(bootstrap).list_topics(timeout=30).topics
@@ -58,9 +58,7 @@ def topics_of(bootstrap: str, prefix: str) -> set[str]:
 
 
 def identities(bootstrap: str, prefix: str) -> dict[str, str]:
-    """The topics of an installation, with the ids that Kafka gives to each once: one that was made
-    anew has another.
-    """
+    """Topics of an installation, with their ids: a topic that is created again has another id."""
     names = TopicCollection(sorted(topics_of(bootstrap, prefix)))
     found: dict[str, str] = {}
     for name, described in (

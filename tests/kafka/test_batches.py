@@ -1,4 +1,4 @@
-"""Batches that are refused: the error says where, and asyncio has nothing to complain of."""
+"""Refused batches: the error names the partition, and asyncio logs nothing."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _HEADER_BYTES = 61
     autouse=True, params=[RecordBatches, PythonRecordBatches], ids=["compiled", "plain"]
 )
 def encoding_of_records(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both, where there are two."""
+    """Both implementations, if there are two."""
     monkeypatch.setattr(batches, "RecordBatches", request.param)
 
 
 class Transactions:
-    """Of a producer that has them."""
+    """Transactions of a producer."""
 
     transactional_id = "lane-0"
 
 
 class Producer:
-    """Takes no batches of one topic, and delivers none of another."""
+    """Refuses batches of one topic, and does not deliver those of another."""
 
     def __init__(self, transactions: Transactions | None = None) -> None:
         self._txn_manager = transactions
@@ -47,7 +47,7 @@ class Producer:
     async def send_batch(
         self, batch: BatchBuilder, topic: str, *, partition: int
     ) -> asyncio.Future[object]:
-        """Take a batch, or not."""
+        """Accept or refuse a batch."""
         if topic == "untaken":
             raise UnknownTopicOrPartitionError
         self.sent.append((topic, partition, batch))
@@ -133,7 +133,7 @@ async def test_sending_tells_where_the_last_records_lie() -> None:
 
 
 def test_a_batch_that_was_sent_stays_what_it_was() -> None:
-    """Sent again by the same producer, under the same number, it is taken once."""
+    """Sent again by the same producer with the same sequence number, it is stored once."""
     outputs = BatchedOutputs(Producer())
     outputs.append("fine", 0, b"key", b"value", 1, [])
     batch = GatheredBatch(outputs._batches["fine", 0].batches[0], transactional=True)

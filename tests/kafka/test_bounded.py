@@ -1,4 +1,4 @@
-"""Work that takes too long, and clients that do not let themselves be cancelled."""
+"""Work with a time limit, and clients that ignore their cancellation."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SHORT = 0.05
 
 
 async def stubborn(let_go: asyncio.Event) -> str:
-    """Takes a cancellation for that of a task of its own, as clients do that are being closed, and
-    waits on.
+    """Mistakes a cancellation for that of an inner task, as clients do while they close, and keeps
+    waiting.
     """
     while not let_go.is_set():
         try:

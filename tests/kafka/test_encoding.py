@@ -1,5 +1,5 @@
-"""Records as Kafka stores them: both encodings give the same bytes, and aiokafka's decoder finds in
-them what was put in.
+"""Encoded records: both implementations give the same bytes, and aiokafka's decoder returns the
+input.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ RECORDS = st.tuples(
 def decoded(
     implementation: Any, records: list[Any], max_bytes: int, decoder: Any
 ) -> list[list[Any]]:
-    """What is found in the batches, once they are sealed."""
+    """Content of the batches, after sealing."""
     batches = implementation(max_bytes)
     for timestamp, key, value, headers in records:
         batches.append(timestamp, key, value, headers)

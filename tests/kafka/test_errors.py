@@ -1,4 +1,4 @@
-"""Kafka's error codes have classes, named and retriable as Kafka itself says."""
+"""Every error code of Kafka has a class, with Kafka's name and retriability."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rollcall.sandbox.broker.java import find_java
 
 
 class Code(NamedTuple):
-    """A line of Kafka's table."""
+    """A row of Kafka's table."""
 
     code: int
     name: str
@@ -25,7 +25,7 @@ class Code(NamedTuple):
 
 @pytest.fixture(scope="module")
 def table(jars: Path) -> list[Code]:
-    """What Kafka's own libraries print for its documentation."""
+    """Table that Kafka's own libraries print for its documentation."""
     libraries = ":".join(map(str, jars.rglob("*.jar")))
     page = subprocess.run(
         [find_java(), "-cp", libraries, "org.apache.kafka.common.protocol.Errors"],

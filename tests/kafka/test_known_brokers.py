@@ -1,4 +1,4 @@
-"""A client that is made anew connects to any broker that the process knows."""
+"""A new client connects to any known broker."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ CLIENTS: dict[str, Callable[[str], AbstractAsyncContextManager[Any]]] = {
 @pytest.mark.parametrize("later", CLIENTS)
 @pytest.mark.parametrize("first", ["consumer", "first connection"])
 async def test_a_named_server_may_go_away_later(bootstrap: str, first: str, later: str) -> None:
-    """The proxy is the one that is named. The broker's metadata name the broker itself."""
+    """The proxy is the configured server. The broker's metadata has the broker's own address."""
     with Proxy(int(bootstrap.rpartition(":")[2])) as proxy:
         named = f"127.0.0.1:{proxy.port}"
         async with CLIENTS[first](named):

@@ -1,5 +1,5 @@
-"""Java's murmur2, compiled and not, against aiokafka's own and against values that Kafka's tests
-state.
+"""Java's murmur2, compiled and in Python, against aiokafka's and against values in Kafka's
+tests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reading to an end that is known, with a client that has lost itself."""
+"""Reading to a known end, with a client that hangs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SHORT = 0.05
 
 
 class LostConsumer:
-    """Answers nothing, and takes a cancellation for that of a task of its own."""
+    """Never answers, and mistakes a cancellation for that of an inner task."""
 
     def __init__(self) -> None:
         self.let_go = asyncio.Event()
 
     def seek(self, _place: TopicPartition, _position: int) -> None:
-        """Nothing is fetched anyway."""
+        """Nothing is fetched."""
 
     def resume(self, _place: TopicPartition) -> None:
         """Likewise."""

@@ -1,6 +1,4 @@
-"""Variables of the environment that are somebody else's: of a pipeline, of a service link, or of
-the libraries that Rollcall is made of.
-"""
+"""Foreign environment variables: of a pipeline, of a service link, or of Rollcall's libraries."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ FAUST = {param.env_name for param in FaustSettings.SETTINGS.values() if param.en
     for prefix in _env.PREFICES
     for name in (*_env.__all__, "BLOCKING_TIMEOUT", "FORCE_BLOCKING_TIMEOUT", "LOOP", "F_WEB_BIND")
 }
-"""All that Faust reads."""
+"""All variables that Faust reads."""
 
 OTHERS = {
     "AIOKAFKA_NO_EXTENSIONS",
@@ -62,11 +60,11 @@ app = stream._new_app("/nowhere")
 told = {name: repr(getattr(app.conf, name)) for name in Settings.SETTINGS}
 print(json.dumps(told | {name: repr(getattr(_env, name)) for name in _env.__all__}))
 """
-"""The settings that Faust has in the router."""
+"""Program that prints Faust's settings in the router."""
 
 
 def effective(variables: Mapping[str, str], *arguments: str) -> dict[str, str]:
-    """The settings that Faust comes to."""
+    """Faust's effective settings."""
     command = [sys.executable, "-c", EFFECTIVE, *arguments]
     done = run(command, env={**os.environ, **variables})
     assert done.returncode == 0, done.stderr
@@ -79,7 +77,7 @@ def effective(variables: Mapping[str, str], *arguments: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def untouched() -> dict[str, str]:
-    """The settings without anybody's variables."""
+    """Faust's settings without variables."""
     return effective({})
 
 
@@ -90,8 +88,8 @@ def test_faust_has_the_settings_of_the_program(value: str, untouched: Mapping[st
 
 
 def test_without_that_faust_takes_some(untouched: Mapping[str, str]) -> None:
-    """A negative control: where the environment is as it is, they change what Faust has from the
-    beginning; but not what its application is told.
+    """Negative control: with an unchanged environment, variables change Faust's defaults, but not
+    the application's own options.
     """
     # with these it would not even start
     found = effective({name: "1" for name in FAUST if not name.endswith(("_LOOP", "_STRICT"))})
@@ -103,7 +101,7 @@ def test_without_that_faust_takes_some(untouched: Mapping[str, str]) -> None:
 
 
 def test_a_process_is_what_it_is_without_them(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """It starts, opens no other port, and writes nothing."""
+    """The process starts, opens no other port, and writes no files."""
     variables = {
         **dict.fromkeys(FAUST | OTHERS, "1"),
         "APP_WEB_ENABLED": "true",
@@ -125,7 +123,7 @@ def test_a_process_is_what_it_is_without_them(bootstrap: str, prefix: str, tmp_p
 
 
 def listening(pid: int) -> set[int]:
-    """The ports on which a process listens."""
+    """Ports of a process."""
     sockets = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
     lines = [
         line.split()

@@ -1,4 +1,4 @@
-"""What the log says, and at which level."""
+"""Log lines and their levels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rollcall.process.logs import REPEAT_SECONDS, JsonFormatter, KafkaLevelFilte
 def record(
     name: str, level: int, error: BaseException | None = None, *, message: str = "what happened"
 ) -> logging.LogRecord:
-    """A line as a logger makes it; with an error, raised and caught."""
+    """A log record; with an error, raised and caught."""
     if error is None:
         return logging.LogRecord(name, level, __file__, 1, message, (), None)
     try:
@@ -68,7 +68,7 @@ def test_what_a_client_tries_again_is_a_warning(line: logging.LogRecord, level: 
 
 
 def test_a_line_that_wants_no_traceback_passes() -> None:
-    """As asyncio's own."""
+    """As in asyncio's own lines."""
     line = record("asyncio", logging.ERROR)
     line.exc_info = False  # type: ignore[assignment]
     assert KafkaLevelFilter().filter(line)

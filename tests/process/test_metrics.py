@@ -1,4 +1,4 @@
-"""The chunk histogram counts as Prometheus's own."""
+"""The chunk histogram counts like Prometheus's own."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What Kafka refuses for good ends a process, in words that name the setting of Rollcall and that
-of the brokers. Nothing contends for ever.
+"""Permanent Kafka errors end a process, with a message that names the settings of Rollcall and of
+the brokers. No process retries for ever.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def test_what_is_no_refusal_has_no_words() -> None:
 
 @pytest.fixture(scope="module")
 def strict_broker(tmp_path_factory: pytest.TempPathFactory, jars: Path) -> Iterator[str]:
-    """A broker that takes less than usual."""
+    """A broker with lower limits than usual."""
     properties = {
         "group.max.session.timeout.ms": "9000",
         "transaction.max.timeout.ms": "30000",
@@ -120,9 +120,7 @@ def test_of_two_processes_with_one_name_the_first_ends(
 
 
 def test_a_name_may_be_used_again(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """By a process that follows one that was killed: the group still has that one's member, and
-    nobody else speaks for it.
-    """
+    """By the successor of a killed process: the group still has the old member."""
     with RouterProcess(tmp_path, bootstrap, prefix, group_instance_id="one") as first:
         first.wait_ready(DEADLINE)
         first.process.kill()

@@ -1,6 +1,4 @@
-"""What a process knows of its work: how long the oldest record waits, and that it has to look for
-the cluster again.
-"""
+"""Age of the oldest unprocessed record, and reconnecting to the cluster."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ OTHER = replace(IDLE, tp=TP("canvas.raw", 1))
 
 
 def read(seconds: float) -> PartitionStatus:
-    """A partition of which a record of this age was read."""
+    """A partition with a read record of this age."""
     return replace(IDLE, lag=5, oldest_pending=int((NOW - seconds) * 1000))
 
 
@@ -51,7 +49,7 @@ def test_of_what_was_not_read_it_is_the_time_without_movement() -> None:
 
 
 def test_lag_that_never_ends_is_no_standstill() -> None:
-    """Under load there is always some partition that has lag at the moment."""
+    """Under load some partition always has lag."""
     oldest = OldestUnprocessed()
     moving = [replace(IDLE, lag=1_000, committed=10 + second) for second in range(600)]
     assert max(oldest.seconds([status], NOW + second) for second, status in enumerate(moving)) == 0
@@ -66,8 +64,8 @@ def test_lag_that_never_ends_is_no_standstill() -> None:
 async def test_a_client_that_has_lost_itself_is_no_end(
     monkeypatch: pytest.MonkeyPatch, never: bool
 ) -> None:
-    """Whether it never answers or takes its own end for that of the process: the cluster is looked
-    for again.
+    """Whether it never answers or mistakes its own end for the process's: the process looks for the
+    cluster again.
     """
     monkeypatch.setattr(stream_process, "PREPARING_SECONDS", 0.05)
     monkeypatch.setattr(stream_process, "RETRY_SECONDS", 0.01)

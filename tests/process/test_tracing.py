@@ -1,6 +1,4 @@
-"""Traces: of which records there are spans, what they say, and that all of it costs nothing as long
-as nobody asks for it.
-"""
+"""Traces: which records have spans, their content, and no cost while disabled."""
 
 from __future__ import annotations
 
@@ -37,8 +35,8 @@ STATE = ("tracestate", b"vendor=1")
 
 
 class Echo:
-    """Implements :class:`rollcall.streaming.chunks.ChunkHandler`: what comes in goes out, with its
-    headers, up to a record of which it has enough.
+    """Implements :class:`rollcall.streaming.chunks.ChunkHandler`: writes its input with headers, up
+    to a record at which it halts.
     """
 
     unfinished = 7
@@ -50,7 +48,7 @@ class Echo:
         self.halt: Halt | None = None
 
     def resume(self, note: str) -> Halt | None:
-        """What it was told."""
+        """A halt with the note."""
         return Halt(note, note)
 
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Echo:
@@ -92,7 +90,7 @@ class Outbox:
 
 
 def traced(ratio: float) -> tuple[Echo, InMemorySpanExporter, ChunkAgent]:
-    """An agent that is traced, the handler behind it, and where spans arrive."""
+    """A traced agent, its inner handler, and the exporter of its spans."""
     echo, exporter = Echo(), InMemorySpanExporter()
     tracing = Tracing("rollcall-test", ratio, SimpleSpanProcessor(exporter))
     return (
@@ -171,7 +169,7 @@ def test_a_trace_goes_on() -> None:
 )
 @pytest.mark.parametrize("ratio", [0.0, 1.0])
 def test_what_is_no_trace(content: bytes | None, ratio: float) -> None:
-    """It goes along as it is, unless a trace is begun."""
+    """The trace continues unchanged, unless a new one is started."""
     _echo, exporter, agent = traced(ratio)
     outbox = Outbox()
     agent.new_handler(3, Rows()).process(

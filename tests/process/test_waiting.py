@@ -1,4 +1,4 @@
-"""Processes that are started before the cluster wait for it, say so, and go on by themselves."""
+"""Processes that start before the cluster wait for it, say so, and continue by themselves."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ PROCESSES = ("router", "rosters", "serve")
 
 @pytest.fixture
 def unused() -> int:
-    """A port on which nobody listens."""
+    """An unused port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
 
 
 def test_before_there_is_a_broker(tmp_path: Path, jars: Path, prefix: str, unused: int) -> None:
-    """Each process is alive and none is ready; once there is a broker, an event goes all the
-    way.
+    """Each process is live and none is ready. Once there is a broker, an event passes through all
+    of them.
     """
     bootstrap = f"127.0.0.1:{unused}"
     with ExitStack() as stack:

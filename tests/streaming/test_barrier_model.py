@@ -1,18 +1,16 @@
-"""A model of the read barrier (docs/adr/0010): every order of events of a small cluster is gone
-through.
+"""Model of the read barrier (docs/adr/0010): checks every order of events in a small cluster.
 
-Three brokers hold replicas of the log of a group's offsets. One leads it, as the group's
-coordinator; a newer one may be elected while an older one does not know, and answers. A lane has
-committed; another process opens the lane: it fences, writes a nonce, and asks. What it begins with
-must never lie before what was committed, and the controls show that it does as soon as one part of
-the rule is taken away.
+Three brokers replicate the log of a group's offsets. One leads it, as the group's coordinator. A
+newer one may be elected while an older one does not know, and still answers. A lane has committed.
+Another process opens the lane: it fences, writes a nonce, and reads the offset. It must never start
+before the committed offset. The controls show that it does as soon as one part of the rule is
+removed.
 
-What the model takes from Kafka: a leader acknowledges what all replicas that count as in sync hold,
-and they are at least two; which ones count, and who is elected from them, the controller decides,
-and takes a replica out of them only for the leader that it knows; a replica follows the leader of
-the latest epoch that it has heard of, and cuts off what that one does not have; a coordinator
-answers from the acknowledged part of its own log; opening a transactional id ends the last
-transaction of its owner, and lets it write no more.
+Assumptions about Kafka: a leader acknowledges what all in-sync replicas have, and they are at least
+two. The controller decides which ones are in sync, elects one of them, and removes a replica only
+for the leader that it knows. A replica follows the leader of the latest epoch that it has heard of,
+and truncates what that leader does not have. A coordinator answers from the acknowledged part of
+its own log. Opening a transactional id ends the last transaction of its owner and fences the owner.
 """
 
 from __future__ import annotations
@@ -28,49 +26,49 @@ BROKERS = (0, 1, 2)
 LEAST_IN_SYNC = 2
 EPOCHS = 3
 COMMITS = 2
-"""How often the first owner may commit."""
+"""Maximum commits of the first owner."""
 
 NONCE = -1
-"""The entry of the log that is the nonce; the others are the offsets that were committed."""
+"""Log entry of the nonce; other entries are committed offsets."""
 
 
 class State(NamedTuple):
-    """Of the cluster and the two processes."""
+    """State of the cluster and the two processes."""
 
     logs: tuple[tuple[int, ...], ...] = ((), (), ())
-    """By broker, what it holds."""
+    """Log of each broker."""
     known: tuple[int, ...] = (0, 0, 0)
-    """By broker, the latest epoch that it knows."""
+    """Latest epoch known to each broker."""
     leaders: tuple[int, ...] = (0,)
-    """By epoch, who was elected."""
+    """Elected broker of each epoch."""
     in_sync: frozenset[int] = frozenset(BROKERS)
-    """As the controller has it."""
+    """In-sync replicas, as the controller knows them."""
     believed: tuple[frozenset[int], ...] = (frozenset(BROKERS),) * 3
-    """As each broker has it, if it leads."""
+    """In-sync replicas, as each leading broker knows them."""
     acknowledged: tuple[int, ...] = (0, 0, 0)
-    """By broker, how much of its log it knows to be acknowledged."""
+    """Length of the log that each broker knows to be acknowledged."""
     written: int = 0
-    """How often the first owner has written an offset."""
+    """Number of offsets written by the first owner."""
     committed: int = 0
-    """The last offset that was acknowledged to it."""
+    """Last offset acknowledged to the first owner."""
     fenced: bool = False
     start: int | None = None
-    """Where the second owner begins."""
+    """Start position of the second owner."""
 
 
 class Rule(NamedTuple):
-    """What the second owner does; a control does less."""
+    """Steps of the second owner; a control leaves one out."""
 
     waits_for_nonce: bool = True
-    """It takes only an answer that shows the nonce."""
+    """Accepts only an answer that shows the nonce."""
     fences_first: bool = True
-    """It writes the nonce once nobody else can commit."""
+    """Writes the nonce after nobody else can commit."""
     acknowledged_only: bool = True
-    """A coordinator answers from what is acknowledged. Kafka's does."""
+    """The coordinator answers from acknowledged entries. Kafka's does."""
 
 
 def leads(state: State, broker: int) -> bool:
-    """Whether a broker takes itself for the leader."""
+    """Whether a broker considers itself the leader."""
     return state.leaders[state.known[broker]] == broker
 
 
@@ -111,7 +109,7 @@ def elections(state: State) -> Iterator[State]:
 
 
 def common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
-    """How many entries two logs begin with."""
+    """Length of the common prefix of two logs."""
     return next(
         (
             place
@@ -177,7 +175,7 @@ def writes(state: State, rule: Rule) -> Iterator[State]:
 
 
 def answers(state: State, rule: Rule) -> Iterator[State]:
-    """Whoever takes itself for the coordinator answers the second owner."""
+    """A broker that considers itself the coordinator answers the second owner."""
     if not state.fenced:
         return
     for broker in BROKERS:
@@ -194,7 +192,7 @@ def answers(state: State, rule: Rule) -> Iterator[State]:
 
 
 def put(values: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
-    """With another value in one place."""
+    """A tuple with one value replaced."""
     return (*values[:place], value, *values[place + 1 :])
 
 

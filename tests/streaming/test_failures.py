@@ -1,4 +1,4 @@
-"""What could not be added to a transaction is not sent; a producer that fails leaves nothing
+"""Batches that could not be added to a transaction are not sent; a failed producer leaves nothing
 behind.
 """
 
@@ -73,7 +73,7 @@ async def test_what_could_not_be_added_is_not_sent(held_back: bool) -> None:
 
 
 class Line:
-    """Between a client and its broker: lets through what it is told to."""
+    """Intercepts the requests of a producer's client."""
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._send = producer.client.send
@@ -81,8 +81,8 @@ class Line:
         producer.client.send = self.send
 
     async def send(self, node: Any, request: Any, **options: Any) -> Any:
-        """A record does not arrive until the line is cut; an offset is not answered once a record
-        is on its way.
+        """Block a produce request until ``cut`` is set. Once there is one, an offset request gets
+        no answer.
         """
         if isinstance(request, ProduceRequest):
             self.producing.set()
@@ -95,7 +95,7 @@ class Line:
 
 
 async def _begin(producer: AIOKafkaProducer, topic: str) -> Line:
-    """A producer with a record on its way."""
+    """A producer with a record in flight."""
     await producer.start()
     line = Line(producer)
     await producer.begin_transaction()

@@ -1,4 +1,4 @@
-"""Rule 2 of a lane: whatever chunks the driver hands over, every record is taken once, in order."""
+"""Rule 2 of a lane: every record is taken once, in order, whatever chunks the driver delivers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PLACE = TP("raw", 0)
 
 @dataclass(frozen=True)
 class FakeRecord:
-    """A record of which only the place matters."""
+    """A record with nothing but an offset."""
 
     offset: int
     timestamp: int = 0
@@ -30,7 +30,7 @@ class FakeRecord:
 
 
 def chunk(position: int, next_position: int, offsets: list[int]) -> Chunk:
-    """What is fetched between two positions of a log that has records at these offsets."""
+    """The chunk between two positions of a log with records at these offsets."""
     records: list[Record] = [
         FakeRecord(offset) for offset in offsets if position <= offset < next_position
     ]
@@ -38,7 +38,7 @@ def chunk(position: int, next_position: int, offsets: list[int]) -> Chunk:
 
 
 def policy(records: int = 1000) -> ChunkPolicy:
-    """Bounds that leave time out."""
+    """A policy without delays."""
     return ChunkPolicy(
         max_records=records,
         max_bytes=1_000_000,
@@ -50,8 +50,8 @@ def policy(records: int = 1000) -> ChunkPolicy:
 
 
 class Driver:
-    """A driver that reads a log from its position, but now and then from anywhere: an old chunk
-    comes late, or positions are skipped.
+    """Driver that reads a log from its position. Sometimes an old chunk arrives late, or positions
+    are skipped.
     """
 
     def __init__(self, offsets: list[int], end: int) -> None:
@@ -60,7 +60,7 @@ class Driver:
         self.position = 0
 
     async def seek(self, _tp: TP, offset: int) -> None:
-        """Go on at an offset."""
+        """Continue at an offset."""
         self.position = offset
 
     def read(self, count: int) -> Chunk:

@@ -1,5 +1,5 @@
-"""A lane whose client has lost itself: it opens again, goes on where the broker says, and writes
-nothing that was written before.
+"""A lane whose client hangs or fails: it reopens, continues at the broker's committed offset, and
+writes nothing twice.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ BARRIER = TP("g-barrier", 0)
 
 
 TRANSACTION_SECONDS = 3.0
-"""A commit in memory takes less on any machine. One that never ends takes so long."""
+"""Longer than a commit in memory takes on any machine. A commit that never ends takes this long."""
 
 
 class Broker:
-    """What the broker knows: the committed offset. One commit fails, or never ends."""
+    """Broker with a committed offset. One commit fails, or never ends."""
 
     def __init__(
         self, fail_at: int, *, lost_answer: bool = False, error: BaseException | None = None
@@ -52,7 +52,7 @@ class Broker:
         self._error = error
 
     async def commit(self, offset: int) -> None:
-        """End a transaction; of one, the answer never comes."""
+        """Commit; one commit gets no answer."""
         self.transactions += 1
         fails = self.transactions == self._fail_at
         if not fails or self._lost_answer:
@@ -64,7 +64,7 @@ class Broker:
 
 
 class Producer:
-    """As much of a transactional producer as a lane needs. What it commits first is the barrier."""
+    """The part of a transactional producer that a lane needs. Its first commit is the barrier."""
 
     def __init__(self, broker: Broker, transactional_id: str) -> None:
         broker.producers.append(transactional_id)
@@ -102,7 +102,7 @@ class Producer:
 
 
 class Offsets:
-    """Where the group stands, says the broker."""
+    """Committed offset of the group, from the broker."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -113,11 +113,11 @@ class Offsets:
         return dict.fromkeys(partitions, Committed(self._broker.committed, ""))
 
     async def bounds(self, partitions: Collection[TP]) -> dict[TP, Bounds]:
-        """There is much."""
+        """Many records."""
         return dict.fromkeys(partitions, Bounds(0, 1_000, 1_000))
 
     async def proven_ends(self, partitions: Collection[TP]) -> dict[TP, int]:
-        """Nobody needs to ask."""
+        """Not needed."""
         raise AssertionError(partitions)
 
 
@@ -159,7 +159,7 @@ class Silent:
 
 
 class Handler:
-    """Takes note of the offsets it was given."""
+    """Records the offsets of its input."""
 
     unfinished = 0
 

@@ -1,6 +1,4 @@
-"""The lanes of a process at its end: the consumer still hears of rebalances, and nothing may come
-of them any more.
-"""
+"""Lanes at the end of a process: rebalances still happen, without any effect."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ PARTITIONS = {TP("in", 0), TP("in", 1)}
 
 
 class SlowLane:
-    """Ends when it is let."""
+    """Closes when the test allows it."""
 
     def __init__(
         self, _agent: ChunkAgent, _partition: int, inputs: Collection[TP], context: Any
@@ -32,7 +30,7 @@ class SlowLane:
         context.opened.append(self)
 
     async def close(self) -> None:
-        """Wait until it is let, which no cancellation spares."""
+        """Wait for the test, even if cancelled."""
         await self._context.let.wait()
 
 
@@ -66,7 +64,7 @@ async def test_after_the_end_no_lane_opens(lanes: Lanes, context: Any) -> None:
 async def test_the_end_waits_for_lanes_that_a_rebalance_is_closing(
     lanes: Lanes, context: Any
 ) -> None:
-    """Or the process would end in the middle of their transactions."""
+    """Otherwise the process would end during their transactions."""
     lanes.assign(PARTITIONS)
     rebalance = asyncio.create_task(lanes.revoke())
     await asyncio.sleep(0)
@@ -89,7 +87,7 @@ async def test_at_the_end_a_rebalance_may_fail(lanes: Lanes, context: Any) -> No
 
 
 class SilentProducer:
-    """Starts for ever, as one does whose broker hangs."""
+    """Never finishes its start, like a producer whose broker hangs."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -109,7 +107,7 @@ class SilentProducer:
 
 
 async def test_a_lane_that_waits_for_its_producer_closes_at_once() -> None:
-    """There is no transaction yet that could be finished, however long that may take."""
+    """There is no transaction to finish, however long that may take."""
     producer, failures = SilentProducer(), list[BaseException]()
     policy = ChunkPolicy(
         max_records=1, max_bytes=1, gather=0.0, drain=1e6, transaction=1e6, reopen=1e6

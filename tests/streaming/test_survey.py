@@ -1,4 +1,4 @@
-"""What a process says of its group and of the cluster is so."""
+"""Reported state of the group and the cluster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INPUT = TP("in", 0)
 
 
 class Cluster:
-    """Implements as much of :class:`rollcall.streaming.offsets.Offsets` as is asked."""
+    """Implements the part of :class:`rollcall.streaming.offsets.Offsets` that the survey needs."""
 
     has_leader = True
     answers = True
@@ -37,7 +37,7 @@ class Cluster:
         return dict.fromkeys(partitions, Bounds(0, 10, 10))
 
     async def missing_topics(self, topics: Collection[str]) -> set[str]:
-        """Of some topics."""
+        """The topics that do not exist."""
         await self.ping()
         return set(topics) & self.missing
 
@@ -52,12 +52,12 @@ class Cluster:
 
 
 class Group:
-    """As much of :class:`rollcall.streaming.lanes.Lanes` as is asked."""
+    """The part of :class:`rollcall.streaming.lanes.Lanes` that the survey needs."""
 
     assigned = assigned_once = False
 
     def __iter__(self) -> Any:
-        """One lane, once it is assigned."""
+        """One lane, after the assignment."""
         return iter([SimpleNamespace(inputs=[INPUT])] if self.assigned else [])
 
 
@@ -139,7 +139,7 @@ async def test_a_partition_without_a_leader_is_no_silence(
 async def test_who_hears_nothing_begins_anew(
     monkeypatch: pytest.MonkeyPatch, survey: Survey, cluster: Cluster, group: Group, assigned: bool
 ) -> None:
-    """Whether or not there are partitions whose lag could tell."""
+    """With and without partitions whose lag could show it."""
     monkeypatch.setattr(module, "SILENT_SECONDS", 0.05)
     group.assigned = assigned
     cluster.answers = False
@@ -154,9 +154,7 @@ async def test_who_hears_nothing_begins_anew(
 async def test_topics_that_are_gone(
     monkeypatch: pytest.MonkeyPatch, survey: Survey, cluster: Cluster, group: Group
 ) -> None:
-    """What is read is waited for; what is written is for the process to make anew, once it cannot
-    get on.
-    """
+    """Missing inputs are waited for. Missing outputs end the process: it creates them again."""
     monkeypatch.setattr(module, "STANDSTILL_SECONDS", 0.05)
     group.assigned = True
     cluster.missing = frozenset({"raw"})

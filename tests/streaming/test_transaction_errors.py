@@ -1,5 +1,5 @@
-"""What Kafka may answer to the requests of a transaction, and how a producer and its lane take it:
-a real broker, of which one answer is replaced.
+"""Kafka's errors for transactional requests, and their effect on a producer and its lane, on a real
+broker with one answer replaced.
 """
 
 from __future__ import annotations
@@ -50,13 +50,11 @@ KAFKA_STORAGE_ERROR, THROTTLING_QUOTA_EXCEEDED.
 """
 
 OTHERS = (-1, 42)
-"""UNKNOWN_SERVER_ERROR, INVALID_REQUEST: another try would not help."""
+"""UNKNOWN_SERVER_ERROR, INVALID_REQUEST: retrying does not help."""
 
 
 class Replaced:
-    """Replaces the code of one answer to requests of one kind; the broker does not hear of that
-    request.
-    """
+    """Replaces the error code of one answer; the broker does not get that request."""
 
     def __init__(self, request: type, code: int) -> None:
         self.request = request
@@ -107,7 +105,7 @@ def _answer(request: Any, code: int) -> Any:
 
 @contextlib.asynccontextmanager
 async def transactional(bootstrap: str, transactional_id: str) -> AsyncIterator[AIOKafkaProducer]:
-    """A producer as a lane has one, not yet started."""
+    """A lane's producer, not started."""
     producer = AIOKafkaProducer(
         **client_options(load_settings(), bootstrap),
         transactional_id=transactional_id,
@@ -124,7 +122,7 @@ async def transactional(bootstrap: str, transactional_id: str) -> AsyncIterator[
 
 
 async def _write(producer: AIOKafkaProducer, topic: str, group: str) -> None:
-    """A transaction, as a lane writes one."""
+    """A lane's transaction."""
     await producer.start()
     await producer.begin_transaction()
     await producer.send_and_wait(topic, b"value", partition=0)
@@ -135,7 +133,7 @@ async def _write(producer: AIOKafkaProducer, topic: str, group: str) -> None:
 
 
 async def _fail(bootstrap: str, topic: str, replaced: Replaced) -> Reopening | None:
-    """Why a lane opens anew after this answer."""
+    """Why a lane reopens after this answer."""
     async with transactional(bootstrap, f"{topic}-0") as producer:
         replaced.install(producer)
         try:
@@ -155,7 +153,7 @@ def _errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def name_of(value: object) -> str:
-    """For the names of tests."""
+    """Name in test ids."""
     return value.__name__ if isinstance(value, type) else kafka_errors[value].message
 
 
@@ -165,9 +163,9 @@ async def test_fencing_supersedes_a_lane(
     bootstrap: str, prefix: str, caplog: pytest.LogCaptureFixture, request_type: type, code: int
 ) -> None:
     create_topic(bootstrap, prefix, 1)
-    why = await _fail(bootstrap, prefix, Replaced(request_type, code))
-    assert why is not None
-    assert ("superseded" in why.reason, why.fenced) == (True, True)
+    reopening = await _fail(bootstrap, prefix, Replaced(request_type, code))
+    assert reopening is not None
+    assert ("superseded" in reopening.reason, reopening.fenced) == (True, True)
     assert _errors(caplog) == []
 
 
@@ -176,9 +174,9 @@ async def test_a_transaction_that_the_broker_gave_up_is_begun_anew(
     bootstrap: str, prefix: str, request_type: type
 ) -> None:
     create_topic(bootstrap, prefix, 1)
-    why = await _fail(bootstrap, prefix, Replaced(request_type, 120))
-    assert why is not None
-    assert ("gave a transaction up" in why.reason, why.fenced) == (True, False)
+    reopening = await _fail(bootstrap, prefix, Replaced(request_type, 120))
+    assert reopening is not None
+    assert ("must be aborted" in reopening.reason, reopening.fenced) == (True, False)
 
 
 @pytest.mark.parametrize("request_type", REQUESTS, ids=name_of)
@@ -206,7 +204,7 @@ async def test_what_another_try_does_not_mend_ends_the_lane(
 
 
 class Silent(Replaced):
-    """The broker takes one request of a kind, and its answer is lost."""
+    """The broker gets one request of a kind, and its answer is lost."""
 
     def __init__(self, request: type) -> None:
         super().__init__(request, 0)
@@ -236,8 +234,8 @@ class Silent(Replaced):
 async def test_what_was_not_answered_is_not_repeated(
     bootstrap: str, prefix: str, monkeypatch: pytest.MonkeyPatch, request_type: type, mended: bool
 ) -> None:
-    """Another one might arrive after the first, in whatever transaction there is then. The lane
-    opens anew, at once, with an epoch of its own.
+    """A second request might arrive after the first, in any later transaction. The lane reopens
+    instead.
     """
     if not mended:
         for handler in aiokafka_patches.TRANSACTIONAL_HANDLERS:
@@ -249,8 +247,8 @@ async def test_what_was_not_answered_is_not_repeated(
         try:
             await _write(producer, prefix, prefix)
         except Exception as error:
-            why = reopening_after(root_cause(producer, error))
-            assert why is not None
-            assert (mended, silent.sent, why.fenced) == (True, 1, False)
+            reopening = reopening_after(root_cause(producer, error))
+            assert reopening is not None
+            assert (mended, silent.sent, reopening.fenced) == (True, 1, False)
         else:
             assert (mended, silent.sent) == (False, 2)

@@ -1,4 +1,4 @@
-"""The watchdog, with a clock that the test moves."""
+"""The watchdog, with a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.waiting import wait_until
 
 
 class Clock:
-    """Seconds, as told."""
+    """Clock with a time that the test sets."""
 
     now = 0.0
 

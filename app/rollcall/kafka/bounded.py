@@ -44,7 +44,7 @@ async def promptly(work: Awaitable[_T], seconds: float = ANSWER_SECONDS) -> _T:
     if not task.done():
         raise TimeoutError
     if task.cancelled():
-        raise KafkaConnectionError("a client has given up what it was doing")
+        raise KafkaConnectionError("a client has given up its own request")
     return task.result()
 
 

@@ -85,22 +85,22 @@ def reopening_after(error: BaseException | None) -> Reopening | None:
     """Why a lane reopens after an error or one of its causes; None: reopening does not help."""
     while error is not None:
         if isinstance(error, TransactionTimeoutError):
-            return Reopening("a transaction did not end in time; the partition is opened again")
+            return Reopening("a transaction timed out; the partition is opened again")
         if isinstance(error, FENCING_ERRORS):
             return Reopening(
-                "this process's transactions were superseded; the partition is another's, or is "
-                "opened again",
+                "this process's transactions were superseded; the partition is another process's, "
+                "or is opened again",
                 fenced=True,
             )
         if isinstance(error, asyncio.CancelledError):
             return Reopening(
-                "a client of Kafka has given up what it was doing; the partition is opened again"
+                "a Kafka client has cancelled its own request; the partition is opened again"
             )
         if isinstance(error, TransactionAbortableError):
-            return Reopening("the broker gave a transaction up; the partition is opened again")
+            return Reopening("a transaction must be aborted; the partition is opened again")
         if _is_cut_off(error):
             return Reopening(
-                "the broker went away in the middle of a transaction; the partition is opened again"
+                "the broker failed during a transaction; the partition is opened again"
             )
         error = error.__cause__
     return None

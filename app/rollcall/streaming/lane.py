@@ -174,7 +174,7 @@ class Lane:
         self._closing.set()
         await asyncio.wait({self._task}, timeout=self._context.policy.drain)
         if not self._task.done():
-            log.warning("the transaction in flight was given up", extra=self._log_fields)
+            log.warning("the transaction in flight was abandoned", extra=self._log_fields)
             self._task.cancel()
             await asyncio.wait({self._task})
         self.state = LaneState.CLOSED
@@ -189,7 +189,7 @@ class Lane:
                 return
             except PositionLostError:
                 log.warning(
-                    "the broker has no records where the partition is read; looking where to go on",
+                    "the broker has no records at the partition's position; finding a new position",
                     extra=self._log_fields,
                 )
                 await self._pause(RETRY_SECONDS)
@@ -198,24 +198,24 @@ class Lane:
                 if is_cancelled():
                     raise
                 cause = root_cause(self._producer, error)
-                why = reopening_after(cause)
-                if why is None or (why.fenced and self._fencings >= MAX_FENCINGS):
+                reopening = reopening_after(cause)
+                if reopening is None or (reopening.fenced and self._fencings >= MAX_FENCINGS):
                     self._fail(cause)
                     return
-                self._fencings += why.fenced
+                self._fencings += reopening.fenced
             finally:
                 await self._dispose()
-            log.warning("%s", why.reason, extra=self._log_fields)
+            log.warning("%s", reopening.reason, extra=self._log_fields)
             self.state = LaneState.REOPENING
-            await self._pause(self._context.policy.reopen if why.fenced else RETRY_SECONDS)
+            await self._pause(self._context.policy.reopen if reopening.fenced else RETRY_SECONDS)
 
     def _fail(self, error: BaseException) -> None:
         if isinstance(error, KafkaError):
             self._context.observer.produce_failed()
         self.state = LaneState.CLOSED
         log.error(
-            "the partition cannot be consumed any further: mend what the error says; the process "
-            "stops, and commits nothing that is not written",
+            "the partition cannot be consumed any further: correct the cause of the error; the "
+            "process stops, and commits nothing that is not written",
             exc_info=error,
             extra=self._log_fields,
         )

@@ -1,10 +1,10 @@
-"""A program: ``rollcall``, where Faust looks for partitions that stand still ten times a second,
-and calls each of them slow at once.
+"""Program ``rollcall`` in which Faust checks partitions for standstill ten times a second, and
+calls each of them slow at once.
 
     python impatient.py [--upstream] router|rosters
 
-Without Rollcall's override it takes 5 minutes until Faust complains. Each look at partitions leaves
-a line ``looked`` in the log.
+Without Rollcall's override, Faust complains only after 5 minutes. Each check writes a line
+``looked`` to the log.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LOOK_SECONDS = 0.1
 
 
 def make_impatient(*, upstream: bool) -> None:
-    """``upstream``: as Faust has it, without the override."""
+    """``upstream``: without the override."""
     new_app = StreamingApplication._new_app
     look = (Consumer if upstream else ChunkConsumer).verify_all_partitions_active
 

@@ -1,4 +1,4 @@
-"""The consumer's thread."""
+"""Thread of the consumer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.waiting import in_time, wait_until
 
 
 class Stubborn(StoppableThread):
-    """Has a task that takes its cancellation for that of another one, and waits on."""
+    """Has a task that mistakes its cancellation for another task's, and keeps waiting."""
 
     abstract = False
 
@@ -53,7 +53,7 @@ def test_a_thread_that_does_not_end_holds_up_nobody() -> None:
 
 
 class Crashing(StoppableThread):
-    """Its service crashes when it is told to."""
+    """Crashes on request."""
 
     abstract = False
 
@@ -81,7 +81,7 @@ async def test_a_thread_that_has_ended_by_itself_can_be_stopped() -> None:
 
 
 async def test_upstream_cannot_stop_a_thread_that_has_ended_by_itself() -> None:
-    """Or StoppableThread is no longer needed."""
+    """Otherwise StoppableThread is no longer needed."""
     with pytest.raises(RuntimeError, match="closed"):
         await in_time(_stop_after_its_end(Upstream()), what="the end of stopping")
 

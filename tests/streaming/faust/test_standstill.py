@@ -1,6 +1,4 @@
-"""Whether partitions get on is judged by the watchdog alone. Faust has a judgement of its own,
-which calls healthy ones slow.
-"""
+"""Only the watchdog judges progress. Faust's own check calls healthy partitions slow."""
 
 from __future__ import annotations
 
@@ -20,12 +18,12 @@ COUNT = 400
 
 
 def looks(process: RollcallProcess) -> int:
-    """How often Faust has looked at the partitions of a process."""
+    """Number of Faust's checks in a process."""
     return process.log_file.read_text().splitlines().count(LOOKED)
 
 
 def errors(process: RollcallProcess) -> list[str]:
-    """What a process calls an error."""
+    """Error messages in a process's log."""
     return [str(line["message"]) for line in process.log if line["level"] in ("error", "critical")]
 
 
@@ -33,7 +31,7 @@ def errors(process: RollcallProcess) -> list[str]:
 def test_healthy_partitions_are_no_error(
     bootstrap: str, prefix: str, tmp_path: Path, command: str
 ) -> None:
-    """Busy ones and idle ones, and any that Faust never polls in its own way."""
+    """Busy partitions and idle ones, which Faust never polls itself."""
     create_topic(bootstrap, f"{prefix}.raw", PARTITIONS)
     with RollcallProcess(
         command, tmp_path, bootstrap, prefix, program=PROGRAM, partitions=PARTITIONS
@@ -57,7 +55,7 @@ def test_healthy_partitions_are_no_error(
 def test_upstream_complains_of_healthy_partitions(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
-    """Or the override is no longer needed."""
+    """Otherwise the override is no longer needed."""
     create_topic(bootstrap, f"{prefix}.raw", PARTITIONS)
     with RollcallProcess(
         "router", tmp_path, bootstrap, prefix, program=(*PROGRAM, "--upstream")

@@ -1,4 +1,4 @@
-"""The end of what app/rollcall/streaming/faust/tables.py leaves of Faust's recovery."""
+"""End of the rest of Faust's recovery (app/rollcall/streaming/faust/tables.py)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.waiting import in_time
 async def test_a_recovery_that_is_interrupted_leaves_no_error_behind(
     monkeypatch: pytest.MonkeyPatch, interruption: type[Exception]
 ) -> None:
-    """Faust waits for it, and is interrupted itself; then nobody asks what has become of it."""
+    """Faust waits for it and is interrupted itself, so nobody retrieves its exception."""
 
     async def interrupted(_recovery: Recovery, _generation_id: int = 0) -> None:
         raise interruption

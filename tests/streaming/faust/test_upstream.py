@@ -90,7 +90,7 @@ def test_signatures(function: object) -> None:
 
 
 def test_nothing_is_left_of_the_batch_that_ours_stands_for() -> None:
-    """What it inherits would look for what it does not have."""
+    """Inherited methods would use attributes that it does not have."""
     upstream = {name for name, function in vars(BatchBuilder).items() if callable(function)}
     assert upstream - vars(GatheredBatch).keys() == {"_serialize"}, "which only append calls"
     used = inspect.getsource(MessageBatch) + inspect.getsource(MessageAccumulator)
@@ -128,8 +128,8 @@ def test_private_state_that_is_read() -> None:
 
 
 def test_what_is_asked_of_a_batch() -> None:
-    """And answered by app/rollcall/kafka/batches.py, but for ``append``: nobody adds to a batch
-    that is closed.
+    """app/rollcall/kafka/batches.py implements them all except ``append``: nobody adds to a batch
+    that is full.
     """
     source = inspect.getsource(MessageBatch) + inspect.getsource(MessageAccumulator)
     assert set(re.findall(r"_builder\.(\w+)", source)) == {
@@ -143,9 +143,8 @@ def test_what_is_asked_of_a_batch() -> None:
 
 
 def test_fetching_without_waiting_never_gives_way() -> None:
-    """The positions before and after a chunk are exact because nothing can come between them: with
-    a timeout of 0 there is no await on the way but one, during a reassignment, when the transport
-    does not fetch.
+    """The positions before and after a chunk are exact because nothing runs in between: with
+    timeout 0, fetched_records does not yield.
     """
     source = inspect.getsource(Fetcher.fetched_records)
     before_return = source[: source.index("if drained or not timeout:")]
