@@ -22,7 +22,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 
 
 class Stored(NamedTuple):
-    """Implements :class:`rollcall.dead_letters.letter.StoredRecord`."""
+    """Implements :class:`rollcall.dead_letters.view.StoredRecord`."""
 
     value: bytes | None
     headers: Sequence[Header] = ()

@@ -236,7 +236,7 @@ def test_they_are_counted(dead_letters: DeadLetters, bootstrap: str, topics: str
     nothing = dead_letters("list", "--code", "too_large")
     assert (nothing.returncode, nothing.stdout.decode()) == (
         0,
-        f"0 records on {topics}.dead-letter that fit, of 4 that were read\n",
+        f"0 records on {topics}.dead-letter match, of 4 read\n",
     )
 
 
@@ -357,8 +357,8 @@ def test_what_is_sent_again_is_the_raw_record(
     told = dead_letters("replay")
     assert (
         told.lines[-1]
-        == f"2 of 5 records of {topics}.dead-letter would be sent to {topics}.raw; none was: add "
-        "--send"
+        == f"2 of 5 records of {topics}.dead-letter would be sent to {topics}.raw; to send them, "
+        "add --send"
     )
     assert not read_all(bootstrap, [f"{topics}.raw"])
     told = dead_letters("replay", "--send")
@@ -366,7 +366,7 @@ def test_what_is_sent_again_is_the_raw_record(
     assert told.lines[2:] == [
         "2 yes user_created is valid now",
         "1 no user_created has failed too often (schema_violation)",
-        "1 no is not whole: cut, being too large, or withheld (too_large)",
+        "1 no is incomplete: too large and cut, or withheld (too_large)",
         "1 no user_created would fail again (schema_violation)",
         f"2 of 5 records of {topics}.dead-letter were sent to {topics}.raw",
     ]
@@ -456,8 +456,8 @@ def test_a_replay_that_is_broken_off_and_run_again_loses_nothing(
     some = readable(bootstrap, f"{topics}.raw", 200)
     if number is signal.SIGINT:
         assert (
-            b"rollcall: broken off, 200 records were sent for certain; run it again: it begins "
-            b"anew, and nothing is lost\n" in killed.stderr
+            b"rollcall: interrupted; 200 records were sent; run it again: it starts "
+            b"from the beginning, and nothing is lost\n" in killed.stderr
         )
         assert b"Traceback" not in killed.stderr
     assert dead_letters("replay", "--send").returncode == 0
@@ -479,9 +479,9 @@ def test_a_raw_topic_that_does_not_take_a_record_says_so(
     refused = dead_letters("replay", "--send")
     assert refused.returncode == 1
     first, last = refused.stderr.decode().splitlines()
-    assert first.startswith("rollcall: broken off, 1 records were sent for certain")
+    assert first.startswith("rollcall: interrupted; 1 records were sent")
     assert last.startswith(
-        f"rollcall: {topics}.raw does not take a record of this size: raise its max.message.bytes"
+        f"rollcall: {topics}.raw refuses a record of this size: raise its max.message.bytes"
     )
     limit_record_size(bootstrap, f"{topics}.raw", 20_000)
     assert dead_letters("replay", "--send").returncode == 0
@@ -543,20 +543,20 @@ def test_what_is_wrong_is_said(dead_letters: DeadLetters, topics: str) -> None:
     for arguments, code, message in (
         ("list --from unknown --code empty", 2, "--code is for dead letters"),
         ("replay --from unknown --most-attempts 2", 2, "--most-attempts is for dead letters"),
-        ("show --offset 3", 2, "an offset is one of a partition: give --partition, too"),
+        ("show --offset 3", 2, "an offset belongs to a partition: add --partition"),
         ("show --partition 0 --offset 3 --from-offset 2", 2, "--offset is one record"),
-        ("list --since yesterday", 2, "'yesterday' is no time: write 2h or 3d"),
+        ("list --since yesterday", 2, "'yesterday' is not a time: write an age such as 2h or 3d"),
         ("list --code wrong", 2, "is not one of"),
         (
             "list --partition 9",
             2,
-            f"{topics}.dead-letter has no partition 9: it has those from 0 to 2",
+            f"{topics}.dead-letter has no partition 9: its partitions are 0 to 2",
         ),
         ("show", 1, f"there is no record on {topics}.dead-letter\n"),
         (
             "replay --event group_created",
             1,
-            f"there is no record on {topics}.dead-letter that fits\n",
+            f"there is no record on {topics}.dead-letter that matches\n",
         ),
         ("export --from unknown", 1, f"there is no record on {topics}.unknown\n"),
     ):
@@ -575,7 +575,7 @@ def test_without_a_topic_or_a_broker(
         "see it".encode()
     )
     nobody = dead_letters("replay", "--send", bootstrap="127.0.0.1:1")
-    assert (nobody.returncode, nobody.stderr.count(b"broken off")) == (3, 0)
+    assert (nobody.returncode, nobody.stderr.count(b"interrupted")) == (3, 0)
     assert nobody.stderr.splitlines()[-1].startswith(
         f"rollcall: {prefix}.raw cannot be read from Kafka at 127.0.0.1:1 ".encode()
     )

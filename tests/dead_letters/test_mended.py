@@ -133,7 +133,7 @@ def test_what_is_sent_again_ends_as_if_it_had_been_valid_at_first(
         rehearsed = dead_letters(bootstrap, prefix, "replay")
         assert (
             f"{failed} of {failed} records of {prefix}.dead-letter would be sent to {prefix}.raw; "
-            "none was".encode()
+            "to send them".encode()
             in rehearsed.stdout
         )
         for origin, count in (("dead-letter", failed), ("unknown", unknown)):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollcall.dead_letters.outline import MOST_LINES, MOST_PARSED_BYTES, known_words, outline
+from rollcall.dead_letters.outline import MAX_LINES, MAX_PARSED_BYTES, known_words, outline
 from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.files import schema_folder, schema_paths
 from rollcall.events.times import parse_time
@@ -152,7 +152,7 @@ def test_names_that_are_data_are_not_shown() -> None:
 def test_an_event_name_is_shown_if_it_is_one(name: object, is_shown: bool) -> None:
     view = outline(orjson.dumps({"attributes": {"event_name": name}, "body": {}}), WORDS)
     assert view.event_name == (name if is_shown else None)
-    assert any(line.what == name for line in view.lines) == is_shown
+    assert any(line.content == name for line in view.lines) == is_shown
 
 
 def test_only_metadata_has_them() -> None:
@@ -167,19 +167,19 @@ def test_only_metadata_has_them() -> None:
         ),
         WORDS,
     )
-    assert [line.what for line in view.lines[1:]] == ["time", "text, 25 characters"]
+    assert [line.content for line in view.lines[1:]] == ["time", "text, 25 characters"]
 
 
 def test_large_and_deep_values_are_cut() -> None:
-    assert "too large" in outline(b"[" + b"1," * MOST_PARSED_BYTES + b"1]", WORDS).kind
+    assert "too large" in outline(b"[" + b"1," * MAX_PARSED_BYTES + b"1]", WORDS).kind
     wide = outline(
         orjson.dumps(
             {f"field_{'a' * (number % 40)}{number % 1000}": {"a": [1] * 9} for number in range(500)}
         ),
         WORDS,
     )
-    assert len(wide.lines) == MOST_LINES + 1
-    assert wide.lines[-1].what == "and more"
+    assert len(wide.lines) == MAX_LINES + 1
+    assert wide.lines[-1].content == "and more"
     deep = outline(b'{"a":' * 900 + b"1" + b"}" * 900, WORDS)
     assert len(deep.lines) < 20
     assert outline(b"[" * 100_000, WORDS).kind.startswith("no JSON")
@@ -200,10 +200,10 @@ def test_any_bytes_have_a_view(value: bytes | None) -> None:
 def test_no_text_of_the_value_is_shown(event: Any) -> None:
     view = outline(orjson.dumps(event), WORDS)
     for line in view.lines:
-        is_named = line.name == "event_name" and line.what == view.event_name
-        is_time = line.name == "event_time" and parse_time(line.what) is not None
-        assert _SAID(line.what) or line.what in WORDS or is_named or is_time, line
-    shown = "\n".join((view.kind, *(line.what for line in view.lines)))
+        is_named = line.name == "event_name" and line.content == view.event_name
+        is_time = line.name == "event_time" and parse_time(line.content) is not None
+        assert _SAID(line.content) or line.content in WORDS or is_named or is_time, line
+    shown = "\n".join((view.kind, *(line.content for line in view.lines)))
     for text in texts(event):
         is_secret = (
             len(text) >= 4
@@ -231,6 +231,6 @@ def test_examples_of_all_events_can_be_shown() -> None:
     for _, path in schema_paths(schema_folder()):
         for example in json.loads(path.read_bytes()).get("examples", ()):
             view = outline(orjson.dumps(example), WORDS)
-            shown = " ".join(line.what for line in view.lines)
+            shown = " ".join(line.content for line in view.lines)
             assert "Newton" not in shown
             assert "2107000" not in shown

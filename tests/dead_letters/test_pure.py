@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from rollcall.dead_letters import tally as tally_module
-from rollcall.dead_letters.export import exported
-from rollcall.dead_letters.letter import event_name_of
+from rollcall.dead_letters.export import export_object
 from rollcall.dead_letters.outline import known_words
-from rollcall.dead_letters.replay import Judge, Prospect, ReplayPolicy, replayed
-from rollcall.dead_letters.report import letter_report, replay_report, tally_report
+from rollcall.dead_letters.replay import Judge, ReplayOutcome, ReplayPolicy, raw_record
+from rollcall.dead_letters.report import record_report, replay_report, tally_report
 from rollcall.dead_letters.selection import Selection, parse_moment
 from rollcall.dead_letters.sending import Replay
 from rollcall.dead_letters.tally import NOT_SHOWN, Tally
+from rollcall.dead_letters.view import event_name_of
 from rollcall.errors import ConfigurationError
 from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed, Unknown
 from rollcall.events.pipeline import ERROR_PREFIX, OWN_HEADERS, REDACTED_HEADER, Pipeline
@@ -144,9 +144,9 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"from_offset": 3}, "give --partition"),
-        ({"to_offset": 3}, "give --partition"),
-        ({"partition": 0, "from_offset": 3, "to_offset": 3}, "first that is left out"),
+        ({"from_offset": 3}, "add --partition"),
+        ({"to_offset": 3}, "add --partition"),
+        ({"partition": 0, "from_offset": 3, "to_offset": 3}, "first offset after the range"),
         ({"since_ms": 5, "until_ms": 5}, "--since must be before --until"),
     ],
 )
@@ -157,7 +157,7 @@ def test_a_selection_of_nothing_is_refused(options: dict[str, Any], message: str
 
 @given(records)
 def test_without_a_filter_every_record_is_meant(record: Stored) -> None:
-    assert Selection().fits(record)
+    assert Selection().matches(record)
 
 
 def test_what_is_meant() -> None:
@@ -167,7 +167,7 @@ def test_what_is_meant() -> None:
         Selection(event_names=frozenset({"user_created"})),
         Selection(since_ms=NOW, until_ms=NOW + 1),
     ):
-        assert selection.fits(record)
+        assert selection.matches(record)
     for selection in (
         Selection(codes=frozenset({ErrorCode.EMPTY})),
         Selection(event_names=frozenset({"user_updated"})),
@@ -177,12 +177,12 @@ def test_what_is_meant() -> None:
             codes=frozenset({ErrorCode.SCHEMA_VIOLATION}), event_names=frozenset({"user_updated"})
         ),
     ):
-        assert not selection.fits(record)
-    assert not Selection(since_ms=0).fits(record._replace(timestamp=None))
-    assert Selection(event_names=frozenset({"group_created"})).fits(
+        assert not selection.matches(record)
+    assert not Selection(since_ms=0).matches(record._replace(timestamp=None))
+    assert Selection(event_names=frozenset({"group_created"})).matches(
         Stored(b"cut off", [("ce_type", b"group_created")])
     )
-    assert Selection(event_names=frozenset({"Isaac"})).fits(
+    assert Selection(event_names=frozenset({"Isaac"})).matches(
         Stored(orjson.dumps({"attributes": {"event_name": "Isaac"}}))
     )
 
@@ -241,7 +241,7 @@ def test_reasons_and_hours_are_counted() -> None:
 
 
 def test_no_more_groups_than_memory_is_meant_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tally_module, "MOST_GROUPS", 3)
+    monkeypatch.setattr(tally_module, "MAX_GROUPS", 3)
     tally = Tally(WORDS)
     for path in range(10):
         tally.add(Stored(b"", [(f"{ERROR_PREFIX}path", b"/%d" % path)]))
@@ -256,8 +256,8 @@ def test_no_more_groups_than_memory_is_meant_for(monkeypatch: pytest.MonkeyPatch
 def test_what_is_sent_is_the_raw_record_and_how_often_it_failed() -> None:
     raw: list[Header] = [("origin", b"sqs"), (REDACTED_HEADER, b"access_token"), ("nothing", None)]
     record = Stored(b"value", error_headers(attempt=2, headers=raw), key=b"key")
-    assert replayed(record) == (b"key", b"value", [*raw, (ATTEMPT_HEADER, b"2")])
-    assert replayed(Stored(None, [("ce_id", b"mine")])) == (None, None, [("ce_id", b"mine")])
+    assert raw_record(record) == (b"key", b"value", [*raw, (ATTEMPT_HEADER, b"2")])
+    assert raw_record(Stored(None, [("ce_id", b"mine")])) == (None, None, [("ce_id", b"mine")])
 
 
 def test_of_a_typed_record_what_the_router_wrote_is_taken_off() -> None:
@@ -268,7 +268,7 @@ def test_of_a_typed_record_what_the_router_wrote_is_taken_off() -> None:
         error_headers(ErrorCode.NOT_APPLICABLE, headers=routed.headers),
         key=routed.key,
     )
-    assert replayed(record).headers == [("origin", b"sqs"), (ATTEMPT_HEADER, b"1")]
+    assert raw_record(record).headers == [("origin", b"sqs"), (ATTEMPT_HEADER, b"1")]
 
 
 @given(values, st.lists(st.tuples(texts, header_values), max_size=3), st.integers(1, 3))
@@ -285,7 +285,7 @@ def test_however_often_it_is_sent_a_record_stays_the_same(
     for number in range(1, times + 1):
         stored = Stored(letter.value, dead_letter_headers(letter, "canvas.raw", 0, 0))
         assert attempts_of(stored.headers) == number
-        again = replayed(stored)
+        again = raw_record(stored)
         outcome = PIPELINE(again.value, again.headers)
         assert isinstance(outcome, DeadLetter)
         letter = outcome
@@ -301,19 +301,29 @@ def test_however_often_it_is_sent_a_record_stays_the_same(
 @pytest.mark.parametrize(
     ("record", "prospect", "send", "forced"),
     [
-        (Stored(event("user_created"), error_headers()), Prospect.VALID, True, True),
-        (Stored(event("user_created", name=5), error_headers()), Prospect.STILL_DEAD, False, True),
-        (Stored(None, error_headers(ErrorCode.EMPTY)), Prospect.STILL_DEAD, False, True),
-        (Stored(event("user_created"), error_headers(attempt=3)), Prospect.EXHAUSTED, False, False),
+        (Stored(event("user_created"), error_headers()), ReplayOutcome.VALID, True, True),
+        (
+            Stored(event("user_created", name=5), error_headers()),
+            ReplayOutcome.STILL_DEAD,
+            False,
+            True,
+        ),
+        (Stored(None, error_headers(ErrorCode.EMPTY)), ReplayOutcome.STILL_DEAD, False, True),
+        (
+            Stored(event("user_created"), error_headers(attempt=3)),
+            ReplayOutcome.EXHAUSTED,
+            False,
+            False,
+        ),
         (
             Stored(event("user_created")[:10], error_headers(ErrorCode.TOO_LARGE)),
-            Prospect.NOT_WHOLE,
+            ReplayOutcome.NOT_WHOLE,
             False,
             False,
         ),
         (
             Stored(b"", [*error_headers(ErrorCode.NOT_JSON), ("rollcall.dropped", b"*")]),
-            Prospect.NOT_WHOLE,
+            ReplayOutcome.NOT_WHOLE,
             False,
             False,
         ),
@@ -321,7 +331,7 @@ def test_however_often_it_is_sent_a_record_stays_the_same(
             Stored(
                 event("user_created").replace(b"user_created", b"user_praised"), error_headers()
             ),
-            Prospect.STILL_UNKNOWN,
+            ReplayOutcome.STILL_UNKNOWN,
             False,
             True,
         ),
@@ -330,34 +340,34 @@ def test_however_often_it_is_sent_a_record_stays_the_same(
                 event("group_created", context_type="Nothing"),
                 error_headers(ErrorCode.NOT_APPLICABLE),
             ),
-            Prospect.STILL_NOT_APPLICABLE,
+            ReplayOutcome.STILL_NOT_APPLICABLE,
             False,
             True,
         ),
         (
             Stored(event("group_created"), error_headers(ErrorCode.NOT_APPLICABLE)),
-            Prospect.VALID,
+            ReplayOutcome.VALID,
             True,
             True,
         ),
         (
             Stored(event("account_created"), error_headers(ErrorCode.NOT_APPLICABLE)),
-            Prospect.STILL_NOT_APPLICABLE,
+            ReplayOutcome.STILL_NOT_APPLICABLE,
             False,
             True,
         ),
         # from the topic of unknown events
         (
             Stored(event("user_created").replace(b"user_created", b"user_praised")),
-            Prospect.STILL_UNKNOWN,
+            ReplayOutcome.STILL_UNKNOWN,
             False,
             False,
         ),
-        (Stored(event("user_created")), Prospect.VALID, True, True),
-        (Stored(event("user_created", name=5)), Prospect.STILL_DEAD, False, True),
+        (Stored(event("user_created")), ReplayOutcome.VALID, True, True),
+        (Stored(event("user_created", name=5)), ReplayOutcome.STILL_DEAD, False, True),
     ],
 )
-def test_what_is_sent(record: Stored, prospect: Prospect, send: bool, forced: bool) -> None:
+def test_what_is_sent(record: Stored, prospect: ReplayOutcome, send: bool, forced: bool) -> None:
     assert judge()(record)[:2] == (send, prospect)
     assert judge(also_invalid=True)(record)[:2] == (forced, prospect)
 
@@ -365,9 +375,9 @@ def test_what_is_sent(record: Stored, prospect: Prospect, send: bool, forced: bo
 @given(records, st.integers(1, 5))
 def test_what_is_taken_for_valid_the_router_routes(record: Stored, most_attempts: int) -> None:
     decision = judge(most_attempts)(record)
-    again = replayed(record)
+    again = raw_record(record)
     outcome = PIPELINE(again.value, again.headers)
-    assert decision.send == (decision.prospect is Prospect.VALID)
+    assert decision.send == (decision.outcome is ReplayOutcome.VALID)
     if decision.send:
         assert isinstance(outcome, Routed)
         assert attempts_of(record.headers) < most_attempts
@@ -411,19 +421,19 @@ def test_nothing_of_a_record_steers_a_terminal(record: Stored) -> None:
     tally = Tally(WORDS)
     tally.add(record)
     replay = Replay(judge(), WORDS)
-    replay.chosen([record])
+    replay.select([record])
     assert not steers(
         shown(
             *tally_report(tally, with_errors=True),
-            *letter_report(record, WORDS),
+            *record_report(record, WORDS),
             *replay_report(replay),
         )
     )
     assert not steers(
-        json.dumps(exported(record, WORDS, raw=True))
-        + json.dumps(exported(record, WORDS, raw=False))
+        json.dumps(export_object(record, WORDS, raw=True))
+        + json.dumps(export_object(record, WORDS, raw=False))
     )
-    assert "\n" not in json.dumps(exported(record, WORDS, raw=True))
+    assert "\n" not in json.dumps(export_object(record, WORDS, raw=True))
 
 
 def test_a_letter_is_shown_without_what_it_says() -> None:
@@ -436,7 +446,7 @@ def test_a_letter_is_shown_without_what_it_says() -> None:
         offset=99,
         timestamp=NOW,
     )
-    text = shown(*letter_report(record, WORDS))
+    text = shown(*record_report(record, WORDS))
     for line in (
         "canvas.dead-letter, partition 3, offset 99",
         "  time     2024-03-29T22:43:00.000Z",
@@ -454,7 +464,7 @@ def test_a_letter_is_shown_without_what_it_says() -> None:
     assert "origin (5 bytes)" in text
     for private in ("Isaac", "Newton", "newton"):
         assert private not in text
-        assert private not in json.dumps(exported(record, WORDS, raw=False))
+        assert private not in json.dumps(export_object(record, WORDS, raw=False))
 
 
 def bytes_of(written: str | dict[str, str] | None) -> bytes | None:
@@ -466,7 +476,7 @@ def bytes_of(written: str | dict[str, str] | None) -> bytes | None:
 
 @given(records)
 def test_a_raw_export_holds_every_byte(record: Stored) -> None:
-    line = json.loads(json.dumps(exported(record, WORDS, raw=True)))
+    line = json.loads(json.dumps(export_object(record, WORDS, raw=True)))
     assert (bytes_of(line["key"]), bytes_of(line["value"])) == (record.key, record.value)
     names = [name for name, _ in record.headers]
     assert [(name, bytes_of(content)) for name, content in line["headers"]] == list(

@@ -1,5 +1,5 @@
 """docs/dead-letters.md: its commands and options are those of the command line, its tables those of
-the code, and what is exported can be had back.
+the code, and exported records can be restored.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from rich.console import Console
 
 from rollcall.cli.dead_letters import DEFAULT_ATTEMPTS
 from rollcall.cli.main import cli
-from rollcall.dead_letters.export import exported
+from rollcall.dead_letters.export import export_object
 from rollcall.dead_letters.outline import known_words
-from rollcall.dead_letters.report import letter_report
+from rollcall.dead_letters.report import record_report
 from rollcall.events.outcomes import DeadLetter, ErrorCode
 from rollcall.events.pipeline import ERROR_PREFIX, Pipeline
 from rollcall.events.schemas.validation import load_validators
@@ -74,7 +74,7 @@ def test_the_commands(line: str) -> None:
 def test_the_tables() -> None:
     assert [code(row[0])[0] for row in rows(DOCUMENT, "code")] == list(ErrorCode)
     record = Stored(b"", error_headers())
-    fields = set().union(*(exported(record, frozenset(), raw=raw) for raw in (False, True)))
+    fields = set().union(*(export_object(record, frozenset(), raw=raw) for raw in (False, True)))
     assert {name for row in rows(DOCUMENT, "field") for name in code(row[0])} == fields
     assert {int(row[0]) for row in rows(DOCUMENT, "exit code")} == {0, 1, 2, 3}
 
@@ -98,7 +98,7 @@ def test_what_is_exported_can_be_had_back(bootstrap: str, prefix: str, tmp_path:
         Stored(b"\xff\xfe", error_headers(), key=b"k"),
         Stored(None, [], key=b"unknown"),
     ]
-    lines = [json.dumps(exported(record, known_words(), raw=True)) for record in records]
+    lines = [json.dumps(export_object(record, known_words(), raw=True)) for record in records]
     (tmp_path / "letters.jsonl").write_text("\n".join(lines), encoding="ascii")
     create_topic(bootstrap, f"{prefix}.raw", 1)
     program = source.replace('"canvas.raw"', f'"{prefix}.raw"')
@@ -129,7 +129,7 @@ def test_what_is_shown() -> None:
     )
     console = Console(width=500)
     with console.capture() as captured:
-        for part in letter_report(record, known_words()):
+        for part in record_report(record, known_words()):
             console.print(part)
     (example,) = re.findall(
         r"^    canvas\.dead-letter, partition.*?(?=\n\n)", TEXT, re.MULTILINE | re.DOTALL

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from rollcall.dead_letters.letter import letter_of
 from rollcall.dead_letters.outline import known_words
+from rollcall.dead_letters.view import view_of
 from rollcall.events.dropping import MetadataDropper
 from rollcall.events.outcomes import DeadLetter, ErrorCode, Outcome, Routed, Unknown
 from rollcall.events.pipeline import (
@@ -115,7 +115,7 @@ class PipelineBorder:
             _check_by_reference(plain)
             _check_dropped(full, clean)
             list(read_values(value or b""))
-            letter_of(Stored(value, full.headers), known_words()).shown()
+            view_of(Stored(value, full.headers), known_words()).as_json()
         return kind_of(plain)
 
     def _check_again(self, outcome: Outcome, fetched: Fetched) -> None:

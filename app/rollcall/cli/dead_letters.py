@@ -1,12 +1,16 @@
-"""``rollcall dead-letters``: what was set aside, seen, sent again, written out."""
+"""``rollcall dead-letters``: count, show, replay and export dead letters and unknown events."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Any, Concatenate, ParamSpec, get_type_hints
 
 import typer
 
@@ -14,68 +18,95 @@ from rollcall.events.outcomes import ErrorCode
 
 dead_letters_cli = typer.Typer(
     no_args_is_help=True,
-    help="Records that were set aside: counted, shown, sent again, written out.",
+    help="Dead letters and unknown events: count, show, replay, export.",
 )
 
 DEFAULT_ATTEMPTS = 3
 
+P = ParamSpec("P")
+
 
 class Origin(StrEnum):
-    """Where to look."""
+    """The topic to read."""
 
     DEAD_LETTER = "dead-letter"
     UNKNOWN = "unknown"
 
 
-From = Annotated[
-    Origin,
-    typer.Option("--from", help="The topic: dead letters, or events whose name had no schema."),
-]
-Code = Annotated[
-    list[ErrorCode] | None,
-    typer.Option(help="Only with this code; may be repeated. Unknown events have none."),
-]
-Event = Annotated[
-    list[str] | None, typer.Option(metavar="NAME", help="Only of this event_name; may be repeated.")
-]
-Since = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME",
-        help="Only with this timestamp or a later one: 2h or 3d ago, 2024-03-29, "
-        "2024-03-29T15:43:00Z.",
-    ),
-]
-Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only with an earlier timestamp.")]
-Partition = Annotated[int | None, typer.Option(min=0, help="Only in this partition.")]
-Offset = Annotated[
-    int | None, typer.Option(min=0, help="Only the record at this offset, of --partition.")
-]
-FromOffset = Annotated[
-    int | None, typer.Option(min=0, help="Only from this offset on, of --partition.")
-]
-ToOffset = Annotated[
-    int | None, typer.Option(min=0, help="Only before this offset, of --partition.")
-]
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """Options of all commands: the topic, and conditions that a record must all meet."""
+
+    origin: Annotated[
+        Origin,
+        typer.Option("--from", help="The topic: dead letters, or events without a schema."),
+    ] = Origin.DEAD_LETTER
+    code: Annotated[
+        list[ErrorCode] | None,
+        typer.Option(help="Only this code; may be repeated. Unknown events have no code."),
+    ] = None
+    event: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this event_name; may be repeated."),
+    ] = None
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Only this timestamp or later: an age such as 2h or 3d, 2024-03-29, "
+            "2024-03-29T15:43:00Z.",
+        ),
+    ] = None
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only timestamps before this time.")
+    ] = None
+    partition: Annotated[int | None, typer.Option(min=0, help="Only this partition.")] = None
+    offset: Annotated[
+        int | None, typer.Option(min=0, help="Only the record at this offset of --partition.")
+    ] = None
+    from_offset: Annotated[
+        int | None, typer.Option(min=0, help="Only this offset of --partition or later.")
+    ] = None
+    to_offset: Annotated[
+        int | None, typer.Option(min=0, help="Only offsets of --partition before this one.")
+    ] = None
+
+
 Raw = Annotated[
     bool,
     typer.Option(
-        "--raw", help="What records say, as it is: personal data, and whatever else somebody sent."
+        "--raw", help="The records' data, unredacted: personal data, and any other content."
     ),
 ]
 
 
+def _with_filters(command: Callable[Concatenate[Filters, P], None]) -> Callable[..., None]:
+    """Put the options of :class:`Filters` before a command's own. The command takes them as its
+    first argument.
+    """
+    hints = get_type_hints(Filters, include_extras=True)
+    hints |= get_type_hints(command, include_extras=True)
+    filters = inspect.signature(Filters).parameters
+    _filters, *own = inspect.signature(command).parameters.values()
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
+        for parameter in (*filters.values(), *own)
+    ]
+
+    @functools.wraps(command)
+    def with_options(**options: Any) -> None:
+        chosen = Filters(**{name: options.pop(name) for name in filters})
+        command(chosen, **options)  # type: ignore[call-arg]
+
+    with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return with_options
+
+
 @dead_letters_cli.command("list")
+@_with_filters
 def list_counts(
-    origin: From = Origin.DEAD_LETTER,
-    code: Code = None,
-    event: Event = None,
-    since: Since = None,
-    until: Until = None,
-    partition: Partition = None,
-    offset: Offset = None,
-    from_offset: FromOffset = None,
-    to_offset: ToOffset = None,
+    filters: Filters,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -85,35 +116,34 @@ def list_counts(
         ),
     ] = False,
 ) -> None:
-    """Count what was set aside: why, of which event, where in it, and when.
+    """Count records by reason, event, path and hour.
 
-    Reads what is committed now, without a consumer group. The hour is that of the record's
-    timestamp.
+    Reads the records that are committed now, without a consumer group. The hour is that of the
+    record's timestamp.
     """
     import asyncio
 
-    from rollcall.cli.printing import print_parts, until_nobody_reads
-    from rollcall.cli.selecting import place_of
+    from rollcall.cli.dead_letter_query import new_query
+    from rollcall.cli.printing import print_parts, until_output_closes
     from rollcall.dead_letters.outline import known_words
     from rollcall.dead_letters.reading import read_selected
     from rollcall.dead_letters.report import tally_report
-    from rollcall.dead_letters.selection import Selection
     from rollcall.dead_letters.tally import Tally
 
-    place = place_of(origin, code, event, since, until, partition, offset, from_offset, to_offset)
+    query = new_query(filters)
     tally = Tally(known_words())
 
     async def count_all() -> tuple[int, int]:
-        read = fitting = 0
-        async for batch in read_selected(*place):
-            read += batch.read
-            fitting += len(batch.records)
+        read = matching = 0
+        async for batch in read_selected(*query):
+            read += batch.read_count
+            matching += len(batch.records)
             for record in batch.records:
                 tally.add(record)
-        return read, fitting
+        return read, matching
 
-    read, fitting = asyncio.run(count_all())
-    with until_nobody_reads():
+    read, matching = asyncio.run(count_all())
+    with until_output_closes():
         if as_json:
             groups = [
                 group._asdict() | {"count": count}
@@ -121,204 +151,182 @@ def list_counts(
                     tally.counts.items(), key=lambda item: (-item[1], str(item[0]))
                 )
             ]
-            print(json.dumps({"topic": place.topic, "records": fitting, "groups": groups}))
+            print(json.dumps({"topic": query.topic, "records": matching, "groups": groups}))
             return
-        if fitting:
-            print_parts(*tally_report(tally, with_errors=origin is Origin.DEAD_LETTER))
-        of = "" if place.selection == Selection() else f" that fit, of {read:,} that were read"
-        print(f"{fitting:,} record{'' if fitting == 1 else 's'} on {place.topic}{of}")
+        if matching:
+            print_parts(*tally_report(tally, with_errors=filters.origin is Origin.DEAD_LETTER))
+        of = f" match, of {read:,} read" if query.has_filter else ""
+        print(f"{matching:,} record{'' if matching == 1 else 's'} on {query.topic}{of}")
 
 
 @dead_letters_cli.command()
+@_with_filters
 def show(
-    origin: From = Origin.DEAD_LETTER,
-    code: Code = None,
-    event: Event = None,
-    since: Since = None,
-    until: Until = None,
-    partition: Partition = None,
-    offset: Offset = None,
-    from_offset: FromOffset = None,
-    to_offset: ToOffset = None,
+    filters: Filters,
     limit: Annotated[
         int,
-        typer.Option(
-            min=1, help="So many records at most, in the order of partitions and offsets."
-        ),
+        typer.Option(min=1, help="Maximum number of records, in the order of partition, offset."),
     ] = 5,
     raw: Raw = False,
 ) -> None:
-    """Show records: where they came from, what is wrong, and how their values are built, but not
-    what they say.
+    """Show records: origin, error, and the structure of the value, without its data.
 
-    With --raw, only the values, each with a line end behind it: byte for byte into a file or a
-    pipe, without what steers a terminal on one.
+    With --raw, print only the values, each with a line end. A file or a pipe gets the exact bytes;
+    a terminal gets no control characters.
     """
     import asyncio
     from contextlib import aclosing
 
-    from rollcall.cli.printing import print_parts, print_value, until_nobody_reads
-    from rollcall.cli.selecting import place_of
+    from rollcall.cli.dead_letter_query import new_query
+    from rollcall.cli.printing import print_parts, print_value, until_output_closes
     from rollcall.dead_letters.outline import known_words
     from rollcall.dead_letters.reading import read_selected
-    from rollcall.dead_letters.report import letter_report
+    from rollcall.dead_letters.report import record_report
 
-    place = place_of(origin, code, event, since, until, partition, offset, from_offset, to_offset)
+    query = new_query(filters)
     words = known_words()
 
-    async def print_some() -> None:
-        shown = 0
-        async with aclosing(read_selected(*place)) as batches:
+    async def print_records() -> None:
+        count = 0
+        async with aclosing(read_selected(*query)) as batches:
             async for batch in batches:
-                for record in batch.records[: limit - shown]:
+                for record in batch.records[: limit - count]:
                     if raw:
                         print_value(record.value or b"")
                     else:
-                        print_parts(*([""] if shown else []), *letter_report(record, words))
-                    shown += 1
-                if shown == limit:
+                        print_parts(*([""] if count else []), *record_report(record, words))
+                    count += 1
+                if count == limit:
                     return
-        if not shown:
-            raise place.nothing()
+        if not count:
+            raise query.not_found()
 
-    with until_nobody_reads():
-        asyncio.run(print_some())
+    with until_output_closes():
+        asyncio.run(print_records())
 
 
 @dead_letters_cli.command()
+@_with_filters
 def replay(
-    origin: From = Origin.DEAD_LETTER,
-    code: Code = None,
-    event: Event = None,
-    since: Since = None,
-    until: Until = None,
-    partition: Partition = None,
-    offset: Offset = None,
-    from_offset: FromOffset = None,
-    to_offset: ToOffset = None,
+    filters: Filters,
     send: Annotated[
         bool,
-        typer.Option("--send", help="Send. Without it nothing is sent: only said what would be."),
+        typer.Option("--send", help="Send. Without it, only report the records to send."),
     ] = False,
     most_attempts: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help=f"Leave dead letters that have failed so often. [default: {DEFAULT_ATTEMPTS}]",
+            help=f"Skip dead letters with this many attempts. [default: {DEFAULT_ATTEMPTS}]",
         ),
     ] = None,
     also_invalid: Annotated[
         bool,
         typer.Option(
             "--also-invalid",
-            help="Send also what would fail again by the schemas that are installed here.",
+            help="Send records that would fail again by the schemas installed here, too.",
         ),
     ] = False,
 ) -> None:
-    """Send to the raw topic again what would be valid now; the router judges it anew.
+    """Send records that are valid now to the raw topic; the router judges them again.
 
-    Only with --send; without it, say what would be sent. Records stay where they are, so what is
-    replayed twice is twice on the typed topic, with one ce_id: rosters do not mind. Broken off, it
-    can be run again: nothing is lost. Restart the routers with mended schemas first.
+    Sends only with --send, else reports the records to send. The stored records stay: an event that
+    is replayed twice is twice on the typed topic, with one ce_id; the rosters ignore the second. An
+    interrupted replay can be repeated: nothing is lost. Restart the routers with the mended schemas
+    first.
     """
     import asyncio
 
-    from rollcall.cli.printing import print_parts, until_nobody_reads
-    from rollcall.cli.selecting import place_of
+    from rollcall.cli.dead_letter_query import new_query
+    from rollcall.cli.printing import print_parts, until_output_closes
     from rollcall.dead_letters.outline import known_words
     from rollcall.dead_letters.replay import Judge, ReplayPolicy
     from rollcall.dead_letters.report import replay_report
-    from rollcall.dead_letters.sending import Replay, rehearse, send_again
+    from rollcall.dead_letters.sending import Replay, dry_run, resend
     from rollcall.errors import ConfigurationError, RollcallError
     from rollcall.process.topics import TopicNames
     from rollcall.router.judging import new_pipeline
 
-    if origin is Origin.UNKNOWN and most_attempts is not None:
+    if filters.origin is Origin.UNKNOWN and most_attempts is not None:
         raise ConfigurationError(
-            "--most-attempts is for dead letters: unknown events count none; leave it out"
+            "--most-attempts is for dead letters: unknown events have no attempts; leave it out"
         )
-    place = place_of(origin, code, event, since, until, partition, offset, from_offset, to_offset)
+    query = new_query(filters)
     policy = ReplayPolicy(
         DEFAULT_ATTEMPTS if most_attempts is None else most_attempts, also_invalid
     )
     state = Replay(
-        Judge(new_pipeline(place.settings), policy, shard=place.settings.shard), known_words()
+        Judge(new_pipeline(query.settings), policy, shard=query.settings.shard), known_words()
     )
     try:
-        asyncio.run((send_again if send else rehearse)(*place, state))
+        asyncio.run((resend if send else dry_run)(*query, state))
     except (RollcallError, KeyboardInterrupt):
         if send and state.counts:
             print(
-                f"rollcall: broken off, {state.sent:,} records were sent for certain; run it "
-                "again: it begins anew, and nothing is lost",
+                f"rollcall: interrupted; {state.sent:,} records were sent; run it again: it starts "
+                "from the beginning, and nothing is lost",
                 file=sys.stderr,
             )
         raise
     if not state.counts:
-        raise place.nothing()
-    with until_nobody_reads():
+        raise query.not_found()
+    with until_output_closes():
         print_parts(*replay_report(state))
-        total, raw_topic = sum(state.counts.values()), TopicNames(place.settings.topic_prefix).raw
+        total, raw_topic = sum(state.counts.values()), TopicNames(query.settings.topic_prefix).raw
         if send:
-            print(f"{state.sent:,} of {total:,} records of {place.topic} were sent to {raw_topic}")
+            print(f"{state.sent:,} of {total:,} records of {query.topic} were sent to {raw_topic}")
         else:
             print(
-                f"{state.to_send:,} of {total:,} records of {place.topic} would be sent to "
-                f"{raw_topic}; none was: add --send"
+                f"{state.to_send:,} of {total:,} records of {query.topic} would be sent to "
+                f"{raw_topic}; to send them, add --send"
             )
 
 
 @dead_letters_cli.command()
+@_with_filters
 def export(
-    origin: From = Origin.DEAD_LETTER,
-    code: Code = None,
-    event: Event = None,
-    since: Since = None,
-    until: Until = None,
-    partition: Partition = None,
-    offset: Offset = None,
-    from_offset: FromOffset = None,
-    to_offset: ToOffset = None,
+    filters: Filters,
     output: Annotated[
         Path | None,
         typer.Option(
             dir_okay=False,
-            help="Write there, to a file that does not exist yet, for its owner only.",
+            help="Write to this new file. Only its owner may read it.",
         ),
     ] = None,
     raw: Raw = False,
 ) -> None:
-    """Write records as JSON lines: what is wrong with each and how it is built; with --raw, key,
-    headers and value themselves.
+    """Write records as JSON lines: error, and the structure of the value; with --raw, key, headers
+    and value.
 
-    Bytes that are no UTF-8 text become {"base64": …}.
+    Bytes that are not UTF-8 become {"base64": …}.
     """
     import asyncio
     from contextlib import aclosing
 
-    from rollcall.cli.printing import new_file, until_nobody_reads
-    from rollcall.cli.selecting import place_of
-    from rollcall.dead_letters.export import exported
+    from rollcall.cli.dead_letter_query import new_query
+    from rollcall.cli.printing import new_file, until_output_closes
+    from rollcall.dead_letters.export import export_object
     from rollcall.dead_letters.outline import known_words
     from rollcall.dead_letters.reading import read_selected
 
-    place = place_of(origin, code, event, since, until, partition, offset, from_offset, to_offset)
+    query = new_query(filters)
     words = known_words()
 
     async def write(file: IO[str]) -> int:
         count = 0
-        async with aclosing(read_selected(*place)) as batches:
+        async with aclosing(read_selected(*query)) as batches:
             async for batch in batches:
                 count += len(batch.records)
                 file.writelines(
-                    f"{json.dumps(exported(record, words, raw=raw))}\n" for record in batch.records
+                    f"{json.dumps(export_object(record, words, raw=raw))}\n"
+                    for record in batch.records
                 )
         if not count:
-            raise place.nothing()
+            raise query.not_found()
         return count
 
     if output is None:
-        with until_nobody_reads():
+        with until_output_closes():
             asyncio.run(write(sys.stdout))
         return
     with new_file(output) as file:

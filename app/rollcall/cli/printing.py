@@ -23,7 +23,7 @@ _WIDEST = 1_000_000
 
 
 @contextmanager
-def until_nobody_reads() -> Iterator[None]:
+def until_output_closes() -> Iterator[None]:
     """Printing that ends, without an error, when standard output is closed at its other end."""
     try:
         yield

@@ -45,7 +45,7 @@ def roster(
     import asyncio
 
     from rollcall.cli.cluster import bootstrap_servers
-    from rollcall.cli.printing import print_parts, until_nobody_reads
+    from rollcall.cli.printing import print_parts, until_output_closes
     from rollcall.cli.roster_reading import RosterError, read_roster
     from rollcall.cli.roster_report import no_enrollments, report
     from rollcall.rosters.context import parse_context
@@ -59,7 +59,7 @@ def roster(
     if found.is_empty:
         raise RosterError(f"no {found.context} in the rosters ({settings.topic_prefix}.rosters.*)")
     states = state or []
-    with until_nobody_reads():
+    with until_output_closes():
         if as_json:
             print(_json(found, states))
         else:

@@ -1,3 +1,1 @@
-"""Records that were set aside, on the topic of dead letters or on that of unknown events: found,
-counted, shown, written out, and sent again.
-"""
+"""Dead letters and unknown events: select, count, show, export, and replay stored records."""

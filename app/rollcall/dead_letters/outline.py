@@ -1,22 +1,20 @@
-"""A redacted view of a dead letter's value: its build, without what it says. Pure.
+"""Outline of a dead letter's value: its structure, without its data. Pure.
 
-A dead letter is anything that came along on the raw topic: an event with a field of a wrong kind,
-but also half an event, another system's message, a page with an error. It can hold names,
-addresses, logins and grades in any field, and credentials that the redaction of the router does not
-know by name. Whoever watches the flow has to see what is wrong with it, for which its build is
-enough, and need not see whom it is about. So
+A dead letter can be any record on the raw topic: an event with a field of a wrong type, half an
+event, another system's message, an error page. Any field can hold names, addresses, logins, grades,
+and credentials that the router's redaction does not know by name. An operator needs the structure
+to find the fault, and does not need the personal data. Therefore:
 
-- a text is shown by its length, a number or a time as being one, an id by its number of digits and
-  its shard, and of what is no JSON only the kind of its first bytes;
-- shown as they are: true, false and null; the words that Canvas is known to write as states and
-  types (``x-known-values`` in schemas/), which are the same for everybody; of the metadata, an
-  event_time that is a time, and an event_name that is in the registry or ends like one;
-- a field's name is shown if it is built like an identifier. It is not data, and a field that is
-  misspelt or should not be there is what one looks for. Where somebody has made keys of data
-  (addresses, ids), they are not built so, or not shown because of their digits.
+- A text is reduced to its length, a number or a time to its type, an id to its number of digits and
+  its shard, and a value that is not JSON to the kind of its first bytes.
+- Literal values are shown in four cases: true, false and null; known states and types of Canvas
+  (``x-known-values`` in schemas/); in the metadata, an event_time that is a time; in the metadata,
+  an event_name that is in the registry or ends like one.
+- A field name is shown if it looks like an identifier: a misspelt or unexpected field is a common
+  fault. Data that is used as keys (addresses, ids) does not look like an identifier, or is hidden
+  because of its digits.
 
-Who needs the value itself reads the record: topic, partition and offset are shown, and Kafka knows
-who may.
+The value itself is on the topic, at the partition and offset shown. Kafka's ACLs protect it.
 """
 
 from __future__ import annotations
@@ -34,26 +32,24 @@ from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.files import KNOWN_VALUES, schema_folder, schema_paths
 from rollcall.events.times import parse_time
 
-MOST_PARSED_BYTES = 256 * 1024
-"""Larger values are not looked into: the server has other things to do."""
+MAX_PARSED_BYTES = 256 * 1024
+"""Larger values are not parsed, to limit the load on serve."""
 
-MOST_LINES = 150
-MOST_DEPTH = 8
-MOST_FIELDS = 60
-MOST_ITEMS = 3
-_MOST_TIME_CHARACTERS = 40
+MAX_LINES = 150
+MAX_DEPTH = 8
+MAX_FIELDS = 60
+MAX_ITEMS = 3
+_MAX_TIME_CHARACTERS = 40
 
-_is_plain_name = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,47}").fullmatch
+_is_identifier = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,47}").fullmatch
 _has_number = re.compile(r"[0-9]{4}").search
 _is_event_name = re.compile(
     r"(?=.{3,64}\Z)[a-z]+(?:[_.-][a-z]+)*_(?:accessed|added|completed|created|changed|converted|deleted|done|imported|invalidated|overridden|removed|restored|"
     r"replied|saved|submitted|synced|unsubmitted|updated|viewed)"
 ).fullmatch
-"""An event_name in lower case could be somebody's login; what ends in something that happens is
-none.
-"""
+"""A lower-case name alone could be a login. A name that ends in a past participle is not."""
 METADATA = ("metadata", "attributes")
-"""What the part of an event is called that says what has happened."""
+"""Names of the field that holds an event's metadata."""
 
 _MARKS = (
     (b"\xef\xbb\xbf", "text with a byte order mark"),
@@ -67,30 +63,30 @@ _MARKS = (
     (b"{", "begins like a JSON object, and is cut off or broken"),
     (b"[", "begins like a JSON list, and is cut off or broken"),
 )
-_LOOKED_AT_BYTES = 64
+_SNIFFED_BYTES = 64
 
 
 class Line(NamedTuple):
-    """Of the view: how deep it stands, the field, and what is there."""
+    """One field of an outline."""
 
     depth: int
     name: str
-    what: str
+    content: str
 
 
 class Outline(NamedTuple):
-    """The view."""
+    """The structure of a value."""
 
     kind: str
-    """What the value is as a whole."""
+    """Format, size and type of the whole value."""
     lines: tuple[Line, ...]
     event_name: str | None
-    """What the value says, if it may be shown."""
+    """The event_name in the metadata, if it is safe to show."""
 
 
 @cache
 def known_words() -> frozenset[str]:
-    """States and types that Canvas is known to write, and names of events."""
+    """Texts that are never personal data: Canvas's states and types, and event names."""
     return (
         frozenset(
             _known_values(
@@ -102,36 +98,38 @@ def known_words() -> frozenset[str]:
 
 
 def outline(value: bytes | None, words: Collection[str]) -> Outline:
-    """The redacted view of a value. Never fails.
+    """The outline of a value. Never raises.
 
     Args:
-        words: texts that are shown as they are.
+        words: texts that may be shown.
     """
     if value is None:
         return Outline("null: no value", (), None)
-    if len(value) > MOST_PARSED_BYTES:
-        return Outline(f"{_bytes(value)}, too large to be looked into", (), None)
+    if len(value) > MAX_PARSED_BYTES:
+        return Outline(f"{_bytes(value)}, too large to parse", (), None)
     try:
         content = orjson.loads(value)
     except orjson.JSONDecodeError:
-        return Outline(f"no JSON: {_bytes(value)}{_kind_of_bytes(value)}", (), None)
-    lines = list(islice(_lines(content, "", 0, words), 1, MOST_LINES + 2))
-    if len(lines) > MOST_LINES:
-        lines[MOST_LINES:] = [Line(0, "", "and more")]
+        return Outline(f"no JSON: {_bytes(value)}{_byte_kind(value)}", (), None)
+    lines = list(islice(_lines(content, "", 0, words), 1, MAX_LINES + 2))
+    if len(lines) > MAX_LINES:
+        lines[MAX_LINES:] = [Line(0, "", "and more")]
     return Outline(
-        f"JSON, {_bytes(value)}: {_what(content, words)}", tuple(lines), _event_name(content, words)
+        f"JSON, {_bytes(value)}: {_describe(content, words)}",
+        tuple(lines),
+        _event_name(content, words),
     )
 
 
-def shown_event_name(name: object, words: Collection[str]) -> str | None:
-    """A name of an event, if it may be shown: it is known, or ends like one."""
+def safe_event_name(name: object, words: Collection[str]) -> str | None:
+    """The name, if it is a known event_name or ends like one; else None."""
     return name if isinstance(name, str) and (name in words or _is_event_name(name)) else None
 
 
 def _event_name(content: Any, words: Collection[str]) -> str | None:
     for part in METADATA:
         if isinstance(content, dict) and isinstance(content.get(part), dict):
-            return shown_event_name(content[part].get("event_name"), words)
+            return safe_event_name(content[part].get("event_name"), words)
     return None
 
 
@@ -141,36 +139,38 @@ def _lines(
     yield Line(
         max(depth - 1, 0),
         name,
-        _what(value, words) if parent not in METADATA else _what_of_metadata(name, value, words),
+        _describe(value, words)
+        if parent not in METADATA
+        else _describe_metadata(name, value, words),
     )
-    if depth >= MOST_DEPTH:
+    if depth >= MAX_DEPTH:
         return
     if isinstance(value, dict):
-        for key, inner in islice(value.items(), MOST_FIELDS):
+        for key, inner in islice(value.items(), MAX_FIELDS):
             yield from _lines(inner, field_name(key), depth + 1, words, name if depth == 1 else "")
-        if len(value) > MOST_FIELDS:
-            yield Line(depth, "", f"and {len(value) - MOST_FIELDS} fields more")
+        if len(value) > MAX_FIELDS:
+            yield Line(depth, "", f"and {len(value) - MAX_FIELDS} fields more")
     elif isinstance(value, list):
-        for number, inner in enumerate(value[:MOST_ITEMS]):
+        for number, inner in enumerate(value[:MAX_ITEMS]):
             yield from _lines(inner, str(number), depth + 1, words)
-        if len(value) > MOST_ITEMS:
-            yield Line(depth, "", f"and {len(value) - MOST_ITEMS} items more")
+        if len(value) > MAX_ITEMS:
+            yield Line(depth, "", f"and {len(value) - MAX_ITEMS} items more")
 
 
-def _what_of_metadata(name: str, value: Any, words: Collection[str]) -> str:
-    if name == "event_name" and (shown := shown_event_name(value, words)) is not None:
-        return shown
+def _describe_metadata(name: str, value: Any, words: Collection[str]) -> str:
+    if name == "event_name" and (safe_name := safe_event_name(value, words)) is not None:
+        return safe_name
     if (
         name == "event_time"
         and isinstance(value, str)
-        and len(value) <= _MOST_TIME_CHARACTERS
+        and len(value) <= _MAX_TIME_CHARACTERS
         and parse_time(value) is not None
     ):
         return value
-    return _what(value, words)
+    return _describe(value, words)
 
 
-def _what(value: Any, words: Collection[str]) -> str:
+def _describe(value: Any, words: Collection[str]) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -178,7 +178,7 @@ def _what(value: Any, words: Collection[str]) -> str:
     if isinstance(value, str):
         if value in words:
             return value
-        if len(value) <= _MOST_TIME_CHARACTERS and parse_time(value) is not None:
+        if len(value) <= _MAX_TIME_CHARACTERS and parse_time(value) is not None:
             return "time"
         return _id(value) or f"text, {len(value)} character{'' if len(value) == 1 else 's'}"
     if isinstance(value, dict):
@@ -199,13 +199,13 @@ def _id(text: str) -> str | None:
     return _digits("id", text) + (f", shard {number // SHARD_SIZE}" if number >= SHARD_SIZE else "")
 
 
-def _digits(what: str, digits: str) -> str:
-    return f"{what}, {len(digits)} digit{'' if len(digits) == 1 else 's'}"
+def _digits(kind: str, digits: str) -> str:
+    return f"{kind}, {len(digits)} digit{'' if len(digits) == 1 else 's'}"
 
 
 def field_name(name: str) -> str:
-    """A name of a field or a header, if it may be shown, else its length."""
-    if _is_plain_name(name) and not _has_number(name):
+    """A name of a field or a header if it looks like an identifier, else its length."""
+    if _is_identifier(name) and not _has_number(name):
         return name
     return f"(a name of {len(name)} characters)"
 
@@ -214,8 +214,8 @@ def _bytes(value: bytes) -> str:
     return f"{len(value):,} byte{'' if len(value) == 1 else 's'}"
 
 
-def _kind_of_bytes(value: bytes) -> str:
-    beginning = value[:_LOOKED_AT_BYTES].lstrip(b" \t\r\n")
+def _byte_kind(value: bytes) -> str:
+    beginning = value[:_SNIFFED_BYTES].lstrip(b" \t\r\n")
     if not beginning:
         return ""
     for mark, kind in _MARKS:
@@ -226,7 +226,7 @@ def _kind_of_bytes(value: bytes) -> str:
     try:
         beginning.decode()
     except UnicodeDecodeError as error:
-        if error.start < len(beginning) - 3:  # else a character that is cut
+        if error.start < len(beginning) - 3:  # a later error can be a cut character
             return ", binary"
     return ", text"
 

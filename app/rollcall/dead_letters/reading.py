@@ -1,6 +1,4 @@
-"""Reading the records that are meant, partition after partition, as many at once as one fetch
-brings.
-"""
+"""Reads the selected records of a topic, partition by partition, one batch for each fetch."""
 
 from __future__ import annotations
 
@@ -10,8 +8,8 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from rollcall.dead_letters.letter import StoredRecord
 from rollcall.dead_letters.selection import Selection
+from rollcall.dead_letters.view import StoredRecord
 from rollcall.errors import ConfigurationError
 from rollcall.kafka.bounded import promptly, stop_reader
 from rollcall.kafka.client import client_options
@@ -22,34 +20,34 @@ from rollcall.settings import Settings
 
 
 class Batch(NamedTuple):
-    """What a fetch has brought."""
+    """The records of one fetch."""
 
-    read: int
-    """How many records."""
+    read_count: int
+    """Number of fetched records."""
     records: Sequence[StoredRecord]
-    """Those that are meant."""
+    """The selected records."""
 
 
 async def read_selected(
     settings: Settings, bootstrap: str, topic: str, selection: Selection
 ) -> AsyncGenerator[Batch]:
-    """The committed records of a topic, in the order of partitions and offsets, up to the ends as
-    of now. To be closed when it is left early.
+    """The committed records of a topic, by partition and offset. Close the generator when it is
+    left early.
 
-    What is written meanwhile is left out, or a replay would go on for ever with what fails again.
-    What belongs to a transaction that is still open is not waited for.
+    The ends are fixed at the start: later records are left out, or a replay would never end when
+    records fail again. Open transactions are not waited for.
 
     Raises:
         BrokerUnavailableError: the cluster does not answer.
-        ConfigurationError: the topic has no such partition.
-        TopicsError: there is no such topic, or it may not be read.
+        ConfigurationError: the topic does not have the selected partition.
+        TopicsError: the topic does not exist, or this user may not read it.
     """
     options = client_options(settings, bootstrap)
     with kafka_errors_explained(topic, bootstrap):
-        count = await existing_partitions(settings, bootstrap, topic)
+        count = await partition_count(settings, bootstrap, topic)
         if selection.partition is not None and selection.partition >= count:
             raise ConfigurationError(
-                f"{topic} has no partition {selection.partition}: it has those from 0 to "
+                f"{topic} has no partition {selection.partition}: its partitions are 0 to "
                 f"{count - 1}"
             )
         places = [
@@ -61,27 +59,28 @@ async def read_selected(
         try:
             await promptly(reader.start(), STALL_SECONDS)
             reader.assign(places)
-            reader.pause(*places)  # all but the one that is being read
+            reader.pause(*places)  # read_to resumes one partition at a time
             bounds = await promptly(_bounds(reader, places, selection), STALL_SECONDS)
             for place, (first, end) in bounds.items():
                 async for batch in _read(reader, place, first, end):
-                    yield Batch(len(batch), [record for record in batch if selection.fits(record)])
+                    selected = [record for record in batch if selection.matches(record)]
+                    yield Batch(len(batch), selected)
         finally:
             await stop_reader(reader)
 
 
-async def existing_partitions(settings: Settings, bootstrap: str, topic: str) -> int:
-    """How many partitions a topic has.
+async def partition_count(settings: Settings, bootstrap: str, topic: str) -> int:
+    """The number of partitions of a topic.
 
     Raises:
-        TopicsError: there is none, for all that this user can see.
+        TopicsError: the topic does not exist, or this user may not see it.
         aiokafka.errors.KafkaError: the cluster does not answer.
     """
     count = (await partition_counts(client_options(settings, bootstrap), [topic])).get(topic, 0)
     if not count:
         raise TopicsError(
             f"there is no topic {topic} at {bootstrap}, or this user may not see it; 'rollcall "
-            "router' makes it, and ROLLCALL_TOPIC_PREFIX names it"
+            "router' creates it, and ROLLCALL_TOPIC_PREFIX names it"
         )
     return count
 
@@ -89,23 +88,25 @@ async def existing_partitions(settings: Settings, bootstrap: str, topic: str) ->
 async def _bounds(
     reader: AIOKafkaConsumer, places: Sequence[TopicPartition], selection: Selection
 ) -> Mapping[TopicPartition, tuple[int, int]]:
-    """Where to begin and to end. Of committed records the end is the last stable offset."""
+    """First and end offset of each partition. The end is the last stable offset."""
     beginnings, ends = await bounds_of(reader, places)
     if selection.since_ms is not None:
-        # The first record that is not older. What comes after it may well be: timestamps are those
-        # of raw records, and in no order.
-        for place, at in (
+        # This finds the first record that is new enough. Older ones can follow: timestamps are
+        # those of raw records, in no order.
+        for place, found in (
             await reader.offsets_for_times(dict.fromkeys(places, selection.since_ms))
         ).items():
-            beginnings[place] = ends[place] if at is None else max(beginnings[place], at.offset)
+            beginnings[place] = (
+                ends[place] if found is None else max(beginnings[place], found.offset)
+            )
     return {place: selection.bounds(beginnings[place], ends[place]) for place in places}
 
 
 async def _read(
     reader: AIOKafkaConsumer, place: TopicPartition, first: int, end: int
 ) -> AsyncGenerator[Sequence[StoredRecord]]:
-    """The records of one partition. Only reading may take no longer than :data:`STALL_SECONDS`
-    without getting on; whoever takes the records may.
+    """The records of one partition. Reading fails after :data:`STALL_SECONDS` without progress; the
+    caller's own time does not count.
     """
     clock = asyncio.get_running_loop().time
     patience = asyncio.timeout(STALL_SECONDS)
@@ -128,6 +129,6 @@ async def _read(
             f"{await reader.position(place)}"
         )
         raise TopicsError(
-            f"{where}: a header's name is no UTF-8, so Rollcall did not write it; go on behind it "
-            "by --from-offset"
+            f"{where}: a header's name is not UTF-8, so Rollcall did not write it; skip the record "
+            "with --from-offset"
         ) from None

@@ -1,8 +1,7 @@
-"""What sending a record to the raw topic again would come to, whether to do it, and the record that
-is then sent. Pure.
+"""Decides whether to replay a stored record, and builds its raw record. Pure.
 
-The router's own pipeline judges, with the schemas and settings of this installation. So does, for
-what the rosters could not use, the stage that reads it.
+The router's own pipeline judges, with this installation's schemas and settings. For records that
+the rosters could not use, the stage that reads them judges, too.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from rollcall.dead_letters.letter import header_text, is_withheld
 from rollcall.dead_letters.selection import CODE_HEADER
+from rollcall.dead_letters.view import header_text, is_withheld
 from rollcall.events.outcomes import ErrorCode, Routed, Unknown
 from rollcall.events.pipeline import ERROR_PREFIX, OWN_HEADERS, Pipeline
 from rollcall.process.dead_letter_records import ATTEMPT_HEADER, attempts_of
@@ -22,28 +21,28 @@ from rollcall.rosters.registry import stages
 from rollcall.streaming.stages.stage import Change, UnusableError
 
 
-class Prospect(StrEnum):
-    """What would become of a record that is sent again."""
+class ReplayOutcome(StrEnum):
+    """The expected outcome of a replay."""
 
     VALID = "is valid now"
     STILL_DEAD = "would fail again"
     STILL_UNKNOWN = "has no schema"
     STILL_NOT_APPLICABLE = "is valid, and still of no use to the rosters"
     EXHAUSTED = "has failed too often"
-    NOT_WHOLE = "is not whole: cut, being too large, or withheld"
+    NOT_WHOLE = "is incomplete: too large and cut, or withheld"
 
 
 class Decision(NamedTuple):
-    """About one record."""
+    """Whether to replay one record, and why."""
 
     send: bool
-    prospect: Prospect
+    outcome: ReplayOutcome
     code: str
-    """With which it would fail; empty when it would not."""
+    """Error code of the expected failure, or empty."""
 
 
-class Replayed(NamedTuple):
-    """The record for the raw topic."""
+class RawRecord(NamedTuple):
+    """A record for the raw topic."""
 
     key: bytes | None
     value: bytes | None
@@ -51,7 +50,7 @@ class Replayed(NamedTuple):
 
 
 class _TypedRecord(NamedTuple):
-    """Implements :class:`rollcall.streaming.chunks.Record`: as the router would write it."""
+    """The typed record that the router would write. Implements :class:`rollcall.record.Record`."""
 
     offset: int
     timestamp: int | None
@@ -60,12 +59,11 @@ class _TypedRecord(NamedTuple):
     headers: list[Header]
 
 
-def replayed(record: Record) -> Replayed:
-    """The raw record as it was: without what was said of its failure, but for the number of
-    attempts, which the router raises when it fails again.
+def raw_record(record: Record) -> RawRecord:
+    """The original raw record: key and value, and the headers without ``rollcall.error.*``.
 
-    A record that the rosters set aside is a typed one. It also loses what the router had written
-    into it.
+    The attempts header stays; the router raises it if the record fails again. A dead letter of the
+    rosters is a typed record and also loses the router's headers.
     """
     typed = header_text(record.headers, CODE_HEADER) == ErrorCode.NOT_APPLICABLE
     headers = [
@@ -75,59 +73,59 @@ def replayed(record: Record) -> Replayed:
     ]
     if attempts := attempts_of(record.headers):
         headers.append((ATTEMPT_HEADER, str(attempts).encode()))
-    return Replayed(record.key, record.value, headers)
+    return RawRecord(record.key, record.value, headers)
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayPolicy:
-    """What to send."""
+    """Limits of a replay."""
 
     most_attempts: int
-    """What has failed so many times is left where it is."""
+    """Skip records that failed this many times."""
     also_invalid: bool = False
-    """Send also what would become a dead letter again, by what is known here."""
+    """Replay records that fail by the local schemas, too."""
 
 
 class Judge:
-    """Decides about records one by one.
+    """Makes the :class:`Decision` for each record.
 
     Args:
-        pipeline: as the routers have it.
-        shard: of local ids in events that do not tell theirs, as the rosters have it.
+        pipeline: the same as in the routers.
+        shard: the shard of local ids in events without one, the same as in the rosters.
     """
 
     def __init__(self, pipeline: Pipeline, policy: ReplayPolicy, *, shard: int | None) -> None:
         self._pipeline = pipeline
         self._policy = policy
         self._readers: Mapping[str, Callable[[Record], Change]] = {
-            topic.removeprefix("events."): given.read
+            topic.removeprefix("events."): stage_input.read
             for stage in stages(shard)
-            for topic, given in stage.inputs.items()
+            for topic, stage_input in stage.inputs.items()
             if topic.startswith("events.")
         }
 
     def __call__(self, record: Record) -> Decision:
-        """Decide. Never raises, whatever the record."""
+        """The decision for a record. Never raises."""
         code = header_text(record.headers, CODE_HEADER)
         if code == ErrorCode.TOO_LARGE or is_withheld(record.headers):
-            return Decision(False, Prospect.NOT_WHOLE, code or "")
+            return Decision(False, ReplayOutcome.NOT_WHOLE, code or "")
         if attempts_of(record.headers) >= self._policy.most_attempts:
-            return Decision(False, Prospect.EXHAUSTED, code or "")
-        again = replayed(record)
-        outcome = self._pipeline(again.value, again.headers)
+            return Decision(False, ReplayOutcome.EXHAUSTED, code or "")
+        raw = raw_record(record)
+        outcome = self._pipeline(raw.value, raw.headers)
         if isinstance(outcome, Unknown):
-            # Unknown before and after: it would only come back. A dead letter would at least get to
-            # where it belongs.
+            # An unknown event would return to the same topic. A dead letter would at least move to
+            # the topic of unknown events.
             return Decision(
-                self._policy.also_invalid and code is not None, Prospect.STILL_UNKNOWN, ""
+                self._policy.also_invalid and code is not None, ReplayOutcome.STILL_UNKNOWN, ""
             )
         if not isinstance(outcome, Routed):
-            return Decision(self._policy.also_invalid, Prospect.STILL_DEAD, outcome.code.value)
-        if code == ErrorCode.NOT_APPLICABLE and not self._is_of_use(record, outcome):
-            return Decision(self._policy.also_invalid, Prospect.STILL_NOT_APPLICABLE, code)
-        return Decision(True, Prospect.VALID, "")
+            return Decision(self._policy.also_invalid, ReplayOutcome.STILL_DEAD, outcome.code.value)
+        if code == ErrorCode.NOT_APPLICABLE and not self._is_usable(record, outcome):
+            return Decision(self._policy.also_invalid, ReplayOutcome.STILL_NOT_APPLICABLE, code)
+        return Decision(True, ReplayOutcome.VALID, "")
 
-    def _is_of_use(self, record: Record, routed: Routed) -> bool:
+    def _is_usable(self, record: Record, routed: Routed) -> bool:
         read = self._readers.get(routed.event_type.name)
         if read is None:
             return False

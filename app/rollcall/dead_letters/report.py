@@ -1,6 +1,4 @@
-"""Records that were set aside, for people: tables and outlines, in which no text of others can
-steer a terminal.
-"""
+"""Tables and outlines of stored records for a terminal, without control characters."""
 
 from __future__ import annotations
 
@@ -11,36 +9,38 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rollcall.dead_letters.letter import Letter, StoredRecord, letter_of
 from rollcall.dead_letters.outline import field_name
-from rollcall.dead_letters.sending import Replay, Sort
+from rollcall.dead_letters.sending import Replay, ReplayGroup
 from rollcall.dead_letters.tally import Reason, Tally
+from rollcall.dead_letters.view import DeadLetterView, StoredRecord, view_of
 from rollcall.events.pipeline import ERROR_PREFIX
 from rollcall.printable import printable
 
-MOST_REASONS = 40
-MOST_HOURS = 24
+MAX_REASONS = 40
+MAX_HOURS = 24
 
 SCHEMA_PREFIX = "urn:rollcall:canvas:"
-"""Begins the ``$id`` of each schema."""
+"""Prefix of every schema's ``$id``."""
 
 
 def tally_report(tally: Tally, *, with_errors: bool) -> Iterator[RenderableType]:
-    """What there is, the most frequent first, and in which hours.
+    """Two tables: records by reason, the most frequent first, and records by hour.
 
     Args:
-        with_errors: the records say why they are where they are.
+        with_errors: the records have error headers.
     """
     reasons = tally.by_reason()
-    top = sorted(reasons, key=lambda reason: (-reasons[reason], reason))[:MOST_REASONS]
+    top = sorted(reasons, key=lambda reason: (-reasons[reason], reason))[:MAX_REASONS]
     hours: dict[Reason, list[str]] = {reason: [] for reason in top}
     for group in tally.counts:
         if group.hour is not None and group.reason in hours:
             hours[group.reason].append(group.hour)
     columns = ("records", "code", "event", "path", "first hour (UTC)", "last hour", "schema")
     table = _table(*(columns if with_errors else (columns[0], columns[2], *columns[4:6])))
-    for reason, between in hours.items():
-        first, last = (_hour(min(between)), _hour(max(between))) if between else ("", "")
+    for reason, reason_hours in hours.items():
+        first, last = (
+            (_hour(min(reason_hours)), _hour(max(reason_hours))) if reason_hours else ("", "")
+        )
         cells: tuple[str, ...] = (reason.event_name, first, last)
         if with_errors:
             cells = (
@@ -53,65 +53,65 @@ def tally_report(tally: Tally, *, with_errors: bool) -> Iterator[RenderableType]
             )
         table.add_row(_count(reasons[reason]), *map(_text, cells))
     yield table
-    if len(reasons) > MOST_REASONS:
-        yield Text(f"and {len(reasons) - MOST_REASONS:,} reasons more, which --json has")
+    if len(reasons) > MAX_REASONS:
+        yield Text(f"and {len(reasons) - MAX_REASONS:,} more reasons; --json lists all")
     yield ""
     by_hour = tally.by_hour()
     table = _table("hour (UTC)", "records")
     latest = sorted((hour for hour in by_hour if hour is not None), reverse=True)
-    for hour in latest[:MOST_HOURS]:
+    for hour in latest[:MAX_HOURS]:
         table.add_row(_text(_hour(hour)), _count(by_hour[hour]))
-    if older := latest[MOST_HOURS:]:
+    if older := latest[MAX_HOURS:]:
         table.add_row(
-            Text(f"{len(older):,} hours before"), _count(sum(by_hour[hour] for hour in older))
+            Text(f"{len(older):,} earlier hours"), _count(sum(by_hour[hour] for hour in older))
         )
     if by_hour[None]:
         table.add_row(Text("no time"), _count(by_hour[None]))
     yield table
 
 
-def letter_report(record: StoredRecord, words: frozenset[str]) -> Iterator[RenderableType]:
-    """One record, without what it says."""
-    letter = letter_of(record, words)
+def record_report(record: StoredRecord, words: frozenset[str]) -> Iterator[RenderableType]:
+    """Place, error, headers and outline of one record, without its data."""
+    view = view_of(record, words)
     yield Text(
         f"{record.topic}, partition {record.partition}, offset {record.offset}", style="bold"
     )
     head = Table.grid(padding=(0, 2))
     head.add_column(style="dim", no_wrap=True)
     head.add_column(overflow="fold")
-    for name, value in _head(letter, record):
+    for name, value in _head(view, record):
         if value:
             head.add_row(f"  {name}", _text(value))
     yield head
-    for depth, name, what in letter.outline.lines:
+    for depth, name, content in view.outline.lines:
         yield Text(
-            f"  {'  ' * (depth + 1)}{printable(name)}{': ' if name else ''}{printable(what)}"
+            f"  {'  ' * (depth + 1)}{printable(name)}{': ' if name else ''}{printable(content)}"
         )
 
 
 def replay_report(replay: Replay) -> Iterator[RenderableType]:
-    """What became of the records, or would."""
+    """Records by decision, event and expected outcome."""
     table = _table("records", "send", "event", "because it")
-    for sort, count in sorted(replay.counts.items(), key=_order):
-        why = f"{sort.prospect}{f' ({sort.code})' if sort.code else ''}"
+    for group, count in sorted(replay.counts.items(), key=_order):
+        why = f"{group.outcome}{f' ({group.code})' if group.code else ''}"
         table.add_row(
-            _count(count), "yes" if sort.send else "no", _text(sort.event_name), _text(why)
+            _count(count), "yes" if group.send else "no", _text(group.event_name), _text(why)
         )
     yield table
 
 
-def _head(letter: Letter, record: StoredRecord) -> Iterator[tuple[str, str]]:
-    shown, said = letter.shown(), letter.said
-    yield "time", shown["at"] or ""
+def _head(view: DeadLetterView, record: StoredRecord) -> Iterator[tuple[str, str]]:
+    fields, error = view.as_json(), view.error
+    yield "time", fields["at"] or ""
     for name in ("code", "message", "path", "schema", "attempt"):
-        yield {"message": "rule"}.get(name, name), shown[name]
-    if said.get("topic"):
+        yield {"message": "rule"}.get(name, name), fields[name]
+    if error.get("topic"):
         yield (
             "from",
-            f"{said['topic']}, partition {said.get('partition', '?')}, offset "
-            f"{said.get('offset', '?')}",
+            f"{error['topic']}, partition {error.get('partition', '?')}, offset "
+            f"{error.get('offset', '?')}",
         )
-    yield "event", letter.event_name or ""
+    yield "event", view.event_name or ""
     yield "key", "none" if record.key is None else f"{len(record.key):,} bytes"
     own = [
         (name, len(content or b""))
@@ -119,19 +119,19 @@ def _head(letter: Letter, record: StoredRecord) -> Iterator[tuple[str, str]]:
         if not name.startswith(ERROR_PREFIX)
     ]
     yield "headers", ", ".join(f"{_name(name)} ({size:,} bytes)" for name, size in own)
-    if "size" in said:
-        yield "cut", f"the value had {said['size']} bytes"
-    yield "value", letter.outline.kind
+    if "size" in error:
+        yield "cut", f"the value had {error['size']} bytes"
+    yield "value", view.outline.kind
 
 
 def _name(name: str) -> str:
-    """Of a header. Names have dots where those of fields have none."""
+    """A header's name, each part between dots redacted like a field name."""
     return ".".join(map(field_name, name.split(".")))
 
 
-def _order(item: tuple[Sort, int]) -> tuple[bool, str, int, str]:
-    sort, count = item
-    return not sort.send, str(sort.prospect), -count, sort.event_name
+def _order(item: tuple[ReplayGroup, int]) -> tuple[bool, str, int, str]:
+    group, count = item
+    return not group.send, str(group.outcome), -count, group.event_name
 
 
 def _hour(hour: str) -> str:

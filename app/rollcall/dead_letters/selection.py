@@ -1,4 +1,4 @@
-"""Which records are meant: a filter, and the offsets between which it has to look. Pure."""
+"""The filter of ``rollcall dead-letters``, and the offsets that it covers. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from rollcall.dead_letters.letter import event_name_of, header_text
+from rollcall.dead_letters.view import event_name_of, header_text
 from rollcall.errors import ConfigurationError
 from rollcall.events.outcomes import ErrorCode
 from rollcall.events.pipeline import ERROR_PREFIX
@@ -20,13 +20,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_moment(text: str, now_ms: int) -> int:
-    """A moment as a person writes it, in milliseconds since the epoch: ``90s``, ``15m``, ``2h`` or
-    ``3d`` ago, or a date or time of ISO 8601.
+    """Milliseconds since the epoch of an age (``90s``, ``15m``, ``2h``, ``3d``), or of a date or
+    time of ISO 8601.
 
-    A time without an offset is UTC, a date is its first moment.
+    A time without a UTC offset is UTC. A date is its first moment.
 
     Raises:
-        ConfigurationError: it is none of these.
+        ConfigurationError: the text has another form.
     """
     if match := _match_ago(text):
         return max(now_ms - int(match[1]) * _UNITS_MS[match[2]], 0)
@@ -34,7 +34,7 @@ def parse_moment(text: str, now_ms: int) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigurationError(
-            f"{text!a} is no time: write 2h or 3d (ago; also s and m), 2024-03-29, or "
+            f"{text!a} is not a time: write an age such as 2h or 3d (also s and m), 2024-03-29, or "
             "2024-03-29T15:43:00Z"
         ) from None
     return max(
@@ -46,47 +46,50 @@ def parse_moment(text: str, now_ms: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A record is meant when all of this holds for it. Nothing given: all records are."""
+    """Conditions that a record must all meet. The default selects all records."""
 
     codes: frozenset[ErrorCode] = frozenset()
-    """One of these is its code."""
+    """Accepted error codes; empty: all."""
     event_names: frozenset[str] = frozenset()
-    """One of these is what it says to be."""
+    """Accepted event_names; empty: all."""
     since_ms: int | None = None
-    """Its timestamp is this or a later one."""
+    """Earliest timestamp."""
     until_ms: int | None = None
-    """Its timestamp is an earlier one."""
+    """First timestamp after the range."""
     partition: int | None = None
     from_offset: int | None = None
+    """First offset."""
     to_offset: int | None = None
-    """The first offset behind those that are meant."""
+    """First offset after the range."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
+        """Check that the conditions go together.
 
         Raises:
-            ConfigurationError: the message says what to give instead.
+            ConfigurationError: they do not.
         """
         if self.partition is None and (self.from_offset is not None or self.to_offset is not None):
-            raise ConfigurationError("an offset is one of a partition: give --partition, too")
+            raise ConfigurationError("an offset belongs to a partition: add --partition")
         if (
             self.from_offset is not None
             and self.to_offset is not None
             and self.from_offset >= self.to_offset
         ):
             raise ConfigurationError(
-                f"there is no offset from {self.from_offset} on and before {self.to_offset}: "
-                "--to-offset is the first that is left out"
+                f"no offset is from {self.from_offset} on and before {self.to_offset}: "
+                "--to-offset is the first offset after the range"
             )
         if (
             self.since_ms is not None
             and self.until_ms is not None
             and self.since_ms >= self.until_ms
         ):
-            raise ConfigurationError("--since must be before --until, or nothing can be found")
+            raise ConfigurationError("--since must be before --until")
 
-    def fits(self, record: Record) -> bool:
-        """Whether a record of the chosen partitions and offsets is meant."""
+    def matches(self, record: Record) -> bool:
+        """Whether a record matches by code, event_name and timestamp. :meth:`bounds` selects the
+        offsets.
+        """
         timestamp = -1 if record.timestamp is None else record.timestamp
         if (self.since_ms is not None and timestamp < self.since_ms) or (
             self.until_ms is not None and timestamp >= self.until_ms
@@ -97,8 +100,6 @@ class Selection:
         return not self.event_names or event_name_of(record) in self.event_names
 
     def bounds(self, beginning: int, end: int) -> tuple[int, int]:
-        """From which offset on to look, and before which, in a partition that has those from
-        ``beginning`` on and before ``end``.
-        """
+        """The first and end offset to read in a partition that has ``beginning`` to ``end``."""
         first = beginning if self.from_offset is None else max(beginning, self.from_offset)
         return first, end if self.to_offset is None else min(end, self.to_offset)

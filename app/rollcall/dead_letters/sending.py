@@ -1,4 +1,4 @@
-"""Sending records that were set aside to the raw topic again."""
+"""Replays stored records to the raw topic."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, TopicAuthorizationFailedError
 
-from rollcall.dead_letters.letter import StoredRecord
-from rollcall.dead_letters.reading import existing_partitions, read_selected
-from rollcall.dead_letters.replay import Decision, Prospect, replayed
+from rollcall.dead_letters.reading import partition_count, read_selected
+from rollcall.dead_letters.replay import Decision, ReplayOutcome, raw_record
 from rollcall.dead_letters.selection import Selection
-from rollcall.dead_letters.tally import OTHERS, count_one, event_name_to_show
+from rollcall.dead_letters.tally import OTHERS, count_bounded, event_name_label
+from rollcall.dead_letters.view import StoredRecord
 from rollcall.errors import BrokerUnavailableError
 from rollcall.kafka.batches import BatchedOutputs
 from rollcall.kafka.client import client_options
@@ -27,77 +27,74 @@ from rollcall.process.topics import TopicNames
 from rollcall.settings import Settings
 
 
-class Sort(NamedTuple):
-    """What is counted together."""
+class ReplayGroup(NamedTuple):
+    """Records with one decision, outcome and event_name."""
 
     send: bool
-    prospect: Prospect | str
+    outcome: ReplayOutcome | str
     code: str
     event_name: str
 
 
-_OTHERS = Sort(False, OTHERS, "", "")
+_OTHERS = ReplayGroup(False, OTHERS, "", "")
 
 
 @dataclass(slots=True)
 class Replay:
-    """One replay: how it decides, and how far it has come, also when it is broken off.
+    """Decision function and progress of one replay. The progress stays valid after an interruption.
 
-    ``decide`` is pure (:class:`rollcall.dead_letters.replay.Judge`); ``words``: texts that are
-    shown as they are.
+    ``decide`` is a :class:`rollcall.dead_letters.replay.Judge`; ``words``: texts that may be shown.
     """
 
     decide: Callable[[StoredRecord], Decision]
     words: frozenset[str]
-    counts: Counter[Sort] = field(default_factory=Counter)
+    counts: Counter[ReplayGroup] = field(default_factory=Counter)
     to_send: int = 0
     sent: int = 0
     """Acknowledged by all replicas."""
 
-    def chosen(self, records: Sequence[StoredRecord]) -> list[StoredRecord]:
-        """Those to send. All are counted."""
-        chosen = []
+    def select(self, records: Sequence[StoredRecord]) -> list[StoredRecord]:
+        """Count all records, and return those to send."""
+        selected = []
         for record in records:
-            send, prospect, code = self.decide(record)
-            count_one(
+            send, outcome, code = self.decide(record)
+            count_bounded(
                 self.counts,
-                Sort(send, prospect, code, event_name_to_show(record, self.words)),
+                ReplayGroup(send, outcome, code, event_name_label(record, self.words)),
                 _OTHERS,
             )
             if send:
-                chosen.append(record)
-        self.to_send += len(chosen)
-        return chosen
+                selected.append(record)
+        self.to_send += len(selected)
+        return selected
 
 
-async def rehearse(
+async def dry_run(
     settings: Settings, bootstrap: str, topic: str, selection: Selection, replay: Replay
 ) -> None:
-    """Decide about all records that are meant, and send none. Raises as
+    """Decide on all selected records, and send none. Raises like
     :func:`rollcall.dead_letters.reading.read_selected`.
     """
     async for batch in read_selected(settings, bootstrap, topic, selection):
-        replay.chosen(batch.records)
+        replay.select(batch.records)
 
 
-async def send_again(
+async def resend(
     settings: Settings, bootstrap: str, topic: str, selection: Selection, replay: Replay
 ) -> None:
-    """Send those records that are meant and chosen to the raw topic, with the time of sending as
-    their timestamp.
+    """Send the selected records to the raw topic, at least once each, with a new timestamp.
 
-    Each is there, once at least, when this returns. Nothing is remembered: broken off and run
-    again, it begins anew.
+    No state is stored: another run starts from the beginning.
 
     Raises:
         BrokerUnavailableError: the cluster does not answer.
-        ConfigurationError: the topic has no such partition.
-        TopicsError: a topic is not there, or this user may not read or write it, or the raw topic
-            does not take a record.
+        ConfigurationError: the topic does not have the selected partition.
+        TopicsError: a topic does not exist, this user may not read or write it, or the raw topic
+            refuses a record.
     """
     raw = TopicNames(settings.topic_prefix).raw
     with kafka_errors_explained(raw, bootstrap):
-        count = await existing_partitions(settings, bootstrap, raw)
+        count = await partition_count(settings, bootstrap, raw)
     partition_of = partitioner(count)
     with _sending_explained(raw, bootstrap):
         async with (
@@ -106,11 +103,11 @@ async def send_again(
         ):
             async for batch in batches:
                 outputs = BatchedOutputs(producer)
-                chosen = replay.chosen(batch.records)
-                for record in chosen:
-                    key, value, headers = replayed(record)
-                    # As the router does it the other way round. None: the time of sending. With an
-                    # old timestamp, the typed topic would delete the record soon.
+                selected = replay.select(batch.records)
+                for record in selected:
+                    key, value, headers = raw_record(record)
+                    # Partition: the router's rule in reverse. Timestamp None means now: with an old
+                    # timestamp, the typed topic would soon delete the record.
                     outputs.append(
                         raw,
                         record.partition % count if key is None else partition_of(key),
@@ -119,10 +116,10 @@ async def send_again(
                         None,
                         headers,
                     )
-                # a producer that writes nothing twice would try for ever
+                # an idempotent producer retries without end
                 async with asyncio.timeout(STALL_SECONDS):
                     await outputs.send()
-                replay.sent += len(chosen)
+                replay.sent += len(selected)
 
 
 @contextmanager
@@ -133,10 +130,10 @@ def _sending_explained(raw: str, bootstrap: str) -> Iterator[None]:
         raise TopicsError(f"this user may not write to {raw} at {bootstrap}; allow it to") from None
     except MessageSizeTooLargeError:
         raise TopicsError(
-            f"{raw} does not take a record of this size: raise its max.message.bytes, or leave "
-            "the record out by its offset"
+            f"{raw} refuses a record of this size: raise its max.message.bytes, or leave the "
+            "record out by its offset"
         ) from None
-    except (KafkaError, OSError) as error:  # TimeoutError is one
+    except (KafkaError, OSError) as error:  # TimeoutError is an OSError
         raise BrokerUnavailableError(
             f"records cannot be sent to {raw} at {bootstrap} ({type(error).__name__}); check the "
             "brokers, or ROLLCALL_KAFKA"

@@ -1,45 +1,45 @@
-"""Counting records by what they say of themselves, in bounded memory. Pure."""
+"""Counts of records by error, event and hour, in bounded memory. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import NamedTuple, TypeVar
 
-from rollcall.dead_letters.letter import event_name_of, said_of, written_time
-from rollcall.dead_letters.outline import shown_event_name
+from rollcall.dead_letters.outline import safe_event_name
+from rollcall.dead_letters.view import error_fields, event_name_of, format_time
 from rollcall.record import Record
 
-MOST_GROUPS = 50_000
-"""Groups that are told apart: a reason in every hour of a month is some 700. With more, what is new
-is counted together.
+MAX_GROUPS = 50_000
+"""Limit for groups; later groups are counted as one. One reason in every hour of a month makes some
+700 groups.
 """
 
 HOUR_MS = 3_600_000
 
 OTHERS = "(others)"
 NOT_SHOWN = "(not shown)"
-"""Stands for a name that could be personal data."""
+"""Replaces a name that could be personal data."""
 
 
 class Group(NamedTuple):
-    """What is counted together."""
+    """Records with one reason and hour."""
 
     code: str
     event_name: str
-    """Empty: none can be told. Or :data:`NOT_SHOWN`."""
+    """Empty if there is none, or :data:`NOT_SHOWN`."""
     schema: str
     path: str
     hour: str | None
-    """In which the record's timestamp lies, in UTC, RFC 3339. None: it has no timestamp."""
+    """The hour of the record's timestamp, RFC 3339 in UTC. None: no timestamp."""
 
     @property
     def reason(self) -> Reason:
-        """The same at any time."""
+        """The group without its hour."""
         return Reason(*self[:4])
 
 
 class Reason(NamedTuple):
-    """Why records are where they are."""
+    """Error and event of records. Unknown events have no error."""
 
     code: str
     event_name: str
@@ -52,18 +52,16 @@ _OTHERS = Group(OTHERS, "", "", "", None)
 G = TypeVar("G", bound=tuple[object, ...])
 
 
-def count_one(counts: Counter[G], group: G, others: G) -> None:
-    """Count one more of a group; of ``others``, if there are :data:`MOST_GROUPS` and this is not
-    one of them.
-    """
-    counts[group if group in counts or len(counts) < MOST_GROUPS else others] += 1
+def count_bounded(counts: Counter[G], group: G, others: G) -> None:
+    """Add one to a group, or to ``others`` if the group is new and there are :data:`MAX_GROUPS`."""
+    counts[group if group in counts or len(counts) < MAX_GROUPS else others] += 1
 
 
 class Tally:
-    """How many records there are of each group.
+    """The number of records in each group.
 
     Args:
-        words: texts that are shown as they are (:func:`rollcall.dead_letters.outline.known_words`).
+        words: texts that may be shown (:func:`rollcall.dead_letters.outline.known_words`).
     """
 
     def __init__(self, words: frozenset[str]) -> None:
@@ -72,42 +70,40 @@ class Tally:
 
     def add(self, record: Record) -> None:
         """Count a record."""
-        said = said_of(record.headers)
-        name = event_name_to_show(record, self._words)
+        error = error_fields(record.headers)
+        name = event_name_label(record, self._words)
         group = Group(
-            said.get("code", ""),
+            error.get("code", ""),
             name,
-            said.get("schema", ""),
-            said.get("path", ""),
+            error.get("schema", ""),
+            error.get("path", ""),
             _hour(record.timestamp),
         )
-        count_one(self.counts, group, _OTHERS)
+        count_bounded(self.counts, group, _OTHERS)
 
     def by_reason(self) -> Counter[Reason]:
-        """At any time."""
+        """Counts over all hours."""
         counts = Counter[Reason]()
         for group, count in self.counts.items():
             counts[group.reason] += count
         return counts
 
     def by_hour(self) -> Counter[str | None]:
-        """For whatever reason."""
+        """Counts over all reasons."""
         counts = Counter[str | None]()
         for group, count in self.counts.items():
             counts[group.hour] += count
         return counts
 
 
-def event_name_to_show(record: Record, words: frozenset[str]) -> str:
-    """The event_name of a record; empty when none can be told, :data:`NOT_SHOWN` when it may not be
-    shown.
-    """
+def event_name_label(record: Record, words: frozenset[str]) -> str:
+    """The event_name of a record; empty if there is none, :data:`NOT_SHOWN` if it is not safe."""
     name = event_name_of(record)
-    return "" if name is None else shown_event_name(name, words) or NOT_SHOWN
+    return "" if name is None else safe_event_name(name, words) or NOT_SHOWN
 
 
 def _hour(timestamp_ms: int | None) -> str | None:
     if timestamp_ms is None or timestamp_ms < 0:
         return None
-    written = written_time(timestamp_ms - timestamp_ms % HOUR_MS)
-    return None if written is None else written.replace(".000Z", "Z")
+    time = format_time(timestamp_ms - timestamp_ms % HOUR_MS)
+    return None if time is None else time.replace(".000Z", "Z")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 
-from rollcall.dead_letters.letter import letter_of
 from rollcall.dead_letters.outline import known_words
+from rollcall.dead_letters.view import view_of
 from rollcall.events.outcomes import ErrorCode
 from rollcall.events.registry import REGISTRY
 from rollcall.process.metrics import RosterMetrics, RouterMetrics
@@ -104,7 +104,7 @@ def hosted(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             ]
             found.page.letters.add(
                 [
-                    letter_of(
+                    view_of(
                         Stored(value, headers, offset=number, timestamp=1_772_000_000_000 + number),
                         words,
                     )

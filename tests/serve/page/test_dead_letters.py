@@ -10,8 +10,8 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.dead_letters.letter import letter_of
 from rollcall.dead_letters.outline import known_words
+from rollcall.dead_letters.view import view_of
 from rollcall.events.outcomes import DeadLetter, ErrorCode
 from rollcall.process.dead_letter_records import dead_letter_headers
 from rollcall.serve.page.dead_letters import BEFORE_THE_END, MOST_KEPT, DeadLetters
@@ -44,9 +44,9 @@ def headers_of(
 
 
 def test_what_is_shown_of_a_letter() -> None:
-    shown = letter_of(
+    shown = view_of(
         Stored(VALUE, headers_of(), partition=1, offset=2**60, timestamp=1_541_000_000_123), WORDS
-    ).shown()
+    ).as_json()
     assert shown["id"] == f"1-{2**60}"
     assert shown["at"] == "2018-10-31T15:33:20.123Z"
     assert (shown["code"], shown["message"], shown["path"]) == (
@@ -64,17 +64,17 @@ def test_what_is_shown_of_a_letter() -> None:
 
 def test_the_name_of_a_typed_event_is_known_by_its_header() -> None:
     assert (
-        letter_of(Stored(b"cut off", [("ce_type", b"group_created")]), WORDS).event_name
+        view_of(Stored(b"cut off", [("ce_type", b"group_created")]), WORDS).event_name
         == "group_created"
     )
-    assert letter_of(Stored(b"cut off", [("ce_type", b"Isaac Newton")]), WORDS).event_name is None
+    assert view_of(Stored(b"cut off", [("ce_type", b"Isaac Newton")]), WORDS).event_name is None
 
 
 def test_a_value_that_is_withheld_is_told_from_an_empty_one() -> None:
-    assert letter_of(Stored(b"", [("rollcall.dropped", b"*")]), WORDS).outline.kind.startswith(
+    assert view_of(Stored(b"", [("rollcall.dropped", b"*")]), WORDS).outline.kind.startswith(
         "withheld"
     )
-    assert not letter_of(
+    assert not view_of(
         Stored(b"", [("rollcall.dropped", b"client_ip")]), WORDS
     ).outline.kind.startswith("withheld")
 
@@ -98,7 +98,7 @@ def test_any_record_can_be_shown(
     assert (
         orjson.loads(
             orjson.dumps(
-                letter_of(Stored(value, headers, offset=1, timestamp=timestamp), WORDS).shown()
+                view_of(Stored(value, headers, offset=1, timestamp=timestamp), WORDS).as_json()
             )
         )["id"]
         == "0-1"
@@ -108,12 +108,12 @@ def test_any_record_can_be_shown(
 def test_so_many_are_kept() -> None:
     letters = DeadLetters(load_settings(kafka="127.0.0.1:1"), "127.0.0.1:1")
     letters.add(
-        letter_of(Stored(b"", offset=number, timestamp=1000 - number), WORDS) for number in range(3)
+        view_of(Stored(b"", offset=number, timestamp=1000 - number), WORDS) for number in range(3)
     )
     assert [one["offset"] for one in letters.view()["letters"]] == ["0", "1", "2"], (
         "the latest first"
     )
-    letters.add(letter_of(Stored(b"", offset=number), WORDS) for number in range(500))
+    letters.add(view_of(Stored(b"", offset=number), WORDS) for number in range(500))
     assert len(letters.view()["letters"]) == MOST_KEPT
     assert letters.view()["version"] == 2
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rollcall.dead_letters.letter import letter_of
 from rollcall.dead_letters.outline import known_words
+from rollcall.dead_letters.view import view_of
 from rollcall.events.outcomes import ErrorCode
 from rollcall.serve.page.answers import CONTENT_SECURITY_POLICY
 from rollcall.serve.page.router import MOST_ROWS, WRONG_TOKEN_SECONDS
@@ -278,7 +278,7 @@ def test_dead_letters_are_shown(free: Hosted) -> None:
         ("rollcall.error.message", SCRIPT.encode()),
     ]
     free.page.letters.add(
-        [letter_of(Stored(b"<html>Isaac Newton", headers, offset=5), known_words())]
+        [view_of(Stored(b"<html>Isaac Newton", headers, offset=5), known_words())]
     )
     answer = free.ask("/page/dead-letters")
     assert b"Newton" not in answer.body

@@ -14,8 +14,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from rollcall.dead_letters.letter import Letter, letter_of
 from rollcall.dead_letters.outline import known_words
+from rollcall.dead_letters.view import DeadLetterView, view_of
 from rollcall.kafka.bounded import close, promptly, stop_reader
 from rollcall.kafka.client import client_options
 from rollcall.kafka.reader import positions_of
@@ -52,15 +52,15 @@ class DeadLetters:
         self._options = client_options(settings, bootstrap)
         self._bootstrap = bootstrap
         self._words = known_words()
-        self._kept: deque[Letter] = deque(maxlen=MOST_KEPT)
+        self._kept: deque[DeadLetterView] = deque(maxlen=MOST_KEPT)
         self._positions: dict[TopicPartition, int] = {}
         self._version = 0
         self.problem: str | None = "not read yet"
         """Why what is kept may be old."""
 
-    def add(self, letters: Iterable[Letter]) -> None:
+    def add(self, dead_letters: Iterable[DeadLetterView]) -> None:
         """Keep further ones, those that were written first before the others."""
-        new = sorted(letters, key=lambda letter: letter.timestamp_ms)
+        new = sorted(dead_letters, key=lambda dead_letter: dead_letter.timestamp_ms)
         if new:
             self._kept.extend(new)
             self._version += 1
@@ -71,7 +71,7 @@ class DeadLetters:
             "topic": self.topic,
             "problem": self.problem,
             "version": self._version,
-            "letters": [letter.shown() for letter in reversed(self._kept)],
+            "letters": [dead_letter.as_json() for dead_letter in reversed(self._kept)],
         }
 
     async def run(self) -> None:
@@ -156,12 +156,12 @@ class DeadLetters:
 
     async def _catch_up(
         self, reader: AIOKafkaConsumer, places: list[TopicPartition]
-    ) -> list[Letter]:
+    ) -> list[DeadLetterView]:
         """Read to the ends as of now, so that what there is comes in the order of its
         timestamps.
         """
         ends = await reader.end_offsets(places)
-        found: list[Letter] = []
+        found: list[DeadLetterView] = []
         # behind a transaction that is open there is nothing to be read
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP_SECONDS):
@@ -171,5 +171,7 @@ class DeadLetters:
                     )
         return found
 
-    def _letters(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> list[Letter]:
-        return [letter_of(r, self._words) for records in batch.values() for r in records]
+    def _letters(
+        self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]]
+    ) -> list[DeadLetterView]:
+        return [view_of(r, self._words) for records in batch.values() for r in records]

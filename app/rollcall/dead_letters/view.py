@@ -1,4 +1,4 @@
-"""What a dead letter says of itself, and what of it may be shown. Pure; takes any bytes."""
+"""A redacted view of a stored dead letter, and readers of its headers. Pure; accepts any bytes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 import orjson
 
-from rollcall.dead_letters.outline import METADATA, Outline, outline, shown_event_name
+from rollcall.dead_letters.outline import METADATA, Outline, outline, safe_event_name
 from rollcall.events.pipeline import DROPPED_HEADER, ERROR_PREFIX, WHOLE_VALUE
 from rollcall.record import Header, Record
 
-_MOST_CHARACTERS = 500
-"""Of a header that is shown."""
+_MAX_CHARACTERS = 500
+"""Limit for the text of a header."""
 
 _TYPE_HEADER = "ce_type"
 
@@ -22,7 +22,7 @@ _WITHHELD = Outline("withheld: it may hold what ROLLCALL_DROP_METADATA names", (
 
 
 class StoredRecord(Record, Protocol):
-    """A record, and where it is."""
+    """A record with its topic and partition."""
 
     @property
     def topic(self) -> str: ...
@@ -31,69 +31,67 @@ class StoredRecord(Record, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A dead letter as it is shown."""
+class DeadLetterView:
+    """The parts of a dead letter that may be shown."""
 
     place: tuple[int, int]
     """Partition and offset on the dead-letter topic."""
     timestamp_ms: int
-    said: Mapping[str, str]
-    """Headers, by what follows ``rollcall.error.``."""
+    error: Mapping[str, str]
+    """Texts of the headers ``rollcall.error.<field>``, by field."""
     event_name: str | None
     size: int
     """Bytes of the value."""
     outline: Outline
 
-    def shown(self) -> dict[str, Any]:
-        """As JSON values."""
-        said = self.said
+    def as_json(self) -> dict[str, Any]:
+        """The view as a JSON object."""
+        error = self.error
         return {
             "id": f"{self.place[0]}-{self.place[1]}",
-            "at": written_time(self.timestamp_ms),
-            "code": said.get("code", ""),
-            "message": said.get("message", ""),
-            "path": said.get("path", ""),
-            "schema": said.get("schema", ""),
-            "attempt": said.get("attempt", ""),
+            "at": format_time(self.timestamp_ms),
+            "code": error.get("code", ""),
+            "message": error.get("message", ""),
+            "path": error.get("path", ""),
+            "schema": error.get("schema", ""),
+            "attempt": error.get("attempt", ""),
             "from": {
-                "topic": said.get("topic", ""),
-                "partition": said.get("partition", ""),
-                "offset": said.get("offset", ""),
+                "topic": error.get("topic", ""),
+                "partition": error.get("partition", ""),
+                "offset": error.get("offset", ""),
             },
             "partition": self.place[0],
             "offset": str(self.place[1]),
             "event_name": self.event_name,
-            "size": said.get("size") or str(self.size),
+            "size": error.get("size") or str(self.size),
             "kind": self.outline.kind,
             "lines": [[*line] for line in self.outline.lines],
         }
 
 
-def letter_of(record: StoredRecord, words: frozenset[str]) -> Letter:
-    """A record as it is shown.
+def view_of(record: StoredRecord, words: frozenset[str]) -> DeadLetterView:
+    """The view of a stored dead letter.
 
     Args:
-        words: texts that are shown as they are (:func:`rollcall.dead_letters.outline.known_words`).
+        words: texts that may be shown (:func:`rollcall.dead_letters.outline.known_words`).
     """
-    view = _WITHHELD if is_withheld(record.headers) else outline(record.value, words)
-    event_name = view.event_name or shown_event_name(
+    value_outline = _WITHHELD if is_withheld(record.headers) else outline(record.value, words)
+    event_name = value_outline.event_name or safe_event_name(
         header_text(record.headers, _TYPE_HEADER), words
     )
     timestamp = -1 if record.timestamp is None else record.timestamp
-    return Letter(
+    return DeadLetterView(
         (record.partition, record.offset),
         timestamp,
-        said_of(record.headers),
+        error_fields(record.headers),
         event_name,
         len(record.value or b""),
-        view,
+        value_outline,
     )
 
 
-def said_of(headers: Sequence[Header]) -> dict[str, str]:
-    """Why a record is a dead letter: the texts of its headers, by what follows ``rollcall.error.``.
-    Long ones are cut.
-    """
+def error_fields(headers: Sequence[Header]) -> dict[str, str]:
+    """Texts of the headers ``rollcall.error.<field>``, by field. Long texts are cut."""
     return {
         name.removeprefix(ERROR_PREFIX): _text(content)
         for name, content in headers
@@ -102,18 +100,19 @@ def said_of(headers: Sequence[Header]) -> dict[str, str]:
 
 
 def is_withheld(headers: Sequence[Header]) -> bool:
-    """Whether the value was left out, as nothing of it could be published."""
+    """Whether the router left the value out because no part of it was safe to publish."""
     return header_text(headers, DROPPED_HEADER) == WHOLE_VALUE.decode()
 
 
 def header_text(headers: Sequence[Header], name: str) -> str | None:
-    """The text of the last header of this name; None: there is none."""
+    """The text of the last header with this name, or None."""
     return next((_text(content) for header, content in reversed(headers) if header == name), None)
 
 
 def event_name_of(record: Record) -> str | None:
-    """What event a record says to be, whatever that is; None: nothing can be told. To be shown only
-    by way of :func:`shown_event_name`.
+    """The event_name in a record's metadata, else in its ``ce_type`` header; None: neither.
+
+    Untrusted text: show it only through :func:`safe_event_name`.
     """
     try:
         content = orjson.loads(record.value or b"")
@@ -127,10 +126,8 @@ def event_name_of(record: Record) -> str | None:
     return header_text(record.headers, _TYPE_HEADER)
 
 
-def written_time(timestamp_ms: int) -> str | None:
-    """A record's timestamp as RFC 3339 writes it, in UTC; None: it is no time that can be
-    written.
-    """
+def format_time(timestamp_ms: int) -> str | None:
+    """A record's timestamp in RFC 3339, UTC; None if it is out of range."""
     try:
         return (
             datetime.fromtimestamp(timestamp_ms / 1000, UTC)
@@ -142,4 +139,4 @@ def written_time(timestamp_ms: int) -> str | None:
 
 
 def _text(content: bytes | None) -> str:
-    return (content or b"")[: _MOST_CHARACTERS * 4].decode(errors="replace")[:_MOST_CHARACTERS]
+    return (content or b"")[: _MAX_CHARACTERS * 4].decode(errors="replace")[:_MAX_CHARACTERS]
