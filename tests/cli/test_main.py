@@ -74,8 +74,8 @@ def test_typer_takes_what_stands_in() -> None:
     """That Typer imports both, and that they are what they stand for once they are used."""
     check = """
 import sys
-from rollcall.cli.light_help import UNUSED, load_when_used
-load_when_used()
+from rollcall.cli.light_help import UNUSED, install_lazy_modules
+install_lazy_modules()
 import typer.rich_utils
 for module, name in UNUSED.items():
     loaded = sys.modules[module]

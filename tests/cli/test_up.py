@@ -153,7 +153,7 @@ def test_topics_are_planned_applied_and_checked(bootstrap: str, prefix: str) -> 
     assert f"created {prefix}.dead-letter" in applied.stdout
     assert f"created {prefix}.raw" not in applied.stdout
     again = rollcall("topics", "apply", **settings)
-    assert (again.returncode, again.stdout) == (0, "41 of 41 topics are as they should be\n")
+    assert (again.returncode, again.stdout) == (0, "41 of 41 topics are as planned\n")
     other = rollcall("topics", "check", **{**settings, "partitions": 3})
     assert other.returncode == 1
     assert "set ROLLCALL_PARTITIONS=2" in other.stdout

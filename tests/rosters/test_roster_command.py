@@ -23,8 +23,8 @@ from rich.console import Console
 from rollcall.cli.roster_reading import (
     COURSE_RELATIONS,
     Roster,
+    RosterBuilder,
     RosterError,
-    RosterRecords,
     read_roster,
 )
 from rollcall.cli.roster_report import report
@@ -226,7 +226,7 @@ def test_a_local_id_of_several_courses_is_refused_with_what_to_say_instead() -> 
 
 def gathered(records: Iterable[tuple[str, str, Row | None]], key: str = COURSE) -> Roster:
     """The roster that records (relation, key, row) come to."""
-    gathering = RosterRecords(parse_context(key, None)[0])
+    gathering = RosterBuilder(parse_context(key, None)[0])
     for relation, record_key, row in records:
         gathering.take(relation, record_key.encode(), value_of(row))
     return gathering.roster()
@@ -282,11 +282,13 @@ def test_a_roster_may_be_without_its_course() -> None:
 
 @pytest.mark.parametrize("value", [b"", b"[]", b"{", b"\xff", b"1"])
 def test_what_is_no_row_is_named(value: bytes) -> None:
-    gathering = RosterRecords(Context("", COURSE))
+    gathering = RosterBuilder(Context("", COURSE))
     gathering.take("groups", f"{COURSE}/7".encode(), value)
     gathering.take("groups", b"another/7", b"no row either")
     gathering.take("groups", None, b"nor this")
-    with pytest.raises(RosterError, match=rf"the record '{COURSE}/7' of rosters\.groups is no row"):
+    with pytest.raises(
+        RosterError, match=rf"the record '{COURSE}/7' of rosters\.groups is not a row"
+    ):
         gathering.roster()
 
 

@@ -1,4 +1,4 @@
-"""``rollcall bench``: figures that anybody can make again."""
+"""``rollcall bench``: reproducible benchmarks of router, rosters and serve."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def router(
         int, typer.Option(min=20_000, help="Mixed events in the raw topic.")
     ] = 300_000,
     peer_events: Annotated[
-        int, typer.Option(min=1_000, help="So many of them for the stock Faust agent.")
+        int, typer.Option(min=1_000, help="Number of these for the stock Faust agent.")
     ] = 20_000,
     runs: Annotated[int, typer.Option(min=1, help="Runs of each; the median counts.")] = 3,
     latency_seconds: Annotated[
-        float, typer.Option(min=1, help="How long to watch latency at half the rate.")
+        float, typer.Option(min=1, help="Duration of the latency run, at half the rate.")
     ] = 20,
     core: Annotated[
         int | None,
         typer.Option(
-            help="The core for the router and for its peer; the broker has the others. Default: "
-            "the last one."
+            help="The core for the router and its peer; the broker uses the others. Default: the "
+            "last one."
         ),
     ] = None,
     drop_metadata: Annotated[
@@ -94,10 +94,10 @@ def rosters(
         int, typer.Option(min=20_000, help="Typed events of a simulated institution.")
     ] = 200_000,
     runs: Annotated[
-        int, typer.Option(min=1, help="Runs through all of them; the median counts.")
+        int, typer.Option(min=1, help="Runs through all events; the median counts.")
     ] = 3,
     latency_seconds: Annotated[
-        float, typer.Option(min=1, help="How long to watch latency at half the rate.")
+        float, typer.Option(min=1, help="Duration of the latency run, at half the rate.")
     ] = 20,
     rows: Annotated[
         int,
@@ -106,11 +106,11 @@ def rosters(
     core: Annotated[
         int | None,
         typer.Option(
-            help="The core for the rosters; the broker has the others. Default: the last one."
+            help="The core for the rosters; the broker uses the others. Default: the last one."
         ),
     ] = None,
 ) -> None:
-    """Measure the rosters on one core: typed events to final rosters, latency, recovery, memory."""
+    """Measure the rosters on one core: throughput, latency, recovery, memory."""
     import asyncio
 
     from rich.table import Table
@@ -152,25 +152,25 @@ def rosters(
 def serve(
     rows: Annotated[int, typer.Option(min=1_000, help="Enrollments in the replica.")] = 1_000_000,
     course_rows: Annotated[
-        int, typer.Option(min=500, help="Of these in the course that is asked for.")
+        int, typer.Option(min=500, help="Enrollments in the requested course.")
     ] = 50_000,
     rate: Annotated[
         float, typer.Option(min=1, help="Requests a second, each for 100 enrollments.")
     ] = 200,
     row_rate: Annotated[
-        float, typer.Option(min=1, help="Rows a second that change meanwhile.")
+        float, typer.Option(min=1, help="Changed rows a second during the requests.")
     ] = 500,
-    seconds: Annotated[float, typer.Option(min=1, help="How long to ask.")] = 20,
+    seconds: Annotated[float, typer.Option(min=1, help="Duration of the requests.")] = 20,
     core: Annotated[
         int | None,
         typer.Option(
-            help="The core for serve; the broker and who asks have the others. Default: the last "
+            help="The core for serve; the broker and the client use the others. Default: the last "
             "one."
         ),
     ] = None,
 ) -> None:
-    """Measure serve on one core: building the replica, and pages of a large course while rows
-    stream in.
+    """Measure serve on one core: building the replica, and pages of a large course during
+    changes.
     """
     import asyncio
 

@@ -1,4 +1,4 @@
-"""``rollcall broker``: the embedded Kafka broker, left running in the background."""
+"""``rollcall broker``: the embedded Kafka broker as a background process."""
 
 from __future__ import annotations
 
@@ -21,16 +21,14 @@ def start(
         typer.Option(
             min=0,
             max=65_535,
-            help="Where to listen on 127.0.0.1. 0: as last time, at first any free port.",
+            help="Port on 127.0.0.1. 0: the port of the last start, at first any free one.",
         ),
     ] = 0,
 ) -> None:
-    """Start the broker and leave it running in the background. It keeps its port and its topics
-    from start to start.
-    """
-    from rollcall.cli.cluster import settings_broker
+    """Start the broker in the background. It keeps its port and its topics between starts."""
+    from rollcall.cli.cluster import embedded_broker
 
-    broker = settings_broker(port=port)
+    broker = embedded_broker(port=port)
     broker.ensure_libraries(announce=typer.echo)
     started = broker.start(owned=False)
     status = broker.status()
@@ -42,35 +40,34 @@ def start(
 
 @broker_cli.command()
 def stop() -> None:
-    """Stop the broker, whoever started it."""
-    from rollcall.cli.cluster import settings_broker
+    """Stop the broker, whichever process started it."""
+    from rollcall.cli.cluster import embedded_broker
 
-    typer.echo("stopped" if settings_broker().stop() else "not running")
+    typer.echo("stopped" if embedded_broker().stop() else "not running")
 
 
 @broker_cli.command()
 def status() -> None:
-    """Say whether the broker runs, and where. Exit code 0: it runs, 1: it does not, or it does not
-    answer.
+    """Print the broker's state and address. Exit code 0: it answers; 1: it does not run, or does
+    not answer.
     """
-    from rollcall.cli.cluster import settings_broker
+    from rollcall.cli.cluster import embedded_broker
 
-    found = settings_broker().status()
-    typer.echo(f"status     {_word(found)}")
-    typer.echo(f"bootstrap  {found.bootstrap or 'none yet'}")
-    typer.echo(f"process    {found.pid or 'none'}")
-    typer.echo(f"version    Kafka {found.version}")
-    typer.echo(f"directory  {found.directory}")
-    if not found.running:
+    status = embedded_broker().status()
+    typer.echo(f"status     {_state(status)}")
+    typer.echo(f"bootstrap  {status.bootstrap or 'none yet'}")
+    typer.echo(f"process    {status.pid or 'none'}")
+    typer.echo(f"version    Kafka {status.version}")
+    typer.echo(f"directory  {status.directory}")
+    if not status.running:
         raise typer.Exit(1)
 
 
-def _word(found: BrokerStatus) -> str:
-    if found.pid is None:
+def _state(status: BrokerStatus) -> str:
+    if status.pid is None:
         return "not running"
     return (
         "running"
-        if found.answers
-        else "runs, but does not answer: it is starting, or see its log (server.log in the "
-        "directory)"
+        if status.answers
+        else "no answer: the broker is starting, or see its log (server.log in the directory)"
     )

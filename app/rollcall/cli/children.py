@@ -1,4 +1,4 @@
-"""Several processes of Rollcall as one command: started together, and ended together."""
+"""Runs several processes of Rollcall as children of one command, and ends them together."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from rollcall.process.ending import ending_signals
 log = logging.getLogger(__name__)
 
 KILL_AFTER_SECONDS = 15.0
-"""A process that was told to end ends itself within 10 s with the default settings."""
+"""A process ends within 10 s of SIGTERM with the default settings."""
 
 
 class ChildEndedError(RollcallError):
-    """One of the processes has ended, so the others were ended too."""
+    """A child process ended by itself; the others were ended, too."""
 
 
 async def run_children(
     commands: Mapping[str, Sequence[str]], environments: Mapping[str, Mapping[str, str]]
 ) -> None:
-    """Run commands of ``rollcall`` as processes, until SIGTERM or SIGINT, or until one of them
-    ends; then end all and wait for them.
+    """Run ``rollcall`` commands as processes until SIGTERM or SIGINT, or until one ends; then end
+    all and wait for them.
 
-    Each has this process's standard output and error, and is tied to it by a pipe: when this
-    process is killed, they end.
+    The children share this process's standard output and error. A pipe on their standard input ends
+    them if this process is killed.
 
     Args:
-        commands: arguments by name.
-        environments: of each, by name.
+        commands: arguments of ``rollcall``, by name.
+        environments: environment variables, by name.
 
     Raises:
-        ChildEndedError: one has ended by itself.
+        ChildEndedError: a child ended by itself.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -47,7 +47,7 @@ async def run_children(
     children: dict[str, asyncio.subprocess.Process] = {}
     try:
         for name, arguments in commands.items():
-            # -P: the folder in which the user stands is no place to import from.
+            # -P: do not import from the current directory.
             command = [sys.executable, "-P", "-m", "rollcall", *arguments, ATTACHED]
             children[name] = await asyncio.create_subprocess_exec(
                 *command,
@@ -72,15 +72,13 @@ async def _end(name: str, child: asyncio.subprocess.Process) -> None:
     try:
         await asyncio.wait_for(child.wait(), KILL_AFTER_SECONDS)
     except TimeoutError:
-        log.warning(
-            "%s did not end in time and is killed; what it had not committed is done again", name
-        )
+        log.warning("%s did not end in time and is killed; its uncommitted work is repeated", name)
         child.kill()
         await child.wait()
 
 
-def end_with_standard_input() -> None:
-    """Send this process SIGTERM when its standard input ends."""
+def end_with_stdin() -> None:
+    """Send SIGTERM to this process at the end of its standard input."""
 
     def wait() -> None:
         while os.read(0, 1024):

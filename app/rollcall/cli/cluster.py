@@ -1,4 +1,4 @@
-"""Which Kafka a command works with: the configured cluster, or the embedded broker."""
+"""The Kafka of a command: the configured cluster, or the embedded broker."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from rollcall.settings import Settings, load_settings
 log = logging.getLogger(__name__)
 
 
-def settings_broker(*, port: int = 0) -> EmbeddedBroker:
-    """The embedded broker whose state is in ``ROLLCALL_DATA``."""
+def embedded_broker(*, port: int = 0) -> EmbeddedBroker:
+    """The embedded broker with its state in ``ROLLCALL_DATA``."""
     return EmbeddedBroker(load_settings().data / "kafka", port=port)
 
 
 def bootstrap_servers(settings: Settings) -> str:
-    """Where Kafka is: ``ROLLCALL_KAFKA``, or the embedded broker if it runs.
+    """Bootstrap servers: ``ROLLCALL_KAFKA``, else those of the embedded broker.
 
     Raises:
-        BrokerUnavailableError: neither.
+        BrokerUnavailableError: no cluster is set, and the embedded broker does not run.
     """
     if settings.kafka is not None:
         return settings.kafka
-    status = settings_broker().status()
+    status = embedded_broker().status()
     if not status.running or status.bootstrap is None:
         raise BrokerUnavailableError(
             "no Kafka: set ROLLCALL_KAFKA to your cluster's bootstrap servers, or run 'rollcall "
@@ -37,21 +37,23 @@ def bootstrap_servers(settings: Settings) -> str:
 
 @contextmanager
 def broker_if_needed(settings: Settings) -> Iterator[str]:
-    """Bootstrap servers of the configured cluster, or of an embedded broker that is started, and
-    stopped in the end, unless it ran already.
+    """Bootstrap servers of the configured cluster, else of the embedded broker. Starts and stops
+    the broker unless it already runs.
     """
     if settings.kafka is not None:
         yield settings.kafka
         return
-    broker: EmbeddedBroker = settings_broker()
+    broker = embedded_broker()
     broker.ensure_libraries(announce=lambda line: log.info("%s", line))
-    ours = broker.start()
+    started = broker.start()
     log.info(
-        "broker %s", "started" if ours else "runs already", extra={"bootstrap": broker.bootstrap}
+        "broker %s",
+        "started" if started else "already running",
+        extra={"bootstrap": broker.bootstrap},
     )
     try:
         yield broker.bootstrap
     finally:
-        if ours:
+        if started:
             broker.stop()
             log.info("broker stopped")

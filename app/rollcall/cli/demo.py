@@ -1,4 +1,4 @@
-"""``rollcall demo``: the whole of it in half a minute."""
+"""``rollcall demo``: all of Rollcall in half a minute."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ def demo(
         typer.Option(
             min=0,
             max=MOST_EVENTS,
-            help="How many varied events to send, beside documented ones and an institution's.",
+            help="Number of varied events, beside documented ones and an institution's.",
         ),
     ] = 50_000,
-    seed: Annotated[int, typer.Option(help="Another number gives other events.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 1,
     keep: Annotated[
         bool,
         typer.Option(
-            "--keep", help="Leave everything running until Ctrl-C, and let the institution go on."
+            "--keep",
+            help="Keep everything running, and the institution changing, until Ctrl-C.",
         ),
     ] = False,
 ) -> None:
-    """Send Canvas events, good and bad, through a router and into rosters, ask for a roster, and
-    show what becomes of them.
+    """Send valid and invalid Canvas events through router and rosters, request a roster, and check
+    the results.
 
-    Uses a Kafka broker of its own, or the cluster that ROLLCALL_KAFKA names, under topic names of
-    its own. Exit code 0: every record is where it belongs, and the rosters are what they must be.
+    Uses its own Kafka broker, or the cluster that ROLLCALL_KAFKA names, with its own topic names.
+    Exit code 0: every record is on the right topic, and the rosters are as expected.
     """
     from rollcall.sandbox.demo.interrupts import Interrupts
     from rollcall.sandbox.demo.run import run_demo

@@ -1,9 +1,8 @@
-"""Has Typer's help load no more than it uses: Rich's Markdown and tracebacks, with their parsers,
-would take a third of the time of ``rollcall --help``.
+"""Lazy stand-ins for Rich's Markdown and tracebacks, which take a third of ``rollcall --help``.
 
 typer/rich_utils.py imports both at its top (``from rich.markdown import Markdown``, ``from
-rich.traceback import Traceback``), for help in Markdown and for unforeseen errors. Rollcall's help
-is not in Markdown, and it shows its errors itself.
+rich.traceback import Traceback``), for Markdown help and unhandled errors. Rollcall's help is not
+Markdown, and Rollcall prints its own errors.
 """
 
 from __future__ import annotations
@@ -15,17 +14,14 @@ from types import ModuleType
 from typing import Any
 
 UNUSED = {"rich.markdown": "Markdown", "rich.traceback": "Traceback"}
-"""Modules, and what Typer takes from each."""
+"""Modules, with the name that Typer imports from each."""
 
 
-def load_when_used() -> None:
-    """Put stand-ins in their places, which load the modules when they are called. To be called
-    before Typer shows anything.
-    """
+def install_lazy_modules() -> None:
+    """Install stand-ins that load the module on the first call. Call this before Typer prints."""
     if not os.environ.get("TERMINAL_WIDTH", "0").isdecimal():
-        del os.environ[
-            "TERMINAL_WIDTH"
-        ]  # typer/rich_utils.py: MAX_WIDTH = int(_TERMINAL_WIDTH) if _TERMINAL_WIDTH else None
+        # typer/rich_utils.py: MAX_WIDTH = int(_TERMINAL_WIDTH) if _TERMINAL_WIDTH else None
+        del os.environ["TERMINAL_WIDTH"]
     for module, name in UNUSED.items():
         if module not in sys.modules:
             sys.modules[module] = _StandIn(module, name)
@@ -40,5 +36,5 @@ class _StandIn(ModuleType):
                 del sys.modules[module]
             return getattr(importlib.import_module(module), name)(*arguments, **options)
 
-        # a class, since Typer has it in its types
+        # a class: Typer uses the name in type annotations
         setattr(self, name, type(name, (), {"__new__": load}))

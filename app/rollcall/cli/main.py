@@ -1,7 +1,7 @@
-"""The command ``rollcall``: one module of this package for each group of commands.
+"""The command ``rollcall``. Each group of commands is one module of this package.
 
-These modules have what ``--help`` shows, and import no more than that takes. What a command runs
-with, its function imports: so it loads that, and not what all the others need.
+These modules import only the modules that ``--help`` needs. Each command's function imports the
+rest, so that a command does not load the modules of the others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rollcall.cli.bench import bench_cli
 from rollcall.cli.broker import broker_cli
 from rollcall.cli.dead_letters import dead_letters_cli
 from rollcall.cli.demo import demo
-from rollcall.cli.light_help import load_when_used
+from rollcall.cli.light_help import install_lazy_modules
 from rollcall.cli.roster import register as register_roster
 from rollcall.cli.run import register as register_processes
 from rollcall.cli.schemas import schemas
@@ -46,8 +46,8 @@ register_roster(cli)
 register_simulate(cli)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         from rollcall.version import package_version
 
         typer.echo(f"rollcall {package_version()}")
@@ -63,35 +63,35 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """What stands before a command."""
+    """Options before a command."""
 
 
 def main() -> None:
-    """Run the command line; an error that a user can mend is one line on standard error and its own
+    """Run the command line. A :class:`RollcallError` becomes one line on standard error and its
     exit code.
     """
-    load_when_used()
+    install_lazy_modules()
     try:
         cli()
     except (RollcallError, OSError) as error:
-        told = error if isinstance(error, RollcallError) else _of_the_data_directory(error)
-        if told is None:
+        user_error = error if isinstance(error, RollcallError) else _data_directory_error(error)
+        if user_error is None:
             raise
-        print(f"rollcall: {told}", file=sys.stderr)
-        sys.exit(told.exit_code)
+        print(f"rollcall: {user_error}", file=sys.stderr)
+        sys.exit(user_error.exit_code)
 
 
-def _of_the_data_directory(error: OSError) -> RollcallError | None:
-    """What to say of a file in the data directory, or on the way to it, that cannot be used; None:
-    it is another one.
+def _data_directory_error(error: OSError) -> RollcallError | None:
+    """The error for a path in ``ROLLCALL_DATA``, or for one of its parents; None for other
+    paths.
     """
     from rollcall.settings import ENV_PREFIX, load_settings
 
     data = load_settings().data.absolute()
-    place = Path(error.filename).absolute() if isinstance(error.filename, str) else None
-    if place is None or not (place.is_relative_to(data) or data.is_relative_to(place)):
+    path = Path(error.filename).absolute() if isinstance(error.filename, str) else None
+    if path is None or not (path.is_relative_to(data) or data.is_relative_to(path)):
         return None
     return ConfigurationError(
-        f"{ENV_PREFIX}DATA: {str(place)!a} cannot be used ({error.strerror}); name a directory to "
-        "which this user can write"
+        f"{ENV_PREFIX}DATA: {str(path)!a} cannot be used ({error.strerror}); name a directory that "
+        "this user can write to"
     )

@@ -1,6 +1,4 @@
-"""What commands print: tables as wide as they need to be in a pipe, and no complaint when whoever
-reads has seen enough.
-"""
+"""Output of commands: tables of full width in a pipe, and a clean end when the reader closes it."""
 
 from __future__ import annotations
 
@@ -19,28 +17,28 @@ from rollcall.errors import ConfigurationError
 from rollcall.printable import printable
 
 _WIDEST = 1_000_000
-"""Of a line in a pipe, where nothing is cut."""
+"""Width of a line in a pipe, where tables are not cut."""
 
 
 @contextmanager
 def until_output_closes() -> Iterator[None]:
-    """Printing that ends, without an error, when standard output is closed at its other end."""
+    """End the block without an error when the reader closes standard output."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python would complain again when it closes standard output.
+        # Python flushes standard output again at exit, and must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_table(table: Table, *, width: int) -> None:
-    """Print a table: as wide as the terminal, and elsewhere so many characters wide at most."""
+    """Print a table as wide as the terminal, or with at most ``width`` characters elsewhere."""
     Console(width=None if Console().is_terminal else width).print(table)
 
 
 def print_parts(*parts: RenderableType) -> None:
-    """Print what rich can, one below the other."""
-    # A stream that cannot write a character should still show the others.
+    """Print parts one below the other."""
+    # An encoding that lacks a character must not stop the output.
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")
@@ -49,7 +47,7 @@ def print_parts(*parts: RenderableType) -> None:
         for part in parts:
             console.print(part)
         return
-    # As wide as it takes, and without the blanks with which rich fills lines.
+    # Full width, without the spaces that rich pads lines with.
     options = console.options.update(width=_WIDEST)
     lines: list[str] = []
     for part in parts:
@@ -61,7 +59,9 @@ def print_parts(*parts: RenderableType) -> None:
 
 
 def print_value(value: bytes) -> None:
-    """Print the value of a record: as it is, but on a terminal without what would steer it."""
+    """Print the value of a record: the exact bytes, or on a terminal, text without control
+    characters.
+    """
     if sys.stdout.isatty():
         text = "\n".join(
             printable(line.expandtabs())
@@ -73,10 +73,10 @@ def print_value(value: bytes) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[IO[str]]:
-    """A file that did not exist, and that goes again when it cannot be finished.
+    """Create a file for its owner only; remove it again if the block fails.
 
     Raises:
-        ConfigurationError: it cannot be made or written.
+        ConfigurationError: the file exists, or cannot be created or written.
     """
     try:
         with os.fdopen(

@@ -1,4 +1,4 @@
-"""``rollcall roster``: who is in a course now."""
+"""``rollcall roster``: the current roster of a course."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ def roster(
     state: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only enrollments in this state; may be repeated. Groups and members are always "
-            "shown."
+            help="Only enrollments in this state; may be repeated. Does not apply to groups and "
+            "members."
         ),
     ] = None,
     as_json: Annotated[
         bool,
         typer.Option(
             "--json",
-            help="One JSON object: course, sections, enrollments, groups, memberships, each as "
-            "the topics have it.",
+            help="One JSON object: course, sections, enrollments, groups, memberships, with the "
+            "rows of the topics.",
         ),
     ] = False,
 ) -> None:
-    """Show who is in a course now, and why, from the roster topics of the configured cluster.
+    """Show the current enrollments and groups of a course, with the reasons of their states, from
+    the roster topics.
 
-    A local id means the course on the shard that ROLLCALL_SHARD tells; without that, the one course
-    that has it. Exit code 1: there is no such course.
+    A local id is a course on the shard ROLLCALL_SHARD, or if that is not set, the only course with
+    this id. Exit code 1: there is no such course.
     """
     import asyncio
 

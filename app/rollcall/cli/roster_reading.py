@@ -1,8 +1,7 @@
-"""Reading a roster: all rows of one course, or of what belongs to an account, from the roster
-topics as they are now.
+"""Reads a roster from the roster topics: all rows of one course, or the groups of an account.
 
-From records to a :class:`Roster` is pure. :func:`read_roster` does the rest: the one partition of
-each topic that holds the key, from its beginning to its end, without a consumer group.
+:class:`RosterBuilder` is pure. :func:`read_roster` reads the one partition of each topic that holds
+the key, from its beginning to its end, without a consumer group.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ from rollcall.rosters.topics import roster_readers_rights, roster_topics
 from rollcall.settings import Settings
 
 COURSE_RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships")
-"""What the roster of a course consists of: users are of no course. The roster topics are
-``<prefix>.rosters.<relation>``.
+"""Relations of a course's roster, on the topics ``<prefix>.rosters.<relation>``. Users belong to no
+course.
 """
 
 Row = dict[str, Any]
 
 
 class RosterError(RollcallError):
-    """There is no such roster, or it cannot be read."""
+    """The roster does not exist, or cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Roster:
 
     context: Context
     course: Row | None
-    """None: an account, or a course of which no event has told anything."""
+    """None for an account, and for a course without an event of its own."""
     sections: tuple[Row, ...]
     enrollments: tuple[Row, ...]
     groups: tuple[Row, ...]
@@ -53,18 +52,18 @@ class Roster:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no row at all."""
+        """Whether there is no row."""
         return self.course is None and not (
             self.sections or self.enrollments or self.groups or self.memberships
         )
 
     def enrollments_in(self, states: Collection[str]) -> tuple[Row, ...]:
-        """The enrollments in one of these states; all of them when no state is given."""
+        """The enrollments in one of these states, or all if ``states`` is empty."""
         return tuple(row for row in self.enrollments if not states or row.get("state") in states)
 
 
-class RosterRecords:
-    """From records, in the order of their partitions, to the roster of one context."""
+class RosterBuilder:
+    """Builds the roster of one context from records, in the order of their partitions."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -72,8 +71,8 @@ class RosterRecords:
         self._rows: dict[str, dict[bytes, bytes]] = {relation: {} for relation in COURSE_RELATIONS}
 
     def take(self, relation: str, key: bytes | None, value: bytes | None) -> None:
-        """Take a record of a relation's topic. Those of other contexts are passed over; without a
-        value it is a tombstone.
+        """Add a record of a relation's topic. Records of other contexts are ignored. A record
+        without a value is a tombstone.
         """
         if key is None or key.partition(b"/")[0] != self._key:
             return
@@ -83,10 +82,10 @@ class RosterRecords:
             self._rows[relation][key] = value
 
     def roster(self) -> Roster:
-        """What the records come to.
+        """The roster from the records so far.
 
         Raises:
-            RosterError: a value is no row.
+            RosterError: a value is not a row.
         """
         rows = {
             relation: tuple(_row(relation, key, values[key]) for key in sorted(values))
@@ -110,7 +109,7 @@ def _row(relation: str, key: bytes, value: bytes) -> Row:
         row = None
     if not isinstance(row, dict):
         raise RosterError(
-            f"the record {key.decode(errors='replace')!a} of rosters.{relation} is no row: only "
+            f"the record {key.decode(errors='replace')!a} of rosters.{relation} is not a row: only "
             "Rollcall may write to this topic"
         )
     return row
@@ -119,18 +118,18 @@ def _row(relation: str, key: bytes, value: bytes) -> Row:
 async def read_roster(
     settings: Settings, bootstrap: str, context: Context, *, find_shard: bool = False
 ) -> Roster:
-    """Read what the cluster has committed of a roster, up to now. It may be empty.
+    """Read the committed rows of a roster. It may be empty.
 
     Args:
-        find_shard: the id is local, and the shard is to be found out: of a course in all partitions
-            of the courses, of an account in those of the groups.
+        find_shard: the id is local; search all partitions for its shard: those of the courses, or
+            for an account those of the groups.
 
     Raises:
         BrokerUnavailableError: the cluster does not answer.
-        RightsError: it does not let this client read.
-        TopicsError: there are no roster topics, or they do not belong together.
-        ConfigurationError: the local id may mean several courses.
-        RosterError: a record is no row.
+        RightsError: this client may not read.
+        TopicsError: roster topics are missing, or their numbers of partitions differ.
+        ConfigurationError: several courses have the local id.
+        RosterError: a record is not a row.
     """
     await check_rights(settings, bootstrap, roster_readers_rights(settings))
     names = roster_topics(settings)
@@ -148,7 +147,7 @@ async def read_roster(
                     context,
                 ),
             )
-        records = RosterRecords(context)
+        records = RosterBuilder(context)
         partition = partitioner(partitions)(context.key.encode())
         places = {TopicPartition(topic, partition): relation for relation, topic in topics.items()}
         await _read(
@@ -160,7 +159,7 @@ async def read_roster(
 
 
 async def _partition_count(options: Mapping[str, Any], topics: Sequence[str]) -> int:
-    """How many partitions each of the topics has."""
+    """The number of partitions that all of the topics have."""
     counts = await partition_counts(options, topics)
     missing = [topic for topic in topics if topic not in counts]
     if missing:
@@ -169,24 +168,21 @@ async def _partition_count(options: Mapping[str, Any], topics: Sequence[str]) ->
             "topics apply', first"
         )
     if len(set(counts.values())) > 1:
-        shown = ", ".join(f"{topic} has {counts[topic]}" for topic in topics)
-        raise TopicsError(
-            "the roster topics must have the same number of partitions, or rows are where nobody "
-            f"looks for them: {shown}"
-        )
+        each = ", ".join(f"{topic} has {counts[topic]}" for topic in topics)
+        raise TopicsError(f"the roster topics must have the same number of partitions: {each}")
     return counts[topics[0]]
 
 
 async def _contexts(
     options: Mapping[str, Any], places: Sequence[TopicPartition], context: Context
 ) -> set[str]:
-    """The keys of all contexts that a local id may mean, among those that have a row now."""
+    """The keys of all contexts that have a row and match a local id."""
     keys: set[str] = set()
 
     def take(_place: TopicPartition, key: bytes | None, value: bytes | None) -> None:
-        written = (key or b"").decode(errors="replace")
-        if context.may_be(written.partition("/")[0]):
-            (keys.discard if value is None else keys.add)(written)
+        text = (key or b"").decode(errors="replace")
+        if context.may_be(text.partition("/")[0]):
+            (keys.discard if value is None else keys.add)(text)
 
     await _read(options, places, take)
     return {key.partition("/")[0] for key in keys}
@@ -197,11 +193,10 @@ async def _read(
     places: Sequence[TopicPartition],
     take: Callable[[TopicPartition, bytes | None, bytes | None], object],
 ) -> None:
-    """Hand over the keys and values of the committed records of partitions, from the beginning to
-    the end as of now.
+    """Call ``take`` with partition, key and value of all committed records of partitions.
 
-    Others write meanwhile, and what belongs to a transaction that is still open is not waited for:
-    the end is the last stable offset, which is what a reader of committed records is told.
+    The end is the last stable offset at the start: later records are left out, and open
+    transactions are not waited for.
 
     Raises:
         TimeoutError: no position moved for :data:`STALL_SECONDS`.

@@ -1,4 +1,4 @@
-"""A roster for people: what is said of it, as tables that show every value whole and as it is."""
+"""A roster as tables for a terminal. Values are never shortened."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from rollcall.cli.roster_reading import Roster, Row
 from rollcall.printable import printable
 
 _ENDED = frozenset({"completed", "deleted", "inactive", "rejected"})
-"""States of what no longer counts."""
+"""States of rows that are no longer current."""
 
 _WIDEST = 1_000_000
-"""Wider than any table."""
+"""A width above that of any table."""
 
 
 def report(roster: Roster, states: Collection[str] = ()) -> Iterator[RenderableType]:
-    """What to print of a roster, part by part.
+    """The parts to print of a roster.
 
     Args:
-        states: enrollments in other states are left out; none: all are shown. Groups and their
-            members are shown whatever their states are.
+        states: states of the enrollments to print; empty: all. Groups and members are always
+            printed.
     """
     yield _head(roster)
     if not roster.context.prefix:
-        shown = roster.enrollments_in(states)
+        rows, total = roster.enrollments_in(states), len(roster.enrollments)
         yield ""
-        if shown:
-            yield _enrollments(shown, roster)
-            of = "" if len(shown) == len(roster.enrollments) else f" of {len(roster.enrollments):,}"
-            yield Text(f"{_number(shown, 'enrollment')}{of}: {_counts(shown)}", style="dim")
+        if rows:
+            yield _enrollments(rows, roster)
+            of = "" if len(rows) == total else f" of {total:,}"
+            yield Text(f"{_number(rows, 'enrollment')}{of}: {_counts(rows)}", style="dim")
         else:
             yield Text(no_enrollments(roster, states))
     yield ""
     if roster.groups or roster.memberships:
         yield _groups(roster)
         counts = [
-            f"{_number(rows, what)}: {_counts(rows)}"
-            for rows, what in ((roster.groups, "group"), (roster.memberships, "member"))
+            f"{_number(rows, noun)}: {_counts(rows)}"
+            for rows, noun in ((roster.groups, "group"), (roster.memberships, "member"))
             if rows
         ]
         yield Text("; ".join(counts), style="dim")
@@ -53,7 +53,7 @@ def report(roster: Roster, states: Collection[str] = ()) -> Iterator[RenderableT
 
 
 def no_enrollments(roster: Roster, states: Collection[str]) -> str:
-    """Why no enrollment is shown."""
+    """The reason why no enrollment is printed."""
     if not roster.enrollments:
         return "no enrollments"
     return (
@@ -71,7 +71,7 @@ def _head(roster: Roster) -> Table:
         return head
     course = roster.course
     name = (
-        Text("(not known: no event has told of the course itself)")
+        Text("(unknown: no event of the course itself)")
         if course is None
         else Text(_text(course, "name") or "(no name)", style="bold")
     )
@@ -112,7 +112,7 @@ def _enrollments(rows: Sequence[Row], roster: Roster) -> _Table:
 
 
 def _groups(roster: Roster) -> _Table:
-    # What somebody is called was said with each enrollment. The latest word counts.
+    # Enrollments carry the user's name. The latest one counts.
     names = {
         _text(row, "user_id"): _text(row, "user_name")
         for row in sorted(roster.enrollments, key=lambda row: _text(row, "as_of"))
@@ -157,18 +157,16 @@ def _groups(roster: Roster) -> _Table:
 
 
 class _Table:
-    """A table that is narrower where it must be: with several values in one cell, one below the
-    other.
-    """
+    """A table that stacks several values in one cell on a narrow terminal."""
 
     def __init__(self, columns: Sequence[str], *, stacks: Sequence[Sequence[int]]) -> None:
-        """``stacks``: of the columns, by number, those that stand together on a narrow terminal."""
+        """``stacks``: groups of column numbers; each group is one column on a narrow terminal."""
         self._columns = columns
         self._stacks = stacks
         self._rows: list[tuple[Row, Sequence[str]]] = []
 
     def add(self, row: Row, *cells: str) -> None:
-        """Add a row, shown as these cells."""
+        """Add a row with its cells."""
         self._rows.append((row, cells))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -207,12 +205,12 @@ def _type(row: Row) -> str:
 
 
 def _since(row: Row) -> str:
-    """To the second: more is in the row."""
+    """``as_of`` to the second; the row has milliseconds."""
     return _text(row, "as_of")[:19].replace("T", " ")
 
 
 def _counts(rows: Sequence[Row]) -> str:
-    """How many rows there are in each state, the most frequent first."""
+    """Number of rows in each state, the most frequent first."""
     counts = Counter(_text(row, "state") for row in rows)
     return ", ".join(
         f"{count:,} {state}"
@@ -220,11 +218,11 @@ def _counts(rows: Sequence[Row]) -> str:
     )
 
 
-def _number(rows: Sequence[Row], what: str) -> str:
-    return f"{len(rows):,} {what}{'' if len(rows) == 1 else 's'}"
+def _number(rows: Sequence[Row], noun: str) -> str:
+    return f"{len(rows):,} {noun}{'' if len(rows) == 1 else 's'}"
 
 
 def _text(row: Row, field: str) -> str:
-    """A field as text that can be printed; nothing when the row does not have it."""
+    """A field as printable text; empty if the row does not have it."""
     value = row.get(field, "")
     return printable(value if isinstance(value, str) else json.dumps(value))

@@ -1,6 +1,4 @@
-"""``rollcall router``, ``rosters``, ``serve`` and ``up``: processes that run until they are told to
-stop.
-"""
+"""``rollcall router``, ``rosters``, ``serve`` and ``up``: processes that run until stopped."""
 
 from __future__ import annotations
 
@@ -11,10 +9,10 @@ import typer
 from rollcall.process.environment import drop_foreign_variables
 
 PROCESSES = ("router", "rosters", "serve")
-"""What runs for Rollcall to be whole."""
+"""All processes of Rollcall."""
 
 ATTACHED = "--attached"
-"""The option with which a process ends when its standard input does."""
+"""The option that ends a process at the end of its standard input."""
 
 Attached = Annotated[
     bool, typer.Option(ATTACHED, hidden=True, help="End when the standard input ends.")
@@ -31,9 +29,7 @@ def router(attached: Attached = False) -> None:
 
 
 def rosters(attached: Attached = False) -> None:
-    """Keep the rosters until stopped (SIGTERM or Ctrl-C; both drain): who is in which course,
-    section and group now.
-    """
+    """Keep the rosters of courses and groups until stopped (SIGTERM or Ctrl-C; both drain)."""
     drop_foreign_variables()
     from rollcall.cli.running import run_until_stopped
     from rollcall.rosters.application import new_rosters
@@ -42,9 +38,7 @@ def rosters(attached: Attached = False) -> None:
 
 
 def serve(attached: Attached = False) -> None:
-    """Answer who is in which course until stopped (SIGTERM or Ctrl-C): Canvas's API, and a page,
-    from a replica of the rosters.
-    """
+    """Serve Canvas's API and a page from the rosters until stopped (SIGTERM or Ctrl-C)."""
     drop_foreign_variables()
     from rollcall.cli.running import run_until_stopped
     from rollcall.serve.process import ServeProcess
@@ -53,16 +47,14 @@ def serve(attached: Attached = False) -> None:
 
 
 def up() -> None:
-    """Everything on one machine: an embedded broker, unless ROLLCALL_KAFKA names a cluster, the
-    router, the rosters and serve.
-    """
+    """Run router, rosters, serve and, unless ROLLCALL_KAFKA is set, a broker on this machine."""
     from rollcall.cli.running import run_everything
 
     run_everything()
 
 
 def register(cli: typer.Typer) -> None:
-    """Add the commands. Their names are app/rollcall/process/ending.py's too."""
+    """Add the commands. app/rollcall/process/ending.py knows their names, too."""
     cli.command("router")(router)
     cli.command("rosters")(rosters)
     cli.command("serve")(serve)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import uvloop
 
-from rollcall.cli.children import end_with_standard_input, run_children
+from rollcall.cli.children import end_with_stdin, run_children
 from rollcall.cli.cluster import bootstrap_servers, broker_if_needed
 from rollcall.cli.run import PROCESSES
 from rollcall.errors import ConfigurationError
@@ -24,23 +24,24 @@ log = logging.getLogger(__name__)
 
 
 def run_until_stopped(new_process: Callable[[Settings, str], Process], *, attached: bool) -> None:
-    """Run a process, made of the settings and the bootstrap servers, on uvloop, in this thread and
-    in those that Faust makes.
+    """Run a process on uvloop, in this thread and in Faust's, until it is stopped.
 
-    ``attached``: it also ends when its standard input does.
+    Args:
+        new_process: takes the settings and the bootstrap servers.
+        attached: also stop at the end of standard input.
     """
     if attached:
-        end_with_standard_input()
-    faulthandler.enable()  # a crash in compiled code says where
-    settings = _begin()
+        end_with_stdin()
+    faulthandler.enable()  # traces crashes in compiled code
+    settings = _load_and_log_settings()
     bootstrap = bootstrap_servers(settings)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     run_process(settings, lambda: new_process(settings, bootstrap))
 
 
 def run_everything() -> None:
-    """Run all of them as children of this process, and a broker where no cluster is named."""
-    settings = _begin()
+    """Run all processes as children of this one, with an embedded broker if no cluster is set."""
+    settings = _load_and_log_settings()
     with broker_if_needed(settings) as bootstrap:
         environment = {
             name: value
@@ -49,38 +50,40 @@ def run_everything() -> None:
         }
         environment[f"{ENV_PREFIX}KAFKA"] = bootstrap
         environments = {
-            name: {**environment, **port_of(settings, place)}
-            for place, name in enumerate(PROCESSES)
+            name: {**environment, **port_variable(settings, number)}
+            for number, name in enumerate(PROCESSES)
         }
         if settings.port and f"{ENV_PREFIX}METRICS_URLS" not in environment:
             host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
             urls = [
-                f"http://{host}:{settings.port + place}/metrics"
-                for place in range(len(PROCESSES) - 1)
+                f"http://{host}:{settings.port + number}/metrics"
+                for number in range(len(PROCESSES) - 1)
             ]
             environments["serve"][f"{ENV_PREFIX}METRICS_URLS"] = ",".join(urls)
         asyncio.run(run_children({name: [name] for name in PROCESSES}, environments))
 
 
-def port_of(settings: Settings, place: int) -> dict[str, str]:
-    """The variable for the port of one process among several: their defaults, any free ones, or
-    those that follow the one that is set.
+def port_variable(settings: Settings, number: int) -> dict[str, str]:
+    """The environment variable for the port of the process with a number, counted from 0.
+
+    No variable if no port is set; 0 if it is set to 0; else consecutive ports from the one that is
+    set.
     """
     if settings.port is None:
         return {}
-    port = settings.port + place if settings.port else 0
+    port = settings.port + number if settings.port else 0
     if port > MAX_PORT:
         raise ConfigurationError(
-            f"{ENV_PREFIX}PORT: {len(PROCESSES)} processes need ports from {settings.port} on, "
-            f"and there is none above {MAX_PORT}"
+            f"{ENV_PREFIX}PORT: {len(PROCESSES)} processes need consecutive ports from "
+            f"{settings.port} on, but the last port is {MAX_PORT}"
         )
     return {f"{ENV_PREFIX}PORT": str(port)}
 
 
-def _begin() -> Settings:
+def _load_and_log_settings() -> Settings:
     settings = load_settings()
     configure_logging(settings)
     log.info("settings", extra={"settings": settings.masked()})
-    for sentence in misspelt_variables(os.environ):
-        log.warning("%s", sentence)
+    for warning in misspelt_variables(os.environ):
+        log.warning("%s", warning)
     return settings

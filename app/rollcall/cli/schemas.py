@@ -1,6 +1,4 @@
-"""``rollcall schemas``: the list of event types, one schema whole, and everything that must hold of
-the files.
-"""
+"""``rollcall schemas``: list the event types, print a schema, and check the schema files."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ Folder = Annotated[
 
 @schemas.command("list")
 def list_schemas() -> None:
-    """List the event types: schema, key of the topic, the roster stage that reads it."""
+    """List the event types: schema, key of the topic, roster stage that reads the topic."""
     from rich.table import Table
 
     from rollcall.cli.printing import print_table
@@ -50,7 +48,7 @@ def show_schema(
         typer.Argument(help="An event_name, or a shared part such as common or bodies/enrollment."),
     ],
 ) -> None:
-    """Print a schema file as it is."""
+    """Print a schema file."""
     from rollcall.errors import ConfigurationError
     from rollcall.events.schemas.files import read_schema_folder
 
@@ -62,8 +60,8 @@ def show_schema(
 
 @schemas.command("lint")
 def lint_schemas(folder: Folder = None) -> None:
-    """Check the schema files, their examples, the registry, and that nothing released has been
-    narrowed. Exit code 1 if there is a problem.
+    """Check the schema files, their examples, the registry, and the compatibility with released
+    schemas. Exit code 1 if there is a problem.
     """
     from rollcall.events.schemas.files import schema_folder
     from rollcall.events.schemas.lint import lint

@@ -1,4 +1,4 @@
-"""Sends simulated events to the raw topic."""
+"""Sends simulated events to the raw topic of the configured cluster."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from rollcall.settings import Settings, load_settings
 
 
 def send_to_kafka(events: Iterator[SimulatedEvent], rate: float | None) -> tuple[int, str]:
-    """Send events to the raw topic of the configured cluster, so many a second; how many there
-    were, and the topic's name.
+    """Send events to the raw topic, ``rate`` a second, or without a limit. Returns their number and
+    the topic's name.
     """
     settings = load_settings()
     topic = TopicNames(settings.topic_prefix).raw

@@ -9,16 +9,16 @@ import typer
 
 
 def simulate(
-    courses: Annotated[int, typer.Option(min=1, help="Courses in the beginning.")] = 10,
+    courses: Annotated[int, typer.Option(min=1, help="Courses at the start.")] = 10,
     steps: Annotated[
-        int, typer.Option(min=0, help="What happens after the beginning; some three events each.")
+        int, typer.Option(min=0, help="Changes after the start; some three events each.")
     ] = 1_000,
-    seed: Annotated[int, typer.Option(help="Another number gives another life.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 1,
     duplicates: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of events that are delivered again, later.")
+        float, typer.Option(min=0, max=1, help="Share of events that are delivered twice.")
     ] = 0.0,
     disorder: Annotated[
-        int, typer.Option(min=0, help="Window, in events, within which delivery is shuffled.")
+        int, typer.Option(min=0, help="Window, in events, in which delivery is shuffled.")
     ] = 0,
     lost: Annotated[
         float, typer.Option(min=0, max=1, help="Share of events that are never delivered.")
@@ -28,7 +28,7 @@ def simulate(
         typer.Option(
             min=0,
             max=3600,
-            help="Seconds by which the clocks of application servers differ at most.",
+            help="Maximum difference between the clocks of application servers, in seconds.",
         ),
     ] = 0.0,
     class_size: Annotated[int, typer.Option(min=0, help="Students in a course, on average.")] = 25,
@@ -36,30 +36,27 @@ def simulate(
         bool,
         typer.Option(
             "--to-kafka",
-            help="Send to the raw topic of the configured cluster, which is created if it is "
+            help="Send to the raw topic of the configured cluster. Creates the topic if it is "
             "missing.",
         ),
     ] = False,
     rate: Annotated[
         float | None,
-        typer.Option(
-            min=0.1, help="Events per second, with --to-kafka. Default: as fast as it goes."
-        ),
+        typer.Option(min=0.1, help="Events per second, with --to-kafka. Default: no limit."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(dir_okay=False, help="Write the events there, not to standard output."),
+        typer.Option(dir_okay=False, help="Write the events to this file, not to standard output."),
     ] = None,
     truth: Annotated[
         Path | None,
-        typer.Option(dir_okay=False, help="Write there what rosters the events must come to."),
+        typer.Option(dir_okay=False, help="Write the expected rosters to this file."),
     ] = None,
 ) -> None:
-    """Play the life of an institution, and write the events that Canvas would emit, one JSON event
-    a line.
+    """Simulate an institution, and write the events that Canvas would emit, one JSON event a line.
 
-    The same options give the same events. The truth is JSON lines, too: {"relation": …, "key": …,
-    "row": …}.
+    The same options give the same events. The file of --truth is JSON lines, too:
+    {"relation": …, "key": …, "row": …}.
     """
     from rollcall.cli.simulating import play
     from rollcall.errors import ConfigurationError

@@ -1,6 +1,4 @@
-"""Plays the life of an institution, and writes its events: to a file, to standard output, or to the
-raw topic.
-"""
+"""Runs a simulation, and writes its events to a file, to standard output, or to the raw topic."""
 
 from __future__ import annotations
 
@@ -28,33 +26,30 @@ def play(
     output: Path | None,
     truth: Path | None,
 ) -> None:
-    """Do what the command's options say, which go together."""
+    """Run ``rollcall simulate`` with checked options."""
     simulation = Simulation(plan)
     with ExitStack() as files:
-        truth_file = None if truth is None else files.enter_context(_opened(truth))
+        truth_file = None if truth is None else files.enter_context(_open(truth))
         if to_kafka:
-            # with Kafka's client, which files do not need
-            from rollcall.cli.sending import (
-                send_to_kafka,
-            )
+            from rollcall.cli.sending import send_to_kafka  # loads Kafka's client
 
             count, topic = send_to_kafka(simulation.events(), rate)
             print(f"sent {count:,} events to {topic}")
         elif output is not None:
-            _write(simulation.events(), files.enter_context(_opened(output)), output)
+            _write(simulation.events(), files.enter_context(_open(output)), output)
         else:
             try:
                 _write(simulation.events(), sys.stdout.buffer, None)
             except BrokenPipeError:
-                # Whoever read has seen enough. Python would complain again when it closes standard
-                # output.
+                # The reader closed the pipe. Python flushes standard output again at exit, and must
+                # not fail again.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return
         if truth is not None and truth_file is not None:
             _write_truth(simulation, truth_file, truth)
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _open(path: Path) -> IO[bytes]:
     try:
         return path.open("wb")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""``rollcall token``: who may ask serve."""
+"""``rollcall token``: the tokens that serve accepts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 token_cli = typer.Typer(
-    no_args_is_help=True, help="Tokens with which programs and people may ask 'rollcall serve'."
+    no_args_is_help=True, help="Tokens that give programs and people access to 'rollcall serve'."
 )
 
 Name = Annotated[
     str,
-    typer.Argument(help="Whose it is: letters, digits, '.', '_', '@', '-'.", show_default=False),
+    typer.Argument(
+        help="The owner's name: letters, digits, '.', '_', '@', '-'.", show_default=False
+    ),
 ]
 
 
@@ -24,16 +26,15 @@ def _file() -> Path:
     path = load_settings().tokens_file
     if path is None:
         raise ConfigurationError(
-            "ROLLCALL_TOKENS_FILE is not set: it names the file in which the tokens' digests are "
-            "kept"
+            "ROLLCALL_TOKENS_FILE is not set: it names the file that holds the tokens' digests"
         )
     return path
 
 
 @token_cli.command()
 def new(name: Name) -> None:
-    """Make a token, and print it once: only its SHA-256 is kept. A running serve accepts it within
-    a second.
+    """Create a token and print it once: only its SHA-256 is stored. A running serve accepts it
+    within a second.
     """
     from rollcall.serve.tokens import add_token
 
@@ -42,7 +43,7 @@ def new(name: Name) -> None:
 
 @token_cli.command("list")
 def list_names() -> None:
-    """Print the names."""
+    """Print the owners' names."""
     from rollcall.serve.tokens import read_tokens
 
     for name in read_tokens(_file()):
@@ -51,7 +52,7 @@ def list_names() -> None:
 
 @token_cli.command()
 def revoke(name: Name) -> None:
-    """Take a token back. A running serve refuses it within a second."""
+    """Revoke a token. A running serve refuses it within a second."""
     from rollcall.serve.tokens import revoke_token
 
     revoke_token(_file(), name)

@@ -1,4 +1,4 @@
-"""``rollcall topics``: what Rollcall needs of a cluster, planned, described, created, checked."""
+"""``rollcall topics``: plan, describe, create and check the topics and rights on the cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ topics_cli = typer.Typer(name="topics", no_args_is_help=True, help="The topics o
 
 @topics_cli.command()
 def plan() -> None:
-    """Show the topics that Rollcall needs, without asking a cluster."""
+    """Show the topics that Rollcall needs, without a cluster."""
     from rich.table import Table
 
     from rollcall.catalogue.plans import plan_topics
@@ -44,10 +44,10 @@ def plan() -> None:
 
 @topics_cli.command()
 def describe(
-    markdown: Annotated[bool, typer.Option("--markdown", help="As a page to read.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown page.")] = False,
 ) -> None:
-    """Print what is on every topic: keys, headers, fields, examples, as an AsyncAPI document
-    (JSON). By the settings, without asking a cluster.
+    """Print the keys, headers, fields and examples of all topics, as an AsyncAPI document (JSON).
+    Uses the settings, without a cluster.
     """
     from rollcall.catalogue.asyncapi import asyncapi_text
     from rollcall.catalogue.page import page
@@ -60,8 +60,8 @@ def describe(
 
 @topics_cli.command()
 def apply() -> None:
-    """Create the topics that are missing. What exists is never changed; a topic that is not as it
-    must be is exit code 1.
+    """Create the missing topics. Existing topics are never changed. Exit code 1: an existing topic
+    is wrong.
     """
     import asyncio
 
@@ -77,7 +77,7 @@ def apply() -> None:
 
 @topics_cli.command()
 def check() -> None:
-    """Compare the cluster with the plan, and change nothing. Exit code 1: something is missing or
+    """Compare the cluster with the plan, and change nothing. Exit code 1: a topic is missing or
     wrong.
     """
     import asyncio
@@ -100,13 +100,11 @@ def acls(
     ],
     user: Annotated[
         str,
-        typer.Option(
-            help="Who it is for Kafka: the name of the user, or the certificate's subject."
-        ),
+        typer.Option(help="Kafka's principal: the user's name, or the certificate's subject."),
     ] = "",
 ) -> None:
-    """Show what Kafka must allow a process, without asking a cluster: as arguments of kafka-acls,
-    the least that is needed, one line for each right.
+    """Print the minimal ACLs of a process as arguments of kafka-acls, one line each, without a
+    cluster.
     """
     import shlex
 
@@ -115,10 +113,12 @@ def acls(
     from rollcall.settings import load_settings
 
     settings = load_settings()
-    known = required_rights(settings)
-    if process not in known:
-        raise ConfigurationError(f"{process!a} is none of {', '.join(known)}")
-    for acl in known[process].acls:
+    rights = required_rights(settings)
+    if process not in rights:
+        raise ConfigurationError(
+            f"there is no process {process!a}; choose one of {', '.join(rights)}"
+        )
+    for acl in rights[process].acls:
         pattern = " --resource-pattern-type prefixed" if acl.prefixed else ""
         principal = shlex.quote(f"User:{user or process}")
         typer.echo(
@@ -164,6 +164,6 @@ def _report(findings: list[TopicFinding]) -> None:
     problems = [finding for finding in findings if finding.state is not TopicState.FINE]
     for finding in problems:
         typer.echo(f"{finding.plan.name}: {finding.problem}")
-    typer.echo(f"{len(findings) - len(problems)} of {len(findings)} topics are as they should be")
+    typer.echo(f"{len(findings) - len(problems)} of {len(findings)} topics are as planned")
     if problems:
         raise typer.Exit(1)

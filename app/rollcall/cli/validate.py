@@ -1,4 +1,4 @@
-"""``rollcall validate``: what the router makes of the events in a file."""
+"""``rollcall validate``: judge the events in a file like the router."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rollcall.events.reading import Parsed
     from rollcall.events.schemas.validation import EventValidator
 
-_LONGEST_NAME = 100
+_MAX_NAME_CHARACTERS = 100
 
 
 def validate(
@@ -24,11 +24,11 @@ def validate(
         str, typer.Argument(metavar="FILE", help="A file of events, or - for standard input.")
     ],
 ) -> None:
-    """Say of each event whether it is valid, and if not, every rule that it breaks.
+    """Report whether each event is valid, and for an invalid event, every rule that it breaks.
 
-    Reads one JSON event, JSON lines, events one after the other, or an array of events. Exit code 1
-    if one is invalid or there is none, 2 if the file cannot be read. An event whose name has no
-    schema is not invalid. No value of an event is printed, but an unknown event_name.
+    Reads one JSON event, JSON lines, concatenated events, or an array of events. Exit code 1 if an
+    event is invalid or there is no event, 2 if the file cannot be read. An event without a schema
+    is unknown, not invalid. Of an event's values, only an unknown event_name is printed.
     """
     from rollcall.events.outcomes import DeadLetter, Routed, Unknown
     from rollcall.events.pipeline import Pipeline
@@ -38,19 +38,19 @@ def validate(
     data = _read(file)
     if has_byte_order_mark(data):
         typer.echo(
-            "note: the text begins with a byte order mark; the router would not read it as JSON"
+            "note: the text begins with a byte order mark; the router would not accept it as JSON"
         )
     validators = load_validators()
     pipeline = Pipeline(validators)
     counts = Counter[str]()
-    for found in read_values(data):
-        if isinstance(found, Broken):
+    for value in read_values(data):
+        if isinstance(value, Broken):
             counts["not JSON"] += 1
-            typer.echo(f"line {found.line}, column {found.column}: not JSON: {found.message}")
+            typer.echo(f"line {value.line}, column {value.column}: not JSON: {value.message}")
             continue
         counts["events"] += 1
-        place = f"event {counts['events']}, {_place(found)}"
-        match pipeline(found.text):
+        place = f"event {counts['events']}, {_place(value)}"
+        match pipeline(value.text):
             case Routed(event_type=event_type):
                 counts["valid"] += 1
                 typer.echo(
@@ -58,17 +58,17 @@ def validate(
                 )
             case Unknown():
                 counts["unknown"] += 1
-                typer.echo(f"{place}: unknown event_name {_unknown_name(found.text)}")
-            case DeadLetter() as letter:
+                typer.echo(f"{place}: unknown event_name {_unknown_name(value.text)}")
+            case DeadLetter() as dead_letter:
                 counts["invalid"] += 1
-                validator = validators.get(letter.event_name or _event_name(found.text))
+                validator = validators.get(dead_letter.event_name or _event_name(value.text))
                 typer.echo(
                     f"{place}: invalid "
                     f"{'event' if validator is None else validator.event_type.name}"
                 )
-                for path, reason in _faults(letter, found.text, validator):
+                for path, reason in _faults(dead_letter, value.text, validator):
                     typer.echo(f"  {path or '(the event)'}: {reason}")
-    summary = ", ".join(f"{counts[what]} {what}" for what in ("valid", "invalid", "unknown"))
+    summary = ", ".join(f"{counts[kind]} {kind}" for kind in ("valid", "invalid", "unknown"))
     typer.echo(
         f"{counts['events']} event{'' if counts['events'] == 1 else 's'}: {summary}, "
         f"{counts['not JSON']} not JSON"
@@ -87,20 +87,19 @@ def _read(file: str) -> bytes:
         raise ConfigurationError(f"cannot read {file!a}: {reason}") from None
 
 
-def _place(found: Parsed) -> str:
-    return f"line {found.line}" if found.item is None else f"line {found.line}, item {found.item}"
+def _place(value: Parsed) -> str:
+    return f"line {value.line}" if value.item is None else f"line {value.line}, item {value.item}"
 
 
 def _unknown_name(text: bytes) -> str:
-    """The event_name of an event with a good envelope. It may be anything, and no terminal misreads
-    what is returned.
-    """
+    """The event_name of an event with a valid envelope, escaped for a terminal."""
     name = _event_name(text)
-    return json.dumps(name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "...")
+    is_short = len(name) <= _MAX_NAME_CHARACTERS
+    return json.dumps(name if is_short else name[:_MAX_NAME_CHARACTERS] + "...")
 
 
 def _event_name(text: bytes) -> str:
-    """The event_name in a JSON text, whatever it is; empty if there is none."""
+    """The unchecked event_name in a JSON text; empty if there is none."""
     import orjson
 
     event = orjson.loads(text)
@@ -114,11 +113,9 @@ def _event_name(text: bytes) -> str:
 
 
 def _faults(
-    letter: DeadLetter, text: bytes, validator: EventValidator | None
+    dead_letter: DeadLetter, text: bytes, validator: EventValidator | None
 ) -> Iterator[tuple[str, str]]:
-    """Path and reason of each fault: all violations of the schema, or the one thing that the router
-    says of the event.
-    """
+    """Path and reason of each fault: all violations of the schema, or else the router's reason."""
     import orjson
 
     violations = [] if validator is None else validator.violations(orjson.loads(text))
@@ -126,5 +123,5 @@ def _faults(
         (violation.path, f"{violation.message} [{violation.rule}]") for violation in violations
     )
     if not violations:
-        rule, colon, message = letter.message.partition(": ")
-        yield letter.path, f"{message} [{rule}]" if colon else rule
+        rule, colon, message = dead_letter.message.partition(": ")
+        yield dead_letter.path, f"{message} [{rule}]" if colon else rule
