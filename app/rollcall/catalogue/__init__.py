@@ -1,3 +1,1 @@
-"""What is on every topic, said once: for programs as an AsyncAPI document, for people as a page.
-From what the code knows, so that neither can be wrong.
-"""
+"""Description of every topic, built from the code: an AsyncAPI document and a Markdown page."""

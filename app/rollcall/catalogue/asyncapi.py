@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from rollcall.catalogue.headers import headers_schema
-from rollcall.catalogue.topics import ROSTERS, ROUTER, Catalogue, Message, Sort, Topic
+from rollcall.catalogue.topics import ROSTERS, ROUTER, Catalogue, Message, Topic, TopicKind
 from rollcall.settings import Settings
 from rollcall.version import package_version
 
@@ -15,31 +15,31 @@ VERSION = "3.0.0"
 KAFKA_BINDING = "0.5.0"
 
 _NUMBERS = frozenset({"retention.ms", "delete.retention.ms"})
-"""Of a topic's configuration, what the binding wants as numbers. All else is as Kafka takes it:
-text.
+"""Entries of a topic's configuration that the binding wants as numbers. The others are text, as in
+Kafka.
 """
 
 _SASL = {"PLAIN": "plain", "SCRAM-SHA-256": "scramSha256", "SCRAM-SHA-512": "scramSha512"}
-"""Kafka's mechanisms, as AsyncAPI calls them."""
+"""AsyncAPI's names of Kafka's mechanisms."""
 
 _DESCRIPTION = """\
-Canvas live events on Kafka: raw ones from your bridge, valid ones by their type, and \
-the rosters that come of them.
+Canvas live events on Kafka: raw events from your bridge, valid events by type, and the \
+rosters that result.
 
 **Read committed records.** All topics but the raw one are written in transactions: set \
 `isolation.level=read_committed`. It is the default of librdkafka, and not of Java's client.
 
-`receive` and `send` are what Rollcall's own processes do. A program of yours does the \
-other: it sends what the router receives, and receives what router and rosters send. \
-Topics with the tag `internal` are nobody else's."""
+The operations are those of Rollcall's own processes. A program of yours has the opposite \
+ones: it sends what the router receives, and receives what router and rosters send. Topics \
+with the tag `internal` are for Rollcall only."""
 
 _TAGS = {
-    Sort.RAW: "What comes in.",
-    Sort.TYPED: "Valid events, by their type.",
-    Sort.UNKNOWN: "Events whose name has no schema.",
-    Sort.DEAD_LETTER: "What is no valid event.",
-    Sort.ROSTER: "Who is in which course, section and group.",
-    Sort.INTERNAL: "What the rosters keep for themselves; may change with any version.",
+    TopicKind.RAW: "Raw events from the bridge.",
+    TopicKind.TYPED: "Valid events, by type.",
+    TopicKind.UNKNOWN: "Events without a schema.",
+    TopicKind.DEAD_LETTER: "Records that are not valid events.",
+    TopicKind.ROSTER: "Members of courses, sections and groups.",
+    TopicKind.INTERNAL: "Internal data of the rosters; may change with any version.",
 }
 
 
@@ -56,8 +56,8 @@ def asyncapi_document(catalogue: Catalogue) -> dict[str, Any]:
             "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0"},
             "tags": [
-                {"name": str(sort), "description": description}
-                for sort, description in _TAGS.items()
+                {"name": str(kind), "description": description}
+                for kind, description in _TAGS.items()
             ],
         },
         "defaultContentType": "application/json",
@@ -91,9 +91,9 @@ def _channel(topic: Topic, settings: Settings) -> dict[str, Any]:
     )
     channel: dict[str, Any] = {
         "address": plan.name,
-        "summary": _sentence(topic.holds),
-        "description": f"Placed {topic.placed}.{any_number}",
-        "tags": [{"name": str(topic.sort)}],
+        "summary": _sentence(topic.contents),
+        "description": f"Placed {topic.partitioning}.{any_number}",
+        "tags": [{"name": str(topic.kind)}],
         "bindings": {
             "kafka": {
                 "topic": plan.name,
@@ -115,7 +115,7 @@ def _message(message: Message) -> dict[str, Any]:
         "title": message.title,
         "summary": message.summary,
         "contentType": message.content_type,
-        "headers": headers_schema(message.headers, message.passed_on),
+        "headers": headers_schema(message.headers, message.other_headers),
         "payload": message.payload,
         "bindings": {"kafka": {"key": message.key, "bindingVersion": KAFKA_BINDING}},
     }
@@ -139,7 +139,7 @@ def _operations(catalogue: Catalogue) -> dict[str, Any]:
                 operation: dict[str, Any] = {
                     "action": action,
                     "channel": {"$ref": f"#/channels/{topic.id}"},
-                    "summary": f"`rollcall {process}` {verb} {topic.holds}.",
+                    "summary": f"`rollcall {process}` {verb} {topic.contents}.",
                     "tags": [{"name": process}],
                 }
                 if action == "receive" and process in groups:

@@ -1,10 +1,9 @@
-"""The schema files as an AsyncAPI document holds schemas: as parts that refer to each other.
+"""The schema files as component schemas of an AsyncAPI document.
 
-AsyncAPI's own schemas are those of JSON Schema draft 07, and what a tool can do with others is up
-to the tool. The files are draft 2020-12, but of the keywords they use only ``$ref`` means something
-else there: what stands beside it is ignored. So a reference stands alone or within ``allOf``. Of
-what the files refer to, objects become parts; everything else, such as an id or a time, is written
-out, so that a field says all of itself.
+AsyncAPI's own schemas are JSON Schema draft 07; support for other drafts depends on the tool. The
+files are draft 2020-12. Of their keywords only ``$ref`` differs: draft 07 ignores its siblings.
+Therefore a reference is alone or within ``allOf``. Referenced objects become component schemas;
+other referenced schemas, such as an id or a time, are written out in place.
 """
 
 from __future__ import annotations
@@ -24,35 +23,35 @@ from rollcall.events.schemas.flatten import (
 )
 
 EVENT = "event"
-"""The part that is an event of any name."""
+"""Name of the component schema for an event of any name."""
 
 _LEFT_OUT = frozenset({"$defs", "$id", "$ref", "$schema", "examples"})
 
 
 def part(name: str) -> Schema:
-    """A reference to a part."""
+    """A reference to a component schema."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def kinds_of_fields(files: Mapping[str, SchemaFile]) -> dict[str, Schema]:
-    """What fields can be (an id, a time, a word), by title: flat schemas."""
+def field_types(files: Mapping[str, SchemaFile]) -> dict[str, Schema]:
+    """Flat schemas of the field types (id, time, word, …), by title."""
     common = files["common"]
     resolver = reference_registry(file.document for file in files.values()).resolver(common.id)
-    kinds: dict[str, Schema] = {}
-    for kind in common.document["$defs"].values():
-        if "title" in kind:
-            kinds.setdefault(without_null(kind["title"]), flatten(kind, resolver))
-    return kinds
+    types: dict[str, Schema] = {}
+    for schema in common.document["$defs"].values():
+        if "title" in schema:
+            types.setdefault(non_null_title(schema["title"]), flatten(schema, resolver))
+    return types
 
 
-def without_null(title: str) -> str:
-    """The title of a field that may be null, as that of one that may not."""
+def non_null_title(title: str) -> str:
+    """The title of the same field type without null."""
     return title.removesuffix(", if any")
 
 
 def event_parts(files: Mapping[str, SchemaFile]) -> dict[str, Schema]:
-    """All parts by name: an event by its event_name, what events share by the name of its file.
-    Also :data:`EVENT`.
+    """All component schemas by name: events by event_name, shared schemas by file name, and
+    :data:`EVENT`.
     """
     converter = _Converter(files)
     for file in files.values():
@@ -69,7 +68,7 @@ class _Converter:
 
     def add(self, name: str, schema: Schema, resolver: Resolver) -> None:
         if name not in self.parts:
-            self.parts[name] = {}  # so that it stands before the parts that it refers to
+            self.parts[name] = {}  # keeps its place before the schemas that it refers to
             self.parts[name] = self._convert(schema, resolver)
 
     def _convert(self, schema: Any, resolver: Resolver) -> Schema:
@@ -94,9 +93,9 @@ class _Converter:
         self.add(name, target.contents, target.resolver)
         if not own:
             return part(name)
-        said = {keyword: value for keyword, value in own.items() if is_annotation(keyword)}
-        asserted = {keyword: value for keyword, value in own.items() if keyword not in said}
-        return {**said, "allOf": [part(name), asserted] if asserted else [part(name)]}
+        annotations = {keyword: value for keyword, value in own.items() if is_annotation(keyword)}
+        assertions = {keyword: own[keyword] for keyword in own if keyword not in annotations}
+        return {**annotations, "allOf": [part(name), assertions] if assertions else [part(name)]}
 
     def _name(self, reference: str) -> str:
         identity, _, pointer = reference.partition("#")
@@ -104,7 +103,7 @@ class _Converter:
 
 
 def _any_event() -> Schema:
-    """What :mod:`rollcall.events.pipeline` takes for an event, whatever its name."""
+    """The schema of an event with any name, as :mod:`rollcall.events.pipeline` accepts it."""
     metadata = {
         "type": "object",
         "required": ["event_name", "event_time"],
@@ -117,14 +116,14 @@ def _any_event() -> Schema:
             },
             "event_time": {
                 "type": "string",
-                "description": "When it happened, as Canvas writes times.",
+                "description": "The time of the event, in one of Canvas's formats.",
             },
         },
     }
     return {
         "title": "Event",
-        "description": "An event of any name: an object with a body and with metadata, which a "
-        "self-hosted Canvas calls attributes.",
+        "description": "An event of any name: an object with a body and metadata. A self-hosted "
+        "Canvas calls the metadata attributes.",
         "type": "object",
         "required": ["body"],
         "properties": {

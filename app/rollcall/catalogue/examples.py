@@ -43,7 +43,7 @@ class _Record(NamedTuple):
 def typed_examples(pipeline: Pipeline, files: Mapping[str, SchemaFile]) -> dict[str, list[Example]]:
     """By event_name, what becomes of the examples of its schema."""
     return {
-        event_type.name: [_shown(record) for record in _routed(pipeline, event_type, files)]
+        event_type.name: [_example(record) for record in _routed(pipeline, event_type, files)]
         for event_type in EVENT_TYPES
     }
 
@@ -55,9 +55,9 @@ def dead_letter_example(pipeline: Pipeline, files: Mapping[str, SchemaFile], raw
     event_type = EVENT_TYPES[0]
     event = files[event_type.name].document["examples"][0]
     broken = {**event, "body": {**event["body"], event_type.key: None}}
-    letter = pipeline(orjson.dumps(broken))
-    assert isinstance(letter, DeadLetter)
-    return _shown(_Record(b"", letter.value, dead_letter_headers(letter, raw, 0, 0)))
+    dead_letter = pipeline(orjson.dumps(broken))
+    assert isinstance(dead_letter, DeadLetter)
+    return _example(_Record(b"", dead_letter.value, dead_letter_headers(dead_letter, raw, 0, 0)))
 
 
 def row_examples(
@@ -83,7 +83,7 @@ def row_examples(
                     for name, value in written.items()
                 )
     return {
-        topic: [_shown(record) for record in records]
+        topic: [_example(record) for record in records]
         for topic, records in topics.items()
         if topic.startswith("rosters.")
     }
@@ -98,6 +98,6 @@ def _routed(
         yield _Record(outcome.key, outcome.value, outcome.headers)
 
 
-def _shown(record: _Record) -> Example:
+def _example(record: _Record) -> Example:
     headers = {name: (content or b"").decode() for name, content in record.headers}
     return Example((record.key or b"").decode(), headers, orjson.loads(record.value or b"null"))

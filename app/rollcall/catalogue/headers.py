@@ -1,5 +1,5 @@
-"""The headers that Rollcall writes, and what they mean. Who writes them:
-:mod:`rollcall.events.pipeline` and :mod:`rollcall.process.dead_letter_records`.
+"""Names, meanings and schemas of the headers that :mod:`rollcall.events.pipeline` and
+:mod:`rollcall.process.dead_letter_records` write.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from rollcall.process.dead_letter_records import ATTEMPT_HEADER, MAX_KEPT_BYTES,
 Schema = dict[str, Any]
 
 ID_PATTERN = "[1-9][0-9]{0,18}"
-"""Of an id in normal form."""
+"""Pattern of an id in normal form."""
 
-PASSED_ON = "The raw record's own headers go along, those of a trace (`traceparent`) among them"
-"""Of all that the router writes."""
+OTHER_HEADERS = "The raw record's own headers are kept, with those of a trace (`traceparent`)"
+"""Applies to all records that the router writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,40 +32,37 @@ class HeaderField:
     """A header. Its value is text in UTF-8."""
 
     name: str
-    means: str
+    meaning: str
     schema: Mapping[str, Any]
-    """JSON Schema of the value, beyond that it is text."""
+    """JSON Schema of the value, without its type."""
     always: bool = True
 
-    def being(self, value: str) -> HeaderField:
-        """The same where it always has one value."""
+    def with_value(self, value: str) -> HeaderField:
+        """The same header with a constant value."""
         return replace(self, schema={"const": value})
 
 
 TYPE = HeaderField("ce_type", "`event_name`", {})
-DATASCHEMA = HeaderField(
-    "ce_dataschema", "`$id` of the schema by which the event is valid, with its version", {}
-)
+DATASCHEMA = HeaderField("ce_dataschema", "`$id` of the event's schema, with its version", {})
 
 CLOUD_EVENTS = (
     HeaderField("ce_specversion", "the version of CloudEvents", {"const": "1.0"}),
     TYPE,
     DATASCHEMA,
-    HeaderField("content-type", "what the value is", {"const": "application/json"}),
+    HeaderField("content-type", "the media type of the value", {"const": "application/json"}),
     HeaderField(
         "ce_id",
-        "identifies the event: a hash of its metadata and body, the same when it is delivered "
-        "again",
+        "id of the event: a hash of its metadata and body, the same for each delivery",
         {"pattern": f"^[0-9a-f]{{{EVENT_ID_DIGITS}}}$"},
     ),
-    HeaderField("ce_time", "`event_time`, in UTC, as RFC 3339 writes it", {"format": "date-time"}),
+    HeaderField("ce_time", "`event_time` in UTC, RFC 3339", {"format": "date-time"}),
     HeaderField(
         "ce_source",
-        "`canvas/` and the root account's id in normal form; `canvas` when the event names none",
+        "`canvas/` and the root account's id in normal form; `canvas` if the event has none",
         {"pattern": f"^canvas(/{ID_PATTERN})?$"},
     ),
 )
-"""Of typed records: CloudEvents 1.0, binary mode of the Kafka binding."""
+"""Headers of typed records: CloudEvents 1.0, binary mode of the Kafka binding."""
 
 REDACTED = HeaderField(
     REDACTED_HEADER,
@@ -76,54 +73,51 @@ REDACTED = HeaderField(
 
 DROPPED = HeaderField(
     DROPPED_HEADER,
-    f"the fields of metadata that were cut out, separated by commas; `{WHOLE_VALUE.decode()}`: "
-    "the whole value, as nothing of it could be published",
+    f"the fields of metadata that were dropped, separated by commas; `{WHOLE_VALUE.decode()}`: "
+    "the whole value, because no part of it was safe to publish",
     {"minLength": 1},
     always=False,
 )
 
 ALTERED = (REDACTED, DROPPED)
-"""What tells that a value is not the raw record's, byte for byte."""
-"""Of any record that the router writes."""
+"""Headers of any record of the router whose value differs from the raw record's."""
 
 ERRORS = (
     HeaderField(
         f"{ERROR_PREFIX}code",
-        "why the record is here",
+        "the reason, as a code",
         {"enum": [code.value for code in ErrorCode]},
     ),
     HeaderField(
         f"{ERROR_PREFIX}message",
-        "the rule that is broken, in words; never a value of the event",
+        "the broken rule, in words; never a value of the event",
         {"minLength": 1},
     ),
     HeaderField(
-        f"{ERROR_PREFIX}path", "JSON pointer to the first fault; empty: the record as a whole", {}
+        f"{ERROR_PREFIX}path", "JSON pointer to the first fault; empty: the whole record", {}
     ),
-    HeaderField(
-        f"{ERROR_PREFIX}schema", "`$id` of the schema that was applied; empty: none was", {}
-    ),
-    HeaderField(f"{ERROR_PREFIX}topic", "the topic from which the record came", {"minLength": 1}),
+    HeaderField(f"{ERROR_PREFIX}schema", "`$id` of the applied schema; empty: none", {}),
+    HeaderField(f"{ERROR_PREFIX}topic", "the record's source topic", {"minLength": 1}),
     HeaderField(f"{ERROR_PREFIX}partition", "its partition there", {"pattern": "^[0-9]+$"}),
     HeaderField(f"{ERROR_PREFIX}offset", "its offset there", {"pattern": "^[0-9]+$"}),
     HeaderField(
         ATTEMPT_HEADER,
-        "1; one more each time that the dead letter was put on raw again and has failed again",
+        "the number of failed attempts: 1, and one more for each failed replay",
         {"pattern": "^[1-9][0-9]*$"},
     ),
     HeaderField(
         SIZE_HEADER,
-        f"with `{ErrorCode.TOO_LARGE.value}` only: bytes of the raw value, of which the first "
-        f"{MAX_KEPT_BYTES:,} are kept at most",
+        f"with `{ErrorCode.TOO_LARGE.value}` only: bytes of the raw value; at most the first "
+        f"{MAX_KEPT_BYTES:,} are kept",
         {"pattern": "^[0-9]+$"},
         always=False,
     ),
 )
-"""Of dead letters."""
+"""Headers of dead letters."""
 
 
 def headers_schema(fields: Iterable[HeaderField], description: str) -> Schema:
-    """JSON Schema of all headers of a record. Others may stand beside these."""
+    """JSON Schema of the headers of a record. Other headers are allowed."""
     fields = tuple(fields)
     schema: Schema = {"type": "object", "description": description}
     if required := [field.name for field in fields if field.always]:
@@ -131,7 +125,7 @@ def headers_schema(fields: Iterable[HeaderField], description: str) -> Schema:
     return {
         **schema,
         "properties": {
-            field.name: {"type": "string", "description": _sentence(field.means), **field.schema}
+            field.name: {"type": "string", "description": _sentence(field.meaning), **field.schema}
             for field in fields
         },
     }

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from rollcall.catalogue.event_schemas import without_null
+from rollcall.catalogue.event_schemas import non_null_title
 from rollcall.catalogue.headers import ALTERED, CLOUD_EVENTS, DATASCHEMA, TYPE, HeaderField
-from rollcall.catalogue.topics import Catalogue, Message, Sort, Topic
+from rollcall.catalogue.topics import Catalogue, Message, Topic, TopicKind
 from rollcall.events.schemas.files import KNOWN_VALUES, Schema
 from rollcall.kafka.topics import DAY_MS, TopicPlan
 
@@ -17,24 +17,22 @@ _HEAD = """\
 # Topics
 
 Every topic with its key, headers and fields. Names and numbers are those of the default settings;
-for yours: `rollcall topics describe --markdown`. The same for programs, as an
-[AsyncAPI](https://www.asyncapi.com) 3.0 document: [asyncapi.json](asyncapi.json), and for yours
-`rollcall topics describe`. What may be relied on beyond names and types: [events.md](events.md),
-[rosters.md](rosters.md). Both files are written by `make docs` from what the code knows.
+`rollcall topics describe --markdown` prints yours. For programs there is an
+[AsyncAPI](https://www.asyncapi.com) 3.0 document: [asyncapi.json](asyncapi.json), and for your
+settings `rollcall topics describe`. Guarantees beyond names and types: [events.md](events.md),
+[rosters.md](rosters.md). `make docs` writes both files from the code.
 
 ## Before you read
 
-- **Ask for committed records**: `isolation.level=read_committed`. All topics but the raw one are
-  written in transactions. It is the default of librdkafka (confluent-kafka, kcat), and not of
-  Java's client, which shows records of aborted transactions without it.
-- **Placed by key** means `(murmur2(key) & 0x7fffffff) % partitions`, as Java's default partitioner
-  computes it. librdkafka's default is another: `partitioner=murmur2_random`.
-- **A tombstone**, on a compacted topic, is a record without a value: there is no row under its key
-  any more.
-- **Open schemas**: a value may have more fields than are named here, and more may be named with any
-  version.
-- Only Rollcall may write these topics, but the raw one, on which your bridge does. Anybody may read
-  them.
+- **Read committed records**: `isolation.level=read_committed`. All topics but the raw one are
+  written in transactions. The setting is the default of librdkafka (confluent-kafka, kcat). It is
+  not the default of Java's client, which then returns records of aborted transactions.
+- **Placed by key** means `(murmur2(key) & 0x7fffffff) % partitions`, the rule of Java's default
+  partitioner. librdkafka has another default: set `partitioner=murmur2_random`.
+- **A tombstone**, on a compacted topic, is a record without a value: its key has no row any more.
+- **Open schemas**: a value may have fields that are not listed here. New versions may list more.
+- Only Rollcall may write these topics, except the raw one, which your bridge writes. Anybody may
+  read them.
 """
 
 
@@ -45,15 +43,17 @@ def page(catalogue: Catalogue) -> str:
 
 def _parts(catalogue: Catalogue) -> Iterator[str]:
     yield _HEAD
-    yield _overview(topic for topic in catalogue.topics if topic.sort is not Sort.INTERNAL)
-    (raw,), (unknown,), (dead,) = map(catalogue.of, (Sort.RAW, Sort.UNKNOWN, Sort.DEAD_LETTER))
+    yield _overview(topic for topic in catalogue.topics if topic.kind is not TopicKind.INTERNAL)
+    (raw,), (unknown,), (dead,) = map(
+        catalogue.of, (TopicKind.RAW, TopicKind.UNKNOWN, TopicKind.DEAD_LETTER)
+    )
     yield _heading("##", [raw])
     yield _about(raw)
-    yield f"{raw.messages[0].summary} Any headers go along on whatever the record becomes.\n"
+    yield f"{raw.messages[0].summary} The output record keeps its headers.\n"
     yield from _typed(catalogue)
     yield _heading("##", [unknown])
     yield _about(unknown)
-    yield f"{unknown.messages[0].summary} Value, key, headers and timestamp are the raw record's.\n"
+    yield f"{unknown.messages[0].summary} It has the raw record's value, key, headers and time.\n"
     yield _headers(unknown.messages[0])
     yield _heading("##", [dead])
     yield _about(dead)
@@ -73,7 +73,7 @@ def _overview(topics: Iterable[Topic]) -> str:
     lines = [
         "## The topics",
         "",
-        "| topic | what is on it | partitions | cleanup | kept | written by | read by |",
+        "| topic | contents | partitions | cleanup | kept | written by | read by |",
         "|---|---|---|---|---|---|---|",
     ]
     for topic in topics:
@@ -82,7 +82,7 @@ def _overview(topics: Iterable[Topic]) -> str:
         processes = ", ".join(topic.written_by) or "your bridge", ", ".join(topic.read_by)
         cells = [
             f"`{plan.name}`",
-            topic.holds,
+            topic.contents,
             partitions,
             plan.config["cleanup.policy"],
             _kept(plan),
@@ -93,20 +93,20 @@ def _overview(topics: Iterable[Topic]) -> str:
 
 
 def _typed(catalogue: Catalogue) -> Iterator[str]:
-    topics = catalogue.of(Sort.TYPED)
+    topics = catalogue.of(TopicKind.TYPED)
     yield "## Typed events\n"
     yield (
-        "The value is the raw record's, byte for byte: an object with `metadata` (which a "
-        "self-hosted Canvas calls `attributes`) and `body`. It is valid by\n"
-        "the schema that `ce_dataschema` names. Headers and metadata are the same for all; the "
-        "bodies follow, by topic.\n"
+        "The value is the raw record's, byte for byte: an object with `metadata` (a self-hosted "
+        "Canvas calls it `attributes`) and `body`. It is valid by\n"
+        "the schema that `ce_dataschema` names. Headers and metadata are the same on all topics; "
+        "the bodies follow, by topic.\n"
     )
     common = [TYPE, DATASCHEMA]
     headers = [
         next((same for same in common if same.name == header.name), header)
         for header in (*CLOUD_EVENTS, *ALTERED)
     ]
-    yield _headers_table(headers, topics[0].messages[0].passed_on)
+    yield _headers_table(headers, topics[0].messages[0].other_headers)
     yield "### Metadata\n"
     yield _fields(catalogue.schemas["envelope.metadata"], "field of the metadata")
     for _, alike in groupby(
@@ -128,12 +128,12 @@ def _typed(catalogue: Catalogue) -> Iterator[str]:
 def _rosters(catalogue: Catalogue) -> Iterator[str]:
     yield "## Rosters\n"
     yield (
-        "The value is a row, or nothing: a tombstone, there is no row under this key any more. A "
-        "removal in Canvas is no tombstone: the row stays, with its\n"
-        "state. Rows have no headers, but for those of a trace where one is made. A field that is "
-        "null in the event, or not there, is not in the row.\n"
+        "The value is a row, or null: a tombstone, the key has no row any more. A removal in "
+        "Canvas is not a tombstone: the row stays, with its\n"
+        "state. Rows have no headers except those of a trace. A field that is null or missing in "
+        "the event is not in the row.\n"
     )
-    for topic in catalogue.of(Sort.ROSTER):
+    for topic in catalogue.of(TopicKind.ROSTER):
         message = topic.messages[0]
         assert message.fields is not None
         yield _heading("###", [topic])
@@ -145,15 +145,15 @@ def _rosters(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _internal(catalogue: Catalogue) -> str:
-    topics = catalogue.of(Sort.INTERNAL)
+    topics = catalogue.of(TopicKind.INTERNAL)
     lines = [
         "## Internal topics",
         "",
-        "The rosters write and read them, and nobody else: their form may change with any version.",
+        "Only the rosters write and read them. Their format may change with any version.",
         "",
     ]
     lines += [
-        "| topic | what is on it | placed | partitions | cleanup | kept |",
+        "| topic | contents | placed | partitions | cleanup | kept |",
         "|---|---|---|---|---|---|",
     ]
     for topic in topics:
@@ -162,8 +162,8 @@ def _internal(catalogue: Catalogue) -> str:
             _row(
                 [
                     f"`{plan.name}`",
-                    topic.holds,
-                    topic.placed,
+                    topic.contents,
+                    topic.partitioning,
                     str(plan.partitions),
                     plan.config["cleanup.policy"],
                     _kept(plan),
@@ -175,13 +175,11 @@ def _internal(catalogue: Catalogue) -> str:
 
 def _types(catalogue: Catalogue) -> str:
     lines = ["## Types", "", "| type | in JSON | meaning |", "|---|---|---|"]
-    for title, kind in catalogue.kinds.items():
-        said = (
-            f"{kind['description']} {_sentence(kind['x-expects'])}"
-            if "x-expects" in kind
-            else kind["description"]
-        )
-        lines.append(_row([title.lower(), _json_types(kind), said]))
+    for title, schema in catalogue.field_types.items():
+        meaning = schema["description"]
+        if "x-expects" in schema:
+            meaning = f"{meaning} {_sentence(schema['x-expects'])}"
+        lines.append(_row([title.lower(), _json_types(schema), meaning]))
     return "\n".join([*lines, ""])
 
 
@@ -193,7 +191,7 @@ def _about(topic: Topic) -> str:
     plan = topic.plan
     lines = [
         f"- Key: {topic.messages[0].key['description']}",
-        f"- Placed {topic.placed}.",
+        f"- Placed {topic.partitioning}.",
         f"- Cleanup: `{plan.config['cleanup.policy']}`; kept: {_kept(plan)}.",
     ]
     return "\n".join([*lines, ""])
@@ -209,18 +207,23 @@ def _kept(plan: TopicPlan) -> str:
 
 
 def _headers(message: Message) -> str:
-    return _headers_table(message.headers, message.passed_on)
+    return _headers_table(message.headers, message.other_headers)
 
 
-def _headers_table(fields: Iterable[HeaderField], passed_on: str) -> str:
+def _headers_table(fields: Iterable[HeaderField], other_headers: str) -> str:
     lines = ["| header | meaning | on every record | value |", "|---|---|---|---|"]
     lines += (
         _row(
-            [f"`{field.name}`", field.means, "yes" if field.always else "no", _value(field.schema)]
+            [
+                f"`{field.name}`",
+                field.meaning,
+                "yes" if field.always else "no",
+                _value(field.schema),
+            ]
         )
         for field in fields
     )
-    return "\n".join([*lines, "", passed_on, ""])
+    return "\n".join([*lines, "", other_headers, ""])
 
 
 def _value(schema: Mapping[str, Any]) -> str:
@@ -236,7 +239,7 @@ def _fields(schema: Schema, head: str) -> str:
     required = schema.get("required", ())
     for name, field in schema["properties"].items():
         values = [f"`{value}`" for value in field.get(KNOWN_VALUES, field.get("enum", ()))]
-        said = field.get("description", "") + (
+        meaning = field.get("description", "") + (
             f" Known: {', '.join(values)}." if KNOWN_VALUES in field else ""
         )
         cells = [
@@ -244,7 +247,7 @@ def _fields(schema: Schema, head: str) -> str:
             _type(field),
             "yes" if "null" in _types_of(field) else "no",
             "yes" if name in required else "no",
-            said,
+            meaning,
         ]
         lines.append(_row(cells))
     return "\n".join([*lines, ""])
@@ -252,7 +255,7 @@ def _fields(schema: Schema, head: str) -> str:
 
 def _type(field: Schema) -> str:
     if "title" in field:
-        return without_null(field["title"]).lower()
+        return non_null_title(field["title"]).lower()
     return f"list of {_type(field['items'])}" if "items" in field else _json_types(field)
 
 
@@ -264,8 +267,8 @@ def _types_of(field: Schema) -> list[str]:
     return field["type"] if isinstance(field["type"], list) else [field["type"]]
 
 
-def _example(message: Message, value: Any, what: str) -> str:
-    return f"Example, {what}:\n\n```json\n{json.dumps(value, indent=2, ensure_ascii=False)}\n```\n"
+def _example(message: Message, value: Any, title: str) -> str:
+    return f"Example, {title}:\n\n```json\n{json.dumps(value, indent=2, ensure_ascii=False)}\n```\n"
 
 
 def _sentence(text: str) -> str:

@@ -1,6 +1,4 @@
-"""All topics of Rollcall, and the rights of all who use them: for those who create, check, explain
-or remove them.
-"""
+"""Plans of all topics, and the rights of all processes, commands and programs that use them."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from rollcall.settings import Settings
 
 
 def plan_topics(settings: Settings) -> tuple[TopicPlan, ...]:
-    """The topics of all processes, each once."""
+    """The topics of all processes, without repetition."""
     plans = {
         plan.name: plan for plan in (*plan_roster_topics(settings), *plan_router_topics(settings))
     }
@@ -25,13 +23,13 @@ def plan_topics(settings: Settings) -> tuple[TopicPlan, ...]:
 
 
 def required_rights(settings: Settings) -> Mapping[str, Rights]:
-    """What each needs, by name: the processes, the commands ``topics`` and ``roster``, the bridge
-    that sends events, and readers of typed topics.
+    """Rights by owner: the processes, the commands ``topics`` and ``roster``, the bridge that sends
+    events, and readers of typed topics.
     """
     readers = Rights(
         "reader", on_topic(TopicNames(settings.topic_prefix).typed_prefix, Operation.READ), ()
     )
-    found = (
+    functions = (
         router_rights,
         rosters_rights,
         serve_rights,
@@ -39,12 +37,13 @@ def required_rights(settings: Settings) -> Mapping[str, Rights]:
         roster_readers_rights,
         bridge_rights,
     )
-    return {rights.owner: rights for rights in (*(of(settings) for of in found), readers)}
+    every = (*(rights_for(settings) for rights_for in functions), readers)
+    return {rights.owner: rights for rights in every}
 
 
 def topics_rights(settings: Settings) -> Rights:
-    """What ``rollcall topics`` needs. Create only for what is missing; a process needs it only
-    where nobody ran ``rollcall topics apply`` before.
+    """Rights of ``rollcall topics``. Only missing topics need the right to create. A process needs
+    it only without an earlier ``rollcall topics apply``.
     """
     operations = (Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS, Operation.CREATE)
     prefixes = (
@@ -57,6 +56,6 @@ def topics_rights(settings: Settings) -> Rights:
 
 
 def bridge_rights(settings: Settings) -> Rights:
-    """What a program needs that sends events to the raw topic."""
+    """Rights of a program that sends events to the raw topic."""
     raw = TopicNames(settings.topic_prefix).raw
     return Rights("bridge", on_topic(raw, Operation.WRITE), (raw,))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rollcall.catalogue.event_schemas import without_null
+from rollcall.catalogue.event_schemas import non_null_title
 from rollcall.catalogue.headers import ID_PATTERN
 from rollcall.events.schemas.files import KNOWN_VALUES, Schema, SchemaFile, reference_registry
 from rollcall.events.schemas.flatten import flatten
@@ -85,7 +85,7 @@ _ROWS: Mapping[str, _Rows] = {
 }
 
 
-def what_rows_there_are(relation: Relation) -> str:
+def rows_summary(relation: Relation) -> str:
     """One line."""
     return _ROWS[relation.name].holds
 
@@ -177,7 +177,7 @@ def _not_null(field: Schema) -> Schema:
     if not isinstance(types, list):
         return field
     left = [name for name in types if name != "null"]
-    title = {"title": without_null(field["title"])} if "title" in field else {}
+    title = {"title": non_null_title(field["title"])} if "title" in field else {}
     return {**field, **title, "type": left[0] if len(left) == 1 else left}
 
 

@@ -1,4 +1,4 @@
-"""The catalogue: each topic of an installation, with all that there is to say of its records."""
+"""The catalogue: every topic of an installation, with keys, headers, schemas and examples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rollcall.catalogue.event_schemas import EVENT, event_parts, kinds_of_fields, part
+from rollcall.catalogue.event_schemas import EVENT, event_parts, field_types, part
 from rollcall.catalogue.examples import Example, dead_letter_example, row_examples, typed_examples
 from rollcall.catalogue.headers import (
     ALTERED,
@@ -15,12 +15,12 @@ from rollcall.catalogue.headers import (
     DATASCHEMA,
     ERRORS,
     ID_PATTERN,
-    PASSED_ON,
+    OTHER_HEADERS,
     TYPE,
     HeaderField,
 )
 from rollcall.catalogue.plans import plan_topics
-from rollcall.catalogue.row_schemas import NORMAL_ID, key_schema, row_schema, what_rows_there_are
+from rollcall.catalogue.row_schemas import NORMAL_ID, key_schema, row_schema, rows_summary
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.registry import EVENT_TYPES, EventType
 from rollcall.events.schemas.files import Schema, read_schema_folder
@@ -36,24 +36,23 @@ ROUTER, ROSTERS, SERVE = "router", "rosters", "serve"
 
 PLACED_BY_KEY = "by the key, as Java's default partitioner places it (murmur2)"
 PLACED_BY_RAW = (
-    f"{PLACED_BY_KEY}; without one, the partition has the number of the raw one, "
-    "modulo their number"
+    f"{PLACED_BY_KEY}; without a key, by the number of the raw partition, modulo the number "
+    "of partitions"
 )
 PLACED_BY_CONTEXT = (
-    "by what stands before the first `/` of the key, as Java's default "
-    "partitioner places that (murmur2)"
+    "by the key's part before the first `/`, as Java's default partitioner places it (murmur2)"
 )
 
 TOMBSTONE = (
-    "A tombstone: there is no row under this key any more. A removal in Canvas is none: "
-    "the row stays, with its state."
+    "A tombstone: the key has no row any more. A removal in Canvas is not a tombstone: the row "
+    "stays, with its state."
 )
 
 _JSON = "application/json"
 
 
-class Sort(StrEnum):
-    """Sorts of topics."""
+class TopicKind(StrEnum):
+    """Kinds of topics."""
 
     RAW = "raw"
     TYPED = "typed"
@@ -65,22 +64,21 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """The records of a topic, or, beside rows, its tombstones."""
+    """The records of a topic; a roster topic has a second message for tombstones."""
 
     name: str
     title: str
     summary: str
     key: Schema
     headers: tuple[HeaderField, ...]
-    passed_on: str
-    """What is said of other headers."""
+    other_headers: str
+    """A sentence on headers that are not listed."""
     payload: Schema
-    """It may refer to :attr:`Catalogue.schemas`."""
+    """May refer to :attr:`Catalogue.schemas`."""
     examples: tuple[Example, ...] = ()
     content_type: str = _JSON
     fields: Schema | None = None
-    """The object whose fields tell records of this topic apart from others, flat: a body, or a row.
-    """
+    """Flat schema of the object that is specific to the topic: a body, or a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +86,11 @@ class Topic:
     """A topic."""
 
     id: str
-    """Its name without what differs between installations."""
-    sort: Sort
+    """Name of the topic without the parts that differ between installations."""
+    kind: TopicKind
     plan: TopicPlan
-    holds: str
-    placed: str
+    contents: str
+    partitioning: str
     messages: tuple[Message, ...]
     """Empty for an internal topic: its records may change with any version."""
     written_by: tuple[str, ...]
@@ -106,25 +104,25 @@ class Catalogue:
     settings: Settings
     topics: tuple[Topic, ...]
     schemas: Mapping[str, Schema]
-    """The parts to which payloads refer."""
-    kinds: Mapping[str, Schema]
-    """What a field can be, by the title that its schema has."""
+    """The component schemas that payloads refer to, by name."""
+    field_types: Mapping[str, Schema]
+    """Schemas of the field types, by title."""
 
-    def of(self, sort: Sort) -> tuple[Topic, ...]:
-        """The topics of a sort."""
-        return tuple(topic for topic in self.topics if topic.sort is sort)
+    def of(self, kind: TopicKind) -> tuple[Topic, ...]:
+        """The topics of a kind."""
+        return tuple(topic for topic in self.topics if topic.kind is kind)
 
 
 def catalogue(settings: Settings) -> Catalogue:
     """The catalogue of an installation.
 
     Raises:
-        rollcall.events.schemas.files.SchemaError: the schema files cannot be used.
+        rollcall.events.schemas.files.SchemaError: the schema files are invalid.
     """
-    return _Maker(settings).catalogue()
+    return _CatalogueBuilder(settings).catalogue()
 
 
-class _Maker:
+class _CatalogueBuilder:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._names = roster_topics(settings)
@@ -135,7 +133,7 @@ class _Maker:
         self._barriers = {
             barrier_topic(settings.group(process)): process for process in (ROUTER, ROSTERS)
         }
-        self._writers, self._readers = self._who()
+        self._writers, self._readers = self._writers_and_readers()
         self._typed_examples = typed_examples(self._pipeline, self._files)
         self._schemas = event_parts(self._files)
 
@@ -144,63 +142,63 @@ class _Maker:
         topics = [
             self._topic(
                 "raw",
-                Sort.RAW,
+                TopicKind.RAW,
                 names.raw,
-                "what your bridge sends: one event a record",
-                "as the bridge likes",
+                "raw events from your bridge, one a record",
+                "by the bridge",
                 [self._raw()],
             ),
             *map(self._typed, EVENT_TYPES),
             self._topic(
                 "unknown",
-                Sort.UNKNOWN,
+                TopicKind.UNKNOWN,
                 names.unknown,
-                "events whose name has no schema",
+                "events without a schema",
                 PLACED_BY_RAW,
                 [self._unknown()],
             ),
             self._topic(
                 "dead-letter",
-                Sort.DEAD_LETTER,
+                TopicKind.DEAD_LETTER,
                 names.dead_letter,
-                "what is no valid event, or of no use to a roster",
+                "records that are not valid events, or not usable for a roster",
                 PLACED_BY_RAW,
-                [self._dead()],
+                [self._dead_letter()],
             ),
             *self._rosters(),
             *self._internal(),
         ]
-        order = {name: place for place, name in enumerate(self._plans)}
-        kinds = {**kinds_of_fields(self._files), NORMAL_ID["title"]: NORMAL_ID}
+        order = {name: number for number, name in enumerate(self._plans)}
+        types = {**field_types(self._files), NORMAL_ID["title"]: NORMAL_ID}
         return Catalogue(
             self._settings,
             tuple(sorted(topics, key=lambda topic: order[topic.plan.name])),
             self._schemas,
-            kinds,
+            types,
         )
 
     def _topic(
         self,
         identity: str,
-        sort: Sort,
+        kind: TopicKind,
         name: str,
-        holds: str,
-        placed: str,
+        contents: str,
+        partitioning: str,
         messages: Iterable[Message],
     ) -> Topic:
         return Topic(
             identity,
-            sort,
+            kind,
             self._plans[name],
-            holds,
-            placed,
+            contents,
+            partitioning,
             tuple(messages),
             tuple(self._writers[name]),
             tuple(self._readers[name]),
         )
 
-    def _who(self) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-        """Who writes each topic, and who reads it."""
+    def _writers_and_readers(self) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        """The processes that write each topic, and those that read it."""
         writers: defaultdict[str, dict[str, None]] = defaultdict(dict)
         readers: defaultdict[str, dict[str, None]] = defaultdict(dict)
         names = self._names
@@ -226,15 +224,15 @@ class _Maker:
         examples = [
             example._replace(headers={}) for example in self._typed_examples[EVENT_TYPES[0].name]
         ]
-        key = {"description": "Any, or none. It stays the key on unknown and dead-letter."}
-        summary = "One event. What is none is taken as well, and becomes a dead letter."
+        key = {"description": "Any, or none. Records on unknown and dead-letter keep it."}
+        summary = "One event. Any other record is accepted, too, and becomes a dead letter."
         return Message(
             "raw",
             "Raw event",
             summary,
             key,
             (),
-            "Any, or none. They go along on whatever the record becomes.",
+            "Any, or none. The output record keeps them.",
             part(EVENT),
             tuple(examples),
         )
@@ -253,50 +251,52 @@ class _Maker:
             },
             (
                 *(
-                    header.being(constants[header.name]) if header.name in constants else header
+                    header.with_value(constants[header.name])
+                    if header.name in constants
+                    else header
                     for header in CLOUD_EVENTS
                 ),
                 *ALTERED,
             ),
-            f"{PASSED_ON}, but for those that are called like one of these or begin like those of "
-            "dead letters.",
+            f"{OTHER_HEADERS}, except headers with one of these names or with the prefix of dead "
+            "letters' headers.",
             part(event_type.name),
             tuple(self._typed_examples[event_type.name]),
             fields=validator.schema["properties"]["body"],
         )
-        holds = f"valid events `{event_type.name}`"
+        contents = f"valid events `{event_type.name}`"
         return self._topic(
             f"events.{event_type.name}",
-            Sort.TYPED,
+            TopicKind.TYPED,
             self._names.names.typed(event_type),
-            holds,
+            contents,
             PLACED_BY_KEY,
             [message],
         )
 
     def _unknown(self) -> Message:
-        summary = "An event with a proper envelope whose name has no schema."
-        passed_on = f"{PASSED_ON}, but for those of dead letters."
+        summary = "An event with a valid envelope, and without a schema for its name."
+        other_headers = f"{OTHER_HEADERS}, except those of dead letters."
         return Message(
             "unknown",
             "Unknown event",
             summary,
-            {"description": "That of the raw record."},
+            {"description": "The raw record's key."},
             ALTERED,
-            passed_on,
+            other_headers,
             part(EVENT),
         )
 
-    def _dead(self) -> Message:
+    def _dead_letter(self) -> Message:
         return Message(
             "dead-letter",
             "Dead letter",
-            "The record as it was, with the reason why it is here. Its value is any bytes, or "
-            "none; one that is too large is cut.",
-            {"description": "That of the raw record; of a typed record, its key."},
+            "The original record, with the reason in its headers. The value is any bytes, or "
+            "null; a value that is too large is cut.",
+            {"description": "The key of the raw record, or of the typed record."},
             (*ERRORS, *ALTERED),
-            f"{PASSED_ON}; of a typed record, its headers do.",
-            {"description": "Any bytes, or none."},
+            f"{OTHER_HEADERS}; a typed record keeps its headers.",
+            {"description": "Any bytes, or null."},
             (dead_letter_example(self._pipeline, self._files, self._names.names.raw),),
             content_type="application/octet-stream",
         )
@@ -307,16 +307,14 @@ class _Maker:
             name = f"rosters.{relation.name}"
             schema, key = row_schema(relation, self._files), key_schema(relation)
             self._schemas[name] = schema
-            passed_on = (
-                "Rows have no headers, but for those of a trace (`traceparent`) where one is made."
-            )
+            other_headers = "Rows have no headers except those of a trace (`traceparent`)."
             row = Message(
                 name,
                 schema["title"],
-                "The row as it is now.",
+                "The current row.",
                 key,
                 (),
-                passed_on,
+                other_headers,
                 part(name),
                 tuple(examples.get(name, ())),
                 fields=schema,
@@ -327,16 +325,16 @@ class _Maker:
                 TOMBSTONE,
                 key,
                 (),
-                passed_on,
+                other_headers,
                 {"type": "null"},
             )
-            placed = PLACED_BY_CONTEXT if len(relation.key) > 1 else PLACED_BY_KEY
+            partitioning = PLACED_BY_CONTEXT if len(relation.key) > 1 else PLACED_BY_KEY
             yield self._topic(
                 name,
-                Sort.ROSTER,
+                TopicKind.ROSTER,
                 self._names.full(name),
-                what_rows_there_are(relation),
-                placed,
+                rows_summary(relation),
+                partitioning,
                 [row, removed],
             )
 
@@ -349,18 +347,23 @@ class _Maker:
             identity = name.removeprefix(prefix)
             if name in self._barriers:
                 identity = f"{self._barriers[name]}-barrier"
-                holds, placed = (
-                    f"nothing: `{self._barriers[name]}` commits offsets for it that prove others "
+                contents, partitioning = (
+                    f"none: `{self._barriers[name]}` commits offsets for it that prove others "
                     "current",
                     "a partition for each lane",
                 )
             elif name in tables:
-                holds, placed = (
+                contents, partitioning = (
                     f"the table of the stage `{tables[name]}`",
                     "by the partition of the table",
                 )
             elif name.startswith(prefix):
-                holds, placed = "what one stage of the rosters tells the next", PLACED_BY_CONTEXT
+                contents, partitioning = (
+                    "records from one stage of the rosters for the next",
+                    PLACED_BY_CONTEXT,
+                )
             else:
                 continue
-            yield self._topic(f"internal.{identity}", Sort.INTERNAL, name, holds, placed, [])
+            yield self._topic(
+                f"internal.{identity}", TopicKind.INTERNAL, name, contents, partitioning, []
+            )
