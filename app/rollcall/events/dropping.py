@@ -1,9 +1,7 @@
-"""Fields of ``metadata`` that nobody may keep (``client_ip``, ``user_agent``, ...) are cut out of
-the raw text before a record goes anywhere.
+"""Cuts configured fields of ``metadata`` (``client_ip``, ``user_agent``, ...) out of the raw text.
 
-The text is not written anew: what stays keeps its bytes. A field is one of these only as a direct
-member of ``metadata``, or of ``attributes``, which is what a self-hosted Canvas calls it; what has
-the same name elsewhere stays.
+All other bytes stay the same. Only direct members of ``metadata`` are cut, or of ``attributes``,
+which is its name in a self-hosted Canvas. Fields with the same name elsewhere stay.
 """
 
 from __future__ import annotations
@@ -26,8 +24,8 @@ _match_simple_member = re.compile(
 ).match
 _match_comma = re.compile(rb"\s*+,\s*+").match
 _search_hidden = re.compile(rb"\\u00(?:3[0-9]|[46][1-9a-fA-F]|5[0-9aAfF]|7[0-9aA])").search
-"""An escape of what stands in names: a letter, a digit or an underscore. Canvas itself escapes
-others, such as the ampersand.
+"""An escape of a letter, a digit or an underscore, which can hide a name. Canvas escapes only other
+characters, such as the ampersand.
 """
 
 
@@ -35,7 +33,7 @@ class MetadataDropper:
     """Cuts members out of an event's metadata.
 
     Args:
-        names: of letters, digits and underscores.
+        names: names of letters, digits and underscores.
     """
 
     def __init__(self, names: Collection[str]) -> None:
@@ -43,14 +41,14 @@ class MetadataDropper:
         self._named = re.compile(b'"(%b)"' % b"|".join(self._names)).finditer
 
     def __call__(self, data: bytes, metadata: Mapping[str, Any]) -> tuple[bytes, list[str]]:
-        """The text without these members, and the names of those that were there; the same object
-        and nothing when there is none.
+        """The text without these members, and the names of the removed ones. Returns ``data``
+        itself if there is none.
 
         Args:
-            data: a JSON text that orjson has read, an object.
-            metadata: what orjson has read as its ``metadata``, or else ``attributes``.
+            data: a JSON object that orjson accepts.
+            metadata: its ``metadata``, or else its ``attributes``, parsed by orjson.
         """
-        places = self._plain_places(data, metadata)
+        places = self._literal_places(data, metadata)
         if places is None:
             places = dict(_places(data, self._names))
         if not places:
@@ -58,18 +56,17 @@ class MetadataDropper:
         return _without(data, places), sorted({self._names[name] for name in places.values()})
 
     def without(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
-        """Metadata that was read, as it is published."""
+        """Parsed metadata without these members."""
         kept = dict(metadata)
         for name in self._names.values():
             kept.pop(name, None)
         return kept
 
-    def _plain_places(self, data: bytes, metadata: Mapping[str, Any]) -> dict[int, bytes] | None:
-        """Where the members begin, and the name of each, without reading the text; None if that is
-        not plain.
+    def _literal_places(self, data: bytes, metadata: Mapping[str, Any]) -> dict[int, bytes] | None:
+        """Names of the members by position, found without parsing; None if that is ambiguous.
 
-        When no escape can hide a name, a member of the metadata stands there in so many letters. If
-        they stand there once, this is the member.
+        Without escapes, every name is a literal in the text. A literal that occurs once, and that
+        is a key of the metadata, is that member.
         """
         if b"\\" in data and _search_hidden(data):
             return None
@@ -83,8 +80,8 @@ class MetadataDropper:
 
 
 def _places(data: bytes, names: Collection[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Where the members with these names begin, in order, and the name of each. Looks at each
-    ``metadata``, should there be several.
+    """Position and name of the members with these names, in order. Searches every ``metadata`` if
+    the key is repeated.
     """
     for _, part, value_at in _members(data, data.index(b"{")):
         if part in _PARTS and data[value_at] == ord("{"):
@@ -94,9 +91,7 @@ def _places(data: bytes, names: Collection[bytes]) -> Iterator[tuple[int, bytes]
 
 
 def _members(data: bytes, at: int) -> Iterator[tuple[int, bytes, int]]:
-    """Of the object that begins at a position: where each member begins, its name, and where its
-    value begins.
-    """
+    """Each member of the object at a position: its start, its name, and the start of its value."""
     at += 1
     while key := _match_key(data, at):
         text = key[1]
@@ -116,13 +111,13 @@ def _end_of_value(data: bytes, at: int) -> int:
 
 
 def _end(match: re.Match[bytes] | None) -> int:
-    assert match is not None, "the text was read as JSON"
+    assert match is not None, "orjson accepted the text"
     return match.end()
 
 
 def _without(data: bytes, places: Iterable[int]) -> bytes:
-    """The text without the members that begin at these positions, in order, each with the comma
-    before it, or behind it if none is left before it.
+    """The text without the members at these positions, in order. Each goes with the comma before
+    it, or after it for the first member.
     """
     pieces: list[bytes] = []
     done = 0

@@ -1,4 +1,4 @@
-"""The normal form of Canvas ids: one key for one entity, however its id is written.
+"""The normal form of Canvas ids: one key for one entity, in all notations of its id.
 
 A global id is ``shard * 10^13 + local id`` (canvas-lms, ``Shard.global_id_for``); a number below
 10^13 is local to a shard. Events mix both, as strings and as integers.
@@ -7,10 +7,10 @@ A global id is ``shard * 10^13 + local id`` (canvas-lms, ``Shard.global_id_for``
 from __future__ import annotations
 
 SHARD_SIZE = 10_000_000_000_000
-"""Ids of one shard; a smaller number is a local id."""
+"""Number of ids in one shard. A smaller number is a local id."""
 
 LOCAL_DIGITS = len(str(SHARD_SIZE)) - 1
-"""Most digits of a local id."""
+"""Maximum number of digits of a local id."""
 
 _GREATEST = 2**63 - 1
 _EXACT_FLOAT = 2**53
@@ -18,8 +18,8 @@ _SHARD_DIGITS = len(str(_GREATEST)) - LOCAL_DIGITS
 
 
 def whole_number(value: object) -> int | None:
-    """The number that an id stands for: of a string of digits, an integer, or a float that is exact
-    (a whole number up to 2^53). None for anything else.
+    """The number of an id: a string of digits, an integer, or an exact float (a whole number up to
+    2^53). None for any other value.
     """
     if isinstance(value, str):
         if len(value) > 19 or not (value.isascii() and value.isdigit()):
@@ -34,16 +34,16 @@ def whole_number(value: object) -> int | None:
 
 
 def shard_of(value: object) -> int | None:
-    """The shard of a global id; None when the id is local or no id."""
+    """The shard of a global id; None for a local id and for any other value."""
     number = whole_number(value)
     return None if number is None or number < SHARD_SIZE else number // SHARD_SIZE
 
 
 def normal_id(value: object, shard: int | None) -> str | None:
-    """The normal form of an id: the global id in decimal digits when the shard is known, else the
-    id as it stands. None when it is no id.
+    """The normal form of an id: the global id in decimal digits if the shard is known, else the
+    local id. None if the value is not an id.
     """
-    # The way of nearly all ids: 14 to 18 digits are a global id, and below the greatest.
+    # Fast path for nearly all ids: 14 to 18 digits are a global id below the maximum.
     if (
         type(value) is str
         and 13 < len(value) < 19
@@ -61,19 +61,19 @@ def normal_id(value: object, shard: int | None) -> str | None:
 
 
 def parse_id(text: str, shard: int | None) -> str | None:
-    """The normal form of an id as Canvas takes it in URLs: global, local to ``shard``, or
-    ``shard~local``. None when it is no id.
+    """The normal form of an id in a URL of Canvas: global, local to ``shard``, or ``shard~local``.
+    None if the text is not an id.
     """
-    before, tilde, written = text.rpartition("~")
+    shard_text, tilde, local_text = text.rpartition("~")
     if not tilde:
         return normal_id(text, shard)
-    its_shard, local = whole_number(before), whole_number(written)
+    id_shard, local_id = whole_number(shard_text), whole_number(local_text)
     if (
-        its_shard is None
-        or local is None
-        or local >= SHARD_SIZE
-        or len(before) > _SHARD_DIGITS
-        or len(written) > LOCAL_DIGITS
+        id_shard is None
+        or local_id is None
+        or local_id >= SHARD_SIZE
+        or len(shard_text) > _SHARD_DIGITS
+        or len(local_text) > LOCAL_DIGITS
     ):
         return None
-    return normal_id(its_shard * SHARD_SIZE + local, None)
+    return normal_id(id_shard * SHARD_SIZE + local_id, None)

@@ -1,4 +1,4 @@
-"""What a raw record can become. Each is exactly one output record on exactly one topic."""
+"""The outcomes of a raw record. Each is exactly one output record on exactly one topic."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class ErrorCode(StrEnum):
     """Null, or zero bytes."""
     NOT_JSON = "not_json"
     NOT_AN_EVENT = "not_an_event"
-    """No object, no metadata and body objects, no usable event_name or event_time."""
+    """Not an object, or without metadata, body, or a usable event_name or event_time."""
     SCHEMA_VIOLATION = "schema_violation"
     TOO_LARGE = "too_large"
-    """Larger than the topic takes."""
+    """Larger than the topic's ``max.message.bytes``."""
     NOT_APPLICABLE = "not_applicable"
-    """On a topic that a roster stage reads, and of no use to it."""
+    """Not usable for the roster stage that reads the topic."""
 
 
 class Routed(NamedTuple):
@@ -35,16 +35,16 @@ class Routed(NamedTuple):
     event_time: float
     """Seconds since the epoch."""
     unknown_fields: int
-    """Fields of metadata and body that the schema does not name."""
+    """Number of fields in metadata and body that are not in the schema."""
     unknown_values: int
-    """States and the like that Canvas is not known to write; they are valid."""
+    """Number of values, such as states, that are not in ``x-known-values``. They are valid."""
     redacted: bool
     raw_headers: list[Header]
-    """The raw record's own, as a dead letter would bear them."""
+    """The raw record's headers, for a dead letter that replaces this record."""
 
 
 class Unknown(NamedTuple):
-    """An event whose name has no schema."""
+    """An event without a schema for its name."""
 
     value: bytes
     headers: list[Header]
@@ -52,16 +52,16 @@ class Unknown(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """No valid event. ``message`` names the rule and never quotes a value."""
+    """A record that is not a valid event. ``message`` names the rule and never quotes a value."""
 
     code: ErrorCode
     message: str
     path: str
-    """JSON pointer to the first fault; an empty string is the record as a whole."""
+    """JSON pointer to the first fault; empty for the whole record."""
     schema: str
-    """``$id`` of the schema that was applied, or an empty string."""
+    """``$id`` of the applied schema, or empty."""
     event_name: str | None
-    """A name from the registry, or None."""
+    """An event_name from the registry, or None."""
     value: bytes | None
     headers: list[Header]
     redacted: bool

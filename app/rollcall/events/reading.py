@@ -1,9 +1,8 @@
-"""Reading a stream of JSON values from bytes: one event, JSON lines, pretty-printed events one
-after the other, an array of events.
+"""Reads JSON values from bytes: one event, JSON lines, concatenated events, an array of events.
 
-Pure, and never raises, whatever the bytes. A value that is broken is reported with its place, and
-reading goes on at the next line that starts a value: begins with ``{`` or ``[`` and is indented no
-deeper than the broken one. Work is linear in the number of bytes.
+Pure, never raises, and linear in the number of bytes. A broken value is reported with its place.
+Reading continues at the next line that begins with ``{`` or ``[`` and is indented no deeper than
+the broken value.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ import orjson
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OTHER_ENCODINGS = (b"\xff\xfe", b"\xfe\xff")
 _BLANKS = b" \t\r"
-_MOST_LEVELS = 1024  # orjson's own limit, and so the router's
-# a string never spans lines, so one that is not closed ends with its line
+_MAX_LEVELS = 1024  # orjson's limit
+# A string cannot span lines. An unclosed one ends with its line.
 _TOKEN = re.compile(rb'"(?:[^"\\\n]|\\[^\n])*+"?|[{}\[\]]')
 _OPENING = {ord("}"): ord("{"), ord("]"): ord("[")}
 _VALUE_START = re.compile(rb"[{\[]")
-_LINE_THAT_STARTS_A_VALUE = re.compile(rb"^(?P<margin>[ \t]*+)[{\[]", re.MULTILINE)
+_VALUE_START_LINE = re.compile(rb"^(?P<margin>[ \t]*+)[{\[]", re.MULTILINE)
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _SCALAR = re.compile(rb'"(?:[^"\\]|\\.)*+"|[^"{}\[\], \t\r\n]++')
 _BETWEEN_ITEMS = re.compile(rb"[ \t\r\n]*+,?[ \t\r\n]*+")
@@ -32,38 +31,37 @@ class Parsed(NamedTuple):
     """A JSON value."""
 
     line: int
-    """Where it begins, counted from 1."""
+    """Line of the first byte, counted from 1."""
 
     item: int | None
-    """Its number in the array, counted from 1, if the text had an array of values at that line."""
+    """Number of the item in a top-level array, counted from 1, or None."""
 
     text: bytes
-    """The value's own bytes."""
+    """The bytes of the value."""
 
 
 class Broken(NamedTuple):
-    """Text that is no JSON value."""
+    """Text that is not a JSON value."""
 
     line: int
-    """Where the fault is, or where the text begins, if no single place is at fault. Counted from 1.
-    """
+    """Line of the fault, or of the first byte if the fault has no single place. Counted from 1."""
 
     column: int
     """Counted from 1."""
 
     message: str
-    """What is wrong, without any of the text."""
+    """The fault, without any of the text."""
 
 
 def has_byte_order_mark(data: bytes) -> bool:
-    """Whether the text begins with a UTF-8 byte order mark, which JSON does not allow and
-    :func:`read_values` tolerates.
+    """Whether the text begins with a UTF-8 byte order mark. JSON does not allow it;
+    :func:`read_values` skips it.
     """
     return data.startswith(_BYTE_ORDER_MARK)
 
 
 def read_values(data: bytes) -> Iterator[Parsed | Broken]:
-    """The values of a text, in order. An array at the top stands for its items."""
+    """The values of a text, in order. A top-level array yields its items."""
     if data.startswith(_OTHER_ENCODINGS):
         yield Broken(1, 1, "the text is UTF-16; JSON is UTF-8: convert it")
         return
@@ -72,25 +70,25 @@ def read_values(data: bytes) -> Iterator[Parsed | Broken]:
     lines = _Lines(data)
     position = _skip_space(data, 0)
     while position < len(data):
-        found: Parsed | Broken
+        value: Parsed | Broken
         if _VALUE_START.match(data, position):
-            found, end = _structure(data, position, ends.get(position), lines)
+            value, end = _structure(data, position, ends.get(position), lines)
         else:
-            found, end = _bare(data, position, lines)
-        if isinstance(found, Parsed) and found.text.startswith(b"["):
+            value, end = _scalar(data, position, lines)
+        if isinstance(value, Parsed) and value.text.startswith(b"["):
             yield from (
-                Parsed(found.line, number, item)
+                Parsed(value.line, number, item)
                 for number, item in enumerate(_items(data, position, ends), start=1)
             )
         else:
-            yield found
+            yield value
         position = _skip_space(data, end)
 
 
 def _structure(
     data: bytes, position: int, end: int | None, lines: _Lines
 ) -> tuple[Parsed | Broken, int]:
-    """The object or array at a position, and where to read on."""
+    """The object or array at a position, and the next position to read."""
     line, column = lines.number(position), lines.column(position)
     stop = lines.end(position) if end is None else end
     text = data[position:stop]
@@ -104,22 +102,22 @@ def _structure(
             broken = Broken(
                 line + error.lineno - 1,
                 error.colno + (column - 1 if error.lineno == 1 else 0),
-                _what(error),
+                _reason(error),
             )
     margin = data[lines.start(position) : position]
-    for start in _LINE_THAT_STARTS_A_VALUE.finditer(data, lines.end(position)):
+    for start in _VALUE_START_LINE.finditer(data, lines.end(position)):
         if len(start["margin"]) <= (0 if margin.strip() else len(margin)):
             return broken, start.end("margin")
     return broken, len(data)
 
 
-def _what(error: orjson.JSONDecodeError) -> str:
+def _reason(error: orjson.JSONDecodeError) -> str:
     message = error.msg.partition(": line ")[0]
     return "not valid UTF-8" if "UTF-8" in message else message
 
 
-def _bare(data: bytes, position: int, lines: _Lines) -> tuple[Parsed | Broken, int]:
-    """What stands at a position where no object or array begins, and where to read on."""
+def _scalar(data: bytes, position: int, lines: _Lines) -> tuple[Parsed | Broken, int]:
+    """The value at a position that begins no object or array, and the next position to read."""
     line, column = lines.number(position), lines.column(position)
     end = lines.end(position)
     text = data[position:end].rstrip(_BLANKS)
@@ -127,9 +125,8 @@ def _bare(data: bytes, position: int, lines: _Lines) -> tuple[Parsed | Broken, i
         orjson.loads(text)
         return Parsed(line, None, text), end
     except orjson.JSONDecodeError:
-        broken = Broken(line, column, "text that is no JSON value")
-    # Text between values, such as the pages that examples are copied from, is one fault, not one
-    # for each of its lines.
+        broken = Broken(line, column, "text that is not a JSON value")
+    # Several lines of text between values are one fault.
     while (position := _skip_space(data, end)) < len(data) and not _VALUE_START.match(
         data, position
     ):
@@ -138,7 +135,7 @@ def _bare(data: bytes, position: int, lines: _Lines) -> tuple[Parsed | Broken, i
 
 
 def _items(data: bytes, position: int, ends: Mapping[int, int]) -> Iterator[bytes]:
-    """The items of the array at a position, which is known to be whole."""
+    """The items of the complete array at a position."""
     last = ends[position] - 1
     position = _skip_space(data, position + 1)
     while position < last:
@@ -155,9 +152,7 @@ def _skip_space(data: bytes, position: int) -> int:
 
 
 class _Lines:
-    """The lines of positions that are asked for in rising order: each byte is looked at once,
-    however long the lines.
-    """
+    """Lines and columns of positions. Positions must rise, so that each byte is read once."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -194,10 +189,10 @@ class _Lines:
 
 
 def _extents(data: bytes) -> dict[int, int]:
-    """Where each object and array ends, by where it begins. Those that are not closed, or nested
-    too deep to be read, are left out.
+    """The end of each object and array by its start. Unclosed and too deeply nested ones are left
+    out.
 
-    One pass: a value that is not closed stays on the stack and does not hide the values after it.
+    One pass: an unclosed value stays on the stack and does not hide the values after it.
     """
     ends: dict[int, int] = {}
     open_at: list[int] = []
@@ -212,7 +207,7 @@ def _extents(data: bytes) -> dict[int, int]:
             while open_at:
                 start, height = open_at.pop(), heights.pop()
                 if data[start] == _OPENING[byte]:
-                    if height <= _MOST_LEVELS:
+                    if height <= _MAX_LEVELS:
                         ends[start] = token.end()
                     if heights:
                         heights[-1] = max(heights[-1], height + 1)

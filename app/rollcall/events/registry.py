@@ -1,4 +1,4 @@
-"""The one table of event types: what a name means to Rollcall.
+"""The table of event types.
 
 A new event type is one schema file, ``schemas/<event_name>.json``, and one line in
 :data:`EVENT_TYPES`.
@@ -13,14 +13,14 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """One type of event that has a schema and a topic."""
+    """A type of event with a schema and a topic."""
 
     name: str
-    """The event_name, also the name of the schema file."""
+    """The event_name, and the name of the schema file."""
 
     key: str
-    """The body field that holds the id of the entity, which becomes the record's key. Its schema
-    requires it.
+    """The body field with the entity's id, which becomes the record's key. The schema requires
+    it.
     """
 
     def topic(self, prefix: str) -> str:

@@ -1,8 +1,8 @@
-"""Times as Canvas writes them.
+"""Parses times in Canvas's formats.
 
-Three forms are seen: ``2019-11-01T19:11:01.163Z``, ``2024-03-29T15:43:00-07:00`` (the acting user's
-offset) and ``2019-10-05 05:38:00 -0800``, which Rails writes with ``UTC`` in the zone UTC.
-schemas/common.json accepts the same set of strings; a property test holds the two together.
+There are three: ``2019-11-01T19:11:01.163Z``, ``2024-03-29T15:43:00-07:00`` (the acting user's
+offset) and ``2019-10-05 05:38:00 -0800`` (Rails; with ``UTC`` instead of the offset in UTC).
+schemas/common.json accepts the same set of strings; a property test compares the two.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 FIRST_MICROSECOND = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH).days * 86_400_000_000
 LAST_MICROSECOND = ((datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH).days + 1) * 86_400_000_000 - 1
-"""Of the years that exist in UTC, microseconds since the epoch."""
+"""Range of the years 1 to 9999 in UTC, microseconds since the epoch."""
 
 
 class Instant(NamedTuple):
-    """A moment."""
+    """A point in time."""
 
     epoch: float
     """Seconds since 1970-01-01T00:00:00Z."""
 
     rfc3339: str
-    """The same, in UTC, as RFC 3339 writes it."""
+    """The same in RFC 3339, UTC."""
 
 
 def parse_time(text: object) -> Instant | None:
-    """Read a time in any of the written forms; None when it is none, or names a moment that never
-    was, such as February 30th.
+    """Parse a time. None for another format, and for a time that does not exist, such as February
+    30th.
     """
     try:
         moment = _read(text)
@@ -52,8 +52,8 @@ def parse_time(text: object) -> Instant | None:
 
 
 def parse_microseconds(text: object) -> int | None:
-    """The same as whole microseconds since 1970-01-01T00:00:00Z, exactly, which a float of seconds
-    is only for times of some centuries.
+    """Parse a time into exact microseconds since 1970-01-01T00:00:00Z; None as in
+    :func:`parse_time`. A float of seconds is exact only for a few centuries.
     """
     try:
         moment = _read(text)
@@ -62,7 +62,7 @@ def parse_microseconds(text: object) -> int | None:
     if moment is None:
         return None
     since = moment - _EPOCH
-    # Counted from the epoch, also a time in a year that does not exist in UTC is a number.
+    # A time in year 1 or 9999 with an offset can be outside the range of datetime in UTC.
     microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     return microseconds if FIRST_MICROSECOND <= microseconds <= LAST_MICROSECOND else None
 
@@ -79,12 +79,12 @@ def _read(text: object) -> datetime | None:
 
 
 def read_valid_time(text: str) -> Instant | None:
-    """The same as :func:`parse_time` for a text that a schema has accepted, and faster; None when
-    it names a year that does not exist in UTC.
+    """A faster :func:`parse_time` for a text that a schema has accepted. None if the year is out of
+    range in UTC.
     """
     if text[-1] == "Z":
         try:
-            # in half the time of its own ``__new__``, which is Python
+            # half the time of Instant(), whose ``__new__`` is Python
             return tuple.__new__(Instant, (datetime.fromisoformat(text).timestamp(), text))
         except (ValueError, OverflowError):
             return None
@@ -93,5 +93,5 @@ def read_valid_time(text: str) -> Instant | None:
 
 @lru_cache(maxsize=4096)
 def _read_offset(text: str) -> Instant | None:
-    """Times with an offset are of whole seconds, so those of a burst repeat."""
+    """Parse a time with an offset. Cached: such times have whole seconds, and repeat in a burst."""
     return parse_time(text)
