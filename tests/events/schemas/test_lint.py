@@ -261,7 +261,9 @@ def test_a_fault_is_found(folder: Path, name: str, change: Change, expected: str
 def test_every_problem_says_what_to_do(folder: Path) -> None:
     for name, change, _ in FAULTS[:3]:
         edit(folder, name, change)
-    assert all(problem.todo and str(problem).endswith(problem.todo) for problem in problems(folder))
+    assert all(
+        problem.remedy and str(problem).endswith(problem.remedy) for problem in problems(folder)
+    )
 
 
 @pytest.mark.parametrize(
@@ -270,7 +272,7 @@ def test_every_problem_says_what_to_do(folder: Path) -> None:
         (b"{", "cannot be read"),
         (b"\xff", "cannot be read"),
         (b"[]", "is not a JSON object"),
-        (b'{"title": "a", "title": "b"}', 'the key "title" stands twice'),
+        (b'{"title": "a", "title": "b"}', 'the key "title" is twice'),
     ],
 )
 def test_a_file_that_is_no_schema(folder: Path, text: bytes, expected: str) -> None:
@@ -411,4 +413,4 @@ def test_whatever_the_schema_lint_answers(
     is_schema = Reference(Reference.META_SCHEMA).is_valid(
         json.loads((folder / f"{name}.json").read_bytes())
     )
-    assert any(problem.what.startswith("is no JSON Schema") for problem in found) is not is_schema
+    assert any(problem.fault.startswith("is no JSON Schema") for problem in found) is not is_schema

@@ -1,1 +1,1 @@
-"""The JSON Schemas of events: files, validation, violations, lint, compatibility."""
+"""JSON Schemas of events: files, validation, violations, lint, compatibility."""

@@ -1,8 +1,8 @@
-"""Would a changed schema reject what the released one accepted? Compared on flat schemas, keyword
-by keyword, and when in doubt: yes.
+"""Finds changes by which a schema may reject events that its released version accepts.
 
-Every keyword of a schema narrows it, so taking one away, or loosening it, is always safe. What
-remains to look at is what was added or changed.
+Compares flat schemas, keyword by keyword. Doubtful changes count as narrowings. Every keyword
+narrows a schema, so a removed or loosened keyword is always safe. Only added and changed keywords
+are compared.
 """
 
 from __future__ import annotations
@@ -17,20 +17,16 @@ from rollcall.events.schemas.flatten import is_annotation
 
 
 class Narrowing(NamedTuple):
-    """A change that may reject what was accepted."""
+    """A change that may reject events that were valid."""
 
     path: str
-    """Where in the flat schema, as a JSON pointer."""
+    """JSON pointer into the flat schema."""
 
-    what: str
+    change: str
 
 
-_AT_MOST_AS_BEFORE = frozenset(
-    {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}
-)
-_AT_LEAST_AS_BEFORE = frozenset(
-    {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}
-)
+_LOWER_BOUNDS = frozenset({"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"})
+_UPPER_BOUNDS = frozenset({"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"})
 _EQUAL = frozenset({"pattern", "not"})
 _OF_TYPE = {
     **dict.fromkeys(("pattern", "minLength", "maxLength"), frozenset({"string"})),
@@ -43,12 +39,11 @@ _OF_TYPE = {
     ),
     **dict.fromkeys(("items", "minItems", "maxItems"), frozenset({"array"})),
 }
-"""The types that a keyword says something of: it cannot narrow a schema that accepts none of them.
-"""
+"""The types that a keyword constrains. It cannot narrow a schema that accepts none of them."""
 
 
 def narrowings(old: Schema, new: Schema, path: str = "") -> Iterator[Narrowing]:
-    """The changes from one flat schema to another that may reject what was accepted."""
+    """The changes between two flat schemas that may reject events that were valid."""
     old_types = _types(old)
     for keyword, value in new.items():
         where = f"{path}/{keyword}"
@@ -58,12 +53,12 @@ def narrowings(old: Schema, new: Schema, path: str = "") -> Iterator[Narrowing]:
         elif (
             is_annotation(keyword)
             or (keyword in old and _same(old[keyword], value))
-            or _says_nothing(keyword, old_types)
+            or _is_irrelevant(keyword, old_types)
         ):
             continue
         elif keyword in _RULES:
             yield from _RULES[keyword](old, new, where)
-        elif keyword in _AT_MOST_AS_BEFORE | _AT_LEAST_AS_BEFORE | _EQUAL:
+        elif keyword in _LOWER_BOUNDS | _UPPER_BOUNDS | _EQUAL:
             yield from _bound(old, keyword, value, where)
         else:
             yield Narrowing(
@@ -75,12 +70,12 @@ def narrowings(old: Schema, new: Schema, path: str = "") -> Iterator[Narrowing]:
         elif keyword not in UNDERSTOOD and keyword not in new and not is_annotation(keyword):
             yield Narrowing(
                 f"{path}/{keyword}",
-                "taking this keyword away is not understood, so it counts as a narrowing",
+                "the removal of this keyword is not understood, so it counts as a narrowing",
             )
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equal as JSON: to Python, true equals 1."""
+    """Equality as JSON. In Python, true equals 1."""
     return orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(
         other, option=orjson.OPT_SORT_KEYS
     )
@@ -91,13 +86,13 @@ def _among(one: Any, others: list[Any]) -> bool:
 
 
 def _types(schema: Schema) -> set[str] | None:
-    """The types that a schema accepts; None: all."""
+    """The accepted types of a schema; None: all."""
     value = schema.get("type")
     return None if value is None else set(value if isinstance(value, list) else [value])
 
 
-def _says_nothing(keyword: str, types: set[str] | None) -> bool:
-    """Whether a keyword leaves all values of the given types alone."""
+def _is_irrelevant(keyword: str, types: set[str] | None) -> bool:
+    """Whether a keyword does not constrain values of these types."""
     return types is not None and keyword in _OF_TYPE and not types & _OF_TYPE[keyword]
 
 
@@ -105,8 +100,8 @@ def _bound(old: Schema, keyword: str, value: Any, where: str) -> Iterator[Narrow
     if keyword not in old:
         yield Narrowing(where, "is a new constraint")
     elif keyword in _EQUAL:
-        yield Narrowing(where, "is another than before; it may only be taken away")
-    elif (value > old[keyword]) if keyword in _AT_MOST_AS_BEFORE else (value < old[keyword]):
+        yield Narrowing(where, "has changed; it may only be removed")
+    elif (value > old[keyword]) if keyword in _LOWER_BOUNDS else (value < old[keyword]):
         yield Narrowing(where, f"was {old[keyword]} and is {value}, which accepts less")
 
 
@@ -126,7 +121,7 @@ def _required(old: Schema, new: Schema, where: str) -> Iterator[Narrowing]:
 
 
 def _values(old: Schema, new: Schema, where: str) -> Iterator[Narrowing]:
-    before, now = _listed(old), _listed(new)
+    before, now = _allowed_values(old), _allowed_values(new)
     assert now is not None
     if before is None:
         yield Narrowing(where, "is a new constraint")
@@ -134,8 +129,8 @@ def _values(old: Schema, new: Schema, where: str) -> Iterator[Narrowing]:
         yield Narrowing(where, f"no longer accepts {', '.join(map(repr, gone))}")
 
 
-def _listed(schema: Schema) -> list[Any] | None:
-    """The only values that ``const`` and ``enum`` leave; None: there is neither."""
+def _allowed_values(schema: Schema) -> list[Any] | None:
+    """The values that ``const`` and ``enum`` allow; None: neither is set."""
     values: list[Any] | None = schema.get("enum")
     if "const" not in schema:
         return values
@@ -160,7 +155,7 @@ def _any_of(old: Schema, new: Schema, where: str) -> Iterator[Narrowing]:
     if "anyOf" not in old:
         yield Narrowing(where, "is a new constraint")
     elif any(not _among(branch, new["anyOf"]) for branch in old["anyOf"]):
-        yield Narrowing(where, "an alternative was changed or taken away")
+        yield Narrowing(where, "an alternative was changed or removed")
 
 
 def _all_of(old: Schema, new: Schema, where: str) -> Iterator[Narrowing]:
@@ -179,5 +174,5 @@ _RULES: dict[str, Callable[[Schema, Schema, str], Iterator[Narrowing]]] = {
     "allOf": _all_of,
 }
 
-UNDERSTOOD = frozenset(_RULES) | _AT_MOST_AS_BEFORE | _AT_LEAST_AS_BEFORE | _EQUAL
-"""The keywords whose changes can be judged. Schemas use no others (lint.py sees to it)."""
+UNDERSTOOD = frozenset(_RULES) | _LOWER_BOUNDS | _UPPER_BOUNDS | _EQUAL
+"""Keywords whose changes can be compared. lint.py rejects schemas with others."""

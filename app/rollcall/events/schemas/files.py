@@ -1,6 +1,4 @@
-"""Reading the folder of schemas. What a file says is judged elsewhere (lint.py); here it only has
-to be JSON with an ``$id``.
-"""
+"""Reads the folder of schemas. Checks only that files are JSON objects; lint.py checks the rest."""
 
 from __future__ import annotations
 
@@ -20,18 +18,16 @@ Schema = dict[str, Any]
 """A JSON Schema that is an object. Boolean schemas are not used by Rollcall."""
 
 KNOWN_VALUES = "x-known-values"
-"""The annotation that lists the values of a field that are known. Others are valid, and can be
-counted.
-"""
+"""Annotation with the known values of a field. Other values are valid, and are counted."""
 
 RELEASED = "released"
-"""The folder, inside that of the schemas, with the files as they were last released."""
+"""Subfolder with the files of the last release."""
 
 Resolver = Any  # referencing's own type is private: what Registry.resolver() returns
 
 
 class SchemaError(RollcallError):
-    """The schema files cannot be used; the message names the file and the fault."""
+    """A schema file is invalid. The message names the file and the fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +44,13 @@ class SchemaFile:
 
     @property
     def id(self) -> str:
-        """The ``$id``; an empty string when the file has none."""
+        """The ``$id``, or an empty string."""
         value = self.document.get("$id")
         return value if isinstance(value, str) else ""
 
     @property
     def is_event(self) -> bool:
-        """Whether the file is the schema of an event, rather than a part that events share."""
+        """Whether the file is the schema of an event, not a shared part."""
         return "/" not in self.name and self.name not in ("common", "envelope")
 
 
@@ -64,9 +60,7 @@ def schema_folder() -> Path:
 
 
 def schema_paths(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Names and paths of the schema files of a folder, in order of name, without the released
-    copies.
-    """
+    """Names and paths of the schema files of a folder, sorted, without the released copies."""
     for path in sorted(folder.rglob("*.json")):
         relative = path.relative_to(folder)
         if relative.parts[0] != RELEASED:
@@ -77,7 +71,7 @@ def read_schema_file(name: str, path: Path) -> SchemaFile:
     """Read one file.
 
     Raises:
-        SchemaError: it cannot be read or is not a JSON object.
+        SchemaError: the file cannot be read, or is not a JSON object.
     """
     try:
         raw = path.read_bytes()
@@ -93,7 +87,7 @@ def read_schema_folder(folder: Path | None = None) -> dict[str, SchemaFile]:
     """All schema files by name; ``folder`` defaults to the project's own.
 
     Raises:
-        SchemaError: there is none, or one cannot be read.
+        SchemaError: there is no file, or a file cannot be read.
     """
     folder = schema_folder() if folder is None else folder
     files = {name: read_schema_file(name, path) for name, path in schema_paths(folder)}
@@ -103,7 +97,7 @@ def read_schema_folder(folder: Path | None = None) -> dict[str, SchemaFile]:
 
 
 def reference_registry(documents: Iterable[Schema]) -> Registry[Any]:
-    """What ``$ref`` is looked up in: every schema by its ``$id``. Nothing is ever fetched."""
+    """Registry for ``$ref``: every schema by its ``$id``. It never fetches a schema."""
     resources = (
         (document["$id"], DRAFT202012.create_resource(document))
         for document in documents

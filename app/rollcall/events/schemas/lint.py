@@ -1,6 +1,4 @@
-"""Everything that must hold of the schema files, beyond being usable. ``rollcall schemas lint``
-prints what this finds.
-"""
+"""The checks of ``rollcall schemas lint`` on the schema files."""
 
 from __future__ import annotations
 
@@ -50,19 +48,21 @@ _DIFFERS_BETWEEN_ENGINES = re.compile(r"\\[A-Za-z0-9]|\(\?[^:]")
 
 
 class Problem(NamedTuple):
-    """Something to mend in the schema files."""
+    """A fault in the schema files, with its remedy."""
 
     file: str
     """Path relative to the folder of the schemas, or of the code."""
 
     pointer: str
-    """JSON pointer into the file; empty: the whole."""
+    """JSON pointer into the file; empty: the whole file."""
 
-    what: str
-    todo: str
+    fault: str
+    remedy: str
 
     def __str__(self) -> str:
-        return f"{self.file}{'#' + self.pointer if self.pointer else ''}: {self.what}; {self.todo}"
+        return (
+            f"{self.file}{'#' + self.pointer if self.pointer else ''}: {self.fault}; {self.remedy}"
+        )
 
 
 def lint(folder: Path, event_types: Mapping[str, EventType] = REGISTRY) -> list[Problem]:
@@ -73,7 +73,7 @@ def lint(folder: Path, event_types: Mapping[str, EventType] = REGISTRY) -> list[
     for prefix, folder_files in (("", files), (f"{RELEASED}/", released)):
         for file in folder_files.values():
             problems += _meta_schema_problems(prefix, file)
-    if problems:  # nothing more can be said with certainty before these are mended
+    if problems:  # the other checks need valid files
         return sorted(set(problems))
     references = reference_registry(file.document for file in files.values())
     targets: Targets = {}
@@ -115,19 +115,19 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = [key for key, _ in pairs]
     for key in keys:
         if keys.count(key) > 1:
-            raise ValueError(f'the key "{key}" stands twice in one object')
+            raise ValueError(f'the key "{key}" is twice in one object')
     return dict(pairs)
 
 
 def _meta_schema_problems(prefix: str, file: SchemaFile) -> Iterator[Problem]:
-    if _FAST_META_SCHEMA.is_valid(file.document):  # two thirds of the time of lint, otherwise
+    if _FAST_META_SCHEMA.is_valid(file.document):  # saves two thirds of the time of lint
         return
     for error in _META_SCHEMA.iter_errors(file.document):
-        what = f"is no JSON Schema: {error.message[:200]}"
+        fault = f"is no JSON Schema: {error.message[:200]}"
         yield Problem(
             f"{prefix}{file.name}.json",
             pointer(error.absolute_path),
-            what,
+            fault,
             "see the specification of the keyword",
         )
 
@@ -250,9 +250,7 @@ def _registry_problems(
 
 
 def _flat(file: SchemaFile, references: Registry[Any], targets: Targets) -> Schema | None:
-    """The flat schema, if its files are good enough for it; what is wrong with them is a problem
-    already.
-    """
+    """The flat schema, or None if a file has faults, which other checks report."""
     try:
         schema = flatten(file.document, references.resolver(file.id), targets)
         Draft202012Validator(schema)
@@ -321,15 +319,13 @@ def _example_problems(
         try:
             agreed = oracle.is_valid(example) == fast.is_valid(example)
         except Exception:
-            # a reference that leads nowhere or a regular expression that is none: problems of their
-            # own
-            agreed = True
+            agreed = True  # other checks report references and patterns
         if not agreed:
             yield Problem(
                 path,
                 f"/examples/{index}",
                 "jsonschema and jsonschema-rs disagree about it",
-                "write the schema in a way that both read alike",
+                "write the schema so that both agree",
             )
 
 
@@ -350,9 +346,9 @@ def _release_problems(
                     f"restore it from {RELEASED}/{path}",
                 )
             continue
-        if now.document != before.document and (todo := _version_todo(before, now)):
+        if now.document != before.document and (remedy := _version_remedy(before, now)):
             yield Problem(
-                path, "/$id", f"the file has changed since {_version(before)} was released", todo
+                path, "/$id", f"the file has changed since {_version(before)} was released", remedy
             )
         if (
             before.is_event
@@ -360,9 +356,9 @@ def _release_problems(
             and (old := _flat(before, references, targets)) is not None
         ):
             for narrowing in narrowings(old, flat[name]):
-                what = f"would reject what was accepted: {narrowing.path} {narrowing.what}"
+                fault = f"would reject what was accepted: {narrowing.path} {narrowing.change}"
                 yield Problem(
-                    path, "", what, "undo it; a consumer that needs less can check that for itself"
+                    path, "", fault, "undo it; a consumer that needs less can check that for itself"
                 )
 
 
@@ -370,7 +366,7 @@ def _version(file: SchemaFile) -> str:
     return file.id.rpartition(":")[2]
 
 
-def _version_todo(before: SchemaFile, now: SchemaFile) -> str | None:
+def _version_remedy(before: SchemaFile, now: SchemaFile) -> str | None:
     def order(version: str) -> list[int]:
         return [int(part) for part in version.split(".")]
 

@@ -1,13 +1,13 @@
-"""The oracle: the same schemas judged by ``jsonschema``, the reference implementation in Python.
-For lint and tests; the hot path does not import it.
+"""The oracle: validators by ``jsonschema``, the Python reference implementation. Only for lint and
+tests.
 
-It reads the files as they are, with their references, so that it also checks
+It uses the files with their references, and so also checks
 app/rollcall/events/schemas/flatten.py.
 
-One keyword has to be told the specification: ``pattern`` is a regular expression of ECMA 262 (JSON
-Schema core, 6.4), and ``jsonschema`` hands it to Python's ``re``, where ``$`` also matches before a
-trailing newline and ``\\d`` matches digits of every script. Without that,
-``"21070000000000565\\n"`` would be an id to the oracle and none to jsonschema-rs.
+The keyword ``pattern`` is overridden: it is a regular expression of ECMA 262 (JSON Schema core,
+6.4), but ``jsonschema`` uses Python's ``re``, whose ``$`` also matches before a trailing newline
+and whose ``\\d`` matches digits of every script. Without the override ``"21070000000000565\\n"``
+would be an id for the oracle, but not for jsonschema-rs.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _TOKEN = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|.", re.DOTALL)
 
 @cache
 def ecma_pattern(pattern: str) -> re.Pattern[str]:
-    """The Python equivalent of a regular expression of ECMA 262, for those that lint.py lets pass.
+    """The Python equivalent of an ECMA 262 regular expression that lint.py accepts.
 
     Raises:
-        ValueError: it is no regular expression.
+        ValueError: it is not a regular expression.
     """
-    # \Z is the end and nothing else. Inside a class or after a backslash, $ is a dollar. ASCII
-    # makes \d and \w what they are in ECMA.
+    # \Z matches only at the end. In a class or after a backslash, $ is a dollar sign. With ASCII,
+    # \d and \w are those of ECMA.
     translated = "".join(r"\Z" if part == "$" else part for part in _TOKEN.findall(pattern))
     try:
         return re.compile(translated, re.ASCII)
@@ -51,15 +51,16 @@ def _pattern(
 
 # the stubs leave extend untyped
 ReferenceValidator: Any = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
-"""The class of the oracle's validators. A schema with a ``$schema`` in it loses the class: see
+"""Class of the oracle's validators. ``$schema`` in a schema disables it: see
 :func:`reference_validators`.
 """
 
 
 def reference_validators(files: Mapping[str, SchemaFile]) -> dict[str, Any]:
-    """The oracles of the event schemas of a folder, by event_name. Ask one ``is_valid(event)``."""
-    # A $schema behind a $ref makes jsonschema go on with its own class for that dialect, without
-    # the pattern keyword above.
+    """The oracles of the event schemas of a folder, by event_name. They have
+    ``is_valid(event)``.
+    """
+    # At a $schema behind a $ref, jsonschema switches to its own class, without the override.
     documents = {
         name: {key: value for key, value in file.document.items() if key != "$schema"}
         for name, file in files.items()
@@ -76,7 +77,7 @@ def reference_validator(name: str, folder: Path | None = None) -> Any:
     """The oracle of one event_name; ``folder`` defaults to the project's schemas.
 
     Raises:
-        KeyError: there is no schema file of that name.
-        SchemaError: the folder cannot be used.
+        KeyError: there is no schema file with this name.
+        SchemaError: the folder is invalid.
     """
     return reference_validators(read_schema_folder(folder))[name]

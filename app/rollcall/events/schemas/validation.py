@@ -23,15 +23,15 @@ from rollcall.events.schemas.violations import Violation, describe
 
 __all__ = ["EventValidator", "Violation", "load_validators"]
 
-_DEPTH_OF_DETAIL = 64
-"""How deep an event is looked at to say what is wrong with it: far deeper than any schema goes, and
-less than jsonschema-rs can (254).
+_MAX_DEPTH = 64
+"""Depth of an event in the search for violations: deeper than every schema, below the limit of
+jsonschema-rs (254).
 """
 
 
 @dataclass(frozen=True, slots=True)
 class EventValidator:
-    """Judges events of one type. Made by :func:`load_validators`."""
+    """Validates events of one type. :func:`load_validators` creates it."""
 
     event_type: EventType
 
@@ -39,11 +39,11 @@ class EventValidator:
     """The ``$id`` of the schema, with its version."""
 
     schema: Schema
-    """The schema, flat: without references."""
+    """The flat schema: without references."""
 
     is_valid: Callable[[object], bool]
-    """The verdict on a parsed event, for the hot path: about a microsecond. Looks as deep as the
-    schema does, whatever the depth of the event.
+    """Fast check of a parsed event: about a microsecond. Its depth is that of the schema, not of
+    the event.
     """
 
     compiled: Draft202012Validator
@@ -52,16 +52,16 @@ class EventValidator:
     known_metadata_fields: frozenset[str]
 
     known_values: Mapping[str, frozenset[str]]
-    """By body field, the values that Canvas is known to write there."""
+    """Canvas's known values, by body field."""
 
     def violations(self, event: object) -> list[Violation]:
-        """Every rule that the event breaks, in a fixed order; none if it is valid. Never raises for
-        what ``orjson.loads`` can return.
+        """Every rule that the event breaks, in a fixed order; empty if it is valid. Never raises
+        for a result of ``orjson.loads``.
         """
         try:
             errors = list(self.compiled.iter_errors(event))
-        except ValueError:  # nested deeper than jsonschema-rs can report on
-            errors = list(self.compiled.iter_errors(_cut(event, _DEPTH_OF_DETAIL)))
+        except ValueError:  # nested too deeply for jsonschema-rs
+            errors = list(self.compiled.iter_errors(_truncate(event, _MAX_DEPTH)))
         return describe(errors, self.schema)
 
     def first_violation(self, event: object) -> Violation:
@@ -83,7 +83,7 @@ def load_validators(
     project's schemas. Takes about 20 milliseconds.
 
     Raises:
-        SchemaError: a schema file is missing or cannot be used.
+        SchemaError: a schema file is missing or invalid.
     """
     files = read_schema_folder(folder)
     references = reference_registry(file.document for file in files.values())
@@ -127,10 +127,10 @@ def _validator(event_type: EventType, schema_id: str, schema: Schema) -> EventVa
     )
 
 
-def _cut(value: Any, depth: int) -> Any:
-    """A copy whose objects and arrays below the given depth are empty."""
+def _truncate(value: Any, depth: int) -> Any:
+    """A copy with empty objects and arrays below a depth."""
     if isinstance(value, dict):
-        return {key: _cut(part, depth - 1) for key, part in value.items()} if depth else {}
+        return {key: _truncate(part, depth - 1) for key, part in value.items()} if depth else {}
     if isinstance(value, list):
-        return [_cut(part, depth - 1) for part in value] if depth else []
+        return [_truncate(part, depth - 1) for part in value] if depth else []
     return value

@@ -1,9 +1,8 @@
-"""Why an event is not valid, in words that name the rule and never a value of the event, which may
-be personal data.
+"""Describes why an event is invalid, without its values, which may be personal data.
 
-Everything said is taken from the schema: keywords, their values, names of properties that the
-schema declares. Of the event only the place is told, and its pointer passes through declared
-properties and array indices only, since undeclared properties are unconstrained.
+All words come from the schema: keywords, their values, names of declared properties. Only the
+pointer comes from the event. It consists of declared properties and array indices, because
+undeclared properties are unconstrained.
 """
 
 from __future__ import annotations
@@ -16,9 +15,7 @@ from jsonschema_rs import ValidationError
 from rollcall.events.schemas.files import Schema
 
 EXPECTS = "x-expects"
-"""An annotation that says in words what a pattern and its bounds mean: it completes the sentence
-"must be ...".
-"""
+"""Annotation that describes a pattern and its bounds. It completes the sentence "must be ..."."""
 
 _ARTICLES = {
     "string": "a string",
@@ -33,18 +30,18 @@ _SECTIONS = {"metadata": 1, "attributes": 2, "body": 3}
 
 
 class Violation(NamedTuple):
-    """One rule that an event breaks."""
+    """A broken rule."""
 
     path: str
-    """JSON pointer to the fault in the event; an empty string is the event as a whole. A missing
-    property is pointed at where it should be.
+    """JSON pointer to the fault in the event, or to the place of a missing property. Empty: the
+    whole event.
     """
 
     rule: str
     """The JSON Schema keyword, such as ``required``."""
 
     message: str
-    """The rule in words, without any value of the event."""
+    """The rule in words, without a value of the event."""
 
 
 def pointer(tokens: Iterable[str | int]) -> str:
@@ -53,10 +50,9 @@ def pointer(tokens: Iterable[str | int]) -> str:
 
 
 def describe(errors: Iterable[ValidationError], schema: Schema) -> list[Violation]:
-    """The violations in a fixed order: the event as a whole, its metadata, its body; in each by
-    pointer and rule.
+    """The violations in a fixed order: whole event, metadata, body; in each by pointer and rule.
 
-    ``schema`` is the flat schema that the errors come from.
+    ``schema`` is the flat schema of the errors.
     """
     described = {_describe(error, schema) for error in errors}
     return [violation for _, violation in sorted(described)]
@@ -95,9 +91,7 @@ def _schema_at(schema: Schema, path: Sequence[str | int]) -> Schema:
 
 
 def _alternatives(branches: Any) -> list[str]:
-    """The property names of an ``anyOf`` whose branches each require one property and nothing
-    else.
-    """
+    """The property names of an ``anyOf`` in which each branch only requires one property."""
     names = [
         branch["required"][0]
         for branch in branches
