@@ -19,7 +19,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
 from rollcall.sandbox.broker import EmbeddedBroker
-from rollcall.sandbox.broker.files import write_whole
+from rollcall.sandbox.broker.files import write_atomically
 from tests.chaos.proxy import Proxy
 from tests.cluster import protocol
 from tests.cluster.plan import HOST, address, hosts, plan_members
@@ -97,8 +97,8 @@ class BrokerCluster:
             for number, member in enumerate(self._members):
                 directory = self.brokers[number].directory
                 directory.mkdir(parents=True, exist_ok=True)
-                write_whole(directory / "node.json", json.dumps(asdict(member.node)))
-                write_whole(
+                write_atomically(directory / "node.json", json.dumps(asdict(member.node)))
+                write_atomically(
                     self._folder / f"hosts-{number}",
                     hosts(self._size, number, network=self._network),
                 )

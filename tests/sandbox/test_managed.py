@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from rollcall.sandbox.managed import ManagedProcess, ProcessEndedError, environment_of
+from rollcall.sandbox.managed import ManagedProcess, ProcessEndedError, process_environment
 from rollcall.sandbox.processes import LaunchError, launch
 from rollcall.settings import Settings, load_settings
 
@@ -35,7 +35,7 @@ def test_settings_go_through_the_environment_whatever_else_is_in_it(
     )
     monkeypatch.setenv("ROLLCALL_PARTITIONS", "0")
     monkeypatch.setenv("rollcall_group_instance_id", "another")
-    environment = environment_of(given)
+    environment = process_environment(given)
     assert "rollcall_group_instance_id" not in environment
     monkeypatch.delenv("rollcall_group_instance_id")
     for name, value in environment.items():

@@ -47,7 +47,7 @@ def router(
     from rich.table import Table
 
     from rollcall.cli.printing import print_table
-    from rollcall.sandbox.bench.figures import median_cpu_ratio, median_ratio, middle
+    from rollcall.sandbox.bench.figures import median_cpu_ratio, median_ratio, median_run
     from rollcall.sandbox.bench.router import BenchPlan, bench_router
     from rollcall.settings import load_settings
 
@@ -61,8 +61,8 @@ def router(
         dropped,
     )
     result = asyncio.run(bench_router(plan, typer.echo))
-    ours, peers = middle(result.router), result.peers.values()
-    figures = [ours, *map(middle, peers)]
+    ours, peers = median_run(result.router), result.peers.values()
+    figures = [ours, *map(median_run, peers)]
     table = Table(
         f"one core, median of {runs}", "router", *(f"stock Faust, {peer}" for peer in result.peers)
     )
@@ -116,14 +116,14 @@ def rosters(
     from rich.table import Table
 
     from rollcall.cli.printing import print_table
-    from rollcall.sandbox.bench.figures import middle
+    from rollcall.sandbox.bench.figures import median_run
     from rollcall.sandbox.bench.rosters import RosterBenchPlan, bench_rosters
 
     plan = RosterBenchPlan(
         events, runs, latency_seconds, rows, max(os.sched_getaffinity(0)) if core is None else core
     )
     result = asyncio.run(bench_rosters(plan, typer.echo))
-    ours, filling, recovery = middle(result.rosters), result.filling, result.recovery
+    ours, filling, recovery = median_run(result.rosters), result.filling, result.recovery
     table = Table(f"one core, median of {runs}", "rosters")
     table.add_row("typed events/s to final rosters", f"{ours.per_second:,.0f}")
     table.add_row("CPU-µs/typed event", f"{ours.cpu_microseconds:.1f}")

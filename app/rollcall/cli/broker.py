@@ -69,5 +69,5 @@ def _state(status: BrokerStatus) -> str:
     return (
         "running"
         if status.answers
-        else "no answer: the broker is starting, or see its log (server.log in the directory)"
+        else "does not answer: the broker is starting, or see its log (server.log in the directory)"
     )

@@ -1,3 +1,1 @@
-"""What is somebody else's in production, and what measures: embedded broker, simulated Canvas,
-demo, benchmark.
-"""
+"""Stand-ins and measurements: embedded broker, simulated Canvas, demo, benchmarks."""

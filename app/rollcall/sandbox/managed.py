@@ -1,5 +1,5 @@
-"""A process of Rollcall as a user would start it, kept by another one: by the demo or the
-benchmark, which watch it through its log and its metrics.
+"""A process of Rollcall that the demo or a benchmark starts, and observes through its log and
+metrics.
 """
 
 from __future__ import annotations
@@ -22,41 +22,41 @@ from rollcall.sandbox import processes
 from rollcall.settings import ENV_PREFIX, Settings
 
 START_SECONDS = 45.0
-"""A start takes about two seconds. This is for machines that are busy with other things."""
+"""A start takes about two seconds; a busy machine needs more."""
 
 _POLL_SECONDS = 0.05
 _QUOTED_LINES = 8
 
 
 class Answer(NamedTuple):
-    """To a request."""
+    """An HTTP response."""
 
     status: int
     text: str
     link: str
-    """Its header ``Link``, or nothing."""
+    """The header ``Link``, or empty."""
 
 
 class ProcessEndedError(RollcallError):
-    """A process ended, or does not do what it should."""
+    """A process ended, or makes no progress."""
 
 
 class ManagedProcess:
-    """As an async context manager: started, and stopped with its end, and with this process,
-    however that ends.
+    """An async context manager that starts a process and stops it at the end of the block, and at
+    any end of this process.
 
     Args:
         name: the command: ``router``, ``rosters`` or ``serve``.
-        settings: all that it is told, whatever the environment says.
-        folder: for its log and its process id.
+        settings: all settings of the process; its environment variables do not count.
+        folder: the folder for its log and its process id.
     """
 
     def __init__(self, name: str, settings: Settings, bootstrap: str, folder: Path) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         self.url = ""
-        """Where its HTTP is."""
-        self._environment = environment_of(settings.model_copy(update={"kafka": bootstrap}))
+        """Its HTTP address; empty before :meth:`started`."""
+        self._environment = process_environment(settings.model_copy(update={"kafka": bootstrap}))
         self._pid_file = folder / f"{name}.pid"
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -67,7 +67,7 @@ class ManagedProcess:
         return int(self._pid_file.read_text(encoding="utf-8"))
 
     async def __aenter__(self) -> Self:
-        # -P: the log's folder, in which it starts, is no place to import from.
+        # -P: do not import from the log's folder, which is its current directory.
         command = [sys.executable, "-P", "-m", "rollcall", self.name]
         self._supervisor = processes.launch(
             self.name,
@@ -89,15 +89,14 @@ class ManagedProcess:
         if self._session is not None:
             await self._session.close()
         if self._supervisor is not None:
-            # Closes the supervisor's pipe, which sends SIGTERM, and waits. A thread, because the
-            # process may take seconds to drain.
+            # In a thread: the process may drain for seconds after SIGTERM.
             await asyncio.to_thread(processes.release, self._supervisor)
 
     async def started(self) -> None:
-        """Wait until its HTTP answers.
+        """Wait until the log names the HTTP address.
 
         Raises:
-            ProcessEndedError: it has ended, or is not there after :data:`START_SECONDS`.
+            ProcessEndedError: the process ended, or did not start within :data:`START_SECONDS`.
         """
         deadline = time.monotonic() + START_SECONDS
         while not self.url:
@@ -108,34 +107,34 @@ class ManagedProcess:
             self.url = next((str(line["http"]) for line in self._lines() if "http" in line), "")
 
     def check(self) -> None:
-        """Raise :class:`ProcessEndedError` if it has ended."""
+        """Raise :class:`ProcessEndedError` if the process has ended."""
         assert self._supervisor is not None
         if self._supervisor.poll() is not None:
             raise self.failure("ended")
 
     async def get(self, path: str) -> Answer:
-        """What it answers to a GET.
+        """Send a GET request.
 
         Raises:
-            ProcessEndedError: it has ended, or does not answer.
+            ProcessEndedError: the process has ended, or does not answer.
         """
         assert self._session is not None
         try:
             async with self._session.get(f"{self.url}{path}") as answer:
                 return Answer(answer.status, await answer.text(), answer.headers.get("link", ""))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            await asyncio.sleep(1.0)  # so long the supervisor takes to notice that it has ended
+            await asyncio.sleep(1.0)  # the supervisor needs this long to notice the end
             self.check()
             raise self.failure(
                 f"did not answer at {self.url}{path} ({type(error).__name__})"
             ) from None
 
     async def metrics(self) -> str:
-        """Its page of metrics. Raises as :meth:`get`."""
+        """The metrics page. Raises like :meth:`get`."""
         return (await self.get("/metrics")).text
 
     async def is_ready(self) -> bool:
-        """What ``/readyz`` says. False also when it does not answer."""
+        """Whether ``/readyz`` answers 200."""
         assert self._session is not None
         try:
             async with self._session.get(f"{self.url}/readyz") as answer:
@@ -143,13 +142,13 @@ class ManagedProcess:
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
 
-    def failure(self, what: str) -> ProcessEndedError:
-        """An error that says what the process did, such as ``ended``, and how its log ends."""
-        lines = [_plain(line) for line in self._text().splitlines() if line.strip()]
+    def failure(self, event: str) -> ProcessEndedError:
+        """An error with the end of the log. ``event``: the failure, such as ``ended``."""
+        lines = [_readable(line) for line in self._text().splitlines() if line.strip()]
         quoted = (
             "".join(f"\n  {line[:300]}" for line in lines[-_QUOTED_LINES:]) or "\n  (it is empty)"
         )
-        return ProcessEndedError(f"the {self.name} {what}; its log {self.log} ends:{quoted}")
+        return ProcessEndedError(f"the {self.name} {event}; its log {self.log} ends:{quoted}")
 
     def _text(self) -> str:
         try:
@@ -162,25 +161,25 @@ class ManagedProcess:
         return [line for line in parsed if line is not None]
 
 
-def environment_of(settings: Settings) -> dict[str, str]:
-    """This process's environment with these settings in place of all others."""
+def process_environment(settings: Settings) -> dict[str, str]:
+    """This process's environment, with these settings and no others."""
     environment = {
         name: value for name, value in os.environ.items() if not name.upper().startswith(ENV_PREFIX)
     }
     values = ((name, getattr(settings, name)) for name in Settings.model_fields)
     return environment | {
-        ENV_PREFIX + name.upper(): _written(value) for name, value in values if value is not None
+        ENV_PREFIX + name.upper(): _variable(value) for name, value in values if value is not None
     }
 
 
-def _written(value: object) -> str:
+def _variable(value: object) -> str:
     match value:
         case SecretStr():
             return value.get_secret_value()
         case tuple():
             return ",".join(map(str, value))
         case Path():
-            return str(value.absolute())  # the process starts in another folder
+            return str(value.absolute())  # the process has another current directory
         case _:
             return str(value)
 
@@ -193,8 +192,8 @@ def _json(line: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _plain(line: str) -> str:
-    """A line of the log as people read it."""
+def _readable(line: str) -> str:
+    """A log line as text."""
     parsed = _json(line)
     if parsed is None or "message" not in parsed:
         return line

@@ -1,4 +1,4 @@
-"""Processes of the sandbox: launched, recognised, ended with their owner."""
+"""Starts, finds and ends processes of the sandbox."""
 
 from __future__ import annotations
 
@@ -30,15 +30,17 @@ def launch(
     owned: bool,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a process with its output appended to ``log_file`` and its id in ``pid_file``; returns
-    the supervisor (see there), already gone unless ``owned``.
+    """Start a process that appends its output to ``log_file``, with its id in ``pid_file``.
+
+    Returns the supervisor (supervise.py), which has already ended unless ``owned``.
 
     Args:
-        name: of the process, for people.
-        environment: of the command, instead of this process's own.
+        name: name of the process in messages.
+        owned: the process ends with this one.
+        environment: replaces this process's environment.
 
     Raises:
-        LaunchError: it could not be started at all.
+        LaunchError: the process could not be started.
     """
     supervisor = subprocess.Popen(
         [
@@ -62,10 +64,9 @@ def launch(
     try:
         started = supervisor.stdout.readline()
         if not started:
-            complaint = supervisor.stderr.read().decode(errors="replace").strip().splitlines()
+            errors = supervisor.stderr.read().decode(errors="replace").strip().splitlines()
             raise LaunchError(
-                f"the {name} could not be started: "
-                f"{complaint[-1] if complaint else 'no reason given'}"
+                f"the {name} could not be started: {errors[-1] if errors else 'no reason given'}"
             )
         if not owned:
             supervisor.wait()
@@ -79,7 +80,7 @@ def launch(
 
 
 def release(supervisor: subprocess.Popen[bytes]) -> None:
-    """Let go of the supervisor's pipe and wait for its end, which is that of the process too."""
+    """Close the supervisor's pipe, which ends its process, and wait for both."""
     if supervisor.stdin is not None:
         with contextlib.suppress(OSError):
             supervisor.stdin.close()
@@ -88,7 +89,7 @@ def release(supervisor: subprocess.Popen[bytes]) -> None:
 
 def find_process(pid_file: Path, mark: str) -> int | None:
     """The id in ``pid_file``, if that process lives and has ``mark`` in its command line. After a
-    crash the id may be another program's by now.
+    crash, another program may have the id.
     """
     try:
         pid = int(pid_file.read_text(encoding="utf-8"))
@@ -98,7 +99,7 @@ def find_process(pid_file: Path, mark: str) -> int | None:
         line = _command_line(pid)
         if line or not _lives(pid):
             return pid if mark in line else None
-        # it is just becoming another program, and for a moment has no command line
+        # during exec, a process has no command line
         time.sleep(0.02)
     return None
 
@@ -106,7 +107,7 @@ def find_process(pid_file: Path, mark: str) -> int | None:
 def end_process(
     pid_file: Path, mark: str, signal_number: signal.Signals, *, timeout: float
 ) -> bool:
-    """Signal the process of :func:`find_process` and wait for its end; false when it still lives
+    """Signal the process of :func:`find_process` and wait for its end. False if it still lives
     after ``timeout`` seconds.
     """
     deadline = time.monotonic() + timeout
@@ -122,9 +123,7 @@ def end_process(
 
 
 def _lives(pid: int) -> bool:
-    """Whether there is such a process, other than one that has ended and only waits for its parent
-    to notice.
-    """
+    """Whether the process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[
             0
@@ -134,9 +133,7 @@ def _lives(pid: int) -> bool:
 
 
 def _command_line(pid: int) -> str:
-    """The arguments of a living process, with spaces between; empty for none, and for one that has
-    ended and only waits for its parent to notice.
-    """
+    """The arguments of a process, joined by spaces; empty if there is none, and for a zombie."""
     if Path("/proc/self/cmdline").exists():
         try:
             return (

@@ -1,16 +1,14 @@
-"""Starts a process, and in the mode ``owned`` sees to it that the process ends with its owner,
-however the owner ends.
+"""Starts a process, and in the mode ``owned`` ends it at any end of its owner.
 
-Run by app/rollcall/sandbox/processes.py as a script, in a session of its own, so that Ctrl-C in the
-terminal reaches the owner only:
+app/rollcall/sandbox/processes.py runs this script in its own session, so that Ctrl-C in the
+terminal reaches only the owner:
 
     python -I -S supervise.py owned|detached PID_FILE LOG_FILE COMMAND...
 
-It prints ``started`` once the process runs and its id is in PID_FILE. ``detached``: it is done
-then, and the process lives on. ``owned``: standard input is a pipe that only the owner holds open;
-when that closes, because the owner closed it or is gone (SIGKILL included), the process is told to
-end, and made to end when it does not. Standard library only, and nothing of ``rollcall``: it has to
-be small and quick.
+It prints ``started`` when the process runs and PID_FILE holds its id. ``detached``: the script then
+ends, and the process stays. ``owned``: standard input is a pipe from the owner. When it closes (the
+owner closed it, or ended, even by SIGKILL), the script sends SIGTERM to the process, and later
+SIGKILL. Only the standard library and nothing of ``rollcall``, to be small and quick.
 """
 
 import contextlib
@@ -22,16 +20,14 @@ import sys
 from pathlib import Path
 
 GRACE_SECONDS = 10.0
-"""How long the process may take to end by itself once its owner is gone. It takes less than one
-second.
-"""
+"""Time from SIGTERM to SIGKILL. A process needs less than one second."""
 
 POLL_SECONDS = 0.5
 
 
 def _end_with_this_process() -> None:
-    """In the child, before it becomes the command: when the supervisor itself is killed, so is the
-    command (Linux only).
+    """Have the kernel send SIGTERM to the command when the supervisor is killed (Linux only). Runs
+    in the child before exec.
     """
     if sys.platform == "linux":
         import ctypes
@@ -47,10 +43,10 @@ def _owner_is_gone(timeout: float) -> bool:
 
 
 def main(mode: str, pid_file: str, log_file: str, *command: str) -> None:
-    """See the module."""
+    """Run the command under supervision (see the module)."""
     owned = mode == "owned"
     with Path(log_file).open("ab") as log:
-        # preexec_fn is unsafe in a process with threads; this one has none.
+        # preexec_fn is unsafe with threads; there are none here.
         process = subprocess.Popen(
             command,
             cwd=Path(log_file).parent,
@@ -65,7 +61,7 @@ def main(mode: str, pid_file: str, log_file: str, *command: str) -> None:
     partial.replace(pid_file)
     print("started", flush=True)
     if not owned:
-        process.returncode = 0  # nobody waits for it here: it is no longer ours
+        process.returncode = 0  # suppresses the warning about a child that still runs
         return
     while process.poll() is None:
         if _owner_is_gone(POLL_SECONDS):

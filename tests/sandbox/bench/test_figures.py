@@ -11,7 +11,7 @@ from rollcall.sandbox.bench.figures import (
     Throughput,
     median_cpu_ratio,
     median_ratio,
-    middle,
+    median_run,
     quantile,
     steady_throughput,
     throughput,
@@ -46,8 +46,8 @@ def test_steady_throughput_leaves_out_the_beginning_and_the_end() -> None:
 
 def test_medians() -> None:
     runs = [Throughput(100, seconds, 1, peak) for seconds, peak in ((1, 5), (4, 9), (2, 7))]
-    assert middle(runs) == Throughput(100, 2, 1, 9)
-    assert middle(runs[:2]) == Throughput(100, 4, 1, 9)
+    assert median_run(runs) == Throughput(100, 2, 1, 9)
+    assert median_run(runs[:2]) == Throughput(100, 4, 1, 9)
     assert (
         median_ratio(runs, [Throughput(10, 1, 1), Throughput(10, 1, 1), Throughput(10, 2, 1)]) == 10
     )

@@ -123,7 +123,7 @@ def test_a_port_that_is_taken_is_named(directory: Path) -> None:
                 '"controller_port": 0}',
                 "data/meta.properties": "cluster.id=other\n",
             },
-            "another cluster",
+            "different clusters",
         ),
         (
             {

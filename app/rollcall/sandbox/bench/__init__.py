@@ -1,1 +1,1 @@
-"""Benchmarks: figures that anybody can make again, as a ratio to a peer in the same run."""
+"""Reproducible benchmarks, as a ratio to a peer in the same run."""

@@ -1,27 +1,27 @@
-"""From samples to figures. Pure."""
+"""Computes figures from samples. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A process at one moment."""
+    """Counters of a process at one time."""
 
     seconds: float
-    """Of a clock that only goes forward."""
+    """Time of a monotonic clock."""
     events: float
-    """Processed so far."""
+    """Processed events."""
     cpu_seconds: float
-    """Used so far."""
+    """Used CPU time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """How fast a program processed events."""
+    """Events, wall-clock time and CPU time of a run."""
 
     events: int
     seconds: float
@@ -30,47 +30,46 @@ class Throughput:
 
     @property
     def per_second(self) -> float:
-        """Events in one second of wall-clock time."""
+        """Events per second of wall-clock time."""
         return self.events / self.seconds
 
     @property
     def cpu_microseconds(self) -> float:
-        """CPU time of one event."""
+        """CPU time per event."""
         return self.cpu_seconds / self.events * 1e6
 
 
 def throughput(samples: Sequence[Sample], peak_bytes: int) -> Throughput:
-    """Between the first sample with events, which is already at work, and the last.
+    """Throughput from the first sample with events to the first sample with all events.
 
     Raises:
         ValueError: fewer than two samples have events.
     """
-    at_work = [sample for sample in samples if sample.events > 0]
-    if len(at_work) < 2:
+    busy = [sample for sample in samples if sample.events > 0]
+    if len(busy) < 2:
         raise ValueError("too few samples: take more events")
     return _between(
-        at_work[0],
-        next(sample for sample in at_work if sample.events == at_work[-1].events),
+        busy[0],
+        next(sample for sample in busy if sample.events == busy[-1].events),
         peak_bytes,
     )
 
 
 def steady_throughput(samples: Sequence[Sample], peak_bytes: int) -> Throughput:
-    """From a tenth of the events to nine tenths of them.
+    """Throughput from a tenth of the events to nine tenths of them.
 
-    A process computes the next chunk while one is being committed. Counted from the first commit to
-    the last, the chunks that it had computed by the first would be had for nothing: a tenth of all,
-    in a run of six seconds. Between these two samples there are as many at either end.
+    A process computes the next chunk while it commits one. Between the first commit and the last,
+    the chunks that are already computed at the first commit would cost no time: a tenth of all
+    events in a run of six seconds. In the middle of a run, both ends have as many such chunks.
 
     Raises:
-        ValueError: there is nothing between them.
+        ValueError: there are no events between them.
     """
     total = samples[-1].events
-    begun = [sample for sample in samples if sample.events >= total / 10]
-    within = [sample for sample in begun if sample.events <= total * 0.9]
-    if len(within) < 2 or within[-1].events == within[0].events:
+    inner = [sample for sample in samples if total / 10 <= sample.events <= total * 0.9]
+    if len(inner) < 2 or inner[-1].events == inner[0].events:
         raise ValueError("too few samples: take more events")
-    return _between(within[0], within[-1], peak_bytes)
+    return _between(inner[0], inner[-1], peak_bytes)
 
 
 def _between(first: Sample, last: Sample, peak_bytes: int) -> Throughput:
@@ -82,27 +81,25 @@ def _between(first: Sample, last: Sample, peak_bytes: int) -> Throughput:
     )
 
 
-def middle(runs: Sequence[Throughput]) -> Throughput:
-    """The run with the median rate; of an even number the slower of the two in the middle. The peak
-    is the greatest of all.
+def median_run(runs: Sequence[Throughput]) -> Throughput:
+    """The run with the median rate, or the lower median of an even number. Its peak memory is the
+    maximum of all runs.
     """
     ordered = sorted(runs, key=lambda run: run.per_second)
-    chosen = ordered[(len(ordered) - 1) // 2]
-    return Throughput(
-        chosen.events, chosen.seconds, chosen.cpu_seconds, max(run.peak_bytes for run in runs)
-    )
+    run = ordered[(len(ordered) - 1) // 2]
+    return replace(run, peak_bytes=max(run.peak_bytes for run in runs))
 
 
 def median_ratio(ours: Sequence[Throughput], theirs: Sequence[Throughput]) -> float:
-    """The median of the ratios of rates, run by run."""
+    """The median ratio of the rates, run by run."""
     return median(
         our.per_second / their.per_second for our, their in zip(ours, theirs, strict=True)
     )
 
 
 def median_cpu_ratio(ours: Sequence[Throughput], theirs: Sequence[Throughput]) -> float:
-    """The median of the ratios of CPU time of one event, run by run: a machine that others use as
-    well changes it less than it does the rates.
+    """The median ratio of the CPU time per event, run by run. Other load on the machine affects it
+    less than the rates.
     """
     return median(
         their.cpu_microseconds / our.cpu_microseconds
@@ -111,11 +108,10 @@ def median_cpu_ratio(ours: Sequence[Throughput], theirs: Sequence[Throughput]) -
 
 
 def quantile(share: float, buckets: Mapping[float, float]) -> float:
-    """A quantile from the cumulative buckets of a histogram, between the bounds in proportion, as
-    PromQL's ``histogram_quantile`` does.
+    """A quantile from cumulative buckets, by linear interpolation as in PromQL's
+    ``histogram_quantile``. NaN without observations.
 
-    ``buckets``: observations up to and including each bound, infinity among them. NaN without
-    observations.
+    ``buckets``: number of observations up to each bound, with the bound infinity.
     """
     bounds = sorted(buckets)
     total = buckets[bounds[-1]]

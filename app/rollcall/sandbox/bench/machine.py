@@ -1,34 +1,37 @@
-"""The machine of a benchmark: its cores, a broker on the others, the process under test on one."""
+"""The machine of a benchmark: one core for the process under test, the others for the broker."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+import sys
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rollcall.errors import RollcallError
+from rollcall.sandbox.bench.figures import quantile
 from rollcall.sandbox.broker import EmbeddedBroker
 from rollcall.sandbox.managed import ManagedProcess
 from rollcall.settings import Settings, load_settings
 
 POLL_SECONDS = 0.05
 STILL_SECONDS = 60.0
-"""Without progress for so long, a run has failed."""
+"""A run without progress for this time has failed."""
 
 Announce = Callable[[str], object]
 
 
 class BenchError(RollcallError):
-    """The benchmark could not be carried through."""
+    """The benchmark failed."""
 
 
 def default_settings(**own: Any) -> Settings:
-    """The defaults, whatever the user's environment says, but for some of one's own."""
+    """Default settings with some changes. Environment variables do not count."""
     defaults = {field: info.default for field, info in Settings.model_fields.items()}
     return Settings(**(defaults | own))
 
@@ -41,20 +44,28 @@ class Latency:
     p50: float
     p99: float
 
+    @classmethod
+    def between(
+        cls, rate: float, before: Mapping[float, float], after: Mapping[float, float]
+    ) -> Latency:
+        """Quantiles of the observations between two readings of cumulative buckets."""
+        buckets = {bound: after[bound] - before[bound] for bound in after}
+        return cls(rate, quantile(0.5, buckets), quantile(0.99, buckets))
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where a benchmark takes place."""
+    """Cores, folder and broker of a benchmark."""
 
     core: int
-    """For what is measured."""
+    """Core of the process under test."""
     others: set[int]
-    """For everything else."""
+    """Cores of all other processes."""
     folder: Path
     bootstrap: str
 
     def settings(self, name: str) -> Settings:
-        """The defaults, but for names and places."""
+        """Default settings with a topic prefix, a group prefix and the folder of the benchmark."""
         return default_settings(
             topic_prefix=name, group_prefix=name, port=0, log_format="json", data=self.folder
         )
@@ -63,7 +74,7 @@ class Machine:
     async def process(
         self, command: str, settings: Settings, name: str
     ) -> AsyncIterator[ManagedProcess]:
-        """A process on the core for what is measured."""
+        """Run a process under test on its core."""
         folder = self.folder / name
         folder.mkdir()
         with pinned({self.core}):
@@ -78,16 +89,16 @@ class Machine:
 
 @contextlib.contextmanager
 def machine(core: int, announce: Announce) -> Iterator[Machine]:
-    """A machine with a fresh broker, in a folder that is removed when all went well.
+    """A machine with a new broker. Its folder is removed unless the block fails.
 
     Raises:
-        BenchError: the core is not this process's.
+        BenchError: the core is not available.
         BrokerUnavailableError: the embedded broker cannot be started.
     """
     folder = load_settings().data.absolute() / "bench"
     shutil.rmtree(folder, ignore_errors=True)
     others = other_cores(core)
-    # it has much to say of topics that were made a moment ago
+    # aiokafka warns about topics that were just created
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     broker = EmbeddedBroker(folder / "kafka", jars=folder.parent / "kafka-libs")
     broker.ensure_libraries(announce=announce)
@@ -99,7 +110,7 @@ def machine(core: int, announce: Announce) -> Iterator[Machine]:
 
 
 def peak_bytes(pid: int) -> int:
-    """The most memory that a process ever had resident (Linux)."""
+    """The peak resident memory of a process (Linux)."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     return (
         next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
@@ -108,10 +119,10 @@ def peak_bytes(pid: int) -> int:
 
 
 def other_cores(core: int) -> set[int]:
-    """The cores of this process without one; that one if there is no other.
+    """The cores of this process without ``core``, or only ``core`` if there is no other.
 
     Raises:
-        BenchError: the core is not this process's.
+        BenchError: the core is not available.
     """
     available = os.sched_getaffinity(0)
     if core not in available:
@@ -122,11 +133,27 @@ def other_cores(core: int) -> set[int]:
 
 
 @contextlib.contextmanager
-def pinned(cores: set[int]) -> Iterator[None]:
-    """Processes that are started in the context are bound to these cores."""
+def pinned(cores: Collection[int]) -> Iterator[None]:
+    """Bind processes that start in the block to these cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+async def run_module(name: str, *arguments: object, cores: Collection[int]) -> bytes:
+    """Run a module as a process on these cores, and return its standard output.
+
+    Raises:
+        BenchError: the process failed.
+    """
+    with pinned(cores):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", name, *map(str, arguments), stdout=asyncio.subprocess.PIPE
+        )
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise BenchError(f"{name} failed; its output is above")
+    return output

@@ -1,5 +1,5 @@
-"""The benchmark of the rosters: typed events to final rosters on one core, latency at half the
-rate, recovery and memory of large tables.
+"""Benchmark of the rosters on one core: rate, latency at half the rate, recovery and memory of
+large tables.
 """
 
 from __future__ import annotations
@@ -7,17 +7,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-
-from prometheus_client.parser import text_string_to_metric_families
 
 from rollcall.kafka.client import client_options
 from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.rosters.registry import stages
 from rollcall.rosters.topics import plan_roster_topics, roster_topics
-from rollcall.sandbox.bench.figures import Sample, Throughput, quantile, throughput
+from rollcall.sandbox.bench.figures import Sample, Throughput, throughput
 from rollcall.sandbox.bench.machine import (
     POLL_SECONDS,
     STILL_SECONDS,
@@ -28,8 +26,16 @@ from rollcall.sandbox.bench.machine import (
     machine,
     peak_bytes,
     pinned,
+    run_module,
 )
-from rollcall.sandbox.bench.typed import at_once, enrollments, send_typed, simulated
+from rollcall.sandbox.bench.scrape import scrape
+from rollcall.sandbox.bench.typed import (
+    TypedRecord,
+    chunks_of,
+    enrollments,
+    send_typed,
+    simulated_records,
+)
 from rollcall.sandbox.managed import ManagedProcess
 from rollcall.settings import Settings
 
@@ -38,13 +44,13 @@ WARM_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class RosterBenchPlan:
-    """What to measure."""
+    """Parameters of the benchmark."""
 
     events: int
-    """Typed events for one run."""
+    """Typed events in one run."""
     runs: int
     latency_seconds: float
-    """How long the process is watched at half its rate."""
+    """Duration of the latency run, at half the rate."""
     rows: int
     """Enrollments in the tables, for recovery and memory."""
     core: int
@@ -52,7 +58,7 @@ class RosterBenchPlan:
 
 @dataclass(frozen=True, slots=True)
 class TableLoad:
-    """A table loaded by itself."""
+    """A table that was loaded alone."""
 
     rows: int
     seconds: float
@@ -61,39 +67,39 @@ class TableLoad:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """A process that was started on full tables."""
+    """Start of a process with full tables."""
 
     rows: int
     seconds: float
-    """From its start, that of Python included, until it was ready."""
+    """From the start, with that of Python, until ready."""
     loading_seconds: float
-    """Of these, from the first row until the last one was loaded."""
+    """From the first loaded row to the last one."""
     resident_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class RosterBenchResult:
-    """What was measured."""
+    """Results of the benchmark."""
 
     rosters: list[Throughput]
     latency: Latency
     filling: Throughput
-    """The enrollments from typed events to rosters, with no event but the first of each."""
+    """The run that fills the tables: one event for each enrollment."""
     recovery: Recovery
     tables: dict[str, TableLoad]
 
 
 async def bench_rosters(plan: RosterBenchPlan, announce: Announce) -> RosterBenchResult:
-    """Measure.
+    """Run the benchmark.
 
     Raises:
         BenchError: a run failed.
         BrokerUnavailableError: the embedded broker cannot be started.
     """
-    with machine(plan.core, announce) as place:
-        bench = _Bench(plan, place, announce)
+    with machine(plan.core, announce) as bench_machine:
+        bench = _Bench(plan, bench_machine, announce)
         sent = await bench.load(
-            "bench", simulated(max(plan.events // 1_000, 1), 1_000_000_000), plan.events
+            "bench", simulated_records(max(plan.events // 1_000, 1), 1_000_000_000), plan.events
         )
         runs = []
         for number in range(plan.runs):
@@ -118,160 +124,138 @@ async def bench_rosters(plan: RosterBenchPlan, announce: Announce) -> RosterBenc
 
 
 @dataclass(frozen=True, slots=True)
-class _Scrape:
+class _Progress:
     typed: int
-    """Typed events that their stages have processed."""
+    """Processed typed events."""
     lag: int
     rows: int
     remaining: int
     cpu_seconds: float
-    count: int
-    buckets: dict[float, float]
+    latency_buckets: dict[float, float]
 
 
-async def _scrape(process: ManagedProcess) -> _Scrape:
-    sums: dict[str, float] = {}
-    buckets: dict[float, float] = {}
-    for family in text_string_to_metric_families(await process.metrics()):
-        for sample in family.samples:
-            if sample.name == "rollcall_pipeline_seconds_bucket":
-                buckets[float(sample.labels["le"])] = sample.value
-            else:
-                sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
-    return _Scrape(
-        typed=int(sums["rollcall_event_age_seconds_count"]),
-        lag=int(sums.get("rollcall_consumer_lag_records", -1)),
-        rows=int(sums["rollcall_table_rows"]),
-        remaining=int(sums["rollcall_table_recovery_remaining_records"]),
-        cpu_seconds=sums["process_cpu_seconds_total"],
-        count=int(sums["rollcall_pipeline_seconds_count"]),
-        buckets=buckets,
+async def _progress(process: ManagedProcess) -> _Progress:
+    reading = await scrape(process)
+    values = reading.values
+    return _Progress(
+        typed=int(values["rollcall_event_age_seconds_count"]),
+        lag=int(values.get("rollcall_consumer_lag_records", -1)),
+        rows=int(values["rollcall_table_rows"]),
+        remaining=int(values["rollcall_table_recovery_remaining_records"]),
+        cpu_seconds=values["process_cpu_seconds_total"],
+        latency_buckets=reading.latency_buckets,
     )
 
 
 class _Bench:
-    def __init__(self, plan: RosterBenchPlan, place: Machine, announce: Announce) -> None:
+    def __init__(self, plan: RosterBenchPlan, bench_machine: Machine, announce: Announce) -> None:
         self._plan = plan
-        self._place = place
+        self._machine = bench_machine
         self._announce = announce
 
-    async def load(self, name: str, records: object, count: int) -> int:
-        """Fill typed topics; how many records."""
-        settings = self._place.settings(name)
-        await ensure_topics(settings, self._place.bootstrap, plan_roster_topics(settings))
+    async def load(self, name: str, records: Iterable[TypedRecord], count: int) -> int:
+        """Fill typed topics, and return the number of records."""
+        settings = self._machine.settings(name)
+        await ensure_topics(settings, self._machine.bootstrap, plan_roster_topics(settings))
         started = time.perf_counter()
-        with pinned(self._place.others | {self._place.core}):
-            chosen = itertools.islice(records, count)  # type: ignore[call-overload]
+        with pinned(self._machine.others | {self._machine.core}):
             sent = await send_typed(
-                client_options(settings, self._place.bootstrap),
+                client_options(settings, self._machine.bootstrap),
                 name,
                 settings.partitions,
-                at_once(chosen),
+                chunks_of(itertools.islice(records, count)),
             )
         self._announce(f"{sent:,} typed events loaded in {time.perf_counter() - started:.0f} s")
         return sent
 
     async def run(self, number: int, events: int) -> Throughput:
-        """One run through all typed events, by a group that has read nothing of them, until the
-        last roster is written.
-        """
-        settings = self._place.settings("bench").model_copy(
+        """Process all typed events with a new consumer group, until the last roster is written."""
+        settings = self._machine.settings("bench").model_copy(
             update={"group_prefix": f"bench-{number}"}
         )
-        async with self._place.process("rosters", settings, f"rosters-{number}") as process:
+        async with self._machine.process("rosters", settings, f"rosters-{number}") as process:
             return await self._watch(process, events)
 
     async def _watch(self, process: ManagedProcess, events: int) -> Throughput:
         samples: list[Sample] = []
         moved = time.monotonic()
-        last: _Scrape | None = None
+        last: _Progress | None = None
         while last is None or last.typed < events or last.lag != 0:
-            scrape = await _scrape(process)
-            if last is None or (scrape.typed, scrape.lag) != (last.typed, last.lag):
+            progress = await _progress(process)
+            if last is None or (progress.typed, progress.lag) != (last.typed, last.lag):
                 moved = time.monotonic()
             if time.monotonic() - moved > STILL_SECONDS:
                 process.check()
                 raise process.failure(f"made no progress for {STILL_SECONDS:.0f} s")
-            last = scrape
-            # The last samples, in which later stages catch up, all stand at the last event; the one
-            # with lag 0 is what counts.
+            last = progress
+            # Later stages catch up after the last event: only the sample with lag 0 is the end.
             samples.append(
                 Sample(
                     time.perf_counter(),
-                    scrape.typed if scrape.typed < events or scrape.lag else events + 1,
-                    scrape.cpu_seconds,
+                    progress.typed if progress.typed < events or progress.lag else events + 1,
+                    progress.cpu_seconds,
                 )
             )
             await asyncio.sleep(POLL_SECONDS)
         return throughput(samples, peak_bytes(process.pid))
 
     async def run_latency(self, rate: float) -> Latency:
-        """Send at a steady rate, and look at what the process says of itself."""
-        settings = self._place.settings("latency")
-        await ensure_topics(settings, self._place.bootstrap, plan_roster_topics(settings))
-        async with self._place.process("rosters", settings, "rosters-latency") as process:
+        """Send at a steady rate, and read the process's latency metrics."""
+        settings = self._machine.settings("latency")
+        await ensure_topics(settings, self._machine.bootstrap, plan_roster_topics(settings))
+        async with self._machine.process("rosters", settings, "rosters-latency") as process:
             warm = await self._send_steadily(settings, rate, WARM_SECONDS, 0)
-            # the first events waited until the process had joined its group
-            before = await self._through(process, warm)
+            # leave out the first events, which waited for the process to join its group
+            before = await self._catch_up(process, warm)
             sent = await self._send_steadily(settings, rate, self._plan.latency_seconds, warm)
-            after = await self._through(process, warm + sent)
-        buckets = {bound: after.buckets[bound] - before.buckets[bound] for bound in after.buckets}
-        return Latency(rate, quantile(0.5, buckets), quantile(0.99, buckets))
+            after = await self._catch_up(process, warm + sent)
+        return Latency.between(rate, before.latency_buckets, after.latency_buckets)
 
-    async def _through(self, process: ManagedProcess, events: int) -> _Scrape:
+    async def _catch_up(self, process: ManagedProcess, events: int) -> _Progress:
         deadline = time.monotonic() + STILL_SECONDS
-        while (scrape := await _scrape(process)).typed < events or scrape.lag != 0:
+        while (progress := await _progress(process)).typed < events or progress.lag != 0:
             if time.monotonic() > deadline:
                 raise BenchError("the rosters do not keep up with half their rate")
             await asyncio.sleep(POLL_SECONDS)
-        return scrape
+        return progress
 
     async def _send_steadily(
         self, settings: Settings, rate: float, seconds: float, skip: int
     ) -> int:
-        words = (
-            self._place.bootstrap,
+        output = await run_module(
+            "rollcall.sandbox.bench.typed",
+            self._machine.bootstrap,
             settings.topic_prefix,
             settings.partitions,
             rate,
             seconds,
             skip,
+            cores=self._machine.others,
         )
-        with pinned(self._place.others):
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "rollcall.sandbox.bench.typed",
-                *map(str, words),
-                stdout=asyncio.subprocess.PIPE,
-            )
-        output, _ = await process.communicate()
-        if process.returncode:
-            raise BenchError("the sender failed; what it said is above")
         return int(output)
 
     async def fill(self, events: int) -> Throughput:
-        """Bring all enrollments into the tables."""
-        async with self._place.process(
-            "rosters", self._place.settings("rows"), "rosters-fill"
+        """Process the enrollments that fill the tables."""
+        async with self._machine.process(
+            "rosters", self._machine.settings("rows"), "rosters-fill"
         ) as process:
             return await self._watch(process, events)
 
     async def recover(self) -> Recovery:
-        """Start once more on the full tables."""
+        """Start again with full tables."""
         started = time.perf_counter()
         first: float | None = None
-        async with self._place.process(
-            "rosters", self._place.settings("rows"), "rosters-recover"
+        async with self._machine.process(
+            "rosters", self._machine.settings("rows"), "rosters-recover"
         ) as process:
             while True:
-                scrape = await _scrape(process)
-                if first is None and (scrape.rows or scrape.remaining):
+                progress = await _progress(process)
+                if first is None and (progress.rows or progress.remaining):
                     first = time.perf_counter()
                 if (
                     first is not None
-                    and scrape.rows
-                    and scrape.remaining == 0
+                    and progress.rows
+                    and progress.remaining == 0
                     and await process.is_ready()
                 ):
                     break
@@ -279,24 +263,19 @@ class _Bench:
                     raise process.failure("did not recover in time")
                 await asyncio.sleep(POLL_SECONDS)
             now = time.perf_counter()
-            return Recovery(scrape.rows, now - started, now - first, peak_bytes(process.pid))
+            return Recovery(progress.rows, now - started, now - first, peak_bytes(process.pid))
 
     async def load_table(self, stage: str) -> TableLoad:
-        """Load one table by itself."""
-        settings = self._place.settings("rows")
+        """Load one table alone."""
+        settings = self._machine.settings("rows")
         topics = roster_topics(settings)
-        [declared] = [each for each in stages(None) if each.name == stage]
-        words = (self._place.bootstrap, topics.changelog(declared), settings.partitions)
-        with pinned({self._place.core}):
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "rollcall.sandbox.bench.table",
-                *map(str, words),
-                stdout=asyncio.subprocess.PIPE,
-            )
-        output, _ = await process.communicate()
-        if process.returncode:
-            raise BenchError("a table could not be loaded; what it said is above")
-        found = json.loads(output)
-        return TableLoad(int(found["rows"]), found["seconds"], int(found["bytes"]))
+        [declaration] = [each for each in stages(None) if each.name == stage]
+        output = await run_module(
+            "rollcall.sandbox.bench.table",
+            self._machine.bootstrap,
+            topics.changelog(declaration),
+            settings.partitions,
+            cores={self._machine.core},
+        )
+        load = json.loads(output)
+        return TableLoad(int(load["rows"]), load["seconds"], int(load["bytes"]))

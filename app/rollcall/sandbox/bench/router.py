@@ -1,8 +1,8 @@
-"""The router's benchmark: rate, CPU time, latency and memory on one core, against a stock Faust
+"""Benchmark of the router: rate, CPU time, latency and memory on one core, against a stock Faust
 agent on the same broker, core and events.
 
-The broker and the sender have the other cores. Router and peer take turns, so that a drift of the
-machine's speed meets both.
+The broker and the sender use the other cores. Router and peer take turns, so that a change of the
+machine's speed affects both.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ import sys
 import time
 from dataclasses import dataclass
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from rollcall.kafka.client import client_options
 from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.process.topics import TopicNames
 from rollcall.router.express import Express
 from rollcall.router.topics import plan_router_topics
-from rollcall.sandbox.bench.figures import Sample, Throughput, quantile, steady_throughput
+from rollcall.sandbox.bench.figures import Sample, Throughput, steady_throughput
 from rollcall.sandbox.bench.machine import (
     POLL_SECONDS,
     STILL_SECONDS,
@@ -32,7 +30,9 @@ from rollcall.sandbox.bench.machine import (
     machine,
     peak_bytes,
     pinned,
+    run_module,
 )
+from rollcall.sandbox.bench.scrape import Scrape, scrape
 from rollcall.sandbox.bench.stock_faust import Peer
 from rollcall.sandbox.canvas.sending import send_records
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
@@ -42,41 +42,41 @@ from rollcall.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class BenchPlan:
-    """What to measure."""
+    """Parameters of the benchmark."""
 
     events: int
-    """In the raw topic, for one run of the router."""
+    """Events in one run of the router."""
     peer_events: int
-    """So many of them for one run of the peer, which is slow."""
+    """Events in one run of the peer, which is slower."""
     runs: int
     latency_seconds: float
-    """How long the router is watched at half its rate."""
+    """Duration of the latency run, at half the router's rate."""
     core: int
-    """For the router, and for the peer."""
+    """Core of the router and of the peer."""
     drop_metadata: tuple[str, ...]
-    """Fields that the router drops."""
+    """Fields of metadata that the router drops."""
 
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """What was measured."""
+    """Results of the benchmark."""
 
     router: list[Throughput]
     peers: dict[Peer, list[Throughput]]
-    """Stock Faust, on fewer events."""
+    """Runs of stock Faust, on fewer events."""
     latency: Latency
 
 
 async def bench_router(plan: BenchPlan, announce: Announce) -> BenchResult:
-    """Measure.
+    """Run the benchmark.
 
     Raises:
         BenchError: a run failed.
         BrokerUnavailableError: the embedded broker cannot be started.
     """
-    with machine(plan.core, announce) as place:
+    with machine(plan.core, announce) as bench_machine:
         announce(f"the router is {'compiled' if Express is not None else 'not compiled'}")
-        bench = _Bench(plan, place, announce)
+        bench = _Bench(plan, bench_machine, announce)
         await bench.load()
         router: list[Throughput] = []
         peers: dict[Peer, list[Throughput]] = {peer: [] for peer in Peer}
@@ -92,61 +92,61 @@ async def bench_router(plan: BenchPlan, announce: Announce) -> BenchResult:
     return BenchResult(router, peers, latency)
 
 
-def _announce_run(announce: Announce, number: int, who: str, run: Throughput) -> None:
+def _announce_run(announce: Announce, number: int, program: str, run: Throughput) -> None:
     announce(
-        f"run {number + 1}: {who:26}{run.per_second:9,.0f} events/s  {run.cpu_microseconds:5.1f} "
-        "CPU-µs/event"
+        f"run {number + 1}: {program:26}{run.per_second:9,.0f} events/s  "
+        f"{run.cpu_microseconds:5.1f} CPU-µs/event"
     )
 
 
 class _Bench:
-    def __init__(self, plan: BenchPlan, place: Machine, announce: Announce) -> None:
+    def __init__(self, plan: BenchPlan, bench_machine: Machine, announce: Announce) -> None:
         self._plan = plan
-        self._place = place
+        self._machine = bench_machine
         self._announce = announce
 
     async def load(self) -> None:
-        """Fill the raw topic that all runs read."""
-        settings = self._place.settings("bench")
-        await ensure_topics(settings, self._place.bootstrap, plan_router_topics(settings))
+        """Fill the raw topic for all runs."""
+        settings = self._machine.settings("bench")
+        await ensure_topics(settings, self._machine.bootstrap, plan_router_topics(settings))
         started = time.perf_counter()
-        with pinned(self._place.others | {self._plan.core}):
+        with pinned(self._machine.others | {self._plan.core}):
             traffic = generate_traffic(TrafficPlan(count=self._plan.events))
             await send_records(
-                client_options(settings, self._place.bootstrap), TopicNames("bench").raw, traffic
+                client_options(settings, self._machine.bootstrap), TopicNames("bench").raw, traffic
             )
         self._announce(
             f"{self._plan.events:,} mixed events loaded in {time.perf_counter() - started:.0f} s"
         )
 
     async def run_router(self, number: int) -> Throughput:
-        """One run through the whole raw topic, by a group that has read nothing of it."""
-        settings = self._place.settings("bench").model_copy(
+        """Route the whole raw topic with a new consumer group."""
+        settings = self._machine.settings("bench").model_copy(
             update={"group_prefix": f"bench-{number}", "drop_metadata": self._plan.drop_metadata}
         )
-        async with self._place.process("router", settings, f"router-{number}") as router:
+        async with self._machine.process("router", settings, f"router-{number}") as router:
             samples = await _watch(router, self._plan.events)
             peak = peak_bytes(router.pid)
         return steady_throughput(samples, peak)
 
     def run_peer(self, number: int, peer: Peer) -> Throughput:
-        """One run of a stock agent on the same topic."""
+        """Route the same topic with a stock agent."""
         name = f"peer-{number}-{peer.name.lower().replace('_', '-')}"
         count = self._plan.peer_events // 4 if peer is Peer.WAITS else self._plan.peer_events
-        settings = self._place.settings(name)
-        asyncio.run(ensure_topics(settings, self._place.bootstrap, plan_router_topics(settings)))
+        settings = self._machine.settings(name)
+        asyncio.run(ensure_topics(settings, self._machine.bootstrap, plan_router_topics(settings)))
         command = [
             sys.executable,
             "-m",
             "rollcall.sandbox.bench.stock_faust",
-            self._place.bootstrap,
+            self._machine.bootstrap,
             TopicNames("bench").raw,
             name,
             str(count),
             peer,
             ",".join(self._plan.drop_metadata),
         ]
-        with (self._place.folder / f"{name}.log").open("wb") as log, pinned({self._plan.core}):
+        with (self._machine.folder / f"{name}.log").open("wb") as log, pinned({self._plan.core}):
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         try:
             output, _ = process.communicate(timeout=STILL_SECONDS + self._plan.peer_events / 200)
@@ -160,85 +160,52 @@ class _Bench:
             raise BenchError(f"stock Faust failed; its log: {log.name}") from None
 
     async def run_latency(self, rate: float) -> Latency:
-        """Send at a steady rate while the router runs, and look at what it says of itself."""
-        settings = self._place.settings("latency").model_copy(
+        """Send at a steady rate while the router runs, and read its latency metrics."""
+        settings = self._machine.settings("latency").model_copy(
             update={"drop_metadata": self._plan.drop_metadata}
         )
-        await ensure_topics(settings, self._place.bootstrap, plan_router_topics(settings))
-        async with self._place.process("router", settings, "router-latency") as router:
+        await ensure_topics(settings, self._machine.bootstrap, plan_router_topics(settings))
+        async with self._machine.process("router", settings, "router-latency") as router:
             warm = await self._send_steadily(settings, rate, 3.0)
-            # the first events waited until the router had joined its group
+            # leave out the first events, which waited for the router to join its group
             before = await _count_to(router, warm)
             sent = await self._send_steadily(settings, rate, self._plan.latency_seconds)
             after = await _count_to(router, warm + sent)
-        buckets = {bound: after.buckets[bound] - before.buckets[bound] for bound in after.buckets}
-        return Latency(rate, quantile(0.5, buckets), quantile(0.99, buckets))
+        return Latency.between(rate, before.latency_buckets, after.latency_buckets)
 
     async def _send_steadily(self, settings: Settings, rate: float, seconds: float) -> int:
-        """Send from a process of its own, on the other cores, so that making events takes nothing
-        from the router.
-        """
-        script = [
-            sys.executable,
-            "-m",
+        """Send from another process, on the other cores."""
+        output = await run_module(
             "rollcall.sandbox.bench.sender",
-            self._place.bootstrap,
+            self._machine.bootstrap,
             settings.topic_prefix,
-            str(rate),
-            str(seconds),
-        ]
-        with pinned(self._place.others):
-            process = await asyncio.create_subprocess_exec(*script, stdout=asyncio.subprocess.PIPE)
-        output, _ = await process.communicate()
-        if process.returncode:
-            raise BenchError("the sender failed; what it said is above")
+            rate,
+            seconds,
+            cores=self._machine.others,
+        )
         return int(output)
 
 
-@dataclass(frozen=True, slots=True)
-class _Scrape:
-    received: int
-    cpu_seconds: float
-    count: int
-    buckets: dict[float, float]
-
-
-async def _scrape(router: ManagedProcess) -> _Scrape:
-    values: dict[str, float] = {}
-    buckets: dict[float, float] = {}
-    for family in text_string_to_metric_families(await router.metrics()):
-        for sample in family.samples:
-            if sample.name == "rollcall_pipeline_seconds_bucket":
-                buckets[float(sample.labels["le"])] = sample.value
-            else:
-                values[sample.name] = sample.value
-    return _Scrape(
-        int(values["rollcall_events_received_total"]),
-        values["process_cpu_seconds_total"],
-        int(values["rollcall_pipeline_seconds_count"]),
-        buckets,
-    )
-
-
-async def _count_to(router: ManagedProcess, count: int) -> _Scrape:
+async def _count_to(router: ManagedProcess, count: int) -> Scrape:
     deadline = time.monotonic() + STILL_SECONDS
-    while (scrape := await _scrape(router)).count < count:
+    while (reading := await scrape(router)).values["rollcall_pipeline_seconds_count"] < count:
         if time.monotonic() > deadline:
             raise BenchError("the router does not keep up with half its rate")
         await asyncio.sleep(POLL_SECONDS)
-    return scrape
+    return reading
 
 
 async def _watch(router: ManagedProcess, events: int) -> list[Sample]:
     samples: list[Sample] = []
     moved = time.monotonic()
     while not samples or samples[-1].events < events:
-        scrape = await _scrape(router)
-        if not samples or samples[-1].events < scrape.received:
+        values = (await scrape(router)).values
+        received = values["rollcall_events_received_total"]
+        if not samples or samples[-1].events < received:
             moved = time.monotonic()
         if time.monotonic() - moved > STILL_SECONDS:
             router.check()
             raise router.failure(f"made no progress for {STILL_SECONDS:.0f} s")
-        samples.append(Sample(time.perf_counter(), scrape.received, scrape.cpu_seconds))
+        samples.append(Sample(time.perf_counter(), received, values["process_cpu_seconds_total"]))
         await asyncio.sleep(POLL_SECONDS)
     return samples

@@ -1,4 +1,4 @@
-"""Roster rows without a rosters process: what it would have written, put on the roster topics."""
+"""Writes generated roster rows to the roster topics, in place of a rosters process."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from aiokafka import AIOKafkaProducer
 
 from rollcall.kafka.batches import BatchedOutputs
 from rollcall.kafka.partitioner import partitioner
-from rollcall.sandbox.bench.typed import at_a_rate, at_once
+from rollcall.sandbox.bench.typed import chunks_at_rate, chunks_of
 
 HOME = 2107 * 10_000_000_000_000
 LARGE_COURSE = HOME + 1
 COURSE_ROWS = 50
-"""Enrollments in each of the other courses."""
+"""Enrollments in each course but the large one."""
 
 USERS = 200_000
 
@@ -59,7 +59,7 @@ class RosterRecord(NamedTuple):
 
 
 def enrollment(number: int, large: int, state: str = "active") -> RosterRecord:
-    """The enrollment with a number. The first ``large`` ones are in one course, in 25 sections."""
+    """The enrollment with a number. The first ``large`` ones are in one course with 25 sections."""
     if number <= large:
         course, section = LARGE_COURSE, HOME + 1 + number % 25
     else:
@@ -84,7 +84,7 @@ def enrollment(number: int, large: int, state: str = "active") -> RosterRecord:
 
 
 def all_rows(count: int, large: int) -> Iterator[RosterRecord]:
-    """So many enrollments, with their users, courses and sections."""
+    """``count`` enrollments, with their users, courses and sections."""
     courses = [LARGE_COURSE, *range(HOME + 2, HOME + 2 + -(-(count - large) // COURSE_ROWS))]
     for course in courses:
         value = _COURSE % (course, HOME + 1, course - HOME, _SHOWN % ("available", "course"))
@@ -108,7 +108,7 @@ def all_rows(count: int, large: int) -> Iterator[RosterRecord]:
 
 
 def changes(count: int, large: int, seed: int) -> Iterator[RosterRecord]:
-    """Enrollments that change, one after the other for ever; one in ten is in the large course."""
+    """An endless sequence of changed enrollments; one in ten is in the large course."""
     chance = random.Random(seed)  # noqa: S311
     while True:
         number = (
@@ -126,15 +126,17 @@ async def send_rows(
     records: Iterable[RosterRecord],
     rate: float | None,
 ) -> int:
-    """Send, each chunk acknowledged before the next, and return how many records there were.
-    Without a rate as fast as it goes.
+    """Send records in chunks, each after the acknowledgement of the last one; return their number.
+    ``rate``: records a second; None: no limit.
     """
     partition_of = partitioner(partitions)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True)
     await producer.start()
     sent = 0
     try:
-        async for chunk in at_once(records) if rate is None else at_a_rate(list(records), rate):
+        async for chunk in (
+            chunks_of(records) if rate is None else chunks_at_rate(list(records), rate)
+        ):
             outputs = BatchedOutputs(producer)
             for relation, key, value in chunk:
                 outputs.append(
@@ -153,10 +155,10 @@ async def send_rows(
 
 
 def main() -> None:
-    """Send changes at a steady rate, and print how many: a process of its own, so that its work is
-    not that of who is measured.
+    """Send changes at a steady rate, and print their number. Runs as a process, so that its CPU
+    time is not that of the process under test.
 
-    Arguments: bootstrap servers, topic prefix, partitions, enrollments, of these in the large
+    Arguments: bootstrap servers, topic prefix, partitions, enrollments, enrollments in the large
     course, records per second, seconds.
     """
     bootstrap, prefix, partitions, count, large, rate, seconds = sys.argv[1:]

@@ -1,5 +1,5 @@
-"""Sends traffic at a steady rate, for a while; prints how many records there were. A process of its
-own, so that its work is not the router's.
+"""Sends traffic at a steady rate, and prints the number of records. Runs as a process, so that its
+CPU time is not the router's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TICK_SECONDS = 0.02
 
 
 async def send_steadily(bootstrap: str, topic: str, rate: float, seconds: float) -> int:
-    """Send ``rate`` records a second for so many seconds, spread over the partitions."""
+    """Send ``rate`` records a second, in turn to all partitions."""
     records = list(generate_traffic(TrafficPlan(count=int(rate * seconds))))
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
     await producer.start()

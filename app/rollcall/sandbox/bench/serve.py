@@ -1,30 +1,28 @@
-"""The benchmark of serve: how fast the replica is built, and how long a page of a large course
-takes while rows stream in, on one core.
+"""Benchmark of serve on one core: building the replica, and pages of a large course during
+changes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from dataclasses import dataclass
 from statistics import quantiles
-
-from prometheus_client.parser import text_string_to_metric_families
 
 from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.rosters.topics import plan_roster_topics
 from rollcall.sandbox.bench.machine import (
     STILL_SECONDS,
     Announce,
-    BenchError,
     Machine,
     machine,
     peak_bytes,
     pinned,
+    run_module,
 )
 from rollcall.sandbox.bench.rows import LARGE_COURSE, all_rows, send_rows
+from rollcall.sandbox.bench.scrape import scrape
 from rollcall.sandbox.managed import ManagedProcess
 
 WARM_SECONDS = 2.0
@@ -34,23 +32,23 @@ POLL_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class ServeBenchPlan:
-    """What to measure."""
+    """Parameters of the benchmark."""
 
     rows: int
-    """Enrollments."""
+    """Enrollments in the replica."""
     course_rows: int
-    """Of these in one course."""
+    """Enrollments in the requested course."""
     rate: float
     """Requests a second."""
     row_rate: float
-    """Rows a second that change meanwhile."""
+    """Changed rows a second during the requests."""
     seconds: float
     core: int
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """How long answers took, in seconds."""
+    """Response times, in seconds."""
 
     per_second: float
     row_rate: float
@@ -58,17 +56,17 @@ class Answers:
     p99: float
     longest: float
     cpu_share: float
-    """Of the core, used by serve meanwhile."""
+    """Share of the core that serve used."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServeBenchResult:
-    """What was measured."""
+    """Results of the benchmark."""
 
     records: int
-    """Of all roster topics."""
+    """Records on all roster topics."""
     build_seconds: float
-    """From the first record until the replica was complete, its indexes included."""
+    """From the first record to the complete replica with its indexes."""
     file_bytes: int
     peak_bytes: int
     quiet: Answers
@@ -76,35 +74,35 @@ class ServeBenchResult:
 
 
 async def bench_serve(plan: ServeBenchPlan, announce: Announce) -> ServeBenchResult:
-    """Measure.
+    """Run the benchmark.
 
     Raises:
         BenchError: a run failed.
         BrokerUnavailableError: the embedded broker cannot be started.
     """
-    with machine(plan.core, announce) as place:
-        settings = place.settings("bench").model_copy(update={"shard": 2107})
-        await ensure_topics(settings, place.bootstrap, plan_roster_topics(settings))
+    with machine(plan.core, announce) as bench_machine:
+        settings = bench_machine.settings("bench").model_copy(update={"shard": 2107})
+        await ensure_topics(settings, bench_machine.bootstrap, plan_roster_topics(settings))
         started = time.perf_counter()
-        with pinned(place.others | {place.core}):
+        with pinned(bench_machine.others | {bench_machine.core}):
             sent = await send_rows(
-                place.bootstrap,
+                bench_machine.bootstrap,
                 "bench",
                 settings.partitions,
                 all_rows(plan.rows, plan.course_rows),
                 None,
             )
         announce(f"{sent:,} rows loaded in {time.perf_counter() - started:.0f} s")
-        async with place.process("serve", settings, "serve") as process:
+        async with bench_machine.process("serve", settings, "serve") as process:
             build = await _build(process, sent)
             announce(f"replica built: {sent / build:9,.0f} rows/s")
-            bench = _Bench(plan, place, process)
-            quiet = await bench.ask(0.0)
+            bench = _Bench(plan, bench_machine, process)
+            quiet = await bench.measure(0.0)
             announce(
                 f"quiet:     p50 {quiet.p50 * 1000:.1f} ms, p99 {quiet.p99 * 1000:.1f} ms, "
                 f"{quiet.cpu_share:.0%} of the core"
             )
-            streaming = await bench.ask(plan.row_rate)
+            streaming = await bench.measure(plan.row_rate)
             announce(
                 f"streaming: p50 {streaming.p50 * 1000:.1f} ms, p99 {streaming.p99 * 1000:.1f} "
                 f"ms, {streaming.cpu_share:.0%} of the core"
@@ -119,79 +117,64 @@ async def bench_serve(plan: ServeBenchPlan, announce: Announce) -> ServeBenchRes
             )
 
 
-async def _scrape(process: ManagedProcess) -> dict[str, float]:
-    sums: dict[str, float] = {}
-    for family in text_string_to_metric_families(await process.metrics()):
-        for sample in family.samples:
-            sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
-    return sums
-
-
 async def _build(process: ManagedProcess, records: int) -> float:
-    """Wait until the replica is complete; how long that took since it had begun."""
-    began, moved, last = time.perf_counter(), time.monotonic(), -1.0
+    """Wait until the replica is complete, and return the seconds that it took."""
+    started, moved, last = time.perf_counter(), time.monotonic(), -1.0
     while True:
-        found = await _scrape(process)
-        if (
-            found["rollcall_replica_complete"]
-            and found["rollcall_replica_records_total"] >= records
-        ):
-            return time.perf_counter() - began
-        if found["rollcall_replica_records_total"] != last:
-            moved, last = time.monotonic(), found["rollcall_replica_records_total"]
+        values = (await scrape(process)).values
+        count = values["rollcall_replica_records_total"]
+        if values["rollcall_replica_complete"] and count >= records:
+            return time.perf_counter() - started
+        if count != last:
+            moved, last = time.monotonic(), count
         if time.monotonic() - moved > STILL_SECONDS:
             raise process.failure(f"made no progress for {STILL_SECONDS:.0f} s")
         await asyncio.sleep(POLL_SECONDS)
 
 
 class _Bench:
-    def __init__(self, plan: ServeBenchPlan, place: Machine, process: ManagedProcess) -> None:
+    def __init__(
+        self, plan: ServeBenchPlan, bench_machine: Machine, process: ManagedProcess
+    ) -> None:
         self._plan = plan
-        self._place = place
+        self._machine = bench_machine
         self._process = process
 
-    async def ask(self, row_rate: float) -> Answers:
-        """Ask at the planned rate, while so many rows a second change."""
+    async def measure(self, row_rate: float) -> Answers:
+        """Send requests at the planned rate while ``row_rate`` rows a second change."""
         plan, seconds = self._plan, self._plan.seconds + WARM_SECONDS
         states = "".join(
             f"&state[]={state}" for state in ("active", "inactive", "completed", "invited")
         )
         course = f"{self._process.url}/api/v1/courses/{LARGE_COURSE}"
         url = f"{course}/enrollments?per_page={PER_PAGE}{states}"
-        before = await _scrape(self._process)
+        before = (await scrape(self._process)).values
         started = time.perf_counter()
-        asking = asyncio.create_task(
-            self._module(
+        client = asyncio.create_task(
+            run_module(
                 "rollcall.sandbox.bench.client",
                 url,
                 plan.course_rows // PER_PAGE,
                 plan.rate,
                 seconds,
+                cores=self._machine.others,
             )
         )
         if row_rate:
-            await self._module(
+            await run_module(
                 "rollcall.sandbox.bench.rows",
-                self._place.bootstrap,
+                self._machine.bootstrap,
                 "bench",
                 4,
                 plan.rows,
                 plan.course_rows,
                 row_rate,
                 seconds,
+                cores=self._machine.others,
             )
-        took: list[float] = json.loads(await asking)[int(plan.rate * WARM_SECONDS) :]
-        after, elapsed = await _scrape(self._process), time.perf_counter() - started
+        times: list[float] = json.loads(await client)[int(plan.rate * WARM_SECONDS) :]
+        after = (await scrape(self._process)).values
+        elapsed = time.perf_counter() - started
         share = (after["process_cpu_seconds_total"] - before["process_cpu_seconds_total"]) / elapsed
-        hundredths = quantiles(took, n=100)
-        return Answers(plan.rate, row_rate, hundredths[49], hundredths[98], max(took), share)
-
-    async def _module(self, name: str, *words: object) -> bytes:
-        with pinned(self._place.others):
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", name, *map(str, words), stdout=asyncio.subprocess.PIPE
-            )
-        output, _ = await process.communicate()
-        if process.returncode:
-            raise BenchError(f"{name} failed; what it said is above")
-        return output
+        hundredths = quantiles(times, n=100)
+        return Answers(plan.rate, row_rate, hundredths[49], hundredths[98], max(times), share)

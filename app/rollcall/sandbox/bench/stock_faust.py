@@ -1,18 +1,15 @@
-"""The peers: agents that one would write with Faust as it comes, with its defaults. One event at a
-time is judged and sent.
+"""The peers of the router's benchmark: plain agents with Faust's defaults, one event at a time.
 
-Three of them:
+There are three:
 
-- ``same job`` writes the records that the router writes, by the router's own pipeline, but that it
-  cuts what is too large;
-- ``short`` parses, validates and sends: no headers, no id, no redaction, no reasons for dead
-  letters;
-- ``short, waits`` does so, and waits until each record is acknowledged.
+- ``same job`` writes the router's records with the router's pipeline, but cuts large values;
+- ``short`` parses, validates and sends, without headers, id, redaction and reasons of dead letters;
+- ``short, waits`` also waits for the acknowledgement of each record.
 
-The first two do not wait for acknowledgements, as Faust's guide has it, and commit the offsets of
-events whose delivery failed. The third loses none, though it repeats some. Run as a process of its
-own by :mod:`rollcall.sandbox.bench.router`; prints one JSON object when it has processed so many
-events.
+The first two do not wait for acknowledgements, as in Faust's guide, and commit the offsets of
+events that were not delivered. The third loses no event, but repeats some.
+:mod:`rollcall.sandbox.bench.router` runs this module as a process. It prints one JSON object at the
+end.
 """
 
 from __future__ import annotations
@@ -41,14 +38,14 @@ from rollcall.router.judging import new_pipeline
 from rollcall.sandbox.bench.figures import Throughput
 from rollcall.sandbox.bench.machine import default_settings
 
-MOST_BYTES = 900_000
-"""More would crash it: Faust's producer refuses the record, and the agent dies. As it does of a
-record without key and value.
+MAX_BYTES = 900_000
+"""Limit of a value. Faust's producer refuses a larger record, and a record without key and value,
+and the agent ends.
 """
 
 
 class Peer(StrEnum):
-    """What a stock agent does."""
+    """The agent's work."""
 
     SAME_JOB = "same job"
     SHORT = "short"
@@ -65,7 +62,7 @@ class _Sent(NamedTuple):
 
 
 class _SameJob:
-    """By the router's pipeline."""
+    """The router's pipeline."""
 
     def __init__(self, names: TopicNames, typed: Mapping[str, str], drop_metadata: str) -> None:
         self._names = names
@@ -87,14 +84,14 @@ class _SameJob:
             return _Sent(
                 self._names.unknown, key, outcome.value, outcome.headers, message.timestamp
             )
-        letter, key, headers = bounded_dead_letter(
-            outcome, key, message.topic, message.partition, message, MOST_BYTES
+        dead_letter, key, headers = bounded_dead_letter(
+            outcome, key, message.topic, message.partition, message, MAX_BYTES
         )
-        return _Sent(self._names.dead_letter, key, letter.value, headers, message.timestamp)
+        return _Sent(self._names.dead_letter, key, dead_letter.value, headers, message.timestamp)
 
 
 class _Short:
-    """A valid event goes to its topic, by its id as it is written."""
+    """Validation only. The key is the unnormalized id."""
 
     def __init__(self, names: TopicNames, typed: Mapping[str, str]) -> None:
         self._names = names
@@ -156,7 +153,7 @@ async def route_stock(
             topic, key, value, headers, timestamp = judge(event.message)
             sent = await topics[topic].send(
                 key=key,
-                value=(value or b"")[:MOST_BYTES],
+                value=(value or b"")[:MAX_BYTES],
                 timestamp=timestamp,
                 headers=cast(Any, headers),
             )
@@ -174,8 +171,8 @@ async def route_stock(
 
 
 def main() -> None:
-    """Arguments: bootstrap servers, raw topic, prefix of the topics to write, number of events,
-    which peer, fields of metadata to drop.
+    """Arguments: bootstrap servers, raw topic, prefix of the output topics, number of events, peer,
+    fields of metadata to drop.
     """
     bootstrap, raw, prefix, count, peer, drop_metadata = sys.argv[1:]
     logging.basicConfig(level=logging.WARNING)
@@ -193,7 +190,7 @@ async def _report(
         ),
         flush=True,
     )
-    # what it has read ahead is of no interest, and stopping it takes a while or does not end
+    # no regular stop: it takes long, or never ends
     os._exit(0)
 
 

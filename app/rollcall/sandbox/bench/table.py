@@ -1,5 +1,5 @@
-"""Loads the changelog of a table as a lane does, and prints rows, seconds and memory. A process of
-its own, so that there is nothing else in it.
+"""Loads the changelog of a table like a lane, and prints rows, seconds and memory. Runs as a
+process to measure its memory.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rollcall.streaming.stages.changelog import load_changelog
 
 
 def resident_bytes() -> int:
-    """The memory of this process (Linux)."""
+    """Resident memory of this process (Linux)."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return (
         next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))

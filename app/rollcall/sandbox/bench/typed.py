@@ -1,4 +1,4 @@
-"""Typed records without a router: what it would have written, put on the typed topics."""
+"""Writes typed records to the typed topics, in place of a router."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class TypedRecord(NamedTuple):
     headers: list[Header]
 
 
-def simulated(courses: int, steps: int) -> Iterator[TypedRecord]:
-    """The life of an institution, as far as rosters read it."""
+def simulated_records(courses: int, steps: int) -> Iterator[TypedRecord]:
+    """Typed records of a simulated institution, for the topics that rosters read."""
     simulation = Simulation(SimulationPlan(courses=courses, steps=steps, shard=SHARD))
     return _typed(event.value for event in simulation.events())
 
 
 def enrollments(count: int) -> Iterator[TypedRecord]:
-    """So many enrollments: 25 in a section, two sections in a course."""
+    """Typed records of ``count`` enrollments: 25 in a section, two sections in a course."""
     home = SHARD * 10_000_000_000_000
     template = (
         '{"metadata":{"event_name":"enrollment_created","event_time":"2024-03-29T22:43:%02d.%03dZ","root_account_id":"%d"},"body":{"enrollment_id":"%d",'
@@ -100,9 +100,7 @@ async def send_typed(
     partitions: int,
     chunks: AsyncIterable[Sequence[TypedRecord]],
 ) -> int:
-    """Send chunks one after the other, each acknowledged before the next, and return how many
-    records there were.
-    """
+    """Send chunks, each after the acknowledgement of the last one; return the number of records."""
     names = TopicNames(prefix)
     partition_of: Callable[[bytes], int] = partitioner(partitions)
     producer = AIOKafkaProducer(**client_options, acks="all", enable_idempotence=True, linger_ms=0)
@@ -122,15 +120,15 @@ async def send_typed(
         await producer.stop()
 
 
-async def at_once(records: Iterable[Item]) -> AsyncIterator[Sequence[Item]]:
-    """Records, so many in a chunk as fill batches."""
+async def chunks_of(records: Iterable[Item]) -> AsyncIterator[Sequence[Item]]:
+    """Records in chunks that fill batches."""
     remaining = iter(records)
     while chunk := list(itertools.islice(remaining, CHUNK_RECORDS)):
         yield chunk
 
 
-async def at_a_rate(records: Sequence[Item], rate: float) -> AsyncIterator[Sequence[Item]]:
-    """Records, each chunk what is due, at ``rate`` a second."""
+async def chunks_at_rate(records: Sequence[Item], rate: float) -> AsyncIterator[Sequence[Item]]:
+    """Records in chunks at ``rate`` records a second."""
     started, sent = time.perf_counter(), 0
     while sent < len(records):
         due = min(int((time.perf_counter() - started) * rate) + 1, len(records))
@@ -140,16 +138,16 @@ async def at_a_rate(records: Sequence[Item], rate: float) -> AsyncIterator[Seque
 
 
 def main() -> None:
-    """Send at a steady rate, and print how many records: a process of its own, so that its work is
-    not that of who is measured.
+    """Send at a steady rate, and print the number of records. Runs as a process, so that its CPU
+    time is not that of the process under test.
 
-    Arguments: bootstrap servers, topic prefix, partitions, records per second, seconds, and how
-    many records to leave out in the beginning.
+    Arguments: bootstrap servers, topic prefix, partitions, records per second, seconds, number of
+    records to skip first.
     """
     bootstrap, prefix, partitions, rate, seconds, skip = sys.argv[1:]
     records = list(
         itertools.islice(
-            simulated(LATENCY_COURSES, 1_000_000_000),
+            simulated_records(LATENCY_COURSES, 1_000_000_000),
             int(skip),
             int(skip) + int(float(rate) * float(seconds)),
         )
@@ -161,7 +159,7 @@ def main() -> None:
                 {"bootstrap_servers": bootstrap},
                 prefix,
                 int(partitions),
-                at_a_rate(records, float(rate)),
+                chunks_at_rate(records, float(rate)),
             )
         )
     )

@@ -1,8 +1,7 @@
-"""A real Kafka broker on this machine: one node, one Java process, for development, the demo and
-the tests.
+"""An embedded Kafka broker: one node, one Java process, for development, demo and tests.
 
-Only the standard library is used here (and errors.py, resources.py): ``make`` asks this package
-about Java and Maven before there is a venv.
+Imports only the standard library, errors.py and resources.py: ``make`` uses this package to check
+Java and Maven before the venv exists.
 """
 
 from rollcall.sandbox.broker.embedded import BrokerStatus, EmbeddedBroker

@@ -1,5 +1,5 @@
-"""What ``make`` calls: ``python -m rollcall.sandbox.broker check`` before there is a venv, ``python
--m rollcall.sandbox.broker libraries`` after.
+"""Commands for ``make``: ``python -m rollcall.sandbox.broker check`` before the venv exists, and
+``python -m rollcall.sandbox.broker libraries`` later.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The embedded broker: started, found again, stopped."""
+"""Starts, finds and stops the embedded broker."""
 
 from __future__ import annotations
 
@@ -22,17 +22,15 @@ from rollcall.sandbox.broker.java import find_java
 from rollcall.sandbox.broker.probe import describe_cluster
 
 START_SECONDS = 60.0
-"""A start takes two to three seconds on two idle cores. This is for machines that are busy with
-other things.
-"""
+"""A start takes two to three seconds on two idle cores; a busy machine needs more."""
 
 STOP_SECONDS = 30.0
-"""A stop takes less than one second; after this long the process is killed, which Kafka's storage
-survives.
+"""A stop takes less than one second. After this time the process is killed; Kafka's storage
+survives that.
 """
 
 COLLECTOR = ("-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35")
-"""As Kafka's own start script has it; on a small machine Java would choose another."""
+"""The options of Kafka's start script. On a small machine Java's default is another collector."""
 
 _ANSWER_SECONDS = 1.0
 _POLL_SECONDS = 0.05
@@ -41,32 +39,31 @@ _QUOTED_LINES = 5
 
 @dataclass(frozen=True, slots=True)
 class BrokerStatus:
-    """What is known of a broker's process. ``pid`` is none when it does not run; ``answers``: it
-    speaks Kafka, and is the one it should be.
-    """
+    """State of a broker's process."""
 
     directory: Path
     version: str
     bootstrap: str | None
     pid: int | None
+    """None if the process does not run."""
     answers: bool
+    """The broker answers, and has the expected cluster id."""
 
     @property
     def running(self) -> bool:
-        """The process lives and clients can use it."""
+        """Whether the process runs and clients can use it."""
         return self.pid is not None and self.answers
 
 
 class EmbeddedBroker:
-    """A Kafka broker with all its state in ``directory``. Several objects, also in several
-    processes, may stand for the same directory.
+    """A Kafka broker with all its state in ``directory``. Several objects, even in several
+    processes, may use the same directory.
 
-    As a context manager it is owned: it ends with the block, and with this process, however that
-    ends. When somebody else's broker already runs in the directory, that one is used, and left
-    running.
+    A context manager starts an owned broker: it ends with the block, and at any end of this
+    process. If a broker already runs in the directory, the context manager uses that one and leaves
+    it running.
 
-    Every method blocks (from an event loop: ``asyncio.to_thread``) and may be called from any
-    thread.
+    Every method blocks (in an event loop: ``asyncio.to_thread``). All are thread-safe.
     """
 
     def __init__(
@@ -80,20 +77,18 @@ class EmbeddedBroker:
         properties: Mapping[str, str] | None = None,
         options: Sequence[str] = COLLECTOR,
     ) -> None:
-        """Nothing is started or written yet.
+        """Does not start or write anything yet.
 
         Args:
-            directory: where the broker keeps everything. Its absolute path must not change between
-                runs.
-            port: where to listen; 0: where it did last time, the first time any free port.
-            host: the address to listen on. There is no authentication: leave it at a loopback
-                address.
-            heap: the most memory of the Java process, as for Java's ``-Xmx``.
-            jars: the folder in which the libraries of all versions are kept; by default
-                ``kafka-libs`` beside ``directory``.
-            properties: further ones of Kafka's server.properties. They replace the broker's own;
-                listeners are added to them.
-            options: of the Java process, besides the heap.
+            directory: folder of the broker's state. Its absolute path must not change.
+            port: port to listen on; 0: that of the last start, at first any free port.
+            host: address to listen on. Use a loopback address: there is no authentication.
+            heap: maximum heap of the Java process, as for Java's ``-Xmx``.
+            jars: folder of the libraries of all versions; by default ``kafka-libs`` beside
+                ``directory``.
+            properties: extra entries of Kafka's server.properties. They replace the broker's own
+                ones; listeners are appended instead.
+            options: options of the Java process, besides the heap.
         """
         self.directory = directory.absolute()
         self._port = port
@@ -107,16 +102,15 @@ class EmbeddedBroker:
 
     @property
     def log(self) -> Path:
-        """The broker's log since its last start; the one before is beside it, with ``.1``."""
+        """The broker's log since its last start. The log before that has the suffix ``.1``."""
         return self.directory / "server.log"
 
     @property
     def bootstrap(self) -> str:
-        """``host:port`` for clients; it is known once the broker has been started for the first
-        time.
+        """``host:port`` for clients, after the first start.
 
         Raises:
-            BrokerUnavailableError: it never was, or its state is damaged.
+            BrokerUnavailableError: the broker was never started, or its state is damaged.
         """
         known = node.load_node(self.directory)
         if known is None:
@@ -128,12 +122,12 @@ class EmbeddedBroker:
 
     @property
     def pid(self) -> int | None:
-        """The id of the broker's process; none when there is none."""
+        """The id of the broker's process, or None."""
         return processes.find_process(self._pid_file, self._mark)
 
     def ensure_libraries(self, *, announce: Callable[[str], object] = lambda line: None) -> Path:
-        """Fetch Kafka's libraries unless they are there; returns their folder. ``announce`` is told
-        when that is going to take its time.
+        """Fetch Kafka's libraries unless they exist, and return their folder. ``announce`` gets one
+        line before a fetch.
 
         Raises:
             BrokerUnavailableError: Java or Maven is missing, or Maven failed.
@@ -141,20 +135,18 @@ class EmbeddedBroker:
         return libraries.ensure_libraries(self._jars, announce=announce)
 
     def start(self, timeout: float = START_SECONDS, *, owned: bool = True) -> bool:
-        """Start the broker and wait until clients can use it; false when it ran already (then it is
-        only waited for).
+        """Start the broker and wait until clients can use it. False if it already runs; then only
+        wait.
 
         Args:
-            timeout: seconds from the start of the Java process, or of waiting for another starter,
-                to readiness.
-            owned: the broker ends with this process at the latest. Otherwise it stays until
-                somebody stops it.
+            timeout: seconds until the broker must be ready.
+            owned: end the broker at the end of this process. Otherwise it runs until it is stopped.
 
         Raises:
-            BrokerUnavailableError: it did not become ready; no process is left behind. The message
-                quotes the log.
+            BrokerUnavailableError: the broker did not become ready, and was ended. The message
+                quotes its log.
         """
-        # an archive of classes is good for one class path, which Java compares as text
+        # a class archive is valid for one class path, which Java compares as text
         jars = self.ensure_libraries().resolve()
         java = find_java()
         with self._locked(timeout):
@@ -163,14 +155,14 @@ class EmbeddedBroker:
                 return False
             self._forget_supervisor()
             here = node.prepare_node(
-                self.directory, host=self._host, port=self._port, further=self._properties
+                self.directory, host=self._host, port=self._port, extra=self._properties
             )
             (self.directory / "tmp").mkdir(exist_ok=True)
             node.format_storage(
                 self.directory,
                 here,
                 self._java(java, jars, "-Xmx256m", "-XX:TieredStopAtLevel=1"),
-                further=self._properties,
+                extra=self._properties,
             )
             if self.log.exists():
                 self.log.replace(self.log.with_suffix(".log.1"))
@@ -195,8 +187,8 @@ class EmbeddedBroker:
             raise BrokerUnavailableError(str(error)) from None
 
     def stop(self, timeout: float = STOP_SECONDS) -> bool:
-        """Stop the broker, whoever started it, and wait for its end; false when it did not run.
-        What does not end within ``timeout`` seconds is killed.
+        """Stop the broker of any starter and wait for its end. False if it did not run. After
+        ``timeout`` seconds it is killed.
         """
         if not self.directory.exists():
             return False
@@ -207,13 +199,13 @@ class EmbeddedBroker:
             return ran
 
     def kill(self) -> bool:
-        """End the broker as a crash would (SIGKILL), for tests; false when it did not run."""
+        """Kill the broker (SIGKILL), as a crash in tests. False if it did not run."""
         ran = self.pid is not None
         self._end(signal.SIGKILL, timeout=STOP_SECONDS)
         return ran
 
     def status(self) -> BrokerStatus:
-        """Look, and change nothing.
+        """The broker's status. Changes nothing.
 
         Raises:
             BrokerUnavailableError: the state is damaged.
@@ -248,9 +240,7 @@ class EmbeddedBroker:
 
     @property
     def _mark(self) -> str:
-        """The end of the Java command: what tells this directory's broker from every other
-        process.
-        """
+        """The end of the Java command, which identifies this directory's broker."""
         return f"kafka.Kafka {self.directory / 'server.properties'}"
 
     def _locked(self, timeout: float) -> AbstractContextManager[None]:
@@ -264,7 +254,7 @@ class EmbeddedBroker:
         return [
             str(java),
             *options,
-            "-XX:-UsePerfData",  # it would write among the system's temporary files
+            "-XX:-UsePerfData",  # writes to the system's temporary folder
             f"-XX:ErrorFile={self.directory / 'java-crash-%p.log'}",
             f"-Djava.io.tmpdir={self.directory / 'tmp'}",
             "-Djava.awt.headless=true",
@@ -274,8 +264,8 @@ class EmbeddedBroker:
         ]
 
     def _is_ready(self, known: node.Node) -> bool:
-        """It speaks Kafka, belongs to our cluster, and takes part in it (a broker that has just
-        started is fenced off for a while).
+        """Whether the broker answers, has our cluster id, and is not fenced, as it is after a
+        start.
         """
         cluster = describe_cluster(known.host, known.port, timeout=_ANSWER_SECONDS)
         return (
@@ -287,7 +277,7 @@ class EmbeddedBroker:
     def _await_ready(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         known = node.load_node(self.directory)
-        assert known is not None, "a broker that runs has been prepared"
+        assert known is not None, "a running broker has a node"
         while not self._is_ready(known):
             if self.pid is None:
                 raise BrokerUnavailableError(
@@ -306,10 +296,11 @@ class EmbeddedBroker:
             lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return "  (there is none)"
-        told = [
+        messages = [
             line for line in lines if line.strip() and not line.lstrip().startswith(("at ", "..."))
         ]
-        return "\n".join(f"  {line[:300]}" for line in told[-_QUOTED_LINES:]) or "  (it is empty)"
+        quoted = messages[-_QUOTED_LINES:]
+        return "\n".join(f"  {line[:300]}" for line in quoted) or "  (it is empty)"
 
     def _end(self, signal_number: signal.Signals, *, timeout: float) -> bool:
         ended = processes.end_process(self._pid_file, self._mark, signal_number, timeout=timeout)

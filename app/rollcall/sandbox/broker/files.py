@@ -1,4 +1,4 @@
-"""Files that several processes share: locks, and writes that are whole or not there."""
+"""Files that several processes share: locks, and atomic writes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rollcall.errors import BrokerUnavailableError
 
 @contextmanager
 def locked(path: Path, *, timeout: float, purpose: str) -> Iterator[None]:
-    """Hold the lock file ``path`` (made, with its folder, if need be). The kernel frees the lock of
-    a process that dies.
+    """Hold the lock of a file, which is created if it is missing. The kernel releases the lock of a
+    process that ends.
 
     Raises:
-        BrokerUnavailableError: another process held it for ``timeout`` seconds; the message says
-            for which ``purpose``.
+        BrokerUnavailableError: another process held the lock for ``timeout`` seconds. The message
+            names the ``purpose``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout
@@ -38,9 +38,9 @@ def locked(path: Path, *, timeout: float, purpose: str) -> Iterator[None]:
         yield
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write ``text`` so that a reader, or a crash, meets the old file or the new one, never a
-    part.
+def write_atomically(path: Path, text: str) -> None:
+    """Write ``text`` atomically: readers, and a restart after a crash, see the old or the new
+    file.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     partial.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Finding Java and Maven on this machine."""
+"""Finds Java and Maven on this machine."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 from rollcall.errors import BrokerUnavailableError
 
 LEAST_JAVA = 17
-"""What the broker of Kafka 4 needs."""
+"""Minimum version for a broker of Kafka 4."""
 
 OR_USE_ANOTHER = "or set ROLLCALL_KAFKA to the address (host:port) of a Kafka broker"
 
 
 def find_java() -> Path:
-    """The ``java`` to run: that of ``JAVA_HOME`` if set, as Maven does, else the first on ``PATH``.
+    """The ``java`` of ``JAVA_HOME`` if that is set, as for Maven, else the first on ``PATH``.
 
     Raises:
-        BrokerUnavailableError: there is none, or it is too old.
+        BrokerUnavailableError: there is no Java, or it is too old.
     """
     home = os.environ.get("JAVA_HOME")
     found = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
@@ -43,7 +43,7 @@ def find_maven() -> Path:
     """The ``mvn`` on ``PATH``.
 
     Raises:
-        BrokerUnavailableError: there is none.
+        BrokerUnavailableError: there is no Maven.
     """
     found = shutil.which("mvn")
     if found is None:
@@ -55,11 +55,11 @@ def find_maven() -> Path:
 
 
 def _feature_version(java: str) -> int:
-    """17 for ``17.0.15``, 8 for ``1.8.0_402``, 0 for what does not say (on macOS, /usr/bin/java may
-    be only a signpost).
+    """17 for ``17.0.15``, 8 for ``1.8.0_402``, 0 without a version (on macOS, /usr/bin/java may be
+    a stub).
     """
     try:
-        told = subprocess.run(
+        output = subprocess.run(
             [java, "-XX:-UsePerfData", "-version"],
             capture_output=True,
             text=True,
@@ -68,5 +68,5 @@ def _feature_version(java: str) -> int:
         ).stderr
     except (OSError, subprocess.TimeoutExpired):
         return 0
-    match = re.search(r'version "(?:1\.)?(\d+)', told)
+    match = re.search(r'version "(?:1\.)?(\d+)', output)
     return int(match[1]) if match else 0

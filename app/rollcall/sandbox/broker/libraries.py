@@ -1,5 +1,5 @@
-"""The Java libraries of the broker: named by deploy/kafka/pom.xml, fetched by Maven, kept in the
-data directory.
+"""The broker's Java libraries: listed in deploy/kafka/pom.xml, fetched by Maven into the data
+directory.
 """
 
 from __future__ import annotations
@@ -18,27 +18,26 @@ from rollcall.sandbox.broker.files import locked
 from rollcall.sandbox.broker.java import OR_USE_ANOTHER, find_java, find_maven
 
 _COMPLETE = ".complete"
-"""Written last, with the pom's hash: libraries without it were interrupted, with another hash they
-are of another pom.
+"""File with the pom's hash, written last. Without it the fetch was interrupted; with another hash
+the pom has changed.
 """
 
 _FETCH_SECONDS = 900.0
 
 
 def kafka_version() -> str:
-    """The version of Kafka that the embedded broker is, from the pom."""
-    # our own file
+    """The embedded broker's version of Kafka, from the pom."""
+    # S314: the file is our own
     version = ElementTree.parse(_pom()).findtext("{*}properties/{*}kafka.version")  # noqa: S314
     assert version, "the pom has the property kafka.version"
     return version
 
 
 def ensure_libraries(root: Path, *, announce: Callable[[str], object] = lambda line: None) -> Path:
-    """The folder ``<root>/<version>`` with all jars of the broker; Maven fetches them unless they
-    are there for this very pom.
+    """The folder ``<root>/<version>`` with the broker's jars. Maven fetches them if they are
+    missing or of another pom.
 
-    ``announce`` is told, in one line, that something is being fetched. Several processes may call
-    this at once.
+    ``announce`` gets one line before a fetch. Several processes may call this at once.
 
     Raises:
         BrokerUnavailableError: Java or Maven is missing, or Maven failed.
@@ -88,7 +87,7 @@ def _fetch(maven: Path, folder: Path) -> None:
         "-DincludeScope=runtime",
         f"-DoutputDirectory={partial}",
     ]
-    # Without the option the JVM leaves a folder among the system's temporary files.
+    # The option keeps the JVM from writing to the system's temporary folder.
     environment = {
         **os.environ,
         "MAVEN_OPTS": f"{os.environ.get('MAVEN_OPTS', '')} -XX:-UsePerfData".strip(),
@@ -105,16 +104,16 @@ def _fetch(maven: Path, folder: Path) -> None:
         )
     except subprocess.TimeoutExpired:
         raise BrokerUnavailableError(
-            f"Maven has not fetched Kafka in {_FETCH_SECONDS:.0f} s: look at the network and try "
+            f"Maven has not fetched Kafka in {_FETCH_SECONDS:.0f} s: check the network and try "
             f"again, {OR_USE_ANOTHER}"
         ) from None
     if done.returncode != 0:
-        said = next(
+        error = next(
             (line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line),
             f"exit code {done.returncode}",
         )
         raise BrokerUnavailableError(
-            f"Maven could not fetch Kafka ({said.strip()}): look at the network and try again, "
+            f"Maven could not fetch Kafka ({error.strip()}): check the network and try again, "
             f"{OR_USE_ANOTHER}"
         )
     (partial / _COMPLETE).write_text(_pom_hash(), encoding="utf-8")

@@ -1,6 +1,4 @@
-"""What a broker keeps in its directory: who it is (ports, cluster id), its properties, its
-formatted storage.
-"""
+"""The files in a broker's directory: node (ports, cluster id), properties, formatted storage."""
 
 from __future__ import annotations
 
@@ -16,16 +14,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rollcall.errors import BrokerUnavailableError
-from rollcall.sandbox.broker.files import write_whole
+from rollcall.sandbox.broker.files import write_atomically
 
 _PORTS = range(20_000, 32_768)
-"""Where free ports are looked for: below those that Linux and macOS give to outgoing connections,
-which would be taken by chance at the next start.
+"""Range of free ports: below the ephemeral ports of Linux and macOS, which an outgoing connection
+could use at the next start.
 """
 
 _STATE_PARTITIONS = 8
-"""Of the topics in which Kafka keeps consumer offsets and transactions. The default of 50 each is
-for clusters; here every one costs files and start time.
+"""Partitions of Kafka's topics for offsets and transactions. The default of 50 is for clusters;
+each costs files and start time.
 """
 
 _LISTENERS = ("listeners", "advertised.listeners", "listener.security.protocol.map")
@@ -33,9 +31,7 @@ _LISTENERS = ("listeners", "advertised.listeners", "listener.security.protocol.m
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The one node of an embedded broker. It stays the same from start to start, so that clients
-    find it, and its data, again.
-    """
+    """The node of an embedded broker. It is the same at every start, for clients and data."""
 
     cluster_id: str
     host: str
@@ -48,8 +44,8 @@ class Node:
         return f"{self.host}:{self.port}"
 
     def properties(self, data: Path) -> dict[str, str]:
-        """The contents of server.properties, with the storage in ``data``. docker-compose.kafka.yml
-        has the same, and a test compares them.
+        """The entries of server.properties, with the storage in ``data``. A test compares them with
+        docker-compose.kafka.yml.
         """
         return {
             "process.roles": "broker,controller",
@@ -72,10 +68,10 @@ class Node:
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
             "share.coordinator.state.topic.num.partitions": str(_STATE_PARTITIONS),
-            # A group does not wait for members that may yet come.
+            # Do not wait for more members of a group.
             "group.initial.rebalance.delay.ms": "0",
-            # After a crash the controller waits for so long before it lets the broker in again: by
-            # default 9 s, for brokers that are not their own controller.
+            # After a crash, the controller admits the broker again only after this time. The
+            # default of 9 s is for brokers with a separate controller.
             "broker.session.timeout.ms": "4000",
             "broker.heartbeat.interval.ms": "1000",
             "num.network.threads": "2",
@@ -86,10 +82,10 @@ class Node:
 
 
 def load_node(directory: Path) -> Node | None:
-    """The node that lives in ``directory``, or none yet.
+    """The node of ``directory``, or None before the first start.
 
     Raises:
-        BrokerUnavailableError: what is there is not what this module wrote.
+        BrokerUnavailableError: the state is damaged.
     """
     file = directory / "node.json"
     try:
@@ -108,12 +104,12 @@ def load_node(directory: Path) -> Node | None:
         raise damaged(directory, "node.json cannot be read") from None
 
 
-def prepare_node(directory: Path, *, host: str, port: int, further: Mapping[str, str]) -> Node:
-    """The node of ``directory``, made if there is none, its ports free to listen on. ``port`` 0: as
-    before, or any. ``further``: :func:`with_further`.
+def prepare_node(directory: Path, *, host: str, port: int, extra: Mapping[str, str]) -> Node:
+    """The node of ``directory``, created if it is missing, with free ports. ``port`` 0: the last
+    port, or any. ``extra``: see :func:`merge_properties`.
 
     Raises:
-        BrokerUnavailableError: the state is damaged, or another program has the port.
+        BrokerUnavailableError: the state is damaged, or another program uses the port.
     """
     known = load_node(directory)
     cluster_id = known.cluster_id if known else new_cluster_id()
@@ -122,32 +118,33 @@ def prepare_node(directory: Path, *, host: str, port: int, further: Mapping[str,
     if not _is_free(host, port):
         raise BrokerUnavailableError(
             f"port {port} of {host}, for the broker of {directory}, is taken: end the program "
-            "that has it, or give another port"
+            "that uses it, or choose another port"
         )
     controller_port = known.controller_port if known and known.host == host else 0
     if controller_port in (0, port) or not _is_free(host, controller_port):
-        # nobody but the broker itself knows this one
+        # only the broker itself uses this port
         controller_port = free_port(host, other_than=port)
     node = Node(cluster_id, host, port, controller_port)
     _check_storage(directory, node)
-    write_whole(directory / "node.json", json.dumps(asdict(node), indent=2) + "\n")
+    write_atomically(directory / "node.json", json.dumps(asdict(node), indent=2) + "\n")
     write_properties(
-        directory / "server.properties", with_further(node.properties(directory / "data"), further)
+        directory / "server.properties",
+        merge_properties(node.properties(directory / "data"), extra),
     )
     return node
 
 
 def format_storage(
-    directory: Path, node: Node, java: list[str], *, further: Mapping[str, str]
+    directory: Path, node: Node, java: list[str], *, extra: Mapping[str, str]
 ) -> None:
-    """Make ``<directory>/data`` with Kafka's own tool, if it is not there. An interrupted attempt
-    leaves nothing that counts.
+    """Create ``<directory>/data`` with Kafka's own tool if it is missing. An interrupted attempt is
+    repeated.
 
     Args:
         directory: the broker's directory.
         node: from :func:`prepare_node`.
-        java: the command up to the name of the main class.
-        further: properties, as for :func:`prepare_node`.
+        java: the command before the name of the main class.
+        extra: properties, as for :func:`prepare_node`.
 
     Raises:
         BrokerUnavailableError: the tool failed.
@@ -160,7 +157,7 @@ def format_storage(
     if data.exists():
         return
     shutil.rmtree(partial, ignore_errors=True)
-    write_properties(properties, with_further(node.properties(partial), further))
+    write_properties(properties, merge_properties(node.properties(partial), extra))
     command = [
         *java,
         "kafka.tools.StorageTool",
@@ -174,31 +171,31 @@ def format_storage(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
     )
     if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip().splitlines()
+        lines = (done.stderr or done.stdout).strip().splitlines()
         raise BrokerUnavailableError(
             f"Kafka could not format its storage in {directory}: "
-            f"{said[-1] if said else f'exit code {done.returncode}'}"
+            f"{lines[-1] if lines else f'exit code {done.returncode}'}"
         )
     properties.unlink()
     partial.rename(data)
 
 
-def with_further(own: Mapping[str, str], further: Mapping[str, str]) -> dict[str, str]:
-    """A node's own properties with further ones, which win; further listeners stand beside the
-    node's own.
+def merge_properties(own: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
+    """A node's own properties with extra ones, which win. Extra listeners are appended to the own
+    ones.
     """
     return {
         **own,
         **{
             name: f"{own[name]},{value}" if name in _LISTENERS else value
-            for name, value in further.items()
+            for name, value in extra.items()
         },
     }
 
 
 def write_properties(path: Path, properties: dict[str, str]) -> None:
-    """Java's format; a backslash would be an escape in it."""
-    write_whole(
+    """Write properties in Java's format, in which a backslash is an escape."""
+    write_atomically(
         path,
         "".join(
             f"{name}={value.replace(chr(92), chr(92) * 2)}\n" for name, value in properties.items()
@@ -206,11 +203,11 @@ def write_properties(path: Path, properties: dict[str, str]) -> None:
     )
 
 
-def damaged(directory: Path, what: str) -> BrokerUnavailableError:
-    """The error for a state directory that cannot be used as it is."""
+def damaged(directory: Path, fault: str) -> BrokerUnavailableError:
+    """The error for a damaged state directory."""
     return BrokerUnavailableError(
-        f"the embedded broker's state in {directory} is damaged ({what}): delete that directory "
-        "to begin anew, without its topics"
+        f"the embedded broker's state in {directory} is damaged ({fault}): delete that directory "
+        "to start without its topics"
     )
 
 
@@ -223,13 +220,11 @@ def _check_storage(directory: Path, node: Node) -> None:
     except FileNotFoundError:
         raise damaged(directory, "data/meta.properties is missing") from None
     if f"cluster.id={node.cluster_id}" not in lines:
-        raise damaged(directory, "data/ is of another cluster than node.json says")
+        raise damaged(directory, "data/ and node.json are of different clusters")
 
 
 def new_cluster_id() -> str:
-    """Kafka's text form of a UUID; it may not begin with a dash, which tools would take for an
-    option.
-    """
+    """A UUID in Kafka's text form, without a dash at the start, which tools take for an option."""
     while True:
         text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not text.startswith("-"):
@@ -237,10 +232,10 @@ def new_cluster_id() -> str:
 
 
 def free_port(host: str, *, other_than: int = 0) -> int:
-    """A port of ``host`` that nobody listens on.
+    """A free port of ``host``.
 
     Raises:
-        BrokerUnavailableError: none was found.
+        BrokerUnavailableError: there is none.
     """
     for port in random.sample(_PORTS, k=100):
         if port != other_than and _is_free(host, port):
@@ -252,7 +247,7 @@ def free_port(host: str, *, other_than: int = 0) -> int:
 
 def _is_free(host: str, port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        # as Java does: connections of the last run that linger are no obstacle
+        # as Java does: old connections in TIME_WAIT do not matter
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))

@@ -1,8 +1,8 @@
-"""Asking a Kafka broker who it is: one Metadata exchange over a socket.
+"""Reads a broker's cluster id and brokers: one Metadata request over a socket.
 
-By hand, because it must work in any thread, inside or outside an event loop, many times a second
-while a broker starts, and without a client library's log lines about a broker that is not there
-yet. The bytes are those of version 4 in https://kafka.apache.org/protocol#The_Messages_Metadata.
+Without a client library, because it must work in any thread, with or without an event loop, many
+times a second during a broker's start, and without log lines about a missing broker. The format is
+version 4 in https://kafka.apache.org/protocol#The_Messages_Metadata.
 """
 
 from __future__ import annotations
@@ -14,27 +14,25 @@ from dataclasses import dataclass
 _METADATA = 3
 _VERSION = 4
 _CLIENT_ID = b"rollcall-probe"
-_MOST_BYTES = 10_000_000
+_MAX_BYTES = 10_000_000
 
 NOT_AN_ANSWER = (struct.error, UnicodeDecodeError)
-"""What :func:`parse_answer` raises for bytes that are not of this protocol."""
+"""Exceptions of :func:`parse_answer` for bytes of another protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What a broker says of its cluster: the id, and the addresses (host, port) of the brokers that
-    take part.
-    """
+    """The id of a cluster, and the addresses (host, port) of its active brokers."""
 
     cluster_id: str | None
     brokers: frozenset[tuple[str, int]]
 
 
 def describe_cluster(host: str, port: int, *, timeout: float) -> Cluster | None:
-    """The answer of the broker at ``host:port``; ``None`` when there is none within ``timeout``
-    seconds for each step, or none that is Kafka's.
+    """The cluster of the broker at ``host:port``; None without a valid answer. Each step may take
+    ``timeout`` seconds.
     """
-    # No topics (an empty array), and none is to be made.
+    # an empty array of topics, and no topic creation
     request = (
         struct.pack(">hhih", _METADATA, _VERSION, 0, len(_CLIENT_ID))
         + _CLIENT_ID
@@ -44,7 +42,7 @@ def describe_cluster(host: str, port: int, *, timeout: float) -> Cluster | None:
         with socket.create_connection((host, port), timeout=timeout) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
             (size,) = struct.unpack(">i", _receive(connection, 4))
-            if not 0 < size <= _MOST_BYTES:
+            if not 0 < size <= _MAX_BYTES:
                 return None
             return parse_answer(_receive(connection, size))
     except (OSError, *NOT_AN_ANSWER):
@@ -62,10 +60,10 @@ def _receive(connection: socket.socket, size: int) -> bytes:
 
 
 def parse_answer(answer: bytes) -> Cluster:
-    """The Metadata response (version 4) without its length.
+    """Parse a Metadata response (version 4) without its length.
 
     Raises:
-        struct.error, UnicodeDecodeError: it is something else.
+        struct.error, UnicodeDecodeError: the bytes are of another protocol.
     """
     at = 8  # correlation id, throttle time
 

@@ -1,5 +1,5 @@
-"""Asking serve for a roster, as a program that knows Canvas's API would, and holding the answer
-against the truth.
+"""RosterRequest serve for a roster, as a program that knows Canvas's API would, and holding the
+answer against the truth.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _next = re.compile(r'<https?://[^/]+([^>]*)>; rel="next"').search
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class RosterRequest:
     """What was asked, and what came."""
 
     url: str
@@ -33,7 +33,7 @@ class Asking:
     """Ids of enrollments that are missing, superfluous, or in another state."""
 
 
-async def ask(serve: ManagedProcess, course: str, truth: Rosters) -> Asking:
+async def ask(serve: ManagedProcess, course: str, truth: Rosters) -> RosterRequest:
     """Ask for the enrollments of a course.
 
     Raises:
@@ -59,7 +59,7 @@ async def ask(serve: ManagedProcess, course: str, truth: Rosters) -> Asking:
             break
         await asyncio.sleep(0.2)
     path = f"/api/v1/courses/{course}/enrollments?per_page={SHOWN_PER_PAGE}"
-    return Asking(f"{serve.url}{path}", await serve.get(path), len(found), wrong)
+    return RosterRequest(f"{serve.url}{path}", await serve.get(path), len(found), wrong)
 
 
 async def _all(serve: ManagedProcess, course: str) -> dict[str, str]:

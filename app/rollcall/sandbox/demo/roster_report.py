@@ -14,7 +14,7 @@ from rich.text import Text
 
 from rollcall.process.topics import TopicNames
 from rollcall.sandbox.canvas.simulation.truth import Rosters, Row
-from rollcall.sandbox.demo.asking import Asking
+from rollcall.sandbox.demo.asking import RosterRequest
 from rollcall.sandbox.demo.institution import Cast
 from rollcall.sandbox.demo.rosters import Scene, of_courses
 
@@ -151,7 +151,7 @@ def deletion(cast: Cast, scene: Scene) -> Iterator[RenderableType]:
     )
 
 
-def answer(asking: Asking) -> Iterator[RenderableType]:
+def answer(asking: RosterRequest) -> Iterator[RenderableType]:
     """What serve answers."""
     yield _indented(Text.assemble(("curl ", "dim"), f"'{asking.url}'"))
     shown = json.loads(asking.answer.text)

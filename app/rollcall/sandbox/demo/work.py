@@ -33,7 +33,7 @@ from rollcall.sandbox.canvas.traffic import (
     documented_traffic,
     generate_traffic,
 )
-from rollcall.sandbox.demo.asking import Asking, ask
+from rollcall.sandbox.demo.asking import RosterRequest, ask
 from rollcall.sandbox.demo.cluster import PROCESSES, remove
 from rollcall.sandbox.demo.institution import Cast, Institution
 from rollcall.sandbox.demo.ledger import Ledger, counted
@@ -93,7 +93,7 @@ class Results(NamedTuple):
 
     routing: Routing
     keeping: Keeping
-    asking: Asking
+    asking: RosterRequest
 
 
 class Work:
@@ -204,7 +204,7 @@ class Work:
         )
         return ManagedProcess("serve", settings, self._bootstrap, self._folder)
 
-    async def _ask(self, serve: ManagedProcess, course: str) -> Asking:
+    async def _ask(self, serve: ManagedProcess, course: str) -> RosterRequest:
         """Ask for a course's enrollments, and hold them against the truth."""
         began = time.monotonic()
         with self._screen.doing("starting serve"):
