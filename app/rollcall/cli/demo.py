@@ -44,6 +44,6 @@ def demo(
                 events=events, seed=seed, keep=keep, screen=screen, interrupts=interrupts
             )
     except KeyboardInterrupt:
-        screen.say("stopped; nothing is left running")
+        screen.print("stopped; nothing is left running")
         code = interrupts.exit_code
     raise typer.Exit(code)

@@ -29,21 +29,23 @@ from rollcall.sandbox.canvas.traffic import (
 )
 from rollcall.sandbox.demo.institution import Institution
 from rollcall.sandbox.demo.interrupts import Interrupts
-from rollcall.sandbox.demo.ledger import Difference, Ledger, counted, differences
+from rollcall.sandbox.demo.ledger import Difference, Ledger, count_records, differences
 from rollcall.sandbox.demo.metrics import ROSTER_STAGES, RouterReading, read_rosters, read_router
-from rollcall.sandbox.demo.reading import Found, Sample
+from rollcall.sandbox.demo.reading import Outputs, Sample
 from rollcall.sandbox.demo.report import excerpt
-from rollcall.sandbox.demo.rosters import Scene, mistakes, of_courses, witnessed
+from rollcall.sandbox.demo.rosters import Effect, mistakes, record_truth, rows_of_courses
 from rollcall.sandbox.demo.run import show_rosters, show_topics
 from rollcall.sandbox.demo.screen import Rate, Screen
-from rollcall.sandbox.demo.work import Keeping, Routing
+from rollcall.sandbox.demo.work import RosterResults, RouterResults
 from tests.rosters.reference import rosters as reference_rosters
 
 
 @cache
 def _thousand() -> Ledger:
     result = Ledger()
-    assert sum(1 for _ in counted(generate_traffic(TrafficPlan(count=1_000)), result)) == 1_000
+    assert (
+        sum(1 for _ in count_records(generate_traffic(TrafficPlan(count=1_000)), result)) == 1_000
+    )
     return result
 
 
@@ -87,14 +89,14 @@ def test_differences_are_told_by_type_and_by_code() -> None:
     ]
 
 
-def routing_of(sent: Ledger, found: Found, router: Ledger) -> Routing:
+def routing_of(sent: Ledger, found: Outputs, router: Ledger) -> RouterResults:
     """Everything that is to be shown."""
-    return Routing(sent, RouterReading(router.total, router), found, 20)
+    return RouterResults(sent, RouterReading(router.total, router), found, 20)
 
 
 def test_what_is_as_it_was_sent_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
     assert show_topics(
-        routing_of(ledger(), Found(set(), ledger()), ledger()), TopicNames("canvas"), Screen()
+        routing_of(ledger(), Outputs(set(), ledger()), ledger()), TopicNames("canvas"), Screen()
     )
     assert "differs" not in capsys.readouterr().out
 
@@ -103,7 +105,7 @@ def test_what_is_as_it_was_sent_is_fine(capsys: pytest.CaptureFixture[str]) -> N
 def test_whatever_is_not_as_it_was_sent_is_shown(
     fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found, router = Found(set(), ledger()), ledger()
+    found, router = Outputs(set(), ledger()), ledger()
     if fault == "topics":
         found.ledger.dead["not_json"] -= 1
         found.ledger.dead["no code"] += 1
@@ -122,14 +124,14 @@ def test_whatever_is_not_as_it_was_sent_is_shown(
     told = {
         "topics": "dead letters not_json: sent",
         "router": "routed user_created: sent",
-        "bytes": "1 of 20 documented events did not",
+        "bytes": "1 of 20 documented events were changed",
         "secrets": "left in 1",
     }
     assert any(told[fault] in line for line in lines), lines
 
 
 def test_credentials_and_changed_bytes_are_found() -> None:
-    found = Found({b"documented", b"other"})
+    found = Outputs({b"documented", b"other"})
     found.add(sample(b"documented"), "user_created", dead=False)
     found.add(
         sample(b"url?access_token=" + CREDENTIAL.encode(), rollcall_redacted=b"x"), None, dead=False
@@ -257,27 +259,27 @@ def traffic(institution: Institution) -> Iterator[TrafficRecord]:
 
 
 @pytest.fixture(scope="module")
-def keeping() -> Keeping:
+def roster_results() -> RosterResults:
     """A demo in which all is well."""
     institution, truth = Institution(1), Truth(None)
-    courses = {institution.cast.course.gid, institution.cast.other.gid}
-    for _ in witnessed(traffic(institution), truth):
+    courses = {institution.example.course.gid, institution.example.other.gid}
+    for _ in record_truth(traffic(institution), truth):
         pass
     scenes = []
     for act in (institution.cross_list, institution.delete_course):
         before = truth.rosters()
-        (record,) = witnessed([act()], truth)
+        (record,) = record_truth([act()], truth)
         assert record.expected.event_name is not None
         scenes.append(
-            Scene(
+            Effect(
                 record.expected.event_name,
                 0.25,
-                of_courses(before, courses),
-                of_courses(truth.rosters(), courses),
+                rows_of_courses(before, courses),
+                rows_of_courses(truth.rosters(), courses),
             )
         )
     moved, deleted = scenes
-    return Keeping(institution.cast, moved, deleted, truth.rosters(), truth.rosters())
+    return RosterResults(institution.example, moved, deleted, truth.rosters(), truth.rosters())
 
 
 def test_a_user_with_the_id_of_a_course_is_not_of_the_course() -> None:
@@ -286,14 +288,18 @@ def test_a_user_with_the_id_of_a_course_is_not_of_the_course() -> None:
         "groups": {"7/1": {}, "account:7/2": {}},
         "users": {"7": {}},
     }
-    assert of_courses(rosters, {"7"}) == {"courses": {"7": {}}, "groups": {"7/1": {}}, "users": {}}
+    assert rows_of_courses(rosters, {"7"}) == {
+        "courses": {"7": {}},
+        "groups": {"7/1": {}},
+        "users": {},
+    }
 
 
 def test_the_truth_of_all_that_is_sent_is_what_another_reading_of_the_rules_gives() -> None:
     institution, truth = Institution(1), Truth(None)
     valid = [
         (record.expected.event_name, record.value.replace(CREDENTIAL.encode(), REPLACEMENT))
-        for record in witnessed(traffic(institution), truth)
+        for record in record_truth(traffic(institution), truth)
         if record.expected.kind is Kind.ROUTED
         and record.value is not None
         and record.expected.event_name is not None
@@ -308,9 +314,9 @@ def test_the_truth_of_all_that_is_sent_is_what_another_reading_of_the_rules_give
 )
 def test_every_institution_has_a_story(seed: int) -> None:
     institution, truth = Institution(seed), Truth(None)
-    for _ in witnessed(institution.records(), truth):
+    for _ in record_truth(institution.records(), truth):
         pass
-    course, section, other = (row.gid for row in institution.cast)
+    course, section, other = (row.gid for row in institution.example)
 
     def people(course_id: str) -> list[dict[str, str]]:
         return [
@@ -320,10 +326,10 @@ def test_every_institution_has_a_story(seed: int) -> None:
     before, there = len(people(course)), len(people(other))
     of_section = sum(row["course_section_id"] == section for row in people(course))
     assert 5 <= of_section < before
-    (record,) = witnessed([institution.cross_list()], truth)
+    (record,) = record_truth([institution.cross_list()], truth)
     assert record.expected.event_name == "course_section_updated"
     assert (len(people(course)), len(people(other))) == (before - of_section, there + of_section)
-    (record,) = witnessed([institution.delete_course()], truth)
+    (record,) = record_truth([institution.delete_course()], truth)
     assert record.expected.event_name == "course_updated"
     assert all(row["state"] in ("deleted", "rejected") for row in people(course))
     assert len(people(other)) == there + of_section
@@ -331,49 +337,51 @@ def test_every_institution_has_a_story(seed: int) -> None:
 
 def test_the_same_seed_gives_the_same_story() -> None:
     one, other = Institution(3), Institution(3)
-    assert [row.gid for row in one.cast] == [row.gid for row in other.cast]
+    assert [row.gid for row in one.example] == [row.gid for row in other.example]
     assert len(one) == len(other)
 
 
-def test_the_story_is_shown(keeping: Keeping, capsys: pytest.CaptureFixture[str]) -> None:
-    assert show_rosters(keeping, TopicNames("canvas"), Screen())
+def test_the_story_is_shown(
+    roster_results: RosterResults, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert show_rosters(roster_results, TopicNames("canvas"), Screen())
     out = capsys.readouterr().out
-    course, other = keeping.cast.course, keeping.cast.other
+    course, other = roster_results.example.course, roster_results.example.other
     was, is_ = (
         sum(row["course_id"] == course.gid for row in rosters["enrollments"].values())
-        for rosters in (keeping.moved.before, keeping.moved.after)
+        for rosters in (roster_results.moved.before, roster_results.moved.after)
     )
     assert f"… and {was - 12} more; in all " in out
     assert f"1 event moved {was - is_} enrollments, 0.2 s after it was sent." in out
     assert f"{is_} deleted" in out
-    for name in (course.name, other.name, keeping.cast.section.name):
+    for name in (course.name, other.name, roster_results.example.section.name):
         assert name in out
     assert out.count("equal\n") == 6
     assert max(map(len, out.splitlines())) <= 80
 
 
 def test_rows_that_are_not_true_are_shown(
-    keeping: Keeping, capsys: pytest.CaptureFixture[str]
+    roster_results: RosterResults, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = {relation: dict(rows) for relation, rows in keeping.truth.items()}
+    found = {relation: dict(rows) for relation, rows in roster_results.truth.items()}
     missing, changed = sorted(found["groups"])[:2]
     del found["groups"][missing]
     found["groups"][changed] = found["groups"][changed] | {"state": "asleep"}
     found["courses"]["nobody's"] = {}
-    here = keeping.cast.course.gid
+    here = roster_results.example.course.gid
     deleted = {
         relation: {**rows, f"{here}/7": {"not a row": "garbage"}}
-        for relation, rows in keeping.deleted.after.items()
+        for relation, rows in roster_results.deleted.after.items()
     }
-    keeping = keeping._replace(
-        deleted=keeping.deleted._replace(after=deleted),
-        moved=keeping.moved._replace(before=deleted),
+    roster_results = roster_results._replace(
+        deleted=roster_results.deleted._replace(after=deleted),
+        moved=roster_results.moved._replace(before=deleted),
     )
 
-    assert not show_rosters(keeping._replace(found=found), TopicNames("canvas"), Screen())
+    assert not show_rosters(roster_results._replace(found=found), TopicNames("canvas"), Screen())
 
-    right = keeping.truth["groups"][changed]["state"]
-    assert mistakes(keeping.truth, found) == {
+    right = roster_results.truth["groups"][changed]["state"]
+    assert mistakes(roster_results.truth, found) == {
         "courses": ["nobody's should not be there"],
         "sections": [],
         "enrollments": [],

@@ -1,6 +1,4 @@
-"""Where the demo takes place: on a broker of its own, or on the user's cluster under names of its
-own.
-"""
+"""The demo's cluster: its own broker, or the user's cluster with unique names."""
 
 from __future__ import annotations
 
@@ -35,32 +33,31 @@ KEPT = frozenset({
     "ssl_cert_file", "ssl_key_file",
     "replication_factor", "data",
 })  # fmt: skip
-"""Settings of the user that hold in the demo: how to reach the cluster, and where files may be. All
-others are as if they were not set.
+"""The user's settings that the demo uses: access to the cluster, and the data directory. The others
+have their defaults.
 """
 
 PROCESSES = ("router", "rosters")
-"""What the demo starts: commands, and the last words of consumer groups."""
+"""Processes of the demo with a consumer group."""
 
 REMOVE_SECONDS = 20.0
 
 
 def demo_settings() -> Settings:
-    """The settings of the demo. On the user's cluster, all names begin with a word that nobody else
-    has.
+    """The settings of the demo. On the user's cluster, all names have a random prefix.
 
     Raises:
-        ConfigurationError: one of the settings that are kept is wrong.
+        ConfigurationError: one of the user's settings is wrong.
     """
-    others = {
+    defaults = {
         name: field.default for name, field in Settings.model_fields.items() if name not in KEPT
     }
-    settings = load_settings(**others)
-    word = "demo-" + "".join(secrets.choice("abcdefghijkmnpqrstuvwxyz23456789") for _ in range(5))
+    settings = load_settings(**defaults)
+    prefix = "demo-" + "".join(secrets.choice("abcdefghijkmnpqrstuvwxyz23456789") for _ in range(5))
     names = (
         {"group_prefix": "rollcall-demo"}
         if settings.kafka is None
-        else {"group_prefix": word, "topic_prefix": word}
+        else {"group_prefix": prefix, "topic_prefix": prefix}
     )
     return settings.model_copy(
         update={**names, "port": 0, "log_format": "json", "data": settings.data.absolute()}
@@ -69,29 +66,29 @@ def demo_settings() -> Settings:
 
 @contextlib.contextmanager
 def workplace(settings: Settings) -> Iterator[Path]:
-    """The demo's folder, empty, for this demo alone.
+    """The demo's empty folder, locked for this demo.
 
     Raises:
-        BrokerUnavailableError: another demo is running there.
+        BrokerUnavailableError: another demo uses the folder.
         ConfigurationError: the folder cannot be written.
     """
     folder = settings.data / "demo"
     try:
         with locked(settings.data / "demo.lock", timeout=1, purpose="running the demo"):
             if (folder / "kafka").exists():
-                _broker(folder, settings).stop()  # of a demo that was killed a moment ago
+                _broker(folder, settings).stop()  # the broker of a demo that was just killed
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
             yield folder
     except PermissionError as error:
         raise ConfigurationError(
-            f"cannot write {error.filename}; set ROLLCALL_DATA to a folder that can be written"
+            f"cannot write {error.filename}; set ROLLCALL_DATA to a writable folder"
         ) from None
 
 
 @contextlib.contextmanager
 def cluster(settings: Settings, folder: Path, announce: Callable[[str], object]) -> Iterator[str]:
-    """Bootstrap servers: of the user's cluster, or of a broker that lives as long as the context.
+    """Bootstrap servers of the user's cluster, or of a broker that runs during the block.
 
     Raises:
         BrokerUnavailableError: the broker cannot be started.
@@ -105,14 +102,14 @@ def cluster(settings: Settings, folder: Path, announce: Callable[[str], object])
         with broker:
             yield broker.bootstrap
     except BaseException:
-        broker.stop()  # the first Ctrl-C may have come while it was being stopped
+        broker.stop()  # Ctrl-C may have interrupted its stop
         raise
     shutil.rmtree(broker.directory, ignore_errors=True)
 
 
 async def remove(settings: Settings, bootstrap: str) -> list[str]:
-    """Delete the demo's topics and groups from the user's cluster; returns what could not be
-    deleted, with the reason.
+    """Delete the demo's topics and groups from the user's cluster. Returns those that could not be
+    deleted, with reasons.
     """
     topics, groups = (
         [plan.name for plan in plan_topics(settings)],
@@ -143,14 +140,14 @@ async def remove(settings: Settings, bootstrap: str) -> list[str]:
 async def _remove_group(admin: AIOKafkaAdminClient, group: str) -> None:
     coordinator = await admin.find_coordinator(group)
     while True:
-        # aiokafka knows the request and has no method for it.
+        # aiokafka has the request, but no method for it
         [(_, code)] = (await admin._send_request(DeleteGroupsRequest([group]), coordinator)).results
         error = for_code(code)
         if error in (NoError, GroupIdNotFound):
             return
         if error is not NonEmptyGroup:
             raise error
-        # a process that was killed is a member until its session times out
+        # a killed process is a member until its session times out
         await asyncio.sleep(0.5)
 
 

@@ -1,6 +1,4 @@
-"""The simulated institution of the demo: what it sends, and the two acts of the story that is told
-in the end.
-"""
+"""The demo's simulated institution: its events, and two changes of an example course."""
 
 from __future__ import annotations
 
@@ -18,44 +16,42 @@ from rollcall.sandbox.canvas.simulation.world import Course, Section
 from rollcall.sandbox.canvas.traffic import Expectation, Kind, TrafficRecord
 
 SHARD = 4811
-"""Not that of the documented and the varied events, so that no two entities have the same id by
-chance.
-"""
+"""Another shard than that of the documented and the varied events, so that ids cannot collide."""
 
 COURSES = 12
 STEPS = 1_000
-"""Some 3,500 events come of it."""
+"""Gives some 3,500 events."""
 DUPLICATES = 0.03
 DISORDER = 100
 
-LASTS_MS = 30 * 60_000
-"""It begins so long ago. Of its own time, some 20 minutes pass."""
+START_AGE_MS = 30 * 60_000
+"""Age of the first event. The events span some 20 minutes."""
 
-LEAST_PEOPLE = 5
-"""In a section that is worth showing."""
+MIN_PEOPLE = 5
+"""Minimum number of people in an example section."""
 
 
-class Cast(NamedTuple):
-    """Of whom the story tells."""
+class Example(NamedTuple):
+    """The courses and the section that the demo shows."""
 
     course: Course
-    """Has people in two sections, and groups; is deleted in the end."""
+    """A course with groups and people in two sections; it is deleted at the end."""
     section: Section
-    """One of its sections; moves to the other course."""
+    """A section of the course; it moves to the other course."""
     other: Course
 
 
 class Institution:
-    """A life, played to its end, in which there is a course to tell of.
+    """A finished simulation with an :class:`Example`.
 
     Args:
-        seed: the same one gives the same life.
+        seed: seed of the random numbers.
     """
 
     def __init__(self, seed: int) -> None:
-        start_ms = int(time.time() * 1000) - LASTS_MS
-        cast, seeds = None, itertools.count(seed)
-        while cast is None:  # most lives have such a course
+        start_ms = int(time.time() * 1000) - START_AGE_MS
+        example, seeds = None, itertools.count(seed)
+        while example is None:  # most seeds have one
             plan = SimulationPlan(
                 courses=COURSES,
                 steps=STEPS,
@@ -67,50 +63,48 @@ class Institution:
             )
             self._simulation = Simulation(plan)
             self._events = list(self._simulation.events())
-            cast = choose_cast(self._simulation)
-        self.cast: Cast = cast
+            example = choose_example(self._simulation)
+        self.example: Example = example
 
     def __len__(self) -> int:
         return len(self._events)
 
     def records(self) -> Iterator[TrafficRecord]:
-        """What it sends before the story begins."""
+        """The events before the changes of the example."""
         return map(_record, self._events)
 
     def cross_list(self) -> TrafficRecord:
-        """Move the section, and give the one event that tells of it."""
-        cross_list(self._simulation.canvas, self.cast.section, self.cast.other)
-        return self._told()
+        """Move the section to the other course, and return the only event of this."""
+        cross_list(self._simulation.canvas, self.example.section, self.example.other)
+        return self._take_record()
 
     def delete_course(self) -> TrafficRecord:
-        """Delete the course, and give the one event that tells of it."""
-        delete_course(self._simulation.canvas, self.cast.course)
-        return self._told()
+        """Delete the course, and return the only event of this."""
+        delete_course(self._simulation.canvas, self.example.course)
+        return self._take_record()
 
-    def further_life(self) -> Iterator[TrafficRecord]:
-        """What happens after the story, without an end. Each event is of the moment in which it is
-        asked for.
-        """
+    def further_records(self) -> Iterator[TrafficRecord]:
+        """Endless further events. Each has the current time."""
         canvas = self._simulation.canvas
         while True:
             canvas.now_ms = max(canvas.now_ms, int(time.time() * 1000))
             step(canvas)
-            yield from map(_record, self._simulation.happened())
+            yield from map(_record, self._simulation.take_events())
 
-    def _told(self) -> TrafficRecord:
-        (event,) = self._simulation.happened()
+    def _take_record(self) -> TrafficRecord:
+        (event,) = self._simulation.take_events()
         return _record(event)
 
 
-def choose_cast(simulation: Simulation) -> Cast | None:
-    """The course with most people among those with groups and two sections worth showing, its
-    smallest such section, and the smallest other course.
+def choose_example(simulation: Simulation) -> Example | None:
+    """The largest course with groups and two large sections, the smaller section, and the smallest
+    other course.
 
-    Courses that were renamed come last: their sections still bear the old name.
+    Renamed courses come last, because their sections have the old name.
     """
     rosters = simulation.truth()
-    people = Counter(row["course_section_id"] for row in rosters["enrollments"].values())
-    everybody = Counter(row["course_id"] for row in rosters["enrollments"].values())
+    section_people = Counter(row["course_section_id"] for row in rosters["enrollments"].values())
+    course_people = Counter(row["course_id"] for row in rosters["enrollments"].values())
     members = Counter(row["context_id"] for row in rosters["memberships"].values())
     available = [
         course
@@ -123,35 +117,37 @@ def choose_cast(simulation: Simulation) -> Cast | None:
             section
             for section in course.sections
             if section.state == "active"
-            and people[section.gid] >= LEAST_PEOPLE
+            and section_people[section.gid] >= MIN_PEOPLE
             and _known(section, rosters)
         ]
 
     courses = [
         course
         for course in available
-        if members[course.gid] >= LEAST_PEOPLE and len(sections(course)) >= 2
+        if members[course.gid] >= MIN_PEOPLE and len(sections(course)) >= 2
     ]
 
     def rank(course: Course) -> tuple[bool, int, int]:
         return (
             not all(section.name.startswith(course.name) for section in course.sections),
-            -everybody[course.gid],
+            -course_people[course.gid],
             course.id,
         )
 
     for course in sorted(courses, key=rank):
-        section = min(sections(course), key=lambda section: (people[section.gid], section.id))
+        section = min(
+            sections(course), key=lambda section: (section_people[section.gid], section.id)
+        )
         others = [
             other
             for other in available
             if other.name != course.name
             and other is not section.own_course
-            and everybody[other.gid]
+            and course_people[other.gid]
         ]
         if others:
-            return Cast(
-                course, section, min(others, key=lambda other: (everybody[other.gid], other.id))
+            return Example(
+                course, section, min(others, key=lambda other: (course_people[other.gid], other.id))
             )
     return None
 

@@ -1,6 +1,4 @@
-"""Ctrl-C at any moment: the first one ends what is going on, further ones do not disturb the
-clearing up.
-"""
+"""Ctrl-C at any time: the first one ends the demo, later ones do not interrupt the cleanup."""
 
 from __future__ import annotations
 
@@ -17,8 +15,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Turns the first of SIGINT, SIGTERM and SIGHUP into a KeyboardInterrupt, in code with and
-    without an event loop, and ignores the rest.
+    """Turns the first SIGINT, SIGTERM or SIGHUP into a KeyboardInterrupt, with and without an event
+    loop, and ignores later ones.
     """
 
     def __init__(self) -> None:
@@ -28,19 +26,19 @@ class Interrupts:
 
     @property
     def exit_code(self) -> int:
-        """As shells have it: 130 for Ctrl-C."""
+        """The exit code of a shell: 130 for Ctrl-C."""
         return 128 + (self._number or signal.SIGINT)
 
     @contextlib.contextmanager
     def handled(self) -> Iterator[None]:
-        """Handle the signals while the context is open. For the main thread."""
-        # nohup has SIGHUP ignored, and that is meant.
-        heeded = [
+        """Handle the signals in the block. Only for the main thread."""
+        # With nohup, SIGHUP stays ignored.
+        numbers = [
             number
             for number in _SIGNALS
             if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
         ]
-        before = {number: signal.signal(number, self._handle) for number in heeded}
+        before = {number: signal.signal(number, self._handle) for number in numbers}
         try:
             yield
         finally:
@@ -48,13 +46,13 @@ class Interrupts:
                 signal.signal(number, handler)
 
     async def awaited(self) -> None:
-        """Wait for a signal within :meth:`run`, as what ends the work in good order."""
+        """Wait within :meth:`run` for a signal as the regular end of the work."""
         self._awaited = True
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Like ``asyncio.run``; a signal cancels the work, waits for its end and raises
+        """Like ``asyncio.run``. A signal cancels the work, waits for its end, and raises
         KeyboardInterrupt.
         """
 
@@ -70,7 +68,7 @@ class Interrupts:
             result = asyncio.run(cancellable())
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
-        if self._number is not None and not self._awaited:  # too late to be noticed by the work
+        if self._number is not None and not self._awaited:  # too late to cancel the work
             raise KeyboardInterrupt
         return result
 

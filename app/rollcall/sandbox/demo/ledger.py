@@ -1,4 +1,4 @@
-"""What was sent against what was found, counted by type of event and by reason. Pure."""
+"""Counts of records by event type and by error code, and their differences. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rollcall.sandbox.canvas.traffic import Expectation, Kind, TrafficRecord
 
 @dataclass(slots=True)
 class Ledger:
-    """How many records there are of each outcome, as one observer sees it: who sends, who reads the
-    topics, the router itself.
+    """Counts of records by outcome, of one observer: the sender, a reader of the topics, or the
+    router.
     """
 
     routed: Counter[str] = field(default_factory=Counter)
@@ -23,7 +23,7 @@ class Ledger:
     """By code."""
 
     def add(self, expected: Expectation) -> None:
-        """Count a record by what must become of it."""
+        """Count a record by its expected outcome."""
         if expected.kind is Kind.ROUTED:
             assert expected.event_name is not None
             self.routed[expected.event_name] += 1
@@ -50,15 +50,15 @@ class Ledger:
 
 
 class Difference(NamedTuple):
-    """A count that is not what it must be."""
+    """A wrong count."""
 
-    what: str
+    label: str
     sent: int
     found: int
 
 
 def differences(sent: Ledger, found: Ledger) -> list[Difference]:
-    """Where two ledgers differ, by type of event and by code."""
+    """The differences of two ledgers, by event type and by code."""
     pairs = [
         *(
             (f"routed {name}", sent.routed[name], found.routed[name])
@@ -73,8 +73,8 @@ def differences(sent: Ledger, found: Ledger) -> list[Difference]:
     return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
 
 
-def counted(records: Iterable[TrafficRecord], ledger: Ledger) -> Iterator[TrafficRecord]:
-    """The records, each counted in the ledger as it passes."""
+def count_records(records: Iterable[TrafficRecord], ledger: Ledger) -> Iterator[TrafficRecord]:
+    """The records. Each is counted in the ledger when it passes."""
     for record in records:
         ledger.add(record.expected)
         yield record

@@ -1,4 +1,4 @@
-"""What the metrics of the demo's processes say. Pure."""
+"""Parses the metrics of the demo's processes. Pure."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from prometheus_client.parser import text_string_to_metric_families
 from rollcall.sandbox.demo.ledger import Ledger
 
 ROSTER_STAGES = frozenset({"course", "user"})
-"""Those that write rosters."""
+"""Stages that write rosters."""
 
 
 class RouterReading(NamedTuple):
-    """Of the router."""
+    """Counts of the router."""
 
     received: int
     ledger: Ledger
 
 
 class RostersReading(NamedTuple):
-    """Of the rosters."""
+    """Counts of the rosters."""
 
     consumed: int
-    """Records that the stages have taken in: events, and what one stage tells another."""
+    """Records that the stages have read: events and internal records."""
     written: int
-    """Records on roster topics, tombstones among them."""
+    """Records on roster topics, with tombstones."""
     lags: dict[tuple[str, int], int]
-    """By topic and partition, of those that have been measured."""
+    """Measured consumer lag, by topic and partition."""
 
     @property
     def lag(self) -> int:
-        """In all."""
+        """Total consumer lag."""
         return sum(self.lags.values())
 
 
 def read_router(page: str) -> RouterReading:
-    """What the router's page of metrics says."""
+    """Parse the router's metrics page."""
     received, ledger = 0, Ledger()
     for name, labels, value in _samples(page):
         if not value:
@@ -55,7 +55,7 @@ def read_router(page: str) -> RouterReading:
 
 
 def read_rosters(page: str) -> RostersReading:
-    """What the page of metrics of the rosters says."""
+    """Parse the rosters' metrics page."""
     consumed = written = 0
     lags = {}
     for name, labels, value in _samples(page):
@@ -72,7 +72,7 @@ def read_rosters(page: str) -> RostersReading:
 
 
 def _samples(page: str) -> Iterator[tuple[str, dict[str, str], int]]:
-    """Counters and gauges that count; of others, the value is of no use."""
+    """Samples of counters and gauges."""
     for family in text_string_to_metric_families(page):
         if family.type in ("counter", "gauge"):
             for sample in family.samples:

@@ -1,6 +1,4 @@
-"""What is on the topics after the router, read by a Kafka consumer that knows nothing of Rollcall
-but the topics' names.
-"""
+"""Reads the router's output topics with a plain Kafka consumer."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ from rollcall.sandbox.canvas.traffic import CREDENTIAL
 from rollcall.sandbox.demo.ledger import Ledger
 
 SILENCE_SECONDS = 30.0
-"""So long may the cluster take for the next records."""
+"""Deadline for the next records."""
 
 _CREDENTIAL = CREDENTIAL.encode()
 _CODE = "rollcall.error.code"
@@ -32,7 +30,7 @@ class ReadingError(RollcallError):
 
 
 class Sample(NamedTuple):
-    """A record, to be shown."""
+    """A record for the report."""
 
     topic: str
     partition: int
@@ -43,26 +41,24 @@ class Sample(NamedTuple):
 
 
 @dataclass(slots=True)
-class Found:
-    """What is on the topics."""
+class Outputs:
+    """Counts and samples of the records on the output topics."""
 
     changed: set[bytes]
-    """To begin with, values that must come out as they went in; in the end, those that did not."""
+    """Values that must not change; at the end, those that were not found."""
     ledger: Ledger = field(default_factory=Ledger)
-    letters: dict[str, Sample] = field(default_factory=dict)
-    """The first dead letter of each code that people can read."""
+    dead_letters: dict[str, Sample] = field(default_factory=dict)
+    """The first readable dead letter of each code."""
     events: dict[str, Sample] = field(default_factory=dict)
-    """The first typed event of each kind that is worth a look (see :func:`_worth`), preferably one
-    that must not change.
-    """
+    """The first typed event of each kind (:func:`_kind`), if possible a documented one."""
     redacted: int = 0
-    """Records in which a credential was replaced."""
+    """Records with a replaced credential."""
     leaked: int = 0
-    """Records in which one still is."""
+    """Records with a credential."""
 
     def add(self, sample: Sample, event_name: str | None, dead: bool) -> None:
-        """Count a record: of a typed topic if it has an event_name, else of the dead-letter topic
-        or that of unknown events.
+        """Count a record of a typed topic if it has an event_name, else of the dead-letter topic or
+        the topic of unknown events.
         """
         if event_name is not None:
             self.ledger.routed[event_name] += 1
@@ -70,14 +66,14 @@ class Found:
                 self.changed.discard(sample.value)
                 self.events[event_name] = sample
             else:
-                self.events.setdefault(_worth(sample, event_name), sample)
+                self.events.setdefault(_kind(sample, event_name), sample)
         elif dead:
             code = (sample.headers.get(_CODE) or b"no code").decode(errors="replace")
             self.ledger.dead[code] += 1
-            if code not in self.letters or (
-                _is_legible(sample) and not _is_legible(self.letters[code])
+            if code not in self.dead_letters or (
+                _is_legible(sample) and not _is_legible(self.dead_letters[code])
             ):
-                self.letters[code] = sample
+                self.dead_letters[code] = sample
         else:
             self.ledger.unknown += 1
         self.redacted += _REDACTED in sample.headers
@@ -90,8 +86,8 @@ def _is_legible(sample: Sample) -> bool:
     return (sample.value or b"").isascii()
 
 
-def _worth(sample: Sample, event_name: str) -> str:
-    """Why a typed event may be worth a look: a word, the same for all that show the same."""
+def _kind(sample: Sample, event_name: str) -> str:
+    """The kind of a typed event in the report: ``redacted``, or its event_name."""
     if _REDACTED in sample.headers:
         return "redacted"
     return event_name
@@ -102,14 +98,14 @@ async def read_outputs(
     names: TopicNames,
     partitions: int,
     documented: Iterable[bytes],
-) -> Found:
-    """Read all output topics to their ends, committed records only.
+) -> Outputs:
+    """Read the committed records of all output topics.
 
     Args:
-        client_options: how to reach the cluster (:func:`rollcall.kafka.client.client_options`).
-        names: of the topics.
-        partitions: of each.
-        documented: values that must come out as they went in.
+        client_options: see :func:`rollcall.kafka.client.client_options`.
+        names: names of the topics.
+        partitions: number of partitions of each topic.
+        documented: values that must not change.
 
     Raises:
         ReadingError: the cluster does not answer, or an end is not reached.
@@ -127,7 +123,7 @@ async def read_outputs(
         auto_offset_reset="earliest",
         fetch_max_wait_ms=100,
     )
-    found = Found(set(documented))
+    found = Outputs(set(documented))
     try:
         async with asyncio.timeout(SILENCE_SECONDS):
             ends = await high_watermarks(options, places)
@@ -162,7 +158,7 @@ async def read_outputs(
                 silence.reschedule(None)
     except TimeoutError:
         raise ReadingError(
-            f"nothing more could be read for {SILENCE_SECONDS:.0f} s, after "
+            f"no records could be read for {SILENCE_SECONDS:.0f} s, after "
             f"{found.ledger.total:,} records; look at the broker's log"
         ) from None
     except (KafkaError, OSError) as error:
@@ -178,8 +174,8 @@ async def read_outputs(
 async def high_watermarks(
     options: Mapping[str, Any], places: Iterable[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    """One past the last record of each partition, committed or not. The end of what is committed
-    lags behind: a transaction's markers are written last.
+    """The high watermark of each partition. The last stable offset is lower until transaction
+    markers are written.
     """
     consumer = AIOKafkaConsumer(**options)
     try:

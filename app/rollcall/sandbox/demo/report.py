@@ -1,4 +1,4 @@
-"""How the demo's findings look: tables and texts for rich, at any width. Pure."""
+"""The demo's results as tables and texts for rich, at any width. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from rollcall.events.outcomes import ErrorCode
 from rollcall.process.topics import TopicNames
 from rollcall.sandbox.canvas.traffic import SHARES
 from rollcall.sandbox.demo.ledger import Difference, Ledger
-from rollcall.sandbox.demo.reading import Found, Sample
+from rollcall.sandbox.demo.reading import Outputs, Sample
 
 SHOWN_EVENTS = 3
 _FAVOURITES = ("enrollment_created", "course_section_updated", "redacted")
-"""A plain one; one whose id is local in the body and global in the key; one in which a credential
-was.
+"""Typed events to show first: a simple one, one with a local id in the body and a global id in the
+key, and one with a redacted credential.
 """
 
 _LABEL = 9
@@ -29,23 +29,23 @@ _EXCERPT = 260
 _URL_EXCERPT = 110
 
 _WHY: dict[str, str] = {
-    "empty": "no value, or one of zero bytes",
+    "empty": "null, or zero bytes",
     "not_json": "cut off, other encodings, error pages",
     "not_an_event": "no metadata, body, name or time",
-    "schema_violation": "a field missing, or of a wrong kind",
-    "too_large": "more than a topic takes",
+    "schema_violation": "a missing field, or one of a wrong type",
+    "too_large": "larger than a topic accepts",
 }
 
 
 def heading(text: str) -> Text:
-    """The line above a part."""
+    """A heading line."""
     return Text(text, style="bold")
 
 
 def typed_topics(names: TopicNames, sent: Ledger, found: Ledger) -> RenderableType:
-    """Each typed topic and the topic of unknown events with what was sent and what is there."""
+    """Sent and found records of the typed topics and of the topic of unknown events."""
     table = _table("topic", "sent", "found", "")
-    # A name that only the topics have is an error, and must be seen too.
+    # A name that is only on the topics is an error, and must be visible.
     for name in sorted(sent.routed | found.routed, key=lambda name: (-SHARES.get(name, 0), name)):
         table.add_row(
             Text(f"{names.prefix}.events.{name}"), *_counts(sent.routed[name], found.routed[name])
@@ -56,32 +56,32 @@ def typed_topics(names: TopicNames, sent: Ledger, found: Ledger) -> RenderableTy
 
 
 def dead_letters(names: TopicNames, sent: Ledger, found: Ledger) -> RenderableType:
-    """The codes with what was sent and what is there."""
+    """Sent and found dead letters, by code."""
     table = _table(f"on {names.dead_letter}", "sent", "found", "")
     for code in [*ErrorCode, *sorted(found.dead.keys() - {*ErrorCode})]:
-        what = Text(f"{code:<18}")
-        what.append(_WHY.get(code, ""), style="dim")
-        table.add_row(what, *_counts(sent.dead[code], found.dead[code]))
+        label = Text(f"{code:<18}")
+        label.append(_WHY.get(code, ""), style="dim")
+        table.add_row(label, *_counts(sent.dead[code], found.dead[code]))
     return table
 
 
-def letter(code: str, sample: Sample) -> RenderableType:
-    """One dead letter: where it is, why, and the beginning of its value."""
-    said = {
+def dead_letter(code: str, sample: Sample) -> RenderableType:
+    """Place, error, and the beginning of the value of a dead letter."""
+    error = {
         name.removeprefix("rollcall.error."): _text(content)
         for name, content in sample.headers.items()
         if name.startswith("rollcall.error.")
     }
-    came = (
-        f"{said.get('topic')}, partition {said.get('partition')}, offset {said.get('offset')}, "
-        f"attempt {said.get('attempt')}"
+    origin = (
+        f"{error.get('topic')}, partition {error.get('partition')}, offset {error.get('offset')}, "
+        f"attempt {error.get('attempt')}"
     )
     rows = [
-        ("message", said.get("message", "")),
-        ("path", said.get("path", "")),
-        ("schema", said.get("schema", "")),
-        ("came from", came),
-        ("size", said.get("size", "")),
+        ("message", error.get("message", "")),
+        ("path", error.get("path", "")),
+        ("schema", error.get("schema", "")),
+        ("came from", origin),
+        ("size", error.get("size", "")),
     ]
     return _record(
         code,
@@ -92,7 +92,7 @@ def letter(code: str, sample: Sample) -> RenderableType:
 
 
 def typed_event(sample: Sample) -> RenderableType:
-    """One typed event: where it is, its key, its headers and its value."""
+    """Place, key, headers and value of a typed event."""
     rows = [
         ("key", _text(sample.key)),
         *((name, _text(content)) for name, content in sample.headers.items()),
@@ -102,16 +102,16 @@ def typed_event(sample: Sample) -> RenderableType:
     )
 
 
-def chosen_events(found: Found) -> list[Sample]:
+def chosen_events(found: Outputs) -> list[Sample]:
     """The typed events to show."""
     names = [name for name in _FAVOURITES if name in found.events]
     names += [name for name in sorted(found.events) if name not in names]
     return [found.events[name] for name in names[:SHOWN_EVENTS]]
 
 
-def identity(who: str, received: int, ledger: Ledger) -> Text:
-    """One in, one out."""
-    text = Text(f"  {who:<{_LABEL}}", style="dim")
+def identity(observer: str, received: int, ledger: Ledger) -> Text:
+    """The check "one in, one out" of an observer."""
+    text = Text(f"  {observer:<{_LABEL}}", style="dim")
     parts = (
         f"routed {ledger.total_routed:,} + unknown {ledger.unknown:,} + dead letters "
         f"{ledger.total_dead:,}"
@@ -123,29 +123,26 @@ def identity(who: str, received: int, ledger: Ledger) -> Text:
     )
 
 
-def mismatches(who: str, found: Sequence[Difference]) -> RenderableType:
-    """What is not as it was sent."""
+def mismatches(observer: str, found: Sequence[Difference]) -> RenderableType:
+    """The wrong counts of an observer."""
     lines = (
-        Text(f"  {who:<{_LABEL}}{what}: sent {sent:,}, found {number:,}", style="bold red")
-        for what, sent, number in found
+        Text(f"  {observer:<{_LABEL}}{label}: sent {sent:,}, found {number:,}", style="bold red")
+        for label, sent, number in found
     )
     return Group(*lines)
 
 
-def details(found: Found, documented: int) -> RenderableType:
-    """What else is checked: the documented events come out as they went in, and credentials do not
-    come out.
-    """
-    same = Text(f"  {'bytes':<{_LABEL}}", style="dim")
+def details(found: Outputs, documented: int) -> RenderableType:
+    """The checks for unchanged documented events and for credentials."""
+    unchanged = Text(f"  {'bytes':<{_LABEL}}", style="dim")
     if found.changed:
-        same.append(
-            f"{len(found.changed)} of {documented} documented events did not come out byte for "
-            "byte as they went in",
+        unchanged.append(
+            f"{len(found.changed)} of {documented} documented events were changed",
             style="not dim bold red",
         )
     else:
-        same.append(
-            f"all {documented} documented events came out byte for byte as they went in",
+        unchanged.append(
+            f"all {documented} documented events have exactly the bytes that were sent",
             style="not dim",
         )
     secret = Text(f"  {'secrets':<{_LABEL}}", style="dim")
@@ -160,12 +157,12 @@ def details(found: Found, documented: int) -> RenderableType:
             f"credentials were replaced in {found.redacted:,} records, and are left in none",
             style="not dim",
         )
-    return Group(same, secret)
+    return Group(unchanged, secret)
 
 
 def excerpt(value: bytes | None) -> str:
-    """The beginning of a value, on one line, in characters that no terminal misreads. Of an event,
-    its body, which says more than its metadata.
+    """The beginning of a value as one line of printable text. For an event, the body and little of
+    the metadata.
     """
     if value is None:
         return "null"
@@ -180,7 +177,7 @@ def excerpt(value: bytes | None) -> str:
 
 
 def _event_excerpt(value: bytes) -> str | None:
-    """An event with most of its metadata left out; None for what is no event."""
+    """An event with little of its metadata; None if the value is not an event."""
     try:
         event: Any = json.loads(value)
         part = next(part for part in ("metadata", "attributes") if part in event)

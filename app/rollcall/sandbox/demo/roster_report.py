@@ -1,4 +1,4 @@
-"""How rosters look in the demo, and what an event does to them. Pure."""
+"""The demo's rosters, and the effects of two events, as tables and texts. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rich.text import Text
 
 from rollcall.process.topics import TopicNames
 from rollcall.sandbox.canvas.simulation.truth import Rosters, Row
-from rollcall.sandbox.demo.asking import RosterRequest
-from rollcall.sandbox.demo.institution import Cast
-from rollcall.sandbox.demo.rosters import Scene, of_courses
+from rollcall.sandbox.demo.institution import Example
+from rollcall.sandbox.demo.roster_request import RosterRequest
+from rollcall.sandbox.demo.rosters import Effect, rows_of_courses
 
 SHOWN_PEOPLE = 12
 SHOWN_MOVES = 2
@@ -30,27 +30,27 @@ _ROLES = {
     "StudentEnrollment": "student",
     "StudentViewEnrollment": "test student",
 }
-_ORDER = {kind: place for place, kind in enumerate(_ROLES)}
+_ORDER = {kind: number for number, kind in enumerate(_ROLES)}
 _TABLES = ("enrollments", "groups", "memberships")
-"""What is deleted with a course."""
+"""Relations whose rows are deleted with their course."""
 
 
 def course(course_id: str, rosters: Rosters) -> Iterator[RenderableType]:
-    """One course: its people and its groups."""
+    """The people and groups of a course."""
     rows = _rows(rosters, course_id)
     yield _line(_title(rosters, course_id), f"course {course_id}")
     people = sorted(
         rows["enrollments"],
         key=lambda row: (
-            _ORDER.get(_said(row, "type"), len(_ORDER)),
+            _ORDER.get(_field(row, "type"), len(_ORDER)),
             *_by(row, "user_name", "enrollment_id"),
         ),
     )
-    sections = {_said(row, "course_section_id"): _said(row, "name") for row in rows["sections"]}
+    sections = {_field(row, "course_section_id"): _field(row, "name") for row in rows["sections"]}
     table = _table("name", "role", "state", "why", "section")
     for row in people[:SHOWN_PEOPLE]:
-        role, section = _said(row, "type"), _said(row, "course_section_id")
-        name, state, why = (_said(row, field) for field in ("user_name", "state", "state_reason"))
+        role, section = _field(row, "type"), _field(row, "course_section_id")
+        name, state, why = (_field(row, field) for field in ("user_name", "state", "state_reason"))
         table.add_row(
             *map(Text, (name, _ROLES.get(role, role), state, why, sections.get(section, section)))
         )
@@ -62,45 +62,44 @@ def course(course_id: str, rosters: Rosters) -> Iterator[RenderableType]:
             )
         )
     members = Counter(
-        _said(row, "group_id")
+        _field(row, "group_id")
         for row in rows["memberships"]
-        if _said(row, "state") not in ("deleted", "rejected")
+        if _field(row, "state") not in ("deleted", "rejected")
     )
     groups = ", ".join(
-        _group(row, members[_said(row, "group_id")])
+        _group(row, members[_field(row, "group_id")])
         for row in sorted(rows["groups"], key=lambda row: _by(row, "group_name", "group_id"))
     )
     yield Group("", _indented(Text.assemble(("groups  ", "dim"), groups)), "")
 
 
-def move(cast: Cast, scene: Scene, names: TopicNames) -> Iterator[RenderableType]:
-    """What a cross-listing does: the enrollments of a section are in another course, and no event
-    told of them.
-    """
-    here, there = cast.course.gid, cast.other.gid
+def move(example: Example, effect: Effect, names: TopicNames) -> Iterator[RenderableType]:
+    """The effect of a cross-listing: a section's enrollments move without events of their own."""
+    here, there = example.course.gid, example.other.gid
     before, after = (
-        _rows(scene.before, here)["enrollments"],
-        _rows(scene.after, there)["enrollments"],
+        _rows(effect.before, here)["enrollments"],
+        _rows(effect.after, there)["enrollments"],
     )
-    ours = {_said(row, "enrollment_id") for row in before}
+    ours = {_field(row, "enrollment_id") for row in before}
     moved = sorted(
-        (row for row in after if _said(row, "enrollment_id") in ours),
+        (row for row in after if _field(row, "enrollment_id") in ours),
         key=lambda row: _by(row, "user_name", "enrollment_id"),
     )
-    yield _line(scene.event_name, f"section {cast.section.gid}, {cast.section.name}")
+    yield _line(effect.event_name, f"section {example.section.gid}, {example.section.name}")
     yield _indented(
         Text(
-            f"1 event moved {_number(moved, 'enrollment')}, {scene.seconds:.1f} s after it was "
+            f"1 event moved {_number(moved, 'enrollment')}, {effect.seconds:.1f} s after it was "
             "sent."
         )
     )
     table = _table("course", "", "before", "after")
     for identity in (here, there):
         counts = (
-            len(_rows(rosters, identity)["enrollments"]) for rosters in (scene.before, scene.after)
+            len(_rows(rosters, identity)["enrollments"])
+            for rosters in (effect.before, effect.after)
         )
         table.add_row(
-            Text(_title(scene.before, identity)),
+            Text(_title(effect.before, identity)),
             Text(identity, style="dim"),
             *(f"{count:,}" for count in counts),
         )
@@ -109,53 +108,56 @@ def move(cast: Cast, scene: Scene, names: TopicNames) -> Iterator[RenderableType
     grid = Table.grid(padding=(0, 2))
     for row in moved[:SHOWN_MOVES]:
         for identity in (here, there):
-            key = f"{identity}/{_said(row, 'enrollment_id')}"
-            states = (rosters["enrollments"].get(key) for rosters in (scene.before, scene.after))
-            was, is_ = ("nothing" if found is None else _said(found, "state") for found in states)
+            key = f"{identity}/{_field(row, 'enrollment_id')}"
+            states = (rosters["enrollments"].get(key) for rosters in (effect.before, effect.after))
+            was, is_ = ("nothing" if found is None else _field(found, "state") for found in states)
             grid.add_row(
-                Text(key), Text(f"{was} → {is_}"), Text(_said(row, "user_name"), style="dim")
+                Text(key), Text(f"{was} → {is_}"), Text(_field(row, "user_name"), style="dim")
             )
     yield Group(_indented(grid), "")
 
 
-def deletion(cast: Cast, scene: Scene) -> Iterator[RenderableType]:
-    """What the deletion of a course does: everything in it is deleted, and no event told of it."""
-    before, after = _rows(scene.before, cast.course.gid), _rows(scene.after, cast.course.gid)
+def deletion(example: Example, effect: Effect) -> Iterator[RenderableType]:
+    """The effect of a course's deletion: its rows are deleted without events of their own."""
+    before, after = (
+        _rows(effect.before, example.course.gid),
+        _rows(effect.after, example.course.gid),
+    )
     changed = {
         relation: [row for row in after[relation] if row not in before[relation]]
         for relation in _TABLES
     }
-    told = ", ".join(
+    counts = ", ".join(
         _number(rows, relation.removesuffix("s")) for relation, rows in changed.items()
     )
-    yield _line(scene.event_name, f"course {cast.course.gid}, {cast.course.name}")
-    yield _indented(Text(f"1 event changed {told}, {scene.seconds:.1f} s after it was sent."))
+    yield _line(effect.event_name, f"course {example.course.gid}, {example.course.name}")
+    yield _indented(Text(f"1 event changed {counts}, {effect.seconds:.1f} s after it was sent."))
     table = _table("", "before", "after", "why", numbers=False)
     for relation in _TABLES:
         table.add_row(
             relation,
             _states(before[relation]),
             _states(after[relation]),
-            _counted(_said(row, "state_reason") for row in after[relation]),
+            _count_words(_field(row, "state_reason") for row in after[relation]),
         )
     yield table
-    left = len(_rows(scene.after, cast.other.gid)["enrollments"])
+    left = len(_rows(effect.after, example.other.gid)["enrollments"])
     yield Group(
         _indented(
             Text(
-                f"The section that had moved is not concerned: {cast.other.name} still has "
-                f"{left:,} enrollments."
+                f"The moved section is not affected: {example.other.name} still has {left:,} "
+                "enrollments."
             )
         ),
         "",
     )
 
 
-def answer(asking: RosterRequest) -> Iterator[RenderableType]:
-    """What serve answers."""
-    yield _indented(Text.assemble(("curl ", "dim"), f"'{asking.url}'"))
-    shown = json.loads(asking.answer.text)
-    for enrollment in shown if isinstance(shown, list) else [shown]:
+def answer(request: RosterRequest) -> Iterator[RenderableType]:
+    """The request to serve and its response."""
+    yield _indented(Text.assemble(("curl ", "dim"), f"'{request.url}'"))
+    content = json.loads(request.answer.text)
+    for enrollment in content if isinstance(content, list) else [content]:
         yield _indented(
             Text(
                 json.dumps(
@@ -164,14 +166,14 @@ def answer(asking: RosterRequest) -> Iterator[RenderableType]:
                 )
             )
         )
-    yield _indented(Text.assemble(("Link: ", "dim"), asking.answer.link.replace(",<", ", <")))
-    verdict = f"{len(asking.wrong):,} of them wrong" if asking.wrong else "all as they must be"
-    style = "bold red" if asking.wrong else ""
+    yield _indented(Text.assemble(("Link: ", "dim"), request.answer.link.replace(",<", ", <")))
+    verdict = f"{len(request.wrong):,} of them wrong" if request.wrong else "all correct"
+    style = "bold red" if request.wrong else ""
     yield Group(
         "",
         _indented(
             Text(
-                f"Page by page, in all states: {asking.enrollments:,} enrollments, {verdict}.",
+                f"All pages, all states: {request.enrollments:,} enrollments, {verdict}.",
                 style=style,
             )
         ),
@@ -182,7 +184,7 @@ def answer(asking: RosterRequest) -> Iterator[RenderableType]:
 def comparison(
     names: TopicNames, truth: Rosters, found: Rosters, mistakes: Mapping[str, Sequence[str]]
 ) -> RenderableType:
-    """Each roster topic with the rows that there must be and those that there are."""
+    """Expected and found rows of each roster topic."""
     table = _table("topic", "rows", "found", "")
     for relation, rows in truth.items():
         wrong = len(mistakes[relation])
@@ -205,50 +207,50 @@ def comparison(
 
 def _rows(rosters: Rosters, course_id: str) -> dict[str, list[Row]]:
     return {
-        relation: list(rows.values()) for relation, rows in of_courses(rosters, {course_id}).items()
+        relation: list(rows.values())
+        for relation, rows in rows_of_courses(rosters, {course_id}).items()
     }
 
 
 def _title(rosters: Rosters, course_id: str) -> str:
-    return _said(rosters["courses"].get(course_id, {}), "name")
+    return _field(rosters["courses"].get(course_id, {}), "name")
 
 
-def _said(row: Row, field: str) -> str:
-    """What a row says; whatever is on the topics, it can be shown."""
+def _field(row: Row, field: str) -> str:
+    """A field as text; ``?`` if it is missing."""
     return str(row.get(field, "?"))
 
 
 def _by(row: Row, *fields: str) -> tuple[str, ...]:
-    return tuple(_said(row, field) for field in fields)
+    return tuple(_field(row, field) for field in fields)
 
 
 def _states(rows: Collection[Row]) -> str:
-    return _counted(_said(row, "state") for row in rows)
+    return _count_words(_field(row, "state") for row in rows)
 
 
-def _counted(words: Iterator[str]) -> str:
+def _count_words(words: Iterator[str]) -> str:
     return ", ".join(
         f"{count:,} {word}"
         for word, count in sorted(Counter(words).items(), key=lambda item: (-item[1], item[0]))
     )
 
 
-def _number(rows: Collection[Row], what: str) -> str:
-    return f"{len(rows):,} {what}{'' if len(rows) == 1 else 's'}"
+def _number(rows: Collection[Row], noun: str) -> str:
+    return f"{len(rows):,} {noun}{'' if len(rows) == 1 else 's'}"
 
 
 def _group(row: Row, members: int) -> str:
-    return (
-        f"{_said(row, 'group_name')} ({'deleted' if _said(row, 'state') == 'deleted' else members})"
-    )
+    count = "deleted" if _field(row, "state") == "deleted" else members
+    return f"{_field(row, 'group_name')} ({count})"
 
 
 def _line(title: str, rest: str) -> Text:
     return Text("  ").append(title, style="bold cyan").append(f"  {rest}", style="dim")
 
 
-def _indented(what: RenderableType) -> RenderableType:
-    return Padding(what, (0, 0, 0, 2))
+def _indented(part: RenderableType) -> RenderableType:
+    return Padding(part, (0, 0, 0, 2))
 
 
 def _table(*columns: str, numbers: bool = True) -> Table:

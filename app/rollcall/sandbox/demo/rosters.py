@@ -1,4 +1,4 @@
-"""What the rosters must be, and how what is there differs from it. Pure."""
+"""Expected rosters, and their differences from the found ones. Pure."""
 
 from __future__ import annotations
 
@@ -14,26 +14,24 @@ from rollcall.sandbox.canvas.traffic import CREDENTIAL, Kind, TrafficRecord
 _CREDENTIAL = CREDENTIAL.encode()
 
 
-class Scene(NamedTuple):
-    """What one event did, as a reader of the roster topics sees it."""
+class Effect(NamedTuple):
+    """Rosters before and after one event, from the roster topics."""
 
     event_name: str
     seconds: float
-    """From the sending of the event until the rosters were what they must be, or until nothing more
-    came.
-    """
+    """From sending to the expected rosters, or to the last change."""
     before: Rosters
-    """The rows of the courses concerned."""
+    """Rows of the affected courses."""
     after: Rosters
 
 
-def witnessed(records: Iterable[TrafficRecord], truth: Truth) -> Iterator[TrafficRecord]:
-    """The records, each told to the truth as it passes, if it is a valid event."""
+def record_truth(records: Iterable[TrafficRecord], truth: Truth) -> Iterator[TrafficRecord]:
+    """The records. Each valid event is added to the truth when it passes."""
     for record in records:
         if record.expected.kind is Kind.ROUTED:
             assert record.value is not None
-            # As it comes out: which of two events of the same moment is the later one depends on
-            # all of it.
+            # Redacted like the output: the order of two events with the same time depends on all
+            # of their bytes.
             event = orjson.loads(record.value.replace(_CREDENTIAL, REPLACEMENT))
             truth.take_event(
                 event["metadata"] if "metadata" in event else event["attributes"], event["body"]
@@ -41,8 +39,8 @@ def witnessed(records: Iterable[TrafficRecord], truth: Truth) -> Iterator[Traffi
         yield record
 
 
-def of_courses(rosters: Rosters, courses: Set[str]) -> Rosters:
-    """The rows of some courses. Users are of none, and one may have the id of a course."""
+def rows_of_courses(rosters: Rosters, courses: Set[str]) -> Rosters:
+    """The rows of some courses, without users: a user's id can equal a course's."""
     return {
         relation: {
             key: row
@@ -54,7 +52,7 @@ def of_courses(rosters: Rosters, courses: Set[str]) -> Rosters:
 
 
 def mistakes(truth: Rosters, found: Rosters) -> dict[str, list[str]]:
-    """By relation, what is wrong with its rows, a line each, by record key."""
+    """Descriptions of wrong rows by relation, in the order of record keys."""
     return {relation: list(_mistakes(rows, found[relation])) for relation, rows in truth.items()}
 
 

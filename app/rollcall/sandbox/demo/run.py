@@ -1,6 +1,4 @@
-"""The demo from beginning to end: what is done, what is shown of it, and whether everything is
-where it belongs.
-"""
+"""Runs the demo, prints its results, and decides whether they are correct."""
 
 from __future__ import annotations
 
@@ -20,22 +18,22 @@ from rollcall.sandbox.demo.interrupts import Interrupts
 from rollcall.sandbox.demo.ledger import differences
 from rollcall.sandbox.demo.rosters import mistakes
 from rollcall.sandbox.demo.screen import Screen, seconds_since
-from rollcall.sandbox.demo.work import Keeping, Results, Routing, Work
+from rollcall.sandbox.demo.work import Results, RosterResults, RouterResults, Work
 
 
 def run_demo(*, events: int, seed: int, keep: bool, screen: Screen, interrupts: Interrupts) -> int:
-    """Run the demo; the exit code: 0, or 1 when something is not where it belongs.
+    """Run the demo. Returns the exit code: 0, or 1 if a result is wrong.
 
     Args:
-        keep: leave all running until a signal comes.
+        keep: keep everything running until a signal.
 
     Raises:
-        RollcallError: it could not be carried through.
-        KeyboardInterrupt: it was interrupted; nothing is left running.
+        RollcallError: the demo failed.
+        KeyboardInterrupt: a signal interrupted the demo; all processes have ended.
     """
     began = time.monotonic()
     settings = demo_settings()
-    screen.say(
+    screen.print(
         Text("Rollcall demo", style="bold").append(
             ": Canvas events go in, typed topics and rosters come out", style="not bold"
         ),
@@ -43,7 +41,7 @@ def run_demo(*, events: int, seed: int, keep: bool, screen: Screen, interrupts: 
     )
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(workplace(settings))
-        # what client libraries have to say is not for the screen
+        # log messages of client libraries go to a file, not to the screen
         logging.basicConfig(filename=folder / "demo.log", level=logging.WARNING, force=True)
         with screen.doing("starting Kafka"):
             bootstrap = stack.enter_context(
@@ -58,8 +56,8 @@ def run_demo(*, events: int, seed: int, keep: bool, screen: Screen, interrupts: 
         else:
             screen.step(
                 "broker",
-                f"{bootstrap}, as ROLLCALL_KAFKA says; all topics here begin with "
-                f"{settings.topic_prefix} and are deleted in the end",
+                f"{bootstrap}, from ROLLCALL_KAFKA; all topics of the demo begin with "
+                f"{settings.topic_prefix} and are deleted at the end",
             )
         names = TopicNames(settings.topic_prefix)
 
@@ -67,35 +65,38 @@ def run_demo(*, events: int, seed: int, keep: bool, screen: Screen, interrupts: 
             return show_all(results, names, screen, folder)
 
         right = interrupts.run(
-            Work(settings, bootstrap, folder, screen).carry_out(
+            Work(settings, bootstrap, folder, screen).run(
                 events, seed, show, interrupts.awaited if keep else None
             )
         )
         with screen.doing("stopping Kafka" if settings.kafka is None else "clearing up"):
             stack.close()
-    screen.say(Text(f"Nothing is left running. {seconds_since(began)}", style="dim"))
+    screen.print(Text(f"Nothing is left running. {seconds_since(began)}", style="dim"))
     return 0 if right else 1
 
 
 def show_all(results: Results, names: TopicNames, screen: Screen, folder: Path) -> bool:
-    """Show all of it; whether everything is as it must be."""
-    routing, keeping, asking = results
-    placed, true = show_topics(routing, names, screen), show_rosters(keeping, names, screen)
-    screen.say(
-        report.heading("The same roster, asked for as in Canvas's API"),
-        "",
-        *roster_report.answer(asking),
+    """Print all results; whether they are correct."""
+    router_results, roster_results, request = results
+    placed, true = (
+        show_topics(router_results, names, screen),
+        show_rosters(roster_results, names, screen),
     )
-    if placed and true and not asking.wrong:
-        rows = sum(map(len, keeping.truth.values()))
-        said = (
-            f"All {routing.sent.total:,} records are where they belong, and all {rows:,} rows "
-            "are true."
+    screen.print(
+        report.heading("The same roster from Canvas's API"),
+        "",
+        *roster_report.answer(request),
+    )
+    if placed and true and not request.wrong:
+        rows = sum(map(len, roster_results.truth.values()))
+        verdict = (
+            f"All {router_results.sent.total:,} records are where they belong, and all {rows:,} "
+            "rows are true."
         )
-        screen.say(Text(said, style="bold green"))
+        screen.print(Text(verdict, style="bold green"))
         return True
     if not placed:
-        screen.say(
+        screen.print(
             Text(
                 "Not every record is where it belongs. The router's log is "
                 f"{folder / 'router.log'}",
@@ -103,14 +104,14 @@ def show_all(results: Results, names: TopicNames, screen: Screen, folder: Path) 
             )
         )
     if not true:
-        screen.say(
+        screen.print(
             Text(
                 f"Not every row of the rosters is true. Their log is {folder / 'rosters.log'}",
                 style="bold red",
             )
         )
-    if asking.wrong:
-        screen.say(
+    if request.wrong:
+        screen.print(
             Text(
                 "The answers are not what the rosters are. The log of serve is "
                 f"{folder / 'serve.log'}",
@@ -120,45 +121,51 @@ def show_all(results: Results, names: TopicNames, screen: Screen, folder: Path) 
     return False
 
 
-def show_topics(routing: Routing, names: TopicNames, screen: Screen) -> bool:
-    """Show what the router has made; whether all is as it was sent."""
-    sent, (received, routed), found, documented = routing
-    screen.say("", report.heading("Typed topics"), report.typed_topics(names, sent, found.ledger))
-    screen.say(report.heading("Dead letters"), report.dead_letters(names, sent, found.ledger))
-    if found.letters:
-        screen.say(report.heading("One of each"), "")
-    screen.say(
-        *(report.letter(code, found.letters[code]) for code in ErrorCode if code in found.letters)
+def show_topics(router_results: RouterResults, names: TopicNames, screen: Screen) -> bool:
+    """Print the router's outputs; whether they are correct."""
+    sent, (received, routed), found, documented = router_results
+    screen.print("", report.heading("Typed topics"), report.typed_topics(names, sent, found.ledger))
+    screen.print(report.heading("Dead letters"), report.dead_letters(names, sent, found.ledger))
+    if found.dead_letters:
+        screen.print(report.heading("One of each"), "")
+    screen.print(
+        *(
+            report.dead_letter(code, found.dead_letters[code])
+            for code in ErrorCode
+            if code in found.dead_letters
+        )
     )
-    screen.say(report.heading("Three typed events, read with isolation.level=read_committed"), "")
-    screen.say(*map(report.typed_event, report.chosen_events(found)))
+    screen.print(report.heading("Three typed events, read with isolation.level=read_committed"), "")
+    screen.print(*map(report.typed_event, report.chosen_events(found)))
     by_topics, by_router = differences(sent, found.ledger), differences(sent, routed)
-    screen.say(report.heading("One in, one out"), "")
-    screen.say(
+    screen.print(report.heading("One in, one out"), "")
+    screen.print(
         report.identity("topics", sent.total, found.ledger),
         report.identity("router", received, routed),
         report.details(found, documented),
     )
-    screen.say(report.mismatches("topics", by_topics), report.mismatches("router", by_router), "")
+    screen.print(report.mismatches("topics", by_topics), report.mismatches("router", by_router), "")
     return not (by_topics or by_router or found.changed or found.leaked) and received == sent.total
 
 
-def show_rosters(keeping: Keeping, names: TopicNames, screen: Screen) -> bool:
-    """Show a course, what two events did to it, and all rosters against the truth; whether they are
-    equal.
+def show_rosters(roster_results: RosterResults, names: TopicNames, screen: Screen) -> bool:
+    """Print a course, the effects of two events, and the comparison of all rosters; whether they
+    are correct.
     """
-    cast, moved, deleted, truth, found = keeping
-    screen.say(
+    example, moved, deleted, truth, found = roster_results
+    screen.print(
         report.heading("The roster of a course"),
         "",
-        *roster_report.course(cast.course.gid, moved.before),
+        *roster_report.course(example.course.gid, moved.before),
     )
-    screen.say(
+    screen.print(
         report.heading("A section moves to another course"),
         "",
-        *roster_report.move(cast, moved, names),
+        *roster_report.move(example, moved, names),
     )
-    screen.say(report.heading("The course is deleted"), "", *roster_report.deletion(cast, deleted))
+    screen.print(
+        report.heading("The course is deleted"), "", *roster_report.deletion(example, deleted)
+    )
     wrong = mistakes(truth, found)
-    screen.say(report.heading("Rosters"), roster_report.comparison(names, truth, found, wrong))
+    screen.print(report.heading("Rosters"), roster_report.comparison(names, truth, found, wrong))
     return not any(wrong.values())

@@ -1,4 +1,4 @@
-"""The terminal of the demo, or whatever standard output is."""
+"""The demo's output, on a terminal or elsewhere."""
 
 from __future__ import annotations
 
@@ -15,81 +15,81 @@ from rich.table import Table
 from rich.text import Text
 
 LINE_SECONDS = 1.0
-"""Without a terminal: from line to line."""
+"""Interval of progress lines without a terminal."""
 
 RATE_SECONDS = 2.0
-"""The rate that is shown is that of the last so many seconds."""
+"""Period of the displayed rate."""
 
 _LABEL = 9
 
 Counts = Mapping[str, int]
-"""By what is counted."""
+"""Counts by label."""
 
 
 class Progress(Protocol):
-    """Shows how far a process is."""
+    """Shows the progress of a process."""
 
     def show(self, done: int, total: int, counts: Counts) -> None:
-        """How many records it has taken in, of how many, and what else it counts now."""
+        """Show the number of processed records, of all records, and further counts."""
 
 
 class Screen:
-    """What the demo says, in the order in which it happens."""
+    """Prints the demo's steps and results."""
 
     def __init__(self) -> None:
-        # A stream that cannot write a character should not end the demo.
+        # An encoding that lacks a character must not end the demo.
         for stream in (sys.stdout, sys.stderr):
             reconfigure = getattr(stream, "reconfigure", None)
             if reconfigure is not None:
                 reconfigure(errors="replace")
         self.console = Console(highlight=False, emoji=False, markup=False)
 
-    def say(self, *what: RenderableType) -> None:
-        """Print."""
-        for part in what:
+    def print(self, *parts: RenderableType) -> None:
+        """Print parts one below the other."""
+        for part in parts:
             self._print(part)
 
     def step(self, label: str, text: str) -> None:
-        """Something is done."""
+        """Print a finished step."""
         self._print(_labelled(label, Text(text)))
 
     @contextmanager
-    def doing(self, what: str) -> Iterator[None]:
-        """Something takes a while: on a terminal it is shown as long as it does."""
+    def doing(self, activity: str) -> Iterator[None]:
+        """Show an activity during the block, on a terminal."""
         if not self.console.is_terminal or self.console.is_dumb_terminal:
             yield
             return
-        with self.console.status(Text(what, style="dim"), spinner="dots"):
+        with self.console.status(Text(activity, style="dim"), spinner="dots"):
             yield
 
     @contextmanager
     def progress(self, label: str) -> Iterator[Progress]:
-        """Show the progress of a process while the context is open."""
+        """Show the progress of a process during the block."""
         if not self.console.is_terminal or self.console.is_dumb_terminal:
             yield _Lines(self._print, label)
             return
         with Live(console=self.console, refresh_per_second=10, transient=True) as live:
             yield _Bar(live, label)
 
-    def _print(self, what: RenderableType) -> None:
+    def _print(self, part: RenderableType) -> None:
         if self.console.is_terminal:
-            self.console.print(what)
+            self.console.print(part)
             return
-        # rich fills lines with blanks up to the width, which nobody wants in a file.
+        # without the spaces that rich pads lines with
         with self.console.capture() as captured:
-            self.console.print(what)
+            self.console.print(part)
         for line in captured.get().splitlines():
             self.console.out(line.rstrip(), highlight=False)
 
 
 class Rate:
-    """Records per second, of the last seconds."""
+    """Records per second in the last :data:`RATE_SECONDS`."""
 
     def __init__(self) -> None:
         self._points: list[tuple[float, int]] = []
 
     def at(self, now: float, count: int) -> float:
-        """Take a count into account and give the rate."""
+        """Add a count, and return the rate."""
         self._points = [point for point in self._points if now - point[0] <= RATE_SECONDS] + [
             (now, count)
         ]
@@ -98,7 +98,7 @@ class Rate:
 
 
 class _Bar:
-    """On a terminal: a bar and the counts, drawn anew several times a second."""
+    """Progress on a terminal: a bar and the counts, updated several times a second."""
 
     def __init__(self, live: Live, label: str) -> None:
         self._live = live
@@ -117,14 +117,14 @@ class _Bar:
             Group(
                 _labelled(self._label, head),
                 _labelled(
-                    "", Text("   ".join(f"{what} {count:,}" for what, count in counts.items()))
+                    "", Text("   ".join(f"{label} {count:,}" for label, count in counts.items()))
                 ),
             )
         )
 
 
 class _Lines:
-    """Elsewhere: a line every second."""
+    """Progress elsewhere: a line every second."""
 
     def __init__(self, print_: Callable[[RenderableType], None], label: str) -> None:
         self._print = print_
@@ -138,20 +138,20 @@ class _Lines:
         rate = self._rate.at(now, done)
         if done != self._done and (now >= self._next or done == total):
             self._done, self._next = done, now + LINE_SECONDS
-            listed = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+            listed = ", ".join(f"{count:,} {label}" for label, count in counts.items())
             self._print(
                 _labelled(self._label, Text(f"{done:,} of {total:,}, {rate:,.0f}/s: {listed}"))
             )
 
 
-def _labelled(label: str, what: RenderableType) -> RenderableType:
+def _labelled(label: str, content: RenderableType) -> RenderableType:
     grid = Table.grid(padding=0)
     grid.add_column(width=_LABEL, style="dim")
     grid.add_column(overflow="fold")
-    grid.add_row(label, what)
+    grid.add_row(label, content)
     return grid
 
 
 def seconds_since(moment: float) -> str:
-    """How long ago a moment of the monotonic clock was, for people."""
+    """The time since a value of the monotonic clock, as text."""
     return f"{time.monotonic() - moment:.1f} s"

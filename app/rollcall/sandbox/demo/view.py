@@ -1,6 +1,4 @@
-"""The rosters, read by a Kafka consumer that knows nothing of Rollcall but the topics' names: of
-each key, the row that was written last.
-"""
+"""Reads the rosters with a plain Kafka consumer: the last row of each key."""
 
 from __future__ import annotations
 
@@ -18,17 +16,16 @@ from rollcall.process.topics import TopicNames
 from rollcall.sandbox.canvas.simulation.truth import RELATIONS, Rosters, Row
 from rollcall.sandbox.demo.reading import SILENCE_SECONDS, ReadingError, high_watermarks
 
-_MOST_RECORDS = 5_000
+_MAX_RECORDS = 5_000
 
 
 class RosterView:
-    """As an async context manager: a consumer of the compacted roster topics, committed records
-    only.
+    """An async context manager: a consumer of the committed records of the roster topics.
 
     Args:
-        client_options: how to reach the cluster (:func:`rollcall.kafka.client.client_options`).
-        names: of the topics.
-        partitions: of each.
+        client_options: see :func:`rollcall.kafka.client.client_options`.
+        names: names of the topics.
+        partitions: number of partitions of each topic.
     """
 
     def __init__(
@@ -71,14 +68,14 @@ class RosterView:
     ) -> None:
         await stop_reader(self._consumer)
 
-    async def look(self) -> bool:
-        """Take in what comes in a moment; whether anything came.
+    async def poll(self) -> bool:
+        """Read the next records, if there are any; whether there were some.
 
         Raises:
             ReadingError: the cluster does not answer.
         """
         try:
-            found = await self._consumer.getmany(timeout_ms=50, max_records=_MOST_RECORDS)
+            found = await self._consumer.getmany(timeout_ms=50, max_records=_MAX_RECORDS)
         except (KafkaError, OSError) as error:
             raise _unreadable(error) from None
         for place, records in found.items():
@@ -92,7 +89,7 @@ class RosterView:
         return bool(found)
 
     async def catch_up(self) -> None:
-        """Read on to where the topics end now.
+        """Read up to the current ends of the topics.
 
         Raises:
             ReadingError: the cluster does not answer, or an end is not reached.
@@ -103,7 +100,7 @@ class RosterView:
                 while any(
                     [await self._consumer.position(place) < end for place, end in ends.items()]
                 ):
-                    await self.look()
+                    await self.poll()
         except (KafkaError, OSError, TimeoutError) as error:
             raise _unreadable(error) from None
 

@@ -1,6 +1,4 @@
-"""Waiting for the router and the rosters, each as long as it takes, and no longer than it makes
-sense.
-"""
+"""Waits for the router and the rosters as long as they make progress."""
 
 from __future__ import annotations
 
@@ -10,34 +8,32 @@ from collections.abc import Set
 
 from rollcall.sandbox.canvas.simulation.truth import Rosters
 from rollcall.sandbox.demo.metrics import RostersReading, read_rosters, read_router
-from rollcall.sandbox.demo.rosters import of_courses
+from rollcall.sandbox.demo.rosters import rows_of_courses
 from rollcall.sandbox.demo.screen import Progress
 from rollcall.sandbox.demo.view import RosterView
 from rollcall.sandbox.managed import ManagedProcess
 
 STILL_SECONDS = 45.0
-"""So long a process may go without committing anything, the first time too: it joins its group
-first.
-"""
+"""Maximum time without a commit, with the time to join the group."""
 
 QUIET_SECONDS = 2.5
-"""Lag is measured every second, and told every second: what was nothing for so long was nothing
-twice.
+"""Time with a lag of 0 that proves it. Lag is measured and exposed every second, so this covers two
+measurements.
 """
 
 PATIENCE_SECONDS = 10.0
-"""So long may rosters go without any change that are not yet what they must be after an event."""
+"""Maximum time without a change of rosters that are not yet as expected after an event."""
 
 _SCRAPE_SECONDS = 0.1
 
 
-async def routed(
+async def wait_for_router(
     router: ManagedProcess, total: int, progress: Progress, *others: ManagedProcess
 ) -> None:
-    """Wait until the router has taken in so many records.
+    """Wait until the router has processed ``total`` records.
 
     Raises:
-        ProcessEndedError: it ended, or does not go on, or one of the others ended.
+        ProcessEndedError: it ended or makes no progress, or one of the others ended.
     """
     done, moved = 0, time.monotonic()
     while done < total:
@@ -54,18 +50,18 @@ async def routed(
             moved = time.monotonic()
         elif time.monotonic() - moved > STILL_SECONDS:
             raise router.failure(
-                f"took in {done:,} of {total:,} records, and none for {STILL_SECONDS:.0f} s"
+                f"processed {done:,} of {total:,} records, and none for {STILL_SECONDS:.0f} s"
             )
 
 
-async def caught_up(
+async def wait_for_rosters(
     rosters: ManagedProcess, inputs: Set[tuple[str, int]], progress: Progress | None = None
 ) -> RostersReading:
-    """Wait until the rosters have nothing left to do in any partition of their inputs. What they
-    read must have been written before.
+    """Wait until the rosters have read all of their inputs. All input events must be written
+    before.
 
     Raises:
-        ProcessEndedError: they ended, or do not go on.
+        ProcessEndedError: they ended, or make no progress.
     """
     reading = RostersReading(0, 0, {})
     moved = busy = time.monotonic()
@@ -80,30 +76,30 @@ async def caught_up(
             moved = now
         elif now - moved > STILL_SECONDS:
             raise rosters.failure(
-                f"took in nothing for {STILL_SECONDS:.0f} s, with {reading.lag:,} records left to "
-                "read"
+                f"processed no record for {STILL_SECONDS:.0f} s, with a lag of {reading.lag:,}"
             )
         if reading.consumed != before or reading.lag or not inputs <= reading.lags.keys():
             busy = time.monotonic()
     return reading
 
 
-async def settled(
+async def wait_for_rows(
     view: RosterView, truth: Rosters, courses: Set[str], *processes: ManagedProcess
 ) -> None:
-    """Look until the rosters of some courses are what they must be, or, if they never are, until
-    nothing has come for :data:`PATIENCE_SECONDS`.
+    """Read until the rows of some courses are as expected, or do not change for
+    :data:`PATIENCE_SECONDS`.
 
     Raises:
         ProcessEndedError: one of the processes ended.
         ReadingError: the cluster does not answer.
     """
-    wanted = of_courses(truth, courses)
+    wanted = rows_of_courses(truth, courses)
     moved = time.monotonic()
     while (
-        of_courses(view.rosters, courses) != wanted and time.monotonic() - moved < PATIENCE_SECONDS
+        rows_of_courses(view.rosters, courses) != wanted
+        and time.monotonic() - moved < PATIENCE_SECONDS
     ):
-        if await view.look():
+        if await view.poll():
             moved = time.monotonic()
         for process in processes:
             process.check()

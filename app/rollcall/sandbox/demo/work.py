@@ -1,5 +1,5 @@
-"""The part of the demo that needs a cluster: topics, traffic, router, rosters and serve, and what
-there is to be read of it.
+"""The demo's steps on a cluster: topics, traffic, router, rosters, serve, and reading the
+results.
 """
 
 from __future__ import annotations
@@ -33,71 +33,70 @@ from rollcall.sandbox.canvas.traffic import (
     documented_traffic,
     generate_traffic,
 )
-from rollcall.sandbox.demo.asking import RosterRequest, ask
 from rollcall.sandbox.demo.cluster import PROCESSES, remove
-from rollcall.sandbox.demo.institution import Cast, Institution
-from rollcall.sandbox.demo.ledger import Ledger, counted
+from rollcall.sandbox.demo.institution import Example, Institution
+from rollcall.sandbox.demo.ledger import Ledger, count_records
 from rollcall.sandbox.demo.metrics import RouterReading, read_router
-from rollcall.sandbox.demo.reading import Found, read_outputs
-from rollcall.sandbox.demo.rosters import Scene, of_courses, witnessed
+from rollcall.sandbox.demo.reading import Outputs, read_outputs
+from rollcall.sandbox.demo.roster_request import RosterRequest, request_roster
+from rollcall.sandbox.demo.rosters import Effect, record_truth, rows_of_courses
 from rollcall.sandbox.demo.screen import Screen, seconds_since
 from rollcall.sandbox.demo.view import RosterView
-from rollcall.sandbox.demo.watching import caught_up, routed, settled
+from rollcall.sandbox.demo.watching import wait_for_rosters, wait_for_router, wait_for_rows
 from rollcall.sandbox.managed import ManagedProcess
 from rollcall.settings import Settings
 
 LIVE_EVENTS = 5.0
-"""A second, once all is shown: the page moves, and one can still read it."""
+"""Events a second after the report: the page changes, and stays readable."""
 
 TOPICS_SECONDS = 60.0
 SEND_SECONDS = 60.0
-"""For any number of records, and beside it what they take at the rate of a very slow machine
-(records a second).
-"""
-_SLOWEST_SENDING = 2_000
+"""Deadline for sending, without the time at the lowest rate."""
+_MIN_SEND_RATE = 2_000
+"""Records a second on a very slow machine."""
 
 SERVE_SECONDS = 60.0
-"""So long may the replica take to have all rows."""
+"""Deadline for the replica to have all rows."""
 
 
 class DemoError(RollcallError):
-    """The demo could not be carried through."""
+    """The demo failed."""
 
 
-class Routing(NamedTuple):
-    """What was sent, what the router says, what is on its topics."""
+class RouterResults(NamedTuple):
+    """Sent records, the router's metrics, and the records on its topics."""
 
     sent: Ledger
     router: RouterReading
-    found: Found
+    found: Outputs
     documented: int
-    """How many documented events were sent."""
+    """Number of documented events."""
 
 
-class Keeping(NamedTuple):
-    """What became of the rosters."""
+class RosterResults(NamedTuple):
+    """Effects of two events, and the final rosters."""
 
-    cast: Cast
-    moved: Scene
-    """The section was cross-listed."""
-    deleted: Scene
-    """The course was deleted."""
+    example: Example
+    moved: Effect
+    """Effect of the section's cross-listing."""
+    deleted: Effect
+    """Effect of the course's deletion."""
     truth: Rosters
-    """What the rosters must be in the end."""
+    """Expected rosters."""
     found: Rosters
-    """What they are."""
+    """Found rosters."""
 
 
 class Results(NamedTuple):
-    """What is to be shown."""
+    """All results."""
 
-    routing: Routing
-    keeping: Keeping
-    asking: RosterRequest
+    router_results: RouterResults
+    roster_results: RosterResults
+    request: RosterRequest
 
 
 class Work:
-    """Everything in its order, and on the user's cluster nothing is left of it."""
+    """Runs all steps in order, and removes the demo's topics from the user's cluster."""
 
     def __init__(self, settings: Settings, bootstrap: str, folder: Path, screen: Screen) -> None:
         self._settings = settings
@@ -112,22 +111,22 @@ class Work:
         self._sent = Ledger()
         self._truth = Truth(settings.shard)
 
-    async def carry_out(
+    async def run(
         self,
         events: int,
         seed: int,
         show: Callable[[Results], bool],
         wait: Callable[[], Awaitable[None]] | None,
     ) -> bool:
-        """All of it.
+        """Run all steps.
 
         Args:
-            show: shows the results, and returns whether they are right. Then all processes still
-                run.
-            wait: called after that.
+            show: prints the results while all processes still run, and returns whether they are
+                correct.
+            wait: called after ``show``.
 
         Raises:
-            RollcallError: it could not be carried through.
+            RollcallError: a step failed.
         """
         to_be_removed = self._settings.kafka is not None
         try:
@@ -143,25 +142,25 @@ class Work:
                 view = await stack.enter_async_context(
                     RosterView(self._options, self._names, self._settings.partitions)
                 )
-                moved, deleted = await self._tell(institution, view, router, rosters)
+                moved, deleted = await self._change_rosters(institution, view, router, rosters)
                 reading = read_router(await router.metrics())
-                asking = await self._ask(serve, institution.cast.other.gid)
+                request = await self._ask(serve, institution.example.other.gid)
                 with self._screen.doing("reading all topics, as any Kafka consumer would"):
                     found = await read_outputs(
                         self._options, self._names, self._settings.partitions, self._documented
                     )
-                routing = Routing(self._sent, reading, found, len(self._documented))
-                keeping = Keeping(
-                    institution.cast, moved, deleted, self._truth.rosters(), view.rosters
+                router_results = RouterResults(self._sent, reading, found, len(self._documented))
+                roster_results = RosterResults(
+                    institution.example, moved, deleted, self._truth.rosters(), view.rosters
                 )
-                right = show(Results(routing, keeping, asking))
+                right = show(Results(router_results, roster_results, request))
                 if wait is not None:
-                    self._screen.say(
-                        "Everything is left running until Ctrl-C: the page and the API at "
+                    self._screen.print(
+                        "Everything keeps running until Ctrl-C: the page and the API at "
                         f"{serve.url}, Kafka at {self._bootstrap}"
                     )
-                    self._screen.say(
-                        f"The institution goes on, with {LIVE_EVENTS:.0f} events a second."
+                    self._screen.print(
+                        f"The institution sends {LIVE_EVENTS:.0f} more events a second."
                     )
                     living = asyncio.create_task(self._live_on(institution))
                     try:
@@ -173,23 +172,23 @@ class Work:
                             living.result()
             return right
         except BrokerUnavailableError:
-            to_be_removed = False  # there is nothing yet
+            to_be_removed = False  # there are no topics yet
             raise
         finally:
             if to_be_removed:
                 with self._screen.doing("deleting the demo's topics"):
                     left = await remove(self._settings, self._bootstrap)
-                for what in left:
-                    self._screen.step("broker", f"could not be deleted: {what}")
+                for name in left:
+                    self._screen.step("broker", f"could not be deleted: {name}")
 
     async def _live_on(self, institution: Institution) -> None:
-        """Send what happens in the institution from now on."""
+        """Send further events of the institution until cancelled."""
         try:
             await send_at_rate(
-                self._options, self._names.raw, institution.further_life(), LIVE_EVENTS
+                self._options, self._names.raw, institution.further_records(), LIVE_EVENTS
             )
         except (KafkaError, OSError) as error:
-            self._screen.say(
+            self._screen.print(
                 f"no more events are sent ({type(error).__name__}: {error}); look at the broker's "
                 "log"
             )
@@ -205,7 +204,7 @@ class Work:
         return ManagedProcess("serve", settings, self._bootstrap, self._folder)
 
     async def _ask(self, serve: ManagedProcess, course: str) -> RosterRequest:
-        """Ask for a course's enrollments, and hold them against the truth."""
+        """Request a course's enrollments, and compare them with the expected ones."""
         began = time.monotonic()
         with self._screen.doing("starting serve"):
             await serve.started()
@@ -222,8 +221,8 @@ class Work:
             "serve",
             f"process {serve.pid}, {serve.url}, ready {seconds_since(began)} after the rosters",
         )
-        with self._screen.doing("asking for a roster"):
-            return await ask(serve, course, self._truth.rosters())
+        with self._screen.doing("request for a roster"):
+            return await request_roster(serve, course, self._truth.rosters())
 
     async def _topics(self) -> list[TopicFinding]:
         with self._screen.doing("creating the topics"):
@@ -238,16 +237,16 @@ class Work:
                     "broker's log"
                 ) from None
         names = self._names
-        named = (
+        listed = (
             f"{names.raw}, {names.prefix}.events.* ({len(REGISTRY)}), {names.unknown}, "
             f"{names.dead_letter}, {names.prefix}.rosters.*"
         )
-        self._screen.step("topics", f"{named} ({len(self._truth.rosters())})")
+        self._screen.step("topics", f"{listed} ({len(self._truth.rosters())})")
         return findings
 
     def _plan(self, events: int, seed: int, topics: list[TopicFinding]) -> TrafficPlan:
         plan = TrafficPlan(count=events, seed=seed)
-        # The latest event is of now; the records themselves bear the time of sending.
+        # The latest event has the current time. The records have the time of sending.
         plan = replace(plan, start_ms=int(time.time() * 1000) - plan.count * plan.step_ms)
         limit = min(
             (topic.limits.record_bytes for topic in topics if topic.limits.record_bytes), default=0
@@ -255,8 +254,8 @@ class Work:
         if limit > min(LARGE_BYTES):
             self._screen.step(
                 "",
-                f"the topics of this cluster take records of {limit:,} bytes, so none that are "
-                "too large are sent",
+                f"the topics of this cluster accept records of {limit:,} bytes: no records that "
+                "are too large are sent",
             )
             plan = replace(plan, too_large=0.0)
         return plan
@@ -271,20 +270,20 @@ class Work:
                 ),
                 total,
             )
-        what = (
-            f"{len(self._documented)} documented events, {plan.count:,} varied ones, good and "
-            f"bad, and {len(institution):,} of a simulated institution"
+        counts = (
+            f"{len(self._documented)} documented events, {plan.count:,} varied ones, valid and "
+            f"invalid, and {len(institution):,} of a simulated institution"
         )
-        self._screen.step("sent", f"{what} ({seconds_since(began)})")
+        self._screen.step("sent", f"{counts} ({seconds_since(began)})")
 
     async def _send(self, records: Iterable[TrafficRecord], count: int) -> None:
-        seconds, total = SEND_SECONDS + count / _SLOWEST_SENDING, self._sent.total + count
+        seconds, total = SEND_SECONDS + count / _MIN_SEND_RATE, self._sent.total + count
         try:
             async with asyncio.timeout(seconds):
                 await send_records(
                     self._options,
                     self._names.raw,
-                    counted(witnessed(records, self._truth), self._sent),
+                    count_records(record_truth(records, self._truth), self._sent),
                 )
         except TimeoutError:
             raise DemoError(
@@ -298,72 +297,72 @@ class Work:
             ) from None
 
     async def _catch_up(self, router: ManagedProcess, rosters: ManagedProcess) -> None:
-        """Wait until both have done all that there is to do."""
+        """Wait until both have processed all records."""
         began, total = time.monotonic(), self._sent.total
         for process in (router, rosters):
             with self._screen.doing(f"starting the {process.name}"):
                 await process.started()
             self._screen.step(process.name, f"process {process.pid}, {process.url}/metrics")
         with self._screen.progress("routing") as progress:
-            await routed(router, total, progress, rosters)
+            await wait_for_router(router, total, progress, rosters)
         self._screen.step(
             "routed", f"all {total:,} records, {seconds_since(began)} after the start"
         )
         with self._screen.progress("rosters") as progress:
-            reading = await caught_up(rosters, self._inputs, progress)
+            reading = await wait_for_rosters(rosters, self._inputs, progress)
         self._screen.step(
             "rosters",
             f"up to date {seconds_since(began)} after the start, {reading.written:,} rows written",
         )
 
-    async def _tell(
+    async def _change_rosters(
         self,
         institution: Institution,
         view: RosterView,
         router: ManagedProcess,
         rosters: ManagedProcess,
-    ) -> tuple[Scene, Scene]:
-        """Two more events, and what each does."""
+    ) -> tuple[Effect, Effect]:
+        """Send two more events, and observe the effect of each."""
         with self._screen.doing("reading the rosters, as any Kafka consumer would"):
             await view.catch_up()
         with self._screen.doing("moving a section to another course"):
-            moved = await self._play(
-                institution.cross_list(), institution.cast, view, (router, rosters)
+            moved = await self._send_and_observe(
+                institution.cross_list(), institution.example, view, (router, rosters)
             )
         with self._screen.doing("deleting a course"):
-            deleted = await self._play(
-                institution.delete_course(), institution.cast, view, (router, rosters)
+            deleted = await self._send_and_observe(
+                institution.delete_course(), institution.example, view, (router, rosters)
             )
-            await caught_up(rosters, self._inputs)
+            await wait_for_rosters(rosters, self._inputs)
             await view.catch_up()
         self._screen.step(
             "sent", "two more events: a section changes course, and a course is deleted"
         )
         return moved, deleted
 
-    async def _play(
+    async def _send_and_observe(
         self,
         record: TrafficRecord,
-        cast: Cast,
+        example: Example,
         view: RosterView,
         processes: Sequence[ManagedProcess],
-    ) -> Scene:
-        """Send one event, and see what it does to the rosters."""
-        courses = {cast.course.gid, cast.other.gid}
-        before, began = of_courses(view.rosters, courses), time.monotonic()
+    ) -> Effect:
+        """Send one event, and observe its effect on the rosters."""
+        courses = {example.course.gid, example.other.gid}
+        before, began = rows_of_courses(view.rosters, courses), time.monotonic()
         await self._send([record], 1)
-        await settled(view, self._truth.rosters(), courses, *processes)
+        await wait_for_rows(view, self._truth.rosters(), courses, *processes)
         assert record.expected.event_name is not None
-        return Scene(
+        return Effect(
             record.expected.event_name,
             time.monotonic() - began,
             before,
-            of_courses(view.rosters, courses),
+            rows_of_courses(view.rosters, courses),
         )
 
     @property
     def _inputs(self) -> frozenset[tuple[str, int]]:
-        """Topics and partitions that the rosters read."""
+        """Input topics and partitions of the rosters."""
         settings, names = self._settings, roster_topics(self._settings)
         topics = {names.full(topic) for stage in stages(settings.shard) for topic in stage.inputs}
         return frozenset(itertools.product(topics, range(settings.partitions)))

@@ -31,7 +31,7 @@ class Simulation:
             take(emitted)
             yield emitted.event
 
-    def happened(self) -> list[SimulatedEvent]:
+    def take_events(self) -> list[SimulatedEvent]:
         """The events of acts that somebody else did to the :attr:`canvas`, delivered at once. For
         when :meth:`events` has come to its end.
         """

@@ -1,6 +1,4 @@
-"""RosterRequest serve for a roster, as a program that knows Canvas's API would, and holding the
-answer against the truth.
-"""
+"""Requests a roster from serve by Canvas's API, and compares it with the expected one."""
 
 from __future__ import annotations
 
@@ -16,28 +14,28 @@ from rollcall.sandbox.managed import Answer, ManagedProcess
 STATES = ("active", "invited", "creation_pending", "deleted", "rejected", "completed", "inactive")
 SHOWN_PER_PAGE = 2
 PATIENCE_SECONDS = 15.0
-"""So long may it take until an answer is what it must be: the replica follows the rosters."""
+"""Deadline for the expected response: the replica follows the rosters."""
 
 _next = re.compile(r'<https?://[^/]+([^>]*)>; rel="next"').search
 
 
 @dataclass(frozen=True, slots=True)
 class RosterRequest:
-    """What was asked, and what came."""
+    """A request, with its response and the check of it."""
 
     url: str
     answer: Answer
     enrollments: int
-    """Of the course, all pages and states taken together."""
+    """Number of enrollments on all pages, in all states."""
     wrong: tuple[str, ...]
-    """Ids of enrollments that are missing, superfluous, or in another state."""
+    """Ids of missing and unexpected enrollments, and of those with a wrong state."""
 
 
-async def ask(serve: ManagedProcess, course: str, truth: Rosters) -> RosterRequest:
-    """Ask for the enrollments of a course.
+async def request_roster(serve: ManagedProcess, course: str, truth: Rosters) -> RosterRequest:
+    """Request the enrollments of a course until they are as expected, or the deadline has passed.
 
     Raises:
-        ProcessEndedError: it does not answer.
+        ProcessEndedError: serve does not answer.
     """
     wanted = {
         row["enrollment_id"]: row["state"]
@@ -63,7 +61,7 @@ async def ask(serve: ManagedProcess, course: str, truth: Rosters) -> RosterReque
 
 
 async def _all(serve: ManagedProcess, course: str) -> dict[str, str]:
-    """The states of all enrollments, page by page."""
+    """The states of all enrollments by id, read page by page."""
     states = "&".join(f"state[]={state}" for state in STATES)
     path: str | None = f"/api/v1/courses/{course}/enrollments?per_page=100&{states}"
     found: dict[str, str] = {}
@@ -73,6 +71,6 @@ async def _all(serve: ManagedProcess, course: str) -> dict[str, str]:
             return {}
         enrollments: list[dict[str, Any]] = json.loads(answer.text)
         found |= {str(enrollment["id"]): enrollment["rollcall_state"] for enrollment in enrollments}
-        following = _next(answer.link)
-        path = None if following is None else following[1]
+        next_page = _next(answer.link)
+        path = None if next_page is None else next_page[1]
     return found
