@@ -21,9 +21,9 @@ from pydantic import BaseModel
 from rollcall.serve.api import objects
 from rollcall.serve.api.errors import RETRY_SECONDS
 from rollcall.serve.api.paging import MOST_PER_PAGE
-from rollcall.serve.api.parameters import _CANNOT, BY_DATES, DEFAULT_STATES, MOST_VALUES
-from rollcall.serve.gate import MOST_BODY_BYTES
-from rollcall.serve.process import GZIP_BYTES
+from rollcall.serve.api.parameters import _UNSUPPORTED, BY_DATES, DEFAULT_STATES, MOST_VALUES
+from rollcall.serve.middleware.body_limit import MOST_BODY_BYTES
+from rollcall.serve.middleware.stack import GZIP_BYTES
 from rollcall.serve.protocol import HEAD_SECONDS, MOST_HEAD_BYTES, SENDING_SECONDS
 from rollcall.serve.replica.derived import canvas_state
 from rollcall.serve.replica.relations import RELATIONS
@@ -182,7 +182,7 @@ def test_the_filters_that_are_refused(served: Served) -> None:
     described: dict[str, str] = dict(
         re.findall(r"^\| `([^`]+)` \| (.+) \|$", section, re.MULTILINE)
     )
-    assert described == _CANNOT
+    assert described == _UNSUPPORTED
     for name, reason in described.items():
         answer = get(f"{served.url}{PREFIX}/courses/570/enrollments", params={name: "1"})
         assert (answer.status_code, answer.json()["errors"][0]["message"]) == (

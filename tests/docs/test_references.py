@@ -28,7 +28,7 @@ from rollcall.rosters import registry as roster_registry
 from rollcall.rosters.registry import stages
 from rollcall.rosters.topics import plan_roster_topics, roster_topics
 from rollcall.serve.api import objects
-from rollcall.serve.page.access import COOKIE
+from rollcall.serve.page.sessions import COOKIE
 from rollcall.serve.replica.relations import RELATIONS
 from rollcall.settings import ENV_PREFIX, Settings
 from tests.docs.markdown import ROOT, anchors, blocks, code, documents, links, rows

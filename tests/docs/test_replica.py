@@ -77,7 +77,7 @@ def written(folder: Path) -> Iterator[Path]:
                     }
                 ),
                 {},
-                tell=True,
+                with_changes=True,
             )
 
     writer = threading.Thread(target=write)
@@ -203,11 +203,11 @@ def _reasons(module: ModuleType) -> Iterator[str]:
     """The texts that are given as a reason, without the values in them."""
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         match node:
-            case ast.Call(func=ast.Name(id="_AnewError"), args=[ast.Constant(value=str(text))]):
+            case ast.Call(func=ast.Name(id="_RebuildError"), args=[ast.Constant(value=str(text))]):
                 yield text
             case (
-                ast.Call(ast.Name(id="_AnewError"), [ast.JoinedStr(values=parts)])
-                | ast.Call(ast.Attribute(attr="_begin_anew"), [ast.JoinedStr(values=parts)])
+                ast.Call(ast.Name(id="_RebuildError"), [ast.JoinedStr(values=parts)])
+                | ast.Call(ast.Attribute(attr="_rebuild"), [ast.JoinedStr(values=parts)])
                 | ast.Return(ast.JoinedStr(values=parts))
             ):
                 yield "…".join(str(part.value) for part in parts if isinstance(part, ast.Constant))

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import get_args
 
 from rollcall.catalogue.plans import required_rights
-from rollcall.serve.page.access import COOKIE, MOST_SESSIONS, SESSION_SECONDS
-from rollcall.serve.page.answers import CONTENT_SECURITY_POLICY, SECURITY_HEADERS, stream_headers
-from rollcall.serve.page.router import WRONG_TOKEN_SECONDS
+from rollcall.serve.page.responses import CONTENT_SECURITY_POLICY, SECURITY_HEADERS, stream_headers
+from rollcall.serve.page.sessions import COOKIE, MOST_SESSIONS, SESSION_SECONDS
+from rollcall.serve.page.sign_in import WRONG_TOKEN_SECONDS
 from rollcall.serve.tokens import TOKEN_BYTES, TOKEN_PREFIX, add_token, digest_of, read_tokens
 from rollcall.settings import Settings
 from tests.docs.markdown import ROOT, blocks, code, rows

@@ -107,7 +107,10 @@ def test_a_fault_of_the_program_has_one() -> None:
 
 @pytest.mark.parametrize(
     ("name", "level"),
-    [("rollcall.serve.gate", logging.INFO), ("rollcall.streaming.position", logging.ERROR)],
+    [
+        ("rollcall.serve.middleware.access_log", logging.INFO),
+        ("rollcall.streaming.position", logging.ERROR),
+    ],
 )
 def test_what_rollcall_itself_notes_is_never_left_out(name: str, level: int) -> None:
     repeats = RepeatFilter(lambda: 0.0)

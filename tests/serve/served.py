@@ -17,14 +17,12 @@ from typing import Any
 import orjson
 import uvicorn
 from aiokafka import ConsumerRecord
-from prometheus_client import CollectorRegistry
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp
 
 from rollcall.process.metrics import ServeMetrics
-from rollcall.serve.api.application import new_application, routes_of
+from rollcall.serve.application import new_application
 from rollcall.serve.context import ServeContext
-from rollcall.serve.gate import OTHER_ROUTE, Gate
-from rollcall.serve.process import GZIP_BYTES, GZIP_LEVEL
+from rollcall.serve.middleware.stack import with_middlewares
 from rollcall.serve.protocol import PatientProtocol
 from rollcall.serve.replica.feed import Feed
 from rollcall.serve.replica.follower import Follower, collect
@@ -90,7 +88,7 @@ class Served:
 
     def change(self, rosters: Mapping[str, Mapping[str, Mapping[str, Any] | None]]) -> None:
         """Records arrive."""
-        changed, _ = self.store.apply(batch_of(rosters), {}, tell=True)
+        changed, _ = self.store.apply(batch_of(rosters), {}, with_changes=True)
         self.context.feed.publish(changed, time.time())
 
 
@@ -98,39 +96,38 @@ class Served:
 def serving(
     folder: Path,
     rosters: Mapping[str, Mapping[str, Mapping[str, Any] | None]] | None,
-    gate: Callable[[Gate], Any] = lambda gate: gate,
+    around: Callable[[ASGIApp], ASGIApp] = lambda application: application,
     **settings: Any,
 ) -> Iterator[Served]:
-    """Serve rosters; None: the replica is not complete."""
-    given: Settings = load_settings(
+    """Serve rosters; None: the replica is not complete.
+
+    Args:
+        around: puts something around the application, within the middlewares.
+    """
+    loaded: Settings = load_settings(
         **{"shard": SHARD, "kafka": "127.0.0.1:1", "data": folder, "log_level": "ERROR", **settings}
     )
-    store = ReplicaStore(given.replica_file, given.topic_prefix)
+    store = ReplicaStore(loaded.replica_file, loaded.topic_prefix)
     if rosters is not None:
         store.apply(batch_of(rosters), {})
         store.note_complete(time.time())
     feed = Feed()
-    reader = ReplicaReader(given.replica_file)
+    reader = ReplicaReader(loaded.replica_file)
     context = ServeContext(
-        given,
-        "127.0.0.1:1",
-        reader,
-        Follower(given, "127.0.0.1:1", store, feed),
-        feed,
-        Tokens(given.tokens_file),
+        settings=loaded,
+        bootstrap="127.0.0.1:1",
+        reader=reader,
+        follower=Follower(loaded, "127.0.0.1:1", store, feed),
+        feed=feed,
+        tokens=Tokens(loaded.tokens_file),
     )
-    application = new_application(context, [])
-    metrics = ServeMetrics(
-        CollectorRegistry(),
-        [relation.name for relation in RELATIONS],
-        [*routes_of(application), OTHER_ROUTE],
-    )
+    application = new_application(context)
+    metrics: ServeMetrics = application.state.metrics
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    compressing = GZipMiddleware(application, minimum_size=GZIP_BYTES, compresslevel=GZIP_LEVEL)
     config = uvicorn.Config(
-        gate(Gate(compressing, context, metrics)),
+        with_middlewares(around(application), context, metrics),
         http=PatientProtocol,
         lifespan="off",
         log_config=None,

@@ -39,7 +39,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the tokens are, for the command too; a change is seen at once."""
     path = tmp_path / "kept" / "tokens"
     monkeypatch.setenv("ROLLCALL_TOKENS_FILE", str(path))
-    monkeypatch.setattr(tokens, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(tokens, "CHECK_SECONDS", 0.0)
     return path
 
 
@@ -213,7 +213,7 @@ def test_a_file_is_not_looked_at_all_the_time(
 ) -> None:
     """But once in a while."""
     now = [0.0]
-    monkeypatch.setattr(tokens, "LOOK_SECONDS", 1.0)
+    monkeypatch.setattr(tokens, "CHECK_SECONDS", 1.0)
     monkeypatch.setattr("rollcall.serve.tokens.time.monotonic", lambda: now[0])
     known = Tokens(file)
     assert known.name_of(token) == "reporting"

@@ -1,4 +1,4 @@
-"""What the parts of serve share."""
+"""Parts that API, page and middlewares share."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from rollcall.serve.tokens import Tokens
 from rollcall.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServeContext:
-    """One process's replica, and who may see it."""
+    """The replica of one process, its settings and its tokens."""
 
     settings: Settings
     bootstrap: str

@@ -9,7 +9,7 @@ from rollcall.settings import Settings
 
 
 def serve_rights(settings: Settings) -> Rights:
-    """To read the rosters and the dead letters."""
+    """Rights to read the rosters and the dead letters."""
     rosters, dead_letter = (
         roster_readers_rights(settings),
         TopicNames(settings.topic_prefix).dead_letter,

@@ -1,4 +1,4 @@
-"""Who may ask: a file of names and digests of tokens. The tokens themselves are nowhere."""
+"""Tokens: a file of their names and digests. The tokens themselves are not stored."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 
 from rollcall.errors import ConfigurationError
 
-# by which people, and programs that look for secrets, know what it is
+# People, and programs that search for secrets, recognise a token by it.
 TOKEN_PREFIX = "rollcall_"  # noqa: S105
 TOKEN_BYTES = 32
-"""Of randomness: nobody guesses it, so a fast digest is as good as a slow one."""
+"""Random bytes of a token. It cannot be guessed, so a fast digest is as good as a slow one."""
 
-LOOK_SECONDS = 1.0
-"""How often the file is looked at: a token that was taken out is of no use a second later."""
+CHECK_SECONDS = 1.0
+"""Interval in which the file is checked: a revoked token is refused a second later."""
 
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._@-]{0,63})\s+(?P<digest>[0-9a-f]{64})")
 _legal_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}").fullmatch
@@ -32,7 +32,7 @@ def digest_of(token: str) -> str:
 
 
 def new_token() -> str:
-    """A token that nobody has."""
+    """A new random token."""
     return TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
 
 
@@ -62,7 +62,7 @@ def read_tokens(path: Path) -> dict[str, str]:
                 "token new NAME' writes them; or set ROLLCALL_TOKENS_FILE"
             )
         if match["name"] in digests:
-            # Nor is this one: what stands where the name belongs may be one too.
+            # The name is not quoted either: it may be a token, too.
             raise ConfigurationError(
                 f"{path}, line {number}: a line above has the same name; ROLLCALL_TOKENS_FILE is "
                 "to have each name once"
@@ -72,7 +72,7 @@ def read_tokens(path: Path) -> dict[str, str]:
 
 
 def add_token(path: Path, name: str) -> str:
-    """Add a new token to a file, which is made if need be, and return the token.
+    """Add a new token to a file, and return it. Creates the file if there is none.
 
     Raises:
         ConfigurationError: the name is illegal or taken, or the file cannot be written.
@@ -104,10 +104,10 @@ def add_token(path: Path, name: str) -> str:
 
 
 def revoke_token(path: Path, name: str) -> None:
-    """Take a token out of a file.
+    """Remove a token from a file.
 
     Raises:
-        ConfigurationError: there is none of this name, or the file cannot be written.
+        ConfigurationError: the file has no token of this name, or cannot be written.
     """
     if name not in read_tokens(path):
         raise ConfigurationError(f"{path} has no token named {name}")
@@ -116,19 +116,19 @@ def revoke_token(path: Path, name: str) -> None:
         for line in path.read_text(encoding="utf-8").splitlines()
         if line.partition("#")[0].split()[:1] != [name]
     ]
-    place = path.resolve()  # where a link leads to: the link stays
-    new = place.with_name(f"{place.name}.new")
+    target = path.resolve()  # a symbolic link stays
+    new = target.with_name(f"{target.name}.new")
     try:
-        before = place.stat()
+        before = target.stat()
         with os.fdopen(
             os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
         ) as file:
-            # Whoever could read it still can: serve may run as another user.
+            # Owner and mode stay, because serve may run as another user.
             with contextlib.suppress(PermissionError):
                 os.fchown(file.fileno(), before.st_uid, before.st_gid)
             os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
             file.writelines(f"{line}\n" for line in kept)
-        new.replace(place)
+        new.replace(target)
     except OSError as error:
         raise ConfigurationError(
             f"the tokens cannot be written to {path} ({error.strerror}); set ROLLCALL_TOKENS_FILE"
@@ -136,10 +136,10 @@ def revoke_token(path: Path, name: str) -> None:
 
 
 class Tokens:
-    """The tokens that are accepted now.
+    """The accepted tokens.
 
     Args:
-        path: the file, which is read anew when it has changed; None: no token is asked for.
+        path: the file, which is read again after a change; None: no token is required.
 
     Raises:
         ConfigurationError: the file is wrong, or has no token.
@@ -149,10 +149,9 @@ class Tokens:
         self._path = path
         self._digests: dict[str, str] = {}
         self._stamp: tuple[int, int, int] | None = None
-        self._looked_at = float("-inf")
+        self._checked_at = float("-inf")
         self.problem: str | None = None
-        """Why the file could not be read when it changed. Until it can, what it said before holds.
-        """
+        """Why the changed file cannot be read. Meanwhile the previous tokens stay valid."""
         if path is not None:
             with contextlib.suppress(OSError):
                 self._stamp = _stamp(path)  # first: what is written in between is read again
@@ -165,30 +164,31 @@ class Tokens:
 
     @property
     def required(self) -> bool:
-        """Whether a token is asked for."""
+        """Whether requests need a token."""
         return self._path is not None
 
     def name_of(self, token: str) -> str | None:
-        """Whose token this is; None: nobody's. As long as for any other token of the same
-        length.
+        """The name of a token; None: the token is unknown.
+
+        Takes the same time for all tokens of one length.
         """
-        self._look()
-        given, found = digest_of(token), None
+        self._reload()
+        token_digest, found = digest_of(token), None
         for name, digest in self._digests.items():
-            if hmac.compare_digest(given, digest):
+            if hmac.compare_digest(token_digest, digest):
                 found = name
         return found
 
     def digest_named(self, name: str) -> str | None:
-        """The digest of the token of this name, while there is one."""
-        self._look()
+        """The digest of the token of a name; None: there is none any more."""
+        self._reload()
         return self._digests.get(name)
 
-    def _look(self) -> None:
+    def _reload(self) -> None:
         now = time.monotonic()
-        if self._path is None or now - self._looked_at < LOOK_SECONDS:
+        if self._path is None or now - self._checked_at < CHECK_SECONDS:
             return
-        self._looked_at = now
+        self._checked_at = now
         try:
             stamp = _stamp(self._path)
             if stamp != self._stamp:

@@ -801,9 +801,10 @@ class History:
             self.served.change(user(number, self.names[number]))
         elif kind == "anew":
             follower = self.served.context.follower
-            follower._begin_anew("a test wants it")
+            follower._rebuild("a test wants it")
             self.apply(
-                {key: None for key in self.enrollments if self.random.random() < 0.5}, tell=False
+                {key: None for key in self.enrollments if self.random.random() < 0.5},
+                with_changes=False,
             )
             self.served.store.apply(batch_of(self.everything()), {})
             self.served.store.note_complete(1.0)
@@ -813,7 +814,7 @@ class History:
                 self.changes(
                     self.random.randint(4, ENROLLMENTS) if kind == "many" else 1, gone=kind == "go"
                 ),
-                tell=kind != "many",
+                with_changes=kind != "many",
             )
 
     def changes(self, count: int, *, gone: bool) -> dict[str, Row | None]:
@@ -842,9 +843,9 @@ class History:
                 changed |= person(number, "Known by enrollment", place, **told)["enrollments"]
         return changed
 
-    def apply(self, changed: Mapping[str, Row | None], *, tell: bool) -> None:
+    def apply(self, changed: Mapping[str, Row | None], *, with_changes: bool) -> None:
         """Records arrive."""
-        self.served.store.apply(batch_of({"enrollments": changed}), {}, tell=tell)
+        self.served.store.apply(batch_of({"enrollments": changed}), {}, with_changes=with_changes)
         for key, row in changed.items():
             self.enrollments.pop(key, None)
             if row is not None:
@@ -950,7 +951,7 @@ def test_etags_while_rows_change(tmp_path: Path) -> None:
         assert before.headers["etag"] == seen[3]
         served.change(course("Physics"))
         follower = served.context.follower
-        follower._begin_anew("a test wants it")
+        follower._rebuild("a test wants it")
         assert ask(served.url, path).status == 503
         for relation in reversed(everything):  # in another order
             served.store.apply(
@@ -971,7 +972,7 @@ def test_lists_of_a_replica_that_was_made_anew(tmp_path: Path) -> None:
         lists = ("/api/v1/courses/565/enrollments", "/api/v1/courses/565/users")
         assert [ask(served.url, path).ids for path in lists] == [[1, 2], [1, 2]]
         follower = served.context.follower
-        follower._begin_anew("a test wants it")
+        follower._rebuild("a test wants it")
         served.store.apply(
             batch_of(together(course("Physics"), person(2, "Grace"), person(3, "Mary"))), {}
         )

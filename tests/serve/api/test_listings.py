@@ -80,11 +80,11 @@ class Play:
             if chance.random() < 0.1:
                 with pytest.raises(sqlite3.Error):
                     # it fails at the end
-                    self.store.apply(batch, {("topic", 0): object()}, tell=True)  # type: ignore[dict-item]
+                    self.store.apply(batch, {("topic", 0): object()}, with_changes=True)  # type: ignore[dict-item]
             else:
-                self.store.apply(batch, {("topic", 0): 1}, tell=chance.random() < 0.85)
+                self.store.apply(batch, {("topic", 0): 1}, with_changes=chance.random() < 0.85)
         elif dice < 0.48:
-            self.store.start_anew("a test wants it")
+            self.store.rebuild("a test wants it")
         elif dice < 0.56 and len(self.snapshots) < 4:
             self.snapshots.append(self.connected())
         elif dice < 0.62 and self.snapshots:
@@ -136,10 +136,10 @@ def test_a_list_in_memory_is_that_of_all_rows(
     """
     chance = random.Random(seed)
     told = chance.choice([1, 2, 5, 200])
-    monkeypatch.setattr(store_module, "TOLD_VERSIONS", told)
-    monkeypatch.setattr(listings_module, "TOLD_VERSIONS", told)
-    monkeypatch.setattr(listings_module, "MOST_LISTED", chance.choice([50, 500, 4_000_000]))
-    monkeypatch.setattr(listings_module, "MOST_NAMED", chance.choice([2, 1_000]))
+    monkeypatch.setattr(store_module, "KEPT_VERSIONS", told)
+    monkeypatch.setattr(listings_module, "KEPT_VERSIONS", told)
+    monkeypatch.setattr(listings_module, "MOST_IDS", chance.choice([50, 500, 4_000_000]))
+    monkeypatch.setattr(listings_module, "MOST_PLACEHOLDERS", chance.choice([2, 1_000]))
     play = Play(tmp_path / "replica.sqlite", seed)
     try:
         for _ in range(STEPS):

@@ -17,7 +17,7 @@ from rollcall.events.ids import SHARD_SIZE
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.simulation.truth import Rosters
 from rollcall.serve.api import objects
-from rollcall.serve.api.ids import ShownIds
+from rollcall.serve.api.ids import IdFormat
 from rollcall.serve.replica.relations import RELATIONS
 from rollcall.serve.tokens import add_token
 from tests.examples import examples
@@ -146,7 +146,7 @@ def row_of(relation: str, **values: Any) -> dict[str, Any]:
     return {**dict.fromkeys(columns), "context_type": "Course", **values}
 
 
-IDS = ShownIds(SHARD, as_text=False)
+IDS = IdFormat(SHARD, as_text=False)
 
 MADE: list[tuple[type[BaseModel], dict[str, Any], set[str]]] = [
     (objects.User, objects.user_object(row_of("users"), IDS), set()),
@@ -157,7 +157,7 @@ MADE: list[tuple[type[BaseModel], dict[str, Any], set[str]]] = [
     ),
     (
         objects.User,
-        objects.user_object(objects.named_user(1, "Ada Lovelace"), IDS, uuid=True),
+        objects.user_object(objects.user_without_events(1, "Ada Lovelace"), IDS, uuid=True),
         {"uuid"},
     ),
     (
@@ -173,7 +173,7 @@ MADE: list[tuple[type[BaseModel], dict[str, Any], set[str]]] = [
         {"user"},
     ),
     (objects.Course, objects.course_object(row_of("courses"), IDS), set()),
-    (objects.Course, objects.course_object(objects.unseen_course(1), IDS), set()),
+    (objects.Course, objects.course_object(objects.course_without_events(1), IDS), set()),
     (objects.Section, objects.section_object(row_of("sections"), IDS), set()),
     (objects.Group, objects.group_object(row_of("groups"), IDS, 0), {"course_id"}),
     (

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from rollcall.events.ids import SHARD_SIZE
 from rollcall.serve.api import listings as listings_module
-from rollcall.serve.api.conditions import MOST_NAMED, Where, among
+from rollcall.serve.api.conditions import MOST_PLACEHOLDERS, Where, among
 from rollcall.serve.api.errors import ApiError
-from rollcall.serve.api.ids import ShownIds, parse_id
+from rollcall.serve.api.ids import IdFormat, parse_id
 from rollcall.serve.api.listings import Listings
 from rollcall.serve.api.paging import Page
 from rollcall.serve.api.parameters import KNOWN, LISTS, normalised
@@ -35,7 +35,7 @@ def test_an_id_that_was_shown_is_found(
 ) -> None:
     """Whatever an answer shows can be asked for, and so can the other ways to write it."""
     identity = shard * SHARD_SIZE + local
-    shown = ShownIds(home, as_text)(identity)
+    shown = IdFormat(home, as_text)(identity)
     assert isinstance(shown, str if as_text else int)
     meant = identity if identity <= GREATEST else None
     assert (
@@ -64,7 +64,7 @@ def test_any_text_is_an_id_of_sqlite_or_none(text: str, home: int | None) -> Non
 
 def test_no_id() -> None:
     """Null stays null, also as text."""
-    assert ShownIds(1, as_text=True)(None) is None
+    assert IdFormat(1, as_text=True)(None) is None
 
 
 @SETTINGS
@@ -168,7 +168,7 @@ def test_every_parameter_in_every_form(base: str, form: str, value: str) -> None
     assert found == [(known, value)] or (refused is not None and refused.field == known)
 
 
-@pytest.mark.parametrize("count", [1, MOST_NAMED, MOST_NAMED + 1, 50_000])
+@pytest.mark.parametrize("count", [1, MOST_PLACEHOLDERS, MOST_PLACEHOLDERS + 1, 50_000])
 def test_among(count: int) -> None:
     """As many values as there are."""
     with sqlite3.connect(":memory:") as db:
@@ -190,7 +190,7 @@ def test_lists_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for often stay.
     """
     monkeypatch.setattr(listings_module, "MOST_LISTS", 5)
-    monkeypatch.setattr(listings_module, "MOST_LISTED", 45)
+    monkeypatch.setattr(listings_module, "MOST_IDS", 45)
     listings = Listings()
     with sqlite3.connect(":memory:") as db:
         db.execute(
@@ -214,13 +214,13 @@ def test_lists_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
                     )
                     == asked
                 )
-                assert len(listings._kept) <= 5
+                assert len(listings._lists) <= 5
                 assert (
                     listings._size
-                    == sum(len(numbers) for _, numbers in listings._kept.values())
+                    == sum(len(numbers) for _, numbers in listings._lists.values())
                     <= 45
                 )
-        assert 1 in {course for course, _, _ in listings._kept}
+        assert 1 in {course for course, _, _ in listings._lists}
         with pytest.raises(sqlite3.OperationalError):
             listings.listing(db, 1, "nothing", Where("nothing = ?", (1,)))
-        assert not listings._making
+        assert not listings._locks

@@ -102,7 +102,7 @@ def hosted(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             headers: list[tuple[str, bytes | None]] = [
                 (f"rollcall.error.{name}", text.encode()) for name, text in said.items()
             ]
-            found.page.letters.add(
+            found.page.dead_letters.add(
                 [
                     view_of(
                         Stored(value, headers, offset=number, timestamp=1_772_000_000_000 + number),

@@ -18,19 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from prometheus_client import CollectorRegistry
-from starlette.middleware.gzip import GZipMiddleware
 
-from rollcall.process.metrics import ServeMetrics
-from rollcall.serve.api.application import new_application
+from rollcall.serve.application import new_application
 from rollcall.serve.context import ServeContext
-from rollcall.serve.gate import Gate
-from rollcall.serve.page.router import Page
+from rollcall.serve.middleware.stack import with_middlewares
+from rollcall.serve.page.page import Page
 from rollcall.serve.protocol import PatientProtocol
 from rollcall.serve.replica.feed import Feed
 from rollcall.serve.replica.follower import Follower
 from rollcall.serve.replica.reading import ReplicaReader
-from rollcall.serve.replica.relations import RELATIONS
 from rollcall.serve.replica.store import ReplicaStore
 from rollcall.serve.tokens import Tokens, add_token
 from rollcall.settings import load_settings
@@ -159,7 +155,7 @@ def hosting(
     """Serve these rosters; None: the replica is not complete."""
     tokens_file = folder / "tokens" if with_tokens else None
     token = add_token(tokens_file, "registrar") if tokens_file is not None else None
-    given = load_settings(
+    loaded = load_settings(
         **{
             "kafka": NO_KAFKA,
             "data": folder,
@@ -169,31 +165,27 @@ def hosting(
             **settings,
         }
     )
-    store = ReplicaStore(given.replica_file, given.topic_prefix)
+    store = ReplicaStore(loaded.replica_file, loaded.topic_prefix)
     if rosters is not None:
         store.apply(batch_of(rosters), {})
         store.note_complete(time.time())
-    feed, reader = Feed(), ReplicaReader(given.replica_file)
-    assert given.kafka is not None
+    feed, reader = Feed(), ReplicaReader(loaded.replica_file)
+    assert loaded.kafka is not None
     context = ServeContext(
-        given,
-        given.kafka,
-        reader,
-        Follower(given, given.kafka, store, feed),
-        feed,
-        Tokens(tokens_file),
+        settings=loaded,
+        bootstrap=loaded.kafka,
+        reader=reader,
+        follower=Follower(loaded, loaded.kafka, store, feed),
+        feed=feed,
+        tokens=Tokens(tokens_file),
     )
     page = Page(context)
-    application = new_application(context, [page.router])
-    metrics = ServeMetrics(
-        CollectorRegistry(), [relation.name for relation in RELATIONS], ["other"]
-    )
+    application = new_application(context, page=page)
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    gate = Gate(GZipMiddleware(application, minimum_size=1_000), context, metrics)
     server = uvicorn.Server(
         uvicorn.Config(
-            gate,
+            with_middlewares(application, context, application.state.metrics),
             http=PatientProtocol,
             lifespan="off",
             log_config=None,

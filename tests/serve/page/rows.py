@@ -122,4 +122,4 @@ def together(*parts: Rosters) -> Rosters:
 
 def take(store: ReplicaStore, feed: Feed, rosters: Rosters, at: float) -> None:
     """Records arrive, as the follower takes them."""
-    feed.publish(store.apply(batch_of(rosters), {}, tell=True)[0], at)
+    feed.publish(store.apply(batch_of(rosters), {}, with_changes=True)[0], at)

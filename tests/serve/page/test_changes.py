@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rollcall.serve.page.changes import Names, told, touched
+from rollcall.serve.page.changes import Names, affected_rows, change_items
 from rollcall.serve.replica.feed import Feed
 from rollcall.serve.replica.store import ReplicaStore
 from tests.serve.page.rows import (
@@ -126,7 +126,7 @@ def test_what_is_said(
     store.apply(batch_of(before), {})
     take(store, feed, after, at=1_000_000_000.0)
     store.close()
-    items = told(feed.recent(COURSE), COURSE, NAMES)
+    items = change_items(feed.recent(COURSE), COURSE, NAMES)
     if kind is None:
         assert items == []
         return
@@ -142,7 +142,7 @@ def test_what_rows_changes_are_about(tmp_path: Path) -> None:
 
     def after(rosters: Rosters) -> tuple[set[int], set[int], bool]:
         take(store, feed, rosters, at=0.0)
-        found = touched(feed.recent(COURSE))
+        found = affected_rows(feed.recent(COURSE))
         return (
             {one % 10**13 for one in found.enrollments},
             {one % 10**13 for one in found.users},

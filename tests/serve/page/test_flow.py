@@ -135,7 +135,7 @@ def test_several_processes_are_added_up_and_what_is_not_known_is_left_out() -> N
                 (ROUTED, "user_created"): 6.0 * number * at,
                 (DEAD, "empty"): 4.0 * number * at,
             }
-            view.note(
+            view.add_reading(
                 Reading(
                     at, started=1.0, counts=counts, lag={"canvas.raw": 2.0}, oldest=float(number)
                 )
@@ -153,18 +153,18 @@ def test_several_processes_are_added_up_and_what_is_not_known_is_left_out() -> N
     }
     assert b"secret" not in orjson.dumps(found)
 
-    views[0].note_problem("gone")
+    views[0].set_problem("gone")
     found = summary(views, Progress(), [], now=0.0)
     assert found["totals"]["received"] == {"rate": 20, "total": 40}
-    views[0].note(Reading(3.0, counts={(RECEIVED, ""): 1.0}))
+    views[0].add_reading(Reading(3.0, counts={(RECEIVED, ""): 1.0}))
     assert views[0].rates is None, "one look is no rate"
 
 
 def test_a_process_that_is_started_again_has_no_rate_at_first() -> None:
     view = ProcessView("http://127.0.0.1:9101/metrics")
-    view.note(Reading(0.0, started=1.0, counts={(RECEIVED, ""): 500.0}))
-    view.note(Reading(1.0, started=1.0, counts={(RECEIVED, ""): 600.0}))
-    view.note(Reading(2.0, started=9.0, counts={(RECEIVED, ""): 5.0}))
+    view.add_reading(Reading(0.0, started=1.0, counts={(RECEIVED, ""): 500.0}))
+    view.add_reading(Reading(1.0, started=1.0, counts={(RECEIVED, ""): 600.0}))
+    view.add_reading(Reading(2.0, started=9.0, counts={(RECEIVED, ""): 5.0}))
     assert view.rates is None
-    view.note(Reading(3.0, started=9.0, counts={(RECEIVED, ""): 12.0}))
+    view.add_reading(Reading(3.0, started=9.0, counts={(RECEIVED, ""): 12.0}))
     assert view.rates == {(RECEIVED, ""): 7.0}

@@ -12,8 +12,9 @@ import pytest
 from rollcall.dead_letters.outline import known_words
 from rollcall.dead_letters.view import view_of
 from rollcall.events.outcomes import ErrorCode
-from rollcall.serve.page.answers import CONTENT_SECURITY_POLICY
-from rollcall.serve.page.router import MOST_ROWS, WRONG_TOKEN_SECONDS
+from rollcall.serve.page.event_streams import MOST_ROWS
+from rollcall.serve.page.responses import CONTENT_SECURITY_POLICY
+from rollcall.serve.page.sign_in import WRONG_TOKEN_SECONDS
 from rollcall.serve.tokens import revoke_token
 from tests.dead_letters.records import Stored
 from tests.processes import wait_until
@@ -277,7 +278,7 @@ def test_dead_letters_are_shown(free: Hosted) -> None:
         ("rollcall.error.code", ErrorCode.NOT_JSON.value.encode()),
         ("rollcall.error.message", SCRIPT.encode()),
     ]
-    free.page.letters.add(
+    free.page.dead_letters.add(
         [view_of(Stored(b"<html>Isaac Newton", headers, offset=5), known_words())]
     )
     answer = free.ask("/page/dead-letters")
@@ -402,8 +403,8 @@ def test_streams_are_counted(free: Hosted, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_stream_says_that_it_is_still_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rollcall.serve.page.router.HEARTBEAT_SECONDS", 0.1)
-    monkeypatch.setattr("rollcall.serve.tokens.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("rollcall.serve.page.event_streams.HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr("rollcall.serve.tokens.CHECK_SECONDS", 0.0)
     with hosting(tmp_path, ROSTERS, with_tokens=True) as hosted:
         session = str(hosted.sign_in().headers["set-cookie"]).partition(";")[0]
         with (

@@ -398,7 +398,7 @@ def test_a_reader_finds_it_damaged(topics: Topics, tmp_path: Path) -> None:
     path = tmp_path / "replica.sqlite"
     with following(path, topics.bootstrap, topics.prefix) as (follower, _store):
         wait_complete(follower)
-        follower.doubt()
+        follower.report_damage()
         wait_until(lambda: follower.progress.rebuilds == 1)
         wait_complete(follower)
         assert contents(path) == expected({"courses": course("one")})

@@ -1,4 +1,4 @@
-"""Conditions on rows, with the values that they are about. Pure."""
+"""SQL conditions with their values. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 
-MOST_NAMED = 1_000
-"""Values in one condition, each as a parameter of its own."""
+MOST_PLACEHOLDERS = 1_000
+"""Values in one condition that get a placeholder each; more are passed as one JSON array."""
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A condition with its values."""
+    """A condition, and values for its placeholders."""
 
     text: str
     values: tuple[Any, ...] = ()
@@ -27,8 +27,8 @@ class Where:
 
 
 def among(column: str, values: Sequence[Any]) -> Where:
-    """A column has one of these values."""
-    if len(values) > MOST_NAMED:
+    """The condition that a column has one of some values."""
+    if len(values) > MOST_PLACEHOLDERS:
         return Where(
             f"{column} IN (SELECT value FROM json_each(?))", (orjson.dumps(values).decode(),)
         )

@@ -1,24 +1,25 @@
-"""What is wrong with a request, in the form in which Canvas says so."""
+"""Errors of the API, in the form that Canvas's API has."""
 
 from __future__ import annotations
 
 from typing import Any
 
 JSON = "application/json; charset=utf-8"
-"""The content type of every answer of the API."""
+"""Content type of every response of the API."""
 
 RETRY_SECONDS = "5"
-"""After which somebody who was sent away may come back."""
+"""``Retry-After`` of refused requests."""
 
 NOT_FOUND = "The specified resource does not exist."
-"""As Canvas says it."""
+"""Canvas's own message."""
 
 
 class ApiError(Exception):
-    """A request that cannot be answered as it is.
+    """A request that gets an error as its response.
 
     Args:
-        field: the parameter that is wrong.
+        status: of HTTP.
+        field: name of the wrong parameter.
     """
 
     def __init__(
@@ -52,5 +53,5 @@ def error_body(message: str, field: str | None = None) -> dict[str, Any]:
 
 
 def not_found() -> ApiError:
-    """There is no such thing."""
+    """404, in Canvas's words."""
     return ApiError(404, NOT_FOUND)

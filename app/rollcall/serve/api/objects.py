@@ -1,9 +1,8 @@
 """Canvas's objects, from rows of the replica. Pure.
 
-The models say what an object has, for the OpenAPI document; the functions beside them make it,
-without the models, which would take most of a request's time. A test holds the two together. What
-no event tells is null where Canvas always has the field, and absent where Canvas leaves it out at
-times: docs/api.md.
+The models describe an object for the OpenAPI document. The functions build it without the models,
+which would take most of a request's time; a test compares the two. A field that no event has is
+null if Canvas always has it, and absent if Canvas leaves it out at times: docs/api.md.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rollcall.serve.api.ids import ShownIds
+from rollcall.serve.api.ids import IdFormat
 from rollcall.serve.replica.derived import sortable_name
 
 Row = Mapping[str, Any]
@@ -182,21 +181,21 @@ for _model in (User, Enrollment, Course, Section, Group):
 
 
 def flag(value: Any) -> bool | None:
-    """A truth value as SQLite has it."""
+    """A truth value, from SQLite's 0 or 1."""
     return None if value is None else bool(value)
 
 
 def text(value: Any) -> str | None:
-    """Text that Canvas would have as text, whatever the event had."""
+    """Text, also if the event had a number where Canvas has text."""
     return None if value is None else str(value)
 
 
 def user_object(
-    row: Row, ids: ShownIds, *, uuid: bool = False, group_ids: Iterable[int] | None = None
+    row: Row, ids: IdFormat, *, uuid: bool = False, group_ids: Iterable[int] | None = None
 ) -> dict[str, Any]:
-    """A :class:`User`, of a row of users."""
+    """A :class:`User`, from a row of users."""
     name = text(row["name"])
-    shown: dict[str, Any] = {
+    found: dict[str, Any] = {
         "id": ids(row["user_id"]),
         "name": name,
         "created_at": row["created_at"],
@@ -207,29 +206,29 @@ def user_object(
         "login_id": text(row["user_login"]),
     }
     if uuid:
-        shown["uuid"] = text(row["uuid"])
+        found["uuid"] = text(row["uuid"])
     if group_ids is not None:
-        shown["group_ids"] = [ids(group) for group in group_ids]
-    return shown
+        found["group_ids"] = [ids(group) for group in group_ids]
+    return found
 
 
-def named_user(user_id: int, name: str | None) -> Row:
-    """A row of a user of whom no event has come, but a name with an enrollment."""
+def user_without_events(user_id: int, name: str | None) -> Row:
+    """A row for a user without events of his own. The name is from an enrollment."""
     row = dict.fromkeys(("created_at", "short_name", "user_sis_id", "user_login", "uuid"))
     return {**row, "user_id": user_id, "name": name, "sortable_name": sortable_name(name)}
 
 
 def enrollment_object(
-    row: Row, ids: ShownIds, *, section: Row | None, user: dict[str, Any] | None
+    row: Row, ids: IdFormat, *, section: Row | None, user: dict[str, Any] | None
 ) -> dict[str, Any]:
     """An :class:`Enrollment`.
 
     Args:
-        row: of enrollments.
-        section: its row of sections, if there is one.
-        user: the finished object.
+        row: a row of enrollments.
+        section: the row of its section; None: the replica has none.
+        user: the object of its user; None: without users.
     """
-    shown: dict[str, Any] = {
+    found: dict[str, Any] = {
         "id": ids(row["enrollment_id"]),
         "user_id": ids(row["user_id"]),
         "course_id": ids(row["course_id"]),
@@ -259,12 +258,12 @@ def enrollment_object(
         "rollcall_as_of": row["as_of"],
     }
     if user is not None:
-        shown["user"] = user
-    return shown
+        found["user"] = user
+    return found
 
 
-def course_object(row: Row, ids: ShownIds) -> dict[str, Any]:
-    """A :class:`Course`. Canvas's API does not tell the two states before publication apart."""
+def course_object(row: Row, ids: IdFormat) -> dict[str, Any]:
+    """A :class:`Course`. Canvas's API has one state before publication."""
     state = row["state"]
     return {
         "id": ids(row["course_id"]),
@@ -285,8 +284,8 @@ def course_object(row: Row, ids: ShownIds) -> dict[str, Any]:
     }
 
 
-def unseen_course(course_id: int) -> Row:
-    """A row of a course of which no event has come, but which has rows of others."""
+def course_without_events(course_id: int) -> Row:
+    """A row for a course without events of its own, which enrollments or sections mention."""
     return {
         "course_id": course_id,
         **dict.fromkeys(
@@ -295,7 +294,7 @@ def unseen_course(course_id: int) -> Row:
     }
 
 
-def section_object(row: Row, ids: ShownIds) -> dict[str, Any]:
+def section_object(row: Row, ids: IdFormat) -> dict[str, Any]:
     """A :class:`Section`."""
     return {
         "id": ids(row["course_section_id"]),
@@ -314,13 +313,13 @@ def section_object(row: Row, ids: ShownIds) -> dict[str, Any]:
     }
 
 
-def group_object(row: Row, ids: ShownIds, members: int) -> dict[str, Any]:
+def group_object(row: Row, ids: IdFormat, members: int) -> dict[str, Any]:
     """A :class:`Group`.
 
     Args:
-        members: users who are in it.
+        members: number of users in it.
     """
-    shown: dict[str, Any] = {
+    found: dict[str, Any] = {
         "id": ids(row["group_id"]),
         "name": text(row["group_name"]),
         "description": None,
@@ -339,11 +338,11 @@ def group_object(row: Row, ids: ShownIds, members: int) -> dict[str, Any]:
         "rollcall_state_reason": row["state_reason"],
         "rollcall_as_of": row["as_of"],
     }
-    shown["course_id" if row["context_type"] == "Course" else "account_id"] = ids(row["context_id"])
-    return shown
+    found["course_id" if row["context_type"] == "Course" else "account_id"] = ids(row["context_id"])
+    return found
 
 
-def membership_object(row: Row, ids: ShownIds) -> dict[str, Any]:
+def membership_object(row: Row, ids: IdFormat) -> dict[str, Any]:
     """A :class:`GroupMembership`."""
     return {
         "id": ids(row["group_membership_id"]),

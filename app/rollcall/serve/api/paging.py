@@ -1,4 +1,4 @@
-"""Pages of lists, and the links between them, as Canvas has them. Pure."""
+"""Pages of lists, and links between them, as in Canvas's API. Pure."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from urllib.parse import urlencode
 MOST_PER_PAGE = 100
 LEAST_LAST_PAGE = 1
 
-_LEFT_OUT = ("page", "per_page", "access_token", "api_key")
-"""Parameters that links do not repeat: those of the page are their own, and the others are secrets
+_NOT_IN_LINKS = ("page", "per_page", "access_token", "api_key")
+"""Parameters that links do not repeat: links have a page of their own, and the others are secrets
 (canvas-lms, ``Api::EXCLUDE_IN_PAGINATION_LINKS``).
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list is asked for.
+    """One page of a list.
 
     Args:
-        number: counted from 1.
-        size: at most so many.
+        number: from 1.
+        size: largest number of objects.
     """
 
     number: int
@@ -29,12 +29,12 @@ class Page:
 
     @property
     def start(self) -> int:
-        """The place of its first one."""
+        """Index of the first object."""
         return (self.number - 1) * self.size
 
     @property
     def end(self) -> int:
-        """One past the place of its last one."""
+        """Index after the last object."""
         return self.start + self.size
 
     def links(self, url: str, query: Iterable[tuple[str, str]], total: int) -> str:
@@ -42,7 +42,7 @@ class Page:
 
         Args:
             url: of the request, without its query.
-            query: its parameters. Those of the page are replaced, secrets are left out.
+            query: parameters of the request; the links get other pages, and no secrets.
             total: length of the whole list.
         """
         last = max(-(-total // self.size), LEAST_LAST_PAGE)
@@ -57,7 +57,7 @@ class Page:
             del pages["next"]
         if self.number <= 1:
             del pages["prev"]
-        others = [(name, value) for name, value in query if name not in _LEFT_OUT]
+        others = [(name, value) for name, value in query if name not in _NOT_IN_LINKS]
         return ",".join(
             f"<{url}?{urlencode([*others, ('page', number), ('per_page', self.size)])}>; "
             f'rel="{name}"'

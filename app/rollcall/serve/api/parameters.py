@@ -1,4 +1,4 @@
-"""What can be asked for, as FastAPI reads it from a query and tells of it in the OpenAPI document.
+"""Parameters of the API: models for FastAPI and the OpenAPI document, and Rails's forms of names.
 Pure.
 """
 
@@ -17,13 +17,13 @@ from rollcall.serve.api.errors import ApiError
 from rollcall.serve.api.paging import MOST_PER_PAGE, Page
 
 MOST_VALUES = 100
-"""Of one parameter."""
+"""Limit of values of one parameter."""
 
 _MOST_PAGE = 10_000_000
 
-_MOST_QUOTED = 100
+_MOST_QUOTED_CHARACTERS = 100
 
-_CANNOT = {
+_UNSUPPORTED = {
     "sis_account_id[]": "events do not tell the SIS ids of accounts",
     "sis_course_id[]": "events do not tell the SIS ids of courses",
     "grading_period_id": "events do not tell grades",
@@ -31,12 +31,12 @@ _CANNOT = {
     "enrollment_role_id": "events do not tell the ids of roles",
     "only_own_groups": "a token is nobody's in Canvas",
 }
-"""Filters of Canvas that nothing here can apply. To leave one out silently would answer another
-question.
+"""Filters of Canvas that Rollcall cannot apply, with the reason. Ignoring one would give wrong
+results.
 """
 
 _SWITCHES = ("created_for_sis_id[]", "only_own_groups")
-"""Those that can be off."""
+"""Unsupported filters that may be there if they are off."""
 
 
 class EnrollmentType(StrEnum):
@@ -92,7 +92,7 @@ BY_DATES: dict[EnrollmentState, tuple[str, ...]] = {
     ),
     _STATE.CURRENT_AND_CONCLUDED: ("active", "completed"),
 }
-"""Synthetic states and what they stand for (canvas-lms,
+"""Synthetic states, and the states that each stands for (canvas-lms,
 ``EnrollmentsApiController#enrollment_states_for_state_param``).
 """
 
@@ -141,13 +141,13 @@ class MembershipState(StrEnum):
 
 
 class Query(BaseModel):
-    """Any question. Parameters that Canvas does not know are passed over, as there."""
+    """Any query. Parameters that Canvas does not know are ignored, as in Canvas."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
 
 class ListQuery(Query):
-    """A question for a list."""
+    """A query for a list."""
 
     page: Annotated[int, Field(ge=1, le=_MOST_PAGE, description="Which page, from 1.")] = 1
     per_page: Annotated[
@@ -160,7 +160,7 @@ class ListQuery(Query):
     @field_validator("page", "per_page", mode="before")
     @classmethod
     def _whole(cls, value: Any) -> Any:
-        # pydantic takes 1_0 and 1.0 for whole numbers too.
+        # pydantic accepts 1_0 and 1.0 as whole numbers, too.
         if isinstance(value, str) and not (value.isascii() and value.isdigit()):
             raise PydanticCustomError("whole_number", "must be a whole number from 1")
         return value
@@ -180,7 +180,7 @@ def _values(alias: str, description: str) -> Any:
 
 
 class EnrollmentsQuery(ListQuery):
-    """A question for enrollments."""
+    """A query for enrollments."""
 
     type: list[EnrollmentType] = _values("type[]", "Of these types only. Ignored with `role[]`.")
     role: list[EnrollmentType] = _values(
@@ -196,20 +196,22 @@ class EnrollmentsQuery(ListQuery):
     sis_section_id: list[str] = _values("sis_section_id[]", "Of sections with these SIS ids only.")
 
     def types(self) -> tuple[str, ...]:
-        """Of which types; none: of all."""
+        """Types of the enrollments; empty: all."""
         return tuple(sorted(set(map(str, self.role or self.type))))
 
     def states(self, *, of_user: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """In which states: those of Canvas's enrollment_state, and those by dates. One or the other
-        must hold.
+        """Values of Canvas's ``enrollment_state``, and states by dates. One of the two must match.
+
+        Args:
+            of_user: whether the enrollments are one user's.
 
         Raises:
-            ApiError: a synthetic state, and not of a user's enrollments.
+            ApiError: a synthetic state, which Canvas takes for one user's enrollments only.
         """
-        plain, by_dates = set[str](), set[str]()
+        canvas_states, by_dates = set[str](), set[str]()
         for state in self.state or DEFAULT_STATES:
             if state not in BY_DATES:
-                plain.add(str(state))
+                canvas_states.add(str(state))
             elif of_user:
                 by_dates.update(BY_DATES[state])
             else:
@@ -219,17 +221,17 @@ class EnrollmentsQuery(ListQuery):
                     "user_id",
                     field="state[]",
                 )
-        return tuple(sorted(plain)), tuple(sorted(by_dates))
+        return tuple(sorted(canvas_states)), tuple(sorted(by_dates))
 
 
 class ContextEnrollmentsQuery(EnrollmentsQuery):
-    """A question for the enrollments of a course or section."""
+    """A query for the enrollments of a course or section."""
 
     user_id: Annotated[str | None, Field(max_length=100, description="Of this user only.")] = None
 
 
 class UserEnrollmentsQuery(EnrollmentsQuery):
-    """A question for a user's enrollments."""
+    """A query for a user's enrollments."""
 
     enrollment_term_id: Annotated[
         str | None, Field(max_length=100, description="In sections of this term only.")
@@ -237,7 +239,7 @@ class UserEnrollmentsQuery(EnrollmentsQuery):
 
 
 class UsersQuery(ListQuery):
-    """A question for users of a course."""
+    """A query for users of a course."""
 
     search_term: Annotated[
         str | None,
@@ -262,9 +264,7 @@ class UsersQuery(ListQuery):
     )
 
     def types(self) -> tuple[str, ...]:
-        """Of which types; none: of all but test students, whom Canvas shows only to those who ask
-        for them.
-        """
+        """Types of the enrollments. By default all except test students, as in Canvas."""
         if self.enrollment_role is not None:
             return (str(self.enrollment_role),)
         if self.enrollment_type:
@@ -274,12 +274,12 @@ class UsersQuery(ListQuery):
         )
 
     def states(self) -> tuple[str, ...]:
-        """In which states."""
+        """States of the enrollments."""
         return tuple(sorted(set(map(str, self.enrollment_state or DEFAULT_STATES))))
 
 
 class CourseQuery(Query):
-    """A question for a course."""
+    """A query for a course."""
 
     include: list[str] = _values(
         "include[]",
@@ -289,7 +289,7 @@ class CourseQuery(Query):
 
 
 class SectionsQuery(ListQuery):
-    """A question for sections."""
+    """A query for sections."""
 
     search_term: Annotated[
         str | None, Field(min_length=2, max_length=255, description="Part of a name.")
@@ -300,7 +300,7 @@ class SectionsQuery(ListQuery):
 
 
 class SectionQuery(Query):
-    """A question for a section."""
+    """A query for a section."""
 
     include: list[str] = _values(
         "include[]", "Also `total_students`, `students`. Others are passed over."
@@ -308,19 +308,19 @@ class SectionQuery(Query):
 
 
 class GroupsQuery(ListQuery):
-    """A question for groups."""
+    """A query for groups."""
 
     include: list[str] = _values("include[]", "Also `users`. Others are passed over.")
 
 
 class GroupQuery(Query):
-    """A question for a group."""
+    """A query for a group."""
 
     include: list[str] = _values("include[]", "Also `users`. Others are passed over.")
 
 
 class MembershipsQuery(ListQuery):
-    """A question for memberships."""
+    """A query for memberships."""
 
     filter_states: list[MembershipState] = _values(
         "filter_states[]", "In these states only; without it all but `deleted`."
@@ -328,7 +328,7 @@ class MembershipsQuery(ListQuery):
 
 
 class GroupUsersQuery(ListQuery):
-    """A question for the users of a group."""
+    """A query for the users of a group."""
 
     search_term: Annotated[
         str | None,
@@ -351,47 +351,47 @@ _QUERIES = (
 
 KNOWN = frozenset(
     field.alias or name for query in _QUERIES for name, field in query.model_fields.items()
-) | frozenset(_CANNOT)
-"""All parameters, as they are written."""
+) | frozenset(_UNSUPPORTED)
+"""Names of all parameters."""
 
 LISTS = frozenset(name for name in KNOWN if name.endswith("[]"))
-"""Parameters that are lists. Canvas takes a single value without the brackets too."""
+"""Parameters that are lists. Canvas accepts a single value without the brackets, too."""
 
 _BY_BASE = {name.removesuffix("[]"): name for name in KNOWN}
 
 _base = re.compile(r"[\[\]\s]*([^\[\]]+)").match
-"""What stands before brackets, as Rack reads it (``Rack::QueryParser#normalize_params``), and more
-generously.
+"""The part before brackets. Matches all that Rack accepts
+(``Rack::QueryParser#normalize_params``), and more.
 """
 
 
 def known_name(written: str) -> str | None:
-    """The parameter that a name means, however it is written: with numbers or words in its
-    brackets, with none where some belong; None: no parameter.
+    """The parameter that a written name stands for; None: no parameter.
+
+    The name may have text in its brackets, or lack them.
     """
     found = _base(written)
     return None if found is None else _BY_BASE.get(found[1].strip())
 
 
 def normalised(query: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """A query with the names of lists as they are here.
+    """A query in which lists have the names that the routes know.
 
     Raises:
-        ApiError: it asks for what cannot be applied, or not in the form that a parameter has.
-            Canvas applies some other forms, and fails at others; what is left out silently would
-            answer another question.
+        ApiError: a filter is unsupported, or a parameter has another form than its own. Canvas
+            accepts some other forms and fails at others; ignoring them would give wrong results.
     """
     single = set[str]()
     found = []
     for written, value in query:
         name = known_name(written)
         if name is None:
-            for part in value.split(";")[1:]:  # which older Racks take for "&"
+            for part in value.split(";")[1:]:  # a separator for older versions of Rack
                 _check_separator(part)
             found.append((written, value))
             continue
         if (
-            name in _CANNOT
+            name in _UNSUPPORTED
             and value
             and not (
                 written in (name, name.removesuffix("[]"))
@@ -399,11 +399,11 @@ def normalised(query: list[tuple[str, str]]) -> list[tuple[str, str]]:
                 and value.lower() in ("0", "false")
             )
         ):
-            raise ApiError(400, f"{name} cannot be applied: {_CANNOT[name]}", field=name)
+            raise ApiError(400, f"{name} cannot be applied: {_UNSUPPORTED[name]}", field=name)
         if written not in (name, name.removesuffix("[]")):
             raise ApiError(
                 400,
-                f"{name}: write it as {name}=…, not as {printable(written)[:_MOST_QUOTED]}=…",
+                f"{name}: write it as {name}=…, not as {printable(written)[:_MOST_QUOTED_CHARACTERS]}=…",
                 field=name,
             )
         if name in LISTS and written != name:
@@ -427,9 +427,7 @@ def _check_separator(part: str) -> None:
 
 
 def only_once(query: Sequence[tuple[str, str]], names: Collection[str]) -> str | None:
-    """The first of some names that is written in another form than its own, or more than once;
-    None: all are right.
-    """
+    """The first of some names that the query has more than once, or in another form; None: none."""
     for name in names:
         forms = [
             written

@@ -1,7 +1,7 @@
-"""What the API asks the replica. Each function takes a connection within one read transaction.
+"""Queries of the API. Each function takes a connection within one read transaction.
 
-Lists are made in two steps: which rows (of a large course from memory, as long as nothing has
-changed in it), then the rows of one page.
+Lists take two steps: first the ids of all rows, which are in memory for large courses, then the
+rows of one page.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def rows_of(db: sqlite3.Connection, relation: str, where: Where, rest: str = "")
     """Rows of a relation.
 
     Args:
-        rest: an order or a limit.
+        rest: ``ORDER BY`` or ``LIMIT``.
     """
     names = _COLUMNS[relation]
     found = db.execute(
@@ -38,15 +38,13 @@ def rows_of(db: sqlite3.Connection, relation: str, where: Where, rest: str = "")
 
 
 def one_of(db: sqlite3.Connection, relation: str, where: Where) -> Row | None:
-    """One row of a relation: of several, which there are for moments while something moves, the
-    latest.
-    """
+    """One row of a relation. While a row moves to another key, there are two; then the latest."""
     found = rows_of(db, relation, where, "ORDER BY as_of DESC LIMIT 1")
     return found[0] if found else None
 
 
 def exists(db: sqlite3.Connection, relation: str, where: Where) -> bool:
-    """Whether there is a row."""
+    """Whether a relation has a row that fulfils a condition."""
     return (
         db.execute(
             f"SELECT 1 FROM roster_{relation} WHERE {where.text} LIMIT 1", where.values
@@ -58,10 +56,10 @@ def exists(db: sqlite3.Connection, relation: str, where: Where) -> bool:
 def course_enrollments(
     db: sqlite3.Connection, listings: Listings, course: int, where: Where, page: Page
 ) -> tuple[int, list[Row]]:
-    """How many enrollments of a course fulfil a condition, and those on a page, by id.
+    """Number of a course's enrollments that fulfil a condition, and those on a page, by id.
 
     Args:
-        where: asks of enrollments only, so that the list may be kept.
+        where: a condition on columns of enrollments only, so that the ids can stay in memory.
     """
     of_course = Where("course_id = ?", (course,))
     numbers = listings.listing(db, course, "enrollment_id", of_course & where)
@@ -72,13 +70,13 @@ def course_enrollments(
 
 
 def other_enrollments(db: sqlite3.Connection, where: Where, page: Page) -> tuple[int, list[Row]]:
-    """The same for any condition, asked anew each time."""
+    """The same for any condition and all courses; the ids do not stay in memory."""
     query = (
         f"SELECT rowid FROM roster_enrollments WHERE {where.text} ORDER BY enrollment_id, course_id"
     )
-    places = [place for (place,) in db.execute(query, where.values)]
-    chosen = places[page.start : page.end]
-    return len(places), rows_of(
+    rowids = [rowid for (rowid,) in db.execute(query, where.values)]
+    chosen = rowids[page.start : page.end]
+    return len(rowids), rows_of(
         db, "enrollments", among("rowid", chosen), "ORDER BY enrollment_id, course_id"
     ) if chosen else []
 
@@ -86,18 +84,19 @@ def other_enrollments(db: sqlite3.Connection, where: Where, page: Page) -> tuple
 def enrollments_where(
     types: Sequence[str], states: tuple[Sequence[str], Sequence[str]] | None
 ) -> Where:
-    """The condition on type and state.
+    """A condition on type and state.
 
     Args:
-        types: none: any.
-        states: of Canvas, and by dates; one of the two must hold. None: any.
+        types: empty: any.
+        states: values of Canvas's ``enrollment_state``, and states by dates; one of the two must
+            match. None: any.
     """
     where = among("type", types) if types else Where("TRUE")
     if states is not None:
-        plain, by_dates = states
+        canvas_states, states_by_dates = states
         either = [
             among(column, values)
-            for column, values in (("enrollment_state", plain), ("state", by_dates))
+            for column, values in (("enrollment_state", canvas_states), ("state", states_by_dates))
             if values
         ]
         where = where & (either[0] if len(either) == 1 else either[0] | either[1])
@@ -105,13 +104,13 @@ def enrollments_where(
 
 
 def users_with_sis_ids(sis_ids: Sequence[str]) -> Where:
-    """The user has one of these SIS ids."""
+    """Condition: the user has one of some SIS ids."""
     inner = among("user_sis_id", sis_ids)
     return Where(f"user_id IN (SELECT user_id FROM roster_users WHERE {inner.text})", inner.values)
 
 
 def sections_with_sis_ids(sis_ids: Sequence[str]) -> Where:
-    """The section has one of these SIS ids."""
+    """Condition: the section has one of some SIS ids."""
     inner = among("sis_source_id", sis_ids)
     return Where(
         f"course_section_id IN (SELECT course_section_id FROM roster_sections WHERE {inner.text})",
@@ -120,7 +119,7 @@ def sections_with_sis_ids(sis_ids: Sequence[str]) -> Where:
 
 
 def sections_of_term(term: int) -> Where:
-    """The section is in a term."""
+    """Condition: the section is in a term."""
     return Where(
         "course_section_id IN (SELECT course_section_id FROM roster_sections WHERE "
         "enrollment_term_id = ?)",
@@ -128,39 +127,38 @@ def sections_of_term(term: int) -> Where:
     )
 
 
-_SEARCHED = ("name", "short_name", "sortable_name", "user_login", "user_sis_id")
+_SEARCH_COLUMNS = ("name", "short_name", "sortable_name", "user_login", "user_sis_id")
 
 
 def matching(search_term: str, identity: int | None) -> Where:
-    """The user's name, login or SIS id has a part that is the same but for case, or the user has
-    this id.
+    """Condition: the user's name, login or SIS id contains a text, or the user has an id.
 
-    Names that came with enrollments only are searched too.
+    Upper and lower case are the same. Names in enrollments count too: some users have no other.
     """
-    found = " OR ".join(f"instr(folded(u.{column}), ?)" for column in _SEARCHED)
+    found = " OR ".join(f"instr(folded(u.{column}), ?)" for column in _SEARCH_COLUMNS)
     known = (
         "EXISTS (SELECT 1 FROM roster_users u WHERE u.user_id = roster_enrollments.user_id "
         f"AND ({found}))"
     )
     return Where(
         f"({known} OR instr(folded(user_name), ?) OR user_id = ?)",
-        (*[folded(search_term)] * (len(_SEARCHED) + 1), identity or -1),
+        (*[folded(search_term)] * (len(_SEARCH_COLUMNS) + 1), identity or -1),
     )
 
 
 def sections_named(search_term: str) -> Where:
-    """The section's name has a part that is the same but for case."""
+    """Condition: the section's name contains a text; upper and lower case are the same."""
     return Where("instr(folded(name), ?)", (folded(search_term),))
 
 
 def course_users(
     db: sqlite3.Connection, listings: Listings, course: int, where: Where, page: Page, *, keep: bool
 ) -> tuple[int, list[int]]:
-    """How many users have enrollments in a course that fulfil a condition, and the ids of those on
-    a page.
+    """Number of users with an enrollment in a course that fulfils a condition, and the ids of those
+    on a page.
 
     Args:
-        keep: the condition asks of enrollments only, so that the list may be kept.
+        keep: whether the ids can stay in memory: the condition uses columns of enrollments only.
     """
     whole = Where("course_id = ?", (course,)) & where
     if keep:
@@ -174,13 +172,13 @@ def course_users(
 
 
 def users_by_id(db: sqlite3.Connection, users: Iterable[int]) -> dict[int, Row]:
-    """Rows of users by id, of those of whom an event has come."""
+    """Rows of users by id, without users who have no events."""
     found = among("user_id", tuple(set(users)))
     return {row["user_id"]: row for row in rows_of(db, "users", found)} if found.values else {}
 
 
 def names_by_id(db: sqlite3.Connection, users: Iterable[int]) -> dict[int, str | None]:
-    """Names as the latest enrollments of users tell them."""
+    """Names from the latest enrollments of users."""
     found = among("user_id", tuple(set(users)))
     if not found.values:
         return {}
@@ -189,7 +187,7 @@ def names_by_id(db: sqlite3.Connection, users: Iterable[int]) -> dict[int, str |
 
 
 def groups_by_user(db: sqlite3.Connection, users: Iterable[int]) -> dict[int, list[int]]:
-    """The groups in which users are now."""
+    """Groups of users, now."""
     wanted = tuple(set(users))
     found: dict[int, list[int]] = {user: [] for user in wanted}
     where = among("user_id", wanted)
@@ -217,10 +215,10 @@ def sections_by_id(
 def page_of(
     db: sqlite3.Connection, relation: str, where: Where, order: str, page: Page
 ) -> tuple[int, list[Row]]:
-    """How many rows fulfil a condition, and those on a page.
+    """Number of rows that fulfil a condition, and those on a page.
 
     Args:
-        order: columns, together unique: between the same rows there is always the same order.
+        order: columns that are unique together, so that the order is always the same.
     """
     total = db.execute(
         f"SELECT count(*) FROM roster_{relation} WHERE {where.text}", where.values
@@ -231,7 +229,7 @@ def page_of(
 
 
 def members(db: sqlite3.Connection, groups: Sequence[int]) -> dict[int, int]:
-    """How many users are in groups."""
+    """Number of users by group."""
     where = among("group_id", groups)
     query = (
         f"SELECT group_id, count(DISTINCT user_id) FROM roster_memberships WHERE {where.text} "
@@ -250,7 +248,7 @@ def users_of_group(db: sqlite3.Connection, group: int) -> list[int]:
 
 
 def count_students(db: sqlite3.Connection, column: str, values: Sequence[int]) -> dict[int, int]:
-    """How many active or invited students there are, by course or section."""
+    """Number of active or invited students, by course or section."""
     where = among(column, values)
     students = "type = 'StudentEnrollment' AND enrollment_state IN ('active', 'invited')"
     query = (
@@ -294,4 +292,4 @@ KNOWN: Mapping[str, Finder] = {
     ),
     "term": lambda db, identity: True,
 }
-"""Whether anything is known of an id."""
+"""Whether an id exists, by kind. Ids of accounts and terms cannot be checked."""

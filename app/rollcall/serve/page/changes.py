@@ -1,6 +1,4 @@
-"""What has changed in a course, in words. Pure, but for the names, which are looked up in the
-replica.
-"""
+"""Changes of a course as sentences. Pure, except that names come from the replica."""
 
 from __future__ import annotations
 
@@ -11,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rollcall.serve.page.courses import names_of_people, names_of_sections
-from rollcall.serve.page.words import ROLES
+from rollcall.serve.page.labels import ROLE_LABELS
 from rollcall.serve.replica.feed import Change
 
 Row = Mapping[str, Any]
 
-_SILENT = frozenset(
+_WITHOUT_SENTENCE = frozenset(
     {
         "as_of",
         "updated_at",
@@ -29,18 +27,18 @@ _SILENT = frozenset(
         "workflow_state",
     }
 )
-"""Columns whose change alone is nothing to tell of: a state is told as ``state``."""
+"""Columns whose change alone makes no sentence. The state of a row is in ``state``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Of what changes name by ids."""
+    """Names of people and sections by id."""
 
     people: Mapping[int, str] = field(default_factory=dict)
     sections: Mapping[int, str] = field(default_factory=dict)
 
     def person(self, row: Row) -> str:
-        """Whom a row is about."""
+        """Name of a row's user."""
         return (
             self.people.get(row["user_id"])
             or _text(row.get("user_name"))
@@ -53,18 +51,18 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
-    """The part of a roster that changes are about."""
+class AffectedRows:
+    """The part of a roster that changes affect."""
 
     enrollments: frozenset[int]
     users: frozenset[int]
-    """All of whose enrollments may look different: their groups have changed."""
+    """Users whose groups have changed: all their enrollments may look different."""
     beyond: bool
-    """The course, its sections or its groups have changed, and so may any row."""
+    """The course, a section or a group has changed: any row may look different."""
 
 
 def names_for(db: sqlite3.Connection, course: int, changes: Iterable[Change]) -> Names:
-    """The names that the changes of a course need."""
+    """The names in the sentences about changes of a course."""
     rows = [row for change in changes for row in (change.before, change.after) if row is not None]
     users = {row["user_id"] for row in rows if row.get("user_id") is not None}
     sections = {
@@ -73,8 +71,8 @@ def names_for(db: sqlite3.Connection, course: int, changes: Iterable[Change]) ->
     return Names(names_of_people(db, course, users), names_of_sections(db, sections))
 
 
-def touched(changes: Iterable[Change]) -> Touched:
-    """What changes are about."""
+def affected_rows(changes: Iterable[Change]) -> AffectedRows:
+    """The rows that changes affect."""
     enrollments: set[int] = set()
     users: set[int] = set()
     beyond = False
@@ -90,23 +88,23 @@ def touched(changes: Iterable[Change]) -> Touched:
             }
         else:
             beyond = True
-    return Touched(frozenset(enrollments), frozenset(users), beyond)
+    return AffectedRows(frozenset(enrollments), frozenset(users), beyond)
 
 
-def told(changes: Iterable[Change], course: int, names: Names) -> list[dict[str, Any]]:
-    """Those changes of a course of which there is something to say, in their order."""
+def change_items(changes: Iterable[Change], course: int, names: Names) -> list[dict[str, Any]]:
+    """Changes of a course as sentences, in their order; without those that make no sentence."""
     items = []
     for change in changes:
         before, after = (
             row if row is not None and _is_of(row, course) else None
             for row in (change.before, change.after)
         )
-        text = (
-            _TELL[change.relation](before, after, names)
-            if change.relation in _TELL and (before or after)
+        sentence = (
+            _SENTENCES[change.relation](before, after, names)
+            if change.relation in _SENTENCES and (before or after)
             else None
         )
-        if text is not None:
+        if sentence is not None:
             moment = (
                 datetime.fromtimestamp(change.at, UTC)
                 .isoformat(timespec="seconds")
@@ -117,8 +115,8 @@ def told(changes: Iterable[Change], course: int, names: Names) -> list[dict[str,
                     "number": change.number,
                     "at": moment,
                     "kind": _kind(change.relation, before, after),
-                    "subject": text[0],
-                    "text": text[1],
+                    "subject": sentence[0],
+                    "text": sentence[1],
                 }
             )
     return items
@@ -146,29 +144,29 @@ def _enrollment(before: Row | None, after: Row | None, names: Names) -> tuple[st
         ), "is no longer in this course: section or enrollment went to another one"
     who = names.person(after)
     if before is None:
-        role = ROLES.get(after["type"], _text(after["type"]))
+        role = ROLE_LABELS.get(after["type"], _text(after["type"]))
         return (
             who,
             f"is here now: {role}, {names.section(after['course_section_id'])}, {after['state']} "
             f"({after['state_reason']})",
         )
-    said = _state(before, after)
+    parts = _state(before, after)
     if before["course_section_id"] != after["course_section_id"]:
-        said.append(
+        parts.append(
             f"{names.section(before['course_section_id'])} \N{RIGHTWARDS ARROW} "
             f"{names.section(after['course_section_id'])}"
         )
     if before["type"] != after["type"]:
-        said.append(
-            f"{ROLES.get(before['type'], before['type'])} \N{RIGHTWARDS ARROW} "
-            f"{ROLES.get(after['type'], after['type'])}"
+        parts.append(
+            f"{ROLE_LABELS.get(before['type'], before['type'])} \N{RIGHTWARDS ARROW} "
+            f"{ROLE_LABELS.get(after['type'], after['type'])}"
         )
     if before["user_name"] != after["user_name"]:
-        said.append(
+        parts.append(
             f"name in the enrollment: {_text(before['user_name'])} \N{RIGHTWARDS ARROW} "
             f"{_text(after['user_name'])}"
         )
-    return _joined(who, said, before, after, {"course_section_id", "type", "user_name"})
+    return _joined(who, parts, before, after, {"course_section_id", "type", "user_name"})
 
 
 def _section(before: Row | None, after: Row | None, _names: Names) -> tuple[str, str] | None:
@@ -191,10 +189,10 @@ def _part(what: str, name: str, before: Row | None, after: Row | None) -> tuple[
         return subject, "is no longer in this course"
     if before is None:
         return subject, f"is here now: {after['state']} ({after['state_reason']})"
-    said = _state(before, after)
+    parts = _state(before, after)
     if before[name] != after[name]:
-        said.append(f"name: {_text(before[name])} \N{RIGHTWARDS ARROW} {_text(after[name])}")
-    return _joined(subject, said, before, after, {name})
+        parts.append(f"name: {_text(before[name])} \N{RIGHTWARDS ARROW} {_text(after[name])}")
+    return _joined(subject, parts, before, after, {name})
 
 
 def _membership(before: Row | None, after: Row | None, names: Names) -> tuple[str, str] | None:
@@ -205,11 +203,11 @@ def _membership(before: Row | None, after: Row | None, names: Names) -> tuple[st
         return who, f"{group}: is no longer of this course"
     if before is None:
         return who, f"{group}: {after['state']} ({after['state_reason']})"
-    said = _state(before, after)
-    return (who, f"{group}: {'; '.join(said)}") if said else None
+    parts = _state(before, after)
+    return (who, f"{group}: {'; '.join(parts)}") if parts else None
 
 
-_TELL = {
+_SENTENCES = {
     "enrollments": _enrollment,
     "sections": _section,
     "groups": _group,
@@ -232,17 +230,17 @@ def _state(before: Row, after: Row) -> list[str]:
 
 
 def _joined(
-    subject: str, said: list[str], before: Row, after: Row, mentioned: set[str]
+    subject: str, parts: list[str], before: Row, after: Row, mentioned: set[str]
 ) -> tuple[str, str] | None:
     others = sorted(
         name
         for name in after
-        if name not in mentioned | _SILENT | {"state", "state_reason"}
+        if name not in mentioned | _WITHOUT_SENTENCE | {"state", "state_reason"}
         and before.get(name) != after[name]
     )
     if others:
-        said.append(f"changed: {', '.join(others)}")
-    return (subject, "; ".join(said)) if said else None
+        parts.append(f"changed: {', '.join(others)}")
+    return (subject, "; ".join(parts)) if parts else None
 
 
 def _text(value: Any) -> str:

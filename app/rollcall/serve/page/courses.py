@@ -1,6 +1,4 @@
-"""Courses and rosters as the page shows them: queries on a connection to the replica, each from
-parameters to JSON values.
-"""
+"""Courses and rosters for the page: queries on the replica, each from parameters to JSON values."""
 
 from __future__ import annotations
 
@@ -11,15 +9,15 @@ from typing import Any
 from rollcall.errors import ConfigurationError
 from rollcall.events.ids import SHARD_SIZE
 from rollcall.rosters.context import parse_context
-from rollcall.serve.page.words import ROLES, WHY
+from rollcall.serve.page.labels import REASON_LABELS, ROLE_LABELS
 from rollcall.serve.replica.derived import folded
 
 MOST_COURSES = 50
 MOST_PEOPLE = 500
-"""Enrollments in one answer."""
+"""Enrollments in one response."""
 
 MOST_PARTS = 500
-"""Sections or groups of a course that are listed."""
+"""Sections, and groups, of a course in one response."""
 
 _CURSOR = " "
 
@@ -34,17 +32,17 @@ _ENROLLMENTS = """
            ON s.course_id = e.course_id AND s.course_section_id = e.course_section_id
     WHERE e.course_id = ?
 """
-_GROUP_STATES = ("deleted", "rejected")
-"""Of memberships that are not shown with a person."""
+_HIDDEN_MEMBERSHIP_STATES = ("deleted", "rejected")
+"""States of memberships that are left out."""
 
 
 def search_courses(
     db: sqlite3.Connection, text: str, shard: int | None, most: int = MOST_COURSES
 ) -> dict[str, Any]:
-    """Courses whose name contains a text, whatever the case, and those that it names by an id:
-    global, local, or shard~local. All, where it is empty.
+    """Courses with a text in their name, and courses with the text as id. All if it is empty.
 
     Args:
+        text: upper and lower case are the same; ids may be global, local, or shard~local.
         shard: of local ids; None: any.
     """
     text = text.strip()
@@ -64,18 +62,19 @@ def search_courses(
             (row["course_id"],),
         ).fetchone()[0]
         row["course_id"] = str(row["course_id"])
-        row["why"] = WHY.get(row["state_reason"] or "", "")
+        row["why"] = REASON_LABELS.get(row["state_reason"] or "", "")
     return {"courses": found[:most], "more": len(found) > most}
 
 
 def read_course(
     db: sqlite3.Connection, course_id: int, after: str = "", most: int = MOST_PEOPLE
 ) -> dict[str, Any] | None:
-    """A course with its sections, groups and people, these sorted by surname; None: there is no row
-    of it.
+    """A course with its sections, groups and people; None: the replica has no row of it.
+
+    People are sorted by surname.
 
     Args:
-        after: the ``next`` of the answer before, for further people.
+        after: ``next`` of the previous response, for further people.
     """
     head = read_head(db, course_id)
     if head is None:
@@ -90,8 +89,8 @@ def read_course(
 
 
 def read_head(db: sqlite3.Connection, course_id: int) -> dict[str, Any] | None:
-    """A course with its sections and groups, and how many people are in which state; None: there is
-    no row of it.
+    """A course with its sections, its groups, and the number of people by role and state; None: the
+    replica has no row of it.
     """
     sections = _rows(
         db,
@@ -126,16 +125,16 @@ def read_head(db: sqlite3.Connection, course_id: int) -> dict[str, Any] | None:
     if not (course["state"] or sections or groups or counts):
         return None
     for count in counts:
-        count["role"] = ROLES.get(count["type"], count["type"])
+        count["role"] = ROLE_LABELS.get(count["type"], count["type"])
     for part in (*sections, *groups):
-        part["why"] = WHY.get(part["state_reason"], "")
+        part["why"] = REASON_LABELS.get(part["state_reason"], "")
         for name in ("id", "nonxlist_course_id"):
             if part.get(name) is not None:
                 part[name] = str(part[name])
     return {
         **course,
         "course_id": str(course_id),
-        "why": WHY.get(course["state_reason"] or "", ""),
+        "why": REASON_LABELS.get(course["state_reason"] or "", ""),
         "sections": sections,
         "groups": groups,
         "counts": counts,
@@ -148,14 +147,12 @@ def read_people(
     enrollment_ids: Collection[int],
     user_ids: Collection[int],
 ) -> list[dict[str, Any]]:
-    """The rows of these enrollments, and of the enrollments of these users, that are in a course
-    now.
-    """
+    """Those of some enrollments, and of some users' enrollments, that are in a course now."""
     parameters = [*enrollment_ids, *user_ids]
     condition = (
         f"AND (e.enrollment_id IN ({_marks(enrollment_ids)}) OR e.user_id IN ({_marks(user_ids)}))"
     )
-    return _shown(
+    return _rendered(
         db,
         course_id,
         _rows(db, f"{_ENROLLMENTS} {condition} ORDER BY sort, id", (course_id, *parameters)),
@@ -165,7 +162,7 @@ def read_people(
 def names_of_people(
     db: sqlite3.Connection, course_id: int, user_ids: Collection[int]
 ) -> dict[int, str]:
-    """Names by user id: as they are now, or as an enrollment in the course has them."""
+    """Names by user id: from the user's row, else from an enrollment in the course."""
     condition = f"user_id IN ({_marks(user_ids)})"
     enrolled = (
         f"SELECT user_id, user_name FROM roster_enrollments WHERE course_id = ? AND {condition}"
@@ -193,7 +190,7 @@ def _people(db: sqlite3.Connection, course_id: int, after: str, most: int) -> li
         if enrollment.isascii() and enrollment.isdigit()
         else ("", ())
     )
-    return _shown(
+    return _rendered(
         db,
         course_id,
         _rows(
@@ -204,17 +201,17 @@ def _people(db: sqlite3.Connection, course_id: int, after: str, most: int) -> li
     )
 
 
-def _shown(
+def _rendered(
     db: sqlite3.Connection, course_id: int, rows: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Enrollments as the page has them: with groups and words, ids as text, which a number of
-    JavaScript would spoil.
+    """Enrollments with groups and labels. Ids become text: they are too large for numbers of
+    JavaScript.
     """
     groups = _groups(db, course_id, {row["user_id"] for row in rows})
     for row in rows:
         row["groups"] = groups.get(row["user_id"], [])
-        row["role"] = ROLES.get(row["type"], row["type"])
-        row["why"] = WHY.get(row["state_reason"], "")
+        row["role"] = ROLE_LABELS.get(row["type"], row["type"])
+        row["why"] = REASON_LABELS.get(row["state_reason"], "")
         for name in ("id", "user_id", "section_id"):
             row[name] = None if row[name] is None else str(row[name])
     return rows
@@ -230,16 +227,16 @@ def _groups(db: sqlite3.Connection, course_id: int, users: Collection[int]) -> d
                ON g.context_type = m.context_type AND g.context_id = m.context_id
               AND g.group_id = m.group_id
         WHERE m.context_type = 'Course' AND m.context_id = ? AND m.user_id IN ({_marks(users)})
-          AND m.state NOT IN ({_marks(_GROUP_STATES)})
+          AND m.state NOT IN ({_marks(_HIDDEN_MEMBERSHIP_STATES)})
         ORDER BY 2
     """
-    for user, name, state in db.execute(query, (course_id, *users, *_GROUP_STATES)):
+    for user, name, state in db.execute(query, (course_id, *users, *_HIDDEN_MEMBERSHIP_STATES)):
         found.setdefault(user, []).append(str(name) if state == "accepted" else f"{name} ({state})")
     return found
 
 
 def _course_row(db: sqlite3.Connection, course_id: int) -> dict[str, Any]:
-    """The course's row. Without a state where no event has told of the course itself."""
+    """The course's row. Its state is None if only other events mention the course."""
     found = _rows(
         db,
         "SELECT course_id, name, state, state_reason, as_of FROM roster_courses WHERE course_id = "
@@ -260,7 +257,7 @@ def _course_row(db: sqlite3.Connection, course_id: int) -> dict[str, Any]:
 
 
 def _ids(db: sqlite3.Connection, text: str, shard: int | None) -> list[int]:
-    """The courses that there are of an id as a person writes it."""
+    """Existing courses with an id, as a person writes it."""
     try:
         context, any_shard = parse_context(text, shard)
     except ConfigurationError:

@@ -1,4 +1,4 @@
-"""The last dead letters: the end of the topic, followed, with a redacted view of each value."""
+"""The last dead letters: follows the end of the topic, and redacts each value."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 MOST_KEPT = 100
 
 BEFORE_THE_END = 50
-"""Records of each partition that are looked at in the beginning, and when so many come that
-following them all would be all that the server does.
+"""Records before the end of a partition from which reading starts. Reading also jumps there if it
+is too far behind, because the server would do nothing else.
 """
 
 POLL_MS = 500
@@ -37,15 +37,15 @@ PAUSE_SECONDS = 0.5
 CATCH_UP_SECONDS = 5.0
 MOST_POLLED = 200
 RETRY_SECONDS = 2.0
-LOOK_SECONDS = 30.0
-"""How often the topic's partitions are looked at."""
+PARTITIONS_SECONDS = 30.0
+"""Interval in which the number of partitions is checked."""
 
 _REQUEST_MS = 5_000
 _FETCH_BYTES = 256 * 1024
 
 
 class DeadLetters:
-    """Follows the topic while :meth:`run` runs. Kafka may be away at any time."""
+    """Follows the topic while :meth:`run` runs, and retries while Kafka is away."""
 
     def __init__(self, settings: Settings, bootstrap: str) -> None:
         self.topic = TopicNames(settings.topic_prefix).dead_letter
@@ -56,17 +56,17 @@ class DeadLetters:
         self._positions: dict[TopicPartition, int] = {}
         self._version = 0
         self.problem: str | None = "not read yet"
-        """Why what is kept may be old."""
+        """Why the dead letters may be old."""
 
     def add(self, dead_letters: Iterable[DeadLetterView]) -> None:
-        """Keep further ones, those that were written first before the others."""
+        """Add dead letters, in the order of their timestamps."""
         new = sorted(dead_letters, key=lambda dead_letter: dead_letter.timestamp_ms)
         if new:
             self._kept.extend(new)
             self._version += 1
 
     def view(self) -> dict[str, Any]:
-        """What the page shows, the latest first."""
+        """The letters for the page, the latest first."""
         return {
             "topic": self.topic,
             "problem": self.problem,
@@ -75,19 +75,23 @@ class DeadLetters:
         }
 
     async def run(self) -> None:
-        """Follow, until cancelled."""
+        """Follow the topic, until cancelled."""
         while True:
             try:
                 count = await self._partitions()
                 if count:
                     await self._follow(count)
                     continue
-                self._note(f"the topic {self.topic} is not there yet; 'rollcall router' makes it")
+                self._set_problem(
+                    f"the topic {self.topic} is not there yet; 'rollcall router' makes it"
+                )
             except (KafkaError, OSError, TimeoutError) as error:
-                self._note(f"Kafka at {self._bootstrap} does not answer ({type(error).__name__})")
+                self._set_problem(
+                    f"Kafka at {self._bootstrap} does not answer ({type(error).__name__})"
+                )
             await asyncio.sleep(RETRY_SECONDS)
 
-    def _note(self, problem: str | None) -> None:
+    def _set_problem(self, problem: str | None) -> None:
         if problem != self.problem and problem is not None:
             log.warning("dead letters are not followed: %s", problem)
         self.problem = problem
@@ -102,26 +106,26 @@ class DeadLetters:
             await close(admin.close())
 
     async def _follow(self, count: int) -> None:
-        """Follow until there are other partitions."""
+        """Follow until the number of partitions changes."""
         reader = AIOKafkaConsumer(
             **self._options,
             enable_auto_commit=False,
-            auto_offset_reset="none",  # to the end, it would pass over what a new topic begins with
+            auto_offset_reset="none",  # "latest" would skip the first records of a new topic
             isolation_level="read_committed",
             max_partition_fetch_bytes=_FETCH_BYTES,
             request_timeout_ms=_REQUEST_MS,
         )
         try:
             await promptly(reader.start())
-            places = [TopicPartition(self.topic, number) for number in range(count)]
-            reader.assign(places)
-            await promptly(self._seek(reader, places, starting=True))
+            partitions = [TopicPartition(self.topic, number) for number in range(count)]
+            reader.assign(partitions)
+            await promptly(self._seek(reader, partitions, starting=True))
             if not self._positions:
-                self.add(await promptly(self._catch_up(reader, places)))
-            look_at = time.monotonic() + LOOK_SECONDS
+                self.add(await promptly(self._catch_up(reader, partitions)))
+            check_at = time.monotonic() + PARTITIONS_SECONDS
             while True:
-                if time.monotonic() >= look_at:
-                    look_at = time.monotonic() + LOOK_SECONDS
+                if time.monotonic() >= check_at:
+                    check_at = time.monotonic() + PARTITIONS_SECONDS
                     if await self._partitions() != count:
                         return
                 self.add(
@@ -129,40 +133,38 @@ class DeadLetters:
                         await promptly(reader.getmany(timeout_ms=POLL_MS, max_records=MOST_POLLED))
                     )
                 )
-                self._positions = await promptly(positions_of(reader, places))
-                self._note(None)
+                self._positions = await promptly(positions_of(reader, partitions))
+                self._set_problem(None)
                 await asyncio.sleep(PAUSE_SECONDS)
-                await promptly(self._seek(reader, places))
+                await promptly(self._seek(reader, partitions))
         finally:
             await stop_reader(reader)
 
     async def _seek(
-        self, reader: AIOKafkaConsumer, places: list[TopicPartition], *, starting: bool = False
+        self, reader: AIOKafkaConsumer, partitions: list[TopicPartition], *, starting: bool = False
     ) -> None:
-        """Go on where it was read up to, but shortly before the end where that is too far behind,
-        or no place at all: the topic was made anew.
+        """Continue at the last position, or shortly before the end if the position is too far behind
+        or does not exist because the topic was created again.
         """
         beginnings: Mapping[TopicPartition, int] = (
-            await reader.beginning_offsets(places) if starting else {}
+            await reader.beginning_offsets(partitions) if starting else {}
         )
-        ends = await reader.end_offsets(places)
+        ends = await reader.end_offsets(partitions)
         for place, end in ends.items():
             position = self._positions.get(place, -1)
             if not max(end - MOST_POLLED, beginnings.get(place, 0)) <= position <= end:
-                beginnings = beginnings or await reader.beginning_offsets(places)
+                beginnings = beginnings or await reader.beginning_offsets(partitions)
                 reader.seek(place, max(beginnings[place], end - BEFORE_THE_END))
             elif starting:
                 reader.seek(place, position)
 
     async def _catch_up(
-        self, reader: AIOKafkaConsumer, places: list[TopicPartition]
+        self, reader: AIOKafkaConsumer, partitions: list[TopicPartition]
     ) -> list[DeadLetterView]:
-        """Read to the ends as of now, so that what there is comes in the order of its
-        timestamps.
-        """
-        ends = await reader.end_offsets(places)
+        """Read up to the present ends, so that all existing dead letters are sorted by timestamp."""
+        ends = await reader.end_offsets(partitions)
         found: list[DeadLetterView] = []
-        # behind a transaction that is open there is nothing to be read
+        # Records behind an open transaction cannot be read.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP_SECONDS):
                 while any([await reader.position(place) < end for place, end in ends.items()]):

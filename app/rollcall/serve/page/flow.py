@@ -1,6 +1,4 @@
-"""The flow: the metrics of routers and rosters, looked at every second, and how far the replica
-is.
-"""
+"""The flow: metrics of router and rosters processes, read each second, and the replica's progress."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ from rollcall.serve.page.rates import (
     ROUTED,
     UNKNOWN,
     WITHDRAWN,
-    Counted,
+    CountKey,
     Reading,
     rates,
     read_metrics,
@@ -37,61 +35,61 @@ ROUND_SECONDS = 1.0
 PATIENCE_SECONDS = 2.0
 
 WINDOW = 4
-"""Looks between which a rate is taken: transactions come in bursts, and a rate that jumps cannot be
-read.
+"""Readings from the first to the last of which a rate is computed. Transactions come in bursts, and
+people cannot read a rate that jumps.
 """
 
 HISTORY = 180
 """Seconds of the curve."""
 
 MOST_BYTES = 4 * 1024**2
-"""Of a page of metrics: a router's has some 60 KB. Whatever answers with more is something else."""
+"""Limit of a page of metrics. A router's has some 60 KB; a larger one is from another program."""
 
 
 class ProcessView:
-    """What is known of one process."""
+    """The last readings of one process's metrics."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self.url = url
-        self.shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        self.display_url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         """Without a password or a query, which may be a secret."""
         self.problem: str | None = "not asked yet"
-        """Why nothing is known now."""
+        """Why there is no reading now."""
         self._readings: deque[Reading] = deque(maxlen=WINDOW)
 
     @property
     def reading(self) -> Reading | None:
-        """The last look; None: there was none, or the process does not answer now."""
+        """The last reading; None: there is none, or the process does not answer now."""
         return self._readings[-1] if self._readings and self.problem is None else None
 
     @property
-    def rates(self) -> Mapping[Counted, float] | None:
-        """Per second; None: not known."""
+    def rates(self) -> Mapping[CountKey, float] | None:
+        """Rates per second; None: unknown."""
         return (
             rates(self._readings[0], self._readings[-1])
             if self.reading is not None and len(self._readings) > 1
             else None
         )
 
-    def note(self, reading: Reading) -> None:
-        """Metrics were read."""
+    def add_reading(self, reading: Reading) -> None:
+        """Add a reading."""
         if self._readings and self._readings[-1].started != reading.started:
-            self._readings.clear()  # another life
+            self._readings.clear()  # the process was started again
         self._readings.append(reading)
         self.problem = None
 
-    def note_problem(self, problem: str) -> None:
-        """They could not be."""
+    def set_problem(self, problem: str) -> None:
+        """Forget all readings, since there is no new one."""
         self._readings.clear()
         self.problem = problem
 
 
 class Flow:
-    """Looks at the processes while :meth:`run` runs, and keeps what the page shows.
+    """Reads the metrics of processes while :meth:`run` runs, and has their summary for the page.
 
     Args:
-        progress: how far the replica is.
+        progress: of the replica.
     """
 
     def __init__(self, urls: Sequence[str], progress: Callable[[], Progress]) -> None:
@@ -99,50 +97,50 @@ class Flow:
         self._progress = progress
         self._history: deque[float | None] = deque(maxlen=HISTORY)
         self._content = b""
-        self._made_at = float("-inf")
+        self._rendered_at = float("-inf")
 
     @property
     def content(self) -> bytes:
-        """The flow as JSON, at most one round old."""
-        if time.monotonic() - self._made_at > ROUND_SECONDS * 1.5:
-            self._make()
+        """The summary as JSON, at most one round old."""
+        if time.monotonic() - self._rendered_at > ROUND_SECONDS * 1.5:
+            self._render()
         return self._content
 
     async def run(self) -> None:
-        """Look at the processes, until cancelled."""
+        """Read all metrics each second, until cancelled."""
         timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
         async with aiohttp.ClientSession(timeout=timeout, auto_decompress=True) as session:
             while True:
                 began = time.monotonic()
-                await asyncio.gather(*(self._look(session, process) for process in self._processes))
+                await asyncio.gather(*(self._read(session, process) for process in self._processes))
                 self._history.append(total_rate(self._processes, RECEIVED))
-                self._make()
+                self._render()
                 await asyncio.sleep(max(ROUND_SECONDS - (time.monotonic() - began), 0.1))
 
-    def _make(self) -> None:
+    def _render(self) -> None:
         self._content = orjson.dumps(
             summary(self._processes, self._progress(), self._history, time.time())
         )
-        self._made_at = time.monotonic()
+        self._rendered_at = time.monotonic()
 
-    async def _look(self, session: aiohttp.ClientSession, process: ProcessView) -> None:
+    async def _read(self, session: aiohttp.ClientSession, process: ProcessView) -> None:
         try:
-            async with session.get(process.url, allow_redirects=False) as answer:
-                if answer.status != 200:
-                    process.note_problem(f"answers with status {answer.status}")
+            async with session.get(process.url, allow_redirects=False) as response:
+                if response.status != 200:
+                    process.set_problem(f"answers with status {response.status}")
                     return
                 page = bytearray()
-                async for part in answer.content.iter_any():
+                async for part in response.content.iter_any():
                     page += part
                     if len(page) > MOST_BYTES:
                         raise ValueError("too large")
-            process.note(read_metrics(page.decode(), time.monotonic()))
+            process.add_reading(read_metrics(page.decode(), time.monotonic()))
         except TimeoutError:
-            process.note_problem(f"does not answer within {PATIENCE_SECONDS:.0f} s")
+            process.set_problem(f"does not answer within {PATIENCE_SECONDS:.0f} s")
         except (aiohttp.ClientError, OSError) as error:
-            process.note_problem(f"cannot be reached ({_reason(error)})")
+            process.set_problem(f"cannot be reached ({_reason(error)})")
         except ValueError:
-            process.note_problem("does not answer with metrics")
+            process.set_problem("does not answer with metrics")
 
 
 def _reason(error: Exception) -> str:
@@ -151,11 +149,11 @@ def _reason(error: Exception) -> str:
 
 
 def total_rate(processes: Iterable[ProcessView], what: str) -> float | None:
-    """Per second, of all processes that tell; None: none does."""
+    """Sum of the rates of all processes that have one, per second; None: no process has."""
     known = [
         sum(rate for (name, _), rate in found.items() if name == what)
         for process in processes
-        if (found := process.rates) is not None and _tells(process, what)
+        if (found := process.rates) is not None and _has_count(process, what)
     ]
     return sum(known) if known else None
 
@@ -166,8 +164,8 @@ def summary(
     history: Iterable[float | None],
     now: float,
 ) -> dict[str, Any]:
-    """What the page shows. Rates are per second, and null where nobody knows; totals count since
-    the processes were started.
+    """The flow for the page. Rates are per second, null if unknown; totals count from the start of
+    each process.
     """
     kinds = {
         kind
@@ -221,9 +219,9 @@ def summary(
     }
 
 
-def _tells(process: ProcessView, what: str) -> bool:
-    """Whether a process counts this at all: the router's rate of routed events is not known when
-    only the rosters answer.
+def _has_count(process: ProcessView, what: str) -> bool:
+    """Whether a process has a count. Without it, a total is unknown and not 0: for example routed
+    events while only the rosters answer.
     """
     return process.reading is not None and any(name == what for name, _ in process.reading.counts)
 
@@ -232,13 +230,13 @@ def _total(processes: Iterable[ProcessView], what: str) -> float | None:
     known = [
         process.reading.total(what)
         for process in processes
-        if process.reading is not None and _tells(process, what)
+        if process.reading is not None and _has_count(process, what)
     ]
     return sum(known) if known else None
 
 
 def _by_label(processes: Iterable[ProcessView], what: str) -> list[tuple[str, float | None, float]]:
-    """Label, rate and total, summed over processes, the largest total first."""
+    """Label, rate and total, summed over processes, in descending order of totals."""
     totals: dict[str, float] = {}
     moving: dict[str, float] = {}
     for process in processes:
@@ -270,10 +268,10 @@ def _event_types(processes: Sequence[ProcessView]) -> list[dict[str, Any]]:
 def _process(process: ProcessView) -> dict[str, Any]:
     reading = process.reading
     if reading is None:
-        return {"url": process.shown, "reachable": False, "problem": process.problem}
+        return {"url": process.display_url, "reachable": False, "problem": process.problem}
     taken = RECEIVED if reading.kind == "router" else CONSUMED
     return {
-        "url": process.shown,
+        "url": process.display_url,
         "reachable": True,
         "problem": None,
         "kind": reading.kind,
@@ -289,7 +287,7 @@ def _process(process: ProcessView) -> dict[str, Any]:
 
 
 def _stages(processes: Sequence[ProcessView]) -> list[dict[str, Any]]:
-    """Rosters: of each stage, summed over processes."""
+    """Figures of each stage of the rosters, summed over processes."""
     gauges: dict[str, dict[str, float]] = {}
     for process in processes:
         for stage, found in (process.reading.stages if process.reading is not None else {}).items():

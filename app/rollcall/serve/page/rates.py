@@ -1,6 +1,4 @@
-"""What the metrics of a router or rosters process say, and at what rate they move between two
-looks. Pure.
-"""
+"""Readings of the metrics of router and rosters processes, and rates between two readings. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +8,8 @@ from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
-Counted = tuple[str, str]
-"""What is counted, and the value of the label that tells one kind of it from another, or an empty
-string.
-"""
+CountKey = tuple[str, str]
+"""Name of a count, and the value of its label; an empty string for a count without label."""
 
 RECEIVED, ROUTED, UNKNOWN, DEAD, DEAD_EVENTS = (
     "received",
@@ -41,7 +37,7 @@ _COUNTERS: Mapping[str, tuple[tuple[str, str | None], ...]] = {
     "rollcall_expired_records_total": ((EXPIRED, None),),
     "rollcall_produce_failures_total": ((FAILED, None),),
 }
-"""Metrics to what is counted, by which label."""
+"""Names of counts and labels, by metric."""
 
 ROWS, PARKED, TO_FOLLOW, TO_LOAD = "rows", "parked", "to_follow", "to_load"
 
@@ -62,43 +58,44 @@ _WANTED = (*_COUNTERS, *_OF_STAGES, _LAG, _OLDEST, _BREAKER, _BUILD, _STARTED)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look at the metrics of a process."""
+    """The metrics of a process at one time."""
 
     at: float
-    """Seconds, of a clock that is never set back."""
+    """Seconds of a monotonic clock."""
     started: float = 0.0
-    """When the process was started, seconds since the epoch; 0: it does not say."""
+    """Start of the process, seconds since the epoch; 0: unknown."""
     version: str = ""
-    counts: Mapping[Counted, float] = field(default_factory=dict)
+    counts: Mapping[CountKey, float] = field(default_factory=dict)
     stages: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By stage: rows, parked, to_follow, to_load."""
     lag: Mapping[str, float] = field(default_factory=dict)
     """Records, by topic."""
     oldest: float = 0.0
-    """Age of the oldest record that is not processed, in seconds."""
+    """Age of the oldest unprocessed record, in seconds."""
     breakers: tuple[str, ...] = ()
-    """Partitions that are no longer consumed."""
+    """Partitions whose breaker is open."""
 
     @property
     def kind(self) -> str:
-        """``router``, ``rosters``, or nothing."""
+        """``router``, ``rosters``, or empty."""
         if (RECEIVED, "") in self.counts:
             return "router"
         return "rosters" if self.stages else ""
 
     def total(self, what: str) -> float:
-        """Of one kind of counts."""
+        """Sum of a count over all labels."""
         return sum(count for (name, _), count in self.counts.items() if name == what)
 
 
 def read_metrics(page: str, at: float) -> Reading:
-    """What a page of metrics says. What Rollcall does not expose is left out before it is parsed,
-    which takes most of the time.
+    """The reading from a page of metrics.
+
+    Metrics that are not used are dropped before parsing, since parsing takes most of the time.
 
     Raises:
-        ValueError: it is no page of metrics.
+        ValueError: the text is no page of metrics.
     """
-    counts: dict[Counted, float] = {}
+    counts: dict[CountKey, float] = {}
     stages: dict[str, dict[str, float]] = {}
     lag: dict[str, float] = {}
     breakers: list[str] = []
@@ -125,17 +122,17 @@ def read_metrics(page: str, at: float) -> Reading:
     return Reading(at, started, version, counts, stages, lag, oldest, tuple(sorted(breakers)))
 
 
-def rates(before: Reading, after: Reading) -> dict[Counted, float]:
-    """Per second, from one look to another. A process that was started in between has counted from
-    zero, as has any counter that is lower than before.
+def rates(before: Reading, after: Reading) -> dict[CountKey, float]:
+    """Rates per second between two readings. Counters start at zero if the process was started in
+    between, or if they are lower than before.
     """
     seconds = after.at - before.at
     if seconds <= 0:
         return {}
-    anew = before.started != after.started
+    is_restarted = before.started != after.started
     found = {}
     for key, count in after.counts.items():
-        known = 0.0 if anew else before.counts.get(key, 0.0)
+        known = 0.0 if is_restarted else before.counts.get(key, 0.0)
         found[key] = (count if count < known else count - known) / seconds
     return found
 
@@ -152,5 +149,5 @@ def _samples(page: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
         TypeError,
         AttributeError,
     ) as error:
-        # the parser is made for pages that are right
+        # The parser expects valid pages.
         raise ValueError(f"no page of metrics ({type(error).__name__})") from None

@@ -1,4 +1,4 @@
-"""What Canvas's API shows and no event says, as far as it follows from what events say. Pure."""
+"""Values that Canvas's API has and events lack, derived from other values of events. Pure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from rollcall.rosters.states import BY_DATES
 _is_suffix = re.compile(
     r"(?i)sn?r\.?|senior|jn?r\.?|junior|ii|iii|iv|v|vi|esq\.?|esquire"
 ).fullmatch
-"""Ends of names that are no surnames, as Canvas sees it."""
+"""Last words of names that Canvas does not take for surnames."""
 
 
 def canvas_state(workflow_state: str, state: str, reason: str) -> str:
-    """What Canvas's API shows as ``enrollment_state``: the enrollment's workflow_state as it is in
-    Canvas now.
+    """Canvas's ``enrollment_state``: the enrollment's present ``workflow_state`` in Canvas.
 
-    Not the state that it comes to by dates: in Canvas's database that is another table (canvas-lms,
-    ``EnrollmentApiController``: ``enrollment_state`` is ``workflow_state``). An enrollment that
-    ended with its section or course has the state that Canvas wrote into its row without an event.
+    States by dates are in another table of Canvas's database (canvas-lms,
+    ``EnrollmentApiController``: ``enrollment_state`` is ``workflow_state``). If an enrollment ended
+    with its section or course, Canvas wrote the state into its row without an event.
 
     Args:
         workflow_state: of its last event.
@@ -30,23 +29,21 @@ def canvas_state(workflow_state: str, state: str, reason: str) -> str:
         return state
     if (workflow_state, state) in BY_DATES:  # Canvas leaves workflow_state alone then
         return workflow_state
-    # A state event tells more than the enrollment's own last event: that one was lost, or is still
-    # to come.
+    # The state event has more than the enrollment's own last event: a later one of the enrollment
+    # was lost, or has not come yet.
     return state.removeprefix("pending_")
 
 
 def folded(value: Any) -> str | None:
-    """Text without the difference of case, as queries compare it: SQLite's LIKE knows no case but
-    that of ASCII.
-    """
+    """Case-folded text, for comparisons in queries. SQLite's LIKE ignores case in ASCII only."""
     return None if value is None else str(value).casefold()
 
 
 def sortable_name(name: Any) -> str | None:
-    """A name with the surname first, as Canvas makes it for a user who was not given another one
-    (canvas-lms, ``User.name_parts``, ``User.last_name_first``).
+    """A name with the surname first: Canvas's default (canvas-lms, ``User.name_parts``,
+    ``User.last_name_first``).
 
-    The surname is what stands before a comma, or else the last word.
+    The surname is the part before a comma, or else the last word.
     """
     if not isinstance(name, str):
         return None

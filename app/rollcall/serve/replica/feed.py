@@ -1,6 +1,4 @@
-"""The latest changes of the replica, for those who watch it: kept for a while in memory, and handed
-to whoever has subscribed.
-"""
+"""The latest changes of the replica: in memory for a while, and passed on to subscribers."""
 
 from __future__ import annotations
 
@@ -12,39 +10,37 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rollcall.serve.replica.store import Changed
+from rollcall.serve.replica.store import ChangedRow
 
 MOST_KEPT = 2_000
-"""Changes that are kept for those who ask what happened lately."""
+"""Changes in memory, for pages that are opened later."""
 
 MOST_WAITING = 500
-"""Changes that a subscriber may be behind with. One that falls further behind is told to begin
-again.
-"""
+"""Changes that may wait for a subscriber. One that falls further behind reads the course again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A row that changed."""
+    """A changed row."""
 
     number: int
-    """Counted from the start of the process."""
+    """Number of the change since the start of the process."""
     at: float
-    """When the replica took it; seconds since the epoch."""
+    """Time when the replica was changed; seconds since the epoch."""
     relation: str
     courses: tuple[int, ...]
-    """The courses in whose rosters it shows."""
+    """Courses whose rosters have the row."""
     before: Mapping[str, Any] | None
     after: Mapping[str, Any] | None
 
 
 class Subscription:
-    """What one subscriber has not seen yet. Used in the event loop of its maker only."""
+    """Changes that one subscriber has not seen yet. Used in its event loop only."""
 
     def __init__(self, course: int) -> None:
         self.course = course
         self._waiting: deque[Change] = deque()
-        self._something = asyncio.Event()
+        self._wakeup = asyncio.Event()
         self._lost = False
 
     def put(self, change: Change) -> None:
@@ -53,22 +49,23 @@ class Subscription:
             self.lose()
         else:
             self._waiting.append(change)
-            self._something.set()
+            self._wakeup.set()
 
     def lose(self) -> None:
-        """Something has changed that is not told."""
+        """Drop all waiting changes: the subscriber has to read the course again."""
         self._waiting.clear()
         self._lost = True
-        self._something.set()
+        self._wakeup.set()
 
     async def next(self, patience: float) -> list[Change] | None:
-        """What has changed since the last call; nothing after ``patience`` seconds without a
-        change; None: begin again, some changes are lost.
+        """Changes since the last call; empty after ``patience`` seconds without a change.
+
+        None: changes were lost, and the course has to be read again.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                await self._something.wait()
-        self._something.clear()
+                await self._wakeup.wait()
+        self._wakeup.clear()
         changes = list(self._waiting)
         self._waiting.clear()
         if self._lost:
@@ -78,52 +75,52 @@ class Subscription:
 
 
 class Feed:
-    """From the thread that follows the topics to subscribers in the event loop of the server."""
+    """Passes changes from the follower's thread to subscribers in the server's event loop."""
 
     def __init__(self) -> None:
         self._kept: deque[Change] = deque(maxlen=MOST_KEPT)
         self._count = 0
-        self._guard = threading.Lock()
+        self._lock = threading.Lock()
         self._subscribers: set[Subscription] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def publish(self, changed: Iterable[Changed], at: float) -> None:
-        """Tell of a batch. From any thread."""
+    def publish(self, changed: Iterable[ChangedRow], at: float) -> None:
+        """Pass on the changes of a batch. From any thread."""
         changes = []
-        with self._guard:
+        with self._lock:
             for relation, _key, before, after in changed:
                 if courses := _courses(before, after):
                     self._count += 1
                     changes.append(Change(self._count, at, relation.name, courses, before, after))
             self._kept.extend(changes)
 
-        def tell() -> None:
+        def deliver() -> None:
             for change in changes:
                 for subscriber in self._subscribers:
                     if subscriber.course in change.courses:
                         subscriber.put(change)
 
-        self._call(tell)
+        self._call(deliver)
 
     def skip(self) -> None:
-        """Tell that much has changed, and not what. From any thread."""
-        with self._guard:
+        """Drop all changes, because a batch was not compared. From any thread."""
+        with self._lock:
             self._kept.clear()
 
-        def tell() -> None:
+        def deliver() -> None:
             for subscriber in self._subscribers:
                 subscriber.lose()
 
-        self._call(tell)
+        self._call(deliver)
 
     def recent(self, course: int) -> list[Change]:
-        """What has changed in a course lately, the oldest first."""
-        with self._guard:
+        """The latest changes of a course, the oldest first."""
+        with self._lock:
             return [change for change in self._kept if course in change.courses]
 
     @contextlib.contextmanager
     def subscribed(self, course: int) -> Iterator[Subscription]:
-        """Hear of the changes of a course while the context is open. In the event loop."""
+        """Subscribe to the changes of a course while the context is open. In the event loop."""
         self._loop = asyncio.get_running_loop()
         subscription = Subscription(course)
         self._subscribers.add(subscription)
@@ -139,7 +136,7 @@ class Feed:
 
 
 def _courses(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> tuple[int, ...]:
-    """The courses in whose rosters a row shows, before or after."""
+    """Courses whose rosters have a row, before or after the change."""
     rows = [row for row in (before, after) if row is not None]
     found = {row["course_id"] for row in rows if row.get("course_id") is not None}
     found |= {row["context_id"] for row in rows if row.get("context_type") == "Course"}

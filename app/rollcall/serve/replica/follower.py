@@ -1,5 +1,5 @@
-"""Follows the roster topics into the replica: all partitions, without a consumer group, in a thread
-of its own.
+"""Follows the roster topics into the replica: all partitions, without a consumer group, in its own
+thread.
 """
 
 from __future__ import annotations
@@ -37,48 +37,49 @@ log = logging.getLogger(__name__)
 BATCH_RECORDS = 10_000
 POLL_MS = 200
 GATHER_SECONDS = 0.1
-"""A batch that is not full waits so long for the next records. Smaller ones cost more, and larger
-ones hold requests up: at 500 changed rows/s, 99 of 100 answers came within 11 to 14 ms, and with
-0.25 s within 17 to 26 ms.
+"""Pause after a small batch. Smaller batches cost more, larger ones delay requests: at 500 changed
+rows/s, 99 of 100 responses came within 11 to 14 ms, and with 0.25 s within 17 to 26 ms.
 """
 
 TOPICS_SECONDS = 15.0
-"""How often topics and their partitions are looked at."""
+"""Interval in which topics and partitions are checked."""
 
 RETRY_SECONDS = 1.0
 MOST_COMPARED = 1_000
-"""Records in a batch of which the feed is told one by one."""
+"""Records in a batch up to which the feed gets each changed row."""
 
-NOTE_SECONDS = 60.0
-"""How often the file is told that nothing is missing in it, when nothing changes."""
+COMPLETE_SECONDS = 60.0
+"""Interval in which the file's time of completeness is written if nothing changes."""
 
 MOST_AWAY_SECONDS = (TOMBSTONE_DAYS - 1) * 86_400
-"""A tombstone may be gone after :data:`TOMBSTONE_DAYS`: a file that was not followed for longer
-does not know of it.
+"""Longest gap after which the file can be continued. Kafka may delete a tombstone after
+:data:`TOMBSTONE_DAYS`, and the file would keep the row.
 """
 
 REQUEST_MS = 20_000
 
 STOP_SECONDS = 10.0
-"""The thread ends sooner, unless a client that lost its connection does not let itself be
-cancelled. Nothing is lost with that one.
+"""Time for the thread to end. It takes longer only if a client without connection cannot be
+cancelled, and then nothing is lost.
 """
 
 STILL_SECONDS = 60.0
-"""With something to be read, and without any of it for so long, the connection is made anew."""
+"""Time without a record, although some are missing, after which the connection is made again."""
 
 HIDDEN_SECONDS = 15.0
-"""Transactions of the rosters take a fraction of a second."""
+"""Time after which an open transaction is a problem. Those of the rosters take a fraction of a
+second.
+"""
 
 HIDDEN = "records wait behind a transaction that is neither committed nor aborted"
 
 
-class _AnewError(Exception):
-    """The file cannot be gone on with."""
+class _RebuildError(Exception):
+    """The file cannot be continued, for the reason in the message."""
 
 
 class Follower:
-    """Keeps the replica. Runs from :meth:`start` to :meth:`stop`."""
+    """Keeps the replica up to date, from :meth:`start` to :meth:`stop`."""
 
     def __init__(self, settings: Settings, bootstrap: str, store: ReplicaStore, feed: Feed) -> None:
         names = roster_topics(settings)
@@ -91,32 +92,32 @@ class Follower:
         self._store = store
         self._feed = feed
         self.progress = Progress()
-        self._look_at_file()
+        self._load_progress()
         self._positions: dict[TopicPartition, int] = {}
         self._moved_at = 0.0
         self._waiting: dict[TopicPartition, tuple[int, float]] = {}
-        self._noted = 0.0
+        self._completed_at = 0.0
         self._stop = threading.Event()
-        self._doubt = threading.Event()
+        self._damage_found = threading.Event()
         self._cancel: Callable[[], object] = lambda: None
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
         self.failure: BaseException | None = None
-        """What ended the thread, if it ended by itself."""
+        """The error that ended the thread; None: it runs, or was stopped."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and wait for it."""
+        """Stop the thread, and wait for its end."""
         self._stop.set()
         if self._thread.is_alive():
             self._cancel()
             self._thread.join(STOP_SECONDS)
 
-    def doubt(self) -> None:
-        """Somebody who reads the file finds it damaged. From any thread."""
-        self._doubt.set()
+    def report_damage(self) -> None:
+        """Have the file rebuilt, because a reader found it damaged. From any thread."""
+        self._damage_found.set()
 
     def _run(self) -> None:
         try:
@@ -142,18 +143,18 @@ class Follower:
                         extra={"path": str(self._store.path)},
                     )
                     self._store.reopen()
-                    self._look_at_file()
+                    self._load_progress()
                 await self._follow()
-            except _AnewError as reason:
-                self._begin_anew(str(reason))
+            except _RebuildError as reason:
+                self._rebuild(str(reason))
             except OffsetOutOfRangeError as error:
-                # A leader that was deposed says so, too. If it is true, the next look at where the
-                # topics begin and end finds it.
+                # A deposed leader reports this, too. If it is true, the next check of the first and
+                # last offsets finds it.
                 await self._pause(f"the broker has no records where the replica goes on ({error})")
             except sqlite3.DatabaseError as error:
                 if is_damage(error):
-                    self._begin_anew(f"it is damaged ({error})")
-                else:  # the disk is full, or somebody holds the file
+                    self._rebuild(f"it is damaged ({error})")
+                else:  # the disk is full, or another process has locked the file
                     await self._pause(f"the replica cannot be written ({error})")
             except (KafkaError, OSError, TimeoutError) as error:
                 found = None
@@ -168,8 +169,8 @@ class Follower:
                     else str(found)
                 )
 
-    def _look_at_file(self) -> None:
-        """Begin with what the file says of itself."""
+    def _load_progress(self) -> None:
+        """Set the progress to the state of the file."""
         followed_until = self._store.followed_until
         rows = self._store.row_counts
         self.progress = replace(
@@ -180,16 +181,16 @@ class Follower:
             lag={},
         )
 
-    def _begin_anew(self, why: str) -> None:
+    def _rebuild(self, reason: str) -> None:
         self.progress = replace(self.progress, complete=False)
-        self._doubt.clear()
-        self._store.start_anew(why)
-        self._look_at_file()
+        self._damage_found.clear()
+        self._store.rebuild(reason)
+        self._load_progress()
         self.progress = replace(self.progress, rebuilds=self.progress.rebuilds + 1)
         self._feed.skip()
 
     async def _pause(self, problem: str) -> None:
-        """Note what is in the way, and wait a moment."""
+        """Publish a problem, and wait before the next try."""
         progress = self.progress
         if problem != progress.problem:
             log.warning("the replica does not get on: %s", problem)
@@ -203,7 +204,7 @@ class Follower:
     # --- following
 
     async def _follow(self) -> None:
-        """Follow until the partitions or the file are other ones, or something is in the way."""
+        """Follow until partitions or file change, or an error."""
         partitions = await self._partitions()
         reader = new_reader(self._options, out_of_range="none")
         try:
@@ -220,8 +221,8 @@ class Follower:
             surveyed_at = topics_at - SURVEY_SECONDS
             ends = {}
             while not self._stop.is_set() and self._store.is_there():
-                if self._doubt.is_set():
-                    raise _AnewError("it is damaged, as a reader found")
+                if self._damage_found.is_set():
+                    raise _RebuildError("it is damaged, as a reader found")
                 if time.monotonic() - surveyed_at >= SURVEY_SECONDS:
                     surveyed_at, ends = time.monotonic(), await promptly(reader.end_offsets(places))
                     self.progress = replace(self.progress, surveyed_at=time.time())
@@ -232,8 +233,8 @@ class Follower:
                 batch = await promptly(
                     reader.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
                 )
-                self._take(batch, await promptly(positions_of(reader, places)))
-                self._judge(
+                self._write(batch, await promptly(positions_of(reader, places)))
+                self._update_progress(
                     ends, {place: reader.highwater(place) or 0 for place in places}, time.time()
                 )
                 if (
@@ -250,10 +251,10 @@ class Follower:
             await stop_reader(reader)
 
     async def _partitions(self) -> dict[str, int]:
-        """The number of partitions of each roster topic. Waits until all are there.
+        """The number of partitions of each roster topic. Waits until all topics exist.
 
         Raises:
-            _AnewError: the file is of another cluster, or of topics that are no more.
+            _RebuildError: the file is of another cluster, or of deleted topics.
         """
         admin = AIOKafkaAdminClient(**self._options, request_timeout_ms=REQUEST_MS)
         try:
@@ -269,21 +270,21 @@ class Follower:
         finally:
             await close(admin.close())
         if self._store.cluster not in (None, cluster):
-            raise _AnewError(
+            raise _RebuildError(
                 f"it comes from the Kafka cluster {self._store.cluster}, and this one is {cluster}"
             )
         known = self._store.topic_ids
         for name, topic in topics.items():
             if known.get(name, topic.identity) != topic.identity:
-                raise _AnewError(f"{name} was deleted and made anew")
+                raise _RebuildError(f"{name} was deleted and made anew")
         identities = {name: topic.identity for name, topic in topics.items()}
         if self._store.cluster is None or identities != known:
             self._store.belongs_to(cluster, identities)
         return {topic: topics[topic].partitions for topic in self._relations}
 
     async def _proven_ends(self, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Of partitions that end before what was read of them, where they do so surely. A leader
-        that was deposed without noticing tells an end from before.
+        """Confirmed end offsets of partitions that end before the file's position. A deposed leader
+        may report an old end.
         """
         known = self._store.positions
         short = [
@@ -306,13 +307,13 @@ class Follower:
         beginnings: Mapping[TopicPartition, int],
         ends: Mapping[TopicPartition, int],
     ) -> None:
-        """Go on where the file ends.
+        """Seek to the positions of the file.
 
         Args:
-            beginnings, ends: of all partitions.
+            beginnings, ends: first and end offsets of all partitions.
 
         Raises:
-            _AnewError: that is no place to go on.
+            _RebuildError: a position is outside of its partition, or the file is too old.
         """
         known = self._store.positions
         if (
@@ -320,13 +321,13 @@ class Follower:
             and time.time() - (self._store.followed_until or self._store.made_at)
             > MOST_AWAY_SECONDS
         ):
-            raise _AnewError(
+            raise _RebuildError(
                 f"it was not followed for more than {MOST_AWAY_SECONDS // 86_400} days, and what "
                 "was removed meanwhile may not be told any more"
             )
         if gone := known.keys() - {(place.topic, place.partition) for place in ends}:
             topic, partition = min(gone)
-            raise _AnewError(f"it has read partition {partition} of {topic}, which is no more")
+            raise _RebuildError(f"it has read partition {partition} of {topic}, which is no more")
         for place, end in ends.items():
             position = known.get((place.topic, place.partition))
             if position is not None and not beginnings[place] <= position <= end:
@@ -335,10 +336,10 @@ class Follower:
                     f"{position} is where it had come to"
                 )
                 if position < beginnings[place]:
-                    raise _AnewError(
+                    raise _RebuildError(
                         f"records that it has not read are gone: {place.topic}, {held}"
                     )
-                raise _AnewError(f"{place.topic} was made anew: {held}")
+                raise _RebuildError(f"{place.topic} was made anew: {held}")
             reader.seek(place, beginnings[place] if position is None else position)
         self._positions = {
             place: known[place.topic, place.partition]
@@ -346,13 +347,13 @@ class Follower:
             if (place.topic, place.partition) in known
         }
 
-    def _take(
+    def _write(
         self,
         batch: Mapping[TopicPartition, Sequence[ConsumerRecord]],
         positions: Mapping[TopicPartition, int],
     ) -> None:
-        """Write what was fetched, and how far that is: also where there are only a transaction's
-        markers, a position moves.
+        """Write fetched records and new positions. A position moves without records, too, at the
+        markers of a transaction.
         """
         moved = {
             place: position
@@ -367,15 +368,15 @@ class Follower:
             for place, records in batch.items()
         )
         count = sum(map(len, batch.values()))
-        tell = self.progress.complete and count <= MOST_COMPARED
+        with_changes = self.progress.complete and count <= MOST_COMPARED
         changed, counts = self._store.apply(
             rows,
             {(place.topic, place.partition): position for place, position in moved.items()},
-            tell=tell,
+            with_changes=with_changes,
         )
         self._positions |= moved
         self._moved_at = time.monotonic()
-        if tell:
+        if with_changes:
             self._feed.publish(changed, time.time())
         elif count:
             self._feed.skip()
@@ -387,17 +388,17 @@ class Follower:
             rows=total,
         )
 
-    def _judge(
+    def _update_progress(
         self,
         ends: Mapping[TopicPartition, int],
         high_watermarks: Mapping[TopicPartition, int],
         now: float,
     ) -> None:
-        """Find out whether anything is missing.
+        """Compute the progress from the ends of partitions.
 
         Args:
-            ends: of what is committed, at the last look.
-            high_watermarks: of what is written.
+            ends: end offsets of committed records, at the last survey.
+            high_watermarks: end offsets of all records.
         """
         if not ends:
             return
@@ -413,12 +414,12 @@ class Follower:
             since = self.progress.behind_since or hidden_since or now
             self.progress = replace(self.progress, lag=lag, behind_since=since, problem=problem)
             return
-        if not self.progress.complete or now - self._noted >= NOTE_SECONDS:
+        if not self.progress.complete or now - self._completed_at >= COMPLETE_SECONDS:
             if not self.progress.complete:
                 log.info("the replica is complete", extra={"rows": dict(self.progress.rows)})
             self._store.note_complete(now)
-            self._noted = now
-        self._moved_at = time.monotonic()  # while there is nothing to be read, nothing is still
+            self._completed_at = now
+        self._moved_at = time.monotonic()  # a follower with nothing to read is not stuck
         self.progress = replace(
             self.progress, lag=lag, behind_since=None, complete=True, problem=None
         )
@@ -426,8 +427,8 @@ class Follower:
     def _hidden_since(
         self, high_watermarks: Mapping[TopicPartition, int], now: float
     ) -> float | None:
-        """Since when there are records that nobody is told of, because a transaction before them is
-        open; None: for no longer than transactions take.
+        """Time since which records have waited behind an open transaction; None: for no longer than
+        transactions take.
         """
         waiting: dict[TopicPartition, tuple[int, float]] = {}
         for place, high_watermark in high_watermarks.items():
@@ -445,8 +446,8 @@ class Follower:
 def collect(
     relation: Relation, records: Iterable[ConsumerRecord], rows: dict[Key, Columns | None]
 ) -> int:
-    """Add records to the rows of a relation, the last one of each key. Returns how many are
-    none.
+    """Add records to the rows of a relation; the last record of a key wins. Returns the number of
+    unusable records.
     """
     unusable = 0
     for record in records:

@@ -1,4 +1,4 @@
-"""How far the replica is, for whoever asks."""
+"""Progress of the replica, for health, metrics and the page."""
 
 from __future__ import annotations
 
@@ -8,39 +8,37 @@ from dataclasses import dataclass, field
 from rollcall.serve.replica.store import Place
 
 SURVEY_SECONDS = 1.0
-"""How often the ends of the topics are looked at."""
+"""Interval in which the end offsets of the topics are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the replica is. Replaced as a whole, so that any thread may look at it."""
+    """State of the replica. It is replaced as a whole, so any thread may read it."""
 
     complete: bool = False
-    """All rows that there were at some moment are in it. Before that, an answer could be wrong by
-    what is missing.
-    """
+    """Whether the replica has had all rows at some time. Before that, answers would lack rows."""
     behind_since: float | None = None
-    """Since when something is missing; None: nothing was missing at the last look."""
+    """Time since which records are missing; None: none was missing at the last survey."""
     surveyed_at: float | None = None
-    """When the ends of the topics were looked at; seconds since the epoch."""
+    """Time of the last survey of end offsets; seconds since the epoch."""
     lag: Mapping[Place, int] = field(default_factory=dict)
-    """Records that are missing, by topic and partition."""
+    """Number of missing records, by topic and partition."""
     rows: Mapping[str, int] = field(default_factory=dict)
-    """By relation."""
+    """Number of rows, by relation."""
     records: int = 0
-    """Taken since the start."""
+    """Records read since the start."""
     unusable: int = 0
     rebuilds: int = 0
     problem: str | None = None
-    """Why nothing can be read at the moment."""
+    """Why no records can be read now."""
 
     def freshness(self, now: float) -> float:
-        """For how many seconds something has been missing; 0: nothing is, as far as is known."""
+        """For how many seconds records have been missing; 0: none is missing, as far as known."""
         since = self.behind_since
         if (
             since is None
             and self.surveyed_at is not None
             and now - self.surveyed_at > 3 * SURVEY_SECONDS
         ):
-            since = self.surveyed_at  # nobody knows
+            since = self.surveyed_at  # unknown since then
         return max(now - since, 0.0) if since is not None else 0.0

@@ -1,6 +1,4 @@
-"""Reading the replica while it is written: connections that cannot write, each in a thread of its
-own.
-"""
+"""Queries on the replica while it is written: read-only connections, one for each thread."""
 
 from __future__ import annotations
 
@@ -18,34 +16,34 @@ from rollcall.serve.replica.store import is_damage
 Result = TypeVar("Result")
 
 THREADS = 4
-"""Queries take a fraction of a millisecond; several at once only so that a long one does not hold
-the others up.
+"""Queries take a fraction of a millisecond. There are several threads so that a long query does not
+delay the others.
 """
 
 CACHE_KIB = 16 * 1024
 
 _STEPS = 20_000
-"""Of SQLite's machine, between two looks at whether somebody still waits for the answer: some
+"""Steps of SQLite's virtual machine between two checks whether the query was cancelled: some
 milliseconds.
 """
 
 
 class ReplicaUnavailableError(Exception):
-    """There is no replica, or none that can be read."""
+    """The replica does not exist, is incomplete, or cannot be read."""
 
 
 def add_functions(connection: sqlite3.Connection) -> None:
-    """Give a connection the functions that queries use: ``folded`` and ``sortable``."""
+    """Add the SQL functions ``folded`` and ``sortable`` to a connection."""
     connection.create_function("folded", 1, folded, deterministic=True)
     connection.create_function("sortable", 1, sortable_name, deterministic=True)
 
 
 class ReplicaReader:
-    """Runs functions on a connection, each in one read transaction: whatever it asks, it sees the
-    same state. Close it in the end.
+    """Runs functions on a connection, each in one read transaction, in which all queries see the
+    same state. Has to be closed.
 
     Args:
-        on_damage: called, in any thread, when the file turns out to be damaged.
+        on_damage: called, in any thread, if the file is damaged.
     """
 
     def __init__(self, path: Path, on_damage: Callable[[], None] = lambda: None) -> None:
@@ -62,30 +60,29 @@ class ReplicaReader:
             self._open.pop().close()
 
     async def read(self, function: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Run a function in a thread. When the caller is cancelled, the query is given up.
+        """Run a function in a thread. If the caller is cancelled, so is the running query.
 
         Raises:
-            ReplicaUnavailableError: there is no replica that can be read, or it is not complete
-                yet.
+            ReplicaUnavailableError: the replica cannot be read, or is not complete yet.
         """
-        abandoned = threading.Event()
+        cancelled = threading.Event()
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._pool, self._run, function, abandoned
+                self._pool, self._run, function, cancelled
             )
         finally:
-            abandoned.set()
+            cancelled.set()
 
     def _run(
-        self, function: Callable[[sqlite3.Connection], Result], abandoned: threading.Event
+        self, function: Callable[[sqlite3.Connection], Result], cancelled: threading.Event
     ) -> Result:
         try:
             connection = self._connection()
-            connection.set_progress_handler(abandoned.is_set, _STEPS)
+            connection.set_progress_handler(cancelled.is_set, _STEPS)
             connection.execute("BEGIN")
             try:
-                # In the same transaction: a file that has just been made anew has nothing in it,
-                # and that would be an answer.
+                # In the same transaction, because the file may have been rebuilt just now. An empty
+                # file would give a wrong answer.
                 if (
                     connection.execute(
                         "SELECT 1 FROM meta WHERE name = 'followed_until'"
@@ -97,21 +94,19 @@ class ReplicaReader:
             finally:
                 connection.execute("ROLLBACK")
         except (sqlite3.DatabaseError, OSError) as error:
-            self._drop()
+            self._disconnect()
             if isinstance(error, sqlite3.Error) and is_damage(error):
                 self._on_damage()
             raise ReplicaUnavailableError(f"the replica cannot be read ({error})") from error
 
     def _connection(self) -> sqlite3.Connection:
-        """This thread's connection, to the file that is there now: a replica that was made anew is
-        another file.
-        """
+        """This thread's connection to the present file. A rebuilt replica is another file."""
         inode = self._path.stat().st_ino
         known: tuple[int, sqlite3.Connection] | None = getattr(self._local, "known", None)
         if known is not None and known[0] == inode:
             return known[1]
-        self._drop()
-        # Another thread may close it, in the end.
+        self._disconnect()
+        # `close` runs in another thread.
         connection = sqlite3.connect(
             f"{self._path.absolute().as_uri()}?mode=ro",
             uri=True,
@@ -125,7 +120,7 @@ class ReplicaReader:
         self._local.known = (inode, connection)
         return connection
 
-    def _drop(self) -> None:
+    def _disconnect(self) -> None:
         known: tuple[int, sqlite3.Connection] | None = getattr(self._local, "known", None)
         if known is not None:
             known[1].close()

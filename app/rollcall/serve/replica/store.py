@@ -1,8 +1,7 @@
-"""The replica's file as its one writer sees it: opened, checked, made anew where it cannot be gone
-on with, and written a batch at a time.
+"""The replica's file, for its one writer: opens it, checks it, rebuilds it, and writes batches.
 
-Rows and the positions up to which the topics were read are in one transaction: whatever ends the
-process, the file says exactly what it contains.
+Rows and the positions in the topics are written in one transaction: after a crash the positions
+fit the rows.
 """
 
 from __future__ import annotations
@@ -35,18 +34,18 @@ _MAGIC = b"SQLite format 3\x00"
 _APPLICATION_ID_AT = slice(68, 72)
 
 CACHE_KIB = 64 * 1024
-"""Of the writer: the indexes of a million rows stay in memory while they are built."""
+"""Cache of the writer: the indexes of a million rows stay in memory while they are built."""
 
 WAL_BYTES = 64 * 1024**2
-"""To which the write-ahead log is cut when it has been copied into the file. It grows while
-somebody reads for long.
+"""Size to which the write-ahead log is cut after it was copied into the file. It grows during a
+long read transaction.
 """
 
 LOCK_SECONDS = 5.0
-"""So long is waited for somebody else who has locked the file."""
+"""Time to wait for another process that has locked the file."""
 
-TOLD_VERSIONS = 200
-"""Of a course: so many batches back it is told what has changed."""
+KEPT_VERSIONS = 200
+"""Versions of a course whose changed enrollments are kept."""
 
 _NEXT_VERSION = (
     "INSERT INTO course_versions SELECT ?, value, value FROM meta WHERE name = "
@@ -70,7 +69,7 @@ Place = tuple[str, int]
 """A topic and a partition."""
 
 
-class Changed(NamedTuple):
+class ChangedRow(NamedTuple):
     """A row that a batch has changed."""
 
     relation: Relation
@@ -80,14 +79,14 @@ class Changed(NamedTuple):
 
 
 class ReplicaStore:
-    """The file, for its one writer. Close it in the end.
+    """The file, locked for its one writer. Has to be closed.
 
     Args:
         prefix: of the topics.
 
     Raises:
-        ReplicaError: another process writes it, or it cannot be opened.
-        ConfigurationError: it is no file of Rollcall, or cannot be made there.
+        ReplicaError: another process writes the file, or it cannot be opened.
+        ConfigurationError: the file is not Rollcall's, or cannot be created.
     """
 
     def __init__(self, path: Path, prefix: str) -> None:
@@ -101,21 +100,19 @@ class ReplicaStore:
             raise
 
     def is_there(self) -> bool:
-        """Whether the file under its name is the one that is written, and not another one or
-        none.
-        """
+        """Whether the open file still has its name: it was neither removed nor replaced."""
         try:
             return self.path.stat().st_ino == self._inode
         except OSError:
             return False
 
     def reopen(self) -> None:
-        """Open the file that is there now; if there is none, a new one. Raises as the class."""
+        """Open the file of this name; create it if there is none. Raises like the class."""
         self._database.close()
         self._database = self._opened()
 
     def close(self) -> None:
-        """Close the file, and let others write it."""
+        """Close the file, and release its lock."""
         self._database.close()
         self._lock.close()
 
@@ -123,7 +120,7 @@ class ReplicaStore:
 
     @property
     def positions(self) -> dict[Place, int]:
-        """The offset from which each partition has to be read on. Empty: nothing was read."""
+        """Next offset of each partition. Empty: nothing was read."""
         return {
             (topic, partition): position
             for topic, partition, position in self._database.execute(
@@ -133,19 +130,17 @@ class ReplicaStore:
 
     @property
     def followed_until(self) -> float:
-        """When the topics were last followed to their ends; seconds since the epoch, 0 for
-        never.
-        """
+        """Last time when the file had all records; seconds since the epoch, 0: never."""
         return float(self._meta("followed_until") or 0.0)
 
     @property
     def made_at(self) -> float:
-        """When the file was made; seconds since the epoch."""
+        """Time when the file was created; seconds since the epoch."""
         return float(self._meta("made_at") or 0.0)
 
     @property
     def row_counts(self) -> dict[str, int]:
-        """Rows by relation."""
+        """Number of rows by relation."""
         return {
             relation.name: self._database.execute(
                 f"SELECT count(*) FROM {relation.table}"
@@ -155,18 +150,18 @@ class ReplicaStore:
 
     @property
     def topic_ids(self) -> dict[str, str]:
-        """Kafka's ids of the topics from which the rows come, by name; those that are known."""
+        """Kafka's ids of the rows' topics by name, as far as known."""
         return dict(self._database.execute("SELECT topic, topic_id FROM topics"))
 
     @property
     def cluster(self) -> str | None:
-        """Kafka's id of the cluster from which the rows come; None: not known yet."""
+        """Kafka's id of the rows' cluster; None: not known yet."""
         return self._meta("cluster")
 
     # --- writing
 
     def belongs_to(self, cluster: str, topic_ids: Mapping[str, str]) -> None:
-        """Note from which cluster and which topics the rows come."""
+        """Store the ids of the rows' cluster and topics."""
         with self._transaction():
             self._set_meta("cluster", cluster)
             self._database.executemany(
@@ -178,25 +173,26 @@ class ReplicaStore:
         rows: Mapping[str, Mapping[Key, Columns | None]],
         positions: Mapping[Place, int],
         *,
-        tell: bool = False,
-    ) -> tuple[list[Changed], dict[str, int]]:
-        """Write a batch, whole or not at all. Returns what has changed, if asked, and by how many
-        rows each relation has grown.
+        with_changes: bool = False,
+    ) -> tuple[list[ChangedRow], dict[str, int]]:
+        """Write a batch in one transaction.
+
+        Returns changed rows, and the growth of each relation in rows.
 
         Args:
-            rows: by relation's name, the last of each key; None: there is none any more.
-            positions: up to which this takes the topics.
-            tell: what has changed, at the cost of reading what was there.
+            rows: by relation's name, the last one of each key; None: the row is removed.
+            positions: next offsets after the batch.
+            with_changes: whether to return changed rows, which costs reading the rows before.
         """
-        changes: list[Changed] = []
+        changes: list[ChangedRow] = []
         grown: dict[str, int] = {}
         with self._transaction():
             for relation in RELATIONS:
                 batch = rows.get(relation.name)
                 if batch:
-                    if tell:
+                    if with_changes:
                         changes += self._changes(relation, batch)
-                    grown[relation.name] = self._write(relation, batch, tell)
+                    grown[relation.name] = self._write(relation, batch, with_changes)
             self._database.executemany(
                 "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",
                 [(*place, position) for place, position in positions.items()],
@@ -204,7 +200,7 @@ class ReplicaStore:
         return changes, grown
 
     def note_complete(self, at: float) -> None:
-        """Note that nothing was missing at this time, in seconds since the epoch."""
+        """Store that the file had all records at a time, in seconds since the epoch."""
         with self._transaction():
             for relation in RELATIONS:
                 for statement in relation.index_ddl():
@@ -213,12 +209,12 @@ class ReplicaStore:
 
     def _changes(
         self, relation: Relation, batch: Mapping[Key, Columns | None]
-    ) -> Iterator[Changed]:
+    ) -> Iterator[ChangedRow]:
         names = relation.columns
         for key, after in batch.items():
             before = self._database.execute(relation.select, key).fetchone()
             if before != after:
-                yield Changed(
+                yield ChangedRow(
                     relation,
                     key,
                     *(
@@ -227,24 +223,26 @@ class ReplicaStore:
                     ),
                 )
 
-    def _write(self, relation: Relation, batch: Mapping[Key, Columns | None], tell: bool) -> int:
-        # In the order of the key, as it is in the index.
+    def _write(
+        self, relation: Relation, batch: Mapping[Key, Columns | None], with_changes: bool
+    ) -> int:
+        # Sorted, because the index is sorted by key.
         keys = sorted(batch)
         removed = self._database.executemany(relation.delete, keys).rowcount
         rows = [row for key in keys if (row := batch[key]) is not None]
         self._database.executemany(relation.insert, rows)
         if relation.name == "enrollments":
-            self._note_courses(keys, tell)
+            self._update_versions(keys, with_changes)
         return len(rows) - max(removed, 0)
 
-    def _note_courses(self, keys: Iterable[Key], tell: bool) -> None:
-        """Give courses whose enrollments have changed another version, and tell which ones have, so
-        that a list of them need not be made again.
+    def _update_versions(self, keys: Iterable[Key], with_changes: bool) -> None:
+        """Increase the version of courses with changed enrollments. With changes, also store which
+        enrollments have changed, so that lists in memory can be updated.
         """
         by_course: dict[int, list[int]] = {}
         for course, enrollment in keys:
             by_course.setdefault(course, []).append(enrollment)
-        if not tell:
+        if not with_changes:
             self._database.executemany(
                 _NEXT_VERSION + ", told_from = version + 1", [(course,) for course in by_course]
             )
@@ -255,22 +253,22 @@ class ReplicaStore:
             ).fetchone()[0]
             self._database.execute(
                 "DELETE FROM course_changes WHERE course_id = ? AND version <= ?",
-                (course, version - TOLD_VERSIONS),
+                (course, version - KEPT_VERSIONS),
             )
             self._database.executemany(
                 "INSERT INTO course_changes VALUES (?, ?, ?)",
                 [(course, version, enrollment) for enrollment in enrollments],
             )
 
-    def start_anew(self, why: str) -> None:
-        """Empty the file; everything has to be read again.
+    def rebuild(self, reason: str) -> None:
+        """Replace the file by an empty one; all topics have to be read again.
 
         Args:
-            why: for the log.
+            reason: for the log.
         """
-        log.warning("the replica is made anew: %s", why, extra={"path": str(self.path)})
+        log.warning("the replica is made anew: %s", reason, extra={"path": str(self.path)})
         self._database.close()
-        self._database = self._made()
+        self._database = self._created()
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -278,7 +276,7 @@ class ReplicaStore:
         try:
             yield
         except BaseException:
-            if self._database.in_transaction:  # when a disk is full, SQLite has rolled back already
+            if self._database.in_transaction:  # SQLite itself rolls back if the disk is full
                 self._database.execute("ROLLBACK")
             raise
         self._database.execute("COMMIT")
@@ -288,7 +286,7 @@ class ReplicaStore:
     def _opened(self) -> sqlite3.Connection:
         try:
             if not self.path.exists() or self.path.stat().st_size == 0:
-                return self._made()
+                return self._created()
             with self.path.open("rb") as file:
                 header = file.read(_HEADER_BYTES)
         except OSError as error:
@@ -299,7 +297,7 @@ class ReplicaStore:
             header[: len(_MAGIC)] != _MAGIC
             or int.from_bytes(header[_APPLICATION_ID_AT], "big") != APPLICATION_ID
         ):
-            # Whatever it is, it is somebody's.
+            # The file may be of another program, so it stays.
             raise ConfigurationError(
                 f"{self.path} is no replica of Rollcall: remove it, or set ROLLCALL_REPLICA to "
                 "another path"
@@ -308,10 +306,10 @@ class ReplicaStore:
         if problem is None:
             return self._connected()
         log.warning("the replica is made anew: %s", problem, extra={"path": str(self.path)})
-        return self._made()
+        return self._created()
 
     def _problem(self) -> str | None:
-        """Why the file cannot be gone on with; None: it can."""
+        """Why the file has to be rebuilt; None: it can be used."""
         try:
             with contextlib.closing(self._connected()) as database:
                 version = database.execute("PRAGMA user_version").fetchone()[0]
@@ -333,15 +331,15 @@ class ReplicaStore:
             # the latter: a table is missing
             if is_damage(error) or error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
                 return f"it is damaged ({error})"
-            # It is locked, or the disk is full: nothing is wrong with what is in it.
+            # The file is locked, or the disk is full. Its content is fine.
             raise ReplicaError(
                 f"the replica {self.path} cannot be opened ({error}); see who has it open, and "
                 "whether its disk is full"
             ) from None
 
-    def _made(self) -> sqlite3.Connection:
-        """A new file, which is under its name when it is whole: a process that is killed meanwhile
-        leaves none that nobody knows what to make of.
+    def _created(self) -> sqlite3.Connection:
+        """Create an empty file. It gets its name when it is complete, so a process that is killed
+        meanwhile leaves no broken file.
         """
         new = self.path.with_name(f"{self.path.name}.new")
         try:
@@ -353,8 +351,8 @@ class ReplicaStore:
                 database.execute("BEGIN IMMEDIATE")
                 for statement in _statements():
                     database.execute(statement)
-                # At random: no version of this file is one of an earlier file, which somebody may
-                # still have in memory.
+                # Random, because readers may have lists of an earlier file in memory: no version of
+                # this file may be equal to one of theirs.
                 known = {
                     "prefix": self._prefix,
                     "made_at": repr(time.time()),
@@ -384,15 +382,13 @@ class ReplicaStore:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether an error says that the file is damaged, and not that it is locked, or the disk
-    full.
-    """
+    """Whether the file is damaged. Other errors are a lock or a full disk."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    # The thread that opens it is not always the one that writes; they take turns.
+    # One thread may open it and another one write; they never do so at the same time.
     database = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, timeout=LOCK_SECONDS
     )
@@ -414,8 +410,8 @@ def _statements() -> Iterable[str]:
         "CREATE TABLE positions (topic TEXT, partition INTEGER, position INTEGER, PRIMARY KEY "
         "(topic, partition)) WITHOUT ROWID"
     )
-    # What has changed in the enrollments of a course since a version, as far as it is told: from
-    # version told_from on, and TOLD_VERSIONS back.
+    # Enrollments of a course that each version has changed. Complete from version told_from on, and
+    # for the last KEPT_VERSIONS.
     yield (
         "CREATE TABLE course_versions (course_id INTEGER PRIMARY KEY, version INTEGER, "
         "told_from INTEGER)"
@@ -430,9 +426,7 @@ def _statements() -> Iterable[str]:
 
 
 def _locked(path: Path) -> IO[bytes]:
-    """The file beside the replica that its writer holds. The lock goes with the process, however
-    that ends.
-    """
+    """A locked file beside the replica. The lock ends with the process, also after a crash."""
     lock_path = path.with_name(f"{path.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -453,6 +447,6 @@ def _locked(path: Path) -> IO[bytes]:
 
 
 def _remove(path: Path) -> None:
-    # The file first: without what is beside it, it would be damaged.
+    # The file first: without its write-ahead log it would be damaged.
     for suffix in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -1,6 +1,4 @@
-"""What all answers of the page have in common: headers that leave a browser nothing to do but what
-the page means.
-"""
+"""Responses of the page. Their headers forbid a browser everything that the page does not need."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
-        # Whoever would ever write to innerHTML is stopped by the browser.
+        # The browser stops a script that writes to innerHTML.
         "require-trusted-types-for 'script'",
         "trusted-types 'none'",
     )
@@ -33,13 +31,13 @@ CONTENT_SECURITY_POLICY = "; ".join(
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
-    # With no-referrer, browsers send "Origin: null" with the login form, and where it comes from
-    # could not be checked. Other sites learn nothing either way.
+    # With no-referrer, browsers send "Origin: null" with the login form, and its origin could not
+    # be checked. Other sites get no referrer either way.
     "Referrer-Policy": "same-origin",
 }
 
-_STORED_NOWHERE = {"Cache-Control": "no-store"}
-_ASKED_ANEW = {"Cache-Control": "no-cache"}
+_NO_STORE = {"Cache-Control": "no-store"}
+_NO_CACHE = {"Cache-Control": "no-cache"}
 
 _FOLDER = Path(__file__).parent / "static"
 _MEDIA_TYPES = {
@@ -51,44 +49,48 @@ _JSON = "application/json"
 
 
 class PageError(Exception):
-    """A request that is answered with a plain sentence."""
+    """A request that gets an error message as its response."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 
 
-def data(content: Any, status: int = 200) -> Response:
-    """JSON. Bytes are taken to be JSON already."""
+def json_response(content: Any, status: int = 200) -> Response:
+    """A response with JSON.
+
+    Args:
+        content: bytes are JSON already.
+    """
     body = content if isinstance(content, bytes) else orjson.dumps(content)
-    return Response(body, status, SECURITY_HEADERS | _STORED_NOWHERE, _JSON)
+    return Response(body, status, SECURITY_HEADERS | _NO_STORE, _JSON)
 
 
-def error(status: int, message: str) -> Response:
-    """An error in the form in which Canvas's API has them."""
-    answer = data({"errors": [{"message": message}]}, status)
+def error_response(status: int, message: str) -> Response:
+    """An error in the form of Canvas's API."""
+    response = json_response({"errors": [{"message": message}]}, status)
     if status == 503:
-        answer.headers["Retry-After"] = RETRY_SECONDS
-    return answer
+        response.headers["Retry-After"] = RETRY_SECONDS
+    return response
 
 
 def stream_headers() -> dict[str, str]:
-    """Of a stream of server-sent events. The last one keeps nginx from gathering them."""
+    """Headers of a stream of server-sent events. The last one turns off nginx's buffering."""
     return (
         SECURITY_HEADERS
-        | _STORED_NOWHERE
+        | _NO_STORE
         | {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
     )
 
 
 def document(html: str, status: int = 200) -> Response:
-    """A page."""
-    return Response(html, status, SECURITY_HEADERS | _STORED_NOWHERE, "text/html")
+    """A response with an HTML document."""
+    return Response(html, status, SECURITY_HEADERS | _NO_STORE, "text/html")
 
 
 def redirect(location: str) -> Response:
-    """Go there, with GET."""
-    return Response(b"", 303, SECURITY_HEADERS | _STORED_NOWHERE | {"Location": location})
+    """A redirect that the browser follows with GET."""
+    return Response(b"", 303, SECURITY_HEADERS | _NO_STORE | {"Location": location})
 
 
 def read_document(name: str) -> str:
@@ -97,25 +99,23 @@ def read_document(name: str) -> str:
 
 
 class StaticFiles:
-    """Script, style and icon: read once, and known by name, so that no path leads elsewhere."""
+    """Script, style and icon. They are read once and found by name, so no path leads elsewhere."""
 
     def __init__(self) -> None:
         paths = [path for path in _FOLDER.iterdir() if path.suffix in _MEDIA_TYPES]
         self._files = {path.name: (path.read_bytes(), _MEDIA_TYPES[path.suffix]) for path in paths}
 
-    def answer(self, request: Request, name: str) -> Response:
+    def response(self, request: Request, name: str) -> Response:
         """The file of this name.
 
         Raises:
-            PageError: there is none.
+            PageError: 404.
         """
         if name not in self._files:
             raise PageError(404, "there is no such file")
         content, media_type = self._files[name]
         headers = (
-            SECURITY_HEADERS
-            | _ASKED_ANEW
-            | {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+            SECURITY_HEADERS | _NO_CACHE | {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
         )
         if headers["ETag"] in request.headers.get("if-none-match", ""):
             return Response(b"", 304, headers)

@@ -1,4 +1,4 @@
-"""From rows of the replica to the objects of one answer, all within one read transaction."""
+"""From rows of the replica to the objects of one response, within one read transaction."""
 
 from __future__ import annotations
 
@@ -9,111 +9,145 @@ from typing import Any
 from rollcall.serve.api import objects, queries
 from rollcall.serve.api.conditions import Where
 from rollcall.serve.api.errors import ApiError, not_found
-from rollcall.serve.api.ids import ShownIds, parse_id
+from rollcall.serve.api.ids import IdFormat, parse_id
 from rollcall.serve.api.listings import Listings
+from rollcall.serve.api.parameters import EnrollmentsQuery
 from rollcall.serve.api.queries import KNOWN, Row, one_of
 
 _SIS_COLUMNS = {
     "user": ("sis_user_id:", "users", "user_sis_id", "user_id"),
     "section": ("sis_section_id:", "sections", "sis_source_id", "course_section_id"),
 }
-"""SIS ids in URLs, as far as events tell them: how they begin, and where they are."""
+"""SIS ids in URLs, as far as events have them: prefix, relation, its column, and the id's column.
+"""
 
 
-class Answering:
-    """One request: how ids are shown, and what is asked within one read transaction.
+class ResponseBuilder:
+    """Reads rows, and makes objects of them.
 
     Args:
-        db: the connection.
-        ids: how answers show ids.
-        home: the home shard.
-        listings: what is kept in memory.
+        db: a connection within a read transaction.
+        ids: format of ids in the response.
+        home_shard: of local ids in the request.
+        listings: lists of ids in memory.
     """
 
     def __init__(
-        self, db: sqlite3.Connection, ids: ShownIds, home: int | None, listings: Listings
+        self,
+        db: sqlite3.Connection,
+        *,
+        ids: IdFormat,
+        home_shard: int | None,
+        listings: Listings,
     ) -> None:
         self.db = db
         self.ids = ids
-        self.home = home
         self.listings = listings
+        self._home_shard = home_shard
 
-    def find(self, kind: str, text: str) -> int:
-        """The id of something that is known.
+    # --- from the request's ids to rows
+
+    def id_of(self, text: str) -> int | None:
+        """The global id that a text stands for; None: the text is no id."""
+        return parse_id(text, self._home_shard)
+
+    def known_id(self, kind: str, text: str) -> int:
+        """The id of an existing thing.
+
+        Args:
+            kind: a key of :data:`queries.KNOWN`.
 
         Raises:
             ApiError: 404.
         """
         if kind in _SIS_COLUMNS:
-            start, relation, column, wanted = _SIS_COLUMNS[kind]
-            if text.startswith(start):
-                row = one_of(self.db, relation, Where(f"{column} = ?", (text.removeprefix(start),)))
+            prefix, relation, column, id_column = _SIS_COLUMNS[kind]
+            if text.startswith(prefix):
+                row = one_of(
+                    self.db, relation, Where(f"{column} = ?", (text.removeprefix(prefix),))
+                )
                 if row is None:
                     raise not_found()
-                found: int = row[wanted]
+                found: int = row[id_column]
                 return found
-        identity = parse_id(text, self.home)
+        identity = self.id_of(text)
         if identity is None or not KNOWN[kind](self.db, identity):
             raise not_found()
         return identity
 
-    def parameter(self, name: str, text: str) -> int:
+    def id_parameter(self, name: str, text: str) -> int:
         """An id in a query.
 
         Raises:
-            ApiError: 400, it is no id.
+            ApiError: 400, the text is no id.
         """
-        identity = parse_id(text, self.home)
+        identity = self.id_of(text)
         if identity is None:
             raise ApiError(400, f"{name} must be an id", field=name)
         return identity
 
     def user_parameter(self, name: str, text: str) -> int:
-        """The id of a user in a query; -1, which nobody has, for an unknown SIS id.
+        """The id of a user in a query; for an unknown SIS id -1, which no user has.
 
         Raises:
-            ApiError: 400, it is no id.
+            ApiError: 400, the text is no id.
         """
         if text.startswith("sis_user_id:"):
             row = one_of(
                 self.db, "users", Where("user_sis_id = ?", (text.removeprefix("sis_user_id:"),))
             )
             return -1 if row is None else int(row["user_id"])
-        return self.parameter(name, text)
+        return self.id_parameter(name, text)
 
-    def course(self, text: str, include: Iterable[str] = ()) -> Row:
+    def course_row(self, text: str, include: Iterable[str] = ()) -> Row:
         """The row of a course.
 
         Raises:
-            ApiError: 404, also for a deleted course, unless all are asked for.
+            ApiError: 404; for a deleted course too, unless ``include`` has ``all_courses``.
         """
-        identity = self.find("course", text)
+        identity = self.known_id("course", text)
         row = one_of(self.db, "courses", Where("course_id = ?", (identity,)))
         if row is None:
-            return dict(objects.unseen_course(identity))
+            return dict(objects.course_without_events(identity))
         if row["state"] == "deleted" and "all_courses" not in include:
             raise not_found()
         return row
 
-    def group(self, text: str) -> Row:
+    def group_row(self, text: str) -> Row:
         """The row of a group.
 
         Raises:
-            ApiError: 404, also for a deleted group.
+            ApiError: 404; for a deleted group too.
         """
-        row = one_of(self.db, "groups", Where("group_id = ?", (self.find("group", text),)))
+        row = one_of(self.db, "groups", Where("group_id = ?", (self.known_id("group", text),)))
         if row is None or row["state"] == "deleted":
             raise not_found()
         return row
 
+    def narrowed(self, where: Where, query: EnrollmentsQuery, user_id: str | None) -> Where:
+        """A condition on enrollments with the query's further filters; without any, the same
+        object.
+        """
+        if user_id is not None:
+            where &= Where("user_id = ?", (self.user_parameter("user_id", user_id),))
+        if query.sis_user_id:
+            where &= queries.users_with_sis_ids(query.sis_user_id)
+        if query.sis_section_id:
+            where &= queries.sections_with_sis_ids(query.sis_section_id)
+        return where
+
+    # --- from rows to objects
+
     def users(self, users: Iterable[int], include: Iterable[str] = ()) -> dict[int, dict[str, Any]]:
-        """Objects of users, by id, in their order."""
+        """Objects of users by id, in the order of the ids."""
         wanted = list(dict.fromkeys(users))
         rows: dict[int, Mapping[str, Any]] = dict(queries.users_by_id(self.db, wanted))
-        unseen = [user for user in wanted if user not in rows]
-        if unseen:
-            names = queries.names_by_id(self.db, unseen)
-            rows |= {user: objects.named_user(user, names.get(user)) for user in unseen}
+        without_events = [user for user in wanted if user not in rows]
+        if without_events:
+            names = queries.names_by_id(self.db, without_events)
+            rows |= {
+                user: objects.user_without_events(user, names.get(user)) for user in without_events
+            }
         groups = queries.groups_by_user(self.db, wanted) if "group_ids" in include else {}
         return {
             user: objects.user_object(
@@ -139,15 +173,15 @@ class Answering:
         )
         found = []
         for row in rows:
-            shown = objects.enrollment_object(
+            enrollment = objects.enrollment_object(
                 row,
                 self.ids,
                 section=sections.get(row["course_section_id"]),
                 user=users.get(row["user_id"]),
             )
             if row["associated_user_id"] in observed and row["type"] == "ObserverEnrollment":
-                shown["observed_user"] = users[row["associated_user_id"]]
-            found.append(shown)
+                enrollment["observed_user"] = users[row["associated_user_id"]]
+            found.append(enrollment)
         return found
 
     def sections(self, rows: list[Row], include: Iterable[str]) -> list[dict[str, Any]]:
@@ -157,15 +191,12 @@ class Answering:
             totals = queries.count_students(
                 self.db, "course_section_id", [row["course_section_id"] for row in rows]
             )
-            for row, shown in zip(rows, found, strict=True):
-                shown["total_students"] = totals.get(row["course_section_id"], 0)
+            for row, section in zip(rows, found, strict=True):
+                section["total_students"] = totals.get(row["course_section_id"], 0)
         if "students" in include:
-            for row, shown in zip(rows, found, strict=True):
-                shown["students"] = list(
-                    self.users(
-                        queries.students_of_section(self.db, row["course_section_id"])
-                    ).values()
-                )
+            for row, section in zip(rows, found, strict=True):
+                students = queries.students_of_section(self.db, row["course_section_id"])
+                section["students"] = list(self.users(students).values())
         return found
 
     def groups(self, rows: list[Row], include: Iterable[str]) -> list[dict[str, Any]]:
@@ -175,8 +206,7 @@ class Answering:
             objects.group_object(row, self.ids, members.get(row["group_id"], 0)) for row in rows
         ]
         if "users" in include:
-            for row, shown in zip(rows, found, strict=True):
-                shown["users"] = list(
-                    self.users(queries.users_of_group(self.db, row["group_id"])).values()
-                )
+            for row, group in zip(rows, found, strict=True):
+                users = queries.users_of_group(self.db, row["group_id"])
+                group["users"] = list(self.users(users).values())
         return found

@@ -1,4 +1,4 @@
-"""Who may see the page: whoever has a token, by a session that begins with it."""
+"""Sessions of the page. A session starts with a token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from rollcall.serve.page.answers import PageError
+from rollcall.serve.page.responses import PageError
 from rollcall.serve.tokens import Tokens
 
 COOKIE = "rollcall_session"
@@ -18,27 +18,25 @@ SESSION_SECONDS = 12 * 3600
 """A working day."""
 
 MOST_SESSIONS = 1_000
-"""Each begins with a token that is known; with more than these, the oldest ones end."""
+"""Limit of sessions in memory. Above it, the oldest ones end."""
 
 _SESSION_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Somebody who was let in."""
+    """A visitor who may see the page."""
 
     name: str | None
-    """Of the token; None: nobody is asked for one."""
+    """Name of the token; None: no token is required."""
     digest: str = ""
     until: float = float("inf")
-    """When the session ends, seconds since the epoch."""
+    """End of the session, seconds since the epoch."""
     session: str | None = None
 
 
-class Access:
-    """Sessions, and who is let in. Sessions are in memory only: a new process asks for the token
-    again.
-    """
+class Sessions:
+    """All sessions of a process, in memory only: after a restart, visitors sign in again."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
@@ -46,37 +44,40 @@ class Access:
 
     @property
     def required(self) -> bool:
-        """Whether a token is asked for."""
+        """Whether visitors need a token."""
         return self._tokens.required
 
     def sign_in(self, token: str, now: float) -> Visitor | None:
-        """Begin a session; None: nobody has this token."""
+        """Start a session; None: the token is unknown."""
         name = self._tokens.name_of(token)
         digest = None if name is None else self._tokens.digest_named(name)
         if digest is None:
             return None
-        visitor = Visitor(
-            name, digest, now + SESSION_SECONDS, secrets.token_urlsafe(_SESSION_BYTES)
-        )
-        assert visitor.session is not None
-        for session in [
-            session for session, known in self._sessions.items() if not self.is_welcome(known, now)
-        ]:
-            del self._sessions[session]
+        session = secrets.token_urlsafe(_SESSION_BYTES)
+        self._remove_old(now)
+        visitor = Visitor(name, digest, now + SESSION_SECONDS, session)
+        self._sessions[session] = visitor
+        return visitor
+
+    def _remove_old(self, now: float) -> None:
+        """Remove sessions that have ended, and make room for one more."""
+        self._sessions = {
+            session: visitor
+            for session, visitor in self._sessions.items()
+            if self.is_valid(visitor, now)
+        }
         while len(self._sessions) >= MOST_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
-        self._sessions[visitor.session] = visitor
-        return visitor
 
     def sign_out(self, headers: Headers) -> None:
         """End the session of a request, if it has one."""
         self._sessions.pop(_session_of(headers) or "", None)
 
     def visitor(self, headers: Headers, now: float) -> Visitor:
-        """Who sends a request.
+        """The visitor who sent a request: by a bearer token, or by a session.
 
         Raises:
-            PageError: nobody who may.
+            PageError: 401, the request has neither.
         """
         if not self._tokens.required:
             return Visitor(None)
@@ -87,13 +88,13 @@ class Access:
             if digest is not None:
                 return Visitor(name, digest)
         visitor = self._sessions.get(_session_of(headers) or "")
-        if visitor is None or not self.is_welcome(visitor, now):
+        if visitor is None or not self.is_valid(visitor, now):
             raise PageError(401, "sign in at /login, or send a token: Authorization: Bearer ...")
         return visitor
 
-    def is_welcome(self, visitor: Visitor, now: float) -> bool:
-        """Whether somebody who was let in may still stay: the session has not ended, nor was its
-        token taken away.
+    def is_valid(self, visitor: Visitor, now: float) -> bool:
+        """Whether a visitor may still see the page: the session has not ended, and the token is
+        still accepted.
         """
         if visitor.name is None:
             return True
@@ -102,9 +103,11 @@ class Access:
         return now < visitor.until and self._tokens.digest_named(visitor.name) == visitor.digest
 
 
-def comes_from_here(headers: Headers) -> bool:
-    """Whether a form was sent from the page itself, as far as the browser says. A program that is
-    no browser says nothing, and has no cookie to misuse.
+def is_same_origin(headers: Headers) -> bool:
+    """Whether a form was sent by the page itself, as far as the browser says so.
+
+    True for programs that are no browsers: they send no such headers, and have no cookie that
+    another site could misuse.
     """
     origin = headers.get("origin")
     if origin is not None:

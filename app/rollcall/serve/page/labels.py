@@ -1,10 +1,10 @@
-"""What codes mean to a person."""
+"""Labels of codes, for people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-ROLES: Mapping[str, str] = {
+ROLE_LABELS: Mapping[str, str] = {
     "StudentEnrollment": "Student",
     "TeacherEnrollment": "Teacher",
     "TaEnrollment": "TA",
@@ -12,9 +12,9 @@ ROLES: Mapping[str, str] = {
     "ObserverEnrollment": "Observer",
     "StudentViewEnrollment": "Test student",
 }
-"""Types of enrollments, as Canvas's own pages call them. One that is not here stands as it is."""
+"""Labels of enrollment types, as on Canvas's own pages. Other types are shown as they are."""
 
-WHY: Mapping[str, str] = {
+REASON_LABELS: Mapping[str, str] = {
     "enrollment": "set in Canvas",
     "dates": "by dates",
     "section_deleted": "section deleted",
@@ -26,4 +26,4 @@ WHY: Mapping[str, str] = {
     "group": "set in Canvas",
     "course": "set in Canvas",
 }
-"""Where a state comes from, in a column's width; docs/rosters.md has it at length."""
+"""Labels of state reasons, short enough for a column. docs/rosters.md explains the reasons."""

@@ -1,0 +1,1 @@
+"""ASGI middlewares around the application, one concern each. :mod:`.stack` declares their order."""

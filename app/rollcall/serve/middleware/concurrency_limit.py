@@ -1,0 +1,48 @@
+"""Middleware: number of requests at once."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rollcall.serve.api.errors import RETRY_SECONDS, ApiError
+from rollcall.serve.middleware.headers import starts_stream
+from rollcall.serve.middleware.paths import HEALTH_PATHS
+
+
+class ConcurrencyLimit:
+    """Refuses a request (503) if too many are running.
+
+    A stream counts until it starts only: it lasts for hours, and the page limits its streams
+    itself.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+        self._running = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in HEALTH_PATHS:
+            await self._app(scope, receive, send)
+            return
+        if self._running >= self._limit:
+            raise ApiError(
+                503,
+                "too many requests at once; come back later",
+                headers={"retry-after": RETRY_SECONDS},
+            )
+        self._running += 1
+        is_counted = True
+
+        async def send_and_release(message: Message) -> None:
+            nonlocal is_counted
+            if is_counted and starts_stream(message):
+                is_counted = False
+                self._running -= 1
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_release)
+        finally:
+            if is_counted:
+                self._running -= 1
