@@ -17,7 +17,7 @@ router = APIRouter()
 
 
 class Health:
-    """State of a process, for probes and metrics. Stands in the application's state as ``health``."""
+    """State of a process, for probes and metrics: ``health`` in the application's state."""
 
     def __init__(self, context: ServeContext) -> None:
         self._context = context

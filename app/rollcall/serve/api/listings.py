@@ -1,5 +1,6 @@
-"""Lists of ids of large courses, in memory: to read 50,000 rows for each page would take longer than
-the rest of a request.
+"""Lists of ids of large courses, in memory.
+
+To read 50,000 rows for each page would take longer than the rest of a request.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ MOST_VALUES = 100
 
 _MOST_PAGE = 10_000_000
 
-_MOST_QUOTED_CHARACTERS = 100
+_MOST_QUOTED = 100
+"""Limit of characters of a request that an error message quotes."""
 
 _UNSUPPORTED = {
     "sis_account_id[]": "events do not tell the SIS ids of accounts",
@@ -403,7 +404,7 @@ def normalised(query: list[tuple[str, str]]) -> list[tuple[str, str]]:
         if written not in (name, name.removesuffix("[]")):
             raise ApiError(
                 400,
-                f"{name}: write it as {name}=…, not as {printable(written)[:_MOST_QUOTED_CHARACTERS]}=…",
+                f"{name}: write it as {name}=…, not as {printable(written)[:_MOST_QUOTED]}=…",
                 field=name,
             )
         if name in LISTS and written != name:

@@ -14,7 +14,8 @@ _SINGLE_HEADERS = (b"host", b"authorization")
 """Headers that decide about access. If one is there twice, a proxy may have checked the other."""
 
 _is_host = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?").fullmatch
-"""Valid ``Host``, in lower case. Responses repeat it in ``Link``, whose syntax it must not break."""
+"""Valid ``Host``, in lower case. Responses repeat it in ``Link``, in valid syntax only.
+"""
 
 
 class RequestHeadCheck:

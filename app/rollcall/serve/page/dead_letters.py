@@ -143,8 +143,9 @@ class DeadLetters:
     async def _seek(
         self, reader: AIOKafkaConsumer, partitions: list[TopicPartition], *, starting: bool = False
     ) -> None:
-        """Continue at the last position, or shortly before the end if the position is too far behind
-        or does not exist because the topic was created again.
+        """Continue at the last position, or shortly before the end if that is too far behind.
+
+        The position may also be outside of the partition, if the topic was created again.
         """
         beginnings: Mapping[TopicPartition, int] = (
             await reader.beginning_offsets(partitions) if starting else {}

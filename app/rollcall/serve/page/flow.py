@@ -1,4 +1,4 @@
-"""The flow: metrics of router and rosters processes, read each second, and the replica's progress."""
+"""The flow: metrics of router and rosters processes, and the replica's progress, each second."""
 
 from __future__ import annotations
 
