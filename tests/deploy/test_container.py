@@ -20,7 +20,7 @@ from tests.deploy.container import CONTAINERFILE, Container, missing, steps
 from tests.deploy.installed import ROOT, module_names
 from tests.kafka_client import Sent, send
 from tests.processes import RollcallProcess, wait_until
-from tests.serve.asking import get
+from tests.serve.client import get
 from tests.tools import lack
 from tests.waiting import run
 

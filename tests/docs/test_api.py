@@ -32,7 +32,7 @@ from rollcall.settings import Settings
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.docs.test_readme import run_shell
 from tests.docs.test_rosters import examples, rosters_of
-from tests.serve.asking import DEADLINE, get
+from tests.serve.client import DEADLINE, get
 from tests.serve.served import Served, serving
 from tests.tools import needs
 

@@ -16,7 +16,7 @@ from rollcall.serve.tokens import TOKEN_BYTES, TOKEN_PREFIX, add_token, digest_o
 from rollcall.settings import Settings
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.docs.test_rosters import examples, rosters_of
-from tests.serve.asking import get
+from tests.serve.client import get
 from tests.serve.served import serving
 
 DOCUMENT = ROOT / "docs" / "security.md"

@@ -1,6 +1,4 @@
-"""Serving without Kafka: a replica that is filled directly, and the real server on it, in a
-thread.
-"""
+"""The real server in a thread, without Kafka: tests fill the replica directly."""
 
 from __future__ import annotations
 
@@ -59,7 +57,7 @@ def records_of(rows: Mapping[str, Mapping[str, Any] | None]) -> list[ConsumerRec
 def batch_of(
     rosters: Mapping[str, Mapping[str, Mapping[str, Any] | None]],
 ) -> dict[str, dict[Key, Columns | None]]:
-    """What a store takes."""
+    """A batch for a store."""
     batch: dict[str, dict[Key, Columns | None]] = {}
     for relation in RELATIONS:
         unusable = collect(
@@ -72,8 +70,8 @@ def batch_of(
 
 
 SEND_BUFFER = 256 * 1024
-"""Of each connection. What Linux gives otherwise differs from machine to machine, and so would what
-a client that does not read holds up.
+"""Send buffer of each connection. Linux's default differs between machines, and so would the number
+of responses that wait for a client that does not read.
 """
 
 

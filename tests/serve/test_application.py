@@ -9,7 +9,7 @@ import pytest
 
 from rollcall.serve.api import queries
 from tests.processes import wait_until
-from tests.serve.asking import ask
+from tests.serve.client import fetch
 from tests.serve.served import serving
 from tests.serve.wire import PATH, PEOPLE
 
@@ -17,18 +17,18 @@ from tests.serve.wire import PATH, PEOPLE
 def test_a_replica_that_is_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The API responds with 503. The path of the file is in the log only."""
     with serving(tmp_path, PEOPLE) as served:
-        assert ask(served.url, PATH).status == 200
+        assert fetch(served.url, PATH).status == 200
         path = served.context.settings.replica_file
         path.rename(path.with_name("away"))
         for _ in range(5):
-            answer = ask(served.url, PATH)
+            answer = fetch(served.url, PATH)
             assert (answer.status, answer.headers["retry-after"]) == (503, "5")
             assert str(tmp_path) not in answer.body.decode()
         assert any(str(path) in record.getMessage() for record in caplog.records)
         path.write_bytes(b"this is no database, but it is as long as a page of one" * 100)
-        assert ask(served.url, PATH).status == 503
+        assert fetch(served.url, PATH).status == 503
         path.with_name("away").replace(path)
-        assert ask(served.url, PATH).status == 200
+        assert fetch(served.url, PATH).status == 200
 
 
 def test_an_unexpected_error(
@@ -41,7 +41,7 @@ def test_an_unexpected_error(
 
     with serving(tmp_path, PEOPLE) as served, monkeypatch.context() as patched:
         patched.setattr(queries, "exists", broken)
-        answer = ask(served.url, PATH)
+        answer = fetch(served.url, PATH)
         assert answer.status == 500
         assert "log" in answer.message
         assert "unexpected" not in answer.message

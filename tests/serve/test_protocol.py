@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rollcall.serve import protocol
 from tests.processes import wait_until
-from tests.serve.asking import DEADLINE, ask, opened, received, said
+from tests.serve.client import DEADLINE, connected, exchange, fetch, received
 from tests.serve.served import Served, serving
 from tests.serve.wire import PATH, PEOPLE, answer_on, request, status_of
 
@@ -38,7 +38,7 @@ HEAD_SECONDS = 3.0
 )
 def test_a_head_without_end(served: Served, beginning: bytes) -> None:
     """The server stops reading. A body may have headers at its end, too."""
-    with opened(served.url) as connection:
+    with connected(served.url) as connection:
         connection.sendall(beginning)
         assert sent_until_closed(connection) < MUCH
 
@@ -78,23 +78,23 @@ def sent_until_closed(connection: socket.socket) -> int:
 )
 def test_broken_requests(served: Served, broken: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """The client gets an error, nothing fails, and the log does not repeat the request."""
-    with opened(served.url) as connection:
+    with connected(served.url) as connection:
         connection.sendall(broken)
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(received(connection))
     assert answer == b"" or 400 <= status_of(answer) < 500
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert ask(served.url, PATH).status == 200
+    assert fetch(served.url, PATH).status == 200
 
 
 def test_an_address_as_a_whole(served: Served) -> None:
     """As in a request to a proxy: the same response, and the same check."""
-    with opened(served.url) as connection:
-        assert status_of(said(connection, request(f"http://evil.example{PATH}"))) == 200
-    with opened(served.url) as connection:
+    with connected(served.url) as connection:
+        assert status_of(exchange(connection, request(f"http://evil.example{PATH}"))) == 200
+    with connected(served.url) as connection:
         assert (
             status_of(
-                said(
+                exchange(
                     connection,
                     request(f"http://localhost{PATH}").replace(
                         b"Host: localhost", b"Host: evil.example"
@@ -107,7 +107,7 @@ def test_an_address_as_a_whole(served: Served) -> None:
 
 def test_several_requests_at_once(served: Served) -> None:
     """Responses come in the order of the requests."""
-    with opened(served.url) as connection:
+    with connected(served.url) as connection:
         paths = [f"{PATH}?per_page=1&page={number}" for number in range(1, 21)]
         connection.sendall(b"".join(request(path, close=False) for path in paths))
         answers = [answer_on(connection) for _ in paths]
@@ -130,7 +130,7 @@ def test_clients_that_do_not_finish(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         + b"x",
     }
     with serving(tmp_path, PEOPLE) as served:
-        connections = {name: opened(served.url) for name in sent}
+        connections = {name: connected(served.url) for name in sent}
         ended = set[str]()
 
         def trickle() -> bool:
@@ -146,7 +146,7 @@ def test_clients_that_do_not_finish(tmp_path: Path, monkeypatch: pytest.MonkeyPa
                     pass
                 except (BrokenPipeError, ConnectionResetError):
                     ended.add(name)
-            assert ask(served.url, PATH).status == 200
+            assert fetch(served.url, PATH).status == 200
             return ended == sent.keys()
 
         for name, beginning in sent.items():
@@ -174,7 +174,7 @@ def test_an_answer_takes_longer_than_a_head(
             return await read(function)
 
         monkeypatch.setattr(served.context.reader, "read", slow)
-        with opened(served.url) as connection:
+        with connected(served.url) as connection:
             connection.sendall(request(close=False) + request(close=False)[:40])
             wait_until(lambda: calls == 1, what="the first request")
             connection.sendall(request(close=False)[40:])
@@ -206,7 +206,7 @@ def test_clients_that_do_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             connection.connect(("127.0.0.1", int(served.url.rpartition(":")[2])))
             connection.sendall(request(f"{PATH}?per_page=100", close=False) * PIPELINED)
         wait_until(lambda: running == len(lazy), what="responses that no client reads")
-        assert ask(served.url, PATH).status == 200
+        assert fetch(served.url, PATH).status == 200
         wait_until(lambda: running == 0, what="the end of the clients that do not read")
         for connection in lazy:
             assert b"".join(received(connection)).count(b"HTTP/1.1 200 OK") < PIPELINED

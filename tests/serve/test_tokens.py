@@ -26,7 +26,7 @@ from rollcall.serve.tokens import (
     revoke_token,
 )
 from tests.examples import examples
-from tests.serve.asking import Answer, ask
+from tests.serve.client import Answer, fetch
 from tests.serve.page.rows import course
 from tests.serve.served import Served, serving
 from tests.waiting import run
@@ -76,7 +76,7 @@ def lasting(
 
 def ask_with(served: Served, authorization: str, path: str = PATH, method: str = "GET") -> Answer:
     """A request with a header ``Authorization``."""
-    return ask(served.url, path, method, headers={"Authorization": authorization})
+    return fetch(served.url, path, method, headers={"Authorization": authorization})
 
 
 # --- who is let in
@@ -138,7 +138,7 @@ def test_nothing_is_told_to_others(
     lasting: Served, lasting_token: tuple[Path, str], path: str, method: str
 ) -> None:
     """Not even what there is, or what would be wrong."""
-    assert ask(lasting.url, path.format(lasting_token[1]), method).status == 401
+    assert fetch(lasting.url, path.format(lasting_token[1]), method).status == 401
 
 
 @pytest.mark.parametrize(
@@ -154,24 +154,24 @@ def test_nothing_is_told_to_others(
 )
 def test_no_way_around(lasting: Served, path: str) -> None:
     """What does not look like the API is not the API."""
-    assert ask(lasting.url, path).status == 404
+    assert fetch(lasting.url, path).status == 404
 
 
 def test_how_a_token_is_compared(file: Path, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With each digest, as a whole, whichever it is: time tells nothing."""
+    """Each digest is compared as a whole, so the time is the same for all tokens."""
     other = add_token(file, "other")
     compared: list[tuple[str, str]] = []
 
-    def compare(given: str, digest: str) -> bool:
-        compared.append((given, digest))
-        return given == digest
+    def compare(presented: str, digest: str) -> bool:
+        compared.append((presented, digest))
+        return presented == digest
 
     monkeypatch.setattr(hmac, "compare_digest", compare)
     known = Tokens(file)
-    for asked, name in ((token, "reporting"), (other, "other"), ("nobody's", None)):
+    for presented, owner in ((token, "reporting"), (other, "other"), ("unknown", None)):
         compared.clear()
-        assert known.name_of(asked) == name
-        assert compared == [(digest_of(asked), digest_of(one)) for one in (token, other)]
+        assert known.name_of(presented) == owner
+        assert compared == [(digest_of(presented), digest_of(one)) for one in (token, other)]
 
 
 # --- a file that changes
@@ -185,7 +185,7 @@ def test_a_token_that_is_taken_back(served: Served, file: Path, token: str) -> N
     assert [ask_with(served, f"Bearer {one}").status for one in (token, other)] == [401, 200]
     revoke_token(file, "other")
     assert [ask_with(served, f"Bearer {one}").status for one in (token, other)] == [401, 401]
-    assert ask(served.url, PATH).status == 401, "without any token, nobody is let in"
+    assert fetch(served.url, PATH).status == 401, "without any token, nobody is let in"
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,1 @@
-"""The rosters for people and programs that do not speak Kafka: a replica in SQLite, Canvas's API on
-it, and a page.
-"""
+"""The rosters over HTTP: a replica in SQLite, Canvas's API, and a page."""

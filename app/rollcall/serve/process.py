@@ -55,7 +55,7 @@ def _most_connections(settings: Settings) -> int:
 
 
 class ServeError(RollcallError):
-    """The process ended without being told to."""
+    """The follower failed, and ended the process."""
 
 
 class ServeProcess:

@@ -94,7 +94,7 @@ def canvas(served: Served, token_file: tuple[Path, str]) -> Canvas:
         return Canvas(served.url, token_file[1])
 
 
-def shown(identity: str | None) -> int | None:
+def local_id(identity: str | None) -> int | None:
     """An id as answers show it."""
     if identity is None:
         return None
@@ -122,18 +122,18 @@ def expected_enrollment(row: dict[str, Any], rosters: Rosters) -> dict[str, Any]
     """What an answer must have, as far as it does not depend on the user."""
     section = rosters["sections"].get(f"{row['course_id']}/{row['course_section_id']}", {})
     return {
-        "id": shown(row["enrollment_id"]),
-        "course_id": shown(row["course_id"]),
-        "course_section_id": shown(row["course_section_id"]),
-        "user_id": shown(row["user_id"]),
+        "id": local_id(row["enrollment_id"]),
+        "course_id": local_id(row["course_id"]),
+        "course_section_id": local_id(row["course_section_id"]),
+        "user_id": local_id(row["user_id"]),
         "type": row["type"],
         "role": row["type"],
         "enrollment_state": in_canvas(row),
-        "associated_user_id": shown(row.get("associated_user_id")),
+        "associated_user_id": local_id(row.get("associated_user_id")),
         "limit_privileges_to_course_section": row.get("limit_privileges_to_course_section"),
         "created_at": time_of(row.get("created_at")),
         "updated_at": time_of(row.get("updated_at")),
-        "root_account_id": shown(section.get("root_account_id")),
+        "root_account_id": local_id(section.get("root_account_id")),
         "sis_section_id": section.get("sis_source_id"),
         "rollcall_state": row["state"],
         "rollcall_state_reason": row["state_reason"],
@@ -146,14 +146,14 @@ def expected_user(identity: str, name: str | None, rosters: Rosters) -> dict[str
     row = rosters["users"].get(identity)
     if row is None:
         return {
-            "id": shown(identity),
+            "id": local_id(identity),
             "name": name,
             "short_name": name,
             "login_id": None,
             "sis_user_id": None,
         }
     return {
-        "id": shown(identity),
+        "id": local_id(identity),
         "name": row["name"],
         "short_name": row["short_name"],
         "login_id": row.get("user_login"),
@@ -190,13 +190,13 @@ def test_courses(canvas: Canvas, rosters: Rosters) -> None:
     for identity, row in rosters["courses"].items():
         if row["state"] == "deleted":
             with pytest.raises(ResourceDoesNotExist):
-                canvas.get_course(shown(identity))
-        course = canvas.get_course(shown(identity), include=["all_courses"])
+                canvas.get_course(local_id(identity))
+        course = canvas.get_course(local_id(identity), include=["all_courses"])
         state = {"created": "unpublished", "claimed": "unpublished"}.get(row["state"], row["state"])
         wanted = {
-            "id": shown(identity),
+            "id": local_id(identity),
             "name": row["name"],
-            "account_id": shown(row["account_id"]),
+            "account_id": local_id(row["account_id"]),
             "uuid": row["uuid"],
             "workflow_state": state,
             "created_at": time_of(row["created_at"]),
@@ -209,10 +209,10 @@ def test_enrollments_of_courses(canvas: Canvas, rosters: Rosters) -> None:
     compared = 0
     for identity in rosters["courses"]:
         rows = in_order(of_course(rosters, "enrollments", identity), "enrollment_id")
-        course = canvas.get_course(shown(identity), include=["all_courses"])
+        course = canvas.get_course(local_id(identity), include=["all_courses"])
         found = list(course.get_enrollments(state=STATES, include=["all_courses"], per_page=7))
         assert [enrollment.id for enrollment in found] == [
-            shown(row["enrollment_id"]) for row in rows
+            local_id(row["enrollment_id"]) for row in rows
         ]
         for enrollment, row in zip(found, rows, strict=True):
             wanted = expected_enrollment(row, rosters)
@@ -237,7 +237,7 @@ def test_filters(canvas: Canvas, rosters: Rosters) -> None:
     }
     seen: set[str] = set()
     for identity, rows in alive.items():
-        course = canvas.get_course(shown(identity))
+        course = canvas.get_course(local_id(identity))
 
         def ids(
             rows: list[dict[str, Any]], *states: str, types: tuple[str, ...] = ()
@@ -247,7 +247,7 @@ def test_filters(canvas: Canvas, rosters: Rosters) -> None:
                 for row in rows
                 if in_canvas(row) in states and (not types or row["type"] in types)
             ]
-            return [shown(row["enrollment_id"]) for row in in_order(chosen, "enrollment_id")]
+            return [local_id(row["enrollment_id"]) for row in in_order(chosen, "enrollment_id")]
 
         assert [found.id for found in course.get_enrollments()] == ids(rows, "active", "invited")
         for state in STATES:
@@ -267,7 +267,7 @@ def test_filters(canvas: Canvas, rosters: Rosters) -> None:
         someone = rows[0]["user_id"]
         mine = [row for row in rows if row["user_id"] == someone]
         assert [
-            found.id for found in course.get_enrollments(user_id=shown(someone), state=STATES)
+            found.id for found in course.get_enrollments(user_id=local_id(someone), state=STATES)
         ] == ids(mine, *STATES)
     assert seen >= {"active", "invited", "deleted", "completed", "inactive"}
 
@@ -281,23 +281,24 @@ def test_enrollments_of_sections_and_by_id(canvas: Canvas, rosters: Rosters) -> 
         identity = key.partition("/")[2]
         if row["state"] == "deleted":
             with pytest.raises(ResourceDoesNotExist):
-                canvas.get_section(shown(identity))
+                canvas.get_section(local_id(identity))
             continue
-        section = canvas.get_section(shown(identity))
+        section = canvas.get_section(local_id(identity))
         wanted = {
-            "id": shown(identity),
-            "course_id": shown(row["course_id"]),
+            "id": local_id(identity),
+            "course_id": local_id(row["course_id"]),
             "name": row["name"],
             "sis_section_id": row.get("sis_source_id"),
         }
         wanted |= {
-            "nonxlist_course_id": shown(row.get("nonxlist_course_id")),
+            "nonxlist_course_id": local_id(row.get("nonxlist_course_id")),
             "integration_id": row.get("integration_id"),
         }
         assert attributes(section, wanted) == wanted
         found = [enrollment.id for enrollment in section.get_enrollments(state=STATES, per_page=50)]
         assert found == [
-            shown(row["enrollment_id"]) for row in in_order(by_section[identity], "enrollment_id")
+            local_id(row["enrollment_id"])
+            for row in in_order(by_section[identity], "enrollment_id")
         ]
     for row in list(rosters["enrollments"].values())[:20]:
         account = canvas.get_account  # there is no call for accounts: only its path is needed
@@ -317,17 +318,17 @@ def test_enrollments_of_users(canvas: Canvas, rosters: Rosters) -> None:
     future = ("active", "invited", "creation_pending", "pending_active", "pending_invited")
     some_by_dates = 0
     for identity, rows in list(by_user.items())[:60]:
-        user = canvas.get_user(shown(identity))
+        user = canvas.get_user(local_id(identity))
         everything = sorted(
             rows, key=lambda row: (int(row["enrollment_id"]), int(row["course_id"]))
         )
         assert [found.id for found in user.get_enrollments(state=STATES)] == [
-            shown(row["enrollment_id"]) for row in everything
+            local_id(row["enrollment_id"]) for row in everything
         ]
-        wanted = [shown(row["enrollment_id"]) for row in everything if row["state"] in future]
+        wanted = [local_id(row["enrollment_id"]) for row in everything if row["state"] in future]
         assert [found.id for found in user.get_enrollments(state=["current_and_future"])] == wanted
         wanted = [
-            shown(row["enrollment_id"])
+            local_id(row["enrollment_id"])
             for row in everything
             if row["state"] in ("active", "completed")
         ]
@@ -348,12 +349,12 @@ def test_users_of_courses(canvas: Canvas, rosters: Rosters) -> None:
             for row in of_course(rosters, "enrollments", identity)
             if in_canvas(row) in ("active", "invited")
         ]
-        course = canvas.get_course(shown(identity))
+        course = canvas.get_course(local_id(identity))
         people = sorted(
             {int(row["user_id"]) for row in rows if row["type"] != "StudentViewEnrollment"}
         )
         assert [user.id for user in course.get_users(per_page=9)] == [
-            shown(str(user)) for user in people
+            local_id(str(user)) for user in people
         ]
         students = sorted(
             {int(row["user_id"]) for row in rows if row["type"] == "StudentEnrollment"}
@@ -361,15 +362,15 @@ def test_users_of_courses(canvas: Canvas, rosters: Rosters) -> None:
         with_enrollments = list(
             course.get_users(enrollment_type=["student"], include=["enrollments"])
         )
-        assert [user.id for user in with_enrollments] == [shown(str(user)) for user in students]
+        assert [user.id for user in with_enrollments] == [local_id(str(user)) for user in students]
         for user in with_enrollments:
             mine = [
                 row
                 for row in rows
-                if shown(row["user_id"]) == user.id and row["type"] == "StudentEnrollment"
+                if local_id(row["user_id"]) == user.id and row["type"] == "StudentEnrollment"
             ]
             assert sorted(enrollment["id"] for enrollment in user.enrollments) == sorted(
-                int(shown(row["enrollment_id"]) or 0) for row in mine
+                int(local_id(row["enrollment_id"]) or 0) for row in mine
             )
         if people:
             name = next(iter(course.get_users())).name
@@ -386,17 +387,17 @@ def test_sections_and_groups_of_courses(canvas: Canvas, rosters: Rosters) -> Non
     for identity, course_row in rosters["courses"].items():
         if course_row["state"] == "deleted":
             continue
-        course = canvas.get_course(shown(identity))
+        course = canvas.get_course(local_id(identity))
         sections = [
             row for row in of_course(rosters, "sections", identity) if row["state"] != "deleted"
         ]
         assert [section.id for section in course.get_sections()] == [
-            shown(row["course_section_id"]) for row in in_order(sections, "course_section_id")
+            local_id(row["course_section_id"]) for row in in_order(sections, "course_section_id")
         ]
         if sections:
             name = sections[0]["name"]
             named = [
-                shown(row["course_section_id"])
+                local_id(row["course_section_id"])
                 for row in in_order(sections, "course_section_id")
                 if name.lower() in row["name"].lower()
             ]
@@ -408,7 +409,7 @@ def test_sections_and_groups_of_courses(canvas: Canvas, rosters: Rosters) -> Non
         ]
         found = list(course.get_groups())
         assert [group.id for group in found] == [
-            shown(row["group_id"]) for row in in_order(groups, "group_id")
+            local_id(row["group_id"]) for row in in_order(groups, "group_id")
         ]
         for group, row in zip(found, in_order(groups, "group_id"), strict=True):
             compared += 1
@@ -423,22 +424,22 @@ def test_sections_and_groups_of_courses(canvas: Canvas, rosters: Rosters) -> Non
             wanted = {
                 "name": row["group_name"],
                 "context_type": "Course",
-                "course_id": shown(identity),
+                "course_id": local_id(identity),
                 "members_count": len(accepted),
             }
             wanted |= {
-                "group_category_id": shown(row.get("group_category_id")),
+                "group_category_id": local_id(row.get("group_category_id")),
                 "max_membership": row.get("max_membership"),
             }
             assert attributes(group, wanted) == wanted
             assert [user.id for user in group.get_users()] == [
-                shown(str(user)) for user in accepted
+                local_id(str(user)) for user in accepted
             ]
             remaining = in_order(
                 [of for of in memberships if of["state"] != "deleted"], "group_membership_id"
             )
             wanted_memberships = [
-                (shown(of["group_membership_id"]), shown(of["user_id"]), of["state"])
+                (local_id(of["group_membership_id"]), local_id(of["user_id"]), of["state"])
                 for of in remaining
             ]
             assert [
@@ -457,12 +458,12 @@ def test_groups_of_accounts(canvas: Canvas, rosters: Rosters) -> None:
     assert rows
     for row in rows:
         wanted = {
-            "id": shown(row["group_id"]),
-            "account_id": shown(row["context_id"]),
+            "id": local_id(row["group_id"]),
+            "account_id": local_id(row["context_id"]),
             "context_type": "Account",
             "name": row["group_name"],
         }
-        assert attributes(canvas.get_group(shown(row["group_id"])), wanted) == wanted
+        assert attributes(canvas.get_group(local_id(row["group_id"])), wanted) == wanted
 
 
 def test_another_token(served: Served) -> None:
@@ -477,4 +478,4 @@ def test_another_token(served: Served) -> None:
 def test_a_user_may_be_named_by_sis_id(canvas: Canvas, rosters: Rosters) -> None:
     """As in Canvas."""
     row = next(row for row in rosters["users"].values() if row.get("user_sis_id"))
-    assert canvas.get_user(row["user_sis_id"], "sis_user_id").id == shown(row["user_id"])
+    assert canvas.get_user(row["user_sis_id"], "sis_user_id").id == local_id(row["user_id"])

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import pytest
 
 from rollcall.events.ids import SHARD_SIZE
-from tests.serve.asking import Answer, ask, opened, said
+from tests.serve.client import Answer, connected, exchange, fetch
 from tests.serve.page.rows import (
     AT,
     COURSE,
@@ -43,7 +43,7 @@ NAMES = {
 }
 
 
-def user(number: int, name: str, **told: Any) -> dict[str, dict[str, Row | None]]:
+def user(number: int, name: str, **values: Any) -> dict[str, dict[str, Row | None]]:
     """A user."""
     identity = str(SHARD * SHARD_SIZE + number)
     row = {
@@ -54,18 +54,18 @@ def user(number: int, name: str, **told: Any) -> dict[str, dict[str, Row | None]
         "state_reason": "user",
         "as_of": AT,
     }
-    return {"users": {identity: row | told}}
+    return {"users": {identity: row | values}}
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A course of people, most of whom are known by their enrollment only."""
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "user_id": str(OTHER_SHARD + 8),
         "workflow_state": "inactive",
         "state": "inactive",
     }
-    (elsewhere,) = person(40, "From elsewhere", **told)["enrollments"].values()
+    (elsewhere,) = person(40, "From elsewhere", **values)["enrollments"].values()
     rosters = together(
         course("Physics"),
         section("Monday", sis_source_id="S/1"),
@@ -90,7 +90,7 @@ def get(served: Served) -> Callable[..., Answer]:
     """Ask for a path under ``/api/v1/``."""
 
     def get(path: str, method: str = "GET", **headers: str) -> Answer:
-        return ask(
+        return fetch(
             served.url,
             f"/api/v1/{path}",
             method,
@@ -162,11 +162,11 @@ def test_walking_the_pages(served: Served, size: int, query: Any) -> None:
         list[int](),
     )
     for _ in range(PEOPLE + 1):
-        answer = ask(served.url, url)
+        answer = fetch(served.url, url)
         found += answer.ids
-        asked = parse_qsl(urlsplit(answer.links["current"]).query, keep_blank_values=True)
+        parameters = parse_qsl(urlsplit(answer.links["current"]).query, keep_blank_values=True)
         assert [
-            (name, value) for name, value in asked if name not in ("page", "per_page")
+            (name, value) for name, value in parameters if name not in ("page", "per_page")
         ] == wanted
         if "next" not in answer.links:
             break
@@ -195,10 +195,10 @@ def test_at_most_a_hundred(tmp_path: Path) -> None:
         tmp_path,
         together(course("Large"), *(person(number, "Somebody") for number in range(1, 121))),
     ) as served:
-        answer = ask(served.url, "/api/v1/courses/565/enrollments?per_page=1000")
+        answer = fetch(served.url, "/api/v1/courses/565/enrollments?per_page=1000")
         assert len(answer.ids) == 100
         assert "per_page=100" in answer.links["next"]
-        assert len(ask(served.url, answer.links["next"]).ids) == 20
+        assert len(fetch(served.url, answer.links["next"]).ids) == 20
 
 
 def test_the_last_of_several_pages_counts(get: Callable[..., Answer]) -> None:
@@ -235,14 +235,14 @@ def test_the_address_in_links(served: Served) -> None:
     proxy's.
     """
     path = "/api/v1/courses/565/sections"
-    assert ask(served.url, path).links["first"] == f"{served.url}{path}?page=1&per_page=10"
-    proxied = ask(
+    assert fetch(served.url, path).links["first"] == f"{served.url}{path}?page=1&per_page=10"
+    proxied = fetch(
         served.url,
         path,
         headers={"Host": "localhost", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1"},
     )
     assert proxied.links["first"] == f"https://localhost{path}?page=1&per_page=10"
-    lying = ask(
+    lying = fetch(
         served.url,
         path,
         headers={
@@ -364,14 +364,14 @@ def test_a_body_is_not_left_out(served: Served, method: str, kind: str, body: st
         f"Content-Length: {len(body)}\r\n\r\n{body}",
         f"Transfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n{body}\r\n0\r\n\r\n",
     ):
-        with opened(served.url) as connection:
+        with connected(served.url) as connection:
             request = (
                 f"{method} /api/v1/courses/565/enrollments HTTP/1.1\r\nHost: "
                 f"localhost\r\nConnection: close\r\nContent-Type: {kind}\r\n{length}"
             )
-            head, _, told = said(connection, request.encode()).partition(b"\r\n\r\n")
+            head, _, content = exchange(connection, request.encode()).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 400 ")
-        assert method == "HEAD" or json.loads(told)["errors"][0]["field"] == "body"
+        assert method == "HEAD" or json.loads(content)["errors"][0]["field"] == "body"
 
 
 @pytest.mark.parametrize(
@@ -532,7 +532,7 @@ def test_sis_ids(get: Callable[..., Answer]) -> None:
 )
 def test_writing(served: Served, method: str, path: str) -> None:
     """It is said where to write instead."""
-    answer = ask(
+    answer = fetch(
         served.url, path, method, b"enrollment[user_id]=1" if method in ("POST", "PUT") else None
     )
     assert answer.status == 405
@@ -757,14 +757,14 @@ def test_sql_in_parameters(get: Callable[..., Answer], attack: str) -> None:
 )
 def test_odd_queries(served: Served, query: str) -> None:
     """Whatever is no parameter is passed over."""
-    with opened(served.url) as connection:
+    with connected(served.url) as connection:
         request = (
             f"GET /api/v1/courses/565/users?{query} HTTP/1.1\r\nHost: "
             "localhost\r\nConnection: close\r\n\r\n"
         )
-        head, _, body = said(connection, request.encode()).partition(b"\r\n\r\n")
+        head, _, content = exchange(connection, request.encode()).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
-    assert len(json.loads(body)) == 10
+    assert len(json.loads(content)) == 10
 
 
 # --- while rows change
@@ -834,13 +834,13 @@ class History:
             if not gone:
                 state = self.random.choice(("active", "inactive", "completed"))
                 kind = self.random.choice(("StudentEnrollment", "TeacherEnrollment"))
-                told = {
+                values = {
                     "workflow_state": state,
                     "state": state,
                     "type": kind,
                     "user_id": str(SHARD * SHARD_SIZE + self.random.randint(1, ENROLLMENTS)),
                 }
-                changed |= person(number, "Known by enrollment", place, **told)["enrollments"]
+                changed |= person(number, "Known by enrollment", place, **values)["enrollments"]
         return changed
 
     def apply(self, changed: Mapping[str, Row | None], *, with_changes: bool) -> None:
@@ -871,14 +871,14 @@ class History:
                     ),
                     key=lambda row: int(row["enrollment_id"]),
                 )
-                answer = ask(
+                answer = fetch(
                     self.served.url, f"/api/v1/courses/{number}/enrollments?per_page=5&{query}"
                 )
                 if not any(row["course_id"] == course for row in self.enrollments.values()):
                     assert answer.status == 404
                     continue
                 found = answer.json + (
-                    ask(
+                    fetch(
                         self.served.url,
                         f"/api/v1/courses/{number}/enrollments?per_page=5&page=2&{query}",
                     ).json
@@ -907,7 +907,7 @@ class History:
                     if row["course_id"] == course and row["state"] == "active"
                 }
             )
-            answer = ask(self.served.url, f"/api/v1/courses/{number}/users?per_page=100")
+            answer = fetch(self.served.url, f"/api/v1/courses/{number}/users?per_page=100")
             assert answer.status == 404 or answer.ids == users
 
 
@@ -936,7 +936,7 @@ def test_etags_while_rows_change(tmp_path: Path) -> None:
     )
     with serving(tmp_path, everything) as served:
         path = "/api/v1/courses/565/enrollments?per_page=10"
-        seen = [ask(served.url, path).headers["etag"]]
+        seen = [fetch(served.url, path).headers["etag"]]
         for changes in (
             person(3, "Somebody", state="inactive", workflow_state="inactive"),
             user(1, "Ada Lovelace"),
@@ -944,15 +944,15 @@ def test_etags_while_rows_change(tmp_path: Path) -> None:
             person(11, "Eleventh"),
         ):
             served.change(changes)
-            seen.append(ask(served.url, path).headers["etag"])
+            seen.append(fetch(served.url, path).headers["etag"])
         assert len(set(seen)) == len(seen)
         served.change(gone(person(11, "Eleventh")))
-        before = ask(served.url, path)
+        before = fetch(served.url, path)
         assert before.headers["etag"] == seen[3]
         served.change(course("Physics"))
         follower = served.context.follower
         follower._rebuild("a test wants it")
-        assert ask(served.url, path).status == 503
+        assert fetch(served.url, path).status == 503
         for relation in reversed(everything):  # in another order
             served.store.apply(
                 batch_of({relation: dict(reversed(everything[relation].items()))}), {}
@@ -960,7 +960,7 @@ def test_etags_while_rows_change(tmp_path: Path) -> None:
         served.change(user(1, "Ada Lovelace"))
         served.store.note_complete(1.0)
         follower.progress = replace(follower.progress, complete=True)
-        again = ask(served.url, path)
+        again = fetch(served.url, path)
         assert (again.body, again.headers["etag"]) == (before.body, before.headers["etag"])
 
 
@@ -970,7 +970,7 @@ def test_lists_of_a_replica_that_was_made_anew(tmp_path: Path) -> None:
         tmp_path, together(course("Physics"), person(1, "Ada"), person(2, "Grace"))
     ) as served:
         lists = ("/api/v1/courses/565/enrollments", "/api/v1/courses/565/users")
-        assert [ask(served.url, path).ids for path in lists] == [[1, 2], [1, 2]]
+        assert [fetch(served.url, path).ids for path in lists] == [[1, 2], [1, 2]]
         follower = served.context.follower
         follower._rebuild("a test wants it")
         served.store.apply(
@@ -978,7 +978,7 @@ def test_lists_of_a_replica_that_was_made_anew(tmp_path: Path) -> None:
         )
         served.store.note_complete(1.0)
         follower.progress = replace(follower.progress, complete=True)
-        assert [ask(served.url, path).ids for path in lists] == [[2, 3], [2, 3]]
+        assert [fetch(served.url, path).ids for path in lists] == [[2, 3], [2, 3]]
 
 
 def test_order_is_the_same_after_changes(tmp_path: Path) -> None:
@@ -990,11 +990,11 @@ def test_order_is_the_same_after_changes(tmp_path: Path) -> None:
     ]
     with serving(tmp_path, together(course("Physics"), *parts)) as served:
         path = "/api/v1/courses/565/users?include[]=enrollments"
-        before = ask(served.url, path)
+        before = fetch(served.url, path)
         assert [one["id"] for one in before.json[0]["enrollments"]] == numbers(1, 5)
         served.change(gone(parts[1]))
         served.change(parts[1])
-        assert ask(served.url, path).body == before.body
+        assert fetch(served.url, path).body == before.body
 
 
 def test_a_moved_enrollment(tmp_path: Path) -> None:
@@ -1004,23 +1004,23 @@ def test_a_moved_enrollment(tmp_path: Path) -> None:
         tmp_path, together(course("Physics"), course("Optics", COURSE + 5), there)
     ) as served:
         assert [
-            ask(served.url, f"/api/v1/courses/{number}/enrollments").ids for number in COURSES
+            fetch(served.url, f"/api/v1/courses/{number}/enrollments").ids for number in COURSES
         ] == [[1], []]
         served.change(together(gone(there), here))
         assert [
-            ask(served.url, f"/api/v1/courses/{number}/enrollments").ids for number in COURSES
+            fetch(served.url, f"/api/v1/courses/{number}/enrollments").ids for number in COURSES
         ] == [[], [1]]
-        assert ask(served.url, "/api/v1/accounts/1/enrollments/1").json["course_id"] == 570
+        assert fetch(served.url, "/api/v1/accounts/1/enrollments/1").json["course_id"] == 570
         served.change(gone(here))
-        assert ask(served.url, "/api/v1/accounts/1/enrollments/1").status == 404
+        assert fetch(served.url, "/api/v1/accounts/1/enrollments/1").status == 404
 
 
 def test_many_members(tmp_path: Path) -> None:
     """More than a statement takes values."""
     members = [member(number) for number in range(1, 2_001)]
     with serving(tmp_path, together(course("Physics"), group("Everybody"), *members)) as served:
-        assert ask(served.url, "/api/v1/groups/51/users?page=20&per_page=100").ids == numbers(
+        assert fetch(served.url, "/api/v1/groups/51/users?page=20&per_page=100").ids == numbers(
             1901, 2000
         )
-        assert ask(served.url, "/api/v1/groups/51/users?search_term=1999").ids == [1999]
-        assert len(ask(served.url, "/api/v1/groups/51?include[]=users").json["users"]) == 2_000
+        assert fetch(served.url, "/api/v1/groups/51/users?search_term=1999").ids == [1999]
+        assert len(fetch(served.url, "/api/v1/groups/51?include[]=users").json["users"]) == 2_000

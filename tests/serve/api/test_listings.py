@@ -90,7 +90,7 @@ class Play:
         elif dice < 0.62 and self.snapshots:
             self.snapshots.pop(chance.randrange(len(self.snapshots))).close()
         else:
-            with self.asked() as database:
+            with self.reading() as database:
                 self.compare(database)
 
     def connected(self) -> sqlite3.Connection:
@@ -103,7 +103,7 @@ class Play:
         return database
 
     @contextmanager
-    def asked(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
         """Of now, or of an earlier time."""
         if self.snapshots and self.random.random() < 0.4:
             yield self.random.choice(self.snapshots)
@@ -135,9 +135,9 @@ def test_a_list_in_memory_is_that_of_all_rows(
     see an earlier state.
     """
     chance = random.Random(seed)
-    told = chance.choice([1, 2, 5, 200])
-    monkeypatch.setattr(store_module, "KEPT_VERSIONS", told)
-    monkeypatch.setattr(listings_module, "KEPT_VERSIONS", told)
+    versions = chance.choice([1, 2, 5, 200])
+    monkeypatch.setattr(store_module, "KEPT_VERSIONS", versions)
+    monkeypatch.setattr(listings_module, "KEPT_VERSIONS", versions)
     monkeypatch.setattr(listings_module, "MOST_IDS", chance.choice([50, 500, 4_000_000]))
     monkeypatch.setattr(listings_module, "MOST_PLACEHOLDERS", chance.choice([2, 1_000]))
     play = Play(tmp_path / "replica.sqlite", seed)

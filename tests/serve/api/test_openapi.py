@@ -21,7 +21,7 @@ from rollcall.serve.api.ids import IdFormat
 from rollcall.serve.replica.relations import RELATIONS
 from rollcall.serve.tokens import add_token
 from tests.examples import examples
-from tests.serve.asking import get
+from tests.serve.client import get
 from tests.serve.served import SHARD, Served, serving
 
 READABLE = {

@@ -19,7 +19,7 @@ from rollcall.serve.api.listings import Listings
 from rollcall.serve.api.paging import Page
 from rollcall.serve.api.parameters import KNOWN, LISTS, normalised
 from rollcall.settings import MAX_SHARD
-from tests.serve.asking import links_in
+from tests.serve.client import links_in
 
 GREATEST = 2**63 - 1
 SETTINGS = settings(max_examples=200, derandomize=True, database=None, deadline=None)

@@ -9,7 +9,7 @@ import pytest
 
 from rollcall.serve.middleware import access_log
 from rollcall.serve.tokens import add_token
-from tests.serve.asking import ask, opened, said
+from tests.serve.client import connected, exchange, fetch
 from tests.serve.page.rows import SHARD, course, group, member, person, section, together
 from tests.serve.served import serving
 from tests.serve.wire import PATH
@@ -50,7 +50,7 @@ def test_the_log_has_no_personal_data(tmp_path: Path, caplog: pytest.LogCaptureF
                     f"Basic {secret}",
                     "",
                 ):
-                    ask(
+                    fetch(
                         served.url,
                         path,
                         method,
@@ -60,8 +60,8 @@ def test_the_log_has_no_personal_data(tmp_path: Path, caplog: pytest.LogCaptureF
                             "X-Request-Id": secret,
                         },
                     )
-        with opened(served.url) as connection:
-            said(
+        with connected(served.url) as connection:
+            exchange(
                 connection,
                 f"GET /{secret} {name}\r\nAuthorization: Bearer {secret}\r\n\r\n".encode(),
             )

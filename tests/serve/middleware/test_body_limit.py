@@ -7,16 +7,16 @@ from pathlib import Path
 from starlette.types import Receive, Scope, Send
 
 from rollcall.serve.middleware.body_limit import MOST_BODY_BYTES
-from tests.serve.asking import ask, opened, received
+from tests.serve.client import connected, fetch, received
 from tests.serve.served import Served, serving
 from tests.serve.wire import PATH, request, status_of
 
 
 def test_a_large_body(served: Served) -> None:
     """A body that is announced as too large is refused."""
-    answer = ask(served.url, PATH, body=b"x" * (MOST_BODY_BYTES + 1))
+    answer = fetch(served.url, PATH, body=b"x" * (MOST_BODY_BYTES + 1))
     assert (answer.status, answer.headers["connection"]) == (413, "close")
-    assert ask(served.url, PATH, body=b"x" * MOST_BODY_BYTES).status == 200
+    assert fetch(served.url, PATH, body=b"x" * MOST_BODY_BYTES).status == 200
 
 
 async def body_length(_scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,7 +35,7 @@ def test_a_large_body_in_pieces(tmp_path: Path) -> None:
     """Its length is counted as it comes."""
     with serving(tmp_path, {}, lambda _: body_length) as served:
         for count, status in ((MOST_BODY_BYTES, 200), (MOST_BODY_BYTES + 1, 413)):
-            with opened(served.url) as connection:
+            with connected(served.url) as connection:
                 connection.sendall(
                     request("/login", "Transfer-Encoding: chunked", method="POST", close=False)
                 )
@@ -45,7 +45,7 @@ def test_a_large_body_in_pieces(tmp_path: Path) -> None:
 
 def test_a_body_that_is_not_read(served: Served) -> None:
     """The next request on the connection gets its response."""
-    with opened(served.url) as connection:
+    with connected(served.url) as connection:
         body = b"x" * 100_000
         connection.sendall(
             request(PATH, f"Content-Length: {len(body)}", method="POST", close=False)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.processes import wait_until
-from tests.serve.asking import DEADLINE, ask, opened
+from tests.serve.client import DEADLINE, connected, fetch
 from tests.serve.served import serving
 from tests.serve.wire import PATH, PEOPLE, request
 
@@ -28,15 +28,15 @@ def test_too_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
         with monkeypatch.context() as patched:
             patched.setattr(served.context.reader, "read", slow)
-            running = [pool.submit(ask, served.url, PATH) for _ in range(3)]
+            running = [pool.submit(fetch, served.url, PATH) for _ in range(3)]
             wait_until(lambda: len(begun) == len(running), what="the requests")
-            refused = ask(served.url, PATH)
+            refused = fetch(served.url, PATH)
             assert (refused.status, refused.headers["retry-after"]) == (503, "5")
             assert "too many" in refused.message
             go.set()
             assert [answer.result().status for answer in running] == [200, 200, 200]
         for _ in range(5):
-            assert ask(served.url, PATH).status == 200
+            assert fetch(served.url, PATH).status == 200
 
 
 def test_a_client_that_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def test_a_client_that_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
         with monkeypatch.context() as patched:
             patched.setattr(served.context.reader, "read", never)
-            with opened(served.url) as connection:
+            with connected(served.url) as connection:
                 connection.sendall(request())
                 wait_until(waiting.is_set, what="the request")
-        wait_until(lambda: ask(served.url, PATH).status == 200, what="a free place")
+        wait_until(lambda: fetch(served.url, PATH).status == 200, what="a free place")

@@ -12,7 +12,7 @@ import pytest
 
 from rollcall.serve.api import queries
 from tests.processes import wait_until
-from tests.serve.asking import ask
+from tests.serve.client import fetch
 from tests.serve.served import serving
 from tests.serve.wire import PATH, PEOPLE
 
@@ -37,9 +37,9 @@ def test_a_request_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.Monke
     with serving(tmp_path, PEOPLE, request_seconds=2) as served:
         with monkeypatch.context() as patched:
             patched.setattr(queries, "exists", endless)
-            answer = ask(served.url, PATH)
+            answer = fetch(served.url, PATH)
         assert (answer.status, answer.headers["retry-after"]) == (503, "5")
         assert "2 s" in answer.message
         wait_until(ended.is_set, what="the end of the query")
         for _ in range(5):
-            assert ask(served.url, PATH).status == 200
+            assert fetch(served.url, PATH).status == 200

@@ -11,7 +11,7 @@ from rollcall.serve.middleware.host_check import is_loopback
 from rollcall.serve.process import ServeProcess
 from rollcall.serve.tokens import add_token
 from rollcall.settings import load_settings
-from tests.serve.asking import ask, opened, said
+from tests.serve.client import connected, exchange, fetch
 from tests.serve.served import Served, serving
 from tests.serve.wire import PATH, PEOPLE, status_of
 
@@ -33,7 +33,7 @@ ANY = "0.0.0.0"  # noqa: S104
 )
 def test_hosts_of_this_machine(served: Served, host: str) -> None:
     """They are served without a token."""
-    assert ask(served.url, PATH, headers={"Host": host}).status == 200
+    assert fetch(served.url, PATH, headers={"Host": host}).status == 200
 
 
 @pytest.mark.parametrize(
@@ -54,15 +54,15 @@ def test_hosts_of_this_machine(served: Served, host: str) -> None:
 @pytest.mark.parametrize("path", [PATH, "/openapi.json", "/nowhere"])
 def test_other_hosts(served: Served, host: str, path: str) -> None:
     """A page of another site could point its own name to this machine: it gets nothing."""
-    answer = ask(served.url, path, headers={"Host": host})
+    answer = fetch(served.url, path, headers={"Host": host})
     assert answer.status == 421
     assert "ROLLCALL_TOKENS_FILE" in answer.message
 
 
 def test_no_host(served: Served) -> None:
     """A request without the header gets nothing either."""
-    with opened(served.url) as connection:
-        assert status_of(said(connection, f"GET {PATH} HTTP/1.0\r\n\r\n".encode())) == 421
+    with connected(served.url) as connection:
+        assert status_of(exchange(connection, f"GET {PATH} HTTP/1.0\r\n\r\n".encode())) == 421
 
 
 def test_loopback() -> None:
@@ -89,14 +89,14 @@ def test_other_hosts_with_tokens(tmp_path: Path) -> None:
     """With a token, any host name is served."""
     token = add_token(tmp_path / "tokens", "somebody")
     with serving(tmp_path, PEOPLE, tokens_file=tmp_path / "tokens") as served:
-        answer = ask(
+        answer = fetch(
             served.url,
             PATH,
             headers={"Host": "rollcall.example:8443", "Authorization": f"Bearer {token}"},
         )
         assert answer.links["first"].startswith("http://rollcall.example:8443/api/v1/")
         assert (
-            ask(
+            fetch(
                 served.url, PATH, headers={"Host": "a>b", "Authorization": f"Bearer {token}"}
             ).status
             == 400

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.serve.asking import opened
+from tests.serve.client import connected
 from tests.serve.served import Served
 from tests.serve.wire import PATH, request
 
@@ -16,7 +16,7 @@ def test_a_websocket(served: Served) -> None:
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
     )
     for host in ("localhost", "evil.example"):
-        with opened(served.url) as connection:
+        with connected(served.url) as connection:
             connection.sendall(
                 request(PATH, *upgrade, close=False).replace(b"localhost", host.encode())
             )

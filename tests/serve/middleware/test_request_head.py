@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollcall.serve.protocol import MOST_HEAD_BYTES
-from tests.serve.asking import opened, said
+from tests.serve.client import connected, exchange
 from tests.serve.served import Served
 from tests.serve.wire import PATH, request, status_of
 
@@ -28,8 +28,8 @@ from tests.serve.wire import PATH, request, status_of
 )
 def test_invalid_hosts(served: Served, host: str) -> None:
     """They are refused, because links repeat the header."""
-    with opened(served.url) as connection:
-        answer = said(connection, request(PATH).replace(b"localhost", host.encode("latin-1")))
+    with connected(served.url) as connection:
+        answer = exchange(connection, request(PATH).replace(b"localhost", host.encode("latin-1")))
     assert status_of(answer) == 400
 
 
@@ -43,8 +43,8 @@ def test_invalid_hosts(served: Served, host: str) -> None:
 )
 def test_duplicate_headers(served: Served, twice: list[str]) -> None:
     """They are refused, because a proxy may have checked the other one."""
-    with opened(served.url) as connection:
-        assert status_of(said(connection, request(PATH, *twice))) == 400
+    with connected(served.url) as connection:
+        assert status_of(exchange(connection, request(PATH, *twice))) == 400
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,8 @@ def test_duplicate_headers(served: Served, twice: list[str]) -> None:
 )
 def test_a_large_head(served: Served, head: bytes) -> None:
     """It is refused. A head just below the limit is served."""
-    with opened(served.url) as connection:
-        assert status_of(said(connection, head)) == 431
-    with opened(served.url) as connection:
-        assert (
-            status_of(said(connection, request(PATH, "X: " + "x" * (MOST_HEAD_BYTES - 500)))) == 200
-        )
+    with connected(served.url) as connection:
+        assert status_of(exchange(connection, head)) == 431
+    almost = request(PATH, "X: " + "x" * (MOST_HEAD_BYTES - 500))
+    with connected(served.url) as connection:
+        assert status_of(exchange(connection, almost)) == 200

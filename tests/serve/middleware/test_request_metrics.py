@@ -8,7 +8,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.processes import wait_until
-from tests.serve.asking import ask
+from tests.serve.client import fetch
 from tests.serve.served import Served, serving
 from tests.serve.wire import PATH, PEOPLE
 
@@ -40,10 +40,10 @@ def test_routes_are_counted(tmp_path: Path) -> None:
             "/api/v1/nowhere",
             "/x",
         ):
-            ask(served.url, path)
-        ask(served.url, PATH, "HEAD")
-        ask(served.url, PATH, "POST")
-        ask(served.url, PATH, headers={"Host": "evil.example"})
+            fetch(served.url, path)
+        fetch(served.url, PATH, "HEAD")
+        fetch(served.url, PATH, "POST")
+        fetch(served.url, PATH, headers={"Host": "evil.example"})
         route = "/api/v1/courses/{course_id}/enrollments"
         wanted = {
             (route, "2xx"): 3,

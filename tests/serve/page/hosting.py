@@ -79,7 +79,7 @@ class Hosted:
         for batch in rosters:
             take(self.store, self.context.feed, batch, time.time())
 
-    def ask(
+    def fetch(
         self, path: str, method: str = "GET", body: bytes | None = None, **headers: str
     ) -> Answer:
         """Ask; a redirect is an answer. Headers with ``_`` for ``-``."""
@@ -103,7 +103,7 @@ class Hosted:
     def sign_in(self, token: str | None = None, **headers: str) -> Answer:
         """Send the form."""
         form = {"Content_Type": "application/x-www-form-urlencoded"} | headers
-        return self.ask("/login", "POST", f"token={token or self.token}".encode(), **form)
+        return self.fetch("/login", "POST", f"token={token or self.token}".encode(), **form)
 
     @contextmanager
     def events(self, path: str, **headers: str) -> Iterator[Stream]:

@@ -21,7 +21,7 @@ GROUP = SHARD * 10**13 + 51
 AT = "2026-03-02T09:15:00.000Z"
 
 
-def course(name: str, course_id: int = COURSE, **said: Any) -> Rosters:
+def course(name: str, course_id: int = COURSE, **fields: Any) -> Rosters:
     """A course."""
     row = {
         "course_id": str(course_id),
@@ -31,10 +31,12 @@ def course(name: str, course_id: int = COURSE, **said: Any) -> Rosters:
         "state_reason": "course",
         "as_of": AT,
     }
-    return {"courses": {str(course_id): row | said}}
+    return {"courses": {str(course_id): row | fields}}
 
 
-def section(name: str, section_id: int = SECTION, course_id: int = COURSE, **said: Any) -> Rosters:
+def section(
+    name: str, section_id: int = SECTION, course_id: int = COURSE, **fields: Any
+) -> Rosters:
     """A section."""
     row = {
         "course_section_id": str(section_id),
@@ -46,12 +48,12 @@ def section(name: str, section_id: int = SECTION, course_id: int = COURSE, **sai
         "sections": {
             f"{course_id}/{section_id}": row
             | {"state": "active", "state_reason": "section", "as_of": AT}
-            | said
+            | fields
         }
     }
 
 
-def person(number: int, name: str, course_id: int = COURSE, **said: Any) -> Rosters:
+def person(number: int, name: str, course_id: int = COURSE, **fields: Any) -> Rosters:
     """An enrollment; enrollment and user have the same number."""
     row = {
         "enrollment_id": str(SHARD * 10**13 + number),
@@ -65,10 +67,10 @@ def person(number: int, name: str, course_id: int = COURSE, **said: Any) -> Rost
         "state_reason": "enrollment",
         "as_of": AT,
     }
-    return {"enrollments": {f"{course_id}/{row['enrollment_id']}": row | said}}
+    return {"enrollments": {f"{course_id}/{row['enrollment_id']}": row | fields}}
 
 
-def group(name: str, group_id: int = GROUP, course_id: int = COURSE, **said: Any) -> Rosters:
+def group(name: str, group_id: int = GROUP, course_id: int = COURSE, **fields: Any) -> Rosters:
     """A group of a course."""
     row = {
         "group_id": str(group_id),
@@ -81,12 +83,12 @@ def group(name: str, group_id: int = GROUP, course_id: int = COURSE, **said: Any
         "groups": {
             f"{course_id}/{group_id}": row
             | {"state": "available", "state_reason": "group", "as_of": AT}
-            | said
+            | fields
         }
     }
 
 
-def member(number: int, group_id: int = GROUP, course_id: int = COURSE, **said: Any) -> Rosters:
+def member(number: int, group_id: int = GROUP, course_id: int = COURSE, **fields: Any) -> Rosters:
     """The membership of the user of this number."""
     membership_id = SHARD * 10**13 + 1000 + number
     row = {
@@ -101,7 +103,7 @@ def member(number: int, group_id: int = GROUP, course_id: int = COURSE, **said: 
         "memberships": {
             f"{course_id}/{membership_id}": row
             | {"state": "accepted", "state_reason": "membership", "as_of": AT}
-            | said
+            | fields
         }
     }
 

@@ -33,7 +33,7 @@ MOVED = person(1, "Isaac Newton", OTHER_COURSE)
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "kind", "said"),
+    ("before", "after", "kind", "sentence"),
     [
         ({}, NEWTON, "arrival", "Isaac Newton is here now: Student, Monday, active (enrollment)"),
         (
@@ -120,7 +120,7 @@ MOVED = person(1, "Isaac Newton", OTHER_COURSE)
     ],
 )
 def test_what_is_said(
-    tmp_path: Path, before: Rosters, after: Rosters, kind: str | None, said: str | None
+    tmp_path: Path, before: Rosters, after: Rosters, kind: str | None, sentence: str | None
 ) -> None:
     store, feed = ReplicaStore(tmp_path / "replica", "canvas"), Feed()
     store.apply(batch_of(before), {})
@@ -131,8 +131,8 @@ def test_what_is_said(
         assert items == []
         return
     assert [(one["kind"], one["at"]) for one in items] == [(kind, "2001-09-09T01:46:40Z")]
-    if said is not None:
-        assert f"{items[0]['subject']} {items[0]['text']}" == said
+    if sentence is not None:
+        assert f"{items[0]['subject']} {items[0]['text']}" == sentence
     else:
         assert items[0]["text"].endswith(f"accepted {ARROW} deleted (group_deleted)")
 

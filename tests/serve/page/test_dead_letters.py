@@ -1,4 +1,4 @@
-"""The last dead letters: what is shown of one, and the end of a topic on a real broker."""
+"""The last dead letters: the view of one, and the end of a topic on a real broker."""
 
 from __future__ import annotations
 
@@ -44,22 +44,22 @@ def headers_of(
 
 
 def test_what_is_shown_of_a_letter() -> None:
-    shown = view_of(
+    letter = view_of(
         Stored(VALUE, headers_of(), partition=1, offset=2**60, timestamp=1_541_000_000_123), WORDS
     ).as_json()
-    assert shown["id"] == f"1-{2**60}"
-    assert shown["at"] == "2018-10-31T15:33:20.123Z"
-    assert (shown["code"], shown["message"], shown["path"]) == (
+    assert letter["id"] == f"1-{2**60}"
+    assert letter["at"] == "2018-10-31T15:33:20.123Z"
+    assert (letter["code"], letter["message"], letter["path"]) == (
         "schema_violation",
         "type: must be a time",
         "/metadata/event_time",
     )
-    assert shown["schema"] == "urn:rollcall:canvas:user_created:1.0.0"
-    assert shown["from"] == {"topic": "canvas.raw", "partition": "2", "offset": "7"}
-    assert shown["event_name"] == "user_created"
-    assert shown["size"] == str(len(VALUE))
-    assert [1, "name", "text, 12 characters"] in shown["lines"]
-    assert b"Newton" not in orjson.dumps(shown)
+    assert letter["schema"] == "urn:rollcall:canvas:user_created:1.0.0"
+    assert letter["from"] == {"topic": "canvas.raw", "partition": "2", "offset": "7"}
+    assert letter["event_name"] == "user_created"
+    assert letter["size"] == str(len(VALUE))
+    assert [1, "name", "text, 12 characters"] in letter["lines"]
+    assert b"Newton" not in orjson.dumps(letter)
 
 
 def test_the_name_of_a_typed_event_is_known_by_its_header() -> None:

@@ -149,7 +149,7 @@ def test_several_processes_are_added_up_and_what_is_not_known_is_left_out() -> N
     assert found["processes"][2] == {
         "url": "http://host-2:9101/metrics",
         "reachable": False,
-        "problem": "not asked yet",
+        "problem": "not read yet",
     }
     assert b"secret" not in orjson.dumps(found)
 

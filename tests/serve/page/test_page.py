@@ -74,14 +74,14 @@ def cookie(guarded: Hosted) -> str:
 
 
 def test_whoever_has_not_signed_in_sees_nothing(guarded: Hosted) -> None:
-    answer = guarded.ask("/")
+    answer = guarded.fetch("/")
     assert (answer.status, answer.headers["location"]) == (303, "/login")
     for path in (*PAGE, *STREAMS):
-        answer = guarded.ask(path)
+        answer = guarded.fetch(path)
         assert answer.status == 401
         assert "sign in" in answer.message
-    assert guarded.ask("/login").status == 200
-    assert guarded.ask("/static/page.css").status == 200
+    assert guarded.fetch("/login").status == 200
+    assert guarded.fetch("/static/page.css").status == 200
 
 
 def test_signing_in_and_out(guarded: Hosted) -> None:
@@ -95,27 +95,27 @@ def test_signing_in_and_out(guarded: Hosted) -> None:
         "max-age=43200",
     }
     for path in ("/", *PAGE):
-        assert guarded.ask(path, Cookie=session).status == 200
-    assert guarded.ask("/page/session", Cookie=session).json == {
+        assert guarded.fetch(path, Cookie=session).status == 200
+    assert guarded.fetch("/page/session", Cookie=session).json == {
         "name": "registrar",
         "session": True,
     }
-    assert guarded.ask("/login", Cookie=session).headers["location"] == "/"
-    assert guarded.ask("/api/v1/courses", Cookie=session).status == 401, "the API takes no cookie"
-    answer = guarded.ask("/logout", "POST", Cookie=session)
+    assert guarded.fetch("/login", Cookie=session).headers["location"] == "/"
+    assert guarded.fetch("/api/v1/courses", Cookie=session).status == 401, "the API takes no cookie"
+    answer = guarded.fetch("/logout", "POST", Cookie=session)
     assert (answer.status, answer.headers["location"]) == (303, "/login")
     assert "max-age=0" in str(answer.headers["set-cookie"]).lower()
-    assert guarded.ask("/page/flow", Cookie=session).status == 401
+    assert guarded.fetch("/page/flow", Cookie=session).status == 401
 
 
 def test_the_token_of_a_program_will_do(guarded: Hosted) -> None:
     for path in PAGE:
-        assert guarded.ask(path, Authorization=f"Bearer {guarded.token}").status == 200
-    assert guarded.ask("/page/session", Authorization=f"Bearer {guarded.token}").json == {
+        assert guarded.fetch(path, Authorization=f"Bearer {guarded.token}").status == 200
+    assert guarded.fetch("/page/session", Authorization=f"Bearer {guarded.token}").json == {
         "name": "registrar",
         "session": False,
     }
-    assert guarded.ask("/page/session", Authorization="Bearer wrong").status == 401
+    assert guarded.fetch("/page/session", Authorization="Bearer wrong").status == 401
 
 
 def test_a_wrong_token_is_answered_late_and_not_repeated(
@@ -146,22 +146,22 @@ def test_a_wrong_token_is_answered_late_and_not_repeated(
     ],
 )
 def test_forms_that_are_none(guarded: Hosted, body: bytes, content_type: str, status: int) -> None:
-    assert guarded.ask("/login", "POST", body, Content_Type=content_type).status == status
+    assert guarded.fetch("/login", "POST", body, Content_Type=content_type).status == status
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null"])
 def test_forms_of_other_sites_are_refused(guarded: Hosted, cookie: str, origin: str) -> None:
     assert guarded.sign_in(Origin=origin).status == 403
-    assert guarded.ask("/logout", "POST", Cookie=cookie, Origin=origin).status == 403
-    assert guarded.ask("/page/session", Cookie=cookie).status == 200
+    assert guarded.fetch("/logout", "POST", Cookie=cookie, Origin=origin).status == 403
+    assert guarded.fetch("/page/session", Cookie=cookie).status == 200
     assert guarded.sign_in(Origin=guarded.url).status == 303
 
 
 def test_without_tokens_there_is_nothing_to_sign_in(free: Hosted) -> None:
     for path in ("/", *PAGE):
-        assert free.ask(path).status == 200
-    assert free.ask("/page/session").json == {"name": None, "session": False}
-    assert free.ask("/login").headers["location"] == "/"
+        assert free.fetch(path).status == 200
+    assert free.fetch("/page/session").json == {"name": None, "session": False}
+    assert free.fetch("/login").headers["location"] == "/"
     assert free.sign_in("x").headers["location"] == "/"
 
 
@@ -178,7 +178,7 @@ def test_every_answer_has_the_policy(guarded: Hosted, cookie: str) -> None:
         *((path, 200) for path in PAGE),
         (PAGE[0], 401),
     ):
-        answer = guarded.ask(path, Cookie=cookie if status == 200 and path != "/login" else "")
+        answer = guarded.fetch(path, Cookie=cookie if status == 200 and path != "/login" else "")
         assert answer.status == status, path
         assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -198,9 +198,9 @@ def test_the_page_needs_nothing_from_elsewhere_and_nothing_inline(
 ) -> None:
     for path in ("/", "/login", "/static/page.js", "/static/page.css"):
         text = (
-            guarded.ask(path, Cookie=cookie).body.decode()
+            guarded.fetch(path, Cookie=cookie).body.decode()
             if path != "/login"
-            else guarded.ask(path).body.decode()
+            else guarded.fetch(path).body.decode()
         )
         for foreign in (
             "http://",
@@ -216,13 +216,13 @@ def test_the_page_needs_nothing_from_elsewhere_and_nothing_inline(
             "@import",
         ):
             assert foreign not in text, (path, foreign)
-    assert len(guarded.ask("/static/page.js").body.splitlines()) < 400
+    assert len(guarded.fetch("/static/page.js").body.splitlines()) < 400
 
 
 def test_static_files_are_known_by_name_and_asked_for_once(guarded: Hosted) -> None:
-    answer = guarded.ask("/static/page.js")
+    answer = guarded.fetch("/static/page.js")
     assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
-    assert guarded.ask("/static/page.js", If_None_Match=str(answer.headers["etag"])).status == 304
+    assert guarded.fetch("/static/page.js", If_None_Match=str(answer.headers["etag"])).status == 304
     for path in (
         "/static/page.html",
         "/static/../router.py",
@@ -230,12 +230,12 @@ def test_static_files_are_known_by_name_and_asked_for_once(guarded: Hosted) -> N
         "/static/..%2f__init__.py",
         "/static/",
     ):
-        assert guarded.ask(path).status == 404
+        assert guarded.fetch(path).status == 404
 
 
 def test_the_page_is_no_part_of_the_documented_api(free: Hosted) -> None:
     assert not [
-        path for path in free.ask("/openapi.json").json["paths"] if not path.startswith("/api/")
+        path for path in free.fetch("/openapi.json").json["paths"] if not path.startswith("/api/")
     ]
 
 
@@ -245,10 +245,10 @@ def test_the_page_is_no_part_of_the_documented_api(free: Hosted) -> None:
 def test_courses_are_found(free: Hosted) -> None:
     for text in ("algebra", "565", f"{SHARD}~565", str(COURSE), ""):
         assert [
-            one["course_id"] for one in free.ask(f"/page/courses?search={text}").json["courses"]
+            one["course_id"] for one in free.fetch(f"/page/courses?search={text}").json["courses"]
         ] == [str(COURSE)]
-    assert free.ask("/page/courses?search=nothing").json == {"courses": [], "more": False}
-    assert free.ask("/page/courses?search=" + "a" * 300).status == 400
+    assert free.fetch("/page/courses?search=nothing").json == {"courses": [], "more": False}
+    assert free.fetch("/page/courses?search=" + "a" * 300).status == 400
     for other in (
         "search[]=nothing",
         "search[0]=nothing",
@@ -256,21 +256,21 @@ def test_courses_are_found(free: Hosted) -> None:
         "limit[]=1",
         "+limit=1",
     ):
-        assert free.ask(f"/page/courses?{other}").status == 400, "it would be left out silently"
+        assert free.fetch(f"/page/courses?{other}").status == 400, "it would be left out silently"
     for limit in ("0", "-1", "x", "100000"):
-        assert free.ask(f"/page/courses?limit={limit}").status == 400
+        assert free.fetch(f"/page/courses?limit={limit}").status == 400
 
 
 def test_a_roster_is_json_in_which_names_are_only_text(free: Hosted) -> None:
-    answer = free.ask(f"/page/courses/{COURSE}")
+    answer = free.fetch(f"/page/courses/{COURSE}")
     assert answer.headers["content-type"] == "application/json"
     assert answer.json["name"] == f"Algebra {SCRIPT}"
     assert [(one["name"], one["groups"]) for one in answer.json["people"]] == [
         ("Isaac Newton", ["Group 1"])
     ]
     for missing in ("1", "x", "-5", "9" * 40):
-        assert free.ask(f"/page/courses/{missing}").status == 404
-    assert free.ask(f"/page/courses/{COURSE}?after=%00;drop").status == 200
+        assert free.fetch(f"/page/courses/{missing}").status == 404
+    assert free.fetch(f"/page/courses/{COURSE}?after=%00;drop").status == 200
 
 
 def test_dead_letters_are_shown(free: Hosted) -> None:
@@ -281,12 +281,12 @@ def test_dead_letters_are_shown(free: Hosted) -> None:
     free.page.dead_letters.add(
         [view_of(Stored(b"<html>Isaac Newton", headers, offset=5), known_words())]
     )
-    answer = free.ask("/page/dead-letters")
+    answer = free.fetch("/page/dead-letters")
     assert b"Newton" not in answer.body
     assert answer.json["letters"][0]["message"] == SCRIPT
     assert answer.json["topic"] == "canvas.dead-letter"
     wait_until(
-        lambda: "does not answer" in str(free.ask("/page/dead-letters").json["problem"]),
+        lambda: "does not answer" in str(free.fetch("/page/dead-letters").json["problem"]),
         what="a word about Kafka",
     )
 
@@ -296,7 +296,7 @@ def test_the_flow_is_told_every_second(free: Hosted) -> None:
         one, other = stream.next("flow"), stream.next("flow")
     assert other["at"] > one["at"]
     assert one["replica"]["rows"]["enrollments"] >= 1
-    assert free.ask("/page/flow").json.keys() == one.keys()
+    assert free.fetch("/page/flow").json.keys() == one.keys()
 
 
 def test_a_replica_that_is_not_complete_is_not_shown(tmp_path: Path) -> None:
@@ -305,14 +305,14 @@ def test_a_replica_that_is_not_complete_is_not_shown(tmp_path: Path) -> None:
             hosted.context.follower.progress, records=1234, problem="Kafka is away"
         )
         for path in ("/page/courses", f"/page/courses/{COURSE}", f"/page/courses/{COURSE}/events"):
-            answer = hosted.ask(path)
+            answer = hosted.fetch(path)
             assert answer.status == 503
             assert (
                 answer.message
                 == "the replica is still being filled (1,234 records so far): Kafka is away"
             )
             assert answer.headers["retry-after"]
-        assert hosted.ask("/page/flow").json["replica"]["complete"] is False
+        assert hosted.fetch("/page/flow").json["replica"]["complete"] is False
 
 
 # --- change by change
@@ -391,7 +391,7 @@ def test_streams_are_counted(free: Hosted, monkeypatch: pytest.MonkeyPatch) -> N
     with free.events(STREAMS[0]) as one, free.events(STREAMS[1]) as other:
         one.next("flow")
         other.next("recent")
-        answer = free.ask(STREAMS[1])
+        answer = free.fetch(STREAMS[1])
         assert answer.status == 503
         assert "2 pages are being watched already" in answer.message
     # A client that is gone gives its place to another one.

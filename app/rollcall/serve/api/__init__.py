@@ -1,3 +1,1 @@
-"""Canvas's REST API, as far as it reads rosters: the same paths, parameters and objects, answered
-from the replica.
-"""
+"""The part of Canvas's REST API that reads rosters, with the same paths, parameters and objects."""

@@ -1,4 +1,4 @@
-"""Middleware: tokens of the API. The page has sessions of its own (``serve/page/access.py``)."""
+"""Middleware: tokens of the API. The page has sessions of its own (``serve/page/sessions.py``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups of paths and names of routes, as the middlewares tell requests apart."""
+"""Groups of paths, and names of routes."""
 
 from __future__ import annotations
 

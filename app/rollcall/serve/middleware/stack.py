@@ -53,11 +53,11 @@ def _outermost_first(context: ServeContext, metrics: ServeMetrics) -> list[Middl
         Middleware(RequestHeadCheck),
         # Before the tokens: a foreign page learns nothing, not even whether a path exists.
         Middleware(HostCheck, bind=settings.bind, tokens_required=tokens.required),
-        # Before everything else about the API: without a token nothing is said about a request.
+        # Before the other checks of the API: without a token their errors are not sent.
         Middleware(Authentication, tokens),
-        # What is wrong with a request for good comes before what is wrong at the moment ...
+        # Before CompleteReplica: a retry does not help a request that would write.
         Middleware(ReadOnly),
-        # ... except that parameters are checked only when there is something to answer.
+        # Before ParameterNames, which costs more and is useless without rows.
         Middleware(CompleteReplica, lambda: follower.progress.complete),
         Middleware(ParameterNames),
         # After ReadOnly and AccessLog, which need the method of the client.
@@ -68,6 +68,6 @@ def _outermost_first(context: ServeContext, metrics: ServeMetrics) -> list[Middl
         Middleware(Deadline, settings.request_seconds),
         # Within the deadline, because it waits for the client.
         Middleware(BodyLimit),
-        # Innermost, so that log and limits see what is sent to the client.
+        # Innermost: the log has compressed sizes, as they are sent to the client.
         Middleware(GZipMiddleware, minimum_size=GZIP_BYTES, compresslevel=GZIP_LEVEL),
     ]

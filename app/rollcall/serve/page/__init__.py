@@ -1,3 +1,4 @@
-"""The page of serve: the flow, courses with their rosters as they change, and the last dead
-letters. Plain HTML and one script, in static/.
+"""The page: the flow, courses with their changing rosters, and the last dead letters.
+
+Static HTML and one script are in ``static/``.
 """

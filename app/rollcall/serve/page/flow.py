@@ -35,8 +35,8 @@ ROUND_SECONDS = 1.0
 PATIENCE_SECONDS = 2.0
 
 WINDOW = 4
-"""Readings from the first to the last of which a rate is computed. Transactions come in bursts, and
-people cannot read a rate that jumps.
+"""Readings that a rate is computed from. Transactions come in bursts, and people cannot read a rate
+that jumps.
 """
 
 HISTORY = 180
@@ -54,7 +54,7 @@ class ProcessView:
         self.url = url
         self.display_url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         """Without a password or a query, which may be a secret."""
-        self.problem: str | None = "not asked yet"
+        self.problem: str | None = "not read yet"
         """Why there is no reading now."""
         self._readings: deque[Reading] = deque(maxlen=WINDOW)
 

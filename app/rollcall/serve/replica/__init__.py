@@ -1,1 +1,1 @@
-"""The rosters in one SQLite file: what it holds, how it follows the topics, how it is read."""
+"""The rosters in one SQLite file: its content, its follower of the topics, its readers."""

@@ -1,4 +1,4 @@
-"""Requests as they are written, and their answers as they come: clients mend both."""
+"""A client that sends requests and returns responses unchanged, unlike libraries."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import requests
 from tests.waiting import DEADLINE_SECONDS, answer_of
 
 DEADLINE = DEADLINE_SECONDS
-"""So long does a test wait for the server, in seconds."""
+"""Time that a test waits for the server, in seconds."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Of a server."""
+    """A response of the server."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -34,7 +34,7 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """Of an error, in Canvas's form."""
+        """Message of an error in Canvas's form."""
         return str(self.json["errors"][0]["message"])
 
     @property
@@ -45,7 +45,7 @@ class Answer:
 
     @property
     def ids(self) -> list[Any]:
-        """Of the objects of a list."""
+        """Ids of the objects in a list."""
         return [one["id"] for one in self.json]
 
     @property
@@ -61,21 +61,21 @@ def links_in(header: str) -> dict[str, str]:
     return {relation: url for url, relation in found}
 
 
-def ask(
+def fetch(
     url: str,
     path: str,
     method: str = "GET",
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """One request. The path is sent as it is; an address is asked for as a whole."""
+    """Send one request. The path is sent as it is, without the server's address."""
     return answer_of(
-        lambda seconds: _ask(seconds, url, path, method, body, headers),
+        lambda seconds: _fetch(seconds, url, path, method, body, headers),
         what=f"an answer to {method} {path}",
     )
 
 
-def _ask(
+def _fetch(
     seconds: float,
     url: str,
     path: str,
@@ -113,20 +113,20 @@ def get(url: str, **options: Any) -> requests.Response:
     )
 
 
-def opened(url: str) -> socket.socket:
-    """A connection on which nothing has been said."""
+def connected(url: str) -> socket.socket:
+    """A new connection."""
     address = urlsplit(url)
     return socket.create_connection((address.hostname, address.port), timeout=DEADLINE)
 
 
-def said(connection: socket.socket, request: bytes) -> bytes:
-    """What comes back until the server ends the connection."""
+def exchange(connection: socket.socket, request: bytes) -> bytes:
+    """Send bytes, and return all that comes until the server ends the connection."""
     connection.sendall(request)
     return b"".join(received(connection))
 
 
 def received(connection: socket.socket) -> Iterator[bytes]:
-    """What comes until the server ends the connection."""
+    """Bytes that come until the server ends the connection."""
     while True:
         try:
             part = connection.recv(65_536)
