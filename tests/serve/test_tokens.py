@@ -36,7 +36,7 @@ PATH = "/api/v1/courses/565"
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the tokens are, for the command too; a change is seen at once."""
+    """The file of tokens, also for the command. Changes take effect at once."""
     path = tmp_path / "kept" / "tokens"
     monkeypatch.setenv("ROLLCALL_TOKENS_FILE", str(path))
     monkeypatch.setattr(tokens, "CHECK_SECONDS", 0.0)
@@ -45,20 +45,20 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def token(file: Path) -> str:
-    """One that is accepted."""
+    """An accepted token."""
     return add_token(file, "reporting")
 
 
 @pytest.fixture
 def served(tmp_path: Path, file: Path, token: str) -> Iterator[Served]:
-    """A course, for those who have a token."""
+    """A server that requires a token, with a course."""
     with serving(tmp_path / "serve", course("Physics"), tokens_file=file) as served:
         yield served
 
 
 @pytest.fixture(scope="module")
 def lasting_token(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A file that no test changes, and the token in it."""
+    """A file that no test changes, and its token."""
     path = tmp_path_factory.mktemp("kept") / "tokens"
     return path, add_token(path, "reporting")
 
@@ -67,7 +67,7 @@ def lasting_token(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def lasting(
     tmp_path_factory: pytest.TempPathFactory, lasting_token: tuple[Path, str]
 ) -> Iterator[Served]:
-    """One server for all tests that only ask."""
+    """One server for all tests that only read."""
     with serving(
         tmp_path_factory.mktemp("serve"), course("Physics"), tokens_file=lasting_token[0]
     ) as served:
@@ -84,7 +84,7 @@ def ask_with(served: Served, authorization: str, path: str = PATH, method: str =
 
 @pytest.mark.parametrize("kind", ["Bearer ", "bearer ", "BEARER   "])
 def test_whoever_has_a_token(lasting: Served, lasting_token: tuple[Path, str], kind: str) -> None:
-    """Is let in."""
+    """The request is served."""
     assert ask_with(lasting, kind + lasting_token[1]).json["name"] == "Physics"
 
 
@@ -95,7 +95,7 @@ def test_whoever_has_a_token(lasting: Served, lasting_token: tuple[Path, str], k
 def test_what_is_no_token(
     lasting: Served, lasting_token: tuple[Path, str], authorization: str
 ) -> None:
-    """Canvas's answer."""
+    """The response is Canvas's."""
     answer = ask_with(lasting, authorization.format(lasting_token[1]))
     assert (answer.status, answer.headers["www-authenticate"]) == (401, 'Bearer realm="canvas-lms"')
     assert list(answer.json) == ["errors"]
@@ -115,7 +115,7 @@ def test_what_is_no_token(
     ],
 )
 def test_another_token(lasting: Served, lasting_token: tuple[Path, str], change: object) -> None:
-    """Nor is its digest one."""
+    """The digest of a token is no token."""
     assert callable(change)
     answer = ask_with(lasting, f"Bearer {change(lasting_token[1])}")
     assert (answer.status, answer.json) == (401, {"errors": [{"message": "Invalid access token."}]})
@@ -137,7 +137,7 @@ def test_another_token(lasting: Served, lasting_token: tuple[Path, str], change:
 def test_nothing_is_told_to_others(
     lasting: Served, lasting_token: tuple[Path, str], path: str, method: str
 ) -> None:
-    """Not even what there is, or what would be wrong."""
+    """Not even whether an object exists, or a parameter is wrong."""
     assert fetch(lasting.url, path.format(lasting_token[1]), method).status == 401
 
 
@@ -153,7 +153,7 @@ def test_nothing_is_told_to_others(
     ],
 )
 def test_no_way_around(lasting: Served, path: str) -> None:
-    """What does not look like the API is not the API."""
+    """Paths that only resemble the API's are not the API."""
     assert fetch(lasting.url, path).status == 404
 
 
@@ -178,7 +178,7 @@ def test_how_a_token_is_compared(file: Path, token: str, monkeypatch: pytest.Mon
 
 
 def test_a_token_that_is_taken_back(served: Served, file: Path, token: str) -> None:
-    """Is of no use from then on; others are, and new ones."""
+    """It is refused from then on; others and new ones are accepted."""
     other = add_token(file, "other")
     assert [ask_with(served, f"Bearer {one}").status for one in (token, other)] == [200, 200]
     revoke_token(file, "reporting")
@@ -192,7 +192,7 @@ def test_a_token_that_is_taken_back(served: Served, file: Path, token: str) -> N
     "broken", [b"reporting rollcall_secret\n", b"\xff\xfe", b"reporting\n", None]
 )
 def test_a_file_that_breaks(served: Served, file: Path, token: str, broken: bytes | None) -> None:
-    """What it said before holds, and /readyz says so, without the line."""
+    """The previous tokens stay valid, and /readyz says so, without the line."""
     kept = file.read_bytes()
     file.unlink()
     if broken is not None:
@@ -211,7 +211,7 @@ def test_a_file_that_breaks(served: Served, file: Path, token: str, broken: byte
 def test_a_file_is_not_looked_at_all_the_time(
     file: Path, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But once in a while."""
+    """Only once in an interval."""
     now = [0.0]
     monkeypatch.setattr(tokens, "CHECK_SECONDS", 1.0)
     monkeypatch.setattr("rollcall.serve.tokens.time.monotonic", lambda: now[0])
@@ -227,7 +227,7 @@ def test_a_file_is_not_looked_at_all_the_time(
 def test_a_change_while_the_file_is_read(
     file: Path, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Is seen the next time."""
+    """It takes effect at the next check."""
     read, other = read_tokens, list[str]()
 
     def read_and_change(path: Path) -> dict[str, str]:
@@ -261,7 +261,7 @@ def test_a_change_while_the_file_is_read(
     ],
 )
 def test_a_file_that_is_wrong(tmp_path: Path, text: str, reason: str) -> None:
-    """It is said where, not what: it may be a token."""
+    """The error names the line and does not quote it: it may be a token."""
     path = tmp_path / "tokens"
     path.write_text(text)
     with pytest.raises(ConfigurationError) as refused:
@@ -285,7 +285,7 @@ def test_a_file_that_is_wrong(tmp_path: Path, text: str, reason: str) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_file(tmp_path: Path, text: str) -> None:
-    """Has names and digests, or is refused with a reason that quotes nothing."""
+    """It has names and digests, or is refused with a reason that quotes nothing."""
     path = tmp_path / "tokens"
     path.write_bytes(text.encode(errors="surrogatepass"))
     try:
@@ -300,7 +300,7 @@ def test_any_file(tmp_path: Path, text: str) -> None:
 
 
 def test_a_new_file(file: Path) -> None:
-    """Nobody else may read it, and the token is not in it."""
+    """Only the owner may read it, and it does not have the token."""
     made = add_token(file, "first")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert made.startswith(TOKEN_PREFIX)
@@ -311,14 +311,14 @@ def test_a_new_file(file: Path) -> None:
 
 
 def test_a_line_that_is_not_ended(file: Path, token: str) -> None:
-    """The next token has a line of its own."""
+    """The next token gets a line of its own."""
     file.write_text(file.read_text() + f"# ours\nother {'0' * 64}")
     add_token(file, "third")
     assert list(read_tokens(file)) == ["reporting", "other", "third"]
 
 
 def test_taking_a_token_back(file: Path, token: str, tmp_path: Path) -> None:
-    """Only its line goes: comments stay, and who may read the file, and the link to it."""
+    """Only its line goes. Comments, permissions, and a link to the file stay."""
     file.write_text(f"# ours\n{file.read_text()}\nreporting2 {'0' * 64}  # the other one\n")
     file.chmod(0o640)
     link = tmp_path / "link"
@@ -334,7 +334,7 @@ def test_taking_a_token_back(file: Path, token: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "-a", ".a", "a\n", "a#b", "ä", "a" * 65, "a/b"])
 def test_names_that_are_none(file: Path, name: str) -> None:
-    """They would not be found again in the file."""
+    """They could not be read from the file."""
     with pytest.raises(ConfigurationError, match="a token's name is"):
         add_token(file, name)
     assert not file.exists()
@@ -344,7 +344,7 @@ def test_names_that_are_none(file: Path, name: str) -> None:
 
 
 def test_the_command(file: Path) -> None:
-    """A token is printed once; names are listed; a name that is taken back is free again."""
+    """A token is printed once; names are listed; the name of a revoked token is free again."""
     run = CliRunner().invoke
     made = run(token_cli, ["new", "reporting"])
     assert made.exit_code == 0
@@ -363,7 +363,7 @@ def test_the_command(file: Path) -> None:
 
 
 def test_the_command_without_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is said what to set, in one line."""
+    """The error says in one line what to set."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("ROLLCALL_")
     }

@@ -1,4 +1,4 @@
-"""The API as HTTP: pages, errors, ids, methods, representations, and answers while rows change."""
+"""The API over HTTP: pages, errors, ids, methods, representations, and changing rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.serve.page.rows import (
 from tests.serve.served import Served, batch_of, serving
 
 PEOPLE = 33
-"""In the course: on no page size of these tests does the last page come out even."""
+"""People in the course. With each page size of these tests, the last page is not full."""
 
 OTHER_SHARD = 4 * SHARD_SIZE
 ODD_SIS_ID = '学生 <1>;"%2F'
@@ -59,7 +59,7 @@ def user(number: int, name: str, **values: Any) -> dict[str, dict[str, Row | Non
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A course of people, most of whom are known by their enrollment only."""
+    """A course. Most of its people are known by their enrollments only."""
     values: dict[str, Any] = {
         "user_id": str(OTHER_SHARD + 8),
         "workflow_state": "inactive",
@@ -87,7 +87,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def get(served: Served) -> Callable[..., Answer]:
-    """Ask for a path under ``/api/v1/``."""
+    """Get a path under ``/api/v1/``."""
 
     def get(path: str, method: str = "GET", **headers: str) -> Answer:
         return fetch(
@@ -152,7 +152,7 @@ def test_an_empty_list_has_one_page(get: Callable[..., Answer]) -> None:
     ],
 )
 def test_walking_the_pages(served: Served, size: int, query: Any) -> None:
-    """By ``next``, every row comes once, and what was asked beside the page is asked again."""
+    """``next`` leads to every row once, and repeats the other parameters."""
     wanted = [
         ("state[]" if name == "state" else name, value)
         for name, value in (query.items() if isinstance(query, dict) else query)
@@ -178,8 +178,8 @@ def test_walking_the_pages(served: Served, size: int, query: Any) -> None:
     "value",
     ["0", "-1", "x", "", "1.0", "1_0", "+1", " 1", "1e3", "１", "0x1", "1" + "0" * 30, "9" * 5000],
 )
-def test_a_page_that_is_none(get: Callable[..., Answer], value: str) -> None:
-    """Is refused, by its name. So is a size, but one that is too great is the greatest."""
+def test_invalid_pages(get: Callable[..., Answer], value: str) -> None:
+    """They are refused, and so are invalid sizes. A size above the limit becomes the limit."""
     answer = get(f"courses/565/enrollments?page={quote(value)}")
     assert (answer.status, answer.field) == (400, "page")
     answer = get(f"courses/565/enrollments?per_page={quote(value)}")
@@ -190,7 +190,7 @@ def test_a_page_that_is_none(get: Callable[..., Answer], value: str) -> None:
 
 
 def test_at_most_a_hundred(tmp_path: Path) -> None:
-    """On a page, as in Canvas."""
+    """A page has at most a hundred objects, as in Canvas."""
     with serving(
         tmp_path,
         together(course("Large"), *(person(number, "Somebody") for number in range(1, 121))),
@@ -202,7 +202,7 @@ def test_at_most_a_hundred(tmp_path: Path) -> None:
 
 
 def test_the_last_of_several_pages_counts(get: Callable[..., Answer]) -> None:
-    """As in Rails; links have one."""
+    """The last value is used, as in Rails, and links have only this one."""
     answer = get("courses/565/enrollments?page=1&page=3&per_page=5&per_page=4")
     assert answer.ids == numbers(9, 12)
     assert parse_qsl(urlsplit(answer.links["next"]).query) == [("page", "4"), ("per_page", "4")]
@@ -213,7 +213,7 @@ def test_the_last_of_several_pages_counts(get: Callable[..., Answer]) -> None:
     ["state=active", "state[]=active", "state%5B%5D=active", "state[]=active&state[]=active"],
 )
 def test_one_value_needs_no_brackets(get: Callable[..., Answer], form: str) -> None:
-    """As in Canvas."""
+    """A single value without brackets is accepted, as in Canvas."""
     assert len(get(f"courses/565/enrollments?{form}&per_page=100").ids) == PEOPLE
     assert get(f"courses/565/enrollments?{form.replace('active', 'inactive')}").ids == [
         OTHER_SHARD + 7
@@ -221,7 +221,7 @@ def test_one_value_needs_no_brackets(get: Callable[..., Answer], form: str) -> N
 
 
 def test_links_do_not_repeat_tokens(get: Callable[..., Answer]) -> None:
-    """Somebody may have sent one where Canvas would take it, too; links are written to logs."""
+    """Clients may send a token in a parameter, as to Canvas, and links get into logs."""
     link = get("courses/565/enrollments?access_token=rollcall_secret&api_key=other&x=1").headers[
         "link"
     ]
@@ -231,9 +231,7 @@ def test_links_do_not_repeat_tokens(get: Callable[..., Answer]) -> None:
 
 
 def test_the_address_in_links(served: Served) -> None:
-    """It is the one that the client has used; behind a proxy on this machine that is the
-    proxy's.
-    """
+    """Links have the address of the request; behind a proxy on this machine, the proxy's."""
     path = "/api/v1/courses/565/sections"
     assert fetch(served.url, path).links["first"] == f"{served.url}{path}?page=1&per_page=10"
     proxied = fetch(
@@ -255,7 +253,7 @@ def test_the_address_in_links(served: Served) -> None:
 
 
 def test_the_path_in_links(get: Callable[..., Answer]) -> None:
-    """It is quoted, whatever it has: SIS ids are free text."""
+    """It is quoted, because SIS ids are free text."""
     path = f"users/sis_user_id:{quote(ODD_SIS_ID)}/enrollments"
     answer = get(path)
     assert answer.ids == [5]
@@ -304,7 +302,7 @@ def test_the_path_in_links(get: Callable[..., Answer]) -> None:
     ],
 )
 def test_a_wrong_parameter_is_named(get: Callable[..., Answer], path: str, field: str) -> None:
-    """In Canvas's form."""
+    """They get an error in Canvas's form."""
     answer = get(path)
     assert answer.status == 400
     assert answer.json == {
@@ -339,7 +337,7 @@ def test_a_wrong_parameter_is_named(get: Callable[..., Answer], path: str, field
 def test_no_form_of_a_parameter_is_left_out(
     get: Callable[..., Answer], query: str, field: str
 ) -> None:
-    """Canvas applies some of them, and fails at others."""
+    """They are refused, although Canvas applies some of them."""
     answer = get(f"courses/565/enrollments?{query}")
     assert answer.status == 400
     assert answer.json == {
@@ -358,8 +356,8 @@ def test_no_form_of_a_parameter_is_left_out(
         ("application/vnd.api+json", "{}"),
     ],
 )
-def test_a_body_is_not_left_out(served: Served, method: str, kind: str, body: str) -> None:
-    """Rails takes parameters from it, whatever the method."""
+def test_parameters_in_a_body(served: Served, method: str, kind: str, body: str) -> None:
+    """They are refused. Rails would use them, with any method."""
     for length in (
         f"Content-Length: {len(body)}\r\n\r\n{body}",
         f"Transfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n{body}\r\n0\r\n\r\n",
@@ -382,7 +380,7 @@ def test_a_body_is_not_left_out(served: Served, method: str, kind: str, body: st
     ],
 )
 def test_synthetic_states_are_of_users(get: Callable[..., Answer], path: str) -> None:
-    """Of a user's enrollments they may be asked for."""
+    """They filter one user's enrollments."""
     assert get(path).ids == [1]
 
 
@@ -397,8 +395,8 @@ def test_synthetic_states_are_of_users(get: Callable[..., Answer], path: str) ->
         "=state[]",
     ],
 )
-def test_what_changes_nothing_is_passed_over(get: Callable[..., Answer], query: str) -> None:
-    """Filters that are off, and what Canvas does not know either."""
+def test_ignored_parameters(get: Callable[..., Answer], query: str) -> None:
+    """Filters that are off, and parameters that Canvas does not know."""
     assert get(f"courses/565/groups?{query}").ids == [51]
 
 
@@ -449,8 +447,8 @@ BAD_IDS += ["1 OR 1=1", "565;--", "' OR ''='", "self", "NaN", "1e3", "\ufeff565"
         "accounts/1/enrollments/{}",
     ],
 )
-def test_what_is_not_there(get: Callable[..., Answer], path: str, identity: str) -> None:
-    """Unknown ids, and what is none, in Canvas's form."""
+def test_unknown_ids(get: Callable[..., Answer], path: str, identity: str) -> None:
+    """Unknown and invalid ids get 404 in Canvas's form."""
     answer = get(path.format(quote(identity, safe="")))
     assert (answer.status, answer.json) == (
         404,
@@ -471,8 +469,8 @@ def test_what_is_not_there(get: Callable[..., Answer], path: str, identity: str)
         "%2e%2e/courses/565",
     ],
 )
-def test_paths_that_are_none(get: Callable[..., Answer], path: str) -> None:
-    """The same."""
+def test_unknown_paths(get: Callable[..., Answer], path: str) -> None:
+    """They get the same error."""
     answer = get(path)
     assert (answer.status, answer.message) == (404, "The specified resource does not exist.")
 
@@ -481,7 +479,7 @@ def test_paths_that_are_none(get: Callable[..., Answer], path: str) -> None:
     "path", ["courses/{}", "courses/{}/enrollments", "courses/{}/users?per_page=3"]
 )
 def test_all_forms_of_an_id(get: Callable[..., Answer], path: str) -> None:
-    """Local, global and by shard give the same answer; only links repeat what was asked."""
+    """Local, global and ``shard~local`` get the same response; links repeat the form."""
     answers = [
         get(path.format(identity))
         for identity in ("565", str(COURSE), "2107~565", "02107~0565", "0565")
@@ -491,7 +489,7 @@ def test_all_forms_of_an_id(get: Callable[..., Answer], path: str) -> None:
 
 
 def test_ids_of_another_shard(get: Callable[..., Answer]) -> None:
-    """They are shown as global ones, and found by what is shown."""
+    """Responses have them in global form, and requests find them by it."""
     answer = get(f"accounts/1/enrollments/{OTHER_SHARD + 7}")
     assert (answer.json["id"], answer.json["user_id"]) == (OTHER_SHARD + 7, OTHER_SHARD + 8)
     assert get("accounts/self/enrollments/4~7").body == answer.body
@@ -500,7 +498,7 @@ def test_ids_of_another_shard(get: Callable[..., Answer]) -> None:
 
 
 def test_sis_ids(get: Callable[..., Answer]) -> None:
-    """Of users, in paths and parameters; an unknown one is nobody."""
+    """SIS ids of users, in paths and parameters; an unknown one matches no user."""
     assert get(f"users/sis_user_id:{quote(ODD_SIS_ID)}").json["id"] == 5
     assert get(f"courses/565/enrollments?sis_user_id={quote(ODD_SIS_ID)}").ids == [5]
     assert get(f"courses/565/enrollments?user_id=sis_user_id:{quote(ODD_SIS_ID)}").ids == [5]
@@ -531,7 +529,7 @@ def test_sis_ids(get: Callable[..., Answer]) -> None:
     ],
 )
 def test_writing(served: Served, method: str, path: str) -> None:
-    """It is said where to write instead."""
+    """The error names Canvas as the place to write to."""
     answer = fetch(
         served.url, path, method, b"enrollment[user_id]=1" if method in ("POST", "PUT") else None
     )
@@ -541,7 +539,7 @@ def test_writing(served: Served, method: str, path: str) -> None:
 
 
 def test_options(get: Callable[..., Answer]) -> None:
-    """No other site may ask from a browser: nothing says that one might."""
+    """No header allows other sites to send requests from a browser."""
     answer = get(
         "courses/565", "OPTIONS", Origin="https://evil.example", Access_Control_Request_Method="GET"
     )
@@ -561,7 +559,7 @@ def test_options(get: Callable[..., Answer]) -> None:
 )
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 def test_head(get: Callable[..., Answer], path: str, encoding: str) -> None:
-    """The headers of GET, and no body."""
+    """A response to HEAD has the headers of GET, and no body."""
     whole, head = get(path, Accept_Encoding=encoding), get(path, "HEAD", Accept_Encoding=encoding)
     assert head.status == whole.status
     assert head.body == b""
@@ -573,7 +571,7 @@ def test_head(get: Callable[..., Answer], path: str, encoding: str) -> None:
 
 
 def test_gzip(get: Callable[..., Answer]) -> None:
-    """The same in fewer bytes, and caches are told."""
+    """The content is the same in fewer bytes, and ``Vary`` is set for caches."""
     path = "courses/565/enrollments?per_page=100"
     plain, small = get(path), get(path, Accept_Encoding="br, gzip")
     assert small.headers["content-encoding"] == "gzip"
@@ -587,7 +585,7 @@ def test_gzip(get: Callable[..., Answer]) -> None:
 
 @pytest.mark.parametrize("path", ["courses/565", "courses/565/enrollments", "users/1"])
 def test_if_none_match(get: Callable[..., Answer], path: str) -> None:
-    """What the client has is not sent again."""
+    """A response that the client has is not sent again."""
     answer = get(path)
     etag = answer.headers["etag"]
     assert etag.startswith('W/"')
@@ -601,7 +599,7 @@ def test_if_none_match(get: Callable[..., Answer], path: str) -> None:
 
 
 def test_an_etag_is_of_the_whole_answer(get: Callable[..., Answer]) -> None:
-    """The same twice; another one with other links only, or other forms of ids."""
+    """It is the same for the same response, and differs if only links or forms of ids differ."""
     path = "courses/565/enrollments?type[]=ObserverEnrollment"
     first, again, elsewhere = get(path), get(path), get(f"{path}&page=2")
     assert first.headers["etag"] == again.headers["etag"]
@@ -612,7 +610,7 @@ def test_an_etag_is_of_the_whole_answer(get: Callable[..., Answer]) -> None:
 
 
 def ids_in(value: Any) -> Iterator[tuple[str, Any]]:
-    """All ids in an answer, by name."""
+    """All ids in a response, by name."""
     for one in value if isinstance(value, list) else [value] if isinstance(value, dict) else []:
         if isinstance(one, Mapping):
             for name, inner in one.items():
@@ -647,7 +645,7 @@ def ids_in(value: Any) -> Iterator[tuple[str, Any]]:
     ],
 )
 def test_ids_as_strings(get: Callable[..., Answer], path: str) -> None:
-    """All of them, when that is asked for; else none."""
+    """With the header all ids are strings, without it none."""
     numeric = get(path, Accept="application/json")
     strings = get(path, Accept="text/html, application/json+canvas-string-ids, */*")
     as_numbers, as_strings = list(ids_in(numeric.json)), list(ids_in(strings.json))
@@ -661,7 +659,7 @@ def test_ids_as_strings(get: Callable[..., Answer], path: str) -> None:
 
 
 def test_what_can_be_included(get: Callable[..., Answer]) -> None:
-    """Each adds its field, and nothing is there without it; what is unknown adds nothing."""
+    """Each value adds its field, and only its field; unknown values add nothing."""
     plain = get("courses/565/enrollments").json[0]
     assert not {"uuid", "group_ids"} & set(plain["user"])
     included = get(
@@ -713,9 +711,7 @@ def test_what_can_be_included(get: Callable[..., Answer]) -> None:
     ],
 )
 def test_search(get: Callable[..., Answer], term: str, ids: list[int]) -> None:
-    """Part of a name, login or SIS id without regard to case, or an id; no character has another
-    meaning.
-    """
+    """A part of a name, login or SIS id in any case, or an id. There are no wildcards."""
     assert get(f"courses/565/users?search_term={quote(term)}").ids == ids
     assert get(f"groups/51/users?search_term={quote(term)}").ids == [
         one for one in ids if one in (1, 2, 4)
@@ -733,7 +729,7 @@ def test_search(get: Callable[..., Answer], term: str, ids: list[int]) -> None:
     ],
 )
 def test_sql_in_parameters(get: Callable[..., Answer], attack: str) -> None:
-    """It is a value like others."""
+    """SQL is a value like others."""
     value = quote(attack)
     for path in (
         "courses/565/enrollments?sis_user_id[]=",
@@ -756,7 +752,7 @@ def test_sql_in_parameters(get: Callable[..., Answer], attack: str) -> None:
     "query", ["%", "%zz", "%ff%fe", "a=%80", "=", "&&&", "a=b=c", "%00=%00", "a" * 5000, "?#", ";"]
 )
 def test_odd_queries(served: Served, query: str) -> None:
-    """Whatever is no parameter is passed over."""
+    """Texts that are no parameters are ignored."""
     with connected(served.url) as connection:
         request = (
             f"GET /api/v1/courses/565/users?{query} HTTP/1.1\r\nHost: "
@@ -782,7 +778,7 @@ QUERIES: list[tuple[str, Callable[[Row], bool]]] = [
 
 
 class History:
-    """A replica, and beside it the rows that must be in it."""
+    """A replica, and the rows that it must have."""
 
     def __init__(self, served: Served, seed: int) -> None:
         self.served = served
@@ -915,9 +911,7 @@ class History:
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
 )
 def test_lists_while_rows_change(tmp_path: Path, seed: int) -> None:
-    """What is kept in memory is never told when it is no longer so: rows change, move, go, and the
-    replica is made anew.
-    """
+    """Lists in memory never give old responses: rows change, move and go, and files are rebuilt."""
     with serving(tmp_path, {}) as served:
         history = History(served, seed)
         for _ in range(40):
@@ -926,8 +920,8 @@ def test_lists_while_rows_change(tmp_path: Path, seed: int) -> None:
 
 
 def test_etags_while_rows_change(tmp_path: Path) -> None:
-    """Another one when a row, a name or only the number of pages changes; the same when nothing
-    has, and when the replica is made anew.
+    """They change with a row, a name, or the number of pages alone. They stay the same otherwise,
+    also if the replica is rebuilt.
     """
     everything = together(
         course("Physics"),

@@ -30,7 +30,7 @@ from tests.serve.served import batch_of
 
 LOCAL = 565
 UNTOLD = SHARD * 10**13 + 777
-"""A course of which only an enrollment tells."""
+"""A course with an enrollment only."""
 
 
 @pytest.fixture
