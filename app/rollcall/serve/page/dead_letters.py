@@ -162,7 +162,9 @@ class DeadLetters:
     async def _catch_up(
         self, reader: AIOKafkaConsumer, partitions: list[TopicPartition]
     ) -> list[DeadLetterView]:
-        """Read up to the present ends, so that all existing dead letters are sorted by timestamp."""
+        """Read up to the present ends, so that all existing dead letters are sorted by
+        timestamp.
+        """
         ends = await reader.end_offsets(partitions)
         found: list[DeadLetterView] = []
         # Records behind an open transaction cannot be read.
