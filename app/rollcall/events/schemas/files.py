@@ -20,8 +20,8 @@ Schema = dict[str, Any]
 KNOWN_VALUES = "x-known-values"
 """Annotation with the known values of a field. Other values are valid, and are counted."""
 
-RELEASED = "released"
-"""Subfolder with the files of the last release."""
+RELEASED = "released.json"
+"""The file, in the folder of the schemas, with all schemas by name as they were last released."""
 
 Resolver = Any  # referencing's own type is private: what Registry.resolver() returns
 
@@ -60,11 +60,12 @@ def schema_folder() -> Path:
 
 
 def schema_paths(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Names and paths of the schema files of a folder, sorted, without the released copies."""
+    """Names and paths of the schema files of a folder, in order of name. The file of the released
+    schemas is none of them.
+    """
     for path in sorted(folder.rglob("*.json")):
-        relative = path.relative_to(folder)
-        if relative.parts[0] != RELEASED:
-            yield relative.with_suffix("").as_posix(), path
+        if path != folder / RELEASED:
+            yield path.relative_to(folder).with_suffix("").as_posix(), path
 
 
 def read_schema_file(name: str, path: Path) -> SchemaFile:

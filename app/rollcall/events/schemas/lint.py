@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,13 +66,14 @@ class Problem(NamedTuple):
 
 
 def lint(folder: Path, event_types: Mapping[str, EventType] = REGISTRY) -> list[Problem]:
-    """All problems of the schema files of a folder and of their released copies, by file."""
+    """All problems of the schema files of a folder, the released schemas included, by file."""
     problems: list[Problem] = []
-    files = _readable(folder, "", problems)
-    released = _readable(folder / RELEASED, f"{RELEASED}/", problems)
-    for prefix, folder_files in (("", files), (f"{RELEASED}/", released)):
-        for file in folder_files.values():
-            problems += _meta_schema_problems(prefix, file)
+    files = _readable(schema_paths(folder), problems)
+    released = _released(folder, problems)
+    for file in files.values():
+        problems += _meta_schema_problems(file, f"{file.name}.json")
+    for file in released.values():
+        problems += _meta_schema_problems(file, RELEASED, pointer([file.name]))
     if problems:  # the other checks need valid files
         return sorted(set(problems))
     references = reference_registry(file.document for file in files.values())
@@ -92,22 +93,32 @@ def lint(folder: Path, event_types: Mapping[str, EventType] = REGISTRY) -> list[
     return sorted(set(problems))
 
 
-def _readable(folder: Path, prefix: str, problems: list[Problem]) -> dict[str, SchemaFile]:
+def _readable(paths: Iterable[tuple[str, Path]], problems: list[Problem]) -> dict[str, SchemaFile]:
     files = {}
-    for name, path in schema_paths(folder):
+    for name, path in paths:
         try:
             files[name] = read_schema_file(name, path)
             json.loads(files[name].raw, object_pairs_hook=_without_duplicates)
         except SchemaError as error:
-            problems.append(
-                Problem(f"{prefix}{name}.json", "", str(error), "write one JSON object")
-            )
+            problems.append(Problem(f"{name}.json", "", str(error), "write one JSON object"))
         except (ValueError, RecursionError) as error:
             problems.append(
-                Problem(
-                    f"{prefix}{name}.json", "", str(error), "write every key once, and nest less"
-                )
+                Problem(f"{name}.json", "", str(error), "write every key once, and nest less")
             )
+    return files
+
+
+def _released(folder: Path, problems: list[Problem]) -> dict[str, SchemaFile]:
+    """The schemas as they were last released. None if the file is not there."""
+    path = folder / RELEASED
+    files = {}
+    for bundle in _readable([(path.stem, path)] if path.exists() else [], problems).values():
+        for name, document in bundle.document.items():
+            if isinstance(document, dict):
+                files[name] = SchemaFile(name, b"", document)
+            else:
+                todo = "write the schema of the release"
+                problems.append(Problem(RELEASED, pointer([name]), "is not a JSON object", todo))
     return files
 
 
@@ -119,17 +130,13 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _meta_schema_problems(prefix: str, file: SchemaFile) -> Iterator[Problem]:
+def _meta_schema_problems(file: SchemaFile, path: str, at: str = "") -> Iterator[Problem]:
     if _FAST_META_SCHEMA.is_valid(file.document):  # saves two thirds of the time of lint
         return
     for error in _META_SCHEMA.iter_errors(file.document):
         fault = f"is no JSON Schema: {error.message[:200]}"
-        yield Problem(
-            f"{prefix}{file.name}.json",
-            pointer(error.absolute_path),
-            fault,
-            "see the specification of the keyword",
-        )
+        where = at + pointer(error.absolute_path)
+        yield Problem(path, where, fault, "see the specification of the keyword")
 
 
 def _file_problems(file: SchemaFile) -> Iterator[Problem]:
@@ -343,7 +350,7 @@ def _release_problems(
                     path,
                     "",
                     "was released and is gone, so events that were valid would be unknown",
-                    f"restore it from {RELEASED}/{path}",
+                    f"restore it from {RELEASED}",
                 )
             continue
         if now.document != before.document and (remedy := _version_remedy(before, now)):
