@@ -14,12 +14,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check long chaos rolling soak fuzz audit bench axe asyncapi docs picture dashboard lint format lock kafka venv clean help python java
+.PHONY: demo test check long chaos rolling soak fuzz audit bench axe asyncapi docs debian release picture dashboard lint format lock kafka venv clean help python java version
 .NOTPARALLEL:
 
 # A venv is good for one version of Python, so the version is part of the stamp's name.
-VERSION = $(eval VERSION := $$(shell $$(PYTHON) -c 'import sys, venv, ensurepip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null))$(VERSION)
-STAMP = $(VENV)/.made-$(VERSION)
+PYTHON_VERSION = $(eval PYTHON_VERSION := $$(shell $$(PYTHON) -c 'import sys, venv, ensurepip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null))$(PYTHON_VERSION)
+STAMP = $(VENV)/.made-$(PYTHON_VERSION)
 
 demo: java venv kafka ## a broker, a simulated Canvas, router, rosters and serve: see what comes out; KEEP=1 leaves all running
 	@$(BIN)/rollcall demo $(if $(KEEP),--keep)
@@ -67,6 +67,16 @@ asyncapi:
 docs: venv ## docs/topics.md and docs/asyncapi.json anew, from what the code knows
 	@$(BIN)/python -m tests.docs.generated
 
+debian: ## make demo and make check on a bare Debian 13, with Python 3.13: takes root and mmdebstrap; RUN="make test" for another command
+	@tests/debian/run build/debian.tar "$(or $(RUN),make demo && make check)"
+
+release: version java venv ## a commit, a tag and checked files in dist/: VERSION=1.2.0; DRY=1 to try it and change nothing. Pushes nothing
+	@$(BIN)/python -m release "$(VERSION)" $(if $(DRY),--dry-run)
+
+version:
+	$(call refuse,$(if $(VERSION),,name the version: make release VERSION=1.2.0))
+	@:
+
 picture: venv ## docs/page.png anew, with Chromium
 	@$(BIN)/python -m tests.serve.browser.screenshot
 
@@ -89,7 +99,7 @@ venv: $(STAMP) ## .venv with exactly what requirements.lock names, and the compi
 	@$(BIN)/python hatch_build.py
 
 $(STAMP): pyproject.toml requirements.lock | python
-	@echo "making $(VENV) with Python $(VERSION)"
+	@echo "making $(VENV) with Python $(PYTHON_VERSION)"
 	@mkdir -p "$(TMPDIR)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
@@ -135,6 +145,6 @@ help:
 refuse = $(if $(strip $(1)),$(error $(strip $(1))))
 
 python:
-	$(call refuse,$(if $(filter 3.11 3.12 3.13,$(VERSION)),,Rollcall needs Python 3.11$(COMMA) 3.12 or 3.13 with its venv module: install it (Debian and Ubuntu: python3-venv too)$(COMMA) or name it: make PYTHON=python3.12))
+	$(call refuse,$(if $(filter 3.11 3.12 3.13,$(PYTHON_VERSION)),,Rollcall needs Python 3.11$(COMMA) 3.12 or 3.13 with its venv module: install it (Debian and Ubuntu: python3-venv too)$(COMMA) or name it: make PYTHON=python3.12))
 	@:
 COMMA := ,

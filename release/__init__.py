@@ -1,0 +1,1 @@
+"""Makes a release of Rollcall: ``make release VERSION=x.y.z``."""

@@ -1,0 +1,118 @@
+"""What a release asks of a git repository, and what it leaves of it: with a real one."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from release.__main__ import release
+from release.checkout import Checkout
+from release.texts import VERSIONED, ReleaseError, dated_changelog
+from tests.docs.markdown import ROOT
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A repository with what a release reads before it begins, on main, clean."""
+    for name in (*VERSIONED, "CHANGELOG.md", ".gitignore"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "schemas", tmp_path / "schemas")
+    changelog = "## [Unreleased]\n\n- A change.\n"
+    (tmp_path / "CHANGELOG.md").write_text(changelog, encoding="utf-8")
+    checkout = Checkout(tmp_path)
+    checkout.git("init", "--quiet", "--initial-branch", "main")
+    checkout.git("config", "user.name", "Test")
+    checkout.git("config", "user.email", "test@example.org")
+    commit(checkout)
+    return checkout
+
+
+def commit(checkout: Checkout) -> None:
+    checkout.git("add", "--all")
+    checkout.git("commit", "--quiet", "--message", "A commit")
+
+
+def state(checkout: Checkout) -> str:
+    return checkout.git("status", "--porcelain", "--ignored") + checkout.git("log", "--all")
+
+
+def dirty(checkout: Checkout) -> None:
+    (checkout.root / "new.py").write_text("", encoding="utf-8")
+
+
+def other_branch(checkout: Checkout) -> None:
+    checkout.git("switch", "--quiet", "--create", "feature")
+
+
+def tagged(checkout: Checkout) -> None:
+    checkout.git("tag", "v9.0.0")
+
+
+def nothing_new(checkout: Checkout) -> None:
+    path = checkout.root / "CHANGELOG.md"
+    path.write_text(dated_changelog(path.read_text(encoding="utf-8"), "8.0.0", date(2026, 1, 2)))
+    commit(checkout)
+
+
+def narrowed(checkout: Checkout) -> None:
+    (checkout.root / "schemas" / "course_created.json").unlink()
+    commit(checkout)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (dirty, r"not clean \(\?\? new.py, 1 in all\): commit or stash"),
+        (other_branch, "made of main, and this is feature: git switch main"),
+        (tagged, "the tag v9.0.0 exists"),
+        (nothing_new, r"nothing below \[Unreleased\]"),
+        (narrowed, "rollcall schemas lint: .*course_created"),
+    ],
+)
+def test_what_cannot_be_released_is_left_as_it_is(
+    checkout: Checkout, change: Callable[[Checkout], None], expected: str
+) -> None:
+    change(checkout)
+    before = state(checkout)
+    with pytest.raises(ReleaseError, match=expected):
+        release(checkout, "9.0.0", dry_run=False)
+    assert state(checkout) == before
+
+
+def test_a_tree_of_its_own(checkout: Checkout) -> None:
+    """A commit in it is none of the branch, and one that was left behind is no hindrance."""
+    before = state(checkout)
+    tree = checkout.fresh_tree(checkout.root / "build" / "tree")
+    (tree.root / "CHANGELOG.md").write_text("", encoding="utf-8")
+    commit(tree)
+    shutil.rmtree(tree.root)
+    tree = checkout.fresh_tree(checkout.root / "build" / "tree")
+    assert (tree.root / "CHANGELOG.md").read_bytes()
+    checkout.remove_tree(tree)
+    shutil.rmtree(checkout.root / "build")
+    assert state(checkout) == before
+
+
+def test_what_git_refuses_is_told_in_its_words(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match=r"git status: .*not a git repository"):
+        Checkout(tmp_path).git("status")
+
+
+def test_make_says_what_is_missing() -> None:
+    done = subprocess.run(
+        ["make", "release"],  # noqa: S607 - the make of whoever tests
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode
+    assert "make release VERSION=1.2.0" in done.stderr
