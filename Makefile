@@ -64,7 +64,7 @@ axe:
 asyncapi:
 	@if command -v npm >/dev/null && [ ! -d $(ASYNCAPI)/node_modules/@asyncapi ]; then npm --prefix $(ASYNCAPI) ci --ignore-scripts --no-audit --no-fund --silent; fi
 
-docs: venv ## docs/topics.md and docs/asyncapi.json anew, from what the code knows
+docs: venv ## docs/topics.md, docs/asyncapi.json and tables of other documents anew, from what the code knows
 	@$(BIN)/python -m tests.docs.generated
 
 debian: ## make demo and make check on a bare Debian 13, with Python 3.13: takes root and mmdebstrap; RUN="make test" for another command

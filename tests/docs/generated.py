@@ -1,24 +1,46 @@
-"""The files in docs/ that the code writes: ``python -m tests.docs.generated`` writes them anew."""
+"""What the code writes in docs/: ``python -m tests.docs.generated``, which is ``make docs``, writes
+it anew. Some files are written whole. Of others it is the text between two markers.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from rollcall.catalogue.asyncapi import asyncapi_text
 from rollcall.catalogue.page import page
 from rollcall.catalogue.topics import catalogue
-from rollcall.settings import Settings
-from tests.docs.markdown import ROOT
+from tests.docs.markdown import ROOT, documents
+from tests.docs.tables import DEFAULTS, TABLES
+
+_MARKED = re.compile(
+    r"^<!-- make docs: (?P<name>[a-z ]+) -->\n.*?^<!-- end -->\n", re.MULTILINE | re.DOTALL
+)
 
 
 def generated() -> Mapping[Path, str]:
-    """What they must say, by path: all with the default settings."""
-    described = catalogue(Settings.model_construct())
+    """What the files must be, by path: all with the default settings."""
+    described = catalogue(DEFAULTS)
     return {
         ROOT / "docs" / "asyncapi.json": asyncapi_text(described),
         ROOT / "docs" / "topics.md": page(described),
+    } | {
+        path: _MARKED.sub(_marked, text)
+        for path in documents()
+        if tables_of(text := path.read_text(encoding="utf-8"))
     }
+
+
+def tables_of(text: str) -> list[str]:
+    """The names of the tables in a document that the code writes."""
+    return [found["name"] for found in _MARKED.finditer(text)]
+
+
+def _marked(found: re.Match[str]) -> str:
+    name = found["name"]
+    lines = "\n".join(TABLES[name]()).strip()
+    return f"<!-- make docs: {name} -->\n\n{lines}\n\n<!-- end -->\n"
 
 
 if __name__ == "__main__":

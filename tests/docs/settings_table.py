@@ -1,6 +1,4 @@
-"""The table of docs/settings.md, as the settings have it. ``python -m tests.docs.settings_table``
-writes it anew.
-"""
+"""The tables of docs/settings.md, from the settings."""
 
 from __future__ import annotations
 
@@ -17,12 +15,10 @@ from pydantic.fields import FieldInfo
 from rollcall.settings import ENV_PREFIX, Settings
 from tests.docs.markdown import ROOT
 
-DOCUMENT = ROOT / "docs" / "settings.md"
 REFERENCE = ROOT / "docs" / "settings.env"
 
 _HEADING = re.compile(r"# --- (?P<name>.+?) -+")
 _LINE = re.compile(rf"#(?P<name>{ENV_PREFIX}[A-Z_]+)=(?P<value>.*)")
-_TABLE = re.compile(r"(?:^## [^\n]+\n\n(?:^\|[^\n]+\n)+\n?)+", re.MULTILINE)
 _WORDS = {
     bool: "`true`, `false`",
     Path: "a path",
@@ -33,12 +29,8 @@ _WORDS = {
 }
 
 
-def tables() -> str:
-    """A heading and a table for each part of docs/settings.env, in its order."""
-    return "\n".join(_lines()).lstrip() + "\n"
-
-
-def _lines() -> Iterator[str]:
+def settings_tables() -> Iterator[str]:
+    """The lines of a heading and a table for each part of docs/settings.env, in its order."""
     for line in REFERENCE.read_text(encoding="utf-8").splitlines():
         if heading := _HEADING.fullmatch(line):
             yield from (
@@ -67,13 +59,3 @@ def _takes(field: FieldInfo) -> str:
     least = next((limit.ge for limit in field.metadata if isinstance(limit, Ge)), None)
     most = next((limit.le for limit in field.metadata if isinstance(limit, Le)), None)
     return _WORDS[kind] if least is None or most is None else f"{least} to {most}"
-
-
-def written(text: str) -> str:
-    """A document with the tables as they are now."""
-    assert len(_TABLE.findall(text)) == 1
-    return _TABLE.sub(lambda _found: tables(), text)
-
-
-if __name__ == "__main__":
-    DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")

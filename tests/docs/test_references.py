@@ -281,11 +281,6 @@ def test_the_tables_of_codes() -> None:
     )
 
 
-def test_the_table_of_keys() -> None:
-    table = {name: code(key)[0] for names, key in rows(EVENTS, "events") for name in code(names)}
-    assert table == {event_type.name: event_type.key for event_type in EVENT_TYPES}
-
-
 def test_the_typed_record_is_what_the_pipeline_makes_of_the_documented_event() -> None:
     raw = (DOCUMENTED / "enrollment_created.json").read_bytes()
     outcome = Pipeline(load_validators())(raw)

@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from rollcall.catalogue.plans import required_rights
 from rollcall.serve.page.responses import CONTENT_SECURITY_POLICY, SECURITY_HEADERS, stream_headers
 from rollcall.serve.page.sessions import COOKIE, MOST_SESSIONS, SESSION_SECONDS
 from rollcall.serve.page.sign_in import WRONG_TOKEN_SECONDS
@@ -74,26 +73,6 @@ def test_the_proxy(tmp_path: Path) -> None:
     assert answer.headers["Link"].startswith(
         "<https://rosters.example.edu/api/v1/courses/570/enrollments?"
     )
-
-
-def test_the_rights() -> None:
-    """As the processes check them, and as the tests of a secured broker grant them."""
-    shown = set()
-    for who, resource, name, pattern, operations in rows(DOCUMENT, "who | resource"):
-        for operation in operations.split(", "):
-            shown.add((code(who)[0], resource, code(name)[0], pattern, operation))
-    needed = required_rights(Settings.model_construct())
-    assert shown == {
-        (
-            who,
-            acl.resource.value.replace("-", " "),
-            acl.name,
-            "prefixed" if acl.prefixed else "literal",
-            str(acl.operation),
-        )
-        for who, rights in needed.items()
-        for acl in rights.acls
-    }
 
 
 def test_the_protocols_and_mechanisms() -> None:
