@@ -43,19 +43,19 @@ def new_reader(
 
 
 async def bounds_of(
-    reader: AIOKafkaConsumer, places: Sequence[TopicPartition]
+    reader: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
     """Beginnings and ends of partitions. For a reader of committed records the end is before the
     first open transaction.
     """
-    return await reader.beginning_offsets(places), await reader.end_offsets(places)
+    return await reader.beginning_offsets(partitions), await reader.end_offsets(partitions)
 
 
 async def positions_of(
-    reader: AIOKafkaConsumer, places: Iterable[TopicPartition]
+    reader: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
 ) -> dict[TopicPartition, int]:
     """Current positions of a reader."""
-    return {place: await reader.position(place) for place in places}
+    return {tp: await reader.position(tp) for tp in partitions}
 
 
 async def read_to(
@@ -78,24 +78,24 @@ async def read_to(
         aiokafka.errors.KafkaError, TimeoutError: the cluster does not answer.
     """
     positions = dict(beginnings)
-    for place, position in positions.items():
-        reader.seek(place, position)
-        reader.resume(place)
-    while unfinished := [place for place in positions if positions[place] < ends[place]]:
-        for place, records in (
+    for tp, position in positions.items():
+        reader.seek(tp, position)
+        reader.resume(tp)
+    while unfinished := [tp for tp in positions if positions[tp] < ends[tp]]:
+        for tp, records in (
             await promptly(reader.getmany(*unfinished, timeout_ms=POLL_MS, max_records=MAX_RECORDS))
         ).items():
             # Others may write meanwhile: a fetch may go past the end.
             yield (
-                place,
+                tp,
                 records
-                if records[-1].offset < ends[place]
-                else [record for record in records if record.offset < ends[place]],
+                if records[-1].offset < ends[tp]
+                else [record for record in records if record.offset < ends[tp]],
             )
-        for place, position in (await promptly(positions_of(reader, unfinished))).items():
-            if position != positions[place]:
-                positions[place] = position
-                on_position(place, position)
-            if position >= ends[place]:
-                reader.pause(place)
+        for tp, position in (await promptly(positions_of(reader, unfinished))).items():
+            if position != positions[tp]:
+                positions[tp] = position
+                on_position(tp, position)
+            if position >= ends[tp]:
+                reader.pause(tp)
         await asyncio.sleep(0)  # with fetched data, nothing above yields to the event loop

@@ -178,17 +178,17 @@ def compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any]) 
             f"takes records of {limit} bytes at most and must take {plan.record_bytes}: alter "
             "max.message.bytes"
         )
-    policy, wanted = config.get("cleanup.policy", ""), plan.config["cleanup.policy"]
+    policy, planned = config.get("cleanup.policy", ""), plan.config["cleanup.policy"]
     if partitions != plan.partitions and not plan.any_partitions:
         problems.append(
             f"has {partitions} partitions and should have {plan.partitions}, or readers would look "
             "for keys in the wrong partition: "
             f"set ROLLCALL_PARTITIONS={partitions} if all topics have so many"
         )
-    if set(policy.split(",")) != set(wanted.split(",")):
+    if set(policy.split(",")) != set(planned.split(",")):
         problems.append(
-            f"has cleanup.policy={policy} and needs {wanted}: alter it with kafka-configs --alter "
-            f"--topic {plan.name} --add-config cleanup.policy={wanted}"
+            f"has cleanup.policy={policy} and needs {planned}: alter it with kafka-configs --alter "
+            f"--topic {plan.name} --add-config cleanup.policy={planned}"
         )
     return TopicFinding(
         plan,

@@ -68,7 +68,7 @@ class Tracing:
 
     def __init__(self, service: str, ratio: float, processor: SpanProcessor | None = None) -> None:
         named = {} if OTEL_SERVICE_NAME in os.environ else {SERVICE_NAME: service}
-        # _begin samples
+        # sampling is decided in TracedHandler._begin
         self._provider = TracerProvider(
             sampler=ALWAYS_ON, resource=Resource.create(named), shutdown_on_exit=False
         )
@@ -170,9 +170,9 @@ class TracedHandler:
             if name in TRACE_HEADERS
         }
         parent = _PROPAGATOR.extract(carrier, Context()) if carrier else Context()
-        parent_span = trace.get_current_span(parent).get_span_context()
-        if parent_span.is_valid:
-            if not parent_span.trace_flags.sampled:
+        parent_context = trace.get_current_span(parent).get_span_context()
+        if parent_context.is_valid:
+            if not parent_context.trace_flags.sampled:
                 return None
         elif random.random() >= self._ratio:  # noqa: S311
             return None

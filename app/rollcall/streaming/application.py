@@ -241,8 +241,8 @@ class StreamingApplication:
             consumer_group_instance_id=options.group_instance_id,
             broker_session_timeout=options.session_timeout,
             broker_heartbeat_interval=options.session_timeout / 5,
-            broker_request_timeout=options.rebalance_timeout
-            + 5,  # a broker holds a join request until all members have given up their partitions
+            # a broker holds a join request until all members have given up their partitions
+            broker_request_timeout=options.rebalance_timeout + 5,
             broker_rebalance_timeout=options.rebalance_timeout,
             broker_max_poll_interval=MAX_POLL_SECONDS,
             table_standby_replicas=0,

@@ -134,13 +134,13 @@ class Offsets:
         """Bounds of partitions from their current leaders, which may be deposed."""
         if not partitions:
             return {}
-        wanted = [KafkaPartition(*tp) for tp in partitions]
-        beginnings = await self._consumer.beginning_offsets(wanted)
-        ends = await self._consumer.end_offsets(wanted)
-        readable = await self._committed_consumer.end_offsets(wanted)
+        kafka_partitions = [KafkaPartition(*tp) for tp in partitions]
+        beginnings = await self._consumer.beginning_offsets(kafka_partitions)
+        ends = await self._consumer.end_offsets(kafka_partitions)
+        readable = await self._committed_consumer.end_offsets(kafka_partitions)
         return {
             TP(tp.topic, tp.partition): Bounds(beginnings[tp], ends[tp], readable[tp])
-            for tp in wanted
+            for tp in kafka_partitions
         }
 
     async def proven_ends(self, partitions: Collection[TP]) -> dict[TP, int]:

@@ -39,18 +39,18 @@ async def load_changelog(
     if beginning >= end:
         return 0
     count = 0
-    place = TopicPartition(*tp)
+    partition = TopicPartition(*tp)
     reader = new_reader(client_options)
     try:
         await promptly(reader.start())
-        reader.assign([place])
+        reader.assign([partition])
         batches = read_to(
             reader,
-            {place: beginning},
-            {place: end},
-            lambda _place, position: on_remaining(max(end - position, 0)),
+            {partition: beginning},
+            {partition: end},
+            lambda _tp, position: on_remaining(max(end - position, 0)),
         )
-        async for _place, records in batches:
+        async for _tp, records in batches:
             for record in records:
                 load(record.key, record.value)
             count += len(records)
