@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import time
 from collections.abc import Callable
 
 import pytest
+import uvloop
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError
 
@@ -138,3 +140,30 @@ async def test_a_reader_that_never_began_can_be_stopped() -> None:
     with pytest.raises(KafkaConnectionError):
         await in_time(reader.start(), what="the refusal")
     await in_time(stop_reader(reader), what="the end of the reader")
+
+
+def test_a_client_is_closed_however_slowly_the_loop_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With uvloop, which runs due timers before tasks that are ready."""
+
+    class Reader:
+        stopped = False
+
+        async def stop(self) -> None:
+            self.stopped = True
+
+    async def stop_while_others_work(reader: Reader) -> None:
+        loop = asyncio.get_running_loop()
+        stopping = loop.create_task(stop_reader(reader))  # type: ignore[arg-type]
+        for _ in range(3):
+            loop.call_soon(time.sleep, 0.05)
+            await asyncio.sleep(0)
+        await stopping
+
+    monkeypatch.setattr(bounded, "CLOSE_SECONDS", 0.01)
+    reader, loop = Reader(), uvloop.new_event_loop()
+    try:
+        loop.run_until_complete(stop_while_others_work(reader))
+        loop.run_until_complete(asyncio.sleep(0.05))
+    finally:
+        loop.close()
+    assert reader.stopped

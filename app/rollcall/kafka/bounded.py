@@ -63,8 +63,10 @@ async def close(closing: Awaitable[object]) -> None:
     The client is closed even if the caller is cancelled, before or during the wait.
     """
     task = asyncio.ensure_future(closing)
-    limit = asyncio.get_running_loop().call_later(CLOSE_SECONDS, task.cancel)
-    task.add_done_callback(lambda _task: limit.cancel())
+    # A task that is cancelled before its first steps closes nothing. On a busy machine they can
+    # take longer than the limit, so the limit counts from then on.
+    loop = asyncio.get_running_loop()
+    loop.call_soon(loop.call_soon, _limit, task)
     _keep(task)
     await asyncio.wait({task}, timeout=CLOSE_SECONDS)
     if (
@@ -85,6 +87,11 @@ async def stop_reader(reader: AIOKafkaConsumer) -> None:
         await reader.stop()
 
     await close(stop())
+
+
+def _limit(task: asyncio.Future[Any]) -> None:
+    timer = asyncio.get_running_loop().call_later(CLOSE_SECONDS, task.cancel)
+    task.add_done_callback(lambda _task: timer.cancel())
 
 
 def _leave(task: asyncio.Future[Any]) -> None:
