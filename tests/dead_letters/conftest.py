@@ -1,4 +1,4 @@
-"""The commands, run in this process: a start costs as much as many of them."""
+"""The commands, run in this process, which is much faster than a new process."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rollcall.cli.main import main
 from tests.dead_letters.command import environment
 
 
-class Told(NamedTuple):
-    """What a command has said."""
+class CommandResult(NamedTuple):
+    """Exit code and output of a command."""
 
     returncode: int
     stdout: bytes
@@ -21,12 +21,12 @@ class Told(NamedTuple):
 
     @property
     def lines(self) -> list[str]:
-        """Of standard output, without the blanks between columns."""
+        """Lines of standard output, with single spaces between columns."""
         return [" ".join(line.split()) for line in self.stdout.decode().splitlines()]
 
 
-DeadLetters = Callable[..., Told]
-"""From arguments, and perhaps another ``bootstrap``."""
+DeadLetters = Callable[..., CommandResult]
+"""Takes arguments, and optionally another ``bootstrap``."""
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def dead_letters(
     """``rollcall dead-letters``, for the topics of the test's prefix."""
     own_bootstrap = bootstrap
 
-    def run(*arguments: str, bootstrap: str = own_bootstrap) -> Told:
+    def run(*arguments: str, bootstrap: str = own_bootstrap) -> CommandResult:
         for name, value in environment(bootstrap, prefix).items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", ["rollcall", "dead-letters", *arguments])
@@ -49,6 +49,6 @@ def dead_letters(
             main()
         except SystemExit as end:
             code = int(end.code or 0)
-        return Told(code, *capfdbinary.readouterr())
+        return CommandResult(code, *capfdbinary.readouterr())
 
     return run

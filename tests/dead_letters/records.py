@@ -1,4 +1,4 @@
-"""Records that were set aside, as they stand on their topics."""
+"""Stored dead letters and unknown events."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Stored(NamedTuple):
 
 
 def event(name: str, /, **body: object) -> bytes:
-    """The example of a type, with other fields in its body."""
+    """The example of an event type, with changed fields in its body."""
     example = EXAMPLES[name]
     return orjson.dumps(example | {"body": example["body"] | body})
 
@@ -58,15 +58,15 @@ def error_headers(
     )
 
 
-def letter(
+def dead_letter(
     value: bytes | None,
     code: ErrorCode = ErrorCode.SCHEMA_VIOLATION,
     *,
     key: bytes | None = None,
     partition: int = 0,
-    **said: Any,
+    **options: Any,
 ) -> Sent:
     """A dead letter to send."""
-    timestamp_ms = said.pop("timestamp_ms", 0)
-    headers = tuple((name, content or b"") for name, content in error_headers(code, **said))
+    timestamp_ms = options.pop("timestamp_ms", 0)
+    headers = tuple((name, content or b"") for name, content in error_headers(code, **options))
     return Sent(value, key, partition, headers, timestamp_ms)

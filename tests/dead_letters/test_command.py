@@ -39,7 +39,7 @@ from rollcall.sandbox.broker.node import Node
 from rollcall.settings import load_settings
 from tests.dead_letters.command import environment
 from tests.dead_letters.conftest import DeadLetters
-from tests.dead_letters.records import event, letter
+from tests.dead_letters.records import dead_letter, event
 from tests.kafka_client import (
     Sent,
     admin_client,
@@ -95,21 +95,21 @@ async def test_what_is_committed_is_found_wherever_there_are_gaps(
     bootstrap: str, topics: str
 ) -> None:
     topic = f"{topics}.dead-letter"
-    send(bootstrap, topic, [letter(None, ErrorCode.EMPTY, partition=0)] * 3)
+    send(bootstrap, topic, [dead_letter(None, ErrorCode.EMPTY, partition=0)] * 3)
     send(
         bootstrap,
         topic,
-        [letter(BAD, partition=n % 2) for n in range(4)],
+        [dead_letter(BAD, partition=n % 2) for n in range(4)],
         transactional_id=f"{topics}-1",
     )
     send(
         bootstrap,
         topic,
-        [letter(GOOD, partition=n % 3) for n in range(6)],
+        [dead_letter(GOOD, partition=n % 3) for n in range(6)],
         transactional_id=f"{topics}-2",
         commit=False,
     )
-    send(bootstrap, topic, [letter(BAD, partition=0)], transactional_id=f"{topics}-3")
+    send(bootstrap, topic, [dead_letter(BAD, partition=0)], transactional_id=f"{topics}-3")
     delete_records(bootstrap, topic, 0, before=1)
     readable(bootstrap, topic, 7)
     open_one = Producer({"bootstrap.servers": bootstrap, "transactional.id": topics})
@@ -140,7 +140,7 @@ async def test_what_is_committed_is_found_wherever_there_are_gaps(
 async def test_what_is_written_meanwhile_is_left_out(bootstrap: str, topics: str) -> None:
     """Otherwise a replay would go on with what it has sent itself, and failed again."""
     topic = f"{topics}.dead-letter"
-    send(bootstrap, topic, [letter(BAD, partition=n % PARTITIONS) for n in range(3_000)])
+    send(bootstrap, topic, [dead_letter(BAD, partition=n % PARTITIONS) for n in range(3_000)])
     readable(bootstrap, topic, 3_000)
     seen = 0
     async for batch in read_selected(load_settings(), bootstrap, topic, Selection()):
@@ -149,7 +149,7 @@ async def test_what_is_written_meanwhile_is_left_out(bootstrap: str, topics: str
             bootstrap,
             topic,
             [
-                letter(record.value, partition=(record.partition + 1) % PARTITIONS)
+                dead_letter(record.value, partition=(record.partition + 1) % PARTITIONS)
                 for record in batch.records
             ],
         )
@@ -161,7 +161,7 @@ async def test_times_are_those_of_records_in_whatever_order(bootstrap: str, topi
     send(
         bootstrap,
         f"{topics}.dead-letter",
-        [letter(BAD, partition=0, timestamp_ms=NOW - minute * MINUTE) for minute in minutes],
+        [dead_letter(BAD, partition=0, timestamp_ms=NOW - minute * MINUTE) for minute in minutes],
     )
     readable(bootstrap, f"{topics}.dead-letter", len(minutes))
     for since, until in ((60, 0), (95, 60), (15, 0), (5, 0), (30, 20), (1_000, 0)):
@@ -177,11 +177,11 @@ async def test_times_are_those_of_records_in_whatever_order(bootstrap: str, topi
 def test_they_are_counted(dead_letters: DeadLetters, bootstrap: str, topics: str) -> None:
     hour = NOW - NOW % HOUR
     records = [
-        letter(BAD, timestamp_ms=hour - HOUR),
-        letter(BAD, timestamp_ms=hour),
-        letter(b"<html>", ErrorCode.NOT_JSON, path="", timestamp_ms=hour),
+        dead_letter(BAD, timestamp_ms=hour - HOUR),
+        dead_letter(BAD, timestamp_ms=hour),
+        dead_letter(b"<html>", ErrorCode.NOT_JSON, path="", timestamp_ms=hour),
     ]
-    send(bootstrap, f"{topics}.dead-letter", [*records, letter(BAD, timestamp_ms=hour + 1)])
+    send(bootstrap, f"{topics}.dead-letter", [*records, dead_letter(BAD, timestamp_ms=hour + 1)])
     send(
         bootstrap,
         f"{topics}.unknown",
@@ -272,7 +272,7 @@ def test_nothing_that_somebody_sent_steers_the_terminal(
     dead_letters: DeadLetters, bootstrap: str, topics: str
 ) -> None:
     hostile = HOSTILE.encode()
-    said = tuple(
+    errors = tuple(
         (f"{ERROR_PREFIX}{name}", hostile)
         for name in ("message", "path", "schema", "topic", "partition", "offset", "attempt", "size")
     )
@@ -287,8 +287,8 @@ def test_nothing_that_somebody_sent_steers_the_terminal(
         bootstrap,
         f"{topics}.dead-letter",
         [
-            Sent(value, hostile, 0, (*said, *others)),
-            Sent(b"a\tb\n" + hostile + b"\xff", hostile, 0, (*said, *others)),
+            Sent(value, hostile, 0, (*errors, *others)),
+            Sent(b"a\tb\n" + hostile + b"\xff", hostile, 0, (*errors, *others)),
         ],
     )
     readable(bootstrap, f"{topics}.dead-letter", 2)
@@ -305,7 +305,7 @@ def test_they_are_shown(dead_letters: DeadLetters, bootstrap: str, topics: str) 
     send(
         bootstrap,
         f"{topics}.dead-letter",
-        [letter(BAD, partition=n % PARTITIONS, key=b"%d" % n) for n in range(9)],
+        [dead_letter(BAD, partition=n % PARTITIONS, key=b"%d" % n) for n in range(9)],
     )
     readable(bootstrap, f"{topics}.dead-letter", 9)
     places = re.compile(rf"^{topics}\.dead-letter, partition (\d), offset (\d)$", re.MULTILINE)
@@ -346,24 +346,24 @@ def test_what_is_sent_again_is_the_raw_record(
         bootstrap,
         f"{topics}.dead-letter",
         [
-            letter(GOOD, key=b"key", partition=1, timestamp_ms=old, headers=own, attempt=2),
-            letter(GOOD, partition=2, timestamp_ms=old),
-            letter(GOOD, partition=0, attempt=3),
-            letter(BAD, partition=0),
-            letter(GOOD[:100], ErrorCode.TOO_LARGE, partition=0),
+            dead_letter(GOOD, key=b"key", partition=1, timestamp_ms=old, headers=own, attempt=2),
+            dead_letter(GOOD, partition=2, timestamp_ms=old),
+            dead_letter(GOOD, partition=0, attempt=3),
+            dead_letter(BAD, partition=0),
+            dead_letter(GOOD[:100], ErrorCode.TOO_LARGE, partition=0),
         ],
     )
     readable(bootstrap, f"{topics}.dead-letter", 5)
-    told = dead_letters("replay")
+    result = dead_letters("replay")
     assert (
-        told.lines[-1]
+        result.lines[-1]
         == f"2 of 5 records of {topics}.dead-letter would be sent to {topics}.raw; to send them, "
         "add --send"
     )
     assert not read_all(bootstrap, [f"{topics}.raw"])
-    told = dead_letters("replay", "--send")
-    assert (told.returncode, told.stderr) == (0, b"")
-    assert told.lines[2:] == [
+    result = dead_letters("replay", "--send")
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert result.lines[2:] == [
         "2 yes user_created is valid now",
         "1 no user_created has failed too often (schema_violation)",
         "1 no is incomplete: too large and cut, or withheld (too_large)",
@@ -393,16 +393,16 @@ def test_unknown_events_are_sent_when_they_have_a_schema_now(
     still = event("user_created").replace(b"user_created", b"quiz_submitted")
     send(bootstrap, f"{topics}.unknown", [Sent(GOOD, b"k"), Sent(still), Sent(BAD)])
     readable(bootstrap, f"{topics}.unknown", 3)
-    told = dead_letters("replay", "--from", "unknown", "--send")
-    assert told.lines[2:5] == [
+    result = dead_letters("replay", "--from", "unknown", "--send")
+    assert result.lines[2:5] == [
         "1 yes user_created is valid now",
         "1 no quiz_submitted has no schema",
         "1 no user_created would fail again (schema_violation)",
     ]
     (sent,) = readable(bootstrap, f"{topics}.raw", 1)
     assert (sent.key(), sent.value(), sent.headers()) == (b"k", GOOD, None)
-    told = dead_letters("replay", "--from", "unknown", "--also-invalid", "--send")
-    assert told.lines[-1].startswith("2 of 3 ")
+    result = dead_letters("replay", "--from", "unknown", "--also-invalid", "--send")
+    assert result.lines[-1].startswith("2 of 3 ")
     assert {message.value() for message in readable(bootstrap, f"{topics}.raw", 3)} == {GOOD, BAD}
 
 
@@ -413,18 +413,18 @@ def test_attempts_are_counted_by_the_router_and_have_an_end(
         router.wait_ready()
         send(bootstrap, f"{prefix}.raw", [Sent(BAD, b"k", headers=(("origin", b"sqs"),))])
         for attempt in (1, 2):
-            letters = readable(bootstrap, f"{prefix}.dead-letter", attempt)
+            found = readable(bootstrap, f"{prefix}.dead-letter", attempt)
             assert [
                 headers(message)[f"{ERROR_PREFIX}attempt"]
-                for message in sorted(letters, key=lambda message: message.timestamp())
+                for message in sorted(found, key=lambda message: message.timestamp())
             ][-1] == b"%d" % attempt
             # Only the last one: what was replayed before is still there, and would be sent again.
-            place = str(max(cast(int, message.offset()) for message in letters))
-            chosen = ["--partition", str(letters[0].partition()), "--from-offset", place]
-            told = dead_letters(
+            place = str(max(cast(int, message.offset()) for message in found))
+            chosen = ["--partition", str(found[0].partition()), "--from-offset", place]
+            result = dead_letters(
                 "replay", "--also-invalid", "--send", "--most-attempts", "2", *chosen
             )
-            assert told.lines[-1].startswith("1 of 1 " if attempt < 2 else "0 of 1 ")
+            assert result.lines[-1].startswith("1 of 1 " if attempt < 2 else "0 of 1 ")
         assert router.end() == 0
     assert all(
         headers(message)["origin"] == b"sqs"
@@ -440,7 +440,7 @@ def test_a_replay_that_is_broken_off_and_run_again_loses_nothing(
     send(
         bootstrap,
         f"{topics}.dead-letter",
-        [letter(value, partition=n % PARTITIONS) for n, value in enumerate(values)],
+        [dead_letter(value, partition=n % PARTITIONS) for n, value in enumerate(values)],
     )
     readable(bootstrap, f"{topics}.dead-letter", len(values))
     program = [
@@ -473,7 +473,10 @@ def test_a_raw_topic_that_does_not_take_a_record_says_so(
     send(
         bootstrap,
         f"{topics}.dead-letter",
-        [letter(GOOD, partition=0), letter(event("user_created", name=noise), partition=1)],
+        [
+            dead_letter(GOOD, partition=0),
+            dead_letter(event("user_created", name=noise), partition=1),
+        ],
     )
     readable(bootstrap, f"{topics}.dead-letter", 2)
     refused = dead_letters("replay", "--send")
@@ -492,15 +495,15 @@ def test_an_export_is_for_its_owner_and_holds_every_byte(
     dead_letters: DeadLetters, bootstrap: str, topics: str, tmp_path: Path
 ) -> None:
     sent = [
-        letter(GOOD, key=b"\xff"),
-        letter(None, ErrorCode.EMPTY, key=b"k"),
-        letter(b"\xff\x00", ErrorCode.NOT_JSON, headers=(("x", b"\xfe"),)),
+        dead_letter(GOOD, key=b"\xff"),
+        dead_letter(None, ErrorCode.EMPTY, key=b"k"),
+        dead_letter(b"\xff\x00", ErrorCode.NOT_JSON, headers=(("x", b"\xfe"),)),
     ]
     send(bootstrap, f"{topics}.dead-letter", sent)
     messages = readable(bootstrap, f"{topics}.dead-letter", 3)
     file = tmp_path / "letters.jsonl"
-    told = dead_letters("export", "--raw", "--output", str(file))
-    assert (told.returncode, told.stdout, told.stderr.decode()) == (
+    result = dead_letters("export", "--raw", "--output", str(file))
+    assert (result.returncode, result.stdout, result.stderr.decode()) == (
         0,
         b"",
         f"3 records in {file}\n",
@@ -542,7 +545,11 @@ def test_an_export_is_for_its_owner_and_holds_every_byte(
 def test_what_is_wrong_is_said(dead_letters: DeadLetters, topics: str) -> None:
     for arguments, code, message in (
         ("list --from unknown --code empty", 2, "--code is for dead letters"),
-        ("replay --from unknown --most-attempts 2", 2, "--most-attempts is for dead letters"),
+        (
+            "replay --from unknown --most-attempts 2",
+            2,
+            "--most-attempts is for dead letters",
+        ),
         ("show --offset 3", 2, "an offset belongs to a partition: add --partition"),
         ("show --partition 0 --offset 3 --from-offset 2", 2, "--offset is one record"),
         ("list --since yesterday", 2, "'yesterday' is not a time: write an age such as 2h or 3d"),
@@ -560,9 +567,9 @@ def test_what_is_wrong_is_said(dead_letters: DeadLetters, topics: str) -> None:
         ),
         ("export --from unknown", 1, f"there is no record on {topics}.unknown\n"),
     ):
-        told = dead_letters(*arguments.split())
-        assert (told.returncode, told.stdout) == (code, b""), arguments
-        assert message in told.stderr.decode(), arguments
+        result = dead_letters(*arguments.split())
+        assert (result.returncode, result.stdout) == (code, b""), arguments
+        assert message in result.stderr.decode(), arguments
 
 
 def test_without_a_topic_or_a_broker(
@@ -601,7 +608,7 @@ def test_without_the_right(
         for name in ("raw", "dead-letter", "unknown"):
             create_topic(broker.bootstrap, f"{prefix}.{name}", 1)
         for name in ("dead-letter", "unknown"):
-            send(broker.bootstrap, f"{prefix}.{name}", [letter(GOOD)])
+            send(broker.bootstrap, f"{prefix}.{name}", [dead_letter(GOOD)])
         for name in ("raw", "unknown"):  # with one rule, whatever no rule allows is forbidden
             resource = ResourceType.TOPIC, f"{prefix}.{name}", ResourcePatternType.LITERAL
             binding = AclBinding(

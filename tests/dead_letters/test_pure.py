@@ -44,11 +44,11 @@ STEERING = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\n\u202e\x7f"
 """What a terminal would obey, and what turns a line around."""
 
 texts = st.text() | st.sampled_from([STEERING, "[bold]", "user_created", "Isaac Newton"])
-said = [
+ERROR_HEADER_NAMES = [
     f"{ERROR_PREFIX}{name}"
     for name in ("code", "message", "path", "schema", "topic", "attempt", "size")
 ]
-header_names = texts | st.sampled_from(said + sorted(OWN_HEADERS))
+header_names = texts | st.sampled_from(ERROR_HEADER_NAMES + sorted(OWN_HEADERS))
 codes = st.sampled_from(ErrorCode)
 header_values = (
     st.none()
@@ -135,10 +135,10 @@ def test_any_time_of_iso_8601_is_a_moment(moment: datetime) -> None:
 @given(st.text())
 def test_what_is_no_moment_is_refused(text: str) -> None:
     try:
-        said = str(parse_moment(text, NOW))
+        output = str(parse_moment(text, NOW))
     except ConfigurationError as error:
-        said = str(error)
-    assert said.isascii()  # nothing of it steers a terminal
+        output = str(error)
+    assert output.isascii()  # nothing of it steers a terminal
 
 
 @pytest.mark.parametrize(
@@ -281,19 +281,24 @@ def test_however_often_it_is_sent_a_record_stays_the_same(
     first = PIPELINE(value, headers)
     if not isinstance(first, DeadLetter):
         return
-    letter = first
+    dead_letter = first
     for number in range(1, times + 1):
-        stored = Stored(letter.value, dead_letter_headers(letter, "canvas.raw", 0, 0))
+        stored = Stored(dead_letter.value, dead_letter_headers(dead_letter, "canvas.raw", 0, 0))
         assert attempts_of(stored.headers) == number
         again = raw_record(stored)
         outcome = PIPELINE(again.value, again.headers)
         assert isinstance(outcome, DeadLetter)
-        letter = outcome
-        assert (letter.code, letter.value) == (first.code, first.value)
+        dead_letter = outcome
+        assert (dead_letter.code, dead_letter.value) == (first.code, first.value)
         own = [header for header in first.headers if not header[0].startswith(ERROR_PREFIX)]
         assert sorted(
             map(
-                str, (header for header in letter.headers if not header[0].startswith(ERROR_PREFIX))
+                str,
+                (
+                    header
+                    for header in dead_letter.headers
+                    if not header[0].startswith(ERROR_PREFIX)
+                ),
             )
         ) == sorted(map(str, own))
 

@@ -665,7 +665,7 @@ def test_the_truth_agrees_with_the_world(seed: int) -> None:
             place, _, gid = key.rpartition("/")
             assert gid == row[name] not in found
             found[gid] = (place, row["state"])
-        assert found.keys() == {gid for gid, real in world[relation].items() if real.told}
+        assert found.keys() == {gid for gid, real in world[relation].items() if real.has_event}
         for gid, (place, state) in found.items():
             real = world[relation][gid]
             assert place == real.place

@@ -1,5 +1,5 @@
-"""What arrives that is no valid event: each sort is made from a good event by one change, so that
-what must become of it is known.
+"""Invalid records of each kind, made from a valid event by one change, so that the outcome is
+known.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from rollcall.sandbox.canvas.families import METADATA, Field, Kind
 from rollcall.sandbox.canvas.templates import Slot
 
 LARGE_BYTES = (1_100_000, 1_200_000, 1_350_000, 1_500_000)
-"""Sizes of what is too large: more than the 1,048,588 bytes that Kafka's topics take by default,
-until it is compressed.
+"""Sizes of values that are too large: above Kafka's default limit of 1,048,588 bytes, until they
+are compressed.
 """
 
 _SENTENCE = b"All classes are moved to the main hall. "

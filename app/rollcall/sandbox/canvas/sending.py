@@ -32,19 +32,19 @@ async def send_records(
     keep_timestamps: bool = False,
     on_sent: Callable[[int], object] = lambda count: None,
 ) -> int:
-    """Send records and return how many, when all are acknowledged by all replicas.
+    """Send records, wait for the acknowledgement of all replicas, and return their number.
 
     Args:
-        client_options: how to reach the cluster (:func:`rollcall.kafka.client.client_options`).
-        topic: it must exist.
-        records: a record with a key goes to the key's partition, as with a Java producer, one
+        client_options: see :func:`rollcall.kafka.client.client_options`.
+        topic: an existing topic.
+        records: a record with a key goes to the partition of Java's default partitioner, one
             without to the next partition in turn.
-        keep_timestamps: use the records' own timestamps instead of the time of sending. A topic's
-            retention deletes old ones soon.
-        on_sent: told after each chunk how many are acknowledged so far.
+        keep_timestamps: use the records' timestamps instead of the time of sending. Kafka soon
+            deletes records that are older than the topic's retention.
+        on_sent: takes the number of acknowledged records after each chunk.
 
     Raises:
-        aiokafka.errors.KafkaError: the cluster cannot be reached, or refuses a batch.
+        aiokafka.errors.KafkaError: the cluster does not answer, or refuses a batch.
     """
     in_flight: asyncio.Task[dict[TopicPartition, int]] | None = None
     async with open_sender(client_options) as producer:
@@ -70,7 +70,7 @@ async def send_records(
                     acknowledged += sending
                     on_sent(acknowledged)
                 in_flight, sending = asyncio.create_task(outputs.send()), len(chunk)
-                await asyncio.sleep(0)  # so that it is on its way while the next chunk is made
+                await asyncio.sleep(0)  # start sending before the next chunk is built
             if in_flight is not None:
                 await in_flight
                 acknowledged += sending
@@ -78,17 +78,15 @@ async def send_records(
             return acknowledged
         finally:
             if in_flight is not None:
-                in_flight.cancel()  # whoever gives up does not wait for it
+                in_flight.cancel()  # do not wait for it after an error
 
 
 async def send_at_rate(
     client_options: Mapping[str, Any], topic: str, records: Iterable[TrafficRecord], rate: float
 ) -> int:
-    """Send so many records a second, and return how many, when there are no more. Raises as
-    :func:`send_records`.
-    """
+    """Send ``rate`` records a second, and return their number. Raises like :func:`send_records`."""
     remaining, began, sent = iter(records), time.monotonic(), 0
-    # The records of a second at once; at low rates one record at a time.
+    # a batch for each second; at low rates, one record at a time
     while batch := list(islice(remaining, max(1, int(rate)))):
         await asyncio.sleep(began + sent / rate - time.monotonic())
         sent += await send_records(client_options, topic, batch)

@@ -1,6 +1,4 @@
-"""From an event that is partly chance to bytes with slots, and from these to many different events,
-quickly.
-"""
+"""Templates of events: bytes with slots, which quickly give many different events."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ from rollcall.sandbox.canvas.pools import (
 )
 
 Clock = Callable[[int], bytes]
-"""From milliseconds since the epoch to a time as JSON."""
+"""Formats milliseconds since the epoch as a time in JSON."""
 
 CLOCKS: tuple[Clock, ...] = (
     utc_milliseconds,
@@ -32,8 +30,8 @@ CLOCKS: tuple[Clock, ...] = (
     zoned_seconds,
     rails_seconds,
 )
-"""How event_time is written, as often as here: milliseconds by current Canvas, seconds by older,
-the other two by nobody, but they are times.
+"""Formats of event_time, by frequency: milliseconds in current Canvas, seconds in older versions.
+The other two are valid, but not seen in event_time.
 """
 
 _STYLES: tuple[dict[str, Any], ...] = (
@@ -49,11 +47,11 @@ _MARK = re.compile(rb'"@slot (\d+)@"')
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Stands in an event for a value that differs from record to record."""
+    """Placeholder in an event for a value that varies between records."""
 
     pool: Pool
     clock: Clock | None = None
-    """The value is the event's time, written so, and not from the pool."""
+    """Format of the event's time, which then replaces a value of the pool."""
 
 
 class Template:

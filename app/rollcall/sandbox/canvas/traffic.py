@@ -1,9 +1,9 @@
-"""Raw records as a bridge would send them, good and bad, each with what must become of it: for the
-demo, the benchmark and the tests.
+"""Generates valid and invalid raw records of a bridge, each with its expected outcome, for demo,
+benchmarks and tests.
 
-The traffic is no course of events (no enrollment follows from another), but what a router meets:
-all types in a lifelike mix, written in all the ways in which Canvas writes, late, twice, broken.
-What must become of a record is known from how it was made; the router's own code is never asked.
+The events are independent of each other, with a realistic mix of types and of Canvas's formats,
+late, repeated and broken. The expected outcome follows from the way a record is made, without the
+router's own code.
 
     for record in generate_traffic(TrafficPlan(count=50_000, seed=7)): ...
 """
@@ -79,15 +79,13 @@ class Kind(StrEnum):
 
 
 class Expectation(NamedTuple):
-    """What must become of a record."""
+    """Expected outcome of a record."""
 
     kind: Kind
     event_name: str | None
-    """Of a routed record its type, of an unknown one the name that it bears, of a dead letter its
-    type if that can be told.
-    """
+    """The event_name of a routed or unknown event, and of a dead letter if it is known."""
     code: str | None
-    """Of a dead letter: why it is one."""
+    """The error code of a dead letter."""
 
 
 class TrafficRecord(NamedTuple):
@@ -97,45 +95,47 @@ class TrafficRecord(NamedTuple):
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
     timestamp_ms: int
-    """When the bridge sent it, milliseconds since the epoch."""
+    """Time of sending, milliseconds since the epoch."""
     expected: Expectation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficPlan:
-    """What traffic to make. The same plan gives the same records.
+    """Parameters of the traffic. The same plan gives the same records.
 
-    Shares are of all records (0 to 1) and are met exactly; from 100 records on, there is at least
-    one of what has a share other than 0. Records that are too large have 1.1 to 1.5 MB each, so
-    their share is small: at 1 %, 50,000 records would come to 600 MB.
+    Shares are of all records (0 to 1) and exact. With 100 records or more, each kind with a share
+    above 0 has at least one. Records that are too large have 1.1 to 1.5 MB each, so their share is
+    small: at 1 %, 50,000 records would be 600 MB.
     """
 
     count: int = 50_000
-    """Records in all, the faulty and the repeated among them."""
+    """Number of records, with invalid and repeated ones."""
     seed: int = 1
     empty: float = 0.01
-    """No value, or one of zero bytes."""
+    """Null, or zero bytes."""
     not_json: float = 0.01
     not_an_event: float = 0.01
     schema_violation: float = 0.01
     too_large: float = 0.0002
-    """Larger than topics take by default, uncompressed; compressed they go through a raw topic with
-    Kafka's defaults.
+    """Larger than Kafka's default limit, uncompressed. Compressed, a raw topic with Kafka's
+    defaults accepts them.
     """
     unknown: float = 0.02
-    """Events whose name has no schema."""
+    """Events without a schema."""
     duplicates: float = 0.02
-    """Records that come again: half of them byte for byte, half as other bytes of the same JSON."""
+    """Repeated records: half of them with the same bytes, half with other bytes of the same
+    JSON.
+    """
     disorder: int = 200
-    """How many places an event may come after its turn. The time of a record's event is up to so
-    many records before its own.
+    """Maximum delay of an event, in records: the event's time is up to this many records before the
+    record's.
     """
     start_ms: int = START_MS
-    """When the first record is sent, milliseconds since the epoch. A topic's retention deletes what
-    is older than itself, whatever the offset.
+    """Time of the first record, milliseconds since the epoch. Kafka deletes records that are older
+    than the topic's retention, at any offset.
     """
     step_ms: int = 20
-    """From record to record."""
+    """Time between records."""
 
     def __post_init__(self) -> None:
         if self.count < 0 or self.disorder < 0 or self.step_ms < 0:

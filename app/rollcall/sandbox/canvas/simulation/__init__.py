@@ -1,5 +1,5 @@
-"""A model of Canvas that plays the life of an institution: the events that Canvas would emit, and
-what rosters they must come to.
+"""A model of Canvas that simulates an institution: the events that Canvas would emit, and the
+expected rosters.
 
 Unlike the traffic of traffic.py, one event follows from another: people are enrolled, invited,
 concluded and enrolled again, sections move, courses end and come back. What Canvas changes in bulk,

@@ -63,23 +63,23 @@ EntityKey = str | tuple[str, str]
 
 
 class Emitted(NamedTuple):
-    """An event, with what the truth must know of it."""
+    """An event, with the data for the expected rosters."""
 
     event: SimulatedEvent
     register: str
     """The family: ``enrollment``, ``enrollment_state``, …"""
     key: EntityKey
-    """The entity's id in normal form; of a membership its own and its group's."""
+    """The entity's id in normal form; for a membership, its own id and its group's."""
     version: Version
     body: Body
 
 
 class Canvas:
-    """The simulated Canvas. Whatever happens in it is done by the functions of enrollments.py,
-    courses.py, groups.py and people.py.
+    """The simulated Canvas. The functions of enrollments.py, courses.py, groups.py and people.py
+    change it.
 
-    They begin an act, change rows, and then emit. :attr:`outbox` gathers the events; whoever drives
-    the simulation empties it.
+    They begin an act, change rows, and then emit. :attr:`outbox` collects the events until the
+    caller takes them.
     """
 
     def __init__(self, plan: SimulationPlan) -> None:
@@ -94,9 +94,9 @@ class Canvas:
         self.now_ms = plan.start_ms
         self.outbox: list[Emitted] = []
         self.jobs: deque[Callable[[Canvas], object]] = deque()
-        """What background jobs will do soon."""
+        """Pending background jobs."""
         self.subscribed = True
-        """Off: whatever happens is older than the subscription, and nobody hears of it."""
+        """False: no events, as before the subscription."""
         self.actors: list[User] = []
         self._act: Act = self.envelopes.console()
 
@@ -191,7 +191,7 @@ class Canvas:
     def emit_enrollment(self, name: str, enrollment: Enrollment) -> None:
         """Emit enrollment_created or enrollment_updated."""
         if self.subscribed:
-            enrollment.told = True
+            enrollment.has_event = True
         enrollment.silent = None
         body = bodies.enrollment_body(enrollment, self._act.offset, self._act.server.tells_uuids)
         self._emit(name, "enrollment", enrollment.gid, enrollment.gid, body, enrollment.updated_ms)
@@ -209,13 +209,13 @@ class Canvas:
     def emit_group(self, name: str, group: Group) -> None:
         """Emit group_created or group_updated."""
         if self.subscribed:
-            group.told = True
+            group.has_event = True
         self._emit(name, "group", group.gid, group.gid, bodies.group_body(group))
 
     def emit_membership(self, name: str, membership: Membership) -> None:
         """Emit group_membership_created or group_membership_updated."""
         if self.subscribed:
-            membership.told = True
+            membership.has_event = True
         group = membership.group.gid
         self._emit(
             name,

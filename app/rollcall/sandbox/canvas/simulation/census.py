@@ -15,16 +15,13 @@ class WorldRow(NamedTuple):
     place: str
     """The id of its course, or ``account:`` and the id of its account."""
     state: str
-    told: bool
-    """Whether events said enough for a row: one of its own, and of a membership also one of its
-    group.
-    """
+    has_event: bool
+    """Whether there were events for a row: its own, and for a membership also its group's."""
     beyond: str | None
-    """Why events cannot tell the state, or the rules of rosters do not read it from them; None:
-    rosters must have it right.
+    """Reason why rosters cannot derive the state from events; None: they must have it.
 
-    ``bulk``: an import changed it without any event. ``came_back``: it was deleted or completed in
-    bulk with its course or section, and stayed so when that came back or when it moved on.
+    ``bulk``: an import changed it without an event. ``came_back``: it was deleted or completed in
+    bulk with its course or section, and stayed so when that was restored or when it moved.
     ``rejected``: it was rejected before it was deleted in bulk with its course or section.
     ``late``: it is in a concluded course and not completed, because it was moved there or
     reactivated after the conclusion, or was pending creation, which a conclusion does not change.
@@ -35,14 +32,14 @@ def take_census(world: World) -> dict[str, dict[str, WorldRow]]:
     """All enrollments, groups and memberships by id."""
     return {
         "enrollments": {
-            row.gid: WorldRow(row.section.course.gid, row.state, row.told, _beyond(row))
+            row.gid: WorldRow(row.section.course.gid, row.state, row.has_event, _beyond(row))
             for row in world.enrollments
         },
         "groups": {
             row.gid: WorldRow(
                 _place(row.category.context),
                 _alive(row.category.context) or row.state,
-                row.told,
+                row.has_event,
                 None,
             )
             for row in world.groups
@@ -52,7 +49,7 @@ def take_census(world: World) -> dict[str, dict[str, WorldRow]]:
                 _place(row.group.category.context),
                 _alive(row.group.category.context)
                 or ("deleted" if row.group.state == "deleted" else row.state),
-                row.told and row.group.told,
+                row.has_event and row.group.has_event,
                 None,
             )
             for row in world.memberships

@@ -1,4 +1,4 @@
-"""The simulation: events as they are delivered, and what they come to."""
+"""The simulation: delivered events, and the expected rosters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rollcall.sandbox.canvas.simulation.verbs import run_jobs, step
 
 
 class Simulation:
-    """One life of an institution."""
+    """One simulated institution."""
 
     def __init__(self, plan: SimulationPlan) -> None:
         self.plan = plan
@@ -23,17 +23,15 @@ class Simulation:
         self._deliveries = deliver(self._emitted(), plan)
 
     def events(self) -> Iterator[SimulatedEvent]:
-        """The events as they are delivered, made one after the other as they are asked for. A
-        second call goes on where the first one stopped.
-        """
+        """The delivered events, generated lazily. A second call continues after the first."""
         take = self._truth.take
         for emitted in self._deliveries:
             take(emitted)
             yield emitted.event
 
     def take_events(self) -> list[SimulatedEvent]:
-        """The events of acts that somebody else did to the :attr:`canvas`, delivered at once. For
-        when :meth:`events` has come to its end.
+        """The events of external acts on the :attr:`canvas`, delivered immediately. Call it after
+        the end of :meth:`events`.
         """
         events, self.canvas.outbox = self.canvas.outbox, []
         for emitted in events:
@@ -41,12 +39,12 @@ class Simulation:
         return [emitted.event for emitted in events]
 
     def truth(self) -> Rosters:
-        """Relation, record key, row: the rosters that the events delivered so far must come to."""
+        """Expected rosters of the delivered events: rows by relation and record key."""
         return self._truth.rosters()
 
     def world_rosters(self) -> dict[str, dict[str, WorldRow]]:
-        """Enrollments, groups and memberships by id, as they really are in the simulated Canvas,
-        whatever was delivered.
+        """Enrollments, groups and memberships in the simulated Canvas, by id, independent of
+        delivery.
         """
         return take_census(self.canvas.world)
 

@@ -139,7 +139,7 @@ class Truth:
         return rosters
 
     def _course(self, course_id: str) -> tuple[str | None, int]:
-        """A course's workflow state and the time at which it was told; None: not known."""
+        """A course's workflow state and the time of its event; None if there is none."""
         known = self._registers["course"].get(course_id)
         return (None, 0) if known is None else (known.row["workflow_state"], known.time)
 
@@ -233,16 +233,14 @@ class Truth:
             }
 
 
-def _state(workflow_state: str, told: int, state: _Register | None) -> tuple[str, str, int]:
-    """An enrollment's state by itself: the state, the reason, and the time of the event that gave
-    it.
-    """
-    if state is None or (workflow_state in ("rejected", "deleted") and not state.time > told):
-        return workflow_state, "enrollment", told
+def _state(workflow_state: str, changed_at: int, state: _Register | None) -> tuple[str, str, int]:
+    """An enrollment's own state: the state, the reason, and the time of its event."""
+    if state is None or (workflow_state in ("rejected", "deleted") and not state.time > changed_at):
+        return workflow_state, "enrollment", changed_at
     by_dates: str = state.row["state"]
-    if state.time >= told or (workflow_state, by_dates) in _BY_DATES:
+    if state.time >= changed_at or (workflow_state, by_dates) in _BY_DATES:
         return by_dates, "dates", state.time
-    return workflow_state, "enrollment", told
+    return workflow_state, "enrollment", changed_at
 
 
 def _place(row: Row) -> str:

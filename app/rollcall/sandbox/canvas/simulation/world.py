@@ -114,7 +114,7 @@ class Enrollment:
     """What it comes to: the ``state`` of the enrollment state."""
     started_ms: int | None = None
     until_ms: int | None = None
-    told: bool = False
+    has_event: bool = False
     """Whether an event of its own ever told of it."""
     silent: str | None = None
     """What changed it without an event of its own, since the last of these."""
@@ -141,7 +141,7 @@ class Group:
     name: str
     most: int | None
     state: str = "available"
-    told: bool = False
+    has_event: bool = False
     memberships: list[Membership] = field(default_factory=list)
 
 
@@ -153,7 +153,7 @@ class Membership:
     group: Group
     user: User
     state: str
-    told: bool = False
+    has_event: bool = False
 
 
 class World:
