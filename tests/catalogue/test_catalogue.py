@@ -79,11 +79,11 @@ def test_who_writes_and_reads(other: Catalogue) -> None:
     typed = {f"events.{event_type.name}" for event_type in EVENT_TYPES}
     assert operations(document, "router", "receive") == {"raw"}
     assert operations(document, "router", "send") == {*typed, "unknown", "dead-letter"}
-    told = {topic for stage in stages(None) for topic in stage.inputs}
+    inputs = {topic for stage in stages(None) for topic in stage.inputs}
     written = {topic for stage in stages(None) for topic in stage.outputs}
     tables = {f"internal.{stage.name}-changelog" for stage in stages(None)}
     assert (
-        operations(document, "rosters", "receive") == {identity(topic) for topic in told} | tables
+        operations(document, "rosters", "receive") == {identity(topic) for topic in inputs} | tables
     )
     assert operations(document, "rosters", "send") == {
         identity(topic) for topic in written
@@ -117,14 +117,14 @@ def test_the_command(
 
 
 def test_how_to_reach_the_cluster_is_told_and_no_secret() -> None:
-    said = {
+    security = {
         "sasl_username": "somebody",
         "sasl_password": "hidden-word",
         "security_protocol": "SASL_SSL",
         "sasl_mechanism": "PLAIN",
     }
     document = asyncapi_document(
-        catalogue(load_settings(kafka="kafka-1:9093,kafka-2:9093", **said))
+        catalogue(load_settings(kafka="kafka-1:9093,kafka-2:9093", **security))
     )
     assert [server["host"] for server in document["servers"].values()] == [
         "kafka-1:9093",

@@ -62,14 +62,14 @@ def faults(
 ) -> list[str]:
     """What the document has against a record."""
     judges = parts(topic, message)
-    said = (
+    instances = (
         None if key is None else key.decode(errors="replace"),
         {name: (content or b"").decode(errors="replace") for name, content in headers},
         value,
     )
     return [
         error.message
-        for judge, part in zip(judges, said, strict=True)
+        for judge, part in zip(judges, instances, strict=True)
         for error in judge.iter_errors(part)
     ]
 
@@ -256,11 +256,11 @@ def test_the_examples_are_as_described() -> None:
     made = rosters_of(examples())
     for topic, channel in CHANNELS.items():
         for name, message in channel.get("messages", {}).items():
-            shown = [
-                (given["summary"].removeprefix("Key "), given["headers"], given["payload"])
-                for given in message.get("examples", ())
+            records = [
+                (example["summary"].removeprefix("Key "), example["headers"], example["payload"])
+                for example in message.get("examples", ())
             ]
-            for key, headers, value in shown:
+            for key, headers, value in records:
                 assert (
                     faults(
                         topic,
@@ -271,9 +271,9 @@ def test_the_examples_are_as_described() -> None:
                     )
                     == []
                 )
-            if topic.startswith("canvas.rosters.") and shown:
-                assert {key: value for key, _, value in shown} == made[topic.rpartition(".")[2]]
-            assert shown or name == "unknown" or name.endswith(".removed")
+            if topic.startswith("canvas.rosters.") and records:
+                assert {key: value for key, _, value in records} == made[topic.rpartition(".")[2]]
+            assert records or name == "unknown" or name.endswith(".removed")
 
 
 def test_the_document_knows_a_wrong_record() -> None:

@@ -88,21 +88,23 @@ def main() -> int:
         help="another number, other faults at other times (default: 1)",
     )
     parser.add_argument("--rate", type=int, default=300, help="events per second (default: 300)")
-    given = parser.parse_args()
+    options = parser.parse_args()
     console = Console()
     jars = load_settings().data.absolute() / "kafka-libs"
     EmbeddedBroker(jars.parent / "kafka", jars=jars).ensure_libraries(announce=console.print)
     folder = Path(tempfile.mkdtemp(prefix="rollcall-chaos-"))
     console.print(f"what the processes write is in {folder}, and stays there unless all is well")
-    extent = Extent(faults=given.faults) if given.faults else Extent(seconds=given.minutes * 60)
+    extent = (
+        Extent(faults=options.faults) if options.faults else Extent(seconds=options.minutes * 60)
+    )
     report = run(
         folder,
         "chaos",
         jars,
         extent,
-        seed=given.seed,
-        rate=given.rate,
-        brokers=given.brokers,
+        seed=options.seed,
+        rate=options.rate,
+        brokers=options.brokers,
         say=lambda line: console.print(f"  {line}"),
     )
     if not report.wrong and not report.complaints and not report.long:

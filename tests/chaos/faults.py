@@ -1,4 +1,4 @@
-"""What is done to the system. Each fault is over when its function returns."""
+"""The faults. Each fault ends before its function returns."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from tests.cluster.brokers import BrokerCluster
 from tests.kafka_client import admin_client
 
 SESSION_SECONDS = 6
-"""After which a silent process loses its partitions: tests/processes.py."""
+"""Session timeout, after which a process loses its partitions: tests/processes.py."""
 
 POISON = 400
-"""Of the last 1,000 records of a partition not so many that the breaker opens: that waits for a
-person, as it should.
+"""Too few of a partition's last 1,000 records for the breaker to open: it would wait for an
+operator.
 """
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What a fault may touch."""
+class FaultContext:
+    """The context of a fault."""
 
     system: System
     traffic: Traffic
@@ -46,11 +46,11 @@ class Scene:
         return self.system.cluster
 
     def broker(self) -> int:
-        """A broker, by chance."""
+        """The number of a random broker."""
         return self.rng.randrange(len(self.cluster.brokers))
 
     def one(self, *commands: str) -> Supervised:
-        """A process of these commands, by chance; of all of them when none is named."""
+        """A random process of these commands, or of all commands."""
         return self.rng.choice(
             [
                 each
@@ -60,83 +60,83 @@ class Scene:
         )
 
 
-def kill(scene: Scene) -> None:
+def kill(context: FaultContext) -> None:
     """SIGKILL, to one process"""
-    scene.one().process.send_signal(signal.SIGKILL)
+    context.one().process.send_signal(signal.SIGKILL)
 
 
-def kill_all(scene: Scene) -> None:
+def kill_all(context: FaultContext) -> None:
     """SIGKILL, to all processes at once"""
-    for each in scene.system.processes:
+    for each in context.system.processes:
         each.process.send_signal(signal.SIGKILL)
 
 
-def terminate(scene: Scene) -> None:
+def terminate(context: FaultContext) -> None:
     """SIGTERM, to one process"""
-    scene.one().process.send_signal(signal.SIGTERM)
+    context.one().process.send_signal(signal.SIGTERM)
 
 
-def pause(scene: Scene) -> None:
+def pause(context: FaultContext) -> None:
     """SIGSTOP past the session, SIGCONT"""
-    process = scene.one().process
+    process = context.one().process
     process.send_signal(signal.SIGSTOP)
-    time.sleep(SESSION_SECONDS + scene.rng.uniform(1, 5))
+    time.sleep(SESSION_SECONDS + context.rng.uniform(1, 5))
     process.send_signal(signal.SIGCONT)
 
 
-def kill_broker(scene: Scene) -> None:
+def kill_broker(context: FaultContext) -> None:
     """a broker killed, and started after 2 to 10 s"""
-    number = scene.broker()
-    scene.cluster.kill(number)
-    time.sleep(scene.rng.uniform(2, 10))
-    scene.cluster.start(number)
+    number = context.broker()
+    context.cluster.kill(number)
+    time.sleep(context.rng.uniform(2, 10))
+    context.cluster.start(number)
 
 
-def restart_broker(scene: Scene) -> None:
+def restart_broker(context: FaultContext) -> None:
     """a broker stopped, and started after 2 to 10 s"""
-    number = scene.broker()
-    scene.cluster.stop(number)
-    time.sleep(scene.rng.uniform(2, 10))
-    scene.cluster.start(number)
+    number = context.broker()
+    context.cluster.stop(number)
+    time.sleep(context.rng.uniform(2, 10))
+    context.cluster.start(number)
 
 
-def cut(scene: Scene) -> None:
+def cut(context: FaultContext) -> None:
     """all connections cut, five times"""
     for number in range(5):
-        for proxy in scene.cluster.clients:
+        for proxy in context.cluster.clients:
             proxy.cut(reset=number % 2 == 0)
-        time.sleep(scene.rng.uniform(0.1, 1))
+        time.sleep(context.rng.uniform(0.1, 1))
 
 
-def slow(scene: Scene) -> None:
+def slow(context: FaultContext) -> None:
     """a slow network: 0.2 s for each 64 KiB, for 10 s"""
     for seconds in (0.2, 0.0):
-        for proxy in scene.cluster.clients:
+        for proxy in context.cluster.clients:
             proxy.slow(seconds)
         time.sleep(10 if seconds else 0)
 
 
-def freeze(scene: Scene) -> None:
+def freeze(context: FaultContext) -> None:
     """a network that passes on nothing, for 5 to 15 s"""
-    for proxy in scene.cluster.clients:
+    for proxy in context.cluster.clients:
         proxy.freeze()
-    time.sleep(scene.rng.uniform(5, 15))
-    for proxy in scene.cluster.clients:
+    time.sleep(context.rng.uniform(5, 15))
+    for proxy in context.cluster.clients:
         proxy.thaw()
 
 
-def refuse_changelog(scene: Scene) -> None:
+def refuse_changelog(context: FaultContext) -> None:
     """writing to a changelog refused, for 8 s"""
-    _refuse(scene, f"{scene.system.prefix}-rosters-course-changelog")
+    _refuse(context, f"{context.system.prefix}-rosters-course-changelog")
 
 
-def refuse_typed(scene: Scene) -> None:
+def refuse_typed(context: FaultContext) -> None:
     """writing to a typed topic refused, for 8 s"""
-    _refuse(scene, f"{scene.system.prefix}.events.enrollment_updated")
+    _refuse(context, f"{context.system.prefix}.events.enrollment_updated")
 
 
-def _refuse(scene: Scene, topic: str) -> None:
-    admin = admin_client(scene.system.bootstrap)
+def _refuse(context: FaultContext, topic: str) -> None:
+    admin = admin_client(context.system.bootstrap)
 
     def rule(operation: AclOperation, permission: AclPermissionType) -> AclBinding:
         return AclBinding(
@@ -149,7 +149,7 @@ def _refuse(scene: Scene, topic: str) -> None:
             permission,
         )
 
-    # Where there is a rule, only what a rule allows is allowed.
+    # With an ACL on a resource, everything without an ACL is denied.
     rules = [
         rule(AclOperation.ALL, AclPermissionType.ALLOW),
         rule(AclOperation.WRITE, AclPermissionType.DENY),
@@ -172,24 +172,24 @@ def _refuse(scene: Scene, topic: str) -> None:
         future.result(30)
 
 
-def poison(scene: Scene) -> None:
+def poison(context: FaultContext) -> None:
     """a poison chunk: 400 records of rubbish in one partition"""
-    scene.traffic.poison(POISON)
+    context.traffic.poison(POISON)
 
 
-def delete_topic(scene: Scene) -> None:
+def delete_topic(context: FaultContext) -> None:
     """a typed topic deleted by mistake"""
-    scene.traffic.delete_topic()
+    context.traffic.delete_topic()
 
 
-def jump(scene: Scene) -> None:
+def jump(context: FaultContext) -> None:
     """the clocks of two processes set 3 days ahead, then 2 days back, for 4 s each"""
     for offset in ("+3d", "-2d", "+0"):
-        scene.system.clock.write_text(offset)
-        time.sleep(4)  # they look once a second
+        context.system.clock.write_text(offset)
+        time.sleep(4)  # the processes read the file once a second
 
 
-Fault = Callable[[Scene], None]
+Fault = Callable[[FaultContext], None]
 
 FAULTS: tuple[Fault, ...] = (
     kill,
@@ -207,7 +207,7 @@ FAULTS: tuple[Fault, ...] = (
     kill_all,
     refuse_typed,
 )
-"""In the order in which they come first, so that a short run has the most different ones."""
+"""In the order of a run, so that a short run has the most different faults."""
 
 REFUSALS = (refuse_changelog, refuse_typed)
-"""Those that need brokers which know of rights."""
+"""Faults that need brokers with an authorizer."""

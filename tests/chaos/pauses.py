@@ -54,11 +54,11 @@ class Fault:
 
     name: str
     title: str
-    do: Callable[[Scene, int], None]
+    do: Callable[[FaultContext, int], None]
 
 
 @dataclass(frozen=True)
-class Scene:
+class FaultContext:
     """What a fault may touch."""
 
     cluster: BrokerCluster
@@ -103,67 +103,67 @@ class Readiness:
                 self.seconds = time.monotonic() - self._begun
 
 
-def _in_turn(_scene: Scene, number: int) -> int:
+def _in_turn(_scene: FaultContext, number: int) -> int:
     return number % 3
 
 
-def _coordinator(scene: Scene, _number: int) -> int:
-    return scene.cluster.coordinator_of(f"{scene.prefix}-router")
+def _coordinator(context: FaultContext, _number: int) -> int:
+    return context.cluster.coordinator_of(f"{context.prefix}-router")
 
 
-def _leader(scene: Scene, _number: int) -> int:
-    return scene.cluster.leader_of(f"{scene.prefix}.raw", 0)
+def _leader(context: FaultContext, _number: int) -> int:
+    return context.cluster.leader_of(f"{context.prefix}.raw", 0)
 
 
-def _controller(scene: Scene, _number: int) -> int:
-    return scene.cluster.controller()
+def _controller(context: FaultContext, _number: int) -> int:
+    return context.cluster.controller()
 
 
-Choice = Callable[[Scene, int], int]
+Choice = Callable[[FaultContext, int], int]
 
 
 def _away(
     end: Callable[[BrokerCluster, int], None], choose: Choice
-) -> Callable[[Scene, int], None]:
-    def do(scene: Scene, number: int) -> None:
-        broker = choose(scene, number)
-        end(scene.cluster, broker)
+) -> Callable[[FaultContext, int], None]:
+    def do(context: FaultContext, number: int) -> None:
+        broker = choose(context, number)
+        end(context.cluster, broker)
         time.sleep(AWAY_SECONDS)
-        scene.cluster.start(broker)
+        context.cluster.start(broker)
 
     return do
 
 
-def _hung(seconds: float) -> Callable[[Scene, int], None]:
-    def do(scene: Scene, number: int) -> None:
-        scene.cluster.suspend(number % 3)
+def _hung(seconds: float) -> Callable[[FaultContext, int], None]:
+    def do(context: FaultContext, number: int) -> None:
+        context.cluster.suspend(number % 3)
         time.sleep(seconds)
-        scene.cluster.resume(number % 3)
+        context.cluster.resume(number % 3)
 
     return do
 
 
-def _two(scene: Scene, number: int) -> None:
+def _two(context: FaultContext, number: int) -> None:
     for broker in (number % 3, (number + 1) % 3):
-        scene.cluster.kill(broker)
+        context.cluster.kill(broker)
     time.sleep(AWAY_SECONDS)
-    scene.cluster.start_all()
+    context.cluster.start_all()
 
 
-def _parted(scene: Scene, number: int) -> None:
-    scene.cluster.part(number % 3)
+def _parted(context: FaultContext, number: int) -> None:
+    context.cluster.part(number % 3)
     time.sleep(2 * AWAY_SECONDS)
-    scene.cluster.join(number % 3)
+    context.cluster.join(number % 3)
 
 
-def _moved(scene: Scene, number: int) -> None:
+def _moved(context: FaultContext, number: int) -> None:
     for partition in range(PARTITIONS):
-        scene.cluster.move_leader(f"{scene.prefix}.raw", partition, (number + partition) % 3)
+        context.cluster.move_leader(f"{context.prefix}.raw", partition, (number + partition) % 3)
 
 
-def _added(scene: Scene, _number: int) -> None:
-    topic = f"{scene.prefix}.raw"
-    scene.cluster.add_partitions(topic, len(scene.cluster.topics()[topic]) + 1)
+def _added(context: FaultContext, _number: int) -> None:
+    topic = f"{context.prefix}.raw"
+    context.cluster.add_partitions(topic, len(context.cluster.topics()[topic]) + 1)
 
 
 FAULTS = (
@@ -217,13 +217,18 @@ def _wait_calm(watcher: Watcher) -> dict[str, float]:
 
 
 def measure(
-    system: System, watcher: Watcher, scene: Scene, fault: Fault, number: int, into: Measured
+    system: System,
+    watcher: Watcher,
+    context: FaultContext,
+    fault: Fault,
+    number: int,
+    into: Measured,
 ) -> None:
     """Do it once."""
     _wait_calm(watcher)
     with Readiness(system) as readiness:
-        fault.do(scene, number)
-        scene.cluster.mend()
+        fault.do(context, number)
+        context.cluster.mend()
         longest = _wait_calm(watcher)
         system.wait_ready(DEADLINE)
     for kind in KINDS:
@@ -261,9 +266,9 @@ def main() -> None:
     )
     parser.add_argument("--times", type=int, default=3, help="how often each is done (default: 3)")
     parser.add_argument("--rate", type=int, default=40, help="events per second (default: 40)")
-    given = parser.parse_args()
+    options = parser.parse_args()
     console, prefix = Console(width=200), "pauses"
-    wanted = [fault for fault in FAULTS if not given.faults or fault.name in given.faults]
+    wanted = [fault for fault in FAULTS if not options.faults or fault.name in options.faults]
     jars = load_settings().data.absolute() / "kafka-libs"
     found = {fault: Measured() for fault in wanted}
     with (
@@ -271,7 +276,7 @@ def main() -> None:
         System(Path(folder), prefix, jars, brokers=3) as system,
     ):
         create_topic(system.bootstrap, f"{prefix}.raw", PARTITIONS)
-        traffic = Traffic(system.bootstrap, prefix, rate=given.rate, seed=1)
+        traffic = Traffic(system.bootstrap, prefix, rate=options.rate, seed=1)
         system.wait_ready(DEADLINE)
         cluster = RosterCluster(system.bootstrap, prefix)
         kinds = (
@@ -282,10 +287,15 @@ def main() -> None:
         watcher = Watcher(system.bootstrap, kinds)
         traffic.start()
         try:
-            for number in range(given.times):
+            for number in range(options.times):
                 for fault in wanted:
                     measure(
-                        system, watcher, Scene(system.cluster, prefix), fault, number, found[fault]
+                        system,
+                        watcher,
+                        FaultContext(system.cluster, prefix),
+                        fault,
+                        number,
+                        found[fault],
                     )
                     last = {
                         kind: f"{pauses[-1]:.1f}" for kind, pauses in found[fault].pauses.items()

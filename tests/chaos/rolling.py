@@ -83,7 +83,7 @@ def main() -> None:
     """Run, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.rolling", description=__doc__)
     parser.add_argument("--rate", type=int, default=500, help="events per second (default: 500)")
-    given = parser.parse_args()
+    options = parser.parse_args()
     console, prefix = Console(), "rolling"
     table = Table(
         "restarted",
@@ -102,7 +102,7 @@ def main() -> None:
         ) as system,
     ):
         create_topic(system.bootstrap, f"{prefix}.raw", PARTITIONS)
-        traffic = Traffic(system.bootstrap, prefix, rate=given.rate, seed=1)
+        traffic = Traffic(system.bootstrap, prefix, rate=options.rate, seed=1)
         system.wait_ready(120)
         cluster = RosterCluster(system.bootstrap, prefix)
         watcher = Watcher(

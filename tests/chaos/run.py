@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rollcall.events.registry import REGISTRY
 from tests.chaos.broker_faults import BROKER_FAULTS
-from tests.chaos.faults import FAULTS, REFUSALS, Fault, Scene, jump
+from tests.chaos.faults import FAULTS, REFUSALS, Fault, FaultContext, jump
 from tests.chaos.system import End, System
 from tests.chaos.traffic import Traffic, outcomes
 from tests.healthy import TRACEBACK, complaints
@@ -105,7 +105,7 @@ def run(
         begun = time.monotonic()
         traffic.start()
         try:
-            _hurt(Scene(system, traffic, rng, say), _faults(system), extent, report)
+            _hurt(FaultContext(system, traffic, rng, say), _faults(system), extent, report)
             system.cluster.mend()
         finally:
             truth = traffic.end()
@@ -154,24 +154,29 @@ def _faults(system: System) -> list[Fault]:
     ]
 
 
-def _hurt(scene: Scene, faults: list[Fault], extent: Extent, report: Report) -> None:
-    rng, say, waiting, until = scene.rng, scene.say, list(faults), time.monotonic() + extent.seconds
+def _hurt(context: FaultContext, faults: list[Fault], extent: Extent, report: Report) -> None:
+    rng, say, waiting, until = (
+        context.rng,
+        context.say,
+        list(faults),
+        time.monotonic() + extent.seconds,
+    )
     while time.monotonic() < until and report.done.total() < extent.faults:
         if not waiting:
             waiting = rng.sample(faults, len(faults))
         fault = waiting.pop(0)
         title = fault.__doc__ or fault.__name__
         say(f"{title}")
-        fault(scene)
+        fault(context)
         report.done[title] += 1
         if rng.random() < AT_ONCE:
             time.sleep(rng.uniform(0, 1))  # the next one comes before anybody has got over this one
             continue
-        seconds = scene.system.wait_ready(RECOVERY_SECONDS)
+        seconds = context.system.wait_ready(RECOVERY_SECONDS)
         report.recoveries[title].append(seconds)
         if seconds > LONG_SECONDS:
             report.long.append(
-                f"{seconds:.0f} s after {title}: {'; '.join(scene.system.waited_for)}"
+                f"{seconds:.0f} s after {title}: {'; '.join(context.system.waited_for)}"
             )
         time.sleep(rng.uniform(0, 3))
 
@@ -186,7 +191,7 @@ def _replica_findings(system: System, before: Rosters, after: Rosters) -> str:
         if held[name] != wanted[name]
     ]
     changed = "" if after == before else "; the rosters have changed since, too"
-    said = [
+    statuses = [
         (
             process.get("/readyz"),
             {name: value for (name, _), value in process.metrics().items() if "replica" in name},
@@ -195,7 +200,7 @@ def _replica_findings(system: System, before: Rosters, after: Rosters) -> str:
     ]
     return (
         f"rows of the replica and of the rosters: {sizes}; in one of them only: "
-        f"{few}{changed}; serve says {said}"
+        f"{few}{changed}; serve says {statuses}"
     )
 
 

@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.soak", description=__doc__)
     parser.add_argument("--minutes", type=int, default=30, help="(default: 30)")
     parser.add_argument("--rate", type=int, default=3_000, help="events per second (default: 3000)")
-    given = parser.parse_args()
+    options = parser.parse_args()
     console, prefix = Console(width=160), "soak"
     jars = load_settings().data.absolute() / "kafka-libs"
     with (
@@ -39,7 +39,7 @@ def main() -> None:
         System(Path(folder), prefix, jars) as system,
     ):
         create_topic(system.bootstrap, f"{prefix}.raw", PARTITIONS)
-        traffic = Traffic(system.bootstrap, prefix, rate=given.rate, seed=1, tallied=False)
+        traffic = Traffic(system.bootstrap, prefix, rate=options.rate, seed=1, tallied=False)
         system.wait_ready(120)
         names = [each.name for each in system.processes]
         console.print(
@@ -49,7 +49,7 @@ def main() -> None:
         traffic.start()
         try:
             begun = time.monotonic()
-            for minute in range(1, given.minutes + 1):
+            for minute in range(1, options.minutes + 1):
                 time.sleep(max(begun + 60 * minute - time.monotonic(), 0))
                 cells = [
                     f"{resident_bytes(each) / 1e6:>14.0f}"

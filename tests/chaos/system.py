@@ -1,5 +1,5 @@
-"""The whole of Rollcall as it runs in production: brokers behind a network, and processes that a
-supervisor starts again when they end.
+"""Rollcall as in production: brokers behind a network, and processes under a supervisor that
+restarts them.
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ from tests.rosters.cluster import PARTITIONS, SHARD
 from tests.waiting import NotInTimeError, wait_until
 
 RESTART_SECONDS = 1.0
-"""What a supervisor waits before it starts a process again that ended by itself, or was killed. One
-that ended in good order was told to start anew.
+"""Delay of the supervisor before a restart after a failure. It restarts a process with exit code 0
+immediately.
 """
 
 HEAPS = {1: "1g", 3: "384m"}
-"""Of each broker, by their number."""
+"""Heap of each broker, by the number of brokers."""
 
 RIGHTS = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",
 }
-"""Of a single broker, whose faults refuse rights. Several controllers do not elect one of them
-before they know of rights, unless they have users.
+"""Properties of a single broker, for the faults that refuse rights. Several controllers cannot
+elect a leader with these properties, unless they have users.
 """
 
-SAYING = "rollcall: "
-"""How the line begins in which a process says why it ends."""
+REASON_PREFIX = "rollcall: "
+"""Prefix of the log line with the reason of a process's end."""
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
-"""Debian's libfaketime, with which a process can be told another time."""
+"""Debian's libfaketime, which sets another time for a process."""
 
 
 @dataclass(frozen=True)
 class End:
-    """A process has ended."""
+    """The end of a process."""
 
     name: str
     code: int
-    """Its exit code; negative: the signal that ended it."""
+    """Exit code; negative: the signal that ended the process."""
     reason: str
-    """What it said last about that; empty: nothing."""
+    """The last reason in its log, or empty."""
 
 
 class Supervised:
-    """A process that is started again whenever it ends."""
+    """A process that is restarted at each end."""
 
     def __init__(self, name: str, start: Callable[[], RollcallProcess]) -> None:
         self.name = name
@@ -62,18 +62,19 @@ class Supervised:
         self._ended_at: float | None = None
 
     def look(self) -> End | None:
-        """Start it again if it has ended for long enough; tells of an end once."""
+        """Restart an ended process after its delay. Returns each end once."""
         code = self.process.process.poll()
         if code is None:
             return None
         if self._ended_at is None:
             self._ended_at = time.monotonic()
-            said = [
+            reasons = [
                 line
                 for line in self.process.log_file.read_text(errors="replace").splitlines()
-                if line.startswith(SAYING)
+                if line.startswith(REASON_PREFIX)
             ]
-            return End(self.name, code, said[-1].removeprefix(SAYING) if said else "")
+            reason = reasons[-1].removeprefix(REASON_PREFIX) if reasons else ""
+            return End(self.name, code, reason)
         if code == 0 or time.monotonic() - self._ended_at > RESTART_SECONDS:
             self.process = self._start()
             self._ended_at = None
@@ -81,7 +82,7 @@ class Supervised:
 
     @property
     def unready(self) -> str:
-        """Why it is not ready, in its own words; empty when it is."""
+        """The process's own reason for not being ready; empty if it is ready."""
         if self.process.process.poll() is not None:
             return f"{self.name} has ended"
         try:
@@ -92,15 +93,15 @@ class Supervised:
 
 
 class System:
-    """Two routers, two roster applications and serve, on brokers of their own.
+    """Two routers, two rosters processes and serve, with their own brokers.
 
     Args:
-        folder: for everything that they write.
-        settings: of all processes, besides those that make them one installation.
-        static: the members of the groups are known by name.
-        brokers: 1 or 3.
-        clock: one of the routers and one of the roster applications have a clock that can be set,
-            where libfaketime is installed. It makes them slower.
+        folder: folder for all files.
+        settings: further settings of all processes.
+        static: use static group membership.
+        brokers: number of brokers, 1 or 3.
+        clock: give a router and a rosters process a clock that can be set, if libfaketime is
+            installed. They are slower then.
     """
 
     def __init__(
@@ -173,11 +174,11 @@ class System:
 
     @property
     def bootstrap(self) -> str:
-        """The brokers without the network in between, for those who judge."""
+        """Bootstrap servers without the proxies, for checks."""
         return self.cluster.bootstrap
 
     def idle(self) -> bool:
-        """Whether all processes that there are now say that they have nothing left to do."""
+        """Whether all current processes report that they are idle."""
         try:
             return all(process.idle for process in self.named("router", "rosters"))
         except (
@@ -185,16 +186,16 @@ class System:
             StopIteration,
             NotInTimeError,
         ):
-            # one has just ended; the supervisor starts another
+            # a process has just ended; the supervisor restarts it
             return False
 
     def named(self, *commands: str) -> list[RollcallProcess]:
-        """The processes of these commands, as of now."""
+        """The current processes of these commands."""
         return [each.process for each in self.processes if each.process.command in commands]
 
     def wait_ready(self, deadline: float) -> float:
-        """Wait until every process says that it is ready; returns the seconds that it took. What
-        they said last before that is in ``waited_for``.
+        """Wait until every process is ready, and return the seconds. ``waited_for`` has the last
+        reasons for not being ready.
         """
         begun = time.monotonic()
 

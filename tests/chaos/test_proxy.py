@@ -38,8 +38,8 @@ def echo() -> Iterator[int]:
         server.shutdown(socket.SHUT_RDWR)
 
 
-def said(client: socket.socket, text: bytes) -> bytes:
-    """What comes back."""
+def exchange(client: socket.socket, text: bytes) -> bytes:
+    """Send a text and return the response."""
     client.sendall(text)
     return client.recv(1024)
 
@@ -57,16 +57,16 @@ def test_faults_of_the_network(echo: int) -> None:
         with socket.create_connection(
             ("127.0.0.1", proxy.port), timeout=DEADLINE_SECONDS
         ) as client:
-            assert said(client, b"one") == b"one"
+            assert exchange(client, b"one") == b"one"
             proxy.slow(WAIT)
             begun = time.monotonic()
-            assert said(client, b"slow") == b"slow"
+            assert exchange(client, b"slow") == b"slow"
             assert time.monotonic() - begun >= WAIT
             proxy.slow(0)
             proxy.freeze()
             client.settimeout(WAIT)
             with pytest.raises(TimeoutError):
-                said(client, b"frozen")
+                exchange(client, b"frozen")
             client.settimeout(DEADLINE_SECONDS)
             proxy.thaw()
             assert client.recv(1024) == b"frozen"
@@ -75,7 +75,7 @@ def test_faults_of_the_network(echo: int) -> None:
         with socket.create_connection(
             ("127.0.0.1", proxy.port), timeout=DEADLINE_SECONDS
         ) as client:
-            assert said(client, b"again") == b"again"
+            assert exchange(client, b"again") == b"again"
 
 
 def test_nobody_behind_it() -> None:

@@ -1,4 +1,4 @@
-"""What is sent to the raw topic while everything else goes wrong, and what must become of it."""
+"""Traffic on the raw topic during the faults, with its expected outcome."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.kafka_client import delete_topic, read_all
 from tests.processes import wait_until
 from tests.rosters.cluster import PARTITIONS, SHARD, Rosters
 
-RUBBISH = 0.02
-"""Share of records that are no valid events."""
+INVALID_SHARE = 0.02
+"""Share of invalid records."""
 
 UNREAD = "events.user_account_association_created"
-"""The topic that is deleted: a typed topic of which no roster is made. What is deleted with another
-one, nobody can bring back.
+"""The topic that is deleted: a typed topic that rosters do not read. Events of another one would be
+missing in the rosters.
 """
 
 Outcome = tuple[str, bytes]
@@ -31,16 +31,16 @@ DEAD_LETTER, UNKNOWN = "dead-letter", "unknown"
 
 
 def digest(value: bytes | None) -> bytes:
-    """Of a value; none counts as empty."""
+    """Digest of a value; None counts as empty."""
     return blake2b(value or b"", digest_size=16).digest()
 
 
 class Traffic:
-    """Sends the life of an institution, and some rubbish, at a steady rate, in a thread of its own.
+    """A thread that sends events of a simulated institution, and invalid records, at a steady rate.
 
     Args:
         rate: events per second.
-        tallied: what becomes of each record is of interest. It takes memory.
+        tallied: count the expected outcome of each record, which needs memory.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Traffic:
         self._topic = f"{prefix}.raw"
         self._rate = rate
         self._tallied = tallied
-        # More steps than there is time for.
+        # more steps than any run sends
         self._simulation = Simulation(
             SimulationPlan(
                 courses=60,
@@ -63,7 +63,7 @@ class Traffic:
                 shard=SHARD,
             )
         )
-        # Idempotent, and patient: a bridge that goes on when the broker is back.
+        # like a bridge: idempotent, and retrying until the broker is back
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
@@ -82,18 +82,16 @@ class Traffic:
         self._thread = threading.Thread(target=self._run, name="traffic")
         self._numbers = iter(range(10**9))
         self.expected: Counter[Outcome] = Counter()
-        """How often each value must be on each topic."""
+        """Expected number of each value on each topic."""
         self.deleted = 0
-        """Records that were on a topic that was deleted."""
+        """Number of records on deleted topics."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def end(self) -> Rosters:
-        """Stop, and wait until the broker has everything. Returns the rosters that it must come
-        to.
-        """
+        """Stop, wait for all acknowledgements, and return the expected rosters."""
         self._ending.set()
         self._thread.join()
         self._flush()
@@ -109,17 +107,17 @@ class Traffic:
 
     @property
     def sent(self) -> int:
-        """Records so far, those of a topic that was deleted among them."""
+        """Number of sent records, with those of deleted topics."""
         return self._sent
 
     def poison(self, count: int) -> None:
-        """Send rubbish of all sorts in one go, to one partition."""
+        """Send invalid records of all kinds to one partition at once."""
         for number in range(count):
-            self._send(None, 0, *_RUBBISH[number % len(_RUBBISH)](next(self._numbers)))
+            self._send(None, 0, *_INVALID[number % len(_INVALID)](next(self._numbers)))
 
     def delete_topic(self) -> None:
-        """Delete the topic :data:`UNREAD`, once everything that was sent for it is on it. What was
-        on it need not be found any more.
+        """Delete the topic :data:`UNREAD` when it has all of its records. They are no longer
+        expected.
         """
         topic = f"{self._prefix}.{UNREAD}"
         self._flowing.clear()
@@ -148,11 +146,11 @@ class Traffic:
                 event = next(events)
                 self._send(event.entity, None, f"events.{event.name}", event.value)
                 count += 1
-                if count % int(1 / RUBBISH) == 0:
+                if count % int(1 / INVALID_SHARE) == 0:
                     self._send(
                         None,
                         count % PARTITIONS,
-                        *_RUBBISH[count % len(_RUBBISH)](next(self._numbers)),
+                        *_INVALID[count % len(_INVALID)](next(self._numbers)),
                     )
             self._producer.poll(0)
             time.sleep(0.02)
@@ -183,7 +181,7 @@ def _event(number: int, name: str, body: object) -> bytes:
     return json.dumps({"metadata": metadata, "body": body}).encode()
 
 
-_RUBBISH = (
+_INVALID = (
     lambda number: (DEAD_LETTER, b"rubbish %d" % number),
     lambda number: (UNKNOWN, _event(number, "quizzes.item_created", {})),
     lambda number: (DEAD_LETTER, None),
@@ -198,7 +196,7 @@ _RUBBISH = (
 
 
 def outcomes(prefix: str, messages: Iterator[Message] | list[Message]) -> Counter[Outcome]:
-    """What is on the router's outputs."""
+    """Counts of the records on the router's output topics."""
     return Counter(
         (str(message.topic()).removeprefix(f"{prefix}."), digest(message.value()))
         for message in messages

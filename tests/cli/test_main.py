@@ -41,8 +41,8 @@ main()
 
 
 def test_it_tells_its_version() -> None:
-    told = run([sys.executable, "-m", "rollcall", "--version"], check=True)
-    assert told.stdout == f"rollcall {package_version()}\n"
+    result = run([sys.executable, "-m", "rollcall", "--version"], check=True)
+    assert result.stdout == f"rollcall {package_version()}\n"
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_a_command_loads_what_it_runs_with(
     """Typer itself looks at options by pydantic, from the second word on."""
     (tmp_path / "tokens").touch()
     environment = {**os.environ, "ROLLCALL_TOKENS_FILE": str(tmp_path / "tokens")}
-    told = run([sys.executable, "-c", LOADED, *arguments], env=environment, check=True)
-    assert told.stderr == f"{loaded}\n"
+    result = run([sys.executable, "-c", LOADED, *arguments], env=environment, check=True)
+    assert result.stderr == f"{loaded}\n"
 
 
 def test_typer_takes_what_stands_in() -> None:
@@ -82,8 +82,8 @@ for module, name in UNUSED.items():
     print(getattr(typer.rich_utils, name) is getattr(loaded, name), loaded.__spec__ is None)
 print(type(typer.rich_utils.Markdown("*text*")), "rich.markdown" in sys.modules)
 """
-    told = run([sys.executable, "-c", check], check=True)
-    assert told.stdout.splitlines() == [
+    result = run([sys.executable, "-c", check], check=True)
+    assert result.stdout.splitlines() == [
         "True True",
         "True True",
         "<class 'rich.markdown.Markdown'> True",

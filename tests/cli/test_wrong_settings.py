@@ -57,11 +57,11 @@ def test_it_is_named(
     (tmp_path / "FOLDER").mkdir()
     (tmp_path / "TOKENS").write_text(f"me {'0' * 64}\n")
     words = ("FILE", "FOLDER", "TOKENS")
-    given = {
+    settings = {
         name: str(tmp_path / value) if value.startswith(words) else value
         for name, value in {"data": "FOLDER/data", **settings}.items()
     }
-    done = forks.run(*command.split(), environment=environment(**given), folder=tmp_path)
+    done = forks.run(*command.split(), environment=environment(**settings), folder=tmp_path)
     assert done.returncode == 2, done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith("rollcall: ")

@@ -94,26 +94,26 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=7, help="how often it is given them (default: 7)"
     )
-    given = parser.parse_args()
+    options = parser.parse_args()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     with (
         tempfile.TemporaryDirectory(prefix="rollcall-cost-") as folder,
         BrokerCluster(Path(folder), load_settings().data.absolute() / "kafka-libs") as cluster,
     ):
         for topic in (INPUT, CHANGELOG, BARRIER):
-            create_topic(cluster.bootstrap, topic, given.lanes)
+            create_topic(cluster.bootstrap, topic, options.lanes)
         # the first time, the cluster makes its own topics
-        asyncio.run(give_partitions(cluster.bootstrap, given.lanes))
+        asyncio.run(give_partitions(cluster.bootstrap, options.lanes))
         rounds = [
-            asyncio.run(give_partitions(cluster.bootstrap, given.lanes))
-            for _ in range(given.rounds)
+            asyncio.run(give_partitions(cluster.bootstrap, options.lanes))
+            for _ in range(options.rounds)
         ]
     table = Table(
         "step",
         "seconds: median",
         "longest",
         "CPU seconds: median",
-        title=f"{given.lanes} lanes at once, {given.rounds} times",
+        title=f"{options.lanes} lanes at once, {options.rounds} times",
     )
     for step in rounds[0]:
         walls = [each[step].wall for each in rounds]

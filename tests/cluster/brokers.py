@@ -184,7 +184,7 @@ class BrokerCluster:
         self.start_all()
         self.wait_in_sync()
 
-    # --- what is asked
+    # --- queries
 
     def in_touch(self, number: int) -> bool:
         """Whether a broker runs, neither hangs nor is parted from the others."""
@@ -316,7 +316,7 @@ class BrokerCluster:
             proxy for pair, proxies in self._links.items() if number in pair for proxy in proxies
         ]
 
-    # --- how it is asked
+    # --- connections
 
     def _ask(self, question: Callable[[str, int, float], Answer]) -> Answer:
         """Have a broker answer that is in touch with the others."""
@@ -346,12 +346,12 @@ class BrokerCluster:
         """
         found = -1
 
-        def asked() -> bool:
+        def is_known() -> bool:
             nonlocal found
             found = node() - 1
             return found >= 0 and self.in_touch(found)
 
-        wait_until(asked, DEADLINE, what=what)
+        wait_until(is_known, DEADLINE, what=what)
         return found
 
     def _coordinator(self, name: str, *, transactions: bool) -> int:

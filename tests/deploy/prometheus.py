@@ -38,10 +38,10 @@ class Series(NamedTuple):
     value: float
 
 
-def promtool(*arguments: str | Path, given: str | None = None) -> str:
+def promtool(*arguments: str | Path, stdin: str | None = None) -> str:
     """Run promtool, which must find nothing wrong; what it says."""
     # a third of its time is Go's collector's
-    done = run([PROMTOOL, *map(str, arguments)], input=given, env={**os.environ, "GOGC": "800"})
+    done = run([PROMTOOL, *map(str, arguments)], input=stdin, env={**os.environ, "GOGC": "800"})
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

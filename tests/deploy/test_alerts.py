@@ -83,13 +83,13 @@ def test_there_is_no_runbook_without_an_alert() -> None:
 
 
 def test_metrics_exist() -> None:
-    asked = set(
+    queried = set(
         re.findall(
             r"(?<![\w:])(?:rollcall|process)_\w+", " ".join(rule["expr"] for rule in RULES.values())
         )
     )
-    assert asked <= CATALOGUE.keys() | OF_PROMETHEUS
-    assert len(asked) > 10
+    assert queried <= CATALOGUE.keys() | OF_PROMETHEUS
+    assert len(queried) > 10
 
 
 def test_what_is_scraped_is_where_processes_are_by_default() -> None:

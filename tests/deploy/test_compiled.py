@@ -138,16 +138,16 @@ def test_what_must_be_compiled_and_cannot_be_is_an_error(
     project: Project, tmp_path: Path, wanted: str
 ) -> None:
     checkout = project(SOURCES)
-    said = {
+    messages = {
         "compiled": f"Rollcall cannot be compiled, for want of a C compiler. {REMEDY}, or "
         "BUILD_ROLLCALL=auto to do without\n",
         "complied": "BUILD_ROLLCALL is 'complied': it is one of auto, compiled, pure\n",
     }
     done = put_in_place(checkout, BUILD_ROLLCALL=wanted, **NO_COMPILER)
-    assert (done.returncode, done.stderr) == (1, said[wanted])
+    assert (done.returncode, done.stderr) == (1, messages[wanted])
     done = build("wheel", tmp_path, checkout, BUILD_ROLLCALL=wanted, **NO_COMPILER)
     assert done.returncode != 0
-    assert said[wanted] in done.stderr
+    assert messages[wanted] in done.stderr
     assert list(tmp_path.glob("*.whl")) == []
 
 

@@ -56,8 +56,8 @@ def test_it_is_a_compose_file() -> None:
     (base,) = yaml.safe_load((ROOT / "docker-compose.kafka.yml").read_text(encoding="utf-8"))[
         "services"
     ].values()
-    told = dict(variable.split("=", 1) for variable in kafka["environment"])
-    assert {name: value for name, value in told.items() if name not in LISTENERS} == {
+    variables = dict(variable.split("=", 1) for variable in kafka["environment"])
+    assert {name: value for name, value in variables.items() if name not in LISTENERS} == {
         name: value for name, value in base["environment"].items() if name not in LISTENERS
     }
     assert kafka["image"] == base["image"]

@@ -41,26 +41,26 @@ def test_the_file_is_what_the_program_makes() -> None:
 
 
 def test_every_metric_is_shown_or_left_out_for_a_reason() -> None:
-    asked = {
+    queried = {
         name
         for target in targets()
         for name in re.findall(r"\b(?:rollcall|process)_\w+", target["expr"])
     }
-    shown = {name.removesuffix("_bucket") for name in asked}
-    assert shown | LEFT_OUT.keys() == CATALOGUE.keys()
-    assert not shown & LEFT_OUT.keys()
+    displayed = {name.removesuffix("_bucket") for name in queried}
+    assert displayed | LEFT_OUT.keys() == CATALOGUE.keys()
+    assert not displayed & LEFT_OUT.keys()
     assert all(LEFT_OUT.values())
 
 
 def test_descriptions_are_those_of_the_catalogue() -> None:
     for panel in SHOWN:
         described = dict(re.findall(r"^`(\w+)`: (.+)$", panel["description"], re.MULTILINE))
-        asked = {
+        queried = {
             name.removesuffix("_bucket")
             for target in panel["targets"]
             for name in re.findall(r"\b(?:rollcall|process)_\w+", target["expr"])
         }
-        assert described == {name: CATALOGUE[name].documentation for name in asked}
+        assert described == {name: CATALOGUE[name].documentation for name in queried}
         assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
 
 

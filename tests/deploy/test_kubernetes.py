@@ -84,16 +84,16 @@ def image_environment() -> dict[str, str]:
 
 
 def environment(workload: Manifest, manifests: list[Manifest]) -> dict[str, str]:
-    """What the process is told; what comes from elsewhere is a word."""
+    """The environment of the process. Values from elsewhere are placeholders."""
     maps = {
         manifest["metadata"]["name"]: manifest["data"]
         for manifest in manifests
         if manifest["kind"] == "ConfigMap"
     }
-    told: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for source in container(workload)["envFrom"]:
-        told |= maps[source["configMapRef"]["name"]]
-    return told | {
+        variables |= maps[source["configMapRef"]["name"]]
+    return variables | {
         variable["name"]: variable.get("value", "word")
         for variable in container(workload).get("env", [])
     }
@@ -141,12 +141,12 @@ def test_rollcall_takes_what_it_is_told(
     manifests: list[Manifest],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = environment(workloads[name], manifests)
-    assert misspelt_variables(told) == []
-    assert {variable for variable in told if not variable.startswith(ENV_PREFIX)} <= NOT_OURS
+    variables = environment(workloads[name], manifests)
+    assert misspelt_variables(variables) == []
+    assert {variable for variable in variables if not variable.startswith(ENV_PREFIX)} <= NOT_OURS
     for variable in Settings.model_fields:
         monkeypatch.delenv(ENV_PREFIX + variable.upper(), raising=False)
-    for variable, value in told.items():
+    for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
     settings = load_settings()
     assert settings.kafka is not None
@@ -183,11 +183,13 @@ def test_processes(process: str, workloads: dict[str, Manifest]) -> None:
 def test_members_of_groups_keep_their_names(workloads: dict[str, Manifest]) -> None:
     for name in ("rollcall-router", "rollcall-rosters"):
         assert workloads[name]["kind"] == "StatefulSet"
-        given = {
+        references = {
             variable["name"]: variable.get("valueFrom")
             for variable in container(workloads[name])["env"]
         }
-        assert given["ROLLCALL_GROUP_INSTANCE_ID"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+        assert references["ROLLCALL_GROUP_INSTANCE_ID"] == {
+            "fieldRef": {"fieldPath": "metadata.name"}
+        }
 
 
 def test_the_page_is_told_of_every_pod(

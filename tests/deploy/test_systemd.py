@@ -56,8 +56,8 @@ def test_the_user_is_made(tmp_path: Path) -> None:
 
 
 def test_it_fits_how_the_processes_end() -> None:
-    said = dict(re.findall(r"^([A-Z]\w+)=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE))
+    unit = dict(re.findall(r"^([A-Z]\w+)=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE))
     assert (
-        float(said["TimeoutStopSec"]) > Settings.model_construct().drain_seconds + STOPPING_SECONDS
+        float(unit["TimeoutStopSec"]) > Settings.model_construct().drain_seconds + STOPPING_SECONDS
     )
-    assert said["RestartPreventExitStatus"] == str(ConfigurationError.exit_code)
+    assert unit["RestartPreventExitStatus"] == str(ConfigurationError.exit_code)

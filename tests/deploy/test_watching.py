@@ -47,7 +47,7 @@ def test_a_whole_installation(bootstrap: str, prefix: str, tmp_path: Path) -> No
             target["labels"]["job"]: (target["health"], target["lastError"]) for target in targets
         } == dict.fromkeys(processes, ("up", ""))
         for process in processes.values():
-            assert promtool("check", "metrics", given=process.get("/metrics")[1]) == ""
+            assert promtool("check", "metrics", stdin=process.get("/metrics")[1]) == ""
 
         received = load(bootstrap, prefix)
         wait_until(
@@ -135,15 +135,15 @@ def panels_without_data(prometheus: Prometheus) -> list[str]:
 
 def selectors_without_data(prometheus: Prometheus) -> list[str]:
     """What alerts ask for and nobody has: they would never fire."""
-    asked = {
+    queried = {
         selector
         for rule in alert_rules().values()
         for selector in re.findall(
             r"(?:up|(?:job:)?(?:rollcall|process)_[\w:]+)(?:\{[^}]*\})?", rule["expr"]
         )
     }
-    assert len(asked) > 15
-    return sorted(selector for selector in asked if not prometheus.query(selector))
+    assert len(queried) > 15
+    return sorted(selector for selector in queried if not prometheus.query(selector))
 
 
 def label_values(prometheus: Prometheus, label: str) -> set[str]:

@@ -175,7 +175,7 @@ def test_nothing_comes_from_the_checkout(installation: Installation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "output"),
     [
         (("--help",), "Canvas live events"),
         (("schemas", "list"), EVENT_TYPES[-1].name),
@@ -192,9 +192,9 @@ def test_nothing_comes_from_the_checkout(installation: Installation) -> None:
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
 )
 def test_commands(
-    installation: Installation, tmp_path: Path, command: tuple[str, ...], said: str
+    installation: Installation, tmp_path: Path, command: tuple[str, ...], output: str
 ) -> None:
-    assert said in installation.run(*command, directory=tmp_path).stdout
+    assert output in installation.run(*command, directory=tmp_path).stdout
     assert list(tmp_path.iterdir()) == []
 
 

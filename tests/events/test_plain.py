@@ -41,9 +41,9 @@ pytestmark = pytest.mark.skipif(SCANNER is None, reason=lack("a C compiler", COM
 def taken(value: bytes) -> bool:
     """Whether the scanner takes an event; then it must say what the pipeline says."""
     assert SCANNER is not None
-    said = SCANNER.read(value)
+    fields = SCANNER.read(value)
     outcome = PIPELINE(value)
-    if said is None:
+    if fields is None:
         return False
     (
         number,
@@ -54,7 +54,7 @@ def taken(value: bytes) -> bool:
         canonical,
         unknown_fields,
         unknown_values,
-    ) = said
+    ) = fields
     instant = read_valid_time(event_time)
     if instant is None:  # who asks the scanner looks at it then, as the pipeline does
         assert isinstance(outcome, DeadLetter)
@@ -323,7 +323,7 @@ def test_a_schema_whose_objects_say_more_is_not_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "root_account_id",
     [
         MISSING,
         {"type": "string"},
@@ -331,10 +331,12 @@ def test_a_schema_whose_objects_say_more_is_not_read() -> None:
         {"type": "array", "items": {"type": "string"}},
     ],
 )
-def test_a_schema_for_which_a_root_account_may_be_no_id_is_not_read(said: Any) -> None:
+def test_a_schema_for_which_a_root_account_may_be_no_id_is_not_read(root_account_id: Any) -> None:
     """Every event is asked for its root account, also where its schema does not name it."""
     validator = VALIDATORS["enrollment_created"]
     schema = validator.schema
     for part in ("metadata", "attributes"):
-        schema = changed(schema, "properties", part, "properties", "root_account_id", to=said)
+        schema = changed(
+            schema, "properties", part, "properties", "root_account_id", to=root_account_id
+        )
     assert plain_type(replace(validator, schema=schema)) is None

@@ -124,10 +124,10 @@ def test_no_value_and_no_unknown_name_is_ever_quoted(name: str) -> None:
         {"metadata": SECRET, "body": [SECRET]},
     ]
     for value in events:
-        said = repr(VALIDATORS[name].violations(value))
-        assert SECRET not in said
-        assert str(2**64 - 1) not in said
-        assert "7654321.5" not in said
+        text = repr(VALIDATORS[name].violations(value))
+        assert SECRET not in text
+        assert str(2**64 - 1) not in text
+        assert "7654321.5" not in text
 
 
 @given(

@@ -17,13 +17,17 @@ async def test_everything_arrives_as_it_was_and_in_order(bootstrap: str, prefix:
     # with Kafka's default limit, which is for what is compressed
     create_topic(bootstrap, topic, PARTITIONS)
     records = list(generate_traffic(TrafficPlan(count=CHUNK_RECORDS * 2 + 10, too_large=0.001)))
-    told: list[int] = []
+    counts: list[int] = []
 
     assert await send_records(
-        {"bootstrap_servers": bootstrap}, topic, records, keep_timestamps=True, on_sent=told.append
+        {"bootstrap_servers": bootstrap},
+        topic,
+        records,
+        keep_timestamps=True,
+        on_sent=counts.append,
     ) == len(records)
 
-    assert told == [CHUNK_RECORDS, CHUNK_RECORDS * 2, len(records)]
+    assert counts == [CHUNK_RECORDS, CHUNK_RECORDS * 2, len(records)]
     place, wanted = partitioner(PARTITIONS), defaultdict[int, list[TrafficRecord]](list)
     keyless = 0
     for record in records:

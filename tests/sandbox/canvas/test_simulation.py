@@ -386,7 +386,7 @@ class Place:
         self.category = create_category(self.canvas, self.course, "Projects", 2)
         self.group, self.other_group = self.category.groups
         self.membership = join(self.canvas, self.group, self.active.user, "accepted")
-        self.told()
+        self.take_event_names()
 
     def new_course(self, sections: int = 1) -> Course:
         course = create_course(self.canvas, self.canvas.root, "Logic", WITHIN, sections)
@@ -402,7 +402,7 @@ class Place:
     def enroll(self, user: User, state: str) -> Enrollment:
         return enroll(self.canvas, user, self.section, "StudentEnrollment", state)
 
-    def told(self) -> list[str]:
+    def take_event_names(self) -> list[str]:
         """The names of the events since the last call; they are delivered."""
         return [emitted.event.name for emitted in self.emitted()]
 
@@ -434,22 +434,22 @@ def place() -> Place:
 
 def test_a_group_is_deleted_and_restored_without_a_word_of_its_memberships(place: Place) -> None:
     delete_group(place.canvas, place.group)
-    assert place.told() == ["group_updated"]
+    assert place.take_event_names() == ["group_updated"]
     assert place.real("memberships", place.membership.gid) == "deleted"
     restore_group(place.canvas, place.group)
-    assert place.told() == ["group_updated"]
+    assert place.take_event_names() == ["group_updated"]
     assert place.real("memberships", place.membership.gid) == "accepted"
 
 
 def test_a_group_set_is_deleted_group_by_group(place: Place) -> None:
     delete_category(place.canvas, place.category)
-    assert place.told() == ["group_updated", "group_updated", "group_category_updated"]
+    assert place.take_event_names() == ["group_updated", "group_updated", "group_category_updated"]
     assert place.real("memberships", place.membership.gid) == "deleted"
 
 
 def test_a_course_is_deleted_without_a_word_of_its_enrollments_and_groups(place: Place) -> None:
     delete_course(place.canvas, place.course)
-    assert place.told() == ["course_updated"]
+    assert place.take_event_names() == ["course_updated"]
     assert {place.real("enrollments", row.gid) for row in place.enrollments} == {"deleted"}
     assert (
         place.real("groups", place.group.gid)
@@ -457,13 +457,13 @@ def test_a_course_is_deleted_without_a_word_of_its_enrollments_and_groups(place:
         == "deleted"
     )
     undelete_course(place.canvas, place.course)
-    assert place.told() == ["course_updated"]
+    assert place.take_event_names() == ["course_updated"]
     assert place.real("groups", place.group.gid) == "available"
 
 
 def test_a_course_is_concluded_without_a_word_of_its_enrollments(place: Place) -> None:
     conclude_course(place.canvas, place.course)
-    assert place.told() == ["course_updated"]
+    assert place.take_event_names() == ["course_updated"]
     assert [
         place.real("enrollments", row.gid) for row in (place.active, place.invited, place.inactive)
     ] == ["completed", "completed", "inactive"]
@@ -471,7 +471,7 @@ def test_a_course_is_concluded_without_a_word_of_its_enrollments(place: Place) -
 
 def test_a_section_is_deleted_without_a_word_of_its_enrollments(place: Place) -> None:
     delete_section(place.canvas, place.section)
-    assert place.told() == ["course_section_updated"]
+    assert place.take_event_names() == ["course_section_updated"]
     assert {place.real("enrollments", row.gid) for row in place.enrollments} == {"deleted"}
 
 
@@ -479,7 +479,7 @@ def test_a_section_is_cross_listed_and_moved_back_without_a_word_of_its_enrollme
     place: Place,
 ) -> None:
     other = place.new_course()
-    place.told()
+    place.take_event_names()
     cross_list(place.canvas, place.section, other)
     (event,) = place.emitted()
     body = json.loads(event.event.value)["body"]
@@ -502,16 +502,20 @@ def test_a_section_is_cross_listed_and_moved_back_without_a_word_of_its_enrollme
 def test_a_section_that_is_moved_back_brings_its_deleted_course_back(place: Place) -> None:
     cross_list(place.canvas, place.section, place.new_course())
     delete_course(place.canvas, place.course)
-    place.told()
+    place.take_event_names()
     uncross_list(place.canvas, place.section)
-    assert place.told() == ["course_updated", "course_section_updated"]
+    assert place.take_event_names() == ["course_updated", "course_section_updated"]
     assert place.course.state == "claimed"
 
 
 def test_a_user_is_deleted_row_by_row(place: Place) -> None:
     delete_user(place.canvas, place.active.user)
-    told = Counter(place.told())
-    assert (told["user_updated"], told["enrollment_updated"], told["group_membership_updated"]) == (
+    counts = Counter(place.take_event_names())
+    assert (
+        counts["user_updated"],
+        counts["enrollment_updated"],
+        counts["group_membership_updated"],
+    ) == (
         1,
         1,
         1,
@@ -524,22 +528,22 @@ def test_imports_random_assignment_and_merged_users_change_rows_without_any_even
     place: Place,
 ) -> None:
     delete_by_import(place.canvas, place.section, 1.0)
-    assert place.told() == []
+    assert place.take_event_names() == []
     assert place.real("enrollments", place.active.gid) == "deleted"
     before = len(place.canvas.world.memberships)
     assign_at_random(place.canvas, place.category, [row.user for row in place.enrollments])
-    assert place.told() == []
+    assert place.take_event_names() == []
     assert len(place.canvas.world.memberships) == before + 4
     merge_users(place.canvas, place.active.user, place.invited.user)
-    assert place.told() == ["user_updated"]
+    assert place.take_event_names() == ["user_updated"]
     assert place.active.user is place.invited.user
 
 
 def test_a_new_enrollment_tells_of_its_state_too(place: Place) -> None:
     place.enroll(place.user(), "invited")
-    told = [name for name in place.told() if name.startswith("enrollment")]
-    assert sorted(told)[0] == "enrollment_created"
-    assert "enrollment_state_created" in told
+    names = [name for name in place.take_event_names() if name.startswith("enrollment")]
+    assert sorted(names)[0] == "enrollment_created"
+    assert "enrollment_state_created" in names
 
 
 def test_somebody_who_is_enrolled_again_has_the_same_enrollment_in_another_section(
@@ -547,7 +551,7 @@ def test_somebody_who_is_enrolled_again_has_the_same_enrollment_in_another_secti
 ) -> None:
     delete(place.canvas, place.invited)
     enroll_again(place.canvas, place.invited, place.course.sections[1], "active")
-    names = place.told()
+    names = place.take_event_names()
     assert "enrollment_created" not in names
     row = place.row(place.invited)
     assert (row["state"], row["course_section_id"]) == ("active", place.course.sections[1].gid)
@@ -562,7 +566,7 @@ def test_somebody_who_changes_groups_has_a_new_membership(place: Place) -> None:
             membership,
             place.other_group if membership.group is place.group else place.group,
         )
-        names = place.told()
+        names = place.take_event_names()
         orders.add(names[0])
         assert sorted(set(names)) == ["group_membership_created", "group_membership_updated"]
         assert membership.state == "deleted"
@@ -577,7 +581,7 @@ def test_reasons_and_the_times_that_shaped_a_row(place: Place) -> None:
         return str(json.loads(place.emitted()[-1].event.value)["metadata"]["event_time"])
 
     deactivate(place.canvas, place.active)
-    place.told()
+    place.take_event_names()
     row = place.row(place.active)
     assert row["state"] == "inactive"
     delete_section(place.canvas, place.section)
@@ -587,14 +591,14 @@ def test_reasons_and_the_times_that_shaped_a_row(place: Place) -> None:
     assert row["as_of"] == (at if "." in at else at.replace("Z", ".000Z"))
     restore_section(place.canvas, place.section)
     conclude_course(place.canvas, place.course)
-    place.told()
+    place.take_event_names()
     assert (place.row(place.invited)["state"], place.row(place.invited)["state_reason"]) == (
         "completed",
         "course_completed",
     )
     assert place.row(place.active)["state"] == "inactive"
     delete_course(place.canvas, place.course)
-    place.told()
+    place.take_event_names()
     truth = place.simulation.truth()
     assert place.row(place.invited)["state_reason"] == "course_deleted"
     assert (
@@ -689,13 +693,13 @@ def test_what_the_rules_of_rosters_do_not_read_from_events(place: Place) -> None
     """
     conclude_course(place.canvas, place.course)
     reactivate(place.canvas, place.inactive)
-    place.told()
+    place.take_event_names()
     assert (place.row(place.inactive)["state"], place.real("enrollments", place.inactive.gid)) == (
         "completed",
         "active",
     )
     publish(place.canvas, place.course)
-    place.told()
+    place.take_event_names()
     assert (place.row(place.active)["state"], place.real("enrollments", place.active.gid)) == (
         "active",
         "completed",
@@ -704,7 +708,7 @@ def test_what_the_rules_of_rosters_do_not_read_from_events(place: Place) -> None
     assert world[place.active.gid].beyond == "came_back"
     enroll_again(place.canvas, place.active, place.section, "active")
     accept(place.canvas, place.inactive)
-    place.told()
+    place.take_event_names()
     assert place.simulation.world_rosters()["enrollments"][place.active.gid].beyond is None
     assert place.row(place.active)["state"] == "active"
 
