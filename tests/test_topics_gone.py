@@ -61,6 +61,6 @@ def test_rosters_are_not_made_anew(bootstrap: str, prefix: str, tmp_path: Path) 
         assert rosters.wait_exit() == 1
         reason = (
             f"rollcall: {cluster.roster('courses')} is gone, and what was read for it is not "
-            "read again; make the rosters anew"
+            "read again; rebuild the rosters"
         )
         assert reason in rosters.log_file.read_text()

@@ -321,7 +321,7 @@ def test_the_command(running: Running, line: str) -> None:
 
 
 def test_made_anew(running: Running) -> None:
-    """As docs/operations.md says under "Making the rosters anew". Last, since it ends the
+    """As docs/operations.md says under "Rebuilding the rosters". Last, since it ends the
     process.
     """
     assert running.rosters.end() == 0

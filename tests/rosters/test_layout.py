@@ -61,5 +61,5 @@ def test_a_changelog_that_is_gone_is_not_taken_for_an_empty_table(
     ) as rosters:
         assert rosters.wait_exit() == 1
         text = rosters.log_file.read_text()
-    assert "make the rosters anew" in text
+    assert "rebuild the rosters" in text
     assert changelog in text

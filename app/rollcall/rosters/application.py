@@ -117,8 +117,8 @@ async def _refuse_holes(settings: Settings, bootstrap: str, missing: set[str]) -
             ]
             if gone and inputs and await has_read(inputs):
                 raise RostersLostError(
-                    f"{', '.join(gone)} is gone, and what was read for it is not read again; make "
-                    "the rosters anew (docs/operations.md)"
+                    f"{', '.join(gone)} is gone, and what was read for it is not read again; "
+                    "rebuild the rosters (docs/operations.md)"
                 )
 
 

@@ -29,7 +29,7 @@ _ROW_TYPES = (list, dict, type(None))
 
 FOREIGN = (
     "the changelog holds a record that Rollcall did not write: find out who writes there, "
-    "then make the rosters anew (docs/operations.md)"
+    "then rebuild the rosters (docs/operations.md)"
 )
 
 

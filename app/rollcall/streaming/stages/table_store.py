@@ -87,7 +87,7 @@ class TableStore:
             raise ChangelogLostError(
                 f"the changelog {tp.topic}, partition {partition}, ends at {end}, was at "
                 f"{committed_end} and was deleted or cut, so there is nothing "
-                "to go on with; make the rosters anew (docs/operations.md)"
+                "to go on with; rebuild the rosters (docs/operations.md)"
             )
         try:
             beginning = (await self._bounds([tp]))[tp].beginning
