@@ -1,7 +1,7 @@
-"""``python -m deploy.grafana.dashboard``: makes rollcall.json beside this file, a dashboard for
-Grafana, of the metrics in app/rollcall/process/metrics.py.
+"""Grafana dashboard of the metrics in app/rollcall/process/metrics.py. ``python -m
+deploy.grafana.dashboard`` writes rollcall.json beside this file.
 
-What a panel shows is said here; units, legends and descriptions follow from the catalogue: from a
+This module defines the panels and their queries. Units, legends and descriptions come from the
 metric's name, type, labels and documentation.
 """
 
@@ -21,22 +21,22 @@ from rollcall.process.metrics import RosterMetrics, RouterMetrics, ServeMetrics
 FILE = Path(__file__).with_name("rollcall.json")
 
 SCHEMA_VERSION = 39
-"""Of Grafana 11; later ones read it."""
+"""Schema version of Grafana 11. Later versions read it."""
 
 COLUMNS, WIDTH, HEIGHT = 24, 8, 8
 
 LEFT_OUT: Mapping[str, str] = {
-    "process_virtual_memory_bytes": "addresses, most of which no memory is behind",
+    "process_virtual_memory_bytes": "mostly addresses without memory",
 }
-"""Metrics that no panel shows, and why."""
+"""Metrics without a panel, with the reason."""
 
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _SELECTED = 'job=~"$job", instance=~"$instance"'
 _API = 'route=~"/api/.+"'
-"""Without the page, whose streams last for hours."""
+"""Excludes the page, whose streams last for hours."""
 
 _PER_SECOND = {"events": "eps", "records": "recps", "rows": "rowsps", "requests": "reqps"}
-"""Grafana's units for rates, by what the counter's name says that it counts."""
+"""Grafana's units for rates, by the counted thing in the counter's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ class Query:
     metrics: tuple[str, ...]
     by: tuple[str, ...]
     unit: str
-    """Grafana's name of it."""
+    """Grafana's name of the unit."""
     word: str = ""
-    """Goes before the labels in the legend."""
+    """Prefix of the labels in the legend."""
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A panel: one or more queries, of one unit."""
+    """A panel: one or more queries with the same unit."""
 
     title: str
     queries: tuple[Query, ...]
@@ -62,7 +62,7 @@ class Panel:
 
 
 def catalogue() -> dict[str, Metric]:
-    """All metrics of all processes, by the names that a query uses."""
+    """All metrics of all processes, by their names in queries."""
     registries = [
         RouterMetrics(CollectorRegistry(), ()).registry,
         RosterMetrics(CollectorRegistry(), (), ()).registry,
@@ -80,7 +80,7 @@ CATALOGUE = catalogue()
 
 
 def rate(metric: str, *by: str) -> Query:
-    """How much a counter counts in a second."""
+    """The rate of a counter, per second."""
     words = metric.split("_")
     unit = (
         "percentunit"
@@ -92,7 +92,7 @@ def rate(metric: str, *by: str) -> Query:
 
 
 def level(metric: str, *by: str, how: str = "sum") -> Query:
-    """What a gauge shows, or a counter since its process was started."""
+    """The value of a gauge, or of a counter since the start of its process."""
     of_quantity = {"seconds": "s", "bytes": "bytes"}.get(metric.rpartition("_")[2], "short")
     unit = "bool_yes_no" if CATALOGUE[metric].documentation.startswith("1: ") else of_quantity
     return Query(f"{how} by ({', '.join(by)}) ({metric}{{{_SELECTED}}})", (metric,), by, unit)
@@ -101,7 +101,7 @@ def level(metric: str, *by: str, how: str = "sum") -> Query:
 def percentiles(
     metric: str, *by: str, only: str = "", shares: Iterable[float] = (0.5, 0.95, 0.99)
 ) -> tuple[Query, ...]:
-    """Of a histogram of seconds, one for each share of the observations."""
+    """Percentiles of a histogram of seconds, one query for each share."""
     selected = f"{_SELECTED}, {only}" if only else _SELECTED
     buckets = (
         f"sum by ({', '.join(('le', *by))}) (rate({metric}_bucket{{{selected}}}[$__rate_interval]))"
@@ -113,7 +113,7 @@ def percentiles(
 
 
 def since(metric: str) -> Query:
-    """The time since a moment that a gauge holds, which is 0 as long as there was none."""
+    """The time since the moment stored in a gauge. The gauge is 0 before the first moment."""
     by = ("job", "instance")
     return Query(
         f"time() - (max by ({', '.join(by)}) ({metric}{{{_SELECTED}}}) > 0)", (metric,), by, "s"
