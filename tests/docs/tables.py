@@ -8,6 +8,7 @@ from itertools import groupby
 from rollcall.catalogue.plans import required_rights
 from rollcall.events.registry import EVENT_TYPES
 from rollcall.settings import Settings
+from tests.docs.replica_tables import view_columns, view_indexes
 from tests.docs.settings_table import settings_tables
 
 DEFAULTS = Settings.model_construct()
@@ -51,5 +52,7 @@ TABLES: Mapping[str, Callable[[], Iterator[str]]] = {
     "keys": keys,
     "rights": rights,
     "settings": settings_tables,
+    "columns": view_columns,
+    "indexes": view_indexes,
 }
 """By the name in the marker ``<!-- make docs: NAME -->``, which begins them in a document."""

@@ -25,8 +25,8 @@ from rollcall.serve.api.parameters import _UNSUPPORTED, BY_DATES, DEFAULT_STATES
 from rollcall.serve.middleware.body_limit import MOST_BODY_BYTES
 from rollcall.serve.middleware.stack import GZIP_BYTES
 from rollcall.serve.protocol import HEAD_SECONDS, MOST_HEAD_BYTES, SENDING_SECONDS
+from rollcall.serve.replica import tables as replica_tables
 from rollcall.serve.replica.derived import canvas_state
-from rollcall.serve.replica.relations import RELATIONS
 from rollcall.serve.tokens import add_token
 from rollcall.settings import Settings
 from tests.docs.markdown import ROOT, blocks, code, rows
@@ -51,7 +51,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "field of a group": objects.Group,
     "field of a membership": objects.GroupMembership,
 }
-COLUMNS = {column for relation in RELATIONS for column in relation.columns}
+COLUMNS = {column for table in replica_tables.TABLES for column in table.columns}
 NO_COLUMNS = {
     "unpublished",
     "created",

@@ -6,30 +6,35 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import typer
+from jsonschema import Draft202012Validator
 from prometheus_client import CollectorRegistry
 
 from rollcall.catalogue.plans import plan_topics
+from rollcall.catalogue.row_schemas import row_schema
 from rollcall.cli.main import cli
 from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.registry import EVENT_TYPES, REGISTRY
+from rollcall.events.schemas.files import read_schema_folder
 from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.topics import DAY_MS, barrier_topic
 from rollcall.process.dead_letter_records import SIZE_HEADER, dead_letter_headers
 from rollcall.process.metrics import RosterMetrics, RouterMetrics, ServeMetrics
 from rollcall.process.topics import TopicNames
 from rollcall.rosters import registry as roster_registry
-from rollcall.rosters.registry import stages
+from rollcall.rosters.registry import RELATIONS, stages
 from rollcall.rosters.topics import plan_roster_topics, roster_topics
 from rollcall.serve.api import objects
 from rollcall.serve.page.sessions import COOKIE
-from rollcall.serve.replica.relations import RELATIONS
+from rollcall.serve.replica.tables import Table
 from rollcall.settings import ENV_PREFIX, Settings
 from tests.docs.markdown import ROOT, anchors, blocks, code, documents, links, rows
 from tests.rosters.memory import Cluster
@@ -324,9 +329,10 @@ def test_the_headers_of_dead_letters() -> None:
 
 def test_the_relation_that_is_added_as_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
     (source,) = blocks(ARCHITECTURE, "python")
-    module: dict[str, Any] = {}
-    exec(source, module)  # noqa: S102
-    monkeypatch.setattr(roster_registry, "STAGES", (*roster_registry.STAGES, module["stage"]))
+    module: Any = ModuleType("category")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(source, module.__dict__)  # noqa: S102
+    monkeypatch.setattr(roster_registry, "STAGES", (*roster_registry.STAGES, module.stage))
     planned = {plan.name for plan in plan_topics(DEFAULTS)}
     assert {"canvas.rosters.categories", "rollcall-rosters-category-changelog"} <= planned
     cluster = Cluster(all_stages=roster_registry.stages(None))
@@ -344,6 +350,17 @@ def test_the_relation_that_is_added_as_an_example(monkeypatch: pytest.MonkeyPatc
     }
     names = {row["group_category_name"] for row in written.values()}
     assert names == {json.loads(value)["body"]["group_category_name"] for value in events.values()}
+    # The JSON Schema of rows and the replica's table follow from the declaration.
+    schema = row_schema(module.CATEGORIES, read_schema_folder())
+    for row in written.values():
+        Draft202012Validator(schema).validate(row)
+    table = Table(module.CATEGORIES)
+    stored = [
+        table.columns_of(table.key_of(key), json.dumps(row).encode())
+        for key, row in written.items()
+    ]
+    place = table.columns.index("group_category_name")
+    assert {columns[place] for columns in stored} == names
 
 
 class _Nothing:

@@ -22,8 +22,8 @@ import pytest
 from rollcall.serve.replica import follower, store
 from rollcall.serve.replica.feed import Feed
 from rollcall.serve.replica.follower import BATCH_RECORDS, MOST_AWAY_SECONDS, Follower
-from rollcall.serve.replica.relations import APPLICATION_ID, RELATIONS
 from rollcall.serve.replica.store import WAL_BYTES, ReplicaStore
+from rollcall.serve.replica.tables import APPLICATION_ID, COLUMNS, TABLES, Table
 from rollcall.settings import load_settings
 from tests.docs.markdown import ROOT, blocks, code, rows
 from tests.docs.test_rosters import examples, rosters_of
@@ -104,33 +104,27 @@ def opened(path: Path) -> sqlite3.Connection:
 
 
 def test_the_views(replica: Path) -> None:
-    """All columns in their order, with their types."""
-    assert re.findall(r"^\| column of `(\w+)` \|", TEXT, re.MULTILINE) == [
-        relation.name for relation in RELATIONS
-    ]
+    """The columns in the document are those of the file, in their order, with their types."""
     with closing(opened(replica)) as database:
         views = [
             name
             for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")
         ]
-        assert sorted(views) == sorted(relation.name for relation in RELATIONS)
-        for relation in RELATIONS:
+        assert sorted(views) == sorted(COLUMNS)
+        for view in views:
             described = [
                 (code(column)[0], kind)
-                for column, kind, _what in rows(DOCUMENT, f"column of `{relation.name}`")
+                for column, kind, _what in rows(DOCUMENT, f"column of `{view}`")
             ]
-            assert [name for name, _kind in described] == list(relation.columns)
             types = {
-                name: kind
-                for _, name, kind, *_ in database.execute(f"PRAGMA table_info({relation.name})")
+                name: kind for _, name, kind, *_ in database.execute(f"PRAGMA table_info({view})")
             }
+            assert [name for name, _kind in described] == list(types)
             for name, kind in described:
                 wanted = (kind,) if kind in ("INTEGER", "TEXT") else UNTYPED
-                assert types[name] in wanted, (relation.name, name)
+                assert types[name] in wanted, (view, name)
             flags = [name for name, kind in described if kind == "0 or 1"]
-            for row in database.execute(
-                f"SELECT {', '.join(flags) or 'NULL'} FROM {relation.name}"  # noqa: S608
-            ):
+            for row in database.execute(f"SELECT {', '.join(flags) or 'NULL'} FROM {view}"):  # noqa: S608
                 assert set(row) <= {0, 1, None}
 
 
@@ -181,22 +175,22 @@ def test_the_shell(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, query["lines"].lstrip()), done.stderr
 
 
-@pytest.mark.parametrize(
-    "columns",
-    [["course_id"], ["course_section_id"], ["user_id"], ["enrollment_id"]],
-    ids=lambda names: str(names[0]),
-)
-def test_enrollments_are_found_by_an_index(replica: Path, columns: list[str]) -> None:
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_rows_are_found_by_an_index(replica: Path, table: Table) -> None:
+    """By the key and each lookup, and by the first columns of them."""
+    lookups = (table.relation.key, *table.relation.lookups)
+    beginnings = [names[:count] for names in lookups for count in range(1, len(names) + 1)]
     with closing(opened(replica)) as database:
-        condition = " AND ".join(f"{name} = 1" for name in columns)
-        plan = [
-            row[3]
-            for row in database.execute(
-                f"EXPLAIN QUERY PLAN SELECT * FROM enrollments WHERE {condition}"  # noqa: S608
-            )
-        ]
-    assert len(plan) == 1
-    assert plan[0].startswith("SEARCH"), plan
+        for columns in beginnings:
+            condition = " AND ".join(f"{name} = 1" for name in columns)
+            plan = [
+                row[3]
+                for row in database.execute(
+                    f"EXPLAIN QUERY PLAN SELECT * FROM {table.name} WHERE {condition}"  # noqa: S608
+                )
+            ]
+            assert len(plan) == 1
+            assert plan[0].startswith("SEARCH"), plan
 
 
 def _reasons(module: ModuleType) -> Iterator[str]:

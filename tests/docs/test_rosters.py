@@ -15,18 +15,16 @@ from typing import Any, NamedTuple
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from rollcall.catalogue.row_schemas import key_schema
 from rollcall.events.registry import EVENT_TYPES
 from rollcall.kafka.topics import DAY_MS
 from rollcall.resources import resource_path
-from rollcall.rosters.course import COURSE
-from rollcall.rosters.enrollment import ENROLLMENT
-from rollcall.rosters.group import GROUP, MEMBERSHIP
-from rollcall.rosters.registers import MOST_REGISTER_BYTES, Family
+from rollcall.rosters import registry
+from rollcall.rosters.fields import fields_of
+from rollcall.rosters.registers import MOST_REGISTER_BYTES
 from rollcall.rosters.registry import stages
-from rollcall.rosters.section import SECTION
 from rollcall.rosters.states import BY_DATES, CURRENT, FINAL
 from rollcall.rosters.topics import TOMBSTONE_DAYS, plan_roster_topics, roster_topics
-from rollcall.rosters.user import USER
 from rollcall.settings import Settings, load_settings
 from rollcall.streaming.stages.keyed import CASCADE_ROWS
 from tests.docs.markdown import ROOT, blocks, code, rows
@@ -44,14 +42,6 @@ SHOWN = (
     "21070000000000570/21070000000046825 Isaac Newton StudentEnrollment active enrollment "
     "2019-01-07T09:12:30.417Z"
 )
-FAMILIES: dict[str, Family] = {
-    "courses": COURSE,
-    "sections": SECTION,
-    "enrollments": ENROLLMENT,
-    "groups": GROUP,
-    "memberships": MEMBERSHIP,
-    "users": USER,
-}
 INPUTS = frozenset(topic for stage in stages(None) for topic in stage.inputs)
 
 _ROW = re.compile(
@@ -111,9 +101,9 @@ def test_the_fields_that_rows_have_besides() -> None:
             described[name] = set(RELATIONS) if of == "all" else set(of.split(", "))
     besides = {
         name
-        for relation, family in FAMILIES.items()
-        for row in made[relation].values()
-        for name in row.keys() - set(family.names)
+        for relation in registry.RELATIONS
+        for row in made[relation.name].values()
+        for name in row.keys() - {field.name for field in fields_of(relation.register)}
     }
     assert besides == described.keys() - {"course_id"}
     for name, relations in described.items():
@@ -173,6 +163,10 @@ def test_the_tables_of_topics_and_stages() -> None:
     settings = Settings.model_construct()
     names = roster_topics(settings)
     topics = {code(topic)[0]: code(keys) for _relation, topic, keys in rows(DOCUMENT, "relation")}
+    assert topics == {
+        names.full(relation.topic): code(key_schema(relation)["description"])
+        for relation in registry.RELATIONS
+    }
     assert list(topics) == [
         names.full(topic)
         for stage in stages(None)

@@ -15,8 +15,8 @@ from aiokafka import ConsumerRecord
 from rollcall.rosters.registry import stages
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.serve.replica.follower import collect
-from rollcall.serve.replica.relations import RELATIONS, Columns, Key
-from rollcall.streaming.rows import LEAD
+from rollcall.serve.replica.tables import TABLES, Columns, Key
+from rollcall.streaming.rows import LEAD, encode_json
 from rollcall.streaming.stages.stage import UnusableError
 from tests.fuzz.inputs import any_headers, any_value, changed_bytes, changed_event, events, text_of
 from tests.fuzz.pipeline import Fetched
@@ -148,10 +148,12 @@ class StagesBorder:
             label = "merged"
             kind, _, identity = change.row_id.partition("/")
             for lead in (None, row if kind == LEAD else None):
-                for key, value in stage.kinds[kind].derive(change.key, identity, row, lead).items():
+                for _topic, key, value in stage.kinds[kind].records(
+                    change.key, identity, row, lead
+                ):
                     key.encode()
-                    orjson.dumps(value)
-            orjson.dumps(row)
+                    encode_json(value)
+            encode_json(row)
         return label
 
 
@@ -161,22 +163,22 @@ class ReplicaBorder:
     def __init__(self) -> None:
         self._written = written_topics()
         self._database = sqlite3.connect(":memory:")
-        for relation in RELATIONS:
-            for statement in (*relation.ddl(), *relation.index_ddl()):
+        for table in TABLES:
+            for statement in (*table.ddl(), *table.index_ddl()):
                 self._database.execute(statement)
 
     def make(self, random: Random) -> tuple[int, bytes | None, bytes | None]:
-        """A relation's place, and a record's key and value."""
-        place = random.randrange(len(RELATIONS))
-        key, value = random.choice(self._written[f"rosters.{RELATIONS[place].name}"])
+        """A table's place, and a record's key and value."""
+        place = random.randrange(len(TABLES))
+        key, value = random.choice(self._written[f"rosters.{TABLES[place].name}"])
         return place, changed_key(key, random), changed_row(value, random)
 
     def check(self, given: tuple[int, bytes | None, bytes | None], _random: Random) -> str:
         """Take it, store it, remove it."""
-        relation = RELATIONS[given[0]]
+        table = TABLES[given[0]]
         rows: dict[Key, Columns | None] = {}
         if collect(
-            relation,
+            table,
             [ConsumerRecord("topic", 0, 0, 0, 0, given[1], given[2], None, 0, 0, ())],
             rows,
         ):
@@ -185,7 +187,7 @@ class ReplicaBorder:
         ((key, columns),) = rows.items()
         if columns is None:
             return "removed"
-        self._database.execute(relation.insert, columns)
-        assert self._database.execute(relation.select, key).fetchone() is not None
-        self._database.execute(relation.delete, key)
+        self._database.execute(table.insert, columns)
+        assert self._database.execute(table.select, key).fetchone() is not None
+        self._database.execute(table.delete, key)
         return "stored"

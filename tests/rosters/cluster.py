@@ -20,6 +20,7 @@ from rollcall.events.pipeline import Pipeline
 from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.topic_admin import ensure_topics
+from rollcall.rosters import registry
 from rollcall.rosters.registry import stages
 from rollcall.rosters.topics import plan_roster_topics, roster_topics
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
@@ -40,7 +41,7 @@ from tests.waiting import DEADLINE_SECONDS, wait_until
 
 PARTITIONS = 4
 SHARD = 2107
-RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships", "users")
+RELATIONS = tuple(relation.name for relation in registry.RELATIONS)
 
 NOT_YET = (*PASSING, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 """What a broker says while it makes topics or has just started."""
@@ -403,7 +404,8 @@ class Written:
                     f"{stage.name}: the rows of {record_key!r} have not all followed"
                 )
                 unit = record_key.decode().partition("/")[2]
-                topic = remembered[self._cluster.full(stage.kinds[unit.partition("/")[0]].output)]
+                (output,) = stage.kinds[unit.partition("/")[0]].outputs
+                topic = remembered[self._cluster.full(output)]
                 for key, digest in published.items():
                     assert key.encode() not in topic, (
                         f"{stage.name}: {key} is remembered by two rows"

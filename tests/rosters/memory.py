@@ -254,9 +254,10 @@ class Cluster:
 
     def rosters(self) -> Rosters:
         """The rosters, as a reader of the compacted topics sees them."""
-        return {relation: self._compacted(f"rosters.{relation}") for relation in RELATIONS}
+        return {relation: self.compacted(f"rosters.{relation}") for relation in RELATIONS}
 
-    def _compacted(self, topic: str) -> dict[str, dict[str, Any]]:
+    def compacted(self, topic: str) -> dict[str, dict[str, Any]]:
+        """The rows of a topic, as a reader of the compacted topic sees them."""
         last = {record.key: record.value for log in self._logs(topic).values() for record in log}
         return {
             key.decode(): orjson.loads(value)

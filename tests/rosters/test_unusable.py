@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollcall.rosters.registry import stages
+from rollcall.streaming.rows import encode_json
 from rollcall.streaming.stages.stage import Change, Stage, UnusableError
 from tests.examples import examples
 from tests.rosters.memory import Cluster, Stored
@@ -113,7 +114,6 @@ def test_a_record_is_used_or_set_aside(stage: Stage, topic: str, data: st.DataOb
     if row is not None:
         for lead in (None, row if change.row_id == "" else None):
             kind = stage.kinds[change.row_id.partition("/")[0]]
-            for value in kind.derive(
-                change.key, change.row_id.partition("/")[2], row, lead
-            ).values():
-                assert orjson.loads(orjson.dumps(value)) is not None
+            identity = change.row_id.partition("/")[2]
+            for _topic, _key, value in kind.records(change.key, identity, row, lead):
+                assert orjson.loads(encode_json(value)) is not None

@@ -25,8 +25,8 @@ from rollcall.serve.protocol import PatientProtocol
 from rollcall.serve.replica.feed import Feed
 from rollcall.serve.replica.follower import Follower, collect
 from rollcall.serve.replica.reading import ReplicaReader
-from rollcall.serve.replica.relations import RELATIONS, Columns, Key
 from rollcall.serve.replica.store import ReplicaStore
+from rollcall.serve.replica.tables import TABLES, Columns, Key
 from rollcall.serve.tokens import Tokens
 from rollcall.settings import Settings, load_settings
 from tests.waiting import DEADLINE_SECONDS
@@ -59,11 +59,11 @@ def batch_of(
 ) -> dict[str, dict[Key, Columns | None]]:
     """A batch for a store."""
     batch: dict[str, dict[Key, Columns | None]] = {}
-    for relation in RELATIONS:
+    for table in TABLES:
         unusable = collect(
-            relation,
-            records_of(rosters.get(relation.name, {})),
-            batch.setdefault(relation.name, {}),
+            table,
+            records_of(rosters.get(table.name, {})),
+            batch.setdefault(table.name, {}),
         )
         assert unusable == 0
     return batch

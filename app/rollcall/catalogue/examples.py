@@ -17,7 +17,7 @@ from rollcall.events.schemas.files import SchemaFile
 from rollcall.process.dead_letter_records import dead_letter_headers
 from rollcall.record import Header
 from rollcall.rosters.registry import stages
-from rollcall.streaming.rows import LEAD
+from rollcall.streaming.rows import LEAD, encode_json
 from rollcall.streaming.stages.stage import Row
 
 
@@ -77,11 +77,9 @@ def row_examples(
         for key, key_rows in rows.items():
             for row_id, row in key_rows.items():
                 kind, _, identity = row_id.partition("/")
-                written = stage.kinds[kind].derive(key, identity, row, key_rows.get(LEAD))
-                topics[stage.kinds[kind].output] += (
-                    _Record(name.encode(), orjson.dumps(value), [])
-                    for name, value in written.items()
-                )
+                derived = stage.kinds[kind].records(key, identity, row, key_rows.get(LEAD))
+                for topic, name, value in derived:
+                    topics[topic].append(_Record(name.encode(), encode_json(value), []))
     return {
         topic: [_example(record) for record in records]
         for topic, records in topics.items()

@@ -20,16 +20,15 @@ from rollcall.catalogue.headers import (
     HeaderField,
 )
 from rollcall.catalogue.plans import plan_topics
-from rollcall.catalogue.row_schemas import NORMAL_ID, key_schema, row_schema, rows_summary
+from rollcall.catalogue.row_schemas import NORMAL_ID, key_schema, row_schema
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.registry import EVENT_TYPES, EventType
 from rollcall.events.schemas.files import Schema, read_schema_folder
 from rollcall.events.schemas.validation import EventValidator, load_validators
 from rollcall.kafka.topics import TopicPlan, barrier_topic
-from rollcall.rosters.registry import stages
+from rollcall.rosters.registry import RELATIONS, stages
 from rollcall.rosters.topics import roster_topics
 from rollcall.router.topics import plan_router_topics
-from rollcall.serve.replica.relations import RELATIONS
 from rollcall.settings import Settings
 
 ROUTER, ROSTERS, SERVE = "router", "rosters", "serve"
@@ -214,7 +213,7 @@ class _CatalogueBuilder:
             for topic in (*map(names.full, stage.outputs), names.changelog(stage)):
                 writers[topic][ROSTERS] = None
         for relation in RELATIONS:
-            readers[names.full(f"rosters.{relation.name}")][SERVE] = None
+            readers[names.full(relation.topic)][SERVE] = None
         readers[dead_letter][SERVE] = None
         return {name: list(writers[name]) for name in self._plans}, {
             name: list(readers[name]) for name in self._plans
@@ -304,7 +303,7 @@ class _CatalogueBuilder:
     def _rosters(self) -> Iterable[Topic]:
         examples = row_examples(self._pipeline, self._files, self._settings.shard)
         for relation in RELATIONS:
-            name = f"rosters.{relation.name}"
+            name = relation.topic
             schema, key = row_schema(relation, self._files), key_schema(relation)
             self._schemas[name] = schema
             other_headers = "Rows have no headers except those of a trace (`traceparent`)."
@@ -333,7 +332,7 @@ class _CatalogueBuilder:
                 name,
                 TopicKind.ROSTER,
                 self._names.full(name),
-                rows_summary(relation),
+                relation.rows,
                 partitioning,
                 [row, removed],
             )

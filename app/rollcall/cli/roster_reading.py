@@ -23,10 +23,11 @@ from rollcall.kafka.rights import check_rights
 from rollcall.kafka.topic_reading import STALL_SECONDS, kafka_errors_explained, partition_counts
 from rollcall.kafka.topics import TopicsError
 from rollcall.rosters.context import Context, the_one
+from rollcall.rosters.registry import RELATIONS
 from rollcall.rosters.topics import roster_readers_rights, roster_topics
 from rollcall.settings import Settings
 
-COURSE_RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships")
+COURSE_RELATIONS = tuple(relation.name for relation in RELATIONS if relation.is_of_course)
 """Relations of a course's roster, on the topics ``<prefix>.rosters.<relation>``. Users belong to no
 course.
 """

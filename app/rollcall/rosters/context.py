@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rollcall.errors import ConfigurationError
 from rollcall.events.ids import LOCAL_DIGITS, SHARD_SIZE, parse_id, whole_number
-from rollcall.rosters.group import ACCOUNT_PREFIX
+from rollcall.rosters.relation import ACCOUNT_PREFIX
 
 MOST_CANDIDATES = 10
 """So many courses are named when an id may mean several."""
@@ -20,7 +20,7 @@ class Context:
     """What has a roster: a course, or an account with its groups."""
 
     prefix: str
-    """Nothing for a course, :data:`rollcall.rosters.group.ACCOUNT_PREFIX` for an account."""
+    """Nothing for a course, :data:`rollcall.rosters.relation.ACCOUNT_PREFIX` for an account."""
     identity: str
     """In normal form."""
 

@@ -9,126 +9,147 @@ for each of them, and the slot with the latest version is the one that counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from rollcall.record import Record
-from rollcall.rosters.enrollment import ENROLLMENT, STATE
+from rollcall.rosters.enrollment import ENROLLMENTS
+from rollcall.rosters.fields import Id, OptionalId, Text, Time, Word
 from rollcall.rosters.group import (
-    ACCOUNT_PREFIX,
-    GROUP,
+    GROUPS,
     GROUPS_BY_COURSE,
-    MEMBERSHIP,
+    MEMBERSHIPS,
     MEMBERSHIPS_BY_COURSE,
+    Group,
+    MembershipInGroup,
 )
-from rollcall.rosters.internal import (
-    has_parts,
-    is_flag,
-    merge_slot,
-    optional,
-    parts_of,
-    replace,
-    value_of,
+from rollcall.rosters.internal import merge_slot, parts_of, replace, value_reader
+from rollcall.rosters.registers import (
+    Register,
+    body_fields,
+    is_later,
+    latest,
+    lead_reader,
+    shown,
 )
-from rollcall.rosters.registers import TIME, Family, Register, is_time, lead_reader, shown
-from rollcall.rosters.section import ENROLLMENTS_BY_COURSE, SECTION, SECTIONS_BY_COURSE
+from rollcall.rosters.relation import ACCOUNT_PREFIX, Relation
+from rollcall.rosters.section import (
+    ENROLLMENTS_BY_COURSE,
+    SECTIONS,
+    SECTIONS_BY_COURSE,
+    EnrollmentInSection,
+    Section,
+)
 from rollcall.rosters.states import FINAL, enrollment_state, enrollment_state_within
 from rollcall.rosters.typed import typed_reader
 from rollcall.streaming.rows import LEAD
 from rollcall.streaming.stages.stage import Change, Input, Kind, Row, Stage
 
-COURSE = Family(
-    (
-        "course_id",
-        "uuid",
-        "account_id",
-        "name",
-        "created_at",
-        "updated_at",
-        "workflow_state",
-        "account_uuid",
-    ),
-    ids=("course_id", "account_id"),
-    words=("course_id", "workflow_state"),
+
+class Course(Register, array_like=True, frozen=True, gc=False):
+    """The register of course_*."""
+
+    course_id: Id
+    uuid: Text
+    account_id: OptionalId
+    name: Text
+    created_at: Time
+    updated_at: Time
+    workflow_state: Word
+    account_uuid: Text = None
+
+
+COURSES = Relation(
+    name="courses",
+    register=Course,
+    key=("course_id",),
+    rows="one row for each course of which an event came",
+    bodies=("course",),
+    reasons={"course": "the course's own workflow_state"},
+    lookups=(("name",),),
 )
 
-_COURSE_STATE = COURSE.place("workflow_state")
-_ENROLLMENT_STATE = ENROLLMENT.place("workflow_state")
-_STATE = STATE.place("state")
 
-_is_enrollment = has_parts(
-    ENROLLMENT.holds, optional(STATE.holds), optional(has_parts(is_flag, is_flag, is_time))
-)
-_is_membership = has_parts(MEMBERSHIP.holds, optional(is_time))
-
-
-def _row_reader(kind: str, is_right: Callable[[Any], bool]) -> Any:
+def _row_reader(kind: str, row: Any) -> Any:
     """Of records that one upstream key writes: the whole row."""
+    value_of = value_reader(row)
 
     def read_change(record: Record) -> Change:
         course, identity = parts_of(record, 2)
-        return Change(course, f"{kind}/{identity}", value_of(record, is_right), None)
+        return Change(course, f"{kind}/{identity}", value_of(record), None)
 
     return read_change
 
 
-def _slot_reader(kind: str, is_right: Callable[[Any], bool]) -> Any:
+def _slot_reader(kind: str, value: Any) -> Any:
     """Of records that several upstream keys write: a slot of the row."""
+    value_of = value_reader(value)
 
     def read_change(record: Record) -> Change:
         course, identity, slot = parts_of(record, 3)
-        return Change(course, f"{kind}/{identity}", (slot, value_of(record, is_right)), None)
+        return Change(course, f"{kind}/{identity}", (slot, value_of(record)), None)
 
     return read_change
 
 
-def _latest(slots: Mapping[str, list[Any]], family: Family) -> list[Any]:
+SlotT = TypeVar("SlotT")
+
+
+def _latest_slot(slots: Mapping[str, SlotT], register_of: Callable[[SlotT], Any]) -> SlotT:
     """The value, of those in the slots, whose register comes last. Slots of one version: that of
     the greatest name.
     """
-    latest: list[Any] | None = None
-    for name in sorted(slots):
-        value = slots[name]
-        if latest is None or not family.is_later(latest[0], value[0]):
-            latest = value
-    assert latest is not None
-    return latest
+    first, *others = sorted(slots)
+    last = slots[first]
+    for name in others:
+        if not is_later(register_of(last), register_of(slots[name])):
+            last = slots[name]
+    return last
 
 
-def derive_course(key: str, _id: str, row: Register, _lead: Row | None) -> Mapping[str, Any]:
+_enrollment_of, _membership_of = attrgetter("enrollment"), attrgetter("membership")
+
+
+def derive_course(key: str, _id: str, row: Course, _lead: Row | None) -> Mapping[str, Any]:
     """A row of ``rosters.courses``."""
-    return {key: shown(COURSE.fields(row), row[_COURSE_STATE], "course", row[TIME])}
+    return {key: shown(body_fields(row), row.workflow_state, "course", row.time)}
 
 
 def derive_section(
-    key: str, section_id: str, row: Register, _course: Register | None
+    key: str, section_id: str, row: Section, _course: Course | None
 ) -> Mapping[str, Any]:
     """A row of ``rosters.sections``."""
-    fields = SECTION.fields(row)
-    return {f"{key}/{section_id}": shown(fields, fields["workflow_state"], "section", row[TIME])}
+    value = shown(body_fields(row), row.workflow_state, "section", row.time)
+    return {f"{key}/{section_id}": value}
 
 
 def derive_enrollment(
-    key: str, enrollment_id: str, row: Row, course: Register | None
+    key: str, enrollment_id: str, row: Mapping[str, EnrollmentInSection], course: Course | None
 ) -> Mapping[str, Any]:
     """A row of ``rosters.enrollments``."""
-    enrollment, dated, section = _latest(row, ENROLLMENT)
-    section_deleted, moved, section_time = section or (False, False, None)
-    workflow_state, time = enrollment[_ENROLLMENT_STATE], enrollment[TIME]
+    slot = _latest_slot(row, _enrollment_of)
+    enrollment, dated, section = slot.enrollment, slot.state, slot.section
+    time = enrollment.time
     state, reason = enrollment_state(
-        workflow_state, time, dated and dated[_STATE], dated and dated[TIME]
+        enrollment.workflow_state,
+        time,
+        None if dated is None else dated.state,
+        None if dated is None else dated.time,
     )
-    if not _stands(workflow_state, reason):
-        course_state = None if course is None else course[_COURSE_STATE]
+    if not _stands(enrollment.workflow_state, reason):
         state, reason = enrollment_state_within(
-            state, reason, section_deleted=section_deleted, course_state=course_state
+            state,
+            reason,
+            section_deleted=section is not None and section.is_deleted,
+            course_state=None if course is None else course.workflow_state,
         )
-    if reason == "dates":
-        time = max(time, dated[TIME])
-    if moved or reason == "section_deleted":
-        time = max(time, section_time)
+    if reason == "dates" and dated is not None:
+        time = max(time, dated.time)
+    if section is not None and (section.is_moved or reason == "section_deleted"):
+        time = max(time, section.time)
     if reason.startswith("course_") and course is not None:
-        time = max(time, course[TIME])
-    fields = ENROLLMENT.fields(enrollment)
+        time = max(time, course.time)
+    fields = body_fields(enrollment)
     fields["course_id"] = key
     return {f"{key}/{enrollment_id}": shown(fields, state, reason, time)}
 
@@ -140,28 +161,26 @@ def _stands(workflow_state: str, reason: str) -> bool:
     return reason == "enrollment" and workflow_state in FINAL
 
 
-def derive_group(
-    key: str, group_id: str, row: Register, course: Register | None
-) -> Mapping[str, Any]:
+def derive_group(key: str, group_id: str, row: Group, course: Course | None) -> Mapping[str, Any]:
     """A row of ``rosters.groups``."""
-    fields = GROUP.fields(row)
-    state, reason, time = fields["workflow_state"], "group", row[TIME]
+    state, reason, time = row.workflow_state, "group", row.time
     deleted_at = _deleted_at(course)
     if deleted_at is not None:
         state, reason, time = "deleted", "course_deleted", max(time, deleted_at)
-    return {f"{key}/{group_id}": shown(fields, state, reason, time)}
+    return {f"{key}/{group_id}": shown(body_fields(row), state, reason, time)}
 
 
 def derive_membership(
-    key: str, membership_id: str, row: Row, course: Register | None
+    key: str, membership_id: str, row: Mapping[str, MembershipInGroup], course: Course | None
 ) -> Mapping[str, Any]:
     """A row of ``rosters.memberships``."""
-    membership, group_deleted_at = _latest(row, MEMBERSHIP)
-    fields = MEMBERSHIP.fields(membership)
+    slot = _latest_slot(row, _membership_of)
+    membership, group_deleted_at = slot.membership, slot.group_deleted_at
+    fields = body_fields(membership)
     is_of_account = key.startswith(ACCOUNT_PREFIX)
     fields["context_type"] = "Account" if is_of_account else "Course"
     fields["context_id"] = key.removeprefix(ACCOUNT_PREFIX)
-    state, reason, time = fields["workflow_state"], "membership", membership[TIME]
+    state, reason, time = membership.workflow_state, "membership", membership.time
     deleted_at = _deleted_at(course)
     if deleted_at is not None:
         state, reason, time = "deleted", "course_deleted", max(time, deleted_at)
@@ -170,21 +189,18 @@ def derive_membership(
     return {f"{key}/{membership_id}": shown(fields, state, reason, time)}
 
 
-def _deleted_at(course: Register | None) -> int | None:
-    time: int | None = (
-        None if course is None or course[_COURSE_STATE] != "deleted" else course[TIME]
-    )
-    return time
+def _deleted_at(course: Course | None) -> int | None:
+    return None if course is None or course.workflow_state != "deleted" else course.time
 
 
-def lead_fingerprint(course: Register | None) -> Any:
+def lead_fingerprint(course: Course | None) -> Any:
     """What the rows of a course depend on: only a course that is deleted or completed changes
     them.
     """
     return (
         None
-        if course is None or course[_COURSE_STATE] not in ("deleted", "completed")
-        else (course[TIME], course[_COURSE_STATE])
+        if course is None or course.workflow_state not in ("deleted", "completed")
+        else (course.time, course.workflow_state)
     )
 
 
@@ -192,24 +208,22 @@ def stage(shard: int | None) -> Stage:
     """The stage. ``shard``: of local ids in events that do not tell theirs."""
     names = ("course_created", "course_updated")
     inputs = {
-        f"events.{name}": Input(
-            lead_reader(typed_reader(name, shard), COURSE, "course_id"), COURSE.latest
-        )
+        f"events.{name}": Input(lead_reader(typed_reader(name, shard), Course, "course_id"), latest)
         for name in names
     }
-    inputs[SECTIONS_BY_COURSE] = Input(_row_reader("section", SECTION.holds), replace, trusted=True)
+    inputs[SECTIONS_BY_COURSE] = Input(_row_reader("section", Section), replace, trusted=True)
     inputs[ENROLLMENTS_BY_COURSE] = Input(
-        _slot_reader("enrollment", _is_enrollment), merge_slot, trusted=True
+        _slot_reader("enrollment", EnrollmentInSection), merge_slot, trusted=True
     )
-    inputs[GROUPS_BY_COURSE] = Input(_row_reader("group", GROUP.holds), replace, trusted=True)
+    inputs[GROUPS_BY_COURSE] = Input(_row_reader("group", Group), replace, trusted=True)
     inputs[MEMBERSHIPS_BY_COURSE] = Input(
-        _slot_reader("membership", _is_membership), merge_slot, trusted=True
+        _slot_reader("membership", MembershipInGroup), merge_slot, trusted=True
     )
     kinds = {
-        LEAD: Kind("rosters.courses", derive_course),
-        "section": Kind("rosters.sections", derive_section),
-        "enrollment": Kind("rosters.enrollments", derive_enrollment),
-        "group": Kind("rosters.groups", derive_group),
-        "membership": Kind("rosters.memberships", derive_membership),
+        LEAD: Kind(Course, {COURSES.topic: derive_course}),
+        "section": Kind(Section, {SECTIONS.topic: derive_section}),
+        "enrollment": Kind(dict[str, EnrollmentInSection], {ENROLLMENTS.topic: derive_enrollment}),
+        "group": Kind(Group, {GROUPS.topic: derive_group}),
+        "membership": Kind(dict[str, MembershipInGroup], {MEMBERSHIPS.topic: derive_membership}),
     }
     return Stage("course", inputs, kinds, lead_fingerprint)

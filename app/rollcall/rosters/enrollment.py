@@ -1,16 +1,20 @@
-"""The enrollment stage: what was said of one enrollment, by section.
+"""The enrollment stage: what events tell of one enrollment, by section.
 
-Key: enrollment_id. Its only row is the lead row: ``[enrollment, state]``, the registers of
-enrollment_* and of enrollment_state_*, either of which may be null. It is published under the
-section of the enrollment, so that it stands beside the section there.
+Key: enrollment_id. Its only row is the lead row. It is published under the section of the
+enrollment, so that it stands beside the section there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from rollcall.rosters.registers import Family, Register, lead_reader
+from msgspec import Struct
+
+from rollcall.rosters.fields import Flag, Id, OptionalId, Text, Time, Word
+from rollcall.rosters.registers import Register, UndatedRegister, latest, lead_reader
+from rollcall.rosters.relation import Relation
+from rollcall.rosters.states import COURSE_DELETED
 from rollcall.rosters.typed import typed_reader
 from rollcall.streaming.rows import LEAD
 from rollcall.streaming.stages.stage import Input, Kind, Row, Stage
@@ -18,52 +22,82 @@ from rollcall.streaming.stages.stage import Input, Kind, Row, Stage
 BY_SECTION = "enrollments-by-section"
 """Key ``<section>/<enrollment>``, value the row."""
 
-ENROLLMENT = Family(
-    (
-        "enrollment_id",
-        "course_id",
-        "course_section_id",
-        "user_id",
-        "user_name",
-        "type",
-        "workflow_state",
-        "limit_privileges_to_course_section",
-        "created_at",
-        "updated_at",
-        "associated_user_id",
-        "course_uuid",
-        "user_uuid",
+
+class Enrollment(Register, array_like=True, frozen=True, gc=False):
+    """The register of enrollment_*."""
+
+    enrollment_id: Id
+    course_id: Annotated[Id, "The course to which it belongs now."]
+    course_section_id: Id
+    user_id: Id
+    user_name: Annotated[
+        Text,
+        "The person's name when the enrollment's last event came. `users` has the present one.",
+    ]
+    type: Word
+    workflow_state: Word
+    limit_privileges_to_course_section: Flag
+    created_at: Time
+    updated_at: Time
+    associated_user_id: OptionalId = None
+    course_uuid: Text = None
+    user_uuid: Text = None
+
+
+class EnrollmentState(UndatedRegister, array_like=True, frozen=True, gc=False):
+    """The register of enrollment_state_*: only the state shows in a roster."""
+
+    state: Word
+
+
+class EnrollmentEvents(Struct, array_like=True, frozen=True, gc=False):
+    """The row: the registers of an enrollment, either of which may be missing."""
+
+    enrollment: Enrollment | None
+    state: EnrollmentState | None
+
+
+ENROLLMENTS = Relation(
+    name="enrollments",
+    register=Enrollment,
+    key=("course_id", "enrollment_id"),
+    rows="one row for each enrollment, in the course to which its section belongs now",
+    bodies=("enrollment", "enrollment_state"),
+    reasons={
+        "enrollment": "the enrollment's own workflow_state",
+        "dates": "what the enrollment comes to by the dates of course, section and term",
+        "section_deleted": "the section is deleted",
+        **COURSE_DELETED,
+        "course_completed": "the course is concluded",
+    },
+    lookups=(
+        ("course_section_id", "enrollment_id"),
+        ("user_id", "enrollment_id"),
+        ("enrollment_id",),
     ),
-    ids=("enrollment_id", "course_id", "course_section_id", "user_id", "associated_user_id"),
-    words=("enrollment_id", "course_id", "course_section_id", "user_id", "type", "workflow_state"),
 )
 
-STATE = Family(("state",), ids=(), words=("state",))
-"""Of enrollment_state_*, only the state shows in a roster."""
 
-_SECTION = ENROLLMENT.place("course_section_id")
-
-
-def merge_enrollment(row: Row | None, said: Register) -> Row:
+def merge_enrollment(row: EnrollmentEvents | None, update: Enrollment) -> EnrollmentEvents:
     """The row with an event of enrollment_*."""
     if row is None:
-        return [said, None]
-    latest = ENROLLMENT.latest(row[0], said)
-    return row if latest is row[0] else [latest, row[1]]
+        return EnrollmentEvents(update, None)
+    enrollment = latest(row.enrollment, update)
+    return row if enrollment is row.enrollment else EnrollmentEvents(enrollment, row.state)
 
 
-def merge_state(row: Row | None, said: Register) -> Row:
+def merge_state(row: EnrollmentEvents | None, update: EnrollmentState) -> EnrollmentEvents:
     """The row with an event of enrollment_state_*."""
     if row is None:
-        return [None, said]
-    latest = STATE.latest(row[1], said)
-    return row if latest is row[1] else [row[0], latest]
+        return EnrollmentEvents(None, update)
+    state = latest(row.state, update)
+    return row if state is row.state else EnrollmentEvents(row.enrollment, state)
 
 
-def derive(key: str, _id: str, row: Row, _lead: Row | None) -> Mapping[str, Any]:
+def derive(key: str, _id: str, row: EnrollmentEvents, _lead: Row | None) -> Mapping[str, Any]:
     """By section. A state without its enrollment waits: it does not say where it belongs."""
-    enrollment = row[0]
-    return {} if enrollment is None else {f"{enrollment[_SECTION]}/{key}": row}
+    enrollment = row.enrollment
+    return {} if enrollment is None else {f"{enrollment.course_section_id}/{key}": row}
 
 
 def stage(shard: int | None) -> Stage:
@@ -71,10 +105,10 @@ def stage(shard: int | None) -> Stage:
     inputs = {}
     for name in ("enrollment_created", "enrollment_updated"):
         inputs[f"events.{name}"] = Input(
-            lead_reader(typed_reader(name, shard), ENROLLMENT, "enrollment_id"), merge_enrollment
+            lead_reader(typed_reader(name, shard), Enrollment, "enrollment_id"), merge_enrollment
         )
     for name in ("enrollment_state_created", "enrollment_state_updated"):
         inputs[f"events.{name}"] = Input(
-            lead_reader(typed_reader(name, shard), STATE, "enrollment_id"), merge_state
+            lead_reader(typed_reader(name, shard), EnrollmentState, "enrollment_id"), merge_state
         )
-    return Stage("enrollment", inputs, {LEAD: Kind(BY_SECTION, derive)})
+    return Stage("enrollment", inputs, {LEAD: Kind(EnrollmentEvents, {BY_SECTION: derive})})

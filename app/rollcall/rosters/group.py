@@ -7,10 +7,15 @@ membership's register. Memberships do not say where they belong: without their g
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Struct
 
 from rollcall.record import Record
-from rollcall.rosters.registers import TIME, Family, Register
+from rollcall.rosters.fields import Id, Microseconds, Number, OptionalId, Text, Word
+from rollcall.rosters.registers import UndatedRegister, latest, register_maker
+from rollcall.rosters.relation import ACCOUNT_PREFIX, CONTEXT, Relation
+from rollcall.rosters.states import COURSE_DELETED
 from rollcall.rosters.typed import Reader, typed_reader
 from rollcall.streaming.rows import LEAD
 from rollcall.streaming.stages.stage import Change, Input, Kind, Row, Stage, UnusableError
@@ -19,106 +24,132 @@ GROUPS_BY_COURSE = "groups-by-course"
 """Key ``<course>/<group>`` or ``account:<account>/<group>``, value the group's register."""
 
 MEMBERSHIPS_BY_COURSE = "memberships-by-course"
-"""Key ``<course>/<membership>/<group>``, or with ``account:<account>``; value ``[membership,
-group]``, where ``group`` is the time of the group's deletion, or null. The group is part of the key
-because it is the group's partition that writes the record.
+"""Key ``<course>/<membership>/<group>``, or with ``account:<account>``; value
+:class:`MembershipInGroup`. The group is part of the key because it is the group's partition that
+writes the record.
 """
 
-ACCOUNT_PREFIX = "account:"
-"""Begins the key of what belongs to an account and to no course."""
+_TYPE, _ID = CONTEXT
 
-GROUP = Family(
-    (
-        "group_id",
-        "group_name",
-        "uuid",
-        "context_type",
-        "context_id",
-        "account_id",
-        "workflow_state",
-        "group_category_id",
-        "group_category_name",
-        "max_membership",
-    ),
-    ids=("group_id", "context_id", "account_id", "group_category_id"),
-    words=("group_id", "context_type", "context_id", "workflow_state"),
+
+class Group(UndatedRegister, array_like=True, frozen=True, gc=False):
+    """The register of group_*."""
+
+    group_id: Id
+    group_name: Text
+    uuid: Text
+    context_type: Annotated[Word, _TYPE.meaning]
+    context_id: Annotated[Id, _ID.meaning]
+    account_id: OptionalId
+    workflow_state: Word
+    group_category_id: OptionalId = None
+    group_category_name: Text = None
+    max_membership: Number = None
+
+
+class Membership(UndatedRegister, array_like=True, frozen=True, gc=False):
+    """The register of group_membership_*."""
+
+    group_membership_id: Id
+    group_id: Id
+    user_id: Id
+    group_name: Annotated[
+        Text,
+        "The group's name when the membership's last event came. `groups` has the present one.",
+    ]
+    workflow_state: Word
+    group_category_id: OptionalId = None
+    group_category_name: Text = None
+
+
+class MembershipInGroup(Struct, array_like=True, frozen=True, gc=False):
+    """A membership with what its group changes."""
+
+    membership: Membership
+    group_deleted_at: Microseconds | None
+
+
+GROUPS = Relation(
+    name="groups",
+    register=Group,
+    key=("context_type", "context_id", "group_id"),
+    rows="one row for each group, of a course or of an account",
+    bodies=("group",),
+    reasons={"group": "the group's own workflow_state", **COURSE_DELETED},
+    lookups=(("group_id",),),
 )
 
-MEMBERSHIP = Family(
-    (
-        "group_membership_id",
-        "group_id",
-        "user_id",
-        "group_name",
-        "workflow_state",
-        "group_category_id",
-        "group_category_name",
-    ),
-    ids=("group_membership_id", "group_id", "user_id", "group_category_id"),
-    words=("group_membership_id", "group_id", "user_id", "workflow_state"),
-)
-
-_CONTEXT_TYPE, _CONTEXT_ID, _WORKFLOW_STATE = (
-    GROUP.place("context_type"),
-    GROUP.place("context_id"),
-    GROUP.place("workflow_state"),
+MEMBERSHIPS = Relation(
+    name="memberships",
+    register=Membership,
+    key=("context_type", "context_id", "group_membership_id"),
+    rows="one row for each membership, in the course or account of its group",
+    bodies=("group_membership",),
+    reasons={
+        "membership": "the membership's own workflow_state",
+        "group_deleted": "the group is deleted",
+        **COURSE_DELETED,
+    },
+    lookups=(("group_id", "group_membership_id"), ("user_id", "group_id")),
 )
 
 
 def _group_reader(read: Reader) -> Any:
+    make = register_maker(Group)
+
     def read_change(record: Record) -> Change:
         event = read(record)
-        register = GROUP.register(event)
-        if register[_CONTEXT_TYPE] not in ("Course", "Account"):
+        group = make(event)
+        if group.context_type not in ("Course", "Account"):
             raise UnusableError(
                 "enum: must be Course or Account, or the group belongs nowhere",
                 "/body/context_type",
             )
-        return Change(event.id("group_id"), LEAD, register, event.time / 1_000_000)
+        return Change(event.id("group_id"), LEAD, group, event.time / 1_000_000)
 
     return read_change
 
 
 def _membership_reader(read: Reader) -> Any:
+    make = register_maker(Membership)
+
     def read_change(record: Record) -> Change:
         event = read(record)
         return Change(
             event.id("group_id"),
             f"membership/{event.id('group_membership_id')}",
-            MEMBERSHIP.register(event),
+            make(event),
             event.time / 1_000_000,
         )
 
     return read_change
 
 
-def _context(group: Register) -> str:
-    identity: str = group[_CONTEXT_ID]
-    return identity if group[_CONTEXT_TYPE] == "Course" else ACCOUNT_PREFIX + identity
+def _context(group: Group) -> str:
+    is_of_course = group.context_type == "Course"
+    return group.context_id if is_of_course else ACCOUNT_PREFIX + group.context_id
 
 
-def _deleted_at(group: Register) -> int | None:
-    time: int = group[TIME]
-    return time if group[_WORKFLOW_STATE] == "deleted" else None
+def _deleted_at(group: Group) -> int | None:
+    return group.time if group.workflow_state == "deleted" else None
 
 
-def derive_group(key: str, _id: str, row: Register, _lead: Row | None) -> Mapping[str, Any]:
+def derive_group(key: str, _id: str, row: Group, _lead: Row | None) -> Mapping[str, Any]:
     """By course or account."""
     return {f"{_context(row)}/{key}": row}
 
 
 def derive_membership(
-    key: str, membership_id: str, row: Register, group: Register | None
+    key: str, membership_id: str, row: Membership, group: Group | None
 ) -> Mapping[str, Any]:
     """By course or account."""
-    return (
-        {}
-        if group is None
-        else {f"{_context(group)}/{membership_id}/{key}": [row, _deleted_at(group)]}
-    )
+    if group is None:
+        return {}
+    value = MembershipInGroup(row, _deleted_at(group))
+    return {f"{_context(group)}/{membership_id}/{key}": value}
 
 
-def lead_fingerprint(group: Register | None) -> Any:
+def lead_fingerprint(group: Group | None) -> Any:
     """What memberships depend on."""
     return None if group is None else (_context(group), _deleted_at(group))
 
@@ -126,16 +157,16 @@ def lead_fingerprint(group: Register | None) -> Any:
 def stage(shard: int | None) -> Stage:
     """The stage. ``shard``: of local ids in events that do not tell theirs."""
     groups = {
-        f"events.{name}": Input(_group_reader(typed_reader(name, shard)), GROUP.latest)
+        f"events.{name}": Input(_group_reader(typed_reader(name, shard)), latest)
         for name in ("group_created", "group_updated")
     }
     names = ("group_membership_created", "group_membership_updated")
     memberships = {
-        f"events.{name}": Input(_membership_reader(typed_reader(name, shard)), MEMBERSHIP.latest)
+        f"events.{name}": Input(_membership_reader(typed_reader(name, shard)), latest)
         for name in names
     }
     kinds = {
-        LEAD: Kind(GROUPS_BY_COURSE, derive_group),
-        "membership": Kind(MEMBERSHIPS_BY_COURSE, derive_membership),
+        LEAD: Kind(Group, {GROUPS_BY_COURSE: derive_group}),
+        "membership": Kind(Membership, {MEMBERSHIPS_BY_COURSE: derive_membership}),
     }
     return Stage("group", groups | memberships, kinds, lead_fingerprint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import orjson
+import msgspec
 
 from rollcall.record import Record
 from rollcall.streaming.stages.stage import Row, UnusableError
@@ -33,46 +33,24 @@ def parts_of(record: Record, count: int) -> list[str]:
     return parts
 
 
-def value_of(record: Record, is_right: Callable[[Any], bool]) -> Any:
-    """A record's value; None for a tombstone.
-
-    Raises:
-        UnusableError: it is not what it should be; no stage wrote it.
+def value_reader(row: Any) -> Callable[[Record], Any]:
+    """A function that reads a record's value as a row of a type; None for a tombstone. It raises
+    :class:`UnusableError` for another value: no stage wrote it.
     """
-    if record.value is None:
-        return None
-    try:
-        value = orjson.loads(record.value)
-    except orjson.JSONDecodeError:
-        value = None
-    if not is_right(value):
-        raise UnusableError(
-            "the record's value is not what a stage writes: only Rollcall may write to this topic"
-        )
-    return value
+    decode = msgspec.json.Decoder(row).decode
 
+    def read(record: Record) -> Any:
+        if record.value is None:
+            return None
+        try:
+            return decode(record.value)
+        except ValueError:
+            raise UnusableError(
+                "the record's value is not what a stage writes: only Rollcall may write to this "
+                "topic"
+            ) from None
 
-def has_parts(*tests: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """Whether a value is a list of parts, each as its test wants it."""
-
-    def test(value: Any) -> bool:
-        return (
-            type(value) is list
-            and len(value) == len(tests)
-            and all(test(part) for test, part in zip(tests, value, strict=True))
-        )
-
-    return test
-
-
-def optional(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """Whether a value is null, or as a test wants it."""
-    return lambda value: value is None or test(value)
-
-
-def is_flag(value: Any) -> bool:
-    """Whether a value is true or false."""
-    return type(value) is bool
+    return read
 
 
 def replace(row: Row | None, said: Row | None) -> Row | None:

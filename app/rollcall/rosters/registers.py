@@ -1,31 +1,28 @@
 """Registers: of all events that say something about one thing, the last one.
 
-A register is stored as a list, ``[time, rank, digest, field, field, ...]``: event_time in
-microseconds since the epoch, 1 for an ``_updated`` event and 0 for a ``_created`` one, the
-beginning of ce_id, and the fields of the body in the order of its family. Where updated_at is no
-field of the family, it stands before the others all the same, as it helps to tell which event is
-last. The set of events decides that, never their order of arrival.
+A register is stored as a JSON array: event_time, rank, the beginning of ce_id, and the fields of
+the body in the order of their declaration. Where updated_at is no field of the rows, it stands
+before the others all the same, as it helps to tell which event is last. The set of events decides
+that, never their order of arrival.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any, TypeAlias
+from functools import cache, lru_cache
+from typing import Any, Protocol, TypeVar
 
-import orjson
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from rollcall.events.ids import normal_id
-from rollcall.events.times import FIRST_MICROSECOND, LAST_MICROSECOND, parse_microseconds
+from rollcall.events.times import parse_microseconds
 from rollcall.record import Record
+from rollcall.rosters.fields import Microseconds, Sort, Value, fields_of
 from rollcall.rosters.typed import Reader, TypedEvent
-from rollcall.streaming.rows import LEAD
+from rollcall.streaming.rows import LEAD, encode_json
 from rollcall.streaming.stages.stage import Change, UnusableError
-
-Register: TypeAlias = list[Any]
-
-TIME, RANK, DIGEST, _FIRST = 0, 1, 2, 3
 
 MOST_REGISTER_BYTES = 8_192
 """Canvas's names have 255 characters at most. A row must fit into a record, also when a course has
@@ -37,51 +34,95 @@ _NEVER = float("-inf")
 _SCALARS = frozenset({str, int, float, bool})
 
 
-class Family:
-    """The events that carry one kind of body, such as enrollment_created and enrollment_updated.
+class Register(Struct, array_like=True, frozen=True, gc=False):
+    """The base class of registers that have updated_at among their fields.
 
-    Args:
-        names: of the body's fields that a row has. New ones go to the end: rows are stored by
-            place, and rows of older releases are read too.
-        ids: those of them that are ids of Canvas entities.
-        words: those that must be strings.
+    A subclass declares the fields of the body that a row has, by the types of
+    :mod:`rollcall.rosters.fields`. New fields go to the end, with a default: rows of older releases
+    do not have them.
     """
 
-    def __init__(
-        self, names: tuple[str, ...], *, ids: tuple[str, ...], words: tuple[str, ...]
-    ) -> None:
-        self.names = names
-        self.ids = frozenset(ids)
-        self.words = words
-        self._shows_updated_at = "updated_at" in names
-        self._first = _FIRST if self._shows_updated_at else _FIRST + 1
-        self._places = {name: place for place, name in enumerate(names, self._first)}
-        self._fields = tuple((name, name in self.ids) for name in names)
-        self._updated_at = self._places.get("updated_at", _FIRST)
-        self._word_places = tuple(self._places[name] for name in words)
-        self._last_needed = max(*self._word_places, self._updated_at)
+    time: Microseconds
+    """event_time."""
+    rank: int
+    """1 for an ``_updated`` event, 0 for a ``_created`` one."""
+    digest: str
+    """The beginning of ce_id."""
 
-    def place(self, name: str) -> int:
-        """Where in a register a field is."""
-        return self._places[name]
 
-    def register(self, event: TypedEvent) -> Register:
-        """The register that holds an event.
+class UndatedRegister(Register, array_like=True, frozen=True, gc=False):
+    """The base class of registers whose rows do not show updated_at."""
 
-        Raises:
-            UnusableError: a field is not what a row can hold.
-        """
+    updated_at: Value
+
+
+class Version(Protocol):
+    """The part of a register that tells which of two is later."""
+
+    @property
+    def time(self) -> int: ...
+    @property
+    def rank(self) -> int: ...
+    @property
+    def updated_at(self) -> Value: ...
+    @property
+    def digest(self) -> str: ...
+
+
+VersionT = TypeVar("VersionT", bound=Version)
+RegisterT = TypeVar("RegisterT", bound=Register)
+
+
+def latest(known: VersionT | None, update: VersionT) -> VersionT:
+    """The later of two registers. ``known`` itself when the other one is not later."""
+    return update if known is None or is_later(update, known) else known
+
+
+def is_later(one: Version, other: Version) -> bool:
+    """Whether one register is later than another: by event_time; then ``_updated`` after
+    ``_created``; then by updated_at; then by ce_id.
+    """
+    if one.time != other.time:
+        return one.time > other.time
+    if one.rank != other.rank:
+        return one.rank > other.rank
+    updates = microseconds(one.updated_at), microseconds(other.updated_at)
+    if updates[0] != updates[1]:
+        return updates[0] > updates[1]
+    return one.digest > other.digest
+
+
+def body_fields(register: Register) -> dict[str, Any]:
+    """The fields of the body by name, without those that are null."""
+    names, first = _places(type(register))
+    return {
+        name: value
+        for name, value in zip(names, astuple(register)[first:], strict=True)
+        if value is not None
+    }
+
+
+@cache
+def _places(register: type[Register]) -> tuple[tuple[str, ...], int]:
+    names = tuple(field.name for field in fields_of(register))
+    return names, len(register.__struct_fields__) - len(names)
+
+
+def register_maker(register: type[RegisterT]) -> Callable[[TypedEvent], RegisterT]:
+    """A function that makes the register of an event. It raises :class:`UnusableError` for an event
+    with a field that a row cannot hold.
+    """
+    fields = tuple((field.name, field.sort is Sort.ID) for field in fields_of(register))
+    needed = tuple(field.name for field in fields_of(register) if field.is_required)
+    is_undated = issubclass(register, UndatedRegister)
+
+    def make(event: TypedEvent) -> RegisterT:
         body, shard = event.body, event.shard
-        register: Register = [event.time, event.rank, event.digest]
-        if not self._shows_updated_at:
-            updated_at = body.get("updated_at")
-            register.append(
-                updated_at
-                if type(updated_at) is str and len(updated_at) <= _MOST_TIME_CHARACTERS
-                else None
-            )
+        values: list[Any] = [event.time, event.rank, event.digest]
+        if is_undated:
+            values.append(_short_time(body.get("updated_at")))
         size = 0
-        for name, is_id in self._fields:
+        for name, is_id in fields:
             value = body.get(name)
             if value is not None:
                 if is_id:
@@ -94,69 +135,39 @@ class Family:
                     size += len(value)
                 elif type(value) not in _SCALARS:
                     size += _size_of_list(value, name)
-            register.append(value)
+            values.append(value)
         # As JSON a character takes 6 bytes at most.
-        if size * 6 > MOST_REGISTER_BYTES and len(orjson.dumps(register)) > MOST_REGISTER_BYTES:
+        if size * 6 > MOST_REGISTER_BYTES and len(encode_json(values)) > MOST_REGISTER_BYTES:
             raise UnusableError(
                 f"maxLength: what a row keeps of the body takes more than {MOST_REGISTER_BYTES} "
                 "bytes as JSON",
                 "/body",
             )
-        for name in self.words:
-            if type(register[self._places[name]]) is not str:
+        made = register(*values)
+        for name in needed:
+            if type(getattr(made, name)) is not str:
                 raise UnusableError("required: must be a string", f"/body/{name}")
-        return register
+        return made
 
-    def latest(self, known: Register | None, said: Register) -> Register:
-        """The later of two: by event_time; then ``_updated`` over ``_created``; then by updated_at;
-        then by ce_id. ``known`` itself when nothing is later.
-        """
-        return said if known is None or self.is_later(said, known) else known
-
-    def is_later(self, one: Register, other: Register) -> bool:
-        """Whether one register is later than another."""
-        if one[TIME] != other[TIME]:
-            return bool(one[TIME] > other[TIME])
-        if one[RANK] != other[RANK]:
-            return bool(one[RANK] > other[RANK])
-        updates = microseconds(one[self._updated_at]), microseconds(other[self._updated_at])
-        if updates[0] != updates[1]:
-            return updates[0] > updates[1]
-        return bool(one[DIGEST] > other[DIGEST])
-
-    def holds(self, value: object) -> bool:
-        """Whether a value, read from somewhere, is a register of this family: as far as anything
-        depends on it.
-        """
-        return (
-            type(value) is list
-            and len(value) > self._last_needed
-            and all(type(field) in _SCALARS or field is None or _is_flat(field) for field in value)
-            and is_time(value[TIME])
-            and type(value[RANK]) is int
-            and type(value[DIGEST]) is str
-            and all(type(value[place]) is str for place in self._word_places)
-        )
-
-    def fields(self, register: Register) -> dict[str, Any]:
-        """The body's fields by name, without those that are null."""
-        return {
-            name: value
-            for name, value in zip(self.names, register[self._first :], strict=False)
-            if value is not None
-        }
+    return make
 
 
-def lead_reader(read: Reader, family: Family, key: str) -> Callable[[Record], Change]:
-    """A function that reads what typed events say of the lead row of their key.
+def _short_time(updated_at: Any) -> str | None:
+    is_short = type(updated_at) is str and len(updated_at) <= _MOST_TIME_CHARACTERS
+    return updated_at if is_short else None
+
+
+def lead_reader(read: Reader, register: type[Register], key: str) -> Callable[[Record], Change]:
+    """A function that reads typed events as changes of the lead row of their key.
 
     Args:
         key: the field of the body that holds it.
     """
+    make = register_maker(register)
 
     def read_change(record: Record) -> Change:
         event = read(record)
-        return Change(event.id(key), LEAD, family.register(event), event.time / 1_000_000)
+        return Change(event.id(key), LEAD, make(event), event.time / 1_000_000)
 
     return read_change
 
@@ -164,11 +175,6 @@ def lead_reader(read: Reader, family: Family, key: str) -> Callable[[Record], Ch
 def shown(fields: dict[str, Any], state: str, reason: str, time: int) -> dict[str, Any]:
     """A row as the rosters have it."""
     return {**fields, "state": state, "state_reason": reason, "as_of": as_of(time)}
-
-
-def is_time(value: object) -> bool:
-    """Whether a value is a time in microseconds, in a year that exists."""
-    return type(value) is int and FIRST_MICROSECOND <= value <= LAST_MICROSECOND
 
 
 def microseconds(text: object) -> float:

@@ -1,10 +1,11 @@
-"""The one list of stages. A new relation is one stage file and one line here."""
+"""The lists of stages and of relations. A new relation is one stage file, and its lines here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from rollcall.rosters import course, enrollment, group, section, user
+from rollcall.rosters.relation import Relation
 from rollcall.streaming.stages.stage import Stage
 
 STAGES: tuple[Callable[[int | None], Stage], ...] = (
@@ -15,6 +16,16 @@ STAGES: tuple[Callable[[int | None], Stage], ...] = (
     user.stage,
 )
 """From ``ROLLCALL_SHARD`` to a stage."""
+
+RELATIONS: tuple[Relation, ...] = (
+    course.COURSES,
+    section.SECTIONS,
+    enrollment.ENROLLMENTS,
+    group.GROUPS,
+    group.MEMBERSHIPS,
+    user.USERS,
+)
+"""In the order of the documents."""
 
 
 def stages(shard: int | None) -> tuple[Stage, ...]:

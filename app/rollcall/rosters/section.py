@@ -11,12 +11,16 @@ than the section's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Struct
 
 from rollcall.record import Record
-from rollcall.rosters.enrollment import BY_SECTION, ENROLLMENT, STATE
-from rollcall.rosters.internal import has_parts, optional, parts_of, replace, value_of
-from rollcall.rosters.registers import TIME, Family, Register, lead_reader
+from rollcall.rosters.enrollment import BY_SECTION, Enrollment, EnrollmentState
+from rollcall.rosters.fields import Flag, Id, List, Microseconds, OptionalId, Text, Time, Word
+from rollcall.rosters.internal import parts_of, replace, value_reader
+from rollcall.rosters.registers import UndatedRegister, latest, lead_reader
+from rollcall.rosters.relation import Relation
 from rollcall.rosters.typed import typed_reader
 from rollcall.streaming.rows import LEAD
 from rollcall.streaming.stages.stage import Change, Input, Kind, Row, Stage
@@ -25,79 +29,103 @@ SECTIONS_BY_COURSE = "sections-by-course"
 """Key ``<course>/<section>``, value the section's register."""
 
 ENROLLMENTS_BY_COURSE = "enrollments-by-course"
-"""Key ``<course>/<enrollment>/<section>``, value ``[enrollment, state, section]``. The section is
-part of the key because it is the section's partition that writes the record: an enrollment that
-moves to another section of the same course arrives at the course from both, as upsert and as
-tombstone, in either order. ``section`` is null, or ``[deleted, moved, time]``: whether the section
-is deleted, whether the course is the section's and another than the enrollment's own, and the
-section's event_time.
+"""Key ``<course>/<enrollment>/<section>``, value :class:`EnrollmentInSection`. The section is part
+of the key because it is the section's partition that writes the record: an enrollment that moves to
+another section of the same course arrives at the course from both, as upsert and as tombstone, in
+either order.
 """
 
-SECTION = Family(
-    (
-        "course_section_id",
-        "course_id",
-        "root_account_id",
-        "name",
-        "workflow_state",
-        "nonxlist_course_id",
-        "enrollment_term_id",
-        "sis_source_id",
-        "integration_id",
-        "sis_batch_id",
-        "default_section",
-        "accepting_enrollments",
-        "restrict_enrollments_to_section_dates",
-        "can_manually_enroll",
-        "start_at",
-        "end_at",
-        "stuck_sis_fields",
-    ),
-    ids=(
-        "course_section_id",
-        "course_id",
-        "root_account_id",
-        "nonxlist_course_id",
-        "enrollment_term_id",
-    ),
-    words=("course_section_id", "course_id", "workflow_state"),
+
+class Section(UndatedRegister, array_like=True, frozen=True, gc=False):
+    """The register of course_section_*."""
+
+    course_section_id: Id
+    course_id: Annotated[Id, "The course to which it belongs now."]
+    root_account_id: OptionalId
+    name: Text
+    workflow_state: Word
+    nonxlist_course_id: OptionalId = None
+    enrollment_term_id: OptionalId = None
+    sis_source_id: Text = None
+    integration_id: Text = None
+    sis_batch_id: Text = None
+    default_section: Flag = None
+    accepting_enrollments: Flag = None
+    restrict_enrollments_to_section_dates: Flag = None
+    can_manually_enroll: Flag = None
+    start_at: Time = None
+    end_at: Time = None
+    stuck_sis_fields: List = None
+
+
+class PublishedEnrollment(Struct, array_like=True, frozen=True, gc=False):
+    """What the enrollment stage publishes: the row of an enrollment."""
+
+    enrollment: Enrollment
+    state: EnrollmentState | None
+
+
+class SectionEffect(Struct, array_like=True, frozen=True, gc=False):
+    """What a section changes of its enrollments."""
+
+    is_deleted: bool
+    is_moved: bool
+    """The course is the section's, and another than the enrollment's own."""
+    time: Microseconds
+    """The section's event_time."""
+
+
+class EnrollmentInSection(Struct, array_like=True, frozen=True, gc=False):
+    """An enrollment with what its section changes."""
+
+    enrollment: Enrollment
+    state: EnrollmentState | None
+    section: SectionEffect | None
+
+
+SECTIONS = Relation(
+    name="sections",
+    register=Section,
+    key=("course_id", "course_section_id"),
+    rows="one row for each section, in the course to which it belongs now",
+    bodies=("course_section",),
+    reasons={"section": "the section's own workflow_state"},
+    lookups=(("course_section_id",), ("sis_source_id",)),
 )
 
-_COURSE, _WORKFLOW_STATE = SECTION.place("course_id"), SECTION.place("workflow_state")
-_is_row = has_parts(ENROLLMENT.holds, optional(STATE.holds))
-_OWN_COURSE = ENROLLMENT.place("course_id")
+_published_enrollment = value_reader(PublishedEnrollment)
 
 
 def _read_enrollment(record: Record) -> Change:
     section, enrollment = parts_of(record, 2)
-    return Change(section, f"enrollment/{enrollment}", value_of(record, _is_row), None)
+    return Change(section, f"enrollment/{enrollment}", _published_enrollment(record), None)
 
 
-def derive_section(key: str, _id: str, row: Register, _lead: Row | None) -> Mapping[str, Any]:
+def derive_section(key: str, _id: str, row: Section, _lead: Row | None) -> Mapping[str, Any]:
     """By course."""
-    return {f"{row[_COURSE]}/{key}": row}
+    return {f"{row.course_id}/{key}": row}
 
 
 def derive_enrollment(
-    key: str, enrollment_id: str, row: Row, section: Register | None
+    key: str, enrollment_id: str, row: PublishedEnrollment, section: Section | None
 ) -> Mapping[str, Any]:
     """By course."""
-    enrollment, state = row
-    course, influence = enrollment[_OWN_COURSE], None
+    enrollment = row.enrollment
+    course, effect = enrollment.course_id, None
     if section is not None:
-        moved = False
-        if section[TIME] >= enrollment[TIME]:
-            moved = section[_COURSE] != course
-            course = section[_COURSE]
-        deleted = section[_WORKFLOW_STATE] == "deleted"
-        if moved or deleted:
-            influence = [deleted, moved, section[TIME]]
-    return {f"{course}/{enrollment_id}/{key}": [enrollment, state, influence]}
+        is_moved = False
+        if section.time >= enrollment.time:
+            is_moved = section.course_id != course
+            course = section.course_id
+        is_deleted = section.workflow_state == "deleted"
+        if is_moved or is_deleted:
+            effect = SectionEffect(is_deleted, is_moved, section.time)
+    return {f"{course}/{enrollment_id}/{key}": EnrollmentInSection(enrollment, row.state, effect)}
 
 
-def lead_fingerprint(section: Register | None) -> Any:
+def lead_fingerprint(section: Section | None) -> Any:
     """What enrollments depend on."""
-    return None if section is None else (section[TIME], section[_COURSE], section[_WORKFLOW_STATE])
+    return None if section is None else (section.time, section.course_id, section.workflow_state)
 
 
 def stage(shard: int | None) -> Stage:
@@ -105,13 +133,13 @@ def stage(shard: int | None) -> Stage:
     names = ("course_section_created", "course_section_updated")
     inputs = {
         f"events.{name}": Input(
-            lead_reader(typed_reader(name, shard), SECTION, "course_section_id"), SECTION.latest
+            lead_reader(typed_reader(name, shard), Section, "course_section_id"), latest
         )
         for name in names
     }
     inputs[BY_SECTION] = Input(_read_enrollment, replace, trusted=True)
     kinds = {
-        LEAD: Kind(SECTIONS_BY_COURSE, derive_section),
-        "enrollment": Kind(ENROLLMENTS_BY_COURSE, derive_enrollment),
+        LEAD: Kind(Section, {SECTIONS_BY_COURSE: derive_section}),
+        "enrollment": Kind(PublishedEnrollment, {ENROLLMENTS_BY_COURSE: derive_enrollment}),
     }
     return Stage("section", inputs, kinds, lead_fingerprint)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 FINAL = frozenset({"rejected", "deleted"})
 """Set by a person or an import, these are so whatever the dates say."""
 
@@ -19,6 +21,9 @@ looked at earlier.
 
 CURRENT = frozenset({"active", "invited", "creation_pending", "pending_active", "pending_invited"})
 """States that end when the course is concluded."""
+
+COURSE_DELETED: Mapping[str, str] = {"course_deleted": "the course is deleted"}
+"""A value of state_reason that several relations have, and its meaning."""
 
 
 def enrollment_state(

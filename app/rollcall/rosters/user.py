@@ -9,42 +9,49 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rollcall.rosters.registers import TIME, Family, Register, lead_reader, shown
+from rollcall.rosters.fields import Id, Text, Time, Word
+from rollcall.rosters.registers import Register, body_fields, latest, lead_reader, shown
+from rollcall.rosters.relation import Relation
 from rollcall.rosters.typed import typed_reader
 from rollcall.streaming.rows import LEAD
 from rollcall.streaming.stages.stage import Input, Kind, Row, Stage
 
-USER = Family(
-    (
-        "user_id",
-        "uuid",
-        "name",
-        "short_name",
-        "workflow_state",
-        "created_at",
-        "updated_at",
-        "user_login",
-        "user_sis_id",
-    ),
-    ids=("user_id",),
-    words=("user_id", "workflow_state"),
+
+class User(Register, array_like=True, frozen=True, gc=False):
+    """The register of user_*."""
+
+    user_id: Id
+    uuid: Text
+    name: Text
+    short_name: Text
+    workflow_state: Word
+    created_at: Time
+    updated_at: Time
+    user_login: Text = None
+    user_sis_id: Text = None
+
+
+USERS = Relation(
+    name="users",
+    register=User,
+    key=("user_id",),
+    rows="one row for each user, whatever courses the user is in",
+    bodies=("user",),
+    reasons={"user": "the user's own workflow_state"},
+    lookups=(("user_sis_id",), ("user_login",)),
 )
 
-_WORKFLOW_STATE = USER.place("workflow_state")
 
-
-def derive(key: str, _id: str, row: Register, _lead: Row | None) -> Mapping[str, Any]:
+def derive(key: str, _id: str, row: User, _lead: Row | None) -> Mapping[str, Any]:
     """A row of ``rosters.users``."""
-    return {key: shown(USER.fields(row), row[_WORKFLOW_STATE], "user", row[TIME])}
+    return {key: shown(body_fields(row), row.workflow_state, "user", row.time)}
 
 
 def stage(shard: int | None) -> Stage:
     """The stage. ``shard``: of local ids in events that do not tell theirs."""
     names = ("user_created", "user_updated")
     inputs = {
-        f"events.{name}": Input(
-            lead_reader(typed_reader(name, shard), USER, "user_id"), USER.latest
-        )
+        f"events.{name}": Input(lead_reader(typed_reader(name, shard), User, "user_id"), latest)
         for name in names
     }
-    return Stage("user", inputs, {LEAD: Kind("rosters.users", derive)})
+    return Stage("user", inputs, {LEAD: Kind(User, {USERS.topic: derive})})

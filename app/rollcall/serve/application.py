@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 
 from rollcall.process.metrics import ServeMetrics
+from rollcall.rosters.registry import RELATIONS
 from rollcall.serve import health
 from rollcall.serve.api.call import Api
 from rollcall.serve.api.errors import JSON, NOT_FOUND, RETRY_SECONDS, ApiError, error_body
@@ -25,7 +26,6 @@ from rollcall.serve.page import routes as page_routes
 from rollcall.serve.page import sign_in
 from rollcall.serve.page.page import Page
 from rollcall.serve.replica.reading import ReplicaUnavailableError
-from rollcall.serve.replica.relations import RELATIONS
 from rollcall.version import package_version
 
 log = logging.getLogger(__name__)

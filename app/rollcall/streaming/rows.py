@@ -6,9 +6,10 @@ a digest of its value. A lead row whose cascade is unfinished is ``[published, r
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeAlias, TypeVar
 
+import msgspec
 import orjson
 
 from rollcall.errors import RollcallError
@@ -25,8 +26,6 @@ _PARKED = b"[{},"
 _PENDING = b",1]"
 """Suffix of a stored lead row whose cascade is unfinished."""
 
-_ROW_TYPES = (list, dict, type(None))
-
 FOREIGN = (
     "the changelog holds a record that Rollcall did not write: find out who writes there, "
     "then rebuild the rosters (docs/operations.md)"
@@ -37,26 +36,51 @@ class ChangelogError(RollcallError):
     """A changelog holds a record that Rollcall did not write."""
 
 
+RowT = TypeVar("RowT")
+
+
+class StoredRow(msgspec.Struct, Generic[RowT], array_like=True, gc=False):
+    """A stored row, decoded."""
+
+    published: dict[str, int]
+    """Digest of each published value, by output key."""
+    row: RowT | None
+    pending: int = 0
+    """1: a lead row whose cascade is unfinished."""
+
+
+RowDecoder: TypeAlias = Callable[[bytes], StoredRow[RowT]]
+
+
+def row_decoder(row: Any) -> RowDecoder[Any]:
+    """Make a function that decodes stored rows of a type. It raises :class:`ChangelogError` for
+    other bytes.
+    """
+    decode_json = msgspec.json.Decoder(StoredRow[row]).decode
+
+    def decode(stored: bytes) -> StoredRow[Any]:
+        try:
+            return decode_json(stored)
+        except ValueError:
+            raise ChangelogError(FOREIGN) from None
+
+    return decode
+
+
 def encode_row(published: dict[str, int], row: Any, pending: bool) -> bytes:
     """Encode a row in its stored form."""
     # A copy, because orjson's result keeps its whole buffer page alive: ten times the size of most
     # rows.
-    return bytes(memoryview(orjson.dumps([published, row, 1] if pending else [published, row])))
+    return bytes(memoryview(encode_json([published, row, 1] if pending else [published, row])))
 
 
-def decode_row(stored: bytes) -> tuple[dict[str, int], Any, bool]:
-    """Decode a stored row into published digests, row, and whether its cascade is unfinished.
+def encode_json(value: Any) -> bytes:
+    """Encode a value as JSON, with Structs as arrays.
 
-    Raises:
-        ChangelogError: it is no stored row.
+    Always by orjson: msgspec writes large floats in other bytes, and the digests of published
+    values are those of the bytes.
     """
-    try:
-        published, row, *rest = orjson.loads(stored)
-    except (ValueError, TypeError):
-        raise ChangelogError(FOREIGN) from None
-    if type(published) is not dict or type(row) not in _ROW_TYPES:
-        raise ChangelogError(FOREIGN)
-    return published, row, bool(rest)
+    return orjson.dumps(value, default=msgspec.structs.astuple)
 
 
 class Rows:

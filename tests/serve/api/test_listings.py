@@ -18,10 +18,10 @@ from rollcall.serve.api.conditions import Where
 from rollcall.serve.api.listings import Listings
 from rollcall.serve.api.queries import enrollments_where
 from rollcall.serve.replica import store as store_module
-from rollcall.serve.replica.relations import RELATIONS
 from rollcall.serve.replica.store import ReplicaStore
+from rollcall.serve.replica.tables import TABLES
 
-ENROLLMENTS = next(relation for relation in RELATIONS if relation.name == "enrollments")
+ENROLLMENTS = next(table for table in TABLES if table.name == "enrollments")
 STATES = ("active", "invited", "deleted", "completed", "inactive")
 TYPES = ("StudentEnrollment", "TeacherEnrollment", "TaEnrollment")
 CONDITIONS = [

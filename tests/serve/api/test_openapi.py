@@ -18,7 +18,7 @@ from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.simulation.truth import Rosters
 from rollcall.serve.api import objects
 from rollcall.serve.api.ids import IdFormat
-from rollcall.serve.replica.relations import RELATIONS
+from rollcall.serve.replica.tables import COLUMNS
 from rollcall.serve.tokens import add_token
 from tests.examples import examples
 from tests.serve.client import get
@@ -142,8 +142,7 @@ def test_the_document_has_no_outside_address(served: Served) -> None:
 
 def row_of(relation: str, **values: Any) -> dict[str, Any]:
     """A row that says as little as possible."""
-    columns = next(found.columns for found in RELATIONS if found.name == relation)
-    return {**dict.fromkeys(columns), "context_type": "Course", **values}
+    return {**dict.fromkeys(COLUMNS[relation]), "context_type": "Course", **values}
 
 
 IDS = IdFormat(SHARD, as_text=False)

@@ -21,12 +21,12 @@ from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
 from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.reader import bounds_of
+from rollcall.rosters.registry import RELATIONS
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.simulation.truth import Rosters
 from rollcall.serve.replica import follower as follower_module
 from rollcall.serve.replica.feed import Feed
 from rollcall.serve.replica.follower import MOST_AWAY_SECONDS, Follower
-from rollcall.serve.replica.relations import RELATIONS
 from rollcall.serve.replica.store import ReplicaError, ReplicaStore
 from rollcall.settings import load_settings
 from tests.kafka_client import (

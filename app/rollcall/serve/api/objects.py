@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rollcall.serve.api.ids import IdFormat
 from rollcall.serve.replica.derived import sortable_name
+from rollcall.serve.replica.tables import COLUMNS
 
 Row = Mapping[str, Any]
 
@@ -214,7 +215,7 @@ def user_object(
 
 def user_without_events(user_id: int, name: str | None) -> Row:
     """A row for a user without events of his own. The name is from an enrollment."""
-    row = dict.fromkeys(("created_at", "short_name", "user_sis_id", "user_login", "uuid"))
+    row = dict.fromkeys(COLUMNS["users"])
     return {**row, "user_id": user_id, "name": name, "sortable_name": sortable_name(name)}
 
 
@@ -286,12 +287,7 @@ def course_object(row: Row, ids: IdFormat) -> dict[str, Any]:
 
 def course_without_events(course_id: int) -> Row:
     """A row for a course without events of its own, which enrollments or sections mention."""
-    return {
-        "course_id": course_id,
-        **dict.fromkeys(
-            ("name", "uuid", "account_id", "created_at", "state", "state_reason", "as_of")
-        ),
-    }
+    return {**dict.fromkeys(COLUMNS["courses"]), "course_id": course_id}
 
 
 def section_object(row: Row, ids: IdFormat) -> dict[str, Any]:

@@ -14,11 +14,9 @@ from rollcall.serve.api.conditions import Where, among
 from rollcall.serve.api.listings import Listings
 from rollcall.serve.api.paging import Page
 from rollcall.serve.replica.derived import folded
-from rollcall.serve.replica.relations import RELATIONS
+from rollcall.serve.replica.tables import COLUMNS
 
 Row = dict[str, Any]
-
-_COLUMNS = {relation.name: relation.columns for relation in RELATIONS}
 
 _PARTICIPANT = "state = 'accepted'"
 _NOT_DELETED = "state <> 'deleted'"
@@ -30,7 +28,7 @@ def rows_of(db: sqlite3.Connection, relation: str, where: Where, rest: str = "")
     Args:
         rest: ``ORDER BY`` or ``LIMIT``.
     """
-    names = _COLUMNS[relation]
+    names = COLUMNS[relation]
     found = db.execute(
         f"SELECT {', '.join(names)} FROM roster_{relation} WHERE {where.text} {rest}", where.values
     )

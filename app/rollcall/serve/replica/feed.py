@@ -88,10 +88,10 @@ class Feed:
         """Pass on the changes of a batch. From any thread."""
         changes = []
         with self._lock:
-            for relation, _key, before, after in changed:
+            for table, _key, before, after in changed:
                 if courses := _courses(before, after):
                     self._count += 1
-                    changes.append(Change(self._count, at, relation.name, courses, before, after))
+                    changes.append(Change(self._count, at, table.name, courses, before, after))
             self._kept.extend(changes)
 
         def deliver() -> None:

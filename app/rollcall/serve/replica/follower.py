@@ -27,8 +27,8 @@ from rollcall.kafka.topic_ids import describe_topics
 from rollcall.rosters.topics import TOMBSTONE_DAYS, roster_topics
 from rollcall.serve.replica.feed import Feed
 from rollcall.serve.replica.progress import SURVEY_SECONDS, Progress
-from rollcall.serve.replica.relations import RELATIONS, Columns, Key, Relation, UnusableRecordError
 from rollcall.serve.replica.store import ReplicaStore, is_damage
+from rollcall.serve.replica.tables import TABLES, Columns, Key, Table, UnusableRecordError
 from rollcall.serve.rights import serve_rights
 from rollcall.settings import Settings
 
@@ -83,9 +83,7 @@ class Follower:
 
     def __init__(self, settings: Settings, bootstrap: str, store: ReplicaStore, feed: Feed) -> None:
         names = roster_topics(settings)
-        self._relations = {
-            names.full(f"rosters.{relation.name}"): relation for relation in RELATIONS
-        }
+        self._tables = {names.full(table.relation.topic): table for table in TABLES}
         self._settings = settings
         self._options = client_options(settings, bootstrap)
         self._bootstrap = bootstrap
@@ -260,8 +258,8 @@ class Follower:
         try:
             await promptly(admin.start())
             while True:
-                cluster, topics = await promptly(describe_topics(admin, self._relations))
-                missing = [topic for topic in self._relations if topic not in topics]
+                cluster, topics = await promptly(describe_topics(admin, self._tables))
+                missing = [topic for topic in self._tables if topic not in topics]
                 if not missing:
                     break
                 await self._pause(
@@ -280,7 +278,7 @@ class Follower:
         identities = {name: topic.identity for name, topic in topics.items()}
         if self._store.cluster is None or identities != known:
             self._store.belongs_to(cluster, identities)
-        return {topic: topics[topic].partitions for topic in self._relations}
+        return {topic: topics[topic].partitions for topic in self._tables}
 
     async def _proven_ends(self, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Confirmed end offsets of partitions that end before the file's position. A deposed leader
@@ -362,9 +360,9 @@ class Follower:
         }
         if not moved:
             return
-        rows: dict[str, dict[Key, Columns | None]] = {relation.name: {} for relation in RELATIONS}
+        rows: dict[str, dict[Key, Columns | None]] = {table.name: {} for table in TABLES}
         unusable = sum(
-            collect(self._relations[place.topic], records, rows[self._relations[place.topic].name])
+            collect(self._tables[place.topic], records, rows[self._tables[place.topic].name])
             for place, records in batch.items()
         )
         count = sum(map(len, batch.values()))
@@ -444,7 +442,7 @@ class Follower:
 
 
 def collect(
-    relation: Relation, records: Iterable[ConsumerRecord], rows: dict[Key, Columns | None]
+    table: Table, records: Iterable[ConsumerRecord], rows: dict[Key, Columns | None]
 ) -> int:
     """Add records to the rows of a relation; the last record of a key wins. Returns the number of
     unusable records.
@@ -452,8 +450,8 @@ def collect(
     unusable = 0
     for record in records:
         try:
-            key = relation.key_of(record.key)
-            rows[key] = None if record.value is None else relation.columns_of(key, record.value)
+            key = table.key_of(record.key)
+            rows[key] = None if record.value is None else table.columns_of(key, record.value)
         except UnusableRecordError as error:
             unusable += 1
             place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from rollcall.errors import ConfigurationError, RollcallError
-from rollcall.serve.replica.relations import (
+from rollcall.serve.replica.tables import (
     APPLICATION_ID,
-    RELATIONS,
     SCHEMA_VERSION,
+    TABLES,
     Columns,
     Key,
-    Relation,
+    Table,
 )
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ Place = tuple[str, int]
 class ChangedRow(NamedTuple):
     """A row that a batch has changed."""
 
-    relation: Relation
+    table: Table
     key: Key
     before: Mapping[str, Any] | None
     after: Mapping[str, Any] | None
@@ -142,10 +142,8 @@ class ReplicaStore:
     def row_counts(self) -> dict[str, int]:
         """Number of rows by relation."""
         return {
-            relation.name: self._database.execute(
-                f"SELECT count(*) FROM {relation.table}"
-            ).fetchone()[0]
-            for relation in RELATIONS
+            table.name: self._database.execute(f"SELECT count(*) FROM {table.table}").fetchone()[0]
+            for table in TABLES
         }
 
     @property
@@ -187,12 +185,12 @@ class ReplicaStore:
         changes: list[ChangedRow] = []
         grown: dict[str, int] = {}
         with self._transaction():
-            for relation in RELATIONS:
-                batch = rows.get(relation.name)
+            for table in TABLES:
+                batch = rows.get(table.name)
                 if batch:
                     if with_changes:
-                        changes += self._changes(relation, batch)
-                    grown[relation.name] = self._write(relation, batch, with_changes)
+                        changes += self._changes(table, batch)
+                    grown[table.name] = self._write(table, batch, with_changes)
             self._database.executemany(
                 "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",
                 [(*place, position) for place, position in positions.items()],
@@ -202,20 +200,18 @@ class ReplicaStore:
     def note_complete(self, at: float) -> None:
         """Store that the file had all records at a time, in seconds since the epoch."""
         with self._transaction():
-            for relation in RELATIONS:
-                for statement in relation.index_ddl():
+            for table in TABLES:
+                for statement in table.index_ddl():
                     self._database.execute(statement)
             self._set_meta("followed_until", repr(at))
 
-    def _changes(
-        self, relation: Relation, batch: Mapping[Key, Columns | None]
-    ) -> Iterator[ChangedRow]:
-        names = relation.columns
+    def _changes(self, table: Table, batch: Mapping[Key, Columns | None]) -> Iterator[ChangedRow]:
+        names = table.columns
         for key, after in batch.items():
-            before = self._database.execute(relation.select, key).fetchone()
+            before = self._database.execute(table.select, key).fetchone()
             if before != after:
                 yield ChangedRow(
-                    relation,
+                    table,
                     key,
                     *(
                         None if row is None else dict(zip(names, row, strict=True))
@@ -223,15 +219,13 @@ class ReplicaStore:
                     ),
                 )
 
-    def _write(
-        self, relation: Relation, batch: Mapping[Key, Columns | None], with_changes: bool
-    ) -> int:
+    def _write(self, table: Table, batch: Mapping[Key, Columns | None], with_changes: bool) -> int:
         # Sorted, because the index is sorted by key.
         keys = sorted(batch)
-        removed = self._database.executemany(relation.delete, keys).rowcount
+        removed = self._database.executemany(table.delete, keys).rowcount
         rows = [row for key in keys if (row := batch[key]) is not None]
-        self._database.executemany(relation.insert, rows)
-        if relation.name == "enrollments":
+        self._database.executemany(table.insert, rows)
+        if table.name == "enrollments":
             self._update_versions(keys, with_changes)
         return len(rows) - max(removed, 0)
 
@@ -321,11 +315,9 @@ class ReplicaStore:
                 found = database.execute("SELECT value FROM meta WHERE name = 'prefix'").fetchone()
                 if found != (self._prefix,):
                     return f"it holds the topics {found and found[0]}.*, and not {self._prefix}.*"
-                tables = {
-                    relation.table: relation.columns for relation in RELATIONS
-                } | _OTHER_TABLES
-                for table, columns in tables.items():
-                    database.execute(f"SELECT {', '.join(columns)} FROM {table} LIMIT 1").fetchone()
+                tables = {table.table: table.columns for table in TABLES} | _OTHER_TABLES
+                for name, columns in tables.items():
+                    database.execute(f"SELECT {', '.join(columns)} FROM {name} LIMIT 1").fetchone()
                 return None
         except sqlite3.DatabaseError as error:
             # the latter: a table is missing
@@ -421,8 +413,8 @@ def _statements() -> Iterable[str]:
         "CREATE TABLE course_changes (course_id INTEGER, version INTEGER, enrollment_id "
         f"INTEGER, {key}) WITHOUT ROWID"
     )
-    for relation in RELATIONS:
-        yield from relation.ddl()
+    for table in TABLES:
+        yield from table.ddl()
 
 
 def _locked(path: Path) -> IO[bytes]:

@@ -13,17 +13,17 @@ partition continues it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 
 import orjson
 
 from rollcall.record import Headers, Record
 from rollcall.streaming.chunks import Chunk, Halt, Outputs
-from rollcall.streaming.rows import LEAD, Rows, decode_row, encode_row
-from rollcall.streaming.stages.stage import Input, Row, Stage, UnusableError
+from rollcall.streaming.rows import LEAD, Rows, StoredRow, encode_json, encode_row
+from rollcall.streaming.stages.stage import Derive, Input, Kind, Row, Stage, UnusableError
 
 CASCADE_ROWS = 2_000
 """Maximum of cascaded rows in one transaction: tens of milliseconds of work, one or two megabytes
@@ -121,12 +121,13 @@ class _Entry:
         "timestamp",
     )
 
-    def __init__(self, stored: bytes | None) -> None:
-        self.published: dict[str, int] = {}
-        self.row: Row | None = None
-        self.pending = False
-        if stored is not None:
-            self.published, self.row, self.pending = decode_row(stored)
+    def __init__(self, known: StoredRow[Row] | None) -> None:
+        if known is None:
+            self.published: dict[str, int] = {}
+            self.row: Row | None = None
+            self.pending = False
+        else:
+            self.published, self.row, self.pending = known.published, known.row, bool(known.pending)
         self.before = self.row
         self.changed = False
         self.timestamp: int | None = None
@@ -143,6 +144,23 @@ class _Entry:
         )
 
 
+class _Output(NamedTuple):
+    """An output of a kind of rows."""
+
+    prefix: str
+    """Prefix of the record keys in a stored row. Empty for the first output."""
+    topic: str
+    """Full name."""
+    derive: Derive
+
+
+def _outputs(kind: Kind, topics: Mapping[str, str]) -> tuple[_Output, ...]:
+    return tuple(
+        _Output(f"{name} " if place else "", topics[name], derive)
+        for place, (name, derive) in enumerate(kind.outputs.items())
+    )
+
+
 class KeyedPartition:
     """Implements :class:`rollcall.streaming.chunks.ChunkHandler` for one partition of a stage."""
 
@@ -151,6 +169,9 @@ class KeyedPartition:
         self._partition = partition
         self._rows = rows
         self._breaker = context.new_breaker()
+        kinds = context.stage.kinds.items()
+        self._outputs = {name: _outputs(kind, context.outputs) for name, kind in kinds}
+        self._decoders = {name: kind.decode for name, kind in kinds}
         self._cascades: dict[str, tuple[deque[str], int | None]] = {}
         """By key: the row ids that the cascade has not reached, and the timestamp of the lead row's
         change.
@@ -303,7 +324,8 @@ class KeyedPartition:
                 self._cascades[key] = (row_ids, timestamp)
 
     def _entry(self, key: str, row_id: str) -> _Entry:
-        return _Entry(self._rows.get(key, row_id))
+        stored = self._rows.get(key, row_id)
+        return _Entry(None if stored is None else self._decoders[row_id.partition("/")[0]](stored))
 
     def _publish(
         self, key: str, row_id: str, entry: _Entry, lead: Row | None, outputs: Outputs, tally: Tally
@@ -311,34 +333,43 @@ class KeyedPartition:
         """Write the difference between a row's derived records and its published ones. Returns
         whether there is one.
         """
-        context = self._context
-        kind_name, _, identity = row_id.partition("/")
-        kind = context.stage.kinds[kind_name]
-        derived: Any = {} if entry.row is None else kind.derive(key, identity, entry.row, lead)
-        topic = context.outputs[kind.output]
+        kind, _, identity = row_id.partition("/")
         published = entry.published
         remembered: dict[str, int] = {}
         differs = False
         timestamp = entry.timestamp
         if timestamp is not None and not self._earliest <= timestamp <= self._latest:
             timestamp = None
-        for output_key, value in derived.items():
-            encoded = orjson.dumps(value)
-            if value is entry.row:
-                entry.encoded = orjson.Fragment(encoded)
-            digest = int.from_bytes(blake2b(encoded, digest_size=8).digest())
-            remembered[output_key] = digest
-            if published.get(output_key) != digest:
-                differs = True
-                tally.published += 1
-                self._write(topic, output_key, encoded, timestamp, entry.headers, outputs)
-        for output_key in published:
-            if output_key not in remembered:
+        for prefix, topic, derive in self._outputs[kind]:
+            if entry.row is None:
+                break
+            for output_key, value in derive(key, identity, entry.row, lead).items():
+                encoded = encode_json(value)
+                if value is entry.row:
+                    entry.encoded = orjson.Fragment(encoded)
+                digest = int.from_bytes(blake2b(encoded, digest_size=8).digest())
+                name = prefix + output_key
+                remembered[name] = digest
+                if published.get(name) != digest:
+                    differs = True
+                    tally.published += 1
+                    self._write(topic, output_key, encoded, timestamp, entry.headers, outputs)
+        for name in published:
+            if name not in remembered:
                 differs = True
                 tally.withdrawn += 1
+                topic, output_key = self._destination(kind, name)
                 self._write(topic, output_key, None, timestamp, entry.headers, outputs)
         entry.published = remembered
         return differs
+
+    def _destination(self, kind: str, name: str) -> tuple[str, str]:
+        """Topic and record key of an output key in a stored row."""
+        first, *others = self._outputs[kind]
+        for output in others:
+            if name.startswith(output.prefix):
+                return output.topic, name.removeprefix(output.prefix)
+        return first.topic, name
 
     def _write(
         self,

@@ -11,15 +11,23 @@ records of all other rows of the key depend on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 from rollcall.errors import RollcallError
 from rollcall.record import Record
+from rollcall.streaming.rows import RowDecoder, row_decoder
 
 Row: TypeAlias = Any
-"""A JSON array or object. Never modified in place."""
+"""A ``msgspec.Struct`` that is stored as a JSON array, or a dict of such. Never modified in place.
+"""
+
+Derive: TypeAlias = Callable[[str, str, Row, Row | None], Mapping[str, Any]]
+"""Makes output records from key, id, row and lead row: values by record key. A value is a row or
+JSON. The part of a record key before the first ``/`` decides the partition.
+"""
 
 
 class UnusableError(RollcallError):
@@ -61,16 +69,36 @@ class Input:
     """The records come from another stage, which chose their partition."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kind:
     """A kind of rows."""
 
-    output: str
-    """Topic of the derived records."""
-    derive: Callable[[str, str, Row, Row | None], Mapping[str, Any]]
-    """Makes output records from key, id, row and lead row: JSON values by record key. The part of a
-    record key before the first ``/`` decides the partition.
+    row: Any
+    """Type of the rows, for msgspec. Stored rows are checked against it. New fields go to the end,
+    with a default.
     """
+    outputs: Mapping[str, Derive]
+    """By topic of the derived records. New outputs go to the end, and the first one stays the
+    first: a stored row has the record keys of the first output as they are, and those of the others
+    with the topic before them.
+    """
+
+    @cached_property
+    def decode(self) -> RowDecoder[Row]:
+        """Decode a stored row. Raises :class:`rollcall.streaming.rows.ChangelogError`."""
+        return row_decoder(self.row)
+
+    def records(
+        self, key: str, row_id: str, row: Row, lead: Row | None
+    ) -> Iterator[tuple[str, str, Any]]:
+        """Derive all output records of a row: topic, record key and value."""
+        for topic, derive in self.outputs.items():
+            for record_key, value in derive(key, row_id, row, lead).items():
+                yield topic, record_key, value
+
+    def also(self, topic: str, derive: Derive) -> Kind:
+        """The same rows with one more output."""
+        return Kind(self.row, {**self.outputs, topic: derive})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +120,4 @@ class Stage:
     @property
     def outputs(self) -> tuple[str, ...]:
         """The topics that the stage writes."""
-        return tuple(dict.fromkeys(kind.output for kind in self.kinds.values()))
+        return tuple(dict.fromkeys(topic for kind in self.kinds.values() for topic in kind.outputs))

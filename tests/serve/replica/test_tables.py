@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollcall.serve.replica.relations import RELATIONS, Relation, UnusableRecordError
+from rollcall.serve.replica.tables import TABLES, Table, UnusableRecordError
 from tests.examples import examples
 
-BY_NAME = {relation.name: relation for relation in RELATIONS}
+BY_NAME = {table.name: table for table in TABLES}
 SHOWN = {"state": "active", "state_reason": "dates", "as_of": "2024-03-29T22:43:00.000Z"}
 
 scalars = (
@@ -34,21 +34,21 @@ values = (
 
 
 @st.composite
-def records(draw: st.DrawFn) -> tuple[Relation, bytes, bytes]:
-    """A relation, a key that may be one of its keys, and a value with its fields, each of whatever
+def records(draw: st.DrawFn) -> tuple[Table, bytes, bytes]:
+    """A table, a key that may be one of its keys, and a value with its fields, each of whatever
     kind.
     """
-    relation = draw(st.sampled_from(RELATIONS))
+    table = draw(st.sampled_from(TABLES))
     part = st.integers(1, 2**63 - 1).map(str) | st.sampled_from(
         ["", "0", "01", "-1", "9" * 19, "9" * 20, "9" * 5_000, "\u0661", "account:1", "a"]
     )
     key = "/".join(draw(st.lists(part, min_size=1, max_size=3)))
     row = (
-        draw(st.dictionaries(st.sampled_from([*relation.columns, "other"]), values, max_size=8))
+        draw(st.dictionaries(st.sampled_from([*table.columns, "other"]), values, max_size=8))
         | SHOWN
     )
     return (
-        relation,
+        table,
         key.encode(),
         json.dumps(row).encode() if draw(st.integers(0, 9)) else draw(st.binary(max_size=40)),
     )
@@ -56,22 +56,22 @@ def records(draw: st.DrawFn) -> tuple[Relation, bytes, bytes]:
 
 @given(records())
 @settings(max_examples=examples(400), derandomize=True, deadline=None, database=None)
-def test_any_record(record: tuple[Relation, bytes, bytes]) -> None:
+def test_any_record(record: tuple[Table, bytes, bytes]) -> None:
     """It is stored, and found again by its key exactly as it is; or it is no row."""
-    relation, key, value = record
+    table, key, value = record
     try:
-        known = relation.key_of(key)
-        columns = relation.columns_of(known, value)
+        known = table.key_of(key)
+        columns = table.columns_of(known, value)
     except UnusableRecordError:
         return
     with sqlite3.connect(":memory:") as database:
-        for statement in (*relation.ddl(), *relation.index_ddl()):
+        for statement in (*table.ddl(), *table.index_ddl()):
             database.execute(statement)
-        database.execute(relation.insert, columns)
-        assert database.execute(relation.select, known).fetchone() == columns
+        database.execute(table.insert, columns)
+        assert database.execute(table.select, known).fetchone() == columns
         # a name of ours
-        assert database.execute(f"SELECT * FROM {relation.name}").fetchone() == columns  # noqa: S608
-        assert database.execute(relation.delete, known).rowcount == 1
+        assert database.execute(f"SELECT * FROM {table.name}").fetchone() == columns  # noqa: S608
+        assert database.execute(table.delete, known).rowcount == 1
 
 
 def a_group(**fields: Any) -> bytes:

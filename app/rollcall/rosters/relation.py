@@ -1,0 +1,101 @@
+"""A relation: the declaration of a roster topic and its rows.
+
+The topic, the replica's table and view, the JSON Schema of rows, the documents and the API's
+columns follow from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from msgspec import Struct
+
+from rollcall.rosters.fields import Field, Sort, fields_of
+
+ACCOUNT_PREFIX = "account:"
+"""Begins the key of what belongs to an account and to no course."""
+
+CONTEXT = (
+    Field(
+        "context_type",
+        Sort.TEXT,
+        is_required=True,
+        meaning="What the group belongs to: `Course` or `Account`.",
+    ),
+    Field(
+        "context_id",
+        Sort.ID,
+        is_required=True,
+        meaning="The course or account to which the group belongs.",
+    ),
+)
+"""Fields of rows whose key begins with a course or an account."""
+
+STATE = (
+    Field("state", Sort.TEXT, is_required=True, meaning="The state as it is now: what to go by."),
+    Field("state_reason", Sort.TEXT, is_required=True, meaning="Where the state comes from."),
+    Field(
+        "as_of",
+        Sort.TEXT,
+        is_required=True,
+        meaning="`event_time` of the latest of the events that gave the row its values: UTC, "
+        "milliseconds.",
+    ),
+)
+"""The last fields of all rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relation:
+    """A roster topic and its rows."""
+
+    name: str
+    register: type[Struct]
+    """The class that declares the fields of a row: a register, or for a relation that follows from
+    the rows of another one any Struct with such fields. The stage adds :data:`CONTEXT` and
+    :data:`STATE`.
+    """
+    key: tuple[str, ...]
+    """The fields in the record's key, together unique: ids with ``/`` between them. If the first
+    one is ``context_type``, the key begins with a course, or with :data:`ACCOUNT_PREFIX` and an
+    account.
+    """
+    rows: str
+    """Which rows there are, in one line."""
+    bodies: tuple[str, ...]
+    """The names of the events' bodies, in ``schemas/bodies/``. The first one has the fields of the
+    row. The states of all of them can become the row's.
+    """
+    reasons: Mapping[str, str]
+    """Values of state_reason, and their meanings."""
+    lookups: tuple[tuple[str, ...], ...] = ()
+    """Fields by which rows are found quickly, besides the key."""
+
+    @property
+    def topic(self) -> str:
+        """The topic, without prefix."""
+        return f"rosters.{self.name}"
+
+    @property
+    def has_context(self) -> bool:
+        """Whether rows belong to a course or to an account."""
+        return self.key[0] == CONTEXT[0].name
+
+    @property
+    def is_of_course(self) -> bool:
+        """Whether rows are part of the roster of a course."""
+        return self.has_context or self.key[0] == "course_id"
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields of a row, in order."""
+        of_register = fields_of(self.register)
+        names = {field.name for field in of_register}
+        of_context = CONTEXT if self.has_context else ()
+        return (
+            *of_register,
+            *(field for field in of_context if field.name not in names),
+            *STATE,
+        )
