@@ -1,12 +1,12 @@
-"""The types of a register's fields, and reading a declaration.
+"""The types of a register's fields, and the fields of a class.
 
-A register is a ``msgspec.Struct`` whose fields have these types. A type says how a stored value is
-checked, and what the field is: an id, a time, a truth value. A text beside the type says what the
-field means, where that is not what the event's schema says of it::
+A register is a ``msgspec.Struct`` whose fields have these types. The type decides the check of
+stored values, and the sort of field: an id, a time, a truth value. A text beside the type is the
+meaning of the field. Without a text, the description in the event's schema holds::
 
     user_name: Annotated[Text, "The name when the enrollment's last event came."]
 
-Rows, the replica's columns, the documents and the lists in tests follow from that.
+Rows, the replica's columns, the documents and the lists in tests follow from these classes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from rollcall.events.times import FIRST_MICROSECOND, LAST_MICROSECOND
 
 Scalar: TypeAlias = str | int | float | bool
 Value: TypeAlias = Scalar | list[Scalar] | None
-"""What the body of an event may have in a field, as far as rows keep it. Canvas's schemas leave
-types open, so no type below is stricter, but for ids and words.
+"""Values of an event's body that rows can keep. Only ids and words are stricter, because Canvas's
+documents leave the types of other fields open.
 """
 
 
 class Sort(Enum):
-    """What a field is."""
+    """The sort of a field."""
 
     ID = "id"
     TEXT = "text"
@@ -39,10 +39,10 @@ class Sort(Enum):
 
 
 Id: TypeAlias = Annotated[str, Sort.ID]
-"""An id of a Canvas entity in normal form. Events without it are not usable."""
+"""An id of a Canvas entity in normal form. An event without it is unusable."""
 OptionalId: TypeAlias = Annotated[str | None, Sort.ID]
 Word: TypeAlias = Annotated[str, Sort.TEXT]
-"""A string. Events without it are not usable."""
+"""A string. An event without it is unusable."""
 Text: TypeAlias = Annotated[Value, Sort.TEXT]
 Time: TypeAlias = Annotated[Value, Sort.TIME]
 """A time as Canvas writes it."""
@@ -63,12 +63,12 @@ class Field:
     is_required: bool = False
     """Whether every row has it."""
     meaning: str = ""
-    """Empty: what the event's schema says of it."""
+    """Empty: the description in the event's schema."""
 
 
 @cache
 def fields_of(register: type[Struct]) -> tuple[Field, ...]:
-    """The fields that a register's class declares itself, without those of its base class."""
+    """The fields that a class declares itself, without those of its base class."""
     base: Any = register.__base__
     hints = get_type_hints(register, include_extras=True)
     names = register.__struct_fields__[len(base.__struct_fields__) :]

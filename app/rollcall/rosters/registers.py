@@ -1,9 +1,9 @@
-"""Registers: of all events that say something about one thing, the last one.
+"""Registers: the last of all events about one entity.
 
 A register is stored as a JSON array: event_time, rank, the beginning of ce_id, and the fields of
-the body in the order of their declaration. Where updated_at is no field of the rows, it stands
-before the others all the same, as it helps to tell which event is last. The set of events decides
-that, never their order of arrival.
+the body in the order of their declaration. If rows do not show updated_at, it stands before the
+other fields, because it helps to decide which event is last. The set of events decides that, never
+their order of arrival.
 """
 
 from __future__ import annotations

@@ -53,9 +53,8 @@ class Relation:
 
     name: str
     register: type[Struct]
-    """The class that declares the fields of a row: a register, or for a relation that follows from
-    the rows of another one any Struct with such fields. The stage adds :data:`CONTEXT` and
-    :data:`STATE`.
+    """The class that declares the fields of a row: a register, or any Struct with such fields for a
+    derived relation. The stage adds :data:`CONTEXT` and :data:`STATE`.
     """
     key: tuple[str, ...]
     """The fields in the record's key, together unique: ids with ``/`` between them. If the first
