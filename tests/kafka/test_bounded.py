@@ -153,7 +153,7 @@ def test_a_client_is_closed_however_slowly_the_loop_turns(monkeypatch: pytest.Mo
 
     async def stop_while_others_work(reader: Reader) -> None:
         loop = asyncio.get_running_loop()
-        stopping = loop.create_task(stop_reader(reader))  # type: ignore[arg-type]
+        stopping = loop.create_task(stop_reader(reader))
         for _ in range(3):
             loop.call_soon(time.sleep, 0.05)
             await asyncio.sleep(0)
