@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 
+from prometheus_client import CollectorRegistry, Metric
+
+from rollcall.catalogue.headers import CLOUD_EVENTS, ERRORS, HeaderField
 from rollcall.catalogue.plans import required_rights
-from rollcall.events.registry import EVENT_TYPES
+from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.registry import EVENT_TYPES, REGISTRY
+from rollcall.events.schemas.validation import load_validators
+from rollcall.process.dead_letter_records import dead_letter_headers
+from rollcall.process.metrics import RosterMetrics, RouterMetrics, ServeMetrics
+from rollcall.record import Header
+from rollcall.rosters.registry import RELATIONS, stages
 from rollcall.settings import Settings
+from tests.docs.markdown import ROOT
 from tests.docs.replica_tables import view_columns, view_indexes
 from tests.docs.settings_table import settings_tables
 
@@ -48,11 +59,130 @@ def rights() -> Iterator[str]:
     return table("who", "resource", "name", "pattern", "operations", rows=rows)
 
 
+def codes() -> Iterator[str]:
+    """The codes of dead letters."""
+    return table("code", "meaning", rows=((f"`{each}`", each.meaning) for each in ErrorCode))
+
+
+def typed_headers() -> Iterator[str]:
+    """The headers of a typed record."""
+    return _headers(CLOUD_EVENTS)
+
+
+def error_headers() -> Iterator[str]:
+    """The headers that a dead letter has besides."""
+    return _headers(ERRORS)
+
+
+def _headers(fields: Iterable[HeaderField]) -> Iterator[str]:
+    def rows() -> Iterator[tuple[str, str]]:
+        for field in fields:
+            values = field.schema.get("enum", [field.schema.get("const")])
+            shown = ", ".join(f"`{value}`" for value in values if value is not None)
+            yield f"`{field.name}`", f"{field.meaning}: {shown}" if shown else field.meaning
+
+    return table("header", "meaning", rows=rows())
+
+
+def typed_record() -> Iterator[str]:
+    """What the router makes of the documented enrollment_created."""
+    outcome = _routed(_documented("enrollment_created"))
+    parts = (
+        ("key", f"`{outcome.key.decode()}`"),
+        ("value", "the raw record's value, byte for byte"),
+        ("timestamp", "the raw record's timestamp"),
+        *_values(outcome.headers),
+        ("(others)", "the raw record's headers, after these"),
+    )
+    return table("part", "value", rows=parts)
+
+
+def ids() -> Iterator[str]:
+    """The key of the documented enrollment_created, for each way to write the enrollment's id."""
+    raw, written = _documented("enrollment_created"), b'"21070000000046825"'
+    rows = (
+        (f"`{way.decode()}`", f"`{_routed(raw.replace(written, way)).key.decode()}`")
+        for way in (written, b'"46825"', b"46825")
+    )
+    return table("`enrollment_id` in the event", "key", rows=rows)
+
+
+def dead_letter() -> Iterator[str]:
+    """The headers of the dead letter that the documented user_updated becomes."""
+    outcome = Pipeline(load_validators())(_documented("user_updated"))
+    assert isinstance(outcome, DeadLetter)
+    headers = dead_letter_headers(outcome, "canvas.raw", 1, 1)
+    return table("header", "value", rows=_values(headers))
+
+
+def _documented(name: str) -> bytes:
+    return (ROOT / "tests" / "fixtures" / "documented" / f"{name}.json").read_bytes()
+
+
+def _routed(raw: bytes) -> Routed:
+    outcome = Pipeline(load_validators())(raw)
+    assert isinstance(outcome, Routed)
+    return outcome
+
+
+def _values(headers: Iterable[Header]) -> Iterator[tuple[str, str]]:
+    for name, value in headers:
+        yield f"`{name}`", f"`{(value or b'').decode()}`"
+
+
+def roster_metrics() -> Iterator[str]:
+    """The metrics of the rosters that the router has not."""
+    router, rosters, _serve = registries()
+    names = {family.name for family in router.collect()}
+    return _metrics(family for family in rosters.collect() if family.name not in names)
+
+
+def serve_metrics() -> Iterator[str]:
+    """The metrics of serve."""
+    _router, _rosters, serve = registries()
+    return _metrics(serve.collect())
+
+
+def registries() -> tuple[CollectorRegistry, CollectorRegistry, CollectorRegistry]:
+    """The metrics of router, rosters and serve."""
+    stage_names = [stage.name for stage in stages(None)]
+    serve = ServeMetrics(CollectorRegistry(), [relation.name for relation in RELATIONS], ["/"])
+    serve.consumer_lag_records.labels("topic", "0")  # a gauge has no labels without a sample
+    return (
+        RouterMetrics(CollectorRegistry(), REGISTRY).registry,
+        RosterMetrics(CollectorRegistry(), stage_names, REGISTRY).registry,
+        serve.registry,
+    )
+
+
+def _metrics(families: Iterable[Metric]) -> Iterator[str]:
+    def rows() -> Iterator[tuple[str, str]]:
+        for family in families:
+            if not family.name.startswith("rollcall_") or family.type == "info":
+                continue
+            (labels,) = {
+                ",".join(label for label in sample.labels if label != "le")
+                for sample in family.samples
+            }
+            name = family.name + ("_total" if family.type == "counter" else "")
+            yield f"`{name}{{{labels}}}`" if labels else f"`{name}`", family.documentation
+
+    return table("metric", "meaning, and causes of changes", rows=rows())
+
+
 TABLES: Mapping[str, Callable[[], Iterator[str]]] = {
+    "codes": codes,
+    "dead letter": dead_letter,
+    "error headers": error_headers,
+    "ids": ids,
     "keys": keys,
     "rights": rights,
+    "roster metrics": roster_metrics,
+    "serve metrics": serve_metrics,
     "settings": settings_tables,
     "columns": view_columns,
     "indexes": view_indexes,
+    "typed headers": typed_headers,
+    "typed record": typed_record,
 }
 """By the name in the marker ``<!-- make docs: NAME -->``, which begins them in a document."""

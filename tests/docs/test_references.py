@@ -15,28 +15,24 @@ from typing import Any
 import pytest
 import typer
 from jsonschema import Draft202012Validator
-from prometheus_client import CollectorRegistry
 
 from rollcall.catalogue.plans import plan_topics
 from rollcall.catalogue.row_schemas import row_schema
 from rollcall.cli.main import cli
-from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed
-from rollcall.events.pipeline import Pipeline
-from rollcall.events.registry import EVENT_TYPES, REGISTRY
+from rollcall.events.outcomes import ErrorCode
+from rollcall.events.registry import EVENT_TYPES
 from rollcall.events.schemas.files import read_schema_folder
-from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.topics import DAY_MS, barrier_topic
-from rollcall.process.dead_letter_records import SIZE_HEADER, dead_letter_headers
-from rollcall.process.metrics import RosterMetrics, RouterMetrics, ServeMetrics
 from rollcall.process.topics import TopicNames
 from rollcall.rosters import registry as roster_registry
-from rollcall.rosters.registry import RELATIONS, stages
+from rollcall.rosters.registry import stages
 from rollcall.rosters.topics import plan_roster_topics, roster_topics
 from rollcall.serve.api import objects
 from rollcall.serve.page.sessions import COOKIE
 from rollcall.serve.replica.tables import Table
 from rollcall.settings import ENV_PREFIX, Settings
 from tests.docs.markdown import ROOT, anchors, blocks, code, documents, links, rows
+from tests.docs.tables import registries
 from tests.rosters.memory import Cluster
 from tests.rosters.reference import TypedEvent
 
@@ -44,7 +40,6 @@ README = ROOT / "README.md"
 EVENTS = ROOT / "docs" / "events.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
-STAGES = tuple(stage.name for stage in stages(None))
 DEPLOYMENT = sorted(
     path
     for path in (ROOT / "deploy").rglob("*")
@@ -117,26 +112,14 @@ def test_metrics_exist(document: Path) -> None:
         "info": ("_info",),
         "gauge": ("",),
     }
-    registries = [
-        RouterMetrics(CollectorRegistry(), REGISTRY).registry,
-        RosterMetrics(CollectorRegistry(), STAGES, REGISTRY).registry,
-        serve_metrics(),
-    ]
     names = {
         family.name + suffix
-        for registry in registries
+        for registry in registries()
         for family in registry.collect()
         for suffix in suffixes[family.type]
     }
     text = document.read_text(encoding="utf-8")
     assert set(re.findall(r"\b(?:rollcall|process)_[a-z_]+", text)) - names - NO_METRICS == set()
-
-
-def serve_metrics() -> CollectorRegistry:
-    """What serve exposes, with something in each."""
-    metrics = ServeMetrics(CollectorRegistry(), [relation.name for relation in RELATIONS], ["/"])
-    metrics.consumer_lag_records.labels("topic", "0")
-    return metrics.registry
 
 
 @cache
@@ -165,44 +148,6 @@ def test_make_targets_exist(document: Path) -> None:
     )
     text = document.read_text(encoding="utf-8")
     assert set(re.findall(r"(?:`|^ {4})make ([a-z]+)", text, re.MULTILINE)) - targets == set()
-
-
-def test_the_metrics_of_the_rosters_are_explained() -> None:
-    """All that the router does not have, with their labels."""
-    of_router = {
-        family.name for family in RouterMetrics(CollectorRegistry(), REGISTRY).registry.collect()
-    }
-    metrics = RosterMetrics(CollectorRegistry(), STAGES, REGISTRY).registry.collect()
-    explained = {
-        re.sub(r"\{.*|_total", "", code(row[0])[0]): code(row[0])[0]
-        for row in rows(OPERATIONS, "metric")
-    }
-    assert {family.name for family in metrics} - of_router <= set(explained)
-    for family in metrics:
-        if family.name in explained and family.type != "histogram" and family.samples:
-            (labels,) = {",".join(sample.labels) for sample in family.samples}
-            assert explained[family.name].partition("{")[2] == (f"{labels}}}" if labels else "")
-
-
-def test_the_metrics_of_serve_are_explained() -> None:
-    """All of its own, no others, with their labels."""
-    of_every_process = {"rollcall_build"}
-    metrics = {
-        family.name: family
-        for family in serve_metrics().collect()
-        if family.name.startswith("rollcall_")
-    }
-    explained = {
-        re.sub(r"\{.*|_total", "", code(row[0])[0]): code(row[0])[0]
-        for row in rows(OPERATIONS, "metric of serve")
-    }
-    assert explained.keys() == metrics.keys() - of_every_process
-    for name, shown in explained.items():
-        (labels,) = {
-            ",".join(label for label in sample.labels if label != "le")
-            for sample in metrics[name].samples
-        }
-        assert shown.partition("{")[2] == (f"{labels}}}" if labels else ""), name
 
 
 def test_the_table_of_topics() -> None:
@@ -279,52 +224,10 @@ def test_how_everything_but_raw_is_made_anew() -> None:
     assert f"--group {DEFAULTS.group('router')} --group {DEFAULTS.group('rosters')}\n" in text
 
 
-def test_the_tables_of_codes() -> None:
-    assert [code(row[0]) for row in rows(README, "code")] == [[value] for value in ErrorCode]
+def test_the_table_of_causes() -> None:
     assert sorted(value for row in rows(OPERATIONS, "code") for value in code(row[0])) == sorted(
         ErrorCode
     )
-
-
-def test_the_typed_record_is_what_the_pipeline_makes_of_the_documented_event() -> None:
-    raw = (DOCUMENTED / "enrollment_created.json").read_bytes()
-    outcome = Pipeline(load_validators())(raw)
-    assert isinstance(outcome, Routed)
-    shown = {
-        code(part)[0] if code(part) else part: code(value) for part, value in rows(EVENTS, "part")
-    }
-    assert shown["key"] == [outcome.key.decode()]
-    headers = {name: [content.decode()] for name, content in outcome.headers if content is not None}
-    assert {part: value for part, value in shown.items() if part in headers} == headers
-    assert [code(header)[0] for header, _meaning in rows(EVENTS, "header")] == list(headers)
-
-
-def test_the_normal_form_of_ids() -> None:
-    raw = (DOCUMENTED / "enrollment_created.json").read_bytes()
-    assert b'"root_account_id": "21070000000000001"' in raw
-    for written, key in rows(EVENTS, "`enrollment_id` in the event"):
-        outcome = Pipeline(load_validators())(
-            raw.replace(b'"21070000000046825"', code(written)[0].encode())
-        )
-        assert isinstance(outcome, Routed)
-        assert outcome.key.decode() == code(key)[0]
-
-
-def test_the_headers_of_dead_letters() -> None:
-    outcome = Pipeline(load_validators())((DOCUMENTED / "user_updated.json").read_bytes())
-    assert isinstance(outcome, DeadLetter)
-    made = {
-        name: (content or b"").decode()
-        for name, content in dead_letter_headers(outcome, "canvas.raw", 1, 1)
-    }
-    described = EVENTS.read_text(encoding="utf-8").partition("## Dead letters")[2]
-    assert set(re.findall(r"^\| `(rollcall\.error\.[a-z]+)`", described, re.MULTILINE)) == {
-        *made,
-        SIZE_HEADER,
-    }
-    for header, value in rows(README, "header"):
-        if len(code(header)) == 1:
-            assert made[code(header)[0]].startswith(code(value)[0].removesuffix("…")), header
 
 
 def test_the_relation_that_is_added_as_an_example(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,11 @@ CLOUD_EVENTS = (
         "id of the event: a hash of its metadata and body, the same for each delivery",
         {"pattern": f"^[0-9a-f]{{{EVENT_ID_DIGITS}}}$"},
     ),
-    HeaderField("ce_time", "`event_time` in UTC, RFC 3339", {"format": "date-time"}),
+    HeaderField(
+        "ce_time",
+        "`event_time` in UTC, always in the format of RFC 3339",
+        {"format": "date-time"},
+    ),
     HeaderField(
         "ce_source",
         "`canvas/` and the root account's id in normal form; `canvas` if the event has none",

@@ -12,16 +12,39 @@ from rollcall.record import Header
 class ErrorCode(StrEnum):
     """Why a record is on the dead-letter topic."""
 
-    EMPTY = "empty"
-    """Null, or zero bytes."""
-    NOT_JSON = "not_json"
-    NOT_AN_EVENT = "not_an_event"
-    """Not an object, or without metadata, body, or a usable event_name or event_time."""
-    SCHEMA_VIOLATION = "schema_violation"
-    TOO_LARGE = "too_large"
-    """Larger than the topic's ``max.message.bytes``."""
-    NOT_APPLICABLE = "not_applicable"
-    """Not usable for the roster stage that reads the topic."""
+    meaning: str
+    """One clause for the documents, in Markdown."""
+
+    def __new__(cls, value: str, meaning: str) -> ErrorCode:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    EMPTY = "empty", "the value is null, or has no bytes"
+    NOT_JSON = (
+        "not_json",
+        "the value is not JSON in UTF-8: a truncated event, or an error page of another program",
+    )
+    NOT_AN_EVENT = (
+        "not_an_event",
+        "JSON, but not an object with `metadata` (or `attributes`) and `body`, or without a usable "
+        "`event_name` or `event_time`",
+    )
+    SCHEMA_VIOLATION = (
+        "schema_violation",
+        "an event with a known name that violates its schema; `path` points at the first fault",
+    )
+    TOO_LARGE = (
+        "too_large",
+        "value and headers exceed the topic's limit; the value is cut to 64 KiB, and "
+        "`rollcall.error.size` holds its full length",
+    )
+    NOT_APPLICABLE = (
+        "not_applicable",
+        "a valid event that the rosters cannot use: for example, a group that belongs to neither a "
+        "course nor an account",
+    )
 
 
 class Routed(NamedTuple):

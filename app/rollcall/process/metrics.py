@@ -281,14 +281,16 @@ class RosterMetrics(StreamMetrics):
         )
         self.table_rows = Gauge(
             "rollcall_table_rows",
-            "Rows in the partitions of a table that this process has.",
+            "Rows in the partitions of a table that this process has. The sum over processes grows "
+            "forever, because nothing is deleted.",
             ["table"],
             registry=registry,
         )
         self.parked_rows = Gauge(
             "rollcall_parked_rows",
             "Rows that publish nothing yet: a state without its enrollment, a membership without "
-            "its group.",
+            "its group. Many at first; a lasting increase means that enrollment or group events "
+            "are missing.",
             ["stage"],
             registry=registry,
         )
@@ -301,32 +303,36 @@ class RosterMetrics(StreamMetrics):
         )
         self.table_recovery_remaining_records = Gauge(
             "rollcall_table_recovery_remaining_records",
-            "Changelog records still to be loaded before the table can be used.",
+            "Changelog records still to be loaded before the table can be used. Should fall to "
+            "zero.",
             ["table"],
             registry=registry,
         )
         self.stage_records_total = Counter(
             "rollcall_stage_records_total",
-            "Records of a stage's inputs that were processed and committed.",
+            "Records of a stage's inputs that were processed and committed. For the stage course, "
+            "this includes the outputs of the three stages before it.",
             ["stage"],
             registry=registry,
         )
         self.stale_events_total = Counter(
             "rollcall_stale_events_total",
             "Records that changed nothing: repeated, or older than what is known. Topics are read "
-            "side by side, so some are always older.",
+            "in parallel, so some are always older. Many during a backlog, and after a replay.",
             ["stage"],
             registry=registry,
         )
         self.rows_published_total = Counter(
             "rollcall_rows_published_total",
-            "Records with a row that a stage has written, for the next stage or as a roster.",
+            "Records with a row that a stage has written, for the next stage or as a roster. A "
+            "jump without events comes from one course or section with many dependent rows.",
             ["stage"],
             registry=registry,
         )
         self.rows_withdrawn_total = Counter(
             "rollcall_rows_withdrawn_total",
-            "Tombstones that a stage has written: a row is no longer under its key.",
+            "Tombstones that a stage has written: a row is no longer under its key. For the stage "
+            "course: cross-listed sections, moved groups and enrollments.",
             ["stage"],
             registry=registry,
         )
@@ -371,7 +377,10 @@ class ServeMetrics(ProcessMetrics):
             registry=registry,
         )
         self.replica_rows = Gauge(
-            "rollcall_replica_rows", "Rows in the replica.", ["relation"], registry=registry
+            "rollcall_replica_rows",
+            "Rows in the replica, including all old rows of the rosters.",
+            ["relation"],
+            registry=registry,
         )
         self.replica_records_total = Counter(
             "rollcall_replica_records_total",
@@ -391,13 +400,15 @@ class ServeMetrics(ProcessMetrics):
         )
         self.http_requests_total = Counter(
             "rollcall_http_requests_total",
-            "Requests answered, by route and class of status.",
+            "Requests answered, by route and class of status. Unknown routes and refused requests "
+            "(401, 405, 421, 503) have the route other. Health and metrics are not counted.",
             ["route", "status"],
             registry=registry,
         )
         self.http_request_seconds = Histogram(
             "rollcall_http_request_seconds",
-            "Time from a request's head to the end of its response.",
+            "Time from a request's head to the end of its response. For the page's streams: their "
+            "duration.",
             ["route"],
             buckets=LATENCY_BUCKETS,
             registry=registry,
