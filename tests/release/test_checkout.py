@@ -87,6 +87,45 @@ def test_what_cannot_be_released_is_left_as_it_is(
     assert state(checkout) == before
 
 
+@pytest.fixture
+def without_builds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """make, the builds and the trial of what was built take minutes: none of them here."""
+
+    def build(_python: Path, _tree: Path, target: Path) -> list[Path]:
+        target.mkdir()
+        (target / "rollcall-9.0.0.tar.gz").write_text("sdist", encoding="utf-8")
+        return list(target.iterdir())
+
+    monkeypatch.setattr("release.__main__.run", lambda *_arguments: "")
+    monkeypatch.setattr("release.__main__.build", build)
+    monkeypatch.setattr("release.__main__.check", lambda *_arguments, **_named: None)
+
+
+@pytest.mark.usefixtures("without_builds")
+def test_a_release_is_one_commit_and_its_tag(checkout: Checkout) -> None:
+    before = checkout.git("rev-parse", "main")
+    release(checkout, "9.0.0", dry_run=False)
+    assert checkout.git("log", "--format=%s", f"{before}..main") == "Release 9.0.0"
+    assert checkout.git("rev-parse", "v9.0.0^{commit}") == checkout.git("rev-parse", "HEAD")
+    assert checkout.git("cat-file", "-t", "v9.0.0") == "tag"
+    changed = checkout.git("diff", "--name-only", before, "main").splitlines()
+    assert set(changed) == {*VERSIONED, "CHANGELOG.md"}, "the released schemas are as they were"
+    assert checkout.git("status", "--porcelain") == ""
+    assert checkout.git("worktree", "list").count("\n") == 0
+    assert [path.name for path in (checkout.root / "dist").iterdir()] == ["rollcall-9.0.0.tar.gz"]
+    with pytest.raises(ReleaseError, match=r"9\.0\.0 is released"):
+        release(checkout, "9.0.0", dry_run=False)
+
+
+@pytest.mark.usefixtures("without_builds")
+def test_a_dry_run_changes_nothing(checkout: Checkout) -> None:
+    (checkout.root / "build").mkdir()
+    before = state(checkout)
+    release(checkout, "9.0.0", dry_run=True)
+    (checkout.root / "build").rmdir()
+    assert state(checkout) == before
+
+
 def test_a_tree_of_its_own(checkout: Checkout) -> None:
     """A commit in it is none of the branch, and one that was left behind is no hindrance."""
     before = state(checkout)
