@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from rollcall.sandbox.broker import EmbeddedBroker
 from rollcall.settings import load_settings
@@ -29,9 +29,15 @@ for _number, _default in (
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _default)
 
-# Hypothesis gives an example 200 ms, which a busy machine exceeds. No test depends on speed.
+# Hypothesis has limits of time for examples, and a busy machine exceeds them. No test depends on
+# speed.
 _PROFILE = settings.get_current_profile_name()
-settings.register_profile(_PROFILE, settings.get_profile(_PROFILE), deadline=None)
+settings.register_profile(
+    _PROFILE,
+    settings.get_profile(_PROFILE),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile(_PROFILE)
 
 pytest_plugins = ["tests.repeats", "tests.tools"]
