@@ -13,6 +13,11 @@ from release.texts import ReleaseError
 
 PACKAGE = "rollcall"
 
+_OURS = ("ROLLCALL_", "BUILD_ROLLCALL", "PYTHON", "VIRTUAL_ENV", "MAKE", "MFLAGS", "VERSION", "DRY")
+"""Beginnings of variables that would change a command. make exports its own, and what stands on its
+command line.
+"""
+
 _FILES = """
 import importlib.metadata, json
 print(json.dumps([str(file) for file in importlib.metadata.files("rollcall")]))
@@ -20,16 +25,12 @@ print(json.dumps([str(file) for file in importlib.metadata.files("rollcall")]))
 
 
 def run(command: Sequence[str | Path], folder: Path, **variables: str) -> str:
-    """What a command prints. Of the environment it has what a new login has, and ``variables``.
+    """What a command prints. Its environment has ``variables``, but none of Rollcall, Python, make.
 
     Raises:
         ReleaseError: it failed; the message has what it printed last.
     """
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("ROLLCALL_", "PYTHON", "BUILD_ROLLCALL", "MAKE", "VIRTUAL_ENV"))
-    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     done = subprocess.run(
         list(map(str, command)),
         cwd=folder,
