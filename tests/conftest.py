@@ -145,7 +145,12 @@ def broker(
     folder = own.parent if hasattr(request.config, "workerinput") else own
     with (folder / "broker-users").open("a") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
-        embedded = EmbeddedBroker(folder / "broker" / "kafka", jars=request.getfixturevalue("jars"))
+        embedded = EmbeddedBroker(
+            folder / "broker" / "kafka",
+            jars=request.getfixturevalue("jars"),
+            # Tests send records of years ago. Kafka looks every 5 minutes for those to delete.
+            properties={"log.retention.check.interval.ms": str(24 * 60 * 60 * 1000)},
+        )
         started = embedded.start()
         try:
             yield embedded
