@@ -12,9 +12,12 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
+from typing import IO
 
 import pytest
 from confluent_kafka import Producer
@@ -252,6 +255,13 @@ def records_taken(url: str) -> float:
 
 
 @pytest.mark.slow
+def next_line(file: IO[str]) -> str:
+    """The next line of a process that may go on running without one."""
+    line = Future[str]()
+    threading.Thread(target=lambda: line.set_result(file.readline()), daemon=True).start()
+    return result_of(line, RUN_SECONDS, what="a line")
+
+
 def test_all_is_left_running_until_a_signal_comes(bootstrap: str, tmp_path: Path) -> None:
     with started(
         tmp_path,
@@ -262,8 +272,8 @@ def test_all_is_left_running_until_a_signal_comes(bootstrap: str, tmp_path: Path
     ) as process:
         assert process.stdout is not None
         text = ""
-        while "Everything is left running" not in text:
-            line = process.stdout.readline()
+        while "Everything keeps running until Ctrl-C" not in text:
+            line = next_line(process.stdout)
             assert line, text + process.communicate()[1]
             text += line
         url = re.search(r"the page and the API at (http://\S+),", text)
