@@ -31,30 +31,12 @@ from rollcall.serve.replica.store import ReplicaStore
 from rollcall.serve.tokens import Tokens, add_token
 from rollcall.settings import load_settings
 from tests.processes import wait_until
+from tests.serve.client import Answer
 from tests.serve.page.rows import SHARD, Rosters, take
 from tests.serve.served import batch_of
 from tests.waiting import DEADLINE_SECONDS, answer_of
 
 NO_KAFKA = "127.0.0.1:1"
-
-
-@dataclass
-class Answer:
-    """Of the server."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        """The body."""
-        return json.loads(self.body)
-
-    @property
-    def message(self) -> str:
-        """Of an error."""
-        return str(self.json["errors"][0]["message"])
 
 
 @dataclass
