@@ -16,12 +16,14 @@ from confluent_kafka import (
     Producer,
     TopicCollection,
     TopicPartition,
+    TopicPartitionInfo,
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewPartitions,
     NewTopic,
 )
 
@@ -96,6 +98,31 @@ def create_topic(
     in_time(
         admin.create_topics([NewTopic(topic, partitions, config=config or {})])[topic].result,
         what=f"the creation of {topic}",
+    )
+    _wait_known(bootstrap, topic, partitions)
+
+
+def add_partitions(bootstrap: str, topic: str, total: int) -> None:
+    """Add partitions to a topic until it has so many, and wait until they are known."""
+    admin = admin_client(bootstrap)
+    in_time(
+        admin.create_partitions([NewPartitions(topic, total)])[topic].result,
+        what=f"the new partitions of {topic}",
+    )
+    _wait_known(bootstrap, topic, total)
+
+
+def _wait_known(bootstrap: str, topic: str, partitions: int) -> None:
+    """Wait until the broker tells its clients of the partitions and their leaders. The controller
+    acknowledges a change before the broker applies it.
+    """
+
+    wait_until(
+        lambda: (
+            sum(place.leader is not None for place in _described(bootstrap, [topic])[topic])
+            == partitions
+        ),
+        what=f"{partitions} partitions of {topic}",
     )
 
 
@@ -256,6 +283,15 @@ def send(
 
 def partitions_of(bootstrap: str, topics: Sequence[str]) -> list[TopicPartition]:
     """All partitions of topics that exist."""
+    return [
+        TopicPartition(topic, partition.id)
+        for topic, partitions in _described(bootstrap, topics).items()
+        for partition in partitions
+    ]
+
+
+def _described(bootstrap: str, topics: Sequence[str]) -> dict[str, list[TopicPartitionInfo]]:
+    """The partitions of topics; none for a topic that does not exist."""
     # By name: to be told of all topics, those of other tests too, takes the broker and this client
     # many times as long.
     answers = (
@@ -265,17 +301,15 @@ def partitions_of(bootstrap: str, topics: Sequence[str]) -> list[TopicPartition]
         if topics
         else {}
     )
-    places = []
+    described: dict[str, list[TopicPartitionInfo]] = {}
     for topic, answer in answers.items():
         try:
-            places += [
-                TopicPartition(topic, partition.id)
-                for partition in in_time(answer.result, what="the partitions").partitions
-            ]
+            described[topic] = in_time(answer.result, what=f"the partitions of {topic}").partitions
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
-    return places
+            described[topic] = []
+    return described
 
 
 def read_all(

@@ -7,13 +7,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
-from tests.kafka_client import admin_client, create_topic, topics_of
+from tests.kafka_client import add_partitions, create_topic, delete_topic
 from tests.processes import RostersProcess, wait_until
 from tests.rosters.cluster import PARTITIONS, RosterCluster, typed
 from tests.rosters.scenarios import course, enrollment, section
-from tests.waiting import result_of
 
 EVENTS = (course(1), section(1), enrollment(1))
 
@@ -23,12 +21,7 @@ def test_partitions_that_are_added_end_the_process(
 ) -> None:
     with RostersProcess(tmp_path, bootstrap, prefix) as rosters:
         rosters.wait_ready()
-        [future] = (
-            admin_client(bootstrap)
-            .create_partitions([NewPartitions(f"{prefix}.events.course_updated", 6)])
-            .values()
-        )
-        result_of(future, what="the partitions")
+        add_partitions(bootstrap, f"{prefix}.events.course_updated", 6)
         assert rosters.wait_exit(120) == 1
         assert (
             "was not assigned with that of the other topics of course"
@@ -51,9 +44,7 @@ def test_a_changelog_that_is_gone_is_not_taken_for_an_empty_table(
         )
         assert rosters.end() == 0
     changelog = cluster.changelogs["course"]
-    [future] = admin_client(bootstrap).delete_topics([changelog]).values()
-    future.result(30)
-    wait_until(lambda: changelog not in topics_of(bootstrap), what="the end of the topic")
+    delete_topic(bootstrap, changelog)
     if made_anew:
         create_topic(bootstrap, changelog, PARTITIONS, {"cleanup.policy": "compact"})
     with RostersProcess(tmp_path, bootstrap, prefix, partitions=PARTITIONS).expecting(

@@ -17,7 +17,6 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Producer
-from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
 from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.reader import bounds_of
@@ -31,10 +30,9 @@ from rollcall.serve.replica.store import ReplicaError, ReplicaStore
 from rollcall.settings import load_settings
 from tests.kafka_client import (
     Sent,
-    admin_client,
+    add_partitions,
     create_topic,
     delete_topic,
-    in_time,
     partitions_of,
     send,
 )
@@ -123,12 +121,7 @@ def is_through(follower: Follower) -> bool:
 
 def add_partition(topics: Topics, topic: str) -> None:
     """One more than all topics have."""
-    in_time(
-        admin_client(topics.bootstrap)
-        .create_partitions([NewPartitions(topic, PARTITIONS + 1)])[topic]
-        .result,
-        what="the partition",
-    )
+    add_partitions(topics.bootstrap, topic, PARTITIONS + 1)
 
 
 def wait_complete(follower: Follower) -> None:
