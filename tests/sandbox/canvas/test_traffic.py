@@ -18,7 +18,7 @@ from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.validation import load_validators
 from rollcall.record import Header
 from rollcall.sandbox.canvas.families import BODIES, UNKNOWN_NAMES, family_of
-from rollcall.sandbox.canvas.faults import LARGE_BYTES
+from rollcall.sandbox.canvas.invalid import LARGE_BYTES
 from rollcall.sandbox.canvas.traffic import (
     CREDENTIAL,
     SHARES,

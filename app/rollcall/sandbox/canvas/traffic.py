@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from rollcall.sandbox.canvas.events import EventMaker, documented_events
 from rollcall.sandbox.canvas.families import UNKNOWN_NAMES
-from rollcall.sandbox.canvas.faults import disguise, garble, inflate, violate
+from rollcall.sandbox.canvas.invalid import disguise, garble, inflate, violate
 from rollcall.sandbox.canvas.pools import CREDENTIAL, Pools
 from rollcall.sandbox.canvas.templates import Template, compile_template
 

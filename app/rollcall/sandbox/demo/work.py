@@ -24,7 +24,7 @@ from rollcall.kafka.topics import TopicFinding
 from rollcall.process.topics import TopicNames
 from rollcall.rosters.registry import stages
 from rollcall.rosters.topics import roster_topics
-from rollcall.sandbox.canvas.faults import LARGE_BYTES
+from rollcall.sandbox.canvas.invalid import LARGE_BYTES
 from rollcall.sandbox.canvas.sending import send_at_rate, send_records
 from rollcall.sandbox.canvas.simulation.truth import Rosters, Truth
 from rollcall.sandbox.canvas.traffic import (
