@@ -179,6 +179,40 @@ def test_a_session_that_ends_leads_to_the_login(signed_in: Browser, hosted: Host
     signed_in.forget()  # the browser says of the answer that it is an error
 
 
+def test_a_tab_in_the_background_asks_for_nothing(signed_in: Browser, hosted: Hosted) -> None:
+    """Not even when it is left while a request is under way."""
+    page = signed_in
+    page.open(f"{hosted.url}/#dead-letters")
+    page.wait_for("not_an_event")
+    page.run("""
+        const [send, wait] = [fetch, setTimeout];
+        window.requests = [];
+        window.waits = 0;
+        window.fetch = (...request) =>
+            new Promise((answer) => requests.push(() => answer(send(...request))));
+        window.setTimeout = (...call) => { waits += 1; return wait(...call); };
+        window.look = (isHidden) => {
+            Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        };
+        window.answer = async () => {
+            requests.pop()();
+            for (let turn = 0; turn < 20; turn++) await new Promise((next) => wait(next, 50));
+        };
+    """)
+
+    def asks() -> bool:
+        return bool(page.run("return requests.length"))
+
+    wait_until(asks, what="the next request")
+    page.run("waits = 0; look(true); return answer()")
+    assert page.run("return waits") == 0
+    page.run("look(false)")
+    wait_until(asks, what="a request in the foreground")
+    page.run("return answer()")
+    assert page.run("return waits") == 1
+
+
 def test_the_flow_shows_the_processes(signed_in: Browser) -> None:
     page = signed_in
     page.wait_for("1,000 in all", "#tiles")

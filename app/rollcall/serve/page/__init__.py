@@ -1,4 +1,4 @@
 """The page: the flow, courses with their changing rosters, and the last dead letters.
 
-Static HTML and one script are in ``static/``.
+Static HTML and its scripts, one for each view, are in ``static/``.
 """
