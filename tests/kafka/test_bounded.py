@@ -59,6 +59,22 @@ async def test_it_does_not_wait_for_what_does_not_let_itself_be_cancelled(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+async def test_an_error_that_comes_as_the_caller_is_cancelled_is_not_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    caller = asyncio.ensure_future(promptly(work))
+    await asyncio.sleep(0)
+    work.set_exception(KafkaConnectionError())
+    caller.cancel()
+    await in_time(asyncio.wait({caller}), what="its end")
+    assert caller.cancelled()
+    await eventually(lambda: not bounded._left, what="the end of the work")
+    del work, caller
+    gc.collect()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
 async def test_a_reader_is_stopped_though_its_owner_is_cancelled_again(bootstrap: str) -> None:
     reader = AIOKafkaConsumer(bootstrap_servers=bootstrap)
     await reader.start()

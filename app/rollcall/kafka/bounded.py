@@ -38,10 +38,11 @@ async def promptly(work: Awaitable[_T], seconds: float = ANSWER_SECONDS) -> _T:
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait({task}, timeout=seconds)
-    finally:
-        if not task.done():
-            _leave(task)
+    except BaseException:  # the caller is cancelled
+        _leave(task)
+        raise
     if not task.done():
+        _leave(task)
         raise TimeoutError
     if task.cancelled():
         raise KafkaConnectionError("a client has given up its own request")
