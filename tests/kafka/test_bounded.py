@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError
 
 from rollcall.kafka import bounded
-from rollcall.kafka.bounded import close, promptly, stop_reader
+from rollcall.kafka.bounded import abandon, close, promptly, stop_reader
 from tests.waiting import eventually, in_time
 
 LONG = 600.0
@@ -71,6 +71,22 @@ async def test_an_error_that_comes_as_the_caller_is_cancelled_is_not_reported(
     assert caller.cancelled()
     await eventually(lambda: not bounded._left, what="the end of the work")
     del work, caller
+    gc.collect()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+async def test_an_error_of_abandoned_work_is_not_reported(
+    caplog: pytest.LogCaptureFixture, turns: int
+) -> None:
+    """Not started, failing, failed."""
+    work = asyncio.ensure_future(failing(KafkaConnectionError()))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    abandon(work)
+    await asyncio.wait({work})
+    await eventually(lambda: not bounded._left, what="the end of the work")
+    del work
     gc.collect()
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 

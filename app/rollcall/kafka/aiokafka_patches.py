@@ -65,6 +65,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.types import Int32, Schema, String
 
 from rollcall import open_files
+from rollcall.kafka.bounded import abandon
 from rollcall.kafka.errors import TransactionAbortableError
 from rollcall.kafka.known_brokers import KnownBrokers
 
@@ -227,8 +228,9 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
                         UNRESPONSIVE.add(self.host, self.port)
                     raise TimeoutError
             return waiting.result()
-        finally:
-            waiting.cancel()
+        except BaseException:
+            abandon(waiting)
+            raise
 
     @property
     def _traffic(self) -> tuple[int, int]:

@@ -39,14 +39,24 @@ async def promptly(work: Awaitable[_T], seconds: float = ANSWER_SECONDS) -> _T:
     try:
         await asyncio.wait({task}, timeout=seconds)
     except BaseException:  # the caller is cancelled
-        _leave(task)
+        abandon(task)
         raise
     if not task.done():
-        _leave(task)
+        abandon(task)
         raise TimeoutError
     if task.cancelled():
         raise KafkaConnectionError("a client has given up its own request")
     return task.result()
+
+
+def abandon(task: asyncio.Future[Any]) -> None:
+    """Cancel a task whose result is no longer needed, without waiting for its end.
+
+    It may have failed already, or may still fail: asyncio then reports no error that was never
+    retrieved. After ``asyncio.wait``, ``task.cancel()`` alone is not enough.
+    """
+    _keep(task)
+    task.cancel()
 
 
 def is_cancelled() -> bool:
@@ -93,11 +103,6 @@ async def stop_reader(reader: AIOKafkaConsumer) -> None:
 def _limit(task: asyncio.Future[Any]) -> None:
     timer = asyncio.get_running_loop().call_later(CLOSE_SECONDS, task.cancel)
     task.add_done_callback(lambda _task: timer.cancel())
-
-
-def _leave(task: asyncio.Future[Any]) -> None:
-    _keep(task)
-    task.cancel()
 
 
 def _keep(task: asyncio.Future[Any]) -> None:

@@ -15,7 +15,7 @@ from prometheus_client import Gauge
 
 from rollcall.errors import BrokerUnavailableError, ConfigurationError
 from rollcall.kafka.batches import BATCH_BYTES
-from rollcall.kafka.bounded import promptly
+from rollcall.kafka.bounded import abandon, promptly
 from rollcall.kafka.client import client_options
 from rollcall.kafka.errors import is_passing
 from rollcall.kafka.rights import Rights, diagnose, is_refusal
@@ -209,7 +209,7 @@ class StreamProcess:
             ) from error
         finally:
             stopped.cancel()
-            preparing.cancel()
+            abandon(preparing)
             await asyncio.wait({preparing})
         log.info(
             "reading", extra={"inputs": [topic for agent in work.agents for topic in agent.topics]}

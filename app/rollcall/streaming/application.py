@@ -17,7 +17,7 @@ from faust.types import TP
 
 from rollcall.errors import BrokerUnavailableError, describe
 from rollcall.kafka.batches import BATCH_BYTES
-from rollcall.kafka.bounded import promptly
+from rollcall.kafka.bounded import abandon, promptly
 from rollcall.open_files import OTHER_FILES, make_room
 from rollcall.streaming.barrier import BarrierTopic
 from rollcall.streaming.chunks import ChunkAgent, ChunkPolicy
@@ -170,7 +170,7 @@ class StreamingApplication:
                 try:
                     await self._until_end(app, stop, started, survey)
                 finally:
-                    survey.cancel()
+                    abandon(survey)
                     await self._end(app, started)
                     self._watchdog.stop()
                 self._raise_failure()  # of a chunk in flight during the stop
@@ -214,9 +214,7 @@ class StreamingApplication:
         # so no other process takes these over yet.
         await self._lanes.end()
         await asyncio.wait({started}, timeout=START_SECONDS)
-        started.cancel()
-        # otherwise asyncio logs that its exception was never retrieved
-        started.add_done_callback(lambda start: start.cancelled() or start.exception())
+        abandon(started)
         try:
             await promptly(app.stop(), STOP_SECONDS)
         except Exception as error:

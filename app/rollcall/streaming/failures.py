@@ -20,7 +20,7 @@ from aiokafka.errors import (
 )
 
 from rollcall.kafka.aiokafka_patches import Sender
-from rollcall.kafka.bounded import promptly
+from rollcall.kafka.bounded import abandon, promptly
 from rollcall.kafka.errors import (
     FencedInstanceIdError,
     FencedMemberEpochError,
@@ -142,7 +142,7 @@ async def terminate(producer: AIOKafkaProducer) -> None:
     tasks = {*sender.requests, *({sender.sender_task} if sender.sender_task is not None else ())}
     sender.cancel_requests()
     for task in tasks:
-        task.cancel()
+        abandon(task)
     if tasks:
         _, pending = await asyncio.wait(tasks, timeout=1)
         if not pending:  # otherwise a pending commit would commit without these records

@@ -28,7 +28,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
 from rollcall.kafka.batches import BatchedOutputs
-from rollcall.kafka.bounded import is_cancelled, promptly
+from rollcall.kafka.bounded import abandon, is_cancelled, promptly
 from rollcall.kafka.leaders import UnprovenError
 from rollcall.streaming.barrier import Barrier, write_barrier
 from rollcall.streaming.chunks import Chunk, ChunkAgent, ChunkHandler, ChunkPolicy, Halt, Result
@@ -342,8 +342,8 @@ class Lane:
                 await commit  # the transaction in flight is still valid
             raise
         finally:
-            if commit is not None and not commit.done():
-                commit.cancel()
+            if commit is not None:
+                abandon(commit)
                 await asyncio.wait({commit})
         if self.halted:
             self.state = LaneState.HALTED
@@ -440,9 +440,8 @@ class Lane:
             return task.result() if task.done() else None
         finally:
             closing.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task})
+            abandon(task)
+            await asyncio.wait({task})
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -17,6 +17,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.threads import ServiceThread, WorkerThread
 
+from rollcall.kafka.bounded import abandon
 from rollcall.kafka.decoding import decode_leniently, record_size, skip_record_wrapping
 from rollcall.record import Record
 from rollcall.streaming.chunks import OUT_OF_RANGE, Chunk
@@ -174,7 +175,7 @@ class ChunkConsumerThread(StoppableThread, driver.AIOKafkaConsumerThread):
                     )
                 finally:
                     woken.cancel()
-                    arrived.cancel()  # no effect if it is done
+                    abandon(arrived)
                 if not arrived.cancelled():
                     # raises fatal errors of the coordinator, such as a missing authorization
                     arrived.result()
