@@ -1,5 +1,5 @@
-"""Compiles what is written in Cython, where there is a C compiler. Where there is none Rollcall is
-pure Python: the same, and slower.
+"""Compiles what is written in Cython, and Python files with a ``.pxd`` beside them, where there is
+a C compiler. Where there is none Rollcall is pure Python: the same, and slower.
 
 hatchling calls it for every wheel, and for an editable install, whose modules are put in place,
 beside their sources. ``make`` runs it each time (``python hatch_build.py``): pip shows nothing of
@@ -70,8 +70,10 @@ class CompiledModules(BuildHookInterface[BuilderConfig]):
 
 
 def sources(root: Path) -> list[Path]:
-    """What is to be compiled."""
-    return sorted((root / SOURCE_ROOT).rglob("*.pyx"))
+    """What is to be compiled: what is written in Cython, and Python with types in C beside it."""
+    declared = (root / SOURCE_ROOT).rglob("*.pxd")
+    python = [path.with_suffix(".py") for path in declared if path.with_suffix(".py").is_file()]
+    return sorted([*(root / SOURCE_ROOT).rglob("*.pyx"), *python])
 
 
 def build(root: Path) -> tuple[dict[str, Path], str]:
@@ -198,7 +200,11 @@ def _compile(root: Path, folder: Path) -> None:
         ]
         try:
             written = cythonize(
-                modules, include_path=[SOURCE_ROOT], build_dir=str(scratch / "c"), quiet=True
+                modules,
+                include_path=[SOURCE_ROOT],
+                build_dir=str(scratch / "c"),
+                compiler_directives={"language_level": 3, "annotation_typing": False},
+                quiet=True,
             )  # type: ignore[no-untyped-call] # has no types
             command = build_ext(Distribution({"ext_modules": written}))
             command.build_lib, command.build_temp, command.parallel = (

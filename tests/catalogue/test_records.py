@@ -28,7 +28,7 @@ from tests.events.schemas.events import MISSING, NAMES, VALIDATORS, changed, exa
 from tests.events.schemas.test_differential import VALUES
 from tests.rosters.memory import Cluster
 from tests.rosters.reference import TypedEvent
-from tests.router.both_ways import FakeRecord
+from tests.router.handling import FakeRecord
 from tests.router.test_handler import chunk, run
 
 DOCUMENT = asyncapi_document(catalogue(Settings.model_construct()))

@@ -32,7 +32,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from rollcall.dead_letters.reading import read_selected
 from rollcall.dead_letters.selection import Selection
 from rollcall.events.outcomes import ErrorCode
-from rollcall.events.pipeline import ERROR_PREFIX
+from rollcall.events.publishing import ERROR_PREFIX
 from rollcall.kafka.partitioner import partitioner
 from rollcall.sandbox.broker import EmbeddedBroker
 from rollcall.sandbox.broker.node import Node

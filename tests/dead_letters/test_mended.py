@@ -15,7 +15,8 @@ from typing import Any, cast
 from confluent_kafka import Message
 
 from rollcall.events.outcomes import DeadLetter, Routed, Unknown
-from rollcall.events.pipeline import ERROR_PREFIX, Pipeline
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.publishing import ERROR_PREFIX
 from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.files import schema_folder
 from rollcall.events.schemas.validation import load_validators

@@ -27,7 +27,8 @@ from rollcall.dead_letters.tally import NOT_SHOWN, Tally
 from rollcall.dead_letters.view import event_name_of
 from rollcall.errors import ConfigurationError
 from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed, Unknown
-from rollcall.events.pipeline import ERROR_PREFIX, OWN_HEADERS, REDACTED_HEADER, Pipeline
+from rollcall.events.pipeline import REDACTED_HEADER, Pipeline
+from rollcall.events.publishing import ERROR_PREFIX, OWN_HEADERS
 from rollcall.events.redaction import Redactor
 from rollcall.events.schemas.validation import load_validators
 from rollcall.process.dead_letter_records import ATTEMPT_HEADER, attempts_of, dead_letter_headers

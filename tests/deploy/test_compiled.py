@@ -121,6 +121,26 @@ def test_a_module_is_in_place_and_follows_its_sources(project: Project) -> None:
 
 
 @needs_compiler
+def test_python_with_types_beside_it_is_compiled_and_runs_without(project: Project) -> None:
+    python = "class Box:\n    def __init__(self, size):\n        self.size = size\n"
+    types = "cdef class Box:\n    cdef readonly int size\n"
+    twice = "from small.box import Box\n\ndef twice():\n    return Box(21).size * 2\n"
+    checkout = project(
+        SOURCES
+        | {"app/small/box.py": python, "app/small/box.pxd": types}
+        | {"app/small/inner/two.pyx": twice}
+    )
+    module = checkout / "app" / "small" / f"box{SUFFIX}"
+    assert put_in_place(checkout).returncode == 0
+    assert module.exists()
+    assert answer(checkout) == "42"
+    put_in_place(checkout, BUILD_ROLLCALL="pure")
+    assert not module.exists()
+    (checkout / "app" / "small" / "inner" / "two.py").write_text(twice)
+    assert answer(checkout) == "42"
+
+
+@needs_compiler
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_fault_in_a_source_is_an_error(project: Project, tmp_path: Path, fault: str) -> None:
     checkout = project(SOURCES | {"app/small/inner/two.pyx": BROKEN[fault]})

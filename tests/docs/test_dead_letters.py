@@ -21,7 +21,8 @@ from rollcall.dead_letters.export import export_object
 from rollcall.dead_letters.outline import known_words
 from rollcall.dead_letters.report import record_report
 from rollcall.events.outcomes import DeadLetter, ErrorCode
-from rollcall.events.pipeline import ERROR_PREFIX, Pipeline
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.publishing import ERROR_PREFIX
 from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.topic_reading import STALL_SECONDS
 from rollcall.process.dead_letter_records import dead_letter_headers

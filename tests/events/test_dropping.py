@@ -31,9 +31,15 @@ def drop(text: str | bytes) -> tuple[bytes, list[str]]:
     """The text without the fields."""
     data = text.encode() if isinstance(text, str) else text
     read = orjson.loads(data)
-    return MetadataDropper(NAMES)(
-        data, read["metadata"] if "metadata" in read else read["attributes"]
-    )
+    return dropped(data, read["metadata"] if "metadata" in read else read["attributes"])
+
+
+def dropped(data: bytes, metadata: dict[str, Any]) -> tuple[bytes, list[str]]:
+    """The text without the fields of its metadata, and their names."""
+    dropper = MetadataDropper(NAMES)
+    places = dropper.places(data, metadata)
+    assert list(places) == sorted(places), "in order"
+    return dropper.cut(data, places), sorted({name for _, name in places})
 
 
 @pytest.mark.parametrize(
@@ -116,7 +122,7 @@ def test_members_are_cut_out(before: str, after: Any, names: str) -> None:
 
 def test_what_has_none_of_them_is_the_same_object() -> None:
     data = orjson.dumps({"metadata": {"a": 1}, "body": {}})
-    clean, found = MetadataDropper(NAMES)(data, {"a": 1})
+    clean, found = dropped(data, {"a": 1})
     assert clean is data
     assert found == []
 
@@ -209,7 +215,7 @@ def test_it_is_what_deleting_would_give_and_nothing_else_has_changed(
     metadata = metadata["metadata"] if "metadata" in metadata else metadata.get("attributes")
     if not isinstance(metadata, dict):
         return
-    clean, found = MetadataDropper(NAMES)(text.encode(), metadata)
+    clean, found = dropped(text.encode(), metadata)
     assert reading(clean) == without(reading(text), NAMES)
     kept = "".join(
         "" if stays is False else f"(?:{re.escape(piece)})?" if stays is None else re.escape(piece)
@@ -241,7 +247,9 @@ def test_an_event_is_judged_as_received_and_published_and_identified_without_the
     assert dict(other.headers)["ce_id"] == dict(outcome.headers)["ce_id"], (
         "from the id, nobody can find the address by trying all that there are"
     )
-    assert PIPELINE(outcome.value, outcome.headers[7:]) == outcome._replace(redacted=False), "again"
+    again = PIPELINE(outcome.value, outcome.headers[7:])
+    assert isinstance(again, Routed)
+    assert (again.key, again.value, again.headers) == (outcome.key, outcome.value, outcome.headers)
     wrong = PIPELINE(orjson.dumps(event(client_ip=[ADDRESS])))
     assert isinstance(wrong, DeadLetter)
     assert (wrong.code, wrong.path, wrong.value) == (

@@ -16,12 +16,12 @@ from rollcall.events.dropping import MetadataDropper
 from rollcall.events.outcomes import DeadLetter, ErrorCode, Outcome, Routed, Unknown
 from rollcall.events.pipeline import (
     DROPPED_HEADER,
-    MOST_NAME_CHARACTERS,
     REDACTED_HEADER,
     WHOLE_VALUE,
     Pipeline,
 )
 from rollcall.events.reading import read_values
+from rollcall.events.recogniser import MOST_NAME_CHARACTERS
 from rollcall.events.redaction import REPLACEMENT, Redactor
 from rollcall.events.schemas.files import schema_folder, schema_paths
 from rollcall.process.dead_letter_records import bounded_dead_letter, record_bytes
@@ -30,9 +30,10 @@ from rollcall.sandbox.canvas.traffic import CREDENTIAL
 from rollcall.streaming.chunks import Chunk
 from tests.dead_letters.records import Stored
 from tests.events.json_texts import reading, without
+from tests.events.recognisers import Recognisers
 from tests.events.schemas.events import ORACLES, VALIDATORS
 from tests.fuzz.inputs import MARK, any_headers, any_input
-from tests.router.both_ways import Twice
+from tests.router.handling import handle, kit_of
 
 DROPPED = ("client_ip", "user_agent", "user_login", "session_id", "url")
 REDACTED = ("access_token", "refresh_token", "client_secret")
@@ -75,10 +76,8 @@ class PipelineBorder:
         self._full = Pipeline(
             VALIDATORS, shard=2107, redactor=self._redactor, dropper=self._dropper
         )
-        self._twice = (
-            Twice(self._plain, limit=LIMIT),
-            Twice(Pipeline(VALIDATORS, shard=2107, redactor=self._redactor), limit=LIMIT),
-        )
+        self._recognisers = (Recognisers(VALIDATORS), Recognisers(VALIDATORS, DROPPED))
+        self._kits = tuple(kit_of(pipeline, limit=LIMIT) for pipeline in (self._plain, self._full))
 
     def make(self, random: Random) -> Fetched:
         """A record."""
@@ -108,9 +107,11 @@ class PipelineBorder:
             _check_headers(outcome, fetched)
             _check_message(outcome, judged)
         self._check_again(full, fetched)
-        random.choice(self._twice)(
-            [Chunk("canvas.raw", 0, fetched.offset, fetched.offset + 1, [fetched], 0)]
-        )
+        for recognisers in self._recognisers:
+            recognisers.taken(value or b"")
+        chunk = Chunk("canvas.raw", 0, fetched.offset, fetched.offset + 1, [fetched], 0)
+        outputs, _ = handle(random.choice(self._kits), [chunk])
+        assert len(outputs) == 1
         if random.random() < SAMPLE:
             _check_by_reference(plain)
             _check_dropped(full, clean)

@@ -30,6 +30,7 @@ from rollcall.kafka.batches import GatheredBatch
 from rollcall.kafka.client import client_options
 from rollcall.kafka.connection import broker_connection
 from rollcall.kafka.encoding import RecordBatches
+from rollcall.record import NO_HEADERS
 from rollcall.settings import load_settings
 from tests.chaos.proxy import Proxy
 from tests.kafka_client import create_topic, delete_topic
@@ -217,7 +218,7 @@ async def _fenced(failed: BaseException) -> None:
     transactions.set_pid_and_epoch(7, 4)
     transactions.begin_transaction()
     records = RecordBatches(900_000)
-    records.append(1, b"key", b"value", [])
+    records.append(1, b"key", b"value", NO_HEADERS)
     delivered = await accumulator.add_batch(
         GatheredBatch(records.batches[0], transactional=True), TopicPartition("typed", 0), 1
     )
@@ -265,7 +266,7 @@ async def test_a_batch_may_fail_while_it_waits_to_be_sent_once_more(
     producer._closed = True  # it was never started, and complains if it is not closed
     accumulator, place = producer._message_accumulator, TopicPartition("typed", 0)
     records = RecordBatches(900_000)
-    records.append(1, b"key", b"value", [])
+    records.append(1, b"key", b"value", NO_HEADERS)
     delivered = await accumulator.add_batch(
         GatheredBatch(records.batches[0], transactional=False), place, 1
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
+from aiokafka.record.util import encode_varint_py
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ from rollcall.kafka.encoding import (
     RecordBatches,
     seal,
 )
-from rollcall.record import Header
+from rollcall.record import NO_HEADERS, Header, decode_headers, encode_headers, encode_varint
 from tests.examples import examples
 
 IMPLEMENTATIONS: list[Any] = [RecordBatches, PythonRecordBatches]
@@ -44,7 +45,7 @@ def decoded(
     """Content of the batches, after sealing."""
     batches = implementation(max_bytes)
     for timestamp, key, value, headers in records:
-        batches.append(timestamp, key, value, headers)
+        batches.append(timestamp, key, value, encode_headers(headers))
     found = []
     for batch in batches.batches:
         data = bytes(seal(batch, ProducerState(7, 3, 11), transactional=True))
@@ -87,8 +88,8 @@ def test_both_encodings_are_the_same(records: list[Any]) -> None:
     encodings = []
     for implementation in IMPLEMENTATIONS:
         batches = implementation(900_000)
-        for record in records:
-            batches.append(*record)
+        for *record, headers in records:
+            batches.append(*record, encode_headers(headers))
         encodings.append([bytes(batch.encoded) for batch in batches.batches])
     assert encodings[0] == encodings[1]
 
@@ -97,25 +98,25 @@ def test_both_encodings_are_the_same(records: list[Any]) -> None:
 def test_batches_are_no_larger_than_they_may_be(implementation: Any) -> None:
     batches = implementation(10_000)
     for number in range(100):
-        batches.append(number, b"key", b"v" * (number * 7), [])
+        batches.append(number, b"key", b"v" * (number * 7), NO_HEADERS)
     assert all(len(batch.encoded) <= 10_000 for batch in batches.batches)
     assert all(
         len(one.encoded) + len(other.encoded) > 9_000
         for one, other in zip(batches.batches, batches.batches[1:], strict=False)
     )
-    batches.append(0, None, b"v" * 50_000, [])
+    batches.append(0, None, b"v" * 50_000, NO_HEADERS)
     assert batches.batches[-1].count == 1
 
 
 @each_implementation
 def test_what_is_encoded_outlives_its_batch_and_stays_in_its_place(implementation: Any) -> None:
     batches = implementation(10_000_000)
-    batches.append(1, None, b"value", [])
+    batches.append(1, None, b"value", NO_HEADERS)
     encoded = batches.batches[0].encoded
     copy = bytes(encoded)
     if isinstance(encoded, memoryview):
         with pytest.raises(BufferError):
-            batches.append(2, None, b"v" * 1_000_000, [])
+            batches.append(2, None, b"v" * 1_000_000, NO_HEADERS)
         assert batches.batches[0].count == 1
     del batches
     gc.collect()
@@ -126,14 +127,14 @@ def test_what_is_encoded_outlives_its_batch_and_stays_in_its_place(implementatio
 def test_without_a_timestamp_it_is_now(implementation: Any) -> None:
     before = int(time.time() * 1000)
     batches = implementation(10_000)
-    batches.append(None, None, b"value", [])
+    batches.append(None, None, b"value", NO_HEADERS)
     assert before <= batches.batches[0].first_timestamp <= int(time.time() * 1000)
 
 
 @each_implementation
 def test_what_does_not_compress_goes_as_it_is(implementation: Any) -> None:
     batches = implementation(10_000)
-    batches.append(0, None, b"", [])
+    batches.append(0, None, b"", NO_HEADERS)
     (record,) = DefaultRecordBatch(
         bytes(seal(batches.batches[0], NO_PRODUCER, transactional=False))
     )
@@ -155,13 +156,31 @@ def test_what_is_no_record_is_refused_and_leaves_nothing_behind(
     implementation: Any, key: Any, value: Any, headers: list[Header], kind: Any
 ) -> None:
     batches = implementation(10_000)
-    batches.append(1, b"key", b"value", [("name", b"content")])
+    batches.append(1, b"key", b"value", encode_headers([("name", b"content")]))
     with pytest.raises(kind):
-        batches.append(2, key, value, headers)
-    batches.append(3, b"key", b"value", [])
+        batches.append(2, key, value, encode_headers(headers))
+    batches.append(3, b"key", b"value", NO_HEADERS)
     assert [
         record.timestamp
         for record in DefaultRecordBatch(
             bytes(seal(batches.batches[0], NO_PRODUCER, transactional=False))
         )
     ] == [1, 3]
+
+
+HEADERS = st.lists(st.tuples(NAMES, st.none() | BYTES), max_size=70)
+
+
+@given(HEADERS)
+@settings(max_examples=examples(150), deadline=None)
+def test_headers_are_decoded_as_they_were_encoded(headers: list[Header]) -> None:
+    assert decode_headers(encode_headers(headers)) == headers
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+@example(-(2**63))
+@example(2**63 - 1)
+def test_numbers_are_those_of_kafka(number: int) -> None:
+    expected = bytearray()
+    encode_varint_py(number, expected.append)
+    assert encode_varint(number) == expected

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from rollcall.errors import ConfigurationError
 from rollcall.process.stream import new_tracing
 from rollcall.process.tracing import TracedRecord, Tracing
-from rollcall.record import Header, Headers
+from rollcall.record import EncodedHeaders, Header, Headers, decode_headers
 from rollcall.settings import load_settings
 from rollcall.streaming.chunks import Chunk, ChunkAgent, Halt, Outputs
 from rollcall.streaming.rows import Rows
@@ -82,9 +82,11 @@ class Outbox:
         key: bytes | None,
         value: bytes | None,
         timestamp: int | None,
-        headers: Headers,
+        headers: Headers | EncodedHeaders,
     ) -> None:
         """Keep the headers."""
+        if isinstance(headers, bytes):
+            headers = decode_headers(headers)
         assert len(dict(headers)) == len(headers)
         self.written.append(dict(headers))
 

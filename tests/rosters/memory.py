@@ -15,7 +15,7 @@ from rollcall.events.pipeline import Pipeline
 from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.partitioner import partitioner
 from rollcall.process.breaker import Breaker, BreakerPolicy
-from rollcall.record import Headers
+from rollcall.record import EncodedHeaders, Headers
 from rollcall.rosters.registry import stages
 from rollcall.streaming.chunks import Chunk, Outputs
 from rollcall.streaming.rows import Rows
@@ -66,7 +66,7 @@ class Written:
         key: bytes | None,
         value: bytes | None,
         timestamp: int | None,
-        headers: Headers,
+        headers: Headers | EncodedHeaders,
     ) -> None:
         """Take note."""
         self.writes.append(Write(topic, partition, key, value))

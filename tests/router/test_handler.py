@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 
 import orjson
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from rollcall.events.outcomes import Routed
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.redaction import Redactor
 from rollcall.events.schemas.validation import load_validators
@@ -15,10 +17,19 @@ from rollcall.kafka.topics import TimestampWindow
 from rollcall.process.breaker import BreakerPolicy
 from rollcall.process.dead_letter_records import record_bytes
 from rollcall.process.metrics import RouterMetrics
+from rollcall.record import Header, Record
+from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from rollcall.streaming.chunks import Chunk
 from tests.events.test_pipeline import event
 from tests.examples import examples
-from tests.router.both_ways import ANY_TIME, LIMIT, FakeRecord, MemoryOutputs, Twice
+from tests.router.handling import (
+    ANY_TIME,
+    LIMIT,
+    FakeRecord,
+    MemoryOutputs,
+    handle,
+    kit_of,
+)
 
 PIPELINE = Pipeline(load_validators(), redactor=Redactor(("access_token",)))
 
@@ -26,10 +37,9 @@ PIPELINE = Pipeline(load_validators(), redactor=Redactor(("access_token",)))
 def run(
     *chunks: Chunk, ratio: float = 0.0, events: int = 10, window: TimestampWindow = ANY_TIME
 ) -> tuple[MemoryOutputs, RouterMetrics, bool]:
-    """Outputs, metrics after the commit, and whether the handler halted; with the express, and
-    without it, they are the same.
-    """
-    outputs, result = Twice(PIPELINE, window=window, breaker=BreakerPolicy(ratio, events))(chunks)
+    """Outputs, metrics after the commit, and whether the handler halted."""
+    kit = kit_of(PIPELINE, window=window, breaker=BreakerPolicy(ratio, events))
+    outputs, result = handle(kit, chunks)
     result.on_committed(1_700_000_001.0)
     return outputs, result.metrics, result.halt is not None
 
@@ -156,3 +166,36 @@ def test_a_timestamp_that_the_topics_would_refuse_becomes_now() -> None:
     assert [output.timestamp for output in outputs] == [*stamps[:3], None, None, None, None]
     outputs, _, _ = run(chunk(*records))
     assert [output.timestamp for output in outputs] == [*stamps[:6], None]
+
+
+@pytest.mark.parametrize("headers", [(), (("h", b"v" * 3_000),), (("", None),) * 200])
+def test_what_fits_is_typed_and_what_does_not_says_its_size(headers: tuple[Header, ...]) -> None:
+    """At every size near the limit, whether it is reckoned in haste or exactly."""
+    fitting = 0
+    for length in range(LIMIT - 9_000, LIMIT + 100, 37):
+        value = orjson.dumps(event({"user_name": "N" * length}))
+        record = FakeRecord(0, value=value, headers=headers)
+        typed = PIPELINE(value, headers)
+        assert isinstance(typed, Routed)
+        size = record_bytes(typed.key, value, typed.headers)
+        [output] = handle(kit_of(PIPELINE), [chunk(record)])[0]
+        if size <= LIMIT:
+            fitting += 1
+            assert (output.value, output.headers) == (value, typed.headers)
+        else:
+            assert output.topic == "canvas.dead-letter"
+            message = dict(output.headers)["rollcall.error.message"] or b""
+            assert message.startswith(b"the record has %d bytes" % size)
+    assert fitting
+
+
+def test_varied_traffic_of_several_chunks() -> None:
+    fetched: list[Record] = [
+        FakeRecord(number, sent.key, sent.value, sent.headers, number)
+        for number, sent in enumerate(generate_traffic(TrafficPlan(count=3_000)))
+    ]
+    outputs, metrics, _ = run(
+        *(Chunk("canvas.raw", 1, 0, 1, part, 0) for part in (fetched[:1_700], [], fetched[1_700:]))
+    )
+    assert len(outputs) == len(fetched) == value_of(metrics, "rollcall_events_received_total")
+    assert value_of(metrics, "rollcall_events_routed_total") > 2_500

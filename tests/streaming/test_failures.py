@@ -28,6 +28,7 @@ from rollcall.kafka.batches import GatheredBatch
 from rollcall.kafka.bounded import promptly
 from rollcall.kafka.client import client_options
 from rollcall.kafka.encoding import RecordBatches
+from rollcall.record import NO_HEADERS
 from rollcall.settings import load_settings
 from rollcall.streaming.failures import fail_unadded_batches, terminate
 from tests.kafka_client import create_topic
@@ -48,7 +49,7 @@ async def test_what_could_not_be_added_is_not_sent(held_back: bool) -> None:
     futures = []
     for place in PLACES:
         records = RecordBatches(900_000)
-        records.append(1, b"key", b"value", [])
+        records.append(1, b"key", b"value", NO_HEADERS)
         futures.append(
             await accumulator.add_batch(
                 GatheredBatch(records.batches[0], transactional=True), place, 1

@@ -9,13 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rollcall.events.outcomes import ErrorCode
-from rollcall.events.pipeline import (
-    DROPPED_HEADER,
-    ERROR_PREFIX,
-    EVENT_ID_DIGITS,
-    REDACTED_HEADER,
-    WHOLE_VALUE,
-)
+from rollcall.events.pipeline import DROPPED_HEADER, REDACTED_HEADER, WHOLE_VALUE
+from rollcall.events.publishing import ERROR_PREFIX, EVENT_ID_DIGITS
 from rollcall.process.dead_letter_records import ATTEMPT_HEADER, MAX_KEPT_BYTES, SIZE_HEADER
 
 Schema = dict[str, Any]

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from rollcall.dead_letters.selection import CODE_HEADER
 from rollcall.dead_letters.view import header_text, is_withheld
 from rollcall.events.outcomes import ErrorCode, Routed, Unknown
-from rollcall.events.pipeline import ERROR_PREFIX, OWN_HEADERS, Pipeline
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.publishing import ERROR_PREFIX, OWN_HEADERS
 from rollcall.process.dead_letter_records import ATTEMPT_HEADER, attempts_of
 from rollcall.record import Header, Record
 from rollcall.rosters.registry import stages

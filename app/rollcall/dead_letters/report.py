@@ -13,7 +13,7 @@ from rollcall.dead_letters.outline import field_name
 from rollcall.dead_letters.sending import Replay, ReplayGroup
 from rollcall.dead_letters.tally import Reason, Tally
 from rollcall.dead_letters.view import DeadLetterView, StoredRecord, view_of
-from rollcall.events.pipeline import ERROR_PREFIX
+from rollcall.events.publishing import ERROR_PREFIX
 from rollcall.printable import printable
 
 MAX_REASONS = 40

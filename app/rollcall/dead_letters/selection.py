@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from rollcall.dead_letters.view import event_name_of, header_text
 from rollcall.errors import ConfigurationError
 from rollcall.events.outcomes import ErrorCode
-from rollcall.events.pipeline import ERROR_PREFIX
+from rollcall.events.publishing import ERROR_PREFIX
 from rollcall.record import Record
 
 CODE_HEADER = f"{ERROR_PREFIX}code"

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import orjson
 
 from rollcall.dead_letters.outline import METADATA, Outline, outline, safe_event_name
-from rollcall.events.pipeline import DROPPED_HEADER, ERROR_PREFIX, WHOLE_VALUE
+from rollcall.events.pipeline import DROPPED_HEADER, WHOLE_VALUE
+from rollcall.events.publishing import ERROR_PREFIX
 from rollcall.record import Header, Record
 
 _MAX_CHARACTERS = 500

@@ -38,11 +38,11 @@ class MetadataDropper:
 
     def __init__(self, names: Collection[str]) -> None:
         self._names = {name.encode(): name for name in names}
+        self.names = tuple(names)
         self._named = re.compile(b'"(%b)"' % b"|".join(self._names)).finditer
 
-    def __call__(self, data: bytes, metadata: Mapping[str, Any]) -> tuple[bytes, list[str]]:
-        """The text without these members, and the names of the removed ones. Returns ``data``
-        itself if there is none.
+    def places(self, data: bytes, metadata: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
+        """Where these members begin, in order, and the name of each.
 
         Args:
             data: a JSON object that orjson accepts.
@@ -51,9 +51,11 @@ class MetadataDropper:
         places = self._literal_places(data, metadata)
         if places is None:
             places = dict(_places(data, self._names))
-        if not places:
-            return data, []
-        return _without(data, places), sorted({self._names[name] for name in places.values()})
+        return tuple((at, self._names[name]) for at, name in places.items())
+
+    def cut(self, data: bytes, places: Iterable[tuple[int, str]]) -> bytes:
+        """The text without the members that begin at these places."""
+        return _without(data, (at for at, _ in places))
 
     def without(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Parsed metadata without these members."""

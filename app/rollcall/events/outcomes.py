@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from rollcall.events.registry import EventType
-from rollcall.record import Header
+from rollcall.record import EncodedHeaders, Header, decode_headers
 
 
 class ErrorCode(StrEnum):
@@ -47,14 +47,28 @@ class ErrorCode(StrEnum):
     )
 
 
-class Routed(NamedTuple):
-    """A valid event of a known type."""
+class Routed:
+    """A valid event of a known type, as it is published. Made by
+    :class:`rollcall.events.publishing.Publisher`.
+    """
+
+    __slots__ = (
+        "encoded_headers",
+        "event_time",
+        "event_type",
+        "key",
+        "raw_headers",
+        "redacted",
+        "unknown_fields",
+        "unknown_values",
+        "value",
+    )
 
     event_type: EventType
     key: bytes
     """The entity's id in normal form."""
     value: bytes
-    headers: list[Header]
+    encoded_headers: EncodedHeaders
     event_time: float
     """Seconds since the epoch."""
     unknown_fields: int
@@ -64,6 +78,11 @@ class Routed(NamedTuple):
     redacted: bool
     raw_headers: list[Header]
     """The raw record's headers, for a dead letter that replaces this record."""
+
+    @property
+    def headers(self) -> list[Header]:
+        """Decoded."""
+        return decode_headers(self.encoded_headers)
 
 
 class Unknown(NamedTuple):

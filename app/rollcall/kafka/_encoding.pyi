@@ -30,8 +30,8 @@ class RecordBatches:
         timestamp: int | None,
         key: bytes | None,
         value: bytes | None,
-        headers: list[tuple[str, bytes | None]],
+        headers: bytes,
     ) -> None:
         """Add a record to the last batch, or to a new one. ``timestamp`` is in milliseconds since
-        the epoch; None: now.
+        the epoch; None: now. ``headers`` are encoded.
         """

@@ -10,9 +10,6 @@ from libc.string cimport memcpy
 
 import time
 
-cdef extern from "Python.h":
-    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
-
 cdef enum:
     FIRST_CAPACITY = 4_096
     VARINT = 10  # maximum bytes of a number
@@ -24,7 +21,7 @@ cdef inline uint64_t zigzag(int64_t number) noexcept nogil:
     return (<uint64_t> number << 1) ^ <uint64_t> (number >> 63)
 
 
-cdef uint8_t* write_varint(uint8_t* out, int64_t number) noexcept nogil:
+cdef inline uint8_t* write_varint(uint8_t* out, int64_t number) noexcept nogil:
     cdef uint64_t left = zigzag(number)
     while left >= 0x80:
         out[0] = <uint8_t> (left | 0x80)
@@ -43,71 +40,29 @@ cdef inline int varint_size(int64_t number) noexcept nogil:
     return size
 
 
-cdef inline uint8_t* write_bytes(uint8_t* out, const uint8_t* content,
-Py_ssize_t size) noexcept nogil:
-    """Write bytes, preceded by their length. A negative size means null."""
-    out = write_varint(out, size)
-    if size > 0:
-        memcpy(out, content, size)
-        out += size
-    return out
-
-
-cdef inline const uint8_t* start_of(bytes content) noexcept:
-    if content is None:
-        return NULL
-    return <const uint8_t*> PyBytes_AS_STRING(content)
-
-
 cdef inline Py_ssize_t size_of(bytes content) noexcept:
     return -1 if content is None else PyBytes_GET_SIZE(content)
 
 
-cdef Py_ssize_t encoded_size(list headers) except -1:
-    cdef Py_ssize_t size = VARINT
-    cdef Py_ssize_t name_size = 0
-    for header in headers:
-        name, content = <tuple?> header
-        PyUnicode_AsUTF8AndSize(name, &name_size)
-        size += name_size + 2 * VARINT
-        if content is not None:
-            size += PyBytes_GET_SIZE(<bytes?> content)
-    return size
-
-
-cdef uint8_t* encode_headers(uint8_t* out, list headers) except NULL:
-    cdef Py_ssize_t name_size = 0
-    cdef const char* name_text
-    out = write_varint(out, len(headers))
-    for header in headers:
-        name, content = <tuple> header
-        name_text = PyUnicode_AsUTF8AndSize(name, &name_size)
-        out = write_bytes(out, <const uint8_t*> name_text, name_size)
-        if content is None:
-            out = write_varint(out, -1)
-        else:
-            out = write_bytes(out, <const uint8_t*> PyBytes_AS_STRING(content),
-            PyBytes_GET_SIZE(content))
+cdef inline uint8_t* write_bytes(uint8_t* out, bytes content) noexcept:
+    """Write bytes, or null, with their length before them."""
+    out = write_varint(out, size_of(content))
+    if content is not None:
+        memcpy(out, PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content))
+        out += PyBytes_GET_SIZE(content)
     return out
-
-
-cdef class Room:
-    def __dealloc__(self):
-        PyMem_Free(self.data)
-
-    cdef uint8_t* of(self, Py_ssize_t size) except NULL:
-        if size > self.capacity:
-            PyMem_Free(self.data)
-            self.capacity = 0
-            self.data = <uint8_t*> PyMem_Malloc(2 * size)
-            if self.data == NULL:
-                raise MemoryError
-            self.capacity = 2 * size
-        return self.data
 
 
 cdef class RecordBatch:
     """See app/rollcall/kafka/_encoding.pyi."""
+
+    cdef uint8_t* data
+    cdef Py_ssize_t size
+    cdef Py_ssize_t capacity
+    cdef int views  # of what is in the data, which must not move meanwhile
+    cdef readonly int count
+    cdef readonly int64_t first_timestamp
+    cdef readonly int64_t max_timestamp
 
     def __dealloc__(self):
         PyMem_Free(self.data)
@@ -154,47 +109,38 @@ cdef class RecordBatch:
 cdef class RecordBatches:
     """See app/rollcall/kafka/_encoding.pyi."""
 
+    cdef readonly list batches
+    cdef RecordBatch open
+    cdef Py_ssize_t max_bytes
+
     def __cinit__(self, Py_ssize_t max_bytes):
         self.batches = []
-        self.headers = Room()
         self.max_bytes = max_bytes
 
-    def append(self, timestamp, bytes key, bytes value, list headers not None):
+    def append(self, timestamp, bytes key, bytes value, bytes headers not None):
         """See app/rollcall/kafka/_encoding.pyi."""
-        cdef int64_t at = self.now() if timestamp is None else timestamp
-        cdef uint8_t* encoded = self.headers.of(encoded_size(headers))
-        cdef Py_ssize_t size = encode_headers(encoded, headers) - encoded
-        self.put(at, start_of(key), size_of(key), start_of(value), size_of(value), encoded, size)
-
-    cdef int64_t now(self) except? -1:
-        return <int64_t> (time.time() * 1000)
-
-    cdef int put(
-        self, int64_t timestamp, const uint8_t* key, Py_ssize_t key_size, const uint8_t* value,
-        Py_ssize_t value_size, const uint8_t* headers, Py_ssize_t headers_size
-    ) except -1:
-        """Add a record with encoded headers. A negative size means null."""
-        cdef Py_ssize_t max_size = max(0, key_size) + max(0, value_size) + headers_size + MAX_OVERHEAD
+        cdef int64_t at = <int64_t> (time.time() * 1000) if timestamp is None else timestamp
+        cdef Py_ssize_t headers_size = PyBytes_GET_SIZE(headers)
+        cdef Py_ssize_t max_size = max(0, size_of(key)) + max(0, size_of(value)) + headers_size + MAX_OVERHEAD
         cdef RecordBatch batch = self.open
         cdef Py_ssize_t size
         cdef uint8_t* out
         if batch is None or (batch.count and batch.size + max_size > self.max_bytes):
             batch = self.open = RecordBatch()
-            batch.first_timestamp = batch.max_timestamp = timestamp
+            batch.first_timestamp = batch.max_timestamp = at
             self.batches.append(batch)
         batch.reserve(max_size)
-        size = 1 + varint_size(timestamp - batch.first_timestamp) + varint_size(batch.count) + headers_size
-        size += varint_size(key_size) + max(0, key_size) + varint_size(value_size) + max(0,
-        value_size)
+        size = 1 + varint_size(at - batch.first_timestamp) + varint_size(batch.count) + headers_size
+        size += varint_size(size_of(key)) + max(0, size_of(key))
+        size += varint_size(size_of(value)) + max(0, size_of(value))
         out = write_varint(batch.data + batch.size, size)
         out[0] = 0  # no attributes are defined
-        out = write_varint(out + 1, timestamp - batch.first_timestamp)
+        out = write_varint(out + 1, at - batch.first_timestamp)
         out = write_varint(out, batch.count)
-        out = write_bytes(out, key, key_size)
-        out = write_bytes(out, value, value_size)
-        memcpy(out, headers, headers_size)
+        out = write_bytes(out, key)
+        out = write_bytes(out, value)
+        memcpy(out, PyBytes_AS_STRING(headers), headers_size)
         batch.size = out + headers_size - batch.data
         batch.count += 1
-        if timestamp > batch.max_timestamp:
-            batch.max_timestamp = timestamp
-        return 0
+        if at > batch.max_timestamp:
+            batch.max_timestamp = at

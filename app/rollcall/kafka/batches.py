@@ -18,7 +18,7 @@ from rollcall.kafka.encoding import (
     RecordBatches,
     seal,
 )
-from rollcall.record import Headers
+from rollcall.record import EncodedHeaders, Headers, encode_headers
 
 BATCH_BYTES = 900_000
 """Maximum size of one batch before compression. Even an incompressible batch stays under the
@@ -82,14 +82,6 @@ class BatchedOutputs:
         self._batch_bytes = batch_bytes
         self._batches: dict[tuple[str, int], RecordBatches] = {}
 
-    def of(self, topic: str, partition: int) -> RecordBatches:
-        """Batches of one topic and partition, to append to."""
-        place = (topic, partition)
-        batches = self._batches.get(place)
-        if batches is None:
-            batches = self._batches[place] = RecordBatches(self._batch_bytes)
-        return batches
-
     def append(
         self,
         topic: str,
@@ -97,12 +89,18 @@ class BatchedOutputs:
         key: bytes | None,
         value: bytes | None,
         timestamp: int | None,
-        headers: Headers,
+        headers: Headers | EncodedHeaders,
     ) -> None:
         """Add a record to the last batch of its topic and partition, or to a new one if that is
         full.
         """
-        self.of(topic, partition).append(timestamp, key, value, headers)
+        place = (topic, partition)
+        batches = self._batches.get(place)
+        if batches is None:
+            batches = self._batches[place] = RecordBatches(self._batch_bytes)
+        if not isinstance(headers, bytes):
+            headers = encode_headers(headers)
+        batches.append(timestamp, key, value, headers)
 
     async def send(self) -> dict[TopicPartition, int]:
         """Send all batches and wait until every one is acknowledged. Returns the offset after the

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rollcall.events.outcomes import DeadLetter, ErrorCode
-from rollcall.events.pipeline import ERROR_PREFIX
+from rollcall.events.publishing import ERROR_PREFIX
 from rollcall.record import Header, Record
 
 MAX_KEPT_BYTES = 65_536
@@ -26,6 +26,12 @@ and lengths).
 """
 
 _HEADER_OVERHEAD = 10
+
+MAX_COUNTED_PER_HEADER_BYTE = 6
+""":func:`record_bytes` counts at most this for each byte of encoded headers."""
+
+MAX_COUNTED_WITH_ID = 256
+"""Upper bound of its count for a record with an id as key, besides value and headers."""
 
 ATTEMPT_HEADER = f"{ERROR_PREFIX}attempt"
 SIZE_HEADER = f"{ERROR_PREFIX}size"

@@ -35,7 +35,14 @@ from opentelemetry.trace import Span, SpanKind, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
-from rollcall.record import TRACE_HEADERS, Header, Headers, Record
+from rollcall.record import (
+    TRACE_HEADERS,
+    EncodedHeaders,
+    Header,
+    Headers,
+    Record,
+    decode_headers,
+)
 from rollcall.streaming.chunks import Chunk, ChunkAgent, ChunkHandler, Halt, Outputs, Result
 from rollcall.streaming.rows import Rows
 
@@ -203,10 +210,10 @@ class _TracedOutputs:
         key: bytes | None,
         value: bytes | None,
         timestamp: int | None,
-        headers: Headers,
+        headers: Headers | EncodedHeaders,
     ) -> None:
         """Pass a record on."""
-        for header in headers:
+        for header in decode_headers(headers) if isinstance(headers, bytes) else headers:
             if (span := self.by_context.get(header)) is not None:
                 span.add_event(
                     "write",

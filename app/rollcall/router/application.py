@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.registry import REGISTRY
+from rollcall.events.scan.plain import Scanner
 from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.rights import check_rights
 from rollcall.kafka.topic_admin import ensure_topics
@@ -17,8 +18,7 @@ from rollcall.process.breaker import BreakerPolicy
 from rollcall.process.metrics import RouterMetrics
 from rollcall.process.stream import StreamProcess, Work, barrier_topic_of
 from rollcall.process.topics import TopicNames
-from rollcall.router.express import Express, new_express
-from rollcall.router.handler import ROOM_FOR_HEADERS, RouterHandler, RouterKit
+from rollcall.router.handler import RouterHandler, RouterKit
 from rollcall.router.judging import new_pipeline
 from rollcall.router.topics import plan_router_topics, router_rights
 from rollcall.settings import Settings
@@ -69,7 +69,6 @@ def _new_work(
     most_bytes = min_record_bytes(outputs)
     kit = RouterKit(
         pipeline=pipeline,
-        express=new_express(pipeline, names, settings.partitions, most_bytes - ROOM_FOR_HEADERS),
         names=names,
         partitions=settings.partitions,
         partition_of=partitioner(settings.partitions),
@@ -86,7 +85,7 @@ def _new_work(
         breaker=BreakerPolicy(settings.breaker_ratio, settings.breaker_events),
         metrics=metrics,
     )
-    if Express is None:
+    if Scanner is None:
         log.info(
             "the router is not compiled: it takes half as much CPU time again (docs/deployment.md)"
         )

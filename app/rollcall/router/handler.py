@@ -11,22 +11,16 @@ from dataclasses import dataclass, field
 from rollcall.events.outcomes import DeadLetter, Routed, Unknown
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.registry import REGISTRY
-from rollcall.kafka.batches import BatchedOutputs
 from rollcall.kafka.topics import TimestampWindow
 from rollcall.process.breaker import Breaker, BreakerPolicy
 from rollcall.process.dead_letter_records import bounded_dead_letter, record_bytes, too_large
 from rollcall.process.metrics import UNKNOWN_NAME, RouterMetrics
 from rollcall.process.topics import TopicNames
 from rollcall.record import Record
-from rollcall.router.express import Express
+from rollcall.router.publishing import TypedOutputs
 from rollcall.streaming.chunks import Chunk, Halt, Outputs
 
 log = logging.getLogger(__name__)
-
-ROOM_FOR_HEADERS = 4_096
-"""Values that leave so much room below the limit need no exact reckoning when the raw record has no
-headers: Rollcall's own take less.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +28,6 @@ class RouterKit:
     """What the handlers of all partitions share."""
 
     pipeline: Pipeline
-    express: Express | None
-    """Beside the pipeline, for what is plainly valid; None: the pipeline judges everything."""
     names: TopicNames
     partitions: int
     """Of the typed, unknown and dead-letter topics."""
@@ -121,16 +113,10 @@ class RouterHandler:
         result = RouterResult(self._kit.metrics)
         now = int(time.time() * 1000)
         self._earliest, self._latest = self._kit.window.around(now)
-        express = None
-        if self._kit.express is not None and isinstance(outputs, BatchedOutputs):
-            express = self._kit.express
-            express.begin(outputs, result, self._earliest, self._latest)
         for chunk in chunks:
-            self._process(chunk, outputs, result, express)
+            self._process(chunk, outputs, result)
             if result.halt is not None:
                 break
-        if express is not None:
-            express.end()
         if (
             self._kit.retention_ms is not None
             and min(result.timestamps, default=now) < now - self._kit.retention_ms
@@ -141,58 +127,25 @@ class RouterHandler:
             )
         return result
 
-    def _process(
-        self, chunk: Chunk, outputs: Outputs, result: RouterResult, express: Express | None
-    ) -> None:
-        kit, topics, breaker = self._kit, self._topics, self._breaker
-        pipeline, partition_of, append = kit.pipeline, kit.partition_of, outputs.append
-        limit, surely_below = kit.max_record_bytes, kit.max_record_bytes - ROOM_FOR_HEADERS
-        routed, event_times = result.routed, result.event_times
+    def _process(self, chunk: Chunk, outputs: Outputs, result: RouterResult) -> None:
+        kit, breaker, judge = self._kit, self._breaker, self._kit.pipeline.judge
+        publish = TypedOutputs(
+            outputs=outputs,
+            result=result,
+            topics=self._topics,
+            partition_of=kit.partition_of,
+            max_record_bytes=kit.max_record_bytes,
+            accepted=(self._earliest, self._latest),
+        ).publish
         told = 0  # so many of the records the breaker knows of
         records = chunk.records
-        index = -1
-        while (index := index + 1 if express is None else express.run(records, index + 1)) < len(
-            records
-        ):
-            record = records[index]
-            raw_headers = record.headers
-            outcome = pipeline(record.value, raw_headers)
+        for index, record in enumerate(records):
+            outcome = judge(record.value, record.headers)
             if isinstance(outcome, Routed):
-                (
-                    event_type,
-                    key,
-                    value,
-                    headers,
-                    event_time,
-                    unknown_fields,
-                    unknown_values,
-                    redacted,
-                    own_headers,
-                ) = outcome
-                name = event_type.name
-                if (len(value) <= surely_below and not raw_headers) or record_bytes(
-                    key, value, headers
-                ) <= limit:
-                    append(
-                        topics[name],
-                        partition_of(key),
-                        key,
-                        value,
-                        self._timestamp(record),
-                        headers,
-                    )
-                    routed.append(name)
-                    event_times.append(event_time)
-                    if unknown_fields:
-                        result.unknown_fields[name] += unknown_fields
-                    if unknown_values:
-                        result.unknown_values[name] += unknown_values
-                    if redacted:
-                        result.redacted += 1
+                letter = publish(outcome, record.timestamp)
+                if letter is None:
                     continue
-                outcome = too_large(
-                    value, own_headers, name, record_bytes(key, value, headers), limit, redacted
-                )
+                outcome = letter
             if self._set_aside(outcome, chunk, record, outputs, result):
                 breaker.passed(index - told)
                 told = index + 1

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from rollcall.record import Headers, Record
+from rollcall.record import EncodedHeaders, Headers, Record
 from rollcall.streaming.rows import Rows
 
 OUT_OF_RANGE = -1
@@ -42,11 +42,12 @@ class Outputs(Protocol):
         key: bytes | None,
         value: bytes | None,
         timestamp: int | None,
-        headers: Headers,
+        headers: Headers | EncodedHeaders,
     ) -> None:
         """Add one record. Records of one topic and partition keep their order.
 
-        ``timestamp`` is in milliseconds since the epoch; None: now.
+        ``timestamp`` is in milliseconds since the epoch; None: now. A handler that writes many
+        headers encodes them itself.
         """
 
 

@@ -11,9 +11,12 @@ from libc.string cimport memcmp, memcpy
 
 import orjson
 
-from rollcall.events.scan._canonical cimport sort_fields, write_object
+from rollcall.events.recognised cimport Recognised
+from rollcall.events.scan._canonical cimport sort_fields, write_object, write_unescaped
 from rollcall.events.scan._json cimport BOOLEAN, INTEGER, MOST_FIELDS, NOTHING, OTHER, STRING, TEXTS, Field, after_space, read_name, read_object, read_value
 from rollcall.events.scan._text cimport Moment, is_id, is_time
+
+from rollcall.events.times import read_valid_time
 
 cdef enum:
     SLOTS = 256
@@ -44,6 +47,14 @@ _loads = orjson.loads
 _dumps = orjson.dumps
 _SORTED = orjson.OPT_SORT_KEYS
 
+
+cdef struct Said:
+    Field entity_id
+    Field root_account_id
+    Field event_time
+    Moment moment
+    int unknown_fields
+    int unknown_values
 
 cdef struct Word:
     const uint8_t* text
@@ -206,10 +217,6 @@ cdef object value_of(const Field* field):
     return int(text) if field.kind == INTEGER else text
 
 
-cdef bint has_epoch(const Moment* moment) noexcept nogil:
-    return moment.utc and -<int64_t> EXACT < moment.microseconds < <int64_t> EXACT
-
-
 cdef inline bytes slice_of(const uint8_t* text, Py_ssize_t size):
     return PyBytes_FromStringAndSize(<const char*> text, size)
 
@@ -305,26 +312,19 @@ int body_count, Py_ssize_t most):
 cdef class Scanner:
     """See app/rollcall/events/scan/_scanner.pyi."""
 
-    def __init__(self, types):
-        self.types = {}
-        for index, plain in enumerate(types):
-            if plain is not None:
-                self.types[plain.name.encode()] = (
-                    index, _Object(list(plain.metadata), _METADATA_ROLES), _Object(list(plain.body),
-                    {plain.key: KEY}),
-                )
+    cdef dict types
+    cdef _Object dropped  # None: no members
+
+    def __init__(self, types, dropped):
+        self.types = {
+            plain.name.encode(): (event_type, _Object(list(plain.metadata), _METADATA_ROLES), _Object(list(plain.body), {plain.key: KEY}))
+            for event_type, plain in types.items()
+        }
+        self.dropped = _Object(list(dropped), {}) if dropped else None
 
     def read(self, bytes value not None):
         """See app/rollcall/events/scan/_scanner.pyi."""
         cdef Said said
-        canonical = self.scan(value, &said)
-        if canonical is None:
-            return None
-        epoch = said.moment.microseconds / <double> MICROSECONDS if has_epoch(&said.moment) else None
-        entity_id, root_account_id, event_time = value_of(&said.entity_id), value_of(&said.root_account_id), value_of(&said.event_time)
-        return said.number, entity_id, root_account_id, event_time, epoch, canonical, said.unknown_fields, said.unknown_values
-
-    cdef bytes scan(self, bytes value, Said* said):
         cdef Field metadata[MOST_FIELDS]
         cdef Field body[MOST_FIELDS]
         cdef int metadata_count = -1
@@ -332,6 +332,7 @@ cdef class Scanner:
         cdef list kept = []
         cdef int longer, more, index
         cdef _Object of_metadata, of_body
+        cdef tuple dropped = ()
         if not read_envelope(value, metadata, &metadata_count, body, &body_count):
             return None
         for index in range(metadata_count):
@@ -343,17 +344,67 @@ cdef class Scanner:
             return None
         if known is None:
             return None
-        said.number, of_metadata, of_body = <tuple> known
+        event_type, of_metadata, of_body = <tuple> known
         longer = settle(metadata, metadata_count, kept)
         more = settle(body, body_count, kept)
         if longer < 0 or more < 0:
             return None
         said.entity_id.kind = said.root_account_id.kind = said.event_time.kind = NOTHING
         said.unknown_fields = said.unknown_values = 0
-        if not of_metadata.accepts(metadata, metadata_count, said) or not of_body.accepts(body,
-        body_count, said):
+        if not of_metadata.accepts(metadata, metadata_count, &said) or not of_body.accepts(body,
+        body_count, &said):
             return None
         if not sort_fields(metadata, metadata_count) or not sort_fields(body, body_count):
             return None
-        return write_canonical(metadata, metadata_count, body, body_count,
+        if self.dropped is not None:
+            dropped = self.drop(value, metadata, &metadata_count)
+            if dropped is None:
+                return None
+        canonical = write_canonical(metadata, metadata_count, body, body_count,
         PyBytes_GET_SIZE(value) + longer + more)
+        if canonical is None:
+            return None
+        if said.moment.utc and -<int64_t> EXACT < said.moment.microseconds < <int64_t> EXACT:
+            epoch = said.moment.microseconds / <double> MICROSECONDS
+            time = slice_of(said.event_time.text, said.event_time.size)
+        else:
+            instant = read_valid_time(value_of(&said.event_time))
+            if instant is None:
+                return None
+            epoch, rfc3339 = instant
+            time = rfc3339.encode()
+        found = <Recognised> Recognised.__new__(Recognised)
+        found.event_type = event_type
+        found.entity_id = value_of(&said.entity_id)
+        found.root_account_id = value_of(&said.root_account_id)
+        found.epoch = epoch
+        found.time = time
+        found.canonical = canonical
+        found.unknown_fields = said.unknown_fields
+        found.unknown_values = said.unknown_values
+        found.dropped = dropped
+        return found
+
+    cdef tuple drop(self, bytes value, Field* metadata, int* count):
+        """Take out of the metadata what is not published: where each member begins, and its name.
+        None: a string that is no JSON, or not plain.
+        """
+        cdef int index
+        cdef int kept = 0
+        cdef Field* field
+        cdef list dropped = []
+        cdef bytes unescaped
+        for index in range(count[0]):
+            field = &metadata[index]
+            if self.dropped.rule_of(field) == NULL:
+                metadata[kept] = field[0]
+                kept += 1
+                continue
+            if field.escaped:  # what is published is looked at when it is written
+                unescaped = PyBytes_FromStringAndSize(NULL, field.size)
+                if write_unescaped(<uint8_t*> PyBytes_AS_STRING(unescaped), field.text, field.text + field.size) == NULL:
+                    return None
+            name = PyUnicode_DecodeUTF8(<const char*> field.name, field.name_size, NULL)
+            dropped.append((<const char*> field.name - 1 - PyBytes_AS_STRING(value), name))
+        count[0] = kept
+        return tuple(sorted(dropped))

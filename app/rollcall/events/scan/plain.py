@@ -1,23 +1,24 @@
 """Valid events in plain form, which are nearly all, are read in one pass over their bytes: the
 scanner.
 
-The pipeline parses, asks the schema's validator, looks at each field for what the schema does not
-know, and writes all fields once more, sorted, for the event's id. Each of these walks through
+The other recogniser (app/rollcall/events/recogniser.py) parses, asks the schema's validator, looks
+at each field for what the schema does not know, and writes all fields once more, sorted, for the
+event's id. Each of these walks through
 objects that Python has to make first. The scanner (``_scanner.pyx``, compiled where a C compiler
 is) does all four on the bytes, in a small part of the time.
 
 It says one thing only: what a valid event says. Whatever is not surely valid, or is written in a
-way that it does not read, it leaves to the pipeline, which is also the judge of the scanner: both
-must say the same of every event that the scanner takes, byte for byte
-(``tests/events/test_plain.py``).
+way that it does not read, it leaves to that one, which is also the judge of the scanner: both must
+find the same in every event that the scanner takes, byte for byte
+(``tests/events/test_recognisers.py``).
 
 What it knows of schemas is :func:`plain_type`: a few keywords and three patterns. A schema that
-says anything else is left to the pipeline, as a whole.
+says anything else is left to the other recogniser, as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall.events.schemas.files import KNOWN_VALUES, Schema
@@ -25,7 +26,12 @@ from rollcall.events.schemas.flatten import is_annotation
 from rollcall.events.schemas.validation import EventValidator
 
 if TYPE_CHECKING:
-    from rollcall.events.scan._scanner import Scanner
+    from rollcall.events.scan._scanner import Scanner as Scanner
+else:
+    try:
+        from rollcall.events.scan._scanner import Scanner
+    except ModuleNotFoundError:  # it was not compiled
+        Scanner = None
 
 _GREATEST_ID = 9_223_372_036_854_775_807
 _MOST_RULES = 128
@@ -78,15 +84,24 @@ class PlainType(NamedTuple):
     body: tuple[Rule, ...]
 
 
-def new_scanner(validators: Mapping[str, EventValidator]) -> Scanner | None:
-    """The scanner for all types that it can read, numbered in the order of the validators; None
-    where it was not compiled.
+def new_scanner(
+    validators: Mapping[str, EventValidator], dropped: Sequence[str] = ()
+) -> Scanner | None:
+    """The scanner for all types that it can read. None where it was not compiled, and where more
+    names are dropped than it has room for.
+
+    Args:
+        validators: by event_name.
+        dropped: names of members of the metadata that are not published.
     """
-    try:
-        from rollcall.events.scan._scanner import Scanner
-    except ModuleNotFoundError:
+    if Scanner is None or len(dropped) > _MOST_RULES:
         return None
-    return Scanner([plain_type(validator) for validator in validators.values()])
+    types = {
+        validator.event_type: plain
+        for validator in validators.values()
+        if (plain := plain_type(validator)) is not None
+    }
+    return Scanner(types, [Rule(name, False, (), "", "", -1, ()) for name in dropped])
 
 
 def plain_type(validator: EventValidator) -> PlainType | None:
@@ -130,6 +145,7 @@ def plain_type(validator: EventValidator) -> PlainType | None:
         or not key.required
         or key.text != "id"
         or not {"string", "integer"}.issuperset(key.kinds)
+        or ("integer" in key.kinds and key.least != 1)
     ):
         return None
     # The pipeline asks for it whatever the schema says.

@@ -14,10 +14,10 @@ import sys
 import time
 from dataclasses import dataclass
 
+from rollcall.events.scan.plain import Scanner
 from rollcall.kafka.client import client_options
 from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.process.topics import TopicNames
-from rollcall.router.express import Express
 from rollcall.router.topics import plan_router_topics
 from rollcall.sandbox.bench.figures import Sample, Throughput, steady_throughput
 from rollcall.sandbox.bench.machine import (
@@ -75,7 +75,7 @@ async def bench_router(plan: BenchPlan, announce: Announce) -> BenchResult:
         BrokerUnavailableError: the embedded broker cannot be started.
     """
     with machine(plan.core, announce) as bench_machine:
-        announce(f"the router is {'compiled' if Express is not None else 'not compiled'}")
+        announce(f"the router is {'compiled' if Scanner is not None else 'not compiled'}")
         bench = _Bench(plan, bench_machine, announce)
         await bench.load()
         router: list[Throughput] = []

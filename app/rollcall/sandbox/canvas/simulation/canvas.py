@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from rollcall.events.pipeline import EVENT_ID_DIGITS
+from rollcall.events.publishing import EVENT_ID_DIGITS
 from rollcall.sandbox.canvas.families import BODIES, Kind
 from rollcall.sandbox.canvas.simulation import bodies
 from rollcall.sandbox.canvas.simulation.bodies import Body

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from rollcall.events.ids import normal_id, shard_of
-from rollcall.events.pipeline import EVENT_ID_DIGITS
+from rollcall.events.publishing import EVENT_ID_DIGITS
 from rollcall.events.times import parse_microseconds
 from rollcall.sandbox.canvas.families import BODIES, Kind, family_of
 from rollcall.sandbox.canvas.simulation.bodies import Body

@@ -1,10 +1,9 @@
-"""What the scanner says of an event is what the pipeline says; what it does not say is for the
-pipeline alone.
+"""What the scanner finds in an event, parser and schema find, too; what it leaves is for these
+alone.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,58 +15,35 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rollcall.events.ids import normal_id, shard_of
 from rollcall.events.outcomes import DeadLetter, Routed
-from rollcall.events.pipeline import EVENT_ID_DIGITS, Pipeline
-from rollcall.events.scan.plain import new_scanner, plain_type
+from rollcall.events.pipeline import Pipeline
+from rollcall.events.scan.plain import Scanner, plain_type
 from rollcall.events.schemas.files import KNOWN_VALUES
-from rollcall.events.times import read_valid_time
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from tests.events.json_texts import Number, Pairs, write
+from tests.events.recognisers import Recognisers
 from tests.events.schemas.events import DOCUMENTED, MISSING, NAMES, VALIDATORS, changed, example
 from tests.events.schemas.test_differential import ANYTHING, EVENTS, VALUES
 from tests.examples import examples
 from tests.tools import COMPILER, lack
 
+DROPPED = ("client_ip", "user_agent", "url", "session_id", "not_in_any_schema", "event_time")
+PLAIN = Recognisers(VALIDATORS)
+DROPPING = Recognisers(VALIDATORS, DROPPED)
 PIPELINE = Pipeline(VALIDATORS)
-SCANNER = new_scanner(VALIDATORS)
-TYPES = list(VALIDATORS)
 TYPO = "user_updated"
 """Its documented example has a time that does not exist."""
 
-pytestmark = pytest.mark.skipif(SCANNER is None, reason=lack("a C compiler", COMPILER))
+pytestmark = pytest.mark.skipif(Scanner is None, reason=lack("a C compiler", COMPILER))
 
 
 def taken(value: bytes) -> bool:
-    """Whether the scanner takes an event; then it must say what the pipeline says."""
-    assert SCANNER is not None
-    fields = SCANNER.read(value)
-    outcome = PIPELINE(value)
-    if fields is None:
-        return False
-    (
-        number,
-        entity_id,
-        root_account_id,
-        event_time,
-        epoch,
-        canonical,
-        unknown_fields,
-        unknown_values,
-    ) = fields
-    instant = read_valid_time(event_time)
-    if instant is None:  # who asks the scanner looks at it then, as the pipeline does
-        assert isinstance(outcome, DeadLetter)
-        return False
-    assert isinstance(outcome, Routed), "the scanner takes what the pipeline refuses"
-    headers = dict(outcome.headers)
-    assert TYPES[number] == outcome.event_type.name
-    assert (normal_id(entity_id, shard_of(root_account_id)) or "").encode() == outcome.key
-    assert instant == (outcome.event_time, (headers["ce_time"] or b"").decode())
-    assert epoch is None or epoch == outcome.event_time
-    assert hashlib.sha256(canonical).hexdigest()[:EVENT_ID_DIGITS].encode() == headers["ce_id"]
-    assert (unknown_fields, unknown_values) == (outcome.unknown_fields, outcome.unknown_values)
-    return True
+    """Whether the scanner takes an event; then parser and schema find the same in it, also where
+    fields are dropped.
+    """
+    found = PLAIN.taken(value)
+    assert DROPPING.taken(value) == found
+    return found
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -94,16 +70,14 @@ def test_all_that_is_routed_of_varied_traffic_is_taken() -> None:
 
 
 def test_a_year_that_does_not_exist_in_utc() -> None:
-    """Is for the pipeline to refuse."""
+    """The scanner leaves it to be refused."""
     value = orjson.dumps(
         changed(
             example("account_created"), "metadata", "event_time", to="0001-01-01T00:00:00+00:01"
         )
     )
-    assert SCANNER is not None
-    assert SCANNER.read(value) is not None
-    assert isinstance(PIPELINE(value), DeadLetter)
     assert not taken(value)
+    assert isinstance(PIPELINE(value), DeadLetter)
 
 
 @given(st.data(), st.randoms(use_true_random=False))
@@ -340,3 +314,99 @@ def test_a_schema_for_which_a_root_account_may_be_no_id_is_not_read(root_account
             schema, "properties", part, "properties", "root_account_id", to=root_account_id
         )
     assert plain_type(replace(validator, schema=schema)) is None
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2019-11-01T19:11:01Z",
+        "2019-11-01T19:11:01.1Z",
+        "2019-11-01T19:11:01.123456789Z",
+        "2024-03-29T15:43:00-07:00",
+        "2019-10-05 05:38:00 -0800",
+        "2019-10-05 05:38:00.5 UTC",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59.999999Z",
+        "0001-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:59-23:59",
+        "1684-07-28T00:00:00Z",
+        "2255-06-05T23:47:34.740992Z",
+        "2255-06-05T23:47:34.740993Z",
+        "1969-12-31T23:59:59.999999Z",
+        "2000-02-29T00:00:00Z",
+        "1900-02-28T23:59:59Z",
+    ],
+)
+def test_times(time: str) -> None:
+    exists = time not in ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59")
+    value = orjson.dumps(changed(example("account_created"), "metadata", "event_time", to=time))
+    assert taken(value) == exists
+
+
+def test_days_of_all_years_are_the_seconds_that_python_counts() -> None:
+    event = example("account_created")
+    for year in range(1, 10_000, 7):
+        for month, day in ((1, 1), (2, 28), (3, 1), (12, 31)):
+            time = f"{year:04}-{month:02}-{day:02}T12:34:56.789Z"
+            assert taken(orjson.dumps(changed(event, "metadata", "event_time", to=time)))
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', '"\\x41"', '"\t"', "[1,]", "01"])
+def test_what_is_dropped_is_looked_at_all_the_same(text: str) -> None:
+    """What is no JSON is no event, wherever it stands."""
+    assert not taken(raw("metadata", f'"not_in_any_schema":{text}'))
+    assert taken(raw("metadata", '"not_in_any_schema":"\\u0026 \\/ {[,"'))
+
+
+def test_names_that_stand_elsewhere_are_not_dropped() -> None:
+    value = raw("body", '"url":"client_ip","user_agent":{"client_ip":1}')
+    found = DROPPING.scan(value)
+    assert found is not None
+    assert taken(value)
+    canonical = orjson.loads(found.canonical)
+    assert canonical["body"]["url"] == "client_ip"
+    assert not canonical["metadata"].keys() & set(DROPPED)
+
+
+def test_more_names_than_the_scanner_has_room_for_are_left_to_the_parser() -> None:
+    many = Recognisers(VALIDATORS, tuple(f"field_{number}" for number in range(200)))
+    assert many.scan(orjson.dumps(example("account_created"))) is None
+
+
+CONTROLS: dict[str, tuple[str, Any, Callable[[Any], Any]]] = {
+    "a field that is required": (
+        "course_id",
+        MISSING,
+        lambda body: (
+            body | {"required": [each for each in body["required"] if each != "course_id"]}
+        ),
+    ),
+    "the type of a field": (
+        "user_name",
+        17,
+        lambda body: changed(body, "properties", "user_name", to={"type": "integer"}),
+    ),
+    "a pattern": (
+        "created_at",
+        "yesterday",
+        lambda body: changed(body, "properties", "created_at", "pattern", to=MISSING),
+    ),
+    "a value that is known": (
+        "workflow_state",
+        "hibernating",
+        lambda body: changed(body, "properties", "workflow_state", KNOWN_VALUES, to=MISSING),
+    ),
+}
+"""A field of the body, a value, and a schema without the rule that the value breaks."""
+
+
+@pytest.mark.parametrize("rule", CONTROLS)
+def test_the_comparison_fails_where_the_scanner_lacks_a_rule(rule: str) -> None:
+    field, value, without = CONTROLS[rule]
+    validator = VALIDATORS["enrollment_created"]
+    body = without(validator.schema["properties"]["body"])
+    lacking = replace(validator, schema=changed(validator.schema, "properties", "body", to=body))
+    event = orjson.dumps(changed(example("enrollment_created"), "body", field, to=value))
+    PLAIN.taken(event)
+    with pytest.raises(AssertionError):
+        Recognisers(VALIDATORS, scanned={"enrollment_created": lacking}).taken(event)

@@ -1,6 +1,4 @@
-"""The router's handler on the same chunks twice, judging each event by the pipeline, and with the
-express: the same must come of it.
-"""
+"""The router's handler on chunks, without Kafka: what it writes, and what it counts."""
 
 from __future__ import annotations
 
@@ -19,9 +17,8 @@ from rollcall.kafka.topics import TimestampWindow
 from rollcall.process.breaker import BreakerPolicy
 from rollcall.process.metrics import RouterMetrics
 from rollcall.process.topics import TopicNames
-from rollcall.record import Header, Headers
-from rollcall.router.express import new_express
-from rollcall.router.handler import ROOM_FOR_HEADERS, RouterHandler, RouterKit, RouterResult
+from rollcall.record import EncodedHeaders, Header, Headers, decode_headers
+from rollcall.router.handler import RouterHandler, RouterKit, RouterResult
 from rollcall.streaming.chunks import Chunk
 
 PARTITIONS = 4
@@ -56,8 +53,18 @@ class Output:
 class MemoryOutputs(list[Output]):
     """Implements Outputs."""
 
-    def append(self, *fields: object) -> None:
-        super().append(Output(*fields))  # type: ignore[arg-type]
+    def append(  # type: ignore[override]  # of a list
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp: int | None,
+        headers: Headers | EncodedHeaders,
+    ) -> None:
+        if isinstance(headers, bytes):
+            headers = decode_headers(headers)
+        super().append(Output(topic, partition, key, value, timestamp, headers))
 
 
 class Producer:
@@ -83,73 +90,33 @@ def written(outputs: BatchedOutputs) -> dict[tuple[str, int], list[Output]]:
 def kit_of(
     pipeline: Pipeline,
     *,
-    express: bool,
     window: TimestampWindow = ANY_TIME,
     breaker: BreakerPolicy = NO_BREAKER,
     limit: int = LIMIT,
 ) -> RouterKit:
     """What a handler needs."""
-    names = TopicNames("canvas")
-    ride = new_express(pipeline, names, PARTITIONS, limit - ROOM_FOR_HEADERS) if express else None
-    metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
     return RouterKit(
-        pipeline,
-        ride,
-        names,
-        PARTITIONS,
-        partitioner(PARTITIONS),
-        limit,
-        None,
-        window,
-        breaker,
-        metrics,
+        pipeline=pipeline,
+        names=TopicNames("canvas"),
+        partitions=PARTITIONS,
+        partition_of=partitioner(PARTITIONS),
+        max_record_bytes=limit,
+        retention_ms=None,
+        window=window,
+        breaker=breaker,
+        metrics=RouterMetrics(CollectorRegistry(), REGISTRY),
     )
 
 
-class Twice:
-    """Two handlers that share a pipeline, one of them with the express."""
-
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        *,
-        window: TimestampWindow = ANY_TIME,
-        breaker: BreakerPolicy = NO_BREAKER,
-        limit: int = LIMIT,
-    ) -> None:
-        self._without, self._with = (
-            RouterHandler(
-                kit_of(pipeline, express=express, window=window, breaker=breaker, limit=limit)
-            )
-            for express in (False, True)
-        )
-
-    def __call__(self, chunks: Sequence[Chunk]) -> tuple[MemoryOutputs, RouterResult]:
-        """What the pipeline makes of the chunks, after asserting that the express makes the same of
-        them.
-        """
-        outputs, batched = MemoryOutputs(), BatchedOutputs(Producer())
-        result = self._without.process(chunks, outputs)
-        assert_same_counts(self._with.process(chunks, batched), result)
-        assert_same_records(written(batched), outputs)
-        return outputs, result
-
-
-def assert_same_counts(one: RouterResult, other: RouterResult) -> None:
-    """Two ways counted the same."""
-    for name in (
-        "consumed",
-        "halt",
-        "routed",
-        "unknown",
-        "dead",
-        "unknown_fields",
-        "unknown_values",
-        "redacted",
-        "event_times",
-        "timestamps",
-    ):
-        assert getattr(one, name) == getattr(other, name), name
+def handle(kit: RouterKit, chunks: Sequence[Chunk]) -> tuple[MemoryOutputs, RouterResult]:
+    """What a new handler makes of the chunks, after asserting that every client of Kafka decodes
+    the same records from its batches.
+    """
+    outputs, batched = MemoryOutputs(), BatchedOutputs(Producer())
+    result = RouterHandler(kit).process(chunks, outputs)
+    RouterHandler(kit).process(chunks, batched)
+    assert_same_records(written(batched), outputs)
+    return outputs, result
 
 
 def assert_same_records(

@@ -1,0 +1,72 @@
+"""Typed records as a handler writes them: how large they may be, where they go, how they count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rollcall.events.outcomes import DeadLetter, Routed
+from rollcall.process.dead_letter_records import (
+    MAX_COUNTED_PER_HEADER_BYTE,
+    MAX_COUNTED_WITH_ID,
+    record_bytes,
+    too_large,
+)
+from rollcall.streaming.chunks import Outputs
+
+if TYPE_CHECKING:
+    from rollcall.router.handler import RouterResult
+
+
+class TypedOutputs:
+    """Writes typed records, and counts them.
+
+    Args:
+        outputs: where they go.
+        result: what counts them.
+        topics: by event_name.
+        partition_of: from key to partition of these topics.
+        max_record_bytes: what these topics take.
+        accepted: the earliest and the latest timestamp (ms) that they take; another one becomes
+            now.
+    """
+
+    def __init__(
+        self,
+        *,
+        outputs: Outputs,
+        result: RouterResult,
+        topics: dict[str, str],
+        partition_of: Callable[[bytes], int],
+        max_record_bytes: int,
+        accepted: tuple[int, int],
+    ) -> None:
+        self._append = outputs.append
+        self._result = result
+        self._routed, self._event_times = result.routed, result.event_times
+        self._topics = topics
+        self._partition_of = partition_of
+        self._limit = max_record_bytes
+        self._surely_below = max_record_bytes - MAX_COUNTED_WITH_ID
+        self._earliest, self._latest = accepted
+
+    def publish(self, typed: Routed, timestamp: int | None) -> DeadLetter | None:
+        """Write a record with the timestamp of the raw one. A dead letter: it is too large."""
+        name, key, value = typed.event_type.name, typed.key, typed.value
+        headers = typed.encoded_headers
+        if len(value) + MAX_COUNTED_PER_HEADER_BYTE * len(headers) > self._surely_below:
+            size = record_bytes(key, value, typed.headers)
+            if size > self._limit:
+                return too_large(value, typed.raw_headers, name, size, self._limit, typed.redacted)
+        if timestamp is not None and not self._earliest <= timestamp <= self._latest:
+            timestamp = None
+        self._append(self._topics[name], self._partition_of(key), key, value, timestamp, headers)
+        self._routed.append(name)
+        self._event_times.append(typed.event_time)
+        if typed.unknown_fields:
+            self._result.unknown_fields[name] += typed.unknown_fields
+        if typed.unknown_values:
+            self._result.unknown_values[name] += typed.unknown_values
+        if typed.redacted:
+            self._result.redacted += 1
+        return None
