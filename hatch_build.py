@@ -113,16 +113,19 @@ def build(root: Path) -> tuple[dict[str, Path], str]:
 
 
 def put_in_place(root: Path) -> tuple[dict[str, Path], str]:
-    """As ``build``, and the modules are beside their sources: or none are, so that none is older
-    than its source.
+    """As ``build``, and the modules are beside their sources, and no others: Python prefers a
+    compiled module to its source, so one that is older, or has no source, would decide.
     """
-    modules, remark = build(root)
-    for source in sources(root):
-        target = source.with_suffix(SUFFIX)
-        module = modules.get(target.relative_to(root / SOURCE_ROOT).as_posix())
-        if module is None:
-            target.unlink(missing_ok=True)
-        elif not target.is_file() or not filecmp.cmp(module, target, shallow=False):
+    modules: dict[str, Path] = {}
+    try:
+        modules, remark = build(root)
+    finally:
+        for place in (root / SOURCE_ROOT).rglob(f"*{SUFFIX}"):
+            if place.relative_to(root / SOURCE_ROOT).as_posix() not in modules:
+                place.unlink()
+    for name, module in modules.items():
+        target = root / SOURCE_ROOT / name
+        if not target.is_file() or not filecmp.cmp(module, target, shallow=False):
             # A process may have the old one loaded: that file stays as it is.
             with _scratch(root) as scratch:
                 os.replace(shutil.copy(module, scratch), target)

@@ -14,6 +14,9 @@ Headers = list[Header]
 TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
 """Headers of W3C Trace Context: the trace to which a record belongs."""
 
+MOST_CACHED = 64
+"""Characters of the longest header name that is encoded only once."""
+
 EncodedHeaders = bytes
 """The headers of a record as Kafka stores them: their number, then each one."""
 
@@ -79,10 +82,17 @@ def encode_header(name: str, content: bytes | None) -> bytes:
     return encode_headers([(name, content)])[1:]
 
 
-@lru_cache(maxsize=1024)
 def _encode_name(name: str) -> bytes:
+    # producers choose names: a cache of long ones would fill the memory
+    return _encode_short_name(name) if len(name) <= MOST_CACHED else _encode_any_name(name)
+
+
+def _encode_any_name(name: str) -> bytes:
     encoded = name.encode()
     return encode_varint(len(encoded)) + encoded
+
+
+_encode_short_name = lru_cache(maxsize=1024)(_encode_any_name)
 
 
 _NULL = encode_varint(-1)

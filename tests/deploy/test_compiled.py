@@ -141,6 +141,31 @@ def test_python_with_types_beside_it_is_compiled_and_runs_without(project: Proje
 
 
 @needs_compiler
+def test_a_module_without_a_source_does_not_stay(project: Project) -> None:
+    """Python would load it in place of a file that is not compiled any more, or was moved."""
+    box = "def size():\n    return 1\n"
+    checkout = project(
+        SOURCES
+        | {"app/small/box.py": box, "app/small/box.pxd": "cpdef int size()\n"}
+        | {"app/small/inner/two.py": "from small.box import size as twice\n"}
+    )
+    source, types, module = (
+        checkout / "app" / "small" / f"box{suffix}" for suffix in (".py", ".pxd", SUFFIX)
+    )
+    (checkout / "app" / "small" / "inner" / "two.pyx").unlink()
+    assert put_in_place(checkout).returncode == 0
+    assert module.exists()
+    assert answer(checkout) == "1"
+    source.write_text(box.replace("1", "2"))
+    types.unlink()
+    for variables in ({}, {WANTED: "pure"}):
+        assert put_in_place(checkout, **variables).returncode == 0
+        assert not module.exists()
+        assert answer(checkout) == "2"
+        module.write_bytes(b"of an earlier release")
+
+
+@needs_compiler
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_fault_in_a_source_is_an_error(project: Project, tmp_path: Path, fault: str) -> None:
     checkout = project(SOURCES | {"app/small/inner/two.pyx": BROKEN[fault]})
@@ -151,6 +176,10 @@ def test_a_fault_in_a_source_is_an_error(project: Project, tmp_path: Path, fault
         assert re.search(r"two\.pyx:1:|nowhere\.h", done.stderr)
         assert "Rollcall cannot be compiled, as is told above" in done.stderr
     assert [*tmp_path.glob("*.whl"), *checkout.rglob(f"*{SUFFIX}")] == []
+    stale = checkout / "app" / "small" / "inner" / f"two{SUFFIX}"
+    stale.write_bytes(b"of the source before")
+    assert put_in_place(checkout).returncode != 0
+    assert not stale.exists()
 
 
 @pytest.mark.parametrize("wanted", ["compiled", "complied"])

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from rollcall.events.dropping import MetadataDropper
+from rollcall.events.outcomes import Outcome, Routed
 from rollcall.events.recognised import Recognised
 from rollcall.events.recogniser import SchemaRecogniser
 from rollcall.events.scan.plain import new_scanner
 from rollcall.events.schemas.validation import EventValidator
+
+
+def contents(outcome: Outcome) -> dict[str, Any]:
+    """All of a typed record."""
+    assert isinstance(outcome, Routed)
+    return {name: getattr(outcome, name) for name in Routed.__slots__}
 
 
 class Recognisers:

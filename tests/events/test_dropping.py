@@ -17,6 +17,7 @@ from rollcall.events.pipeline import Pipeline
 from rollcall.events.redaction import Redactor
 from rollcall.events.schemas.validation import load_validators
 from tests.events.json_texts import SPACES, Number, Pairs, reading, without, write
+from tests.events.recognisers import contents
 from tests.events.test_pipeline import EVENT, VALIDATORS, event
 from tests.examples import examples
 
@@ -248,8 +249,7 @@ def test_an_event_is_judged_as_received_and_published_and_identified_without_the
         "from the id, nobody can find the address by trying all that there are"
     )
     again = PIPELINE(outcome.value, outcome.headers[7:])
-    assert isinstance(again, Routed)
-    assert (again.key, again.value, again.headers) == (outcome.key, outcome.value, outcome.headers)
+    assert contents(again) == contents(outcome) | {"redacted": False}, "again"
     wrong = PIPELINE(orjson.dumps(event(client_ip=[ADDRESS])))
     assert isinstance(wrong, DeadLetter)
     assert (wrong.code, wrong.path, wrong.value) == (

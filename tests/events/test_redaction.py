@@ -13,6 +13,7 @@ from rollcall.events.outcomes import Routed
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.redaction import Redactor
 from rollcall.events.schemas.validation import load_validators
+from tests.events.recognisers import contents
 from tests.events.test_pipeline import event
 
 REDACTOR = Redactor(("access_token", "client_secret"))
@@ -109,10 +110,7 @@ def test_a_redacted_event_says_so_and_has_the_same_id_when_it_is_replayed() -> N
     assert first.value == raw.replace(b"2107~abc", b"REDACTED")
     assert dict(first.headers)["rollcall.redacted"] == b"access_token,client_secret"
     assert dict(first.headers)["from"] == b"/q?client_secret=REDACTED"
-    again = pipeline(first.value, first.headers[7:])
-    assert isinstance(again, Routed)
-    assert (again.key, again.value, again.headers) == (first.key, first.value, first.headers)
-    assert again.redacted, "the parameter is still there"
+    assert contents(pipeline(first.value, first.headers[7:])) == contents(first)
     assert pipeline.clean_key(b"x?access_token=abc") == b"x?access_token=REDACTED"
 
 

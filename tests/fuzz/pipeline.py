@@ -108,7 +108,8 @@ class PipelineBorder:
             _check_message(outcome, judged)
         self._check_again(full, fetched)
         for recognisers in self._recognisers:
-            recognisers.taken(value or b"")
+            for text in {value or b"", clean or b""}:
+                recognisers.taken(text)
         chunk = Chunk("canvas.raw", 0, fetched.offset, fetched.offset + 1, [fetched], 0)
         outputs, _ = handle(random.choice(self._kits), [chunk])
         assert len(outputs) == 1

@@ -14,6 +14,7 @@ from aiokafka.record.util import encode_varint_py
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from rollcall import record
 from rollcall.kafka.encoding import (
     NO_PRODUCER,
     ProducerState,
@@ -88,8 +89,8 @@ def test_both_encodings_are_the_same(records: list[Any]) -> None:
     encodings = []
     for implementation in IMPLEMENTATIONS:
         batches = implementation(900_000)
-        for *record, headers in records:
-            batches.append(*record, encode_headers(headers))
+        for *content, headers in records:
+            batches.append(*content, encode_headers(headers))
         encodings.append([bytes(batch.encoded) for batch in batches.batches])
     assert encodings[0] == encodings[1]
 
@@ -175,6 +176,17 @@ HEADERS = st.lists(st.tuples(NAMES, st.none() | BYTES), max_size=70)
 @settings(max_examples=examples(150), deadline=None)
 def test_headers_are_decoded_as_they_were_encoded(headers: list[Header]) -> None:
     assert decode_headers(encode_headers(headers)) == headers
+
+
+def test_long_names_are_not_kept() -> None:
+    """Producers choose names, of up to a megabyte."""
+    before = record._encode_short_name.cache_info()
+    for number in range(50):
+        name = f"{number}".zfill(record.MOST_CACHED + 1)
+        assert decode_headers(encode_headers([(name, b"")])) == [(name, b"")]
+    assert record._encode_short_name.cache_info() == before
+    encode_headers([("x" * record.MOST_CACHED, b"")])
+    assert record._encode_short_name.cache_info() != before
 
 
 @given(st.integers(-(2**63), 2**63 - 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import orjson
@@ -13,15 +14,19 @@ from rollcall.events.outcomes import Routed
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.redaction import Redactor
 from rollcall.events.schemas.validation import load_validators
+from rollcall.events.times import parse_time
 from rollcall.kafka.topics import TimestampWindow
 from rollcall.process.breaker import BreakerPolicy
 from rollcall.process.dead_letter_records import record_bytes
 from rollcall.process.metrics import RouterMetrics
 from rollcall.record import Header, Record
+from rollcall.router import publishing
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from rollcall.streaming.chunks import Chunk
-from tests.events.test_pipeline import event
+from tests.events.recognisers import Recognisers
+from tests.events.test_pipeline import EVENT, event
 from tests.examples import examples
+from tests.router import digests
 from tests.router.handling import (
     ANY_TIME,
     LIMIT,
@@ -30,8 +35,10 @@ from tests.router.handling import (
     handle,
     kit_of,
 )
+from tests.waiting import run_bytes
 
 PIPELINE = Pipeline(load_validators(), redactor=Redactor(("access_token",)))
+IS_COMPILED = not str(publishing.__file__).endswith(".py")
 
 
 def run(
@@ -187,6 +194,69 @@ def test_what_fits_is_typed_and_what_does_not_says_its_size(headers: tuple[Heade
             message = dict(output.headers)["rollcall.error.message"] or b""
             assert message.startswith(b"the record has %d bytes" % size)
     assert fitting
+
+
+@pytest.mark.parametrize("headers", [(), (("h", b"v" * 3_000),)])
+def test_a_record_of_exactly_the_limit_is_typed(headers: tuple[Header, ...]) -> None:
+    def outputs_and_size(length: int) -> tuple[MemoryOutputs, int]:
+        value = orjson.dumps(event({"user_name": "N" * length}))
+        typed = PIPELINE(value, headers)
+        assert isinstance(typed, Routed)
+        outputs, _ = handle(kit_of(PIPELINE), [chunk(FakeRecord(0, value=value, headers=headers))])
+        return outputs, record_bytes(typed.key, value, typed.headers)
+
+    length = LIMIT - outputs_and_size(0)[1]
+    for beyond, dead in ((-1, False), (0, False), (1, True), (2, True)):
+        [output], size = outputs_and_size(length + beyond)
+        assert size == LIMIT + beyond
+        assert (output.topic == "canvas.dead-letter") == dead
+
+
+def test_all_of_a_typed_record_is_counted() -> None:
+    """Whichever recogniser takes it."""
+    strange = event(
+        {"workflow_state": "on_the_moon", "hobby": "x"}, planet="x", token="access_token=x"
+    )
+    plain = orjson.dumps(strange)
+    escaped = plain.replace(b'"on_the_moon"', b'"on_the_\\u006doon"')
+    found = Recognisers(load_validators())
+    assert found.scan(escaped) is None
+    assert found.taken(plain) or not IS_COMPILED
+    name = EVENT["metadata"]["event_name"]
+    time = parse_time(EVENT["metadata"]["event_time"])
+    assert time is not None
+    for value in (plain, escaped):
+        _, result = handle(kit_of(PIPELINE), [chunk(FakeRecord(0, value=value, timestamp=7))])
+        assert result.routed == [name]
+        assert result.event_times == [time.epoch]
+        assert result.unknown_fields == {name: 3}
+        assert result.unknown_values == {name: 1}
+        assert result.redacted == 1
+        assert (result.consumed, result.timestamps) == (1, [7])
+
+
+def test_all_of_a_typed_record_that_is_too_large_is_kept() -> None:
+    value = orjson.dumps(event({"user_name": "N" * LIMIT}))
+    headers = (("from", b"?access_token=secret"), ("trace", b"abc"))
+    [output], result = handle(
+        kit_of(PIPELINE), [chunk(FakeRecord(0, value=value, headers=headers))]
+    )
+    found = dict(output.headers)
+    assert found["rollcall.error.code"] == b"too_large"
+    assert (found["from"], found["trace"]) == (b"?access_token=REDACTED", b"abc")
+    assert found["rollcall.redacted"] == b"access_token"
+    assert (result.routed, result.event_times) == ([], [])
+    assert result.dead == {("too_large", EVENT["metadata"]["event_name"]): 1}
+    assert result.redacted == 1
+
+
+def test_nothing_compiled_makes_the_same_records() -> None:
+    if not IS_COMPILED:
+        pytest.skip("nothing is compiled here")
+    done = run_bytes([sys.executable, "-m", "tests.pure_python", digests.__name__], check=True)
+    loaded, found = orjson.loads(done.stdout)
+    assert loaded.endswith("publishing.py")
+    assert found == digests.digests()
 
 
 def test_varied_traffic_of_several_chunks() -> None:

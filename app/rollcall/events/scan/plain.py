@@ -148,7 +148,7 @@ def plain_type(validator: EventValidator) -> PlainType | None:
         or ("integer" in key.kinds and key.least != 1)
     ):
         return None
-    # The pipeline asks for it whatever the schema says.
+    # The publisher needs it, even where the schema does not name it.
     if (
         root is None
         or root.text not in ("id", "id_or_zero")
