@@ -127,7 +127,7 @@ def test_there_is_something_of_everything(traffic: list[TrafficRecord]) -> None:
 
 def test_shares_are_met(traffic: list[TrafficRecord]) -> None:
     plan = TrafficPlan(count=20_000)
-    assert plan.allotment() == {
+    assert plan.counts() == {
         "empty": 200,
         "not_json": 200,
         "not_an_event": 200,
@@ -137,9 +137,9 @@ def test_shares_are_met(traffic: list[TrafficRecord]) -> None:
         "duplicates": 400,
     }
     found = Counter(record.expected.code or record.expected.kind for record in traffic)
-    duplicates = plan.allotment()["duplicates"]  # each is of one of the other sorts
+    duplicates = plan.counts()["duplicates"]  # each is of one of the other sorts
     for sort in ("empty", "not_json", "not_an_event", "schema_violation", "unknown"):
-        assert 200 <= found[sort] <= plan.allotment()[sort] + duplicates / 10
+        assert 200 <= found[sort] <= plan.counts()[sort] + duplicates / 10
     assert found["too_large"] == 4
     routed = Counter(
         record.expected.event_name for record in traffic if record.expected.kind is Kind.ROUTED

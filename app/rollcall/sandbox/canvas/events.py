@@ -1,5 +1,5 @@
-"""Valid events with slots, made from the documented ones: the material of traffic.py, whole here
-and broken in faults.py.
+"""Builds valid events with slots from the documented events. traffic.py sends them as they are,
+invalid.py makes invalid events of them.
 """
 
 from __future__ import annotations
@@ -26,9 +26,7 @@ UNKNOWN_FIELDS_SHARE = 0.15
 CLAIMS_SHARE = 0.05
 
 _VARIED = frozenset({"context_id", "request_id", "user_id"})
-"""Metadata that differs from record to record. The rest differs from template to template, of which
-there are many.
-"""
+"""Metadata that differs between records. Other metadata differs only between templates."""
 
 _UNKNOWN_FIELDS: tuple[tuple[str, Any], ...] = (
     ("pronouns", "they/them"),
@@ -42,25 +40,23 @@ _UNKNOWN_FIELDS: tuple[tuple[str, Any], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An event that can still be changed. Every call of :meth:`EventMaker.draft` makes a new
-    one.
-    """
+    """An event that callers may change: no two drafts share data."""
 
     event_name: str
     event: Json
-    part: str
-    """``metadata``, or ``attributes`` as a self-hosted Canvas says."""
+    metadata_name: str
+    """``metadata``, or ``attributes`` as in events of a self-hosted Canvas."""
     fields: Mapping[str, Field]
-    """What the fields of the body are; nothing for a family that
-    app/rollcall/sandbox/canvas/families.py does not know.
+    """Fields of the body. Empty for a family that is not in
+    app/rollcall/sandbox/canvas/families.py.
     """
     entity: Slot | None
-    """The id that makes the typed topic's key."""
+    """The id that is the key on the typed topic."""
 
     @property
     def metadata(self) -> Json:
-        """The event's metadata, whatever it is called."""
-        metadata: Json = self.event[self.part]
+        """The event's metadata, under either name."""
+        metadata: Json = self.event[self.metadata_name]
         return metadata
 
     @property
@@ -71,13 +67,13 @@ class Draft:
 
 
 def documented_events() -> dict[str, list[Json]]:
-    """The documented events by event_name: the examples in the schemas."""
+    """Documented events, by event_name: the examples in the schemas."""
     files = read_schema_folder()
     return {name: deepcopy(files[name].document.get("examples", [])) for name in REGISTRY}
 
 
 class EventMaker:
-    """Makes events with slots."""
+    """Builds events with slots."""
 
     def __init__(self, random: Random, pools: Pools) -> None:
         self.random = random
@@ -93,7 +89,7 @@ class EventMaker:
 
     @property
     def event_names(self) -> list[str]:
-        """The names of which there is a documented event."""
+        """Event names with a documented event."""
         return list(self._examples)
 
     def draft(self, event_name: str) -> Draft:
@@ -105,39 +101,45 @@ class EventMaker:
         entity = body.get(REGISTRY[event_name].key)
         if random.random() < UNKNOWN_FIELDS_SHARE:
             body.update(random.sample(_UNKNOWN_FIELDS, random.randint(1, 3)))
-        part, event = self._envelope(event_name, _metadata_of(example), body)
-        return Draft(event_name, event, part, fields, entity if isinstance(entity, Slot) else None)
+        metadata_name, event = self._envelope(event_name, _metadata_of(example), body)
+        return Draft(
+            event_name,
+            event,
+            metadata_name,
+            fields,
+            entity if isinstance(entity, Slot) else None,
+        )
 
-    def foreign_draft(self, event_name: str) -> Draft:
-        """An event of a type without a schema: any body."""
+    def unknown_draft(self, event_name: str) -> Draft:
+        """An event of a type without a schema, with an arbitrary body."""
         random = self.random
         body: Json = {
             "id": Slot(self.pools.ids("course", False, False)),
             "name": Slot(self.pools.texts("title")),
             "any": random.choice((None, [], {}, 1.5, "x")),
         }
-        part, event = self._envelope(
+        metadata_name, event = self._envelope(
             event_name,
             random.choice((*self._web, *self._jobs)),
             {} if random.random() < 0.1 else body,
         )
-        return Draft(event_name, event, part, {}, None)
+        return Draft(event_name, event, metadata_name, {}, None)
 
     def _body(self, example: Json, fields: Mapping[str, Field]) -> Json:
-        """The example's fields in its order, then those that it lacks; what families.py does not
-        know stays as it is.
+        """The example's fields in its order, then the family's other fields. A field that is not in
+        families.py keeps the example's value.
         """
         random = self.random
-        drop_nulls = random.random() < 0.5  # as newer Canvas does
+        drop_nulls = random.random() < 0.5  # like newer versions of Canvas
         body: Json = {}
         for name in [*example, *(name for name in fields if name not in example)]:
             field = fields.get(name)
             if field is None:
                 body[name] = example[name]
-            elif not field.always and random.random() < 0.35:
+            elif not field.required and random.random() < 0.35:
                 if not drop_nulls:
                     body[name] = None
-            elif field.kind is Kind.NOTHING:
+            elif field.kind is Kind.NULL:
                 body[name] = None
             else:
                 body[name] = Slot(self.pools.values(field))
@@ -152,30 +154,30 @@ class EventMaker:
         metadata = self._metadata(example)
         head = {"event_name": event_name, "event_time": event_time(random)}
         metadata = head | metadata if random.random() < 0.5 else metadata | head
-        part = "attributes" if random.random() < ATTRIBUTES_SHARE else "metadata"
-        event: Json = {part: metadata, "body": body}
+        metadata_name = "attributes" if random.random() < ATTRIBUTES_SHARE else "metadata"
+        event: Json = {metadata_name: metadata, "body": body}
         if random.random() < 0.1:
-            event = {"body": body, part: metadata}
+            event = {"body": body, metadata_name: metadata}
         if random.random() < CLAIMS_SHARE:
             event |= {"iss": "Canvas", "iat": 1_711_752_180, "sub": None}
-        return part, event
+        return metadata_name, event
 
     def _metadata(self, example: Json) -> Json:
-        """Of a web request or a background job, mostly as in the example, or of a console:
-        nothing.
+        """Metadata of a web request or a background job, usually with the example's fields. Empty
+        for an event from a console.
         """
         random = self.random
-        dice = random.random()
-        if dice < CONSOLE_SHARE:
+        chance = random.random()
+        if chance < CONSOLE_SHARE:
             return {}
-        if dice < CONSOLE_SHARE + 0.2:
+        if chance < CONSOLE_SHARE + 0.2:
             example = random.choice(self._jobs if random.random() < JOB_SHARE else self._web)
         metadata: Json = {}
-        context = random.random() < 0.7
+        with_context = random.random() < 0.7
         for name, value in example.items():
             field = METADATA.get(name)
             if name in ("event_name", "event_time") or (
-                name.startswith("context_") and not context
+                name.startswith("context_") and not with_context
             ):
                 continue
             if field is None:

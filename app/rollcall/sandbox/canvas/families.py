@@ -1,8 +1,7 @@
-"""What the fields of Canvas's events are: which entity an id is of, which fields are always there,
-which values a state takes.
+"""Fields of Canvas's events: the entity of each id, the required fields, the values of each state.
 
-Written down from Canvas's documentation and source, and not read from the schemas, so that traffic
-made from it can judge them.
+They come from Canvas's documentation and source, not from Rollcall's schemas. So the generated
+traffic tests the schemas.
 """
 
 from __future__ import annotations
@@ -13,21 +12,21 @@ from enum import Enum, auto
 
 
 class Kind(Enum):
-    """What a field holds."""
+    """Type of a field's values."""
 
     ID = auto()
     ID_OR_ZERO = auto()
     TIME = auto()
     WORD = auto()
-    """One of a few words, never empty."""
+    """One of a few fixed texts, never empty."""
     TEXT = auto()
     FLAG = auto()
     COUNT = auto()
     FOREIGN = auto()
-    """An identifier of another system: any text or number."""
+    """An identifier from another system: any text or number."""
     WORDS = auto()
     """A list of texts."""
-    NOTHING = auto()
+    NULL = auto()
     """Always null."""
 
 
@@ -36,37 +35,37 @@ class Field:
     """A field of a body or of the metadata."""
 
     kind: Kind
-    of: str = ""
-    """The entity of an id, or what a text is: ``name``, ``token``, ``login``, … (see
-    app/rollcall/sandbox/canvas/pools.py).
+    pool: str = ""
+    """Pool of the field's values in app/rollcall/sandbox/canvas/pools.py: the entity of an id, or
+    the sort of text (``name``, ``token``, ``login``, …).
     """
     words: tuple[str, ...] = ()
-    always: bool = True
-    """False: it may be missing or null."""
+    required: bool = True
+    """False: the field may be missing or null."""
     local: bool = False
     """Canvas writes this id without its shard."""
     number: bool = False
     """Canvas writes this id as a JSON integer."""
 
 
-def _id(of: str, *, always: bool = True, local: bool = False, number: bool = False) -> Field:
-    return Field(Kind.ID, of, always=always, local=local, number=number)
+def _id(pool: str, *, required: bool = True, local: bool = False, number: bool = False) -> Field:
+    return Field(Kind.ID, pool, required=required, local=local, number=number)
 
 
 def _word(*words: str) -> Field:
     return Field(Kind.WORD, words=words)
 
 
-def _text(of: str, *, always: bool = True) -> Field:
-    return Field(Kind.TEXT, of, always=always)
+def _text(pool: str, *, required: bool = True) -> Field:
+    return Field(Kind.TEXT, pool, required=required)
 
 
 _TIME = Field(Kind.TIME)
-_TIME_IF_ANY = Field(Kind.TIME, always=False)
+_OPTIONAL_TIME = Field(Kind.TIME, required=False)
 _FLAG = Field(Kind.FLAG)
-_FLAG_IF_ANY = Field(Kind.FLAG, always=False)
-_COUNT_IF_ANY = Field(Kind.COUNT, always=False)
-_FOREIGN_IF_ANY = Field(Kind.FOREIGN, always=False)
+_OPTIONAL_FLAG = Field(Kind.FLAG, required=False)
+_OPTIONAL_COUNT = Field(Kind.COUNT, required=False)
+_OPTIONAL_FOREIGN = Field(Kind.FOREIGN, required=False)
 _CONTEXT_TYPE = _word("Course", "Account")
 
 _ENROLLMENT_STATES = (
@@ -98,9 +97,9 @@ BODIES: Mapping[str, Mapping[str, Field]] = {
         "limit_privileges_to_course_section": _FLAG,
         "created_at": _TIME,
         "updated_at": _TIME,
-        "associated_user_id": _id("user", always=False),
-        "course_uuid": _text("token", always=False),
-        "user_uuid": _text("token", always=False),
+        "associated_user_id": _id("user", required=False),
+        "course_uuid": _text("token", required=False),
+        "user_uuid": _text("token", required=False),
     },
     "enrollment_state": {
         "enrollment_id": _id("enrollment"),
@@ -108,15 +107,15 @@ BODIES: Mapping[str, Mapping[str, Field]] = {
         "state_is_current": _FLAG,
         "access_is_current": _FLAG,
         "restricted_access": _FLAG,
-        "state_started_at": _TIME_IF_ANY,
-        "state_valid_until": _TIME_IF_ANY,
+        "state_started_at": _OPTIONAL_TIME,
+        "state_valid_until": _OPTIONAL_TIME,
     },
     "group_category": {
         "group_category_id": _id("group_category"),
         "group_category_name": _text("title"),
         "context_id": _id("course", local=True),
         "context_type": _CONTEXT_TYPE,
-        "group_limit": _COUNT_IF_ANY,
+        "group_limit": _OPTIONAL_COUNT,
     },
     "group": {
         "group_id": _id("group"),
@@ -126,9 +125,9 @@ BODIES: Mapping[str, Mapping[str, Field]] = {
         "context_id": _id("course"),
         "account_id": _id("account"),
         "workflow_state": _word("available", "deleted"),
-        "group_category_id": _id("group_category", always=False),
-        "group_category_name": _text("title", always=False),
-        "max_membership": _COUNT_IF_ANY,
+        "group_category_id": _id("group_category", required=False),
+        "group_category_name": _text("title", required=False),
+        "max_membership": _OPTIONAL_COUNT,
     },
     "group_membership": {
         "group_membership_id": _id("group_membership"),
@@ -136,26 +135,26 @@ BODIES: Mapping[str, Mapping[str, Field]] = {
         "user_id": _id("user"),
         "group_name": _text("title"),
         "workflow_state": _word("accepted", "invited", "requested", "rejected", "deleted"),
-        "group_category_id": _id("group_category", always=False),
-        "group_category_name": _text("title", always=False),
+        "group_category_id": _id("group_category", required=False),
+        "group_category_name": _text("title", required=False),
     },
     "account": {
         "account_id": _id("account", local=True, number=True),
         "root_account_id": Field(Kind.ID_OR_ZERO, "root_account", local=True, number=True),
         "name": _text("title"),
         "workflow_state": _word("active", "deleted"),
-        "parent_account_id": _id("account", always=False, local=True, number=True),
-        "root_account_uuid": _text("token", always=False),
-        "external_status": _text("status", always=False),
-        "domain": _text("host", always=False),
-        "default_time_zone": _text("zone", always=False),
-        "default_locale": _text("locale", always=False),
+        "parent_account_id": _id("account", required=False, local=True, number=True),
+        "root_account_uuid": _text("token", required=False),
+        "external_status": _text("status", required=False),
+        "domain": _text("host", required=False),
+        "default_time_zone": _text("zone", required=False),
+        "default_locale": _text("locale", required=False),
     },
     "account_notification": {
         "account_notification_id": _id("account_notification"),
         "subject": _text("title"),
         "message": _text("html"),
-        "icon": _text("icon", always=False),
+        "icon": _text("icon", required=False),
         "start_at": _TIME,
         "end_at": _TIME,
     },
@@ -169,8 +168,8 @@ BODIES: Mapping[str, Mapping[str, Field]] = {
         ),
         "created_at": _TIME,
         "updated_at": _TIME,
-        "user_login": _text("login", always=False),
-        "user_sis_id": _FOREIGN_IF_ANY,
+        "user_login": _text("login", required=False),
+        "user_sis_id": _OPTIONAL_FOREIGN,
     },
     "user_account_association": {
         "user_id": _id("user"),
@@ -188,7 +187,7 @@ BODIES: Mapping[str, Mapping[str, Field]] = {
         "created_at": _TIME,
         "updated_at": _TIME,
         "workflow_state": _word("created", "claimed", "available", "completed", "deleted"),
-        "account_uuid": _text("token", always=False),
+        "account_uuid": _text("token", required=False),
     },
     "course_section": {
         "course_section_id": _id("section", local=True),
@@ -196,47 +195,45 @@ BODIES: Mapping[str, Mapping[str, Field]] = {
         "root_account_id": _id("root_account", local=True),
         "name": _text("title"),
         "workflow_state": _word("active", "deleted"),
-        "nonxlist_course_id": _id("course", always=False, local=True),
-        "enrollment_term_id": _id("term", always=False, local=True),
-        "sis_source_id": _FOREIGN_IF_ANY,
-        "integration_id": _FOREIGN_IF_ANY,
-        "sis_batch_id": _FOREIGN_IF_ANY,
-        "default_section": _FLAG_IF_ANY,
-        "accepting_enrollments": _FLAG_IF_ANY,
-        "restrict_enrollments_to_section_dates": _FLAG_IF_ANY,
-        "can_manually_enroll": Field(Kind.NOTHING, always=False),
-        "start_at": _TIME_IF_ANY,
-        "end_at": _TIME_IF_ANY,
+        "nonxlist_course_id": _id("course", required=False, local=True),
+        "enrollment_term_id": _id("term", required=False, local=True),
+        "sis_source_id": _OPTIONAL_FOREIGN,
+        "integration_id": _OPTIONAL_FOREIGN,
+        "sis_batch_id": _OPTIONAL_FOREIGN,
+        "default_section": _OPTIONAL_FLAG,
+        "accepting_enrollments": _OPTIONAL_FLAG,
+        "restrict_enrollments_to_section_dates": _OPTIONAL_FLAG,
+        "can_manually_enroll": Field(Kind.NULL, required=False),
+        "start_at": _OPTIONAL_TIME,
+        "end_at": _OPTIONAL_TIME,
         "stuck_sis_fields": Field(
-            Kind.WORDS, words=("name", "start_at", "end_at", "course_id"), always=False
+            Kind.WORDS, words=("name", "start_at", "end_at", "course_id"), required=False
         ),
     },
 }
-"""The fields of bodies, by family of events: what stands before ``_created`` and ``_updated``."""
+"""Fields of bodies by event family: the event_name without ``_created`` or ``_updated``."""
 
 METADATA: Mapping[str, Field] = {
-    "client_ip": _text("address", always=False),
-    "context_account_id": _id("account", always=False),
-    "context_id": _id("course", always=False),
-    "context_role": _text("role", always=False),
-    "context_sis_source_id": _FOREIGN_IF_ANY,
-    "developer_key_id": _id("developer_key", always=False, local=True),
-    "job_id": _FOREIGN_IF_ANY,
-    "real_user_id": _id("user", always=False),
-    "referrer": _text("url", always=False),
-    "request_id": _text("request", always=False),
-    "root_account_id": _id("root_account", always=False),
-    "session_id": _text("session", always=False),
-    "time_zone": _text("zone", always=False),
-    "url": _text("url", always=False),
-    "user_agent": _text("agent", always=False),
-    "user_id": _id("user", always=False),
-    "user_login": _text("login", always=False),
-    "user_sis_id": _FOREIGN_IF_ANY,
+    "client_ip": _text("address", required=False),
+    "context_account_id": _id("account", required=False),
+    "context_id": _id("course", required=False),
+    "context_role": _text("role", required=False),
+    "context_sis_source_id": _OPTIONAL_FOREIGN,
+    "developer_key_id": _id("developer_key", required=False, local=True),
+    "job_id": _OPTIONAL_FOREIGN,
+    "real_user_id": _id("user", required=False),
+    "referrer": _text("url", required=False),
+    "request_id": _text("request", required=False),
+    "root_account_id": _id("root_account", required=False),
+    "session_id": _text("session", required=False),
+    "time_zone": _text("zone", required=False),
+    "url": _text("url", required=False),
+    "user_agent": _text("agent", required=False),
+    "user_id": _id("user", required=False),
+    "user_login": _text("login", required=False),
+    "user_sis_id": _OPTIONAL_FOREIGN,
 }
-"""Fields of the metadata that differ from event to event. Only the event's name and time are always
-there.
-"""
+"""Metadata fields that differ between events. Only event_name and event_time are always present."""
 
 UNKNOWN_NAMES = (
     "account_deleted",
@@ -269,11 +266,11 @@ UNKNOWN_NAMES = (
     "курс_создан",
     "x" * 255,
 )
-"""Names without a schema: Canvas's own, of other producers on the same queue, and some that only
-look familiar.
+"""Event names without a schema: Canvas's own, those of other producers on the same queue, and names
+that only resemble known ones.
 """
 
 
 def family_of(event_name: str) -> str:
-    """The family of an event_name: the entity that it tells of."""
+    """The family of an event_name: the type of entity that the event is about."""
     return event_name.removesuffix("_created").removesuffix("_updated")

@@ -1,6 +1,4 @@
-"""Invalid records of each kind, made from a valid event by one change, so that the outcome is
-known.
-"""
+"""Makes an invalid record of each kind from a valid event, by one change with a known outcome."""
 
 from __future__ import annotations
 
@@ -9,18 +7,18 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from rollcall.sandbox.canvas.events import Draft
+from rollcall.sandbox.canvas.events import Draft, Json
 from rollcall.sandbox.canvas.families import METADATA, Field, Kind
 from rollcall.sandbox.canvas.templates import Slot
 
 LARGE_BYTES = (1_100_000, 1_200_000, 1_350_000, 1_500_000)
-"""Sizes of values that are too large: above Kafka's default limit of 1,048,588 bytes, until they
-are compressed.
+"""Sizes of values that are too large: above Kafka's default limit of 1,048,588 bytes while they are
+not compressed.
 """
 
 _SENTENCE = b"All classes are moved to the main hall. "
 
-_NO_IDS: tuple[Any, ...] = (
+_INVALID_IDS: tuple[Any, ...] = (
     "abc",
     "",
     " 1533",
@@ -36,62 +34,66 @@ _NO_IDS: tuple[Any, ...] = (
     {"id": "1533"},
     ["1533"],
 )
-_NO_TIMES: tuple[Any, ...] = (
-    "019-11-01T19:11:01.163Z",  # a typing error of Canvas's own documentation
+_INVALID_TIMES: tuple[Any, ...] = (
+    "019-11-01T19:11:01.163Z",  # a typing error in Canvas's documentation
     "yesterday", "", "2019-11-01", "2019-02-30T00:00:00Z", "2019-11-01T25:00:00Z",
     "2019-11-01T19:11:01", "01/11/2019 19:11",
     1_572_635_461, 1.5, False, {"time": "2019-11-01T19:11:01Z"},
 )  # fmt: skip
-_NO_VALUES: dict[Kind, tuple[Any, ...]] = {
-    Kind.ID: (*_NO_IDS, 0, "0"),
-    Kind.ID_OR_ZERO: _NO_IDS,
-    Kind.TIME: _NO_TIMES,
+_INVALID_VALUES: dict[Kind, tuple[Any, ...]] = {
+    Kind.ID: (*_INVALID_IDS, 0, "0"),
+    Kind.ID_OR_ZERO: _INVALID_IDS,
+    Kind.TIME: _INVALID_TIMES,
     Kind.WORD: ("", 1, True, ["active"]),
     Kind.TEXT: (42, True, ["Isaac Newton"], {"en": "Isaac Newton"}),
     Kind.FLAG: ("true", 0, 1, "", []),
     Kind.COUNT: ("99", 1.5, True, [99]),
     Kind.FOREIGN: (True, 1.5, {}, ["2017.100"]),
     Kind.WORDS: ("name", [1], {"name": True}, True),
-    Kind.NOTHING: ("x", 1),
+    Kind.NULL: ("x", 1),
 }
 _MISSING = object()
 
 
-def violate(draft: Draft, random: Random) -> Any:
-    """An event that breaks one rule of its schema: a field that must be there is missing or null,
-    or a value is of the wrong kind. Changes the draft.
+def violate_schema(draft: Draft, random: Random) -> Any:
+    """Make an event that breaks one rule of its schema: a required field is missing or null, or a
+    value has the wrong type. Changes the draft.
     """
     if random.random() < 0.12 and (
         names := [
             name for name in draft.metadata if name in METADATA and METADATA[name].kind is Kind.ID
         ]
     ):
-        draft.metadata[random.choice(names)] = random.choice(_NO_VALUES[Kind.ID])
+        draft.metadata[random.choice(names)] = random.choice(_INVALID_VALUES[Kind.ID])
         return draft.event
     if not draft.fields:
-        draft.metadata["root_account_id"] = random.choice(_NO_VALUES[Kind.ID])
+        draft.metadata["root_account_id"] = random.choice(_INVALID_VALUES[Kind.ID])
         return draft.event
     name = random.choice(list(draft.fields))
     field = draft.fields[name]
-    wrong = _wrong_value(field, random)
-    if wrong is _MISSING:
-        del draft.body[name]
-    else:
-        draft.body[name] = wrong
+    _set(draft.body, name, _invalid_value(field, random))
     return draft.event
 
 
-def _wrong_value(field: Field, random: Random) -> Any:
-    if field.always and random.random() < 0.3:
+def _set(fields: Json, name: str, value: Any) -> None:
+    """Set a field, or delete it if the value is :data:`_MISSING`."""
+    if value is _MISSING:
+        del fields[name]
+    else:
+        fields[name] = value
+
+
+def _invalid_value(field: Field, random: Random) -> Any:
+    if field.required and random.random() < 0.3:
         return random.choice((None, _MISSING))
-    return random.choice(_NO_VALUES[field.kind])
+    return random.choice(_INVALID_VALUES[field.kind])
 
 
-def disguise(draft: Draft, random: Random) -> Any:
-    """JSON that is no event: no object, or without metadata, body, name or time that could be used.
-    Changes the draft.
+def make_not_an_event(draft: Draft, random: Random) -> Any:
+    """Make JSON that is not an event: not an object, or without usable metadata, body, event_name
+    or event_time. Changes the draft.
     """
-    return random.choice(_DISGUISES)(draft, random)
+    return random.choice(_NOT_AN_EVENT)(draft, random)
 
 
 def _not_an_object(draft: Draft, random: Random) -> Any:
@@ -99,17 +101,19 @@ def _not_an_object(draft: Draft, random: Random) -> Any:
 
 
 def _part_missing(draft: Draft, random: Random) -> Any:
-    del draft.event[random.choice((draft.part, "body"))]
+    del draft.event[random.choice((draft.metadata_name, "body"))]
     return draft.event
 
 
 def _part_misnamed(draft: Draft, _random: Random) -> Any:
-    draft.event["meta_data"] = draft.event.pop(draft.part)
+    draft.event["meta_data"] = draft.event.pop(draft.metadata_name)
     return draft.event
 
 
-def _part_is_no_object(draft: Draft, random: Random) -> Any:
-    draft.event[random.choice((draft.part, "body"))] = random.choice((None, [], "x", 1, True))
+def _part_not_an_object(draft: Draft, random: Random) -> Any:
+    draft.event[random.choice((draft.metadata_name, "body"))] = random.choice(
+        (None, [], "x", 1, True)
+    )
     return draft.event
 
 
@@ -117,38 +121,31 @@ def _flat(draft: Draft, _random: Random) -> Any:
     return draft.metadata | draft.body
 
 
-def _name_missing(draft: Draft, random: Random) -> Any:
+def _name_invalid(draft: Draft, random: Random) -> Any:
     value = random.choice((_MISSING, None, "", 7, True, ["enrollment_created"], "x" * 256))
-    if value is _MISSING:
-        del draft.metadata["event_name"]
-    else:
-        draft.metadata["event_name"] = value
+    _set(draft.metadata, "event_name", value)
     return draft.event
 
 
-def _time_missing(draft: Draft, random: Random) -> Any:
-    value = random.choice((_MISSING, None, *_NO_TIMES))
-    if value is _MISSING:
-        del draft.metadata["event_time"]
-    else:
-        draft.metadata["event_time"] = value
+def _time_invalid(draft: Draft, random: Random) -> Any:
+    _set(draft.metadata, "event_time", random.choice((_MISSING, None, *_INVALID_TIMES)))
     return draft.event
 
 
-_DISGUISES: tuple[Callable[[Draft, Random], Any], ...] = (
+_NOT_AN_EVENT: tuple[Callable[[Draft, Random], Any], ...] = (
     _not_an_object,
     _part_missing,
     _part_misnamed,
-    _part_is_no_object,
+    _part_not_an_object,
     _flat,
-    _name_missing,
-    _time_missing,
+    _name_invalid,
+    _time_invalid,
 )
 
 
-def garble(value: bytes, random: Random) -> bytes:
-    """What is no JSON in UTF-8, made from an event's bytes."""
-    return random.choice(_GARBLINGS)(value, random)
+def make_not_json(value: bytes, random: Random) -> bytes:
+    """Make bytes that are not JSON in UTF-8 from those of an event."""
+    return random.choice(_NOT_JSON)(value, random)
 
 
 def _truncated(value: bytes, random: Random) -> bytes:
@@ -195,7 +192,7 @@ def _compressed(value: bytes, _random: Random) -> bytes:
     return b"\x1f\x8b" + zlib.compress(value)
 
 
-def _another_text(_value: bytes, random: Random) -> bytes:
+def _other_format(_value: bytes, random: Random) -> bytes:
     return random.choice(
         (
             b"<html><body>502 Bad Gateway</body></html>",
@@ -209,7 +206,7 @@ def _another_text(_value: bytes, random: Random) -> bytes:
     )
 
 
-_GARBLINGS: tuple[Callable[[bytes, Random], bytes], ...] = (
+_NOT_JSON: tuple[Callable[[bytes, Random], bytes], ...] = (
     _truncated,
     _truncated,
     _invalid_utf8,
@@ -221,12 +218,12 @@ _GARBLINGS: tuple[Callable[[bytes, Random], bytes], ...] = (
     _raw_control_character,
     _utf16,
     _compressed,
-    _another_text,
+    _other_format,
 )
 
 
-def inflate(draft: Draft) -> Any:
-    """An event with a field that no topic takes. Changes the draft."""
+def make_too_large(draft: Draft) -> Any:
+    """Make an event with a field that is larger than a topic's default limit. Changes the draft."""
     draft.body["description"] = Slot(
         [b'"' + _SENTENCE * (size // len(_SENTENCE)) + b'"' for size in LARGE_BYTES]
     )

@@ -1,5 +1,5 @@
-"""Values to fill events with, written as JSON beforehand, so that making an event costs a choice
-for each field and no serialization.
+"""Pools of values for fields of events, serialized in advance: an event then costs one choice for
+each field, and no serialization.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from random import Random
 from rollcall.sandbox.canvas.families import Field, Kind
 
 Pool = Sequence[bytes]
-"""Values as they stand in a JSON text."""
+"""Values as JSON."""
 
 SHARD = 2107
 OTHER_SHARD = 17
 SHARD_SIZE = 10_000_000_000_000
 
 CREDENTIAL = "7~trafficTrafficTRAFFIC0123456789"
-"""Every credential in the traffic: after redaction it is nowhere."""
+"""The only credential in the traffic. Redaction must remove it everywhere."""
 
 _COUNTS = {
     "enrollment": 16_384,
@@ -37,7 +37,7 @@ _COUNTS = {
     "term": 20,
     "developer_key": 20,
 }
-"""How many entities of each kind there are, so that events of one entity come again and again."""
+"""Number of entities of each kind: few enough that each has many events."""
 
 _NAMES = (
     "Isaac Newton", "Grace Hopper", "Ada Lovelace", "Zoë Kravčenko", "José Ñandú", "李小龍",
@@ -93,7 +93,7 @@ class Pools:
     """All pools of one run. The same random numbers give the same pools.
 
     Args:
-        random: what is chosen by chance.
+        random: source of random numbers.
         until_ms: the latest time in bodies, milliseconds since the epoch.
     """
 
@@ -136,7 +136,7 @@ class Pools:
             *(_quoted(f"{title} {number}") for title in _TITLES for number in range(20)),
         ]
         self._texts = {name: list(map(_quoted, texts)) for name, texts in _TEXTS.items()}
-        # ASCII escapes of "&" and "=" are what some JSON libraries write.
+        # some JSON libraries escape "&" or "/"
         self.credential_urls: Pool = [
             text
             for url in _CREDENTIAL_URLS
@@ -149,9 +149,9 @@ class Pools:
         self.ids = cache(self._ids)
         self.times = cache(self._times)
 
-    def texts(self, of: str) -> Pool:
-        """Texts of a kind, as in :attr:`rollcall.sandbox.canvas.families.Field.of`."""
-        match of:
+    def texts(self, pool: str) -> Pool:
+        """Texts of a pool, named as in :attr:`rollcall.sandbox.canvas.families.Field.pool`."""
+        match pool:
             case "name":
                 return self._names
             case "title":
@@ -166,12 +166,10 @@ class Pools:
                 return self._addresses
             case "login":
                 return self._logins
-        return self._texts[of]
+        return self._texts[pool]
 
     def values(self, field: Field) -> Pool:
-        """Legal values of a field, in one written form that is chosen by chance, mostly Canvas's
-        own.
-        """
+        """Valid values of a field, all in one random format, usually Canvas's own."""
         match field.kind:
             case Kind.ID | Kind.ID_OR_ZERO:
                 usual = self._random.random() < 0.8
@@ -179,13 +177,13 @@ class Pools:
                 number = field.number if usual else self._random.random() < 0.5
                 if field.kind is Kind.ID_OR_ZERO and self._random.random() < 0.2:
                     return (b"0",) if number else (b'"0"',)
-                return self.ids(field.of, local, number)
+                return self.ids(field.pool, local, number)
             case Kind.TIME:
                 return self.times(self._random.randrange(len(_TIME_FORMS)))
             case Kind.WORD:
                 return _words(field.words)
             case Kind.TEXT:
-                return self.texts(field.of)
+                return self.texts(field.pool)
             case Kind.FLAG:
                 return (b"true", b"false")
             case Kind.COUNT:
@@ -193,15 +191,15 @@ class Pools:
             case Kind.FOREIGN:
                 return self._foreign
             case Kind.WORDS:
-                return _lists_of_words(field.words)
-            case Kind.NOTHING:
+                return _word_lists(field.words)
+            case Kind.NULL:
                 return (b"null",)
 
     def _ids(self, entity: str, local: bool, number: bool) -> Pool:
         first = 1 if entity == "root_account" else 101
         numbers = list(range(first, first + _COUNTS[entity]))
         if not local:
-            # Of a person's global id the shard may be another than the event's.
+            # a user may live on another shard than the event's institution
             numbers = [
                 number
                 + SHARD_SIZE * (OTHER_SHARD if entity == "user" and number % 20 == 0 else SHARD)
@@ -224,7 +222,7 @@ def _words(words: tuple[str, ...]) -> Pool:
 
 
 @cache
-def _lists_of_words(words: tuple[str, ...]) -> Pool:
+def _word_lists(words: tuple[str, ...]) -> Pool:
     return (b"[]", json.dumps(words[:1]).encode(), json.dumps(words).encode())
 
 
@@ -240,8 +238,12 @@ def _escaped(text: str) -> bytes:
 
 
 def _zoned(offset_hours: float, pattern: str, separator: str) -> Callable[[datetime], bytes]:
-    """A time in the acting user's zone; ``separator``: what stands in the offset between hours and
-    minutes.
+    """A function that formats a time in the acting user's zone.
+
+    Args:
+        offset_hours: the zone's offset.
+        pattern: format of the time without offset, for ``strftime``.
+        separator: text between hours and minutes of the offset.
     """
     zone = timezone(timedelta(hours=offset_hours))
 
@@ -270,21 +272,21 @@ def _second(seconds: int) -> bytes:
 
 
 def utc_milliseconds(ms: int) -> bytes:
-    """An event_time as current Canvas writes it."""
+    """An event_time in the format of current Canvas."""
     seconds, rest = divmod(ms, 1000)
     return b'"%b.%03dZ"' % (_second(seconds), rest)
 
 
 def utc_seconds(ms: int) -> bytes:
-    """An event_time as older Canvas writes it."""
+    """An event_time in the format of older Canvas."""
     return b'"%bZ"' % _second(ms // 1000)
 
 
 def zoned_seconds(ms: int) -> bytes:
-    """A time with the offset of -07:00."""
+    """A time with the offset -07:00."""
     return b'"%b-07:00"' % _second(ms // 1000 - 7 * 3600)
 
 
 def rails_seconds(ms: int) -> bytes:
-    """A time as Rails writes it."""
+    """A time in the default format of Rails."""
     return b'"%b -0800"' % _second(ms // 1000 - 8 * 3600).replace(b"T", b" ")

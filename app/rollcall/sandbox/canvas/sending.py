@@ -1,5 +1,5 @@
-"""Sending records to the raw topic, as a bridge does: in order for each partition, and done when
-the cluster has them all.
+"""Sends records to the raw topic like a bridge: in order for each partition, until the cluster has
+acknowledged all.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from rollcall.kafka.sender import open_sender
 from rollcall.sandbox.canvas.traffic import TrafficRecord
 
 CHUNK_RECORDS = 5_000
-"""Records that are made into batches at once: enough to fill a batch for each of a few partitions,
-few enough that the cluster does not wait for more.
+"""Number of records that are batched together: enough to fill a batch for a few partitions, few
+enough that the cluster does not wait.
 """
 
 
@@ -50,13 +50,13 @@ async def send_records(
     async with open_sender(client_options) as producer:
         try:
             count = len(await producer.partitions_for(topic))
-            partition_of, turn = partitioner(count), itertools.cycle(range(count))
+            partition_of, next_partition = partitioner(count), itertools.cycle(range(count))
             remaining = iter(records)
             acknowledged = sending = 0
             while chunk := list(islice(remaining, CHUNK_RECORDS)):
                 outputs = BatchedOutputs(producer)
                 for key, value, headers, timestamp_ms, _expected in chunk:
-                    partition = next(turn) if key is None else partition_of(key)
+                    partition = next(next_partition) if key is None else partition_of(key)
                     outputs.append(
                         topic,
                         partition,

@@ -1,4 +1,4 @@
-"""Templates of events: bytes with slots, which quickly give many different events."""
+"""Templates of events: bytes with slots, which make many different events fast."""
 
 from __future__ import annotations
 
@@ -60,39 +60,41 @@ class Template:
     __slots__ = ("clock", "clock_at", "entity_at", "pattern", "pools")
 
     pools: list[tuple[Pool, int]]
-    """What the slots are filled from, with the number of values, which the hot path should not have
-    to ask for.
-    """
+    """Each slot's pool, with its size: the hot path saves a call of ``len``."""
 
     def __init__(self, pattern: bytes, slots: list[Slot], entity: Slot | None) -> None:
         self.pattern = pattern
-        """For the operator ``%``."""
+        """Format of the operator ``%``."""
         self.pools = [(slot.pool, len(slot.pool)) for slot in slots]
         timed = [(at, slot.clock) for at, slot in enumerate(slots) if slot.clock is not None]
         self.clock_at, self.clock = timed[0] if timed else (-1, utc_milliseconds)
-        """Which slot is the event's time, and how it is written; -1: it has none."""
+        """Index of the slot of the event's time (-1: none), and the time's format."""
         self.entity_at = next((at for at, slot in enumerate(slots) if slot is entity), -1)
-        """Which slot is the id of the entity; -1: it has none."""
+        """Index of the slot of the entity's id; -1: none."""
 
-    def fill(self, random: Callable[[], float], moment_ms: int) -> tuple[bytes, list[bytes]]:
-        """The bytes of one event at a moment, and what is in the slots. ``random`` gives numbers
-        from 0 to 1.
+    def fill(self, random: Callable[[], float], moment_ms: int) -> tuple[bytes, bytes | None]:
+        """Bytes of one event, and its entity's id, if it has a slot.
+
+        Args:
+            random: returns random numbers from 0 to 1.
+            moment_ms: the event's time, milliseconds since the epoch.
         """
-        values = [pool[int(random() * most)] for pool, most in self.pools]
+        values = [pool[int(random() * size)] for pool, size in self.pools]
         if self.clock_at >= 0:
             values[self.clock_at] = self.clock(moment_ms)
-        return self.pattern % tuple(values), values
+        entity = values[self.entity_at].strip(b'"') if self.entity_at >= 0 else None
+        return self.pattern % tuple(values), entity
 
 
 def compile_template(event: Any, random: Random, entity: Slot | None = None) -> Template:
-    """A template of a JSON value in which objects :class:`Slot` stand for values. How it is spaced
-    and ordered is chosen by chance.
+    """A template of a JSON value with :class:`Slot` in place of some values. Spaces, order of keys
+    and escapes are random.
     """
     slots: list[Slot] = []
 
     def mark(slot: object) -> str:
         if not isinstance(slot, Slot):
-            raise TypeError(f"{type(slot).__name__} is no JSON value")
+            raise TypeError(f"{type(slot).__name__} is not a JSON value")
         slots.append(slot)
         return f"@slot {len(slots) - 1}@"
 
