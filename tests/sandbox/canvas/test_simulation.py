@@ -410,7 +410,7 @@ class Place:
         """The events since the last call; they are delivered."""
         events, self.canvas.outbox = self.canvas.outbox, []
         for event in events:
-            self.simulation._truth.take(event)
+            self.simulation._truth.add(event)
         return events
 
     def real(self, relation: str, gid: str) -> str:
@@ -673,8 +673,8 @@ def test_the_truth_agrees_with_the_world(seed: int) -> None:
         for gid, (place, state) in found.items():
             real = world[relation][gid]
             assert place == real.place
-            assert state == real.state or real.beyond, (relation, gid, state, real)
-            beyond[real.beyond or "agrees"] += 1
+            assert state == real.state or real.divergence, (relation, gid, state, real)
+            beyond[real.divergence or "agrees"] += 1
     users = {user.gid: user for user in simulation.canvas.world.users}
     for gid, row in truth["users"].items():
         user = users[gid]
@@ -705,11 +705,11 @@ def test_what_the_rules_of_rosters_do_not_read_from_events(place: Place) -> None
         "completed",
     )
     world = place.simulation.world_rosters()["enrollments"]
-    assert world[place.active.gid].beyond == "came_back"
+    assert world[place.active.gid].divergence == "came_back"
     enroll_again(place.canvas, place.active, place.section, "active")
     accept(place.canvas, place.inactive)
     place.take_event_names()
-    assert place.simulation.world_rosters()["enrollments"][place.active.gid].beyond is None
+    assert place.simulation.world_rosters()["enrollments"][place.active.gid].divergence is None
     assert place.row(place.active)["state"] == "active"
 
 

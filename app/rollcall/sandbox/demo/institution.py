@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from rollcall.sandbox.canvas.simulation import SimulatedEvent, Simulation, SimulationPlan
 from rollcall.sandbox.canvas.simulation.courses import cross_list, delete_course
+from rollcall.sandbox.canvas.simulation.steps import run_step
 from rollcall.sandbox.canvas.simulation.truth import Rosters
-from rollcall.sandbox.canvas.simulation.verbs import step
 from rollcall.sandbox.canvas.simulation.world import Course, Section
 from rollcall.sandbox.canvas.traffic import Expectation, Kind, TrafficRecord
 
@@ -88,7 +88,7 @@ class Institution:
         canvas = self._simulation.canvas
         while True:
             canvas.now_ms = max(canvas.now_ms, int(time.time() * 1000))
-            step(canvas)
+            run_step(canvas)
             yield from map(_record, self._simulation.take_events())
 
     def _take_record(self) -> TrafficRecord:

@@ -33,7 +33,7 @@ def record_truth(records: Iterable[TrafficRecord], truth: Truth) -> Iterator[Tra
             # Redacted like the output: the order of two events with the same time depends on all
             # of their bytes.
             event = orjson.loads(record.value.replace(_CREDENTIAL, REPLACEMENT))
-            truth.take_event(
+            truth.add_event(
                 event["metadata"] if "metadata" in event else event["attributes"], event["body"]
             )
         yield record

@@ -1,9 +1,8 @@
-"""A model of Canvas that simulates an institution: the events that Canvas would emit, and the
-expected rosters.
+"""Simulates an institution: the events that Canvas would emit, and the expected rosters.
 
-Unlike the traffic of traffic.py, one event follows from another: people are enrolled, invited,
-concluded and enrolled again, sections move, courses end and come back. What Canvas changes in bulk,
-without an event, changes silently here, too.
+Unlike in the traffic of traffic.py, the events form histories: users are enrolled, concluded and
+enrolled again, sections move, courses end and are restored. Canvas's bulk changes emit no event
+here either.
 
     simulation = Simulation(SimulationPlan(courses=20, steps=5_000))
     for event in simulation.events(): ...

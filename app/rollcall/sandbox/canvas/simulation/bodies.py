@@ -1,4 +1,4 @@
-"""Bodies of events, built from live rows. Ids are local where Canvas has them local."""
+"""Bodies of events, built from rows. Ids are local where Canvas writes local ids."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Body = dict[str, Any]
 
 
 def account_body(account: Account, root: Account, domain: str) -> Body:
-    """Of account_*: all ids are local, and JSON integers."""
+    """Body of account_*: all ids are local, and JSON integers."""
     return {
         "name": account.name,
         "account_id": account.id,
@@ -36,7 +36,7 @@ def account_body(account: Account, root: Account, domain: str) -> Body:
 
 
 def user_body(user: User, offset: int) -> Body:
-    """Of user_*."""
+    """Body of user_*."""
     return {
         "created_at": zoned_time(user.created_ms, offset),
         "name": user.name,
@@ -51,7 +51,7 @@ def user_body(user: User, offset: int) -> Body:
 
 
 def association_body(user: User, account: Account, now_ms: int, is_admin: bool) -> Body:
-    """Of user_account_association_created."""
+    """Body of user_account_association_created."""
     time = exact_time(now_ms)
     return {
         "account_id": account.gid,
@@ -66,7 +66,7 @@ def association_body(user: User, account: Account, now_ms: int, is_admin: bool) 
 def notification_body(
     gid: str, subject: str, message: str, icon: str | None, start_ms: int, end_ms: int
 ) -> Body:
-    """Of account_notification_created."""
+    """Body of account_notification_created."""
     return {
         "account_notification_id": gid,
         "end_at": zoned_time(end_ms, 0),
@@ -78,7 +78,7 @@ def notification_body(
 
 
 def course_body(course: Course, offset: int) -> Body:
-    """Of course_*."""
+    """Body of course_*."""
     return {
         "account_id": course.account.gid,
         "account_uuid": course.account.uuid,
@@ -92,7 +92,7 @@ def course_body(course: Course, offset: int) -> Body:
 
 
 def section_body(section: Section, root_account_id: int, offset: int) -> Body:
-    """Of course_section_*: all ids are local."""
+    """Body of course_section_*: all ids are local."""
     restricted = section.restricted
     return {
         "accepting_enrollments": True if restricted else None,
@@ -116,7 +116,7 @@ def section_body(section: Section, root_account_id: int, offset: int) -> Body:
 
 
 def enrollment_body(enrollment: Enrollment, offset: int, with_uuids: bool) -> Body:
-    """Of enrollment_*. Some versions tell the uuids."""
+    """Body of enrollment_*. Only some versions of Canvas write the uuids."""
     course, user = enrollment.section.course, enrollment.user
     body = {
         "associated_user_id": enrollment.observed.gid if enrollment.observed else None,
@@ -137,7 +137,7 @@ def enrollment_body(enrollment: Enrollment, offset: int, with_uuids: bool) -> Bo
 
 
 def state_body(enrollment: Enrollment) -> Body:
-    """Of enrollment_state_*: the enrollment's id, and no other."""
+    """Body of enrollment_state_*: the enrollment's id is the only id."""
     state, started, until = enrollment.state, enrollment.started_ms, enrollment.until_ms
     return {
         "access_is_current": True,
@@ -150,12 +150,16 @@ def state_body(enrollment: Enrollment) -> Body:
     }
 
 
+def _context_type(context: Course | Account) -> str:
+    return "Account" if isinstance(context, Account) else "Course"
+
+
 def category_body(category: Category) -> Body:
-    """Of group_category_*: its context is local."""
+    """Body of group_category_*: the context's id is local."""
     context = category.context
     return {
         "context_id": str(context.id),
-        "context_type": "Account" if isinstance(context, Account) else "Course",
+        "context_type": _context_type(context),
         "group_category_id": category.gid,
         "group_category_name": category.name,
         "group_limit": category.limit,
@@ -163,25 +167,24 @@ def category_body(category: Category) -> Body:
 
 
 def group_body(group: Group) -> Body:
-    """Of group_*."""
+    """Body of group_*."""
     category, context = group.category, group.category.context
-    of_account = isinstance(context, Account)
     return {
         "account_id": context.gid if isinstance(context, Account) else context.account.gid,
         "context_id": context.gid,
-        "context_type": "Account" if of_account else "Course",
+        "context_type": _context_type(context),
         "group_category_id": category.gid,
         "group_category_name": category.name,
         "group_id": group.gid,
         "group_name": group.name,
-        "max_membership": group.most,
+        "max_membership": group.max_members,
         "uuid": group.uuid,
         "workflow_state": group.state,
     }
 
 
 def membership_body(membership: Membership) -> Body:
-    """Of group_membership_*: no course, no time."""
+    """Body of group_membership_*: it has neither course nor time."""
     group = membership.group
     return {
         "group_category_id": group.category.gid,

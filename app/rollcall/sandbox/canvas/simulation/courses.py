@@ -1,12 +1,11 @@
-"""What happens to courses and sections. Their enrollments change with them by bulk SQL: only the
-event of the course or the section tells.
+"""Changes of courses and sections. They change enrollments by bulk SQL: the only event is that of
+the course or section.
 """
 
 from __future__ import annotations
 
-from rollcall.sandbox.canvas.simulation.canvas import Canvas
+from rollcall.sandbox.canvas.simulation.canvas import SIS_JOB, Canvas
 from rollcall.sandbox.canvas.simulation.enrollments import (
-    SIS_JOB,
     conclude_in_bulk,
     delete_in_bulk,
     process_dates,
@@ -25,15 +24,15 @@ DAY_MS = 86_400_000
 
 
 def set_dates(row: Course | Section, phase: int, now_ms: int) -> None:
-    """Give a course or section dates, so that now is before, within or after them."""
+    """Set the dates of a course or section, so that the current time is in a phase of them."""
     row.phase = phase
     row.start_ms = now_ms + (30 if phase == BEFORE else -120 if phase == AFTER else -30) * DAY_MS
     row.end_ms = row.start_ms + 90 * DAY_MS
 
 
 def create_course(canvas: Canvas, account: Account, name: str, phase: int, sections: int) -> Course:
-    """Make a course with sections; by an import or by hand, sometimes saved again in the same
-    transaction.
+    """Create a course with sections, by an import or a web request. It is sometimes saved again in
+    the same transaction.
     """
     world, random = canvas.world, canvas.random
     if random.random() < 0.5:
@@ -59,7 +58,7 @@ def create_course(canvas: Canvas, account: Account, name: str, phase: int, secti
 
 
 def add_section(canvas: Canvas, course: Course) -> Section:
-    """Make a section within an act."""
+    """Create a section in the current operation."""
     world, random, number = canvas.world, canvas.random, canvas.world.next_id("section")
     name = (
         course.name
@@ -88,7 +87,7 @@ def add_section(canvas: Canvas, course: Course) -> Section:
 
 
 def create_section(canvas: Canvas, course: Course) -> Section:
-    """Make one more section."""
+    """Create another section of a course."""
     canvas.request(f"/courses/{course.id}/sections", course)
     return add_section(canvas, course)
 
@@ -106,8 +105,8 @@ def update_course(canvas: Canvas, course: Course, *, name: str | None = None) ->
 
 
 def publish(canvas: Canvas, course: Course) -> None:
-    """Make a course available, which a concluded one can be again, too. Nothing is undone that its
-    conclusion did to enrollments.
+    """Make a course available, even a concluded one. Enrollments that its conclusion completed stay
+    completed.
     """
     canvas.request(f"/courses/{course.id}?event=offer", course, method="PUT")
     course.state = "available"
@@ -115,15 +114,15 @@ def publish(canvas: Canvas, course: Course) -> None:
 
 
 def unpublish(canvas: Canvas, course: Course) -> None:
-    """Take a course back from its students."""
+    """Make a course unavailable to its students."""
     canvas.request(f"/courses/{course.id}?event=claim", course, method="PUT")
     course.state = "claimed"
     _save(canvas, course)
 
 
 def conclude_course(canvas: Canvas, course: Course) -> None:
-    """Conclude a course: course_updated, nothing for its active and invited enrollments, which are
-    completed (Course#update_enrolled_users).
+    """Conclude a course: course_updated. Its active and invited enrollments are completed without
+    an event (Course#update_enrolled_users).
     """
     canvas.request(f"/courses/{course.id}?event=conclude", course, method="PUT")
     course.state = "completed"
@@ -133,8 +132,8 @@ def conclude_course(canvas: Canvas, course: Course) -> None:
 
 
 def delete_course(canvas: Canvas, course: Course) -> None:
-    """Delete a course: course_updated, nothing for its enrollments, which are deleted, or its
-    groups, which cannot be reached any more.
+    """Delete a course: course_updated. Its enrollments are deleted without an event; its groups
+    stay, but nothing leads to them.
     """
     canvas.request(f"/courses/{course.id}?event=delete", course, method="DELETE")
     course.state = "deleted"
@@ -144,7 +143,7 @@ def delete_course(canvas: Canvas, course: Course) -> None:
 
 
 def undelete_course(canvas: Canvas, course: Course) -> None:
-    """Bring a deleted course back, unpublished. Its groups come back with it; its enrollments stay
+    """Restore a deleted course, unpublished. Its groups are reachable again; its enrollments stay
     deleted.
     """
     canvas.request(f"/courses/{course.id}?event=undelete", course.account, method="PUT")
@@ -153,8 +152,8 @@ def undelete_course(canvas: Canvas, course: Course) -> None:
 
 
 def shift_dates(canvas: Canvas, course: Course, phase: int, *, by_hand: bool) -> None:
-    """Days pass, or somebody changes the dates, which course_updated does not tell. Then a job
-    works out the states of enrollments.
+    """Change the phase of a course, because days pass or (``by_hand``) because somebody changes its
+    dates, which course_updated does not contain. A job then recalculates the enrollment states.
     """
     if by_hand:
         canvas.request(f"/courses/{course.id}", course, method="PUT")
@@ -165,7 +164,7 @@ def shift_dates(canvas: Canvas, course: Course, phase: int, *, by_hand: bool) ->
 
 
 def shift_section_dates(canvas: Canvas, section: Section, phase: int) -> None:
-    """Give a section dates of its own, or other ones."""
+    """Set a section's own dates."""
     canvas.request(f"/sections/{section.id}", section.course, method="PUT")
     section.restricted = True
     set_dates(section, phase, canvas.now_ms)
@@ -181,8 +180,8 @@ def update_section(canvas: Canvas, section: Section, *, name: str | None = None)
 
 
 def delete_section(canvas: Canvas, section: Section) -> None:
-    """A SIS import deletes a section: course_section_updated, nothing for its enrollments, which
-    are deleted (CourseSection.destroy_batch).
+    """Delete a section by a SIS import: course_section_updated. Its enrollments are deleted without
+    an event (CourseSection.destroy_batch).
     """
     canvas.job(SIS_JOB)
     section.state = "deleted"
@@ -191,8 +190,8 @@ def delete_section(canvas: Canvas, section: Section) -> None:
 
 
 def restore_section(canvas: Canvas, section: Section) -> None:
-    """A SIS import names the section again. Its enrollments stay deleted until they are named
-    too.
+    """Restore a section by a SIS import. Its enrollments stay deleted until an import restores
+    them, too.
     """
     canvas.job(SIS_JOB)
     section.state = "active"
@@ -200,8 +199,8 @@ def restore_section(canvas: Canvas, section: Section) -> None:
 
 
 def cross_list(canvas: Canvas, section: Section, course: Course) -> None:
-    """Move a section to another course: course_section_updated, nothing for its enrollments, which
-    go with it (CourseSection#crosslist_to_course).
+    """Move a section to another course: course_section_updated. Its enrollments move with it
+    without an event (CourseSection#crosslist_to_course).
     """
     canvas.request(f"/sections/{section.id}/crosslist/{course.id}", section.course)
     if section.own_course is None:
@@ -210,16 +209,16 @@ def cross_list(canvas: Canvas, section: Section, course: Course) -> None:
 
 
 def uncross_list(canvas: Canvas, section: Section) -> None:
-    """Move a section back to its own course, which comes back if it was deleted
+    """Move a section back to its own course. If that was deleted, it is restored
     (CourseSection#uncrosslist).
     """
     assert section.own_course is not None
     canvas.request(f"/sections/{section.id}/crosslist", section.course, method="DELETE")
-    home, section.own_course = section.own_course, None
-    if home.state == "deleted":
-        home.state = "claimed"
-        _save(canvas, home)
-    _move(canvas, section, home)
+    own_course, section.own_course = section.own_course, None
+    if own_course.state == "deleted":
+        own_course.state = "claimed"
+        _save(canvas, own_course)
+    _move(canvas, section, own_course)
 
 
 def _move(canvas: Canvas, section: Section, course: Course) -> None:

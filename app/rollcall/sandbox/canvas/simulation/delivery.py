@@ -1,4 +1,4 @@
-"""How events are delivered: late, twice, never."""
+"""Delivery of events: late, twice or never."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from random import Random
 from rollcall.sandbox.canvas.simulation.canvas import Emitted
 from rollcall.sandbox.canvas.simulation.plan import SimulationPlan
 
-LEAST_DELAY = 100
-"""Events of window within which an event comes again, if delivery is not shuffled or hardly."""
+MIN_DELAY = 100
+"""Smallest maximum delay of a duplicate, in events. It counts if the window of disorder is smaller.
+"""
 
 
 def deliver(emitted: Iterable[Emitted], plan: SimulationPlan) -> Iterator[Emitted]:
-    """The events in the order of their delivery. What is held back at a time is a few windows long
-    at most.
-    """
+    """Events in the order of their delivery. At most a few windows of events are held back."""
     if not (plan.duplicates or plan.disorder or plan.lost):
         yield from emitted
         return
-    # Of its own, so that another way of delivery does not change what happens.
+    # not the simulation's random numbers: delivery must not change the events
     random = Random(plan.seed ^ 0xDE11FE)  # no secrets  # noqa: S311
     chance = random.random
     waiting: list[tuple[float, int, Emitted]] = []
-    delay = max(plan.disorder, LEAST_DELAY)
+    delay = max(plan.disorder, MIN_DELAY)
     turn = 0
     for turn, event in enumerate(emitted):
         if chance() >= plan.lost:
@@ -33,7 +32,7 @@ def deliver(emitted: Iterable[Emitted], plan: SimulationPlan) -> Iterator[Emitte
             heapq.heappush(waiting, (place, 2 * turn, event))
             if chance() < plan.duplicates:
                 heapq.heappush(
-                    waiting, (place + 1 + chance() * delay, 2 * turn + 1, _again(event, random))
+                    waiting, (place + 1 + chance() * delay, 2 * turn + 1, _duplicate(event, random))
                 )
         while waiting and waiting[0][0] <= turn:
             yield heapq.heappop(waiting)[2]
@@ -41,8 +40,8 @@ def deliver(emitted: Iterable[Emitted], plan: SimulationPlan) -> Iterator[Emitte
         yield heapq.heappop(waiting)[2]
 
 
-def _again(event: Emitted, random: Random) -> Emitted:
-    """The same event: in the same bytes, or in other bytes of the same JSON."""
+def _duplicate(event: Emitted, random: Random) -> Emitted:
+    """The same event in the same bytes, or in other bytes of the same JSON."""
     if random.random() < 0.5:
         return event
     document = json.loads(event.event.value)

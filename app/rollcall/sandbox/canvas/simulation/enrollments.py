@@ -1,26 +1,30 @@
-"""What happens to enrollments: the verbs of the Enrollments API, and what background jobs make of
-dates.
+"""Changes of enrollments: by the Enrollments API, by imports, and by background jobs for dates.
 
-Every change of an enrollment works out its enrollment state anew; both tell of it, in either order.
+A change of an enrollment recalculates its enrollment state. Both have an event, in either order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rollcall.sandbox.canvas.simulation.canvas import Canvas
+from rollcall.sandbox.canvas.simulation.canvas import SIS_JOB, Canvas
 from rollcall.sandbox.canvas.simulation.groups import end_membership
-from rollcall.sandbox.canvas.simulation.world import LIVE, Course, Enrollment, Section, User, settle
+from rollcall.sandbox.canvas.simulation.world import (
+    LIVE_STATES,
+    Course,
+    Enrollment,
+    Section,
+    User,
+    local_id,
+    recalculate_state,
+)
 
 DATES_JOB = "EnrollmentState.process_account_states_in_ranges"
-SIS_JOB = "SIS::CSV::ImportRefactored#run_parallel_importer"
 
 
-def path_of(enrollment: Enrollment, verb: str = "") -> str:
+def path_of(enrollment: Enrollment, suffix: str = "") -> str:
     """The path of a request about an enrollment."""
-    return (
-        f"/courses/{enrollment.section.course.id}/enrollments/{int(enrollment.gid) % 10**13}{verb}"
-    )
+    return f"/courses/{enrollment.section.course.id}/enrollments/{local_id(enrollment.gid)}{suffix}"
 
 
 def enroll(
@@ -32,8 +36,8 @@ def enroll(
     *,
     observed: User | None = None,
 ) -> Enrollment:
-    """Enroll somebody who has no such enrollment yet: enrollment_created, enrollment_state_created
-    and, usually, an update of the same transaction.
+    """Enroll a user who has no such enrollment yet: enrollment_created, enrollment_state_created
+    and, usually, an update in the same transaction.
     """
     canvas.request(f"/sections/{section.id}/enrollments", section.course)
     return add(canvas, user, section, kind, state, observed=observed)
@@ -48,7 +52,7 @@ def add(
     *,
     observed: User | None = None,
 ) -> Enrollment:
-    """The same within an act that has begun."""
+    """Like :func:`enroll`, in the current operation."""
     world, random, now = canvas.world, canvas.random, canvas.now_ms
     enrollment = Enrollment(
         world.global_id(world.next_id("enrollment")),
@@ -61,7 +65,7 @@ def add(
         now,
         now,
     )
-    settle(enrollment)
+    recalculate_state(enrollment)
     world.enrollments.append(enrollment)
     section.enrollments.append(enrollment)
     user.enrollments.append(enrollment)
@@ -78,18 +82,20 @@ def add(
     return enrollment
 
 
-def change(canvas: Canvas, enrollment: Enrollment, state: str) -> None:
-    """Set an enrollment's workflow state within an act, and tell of it."""
+def set_state(canvas: Canvas, enrollment: Enrollment, state: str) -> None:
+    """Set an enrollment's workflow state in the current operation, and save it."""
     enrollment.workflow_state = state
-    tell_change(canvas, enrollment)
+    save(canvas, enrollment)
     if state == "deleted" and enrollment.kind == "StudentEnrollment":
         _leave_groups(canvas, enrollment)
 
 
-def tell_change(canvas: Canvas, enrollment: Enrollment) -> None:
-    """Tell of a row that was saved."""
+def save(canvas: Canvas, enrollment: Enrollment) -> None:
+    """Save an enrollment in the current operation: enrollment_updated, and enrollment_state_updated
+    if its enrollment state changed.
+    """
     enrollment.updated_ms = canvas.now_ms
-    changed = settle(enrollment)
+    changed = recalculate_state(enrollment)
     state_first = changed and canvas.random.random() < 0.15
     if state_first:
         canvas.emit_state("enrollment_state_updated", enrollment)
@@ -103,7 +109,7 @@ def conclude(canvas: Canvas, enrollment: Enrollment) -> None:
     canvas.request(
         path_of(enrollment, "?task=conclude"), enrollment.section.course, method="DELETE"
     )
-    change(canvas, enrollment, "completed")
+    set_state(canvas, enrollment, "completed")
 
 
 def deactivate(canvas: Canvas, enrollment: Enrollment) -> None:
@@ -111,114 +117,118 @@ def deactivate(canvas: Canvas, enrollment: Enrollment) -> None:
     canvas.request(
         path_of(enrollment, "?task=deactivate"), enrollment.section.course, method="DELETE"
     )
-    change(canvas, enrollment, "inactive")
+    set_state(canvas, enrollment, "inactive")
 
 
 def delete(canvas: Canvas, enrollment: Enrollment) -> None:
-    """``task=delete``. Of a student, the memberships in the course's groups end too."""
+    """``task=delete``. For a student, this also ends the memberships in the course's groups."""
     canvas.request(path_of(enrollment, "?task=delete"), enrollment.section.course, method="DELETE")
-    change(canvas, enrollment, "deleted")
+    set_state(canvas, enrollment, "deleted")
 
 
 def accept(canvas: Canvas, enrollment: Enrollment) -> None:
-    """``POST …/enrollments/:id/accept``, by the person invited."""
+    """``POST …/enrollments/:id/accept``, by the invited user."""
     canvas.request(path_of(enrollment, "/accept"), enrollment.section.course, by=enrollment.user)
-    change(canvas, enrollment, "active")
+    set_state(canvas, enrollment, "active")
 
 
 def reject(canvas: Canvas, enrollment: Enrollment) -> None:
-    """``POST …/enrollments/:id/reject``, by the person invited."""
+    """``POST …/enrollments/:id/reject``, by the invited user."""
     canvas.request(path_of(enrollment, "/reject"), enrollment.section.course, by=enrollment.user)
-    change(canvas, enrollment, "rejected")
+    set_state(canvas, enrollment, "rejected")
 
 
 def reactivate(canvas: Canvas, enrollment: Enrollment) -> None:
-    """``PUT …/enrollments/:id/reactivate``, of an inactive enrollment. Canvas does not ask whether
-    the course is concluded.
+    """``PUT …/enrollments/:id/reactivate``, of an inactive enrollment. Canvas allows it in a
+    concluded course, too.
     """
     canvas.request(path_of(enrollment, "/reactivate"), enrollment.section.course, method="PUT")
-    change(canvas, enrollment, "active")
+    set_state(canvas, enrollment, "active")
 
 
 def unconclude(canvas: Canvas, enrollment: Enrollment) -> None:
-    """Take back a conclusion."""
+    """Undo the conclusion of an enrollment."""
     canvas.request(
-        f"/courses/{enrollment.section.course.id}/unconclude_user/{int(enrollment.gid) % 10**13}",
+        f"/courses/{enrollment.section.course.id}/unconclude_user/{local_id(enrollment.gid)}",
         enrollment.section.course,
     )
-    change(canvas, enrollment, "active")
+    set_state(canvas, enrollment, "active")
 
 
 def invite(canvas: Canvas, enrollment: Enrollment) -> None:
-    """The course was published, or the person has registered: what was pending is an invitation."""
+    """Invite the user of a pending enrollment: the course was published, or the user registered."""
     canvas.request(
         f"/courses/{enrollment.section.course.id}/re_send_invitations", enrollment.section.course
     )
-    change(canvas, enrollment, "invited")
+    set_state(canvas, enrollment, "invited")
 
 
 def enroll_again(canvas: Canvas, enrollment: Enrollment, section: Section, state: str) -> None:
-    """Enroll somebody whose enrollment was deleted, rejected or completed: the same row and id,
-    perhaps in another section of the course.
+    """Enroll a user whose enrollment was deleted, rejected or completed. The row and its id stay;
+    the section may be another one of the course.
     """
     canvas.request(f"/sections/{section.id}/enrollments", section.course)
     if section is not enrollment.section:
         enrollment.section.enrollments.remove(enrollment)
         section.enrollments.append(enrollment)
         enrollment.section = section
-    change(canvas, enrollment, state)
+    set_state(canvas, enrollment, state)
 
 
 def save_unchanged(canvas: Canvas, enrollment: Enrollment) -> None:
-    """An update that changes nothing, such as the date of last attendance, which no event tells."""
+    """Save an enrollment without a visible change, for example of the date of last attendance,
+    which no event contains.
+    """
     course = enrollment.section.course
     canvas.request(
-        f"/courses/{course.id}/users/{int(enrollment.user.gid) % 10**13}/last_attended",
+        f"/courses/{course.id}/users/{local_id(enrollment.user.gid)}/last_attended",
         course,
         method="PUT",
     )
-    tell_change(canvas, enrollment)
+    save(canvas, enrollment)
 
 
 def limit(canvas: Canvas, enrollment: Enrollment) -> None:
-    """Let somebody see people of the same section only, or everybody again."""
+    """Limit a user's view to the own section, or undo this."""
     canvas.request(
-        f"/courses/{enrollment.section.course.id}/users/{int(enrollment.user.gid) % 10**13}",
+        f"/courses/{enrollment.section.course.id}/users/{local_id(enrollment.user.gid)}",
         enrollment.section.course,
     )
     enrollment.limited = not enrollment.limited
-    tell_change(canvas, enrollment)
+    save(canvas, enrollment)
 
 
 def process_dates(canvas: Canvas, sections: Iterable[Section]) -> None:
-    """The background job that works out states by dates: enrollment_state_updated for each state
-    that changed, and no other event.
+    """The background job that recalculates states by dates: enrollment_state_updated for each
+    changed state, and no other event.
     """
     canvas.job(DATES_JOB)
     for section in sections:
         for enrollment in section.enrollments:
-            if enrollment.workflow_state in LIVE and settle(enrollment):
+            if enrollment.workflow_state in LIVE_STATES and recalculate_state(enrollment):
                 canvas.emit_state("enrollment_state_updated", enrollment)
 
 
-def delete_in_bulk(canvas: Canvas, enrollments: Iterable[Enrollment], silent: str) -> None:
-    """Bulk SQL, which emits nothing: rows and their states are deleted."""
+def delete_in_bulk(canvas: Canvas, enrollments: Iterable[Enrollment], reason: str) -> None:
+    """Delete enrollments and their states by bulk SQL, without an event."""
     for enrollment in enrollments:
         if enrollment.workflow_state != "deleted":
-            enrollment.silent = "rejected" if enrollment.workflow_state == "rejected" else silent
+            enrollment.silent_change = (
+                "rejected" if enrollment.workflow_state == "rejected" else reason
+            )
             enrollment.workflow_state = enrollment.state = "deleted"
 
 
-def conclude_in_bulk(canvas: Canvas, enrollments: Iterable[Enrollment], silent: str) -> None:
-    """Bulk SQL, which emits nothing: active and invited rows and their states are completed."""
+def conclude_in_bulk(canvas: Canvas, enrollments: Iterable[Enrollment], reason: str) -> None:
+    """Complete active and invited enrollments and their states by bulk SQL, without an event."""
     for enrollment in enrollments:
-        if enrollment.workflow_state in LIVE:
+        if enrollment.workflow_state in LIVE_STATES:
             enrollment.workflow_state = enrollment.state = "completed"
-            enrollment.silent = silent
+            enrollment.silent_change = reason
 
 
 def delete_by_import(canvas: Canvas, section: Section, share: float) -> None:
-    """A SIS import that deletes enrollments in bulk: no event at all."""
+    """Delete a share of a section's enrollments by a SIS import, without any event."""
     canvas.job(SIS_JOB)
     delete_in_bulk(
         canvas,

@@ -1,5 +1,5 @@
-"""Metadata of events: of web requests, background jobs and consoles, by application servers each
-with a clock of its own.
+"""Metadata of events: of web requests, background jobs and console sessions. Each application
+server has its own clock.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SERVERS = 12
 API_SHARE = 0.35
 MASQUERADE_SHARE = 0.03
 OLD_VERSION_SHARE = 0.25
-"""Of the application servers so many run a version that writes fields that are null."""
+"""Share of application servers with an older version of Canvas, which writes null fields."""
 
 _AGENTS = (
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_3) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -32,33 +32,33 @@ class Server(NamedTuple):
     """An application server."""
 
     ahead_ms: int
-    """How much its clock is ahead of true time, or behind if negative."""
+    """Offset of its clock; negative: it is behind."""
     writes_nulls: bool
-    tells_uuids: bool
+    writes_uuids: bool
 
 
-class Act(NamedTuple):
-    """One web request, background job or console session: what the events in it share."""
+class Operation(NamedTuple):
+    """A web request, background job or console session: the common properties of its events."""
 
     metadata: Metadata
-    """All but the event's name and time."""
+    """All metadata except event_name and event_time."""
     server: Server
     offset: int
-    """Of the acting user's time zone, seconds."""
+    """UTC offset of the acting user, seconds."""
 
 
 class Envelopes:
-    """Makes the acts of one institution."""
+    """Makes the operations of one institution."""
 
     def __init__(self, random: Random, world: World, skew: float) -> None:
         self._random = random
-        most = int(skew * 1000)
-        # The first two make the greatest difference real; the truth lies anywhere between them.
-        first = random.randint(-most, 0)
+        max_ms = int(skew * 1000)
+        # the first two have the maximum difference
+        first = random.randint(-max_ms, 0)
         spread = [
             first,
-            first + most,
-            *(random.randint(first, first + most) for _ in range(SERVERS - 2)),
+            first + max_ms,
+            *(random.randint(first, first + max_ms) for _ in range(SERVERS - 2)),
         ]
         self._servers = [
             Server(ahead, random.random() < OLD_VERSION_SHARE, random.random() < 0.5)
@@ -85,8 +85,10 @@ class Envelopes:
         """The institution's host name."""
         return self._domain
 
-    def request(self, actor: User, context: Course | Account | None, path: str, method: str) -> Act:
-        """A web request by somebody, on the page of a course or an account, if on any."""
+    def request(
+        self, actor: User, context: Course | Account | None, path: str, method: str
+    ) -> Operation:
+        """A web request by a user, with the course or account of the page, if any."""
         random = self._random
         dice = random.random()
         api = dice < API_SHARE
@@ -120,16 +122,18 @@ class Envelopes:
             metadata["developer_key_id"] = "170000000056"
         elif dice > 1 - MASQUERADE_SHARE:
             metadata["real_user_id"] = self._home
-        return Act(metadata, self._server(), actor.offset)
+        return Operation(metadata, self._server(), actor.offset)
 
-    def job(self, tag: str) -> Act:
+    def job(self, tag: str) -> Operation:
         """A background job."""
         self._job += 1
-        return Act({**self._root, "job_id": str(self._job), "job_tag": tag}, self._server(), 0)
+        return Operation(
+            {**self._root, "job_id": str(self._job), "job_tag": tag}, self._server(), 0
+        )
 
-    def console(self) -> Act:
-        """Somebody at a console: nothing but the event's name and time."""
-        return Act({}, self._server(), 0)
+    def console(self) -> Operation:
+        """A console session: no metadata except event_name and event_time."""
+        return Operation({}, self._server(), 0)
 
     def _server(self) -> Server:
         return self._servers[int(self._random.random() * SERVERS)]

@@ -1,8 +1,8 @@
-"""What happens to group sets, groups and memberships."""
+"""Changes of group sets, groups and memberships."""
 
 from __future__ import annotations
 
-from rollcall.sandbox.canvas.simulation.canvas import Canvas
+from rollcall.sandbox.canvas.simulation.canvas import SIS_JOB, Canvas
 from rollcall.sandbox.canvas.simulation.world import (
     Account,
     Category,
@@ -10,20 +10,29 @@ from rollcall.sandbox.canvas.simulation.world import (
     Group,
     Membership,
     User,
+    local_id,
 )
 from rollcall.sandbox.canvas.simulation.writing import token
 
 MEMBER_STATES = ("accepted", "accepted", "accepted", "accepted", "invited", "requested")
 
 
-def _path(context: Course | Account) -> str:
+def _context_path(context: Course | Account) -> str:
     return f"/{'accounts' if isinstance(context, Account) else 'courses'}/{context.id}"
 
 
+def _category_path(category: Category) -> str:
+    return f"/group_categories/{local_id(category.gid)}"
+
+
+def _group_path(group: Group) -> str:
+    return f"/groups/{local_id(group.gid)}"
+
+
 def create_category(canvas: Canvas, context: Course | Account, name: str, groups: int) -> Category:
-    """Make a group set with groups: group_category_created, and group_created for each."""
+    """Create a group set with groups: group_category_created, and group_created for each group."""
     world, random = canvas.world, canvas.random
-    canvas.request(f"{_path(context)}/group_categories", context)
+    canvas.request(f"{_context_path(context)}/group_categories", context)
     category = Category(
         world.global_id(world.next_id("category")),
         context,
@@ -39,7 +48,7 @@ def create_category(canvas: Canvas, context: Course | Account, name: str, groups
 
 
 def add_group(canvas: Canvas, category: Category) -> Group:
-    """Make a group within an act; sometimes it is saved again in the same transaction."""
+    """Create a group in the current operation, and sometimes save it again."""
     world, random = canvas.world, canvas.random
     number = world.next_id("group")
     group = Group(
@@ -58,29 +67,25 @@ def add_group(canvas: Canvas, category: Category) -> Group:
 
 
 def create_group(canvas: Canvas, category: Category) -> Group:
-    """Make one more group."""
-    canvas.request(f"/group_categories/{int(category.gid) % 10**13}/groups", category.context)
+    """Create another group of a group set."""
+    canvas.request(f"{_category_path(category)}/groups", category.context)
     return add_group(canvas, category)
 
 
 def rename_category(canvas: Canvas, category: Category, name: str) -> None:
-    """Rename a group set. Its groups and memberships say so only when something else happens to
-    them.
+    """Rename a group set. Events of its groups and memberships have the new name only when these
+    change.
     """
-    canvas.request(
-        f"/group_categories/{int(category.gid) % 10**13}", category.context, method="PUT"
-    )
+    canvas.request(_category_path(category), category.context, method="PUT")
     category.name = name
     canvas.emit_category("group_category_updated", category)
 
 
 def delete_category(canvas: Canvas, category: Category) -> None:
-    """Delete a group set: group_updated for each group, nothing for memberships. The set's own
+    """Delete a group set: group_updated for each group, no event for memberships. The set's own
     event looks like any update.
     """
-    canvas.request(
-        f"/group_categories/{int(category.gid) % 10**13}", category.context, method="DELETE"
-    )
+    canvas.request(_category_path(category), category.context, method="DELETE")
     for group in category.groups:
         if group.state != "deleted":
             group.state = "deleted"
@@ -90,21 +95,21 @@ def delete_category(canvas: Canvas, category: Category) -> None:
 
 def update_group(canvas: Canvas, group: Group, *, name: str | None = None) -> None:
     """Rename a group, or save it unchanged."""
-    canvas.request(f"/groups/{int(group.gid) % 10**13}", group.category.context, method="PUT")
+    canvas.request(_group_path(group), group.category.context, method="PUT")
     group.name = name or group.name
     canvas.emit_group("group_updated", group)
 
 
 def delete_group(canvas: Canvas, group: Group) -> None:
-    """Delete a group: group_updated, nothing for its memberships, which are gone with it."""
-    canvas.request(f"/groups/{int(group.gid) % 10**13}", group.category.context, method="DELETE")
+    """Delete a group: group_updated. No event for its memberships, which end with it."""
+    canvas.request(_group_path(group), group.category.context, method="DELETE")
     group.state = "deleted"
     canvas.emit_group("group_updated", group)
 
 
 def restore_group(canvas: Canvas, group: Group) -> None:
-    """Bring a group back: group_updated, nothing for its memberships, which come back with it."""
-    canvas.job("SIS::CSV::ImportRefactored#run_parallel_importer")
+    """Restore a group: group_updated. No event for its memberships, which are restored with it."""
+    canvas.job(SIS_JOB)
     group.state = "available"
     canvas.emit_group("group_updated", group)
 
@@ -119,13 +124,13 @@ def _new_membership(canvas: Canvas, group: Group, user: User, state: str) -> Mem
 
 
 def join(canvas: Canvas, group: Group, user: User, state: str) -> Membership:
-    """Put somebody into a group, who never was there or has left: always a new membership."""
-    canvas.request(f"/groups/{int(group.gid) % 10**13}/memberships", group.category.context)
+    """Add a user to a group, always as a new membership."""
+    canvas.request(f"{_group_path(group)}/memberships", group.category.context)
     return add_member(canvas, group, user, state)
 
 
 def add_member(canvas: Canvas, group: Group, user: User, state: str) -> Membership:
-    """The same within an act that has begun."""
+    """Like :func:`join`, in the current operation."""
     membership = _new_membership(canvas, group, user, state)
     canvas.emit_membership("group_membership_created", membership)
     if canvas.random.random() < 0.1:
@@ -136,7 +141,7 @@ def add_member(canvas: Canvas, group: Group, user: User, state: str) -> Membersh
 def set_membership(canvas: Canvas, membership: Membership, state: str) -> None:
     """Accept, reject or end a membership, or save it unchanged."""
     canvas.request(
-        f"/groups/{int(membership.group.gid) % 10**13}/memberships/{int(membership.gid) % 10**13}",
+        f"{_group_path(membership.group)}/memberships/{local_id(membership.gid)}",
         membership.group.category.context,
         method="PUT",
     )
@@ -145,16 +150,16 @@ def set_membership(canvas: Canvas, membership: Membership, state: str) -> None:
 
 
 def end_membership(canvas: Canvas, membership: Membership) -> None:
-    """End a membership within an act."""
+    """End a membership in the current operation."""
     membership.state = "deleted"
     canvas.emit_membership("group_membership_updated", membership)
 
 
 def move(canvas: Canvas, membership: Membership, group: Group) -> None:
-    """Move somebody to another group of the set: a new membership there, the old one deleted, told
-    in either order.
+    """Move a user to another group of the set: a new membership, and the old one deleted, with
+    events in either order.
     """
-    canvas.request(f"/groups/{int(group.gid) % 10**13}/memberships", group.category.context)
+    canvas.request(f"{_group_path(group)}/memberships", group.category.context)
     user, state = membership.user, membership.state
     if canvas.random.random() < 0.5:
         add_member(canvas, group, user, state)
@@ -165,11 +170,8 @@ def move(canvas: Canvas, membership: Membership, group: Group) -> None:
 
 
 def assign_at_random(canvas: Canvas, category: Category, users: list[User]) -> None:
-    """Spread people over the groups of a set by bulk SQL: no event at all."""
-    canvas.request(
-        f"/group_categories/{int(category.gid) % 10**13}/assign_unassigned_members",
-        category.context,
-    )
+    """Distribute users over the groups of a set by bulk SQL, without any event."""
+    canvas.request(f"{_category_path(category)}/assign_unassigned_members", category.context)
     groups = [group for group in category.groups if group.state != "deleted"]
     taken = {
         membership.user

@@ -1,15 +1,15 @@
-"""What happens to users and accounts."""
+"""Changes of users and accounts."""
 
 from __future__ import annotations
 
-from rollcall.sandbox.canvas.simulation.canvas import Canvas
-from rollcall.sandbox.canvas.simulation.enrollments import SIS_JOB, change
+from rollcall.sandbox.canvas.simulation.canvas import SIS_JOB, Canvas
+from rollcall.sandbox.canvas.simulation.enrollments import set_state
 from rollcall.sandbox.canvas.simulation.groups import end_membership
-from rollcall.sandbox.canvas.simulation.world import Account, User
+from rollcall.sandbox.canvas.simulation.world import Account, User, local_id
 from rollcall.sandbox.canvas.simulation.writing import ZONES, person, subject, token
 
 OTHER_SHARD_SHARE = 0.05
-"""Users who live on another shard."""
+"""Share of users who live on another shard."""
 
 _LONGEST_TEXT = 8_192
 _STATES = (
@@ -23,7 +23,7 @@ _STATES = (
 
 
 def create_account(canvas: Canvas, parent: Account, name: str) -> Account:
-    """Make an account below another one."""
+    """Create an account below another one."""
     world, number = canvas.world, canvas.world.next_id("account")
     canvas.job("Account.api_create")
     account = Account(number, world.global_id(number), token(canvas.random), name, parent)
@@ -40,25 +40,25 @@ def update_account(canvas: Canvas, account: Account, name: str) -> None:
 
 
 def delete_account(canvas: Canvas, account: Account) -> None:
-    """Delete an account that nothing is in."""
+    """Delete an account, which must be empty."""
     canvas.request(f"/accounts/{account.id}", account.parent, method="DELETE")
     account.state = "deleted"
     canvas.emit_account("account_updated", account)
 
 
 def notify(canvas: Canvas, account: Account) -> None:
-    """Announce something to an account; a long text is cut at a word."""
+    """Post an announcement to an account. A long text is cut between two words."""
     random = canvas.random
     canvas.request(f"/accounts/{account.id}/account_notifications", account)
-    about = subject(random)
-    message = f"<p>{about} is offered again.</p>"
+    topic = subject(random)
+    message = f"<p>{topic} is offered again.</p>"
     if random.random() < 0.1:
-        message = "<p>" + f"{about} " * 1_000
+        message = "<p>" + f"{topic} " * 1_000
         message = message[: message.rindex(" ", 0, _LONGEST_TEXT - 3)] + "..."
     gid = canvas.world.global_id(canvas.world.next_id("notification"))
     canvas.emit_notification(
         gid,
-        about,
+        topic,
         message,
         random.choice(("information", "warning", "calendar", None)),
         random.randint(1, 14),
@@ -66,7 +66,7 @@ def notify(canvas: Canvas, account: Account) -> None:
 
 
 def create_user(canvas: Canvas, account: Account) -> User:
-    """Make a user: user_created, user_account_association_created and, usually, user_updated."""
+    """Create a user: user_created, user_account_association_created and, often, user_updated."""
     random = canvas.random
     if random.random() < 0.5:
         canvas.job(SIS_JOB)
@@ -81,7 +81,7 @@ def create_user(canvas: Canvas, account: Account) -> User:
 
 
 def new_user(canvas: Canvas) -> User:
-    """The row of a user, without an event."""
+    """Create the row of a user, without an event."""
     world, random, now = canvas.world, canvas.random, canvas.now_ms
     number = world.next_id("user")
     shard = world.shard + 1 if random.random() < OTHER_SHARD_SHARE else None
@@ -104,10 +104,10 @@ def new_user(canvas: Canvas) -> User:
 
 
 def update_user(canvas: Canvas, user: User, *, name: str | None = None) -> None:
-    """Register or rename a user, or save one unchanged. Enrollments tell the new name when
-    something else happens to them.
+    """Register or rename a user, or save it unchanged. Events of enrollments have the new name only
+    when these change.
     """
-    canvas.request(f"/users/{int(user.gid) % 10**13}", None, method="PUT")
+    canvas.request(f"/users/{local_id(user.gid)}", None, method="PUT")
     user.name = name or user.name
     user.state = "registered"
     user.updated_ms = canvas.now_ms
@@ -116,12 +116,12 @@ def update_user(canvas: Canvas, user: User, *, name: str | None = None) -> None:
 
 def delete_user(canvas: Canvas, user: User) -> None:
     """Delete a user: user_updated, and an event for each enrollment and membership."""
-    canvas.request(f"/users/{int(user.gid) % 10**13}", None, method="DELETE")
+    canvas.request(f"/users/{local_id(user.gid)}", None, method="DELETE")
     user.state = "deleted"
     user.updated_ms = canvas.now_ms
     for enrollment in user.enrollments:
         if enrollment.workflow_state != "deleted":
-            change(canvas, enrollment, "deleted")
+            set_state(canvas, enrollment, "deleted")
     for membership in user.memberships:
         if membership.state != "deleted":
             end_membership(canvas, membership)
@@ -129,11 +129,11 @@ def delete_user(canvas: Canvas, user: User) -> None:
 
 
 def merge_users(canvas: Canvas, user: User, into: User) -> None:
-    """Merge two users: user_updated for the one that goes, nothing for its enrollments and
-    memberships, which are the other's now.
+    """Merge a user into another one: user_updated for the first. No event for its enrollments and
+    memberships, which now belong to the other.
     """
     canvas.request(
-        f"/users/{int(user.gid) % 10**13}/merge_into/{int(into.gid) % 10**13}", None, method="PUT"
+        f"/users/{local_id(user.gid)}/merge_into/{local_id(into.gid)}", None, method="PUT"
     )
     for enrollment in user.enrollments:
         enrollment.user = into

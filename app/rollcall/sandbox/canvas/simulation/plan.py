@@ -1,4 +1,4 @@
-"""What to simulate, and what comes of it."""
+"""Parameters of a simulation, and its events."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 START_MS = 1_711_752_180_000
-"""2024-03-29T22:43:00Z, so that a plan without a start gives the same events on any day."""
+"""2024-03-29T22:43:00Z: fixed, so that a plan without a start gives the same events every day."""
 
 MAX_SHARD = 922_336
-"""The greatest shard whose global ids fit a signed 64-bit integer, with room for the neighbour on
-which some users live.
+"""The greatest shard whose global ids fit into a signed 64-bit integer. Some users live on the next
+shard, so a plan's shard is smaller.
 """
 
 _SHARES = ("duplicates", "lost")
@@ -18,36 +18,34 @@ _SHARES = ("duplicates", "lost")
 
 @dataclass(frozen=True, slots=True)
 class SimulationPlan:
-    """What to simulate. The same plan gives the same events."""
+    """Parameters of a simulation. The same plan gives the same events."""
 
     courses: int = 10
-    """Courses that there are in the beginning; more come."""
+    """Number of courses at the beginning. Steps create more."""
     steps: int = 1_000
-    """What people and background jobs do after the beginning. A step has some three events on
-    average, of which the events of the beginning are not part.
-    """
+    """Number of changes after the beginning. Each has about three events on average."""
     seed: int = 1
     duplicates: float = 0.0
-    """Share of events that are delivered again, later: half of them byte for byte, half as other
-    bytes of the same JSON.
+    """Share of events that are delivered twice: half with the same bytes, half with other bytes of
+    the same JSON.
     """
     disorder: int = 0
-    """Window, in events, within which delivery is shuffled."""
+    """Window of disorder in delivery, in events."""
     lost: float = 0.0
-    """Share of events that are never delivered."""
+    """Share of events that are not delivered."""
     skew: float = 0.0
-    """Seconds by which the clocks of two application servers differ at most."""
+    """Maximum difference between the clocks of application servers, seconds."""
     start_ms: int = START_MS
-    """When it begins, milliseconds since the epoch."""
+    """Beginning, milliseconds since the epoch."""
     shard: int = 2107
     class_size: int = 25
-    """Students in a course, on average."""
+    """Average number of students in a course."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be simulated.
+        """Check the ranges of all parameters.
 
         Raises:
-            ValueError: an option is out of its range.
+            ValueError: a parameter is out of its range.
         """
         if self.courses < 1:
             raise ValueError("courses must be at least 1")
@@ -66,13 +64,12 @@ class SimulationPlan:
 
 
 class SimulatedEvent(NamedTuple):
-    """An event as it is delivered."""
+    """A delivered event."""
 
     name: str
     value: bytes
     """JSON."""
     entity: str
-    """The normal form of the id that is the key on the typed topic."""
+    """The key on the typed topic: an id in normal form."""
     time_ms: int
-    """The event's own time, by the clock of its application server, milliseconds since the epoch.
-    """
+    """event_time by the clock of the application server, milliseconds since the epoch."""

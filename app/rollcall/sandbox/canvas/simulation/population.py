@@ -1,14 +1,14 @@
-"""The institution as it is in the beginning, and new courses with their classes later on. Some of
-it is older than the subscription to events.
+"""The institution at the beginning, and new courses with their students. Some users and courses are
+older than the subscription to events.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rollcall.sandbox.canvas.simulation.canvas import Canvas
+from rollcall.sandbox.canvas.simulation.canvas import SIS_JOB, Canvas
 from rollcall.sandbox.canvas.simulation.courses import create_course
-from rollcall.sandbox.canvas.simulation.enrollments import SIS_JOB, add
+from rollcall.sandbox.canvas.simulation.enrollments import add
 from rollcall.sandbox.canvas.simulation.groups import MEMBER_STATES, add_member, create_category
 from rollcall.sandbox.canvas.simulation.people import create_account, create_user, new_user
 from rollcall.sandbox.canvas.simulation.world import (
@@ -23,8 +23,8 @@ from rollcall.sandbox.canvas.simulation.world import (
 from rollcall.sandbox.canvas.simulation.writing import subject
 
 OLD_SHARE = 0.15
-"""Users and courses that are older than the subscription: of them comes what changes, never how
-they began.
+"""Share of users and courses that are older than the subscription: only their later changes have
+events.
 """
 
 ENROLL_STATES = ("active",) * 11 + ("invited",) * 5 + ("inactive", "creation_pending")
@@ -34,8 +34,8 @@ _ACCOUNTS = ("Arts", "Sciences", "Engineering", "Law", "Continuing Education")
 _ADMINS = 8
 
 
-def found(canvas: Canvas) -> Iterator[None]:
-    """Set up the institution, and pause after each part of it."""
+def set_up(canvas: Canvas) -> Iterator[None]:
+    """Set up the institution. Yields after each part, so that its events can be taken."""
     random, world, plan = canvas.random, canvas.world, canvas.plan
     canvas.subscribed = False
     canvas.actors += [new_user(canvas) for _ in range(_ADMINS)]
@@ -60,7 +60,7 @@ def found(canvas: Canvas) -> Iterator[None]:
 
 
 def open_course(canvas: Canvas, account: Account) -> Iterator[None]:
-    """A course with sections, teachers, a class and groups, and a pause after each part of it."""
+    """Create a course with sections, teachers, students and groups. Yields after each part."""
     random, world, size = canvas.random, canvas.world, canvas.plan.class_size
     course = create_course(
         canvas, account, subject(random), random.choice(PHASES), random.choice((1, 1, 2, 3))
@@ -69,7 +69,7 @@ def open_course(canvas: Canvas, account: Account) -> Iterator[None]:
     count = min(len(world.users), max(0, round(random.gauss(size, size / 4))))
     students = random.sample(world.users, count)
     canvas.job(SIS_JOB)
-    _staff(canvas, course, students)
+    _add_staff(canvas, course, students)
     for user in students:
         if random.random() < 0.3:
             canvas.job(SIS_JOB)
@@ -77,11 +77,11 @@ def open_course(canvas: Canvas, account: Account) -> Iterator[None]:
         add(canvas, user, section, "StudentEnrollment", random.choice(ENROLL_STATES))
         yield
     if students and random.random() < 0.7:
-        _group(canvas, course, students)
+        _add_groups(canvas, course, students)
     yield
 
 
-def _staff(canvas: Canvas, course: Course, students: list[User]) -> None:
+def _add_staff(canvas: Canvas, course: Course, students: list[User]) -> None:
     random, world = canvas.random, canvas.world
     section = course.sections[0]
     for kind, share in (
@@ -106,7 +106,7 @@ def _staff(canvas: Canvas, course: Course, students: list[User]) -> None:
         )
 
 
-def _group(canvas: Canvas, course: Course, students: list[User]) -> None:
+def _add_groups(canvas: Canvas, course: Course, students: list[User]) -> None:
     random = canvas.random
     category = create_category(
         canvas, course, random.choice(("Projects", "Labs", "Reading circles")), random.randint(2, 5)

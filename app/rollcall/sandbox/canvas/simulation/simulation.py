@@ -8,9 +8,9 @@ from rollcall.sandbox.canvas.simulation.canvas import Canvas, Emitted
 from rollcall.sandbox.canvas.simulation.census import WorldRow, take_census
 from rollcall.sandbox.canvas.simulation.delivery import deliver
 from rollcall.sandbox.canvas.simulation.plan import SimulatedEvent, SimulationPlan
-from rollcall.sandbox.canvas.simulation.population import found
+from rollcall.sandbox.canvas.simulation.population import set_up
+from rollcall.sandbox.canvas.simulation.steps import run_jobs, run_step
 from rollcall.sandbox.canvas.simulation.truth import Rosters, Truth
-from rollcall.sandbox.canvas.simulation.verbs import run_jobs, step
 
 
 class Simulation:
@@ -24,18 +24,17 @@ class Simulation:
 
     def events(self) -> Iterator[SimulatedEvent]:
         """The delivered events, generated lazily. A second call continues after the first."""
-        take = self._truth.take
         for emitted in self._deliveries:
-            take(emitted)
+            self._truth.add(emitted)
             yield emitted.event
 
     def take_events(self) -> list[SimulatedEvent]:
-        """The events of external acts on the :attr:`canvas`, delivered immediately. Call it after
+        """Events of the caller's changes of :attr:`canvas`, delivered immediately. Call it after
         the end of :meth:`events`.
         """
         events, self.canvas.outbox = self.canvas.outbox, []
         for emitted in events:
-            self._truth.take(emitted)
+            self._truth.add(emitted)
         return [emitted.event for emitted in events]
 
     def truth(self) -> Rosters:
@@ -50,16 +49,16 @@ class Simulation:
 
     def _emitted(self) -> Iterator[Emitted]:
         canvas = self.canvas
-        for _ in self._life():
+        for _ in self._history():
             if canvas.outbox:
                 events, canvas.outbox = canvas.outbox, []
                 yield from events
 
-    def _life(self) -> Iterator[None]:
-        yield from found(self.canvas)
+    def _history(self) -> Iterator[None]:
+        yield from set_up(self.canvas)
         yield
         for _ in range(self.plan.steps):
-            step(self.canvas)
+            run_step(self.canvas)
             yield
         run_jobs(self.canvas)
         yield

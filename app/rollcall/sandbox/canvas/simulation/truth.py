@@ -1,7 +1,6 @@
-"""What rosters must come to: of each entity the latest event that was delivered, and the rules of
-rosters applied to these.
+"""Expected rosters: the rules of rosters, applied to the latest delivered event of each entity.
 
-Written on its own, apart from the code that makes rosters, so that the one can judge the other.
+It uses no code of the roster stages, because tests compare the two.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "group_membership": ("group_membership_id", "group_id"),
     "user": ("user_id",),
 }
-"""The families that rosters are made of, and the ids that tell their entities apart."""
+"""Ids that identify an entity, by the event families that rosters use."""
 
 _IDS = {
     family: frozenset(name for name, field in BODIES[family].items() if field.kind is Kind.ID)
@@ -51,7 +50,7 @@ _BY_DATES = frozenset(
         ("invited", "completed"),
     }
 )
-"""Workflow state and state that go together although the workflow state is the newer one."""
+"""Pairs of workflow state and enrollment state that hold although the workflow state is newer."""
 
 _ENDS_WITH_COURSE = frozenset(
     {"active", "invited", "creation_pending", "pending_active", "pending_invited"}
@@ -63,7 +62,7 @@ class _Register(NamedTuple):
 
     version: Version
     row: Row
-    """What its body says of fields that are known, without nulls, ids in normal form."""
+    """Known fields of its body, without nulls, with ids in normal form."""
 
     @property
     def time(self) -> int:
@@ -75,25 +74,28 @@ class Truth:
     """Keeps the latest delivered event of each entity.
 
     Args:
-        shard: of local ids in events that do not tell theirs; None: unknown.
+        shard: shard of local ids in events without a root account; None: unknown.
     """
 
     def __init__(self, shard: int | None) -> None:
         self._shard = shard
         self._registers: defaultdict[str, dict[EntityKey, _Register]] = defaultdict(dict)
 
-    def take(self, event: Emitted) -> None:
-        """An event of the simulation was delivered."""
-        if event.register in _KEYS:
-            self._keep(event.register, event.key, event.version, event.body, self._shard)
+    def add(self, event: Emitted) -> None:
+        """Add a delivered event of the simulation."""
+        if event.family in _KEYS:
+            self._add(event.family, event.key, event.version, event.body, self._shard)
 
-    def take_event(self, metadata: Mapping[str, Any], body: Body) -> None:
-        """Any valid event was delivered, whoever made it: what its JSON says of metadata (or
-        attributes) and body.
+    def add_event(self, metadata: Mapping[str, Any], body: Body) -> None:
+        """Add a delivered valid event from any source.
+
+        Args:
+            metadata: the event's metadata (or attributes).
+            body: the event's body.
         """
         name = metadata["event_name"]
         family = family_of(name)
-        # A group of anything else belongs nowhere.
+        # rosters have only groups of courses and accounts
         if family not in _KEYS or (family == "group" and body["context_type"] not in _CONTEXTS):
             return
         shard = shard_of(metadata.get("root_account_id")) or self._shard
@@ -111,9 +113,9 @@ class Truth:
             NO_TIME if updated is None else updated,
             ce_id,
         )
-        self._keep(family, ids[0] if len(ids) == 1 else (ids[0], ids[1]), version, body, shard)
+        self._add(family, ids[0] if len(ids) == 1 else (ids[0], ids[1]), version, body, shard)
 
-    def _keep(
+    def _add(
         self, family: str, key: EntityKey, version: Version, body: Body, shard: int | None
     ) -> None:
         register = self._registers[family]
@@ -130,46 +132,32 @@ class Truth:
     def rosters(self) -> Rosters:
         """All rows by relation and record key."""
         rosters: Rosters = {relation: {} for relation in RELATIONS}
-        self._courses(rosters["courses"])
-        self._sections(rosters["sections"])
+        for known in self._registers["course"].values():
+            rosters["courses"][known.row["course_id"]] = _own_state(known, "course")
+        for known in self._registers["course_section"].values():
+            row = _own_state(known, "section")
+            rosters["sections"][f"{row['course_id']}/{row['course_section_id']}"] = row
+        for known in self._registers["user"].values():
+            rosters["users"][known.row["user_id"]] = _own_state(known, "user")
         self._enrollments(rosters["enrollments"])
         self._groups(rosters["groups"])
         self._memberships(rosters["memberships"])
-        self._users(rosters["users"])
         return rosters
 
     def _course(self, course_id: str) -> tuple[str | None, int]:
-        """A course's workflow state and the time of its event; None if there is none."""
+        """A course's workflow state, and the time of its event; None and 0 without an event."""
         known = self._registers["course"].get(course_id)
         return (None, 0) if known is None else (known.row["workflow_state"], known.time)
-
-    def _courses(self, rows: dict[str, Row]) -> None:
-        for known in self._registers["course"].values():
-            row = known.row
-            rows[row["course_id"]] = row | {
-                "state": row["workflow_state"],
-                "state_reason": "course",
-                "as_of": _written(known.time),
-            }
-
-    def _sections(self, rows: dict[str, Row]) -> None:
-        for known in self._registers["course_section"].values():
-            row = known.row | {
-                "state": known.row["workflow_state"],
-                "state_reason": "section",
-                "as_of": _written(known.time),
-            }
-            rows[f"{row['course_id']}/{row['course_section_id']}"] = row
 
     def _enrollments(self, rows: dict[str, Row]) -> None:
         sections, states = self._registers["course_section"], self._registers["enrollment_state"]
         for key, known in self._registers["enrollment"].items():
-            row, shaped = dict(known.row), known.time
+            row, as_of = dict(known.row), known.time
             section = sections.get(row["course_section_id"])
             if section is not None and section.time >= known.time:
                 course_id = section.row["course_id"]
                 if course_id != row["course_id"]:
-                    row["course_id"], shaped = course_id, max(shaped, section.time)
+                    row["course_id"], as_of = course_id, max(as_of, section.time)
             state, reason, at = _state(row["workflow_state"], known.time, states.get(key))
             final = (
                 reason == "enrollment"
@@ -186,26 +174,26 @@ class Truth:
                 elif course == "completed" and state in _ENDS_WITH_COURSE:
                     state, reason, at = "completed", "course_completed", course_at
             if reason != "enrollment":
-                shaped = max(shaped, at)
-            row |= {"state": state, "state_reason": reason, "as_of": _written(shaped)}
+                as_of = max(as_of, at)
+            row = _with_state(row, state, reason, as_of)
             rows[f"{row['course_id']}/{row['enrollment_id']}"] = row
 
     def _groups(self, rows: dict[str, Row]) -> None:
         for known in self._registers["group"].values():
-            row, shaped = dict(known.row), known.time
+            row, as_of = dict(known.row), known.time
             state, reason = row["workflow_state"], "group"
             if row["context_type"] == "Course":
                 course, course_at = self._course(row["context_id"])
                 if course == "deleted":
-                    state, reason, shaped = "deleted", "course_deleted", max(shaped, course_at)
-            row |= {"state": state, "state_reason": reason, "as_of": _written(shaped)}
+                    state, reason, as_of = "deleted", "course_deleted", max(as_of, course_at)
+            row = _with_state(row, state, reason, as_of)
             rows[f"{_place(row)}/{row['group_id']}"] = row
 
     def _memberships(self, rows: dict[str, Row]) -> None:
         groups = self._registers["group"]
         versions: dict[str, Version] = {}
         for known in self._registers["group_membership"].values():
-            row, shaped = dict(known.row), known.time
+            row, as_of = dict(known.row), known.time
             group = groups.get(row["group_id"])
             if group is None:
                 continue
@@ -215,26 +203,26 @@ class Truth:
                 self._course(row["context_id"]) if row["context_type"] == "Course" else (None, 0)
             )
             if course == "deleted":
-                state, reason, shaped = "deleted", "course_deleted", max(shaped, course_at)
+                state, reason, as_of = "deleted", "course_deleted", max(as_of, course_at)
             elif group.row["workflow_state"] == "deleted":
-                state, reason, shaped = "deleted", "group_deleted", max(shaped, group.time)
-            row |= {"state": state, "state_reason": reason, "as_of": _written(shaped)}
+                state, reason, as_of = "deleted", "group_deleted", max(as_of, group.time)
+            row = _with_state(row, state, reason, as_of)
             record = f"{_place(row)}/{row['group_membership_id']}"
             if record not in versions or known.version > versions[record]:
                 rows[record], versions[record] = row, known.version
 
-    def _users(self, rows: dict[str, Row]) -> None:
-        for known in self._registers["user"].values():
-            row = known.row
-            rows[row["user_id"]] = row | {
-                "state": row["workflow_state"],
-                "state_reason": "user",
-                "as_of": _written(known.time),
-            }
+
+def _own_state(known: _Register, reason: str) -> Row:
+    """A row whose state is its own workflow state."""
+    return _with_state(known.row, known.row["workflow_state"], reason, known.time)
+
+
+def _with_state(row: Row, state: str, reason: str, as_of: int) -> Row:
+    return row | {"state": state, "state_reason": reason, "as_of": _rendered(as_of)}
 
 
 def _state(workflow_state: str, changed_at: int, state: _Register | None) -> tuple[str, str, int]:
-    """An enrollment's own state: the state, the reason, and the time of its event."""
+    """State of an enrollment apart from course and section: state, reason, time of the event."""
     if state is None or (workflow_state in ("rejected", "deleted") and not state.time > changed_at):
         return workflow_state, "enrollment", changed_at
     by_dates: str = state.row["state"]
@@ -248,6 +236,6 @@ def _place(row: Row) -> str:
     return context if row["context_type"] == "Course" else f"account:{context}"
 
 
-def _written(us: int) -> str:
+def _rendered(us: int) -> str:
     moment = datetime.fromtimestamp(us // 1_000_000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{us // 1000 % 1000:03d}Z"

@@ -1,6 +1,4 @@
-"""The database of the simulated Canvas: its rows as they really are, whatever events have told of
-them.
-"""
+"""The database of the simulated Canvas: actual rows, with or without events."""
 
 from __future__ import annotations
 
@@ -13,13 +11,13 @@ from rollcall.events.ids import SHARD_SIZE
 Row = TypeVar("Row")
 
 BEFORE, WITHIN, AFTER = 0, 1, 2
-"""Where now is, seen from the dates of a course or section."""
+"""Phases: position of the current time relative to the dates of a course or section."""
 
-LIVE = ("active", "invited")
-"""Workflow states of enrollments on which the dates work, and which end with their course."""
+LIVE_STATES = ("active", "invited")
+"""Workflow states of enrollments that depend on dates and end with the course."""
 
-GONE = ("deleted", "rejected", "completed")
-"""Workflow states of enrollments that enrolling the person again revives."""
+ENDED_STATES = ("deleted", "rejected", "completed")
+"""Workflow states of enrollments that are reused when the user is enrolled again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,7 +35,7 @@ class Account:
 
 @dataclass(slots=True, eq=False)
 class User:
-    """A person."""
+    """A user."""
 
     gid: str
     uuid: str
@@ -70,7 +68,7 @@ class Course:
     state: str = "created"
     phase: int = WITHIN
     sections: list[Section] = field(default_factory=list)
-    """Those that are in it now."""
+    """Its current sections."""
     categories: list[Category] = field(default_factory=list)
 
 
@@ -81,14 +79,14 @@ class Section:
     id: int
     gid: str
     course: Course
-    """Where it is now."""
+    """Its current course."""
     name: str
     sis_id: str | None
     own_course: Course | None = None
-    """Its own course while it is cross-listed."""
+    """Its own course while it is cross-listed; otherwise None."""
     default: bool = False
     restricted: bool = False
-    """Whether its own dates count instead of the course's."""
+    """True: its own dates apply instead of the course's."""
     phase: int = WITHIN
     start_ms: int = 0
     end_ms: int = 0
@@ -99,7 +97,7 @@ class Section:
 
 @dataclass(slots=True, eq=False)
 class Enrollment:
-    """An enrollment together with its enrollment state. Its course is its section's."""
+    """An enrollment with its enrollment state. Its course is that of its section."""
 
     gid: str
     user: User
@@ -111,13 +109,13 @@ class Enrollment:
     created_ms: int
     updated_ms: int
     state: str = ""
-    """What it comes to: the ``state`` of the enrollment state."""
+    """The ``state`` of the enrollment state."""
     started_ms: int | None = None
     until_ms: int | None = None
     has_event: bool = False
-    """Whether an event of its own ever told of it."""
-    silent: str | None = None
-    """What changed it without an event of its own, since the last of these."""
+    """Whether it ever had an event."""
+    silent_change: str | None = None
+    """Reason of a change without an event, since its last event."""
 
 
 @dataclass(slots=True, eq=False)
@@ -139,7 +137,7 @@ class Group:
     uuid: str
     category: Category
     name: str
-    most: int | None
+    max_members: int | None
     state: str = "available"
     has_event: bool = False
     memberships: list[Membership] = field(default_factory=list)
@@ -147,7 +145,7 @@ class Group:
 
 @dataclass(slots=True, eq=False)
 class Membership:
-    """A person in a group."""
+    """The membership of a user in a group."""
 
     gid: str
     group: Group
@@ -157,7 +155,7 @@ class Membership:
 
 
 class World:
-    """All rows, and the counters that their ids come from."""
+    """All rows, and the counters for their ids."""
 
     def __init__(self, shard: int) -> None:
         self.shard = shard
@@ -181,58 +179,54 @@ class World:
         }
 
     def next_id(self, kind: str) -> int:
-        """A local id that nothing of its kind has."""
+        """A new local id for a kind of row."""
         number = self._last.get(kind, 0) + 1
         self._last[kind] = number
         return number
 
     def global_id(self, local: int, shard: int | None = None) -> str:
-        """The global id, on the institution's own shard if no other is given."""
+        """The global id. ``shard``: by default the institution's shard."""
         return str((self.shard if shard is None else shard) * SHARD_SIZE + local)
 
 
+def local_id(gid: str) -> int:
+    """The local id in a global one."""
+    return int(gid) % SHARD_SIZE
+
+
 def pick(random: Random, rows: list[Row]) -> Row | None:
-    """Any of the rows."""
+    """A random row; None if there are none."""
     return rows[int(random.random() * len(rows))] if rows else None
 
 
 def phase_of(section: Section) -> int:
-    """Where now is, seen from the dates that count for a section."""
+    """Phase of a section by the dates that apply to it."""
     return section.phase if section.restricted else section.course.phase
 
 
 def is_current(course: Course) -> bool:
-    """Whether people can still be enrolled."""
+    """Whether the course accepts enrollments."""
     return course.state not in ("completed", "deleted")
 
 
-def settle(enrollment: Enrollment) -> bool:
-    """Work out the enrollment state anew, as EnrollmentState.recalculate_state does. Returns
-    whether any of it has changed.
+def recalculate_state(enrollment: Enrollment) -> bool:
+    """Recalculate the enrollment state, like Canvas's EnrollmentState.recalculate_state. Returns
+    whether it changed.
     """
     before = (enrollment.state, enrollment.started_ms, enrollment.until_ms)
-    workflow_state = enrollment.workflow_state
-    if workflow_state not in LIVE:
-        enrollment.state, enrollment.started_ms, enrollment.until_ms = workflow_state, None, None
-    else:
-        section = enrollment.section
-        dates = section if section.restricted else section.course
-        if dates.phase == BEFORE:
-            enrollment.state, enrollment.started_ms, enrollment.until_ms = (
-                f"pending_{workflow_state}",
-                None,
-                dates.start_ms,
-            )
-        elif dates.phase == WITHIN:
-            enrollment.state, enrollment.started_ms, enrollment.until_ms = (
-                workflow_state,
-                dates.start_ms,
-                dates.end_ms,
-            )
-        else:
-            enrollment.state, enrollment.started_ms, enrollment.until_ms = (
-                "completed",
-                dates.end_ms,
-                None,
-            )
-    return before != (enrollment.state, enrollment.started_ms, enrollment.until_ms)
+    after = _enrollment_state(enrollment)
+    enrollment.state, enrollment.started_ms, enrollment.until_ms = after
+    return before != after
+
+
+def _enrollment_state(enrollment: Enrollment) -> tuple[str, int | None, int | None]:
+    """The state, its beginning and its end."""
+    workflow_state, section = enrollment.workflow_state, enrollment.section
+    if workflow_state not in LIVE_STATES:
+        return workflow_state, None, None
+    dates = section if section.restricted else section.course
+    if dates.phase == BEFORE:
+        return f"pending_{workflow_state}", None, dates.start_ms
+    if dates.phase == WITHIN:
+        return workflow_state, dates.start_ms, dates.end_ms
+    return "completed", dates.end_ms, None

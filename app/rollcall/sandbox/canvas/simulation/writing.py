@@ -1,4 +1,4 @@
-"""Times and names in the forms in which Canvas writes them."""
+"""Times, ids and names in Canvas's formats."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ZONES: tuple[tuple[str | None, int], ...] = (
     ("Etc/UTC", 0),
     (None, 0),
 )
-"""Time zones of users: the name, and the offset in seconds at which their times are written."""
+"""Time zones of users: the name, and the UTC offset in seconds."""
 
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz0123456789"
 _GIVEN = (
@@ -68,7 +68,7 @@ def _second(seconds: int) -> str:
 
 
 def event_time(ms: int) -> str:
-    """UTC with milliseconds; a whole second without, as older versions write all of them."""
+    """UTC with milliseconds. A whole second has none, as all times of older versions of Canvas."""
     seconds, rest = divmod(ms, 1000)
     return f"{_second(seconds)}.{rest:03d}Z" if rest else f"{_second(seconds)}Z"
 
@@ -86,9 +86,7 @@ def _offset(seconds: int, separator: str) -> str:
 
 
 def zoned_time(ms: int, offset: int) -> str:
-    """Whole seconds with the acting user's offset, ``2024-03-29T15:43:00-07:00``; ``Z`` without
-    one.
-    """
+    """Seconds with the acting user's offset: ``2024-03-29T15:43:00-07:00``. Offset 0 is ``Z``."""
     seconds = ms // 1000
     return (
         f"{_second(seconds + offset)}{_offset(offset, ':')}" if offset else f"{_second(seconds)}Z"
@@ -96,7 +94,7 @@ def zoned_time(ms: int, offset: int) -> str:
 
 
 def rails_time(ms: int, offset: int) -> str:
-    """Whole seconds as Rails writes a time by itself: ``2019-10-05 05:38:00 -0800``, or ``UTC``."""
+    """Seconds in Rails' default format: ``2019-10-05 05:38:00 -0800``. Offset 0 is ``UTC``."""
     return (
         f"{_second(ms // 1000 + offset).replace('T', ' ')} "
         f"{_offset(offset, '') if offset else 'UTC'}"
@@ -104,7 +102,7 @@ def rails_time(ms: int, offset: int) -> str:
 
 
 def token(random: Random) -> str:
-    """A unique id as Canvas makes them: 40 letters and digits."""
+    """A uuid of Canvas: 40 letters and digits."""
     return "".join(random.choices(_LETTERS, k=40))
 
 
@@ -115,10 +113,10 @@ def request_id(random: Random) -> str:
 
 
 def person(random: Random) -> str:
-    """Somebody's name."""
+    """A user's name."""
     return f"{random.choice(_GIVEN)} {random.choice(_FAMILY)}"
 
 
 def subject(random: Random) -> str:
-    """What a course is about."""
+    """A subject of a course."""
     return random.choice(_SUBJECTS)

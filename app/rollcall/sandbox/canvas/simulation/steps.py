@@ -1,5 +1,5 @@
-"""What happens next: each verb looks for somebody or something to which it can happen, and says
-whether it did.
+"""Random changes of the institution. Each looks for a row that it can change, and returns whether
+it found one.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from rollcall.sandbox.canvas.simulation import courses, enrollments, groups, peo
 from rollcall.sandbox.canvas.simulation.canvas import Canvas
 from rollcall.sandbox.canvas.simulation.population import ENROLL_STATES, PHASES, open_course
 from rollcall.sandbox.canvas.simulation.world import (
-    GONE,
+    ENDED_STATES,
     Course,
     Enrollment,
+    Row,
     Section,
     is_current,
     pick,
 )
 from rollcall.sandbox.canvas.simulation.writing import person, subject
 
-Verb = Callable[[Canvas], bool]
+Change = Callable[[Canvas], bool]
 
 ATTEMPTS = 8
-"""A step tries so many verbs; in an institution where next to nothing can happen, nothing does."""
+"""Maximum number of changes that a step tries. In a nearly empty institution, all may fail."""
 
 _KINDS = ("StudentEnrollment",) * 8 + (
     "TeacherEnrollment",
@@ -33,19 +34,26 @@ _KINDS = ("StudentEnrollment",) * 8 + (
 )
 
 
-def step(canvas: Canvas) -> None:
-    """One thing happens; before that, what background jobs still have to do."""
+def run_step(canvas: Canvas) -> None:
+    """Run pending background jobs, then make one change."""
     run_jobs(canvas)
     for _ in range(ATTEMPTS):
-        (verb,) = canvas.random.choices(_VERBS, cum_weights=_WEIGHTS)
-        if verb(canvas):
+        (change,) = canvas.random.choices(_CHANGES, cum_weights=_WEIGHTS)
+        if change(canvas):
             return
 
 
 def run_jobs(canvas: Canvas) -> None:
-    """Do what background jobs still have to do."""
+    """Run pending background jobs."""
     while canvas.jobs:
         canvas.jobs.popleft()(canvas)
+
+
+def _by_dice(
+    dice: float, *options: tuple[float, Callable[[Canvas, Row], None]]
+) -> Callable[[Canvas, Row], None]:
+    """The first option whose bound is above the dice. The last bound is 1."""
+    return next(option for bound, option in options if dice < bound)
 
 
 def _active_sections(course: Course) -> list[Section]:
@@ -63,27 +71,25 @@ def _change_enrollment(canvas: Canvas) -> bool:
         return False
     dice, state = random.random(), enrollment.workflow_state
     current = is_current(enrollment.section.course) and enrollment.section.state == "active"
-    if state in GONE:
-        return _revive(canvas, enrollment, dice)
+    if state in ENDED_STATES:
+        return _enroll_again(canvas, enrollment, dice)
     if dice < 0.1:
         enrollments.save_unchanged(canvas, enrollment)
     elif dice < 0.15:
         enrollments.limit(canvas, enrollment)
     elif state == "active":
-        (
-            enrollments.conclude
-            if dice < 0.4
-            else enrollments.deactivate
-            if dice < 0.65
-            else enrollments.delete
+        _by_dice(
+            dice,
+            (0.4, enrollments.conclude),
+            (0.65, enrollments.deactivate),
+            (1, enrollments.delete),
         )(canvas, enrollment)
     elif state == "invited":
-        (
-            enrollments.accept
-            if dice < 0.7
-            else enrollments.reject
-            if dice < 0.9
-            else enrollments.delete
+        _by_dice(
+            dice,
+            (0.7, enrollments.accept),
+            (0.9, enrollments.reject),
+            (1, enrollments.delete),
         )(canvas, enrollment)
     elif state == "inactive":
         (enrollments.reactivate if dice < 0.8 else enrollments.delete)(canvas, enrollment)
@@ -94,7 +100,7 @@ def _change_enrollment(canvas: Canvas) -> bool:
     return True
 
 
-def _revive(canvas: Canvas, enrollment: Enrollment, dice: float) -> bool:
+def _enroll_again(canvas: Canvas, enrollment: Enrollment, dice: float) -> bool:
     course, random = enrollment.section.course, canvas.random
     if not is_current(course):
         return False
@@ -241,13 +247,13 @@ def _assign_at_random(canvas: Canvas) -> bool:
         return False
     if all(group.state == "deleted" for group in category.groups):
         return False
-    everybody = [
+    active = [
         row.user
         for section in category.context.sections
         for row in section.enrollments
         if row.workflow_state == "active"
     ]
-    groups.assign_at_random(canvas, category, list(dict.fromkeys(everybody)))
+    groups.assign_at_random(canvas, category, list(dict.fromkeys(active)))
     return True
 
 
@@ -303,28 +309,25 @@ def _change_course(canvas: Canvas) -> bool:
     elif dice < 0.5 and state != "completed":
         courses.update_course(canvas, course, name=subject(random) if dice < 0.25 else None)
     elif state in ("created", "claimed"):
-        (
-            courses.publish
-            if dice < 0.8
-            else courses.delete_course
-            if dice < 0.9
-            else courses.conclude_course
+        _by_dice(
+            dice,
+            (0.8, courses.publish),
+            (0.9, courses.delete_course),
+            (1, courses.conclude_course),
         )(canvas, course)
     elif state == "available":
-        (
-            courses.conclude_course
-            if dice < 0.75
-            else courses.delete_course
-            if dice < 0.9
-            else courses.unpublish
+        _by_dice(
+            dice,
+            (0.75, courses.conclude_course),
+            (0.9, courses.delete_course),
+            (1, courses.unpublish),
         )(canvas, course)
     else:
-        (
-            courses.publish
-            if dice < 0.7
-            else courses.update_course
-            if dice < 0.9
-            else courses.delete_course
+        _by_dice(
+            dice,
+            (0.7, courses.publish),
+            (0.9, courses.update_course),
+            (1, courses.delete_course),
         )(canvas, course)
     return True
 
@@ -390,7 +393,7 @@ def _import(canvas: Canvas) -> bool:
     return True
 
 
-WEIGHTED: tuple[tuple[float, Verb], ...] = (
+WEIGHTED: tuple[tuple[float, Change], ...] = (
     (50, _change_enrollment),
     (14, _enroll),
     (12, _change_membership),
@@ -406,7 +409,7 @@ WEIGHTED: tuple[tuple[float, Verb], ...] = (
     (0.7, _shift_dates),
     (0.1, _import),
 )
-"""Verbs, and how often they are tried."""
+"""Changes with their weights."""
 
-_VERBS = tuple(verb for _, verb in WEIGHTED)
+_CHANGES = tuple(change for _, change in WEIGHTED)
 _WEIGHTS = tuple(accumulate(weight for weight, _ in WEIGHTED))
