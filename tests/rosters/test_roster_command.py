@@ -32,7 +32,7 @@ from rollcall.errors import ConfigurationError
 from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.topics import TopicsError
 from rollcall.printable import printable
-from rollcall.rosters.context import Context, parse_context, the_one
+from rollcall.rosters.context import Context, parse_context, resolve_context
 from rollcall.settings import load_settings
 from tests.kafka_client import (
     Sent,
@@ -203,10 +203,12 @@ def test_a_local_id_is_that_of_the_one_course_that_has_it() -> None:
         "1" + "0" * 13,
     }
     local = Context("", "1533")
-    assert the_one(local, others | {COURSE}).key == COURSE
-    assert the_one(local, others | {"1533"}).key == "1533"
-    assert the_one(local, others).key == "1533"
-    assert the_one(Context("account:", "1533"), others | {COURSE}).key == f"account:{COURSE}"
+    assert resolve_context(local, others | {COURSE}).key == COURSE
+    assert resolve_context(local, others | {"1533"}).key == "1533"
+    assert resolve_context(local, others).key == "1533"
+    assert (
+        resolve_context(Context("account:", "1533"), others | {COURSE}).key == f"account:{COURSE}"
+    )
 
 
 def test_a_local_id_of_several_courses_is_refused_with_what_to_say_instead() -> None:
@@ -214,9 +216,9 @@ def test_a_local_id_of_several_courses_is_refused_with_what_to_say_instead() -> 
         ConfigurationError,
         match=rf"course 1533 is on several shards: say which \(~1533, 90000000001533, {COURSE}\)",
     ):
-        the_one(Context("", "1533"), {COURSE, "90000000001533", "1533"})
+        resolve_context(Context("", "1533"), {COURSE, "90000000001533", "1533"})
     with pytest.raises(ConfigurationError, match=r"\(account:10000000000002, .* and 5 more\)"):
-        the_one(
+        resolve_context(
             Context("account:", "2"), {f"account:{shard}0000000000002" for shard in range(1, 16)}
         )
 

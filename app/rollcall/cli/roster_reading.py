@@ -22,7 +22,7 @@ from rollcall.kafka.reader import bounds_of, new_reader, read_to
 from rollcall.kafka.rights import check_rights
 from rollcall.kafka.topic_reading import STALL_SECONDS, kafka_errors_explained, partition_counts
 from rollcall.kafka.topics import TopicsError
-from rollcall.rosters.context import Context, the_one
+from rollcall.rosters.context import Context, resolve_context
 from rollcall.rosters.registry import RELATIONS
 from rollcall.rosters.topics import roster_readers_rights, roster_topics
 from rollcall.settings import Settings
@@ -140,7 +140,7 @@ async def read_roster(
         partitions = await _partition_count(options, tuple(topics.values()))
         if find_shard:
             topic = topics["groups" if context.prefix else "courses"]
-            context = the_one(
+            context = resolve_context(
                 context,
                 await _contexts(
                     options,
@@ -182,7 +182,7 @@ async def _contexts(
 
     def take(_place: TopicPartition, key: bytes | None, value: bytes | None) -> None:
         text = (key or b"").decode(errors="replace")
-        if context.may_be(text.partition("/")[0]):
+        if context.matches(text.partition("/")[0]):
             (keys.discard if value is None else keys.add)(text)
 
     await _read(options, places, take)

@@ -1,1 +1,1 @@
-"""The roster application: what Canvas said, as tables of who is where now, and why."""
+"""The roster application: current rosters as tables, each row with its state and the reason."""

@@ -1,4 +1,4 @@
-"""The roster application as a process: topics checked, stages wired."""
+"""Builds the process of the roster application: checks topics and connects the stages."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ from rollcall.streaming.survey import PartitionStatus
 DEFAULT_PORT = 9102
 
 DEFAULT_GATHER_SECONDS = 0.1
-"""There is a lane for each stage and partition, and a transaction costs milliseconds of CPU time
-whatever is in it. At 5,000 events/s the process took 93 % of a core with the router's 0.03 s and 69
-% with this.
+"""Each stage and partition has a lane, and each transaction costs milliseconds of CPU time
+regardless of its size. At 5,000 events/s, the process used 93 % of a core with the router's 0.03 s,
+and 69 % with this value.
 """
 
 COORDINATOR_SECONDS = 30.0
-"""How long the coordinator of a group may take to be there."""
+"""Time limit for the group's coordinator to become available."""
 
 
 class RostersLostError(RollcallError):
-    """Topics that hold what was done so far are gone."""
+    """Topics of earlier work are missing."""
 
 
 def new_rosters(settings: Settings, bootstrap: str) -> StreamProcess:
-    """The roster application."""
+    """Build the roster application."""
     all_stages = stages(settings.shard)
     metrics = RosterMetrics(CollectorRegistry(), [stage.name for stage in all_stages], REGISTRY)
 
@@ -62,7 +62,7 @@ def new_rosters(settings: Settings, bootstrap: str) -> StreamProcess:
             settings,
             bootstrap,
             plans,
-            before_creating=lambda missing: _refuse_holes(settings, bootstrap, missing),
+            before_creating=lambda missing: _refuse_missing(settings, bootstrap, missing),
         )
         return _new_work(settings, all_stages, metrics, topics)
 
@@ -76,16 +76,18 @@ def new_rosters(settings: Settings, bootstrap: str) -> StreamProcess:
         prepare=prepare,
         metrics=metrics,
         gauges={metrics.breaker_open: lambda status: status.state is LaneState.HALTED},
-        on_survey=lambda process, statuses: _show_tables(metrics, process, statuses),
+        on_survey=lambda process, statuses: _update_table_metrics(metrics, process, statuses),
     )
 
 
-async def _refuse_holes(settings: Settings, bootstrap: str, missing: set[str]) -> None:
-    """Refuse to go on without what was written before: rows would be taken for published that are
-    nowhere, and nobody would know of those that are.
+async def _refuse_missing(settings: Settings, bootstrap: str, missing: set[str]) -> None:
+    """Refuse to create a stage's table or outputs anew after the stage has read its inputs. An
+    empty table would not match the published rows, and an empty output would lack rows of the
+    table.
 
     Raises:
-        RostersLostError: a stage has read, and its table or an output of it is not there.
+        RostersLostError: a stage has committed offsets, and its table or one of its outputs is
+            missing.
     """
     names = roster_topics(settings)
     deadline = time.monotonic() + COORDINATOR_SECONDS
@@ -99,7 +101,7 @@ async def _refuse_holes(settings: Settings, bootstrap: str, missing: set[str]) -
                         for known in (await offsets.committed(inputs)).values()
                     )
                 except KafkaError as error:
-                    # a cluster that never had a group makes the topic of offsets now
+                    # a new cluster creates the topic of offsets now
                     if time.monotonic() > deadline:
                         raise BrokerUnavailableError(
                             f"the offsets of group {names.group} cannot be read "
@@ -128,7 +130,7 @@ def _new_work(
     metrics: RosterMetrics,
     topics: Sequence[TopicFinding],
 ) -> Work:
-    """What the rosters do on topics that were found fine."""
+    """The work of the process on checked topics."""
     names = roster_topics(settings)
     barrier = barrier_topic_of(topics, names.group)
     limits = [finding.limits for finding in topics if finding.plan.name != barrier.name]
@@ -146,7 +148,7 @@ def _new_work(
     def agent(stage: Stage) -> ChunkAgent:
         context = StageContext(
             stage=stage,
-            inputs={names.full(topic): given for topic, given in stage.inputs.items()},
+            inputs={names.full(topic): spec for topic, spec in stage.inputs.items()},
             outputs={topic: names.full(topic) for topic in stage.outputs},
             changelog=names.changelog(stage),
             partition_of=partition_of,
@@ -164,7 +166,7 @@ def _new_work(
             table=stage.name,
         )
 
-    written = (
+    output_topics = (
         topic
         for stage in all_stages
         for topic in (names.changelog(stage), *map(names.full, stage.outputs))
@@ -173,7 +175,7 @@ def _new_work(
         [agent(stage) for stage in all_stages],
         max_record_bytes,
         barrier,
-        frozenset(written) | {names.names.dead_letter},
+        frozenset(output_topics) | {names.names.dead_letter},
     )
 
 
@@ -188,7 +190,7 @@ class _Observer:
         self._metrics = metrics
 
     def chunk_committed(self, stage: Stage, tally: Tally, now: float) -> None:
-        """Count a chunk."""
+        """Count the records and rows of a chunk."""
         metrics, name = self._metrics, stage.name
         metrics.stage_records_total.labels(name).inc(tally.consumed)
         metrics.stale_events_total.labels(name).inc(tally.stale)
@@ -207,7 +209,7 @@ def _rejector(
     limit: int,
     accepted: Callable[[], tuple[int, int]],
 ) -> Callable[[Chunk, Record, UnusableError, Outputs], str]:
-    """Writes what a stage cannot use to the dead-letter topic."""
+    """A function that writes records that a stage cannot use to the dead-letter topic."""
 
     def reject(chunk: Chunk, record: Record, error: UnusableError, outputs: Outputs) -> str:
         headers = list(record.headers)
@@ -246,17 +248,17 @@ def _rejector(
 
 
 def _event_name(topic: str) -> str | None:
-    """The name of the events on a topic; None when it is no typed topic."""
+    """The event_name of a typed topic; None for other topics."""
     name = topic.rpartition(".events.")[2]
     return name if name in REGISTRY else None
 
 
-def _show_tables(
+def _update_table_metrics(
     metrics: RosterMetrics, process: StreamProcess, statuses: Sequence[PartitionStatus]
 ) -> None:
     lanes = {
         (status.agent, status.tp.partition): status for status in statuses
-    }.values()  # one of the statuses of each lane: they differ in the input only
+    }.values()  # one status of each lane: a lane's statuses differ only in the input
     for name, table in process.tables:
         metrics.table_rows.labels(name).set(table.row_count)
         metrics.parked_rows.labels(name).set(table.parked_count)

@@ -1,9 +1,9 @@
 """The course stage: the rosters.
 
-Key: course_id, or ``account:<account_id>`` for what belongs to an account. The lead row is the
-course's register. The others are what the stages before have published, of kind ``section``,
-``enrollment``, ``group`` and ``membership``. What may come from several upstream keys has a slot
-for each of them, and the slot with the latest version is the one that counts.
+Key: course_id, or ``account:<account_id>`` for groups and memberships of an account. The lead row
+is the course's register. Other rows come from the upstream stages, with the kinds ``section``,
+``enrollment``, ``group`` and ``membership``. A row that several upstream keys may write has a slot
+for each of them. The slot with the latest version applies.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rollcall.rosters.registers import (
     is_later,
     latest,
     lead_reader,
-    shown,
+    roster_row,
 )
 from rollcall.rosters.relation import ACCOUNT_PREFIX, Relation
 from rollcall.rosters.section import (
@@ -71,7 +71,7 @@ COURSES = Relation(
 
 
 def _row_reader(kind: str, row: Any) -> Any:
-    """Of records that one upstream key writes: the whole row."""
+    """Reader of records that only one upstream key writes: the value is the whole row."""
     value_of = value_reader(row)
 
     def read_change(record: Record) -> Change:
@@ -82,7 +82,7 @@ def _row_reader(kind: str, row: Any) -> Any:
 
 
 def _slot_reader(kind: str, value: Any) -> Any:
-    """Of records that several upstream keys write: a slot of the row."""
+    """Reader of records that several upstream keys write: the value is one slot of the row."""
     value_of = value_reader(value)
 
     def read_change(record: Record) -> Change:
@@ -96,9 +96,7 @@ SlotT = TypeVar("SlotT")
 
 
 def _latest_slot(slots: Mapping[str, SlotT], register_of: Callable[[SlotT], Any]) -> SlotT:
-    """The value, of those in the slots, whose register comes last. Slots of one version: that of
-    the greatest name.
-    """
+    """The value of the slot with the latest register. Of equal versions, the greatest slot name."""
     first, *others = sorted(slots)
     last = slots[first]
     for name in others:
@@ -112,14 +110,14 @@ _enrollment_of, _membership_of = attrgetter("enrollment"), attrgetter("membershi
 
 def derive_course(key: str, _id: str, row: Course, _lead: Row | None) -> Mapping[str, Any]:
     """A row of ``rosters.courses``."""
-    return {key: shown(body_fields(row), row.workflow_state, "course", row.time)}
+    return {key: roster_row(body_fields(row), row.workflow_state, "course", row.time)}
 
 
 def derive_section(
     key: str, section_id: str, row: Section, _course: Course | None
 ) -> Mapping[str, Any]:
     """A row of ``rosters.sections``."""
-    value = shown(body_fields(row), row.workflow_state, "section", row.time)
+    value = roster_row(body_fields(row), row.workflow_state, "section", row.time)
     return {f"{key}/{section_id}": value}
 
 
@@ -136,7 +134,7 @@ def derive_enrollment(
         None if dated is None else dated.state,
         None if dated is None else dated.time,
     )
-    if not _stands(enrollment.workflow_state, reason):
+    if not _is_final(enrollment.workflow_state, reason):
         state, reason = enrollment_state_within(
             state,
             reason,
@@ -151,12 +149,12 @@ def derive_enrollment(
         time = max(time, course.time)
     fields = body_fields(enrollment)
     fields["course_id"] = key
-    return {f"{key}/{enrollment_id}": shown(fields, state, reason, time)}
+    return {f"{key}/{enrollment_id}": roster_row(fields, state, reason, time)}
 
 
-def _stands(workflow_state: str, reason: str) -> bool:
-    """Whether an enrollment was ended by a person or an import, and nothing newer is known: then
-    section and course do not matter.
+def _is_final(workflow_state: str, reason: str) -> bool:
+    """Whether a user or an import ended the enrollment, and no newer event exists. Section and
+    course then do not change its state.
     """
     return reason == "enrollment" and workflow_state in FINAL
 
@@ -167,7 +165,7 @@ def derive_group(key: str, group_id: str, row: Group, course: Course | None) -> 
     deleted_at = _deleted_at(course)
     if deleted_at is not None:
         state, reason, time = "deleted", "course_deleted", max(time, deleted_at)
-    return {f"{key}/{group_id}": shown(body_fields(row), state, reason, time)}
+    return {f"{key}/{group_id}": roster_row(body_fields(row), state, reason, time)}
 
 
 def derive_membership(
@@ -186,7 +184,7 @@ def derive_membership(
         state, reason, time = "deleted", "course_deleted", max(time, deleted_at)
     elif group_deleted_at is not None:
         state, reason, time = "deleted", "group_deleted", max(time, group_deleted_at)
-    return {f"{key}/{membership_id}": shown(fields, state, reason, time)}
+    return {f"{key}/{membership_id}": roster_row(fields, state, reason, time)}
 
 
 def _deleted_at(course: Course | None) -> int | None:
@@ -194,7 +192,7 @@ def _deleted_at(course: Course | None) -> int | None:
 
 
 def lead_fingerprint(course: Course | None) -> Any:
-    """What the rows of a course depend on: only a course that is deleted or completed changes
+    """The part of the course that its rows depend on: only a deleted or completed course changes
     them.
     """
     return (
@@ -205,7 +203,7 @@ def lead_fingerprint(course: Course | None) -> Any:
 
 
 def stage(shard: int | None) -> Stage:
-    """The stage. ``shard``: of local ids in events that do not tell theirs."""
+    """The stage. ``shard``: shard of local ids in events without a root account; None: unknown."""
     names = ("course_created", "course_updated")
     inputs = {
         f"events.{name}": Input(lead_reader(typed_reader(name, shard), Course, "course_id"), latest)

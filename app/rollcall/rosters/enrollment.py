@@ -1,7 +1,7 @@
-"""The enrollment stage: what events tell of one enrollment, by section.
+"""The enrollment stage: both registers of each enrollment, by section.
 
-Key: enrollment_id. Its only row is the lead row. It is published under the section of the
-enrollment, so that it stands beside the section there.
+Key: enrollment_id. The lead row is the only row. It is published with the key of its section, so
+that the section stage has both.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class Enrollment(Register, array_like=True, frozen=True, gc=False):
 
 
 class EnrollmentState(UndatedRegister, array_like=True, frozen=True, gc=False):
-    """The register of enrollment_state_*: only the state shows in a roster."""
+    """The register of enrollment_state_*. Rosters use only its state."""
 
     state: Word
 
 
 class EnrollmentEvents(Struct, array_like=True, frozen=True, gc=False):
-    """The row: the registers of an enrollment, either of which may be missing."""
+    """The row: both registers of an enrollment. One may be missing."""
 
     enrollment: Enrollment | None
     state: EnrollmentState | None
@@ -95,13 +95,13 @@ def merge_state(row: EnrollmentEvents | None, update: EnrollmentState) -> Enroll
 
 
 def derive(key: str, _id: str, row: EnrollmentEvents, _lead: Row | None) -> Mapping[str, Any]:
-    """By section. A state without its enrollment waits: it does not say where it belongs."""
+    """The record by section. Nothing without an enrollment_* event: only this has the section."""
     enrollment = row.enrollment
     return {} if enrollment is None else {f"{enrollment.course_section_id}/{key}": row}
 
 
 def stage(shard: int | None) -> Stage:
-    """The stage. ``shard``: of local ids in events that do not tell theirs."""
+    """The stage. ``shard``: shard of local ids in events without a root account; None: unknown."""
     inputs = {}
     for name in ("enrollment_created", "enrollment_updated"):
         inputs[f"events.{name}"] = Input(

@@ -1,12 +1,12 @@
 """The types of a register's fields, and the fields of a class.
 
-A register is a ``msgspec.Struct`` whose fields have these types. The type decides the check of
-stored values, and the sort of field: an id, a time, a truth value. A text beside the type is the
-meaning of the field. Without a text, the description in the event's schema holds::
+A register is a ``msgspec.Struct`` whose fields have these types. The type defines the check of
+stored values and the sort of field: an id, a time, a truth value. A text in the annotation is the
+field's meaning. Without one, the description in the event's schema applies::
 
     user_name: Annotated[Text, "The name when the enrollment's last event came."]
 
-Rows, the replica's columns, the documents and the lists in tests follow from these classes.
+Rows, the replica's columns, the documents and the lists in tests are made from these classes.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from rollcall.events.times import FIRST_MICROSECOND, LAST_MICROSECOND
 
 Scalar: TypeAlias = str | int | float | bool
 Value: TypeAlias = Scalar | list[Scalar] | None
-"""Values of an event's body that rows can keep. Only ids and words are stricter, because Canvas's
-documents leave the types of other fields open.
+"""Values of an event's body that rows can have. Only ids and words are stricter: Canvas's documents
+do not specify the types of other fields.
 """
 
 
@@ -45,13 +45,13 @@ Word: TypeAlias = Annotated[str, Sort.TEXT]
 """A string. An event without it is unusable."""
 Text: TypeAlias = Annotated[Value, Sort.TEXT]
 Time: TypeAlias = Annotated[Value, Sort.TIME]
-"""A time as Canvas writes it."""
+"""A time in Canvas's format."""
 Flag: TypeAlias = Annotated[Value, Sort.FLAG]
 Number: TypeAlias = Annotated[Value, Sort.NUMBER]
 List: TypeAlias = Annotated[Value, Sort.LIST]
 
 Microseconds: TypeAlias = Annotated[int, Meta(ge=FIRST_MICROSECOND, le=LAST_MICROSECOND)]
-"""Since the epoch, in a year that exists."""
+"""Microseconds since the epoch, in the years of :mod:`datetime`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,14 @@ class Field:
     name: str
     sort: Sort
     is_required: bool = False
-    """Whether every row has it."""
+    """Whether every row has a value."""
     meaning: str = ""
     """Empty: the description in the event's schema."""
 
 
 @cache
 def fields_of(register: type[Struct]) -> tuple[Field, ...]:
-    """The fields that a class declares itself, without those of its base class."""
+    """The fields of a class, without those of its base class."""
     base: Any = register.__base__
     hints = get_type_hints(register, include_extras=True)
     names = register.__struct_fields__[len(base.__struct_fields__) :]

@@ -1,7 +1,8 @@
-"""The group stage: groups, and their memberships, by the course or account to which they belong.
+"""The group stage: groups and their memberships, by course or account.
 
 Key: group_id. The lead row is the group's register; a row of kind ``membership`` is the
-membership's register. Memberships do not say where they belong: without their group they wait.
+membership's register. Memberships have no course or account: without their group, they are not
+published.
 """
 
 from __future__ import annotations
@@ -24,9 +25,8 @@ GROUPS_BY_COURSE = "groups-by-course"
 """Key ``<course>/<group>`` or ``account:<account>/<group>``, value the group's register."""
 
 MEMBERSHIPS_BY_COURSE = "memberships-by-course"
-"""Key ``<course>/<membership>/<group>``, or with ``account:<account>``; value
-:class:`MembershipInGroup`. The group is part of the key because it is the group's partition that
-writes the record.
+"""Key ``<course>/<membership>/<group>`` or ``account:<account>/<membership>/<group>``, value
+:class:`MembershipInGroup`. The key has the group because the group's partition writes the record.
 """
 
 _TYPE, _ID = CONTEXT
@@ -63,7 +63,7 @@ class Membership(UndatedRegister, array_like=True, frozen=True, gc=False):
 
 
 class MembershipInGroup(Struct, array_like=True, frozen=True, gc=False):
-    """A membership with what its group changes."""
+    """A membership, with its group's effect on it."""
 
     membership: Membership
     group_deleted_at: Microseconds | None
@@ -135,14 +135,14 @@ def _deleted_at(group: Group) -> int | None:
 
 
 def derive_group(key: str, _id: str, row: Group, _lead: Row | None) -> Mapping[str, Any]:
-    """By course or account."""
+    """The record by course or account."""
     return {f"{_context(row)}/{key}": row}
 
 
 def derive_membership(
     key: str, membership_id: str, row: Membership, group: Group | None
 ) -> Mapping[str, Any]:
-    """By course or account."""
+    """The record by course or account."""
     if group is None:
         return {}
     value = MembershipInGroup(row, _deleted_at(group))
@@ -150,12 +150,12 @@ def derive_membership(
 
 
 def lead_fingerprint(group: Group | None) -> Any:
-    """What memberships depend on."""
+    """The part of the group that its memberships depend on."""
     return None if group is None else (_context(group), _deleted_at(group))
 
 
 def stage(shard: int | None) -> Stage:
-    """The stage. ``shard``: of local ids in events that do not tell theirs."""
+    """The stage. ``shard``: shard of local ids in events without a root account; None: unknown."""
     groups = {
         f"events.{name}": Input(_group_reader(typed_reader(name, shard)), latest)
         for name in ("group_created", "group_updated")

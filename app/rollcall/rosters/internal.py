@@ -1,4 +1,4 @@
-"""Reading what one stage has written for another."""
+"""Reads and merges records that one stage writes for another."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from rollcall.record import Record
 from rollcall.streaming.stages.stage import Row, UnusableError
 
 MOST_SLOTS = 24
-"""Of one row. An enrollment is in one section, or for a moment in two; a membership is in one group
-for ever. More come from somebody who plays with ids, and must not make a row that no topic takes.
+"""Maximum number of slots of a row. An enrollment is in one section, for a moment in two; a
+membership stays in one group. Only forged ids give more. The limit keeps the row below the topics'
+record size.
 """
 
 
@@ -20,7 +21,7 @@ def parts_of(record: Record, count: int) -> list[str]:
     """The parts of a record's key.
 
     Raises:
-        UnusableError: there are not so many; no stage wrote it.
+        UnusableError: the key has another number of parts, so no stage wrote it.
     """
     try:
         parts = (record.key or b"").decode().split("/")
@@ -34,8 +35,8 @@ def parts_of(record: Record, count: int) -> list[str]:
 
 
 def value_reader(row: Any) -> Callable[[Record], Any]:
-    """A function that reads a record's value as a row of a type; None for a tombstone. It raises
-    :class:`UnusableError` for another value: no stage wrote it.
+    """A function that decodes a record's value to a row of a type; None for a tombstone. It raises
+    :class:`UnusableError` for a value that no stage wrote.
     """
     decode = msgspec.json.Decoder(row).decode
 
@@ -53,20 +54,18 @@ def value_reader(row: Any) -> Callable[[Record], Any]:
     return read
 
 
-def replace(row: Row | None, said: Row | None) -> Row | None:
-    """Merges what another stage says: it is the one writer of the record key, so what it said last
-    is so.
-    """
-    return row if said == row else said
+def replace(row: Row | None, update: Row | None) -> Row | None:
+    """Replace the row. The record key has one writer, so its last update is valid."""
+    return row if update == row else update
 
 
-def merge_slot(row: Row | None, said: tuple[str, Any]) -> Row | None:
-    """The row, a value by slot, with one slot set, or emptied (None).
+def merge_slot(row: Row | None, update: tuple[str, Any]) -> Row | None:
+    """Set one slot of the row, or remove it (None). The row has a value for each slot.
 
     Raises:
         UnusableError: all slots are taken.
     """
-    slot, value = said
+    slot, value = update
     slots: dict[str, Any] = row or {}
     if slots.get(slot) == value:
         return row

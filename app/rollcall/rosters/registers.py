@@ -1,9 +1,9 @@
-"""Registers: the last of all events about one entity.
+"""Registers: the latest event of each entity.
 
 A register is stored as a JSON array: event_time, rank, the beginning of ce_id, and the fields of
-the body in the order of their declaration. If rows do not show updated_at, it stands before the
-other fields, because it helps to decide which event is last. The set of events decides that, never
-their order of arrival.
+the body in the order of their declaration. updated_at also decides which event is the latest: if it
+is not a field of the row, it comes before the other fields. The result depends on the set of
+events, never on the order of their arrival.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from rollcall.streaming.rows import LEAD, encode_json
 from rollcall.streaming.stages.stage import Change, UnusableError
 
 MOST_REGISTER_BYTES = 8_192
-"""Canvas's names have 255 characters at most. A row must fit into a record, also when a course has
-it from several sections for a moment.
+"""Maximum size of a register. Names in Canvas have at most 255 characters. A row must fit into a
+record even with slots of several sections.
 """
 
 _MOST_TIME_CHARACTERS = 40
@@ -35,11 +35,11 @@ _SCALARS = frozenset({str, int, float, bool})
 
 
 class Register(Struct, array_like=True, frozen=True, gc=False):
-    """The base class of registers that have updated_at among their fields.
+    """Base class of registers with updated_at among their fields.
 
-    A subclass declares the fields of the body that a row has, by the types of
-    :mod:`rollcall.rosters.fields`. New fields go to the end, with a default: rows of older releases
-    do not have them.
+    A subclass declares the row's fields from the body, with the types of
+    :mod:`rollcall.rosters.fields`. Add new fields at the end, with a default: rows of older
+    releases lack them.
     """
 
     time: Microseconds
@@ -51,13 +51,13 @@ class Register(Struct, array_like=True, frozen=True, gc=False):
 
 
 class UndatedRegister(Register, array_like=True, frozen=True, gc=False):
-    """The base class of registers whose rows do not show updated_at."""
+    """Base class of registers whose rows lack updated_at."""
 
     updated_at: Value
 
 
 class Version(Protocol):
-    """The part of a register that tells which of two is later."""
+    """The part of a register that decides which of two is later."""
 
     @property
     def time(self) -> int: ...
@@ -74,13 +74,13 @@ RegisterT = TypeVar("RegisterT", bound=Register)
 
 
 def latest(known: VersionT | None, update: VersionT) -> VersionT:
-    """The later of two registers. ``known`` itself when the other one is not later."""
+    """The later of two registers; ``known`` if neither is later."""
     return update if known is None or is_later(update, known) else known
 
 
 def is_later(one: Version, other: Version) -> bool:
-    """Whether one register is later than another: by event_time; then ``_updated`` after
-    ``_created``; then by updated_at; then by ce_id.
+    """Whether one register is later than another: by event_time, then ``_updated`` after
+    ``_created``, then by updated_at, then by ce_id.
     """
     if one.time != other.time:
         return one.time > other.time
@@ -93,7 +93,7 @@ def is_later(one: Version, other: Version) -> bool:
 
 
 def body_fields(register: Register) -> dict[str, Any]:
-    """The fields of the body by name, without those that are null."""
+    """Fields of the body by name, without nulls."""
     names, first = _places(type(register))
     return {
         name: value
@@ -113,7 +113,7 @@ def register_maker(register: type[RegisterT]) -> Callable[[TypedEvent], Register
     with a field that a row cannot hold.
     """
     fields = tuple((field.name, field.sort is Sort.ID) for field in fields_of(register))
-    needed = tuple(field.name for field in fields_of(register) if field.is_required)
+    required = tuple(field.name for field in fields_of(register) if field.is_required)
     is_undated = issubclass(register, UndatedRegister)
 
     def make(event: TypedEvent) -> RegisterT:
@@ -136,7 +136,7 @@ def register_maker(register: type[RegisterT]) -> Callable[[TypedEvent], Register
                 elif type(value) not in _SCALARS:
                     size += _size_of_list(value, name)
             values.append(value)
-        # As JSON a character takes 6 bytes at most.
+        # a character has at most 6 bytes in JSON
         if size * 6 > MOST_REGISTER_BYTES and len(encode_json(values)) > MOST_REGISTER_BYTES:
             raise UnusableError(
                 f"maxLength: what a row keeps of the body takes more than {MOST_REGISTER_BYTES} "
@@ -144,7 +144,7 @@ def register_maker(register: type[RegisterT]) -> Callable[[TypedEvent], Register
                 "/body",
             )
         made = register(*values)
-        for name in needed:
+        for name in required:
             if type(getattr(made, name)) is not str:
                 raise UnusableError("required: must be a string", f"/body/{name}")
         return made
@@ -161,7 +161,9 @@ def lead_reader(read: Reader, register: type[Register], key: str) -> Callable[[R
     """A function that reads typed events as changes of the lead row of their key.
 
     Args:
-        key: the field of the body that holds it.
+        read: reads the event of a record.
+        register: type of the lead row.
+        key: the field of the body with the key.
     """
     make = register_maker(register)
 
@@ -172,19 +174,19 @@ def lead_reader(read: Reader, register: type[Register], key: str) -> Callable[[R
     return read_change
 
 
-def shown(fields: dict[str, Any], state: str, reason: str, time: int) -> dict[str, Any]:
-    """A row as the rosters have it."""
+def roster_row(fields: dict[str, Any], state: str, reason: str, time: int) -> dict[str, Any]:
+    """The value of a roster record."""
     return {**fields, "state": state, "state_reason": reason, "as_of": as_of(time)}
 
 
 def microseconds(text: object) -> float:
-    """A written time in whole microseconds since the epoch; minus infinity when it is none."""
+    """A time in text as microseconds since the epoch; minus infinity if it is no time."""
     time = parse_microseconds(text)
     return _NEVER if time is None else time
 
 
 def as_of(time: int) -> str:
-    """A time in microseconds since the epoch as rows show it: UTC, RFC 3339, milliseconds."""
+    """Microseconds since the epoch in the format of rows: UTC, RFC 3339, milliseconds."""
     seconds, rest = divmod(time, 1_000_000)
     return f"{_second(seconds)}.{rest // 1000:03d}Z"
 

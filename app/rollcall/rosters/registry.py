@@ -1,4 +1,4 @@
-"""The lists of stages and of relations. A new relation is one stage file, and its lines here."""
+"""Lists of all stages and relations. For a new relation, add a stage file and its lines here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STAGES: tuple[Callable[[int | None], Stage], ...] = (
     course.stage,
     user.stage,
 )
-"""From ``ROLLCALL_SHARD`` to a stage."""
+"""Functions that make a stage for ``ROLLCALL_SHARD``."""
 
 RELATIONS: tuple[Relation, ...] = (
     course.COURSES,
@@ -25,18 +25,16 @@ RELATIONS: tuple[Relation, ...] = (
     group.MEMBERSHIPS,
     user.USERS,
 )
-"""In the order of the documents."""
+"""All relations, in the order of the documents."""
 
 
 def stages(shard: int | None) -> tuple[Stage, ...]:
-    """All stages. ``shard``: of local ids in events that do not tell theirs; None: unknown."""
+    """All stages. ``shard``: shard of local ids in events without a root account; None: unknown."""
     return tuple(make(shard) for make in STAGES)
 
 
 def stages_by_event() -> Mapping[str, str]:
-    """The name of the stage that reads an event type, by event_name. Other event types are part of
-    no roster.
-    """
+    """Name of the stage that reads an event type, by event_name. Rosters do not use other types."""
     read = {topic: stage.name for stage in stages(None) for topic in stage.inputs}
     return {
         topic.removeprefix("events."): name

@@ -1,7 +1,7 @@
 """A relation: the declaration of a roster topic and its rows.
 
 The topic, the replica's table and view, the JSON Schema of rows, the documents and the API's
-columns follow from it.
+columns are made from it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Struct
 from rollcall.rosters.fields import Field, Sort, fields_of
 
 ACCOUNT_PREFIX = "account:"
-"""Begins the key of what belongs to an account and to no course."""
+"""Prefix of keys of rows that belong to an account and to no course."""
 
 CONTEXT = (
     Field(
@@ -53,24 +53,24 @@ class Relation:
 
     name: str
     register: type[Struct]
-    """The class that declares the fields of a row: a register, or any Struct with such fields for a
-    derived relation. The stage adds :data:`CONTEXT` and :data:`STATE`.
+    """The class that declares the fields of a row: a register, or for a derived relation any Struct
+    with such fields. The stage adds :data:`CONTEXT` and :data:`STATE`.
     """
     key: tuple[str, ...]
-    """The fields in the record's key, together unique: ids with ``/`` between them. If the first
-    one is ``context_type``, the key begins with a course, or with :data:`ACCOUNT_PREFIX` and an
+    """Fields of the record's key: ids with ``/`` between them, unique together. If the first field
+    is ``context_type``, the key begins with a course, or with :data:`ACCOUNT_PREFIX` and an
     account.
     """
     rows: str
-    """Which rows there are, in one line."""
+    """Description of the rows, in one line."""
     bodies: tuple[str, ...]
-    """The names of the events' bodies, in ``schemas/bodies/``. The first one has the fields of the
-    row. The states of all of them can become the row's.
+    """Names of the events' bodies, in ``schemas/bodies/``. The first one has the fields of the row.
+    The row's state may be a state of any of them.
     """
     reasons: Mapping[str, str]
     """Values of state_reason, and their meanings."""
     lookups: tuple[tuple[str, ...], ...] = ()
-    """Fields by which rows are found quickly, besides the key."""
+    """Indexes of the replica besides the key: fields of each."""
 
     @property
     def topic(self) -> str:

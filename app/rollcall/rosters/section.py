@@ -1,11 +1,11 @@
-"""The section stage: sections, and their enrollments, by the course to which they belong now.
+"""The section stage: sections and their enrollments, by current course.
 
-Key: course_section_id. The lead row is the section's register; a row of kind ``enrollment`` is what
-the enrollment stage published.
+Key: course_section_id. The lead row is the section's register. A row of kind ``enrollment`` is
+published by the enrollment stage.
 
-When a section is cross-listed Canvas moves its enrollments to the other course without an event for
-any of them. So an enrollment's course is its section's, unless the enrollment's own event is newer
-than the section's.
+Canvas cross-lists a section without events for its enrollments, which move with it. So the course
+of an enrollment is that of its section, unless the enrollment's own event is newer than the
+section's.
 """
 
 from __future__ import annotations
@@ -29,10 +29,9 @@ SECTIONS_BY_COURSE = "sections-by-course"
 """Key ``<course>/<section>``, value the section's register."""
 
 ENROLLMENTS_BY_COURSE = "enrollments-by-course"
-"""Key ``<course>/<enrollment>/<section>``, value :class:`EnrollmentInSection`. The section is part
-of the key because it is the section's partition that writes the record: an enrollment that moves to
-another section of the same course arrives at the course from both, as upsert and as tombstone, in
-either order.
+"""Key ``<course>/<enrollment>/<section>``, value :class:`EnrollmentInSection`. The key has the
+section because the section's partition writes the record. If an enrollment moves to another section
+of the course, both sections write: one an upsert, one a tombstone, in either order.
 """
 
 
@@ -59,24 +58,24 @@ class Section(UndatedRegister, array_like=True, frozen=True, gc=False):
 
 
 class PublishedEnrollment(Struct, array_like=True, frozen=True, gc=False):
-    """What the enrollment stage publishes: the row of an enrollment."""
+    """An enrollment from the enrollment stage."""
 
     enrollment: Enrollment
     state: EnrollmentState | None
 
 
 class SectionEffect(Struct, array_like=True, frozen=True, gc=False):
-    """What a section changes of its enrollments."""
+    """A section's effect on its enrollments."""
 
     is_deleted: bool
     is_moved: bool
-    """The course is the section's, and another than the enrollment's own."""
+    """The section is in another course than the enrollment's own event says."""
     time: Microseconds
     """The section's event_time."""
 
 
 class EnrollmentInSection(Struct, array_like=True, frozen=True, gc=False):
-    """An enrollment with what its section changes."""
+    """An enrollment, with its section's effect on it."""
 
     enrollment: Enrollment
     state: EnrollmentState | None
@@ -102,14 +101,14 @@ def _read_enrollment(record: Record) -> Change:
 
 
 def derive_section(key: str, _id: str, row: Section, _lead: Row | None) -> Mapping[str, Any]:
-    """By course."""
+    """The record by course."""
     return {f"{row.course_id}/{key}": row}
 
 
 def derive_enrollment(
     key: str, enrollment_id: str, row: PublishedEnrollment, section: Section | None
 ) -> Mapping[str, Any]:
-    """By course."""
+    """The record by course."""
     enrollment = row.enrollment
     course, effect = enrollment.course_id, None
     if section is not None:
@@ -124,12 +123,12 @@ def derive_enrollment(
 
 
 def lead_fingerprint(section: Section | None) -> Any:
-    """What enrollments depend on."""
+    """The part of the section that its enrollments depend on."""
     return None if section is None else (section.time, section.course_id, section.workflow_state)
 
 
 def stage(shard: int | None) -> Stage:
-    """The stage. ``shard``: of local ids in events that do not tell theirs."""
+    """The stage. ``shard``: shard of local ids in events without a root account; None: unknown."""
     names = ("course_section_created", "course_section_updated")
     inputs = {
         f"events.{name}": Input(

@@ -1,6 +1,4 @@
-"""The topics of the roster application: what it reads, what its stages tell each other, its
-changelogs, and the rosters.
-"""
+"""Topics of the roster application: inputs, topics between stages, changelogs and rosters."""
 
 from __future__ import annotations
 
@@ -14,32 +12,32 @@ from rollcall.settings import Settings
 from rollcall.streaming.stages.stage import Stage
 
 RECORD_BYTES = 524_288
-"""What these topics must take: :data:`rollcall.rosters.internal.MOST_SLOTS` times what one upstream
-key can say, two registers of :data:`rollcall.rosters.registers.MOST_REGISTER_BYTES`.
+"""Smallest acceptable ``max.message.bytes``: :data:`rollcall.rosters.internal.MOST_SLOTS` slots of
+two registers, each of :data:`rollcall.rosters.registers.MOST_REGISTER_BYTES`.
 """
 
 TOMBSTONE_DAYS = 30
-"""So long a follower of the rosters, or a stage, may be away and still see what was removed.
+"""Readers of the rosters, and stages, may be stopped for this time and still see removed rows.
 Kafka's default is one day.
 """
 
 SEGMENT_BYTES = 64 * 1024**2
-"""The last segment of a log is never compacted. With Kafka's default of 1 GB, a table would be
-loaded from up to so much of old rows.
+"""Kafka never compacts the last segment of a log. With the default of 1 GB, a table would be loaded
+from up to 1 GB of old rows.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class RosterTopics:
-    """Names in a stage's declaration to full names."""
+    """Full names of the topics in stages' declarations."""
 
     names: TopicNames
     group: str
-    """The consumer group, with which the names of internal topics begin."""
+    """The consumer group: prefix of internal topics."""
 
     def full(self, topic: str) -> str:
-        """``events.…`` and ``rosters.…`` are everybody's; what stages tell each other is
-        internal.
+        """The full name: ``events.…`` and ``rosters.…`` have the topic prefix; internal topics have
+        the group.
         """
         return (
             f"{self.names.prefix}.{topic}"
@@ -53,13 +51,13 @@ class RosterTopics:
 
 
 def roster_topics(settings: Settings) -> RosterTopics:
-    """The names of the topics."""
+    """The application's topic names."""
     return RosterTopics(TopicNames(settings.topic_prefix), settings.group("rosters"))
 
 
 def plan_roster_topics(settings: Settings) -> tuple[TopicPlan, ...]:
-    """The topics of the roster application. The typed topics and the dead letters are also the
-    router's.
+    """All topics of the roster application. It shares typed topics and dead letters with the
+    router.
     """
     topics = roster_topics(settings)
     config = {
@@ -89,7 +87,7 @@ def plan_roster_topics(settings: Settings) -> tuple[TopicPlan, ...]:
 
 
 def rosters_rights(settings: Settings) -> Rights:
-    """The least that the roster application needs."""
+    """Minimum rights of the roster application."""
     topics = roster_topics(settings)
     read, write, configs = Operation.READ, Operation.WRITE, Operation.DESCRIBE_CONFIGS
     acls = (
@@ -103,7 +101,7 @@ def rosters_rights(settings: Settings) -> Rights:
 
 
 def roster_readers_rights(settings: Settings) -> Rights:
-    """What ``rollcall roster`` needs, and whoever else reads the rosters."""
+    """Minimum rights of ``rollcall roster`` and of other readers of rosters."""
     prefix = TopicNames(settings.topic_prefix).rosters_prefix
     topics = tuple(
         plan.name for plan in plan_roster_topics(settings) if plan.name.startswith(prefix)

@@ -1,6 +1,4 @@
-"""Reading typed events: what the router has found valid, and whatever else somebody may have
-written to a typed topic.
-"""
+"""Reads typed events: those of the router, and any records that others wrote to a typed topic."""
 
 from __future__ import annotations
 
@@ -17,11 +15,13 @@ from rollcall.record import Record
 from rollcall.streaming.stages.stage import UnusableError
 
 DIGEST_DIGITS = 16
-"""Of ce_id. Only events of equal event_time, rank and updated_at are told apart by it."""
+"""Number of digits of ce_id that are kept. They decide only between events with equal event_time,
+rank and updated_at.
+"""
 
 
 class TypedEvent(NamedTuple):
-    """A typed event, read."""
+    """A decoded typed event."""
 
     time: int
     """event_time, microseconds since the epoch."""
@@ -30,14 +30,14 @@ class TypedEvent(NamedTuple):
     digest: str
     """The beginning of ce_id."""
     shard: int | None
-    """Of its local ids; None: unknown."""
+    """Shard of its local ids; None: unknown."""
     body: Mapping[str, Any]
 
     def id(self, name: str) -> str:
         """An id of the body, in normal form.
 
         Raises:
-            UnusableError: it is none.
+            UnusableError: the value is no id.
         """
         identity = normal_id(self.body.get(name), self.shard)
         if identity is None:
@@ -46,19 +46,20 @@ class TypedEvent(NamedTuple):
 
 
 Reader = Callable[[Record], TypedEvent]
-"""Raises :class:`UnusableError`."""
+"""Decodes a record, or raises :class:`UnusableError`."""
 
 
 def typed_reader(event_name: str, shard: int | None) -> Reader:
     """A function that reads the records of one typed topic.
 
     Args:
-        shard: of local ids in events that do not tell their shard; None: unknown.
+        event_name: event_name of the topic's events.
+        shard: shard of local ids in events without a root account; None: unknown.
     """
     rank = 1 if event_name.endswith("_updated") else 0
 
     @lru_cache(maxsize=1024, typed=True)
-    def shard_named(root_account_id: str | float | None) -> int | None:
+    def root_shard(root_account_id: str | float | None) -> int | None:
         return shard_of(root_account_id) or shard
 
     def read(record: Record) -> TypedEvent:
@@ -72,7 +73,7 @@ def typed_reader(event_name: str, shard: int | None) -> Reader:
                 metadata["event_time"],
                 metadata.get("root_account_id"),
             )
-            its_shard = shard_named(root)
+            event_shard = root_shard(root)
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
             raise UnusableError(
                 "the record is no typed event: JSON with metadata (event_name, event_time) and body"
@@ -89,7 +90,7 @@ def typed_reader(event_name: str, shard: int | None) -> Reader:
             )
         if type(body) is not dict:
             raise UnusableError("required: must be an object", "/body")
-        return TypedEvent(time, rank, _digest(record, metadata, body), its_shard, body)
+        return TypedEvent(time, rank, _digest(record, metadata, body), event_shard, body)
 
     return read
 
@@ -98,7 +99,7 @@ def _digest(record: Record, metadata: Mapping[str, Any], body: Mapping[str, Any]
     for name, content in record.headers:
         if name == "ce_id" and content and len(content) >= DIGEST_DIGITS and content.isalnum():
             return content[:DIGEST_DIGITS].decode()
-    # Not written by the router. See app/rollcall/events/pipeline.py.
+    # not written by the router: computed as in app/rollcall/events/pipeline.py
     try:
         canonical = orjson.dumps({"metadata": metadata, "body": body}, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:

@@ -1,7 +1,7 @@
 """The user stage: the roster of users.
 
-Key: user_id, with the user's register as the only row. Users belong to no course, and no other row
-depends on them: what an enrollment says of its user came with its own event.
+Key: user_id. The only row is the user's register. Users belong to no course, and no other row
+depends on them: the user fields of an enrollment come from its own events.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rollcall.rosters.fields import Id, Text, Time, Word
-from rollcall.rosters.registers import Register, body_fields, latest, lead_reader, shown
+from rollcall.rosters.registers import Register, body_fields, latest, lead_reader, roster_row
 from rollcall.rosters.relation import Relation
 from rollcall.rosters.typed import typed_reader
 from rollcall.streaming.rows import LEAD
@@ -44,11 +44,11 @@ USERS = Relation(
 
 def derive(key: str, _id: str, row: User, _lead: Row | None) -> Mapping[str, Any]:
     """A row of ``rosters.users``."""
-    return {key: shown(body_fields(row), row.workflow_state, "user", row.time)}
+    return {key: roster_row(body_fields(row), row.workflow_state, "user", row.time)}
 
 
 def stage(shard: int | None) -> Stage:
-    """The stage. ``shard``: of local ids in events that do not tell theirs."""
+    """The stage. ``shard``: shard of local ids in events without a root account; None: unknown."""
     names = ("user_created", "user_updated")
     inputs = {
         f"events.{name}": Input(lead_reader(typed_reader(name, shard), User, "user_id"), latest)
