@@ -1,5 +1,5 @@
-"""``python -m tests.chaos``: everything goes wrong, for as long as you like, and then everything is
-counted.
+"""``python -m tests.chaos``: injects faults into a system for some time, then compares all records
+and rows.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ from rich.table import Table
 
 from rollcall.sandbox.broker import EmbeddedBroker
 from rollcall.settings import load_settings
-from tests.chaos.run import Extent, Report, run
+from tests.chaos.run import Duration, Report, run
+from tests.chaos.system import End
 
 
 def tables(report: Report) -> list[Table]:
-    """The report for people."""
-    done = Table(
-        "fault", "times", "ready again after (s): median", "longest", title="What was done"
-    )
-    for title, count in report.done.most_common():
+    """The tables of a report."""
+    faults = Table("fault", "times", "ready again after (s): median", "longest", title="Faults")
+    for title, count in report.faults.most_common():
         waits = report.recoveries.get(title, [])
-        done.add_row(
+        faults.add_row(
             title,
             str(count),
             f"{statistics.median(waits):.1f}" if waits else "-",
@@ -35,57 +34,57 @@ def tables(report: Report) -> list[Table]:
         )
     ends = Table(
         "process",
-        "how it ended",
+        "end",
         "times",
-        title="Processes that ended and were started again by the supervisor",
+        title="Ends of processes; the supervisor restarted them",
     )
-    for (name, how), count in sorted(
-        Counter((end.name, _how(end.code, end.reason)) for end in report.ends).items()
+    for (name, cause), count in sorted(
+        Counter((end.name, _cause(end)) for end in report.ends).items()
     ):
-        ends.add_row(name, how, str(count))
-    found = Table("", "", title="What was found", show_header=False)
-    found.add_row("time", f"{report.seconds:.0f} s")
-    found.add_row("records sent to the raw topic", f"{report.records:,}")
-    found.add_row("records on the outputs of the router", f"{report.routed:,}")
+        ends.add_row(name, cause, str(count))
+    results = Table("", "", title="Results", show_header=False)
+    results.add_row("time", f"{report.seconds:.0f} s")
+    results.add_row("records sent to the raw topic", f"{report.records:,}")
+    results.add_row("records on the outputs of the router", f"{report.routed:,}")
     for relation, count in report.rows.items():
-        found.add_row(f"rows of {relation}", f"{count:,}")
-    if report.long:
-        found.add_row("waited long", "\n".join(report.long))
+        results.add_row(f"rows of {relation}", f"{count:,}")
+    if report.long_waits:
+        results.add_row("long waits", "\n".join(report.long_waits))
     if report.complaints:
-        found.add_row("in the logs", "\n".join(report.complaints))
-    found.add_row(
-        "wrong",
-        "\n".join(report.wrong)
-        or "nothing: nothing lost, nothing twice, rosters true, replica equal",
+        results.add_row("in the logs", "\n".join(report.complaints))
+    results.add_row(
+        "errors",
+        "\n".join(report.errors)
+        or "none: no record lost or duplicated, rosters and replica as expected",
     )
-    return [done, ends, found]
+    return [faults, ends, results]
 
 
-def _how(code: int, reason: str) -> str:
-    if code < 0:
-        return f"signal {-code}"
-    return f"code {code}" if code == 0 else f"code {code}: {reason}"
+def _cause(end: End) -> str:
+    if end.code < 0:
+        return f"signal {-end.code}"
+    return f"code {end.code}: {end.reason}" if end.code else "code 0"
 
 
 def main() -> int:
-    """Run, and print the tables."""
+    """Run, print the tables, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument(
-        "--minutes", type=float, default=10.0, help="how long things go wrong (default: 10)"
+        "--minutes", type=float, default=10.0, help="duration of the faults (default: 10)"
     )
-    parser.add_argument("--faults", type=int, help="so many faults, instead of minutes")
+    parser.add_argument("--faults", type=int, help="number of faults, instead of minutes")
     parser.add_argument(
         "--brokers",
         type=int,
         choices=(1, 3),
         default=1,
-        help="one broker, or a cluster of three, to which more is done (default: 1)",
+        help="one broker, or a cluster of three with more faults (default: 1)",
     )
     parser.add_argument(
         "--seed",
         type=int,
         default=1,
-        help="another number, other faults at other times (default: 1)",
+        help="seed of the choice of faults and times (default: 1)",
     )
     parser.add_argument("--rate", type=int, default=300, help="events per second (default: 300)")
     options = parser.parse_args()
@@ -93,25 +92,27 @@ def main() -> int:
     jars = load_settings().data.absolute() / "kafka-libs"
     EmbeddedBroker(jars.parent / "kafka", jars=jars).ensure_libraries(announce=console.print)
     folder = Path(tempfile.mkdtemp(prefix="rollcall-chaos-"))
-    console.print(f"what the processes write is in {folder}, and stays there unless all is well")
-    extent = (
-        Extent(faults=options.faults) if options.faults else Extent(seconds=options.minutes * 60)
+    console.print(f"files of the processes: {folder}; deleted if there are no errors")
+    duration = (
+        Duration(faults=options.faults)
+        if options.faults
+        else Duration(seconds=options.minutes * 60)
     )
     report = run(
         folder,
         "chaos",
         jars,
-        extent,
+        duration,
         seed=options.seed,
         rate=options.rate,
         brokers=options.brokers,
         say=lambda line: console.print(f"  {line}"),
     )
-    if not report.wrong and not report.complaints and not report.long:
+    if not report.errors and not report.complaints and not report.long_waits:
         shutil.rmtree(folder)
     for table in tables(report):
         console.print(table)
-    return 1 if report.wrong or report.complaints else 0
+    return 1 if report.errors or report.complaints else 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""What is done to one or two of several brokers. Each fault is over, and every broker there again,
-when its function returns.
+"""Faults of one or two of several brokers. Each fault ends, and all brokers run again, before its
+function returns.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from tests.chaos.faults import Fault, FaultContext
 from tests.rosters.cluster import PARTITIONS
 
 ZOMBIE_SECONDS = 61.0
-"""Longer than any time-out of a client, and than a transaction may last."""
+"""Longer than all time-outs of clients and the transaction time-out."""
 
-MOST_PARTITIONS = 2 * PARTITIONS
-"""Of the raw topic: so many does it get, at most."""
+MAX_PARTITIONS = 2 * PARTITIONS
+"""Maximum number of partitions of the raw topic."""
 
-COPY = "events.enrollment_updated"
-"""A topic whose data is moved."""
+MOVED_TOPIC = "events.enrollment_updated"
+"""The typed topic whose replicas move."""
 
 
 def kill_in_turn(context: FaultContext) -> None:
@@ -58,14 +58,12 @@ def hang_by_role(context: FaultContext) -> None:
 
 
 def zombie_of_routers(context: FaultContext) -> None:
-    """the routers' coordinator hangs for 61 s, and goes on when a router was just killed"""
+    """SIGSTOP to the routers' coordinator for 61 s; it resumes after a router was killed"""
     _zombie(context, "router")
 
 
 def zombie_of_rosters(context: FaultContext) -> None:
-    """the rosters' coordinator hangs for 61 s, and goes on when a roster application was just
-    killed
-    """
+    """SIGSTOP to the rosters' coordinator for 61 s; it resumes after a process was killed"""
     _zombie(context, "rosters")
 
 
@@ -79,25 +77,25 @@ def kill_two(context: FaultContext) -> None:
 
 def hang_one_kill_one(context: FaultContext) -> None:
     """SIGSTOP and SIGKILL, to one broker each, for 5 to 20 s"""
-    hung, killed = context.rng.sample(range(len(context.cluster.brokers)), 2)
-    context.cluster.suspend(hung)
+    suspended, killed = context.rng.sample(range(len(context.cluster.brokers)), 2)
+    context.cluster.suspend(suspended)
     context.cluster.kill(killed)
     time.sleep(context.rng.uniform(5, 20))
-    context.cluster.resume(hung)
+    context.cluster.resume(suspended)
     _start_after(context, 0, 1)
 
 
-def part(context: FaultContext) -> None:
-    """a broker parted from the others, and not from its clients, for 5 to 40 s"""
+def isolate(context: FaultContext) -> None:
+    """a broker isolated from the other brokers, not from its clients, for 5 to 40 s"""
     number = _by_role(context)
-    context.cluster.part(number)
+    context.cluster.isolate(number)
     time.sleep(context.rng.uniform(5, 40))
-    context.cluster.join(number)
+    context.cluster.reconnect(number)
 
 
 def move(context: FaultContext) -> None:
     """leaders of the raw topic, and replicas of a typed topic, moved to other brokers"""
-    raw, typed = f"{context.system.prefix}.raw", f"{context.system.prefix}.{COPY}"
+    raw, typed = f"{context.system.prefix}.raw", f"{context.system.prefix}.{MOVED_TOPIC}"
     context.cluster.wait_in_sync()
     for partition in range(PARTITIONS):
         context.cluster.move_leader(raw, partition, context.broker())
@@ -106,16 +104,14 @@ def move(context: FaultContext) -> None:
             range(len(context.cluster.brokers)), len(context.cluster.brokers)
         )
         context.cluster.reassign(typed, partition, numbers[:-1])
-        # the one that had lost its replica gets it again, and is to lead
+        # the broker that lost its replica gets it again, as preferred leader
         context.cluster.reassign(typed, partition, reversed(numbers))
 
 
 def add_partition(context: FaultContext) -> None:
     """a partition added to the raw topic"""
     raw = f"{context.system.prefix}.raw"
-    context.cluster.add_partitions(
-        raw, min(len(context.cluster.topics()[raw]) + 1, MOST_PARTITIONS)
-    )
+    context.cluster.add_partitions(raw, min(len(context.cluster.topics()[raw]) + 1, MAX_PARTITIONS))
 
 
 def _zombie(context: FaultContext, command: str) -> None:
@@ -123,8 +119,8 @@ def _zombie(context: FaultContext, command: str) -> None:
     context.cluster.suspend(number)
     time.sleep(ZOMBIE_SECONDS)
     context.one(command).process.send_signal(signal.SIGKILL)
-    # Until its partitions are another one's: lanes open then, and one may have asked the broker
-    # that hangs.
+    # until other processes get its partitions and open lanes: they may have sent a request to the
+    # suspended broker
     time.sleep(context.rng.uniform(0, 12))
     context.cluster.resume(number)
 
@@ -146,15 +142,15 @@ def _by_role(context: FaultContext) -> int:
     return number
 
 
-def _start_after(context: FaultContext, least: float, most: float) -> None:
-    time.sleep(context.rng.uniform(least, most))
+def _start_after(context: FaultContext, min_seconds: float, max_seconds: float) -> None:
+    time.sleep(context.rng.uniform(min_seconds, max_seconds))
     context.cluster.start_all()
 
 
 BROKER_FAULTS: tuple[Fault, ...] = (
     kill_by_role,
     zombie_of_routers,
-    part,
+    isolate,
     stop_by_role,
     add_partition,
     hang_by_role,
@@ -165,4 +161,4 @@ BROKER_FAULTS: tuple[Fault, ...] = (
     hang_one_kill_one,
     stop_in_turn,
 )
-"""In the order in which they come first."""
+"""In the order of a run."""

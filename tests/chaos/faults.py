@@ -173,7 +173,7 @@ def _refuse(context: FaultContext, topic: str) -> None:
 
 
 def poison(context: FaultContext) -> None:
-    """a poison chunk: 400 records of rubbish in one partition"""
+    """a poison chunk: 400 invalid records in one partition"""
     context.traffic.poison(POISON)
 
 

@@ -1,9 +1,9 @@
-"""``python -m tests.chaos.pauses``: each fault of several brokers is done some times, and the
-pauses that come of it are measured side by side.
+"""``python -m tests.chaos.pauses``: measures the pauses that each fault of several brokers causes.
 
-A pause is the longest wait of a record: from when the bridge sends it until a reader has it, on the
-raw topic (a plain producer and a plain consumer, with librdkafka's defaults but for the reader's
-time-outs), on the typed topics, and in the rosters. The later ones contain the earlier ones.
+A pause is the longest wait of a record: the time between the bridge's send and its arrival at a
+reader. It is measured on the raw topic (a plain producer and a plain consumer, with librdkafka's
+defaults except for the reader's time-outs), on the typed topics, and in the rosters. The later ones
+include the earlier ones.
 """
 
 from __future__ import annotations
@@ -36,45 +36,48 @@ RAW = "raw topic"
 KINDS = (RAW, TYPED, ROSTERS)
 
 AWAY_SECONDS = 20.0
-"""A broker that was killed or stopped comes back after so long: twice a broker's session."""
+"""Time until a killed or stopped broker is started again: twice a broker's session."""
 
 CALM_SECONDS = 5.0
-"""So long must all be calm before a fault, and after it."""
+"""Duration of calm before and after each fault."""
 
 CALM_WAIT = 5.0
-"""The longest wait of a record while all is calm. A loaded machine takes its time."""
+"""Maximum wait of a record during calm, on a loaded machine."""
 
 DEADLINE = 600.0
-"""So long may it take until all is calm."""
+"""Time limit for calm to return."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is measured. ``do`` gets the number of the try, and returns when the fault is over."""
+    """A fault to measure."""
 
     name: str
     title: str
-    do: Callable[[FaultContext, int], None]
+    inject: Callable[[FaultContext, int], None]
+    """Takes the number of the try, and returns at the end of the fault."""
 
 
 @dataclass(frozen=True)
 class FaultContext:
-    """What a fault may touch."""
+    """The context of a fault."""
 
     cluster: BrokerCluster
     prefix: str
 
 
 @dataclass
-class Measured:
-    """By kind of topic, and for readiness, the seconds of each try."""
+class Measurement:
+    """Results for one fault, in seconds, with one value for each try."""
 
     pauses: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    """By kind of topic."""
     unready: list[float] = field(default_factory=list)
+    """Time until all processes were ready."""
 
 
 class Readiness:
-    """Notes when a process was last seen not to be ready. A context manager."""
+    """Measures the time until all processes are ready and stay so. A context manager."""
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -82,7 +85,7 @@ class Readiness:
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="readiness")
         self.seconds = 0.0
-        """From the beginning until all were ready and stayed so; 0: they were all the time."""
+        """0: all were ready all the time."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -103,7 +106,7 @@ class Readiness:
                 self.seconds = time.monotonic() - self._begun
 
 
-def _in_turn(_scene: FaultContext, number: int) -> int:
+def _in_turn(_context: FaultContext, number: int) -> int:
     return number % 3
 
 
@@ -120,94 +123,97 @@ def _controller(context: FaultContext, _number: int) -> int:
 
 
 Choice = Callable[[FaultContext, int], int]
+"""Returns the number of a broker."""
 
 
-def _away(
+def _take_away(
     end: Callable[[BrokerCluster, int], None], choose: Choice
 ) -> Callable[[FaultContext, int], None]:
-    def do(context: FaultContext, number: int) -> None:
+    def inject(context: FaultContext, number: int) -> None:
         broker = choose(context, number)
         end(context.cluster, broker)
         time.sleep(AWAY_SECONDS)
         context.cluster.start(broker)
 
-    return do
+    return inject
 
 
-def _hung(seconds: float) -> Callable[[FaultContext, int], None]:
-    def do(context: FaultContext, number: int) -> None:
+def _suspend(seconds: float) -> Callable[[FaultContext, int], None]:
+    def inject(context: FaultContext, number: int) -> None:
         context.cluster.suspend(number % 3)
         time.sleep(seconds)
         context.cluster.resume(number % 3)
 
-    return do
+    return inject
 
 
-def _two(context: FaultContext, number: int) -> None:
+def _kill_two(context: FaultContext, number: int) -> None:
     for broker in (number % 3, (number + 1) % 3):
         context.cluster.kill(broker)
     time.sleep(AWAY_SECONDS)
     context.cluster.start_all()
 
 
-def _parted(context: FaultContext, number: int) -> None:
-    context.cluster.part(number % 3)
+def _isolate(context: FaultContext, number: int) -> None:
+    context.cluster.isolate(number % 3)
     time.sleep(2 * AWAY_SECONDS)
-    context.cluster.join(number % 3)
+    context.cluster.reconnect(number % 3)
 
 
-def _moved(context: FaultContext, number: int) -> None:
+def _move_leaders(context: FaultContext, number: int) -> None:
     for partition in range(PARTITIONS):
         context.cluster.move_leader(f"{context.prefix}.raw", partition, (number + partition) % 3)
 
 
-def _added(context: FaultContext, _number: int) -> None:
+def _add_partition(context: FaultContext, _number: int) -> None:
     topic = f"{context.prefix}.raw"
     context.cluster.add_partitions(topic, len(context.cluster.topics()[topic]) + 1)
 
 
 FAULTS = (
-    Fault("term", "SIGTERM, to each broker in turn", _away(BrokerCluster.stop, _in_turn)),
-    Fault("kill", "SIGKILL, to each broker in turn", _away(BrokerCluster.kill, _in_turn)),
+    Fault("term", "SIGTERM, to each broker in turn", _take_away(BrokerCluster.stop, _in_turn)),
+    Fault("kill", "SIGKILL, to each broker in turn", _take_away(BrokerCluster.kill, _in_turn)),
     Fault(
         "term-coordinator",
         "SIGTERM, to the coordinator of the routers",
-        _away(BrokerCluster.stop, _coordinator),
+        _take_away(BrokerCluster.stop, _coordinator),
     ),
     Fault(
         "kill-coordinator",
         "SIGKILL, to the coordinator of the routers",
-        _away(BrokerCluster.kill, _coordinator),
+        _take_away(BrokerCluster.kill, _coordinator),
     ),
     Fault(
         "kill-leader",
         "SIGKILL, to the leader of a raw partition",
-        _away(BrokerCluster.kill, _leader),
+        _take_away(BrokerCluster.kill, _leader),
     ),
-    Fault("kill-controller", "SIGKILL, to the controller", _away(BrokerCluster.kill, _controller)),
-    Fault("two", "SIGKILL, to two brokers at once, for 20 s", _two),
-    Fault("hang-25", "SIGSTOP, to each broker in turn, for 25 s", _hung(25)),
-    Fault("hang-40", "SIGSTOP, to each broker in turn, for 40 s", _hung(40)),
-    Fault("hang-100", "SIGSTOP, to each broker in turn, for 100 s", _hung(100)),
+    Fault(
+        "kill-controller", "SIGKILL, to the controller", _take_away(BrokerCluster.kill, _controller)
+    ),
+    Fault("two", "SIGKILL, to two brokers at once, for 20 s", _kill_two),
+    Fault("hang-25", "SIGSTOP, to each broker in turn, for 25 s", _suspend(25)),
+    Fault("hang-40", "SIGSTOP, to each broker in turn, for 40 s", _suspend(40)),
+    Fault("hang-100", "SIGSTOP, to each broker in turn, for 100 s", _suspend(100)),
     Fault(
         "part",
-        "each broker in turn parted from the others for 40 s, and not from its clients",
-        _parted,
+        "each broker in turn isolated from the others, not from its clients, for 40 s",
+        _isolate,
     ),
-    Fault("move", "the leaders of the raw topic moved", _moved),
-    Fault("add", "a partition added to the raw topic", _added),
+    Fault("move", "the leaders of the raw topic moved", _move_leaders),
+    Fault("add", "a partition added to the raw topic", _add_partition),
 )
 
 
 def _wait_calm(watcher: Watcher) -> dict[str, float]:
-    """Wait until each kind of topic has new records, and none that waited long, for some seconds;
-    returns the longest wait by kind until then.
+    """Wait for some seconds with new records on each kind of topic, and no long wait. Returns the
+    longest wait until then, by kind.
     """
     longest = dict.fromkeys(KINDS, 0.0)
 
     def calm() -> bool:
         time.sleep(CALM_SECONDS)
-        waits = watcher.taken()
+        waits = watcher.take_waits()
         for kind in KINDS:
             longest[kind] = max(longest[kind], *waits[kind], 0.0)
         return all(waits[kind] and max(waits[kind]) < CALM_WAIT for kind in KINDS)
@@ -222,22 +228,22 @@ def measure(
     context: FaultContext,
     fault: Fault,
     number: int,
-    into: Measured,
+    measurement: Measurement,
 ) -> None:
-    """Do it once."""
+    """Inject a fault once, and add the results."""
     _wait_calm(watcher)
     with Readiness(system) as readiness:
-        fault.do(context, number)
-        context.cluster.mend()
+        fault.inject(context, number)
+        context.cluster.repair()
         longest = _wait_calm(watcher)
         system.wait_ready(DEADLINE)
     for kind in KINDS:
-        into.pauses[kind].append(longest[kind])
-    into.unready.append(readiness.seconds)
+        measurement.pauses[kind].append(longest[kind])
+    measurement.unready.append(readiness.seconds)
 
 
-def table_of(found: dict[Fault, Measured]) -> Table:
-    """For people: medians, and the longest of all tries."""
+def table_of(measurements: dict[Fault, Measurement]) -> Table:
+    """A table with the median and the maximum of all tries."""
     table = Table(
         "fault",
         "tries",
@@ -245,18 +251,18 @@ def table_of(found: dict[Fault, Measured]) -> Table:
         "all ready after: median, longest (s)",
         title="Pauses",
     )
-    for fault, measured in found.items():
-        figures = [*(measured.pauses[kind] for kind in KINDS), measured.unready]
+    for fault, measurement in measurements.items():
+        figures = [*(measurement.pauses[kind] for kind in KINDS), measurement.unready]
         table.add_row(
             fault.title,
-            str(len(measured.unready)),
+            str(len(measurement.unready)),
             *(f"{statistics.median(each):.1f}, {max(each):.1f}" for each in figures),
         )
     return table
 
 
 def main() -> None:
-    """Run, and print the table; after each fault, what is known by then."""
+    """Measure, print the results of each fault, and finally the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.pauses", description=__doc__)
     parser.add_argument(
         "faults",
@@ -264,13 +270,15 @@ def main() -> None:
         metavar="FAULT",
         help=f"of {', '.join(fault.name for fault in FAULTS)} (default: all)",
     )
-    parser.add_argument("--times", type=int, default=3, help="how often each is done (default: 3)")
+    parser.add_argument(
+        "--times", type=int, default=3, help="number of tries of each fault (default: 3)"
+    )
     parser.add_argument("--rate", type=int, default=40, help="events per second (default: 40)")
     options = parser.parse_args()
     console, prefix = Console(width=200), "pauses"
-    wanted = [fault for fault in FAULTS if not options.faults or fault.name in options.faults]
+    chosen = [fault for fault in FAULTS if not options.faults or fault.name in options.faults]
     jars = load_settings().data.absolute() / "kafka-libs"
-    found = {fault: Measured() for fault in wanted}
+    measurements = {fault: Measurement() for fault in chosen}
     with (
         tempfile.TemporaryDirectory(prefix="rollcall-pauses-") as folder,
         System(Path(folder), prefix, jars, brokers=3) as system,
@@ -288,27 +296,26 @@ def main() -> None:
         traffic.start()
         try:
             for number in range(options.times):
-                for fault in wanted:
+                for fault in chosen:
                     measure(
                         system,
                         watcher,
                         FaultContext(system.cluster, prefix),
                         fault,
                         number,
-                        found[fault],
+                        measurements[fault],
                     )
-                    last = {
-                        kind: f"{pauses[-1]:.1f}" for kind, pauses in found[fault].pauses.items()
-                    }
+                    results = measurements[fault]
+                    last = {kind: f"{pauses[-1]:.1f}" for kind, pauses in results.pauses.items()}
                     load = os.getloadavg()[0]
                     console.print(
-                        f"{fault.title}: {last}, all ready after {found[fault].unready[-1]:.1f} "
+                        f"{fault.title}: {last}, all ready after {results.unready[-1]:.1f} "
                         f"s; load {load:.1f}"
                     )
         finally:
             traffic.end()
             watcher.end()
-    console.print(table_of(found))
+    console.print(table_of(measurements))
 
 
 if __name__ == "__main__":

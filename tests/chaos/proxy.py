@@ -1,4 +1,4 @@
-"""A network that can be hurt: a TCP proxy in front of a broker."""
+"""A TCP proxy in front of a broker, for network faults."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import Any, Self
 
 READ_BYTES = 64 * 1024
 NO_LINGERING = struct.pack("ii", 1, 0)
-"""A socket with this option, closed, resets its connection."""
+"""Value of SO_LINGER: closing the socket resets its connection."""
 
 
 class Proxy:
-    """Passes on what comes, both ways, between its own port and another one of this machine. Its
-    methods may be called from any thread.
+    """Forwards data in both directions between its own port and a port of 127.0.0.1. Its methods
+    may be called from any thread. A context manager.
 
     Args:
-        target: the port of 127.0.0.1 to pass on to.
-        host: the address of this machine to listen at.
-        port: of it; 0: any.
+        target: the other port.
+        host: the local address to listen at.
+        port: the port to listen at; 0: any free one.
     """
 
     def __init__(self, target: int, *, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -34,13 +34,13 @@ class Proxy:
         self._connections: set[asyncio.Task[None]] = set()
         self._delay = 0.0
         self._reset = False
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._is_flowing = asyncio.Event()
+        self._is_flowing.set()
         self.port = port
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = self._do(asyncio.start_server(self._connected, self._host, self.port))
+        self._server = self._run(asyncio.start_server(self._serve, self._host, self.port))
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -50,45 +50,43 @@ class Proxy:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self._do(self._end())
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     def cut(self, *, reset: bool = False) -> None:
-        """End all connections that there are. New ones are taken.
+        """End all current connections. New ones are accepted.
 
         Args:
-            reset: as a firewall does that has forgotten them (RST), not as a program that closes
-                them (FIN).
+            reset: end them by RST, like a firewall that has forgotten them, instead of FIN.
         """
-        self._do(self._cut(reset=reset))
+        self._run(self._cut(reset=reset))
 
     def redirect(self, target: int) -> None:
-        """Pass new connections on to another port."""
+        """Forward new connections to another port."""
         self._target = target
 
     def slow(self, seconds: float) -> None:
-        """Let each piece of up to 64 KiB wait for so long; 0: no more."""
+        """Delay each piece of up to 64 KiB by these seconds; 0: no delay."""
         self._delay = seconds
 
     def freeze(self) -> None:
-        """Pass on nothing, and tell nobody: connections stay, and new ones are taken."""
-        self._loop.call_soon_threadsafe(self._flowing.clear)
+        """Hold back all data. Connections stay open, and new ones are accepted."""
+        self._loop.call_soon_threadsafe(self._is_flowing.clear)
 
     def thaw(self) -> None:
-        """Pass on what has come meanwhile, and everything else."""
-        self._loop.call_soon_threadsafe(self._flowing.set)
+        """Forward data again, first the data that was held back."""
+        self._loop.call_soon_threadsafe(self._is_flowing.set)
 
-    def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _end(self) -> None:
         self._server.close()
         await self._cut(reset=False)
-        while left := asyncio.all_tasks() - {
-            asyncio.current_task()
-        }:  # connections that are being taken
+        # connections that are being accepted
+        while left := asyncio.all_tasks() - {asyncio.current_task()}:
             for task in left:
                 task.cancel()
             await asyncio.wait(left)
@@ -102,7 +100,7 @@ class Proxy:
             await asyncio.wait(connections)
         self._reset = False
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = asyncio.current_task()
         assert connection is not None
         self._connections.add(connection)
@@ -110,13 +108,13 @@ class Proxy:
         try:
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 from_broker, other = await asyncio.open_connection("127.0.0.1", self._target)
-                async with asyncio.TaskGroup() as both:
-                    ways = [
-                        both.create_task(self._pass_on(reader, other)),
-                        both.create_task(self._pass_on(from_broker, writer)),
+                async with asyncio.TaskGroup() as group:
+                    directions = [
+                        group.create_task(self._forward(reader, other)),
+                        group.create_task(self._forward(from_broker, writer)),
                     ]
-                    for way in ways:  # one side that ends, ends the other
-                        way.add_done_callback(lambda _done: connection.cancel())
+                    for direction in directions:  # the end of one direction ends the other
+                        direction.add_done_callback(lambda _done: connection.cancel())
         finally:
             self._connections.discard(connection)
             for each in (writer, other):
@@ -127,11 +125,11 @@ class Proxy:
                         )
                     each.transport.abort()
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while piece := await reader.read(READ_BYTES):
                 if self._delay:
                     await asyncio.sleep(self._delay)
-                await self._flowing.wait()
+                await self._is_flowing.wait()
                 writer.write(piece)
                 await writer.drain()

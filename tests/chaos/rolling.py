@@ -1,5 +1,5 @@
-"""``python -m tests.chaos.rolling``: each process is restarted in turn while events arrive, and the
-longest wait of a record is measured.
+"""``python -m tests.chaos.rolling``: restarts each process in turn while events arrive, and
+measures the waits of records.
 """
 
 from __future__ import annotations
@@ -23,48 +23,52 @@ from tests.kafka_client import create_topic, partitions_of
 from tests.rosters.cluster import PARTITIONS, RELATIONS, RosterCluster
 
 SESSION_SECONDS = 30
-"""Static members may be away for so long before anybody else gets their partitions."""
+"""Session timeout. Within it, nobody else gets the partitions of a stopped static member."""
 
 CALM_SECONDS = 10.0
-"""Between two restarts."""
+"""Time between two restarts."""
 
 TYPED, ROSTERS = "typed topics", "rosters"
 
 
 class Watcher:
-    """Reads what comes out, and notes how long each record took from the raw topic to here."""
+    """Reads topics, and measures the time from a record's raw topic to the reader.
 
-    def __init__(self, bootstrap: str, topics: dict[str, str]) -> None:
-        self._kinds = topics
+    Args:
+        bootstrap: the cluster.
+        kinds: the kind of each topic, by name.
+    """
+
+    def __init__(self, bootstrap: str, kinds: dict[str, str]) -> None:
+        self._kinds = kinds
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
                 "group.id": "watcher",
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
-                # It notices soon that another broker leads: what is measured is when records are
-                # there, not when a patient reader finds them.
+                # find new leaders fast: the measurement is about Rollcall, not about this reader
                 "topic.metadata.refresh.interval.ms": 1000,
                 "socket.timeout.ms": 5000,
                 "log_level": 2,
             }
         )
-        places = partitions_of(bootstrap, list(topics))
-        for place in places:
-            place.offset = OFFSET_END
-        self._consumer.assign(places)
+        partitions = partitions_of(bootstrap, list(kinds))
+        for partition in partitions:
+            partition.offset = OFFSET_END
+        self._consumer.assign(partitions)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watcher")
         self._thread.start()
         self._waits: dict[str, list[float]] = defaultdict(list)
 
-    def taken(self) -> dict[str, list[float]]:
-        """By kind of topic, the waits since the last call, in seconds."""
+    def take_waits(self) -> dict[str, list[float]]:
+        """Seconds of all waits since the last call, by kind of topic."""
         waits, self._waits = self._waits, defaultdict(list)
         return waits
 
     def end(self) -> None:
-        """Stop."""
+        """Stop reading."""
         self._ending.set()
         self._thread.join()
         self._consumer.close()
@@ -73,14 +77,14 @@ class Watcher:
         while not self._ending.is_set():
             for message in self._consumer.consume(1000, 0.1):
                 if message.error() is None:
-                    # Outputs bear the time of the raw record.
+                    # outputs have the timestamp of the raw record
                     self._waits[self._kinds[str(message.topic())]].append(
                         time.time() - message.timestamp()[1] / 1000
                     )
 
 
 def main() -> None:
-    """Run, and print a table."""
+    """Measure, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.rolling", description=__doc__)
     parser.add_argument("--rate", type=int, default=500, help="events per second (default: 500)")
     options = parser.parse_args()
@@ -113,7 +117,7 @@ def main() -> None:
         traffic.start()
         try:
             time.sleep(CALM_SECONDS)
-            watcher.taken()
+            watcher.take_waits()
             for each in (None, *system.processes[:4]):
                 if each is not None:
                     before = each.process
@@ -122,7 +126,7 @@ def main() -> None:
                         time.sleep(0.05)
                     system.wait_ready(120)
                 time.sleep(CALM_SECONDS)
-                waits = watcher.taken()
+                waits = watcher.take_waits()
                 figures = [
                     f"{value:.2f}"
                     for kind in (TYPED, ROSTERS)

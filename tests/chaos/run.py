@@ -1,4 +1,4 @@
-"""One run: traffic, faults, and what is found in the end."""
+"""One run: traffic, faults, and the comparison at the end."""
 
 from __future__ import annotations
 
@@ -24,54 +24,54 @@ from tests.serve.replica.test_follower import contents, expected
 from tests.waiting import NotInTimeError
 
 RECOVERY_SECONDS = 180.0
-"""So long may it take after a fault until every process is ready again."""
+"""Time limit for all processes to be ready after a fault."""
 
 LONG_SECONDS = 25.0
-"""A session that passes, processes that start and tables that are loaded take less. What takes
-longer may be worth a look.
+"""A session timeout, starts of processes and loading of tables take less. Longer waits are
+reported.
 """
 
-AT_ONCE = 0.3
-"""So often does the next fault come before everything has got over the last one."""
+OVERLAP_SHARE = 0.3
+"""Share of faults that follow immediately, before the system has recovered."""
 
-OUR_ERRORS = '"level":"error","logger":"rollcall.'
-"""What is done here is an error for a process; that it says so is well. What a library calls one,
-or a traceback, is not.
+OWN_ERRORS = '"level":"error","logger":"rollcall.'
+"""Rollcall's own error lines are expected during faults. Error lines of libraries, and tracebacks,
+are not.
 """
 
 COMPLAINT_CHARACTERS = 400
 
 SETTLING_SECONDS = 300.0
-"""So long may it take in the end until everything is through."""
+"""Time limit for processing all records at the end."""
 
 
 @dataclass
 class Report:
-    """What was done, and what came of it."""
+    """Faults and results of a run."""
 
     seconds: float = 0.0
     records: int = 0
     routed: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     recoveries: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """By fault, the seconds until all processes were ready again; not those of faults upon which
-    the next one came at once.
+    """Seconds until all processes were ready again, by fault. Faults that were followed immediately
+    by the next one are left out.
     """
-    long: list[str] = field(default_factory=list)
-    """Of those that took longer than :data:`LONG_SECONDS`, what was waited for last."""
-    done: Counter[str] = field(default_factory=Counter)
-    """By fault, how often."""
+    long_waits: list[str] = field(default_factory=list)
+    """Recoveries above :data:`LONG_SECONDS`, with the last reasons for not being ready."""
+    faults: Counter[str] = field(default_factory=Counter)
+    """Number of each fault."""
     ends: list[End] = field(default_factory=list)
-    """Processes that ended; killed ones too."""
-    wrong: list[str] = field(default_factory=list)
-    """What is not as it must be. Nothing, when all is well."""
+    """All ends of processes, with those by faults."""
+    errors: list[str] = field(default_factory=list)
+    """Differences between actual and expected data."""
     complaints: list[str] = field(default_factory=list)
-    """What the processes' logs have that no process may write, whatever happens."""
+    """Log lines that no process may write, even during faults."""
 
 
 @dataclass(frozen=True)
-class Extent:
-    """How long a run is: so many seconds, or so many faults, however long they take."""
+class Duration:
+    """Duration of a run, in seconds or in faults."""
 
     seconds: float = math.inf
     faults: float = math.inf
@@ -81,20 +81,24 @@ def run(
     folder: Path,
     prefix: str,
     jars: Path,
-    extent: Extent,
+    duration: Duration,
     *,
     seed: int,
     rate: int,
     brokers: int = 1,
     say: Callable[[str], object] = print,
 ) -> Report:
-    """Hurt a system, and look what became of its data.
+    """Inject faults into a system, and compare its data to the expected data.
 
     Args:
-        folder: for what the processes write; empty.
+        folder: empty folder for files of the processes.
+        prefix: topic and group prefix.
+        jars: Kafka's libraries.
+        duration: duration of the faults.
+        seed: seed of the choice of faults and times.
         rate: events per second.
         brokers: 1 or 3.
-        say: told what is going on.
+        say: called with each progress message.
     """
     rng = random.Random(seed)
     report = Report()
@@ -105,11 +109,11 @@ def run(
         begun = time.monotonic()
         traffic.start()
         try:
-            _hurt(FaultContext(system, traffic, rng, say), _faults(system), extent, report)
-            system.cluster.mend()
+            _inject(FaultContext(system, traffic, rng, say), _faults(system), duration, report)
+            system.cluster.repair()
         finally:
             truth = traffic.end()
-        say(f"{traffic.sent:,} records sent; waiting until all is through")
+        say(f"{traffic.sent:,} records sent; waiting until all are processed")
         system.wait_ready(RECOVERY_SECONDS)
         cluster = RosterCluster(system.bootstrap, prefix)
         ends = {place[1]: end for place, end in cluster.ends([f"{prefix}.raw"]).items() if end > 0}
@@ -122,25 +126,25 @@ def run(
         rosters = cluster.rosters()
         try:
             wait_until(lambda: contents(system.replica) == expected(rosters), RECOVERY_SECONDS)
-        except NotInTimeError:  # in a run that is judged, rows that are not there are wrong
-            report.wrong.append(_replica_findings(system, rosters, cluster.rosters()))
+        except NotInTimeError:
+            report.errors.append(_replica_differences(system, rosters, cluster.rosters()))
         report.seconds = time.monotonic() - begun
         system.stop()
         report.ends = system.ends
         report.complaints = _complaints(folder)
         report.records = traffic.sent
-        _judge(system.bootstrap, prefix, traffic, report)
+        _compare_outputs(system.bootstrap, prefix, traffic, report)
         report.rows = {relation: len(found) for relation, found in rosters.items()}
         try:
             cluster.assert_exactly(truth)
         except AssertionError as error:
-            report.wrong.append(str(error))
+            report.errors.append(str(error))
     return report
 
 
 def _faults(system: System) -> list[Fault]:
-    """In the order in which they come first: with several brokers, what is done to them and the
-    other faults by turns.
+    """All faults of a system, in the order of a run. With several brokers, broker faults alternate
+    with the other ones.
     """
     faults = [fault for fault in FAULTS if fault is not jump or system.has_clock]
     if len(system.cluster.brokers) == 1:
@@ -154,43 +158,38 @@ def _faults(system: System) -> list[Fault]:
     ]
 
 
-def _hurt(context: FaultContext, faults: list[Fault], extent: Extent, report: Report) -> None:
-    rng, say, waiting, until = (
-        context.rng,
-        context.say,
-        list(faults),
-        time.monotonic() + extent.seconds,
-    )
-    while time.monotonic() < until and report.done.total() < extent.faults:
-        if not waiting:
-            waiting = rng.sample(faults, len(faults))
-        fault = waiting.pop(0)
-        title = fault.__doc__ or fault.__name__
-        say(f"{title}")
+def _inject(context: FaultContext, faults: list[Fault], duration: Duration, report: Report) -> None:
+    rng, pending, until = context.rng, list(faults), time.monotonic() + duration.seconds
+    while time.monotonic() < until and report.faults.total() < duration.faults:
+        if not pending:
+            pending = rng.sample(faults, len(faults))
+        fault = pending.pop(0)
+        title = " ".join((fault.__doc__ or fault.__name__).split())
+        context.say(title)
         fault(context)
-        report.done[title] += 1
-        if rng.random() < AT_ONCE:
-            time.sleep(rng.uniform(0, 1))  # the next one comes before anybody has got over this one
+        report.faults[title] += 1
+        if rng.random() < OVERLAP_SHARE:
+            time.sleep(rng.uniform(0, 1))
             continue
         seconds = context.system.wait_ready(RECOVERY_SECONDS)
         report.recoveries[title].append(seconds)
         if seconds > LONG_SECONDS:
-            report.long.append(
+            report.long_waits.append(
                 f"{seconds:.0f} s after {title}: {'; '.join(context.system.waited_for)}"
             )
         time.sleep(rng.uniform(0, 3))
 
 
-def _replica_findings(system: System, before: Rosters, after: Rosters) -> str:
-    """In what the replica differs from the rosters, and what may explain it."""
-    held, wanted = contents(system.replica), expected(before)
-    sizes = {name: (len(rows), len(wanted[name])) for name, rows in held.items()}
-    few = [
-        (name, sorted(set(held[name]) ^ set(wanted[name]), key=repr)[:4])
-        for name in held
-        if held[name] != wanted[name]
+def _replica_differences(system: System, before: Rosters, after: Rosters) -> str:
+    """Differences between replica and rosters, with possible reasons."""
+    actual, wanted = contents(system.replica), expected(before)
+    sizes = {name: (len(rows), len(wanted[name])) for name, rows in actual.items()}
+    examples = [
+        (name, sorted(set(actual[name]) ^ set(wanted[name]), key=repr)[:4])
+        for name in actual
+        if actual[name] != wanted[name]
     ]
-    changed = "" if after == before else "; the rosters have changed since, too"
+    changed = "" if after == before else "; the rosters have changed since"
     statuses = [
         (
             process.get("/readyz"),
@@ -200,13 +199,13 @@ def _replica_findings(system: System, before: Rosters, after: Rosters) -> str:
     ]
     return (
         f"rows of the replica and of the rosters: {sizes}; in one of them only: "
-        f"{few}{changed}; serve says {statuses}"
+        f"{examples}{changed}; statuses of serve: {statuses}"
     )
 
 
 def _complaints(folder: Path) -> list[str]:
-    """The ends of the lines that are no line of a healthy process, nor an error that one of ours
-    tells, and where they are.
+    """Ends of log lines that are neither those of a healthy process nor Rollcall's own errors, with
+    the names of the logs.
     """
     found = [
         (log.name, line)
@@ -216,14 +215,12 @@ def _complaints(folder: Path) -> list[str]:
     return [
         f"{name}: {line[-COMPLAINT_CHARACTERS:]}"
         for name, line in found
-        if OUR_ERRORS not in line or TRACEBACK in line
+        if OWN_ERRORS not in line or TRACEBACK in line
     ]
 
 
-def _judge(bootstrap: str, prefix: str, traffic: Traffic, report: Report) -> None:
-    """Compare the router's outputs to what was sent: each record once, where it belongs, byte for
-    byte.
-    """
+def _compare_outputs(bootstrap: str, prefix: str, traffic: Traffic, report: Report) -> None:
+    """Compare the router's outputs to the sent records: each once, on its topic, with its bytes."""
     topics = [event_type.topic(prefix) for event_type in REGISTRY.values()]
     found = outcomes(
         prefix,
@@ -236,12 +233,12 @@ def _judge(bootstrap: str, prefix: str, traffic: Traffic, report: Report) -> Non
     report.routed = found.total() + traffic.deleted
     missing, surplus = traffic.expected - found, found - traffic.expected
     if missing:
-        report.wrong.append(
+        report.errors.append(
             f"{missing.total()} records are missing, by topic: "
             f"{dict(Counter(topic for topic, _ in missing.elements()))}"
         )
     if surplus:
-        report.wrong.append(
-            f"{surplus.total()} records are too many, by topic: "
+        report.errors.append(
+            f"{surplus.total()} records are surplus, by topic: "
             f"{dict(Counter(topic for topic, _ in surplus.elements()))}"
         )

@@ -1,5 +1,5 @@
-"""``python -m tests.chaos.soak``: a steady load for a long time; every minute, what each process
-holds of memory, and how far it is behind.
+"""``python -m tests.chaos.soak``: a steady load for a long time. Prints memory and lag of each
+process every minute.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.rosters.cluster import PARTITIONS
 
 
 def resident_bytes(each: Supervised) -> int:
-    """Memory that a process holds now. Linux only."""
+    """Resident memory of a process. Linux only."""
     status = Path(f"/proc/{each.process.process.pid}/status").read_text()
     return 1024 * int(
         next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]
@@ -27,7 +27,7 @@ def resident_bytes(each: Supervised) -> int:
 
 
 def main() -> None:
-    """Run, and print a line a minute."""
+    """Run, and print a line every minute."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.soak", description=__doc__)
     parser.add_argument("--minutes", type=int, default=30, help="(default: 30)")
     parser.add_argument("--rate", type=int, default=3_000, help="events per second (default: 3000)")
@@ -63,7 +63,7 @@ def main() -> None:
         finally:
             traffic.end()
         console.print(
-            "ended by themselves: "
+            "ended processes: "
             f"{[f'{end.name}: {end.code} {end.reason}' for end in system.ends] or 'none'}"
         )
 

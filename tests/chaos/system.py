@@ -88,7 +88,7 @@ class Supervised:
         try:
             status, body = self.process.get("/readyz")
         except (OSError, StopIteration, NotInTimeError) as error:
-            return f"{self.name} does not answer ({error!r})"
+            return f"{self.name} does not respond ({error!r})"
         return "" if status == 200 else f"{self.name}: {body}"
 
 
@@ -147,7 +147,7 @@ class System:
             stack.enter_context(self.cluster)
             self.clock.write_text("+0")
             stack.callback(self._end_all)
-            places = [
+            instances = [
                 ("router", "1"),
                 ("router", "2"),
                 ("rosters", "1"),
@@ -156,7 +156,7 @@ class System:
             ]
             self.processes = [
                 Supervised(f"{command} {number}", self._starter(command, number))
-                for command, number in places
+                for command, number in instances
             ]
             self._supervisor.start()
             self._stack = stack.pop_all()
@@ -200,7 +200,7 @@ class System:
         begun = time.monotonic()
 
         def is_ready() -> bool:
-            if unready := [why for each in self.processes if (why := each.unready)]:
+            if unready := [reason for each in self.processes if (reason := each.unready)]:
                 self.waited_for = unready
             return not unready
 
@@ -214,7 +214,7 @@ class System:
             each.process.end()
 
     def _starter(self, command: str, number: str) -> Callable[[], RollcallProcess]:
-        through = self.cluster.network_bootstrap
+        bootstrap = self.cluster.network_bootstrap
         variables: Mapping[str, str] = {}
         if self.has_clock and number == "2":
             variables = {
@@ -230,7 +230,7 @@ class System:
         return lambda: RollcallProcess(
             command,
             self.folder,
-            through,
+            bootstrap,
             self.prefix,
             program=PROGRAM,
             variables=variables,

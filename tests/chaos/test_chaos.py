@@ -1,6 +1,4 @@
-"""Short cuts of ``make chaos``: the whole system through some of the faults, counted by faults, so
-that a slow machine does as many.
-"""
+"""Short runs of ``make chaos``: a fixed number of faults, on slow machines too."""
 
 from __future__ import annotations
 
@@ -9,34 +7,36 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.run import Extent, run
+from tests.chaos.run import Duration, run
 
 FAULTS = 14 if os.environ.get("CI") else 4
-"""Who waits for the tests has `make chaos` for more."""
+"""Few faults for developers: `make chaos` injects more."""
 
 CLUSTER_FAULTS = 8
 
 RATE = 200
 
 
-def go_through(folder: Path, jars: Path, prefix: str, *, faults: int, brokers: int) -> None:
-    """Hurt the system so many times; all must be as it should be."""
-    report = run(folder, prefix, jars, Extent(faults=faults), seed=7, rate=RATE, brokers=brokers)
-    assert report.wrong == []
+def run_faults(folder: Path, jars: Path, prefix: str, *, faults: int, brokers: int) -> None:
+    """Inject a number of faults, and check that all data are as expected."""
+    report = run(folder, prefix, jars, Duration(faults=faults), seed=7, rate=RATE, brokers=brokers)
+    assert report.errors == []
     assert report.complaints == []
     assert report.records == report.routed > 0
     assert all(report.rows.values())
-    assert report.done.total() == faults
+    assert report.faults.total() == faults
 
 
 @pytest.mark.slow
 @pytest.mark.alone
-def test_nothing_is_lost_and_the_rosters_are_true(tmp_path: Path, jars: Path, prefix: str) -> None:
-    go_through(tmp_path, jars, prefix, faults=FAULTS, brokers=1)
+def test_nothing_is_lost_and_rosters_are_as_expected(
+    tmp_path: Path, jars: Path, prefix: str
+) -> None:
+    run_faults(tmp_path, jars, prefix, faults=FAULTS, brokers=1)
 
 
 @pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.cluster
 def test_nothing_is_lost_with_three_brokers(tmp_path: Path, jars: Path, prefix: str) -> None:
-    go_through(tmp_path, jars, prefix, faults=CLUSTER_FAULTS, brokers=3)
+    run_faults(tmp_path, jars, prefix, faults=CLUSTER_FAULTS, brokers=3)

@@ -1,4 +1,4 @@
-"""The network that hurts must do so, or a run of faults shows nothing."""
+"""The proxy's faults must take effect, or a run of faults proves nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAIT = 0.3
 
 @pytest.fixture
 def echo() -> Iterator[int]:
-    """The port of a server that sends back what comes."""
+    """The port of a server that returns all data."""
 
     def answer(connection: socket.socket) -> None:
         with connection:
@@ -45,7 +45,7 @@ def exchange(client: socket.socket, text: bytes) -> bytes:
 
 
 def has_ended(client: socket.socket) -> bool:
-    """Whether the other side has ended the connection, in whatever way."""
+    """Whether the other side has closed or reset the connection."""
     try:
         return client.recv(1) == b""
     except ConnectionResetError:
@@ -78,7 +78,7 @@ def test_faults_of_the_network(echo: int) -> None:
             assert exchange(client, b"again") == b"again"
 
 
-def test_nobody_behind_it() -> None:
+def test_no_server_behind_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         unused = reserved.getsockname()[1]
     with (

@@ -1,5 +1,5 @@
-"""``python -m tests.cluster.barrier_cost``: what the read barrier costs when a process is given its
-partitions, on three brokers.
+"""``python -m tests.cluster.barrier_cost``: measures the cost of the read barrier when a process
+gets its partitions, on three brokers.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ GROUP, INPUT, CHANGELOG, BARRIER = (
 
 
 class Cost(NamedTuple):
-    """Of one step of all lanes together, in seconds."""
+    """Time of one step of all lanes together, seconds."""
 
     wall: float
     cpu: float
-    """Of this process."""
+    """CPU time of this process."""
 
 
-async def measured(work: Iterable[Awaitable[object]]) -> Cost:
-    """Do something for all lanes at once, as a process does that is given its partitions."""
+async def measure(work: Iterable[Awaitable[object]]) -> Cost:
+    """Run a step for all lanes concurrently, like a process that gets its partitions."""
     wall, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*work)
     return Cost(time.perf_counter() - wall, time.process_time() - cpu)
 
 
-async def give_partitions(bootstrap: str, lanes: int) -> dict[str, Cost]:
-    """Open lanes as a process does that is given its partitions: what each step takes."""
+async def open_lanes(bootstrap: str, lanes: int) -> dict[str, Cost]:
+    """Open lanes like a process that gets its partitions. Returns the cost of each step."""
     options = {"bootstrap_servers": bootstrap}
     producers = [
         AIOKafkaProducer(**options, transactional_id=f"{GROUP}-{lane}", acks="all", linger_ms=0)
@@ -65,14 +65,14 @@ async def give_partitions(bootstrap: str, lanes: int) -> dict[str, Cost]:
     async with Offsets(GROUP, options) as offsets:
         try:
             return {
-                "open the producers": await measured(producer.start() for producer in producers),
-                "barrier and proven offsets": await measured(
+                "open the producers": await measure(producer.start() for producer in producers),
+                "barrier and proven offsets": await measure(
                     begin(lane, changelog=False) for lane in range(lanes)
                 ),
-                "the same with a record in each changelog": await measured(
+                "the same with a record in each changelog": await measure(
                     begin(lane, changelog=True) for lane in range(lanes)
                 ),
-                "ask for the offsets, without a barrier": await measured(
+                "ask for the offsets, without a barrier": await measure(
                     offsets.committed([TP(INPUT, lane)]) for lane in range(lanes)
                 ),
             }
@@ -81,7 +81,7 @@ async def give_partitions(bootstrap: str, lanes: int) -> dict[str, Cost]:
 
 
 def main() -> None:
-    """Run, and print a table."""
+    """Measure, and print a table."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.cluster.barrier_cost", description=__doc__
     )
@@ -91,9 +91,7 @@ def main() -> None:
         default=20,
         help="lanes of the process: the rosters have five for each partition (default: 20)",
     )
-    parser.add_argument(
-        "--rounds", type=int, default=7, help="how often it is given them (default: 7)"
-    )
+    parser.add_argument("--rounds", type=int, default=7, help="number of measurements (default: 7)")
     options = parser.parse_args()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     with (
@@ -102,11 +100,10 @@ def main() -> None:
     ):
         for topic in (INPUT, CHANGELOG, BARRIER):
             create_topic(cluster.bootstrap, topic, options.lanes)
-        # the first time, the cluster makes its own topics
-        asyncio.run(give_partitions(cluster.bootstrap, options.lanes))
+        # in the first round, the cluster creates its own topics
+        asyncio.run(open_lanes(cluster.bootstrap, options.lanes))
         rounds = [
-            asyncio.run(give_partitions(cluster.bootstrap, options.lanes))
-            for _ in range(options.rounds)
+            asyncio.run(open_lanes(cluster.bootstrap, options.lanes)) for _ in range(options.rounds)
         ]
     table = Table(
         "step",

@@ -1,5 +1,5 @@
-"""A cluster of three real brokers, each a controller too, whose nodes can be stopped, killed, hung
-and parted from each other.
+"""A cluster of three real brokers, which are also controllers. Tests can stop, kill, suspend and
+isolate each broker.
 """
 
 from __future__ import annotations
@@ -28,35 +28,33 @@ from tests.kafka_client import admin_client
 from tests.waiting import wait_until
 
 DEADLINE = 120.0
-"""So long may the cluster take over anything."""
+"""Time limit for each change of the cluster, seconds."""
 
-ANSWER_SECONDS = 5.0
+RESPONSE_SECONDS = 5.0
+"""Time limit for a response of a broker."""
 
 NONE, ELECTION_NOT_NEEDED = 0, 84
-"""Error codes of Kafka."""
+"""Kafka's error codes."""
 
 _OPTIONS = ("-XX:+UseSerialGC", "-Xss512k")
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 
 class BrokerCluster:
-    """Brokers with replicas of everything on each, of which a majority must be there for anything
-    to be written. A context manager.
+    """Brokers with a replica of each partition on each broker. Writes need a majority of them. A
+    context manager; all methods block.
 
-    Brokers are named by their index in ``brokers``; the node's id in Kafka is one higher. Every
-    method blocks.
-
-    How long a pause lasts is decided by the same settings as in production:
-    :data:`tests.cluster.plan.KAFKAS_TIMING`.
+    A broker's number is its index in ``brokers``. Its node id in Kafka is one higher. The length of
+    pauses depends on production's settings: :data:`tests.cluster.plan.DEFAULT_TIMING`.
 
     Args:
-        folder: for everything that they write.
+        folder: folder for the brokers' files.
         jars: Kafka's libraries.
         size: the number of brokers.
-        network: connections go through proxies: those between brokers, without which :meth:`part`
-            cannot be, and those of clients that use ``network_bootstrap``.
-        heap: of each.
-        properties: further ones of all brokers.
+        network: whether connections go through proxies: those between brokers, which
+            :meth:`isolate` needs, and those of clients that use ``network_bootstrap``.
+        heap: heap size of each broker.
+        properties: additional properties of all brokers.
     """
 
     def __init__(
@@ -73,10 +71,10 @@ class BrokerCluster:
         self._size = size
         self._network = network
         self._suspended: dict[int, int] = {}
-        """By broker, the process that hangs."""
-        self._parted: set[int] = set()
+        """Process ids of suspended brokers, by number."""
+        self._isolated: set[int] = set()
         self._links: dict[tuple[int, int], list[Proxy]] = {}
-        """Proxies by who calls and who is called."""
+        """Proxies by the numbers of the connecting and the other broker."""
         self._stack = ExitStack()
         self.clients: list[Proxy] = []
         """Proxies between each broker and the clients that use ``network_bootstrap``."""
@@ -119,27 +117,29 @@ class BrokerCluster:
 
     @property
     def bootstrap(self) -> str:
-        """The addresses of all brokers."""
+        """Addresses of all brokers."""
         return ",".join(member.node.bootstrap for member in self._members)
 
     @property
     def network_bootstrap(self) -> str:
-        """The same through ``clients``; a client that begins there stays there."""
+        """Addresses of all brokers behind the proxies in ``clients``. Clients that start with them
+        also get proxies' addresses later.
+        """
         return ",".join(f"{HOST}:{proxy.port}" for proxy in self.clients)
 
-    # --- what is done to brokers
+    # --- faults
 
     def start(self, number: int) -> None:
-        """Start a broker, and wait until it takes part."""
+        """Start a broker, and wait until it is part of the cluster."""
         self.brokers[number].start(DEADLINE)
 
     def start_all(self) -> None:
-        """Start the brokers that do not run: at once, since none is ready before a majority is."""
+        """Start all stopped brokers concurrently: none is ready before a majority is."""
         with ThreadPoolExecutor(self._size) as threads:
             list(threads.map(self.start, range(self._size)))
 
     def stop(self, number: int) -> None:
-        """SIGTERM: the broker gives its leaderships away, and ends."""
+        """SIGTERM: the broker hands its leaderships over, and exits."""
         self.brokers[number].stop()
 
     def kill(self, number: int) -> None:
@@ -148,66 +148,64 @@ class BrokerCluster:
         self.brokers[number].kill()
 
     def suspend(self, number: int) -> None:
-        """SIGSTOP: the broker hangs, and its connections stay."""
+        """SIGSTOP: the broker hangs, and its connections stay open."""
         pid = self.brokers[number].pid
         assert pid is not None, f"broker {number} does not run"
         self._suspended[number] = pid
         os.kill(pid, signal.SIGSTOP)
 
     def resume(self, number: int) -> None:
-        """SIGCONT, if it hangs."""
+        """SIGCONT, if the broker is suspended."""
         if pid := self._suspended.pop(number, None):
             os.kill(pid, signal.SIGCONT)
 
-    def part(self, number: int) -> None:
-        """Let nothing pass between a broker and the other ones, and tell none of them. Clients
-        reach all.
+    def isolate(self, number: int) -> None:
+        """Hold back all data between a broker and the other ones. Connections stay open, and
+        clients reach all brokers.
         """
         assert self._network, "the brokers' connections go through no proxy"
-        self._parted.add(number)
+        self._isolated.add(number)
         for link in self._links_of(number):
             link.freeze()
 
-    def join(self, number: int) -> None:
-        """End what :meth:`part` began; what was sent meanwhile arrives."""
-        self._parted.discard(number)
+    def reconnect(self, number: int) -> None:
+        """Undo :meth:`isolate`. The data that was held back arrives."""
+        self._isolated.discard(number)
         for link in self._links_of(number):
             link.thaw()
 
-    def mend(self) -> None:
-        """Resume, join and start all brokers, and wait until every partition has all its replicas
-        again.
-        """
+    def repair(self) -> None:
+        """Resume, reconnect and start all brokers, and wait until all replicas are in sync."""
         for number in range(self._size):
             self.resume(number)
-            self.join(number)
+            self.reconnect(number)
         self.start_all()
         self.wait_in_sync()
 
     # --- queries
 
-    def in_touch(self, number: int) -> bool:
-        """Whether a broker runs, neither hangs nor is parted from the others."""
+    def is_available(self, number: int) -> bool:
+        """Whether a broker runs, and is neither suspended nor isolated."""
         return (
             number not in self._suspended
-            and number not in self._parted
+            and number not in self._isolated
             and self.brokers[number].pid is not None
         )
 
     def topics(self) -> protocol.Topics:
-        """All topics and their partitions. Nodes' ids are one higher than brokers' indexes."""
-        return self._ask(protocol.topics)
+        """All topics and their partitions. Node ids are one higher than brokers' numbers."""
+        return self._request(protocol.topics)
 
-    def topics_by(self, number: int) -> protocol.Topics:
-        """The same, as one broker knows it."""
-        return protocol.topics(HOST, self._members[number].node.port, ANSWER_SECONDS)
+    def topics_of(self, number: int) -> protocol.Topics:
+        """All topics and their partitions in the metadata of one broker."""
+        return protocol.topics(HOST, self._members[number].node.port, RESPONSE_SECONDS)
 
     def leader_of(self, topic: str, partition: int) -> int:
-        """The broker that leads a partition; waits until that is one :meth:`in_touch`, which takes
-        until the controller has missed the one before.
+        """The broker that leads a partition. Waits until the leader is :meth:`is_available`: the
+        controller first has to notice that an earlier leader is not.
         """
         return self._wait_for(
-            lambda: self.topics().get(topic, {}).get(partition, _UNLED).leader,
+            lambda: self.topics().get(topic, {}).get(partition, _WITHOUT_LEADER).leader,
             f"a leader of {topic} {partition}",
         )
 
@@ -221,18 +219,18 @@ class BrokerCluster:
 
     def controller(self) -> int:
         """The broker that is the active controller."""
-        return self._wait_for(lambda: self._ask(protocol.controller), "a controller")
+        return self._wait_for(lambda: self._request(protocol.controller), "a controller")
 
     def wait_in_sync(self) -> None:
-        """Wait until every partition has a leader and all its replicas."""
-        wait_until(lambda: not self._behind(), DEADLINE, what="replicas that are in sync")
+        """Wait until each partition has a leader, and all replicas are in sync."""
+        wait_until(lambda: not self._out_of_sync(), DEADLINE, what="replicas that are in sync")
 
-    # --- what is changed
+    # --- changes of topics
 
     def add_partitions(self, topic: str, total: int) -> None:
-        """Give a topic partitions until it has so many."""
+        """Add partitions to a topic, up to a total."""
 
-        def more() -> bool:
+        def create() -> bool:
             try:
                 admin_client(self.bootstrap).create_partitions(
                     [NewPartitions(topic, total)], request_timeout=10
@@ -247,7 +245,7 @@ class BrokerCluster:
             return True
 
         wait_until(
-            lambda: len(self.topics()[topic]) >= total or more(),
+            lambda: len(self.topics()[topic]) >= total or create(),
             DEADLINE,
             what="a change that the controller makes",
         )
@@ -258,11 +256,11 @@ class BrokerCluster:
         )
 
     def reassign(self, topic: str, partition: int, brokers: Iterable[int]) -> None:
-        """Have a partition's replicas on these brokers, and wait until they are there. The first
-        one is preferred as leader.
+        """Move a partition's replicas to these brokers, and wait until it is done. The first broker
+        is the preferred leader.
         """
         nodes = tuple(number + 1 for number in brokers)
-        self._succeed(
+        self._change(
             lambda host, port, timeout: protocol.reassign(
                 host, port, topic, partition, nodes, timeout
             )
@@ -275,13 +273,13 @@ class BrokerCluster:
         wait_until(done, DEADLINE, what=f"the replicas {nodes} of {topic} {partition}")
 
     def move_leader(self, topic: str, partition: int, broker: int) -> None:
-        """Have another broker lead a partition; all must be there."""
+        """Make another broker the leader of a partition. All brokers must be available."""
         self.reassign(
             topic,
             partition,
             [broker, *(number for number in range(self._size) if number != broker)],
         )
-        self._succeed(
+        self._change(
             lambda host, port, timeout: protocol.elect_preferred(
                 host, port, topic, partition, timeout
             )
@@ -292,7 +290,7 @@ class BrokerCluster:
             what=f"broker {broker} as leader of {topic} {partition}",
         )
 
-    # --- how it is made
+    # --- proxies
 
     def _connect(self) -> None:
         self.clients = [
@@ -302,9 +300,9 @@ class BrokerCluster:
         for number in range(self._size):
             for other, member in enumerate(self._members):
                 if other != number:
-                    at = address(number, other, network=True)
+                    host = address(number, other, network=True)
                     proxies = [
-                        Proxy(port, host=at, port=port)
+                        Proxy(port, host=host, port=port)
                         for port in (member.peers, member.node.controller_port)
                     ]
                     self._links[number, other] = [
@@ -316,55 +314,58 @@ class BrokerCluster:
             proxy for pair, proxies in self._links.items() if number in pair for proxy in proxies
         ]
 
-    # --- connections
+    # --- requests
 
-    def _ask(self, question: Callable[[str, int, float], Answer]) -> Answer:
-        """Have a broker answer that is in touch with the others."""
-        answers: list[Answer] = []
+    def _request(self, send: Callable[[str, int, float], Response]) -> Response:
+        """The response of an available broker."""
+        responses: list[Response] = []
 
-        def answered() -> bool:
-            for number in filter(self.in_touch, range(self._size)):
+        def has_response() -> bool:
+            for number in filter(self.is_available, range(self._size)):
                 with suppress(OSError):
-                    answers.append(question(HOST, self._members[number].node.port, ANSWER_SECONDS))
+                    responses.append(send(HOST, self._members[number].node.port, RESPONSE_SECONDS))
                     return True
             return False
 
-        wait_until(answered, DEADLINE, what="an answer of a broker")
-        return answers[0]
+        wait_until(has_response, DEADLINE, what="a response of a broker")
+        return responses[0]
 
-    def _succeed(self, change: Callable[[str, int, float], int]) -> None:
-        """Have a broker change something, and again until Kafka's error code says that it is so."""
+    def _change(self, send: Callable[[str, int, float], int]) -> None:
+        """Send a request until its error code is that of a success."""
         wait_until(
-            lambda: self._ask(change) in (NONE, ELECTION_NOT_NEEDED),
+            lambda: self._request(send) in (NONE, ELECTION_NOT_NEEDED),
             DEADLINE,
             what="a change that the controller makes",
         )
 
     def _wait_for(self, node: Callable[[], int], what: str) -> int:
-        """The index of the broker whose node's id is asked for; waits until it is one in touch.
-        ``node`` may say -1: there is none.
+        """The number of the broker with a node id. Waits until this broker is available.
+
+        Args:
+            node: returns the node id; -1: none now.
+            what: the awaited broker, for the error message.
         """
-        found = -1
+        number = -1
 
         def is_known() -> bool:
-            nonlocal found
-            found = node() - 1
-            return found >= 0 and self.in_touch(found)
+            nonlocal number
+            number = node() - 1
+            return number >= 0 and self.is_available(number)
 
         wait_until(is_known, DEADLINE, what=what)
-        return found
+        return number
 
     def _coordinator(self, name: str, *, transactions: bool) -> int:
-        def found() -> int:
-            return self._ask(
+        def node() -> int:
+            return self._request(
                 lambda host, port, timeout: protocol.find_coordinator(
                     host, port, name, timeout, transactions=transactions
                 )
             )
 
-        return self._wait_for(found, f"the coordinator of {name}")
+        return self._wait_for(node, f"the coordinator of {name}")
 
-    def _behind(self) -> Sequence[tuple[str, int]]:
+    def _out_of_sync(self) -> Sequence[tuple[str, int]]:
         """Partitions without a leader, or with replicas that are not in sync."""
         return [
             (topic, number)
@@ -374,4 +375,4 @@ class BrokerCluster:
         ]
 
 
-_UNLED = protocol.Partition(-1, (), ())
+_WITHOUT_LEADER = protocol.Partition(-1, (), ())

@@ -1,4 +1,4 @@
-"""What the brokers of a cluster are told of each other: ports, names, Kafka's properties."""
+"""Ports, host names and Kafka's properties of a cluster's brokers."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from dataclasses import dataclass
 from rollcall.sandbox.broker.node import Node, free_port, new_cluster_id
 
 HOST = "127.0.0.1"
-"""Of all brokers, for their clients."""
+"""Address of all brokers, for clients."""
 
 _PEERS, _PROXIED = "PEERS", "PROXIED"
-"""The listeners for other brokers, and for clients behind a proxy."""
+"""Names of the listeners for other brokers, and for clients behind a proxy."""
 
 _PORTS_EACH = 5
+"""Number of ports of a broker."""
 
-KAFKAS_TIMING = {"broker.session.timeout.ms": "9000", "broker.heartbeat.interval.ms": "2000"}
-"""Kafka's defaults, which decide how long a broker that is away is waited for. The embedded broker,
-whose clients wait for it alone, has shorter ones.
+DEFAULT_TIMING = {"broker.session.timeout.ms": "9000", "broker.heartbeat.interval.ms": "2000"}
+"""Kafka's defaults: the time after which the controller gives up a broker. The embedded broker has
+shorter values.
 """
 
 
 @dataclass(frozen=True)
 class Member:
-    """A broker of a cluster: its node, and its further ports."""
+    """A broker of a cluster: its node, and additional ports."""
 
     node: Node
     peers: int
-    """For other brokers."""
+    """Port for other brokers."""
     proxied: int
-    """For clients behind its proxy."""
+    """Port for clients behind its proxy."""
     proxy: int
-    """Of that proxy."""
+    """Port of its proxy."""
 
 
 def plan_members(size: int) -> list[Member]:
-    """So many brokers of a new cluster."""
+    """The brokers of a new cluster, with free ports."""
     ports: list[int] = []
     while len(ports) < _PORTS_EACH * size:
         if (port := free_port(HOST)) not in ports:
@@ -49,11 +50,11 @@ def plan_members(size: int) -> list[Member]:
 
 
 def properties(members: Sequence[Member], number: int) -> dict[str, str]:
-    """What makes a node one of several. Peers call each other by names, which each finds in a file
-    of its own: :func:`hosts`.
+    """Properties of a node in a cluster. Brokers connect to each other's names, which each resolves
+    by its own file: :func:`hosts`.
     """
     own, size = members[number], len(members)
-    copies, least = str(size), str(size // 2 + 1)
+    replicas, min_in_sync = str(size), str(size // 2 + 1)
     advertised = {
         _PEERS: f"broker-{number}:{own.peers}",
         "CONTROLLER": f"broker-{number}:{own.node.controller_port}",
@@ -70,26 +71,26 @@ def properties(members: Sequence[Member], number: int) -> dict[str, str]:
         ),
         "listener.security.protocol.map": f"{_PEERS}:PLAINTEXT,{_PROXIED}:PLAINTEXT",
         "inter.broker.listener.name": _PEERS,
-        "default.replication.factor": copies,
-        "min.insync.replicas": least,
-        "offsets.topic.replication.factor": copies,
-        "transaction.state.log.replication.factor": copies,
-        "transaction.state.log.min.isr": least,
-        "share.coordinator.state.topic.replication.factor": copies,
-        "share.coordinator.state.topic.min.isr": least,
-        **(KAFKAS_TIMING if size > 1 else {}),
+        "default.replication.factor": replicas,
+        "min.insync.replicas": min_in_sync,
+        "offsets.topic.replication.factor": replicas,
+        "transaction.state.log.replication.factor": replicas,
+        "transaction.state.log.min.isr": min_in_sync,
+        "share.coordinator.state.topic.replication.factor": replicas,
+        "share.coordinator.state.topic.min.isr": min_in_sync,
+        **(DEFAULT_TIMING if size > 1 else {}),
     }
 
 
 def address(number: int, other: int, *, network: bool) -> str:
-    """Where a broker finds another one. With a network in between that is an address of these two,
-    so that a proxy knows who calls.
+    """The address at which a broker finds another one. With proxies, each pair of brokers has its
+    own address, so that a proxy knows the connecting broker.
     """
     return f"127.0.{number + 1}.{other + 1}" if network and number != other else HOST
 
 
 def hosts(size: int, number: int, *, network: bool) -> str:
-    """A broker's file of names, in the form of ``/etc/hosts``."""
+    """A broker's file of host names, in the format of ``/etc/hosts``."""
     names = [(HOST, "localhost"), (HOST, socket.gethostname())]
     names += [(address(number, other, network=network), f"broker-{other}") for other in range(size)]
     return "".join(f"{place} {name}\n" for place, name in names)

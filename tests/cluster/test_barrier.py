@@ -1,9 +1,9 @@
-"""A broker that was deposed and does not know it answers its clients. What a lane begins with comes
-from it never, nor what serve goes on from.
+"""A deposed broker that has not noticed it still responds to clients. Neither lanes nor serve may
+start from its responses.
 
-The deposed broker is parted from the others and not from its clients, so it answers for as long as
-the test wants, not for the moment in which a broker wakes. Each test first shows that it is
-believed without the barrier.
+The deposed broker is isolated from the other brokers, but not from its clients. So it responds for
+as long as a test needs, not only for a moment. Each test first shows that the deposed broker's
+responses are used without the barrier.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ Result = TypeVar("Result")
 
 
 @pytest.fixture(autouse=True)
-def mended(cluster: BrokerCluster) -> Iterator[None]:
-    """Whatever becomes of a test, the next one finds the brokers together."""
+def repaired(cluster: BrokerCluster) -> Iterator[None]:
+    """Repair the cluster after each test, even a failed one."""
     yield
-    cluster.mend()
+    cluster.repair()
 
 
-async def in_a_lane(
+async def as_lane(
     cluster: BrokerCluster,
     transactional_id: str,
     do: Callable[[AIOKafkaProducer], Awaitable[Result]],
 ) -> Result:
-    """What a lane's producer does; whoever had this id is fenced. Like a lane, begin anew when the
-    coordinator does not answer: it may be the deposed one.
+    """Run a function with a lane's producer, which fences earlier producers with its id. Like a
+    lane, start again if the coordinator does not respond: it may be the deposed one.
     """
 
-    async def go_through() -> Result:
+    async def run() -> Result:
         while True:
             producer = AIOKafkaProducer(
                 bootstrap_servers=cluster.bootstrap, transactional_id=transactional_id, acks="all"
@@ -67,23 +67,25 @@ async def in_a_lane(
                 except (KafkaError, TimeoutError):
                     await terminate(producer)
 
-    return await in_time(go_through(), what=f"a transaction of {transactional_id}")
+    return await in_time(run(), what=f"a transaction of {transactional_id}")
 
 
-async def commit(cluster: BrokerCluster, group: str, place: TP, offset: int) -> None:
-    """Commit an offset, as a lane does."""
+async def commit(cluster: BrokerCluster, group: str, tp: TP, offset: int) -> None:
+    """Commit an offset like a lane."""
 
     async def in_transaction(producer: AIOKafkaProducer) -> None:
         async with producer.transaction():
             await producer.send_offsets_to_transaction(
-                {TopicPartition(*place): OffsetAndMetadata(offset, "")}, group
+                {TopicPartition(*tp): OffsetAndMetadata(offset, "")}, group
             )
 
-    await in_a_lane(cluster, f"{group}-{place.partition}", in_transaction)
+    await as_lane(cluster, f"{group}-{tp.partition}", in_transaction)
 
 
-def believing(monkeypatch: pytest.MonkeyPatch, broker: int) -> Callable[[], None]:
-    """Have clients ask one broker whenever they may ask any; what is returned ends that."""
+def prefer_broker(monkeypatch: pytest.MonkeyPatch, broker: int) -> Callable[[], None]:
+    """Make clients prefer one broker for requests that any broker may answer. Returns a function
+    that undoes this.
+    """
     upstream = ClusterMetadata.brokers
     monkeypatch.setattr(
         ClusterMetadata,
@@ -93,40 +95,40 @@ def believing(monkeypatch: pytest.MonkeyPatch, broker: int) -> Callable[[], None
     return lambda: monkeypatch.setattr(ClusterMetadata, "brokers", upstream)
 
 
-async def test_offsets_of_a_deposed_coordinator_are_not_believed(
+async def test_offsets_of_a_deposed_coordinator_are_not_used(
     cluster: BrokerCluster, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    group, place, topic = f"{prefix}-router", TP(f"{prefix}.raw", 0), f"{prefix}-router-barrier"
-    for name in (place.topic, topic):
+    group, tp, topic = f"{prefix}-router", TP(f"{prefix}.raw", 0), f"{prefix}-router-barrier"
+    for name in (tp.topic, topic):
         create_topic(cluster.bootstrap, name, 1)
-    await commit(cluster, group, place, 100)
+    await commit(cluster, group, tp, 100)
     wait_until(
-        lambda: committed(cluster.bootstrap, group, place.topic) == {0: 100},
+        lambda: committed(cluster.bootstrap, group, tp.topic) == {0: 100},
         what="the transaction's marker",
     )
     deposed = cluster.coordinator_of(group)
-    cluster.part(deposed)
+    cluster.isolate(deposed)
     assert cluster.coordinator_of(group) != deposed
-    await commit(cluster, group, place, 900)
-    barrier = await in_a_lane(
+    await commit(cluster, group, tp, 900)
+    barrier = await as_lane(
         cluster, f"{group}-0", lambda producer: write_barrier(producer, group, TP(topic, 0), None)
     )
-    again = believing(monkeypatch, deposed)
+    undo = prefer_broker(monkeypatch, deposed)
     async with Offsets(group, {"bootstrap_servers": cluster.brokers[deposed].bootstrap}) as offsets:
-        assert await offsets.committed([place]) == {place: Committed(100, "")}, (
-            "it is not believed: the test shows nothing"
+        assert await offsets.committed([tp]) == {tp: Committed(100, "")}, (
+            "the deposed broker is not used: the test proves nothing"
         )
         with pytest.raises(UnprovenError):
-            await offsets.proven([place], barrier)
-    again()
-    cluster.mend()
+            await offsets.proven([tp], barrier)
+    undo()
+    cluster.repair()
     async with Offsets(group, {"bootstrap_servers": cluster.bootstrap}) as offsets:
-        assert await offsets.proven([place], barrier) == {place: Committed(900, "")}
+        assert await offsets.proven([tp], barrier) == {tp: Committed(900, "")}
         with pytest.raises(UnprovenError):
-            await offsets.proven([place], Barrier(barrier.tp, "another", 0))
+            await offsets.proven([tp], Barrier(barrier.tp, "another", 0))
 
 
-async def test_a_changelog_is_read_beyond_what_a_deposed_leader_has(
+async def test_a_changelog_is_read_beyond_the_end_of_a_deposed_leader(
     cluster: BrokerCluster, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     group, changelog, topic = (
@@ -142,7 +144,7 @@ async def test_a_changelog_is_read_beyond_what_a_deposed_leader_has(
         [Sent(b"[{},0]", b"%d" % number, 0) for number in range(10)],
     )
     deposed = cluster.leader_of(changelog.topic, 0)
-    cluster.part(deposed)
+    cluster.isolate(deposed)
     elected = cluster.leader_of(changelog.topic, 0)
     assert elected != deposed
     send(
@@ -150,23 +152,23 @@ async def test_a_changelog_is_read_beyond_what_a_deposed_leader_has(
         changelog.topic,
         [Sent(b"[{},0]", b"%d" % number, 0) for number in range(10, 20)],
     )
-    barrier = await in_a_lane(
+    barrier = await as_lane(
         cluster,
         f"{group}-0",
         lambda producer: write_barrier(producer, group, TP(topic, 0), changelog),
     )
-    again = believing(monkeypatch, deposed)
+    undo = prefer_broker(monkeypatch, deposed)
     options = {"bootstrap_servers": cluster.brokers[deposed].bootstrap}
     async with Offsets(group, options) as offsets:
         assert (await offsets.bounds([changelog]))[changelog].end == 10, (
-            "it is not believed: the test shows nothing"
+            "the deposed broker is not used: the test proves nothing"
         )
     loaded: dict[bytes | None, bytes | None] = {}
 
     def on_remaining(remaining: int) -> None:
-        # all that the deposed leader has was read from it
+        # all records of the deposed leader are read
         if remaining == barrier.changelog_end - 10:
-            again()
+            undo()
 
     await load_changelog(
         options, changelog, 0, barrier.changelog_end, loaded.__setitem__, on_remaining
@@ -174,33 +176,33 @@ async def test_a_changelog_is_read_beyond_what_a_deposed_leader_has(
     assert loaded == {**{b"%d" % number: b"[{},0]" for number in range(20)}, RECORD_KEY: None}
 
 
-async def test_an_end_before_a_place_that_was_reached_is_asked_of_the_elected_leader(
+async def test_proven_ends_come_from_the_elected_leader(
     cluster: BrokerCluster, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = TopicPartition(f"{prefix}.raw", 0)
-    create_topic(cluster.bootstrap, place.topic, 1)
-    send(cluster.bootstrap, place.topic, [Sent(b"before", partition=0)] * 10)
-    deposed = cluster.leader_of(place.topic, 0)
-    cluster.part(deposed)
-    elected = cluster.leader_of(place.topic, 0)
+    tp = TopicPartition(f"{prefix}.raw", 0)
+    create_topic(cluster.bootstrap, tp.topic, 1)
+    send(cluster.bootstrap, tp.topic, [Sent(b"before", partition=0)] * 10)
+    deposed = cluster.leader_of(tp.topic, 0)
+    cluster.isolate(deposed)
+    elected = cluster.leader_of(tp.topic, 0)
     assert elected != deposed
-    send(cluster.brokers[elected].bootstrap, place.topic, [Sent(b"after", partition=0)] * 10)
-    again = believing(monkeypatch, deposed)
+    send(cluster.brokers[elected].bootstrap, tp.topic, [Sent(b"after", partition=0)] * 10)
+    undo = prefer_broker(monkeypatch, deposed)
     async with Offsets(
         prefix, {"bootstrap_servers": cluster.brokers[deposed].bootstrap}
     ) as offsets:
-        assert (await offsets.bounds([TP(*place)]))[TP(*place)].end == 10, (
-            "it is not believed: the test shows nothing"
+        assert (await offsets.bounds([TP(*tp)]))[TP(*tp)].end == 10, (
+            "the deposed broker is not used: the test proves nothing"
         )
     admin = AIOKafkaAdminClient(bootstrap_servers=cluster.brokers[deposed].bootstrap)
     await admin.start()
-    again()
+    undo()
     try:
-        assert await proven_ends(admin, [place]) == {place: 20}
+        assert await proven_ends(admin, [tp]) == {tp: 20}
         others = [number for number in range(3) if number != deposed]
         for number in others:
             cluster.suspend(number)
         with pytest.raises(UnprovenError, match="brokers say who leads which partition"):
-            await proven_ends(admin, [place])
+            await proven_ends(admin, [tp])
     finally:
         await admin.close()

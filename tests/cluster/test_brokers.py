@@ -1,4 +1,4 @@
-"""The cluster must do what tests of several brokers believe of it."""
+"""Tests of the test cluster itself."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from tests.waiting import wait_until
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.alone]
 
 
-def test_it_goes_on_without_any_one(cluster: BrokerCluster, prefix: str) -> None:
+def test_it_works_without_any_one_broker(cluster: BrokerCluster, prefix: str) -> None:
     topic = f"{prefix}.raw"
     create_topic(cluster.bootstrap, topic, 2)
     count = 0
-    for end in (cluster.kill, cluster.stop, cluster.kill):
+    for take_away in (cluster.kill, cluster.stop, cluster.kill):
         number = cluster.leader_of(topic, 0)
-        end(number)
+        take_away(number)
         assert cluster.leader_of(topic, 0) != number
         send(cluster.bootstrap, topic, [Sent(b"%d" % (count + each)) for each in range(10)])
         count += 10
-        cluster.mend()
+        cluster.repair()
     assert {
         message.value() for message in read_all(cluster.bootstrap, [topic], at_least=count)
     } == {b"%d" % each for each in range(count)}
 
 
-def test_a_broker_that_hangs_is_replaced(cluster: BrokerCluster, prefix: str) -> None:
+def test_a_suspended_broker_is_replaced(cluster: BrokerCluster, prefix: str) -> None:
     number = cluster.controller()
     cluster.suspend(number)
     assert cluster.controller() != number
-    cluster.mend()
-    assert cluster.in_touch(number)
+    cluster.repair()
+    assert cluster.is_available(number)
 
 
-def test_a_parted_broker_answers_its_clients(cluster: BrokerCluster, prefix: str) -> None:
+def test_an_isolated_broker_responds_to_its_clients(cluster: BrokerCluster, prefix: str) -> None:
     topic = f"{prefix}.raw"
     create_topic(cluster.bootstrap, topic, 1)
     number = cluster.leader_of(topic, 0)
-    cluster.part(number)
+    cluster.isolate(number)
     assert cluster.leader_of(topic, 0) != number
-    # It believes what it knew, and says so.
-    assert cluster.topics_by(number)[topic][0].leader == number + 1
-    cluster.mend()
+    # its metadata are out of date
+    assert cluster.topics_of(number)[topic][0].leader == number + 1
+    cluster.repair()
     wait_until(
-        lambda: cluster.topics_by(number)[topic][0].leader != number + 1,
-        what="the news of the other leader",
+        lambda: cluster.topics_of(number)[topic][0].leader != number + 1,
+        what="metadata with the other leader",
     )
 
 
-def test_groups_and_transactions_have_another_coordinator_when_theirs_is_away(
+def test_groups_and_transactions_get_another_coordinator(
     cluster: BrokerCluster, prefix: str
 ) -> None:
     topic = f"{prefix}.raw"
@@ -60,10 +60,12 @@ def test_groups_and_transactions_have_another_coordinator_when_theirs_is_away(
         cluster.stop(number)
         assert coordinator(prefix) != number
         send(cluster.bootstrap, topic, [Sent(b"one")], transactional_id=prefix)
-        cluster.mend()
+        cluster.repair()
 
 
-def test_what_is_moved(cluster: BrokerCluster, prefix: str) -> None:
+def test_leaders_and_replicas_move_and_partitions_are_added(
+    cluster: BrokerCluster, prefix: str
+) -> None:
     topic = f"{prefix}.raw"
     create_topic(cluster.bootstrap, topic, 1)
     number = (cluster.leader_of(topic, 0) + 1) % 3

@@ -1,4 +1,4 @@
-"""Topics on several brokers, of which one hears of them later than another, and one is away."""
+"""Topics on several brokers: brokers learn of a topic at different times, and one may be down."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STARTS = 3
 
 
 def installation(cluster: BrokerCluster, prefix: str) -> Settings:
-    """Its settings."""
+    """Settings of an installation on the cluster."""
     return load_settings(
         kafka=cluster.bootstrap,
         topic_prefix=prefix,
@@ -38,7 +38,7 @@ def installation(cluster: BrokerCluster, prefix: str) -> Settings:
 
 
 @pytest.mark.parametrize("number", range(STARTS))
-def test_processes_that_start_at_once_find_their_topics(
+def test_processes_that_start_together_find_their_topics(
     cluster: BrokerCluster, prefix: str, number: int
 ) -> None:
     settings = installation(cluster, prefix)
@@ -54,7 +54,7 @@ def test_processes_that_start_at_once_find_their_topics(
     asyncio.run(start())
     names = {plan.name for plan in plan_topics(settings)}
     for broker in range(3):
-        known = cluster.topics_by(broker)
+        known = cluster.topics_of(broker)
         assert names <= known.keys(), "every broker knows them"
         assert all(partition.leader > 0 for name in names for partition in known[name].values())
     findings, created = asyncio.run(_apply(settings, cluster.bootstrap))
@@ -62,7 +62,7 @@ def test_processes_that_start_at_once_find_their_topics(
     assert {finding.state for finding in findings} == {TopicState.FINE}
 
 
-def test_a_broker_that_died_just_now_is_passed_over(cluster: BrokerCluster, prefix: str) -> None:
+def test_a_killed_broker_is_passed_over(cluster: BrokerCluster, prefix: str) -> None:
     settings = installation(cluster, prefix)
     asyncio.run(_apply(settings, cluster.bootstrap))
     cluster.kill(0)
@@ -73,10 +73,10 @@ def test_a_broker_that_died_just_now_is_passed_over(cluster: BrokerCluster, pref
         _findings, created = asyncio.run(_apply(other, cluster.bootstrap))
         assert created
     finally:
-        cluster.mend()
+        cluster.repair()
 
 
-def test_a_command_says_in_one_line_that_no_broker_answers(prefix: str) -> None:
+def test_a_command_reports_unreachable_brokers_in_one_line(prefix: str) -> None:
     environment = {"ROLLCALL_KAFKA": "127.0.0.1:1,127.0.0.1:2", "ROLLCALL_TOPIC_PREFIX": prefix}
     done = subprocess.run(
         [*PROGRAM, "topics", "check"],
@@ -91,7 +91,7 @@ def test_a_command_says_in_one_line_that_no_broker_answers(prefix: str) -> None:
     assert "ROLLCALL_KAFKA" in line
 
 
-def test_the_only_named_broker_may_go_down_later(
+def test_the_only_configured_broker_may_go_down_later(
     cluster: BrokerCluster, prefix: str, tmp_path: Path
 ) -> None:
     raw, sent = (
@@ -103,7 +103,7 @@ def test_the_only_named_broker_may_go_down_later(
         router.wait_ready()
         cluster.kill(0)
         try:
-            # A process whose partitions were another's makes the clients of its lanes anew.
+            # after another process had its partitions, it opens new clients for its lanes
             router.process.send_signal(signal.SIGSTOP)
             with RouterProcess(
                 tmp_path, cluster.bootstrap, prefix, replication_factor=3, partitions=2
@@ -117,8 +117,8 @@ def test_the_only_named_broker_may_go_down_later(
             ) == len(sent)
             wait_until(
                 lambda: router.get("/readyz")[0] == 200,
-                what="readiness without the broker that was named",
+                what="readiness without the configured broker",
             )
             assert router.end() == 0
         finally:
-            cluster.mend()
+            cluster.repair()
