@@ -1,4 +1,4 @@
-"""What tests of the deployment share: the wheel, and where it is installed."""
+"""Fixtures of the tests of the deployment: the wheel, and an installation of it."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """Where it is installed."""
+    """A virtual environment with the wheel."""
     return Installation(tmp_path_factory.mktemp("installed") / "rollcall", wheel)

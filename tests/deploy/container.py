@@ -1,8 +1,7 @@
-"""What deploy/container/Containerfile says, carried out without a container engine: its steps by
-bubblewrap, each in folders of its own.
+"""Runs the steps of deploy/container/Containerfile without a container engine, with bubblewrap.
 
-What stays apart from a real build: the base is this machine, not the image that the Containerfile
-names, and brings a C compiler; layers, and how an engine starts what it has built.
+Differences from a real build: the base is this machine, with a C compiler, and not the base image
+of the Containerfile; there are no layers; no engine starts the container.
 """
 
 from __future__ import annotations
@@ -25,37 +24,37 @@ from tests.waiting import run
 CONTAINERFILE = ROOT / "deploy" / "container" / "Containerfile"
 BUILD_SECONDS = 300
 
-PLACES = {"/opt": "opt", "/usr/src": "src", "/var/lib": "lib"}
-"""Folders of every Debian below which the steps write, and those that stand in for them."""
+FOLDERS = {"/opt": "opt", "/usr/src": "src", "/var/lib": "lib"}
+"""Debian's folders to which the steps write, and the folders that replace them."""
 
 _BWRAP = ("bwrap", "--die-with-parent")
 _SYSTEM = ("--proc", "/proc", "--dev", "/dev")
 
 
 def missing() -> str | None:
-    """Why the steps cannot be carried out here; None: they can."""
+    """Reason why the steps cannot run here; None: they can."""
     if shutil.which("bwrap") is None:
         return lack("bubblewrap", "apt install bubblewrap")
     if part := hatch_build.missing() or (None if shutil.which("gcc") else "gcc"):
-        return lack(f"{part}, which the builder takes from it", COMPILER)
-    tried = subprocess.run(
+        return lack(f"{part}, which the builder needs", COMPILER)
+    done = subprocess.run(
         [*_BWRAP, "--unshare-user", "--ro-bind", "/", "/", "true"],
         capture_output=True,
         text=True,
         check=False,
     )
-    return f"bubblewrap cannot work here: {tried.stderr.strip()}" if tried.returncode else None
+    return f"bubblewrap cannot work here: {done.stderr.strip()}" if done.returncode else None
 
 
 class Step(NamedTuple):
-    """An instruction."""
+    """An instruction of the Containerfile."""
 
     word: str
     rest: str
 
 
 def steps() -> Iterator[Step]:
-    """The instructions, each on one line."""
+    """All instructions of the Containerfile."""
     lines = (
         line
         for line in CONTAINERFILE.read_text(encoding="utf-8").splitlines()
@@ -75,26 +74,21 @@ class Container:
         self.environment: dict[str, str] = {}
         self.user = ""
         self.entrypoint: list[str] = []
-        for name in PLACES.values():
+        for name in FOLDERS.values():
             (folder / name).mkdir(parents=True)
         for step in steps():
             getattr(self, f"_{step.word.lower()}")(step.rest)
 
     def command(self, *, data: Path, scratch: Path, program: Sequence[str] = ()) -> list[str]:
-        """Starts what the container starts, without capabilities and with nothing to write to but
-        two folders.
+        """The command that starts the container's program, without capabilities. It can write to
+        two folders only.
 
         Args:
-            data: stands in for the volume at ``ROLLCALL_DATA``.
-            scratch: for ``/tmp``.
-            program: instead of the entry point.
+            data: replaces the volume at ``ROLLCALL_DATA``.
+            scratch: replaces ``/tmp``.
+            program: replaces the entry point.
         """
         user, group = self.user.split(":")
-        mounts = [
-            option
-            for place, name in PLACES.items()
-            for option in ("--ro-bind", str(self.folder / name), place)
-        ]
         writable = [
             "--bind",
             str(data),
@@ -122,9 +116,17 @@ class Container:
             "--ro-bind",
             "/",
             "/",
-            *mounts,
+            *self._mounts("--ro-bind"),
             *own,
             *(program or self.entrypoint),
+        ]
+
+    def _mounts(self, kind: str) -> list[str]:
+        """Options that mount the folders of :data:`FOLDERS`."""
+        return [
+            option
+            for path, name in FOLDERS.items()
+            for option in (kind, str(self.folder / name), path)
         ]
 
     # --- instructions
@@ -163,35 +165,30 @@ class Container:
         *sources, target = words[len(options) :]
         for source in sources:
             if any(option.startswith("--from=") for option in options):
-                origin, place = self._host(source), self._host(target)
+                origin, destination = self._host(source), self._host(target)
             else:
-                # A folder's contents become those of the target, a file goes into it.
+                # like COPY: the contents of a folder, or a file, into the target folder
                 origin = ROOT / source
-                place = self._host(f"{self._directory}/{target}") / (
+                destination = self._host(f"{self._directory}/{target}") / (
                     source if origin.is_file() else ""
                 )
             if origin.is_file():
-                shutil.copy(origin, place)
-            elif origin != place:
+                shutil.copy(origin, destination)
+            elif origin != destination:
                 shutil.copytree(
                     origin,
-                    place,
+                    destination,
                     symlinks=True,
                     ignore=shutil.ignore_patterns("__pycache__", "*.so"),
                 )
 
     def _run(self, rest: str) -> None:
-        mounts = [
-            option
-            for place, name in PLACES.items()
-            for option in ("--bind", str(self.folder / name), place)
-        ]
         command = [
             *_BWRAP,
             "--ro-bind",
             "/",
             "/",
-            *mounts,
+            *self._mounts("--bind"),
             "--tmpfs",
             "/tmp",  # noqa: S108
             *_SYSTEM,
@@ -201,7 +198,7 @@ class Container:
             "-euc",
             rest,
         ]
-        # pip takes what `make venv` has fetched already, if it is still there.
+        # pip may use the cache of `make venv`
         own = {
             name: value for name, value in self.environment.items() if name != "PIP_NO_CACHE_DIR"
         }
@@ -214,6 +211,6 @@ class Container:
         assert done.returncode == 0, f"{rest}\n{done.stdout}{done.stderr}"
 
     def _host(self, path: str) -> Path:
-        """Where a path of the container is."""
-        place = next(place for place in PLACES if path.startswith(f"{place}/"))
-        return self.folder / PLACES[place] / path.removeprefix(f"{place}/")
+        """The path outside for a path in the container."""
+        folder = next(folder for folder in FOLDERS if path.startswith(f"{folder}/"))
+        return self.folder / FOLDERS[folder] / path.removeprefix(f"{folder}/")

@@ -1,6 +1,4 @@
-"""Programs that judge the deployment, made from their source by Go where Go is, and kept in
-build/.
-"""
+"""Programs that check the deployment. Go builds them from source; build/ keeps them."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ BUILD_SECONDS = 600
 
 
 def go_tool(package: str, version: str) -> str:
-    """The path of a program; the test is skipped where it cannot be had."""
+    """The path of a program. Skips the test if it cannot be built."""
     folder = ROOT / "build" / "go-tools" / f"{package.replace('/', '_')}@{version}"
     if not list(folder.glob("*")):
         go = shutil.which("go")

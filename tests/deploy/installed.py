@@ -1,4 +1,4 @@
-"""Rollcall as its wheel installs it, beside nothing but what requirements-runtime.lock names."""
+"""Builds the wheel, and installs it with only the packages of requirements-runtime.lock."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Pin(NamedTuple):
 
 
 def pins(lock: Path) -> Iterator[Pin]:
-    """What a lock names."""
+    """All lines of a lock."""
     text = lock.read_text(encoding="utf-8")
     found = list(_PIN.finditer(text))
     ends = [match.start() for match in found[1:]] + [len(text)]
@@ -56,7 +56,7 @@ def pins(lock: Path) -> Iterator[Pin]:
 
 
 def module_names() -> list[str]:
-    """The modules that are compiled, where there is a compiler."""
+    """Names of the modules that a compiler compiles."""
     return [
         ".".join(source.relative_to(ROOT / SOURCE_ROOT).with_suffix("").parts)
         for source in sources(ROOT)
@@ -66,7 +66,9 @@ def module_names() -> list[str]:
 def build(
     target: str, folder: Path, checkout: Path = ROOT, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """What comes of building a wheel, or an sdist, of a checkout, without asking any registry."""
+    """Build a wheel or an sdist of a checkout, without a package registry. ``variables``:
+    environment variables.
+    """
     command = [
         sys.executable,
         "-m",
@@ -88,7 +90,7 @@ def build(
 
 
 def build_wheel(folder: Path) -> Path:
-    """The wheel of this checkout: with compiled modules, where there is a compiler."""
+    """Build the wheel of this checkout, with compiled modules if there is a compiler."""
     done = build("wheel", folder, BUILD_ROLLCALL="pure" if missing() else "compiled")
     assert done.returncode == 0, done.stderr
     (wheel,) = folder.glob("*.whl")
@@ -98,9 +100,9 @@ def build_wheel(folder: Path) -> Path:
 class Installation:
     """A virtual environment with the wheel.
 
-    Its dependencies are links to those of the environment that runs the tests, which came from
-    requirements.lock: only those that requirements-runtime.lock names, at the versions that it
-    names. Nothing of the checkout, and nothing that only developers have, can be imported.
+    Its dependencies are links to those of the tests' environment, but only those in
+    requirements-runtime.lock, with the same versions. The checkout and developers' packages cannot
+    be imported.
     """
 
     def __init__(self, folder: Path, wheel: Path) -> None:
@@ -108,7 +110,7 @@ class Installation:
         venv.create(folder, with_pip=False, symlinks=True)
         self.python = folder / "bin" / "python"
         self.rollcall = folder / "bin" / "rollcall"
-        # Before anything is linked: pip takes away what it finds of the same name.
+        # before the links: pip removes files of the same name
         subprocess.run(
             [
                 sys.executable,
@@ -125,30 +127,32 @@ class Installation:
             capture_output=True,
             check=True,
         )
-        self.packages = Path(self.ask("import sysconfig; print(sysconfig.get_path('platlib'))"))
+        self.packages = Path(
+            self.run_code("import sysconfig; print(sysconfig.get_path('platlib'))")
+        )
         for pin in pins(RUNTIME_LOCK):
             self._link(pin)
 
     def _link(self, pin: Pin) -> None:
         found = metadata.distribution(pin.name)
         assert found.version == pin.version, (
-            f"{pin.name} is {found.version} here, and {pin.version} in {RUNTIME_LOCK.name}"
+            f"{pin.name} {found.version} is installed, but {RUNTIME_LOCK.name} has {pin.version}"
         )
         files = [file for file in found.files or () if file.parts[0] not in ("..", "__pycache__")]
         packages = {file.parts[0] for file in files if file.parts[1:] == ("__init__.py",)}
         shared = {
             file.parts[0] for file in files if len(file.parts) > 1 and file.suffix == ".py"
-        } - packages  # namespaces, in which others are, too
+        } - packages  # namespaces with other packages
         for name in {str(file) if file.parts[0] in shared else file.parts[0] for file in files}:
             (self.packages / name).parent.mkdir(parents=True, exist_ok=True)
             (self.packages / name).symlink_to(Path(str(found.locate_file(name))))
 
-    def ask(self, code: str) -> str:
-        """What Python code prints."""
+    def run_code(self, code: str) -> str:
+        """The output of Python code."""
         return self._run([str(self.python), "-I", "-c", code], self.folder).stdout.strip()
 
     def run(self, *arguments: str, directory: Path) -> subprocess.CompletedProcess[str]:
-        """The command ``rollcall``, started in a directory."""
+        """Run the command ``rollcall`` in a directory."""
         return self._run([str(self.rollcall), *arguments], directory)
 
     def _run(self, command: list[str], directory: Path) -> subprocess.CompletedProcess[str]:

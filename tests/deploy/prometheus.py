@@ -1,4 +1,4 @@
-"""A real Prometheus, as Debian packages it, with the files of deploy/prometheus/."""
+"""Debian's Prometheus, with the files of deploy/prometheus/."""
 
 from __future__ import annotations
 
@@ -39,24 +39,25 @@ class Series(NamedTuple):
 
 
 def promtool(*arguments: str | Path, stdin: str | None = None) -> str:
-    """Run promtool, which must find nothing wrong; what it says."""
-    # a third of its time is Go's collector's
+    """The output of promtool, which must succeed."""
+    # Go's garbage collector takes a third of its time
     done = run([PROMTOOL, *map(str, arguments)], input=stdin, env={**os.environ, "GOGC": "800"})
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
 def alert_rules() -> dict[str, dict[str, Any]]:
-    """The alerts that are shipped, by name."""
+    """Rules of all alerts, by name."""
     groups = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"]
     return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
 
 
 class Prometheus:
-    """Prometheus with the shipped configuration, of which only the addresses of the targets and the
-    intervals are others.
+    """A Prometheus process with the shipped configuration, except for intervals and addresses of
+    targets.
 
     Args:
+        folder: folder for its files.
         targets: ``host:port`` by job.
     """
 
@@ -81,7 +82,7 @@ class Prometheus:
         )
 
     def __enter__(self) -> Self:
-        wait_until(self._answers, what="Prometheus")
+        wait_until(self._is_ready, what="Prometheus")
         return self
 
     def __exit__(
@@ -94,34 +95,35 @@ class Prometheus:
         self._process.wait()
         self._log.close()
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         assert self._process.poll() is None, "Prometheus has ended"
         try:
             # our own process
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=DEADLINE_SECONDS) as answer:  # noqa: S310
-                return bool(answer.status == 200)
+            url = f"{self.url}/-/ready"
+            with urllib.request.urlopen(url, timeout=DEADLINE_SECONDS) as response:  # noqa: S310
+                return bool(response.status == 200)
         except OSError:
             return False
 
     def get(self, path: str, **parameters: str) -> Any:
-        """What its HTTP API answers."""
+        """The data of a response of its HTTP API."""
         try:
             with urllib.request.urlopen(  # noqa: S310
                 f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}",
                 timeout=DEADLINE_SECONDS,
-            ) as answer:
-                return json.load(answer)["data"]
+            ) as response:
+                return json.load(response)["data"]
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{path} {parameters}: {error.read().decode()}") from None
 
     def query(self, expression: str) -> list[Series]:
-        """An instant vector, now, without what is not a number."""
-        found = [
+        """The current instant vector, without NaN."""
+        vector = [
             Series(series["metric"], float(series["value"][1]))
             for series in self.get("query", query=expression)["result"]
         ]
-        return [series for series in found if not math.isnan(series.value)]
+        return [series for series in vector if not math.isnan(series.value)]
 
     def value(self, expression: str) -> float:
-        """The sum of an instant vector; 0 for none."""
+        """The sum of the current instant vector; 0 if it is empty."""
         return sum(series.value for series in self.query(expression))

@@ -1,6 +1,4 @@
-"""The alerts: promtool's verdict on them, and that each is tested, explained, and asks for metrics
-and labels that there are.
-"""
+"""Alerts: promtool accepts and tests them; each has tests, a runbook, and existing metrics."""
 
 from __future__ import annotations
 
@@ -28,15 +26,15 @@ from tests.docs.markdown import ROOT, anchors
 RUNBOOKS = ROOT / "docs" / "runbooks.md"
 TEXT = RUNBOOKS.read_text(encoding="utf-8")
 RULES = alert_rules()
-PARTS = ("Meaning", "Effect for users", "Find the cause", "Fix")
+RUNBOOK_PARTS = ("Meaning", "Effect for users", "Find the cause", "Fix")
 SEVERITIES = {"critical", "warning", "info"}
-OF_PROMETHEUS = {"up"}
+PROMETHEUS_METRICS = {"up"}
 
 each_rule = pytest.mark.parametrize("name", RULES)
 
 
 @needs_prometheus
-def test_promtool_finds_nothing_wrong() -> None:
+def test_promtool_accepts_configuration_and_rules() -> None:
     assert "SUCCESS" in promtool("check", "config", CONFIGURATION)
     assert "SUCCESS" in promtool("check", "rules", ALERTS)
 
@@ -46,7 +44,7 @@ def test_the_tests_of_the_alerts_pass() -> None:
     assert "SUCCESS" in promtool("test", "rules", ALERTS_TEST)
 
 
-def test_each_alert_is_tested_when_it_fires_and_when_it_does_not() -> None:
+def test_each_alert_has_a_test_that_fires_and_one_that_does_not() -> None:
     tests: list[dict[str, Any]] = yaml.safe_load(ALERTS_TEST.read_text(encoding="utf-8"))["tests"]
     fires, silent = (
         {
@@ -61,7 +59,7 @@ def test_each_alert_is_tested_when_it_fires_and_when_it_does_not() -> None:
 
 
 @each_rule
-def test_each_alert_says_how_bad_it_is_and_what_to_do(name: str) -> None:
+def test_each_alert_has_a_severity_and_a_runbook(name: str) -> None:
     rule = RULES[name]
     assert rule["labels"].keys() == {"severity"}
     assert rule["labels"]["severity"] in SEVERITIES
@@ -73,12 +71,11 @@ def test_each_alert_says_how_bad_it_is_and_what_to_do(name: str) -> None:
 @each_rule
 def test_each_runbook_is_complete(name: str) -> None:
     (section,) = re.findall(rf"^### {name}\n(.*?)(?=^###? |\Z)", TEXT, re.MULTILINE | re.DOTALL)
-    assert re.findall(r"^\*\*([^*]+)\.\*\* \S", section, re.MULTILINE) == list(PARTS)
+    assert re.findall(r"^\*\*([^*]+)\.\*\* \S", section, re.MULTILINE) == list(RUNBOOK_PARTS)
     assert f"\n{RULES[name]['labels']['severity'].capitalize()}." in section
 
 
-def test_there_is_no_runbook_without_an_alert() -> None:
-    """They come in the order of the rules."""
+def test_runbooks_are_those_of_the_alerts_in_their_order() -> None:
     assert re.findall(r"^### (\w+)$", TEXT, re.MULTILINE) == list(RULES)
 
 
@@ -88,11 +85,11 @@ def test_metrics_exist() -> None:
             r"(?<![\w:])(?:rollcall|process)_\w+", " ".join(rule["expr"] for rule in RULES.values())
         )
     )
-    assert queried <= CATALOGUE.keys() | OF_PROMETHEUS
+    assert queried <= CATALOGUE.keys() | PROMETHEUS_METRICS
     assert len(queried) > 10
 
 
-def test_what_is_scraped_is_where_processes_are_by_default() -> None:
+def test_scraped_addresses_are_the_defaults_of_processes() -> None:
     jobs = {
         job["job_name"]: job["static_configs"][0]["targets"]
         for job in yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))["scrape_configs"]
@@ -108,8 +105,8 @@ def test_what_is_scraped_is_where_processes_are_by_default() -> None:
     }
 
 
-def test_a_process_that_is_stuck_is_told_of_before_the_watchdog_ends_it() -> None:
-    """Two minutes without progress, and one more."""
+def test_the_alert_for_a_stuck_process_fires_before_the_watchdog_ends_it() -> None:
+    """It fires after two minutes without progress, and one more."""
     (seconds,) = map(
         int,
         re.findall(

@@ -1,6 +1,4 @@
-"""hatch_build.py: what is compiled, where it is put, and what becomes of what cannot be
-compiled.
-"""
+"""hatch_build.py: compiled modules, their places, and failures to compile."""
 
 from __future__ import annotations
 
@@ -37,7 +35,7 @@ BROKEN = {"Cython": "def twice(:\n", "C": 'cdef extern from "nowhere.h":\n    pa
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """Makes a checkout with a small package, and this one's build."""
+    """Makes a checkout with a small package and this project's build."""
 
     def make(files: dict[str, str]) -> Path:
         folder = tmp_path / "checkout"
@@ -51,8 +49,8 @@ def project(tmp_path: Path) -> Project:
     return make
 
 
-def put_in_place(checkout: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """What ``make`` does."""
+def compile_in_place(checkout: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Compile like ``make``."""
     environment = os.environ | {WANTED: "auto"} | variables
     return subprocess.run(
         [sys.executable, "hatch_build.py"],
@@ -64,8 +62,8 @@ def put_in_place(checkout: Path, **variables: str) -> subprocess.CompletedProces
     )
 
 
-def answer(checkout: Path) -> str:
-    """Of the small package."""
+def result_of(checkout: Path) -> str:
+    """The result of the small package's function."""
     command = [
         sys.executable,
         "-c",
@@ -80,48 +78,46 @@ def answer(checkout: Path) -> str:
 @pytest.mark.skipif(os.environ.get(WANTED) == "pure", reason=f"{WANTED} is pure")
 @pytest.mark.parametrize("name", module_names())
 def test_the_modules_of_this_checkout_are_compiled(name: str) -> None:
-    """All other tests are of them, then: what takes their place where there is no compiler is not
-    loaded by an accident.
-    """
+    """So all other tests run the compiled modules, and not the pure ones by accident."""
     assert str(importlib.import_module(name).__file__).endswith(SUFFIX)
 
 
 @needs_compiler
-def test_a_module_is_in_place_and_follows_its_sources(project: Project) -> None:
+def test_a_module_is_compiled_in_place_and_again_after_changes(project: Project) -> None:
     checkout = project(SOURCES)
     module = checkout / "app" / "small" / "inner" / f"two{SUFFIX}"
-    assert put_in_place(checkout).stdout == "compiling app/small/inner/two.pyx\n"
-    assert answer(checkout) == "2"
+    assert compile_in_place(checkout).stdout == "compiling app/small/inner/two.pyx\n"
+    assert result_of(checkout) == "2"
     assert [
         path for path in checkout.rglob("*.c") if "build" not in path.relative_to(checkout).parts
     ] == []
-    again = put_in_place(checkout)
+    again = compile_in_place(checkout)
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
-    # An editable install does the same.
+    # an editable install compiles, too
     module.unlink()
     code = (
         "from hatchling.build import build_editable; "
         f"print(build_editable({str(checkout.parent)!r}))"
     )
     subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, check=True)
-    assert answer(checkout) == "2"
+    assert result_of(checkout) == "2"
 
-    # What it takes from another file counts, too. And what cannot be compiled anew does not stay.
+    # a change of an included file counts; a module that cannot be compiled again is deleted
     (checkout / "app" / "small" / "one.pxd").write_text(
         SOURCES["app/small/one.pxd"].replace("1", "21"), encoding="utf-8"
     )
-    put_in_place(checkout, **NO_COMPILER)
+    compile_in_place(checkout, **NO_COMPILER)
     assert not module.exists()
-    assert put_in_place(checkout).stdout == "compiling app/small/inner/two.pyx\n"
-    assert answer(checkout) == "42"
+    assert compile_in_place(checkout).stdout == "compiling app/small/inner/two.pyx\n"
+    assert result_of(checkout) == "42"
 
-    put_in_place(checkout, BUILD_ROLLCALL="pure")
+    compile_in_place(checkout, BUILD_ROLLCALL="pure")
     assert not module.exists()
 
 
 @needs_compiler
-def test_python_with_types_beside_it_is_compiled_and_runs_without(project: Project) -> None:
+def test_python_with_a_pxd_is_compiled_and_also_runs_uncompiled(project: Project) -> None:
     python = "class Box:\n    def __init__(self, size):\n        self.size = size\n"
     types = "cdef class Box:\n    cdef readonly int size\n"
     twice = "from small.box import Box\n\ndef twice():\n    return Box(21).size * 2\n"
@@ -131,18 +127,18 @@ def test_python_with_types_beside_it_is_compiled_and_runs_without(project: Proje
         | {"app/small/inner/two.pyx": twice}
     )
     module = checkout / "app" / "small" / f"box{SUFFIX}"
-    assert put_in_place(checkout).returncode == 0
+    assert compile_in_place(checkout).returncode == 0
     assert module.exists()
-    assert answer(checkout) == "42"
-    put_in_place(checkout, BUILD_ROLLCALL="pure")
+    assert result_of(checkout) == "42"
+    compile_in_place(checkout, BUILD_ROLLCALL="pure")
     assert not module.exists()
     (checkout / "app" / "small" / "inner" / "two.py").write_text(twice)
-    assert answer(checkout) == "42"
+    assert result_of(checkout) == "42"
 
 
 @needs_compiler
-def test_a_module_without_a_source_does_not_stay(project: Project) -> None:
-    """Python would load it in place of a file that is not compiled any more, or was moved."""
+def test_compiled_modules_without_a_source_are_deleted(project: Project) -> None:
+    """Otherwise Python would load them instead of the current source."""
     box = "def size():\n    return 1\n"
     checkout = project(
         SOURCES
@@ -153,37 +149,37 @@ def test_a_module_without_a_source_does_not_stay(project: Project) -> None:
         checkout / "app" / "small" / f"box{suffix}" for suffix in (".py", ".pxd", SUFFIX)
     )
     (checkout / "app" / "small" / "inner" / "two.pyx").unlink()
-    assert put_in_place(checkout).returncode == 0
+    assert compile_in_place(checkout).returncode == 0
     assert module.exists()
-    assert answer(checkout) == "1"
+    assert result_of(checkout) == "1"
     source.write_text(box.replace("1", "2"))
     types.unlink()
     for variables in ({}, {WANTED: "pure"}):
-        assert put_in_place(checkout, **variables).returncode == 0
+        assert compile_in_place(checkout, **variables).returncode == 0
         assert not module.exists()
-        assert answer(checkout) == "2"
+        assert result_of(checkout) == "2"
         module.write_bytes(b"of an earlier release")
 
 
 @needs_compiler
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_fault_in_a_source_is_an_error(project: Project, tmp_path: Path, fault: str) -> None:
+def test_a_faulty_source_is_an_error(project: Project, tmp_path: Path, fault: str) -> None:
     checkout = project(SOURCES | {"app/small/inner/two.pyx": BROKEN[fault]})
-    # which all faults end in the same way
+    # a wheel build fails in the same way for all faults: one is enough
     wheel = [build("wheel", tmp_path, checkout, BUILD_ROLLCALL="auto")] if fault == "C" else []
-    for done in (put_in_place(checkout), *wheel):
+    for done in (compile_in_place(checkout), *wheel):
         assert done.returncode != 0
         assert re.search(r"two\.pyx:1:|nowhere\.h", done.stderr)
         assert "Rollcall cannot be compiled, as is told above" in done.stderr
     assert [*tmp_path.glob("*.whl"), *checkout.rglob(f"*{SUFFIX}")] == []
     stale = checkout / "app" / "small" / "inner" / f"two{SUFFIX}"
     stale.write_bytes(b"of the source before")
-    assert put_in_place(checkout).returncode != 0
+    assert compile_in_place(checkout).returncode != 0
     assert not stale.exists()
 
 
 @pytest.mark.parametrize("wanted", ["compiled", "complied"])
-def test_what_must_be_compiled_and_cannot_be_is_an_error(
+def test_required_compilation_that_is_impossible_is_an_error(
     project: Project, tmp_path: Path, wanted: str
 ) -> None:
     checkout = project(SOURCES)
@@ -192,7 +188,7 @@ def test_what_must_be_compiled_and_cannot_be_is_an_error(
         "BUILD_ROLLCALL=auto to do without\n",
         "complied": "BUILD_ROLLCALL is 'complied': it is one of auto, compiled, pure\n",
     }
-    done = put_in_place(checkout, BUILD_ROLLCALL=wanted, **NO_COMPILER)
+    done = compile_in_place(checkout, BUILD_ROLLCALL=wanted, **NO_COMPILER)
     assert (done.returncode, done.stderr) == (1, messages[wanted])
     done = build("wheel", tmp_path, checkout, BUILD_ROLLCALL=wanted, **NO_COMPILER)
     assert done.returncode != 0
@@ -200,8 +196,8 @@ def test_what_must_be_compiled_and_cannot_be_is_an_error(
     assert list(tmp_path.glob("*.whl")) == []
 
 
-def test_without_a_compiler_make_says_so_in_one_line(project: Project) -> None:
-    done = put_in_place(project(SOURCES), PATH="/nowhere", CC="")
+def test_a_missing_compiler_is_reported_in_one_line(project: Project) -> None:
+    done = compile_in_place(project(SOURCES), PATH="/nowhere", CC="")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == (
         "not compiled, for want of a C compiler. Rollcall runs all the same, the router takes "
@@ -210,7 +206,7 @@ def test_without_a_compiler_make_says_so_in_one_line(project: Project) -> None:
 
 
 @needs_compiler
-def test_headers_that_are_missing_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_headers_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert missing() is None
     monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(tmp_path))
     assert missing() == f"Python's headers ({tmp_path}/Python.h)"

@@ -1,6 +1,4 @@
-"""deploy/compose: the Compose Specification knows every word of it, and Rollcall takes what it is
-told.
-"""
+"""deploy/compose is valid by the Compose Specification, and Rollcall accepts its settings."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ from tests.processes import RollcallProcess, RouterProcess, wait_until
 FILE = ROOT / "deploy" / "compose" / "docker-compose.yml"
 PROMETHEUS = FILE.with_name("prometheus.yml")
 COMPOSE_GO = ("github.com/compose-spec/compose-go/v2/cmd", "v2.16.2")
-OURS = (*PROCESSES, "topics")
+SERVICES = (*PROCESSES, "topics")
 LISTENERS = {
     "KAFKA_LISTENERS",
     "KAFKA_ADVERTISED_LISTENERS",
@@ -39,16 +37,14 @@ Services = Mapping[str, Mapping[str, Any]]
 
 @pytest.fixture(scope="module")
 def services() -> Services:
-    """As they are written."""
-    found = yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"]
-    assert isinstance(found, dict)
-    return found
+    """Services of the file."""
+    services = yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"]
+    assert isinstance(services, dict)
+    return services
 
 
-def test_it_is_a_compose_file() -> None:
-    """By the loader of the specification, which docker compose uses too; and what it extends is
-    extended.
-    """
+def test_the_file_is_valid() -> None:
+    """The loader of docker compose accepts the file, and the broker extends the other file's."""
     command = [go_tool(*COMPOSE_GO), "-format", "json", "-no-interpolation", FILE.name]
     done = subprocess.run(command, cwd=FILE.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -63,8 +59,8 @@ def test_it_is_a_compose_file() -> None:
     assert kafka["image"] == base["image"]
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_containers_may_do_nothing(name: str, services: Services) -> None:
+@pytest.mark.parametrize("name", SERVICES)
+def test_containers_have_no_rights(name: str, services: Services) -> None:
     service = services[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -80,7 +76,7 @@ def test_containers_may_do_nothing(name: str, services: Services) -> None:
     assert all(variable.startswith(ENV_PREFIX) for variable in service["environment"])
 
 
-def test_only_this_machine_reaches_it(services: Services) -> None:
+def test_ports_are_open_to_this_machine_only(services: Services) -> None:
     assert [
         port
         for service in services.values()
@@ -89,8 +85,8 @@ def test_only_this_machine_reaches_it(services: Services) -> None:
     ] == []
 
 
-def check_of(services: Services, process: str, url: str) -> list[str]:
-    """The command by which a container is judged, for a process at an address."""
+def health_check(services: Services, process: str, url: str) -> list[str]:
+    """The command of a container's health check, for a process at another address."""
     kind, _python, *arguments = services[process]["healthcheck"]["test"]
     assert kind == "CMD"
     return [
@@ -102,7 +98,7 @@ def check_of(services: Services, process: str, url: str) -> list[str]:
     ]
 
 
-def test_who_is_ready_is_healthy(
+def test_ready_processes_are_healthy(
     services: Services, bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
     with (
@@ -110,18 +106,21 @@ def test_who_is_ready_is_healthy(
         RollcallProcess("serve", tmp_path, "127.0.0.1:1", prefix, data=tmp_path) as serve,
     ):
         router.wait_ready()
-        assert subprocess.run(check_of(services, "router", router.url), check=False).returncode == 0
-        wait_until(lambda: serve.get("/readyz")[0] == 503, what="an answer")
+        assert (
+            subprocess.run(health_check(services, "router", router.url), check=False).returncode
+            == 0
+        )
+        wait_until(lambda: serve.get("/readyz")[0] == 503, what="a response")
         assert (
             subprocess.run(
-                check_of(services, "serve", serve.url), stderr=subprocess.DEVNULL, check=False
+                health_check(services, "serve", serve.url), stderr=subprocess.DEVNULL, check=False
             ).returncode
             == 1
         )
 
 
 def test_prometheus_scrapes_all(services: Services) -> None:
-    """Under the names that the alerts go by."""
+    """The jobs have the names that the alerts use."""
     jobs = {
         job["job_name"]: job["dns_sd_configs"]
         for job in yaml.safe_load(PROMETHEUS.read_text(encoding="utf-8"))["scrape_configs"]

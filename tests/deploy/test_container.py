@@ -1,6 +1,4 @@
-"""deploy/container: what is built, and that it runs without rights and without writing anywhere but
-where it may.
-"""
+"""deploy/container: the image's contents; it runs without rights and on a read-only root."""
 
 from __future__ import annotations
 
@@ -26,10 +24,10 @@ from tests.waiting import run
 
 EVENTS = ROOT / "tests" / "fixtures" / "documented"
 
-needs_bubblewrap = pytest.mark.skipif((why := missing()) is not None, reason=str(why))
+needs_bubblewrap = pytest.mark.skipif((reason := missing()) is not None, reason=str(reason))
 
 
-def test_the_linter_is_content() -> None:
+def test_the_linter_accepts_the_containerfile() -> None:
     hadolint = shutil.which(
         "hadolint", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     )
@@ -41,28 +39,28 @@ def test_the_linter_is_content() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_the_build_sees_what_it_copies_and_nothing_else() -> None:
+def test_the_build_context_has_only_copied_files() -> None:
     copied = {
         source
         for step in steps()
         if step.word == "COPY" and "--from" not in step.rest
         for source in step.rest.split()[:-1]
     }
-    first, *seen, caches, in_place = (
+    first, *included, caches, in_place = (
         line
         for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
         if not line.startswith("#")
     )
     assert (first, caches, in_place) == ("*", "**/__pycache__", "**/*.so")
-    assert {line.removeprefix("!/") for line in seen} == copied
+    assert {line.removeprefix("!/") for line in included} == copied
 
 
 def test_the_compiler_stays_in_the_builder() -> None:
-    """The image is the base, and what is copied from the builder: nothing is installed in it."""
-    everything = list(steps())
-    start = max(place for place, step in enumerate(everything) if step.word == "FROM")
-    image = everything[start:]
-    assert "apt-get" in "".join(step.rest for step in everything[:start])
+    """The image is the base with folders of the builder. Nothing is installed in it."""
+    all_steps = list(steps())
+    start = max(index for index, step in enumerate(all_steps) if step.word == "FROM")
+    image = all_steps[start:]
+    assert "apt-get" in "".join(step.rest for step in all_steps[:start])
     assert [step for step in image if step.word == "RUN"] == []
     assert {step.rest.split()[-1] for step in image if step.word == "COPY"} == {
         "/opt/rollcall",
@@ -70,7 +68,7 @@ def test_the_compiler_stays_in_the_builder() -> None:
     }
 
 
-def test_no_signal_comes_before_its_handler() -> None:
+def test_signals_are_blocked_until_their_handlers_exist() -> None:
     (entry,) = (step.rest for step in steps() if step.word == "ENTRYPOINT")
     (blocked,) = re.findall(r"--block-signal=([A-Z,]+)", entry)
     assert {f"SIG{name}" for name in blocked.split(",")} == {
@@ -80,11 +78,11 @@ def test_no_signal_comes_before_its_handler() -> None:
 
 @pytest.fixture(scope="module")
 def container(tmp_path_factory: pytest.TempPathFactory) -> Container:
-    """Built by the Containerfile's steps, which ask the package registry."""
+    """Built by the Containerfile's steps, which use the package registry."""
     return Container(tmp_path_factory.mktemp("container"))
 
 
-class Contained(RollcallProcess):
+class ContainedProcess(RollcallProcess):
     """A process in the container."""
 
     def __init__(
@@ -97,8 +95,8 @@ class Contained(RollcallProcess):
         **settings: object,
     ) -> None:
         self.data, self.scratch = folder / f"{command}-data", folder / f"{command}-tmp"
-        for place in (self.data, self.scratch):
-            place.mkdir(exist_ok=True)
+        for writable in (self.data, self.scratch):
+            writable.mkdir(exist_ok=True)
         super().__init__(
             command,
             folder,
@@ -110,30 +108,30 @@ class Contained(RollcallProcess):
         )
 
     @property
-    def inner(self) -> int:
-        """The process that bubblewrap has started, which does not pass signals on."""
+    def inner_pid(self) -> int:
+        """Id of Rollcall's own process: bubblewrap does not pass signals on."""
         (child,) = (
             Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         )
         return int(child)
 
-    def written(self) -> set[str]:
-        """The files that there are where it may write."""
+    def written_files(self) -> set[str]:
+        """Names of the files in its writable folders."""
         return {
             path.name
-            for place in (self.data, self.scratch)
-            for path in place.rglob("*")
+            for folder in (self.data, self.scratch)
+            for path in folder.rglob("*")
             if path.is_file()
         }
 
-    def stopped(self) -> int:
-        """Tell it to stop; its exit code."""
-        os.kill(self.inner, signal.SIGTERM)
+    def terminate(self) -> int:
+        """Send SIGTERM, and return the exit code."""
+        os.kill(self.inner_pid, signal.SIGTERM)
         return self.wait_exit()
 
 
 def loaded_modules(container: Container, folder: Path) -> set[str]:
-    """The files of the modules that are compiled, in the container."""
+    """Files of the compiled modules in the container."""
     code = (
         "import importlib; print(*(importlib.import_module(name).__file__ for name in "
         f"{module_names()}))"
@@ -149,17 +147,17 @@ def loaded_modules(container: Container, folder: Path) -> set[str]:
 def test_it_runs_without_rights_on_a_read_only_root(
     container: Container, bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
-    """From a raw event to an answer, with compiled modules. What cannot be written ends a process,
-    so it writes nothing anywhere else.
+    """From a raw event to a response, with compiled modules. A failed write would end a process, so
+    none writes to other folders.
     """
     modules = loaded_modules(container, tmp_path)
     assert len(modules) == len(module_names())
     assert all(file.startswith("/opt/rollcall/") and file.endswith(".so") for file in modules)
     token = add_token(tmp_path / "serve-data" / "tokens", "program")
     with (
-        Contained(container, "router", tmp_path, bootstrap, prefix) as router,
-        Contained(container, "rosters", tmp_path, bootstrap, prefix) as rosters,
-        Contained(
+        ContainedProcess(container, "router", tmp_path, bootstrap, prefix) as router,
+        ContainedProcess(container, "rosters", tmp_path, bootstrap, prefix) as rosters,
+        ContainedProcess(
             container,
             "serve",
             tmp_path,
@@ -180,11 +178,11 @@ def test_it_runs_without_rights_on_a_read_only_root(
         for process in (router, rosters, serve):
             status = dict(
                 line.split(":\t", 1)
-                for line in Path(f"/proc/{process.inner}/status").read_text().splitlines()
+                for line in Path(f"/proc/{process.inner_pid}/status").read_text().splitlines()
                 if ":\t" in line
             )
             assert int(status["CapEff"], 16) == 0
             assert status["NoNewPrivs"] == "1"
-        assert [process.stopped() for process in (router, rosters, serve)] == [0, 0, 0]
-        assert router.written() == rosters.written() == set()
-        assert serve.written() == {"tokens", "replica.sqlite", "replica.sqlite.lock"}
+        assert [process.terminate() for process in (router, rosters, serve)] == [0, 0, 0]
+        assert router.written_files() == rosters.written_files() == set()
+        assert serve.written_files() == {"tokens", "replica.sqlite", "replica.sqlite.lock"}

@@ -1,6 +1,4 @@
-"""The dashboard's file: it is what its program makes, shows the whole catalogue, and is of the form
-that Grafana imports.
-"""
+"""The dashboard's file is up to date, shows all metrics, and has Grafana's format."""
 
 from __future__ import annotations
 
@@ -28,7 +26,9 @@ UNITS = {
     "s",
     "short",
 }
-"""Of Grafana's: ``packages/grafana-data/src/valueFormats/categories.ts``."""
+"""Units of Grafana that the dashboard uses
+(``packages/grafana-data/src/valueFormats/categories.ts``).
+"""
 
 
 def targets() -> Iterator[dict[str, Any]]:
@@ -36,11 +36,11 @@ def targets() -> Iterator[dict[str, Any]]:
     return (target for panel in SHOWN for target in panel["targets"])
 
 
-def test_the_file_is_what_the_program_makes() -> None:
+def test_the_file_is_up_to_date() -> None:
     assert FILE.read_text(encoding="utf-8") == render(), "run 'make dashboard'"
 
 
-def test_every_metric_is_shown_or_left_out_for_a_reason() -> None:
+def test_every_metric_is_shown_or_left_out_with_a_reason() -> None:
     queried = {
         name
         for target in targets()
@@ -68,42 +68,42 @@ def test_the_rows() -> None:
     assert [panel["title"] for panel in PANELS if panel["type"] == "row"] == ROWS
 
 
-def test_panels_can_be_told_apart_and_do_not_overlap() -> None:
+def test_panels_are_unique_and_do_not_overlap() -> None:
     assert (
         len({panel["id"] for panel in PANELS})
         == len({panel["title"] for panel in PANELS})
         == len(PANELS)
     )
-    places = [
-        (place["x"], place["y"], place["x"] + place["w"], place["y"] + place["h"])
-        for place in (panel["gridPos"] for panel in PANELS)
+    areas = [
+        (area["x"], area["y"], area["x"] + area["w"], area["y"] + area["h"])
+        for area in (panel["gridPos"] for panel in PANELS)
     ]
-    assert all(0 <= left < right <= 24 and 0 <= top < bottom for left, top, right, bottom in places)
-    for one, other in combinations(places, 2):
+    assert all(0 <= left < right <= 24 and 0 <= top < bottom for left, top, right, bottom in areas)
+    for one, other in combinations(areas, 2):
         assert (
             one[0] >= other[2] or other[0] >= one[2] or one[1] >= other[3] or other[1] >= one[3]
         ), (one, other)
 
 
-def test_everything_asks_the_data_source_that_was_chosen_for_the_processes_that_were() -> None:
+def test_all_queries_use_the_chosen_data_source_and_processes() -> None:
     variables = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
     assert list(variables) == ["datasource", "job", "instance"]
     assert variables["datasource"]["type"] == "datasource"
     source = {"type": variables["datasource"]["query"], "uid": "${datasource}"}
     assert source["type"] == "prometheus"
     assert all(variables[name]["datasource"] == source for name in ("job", "instance"))
-    for asking in (*SHOWN, *targets()):
-        assert asking["datasource"] == source
+    for item in (*SHOWN, *targets()):
+        assert item["datasource"] == source
     for target in targets():
         selectors = re.findall(r"\b(?:rollcall|process)_\w+(\{[^}]*\})?", target["expr"])
         assert all(
             selector.startswith('{job=~"$job", instance=~"$instance"') for selector in selectors
         ), target["expr"]
-    assert "id" not in DASHBOARD, "Grafana gives it one"
+    assert "id" not in DASHBOARD, "Grafana sets the id"
     assert DASHBOARD["uid"]
 
 
-def test_queries_of_a_panel_have_names_and_legends_of_their_own() -> None:
+def test_queries_of_a_panel_have_unique_names_and_legends() -> None:
     for panel in SHOWN:
         for key in ("refId", "legendFormat", "expr"):
             assert len({target[key] for target in panel["targets"]}) == len(panel["targets"]), (

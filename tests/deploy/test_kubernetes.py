@@ -1,6 +1,4 @@
-"""deploy/kubernetes: what Kustomize makes of it is what Kubernetes knows, and what Rollcall
-takes.
-"""
+"""deploy/kubernetes: the manifests are valid, and Rollcall accepts their settings."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ from tests.tools import lack
 
 OVERLAY = ROOT / "deploy" / "kubernetes" / "overlays" / "example"
 OLDEST = "1.30"
-"""Before it, nothing but a shell could wait before a pod stops."""
+"""The first release with ``preStop.sleep``, which needs no shell."""
 
 PORTS = {
     "router": router.DEFAULT_PORT,
@@ -36,14 +34,14 @@ PORTS = {
 }
 WORKLOADS = [*(f"rollcall-{process}" for process in PROCESSES), "rollcall-topics"]
 OWN_NAME = "app.kubernetes.io/name"
-NOT_OURS = {"FORWARDED_ALLOW_IPS"}
+OTHER_VARIABLES = {"FORWARDED_ALLOW_IPS"}
 
 Manifest = Mapping[str, Any]
 
 
 @pytest.fixture(scope="module")
 def manifests() -> list[Manifest]:
-    """All of the overlay, and so of the base."""
+    """All manifests of the overlay, with those of the base."""
     done = subprocess.run([*kustomize(), str(OVERLAY)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))
@@ -51,7 +49,7 @@ def manifests() -> list[Manifest]:
 
 @pytest.fixture(scope="module")
 def workloads(manifests: list[Manifest]) -> dict[str, Manifest]:
-    """What has pods, by name."""
+    """Manifests with pods, by name."""
     return {
         manifest["metadata"]["name"]: manifest
         for manifest in manifests
@@ -60,21 +58,21 @@ def workloads(manifests: list[Manifest]) -> dict[str, Manifest]:
 
 
 def pod(workload: Manifest) -> dict[str, Any]:
-    """The specification of its pods."""
+    """The specification of a workload's pods."""
     spec = workload["spec"]["template"]["spec"]
     assert isinstance(spec, dict)
     return spec
 
 
 def container(workload: Manifest) -> dict[str, Any]:
-    """Its only container."""
-    (found,) = pod(workload)["containers"]
-    assert isinstance(found, dict)
-    return found
+    """A workload's only container."""
+    (only,) = pod(workload)["containers"]
+    assert isinstance(only, dict)
+    return only
 
 
 def image_environment() -> dict[str, str]:
-    """What the image tells every process."""
+    """Environment variables of the image."""
     return {
         name: value
         for step in steps()
@@ -84,7 +82,7 @@ def image_environment() -> dict[str, str]:
 
 
 def environment(workload: Manifest, manifests: list[Manifest]) -> dict[str, str]:
-    """The environment of the process. Values from elsewhere are placeholders."""
+    """Environment variables of a workload's process. Values from secrets are placeholders."""
     maps = {
         manifest["metadata"]["name"]: manifest["data"]
         for manifest in manifests
@@ -99,9 +97,9 @@ def environment(workload: Manifest, manifests: list[Manifest]) -> dict[str, str]
     }
 
 
-def test_kubernetes_knows_every_word(manifests: list[Manifest]) -> None:
-    """Of the oldest version that will do, and of the latest one whose schemas there are. What is
-    not Kubernetes's own is not looked at.
+def test_manifests_are_valid(manifests: list[Manifest]) -> None:
+    """For the oldest supported release, and for the latest one with schemas. Only Kubernetes's own
+    kinds are checked.
     """
     validate = pytest.importorskip(
         "kubernetes_validate", reason=lack("kubernetes-validate", "make venv")
@@ -112,8 +110,8 @@ def test_kubernetes_knows_every_word(manifests: list[Manifest]) -> None:
                 validate.validate(manifest, release, strict=True)
 
 
-def test_pods_may_do_nothing(workloads: dict[str, Manifest]) -> None:
-    """Within the profile "restricted", and less."""
+def test_pods_have_no_rights(workloads: dict[str, Manifest]) -> None:
+    """Fewer than the profile "restricted" allows."""
     assert sorted(workloads) == sorted(WORKLOADS)
     for workload in workloads.values():
         spec, inside = pod(workload), container(workload)["securityContext"]
@@ -135,7 +133,7 @@ def test_pods_may_do_nothing(workloads: dict[str, Manifest]) -> None:
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
-def test_rollcall_takes_what_it_is_told(
+def test_rollcall_accepts_the_settings(
     name: str,
     workloads: dict[str, Manifest],
     manifests: list[Manifest],
@@ -143,7 +141,9 @@ def test_rollcall_takes_what_it_is_told(
 ) -> None:
     variables = environment(workloads[name], manifests)
     assert misspelt_variables(variables) == []
-    assert {variable for variable in variables if not variable.startswith(ENV_PREFIX)} <= NOT_OURS
+    assert {
+        variable for variable in variables if not variable.startswith(ENV_PREFIX)
+    } <= OTHER_VARIABLES
     for variable in Settings.model_fields:
         monkeypatch.delenv(ENV_PREFIX + variable.upper(), raising=False)
     for variable, value in variables.items():
@@ -162,7 +162,7 @@ def test_rollcall_takes_what_it_is_told(
 
 @pytest.mark.parametrize("process", PROCESSES)
 def test_processes(process: str, workloads: dict[str, Manifest]) -> None:
-    """Their ports are asked, and they have the time that they need to end."""
+    """Probes use the process's port, and the grace period is long enough."""
     workload = workloads[f"rollcall-{process}"]
     inside = container(workload)
     assert inside["args"] == [process]
@@ -174,8 +174,8 @@ def test_processes(process: str, workloads: dict[str, Manifest]) -> None:
     )
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         assert inside[probe]["httpGet"]["port"] == "http"
-    # Whatever /readyz tells of, a restart does not mend: the replica of serve goes on with what it
-    # has, and only after an hour.
+    # no liveness probe uses /readyz: a restart repairs nothing that it reports. The startup probe
+    # of serve does, with a limit of an hour
     restarting = [inside[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe")]
     assert restarting == (["/readyz", "/livez"] if process == "serve" else ["/livez", "/livez"])
 
@@ -192,7 +192,7 @@ def test_members_of_groups_keep_their_names(workloads: dict[str, Manifest]) -> N
         }
 
 
-def test_the_page_is_told_of_every_pod(
+def test_the_page_has_the_urls_of_all_pods(
     workloads: dict[str, Manifest], manifests: list[Manifest]
 ) -> None:
     urls = re.split(
@@ -206,7 +206,7 @@ def test_the_page_is_told_of_every_pod(
 
 
 def selectors(manifests: list[Manifest]) -> Iterator[Manifest]:
-    """Of whatever chooses pods."""
+    """Selectors of all manifests that select pods."""
     for manifest in manifests:
         spec = manifest.get("spec", {})
         if manifest["kind"] == "Service":
@@ -217,9 +217,7 @@ def selectors(manifests: list[Manifest]) -> Iterator[Manifest]:
             yield spec["selector"]
 
 
-def test_what_chooses_pods_finds_some(
-    workloads: dict[str, Manifest], manifests: list[Manifest]
-) -> None:
+def test_selectors_find_pods(workloads: dict[str, Manifest], manifests: list[Manifest]) -> None:
     labels = [workload["spec"]["template"]["metadata"]["labels"] for workload in workloads.values()]
     found = list(selectors(manifests))
     assert len(found) >= 3 * len(PROCESSES)

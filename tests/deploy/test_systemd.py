@@ -1,4 +1,4 @@
-"""deploy/systemd: systemd takes the unit for what it is meant to be."""
+"""deploy/systemd: systemd accepts the unit and its restrictions."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.tools import needs
 
 FOLDER = ROOT / "deploy" / "systemd"
 UNIT = FOLDER / "rollcall@.service"
-MOST_EXPOSURE = 15
-"""In tenths, of 100; what systemd calls OK ends at 49."""
+MAX_EXPOSURE = 15
+"""Maximum exposure level, of 100. systemd rates up to 49 as OK."""
 
 needs_systemd = needs("systemd-analyze", package="systemd")
 
 
 def run(*command: str) -> str:
-    """What a command of systemd says; it must be content."""
+    """The output of a command of systemd, which must succeed."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -33,19 +33,19 @@ def run(*command: str) -> str:
 
 @needs_systemd
 @pytest.mark.parametrize("process", PROCESSES)
-def test_systemd_has_nothing_against_it(process: str, tmp_path: Path) -> None:
-    """Neither against a word of it, nor against what a process with it could do to the machine."""
+def test_systemd_accepts_the_unit(process: str, tmp_path: Path) -> None:
+    """Its syntax, and the rights of its process."""
     unit = tmp_path / f"rollcall@{process}.service"
     unit.write_text(
         UNIT.read_text(encoding="utf-8").replace("/opt/rollcall/bin/rollcall", sys.executable),
         encoding="utf-8",
     )
     assert run("systemd-analyze", "verify", "--man=no", str(unit)) == ""
-    run("systemd-analyze", "security", "--offline=yes", f"--threshold={MOST_EXPOSURE}", str(unit))
+    run("systemd-analyze", "security", "--offline=yes", f"--threshold={MAX_EXPOSURE}", str(unit))
 
 
 @needs("systemd-sysusers", package="systemd")
-def test_the_user_is_made(tmp_path: Path) -> None:
+def test_the_user_is_created(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     run("systemd-sysusers", f"--root={tmp_path}", str(FOLDER / "sysusers.conf"))
     (user,) = re.findall(r"^User=(.+)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
@@ -55,7 +55,7 @@ def test_the_user_is_made(tmp_path: Path) -> None:
     ]
 
 
-def test_it_fits_how_the_processes_end() -> None:
+def test_the_unit_fits_the_end_of_processes() -> None:
     unit = dict(re.findall(r"^([A-Z]\w+)=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE))
     assert (
         float(unit["TimeoutStopSec"]) > Settings.model_construct().drain_seconds + STOPPING_SECONDS

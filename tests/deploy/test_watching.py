@@ -1,5 +1,5 @@
-"""A whole installation, seen by a real Prometheus with the files that are shipped: one test, since
-all of it costs seconds to start.
+"""A whole installation with a real Prometheus and the shipped files. It is one test, because the
+start takes seconds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.kafka_client import Sent, send
 from tests.processes import RollcallProcess, RostersProcess, RouterProcess, wait_until
 
 RATE = "10m"
-"""What Grafana would put for its variable: longer than the test takes."""
+"""Value of Grafana's ``$__rate_interval``: longer than the test."""
 
 
 @needs_prometheus
@@ -40,7 +40,7 @@ def test_a_whole_installation(bootstrap: str, prefix: str, tmp_path: Path) -> No
         )
         wait_until(
             lambda: prometheus.value("up") == prometheus.value("rollcall_ready") == len(processes),
-            what="that all are ready",
+            what="ready processes",
         )
         targets = prometheus.get("targets")["activeTargets"]
         assert {
@@ -69,7 +69,7 @@ def test_a_whole_installation(bootstrap: str, prefix: str, tmp_path: Path) -> No
         assert label_values(prometheus, "job") == processes.keys()
         assert len(label_values(prometheus, "instance")) == len(processes)
 
-        # Nothing else is wrong with an installation that has just had much to do.
+        # only these alerts, although the load was high
         wait_until(
             lambda: (
                 alerts(prometheus)
@@ -92,9 +92,7 @@ def test_a_whole_installation(bootstrap: str, prefix: str, tmp_path: Path) -> No
 
 
 def load(bootstrap: str, prefix: str) -> int:
-    """The life of an institution, and what is no event or is of no known name; how many records
-    that are.
-    """
+    """Send events of an institution, unknown events and invalid records. Returns their number."""
     events = [
         event.value
         for event in Simulation(SimulationPlan(courses=4, steps=300, class_size=5)).events()
@@ -106,19 +104,19 @@ def load(bootstrap: str, prefix: str) -> int:
 
 
 def is_quiet(prometheus: Prometheus) -> bool:
-    """Whether nothing is left to be done, and the replica has rows of every relation."""
-    behind = (
+    """Whether all processing is complete, and the replica has rows of every relation."""
+    backlog = (
         "rollcall_consumer_lag_records",
         "rollcall_rows_to_follow",
         "rollcall_replica_freshness_seconds",
     )
-    return not any(map(prometheus.value, behind)) and not prometheus.query(
+    return not any(map(prometheus.value, backlog)) and not prometheus.query(
         "rollcall_replica_rows == 0"
     )
 
 
 def panels_without_data(prometheus: Prometheus) -> list[str]:
-    """Titles and queries of panels that would be empty, or whose legends would be."""
+    """Titles and queries of panels without data or with empty legends."""
     empty = []
     variables: Mapping[str, str] = {"$__rate_interval": RATE, "$job": ".+", "$instance": ".+"}
     for panel in SHOWN:
@@ -134,7 +132,7 @@ def panels_without_data(prometheus: Prometheus) -> list[str]:
 
 
 def selectors_without_data(prometheus: Prometheus) -> list[str]:
-    """What alerts ask for and nobody has: they would never fire."""
+    """Selectors of alerts without data: these alerts would never fire."""
     queried = {
         selector
         for rule in alert_rules().values()
@@ -147,12 +145,12 @@ def selectors_without_data(prometheus: Prometheus) -> list[str]:
 
 
 def label_values(prometheus: Prometheus, label: str) -> set[str]:
-    """What a variable of the dashboard offers."""
+    """Values of a dashboard variable."""
     return set(prometheus.get(f"label/{label}/values", **{"match[]": "rollcall_build_info"}))
 
 
 def alerts(prometheus: Prometheus) -> dict[str, str]:
-    """The state of each alert that is not quiet."""
+    """States of the pending and firing alerts."""
     return {
         alert["labels"]["alertname"]: alert["state"] for alert in prometheus.get("alerts")["alerts"]
     }

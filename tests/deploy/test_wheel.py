@@ -1,4 +1,4 @@
-"""The wheel: what is in it, what it needs, and that it works where there is no checkout."""
+"""The wheel: its contents, its dependencies, and its use without a checkout."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ DATA = "rollcall/_data/"
 
 
 def files_of(*folders: str) -> set[str]:
-    """The files below folders of the checkout, as a wheel names them, without those that are
-    compiled and what comes of it.
+    """Paths in a wheel of the files below folders of the checkout, without sources and results of
+    compilation.
     """
-    found = (
+    files = (
         path
         for folder in folders
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and path.suffix not in {".pyx", ".pxd", ".so"}
     )
-    # In __pycache__ Python, while it writes, has other suffixes.
+    # in __pycache__, Python writes to files with other suffixes first
     return {
         path.relative_to(ROOT).as_posix().removeprefix("app/")
-        for path in found
+        for path in files
         if path.parent.name != "__pycache__"
     }
 
 
-def held_by(wheel: Path) -> set[str]:
-    """What is in a wheel, beside its metadata: as it is in the checkout, if it is there."""
+def contents_of(wheel: Path) -> set[str]:
+    """Paths of a wheel's files without metadata. Files must be equal to those of the checkout."""
     with zipfile.ZipFile(wheel) as archive:
-        held = {name for name in archive.namelist() if ".dist-info/" not in name}
-        for name in held:
+        paths = {name for name in archive.namelist() if ".dist-info/" not in name}
+        for name in paths:
             if not name.endswith(".so"):
                 assert (
                     archive.read(name)
@@ -64,22 +64,22 @@ def held_by(wheel: Path) -> set[str]:
                         ROOT / (name.removeprefix(DATA) if name.startswith(DATA) else f"app/{name}")
                     ).read_bytes()
                 ), name
-    return held
+    return paths
 
 
 PACKAGE = files_of("app") | {f"{DATA}{name}" for name in files_of("schemas", "deploy/kafka")}
 MODULES = {name.replace(".", "/") + SUFFIX for name in module_names()}
 
 
-def test_the_wheel_is_the_package_and_nothing_else(wheel: Path) -> None:
-    assert held_by(wheel) == PACKAGE | (set() if missing() else MODULES)
+def test_the_wheel_has_the_package_and_nothing_else(wheel: Path) -> None:
+    assert contents_of(wheel) == PACKAGE | (set() if missing() else MODULES)
 
 
 @needs_compiler
 def test_the_modules_are_compiled_for_this_python(wheel: Path, installation: Installation) -> None:
     assert not wheel.name.endswith("-none-any.whl")
     assert f"-cp{sys.version_info.major}{sys.version_info.minor}-" in wheel.name
-    found = installation.ask(
+    found = installation.run_code(
         "import importlib; print(*(importlib.import_module(name).__file__ for name in "
         f"{module_names()}))"
     )
@@ -88,7 +88,7 @@ def test_the_modules_are_compiled_for_this_python(wheel: Path, installation: Ins
 
 @pytest.fixture(scope="module")
 def pure(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """Built without a compiler, of the sdist, which has all that it takes."""
+    """Built from the sdist, without a compiler."""
     folder = tmp_path_factory.mktemp("pure")
     assert build("sdist", folder).returncode == 0
     (sdist,) = folder.glob("*.tar.gz")
@@ -103,7 +103,7 @@ def pure(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     assert "for want of a C compiler. Rollcall runs all the same" in remark
     (wheel,) = folder.glob("*.whl")
     assert wheel.name.endswith("-py3-none-any.whl")
-    assert held_by(wheel) == PACKAGE
+    assert contents_of(wheel) == PACKAGE
     return Installation(folder / "installed", wheel)
 
 
@@ -111,9 +111,7 @@ def pure(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 def test_without_a_compiler_everything_works(
     pure: Installation, bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
-    """Slower, and the same: every event is where it belongs, in batches that every client can
-    read.
-    """
+    """Every event is on its topic, in batches that every client can read."""
     event = ROOT / "tests" / "fixtures" / "documented" / "enrollment_created.json"
     assert "valid" in pure.run("validate", str(event), directory=tmp_path).stdout
     sent = [Sent(record.value) for record in generate_traffic(TrafficPlan.clean(count=300))]
@@ -143,14 +141,14 @@ def test_without_a_compiler_everything_works(
 
 @pytest.mark.parametrize("part", [RUNTIME_LOCK, BUILD_LOCK], ids=lambda path: path.name)
 def test_the_smaller_locks_are_parts_of_the_lock(part: Path) -> None:
-    """The very lines: what is tested is what is deployed."""
+    """So the tested versions are the deployed ones."""
     assert set(pins(part))
     assert set(pins(part)) <= set(pins(LOCK))
     assert all(pin.hashes for pin in pins(part))
 
 
 @pytest.mark.parametrize("lock", [LOCK, RUNTIME_LOCK, BUILD_LOCK], ids=lambda path: path.name)
-def test_no_lock_says_where_packages_come_from(lock: Path) -> None:
+def test_no_lock_names_a_package_index(lock: Path) -> None:
     text = lock.read_text(encoding="utf-8")
     assert "://" not in text
     assert "--index-url" not in text
@@ -159,19 +157,19 @@ def test_no_lock_says_where_packages_come_from(lock: Path) -> None:
 
 def test_nothing_comes_from_the_checkout(installation: Installation) -> None:
     origin, path = json.loads(
-        installation.ask(
+        installation.run_code(
             "import rollcall, json, sys; print(json.dumps([rollcall.__file__, sys.path]))"
         )
     )
     assert Path(origin) == installation.packages / "rollcall" / "__init__.py"
     assert [
-        place for place in path if not place.startswith((str(installation.folder), sys.base_prefix))
+        entry for entry in path if not entry.startswith((str(installation.folder), sys.base_prefix))
     ] == []
     imported = (
         "import importlib.util as u; print([n for n in ('tests', 'pytest', 'hypothesis', "
         "'hatchling') if u.find_spec(n)])"
     )
-    assert installation.ask(imported) == "[]"
+    assert installation.run_code(imported) == "[]"
 
 
 @pytest.mark.parametrize(
@@ -198,24 +196,24 @@ def test_commands(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_embedded_broker_knows_what_to_fetch(installation: Installation) -> None:
+def test_the_embedded_broker_has_its_list_of_libraries(installation: Installation) -> None:
     imports = (
         "from rollcall.sandbox.broker.libraries import kafka_version; from "
         "rollcall.resources import resource_path"
     )
     code = f"{imports}; print(kafka_version(), resource_path('deploy', 'kafka', 'pom.xml'))"
-    version, pom = installation.ask(code).split()
+    version, pom = installation.run_code(code).split()
     assert version == kafka_version()
     assert Path(pom).read_bytes() == resource_path("deploy", "kafka", "pom.xml").read_bytes()
     assert Path(pom).is_relative_to(installation.packages)
 
 
-def test_another_package_s_schemas_are_not_taken_for_ours(installation: Installation) -> None:
+def test_schemas_of_another_package_are_not_used(installation: Installation) -> None:
     for folder in (installation.packages, installation.packages.parent):
         (folder / "schemas").mkdir()
         (folder / "pyproject.toml").touch()
     found = Path(
-        installation.ask(
+        installation.run_code(
             "from rollcall.resources import resource_path; print(resource_path('schemas'))"
         )
     )
@@ -223,12 +221,12 @@ def test_another_package_s_schemas_are_not_taken_for_ours(installation: Installa
 
 
 def test_the_page(installation: Installation, tmp_path: Path) -> None:
-    """Also where no Kafka answers."""
+    """The page works without Kafka."""
     program = (str(installation.python), "-I", str(installation.rollcall))
     with RollcallProcess(
         "serve", tmp_path, NOWHERE, "canvas", program=program, data=tmp_path / "data"
     ) as serve:
-        wait_until(lambda: serve.get("/livez")[0] == 200, what="an answer")
+        wait_until(lambda: serve.get("/livez")[0] == 200, what="a response")
         assert serve.get("/")[0] == 200
         for file in STATIC.iterdir():
             if file.suffix != ".html":
