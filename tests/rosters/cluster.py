@@ -1,5 +1,5 @@
-"""The roster application's topics on a real broker: events onto the typed topics by a foreign
-client, and what came of them.
+"""The roster application's topics on a real broker: sends events to the typed topics, and reads and
+compares the results.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SHARD = 2107
 RELATIONS = tuple(relation.name for relation in registry.RELATIONS)
 
 NOT_YET = (*PASSING, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
-"""What a broker says while it makes topics or has just started."""
+"""Errors of a broker that creates topics or has just started."""
 
 Rosters = dict[str, dict[str, dict[str, Any]]]
 """Relation, record key, row."""
@@ -63,9 +63,7 @@ class TypedRecord(NamedTuple):
 
 
 def typed(value: bytes) -> TypedRecord:
-    """A valid event as the router writes it: with its key, its headers, in the partition of its
-    key.
-    """
+    """A valid event as a record of the router, with key, headers and partition."""
     routed = _PIPELINE(value)
     assert isinstance(routed, Routed), routed
     headers = tuple((name, content or b"") for name, content in routed.headers)
@@ -76,8 +74,8 @@ def typed(value: bytes) -> TypedRecord:
 
 
 def simulated(count: int, seed: int) -> tuple[list[TypedRecord], Rosters]:
-    """So many events of an institution's life that rosters are made of, some delivered twice, none
-    in order; and the rosters they must come to.
+    """Events of a simulated institution that rosters use, out of order and with duplicates, and the
+    expected rosters.
     """
     plan = SimulationPlan(
         courses=max(count // 250, 4),
@@ -101,7 +99,7 @@ def simulated(count: int, seed: int) -> tuple[list[TypedRecord], Rosters]:
 
 
 class RosterCluster:
-    """The topics of one installation, created."""
+    """The topics of one installation, which it creates."""
 
     def __init__(self, bootstrap: str, prefix: str) -> None:
         self.bootstrap = bootstrap
@@ -131,7 +129,7 @@ class RosterCluster:
             "log_level": 2,
         }
         self._producer = Producer(config)
-        """One for all: an idempotent producer takes half a second to begin."""
+        """Shared: an idempotent producer takes half a second to start."""
         self._sent: Counter[tuple[str, int]] = Counter()
         asyncio.run(ensure_topics(settings, bootstrap, plan_roster_topics(settings)))
 
@@ -144,9 +142,7 @@ class RosterCluster:
         return f"{self.prefix}.rosters.{relation}"
 
     def send(self, records: Iterable[TypedRecord]) -> None:
-        """Send records to their typed topics, in their order, and wait until every one is
-        acknowledged.
-        """
+        """Send records to their typed topics in order, and wait for all acknowledgements."""
         failures: list[str] = []
 
         def on_delivery(error: object, _message: Message) -> None:
@@ -167,14 +163,12 @@ class RosterCluster:
         flush(self._producer)
         assert not failures, failures[:3]
 
-    # --- how far everything is
+    # --- progress
 
     def ends(
         self, topics: Sequence[str], isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED
     ) -> Places:
-        """Where partitions end: one past their last record, or past the last one that belongs to no
-        open transaction.
-        """
+        """End offsets of partitions, with or without open transactions."""
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         wanted = dict.fromkeys(partitions_of(self.bootstrap, topics), latest)
         found = admin_client(self.bootstrap).list_offsets(
@@ -186,8 +180,8 @@ class RosterCluster:
         }
 
     def grown(self, before: Places, after: Places) -> dict[tuple[str, int], tuple[int, int]]:
-        """Partitions whose ends, before and after, lie further apart than by the barriers of lanes
-        that opened: a record and a marker each.
+        """Partitions with more new records than the barriers of lanes that opened: their ends
+        before and after. A barrier is a record and a transaction marker.
         """
         barriers = Counter(
             place
@@ -203,8 +197,8 @@ class RosterCluster:
         }
 
     def committed(self) -> Places:
-        """What the group has committed of its inputs; 0 where it has not."""
-        # A reader of what is committed would wait for offsets that belong to open transactions.
+        """The group's committed offsets of its inputs; 0 without one."""
+        # read_committed would wait for offsets of open transactions
         places = committed_places(
             self.bootstrap,
             self.group,
@@ -214,18 +208,18 @@ class RosterCluster:
         return {(place.topic, place.partition): max(place.offset, 0) for place in places}
 
     def _quiet_ends(self) -> Places | None:
-        """Where all topics end, when all inputs are committed up to there and no transaction is
-        open; else None.
+        """Ends of all topics if all inputs are committed to their ends and no transaction is open;
+        otherwise None.
         """
         try:
             committed = self.committed()
             ends = self.ends(self.topics)
-            behind = any(
+            has_lag = any(
                 committed[place] != end for place, end in ends.items() if place[0] in self.inputs
             )
             return (
                 None
-                if behind or self.ends(self.topics, IsolationLevel.READ_COMMITTED) != ends
+                if has_lag or self.ends(self.topics, IsolationLevel.READ_COMMITTED) != ends
                 else ends
             )
         except KafkaException as error:
@@ -234,12 +228,11 @@ class RosterCluster:
             return None
 
     def wait_settled(self, *processes: RollcallProcess, deadline: float = 120.0) -> Places:
-        """Wait until everything is through and these processes, which live all the time, have
-        nothing left to do; returns where all topics end.
+        """Wait until all events are processed and these processes, which must not end, are idle.
+        Returns the ends of all topics.
         """
         for process in processes:
-            # one without partitions may have much to do once it gets some: rows that have yet to
-            # follow others are no lag
+            # a process may get partitions with unfinished cascades, which are no lag
             process.wait_ready()
         try:
             return self.wait_quiet(lambda: all(process.idle for process in processes), deadline)
@@ -249,11 +242,11 @@ class RosterCluster:
             )
 
     def wait_quiet(self, idle: Callable[[], bool], deadline: float = 120.0) -> Places:
-        """Wait until everything is through, at two looks a second apart with nothing written in
-        between; returns where all topics end.
+        """Wait until all events are processed and nothing is written for a second. Returns the ends
+        of all topics.
 
         Args:
-            idle: whether by the processes' own account, too, nothing is left.
+            idle: returns whether the processes are idle.
         """
         last: tuple[float, Places] | None = None
 
@@ -274,34 +267,34 @@ class RosterCluster:
         assert last is not None
         return last[1]
 
-    # --- what came of it
+    # --- results
 
     def read(self) -> Written:
-        """Everything that stages have written and committed."""
+        """All committed records of the stages."""
         return Written(self, read_all(self.bootstrap, [*self.outputs, *self.changelogs.values()]))
 
     def rosters(self) -> Rosters:
-        """The rosters, as they are on the broker."""
+        """The rosters on the broker."""
         return self.read().rosters
 
     def rows(self) -> dict[str, dict[bytes, bytes]]:
-        """By stage, the rows that its changelog comes to."""
+        """Rows of each stage's changelog."""
         return self.read().rows
 
     def assert_exactly(self, truth: Rosters) -> None:
-        """The rosters are these, nothing was published twice, and the rows of all stages remember
-        what is published.
+        """Compare the rosters, and check that nothing was published twice and that the stages'
+        tables have the digests of all published records.
         """
         written = self.read()
         wrong, repeated = differences(truth, written.rosters), written.repetitions()
-        assert not wrong, f"{self._findings(written)}; expected and found: {wrong}"
+        assert not wrong, f"{self._diagnosis(written)}; expected and actual: {wrong}"
         assert not repeated, f"published twice: {repeated[:10]}"
-        remembered, present = written.remembered(), written.digests()
-        assert remembered == present, f"remembered and present: {differences(remembered, present)}"
+        stored, actual = written.stored_digests(), written.digests()
+        assert stored == actual, f"digests in tables and on topics: {differences(stored, actual)}"
 
-    def _findings(self, read: Written) -> str:
-        """What may explain a wrong roster, for people: that it was read wrongly, what was set
-        aside, inputs not read from their beginnings to their ends.
+    def _diagnosis(self, read: Written) -> str:
+        """Possible reasons for a wrong roster: a failure of the reader, dead letters, unread or
+        lost records.
         """
         letters = [
             (str(letter.topic()), letter.key(), letter.headers())
@@ -315,7 +308,7 @@ class RosterCluster:
             (str(message.topic()), message.partition())
             for message in read_all(self.bootstrap, self.typed)
         )
-        gone = {
+        unreadable = {
             place: (readable[place], end)
             for place, end in ends.items()
             if place[0] in self.typed and readable[place] != end
@@ -325,23 +318,21 @@ class RosterCluster:
             for place, count in self._sent.items()
             if readable[place] != count
         }
-        again = (
-            "the same"
-            if self.read().rosters == read.rosters
-            else "something else: the reader is at fault"
+        second = "equal" if self.read().rosters == read.rosters else "different: the reader failed"
+        return (
+            f"second reading: {second}, dead letters: {len(letters)} {letters[:3]}, "
+            f"committed and ends: {unread}, readable and ends: {unreadable}, "
+            f"sent and readable: {lost}"
         )
-        places = f"committed and ends: {unread}, records and ends: {gone}, sent and there: {lost}"
-        return f"read once more: {again}, dead letters: {len(letters)} {letters[:3]}, {places}"
 
 
 class Written:
-    """What stages have written, as a reader of committed records sees it."""
+    """Committed records of the stages."""
 
     def __init__(self, cluster: RosterCluster, messages: Sequence[Message]) -> None:
         self._cluster = cluster
-        self._messages = [
-            message for message in messages if message.key() != RECORD_KEY
-        ]  # barriers are no rows
+        # barriers are no rows
+        self._messages = [message for message in messages if message.key() != RECORD_KEY]
         self._compacted = self._compact()
         self.rosters = {
             relation: {
@@ -353,12 +344,10 @@ class Written:
         self.rows = {
             name: self._compacted[changelog] for name, changelog in cluster.changelogs.items()
         }
-        """By stage, the rows that its changelog comes to."""
+        """Rows of each stage's changelog."""
 
     def _compact(self) -> dict[str, dict[bytes, bytes]]:
-        """By topic, what a reader of a compacted topic ends with. A key must be in one partition
-        only.
-        """
+        """The last value of each key, by topic. A key must be in one partition only."""
         last: dict[str, dict[bytes, bytes]] = {
             topic: {} for topic in (*self._cluster.outputs, *self._cluster.changelogs.values())
         }
@@ -379,42 +368,40 @@ class Written:
         return last
 
     def repetitions(self) -> list[tuple[str, bytes, bytes | None]]:
-        """Topic, key and value of the records that say what the one before of the same key said, on
-        all topics that stages write for others.
+        """Records on output topics that repeat the value of the previous record of their key:
+        topic, key and value.
         """
         last: dict[tuple[str, bytes], bytes | None] = {}
-        found = []
+        repetitions = []
         for message in self._messages:
             place, value = (cast(str, message.topic()), cast(bytes, message.key())), message.value()
             if place[0] in self._cluster.outputs:
-                if last.get(place) == value:  # also a tombstone of what never was
-                    found.append((*place, value))
+                if last.get(place) == value:  # or a tombstone without an earlier value
+                    repetitions.append((*place, value))
                 last[place] = value
-        return found
+        return repetitions
 
-    def remembered(self) -> dict[str, dict[bytes, int]]:
-        """By topic and key, the digests of what the rows of all stages remember as published. No
-        key may be remembered by two rows, no row be unfinished.
+    def stored_digests(self) -> dict[str, dict[bytes, int]]:
+        """Digests of published records in the stages' tables, by topic and key. Each key must be in
+        one row only, and no cascade unfinished.
         """
-        remembered: dict[str, dict[bytes, int]] = {topic: {} for topic in self._cluster.outputs}
+        digests: dict[str, dict[bytes, int]] = {topic: {} for topic in self._cluster.outputs}
         for stage in self._cluster.stages:
             for record_key, stored in self.rows[stage.name].items():
                 published, _row, *pending = orjson.loads(stored)
-                assert not pending, (
-                    f"{stage.name}: the rows of {record_key!r} have not all followed"
-                )
-                unit = record_key.decode().partition("/")[2]
-                (output,) = stage.kinds[unit.partition("/")[0]].outputs
-                topic = remembered[self._cluster.full(output)]
+                assert not pending, f"{stage.name}: the cascade of {record_key!r} is unfinished"
+                row_id = record_key.decode().partition("/")[2]
+                (output,) = stage.kinds[row_id.partition("/")[0]].outputs
+                topic = digests[self._cluster.full(output)]
                 for key, digest in published.items():
                     assert key.encode() not in topic, (
-                        f"{stage.name}: {key} is remembered by two rows"
+                        f"{stage.name}: two rows have the digest of {key}"
                     )
                     topic[key.encode()] = digest
-        return remembered
+        return digests
 
     def digests(self) -> dict[str, dict[bytes, int]]:
-        """By topic and key, the digests of what is on the topics."""
+        """Digests of the records on output topics, by topic and key."""
         return {
             topic: {
                 key: int.from_bytes(blake2b(value, digest_size=8).digest())
@@ -425,19 +412,17 @@ class Written:
 
 
 def differences(
-    expected: Mapping[str, Mapping[Any, Any]], found: Mapping[str, Mapping[Any, Any]]
+    expected: Mapping[str, Mapping[Any, Any]], actual: Mapping[str, Mapping[Any, Any]]
 ) -> list[tuple[str, Any, Any, Any]]:
-    """Topic or relation, key, what was expected, what was found: the first ten, whole collections
-    being too long to read.
-    """
-    names = sorted({*expected, *found})
+    """The first ten differences: topic or relation, key, expected value, actual value."""
+    names = sorted({*expected, *actual})
     keys = [
         (name, key)
         for name in names
-        for key in sorted({*expected.get(name, ()), *found.get(name, ())})
+        for key in sorted({*expected.get(name, ()), *actual.get(name, ())})
     ]
     pairs = (
-        (name, key, expected.get(name, {}).get(key), found.get(name, {}).get(key))
+        (name, key, expected.get(name, {}).get(key), actual.get(name, {}).get(key))
         for name, key in keys
     )
     return [pair for pair in pairs if pair[2] != pair[3]][:10]

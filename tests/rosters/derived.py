@@ -1,7 +1,6 @@
-"""A relation that follows from rows that a stage has already: the observers of a course. Tests
-only.
+"""A derived relation for tests: the observers of a course, made from rows of the course stage.
 
-This file is all of it, with one more output for the course stage's enrollments.
+This file is the whole relation. The enrollments of the course stage get one more output.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""Histories of typed events that no sane Canvas would write, small and dense, and ways in which
-they arrive. For hypothesis.
+"""Strategies of hypothesis for small, dense histories of typed events, and for their deliveries.
 
-Few entities, few moments and few states, so that everything meets everything: equal times, moves
-there and back, states without enrollments, one entity under several names. Everything is built from
-small integers and shrinks towards zero: to fewer events, to the first entity, the first moment, the
-first form of writing.
+They have few entities, moments and states, so that all combinations occur: equal times, moves there
+and back, states without enrollments, several forms of one id. All is drawn from small integers, and
+shrinks to fewer events, and to the first entity, moment and format.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from tests.rosters.reference import TypedEvent, read_event
 __all__ = ["HOME_SHARD", "Choices", "TypedEvent", "choices", "deliveries", "histories", "show"]
 
 HOME_SHARD = 2107
-"""The shard of nearly all entities. Try it, and None, as the configured one."""
+"""The shard of nearly all entities. Test it and None as the configured shard."""
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
@@ -33,14 +31,14 @@ ERAS = (
     datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC),
     datetime(2300, 2, 28, 23, 59, 59, tzinfo=UTC),
 )
-"""When a history happens. Before 1970 times are negative; after 2242 a float of seconds no longer
-tells microseconds apart.
+"""Start times of histories. Before 1970, times are negative. After 2242, a float of seconds has no
+exact microseconds.
 """
 
 MOMENTS = (0, 1_000_000, 2_000_000, 1, 999, 1_000, 60_000_000, 3_000_000)
-"""The moments of a history, in microseconds: some are one to the second, or to the millisecond."""
+"""Times of a history in microseconds. Some have the same second or millisecond."""
 
-# What occurs more than once is what other things happen to.
+# repeated states are more frequent: other events refer to them
 ENROLLMENT_STATES = (
     "active",
     "deleted",
@@ -70,36 +68,36 @@ ENROLLMENT_TYPES = (
 )
 
 COURSES = (1, 2, 1, 3)
-"""The numbers of courses: one of them is where most things happen."""
+"""Local ids of courses. One is more frequent."""
 
 CONTEXTS = (("Course", 1), ("Course", 2), ("Account", 1), ("Course", 3), ("User", 1))
-"""Contexts of groups. The account has the number of a course, and nobody can use a group of a user.
+"""Contexts of groups. The account has the local id of a course. Rosters cannot use groups of users.
 """
 
 ROOT_ACCOUNTS = (*["21070000000000001"] * 9, 21070000000000001, ..., None, "1", "90000000000001")
-"""metadata.root_account_id. Without a global one the shard of local ids is the configured one; the
-last is another shard, where all local ids are others.
+"""Values of metadata.root_account_id. Without a global id, local ids have the configured shard. The
+last one is on another shard.
 """
 
 CREATED_AT = "2019-11-01T19:11:00Z"
 
 
-# Strategies are made once: to make one takes as long as to draw from it.
+# creating a strategy takes as long as drawing from it, so each is created once
 _numbers = cache(st.integers)
 _words = cache(st.sampled_from)
-_PLAIN_OR_ANY = st.just(b"") | st.binary(min_size=5, max_size=5)
+_DEFAULT_OR_ANY = st.just(b"") | st.binary(min_size=5, max_size=5)
 
 
 class _Writing:
-    """Reads decisions on how an event is written off one number, each with the options that it has;
-    0 is the first option of each.
+    """Decides on an event's format by the digits of one number. 0 is the first option of each
+    decision.
     """
 
     def __init__(self, number: int) -> None:
         self._number = number
 
     def one_of(self, options: Sequence[Any]) -> Any:
-        """The next decision."""
+        """The option of the next decision."""
         self._number, choice = divmod(self._number, len(options))
         return options[choice]
 
@@ -109,7 +107,7 @@ class _Writing:
         return self.one_of([str(whole)] * 4 + [whole, str(number), number, float(number)])
 
     def time(self, moment: datetime) -> str:
-        """A time, in one of the forms that Canvas uses."""
+        """A time in one of Canvas's formats."""
         precise = "microseconds" if moment.microsecond else "seconds"
         west = moment.astimezone(timezone(timedelta(hours=-7)))
         forms = (
@@ -121,50 +119,49 @@ class _Writing:
         return str(self.one_of(forms)())
 
     def optional(self, body: dict[str, Any], **fields: Any) -> None:
-        """Write fields that may be missing or null, as a newer Canvas and an older one do without
-        them.
+        """Set fields, or leave them out like newer versions of Canvas, or set them to null like
+        older ones.
         """
         for field, value in fields.items():
-            written = self.one_of((..., None, value))
-            if written is not ...:
-                body[field] = written
+            chosen = self.one_of((..., None, value))
+            if chosen is not ...:
+                body[field] = chosen
 
 
 class _Author:
-    """Draws events of one history, in one era."""
+    """Draws events of one history."""
 
     def __init__(self, draw: Draw, era: datetime) -> None:
         self._draw = draw
         self._era = era
 
-    def number(self, most: int) -> int:
-        """A number from 1."""
-        return int(self._draw(_numbers(1, most)))
+    def number(self, maximum: int) -> int:
+        """A number from 1 to a maximum."""
+        return int(self._draw(_numbers(1, maximum)))
 
     def word(self, words: Sequence[Any]) -> Any:
         """One of some words."""
         return self._draw(_words(words))
 
     def moment(self) -> datetime:
-        """A moment of the history."""
+        """A time of the history."""
         return self._era + timedelta(microseconds=self._draw(_words(MOMENTS)))
 
     def writing(self) -> _Writing:
-        """How the next event is written. Half of all events are written in the plainest way."""
-        # Bytes, because large integers of hypothesis are mostly small ones, and the last decisions
-        # would always be the same.
-        return _Writing(int.from_bytes(self._draw(_PLAIN_OR_ANY), "big"))
+        """The format of the next event. Half of all events have the default format."""
+        # bytes: most integers that hypothesis draws are small, so the last decisions would not vary
+        return _Writing(int.from_bytes(self._draw(_DEFAULT_OR_ANY), "big"))
 
     def undeclared_updated_at(self, write: _Writing, body: dict[str, Any]) -> None:
-        """A body whose schema names no updated_at has one now and then: Canvas adds fields without
-        notice, and nobody has looked at their types.
+        """Sometimes set an updated_at that the body's schema does not have, of any type: Canvas may
+        add fields at any time.
         """
-        written = write.one_of((..., ..., ..., ..., "time", None, "yesterday", 7))
-        if written is not ...:
-            body["updated_at"] = write.time(self.moment()) if written == "time" else written
+        chosen = write.one_of((..., ..., ..., ..., "time", None, "yesterday", 7))
+        if chosen is not ...:
+            body["updated_at"] = write.time(self.moment()) if chosen == "time" else chosen
 
     def event(self, family: str, write: _Writing, body: dict[str, Any]) -> TypedEvent:
-        """The event of a body: of the two kinds, at some moment."""
+        """An event with a body: created or updated, at a time of the history."""
         name = f"{family}_{self.word(('updated', 'created'))}"
         metadata = {"event_name": name, "event_time": write.time(self.moment())}
         root_account = write.one_of(ROOT_ACCOUNTS)
@@ -316,8 +313,8 @@ SOURCES = (
     _membership,
     _user,
 )
-"""What a history is made of. Enrollments and memberships are what the others meet in, so there are
-twice as many.
+"""Functions that write the events of a history. Enrollments and memberships depend on the others,
+so there are twice as many.
 """
 
 
@@ -326,26 +323,25 @@ def _events(draw: Draw, write: Callable[[_Author], TypedEvent], era: datetime) -
     return write(_Author(draw, era))
 
 
-_lists = cache(lambda write, era, most: st.lists(_events(write, era), max_size=most))
+_lists = cache(lambda write, era, maximum: st.lists(_events(write, era), max_size=maximum))
 
 
 @st.composite
-def histories(draw: Draw, most: int = 72) -> tuple[TypedEvent, ...]:
-    """Histories of up to ``most`` events, some 25 on average, each event valid by its schema. Their
-    order means nothing, and no two events are the same.
+def histories(draw: Draw, maximum: int = 72) -> tuple[TypedEvent, ...]:
+    """Histories of up to ``maximum`` different events, about 25 on average, in arbitrary order. All
+    are valid by their schemas.
     """
     era = draw(st.sampled_from(ERAS))
-    # A list for each source rather than one for all: lists of hypothesis are short on average, and
-    # these can shrink to nothing one by one.
-    sources = [draw(_lists(write, era, most // len(SOURCES))) for write in SOURCES]
-    # What shrinks ends as copies of the plainest event, and copies are no news.
+    # one list for each source: lists are short on average, and each can shrink to nothing
+    sources = [draw(_lists(write, era, maximum // len(SOURCES))) for write in SOURCES]
+    # shrinking makes copies of the simplest event
     return tuple(dict.fromkeys(event for source in sources for event in source))
 
 
 @st.composite
 def deliveries(draw: Draw, history: Sequence[TypedEvent]) -> list[TypedEvent]:
-    """Ways in which a history arrives: all of it, in any order, some of it more than once, byte by
-    byte the same or only the same as JSON.
+    """Deliveries of a history: all events in any order, some of them repeated, with the same bytes
+    or with other bytes of the same JSON.
     """
     arrived = list(draw(st.permutations(history)))
     if history:
@@ -358,7 +354,7 @@ def deliveries(draw: Draw, history: Sequence[TypedEvent]) -> list[TypedEvent]:
 
 
 def _rewritten(event: TypedEvent) -> TypedEvent:
-    """The same event in other bytes: other spaces, and its fields in another order."""
+    """Other bytes of the same event: other spaces, and another order of fields."""
     parts = {
         part: dict(reversed(fields.items()))
         for part, fields in reversed(orjson.loads(event.value).items())
@@ -367,8 +363,8 @@ def _rewritten(event: TypedEvent) -> TypedEvent:
 
 
 class Choices:
-    """An endless stream of small decisions for a harness: where to cut chunks, which of its inputs
-    goes on, when it crashes. Shrinks to zeros.
+    """An endless stream of small numbers, which decide on chunks, order of inputs and crashes.
+    Shrinks to zeros.
     """
 
     def __init__(self, stream: bytes) -> None:
@@ -379,22 +375,22 @@ class Choices:
         return f"Choices({self._stream!r})"
 
     def below(self, bound: int) -> int:
-        """A number from 0 that is less than the bound, which is 1 to 256."""
+        """A number from 0, below a bound of 1 to 256."""
         taken = self._stream[self._taken % len(self._stream)]
         self._taken += 1
         return taken % bound
 
     def often(self, per_cent: int) -> bool:
-        """True in that many of a hundred cases; False when shrunk."""
+        """True with a probability in percent; shrinks to False."""
         return self.below(100) >= 100 - per_cent
 
 
 def choices(length: int = 256) -> st.SearchStrategy[Choices]:
-    """Streams of decisions, which begin anew after ``length`` of them."""
+    """Streams of decisions that repeat after ``length`` decisions."""
     return st.binary(min_size=length, max_size=length).map(Choices)
 
 
-DULL = frozenset(
+LEFT_OUT = frozenset(
     [
         *(
             "event_name",
@@ -412,34 +408,33 @@ DULL = frozenset(
 
 
 def show(events: Iterable[TypedEvent]) -> str:
-    """A history for the eye, a line for each event: when, the beginning of its ce_id (``----``: it
-    cannot be used), what, and what its fields say.
+    """A history as text, one line for each event: time, beginning of ce_id (``----``: unusable),
+    name and fields.
 
-    ``#7`` is the global id of number 7 on the home shard, as a string; other ids stand as they are
-    written.
+    ``#7`` is the global id 7 on the home shard, as a string. Other ids are unchanged.
     """
     lines = []
-    for name, value in events:
-        whole = orjson.loads(value)
+    for name, text in events:
+        whole = orjson.loads(text)
         metadata = whole["metadata"] if "metadata" in whole else whole["attributes"]
-        event = read_event(name, value, None)
+        event = read_event(name, text, None)
         fields = {
-            field: said
-            for field, said in {
+            field: value
+            for field, value in {
                 **whole["body"],
                 "root_account_id": metadata.get("root_account_id"),
             }.items()
-            if field not in DULL
+            if field not in LEFT_OUT
         }
         if fields["root_account_id"] == ROOT_ACCOUNTS[0]:
             del fields["root_account_id"]
-        said = re.sub(
+        rendered = re.sub(
             rf'"{HOME_SHARD}0*([1-9][0-9]*)"',
             r"#\1",
-            " ".join(f"{field}={orjson.dumps(said).decode()}" for field, said in fields.items()),
+            " ".join(f"{field}={orjson.dumps(value).decode()}" for field, value in fields.items()),
         )
         lines.append(
             f"{metadata['event_time']:30} {event.version.ce_id[:4] if event else '----'} "
-            f"{name:24} {said}"
+            f"{name:24} {rendered}"
         )
     return "\n".join(lines)

@@ -1,11 +1,11 @@
-"""A program: ``rollcall rosters`` that stops or ends itself at one exact moment of one transaction,
-and can be made to lack what protects the rosters then.
+"""A program: ``rollcall rosters`` that suspends or kills itself at one exact moment of one
+transaction, optionally without fencing or transactions.
 
     python interrupted.py [--stage STAGE --moment MOMENT --signal SIGNAL --mark FILE] [--without
         fence|transactions] rosters
 
-A process that is stopped has no way of noticing. What it holds ready is written when it goes on,
-unless the broker refuses it.
+A suspended process does not notice it. After it resumes, it writes its pending outputs, unless the
+broker refuses them.
 """
 
 from __future__ import annotations
@@ -27,44 +27,48 @@ from rollcall.streaming.chunks import Halt
 from rollcall.streaming.lane import Lane
 
 MOMENTS = ("computed", "written", "committed")
-"""A chunk's outputs are computed, and nothing is written; its outputs are acknowledged, and nothing
-is committed; all is committed.
+"""The outputs are computed, but not written; they are acknowledged, but not committed; all is
+committed.
 """
 
 Write = Callable[[Lane, Any, Halt | None, BatchedOutputs], Awaitable[None]]
 
 
 class Interruption:
-    """Stops or ends this process once, at a moment of the first transaction of a stage that has so
-    many records.
+    """Sends a signal to this process once, at a moment of a stage's first transaction with a
+    minimum number of records.
     """
 
     def __init__(
-        self, stage: str, moment: str, number: signal.Signals, mark: Path, least: int
+        self, stage: str, moment: str, number: signal.Signals, mark: Path, min_records: int
     ) -> None:
         self._stage = stage
         self._moment = moment
         self._number = number
         self._mark = mark
-        self._least = least
+        self._min_records = min_records
         self._is_over = False
 
-    def awaits(self, lane: Lane, outputs: BatchedOutputs) -> bool:
-        """Whether this transaction is the one. True once."""
-        if self._is_over or lane.agent.name != self._stage or records_in(outputs) < self._least:
+    def matches(self, lane: Lane, outputs: BatchedOutputs) -> bool:
+        """Whether to interrupt this transaction. True once."""
+        if (
+            self._is_over
+            or lane.agent.name != self._stage
+            or records_in(outputs) < self._min_records
+        ):
             return False
         self._is_over = True
         return True
 
     def at(self, moment: str) -> None:
-        """Strike, if this is the moment."""
+        """Send the signal if this is the moment."""
         if moment == self._moment:
             self._mark.touch()
             os.kill(os.getpid(), self._number)
 
 
-class _ThenStrike(BatchedOutputs):
-    """The same batches; strikes when they are acknowledged."""
+class _InterruptedOutputs(BatchedOutputs):
+    """The same batches. Interrupts after their acknowledgement."""
 
     __slots__ = ("_interruption",)
 
@@ -81,27 +85,27 @@ class _ThenStrike(BatchedOutputs):
 
 
 def records_in(outputs: BatchedOutputs) -> int:
-    """How many records there are."""
+    """Number of records in the batches."""
     return sum(batch.count for place in outputs._batches.values() for batch in place.batches)
 
 
 def interrupt(interruption: Interruption) -> None:
-    """Have lanes interrupted."""
-    whole = cast(Write, Lane._write)
+    """Patch lanes to be interrupted."""
+    original = cast(Write, Lane._write)
 
     async def write(lane: Lane, positions: Any, halt: Halt | None, outputs: BatchedOutputs) -> None:
-        if not interruption.awaits(lane, outputs):
-            await whole(lane, positions, halt, outputs)
+        if not interruption.matches(lane, outputs):
+            await original(lane, positions, halt, outputs)
             return
         interruption.at("computed")
-        await whole(lane, positions, halt, _ThenStrike(outputs, interruption))
+        await original(lane, positions, halt, _InterruptedOutputs(outputs, interruption))
         interruption.at("committed")
 
     Lane._write = write  # type: ignore[method-assign,assignment]
 
 
 def without_fence() -> None:
-    """Give each process transactional ids of its own, so that none fences another."""
+    """Give each process its own transactional ids, so that none fences another."""
     new_producer = StreamingApplication._new_producer
 
     def new_own_producer(application: StreamingApplication, transactional_id: str) -> Any:
@@ -111,29 +115,31 @@ def without_fence() -> None:
 
 
 def without_transactions() -> None:
-    """Let the outputs last before the table and the offsets do: a transaction for each."""
-    whole = cast(Write, Lane._write)
+    """Write outputs in one transaction, and table and offsets in another one after it."""
+    original = cast(Write, Lane._write)
 
     async def write(lane: Lane, positions: Any, halt: Halt | None, outputs: BatchedOutputs) -> None:
         others, table = BatchedOutputs(outputs._producer), BatchedOutputs(outputs._producer)
         for place, batches in outputs._batches.items():
             (table if place[0].endswith("-changelog") else others)._batches[place] = batches
-        await whole(lane, {}, None, others)
-        await whole(lane, positions, halt, table)
+        await original(lane, {}, None, others)
+        await original(lane, positions, halt, table)
 
     Lane._write = write  # type: ignore[method-assign,assignment]
 
 
 def run() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--stage", default="course")
     parser.add_argument("--moment", choices=MOMENTS)
     parser.add_argument(
         "--signal", choices=[number.name for number in signal.Signals], default="SIGSTOP"
     )
-    parser.add_argument("--least", type=int, default=1, help="records in the transaction")
-    parser.add_argument("--mark", type=Path, help="a file that is made just before")
+    parser.add_argument(
+        "--min-records", type=int, default=1, help="minimum number of records in the transaction"
+    )
+    parser.add_argument("--mark", type=Path, help="a file that is created just before the signal")
     parser.add_argument("--without", choices=["fence", "transactions"], action="append", default=[])
     parser.add_argument("command")
     options = parser.parse_args()
@@ -146,7 +152,7 @@ def run() -> None:
                 options.moment,
                 signal.Signals[options.signal],
                 options.mark,
-                options.least,
+                options.min_records,
             )
         )
     if "transactions" in options.without:

@@ -1,5 +1,5 @@
-"""A cluster in memory, with the stages on it: topics, chunks cut anywhere, inputs in any order,
-crashes between any two writes.
+"""A cluster in memory with all stages: arbitrary chunks, order of inputs, and crashes between any
+two writes.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from rollcall.streaming.stages.stage import Stage, UnusableError
 from tests.rosters.reference import RELATIONS, Rosters, TypedEvent
 
 _VALIDATORS = load_validators()
-"""To compile them takes longer than most of what is played in memory."""
+"""Shared: compiling them takes longer than most tests in memory."""
 
 
 class Choices(Protocol):
-    """Decisions: hypothesis's, or a random generator's."""
+    """Decisions by hypothesis or by a random generator."""
 
     def below(self, bound: int) -> int: ...
 
@@ -44,7 +44,7 @@ class Stored(NamedTuple):
 
 
 class Write(NamedTuple):
-    """One write of a transaction: a record, or, without key, the offsets."""
+    """A record in a transaction."""
 
     topic: str
     partition: int
@@ -53,7 +53,7 @@ class Write(NamedTuple):
 
 
 @dataclass
-class Written:
+class Writes:
     """Implements :class:`rollcall.streaming.chunks.Outputs`."""
 
     changelog: str
@@ -68,7 +68,7 @@ class Written:
         timestamp: int | None,
         headers: Headers | EncodedHeaders,
     ) -> None:
-        """Take note."""
+        """Add a record."""
         self.writes.append(Write(topic, partition, key, value))
 
 
@@ -76,26 +76,26 @@ class Silent:
     """Implements :class:`rollcall.streaming.stages.keyed.StageObserver`."""
 
     def chunk_committed(self, stage: Stage, tally: Tally, now: float) -> None:
-        """Nothing."""
+        """Ignore the chunk."""
 
 
-Atomicity = Callable[[Sequence[Write], str, Choices], tuple[Sequence[Write], bool]]
-"""From a transaction's writes, the changelog's name, and choices, to the writes that last, and
-whether the offset is committed: how a crash ends it.
+CrashEffect = Callable[[Sequence[Write], str, Choices], tuple[Sequence[Write], bool]]
+"""Effect of a crash: takes a transaction's writes, the changelog's name and choices, and returns
+the remaining writes and whether the offsets are committed.
 """
 
 
-def nothing_lasts(
+def nothing_remains(
     _writes: Sequence[Write], _changelog: str, _choose: Choices
 ) -> tuple[Sequence[Write], bool]:
-    """As with a transaction: what a crash interrupts never was."""
+    """With transactions, no write remains."""
     return (), False
 
 
 def changelog_first(
     writes: Sequence[Write], changelog: str, choose: Choices
 ) -> tuple[Sequence[Write], bool]:
-    """Without transactions, the table written before the outputs."""
+    """Without transactions, the table is written before the outputs."""
     ordered = sorted(writes, key=lambda write: write.topic != changelog)
     return ordered[: choose.below(len(ordered) + 1)], False
 
@@ -103,13 +103,13 @@ def changelog_first(
 def outputs_first(
     writes: Sequence[Write], changelog: str, choose: Choices
 ) -> tuple[Sequence[Write], bool]:
-    """Without transactions, the outputs written before the table."""
+    """Without transactions, the outputs are written before the table."""
     ordered = sorted(writes, key=lambda write: write.topic == changelog)
     return ordered[: choose.below(len(ordered) + 1)], False
 
 
 class Lane:
-    """One partition of a stage, with the process that has it."""
+    """A lane: one partition of a stage in a process."""
 
     def __init__(self, cluster: Cluster, context: StageContext, partition: int) -> None:
         self.context = context
@@ -118,7 +118,7 @@ class Lane:
         self.start()
 
     def start(self) -> None:
-        """Begin, as a process that knows nothing but what the cluster has."""
+        """Start as a new process, with only the cluster's data."""
         self.rows = Rows()
         for record in self._cluster.log(self.context.changelog, self.partition):
             self.rows.load(record.key, record.value)
@@ -130,7 +130,7 @@ class Lane:
 
     @property
     def waiting(self) -> dict[str, int]:
-        """How many records each input has that were not read."""
+        """Number of unread records of each input that has some."""
         ends = {
             topic: len(self._cluster.log(topic, self.partition)) for topic in self.context.inputs
         }
@@ -141,43 +141,42 @@ class Lane:
         }
 
     @property
-    def has_to_do(self) -> bool:
-        """Whether there is anything left."""
+    def has_work(self) -> bool:
+        """Whether there are unread records or unfinished cascades."""
         return bool(self.waiting) or self.handler.unfinished > 0
 
-    def work(self, choose: Choices, crash: Atomicity | None) -> None:
-        """One transaction, of chunks cut anywhere; or the beginning of one, and a crash."""
+    def work(self, choose: Choices, crash: CrashEffect | None) -> None:
+        """Process arbitrary chunks in one transaction, or crash in it."""
         chunks = []
         positions = dict(self.positions)
         waiting = sorted(self.waiting.items())
         for _ in range(1 + choose.below(3)):
             if not waiting:
                 break
-            topic, most = waiting.pop(choose.below(len(waiting)))
-            count = 1 + choose.below(min(most, 256))
+            topic, unread = waiting.pop(choose.below(len(waiting)))
+            count = 1 + choose.below(min(unread, 256))
             begin = positions[topic]
             records = self._cluster.log(topic, self.partition)[begin : begin + count]
             chunks.append(Chunk(topic, self.partition, begin, begin + count, list(records), 0))
             positions[topic] = begin + count
-        written = Written(self.context.changelog)
-        tally = self.handler.process(chunks, written)
+        outputs = Writes(self.context.changelog)
+        tally = self.handler.process(chunks, outputs)
+        writes, is_committed = (
+            (outputs.writes, True)
+            if crash is None
+            else crash(outputs.writes, self.context.changelog, choose)
+        )
+        self._cluster.write(writes)
+        if is_committed:
+            self._cluster.offsets |= {
+                (self.context.stage.name, topic, self.partition): position
+                for topic, position in positions.items()
+            }
         if crash is None:
-            self._cluster.write(written.writes)
             self.positions = positions
-            self._cluster.offsets |= {
-                (self.context.stage.name, topic, self.partition): position
-                for topic, position in positions.items()
-            }
             tally.on_committed(0.0)
-            return
-        lasting, committed = crash(written.writes, self.context.changelog, choose)
-        self._cluster.write(lasting)
-        if committed:
-            self._cluster.offsets |= {
-                (self.context.stage.name, topic, self.partition): position
-                for topic, position in positions.items()
-            }
-        self.start()
+        else:
+            self.start()
 
 
 class Cluster:
@@ -193,7 +192,7 @@ class Cluster:
     ) -> None:
         self.offsets: dict[tuple[str, str, int], int] = {}
         self.rejected: list[tuple[str, str]] = []
-        """Topic of each record that a stage could not use, and why."""
+        """Topic of each record that a stage could not use, and the reason."""
         self._topics: dict[tuple[str, int], list[Stored]] = {}
         self._partition_of = partitioner(partitions)
         self._pipeline = Pipeline(_VALIDATORS, shard=shard)
@@ -222,7 +221,7 @@ class Cluster:
         )
 
     def log(self, topic: str, partition: int) -> list[Stored]:
-        """The records of a partition, by offset."""
+        """The records of a partition, in order of their offsets."""
         return self._topics.setdefault((topic, partition), [])
 
     def write(self, writes: Iterable[Write]) -> None:
@@ -232,7 +231,7 @@ class Cluster:
             log.append(Stored(len(log), None, key, value, []))
 
     def send(self, events: Iterable[TypedEvent]) -> None:
-        """Write typed events, as the router does."""
+        """Write typed events like the router."""
         for name, value in events:
             routed = self._pipeline(value)
             assert isinstance(routed, Routed), (name, routed)
@@ -240,24 +239,28 @@ class Cluster:
             log.append(Stored(len(log), None, routed.key, value, routed.headers))
 
     def settle(
-        self, choose: Choices, *, crashes: int = 0, crash: Atomicity = nothing_lasts
+        self, choose: Choices, *, crashes: int = 0, crash: CrashEffect = nothing_remains
     ) -> None:
-        """Work until there is nothing left to do. So many in a hundred transactions are interrupted
-        by a crash, some 20 at most.
+        """Process all records.
+
+        Args:
+            choose: decides on lanes, chunks and crashes.
+            crashes: percentage of transactions that crash, up to 20 crashes.
+            crash: effect of a crash.
         """
-        left = 20
-        while working := [lane for lane in self.lanes if lane.has_to_do]:
+        max_crashes = 20
+        while working := [lane for lane in self.lanes if lane.has_work]:
             lane = working[choose.below(len(working))]
-            crashes_now = left > 0 and choose.below(100) < crashes
-            left -= crashes_now
+            crashes_now = max_crashes > 0 and choose.below(100) < crashes
+            max_crashes -= crashes_now
             lane.work(choose, crash if crashes_now else None)
 
     def rosters(self) -> Rosters:
-        """The rosters, as a reader of the compacted topics sees them."""
+        """The rosters: the last rows on the roster topics."""
         return {relation: self.compacted(f"rosters.{relation}") for relation in RELATIONS}
 
     def compacted(self, topic: str) -> dict[str, dict[str, Any]]:
-        """The rows of a topic, as a reader of the compacted topic sees them."""
+        """The last row of each key on a topic."""
         last = {record.key: record.value for log in self._logs(topic).values() for record in log}
         return {
             key.decode(): orjson.loads(value)
@@ -266,19 +269,19 @@ class Cluster:
         }
 
     def repetitions(self) -> list[tuple[str, bytes | None]]:
-        """Records of the rosters that say what the one before of the same key said."""
-        found = []
+        """Roster records that repeat the value of the previous record of their key."""
+        repetitions = []
         for relation in RELATIONS:
             for log in self._logs(f"rosters.{relation}").values():
                 last: dict[bytes | None, bytes | None] = {}
                 for record in log:
                     if last.get(record.key) == record.value:
-                        found.append((relation, record.key))
+                        repetitions.append((relation, record.key))
                     last[record.key] = record.value
-        return found
+        return repetitions
 
     def sizes(self) -> dict[tuple[str, int], int]:
-        """How many records each partition of a topic that stages write has."""
+        """Number of records of each partition that stages write."""
         return {
             place: len(log)
             for place, log in self._topics.items()

@@ -1,8 +1,8 @@
-"""The oracle: what the rosters are, said as plainly as possible.
+"""The oracle: a simple implementation of the rosters, with which tests compare the stages.
 
-It takes all events at once. Of each register (a source of events about one entity) it keeps the
-event with the greatest version, and then writes the rows down. No state between events, no order,
-no speed; what streams is compared with it.
+It takes all events at once, keeps the event with the greatest version for each register (the
+events of one family about one entity), and makes the rows from them. It has no state between
+events, and does not depend on their order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rollcall.events.times import parse_time
 
 Row = dict[str, Any]
 Rosters = dict[str, dict[str, Row]]
-"""By relation and record key. No row: never written, or a tombstone."""
+"""Rows by relation and record key, without tombstones."""
 
 RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships", "users")
 
@@ -37,20 +37,20 @@ FAMILIES = (
     "group_membership",
     "user",
 )
-"""The sources of events: ``<family>_created`` and ``<family>_updated``. Rosters read no others."""
+"""Event families that rosters use: ``<family>_created`` and ``<family>_updated``."""
 
-STATE_BY_DATES = {
+STATES_BY_DATES = {
     ("active", "pending_active"),
     ("active", "completed"),
     ("invited", "pending_invited"),
     ("invited", "completed"),
 }
-"""Of workflow_state and state: what only the dates have changed, so that an older state still tells
-more than the workflow_state.
+"""Pairs of workflow_state and state in which only dates changed the state: even an older state
+applies then.
 """
 
-ENDED_BY_THE_COURSE = {"active", "invited", "creation_pending", "pending_active", "pending_invited"}
-"""The states that a concluded course makes ``completed``."""
+ENDED_BY_COURSE = {"active", "invited", "creation_pending", "pending_active", "pending_invited"}
+"""States that become ``completed`` when the course is concluded."""
 
 _SCHEMAS = Path(__file__).parents[2] / "schemas" / "bodies"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,7 +66,7 @@ class TypedEvent(NamedTuple):
 
 
 class Version(NamedTuple):
-    """What decides which of two events is the later one. Compared field by field."""
+    """Order of two events, compared field by field."""
 
     event_time: int
     """Microseconds since 1970."""
@@ -80,12 +80,12 @@ class Version(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A typed event, read."""
+    """A decoded typed event."""
 
     family: str
     version: Version
     fields: Row
-    """The fields of the body that the schema names, without nulls, with ids in normal form."""
+    """Fields of the body that its schema has, without nulls, with ids in normal form."""
 
     @property
     def time(self) -> int:
@@ -94,13 +94,14 @@ class Event(NamedTuple):
 
 
 def rosters(events: Iterable[tuple[str, bytes]], shard: int | None = None) -> Rosters:
-    """The rosters that follow from a set of typed events, given as event_name and value.
+    """The rosters of a set of typed events.
 
     Args:
-        shard: of local ids in events that do not tell their shard; None: unknown.
+        events: event_name and value of each event.
+        shard: shard of local ids in events without a root account; None: unknown.
 
     Raises:
-        ValueError: an event is not what the router would have put on its typed topic.
+        ValueError: the router would not write an event to the typed topic.
     """
     read = [event for name, value in events if (event := read_event(name, value, shard))]
     course_events = _latest(read, "course", "course_id")
@@ -132,18 +133,18 @@ def rosters(events: Iterable[tuple[str, bytes]], shard: int | None = None) -> Ro
         its_course = course_events.get((course_id,))
 
         state, reason = _enrollment_state(enrollment, dates, its_section, its_course)
-        shaped_by = [enrollment]
+        sources = [enrollment]
         if its_section and course_id != own_course_id:
-            shaped_by.append(its_section)
+            sources.append(its_section)
         if dates and reason == "dates":
-            shaped_by.append(dates)
+            sources.append(dates)
         if its_section and reason == "section_deleted":
-            shaped_by.append(its_section)
+            sources.append(its_section)
         if its_course and reason in ("course_deleted", "course_completed"):
-            shaped_by.append(its_course)
-        enrollments[f"{course_id}/{enrollment_id}"] = _row(
-            enrollment, state, reason, *shaped_by
-        ) | {"course_id": course_id}
+            sources.append(its_course)
+        enrollments[f"{course_id}/{enrollment_id}"] = _row(enrollment, state, reason, *sources) | {
+            "course_id": course_id
+        }
 
     groups: dict[str, Row] = {}
     for (group_id,), group in group_events.items():
@@ -155,8 +156,7 @@ def rosters(events: Iterable[tuple[str, bytes]], shard: int | None = None) -> Ro
         groups[f"{_context(group)}/{group_id}"] = row
 
     memberships: dict[str, Row] = {}
-    # In the order of their versions, so that the latest of those that have one key is the one that
-    # stays.
+    # in order of versions: the latest of several rows with one key replaces the others
     for (membership_id, group_id), membership in sorted(
         membership_events.items(), key=lambda item: item[1].version
     ):
@@ -190,12 +190,12 @@ def rosters(events: Iterable[tuple[str, bytes]], shard: int | None = None) -> Ro
 def _enrollment_state(
     enrollment: Event, dates: Event | None, section: Event | None, course: Event | None
 ) -> tuple[str, str]:
-    """The state of an enrollment, and the reason for it."""
+    """The state of an enrollment, and its reason."""
     own = enrollment.fields["workflow_state"]
     if own in ("rejected", "deleted") and not (dates and dates.time > enrollment.time):
         return own, "enrollment"
 
-    if dates and (dates.time >= enrollment.time or (own, dates.fields["state"]) in STATE_BY_DATES):
+    if dates and (dates.time >= enrollment.time or (own, dates.fields["state"]) in STATES_BY_DATES):
         state, reason = dates.fields["state"], "dates"
     else:
         state, reason = own, "enrollment"
@@ -204,13 +204,13 @@ def _enrollment_state(
         return "deleted", "section_deleted"
     if course and course.fields["workflow_state"] == "deleted":
         return "deleted", "course_deleted"
-    if course and course.fields["workflow_state"] == "completed" and state in ENDED_BY_THE_COURSE:
+    if course and course.fields["workflow_state"] == "completed" and state in ENDED_BY_COURSE:
         return "completed", "course_completed"
     return state, reason
 
 
 def _course_of(group: Event, course_events: dict[tuple[str, ...], Event]) -> Event | None:
-    """The course of a group, if it has one and it is known."""
+    """The course of a group, if it has one with an event."""
     return (
         course_events.get((group.fields["context_id"],))
         if group.fields["context_type"] == "Course"
@@ -219,23 +219,21 @@ def _course_of(group: Event, course_events: dict[tuple[str, ...], Event]) -> Eve
 
 
 def _context(group: Event) -> str:
-    """What a group and its memberships live under."""
+    """First part of the record keys of a group and its memberships."""
     context_id: str = group.fields["context_id"]
     return context_id if group.fields["context_type"] == "Course" else f"account:{context_id}"
 
 
-def _row(event: Event, state: str, reason: str, *shaped_by: Event) -> Row:
-    """The row of a register's event, as of the latest of the events that shaped it: its own,
-    always, and others.
+def _row(event: Event, state: str, reason: str, *sources: Event) -> Row:
+    """A row of a register's event. ``as_of`` is the time of the latest event that the row depends
+    on.
     """
-    latest = max(each.time for each in (event, *shaped_by))
-    return event.fields | {"state": state, "state_reason": reason, "as_of": written_time(latest)}
+    latest = max(each.time for each in (event, *sources))
+    return event.fields | {"state": state, "state_reason": reason, "as_of": row_time(latest)}
 
 
 def _latest(events: Iterable[Event], family: str, *ids: str) -> dict[tuple[str, ...], Event]:
-    """The registers of a family, by the ids that tell them apart: of each the event with the
-    greatest version.
-    """
+    """The event with the greatest version of each register of a family, by the entity's ids."""
     registers: dict[tuple[str, ...], list[Event]] = defaultdict(list)
     for event in events:
         if event.family == family:
@@ -246,10 +244,10 @@ def _latest(events: Iterable[Event], family: str, *ids: str) -> dict[tuple[str, 
 
 
 def read_event(name: str, value: bytes, shard: int | None) -> Event | None:
-    """A typed event, read; None when rosters have no use for it.
+    """Decode a typed event; None for an event that rosters do not use.
 
     Raises:
-        ValueError: it is not what the router would have put on its typed topic.
+        ValueError: the router would not write it to the typed topic.
     """
     outcome = _pipeline(shard)(value)
     if not isinstance(outcome, Routed) or outcome.event_type.name != name:
@@ -261,12 +259,12 @@ def read_event(name: str, value: bytes, shard: int | None) -> Event | None:
     metadata = event["metadata"] if "metadata" in event else event["attributes"]
     body = event["body"]
 
-    its_shard = shard_of(metadata.get("root_account_id")) or shard
+    event_shard = shard_of(metadata.get("root_account_id")) or shard
     fields = {}
     for field, is_id in _schema_fields(family).items():
         if body.get(field) is not None:
-            fields[field] = normal_id(body[field], its_shard) if is_id else body[field]
-    # a number such as 2.1070000000000001e16: valid by its schema, and no id
+            fields[field] = normal_id(body[field], event_shard) if is_id else body[field]
+    # a number such as 2.1070000000000001e16 is valid by its schema, but no id
     if None in fields.values():
         return None
     if family == "group" and fields["context_type"] not in ("Course", "Account"):
@@ -274,7 +272,7 @@ def read_event(name: str, value: bytes, shard: int | None) -> Event | None:
 
     event_time = _microseconds(metadata["event_time"])
     updated_at = _microseconds(body.get("updated_at"))
-    assert event_time is not None, "the router lets no such event pass"
+    assert event_time is not None, "the router rejects such an event"
     ce_id = dict(outcome.headers)["ce_id"]
     assert ce_id is not None
     return Event(
@@ -288,9 +286,7 @@ def read_event(name: str, value: bytes, shard: int | None) -> Event | None:
 
 @cache
 def _schema_fields(family: str) -> dict[str, bool]:
-    """The fields that the schema of a body names, and whether they hold the id of an entity of
-    Canvas.
-    """
+    """Fields in the schema of a body, and whether they are ids of Canvas entities."""
     properties = orjson.loads((_SCHEMAS / f"{family}.json").read_bytes())["properties"]
     return {
         field: schema.get("$ref", "").endswith(("#/$defs/id", "#/$defs/nullable_id"))
@@ -303,10 +299,10 @@ def _pipeline(shard: int | None) -> Pipeline:
     return Pipeline(load_validators(), shard=shard)
 
 
-def _microseconds(written: object) -> int | None:
-    """Whole microseconds since 1970, exactly; None when nothing is written, or no time."""
-    instant = parse_time(written)
-    # Not the float that the instant has too: it is not exact to the microsecond after 2242.
+def _microseconds(value: object) -> int | None:
+    """Microseconds since 1970; None for a value that is no time."""
+    instant = parse_time(value)
+    # not from the instant's float, which has no exact microseconds after 2242
     return (
         None
         if instant is None
@@ -314,7 +310,7 @@ def _microseconds(written: object) -> int | None:
     )
 
 
-def written_time(microseconds: int) -> str:
-    """A time as rows have it: in UTC, cut to milliseconds."""
+def row_time(microseconds: int) -> str:
+    """A time in the format of rows: UTC, cut to milliseconds."""
     moment = _EPOCH + timedelta(microseconds=microseconds)
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -1,12 +1,11 @@
-"""True rosters, nothing twice: the roster application as processes on a real broker, killed,
-stopped, joined and left while events arrive.
+"""Processes of the roster application on a real broker, killed, suspended, started and stopped
+while events arrive.
 
-Half of the events are there before; the others come in portions, one for each disturbance. In the
-end the rosters must be those that the simulation says, whole rows compared, no record may say what
-the one before it said, and what the rows of the tables remember as published must be what is on the
-topics.
+Half of the events are sent before; the others are sent in portions, one for each disturbance. At
+the end, all rows must be those of the simulation, no record may repeat its predecessor, and the
+tables must have the digests of all published records.
 
-``--roster-events`` tells how many events.
+``--roster-events`` sets the number of events.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ pytestmark = pytest.mark.slow
 
 DISTURBANCES = 4
 ENDS = (signal.SIGKILL, signal.SIGTERM) * (DISTURBANCES // 2)
-"""How processes are ended, one after the other."""
+"""Signals that end the processes, in turn."""
 
 PARTS = 5
-"""Of a portion, sent one after the other, so that events arrive all the while."""
+"""Parts of a portion, sent one after the other, so that events arrive continually."""
 
 DOWN_SECONDS = 12
-"""Longer than a client waits for an answer before it gives up."""
+"""Longer than clients wait for a response."""
 
 CHUNK_RECORDS = 500
-"""Small, so that there are many transactions to disturb."""
+"""Small, so that there are many transactions."""
 
 
 class Load:
-    """Half of the events at once, and the others in the background, portion by portion."""
+    """Sends half of the events at once, and the others in the background, portion by portion."""
 
     def __init__(self, cluster: RosterCluster, count: int, seed: int) -> None:
         self._cluster = cluster
@@ -52,7 +51,7 @@ class Load:
         self._thread = Thread()
 
     def begin_portion(self) -> None:
-        """Begin to send the next portion."""
+        """Start to send the next portion."""
         self._join()
         self._thread = Thread(target=self._send, args=(next(self._portions),))
         self._thread.start()
@@ -66,14 +65,14 @@ class Load:
             self._thread.join()
 
     def finish(self) -> None:
-        """Wait until everything is sent."""
+        """Send the remaining events, and wait until all are sent."""
         self._join()
         for portion in self._portions:
             self._cluster.send(portion)
 
 
 def parts(records: list[TypedRecord], count: int) -> list[list[TypedRecord]]:
-    """A list in so many parts."""
+    """Split a list into parts."""
     return [
         records[len(records) * number // count : len(records) * (number + 1) // count]
         for number in range(count)
@@ -82,14 +81,14 @@ def parts(records: list[TypedRecord], count: int) -> list[list[TypedRecord]]:
 
 @pytest.fixture
 def count(request: pytest.FixtureRequest) -> int:
-    """How many events."""
+    """The number of events."""
     number: int = request.config.getoption("--roster-events")
     return number
 
 
 @pytest.fixture
 def deadline(count: int) -> float:
-    """Seconds that a machine with other things to do may take for all events."""
+    """Time limit for all events on a loaded machine, seconds."""
     return 120 + count / 100
 
 
@@ -118,7 +117,7 @@ def rosters_process(directory: Path, cluster: RosterCluster) -> RostersProcess:
 
 
 def processed(process: RostersProcess) -> float:
-    """How many records the stages of a process have committed."""
+    """Number of records that the stages of a process have committed."""
     return process.metric("rollcall_stage_records_total")
 
 
@@ -128,7 +127,7 @@ def wait_progress(process: RostersProcess, before: float, *, deadline: float = 6
 
 
 def partitions(process: RostersProcess) -> int:
-    """How many partitions a process has, by its metrics."""
+    """Number of a process's partitions, by its metrics."""
     return sum(name == "rollcall_consumer_lag_records" for name, _ in process.metrics())
 
 
@@ -156,7 +155,7 @@ def test_a_second_process_joins_and_leaves(
             with rosters_process(tmp_path, cluster) as second:
                 wait_until(
                     lambda second=second: partitions(second) > 0,  # type: ignore[misc]
-                    what="the second one's share",
+                    what="partitions of the second process",
                 )
                 load.begin_portion()
                 wait_progress(second, 0)
@@ -167,28 +166,31 @@ def test_a_second_process_joins_and_leaves(
     cluster.assert_exactly(load.truth)
 
 
-def test_stopped_past_the_session_and_continued(
+def test_suspended_past_the_session_and_resumed(
     cluster: RosterCluster, tmp_path: Path, load: Load, deadline: float
 ) -> None:
-    everything = len(cluster.inputs) * PARTITIONS
+    all_partitions = len(cluster.inputs) * PARTITIONS
     with rosters_process(tmp_path, cluster) as first, rosters_process(tmp_path, cluster) as second:
-        for sleeper, other in ((first, second), (second, first)) * (DISTURBANCES // 2):
+        for suspended, other in ((first, second), (second, first)) * (DISTURBANCES // 2):
             wait_until(
                 lambda: (
-                    0 < partitions(first) < everything
-                    and partitions(first) + partitions(second) == everything
+                    0 < partitions(first) < all_partitions
+                    and partitions(first) + partitions(second) == all_partitions
                 ),
-                what="a share for each",
+                what="partitions for each process",
             )
-            done = processed(sleeper)
+            done = processed(suspended)
             load.begin_portion()
-            wait_progress(sleeper, done)
-            sleeper.send_signal(signal.SIGSTOP)
+            wait_progress(suspended, done)
+            suspended.send_signal(signal.SIGSTOP)
             done = processed(other)
-            wait_until(lambda other=other: partitions(other) == everything, what="the take-over")  # type: ignore[misc]
+            wait_until(
+                lambda other=other: partitions(other) == all_partitions,  # type: ignore[misc]
+                what="the take-over",
+            )
             other.wait_ready()
             wait_progress(other, done)
-            sleeper.send_signal(signal.SIGCONT)
+            suspended.send_signal(signal.SIGCONT)
         load.finish()
         cluster.wait_settled(first, second, deadline=deadline)
         assert first.end() == 0
@@ -200,31 +202,31 @@ def test_stopped_past_the_session_and_continued(
 def own_cluster(
     tmp_path: Path, jars: Path, prefix: str
 ) -> Iterator[tuple[EmbeddedBroker, RosterCluster]]:
-    """Topics on a broker that the test may break."""
+    """Topics on a broker that the test may stop."""
     with EmbeddedBroker(tmp_path / "kafka", jars=jars, heap="512m") as broker:
         yield broker, RosterCluster(broker.bootstrap, prefix)
 
 
-@pytest.mark.parametrize("how", ["stopped", "killed"])
-def test_the_broker_goes_and_comes_back(
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+def test_an_outage_of_the_broker(
     own_cluster: tuple[EmbeddedBroker, RosterCluster],
     tmp_path: Path,
     count: int,
     deadline: float,
-    how: str,
+    end: str,
 ) -> None:
     broker, cluster = own_cluster
-    load = Load(cluster, count, seed=zlib.crc32(how.encode()))
+    load = Load(cluster, count, seed=zlib.crc32(end.encode()))
     with rosters_process(tmp_path, cluster) as rosters:
         wait_progress(rosters, 0)
-        if how == "killed":
+        if end == "killed":
             broker.kill()
         else:
             broker.stop()
         down_until = time.monotonic() + DOWN_SECONDS
-        wait_until(lambda: rosters.get("/readyz")[0] == 503, what="the process's noticing")
+        wait_until(lambda: rosters.get("/readyz")[0] == 503, what="unreadiness")
         wait_until(lambda: time.monotonic() > down_until, what="the end of the outage")
-        assert rosters.process.poll() is None, "the process lives on"
+        assert rosters.process.poll() is None, "the process must not end"
         broker.start()
         load.finish()
         cluster.wait_settled(rosters, deadline=deadline)

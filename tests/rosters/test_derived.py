@@ -1,5 +1,5 @@
-"""A kind of rows with several outputs: a derived relation is one file (derived.py), and comes to
-what follows from the rows of the relation from which it is derived.
+"""A kind of rows with several outputs: a derived relation is one file (derived.py), and its rows
+follow from those of another relation.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from tests.rosters.test_stages import Dice
 
 
 def an_observer(time: int, kind: str = "ObserverEnrollment") -> TypedEvent:
-    """An event of one enrollment, of an observer unless the kind is another."""
+    """An event of one enrollment, by default of an observer."""
     return enrollment(time, type=kind, associated_user_id="52")
 
 
 def settled(cluster: Cluster, *events: TypedEvent) -> dict[str, dict[str, Any]]:
-    """The observers after some more events."""
+    """The observers after additional events."""
     cluster.send(events)
     cluster.settle(Dice(len(events)), crashes=20)
     assert cluster.rejected == []
@@ -50,7 +50,7 @@ def settled(cluster: Cluster, *events: TypedEvent) -> dict[str, dict[str, Any]]:
 
 
 def observers_of(rosters: reference.Rosters) -> dict[str, dict[str, Any]]:
-    """What the rows of enrollments come to."""
+    """Rows of observers that follow from those of enrollments."""
     names = {field.name for field in OBSERVERS.fields}
     return {
         key: {name: value for name, value in row.items() if name in names}
@@ -59,8 +59,8 @@ def observers_of(rosters: reference.Rosters) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_rows_come_change_and_go() -> None:
-    """With the enrollment, its section and its course; and the enrollments with them."""
+def test_rows_are_created_changed_and_removed() -> None:
+    """They follow the enrollment, its section and its course."""
     cluster = Cluster(all_stages=stages_with_observers(None))
     here, there = f"{COURSE}/{ENROLLMENT}", f"{OTHER_COURSE}/{ENROLLMENT}"
     found = settled(cluster, an_observer(1), user(1))
@@ -79,7 +79,7 @@ def test_rows_come_change_and_go() -> None:
 @settings(max_examples=examples(100, part=5), deadline=None)
 @given(st.data(), choices())
 def test_any_history(data: st.DataObject, choose: Choices) -> None:
-    """Both relations are those of the set of events, and nothing is written twice."""
+    """Both relations depend on the set of events only, and nothing is written twice."""
     history = data.draw(histories())
     cluster = Cluster(all_stages=stages_with_observers(None))
     cluster.send(data.draw(deliveries(history)))
@@ -93,8 +93,8 @@ def test_any_history(data: st.DataObject, choose: Choices) -> None:
     assert cluster.sizes() == before
 
 
-def test_rows_that_are_there_already() -> None:
-    """They publish to a new output when they change; what they have published stays known."""
+def test_stored_rows_get_a_new_output() -> None:
+    """They publish to it when they change. The digests of their other outputs are kept."""
     cluster = older_cluster(stages_with_observers(None))
     cluster.settle(Dice(1), crashes=20)
     assert cluster.rosters() == reference.rosters(EVENTS, None)

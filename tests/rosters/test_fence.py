@@ -1,7 +1,7 @@
-"""A process that was stopped, has lost its partitions and goes on: it writes nothing more.
+"""A suspended process that has lost its partitions writes nothing after it resumes.
 
-Stopping is exact: tests/rosters/interrupted.py stops the process within one transaction. That the
-fence is what protects the rosters is shown by taking it away: then a stopped process does harm.
+tests/rosters/interrupted.py suspends the process at an exact moment of a transaction. Negative
+controls remove fencing and transactions: then the process damages the rosters.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ EVENTS = 3_000
 
 
 class Scenario(NamedTuple):
-    """What is sent before one process is stopped, what while it is, and the rosters that follow."""
+    """Events before and during the suspension of a process, and the expected rosters."""
 
     before: list[TypedRecord]
-    meanwhile: list[TypedRecord]
+    during: list[TypedRecord]
     truth: Rosters
 
 
 def courses() -> Scenario:
-    """Courses of one partition that get other names: one lane has all the work, so no other holds
-    anything up when the process is stopped.
+    """Renamed courses of one partition: one lane has all the work, so other lanes do not delay the
+    suspended process.
     """
     ids = [
         identity
@@ -54,21 +54,21 @@ def courses() -> Scenario:
         if partitioner(PARTITIONS)((identity := global_id(number)).encode()) == 0
     ][:COURSES]
     before = [course(1, kind="created", course_id=identity) for identity in ids]
-    meanwhile = [course(2, course_id=identity, name="Dynamics") for identity in ids]
-    truth = reference.rosters([*before, *meanwhile], SHARD)
+    during = [course(2, course_id=identity, name="Dynamics") for identity in ids]
+    truth = reference.rosters([*before, *during], SHARD)
     return Scenario(
-        [typed(event.value) for event in before], [typed(event.value) for event in meanwhile], truth
+        [typed(event.value) for event in before], [typed(event.value) for event in during], truth
     )
 
 
 def institution() -> Scenario:
-    """Everything, all lanes at work."""
+    """Events of all types, for all lanes."""
     records, truth = simulated(EVENTS, seed=7)
     return Scenario(records[: EVENTS // 2], records[EVENTS // 2 :], truth)
 
 
 def process(directory: Path, cluster: RosterCluster, *options: str) -> RostersProcess:
-    """The roster application as tests/rosters/interrupted.py runs it."""
+    """The roster application in tests/rosters/interrupted.py."""
     return RostersProcess(
         directory,
         cluster.bootstrap,
@@ -80,15 +80,13 @@ def process(directory: Path, cluster: RosterCluster, *options: str) -> RostersPr
     )
 
 
-def share(process: RostersProcess) -> int:
-    """How many partitions a process has."""
+def partitions(process: RostersProcess) -> int:
+    """Number of a process's partitions."""
     return sum(name == "rollcall_consumer_lag_records" for name, _ in process.metrics())
 
 
-class Sleep:
-    """What two processes do, of which one is stopped and goes on when the other has done all its
-    work.
-    """
+class Suspension:
+    """A run of two processes: one is suspended, and resumes after the other has finished."""
 
     def __init__(
         self,
@@ -105,103 +103,101 @@ class Sleep:
         self._without = [word for name in without for word in ("--without", name)]
         self._moment = moment
 
-    def play(self) -> None:
-        """From the first event until nothing is left to do, all processes ended."""
+    def run(self) -> None:
+        """Run until all events are processed and the processes have ended."""
         cluster = self.cluster
         cluster.send(self._scenario.before)
         mark = self._directory / "stopped"
         interruption = ("--moment", self._moment, "--mark", str(mark))
-        everything = len(cluster.inputs) * PARTITIONS
-        with process(self._directory, cluster, *interruption, *self._without) as sleeper:
+        all_partitions = len(cluster.inputs) * PARTITIONS
+        with process(self._directory, cluster, *interruption, *self._without) as suspended:
             wait_until(mark.exists, what="the moment")
             with process(self._directory, cluster, *self._without) as other:
-                wait_until(lambda: share(other) == everything, what="the take-over")
-                cluster.send(self._scenario.meanwhile)
+                wait_until(lambda: partitions(other) == all_partitions, what="the take-over")
+                cluster.send(self._scenario.during)
                 before = cluster.wait_settled(other)
-                sleeper.send_signal(signal.SIGCONT)
+                suspended.send_signal(signal.SIGCONT)
                 wait_until(
                     lambda: (
-                        0 < share(sleeper) < everything
-                        and share(sleeper) + share(other) == everything
+                        0 < partitions(suspended) < all_partitions
+                        and partitions(suspended) + partitions(other) == all_partitions
                     ),
                     what="the return",
                 )
-                sleeper.wait_ready()
+                suspended.wait_ready()
                 other.wait_ready()
-                after = cluster.wait_settled(sleeper, other)
+                after = cluster.wait_settled(suspended, other)
                 self.written = cluster.grown(before, after)
-                """Of partitions that grew while the sleeper woke up: the ends before and after,
-                open and aborted transactions counted.
+                """Ends before and after of partitions that grew when the process resumed, including
+                open and aborted transactions.
                 """
-                found = cluster.read()
-                self.harm = [
-                    *differences(self._scenario.truth, found.rosters),
-                    *found.repetitions(),
+                records = cluster.read()
+                self.damage = [
+                    *differences(self._scenario.truth, records.rosters),
+                    *records.repetitions(),
                 ]
-                """What is wrong then: rows, and records that were published twice."""
-                cluster.send([*self._scenario.meanwhile, *self._scenario.before])
-                again = cluster.wait_settled(sleeper, other)
+                """Wrong rows, and records that were published twice."""
+                cluster.send([*self._scenario.during, *self._scenario.before])
+                again = cluster.wait_settled(suspended, other)
                 self.repeated = {
                     place: (after[place], end)
                     for place, end in again.items()
                     if end != after[place] and place[0] not in cluster.typed
                 }
-                """The same, when all events come once more."""
-                assert sleeper.end() == 0
+                """Ends before and after of partitions that grew when all events were sent again."""
+                assert suspended.end() == 0
                 assert other.end() == 0
 
 
 @pytest.mark.parametrize(
     ("make", "moment"), [(courses, "computed"), (courses, "written"), (institution, "written")]
 )
-def test_whoever_was_stopped_writes_nothing_more(
+def test_a_resumed_process_writes_nothing(
     bootstrap: str, prefix: str, tmp_path: Path, make: Callable[[], Scenario], moment: str
 ) -> None:
-    """What it had computed, or what it had written and not committed, is as if it had never been;
-    and the tables with which it returns are the right ones.
-    """
+    """Its computed or uncommitted outputs have no effect, and its tables are correct afterwards."""
     scenario = make()
-    sleep = Sleep(bootstrap, prefix, tmp_path, scenario, moment)
-    sleep.play()
-    assert sleep.written == {}
-    assert sleep.harm == []
-    assert sleep.repeated == {}
-    sleep.cluster.assert_exactly(scenario.truth)
+    suspension = Suspension(bootstrap, prefix, tmp_path, scenario, moment)
+    suspension.run()
+    assert suspension.written == {}
+    assert suspension.damage == []
+    assert suspension.repeated == {}
+    suspension.cluster.assert_exactly(scenario.truth)
 
 
-def plays(
+def runs(
     bootstrap: str, prefix: str, directory: Path, moment: str, *without: str
-) -> Iterator[Sleep]:
-    """Up to three times the same, until harm is done.
+) -> Iterator[Suspension]:
+    """Up to three runs, until one damages the rosters.
 
-    Whoever reads the partition after that, from an offset that was set back, may put the rosters
-    right again, or be stopped before there is anything to repeat; not every time.
+    Sometimes the next owner of the partition repairs the rosters, because it reads from an offset
+    that was set back. Sometimes the process is suspended before there is anything to repeat.
     """
     for number in range(3):
-        place = directory / str(number)
-        place.mkdir()
-        sleep = Sleep(bootstrap, f"{prefix}{number}", place, courses(), moment, *without)
-        sleep.play()
-        yield sleep
-        if sleep.harm:
+        folder = directory / str(number)
+        folder.mkdir()
+        suspension = Suspension(bootstrap, f"{prefix}{number}", folder, courses(), moment, *without)
+        suspension.run()
+        yield suspension
+        if suspension.damage:
             break
 
 
-def test_without_the_fence_it_writes_what_it_had_computed(
+def test_without_fencing_it_writes_its_computed_outputs(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
-    harm = []
-    for sleep in plays(bootstrap, prefix, tmp_path, "computed", "fence"):
-        assert sleep.written != {}
-        harm += sleep.harm
-    assert harm
+    damage = []
+    for suspension in runs(bootstrap, prefix, tmp_path, "computed", "fence"):
+        assert suspension.written != {}
+        damage += suspension.damage
+    assert damage
 
 
-def test_without_transactions_what_it_had_written_is_published_twice(
+def test_without_transactions_its_written_outputs_are_published_twice(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
     assert [
-        harm
-        for sleep in plays(bootstrap, prefix, tmp_path, "committed", "fence", "transactions")
-        for harm in sleep.harm
+        damage
+        for suspension in runs(bootstrap, prefix, tmp_path, "committed", "fence", "transactions")
+        for damage in suspension.damage
     ]

@@ -1,5 +1,5 @@
-"""A cluster that is not laid out as the tables need it: the process ends and says why, instead of
-going on with less than it needs.
+"""Topics that do not fit the tables: the process ends with a reason, instead of using incomplete
+tables.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ from tests.rosters.scenarios import course, enrollment, section
 EVENTS = (course(1), section(1), enrollment(1))
 
 
-def test_partitions_that_are_added_end_the_process(
-    bootstrap: str, prefix: str, tmp_path: Path
-) -> None:
+def test_added_partitions_end_the_process(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     with RostersProcess(tmp_path, bootstrap, prefix) as rosters:
         rosters.wait_ready()
         add_partitions(bootstrap, f"{prefix}.events.course_updated", 6)
@@ -32,9 +30,9 @@ def test_partitions_that_are_added_end_the_process(
         assert "has 6 partitions and should have 2" in rosters.log_file.read_text()
 
 
-@pytest.mark.parametrize("made_anew", [False, True])
-def test_a_changelog_that_is_gone_is_not_taken_for_an_empty_table(
-    bootstrap: str, prefix: str, tmp_path: Path, made_anew: bool
+@pytest.mark.parametrize("is_recreated", [False, True])
+def test_a_deleted_changelog_is_not_used_as_an_empty_table(
+    bootstrap: str, prefix: str, tmp_path: Path, is_recreated: bool
 ) -> None:
     cluster = RosterCluster(bootstrap, prefix)
     cluster.send([typed(event.value) for event in EVENTS])
@@ -45,7 +43,7 @@ def test_a_changelog_that_is_gone_is_not_taken_for_an_empty_table(
         assert rosters.end() == 0
     changelog = cluster.changelogs["course"]
     delete_topic(bootstrap, changelog)
-    if made_anew:
+    if is_recreated:
         create_topic(bootstrap, changelog, PARTITIONS, {"cleanup.policy": "compact"})
     with RostersProcess(tmp_path, bootstrap, prefix, partitions=PARTITIONS).expecting(
         "cannot be consumed any further"

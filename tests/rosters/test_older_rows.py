@@ -1,4 +1,4 @@
-"""Tables, internal records and replicas that an earlier commit wrote are read as they are
+"""Tables, internal records and replicas of an earlier commit stay readable
 (tests/fixtures/rows/README.md).
 """
 
@@ -39,7 +39,7 @@ EVENTS = [TypedEvent(name, value.encode()) for name, value in DOCUMENT["events"]
 
 
 def older_cluster(all_stages: Sequence[Stage] | None = None) -> Cluster:
-    """The cluster as it was, with the stages of now, or others."""
+    """The stored cluster with the current stages, or others."""
     cluster = Cluster(cascade_rows=2, all_stages=all_stages)
     for topic, partition, records in DOCUMENT["topics"]:
         cluster.log(topic, partition).extend(
@@ -59,8 +59,8 @@ def older_cluster(all_stages: Sequence[Stage] | None = None) -> Cluster:
     return cluster
 
 
-def test_there_are_rows_of_all_kinds() -> None:
-    """The fixture holds each case that the tests below are for."""
+def test_the_fixture_has_rows_of_all_kinds() -> None:
+    """It has each case of the tests below."""
     cluster = older_cluster()
     kinds = {
         (lane.context.stage.name, key.decode().partition("/")[2].partition("/")[0])
@@ -75,7 +75,7 @@ def test_there_are_rows_of_all_kinds() -> None:
 
 
 def test_stored_rows_are_the_same_bytes() -> None:
-    """Each row, decoded as a type and written again."""
+    """Each row is decoded and encoded again."""
     for lane in older_cluster().lanes:
         for key, stored in lane.rows.items():
             kind = key.decode().partition("/")[2].partition("/")[0]
@@ -85,7 +85,7 @@ def test_stored_rows_are_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_work_goes_on(seed: int) -> None:
+def test_processing_continues(seed: int) -> None:
     """The rosters are those of all events, and nothing is written twice."""
     cluster = older_cluster()
     cluster.settle(Dice(seed), crashes=20)
@@ -98,8 +98,8 @@ def test_the_work_goes_on(seed: int) -> None:
     assert cluster.sizes() == before
 
 
-def test_a_replica_is_gone_on_with(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It is not made anew, and has the rows that are stored now for the same rosters."""
+def test_an_older_replica_is_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is not rebuilt, and has the rows that the same rosters give now."""
     path = tmp_path / "replica.sqlite"
     path.write_bytes(content("replica.sqlite"))
     rosters = orjson.loads(content("rosters.json"))
@@ -119,9 +119,9 @@ def test_a_replica_is_gone_on_with(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert caplog.messages == []
 
 
-def test_the_tables_are_made_as_they_were(tmp_path: Path) -> None:
+def test_tables_of_a_new_replica_are_the_same(tmp_path: Path) -> None:
     """A new replica has the same tables, views and indexes."""
-    made = []
+    schemas = []
     for name in ("older", "new"):
         path = tmp_path / f"{name}.sqlite"
         if name == "older":
@@ -129,5 +129,5 @@ def test_the_tables_are_made_as_they_were(tmp_path: Path) -> None:
         with closing(ReplicaStore(path, "canvas")) as store:
             store.note_complete(1.0)
             with closing(sqlite3.connect(path)) as database:
-                made.append(set(database.execute("SELECT type, name, sql FROM sqlite_schema")))
-    assert made[0] == made[1]
+                schemas.append(set(database.execute("SELECT type, name, sql FROM sqlite_schema")))
+    assert schemas[0] == schemas[1]

@@ -1,4 +1,4 @@
-"""The oracle against rows written by hand, and the histories against the oracle."""
+"""Tests of the oracle with hand-written rows, and of the histories with the oracle."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from tests.rosters.reference import (
     Version,
     read_event,
     rosters,
-    written_time,
+    row_time,
 )
 from tests.rosters.scenarios import (
     ACCOUNT,
     COURSE,
+    CROSS_LISTED,
     ENROLLMENT,
     GROUP,
     MEMBERSHIP,
-    MOVED,
     OTHER_COURSE,
     OTHER_GROUP,
     ROOT_ACCOUNT,
@@ -54,7 +54,7 @@ from tests.rosters.scenarios import (
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_a_scenario_comes_to_what_is_expected_in_any_order(scenario: Scenario) -> None:
+def test_a_scenario_gives_the_expected_rosters_in_any_order(scenario: Scenario) -> None:
     if len(scenario.events) <= 5:
         orders = list(itertools.permutations(scenario.events))
     else:
@@ -68,7 +68,7 @@ def test_a_scenario_comes_to_what_is_expected_in_any_order(scenario: Scenario) -
     assert rosters([*scenario.events, *scenario.events], scenario.shard) == first
 
 
-def test_the_names_of_scenarios_are_theirs_alone() -> None:
+def test_names_of_scenarios_are_unique() -> None:
     assert [
         name
         for name, times in Counter(scenario.name for scenario in SCENARIOS).items()
@@ -76,7 +76,7 @@ def test_the_names_of_scenarios_are_theirs_alone() -> None:
     ] == []
 
 
-def test_a_scenario_tells_what_is_otherwise() -> None:
+def test_differences_of_a_scenario() -> None:
     wrong = Scenario(
         "wrong",
         (),
@@ -96,7 +96,7 @@ def test_a_scenario_tells_what_is_otherwise() -> None:
         "courses 2: state is 'B', should be 'b'",
         "courses 2: uuid is 'u', should be Ellipsis",
         "courses 2: as_of is Ellipsis, should be 'd'",
-        "courses 3: a row that should not be: {}",
+        "courses 3: unexpected row: {}",
     ]
 
 
@@ -320,7 +320,7 @@ def test_whole_rows() -> None:
     }
 
 
-def test_a_row_is_of_one_event_and_not_of_all() -> None:
+def test_a_row_has_the_fields_of_one_event_only() -> None:
     rows = rosters(
         [
             enrollment(1, associated_user_id="52", course_uuid="c"),
@@ -355,7 +355,7 @@ def test_the_shard_of_local_ids(root_account_id: object, shard: int | None, cour
     ) == {course_id}
 
 
-def test_attributes_stand_for_metadata_unless_there_is_metadata_too() -> None:
+def test_attributes_replace_missing_metadata() -> None:
     whole = orjson.loads(course(1, "completed").value)
     self_hosted = TypedEvent(
         "course_updated",
@@ -393,12 +393,12 @@ def test_attributes_stand_for_metadata_unless_there_is_metadata_too() -> None:
             course(1, updated_at="2019-11-01T19:11:00.000001Z"),
             course(1, updated_at="2019-11-01 12:11:00 -0700"),
         ),
-        # A year that UTC does not have is no time, although the schema takes it.
+        # the schema accepts a year before 1 in UTC, but it is no time
         (
             course(1, updated_at="0001-01-01T00:00:00Z"),
             course(1, updated_at="0001-01-01T00:00:00+01:00"),
         ),
-        # A time counts where no schema asks for one; what is no time does not.
+        # updated_at counts even if the schema lacks it; other values than times do not count
         (group(1, updated_at="1969-12-31T23:59:59Z"), group(1)),
         (group(1, updated_at="1969-12-31T23:59:59Z"), group(1, updated_at=1_600_000_000)),
         (group(1, updated_at="1969-12-31T23:59:59Z"), group(1, updated_at="yesterday")),
@@ -413,7 +413,7 @@ def test_the_later_of_two(later: TypedEvent, earlier: TypedEvent) -> None:
     assert late.version[:-1] > early.version[:-1], "decided without the ce_id"
 
 
-def test_the_greater_ce_id_is_the_later_when_nothing_else_tells() -> None:
+def test_the_greater_ce_id_is_later_if_all_else_is_equal() -> None:
     events = [enrollment(1, user_name=name) for name in "abcdefgh"]
 
     def ce_id(value: bytes) -> str:
@@ -425,8 +425,8 @@ def test_the_greater_ce_id_is_the_later_when_nothing_else_tells() -> None:
     assert rosters(events) == rosters([greatest])
 
 
-def test_registers_are_apart() -> None:
-    """Equal numbers of different entities, all of them on one shard."""
+def test_registers_are_independent() -> None:
+    """Different entities with the same id."""
     one = global_id(1)
     rows = rosters(
         [
@@ -519,13 +519,13 @@ BY_DATES = {
 
 
 def the_enrollment(*events: TypedEvent) -> Row:
-    """The row of the one enrollment of a history."""
+    """The row of the only enrollment of a history."""
     (row,) = rosters(events)["enrollments"].values()
     return row
 
 
-def says(row: Row) -> tuple[str, str, str]:
-    """The state of a row, why, and as of when."""
+def state_of(row: Row) -> tuple[str, str, str]:
+    """A row's state, reason and time."""
     return row["state"], row["state_reason"], row["as_of"]
 
 
@@ -538,11 +538,11 @@ def test_the_state_of_an_enrollment_by_its_own_and_its_dates(time: int, own: str
             else (state, "dates", at(max(EQUAL, time)))
         )
         row = the_enrollment(enrollment(EQUAL, own), enrollment_state(time, state))
-        assert says(row) == expected, state
+        assert state_of(row) == expected, state
         assert row["workflow_state"] == own
 
 
-def test_the_table_of_states_is_whole() -> None:
+def test_the_table_of_states_is_complete() -> None:
     assert set(BY_DATES) == {
         (time, own) for time in (OLDER, EQUAL, NEWER) for own in WORKFLOW_STATES
     }
@@ -576,8 +576,8 @@ def test_the_microsecond_decides_between_an_enrollment_and_its_dates() -> None:
 
 
 @pytest.mark.parametrize("own", WORKFLOW_STATES)
-def test_without_dates_the_own_state_stands(own: str) -> None:
-    assert says(the_enrollment(enrollment(2, own))) == (own, "enrollment", at(2))
+def test_without_dates_the_own_state_applies(own: str) -> None:
+    assert state_of(the_enrollment(enrollment(2, own))) == (own, "enrollment", at(2))
 
 
 # Of each state of the section and the course, none: unknown; under each state that an enrollment
@@ -610,7 +610,7 @@ BY_PARENTS = {
     ("deleted", "completed"): "       S S S S S S S S S S",
     ("deleted", "deleted"): "         S S S S S S S S S S",
 }
-FATES = {
+PARENT_STATES = {
     "S": ("deleted", "section_deleted"),
     "D": ("deleted", "course_deleted"),
     "C": ("completed", "course_completed"),
@@ -625,19 +625,20 @@ def test_the_state_of_an_enrollment_by_its_section_and_its_course(
     parents = [section(parents_at, section_state)] if section_state != "none" else []
     parents += [course(parents_at, course_state)] if course_state != "none" else []
     for state, fate in zip(STATES, BY_PARENTS[section_state, course_state].split(), strict=True):
-        # By dates that are later than the enrollment's own state, any state can come about, also of
-        # one that was deleted.
+        # later dates may give any state, even to a deleted enrollment
         for own in ("active", "deleted"):
             expected = (
-                (state, "dates", at(4)) if fate == "-" else (*FATES[fate], at(max(2, parents_at)))
+                (state, "dates", at(4))
+                if fate == "-"
+                else (*PARENT_STATES[fate], at(max(2, parents_at)))
             )
             assert (
-                says(the_enrollment(enrollment(2, own), enrollment_state(4, state), *parents))
+                state_of(the_enrollment(enrollment(2, own), enrollment_state(4, state), *parents))
                 == expected
             ), (own, state)
-        # By its own state the same, but for those that end all.
+        # the own state gives the same, except for final states
         if state in ("rejected", "deleted"):
-            assert says(the_enrollment(enrollment(2, state), *parents)) == (
+            assert state_of(the_enrollment(enrollment(2, state), *parents)) == (
                 state,
                 "enrollment",
                 at(2),
@@ -646,9 +647,9 @@ def test_the_state_of_an_enrollment_by_its_section_and_its_course(
             expected = (
                 (state, "enrollment", at(2))
                 if fate == "-"
-                else (*FATES[fate], at(max(2, parents_at)))
+                else (*PARENT_STATES[fate], at(max(2, parents_at)))
             )
-            assert says(the_enrollment(enrollment(2, state), *parents)) == expected, state
+            assert state_of(the_enrollment(enrollment(2, state), *parents)) == expected, state
 
 
 # Where an enrollment is, and as of when
@@ -663,10 +664,10 @@ def test_the_state_of_an_enrollment_by_its_section_and_its_course(
         (3, OTHER_COURSE, 3),
     ],
 )
-def test_a_section_places_the_enrollments_that_are_not_newer_than_it(
+def test_a_section_moves_enrollments_without_newer_events(
     section_at: At, course_id: str, as_of: int
 ) -> None:
-    rows = rosters([enrollment(2), section(section_at, **MOVED)])["enrollments"]
+    rows = rosters([enrollment(2), section(section_at, **CROSS_LISTED)])["enrollments"]
     assert {key: (row["course_id"], row["as_of"]) for key, row in rows.items()} == {
         f"{course_id}/{ENROLLMENT}": (course_id, at(as_of))
     }
@@ -685,9 +686,9 @@ def test_a_section_places_the_enrollments_that_are_not_newer_than_it(
             5,
             id="its own course, written otherwise",
         ),
-        pytest.param([enrollment(5), section(9, **MOVED)], 9, id="a section that places it"),
+        pytest.param([enrollment(5), section(9, **CROSS_LISTED)], 9, id="a section that places it"),
         pytest.param(
-            [enrollment(5, "deleted"), section(9, **MOVED)],
+            [enrollment(5, "deleted"), section(9, **CROSS_LISTED)],
             9,
             id="a section that places what was deleted",
         ),
@@ -713,28 +714,32 @@ def test_a_section_places_the_enrollments_that_are_not_newer_than_it(
             [enrollment(5), section(3, "deleted")], 5, id="a section that was deleted before"
         ),
         pytest.param(
-            [enrollment(5), section(8, **MOVED), enrollment_state(7, "completed")],
+            [enrollment(5), section(8, **CROSS_LISTED), enrollment_state(7, "completed")],
             8,
             id="the section's place and the dates' state",
         ),
         pytest.param(
-            [enrollment(5), section(6, **MOVED), enrollment_state(7, "completed")],
+            [enrollment(5), section(6, **CROSS_LISTED), enrollment_state(7, "completed")],
             7,
             id="the section's place and later dates",
         ),
         pytest.param(
-            [enrollment(5), section(6, **MOVED), course(9, "deleted")],
+            [enrollment(5), section(6, **CROSS_LISTED), course(9, "deleted")],
             6,
             id="a course that it has left",
         ),
         pytest.param(
-            [enrollment(5), section(6, **MOVED), course(9, "deleted", course_id=OTHER_COURSE)],
+            [
+                enrollment(5),
+                section(6, **CROSS_LISTED),
+                course(9, "deleted", course_id=OTHER_COURSE),
+            ],
             9,
             id="a course that it has come to",
         ),
     ],
 )
-def test_an_enrollment_is_as_of_the_latest_event_that_shaped_it(
+def test_as_of_of_an_enrollment_is_the_time_of_its_latest_source(
     events: list[TypedEvent], as_of: int
 ) -> None:
     assert the_enrollment(*events)["as_of"] == at(as_of)
@@ -791,23 +796,23 @@ def test_the_states_of_groups_and_memberships(
     of_the_membership: tuple[str, str, str],
 ) -> None:
     rows = rosters(events)
-    assert says(rows["groups"][f"{COURSE}/{GROUP}"]) == of_the_group
-    assert says(rows["memberships"][f"{COURSE}/{MEMBERSHIP}"]) == of_the_membership
+    assert state_of(rows["groups"][f"{COURSE}/{GROUP}"]) == of_the_group
+    assert state_of(rows["memberships"][f"{COURSE}/{MEMBERSHIP}"]) == of_the_membership
 
 
-def test_of_two_groups_in_one_context_the_membership_is_in_that_of_its_later_event() -> None:
+def test_a_membership_of_two_groups_in_one_context_has_that_of_its_later_event() -> None:
     moved = membership(3, group_id=OTHER_GROUP)
     for context in ({}, {"context_type": "Account", "context_id": ACCOUNT}):
         (row,) = rosters(
             [group(1, **context), group(2, group_id=OTHER_GROUP, **context), membership(2), moved]
         )["memberships"].values()
         assert (row["group_id"], row["as_of"]) == (OTHER_GROUP, at(3))
-    # What becomes of the other group no longer matters to it.
+    # the other group has no effect any more
     (row,) = rosters([group(9, "deleted"), group(2, group_id=OTHER_GROUP), membership(2), moved])[
         "memberships"
     ].values()
-    assert says(row) == ("accepted", "membership", at(3))
-    # A course and an account of the same number are two contexts.
+    assert state_of(row) == ("accepted", "membership", at(3))
+    # a course and an account with the same id are different contexts
     account = {"context_type": "Account", "context_id": COURSE}
     assert set(
         rosters([group(1), group(2, group_id=OTHER_GROUP, **account), membership(2), moved])[
@@ -830,21 +835,21 @@ def test_of_two_groups_in_one_context_the_membership_is_in_that_of_its_later_eve
     ],
 )
 def test_times_are_cut_to_milliseconds(microseconds: int, written: str) -> None:
-    assert written_time(microseconds) == written
+    assert row_time(microseconds) == written
 
 
 # Events that say nothing to rosters
 
 
 @pytest.mark.parametrize("context_type", ["User", "course", "ACCOUNT", "Group"])
-def test_a_group_of_something_else_is_as_if_it_had_not_been_there(context_type: str) -> None:
+def test_groups_of_other_contexts_are_not_used(context_type: str) -> None:
     assert rosters([group(1, context_type=context_type), membership(2)]) == rosters([])
     assert rosters(
         [group(1), group(9, "deleted", context_type=context_type), membership(2)]
     ) == rosters([group(1), membership(2)])
 
 
-def test_an_event_with_an_id_that_is_none_is_as_if_it_had_not_been_there() -> None:
+def test_events_with_invalid_ids_are_not_used() -> None:
     broken = TypedEvent(
         "enrollment_updated",
         enrollment(9).value.replace(
@@ -855,7 +860,7 @@ def test_an_event_with_an_id_that_is_none_is_as_if_it_had_not_been_there() -> No
     assert rosters([enrollment(1), broken]) == rosters([enrollment(1)])
 
 
-def test_what_rosters_do_not_read_is_not_there() -> None:
+def test_events_of_other_families_are_not_used() -> None:
     body = {
         "user_id": USER,
         "account_id": ACCOUNT,
@@ -887,7 +892,7 @@ def test_what_rosters_do_not_read_is_not_there() -> None:
         ("course_updated", course("tomorrow").value),
     ],
 )
-def test_what_is_no_typed_event_is_refused(wrong: tuple[str, bytes]) -> None:
+def test_records_that_are_no_typed_events_are_refused(wrong: tuple[str, bytes]) -> None:
     with pytest.raises(ValueError, match="no typed event"):
         rosters([wrong])
 
@@ -901,7 +906,7 @@ def test_what_is_no_typed_event_is_refused(wrong: tuple[str, bytes]) -> None:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(histories(), st.data(), st.sampled_from([None, HOME_SHARD]))
-def test_any_delivery_of_a_history_comes_to_the_same(
+def test_any_delivery_of_a_history_gives_the_same_rosters(
     history: tuple[TypedEvent, ...], data: st.DataObject, shard: int | None
 ) -> None:
     delivery = data.draw(deliveries(history))
@@ -927,7 +932,7 @@ def test_choices_never_end(stream: Choices) -> None:
 
 @pytest.mark.hypothesis
 def test_histories_are_dense() -> None:
-    """A few hundred of them meet every reason, every kind of move, every tie."""
+    """A few hundred of them have every reason, every kind of move and every tie."""
     met: Counter[Any] = Counter()
     sizes = []
 

@@ -1,5 +1,5 @@
-"""Tables that come back: from any changelog that Kafka may hold, after any end of the process that
-wrote it, and whatever lies on the typed topics.
+"""Loading of tables: from any valid changelog, after any end of the process that wrote it, and with
+unusable records on the typed topics.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import orjson
@@ -54,7 +54,7 @@ def cluster(bootstrap: str, prefix: str) -> RosterCluster:
 
 
 def process(directory: Path, cluster: RosterCluster, *interruption: str) -> RostersProcess:
-    """The roster application, interrupted as tests/rosters/interrupted.py is told to, if at all."""
+    """The roster application, with options of tests/rosters/interrupted.py."""
     program = (*PROGRAM, "--mark", str(directory / "mark"), *interruption)
     return RostersProcess(
         directory,
@@ -66,11 +66,12 @@ def process(directory: Path, cluster: RosterCluster, *interruption: str) -> Rost
     )
 
 
-def killed(moment: str, least: int = 1) -> tuple[str, ...]:
-    """The process kills itself in the first transaction of the course stage that has so many
-    records.
+def kill_at(moment: str, min_records: int = 1) -> tuple[str, ...]:
+    """Options for a process that kills itself in the course stage's first transaction with a
+    minimum number of records.
     """
-    return ("--stage", "course", "--signal", "SIGKILL", "--moment", moment, "--least", str(least))
+    options = ("--stage", "course", "--signal", "SIGKILL", "--moment", moment)
+    return (*options, "--min-records", str(min_records))
 
 
 # --- reading a changelog
@@ -84,7 +85,7 @@ def rows_sent(
     transaction: str | None = None,
     commit: bool = True,
 ) -> None:
-    """Send a row for each number, of ten keys in turn."""
+    """Send a row for each number, with ten keys in turn."""
     records = [
         Sent(b"[{},%d]" % number, b"%d/kind/%d" % (number % 2, number % 10), 0)
         for number in numbers
@@ -146,9 +147,7 @@ FIFTY = {b"%d/kind/%d" % (number % 2, number % 10): b"[{},%d]" % number for numb
 async def test_a_changelog_is_read_to_its_end(
     bootstrap: str, prefix: str, write: Callable[[str, str], None], rows: dict[bytes, bytes]
 ) -> None:
-    """Whatever comes last: a record, a transaction's marker, a transaction that was aborted, or
-    nothing.
-    """
+    """The last entry may be a record, a transaction marker, an aborted transaction, or nothing."""
     create_topic(bootstrap, prefix, 1, {"cleanup.policy": "compact,delete"})
     write(bootstrap, prefix)
     loaded, remaining = Rows(), list[int]()
@@ -169,7 +168,7 @@ async def test_a_changelog_is_read_to_its_end(
 
 
 def table_rows(rosters: RostersProcess) -> dict[str, float]:
-    """By table, how many rows a process has."""
+    """Number of a process's rows, by table."""
     return {
         dict(labels)["table"]: value
         for (name, labels), value in rosters.metrics().items()
@@ -177,11 +176,11 @@ def table_rows(rosters: RostersProcess) -> dict[str, float]:
     }
 
 
-def test_a_changelog_that_was_compacted_and_ends_with_nothing(
+def test_a_compacted_changelog_without_records_at_its_end(
     cluster: RosterCluster, tmp_path: Path
 ) -> None:
-    """The log cleaner has taken rows that were replaced, and all records at the end, which belonged
-    to transactions that were aborted.
+    """The log cleaner has removed old rows, and the last records, which were of aborted
+    transactions.
     """
     changelog = cluster.changelogs["enrollment"]
     records, truth = simulated(EVENTS, seed=3)
@@ -194,21 +193,20 @@ def test_a_changelog_that_was_compacted_and_ends_with_nothing(
     rows = cluster.rows()
 
     def rows_in_changelog() -> int:
-        # tombstones stay for a while
+        # the cleaner keeps tombstones for some time
         return sum(
             message.key() != RECORD_KEY for message in read_all(cluster.bootstrap, [changelog])
         )
 
     written = rows_in_changelog()
     assert written > len(rows["enrollment"]), "there is nothing to compact"
-    # Not before: the cleaner could be done by the time the records are counted.
+    # not earlier: the cleaner must not run before the count
     alter_topic(
         cluster.bootstrap, changelog, {"segment.ms": "1000", "min.cleanable.dirty.ratio": "0.001"}
     )
 
     def abort() -> None:
-        # As an owner of the partition does that dies. That a segment is old enough shows when
-        # something is written.
+        # like an owner of the partition that dies; Kafka checks the age of a segment at a write
         aborted = [Sent(b"[{},0]", b"1", partition) for partition in range(PARTITIONS)]
         send(cluster.bootstrap, changelog, aborted, transactional_id=cluster.prefix, commit=False)
 
@@ -221,16 +219,16 @@ def test_a_changelog_that_was_compacted_and_ends_with_nothing(
     offsets: dict[int | None, list[int]] = {}
     for message in read_all(cluster.bootstrap, [changelog]):
         offsets.setdefault(message.partition(), []).append(message.offset() or 0)
-    for partition, found in offsets.items():
-        assert found[-1] - found[0] >= len(found), f"partition {partition} has no gaps"
-        assert cluster.ends([changelog])[changelog, partition or 0] > found[-1] + 2, (
+    for partition, kept in offsets.items():
+        assert kept[-1] - kept[0] >= len(kept), f"partition {partition} has no gaps"
+        assert cluster.ends([changelog])[changelog, partition or 0] > kept[-1] + 2, (
             f"partition {partition} has a record at its end"
         )
     with process(tmp_path, cluster) as rosters:
         rosters.wait_ready()
         wait_for_datum(
             lambda: table_rows(rosters),
-            {name: len(found) for name, found in rows.items()},
+            {name: len(table) for name, table in rows.items()},
             is_through=lambda: rosters.idle,
         )
         before = cluster.wait_settled(rosters)
@@ -245,32 +243,37 @@ def test_a_changelog_that_was_compacted_and_ends_with_nothing(
     cluster.assert_exactly(truth)
 
 
-def test_rows_are_where_their_partitions_are(cluster: RosterCluster, tmp_path: Path) -> None:
-    """Processes come and go; each has the rows of its own partitions, and no others."""
+def test_processes_have_the_rows_of_their_partitions(
+    cluster: RosterCluster, tmp_path: Path
+) -> None:
+    """Also when processes start and end."""
     records, truth = simulated(EVENTS, seed=4)
     half = EVENTS // 2
     cluster.send(records[:half])
 
-    def hold_all(*processes: RostersProcess) -> bool:
+    def hold_all(processes: Sequence[RostersProcess]) -> bool:
         shares = [table_rows(each) for each in processes]
         return {
             name: sum(share[name] for share in shares) for name in cluster.changelogs
         } == expected and all(share["enrollment"] for share in shares)
 
+    def wait_for_rows(*processes: RostersProcess) -> None:
+        wait_until(lambda: hold_all(processes), what="all rows in these processes")
+
     with process(tmp_path, cluster) as first:
         cluster.wait_settled(first)
         expected = {name: len(rows) for name, rows in cluster.rows().items()}
-        wait_until(lambda: hold_all(first), what="all rows")
+        wait_for_rows(first)
         for number in (signal.SIGTERM, signal.SIGKILL):
             with process(tmp_path, cluster) as second:
-                wait_until(lambda second=second: hold_all(first, second), what="a share for each")  # type: ignore[misc]
+                wait_for_rows(first, second)
                 if number is signal.SIGKILL:
                     cluster.send(records[half:])
                     cluster.wait_settled(first, second)
                     expected = {name: len(rows) for name, rows in cluster.rows().items()}
-                    wait_until(lambda second=second: hold_all(first, second), what="the new rows")  # type: ignore[misc]
+                    wait_for_rows(first, second)
                 second.end(number)
-            wait_until(lambda: hold_all(first), what="the take-over")
+            wait_for_rows(first)
         assert first.end() == 0
     cluster.assert_exactly(truth)
 
@@ -296,7 +299,7 @@ def test_a_foreign_record_in_a_changelog(
 
 
 def test_not_ready_while_a_table_is_loaded(cluster: RosterCluster, tmp_path: Path) -> None:
-    """A transaction that is open holds up the reading of its changelog, and so makes it last."""
+    """An open transaction delays the loading of its changelog."""
     producer = Producer(
         {"bootstrap.servers": cluster.bootstrap, "transactional.id": cluster.prefix}
     )
@@ -310,7 +313,7 @@ def test_not_ready_while_a_table_is_loaded(cluster: RosterCluster, tmp_path: Pat
             what="the loading",
         )
 
-        def is_all_that_is_left() -> bool:
+        def is_the_only_reason() -> bool:
             status, body = rosters.get("/readyz")
             assert status == 503
             reasons = orjson.loads(body)["reasons"]
@@ -320,9 +323,9 @@ def test_not_ready_while_a_table_is_loaded(cluster: RosterCluster, tmp_path: Pat
                 for reason in reasons
             )
 
-        wait_until(is_all_that_is_left, what="all other lanes")
+        wait_until(is_the_only_reason, what="all other lanes")
         assert rosters.metric("rollcall_table_recovery_remaining_records") == 2, (
-            "it, and the lane's barrier"
+            "the record, and the lane's barrier"
         )
         producer.abort_transaction(30)
         rosters.wait_ready()
@@ -334,11 +337,11 @@ def test_not_ready_while_a_table_is_loaded(cluster: RosterCluster, tmp_path: Pat
         assert rosters.end() == 0
 
 
-# --- ends in the middle
+# --- killed in a transaction
 
 
 @pytest.mark.slow
-def test_killed_while_the_rows_of_a_large_course_follow(
+def test_killed_during_the_cascade_of_a_large_course(
     cluster: RosterCluster, tmp_path: Path
 ) -> None:
     members = [
@@ -357,14 +360,13 @@ def test_killed_while_the_rows_of_a_large_course_follow(
         return sum(row["state"] == "deleted" for row in cluster.rosters()["enrollments"].values())
 
     cluster.send([typed(deletion.value)])
-    for moment, least, follow in (("written", 0, 0), ("committed", 1, LARGE_COURSE - 1)):
-        with process(tmp_path, cluster, *killed(moment, 1_000)) as rosters:
+    for moment, minimum, maximum in (("written", 0, 0), ("committed", 1, LARGE_COURSE - 1)):
+        with process(tmp_path, cluster, *kill_at(moment, 1_000)) as rosters:
             assert rosters.wait_exit() == -signal.SIGKILL
-        # What a process leaves behind that dies in a transaction is ended by its successor, or by
-        # the broker after a while.
-        assert least <= deleted() <= follow, moment
+        # the open transaction is aborted by the next process, or by the broker after a time-out
+        assert minimum <= deleted() <= maximum, moment
     lead = cluster.rows()["course"][COURSE.encode()]
-    assert len(orjson.loads(lead)) == 3, "the row says that others have to follow"
+    assert len(orjson.loads(lead)) == 3, "the lead row must have an unfinished cascade"
     with process(tmp_path, cluster) as rosters:
         cluster.wait_settled(rosters)
         assert rosters.end() == 0
@@ -373,9 +375,7 @@ def test_killed_while_the_rows_of_a_large_course_follow(
 
 
 def test_records_that_no_stage_can_use(cluster: RosterCluster, tmp_path: Path) -> None:
-    """They are dead letters, each once, also when the process is killed before it commits them, and
-    started once more.
-    """
+    """Each becomes one dead letter, even if the process is killed before its commit."""
     good = [course(1, course_id=COURSE), group(1), enrollment(1), section(1)]
     elsewhere = typed(course(1, course_id=OTHER_COURSE).value)
     home = partitioner(PARTITIONS)(OTHER_COURSE.encode())
@@ -395,7 +395,7 @@ def test_records_that_no_stage_can_use(cluster: RosterCluster, tmp_path: Path) -
         ),
     ]
     cluster.send([*bad[:4], *(typed(event.value) for event in good), *bad[4:]])
-    with process(tmp_path, cluster, *killed("written")) as rosters:
+    with process(tmp_path, cluster, *kill_at("written")) as rosters:
         assert rosters.wait_exit() == -signal.SIGKILL
     rejected = []
     for _ in range(2):
@@ -405,7 +405,7 @@ def test_records_that_no_stage_can_use(cluster: RosterCluster, tmp_path: Path) -
             assert rejected[-1] == rosters.metric("rollcall_dead_letters_total") <= len(bad)
             assert rosters.end() == 0
     letters = read_all(cluster.bootstrap, [cluster.dead_letters], at_least=len(bad))
-    assert sorted(map(_told, letters)) == sorted(
+    assert sorted(map(_source_of, letters)) == sorted(
         (cluster.typed_topic(name), sent.partition, sent.value or b"") for name, sent in bad
     )
     assert {headers(letter)["rollcall.error.code"] for letter in letters} == {b"not_applicable"}
@@ -416,15 +416,15 @@ def test_records_that_no_stage_can_use(cluster: RosterCluster, tmp_path: Path) -
         for letter in letters
     }
     assert len(places) == len(letters)
-    assert rejected[1] == 0, "the second time, nothing is left to be rejected"
+    assert rejected[1] == 0, "the second process must not reject records again"
     cluster.assert_exactly(reference.rosters(good, SHARD))
 
 
-def _told(letter: Message) -> tuple[str, int, bytes]:
-    """Topic and partition from which a dead letter comes, and its value."""
-    found = headers(letter)
+def _source_of(letter: Message) -> tuple[str, int, bytes]:
+    """Source topic and partition of a dead letter, and its value."""
+    names = headers(letter)
     return (
-        found["rollcall.error.topic"].decode(),
-        int(found["rollcall.error.partition"]),
+        names["rollcall.error.topic"].decode(),
+        int(names["rollcall.error.partition"]),
         letter.value() or b"",
     )

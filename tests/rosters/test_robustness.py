@@ -1,5 +1,5 @@
-"""What must not stop a stage, or let it go wrong unnoticed: rows that grow, keys that do not fit,
-lead rows that never rest, tables that are gone.
+"""Rare inputs of a stage: growing rows, wrong keys, lead rows that change all the time, foreign
+rows in changelogs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rollcall.rosters.topics import RECORD_BYTES
 from rollcall.streaming.rows import ChangelogError, Rows
 from rollcall.streaming.stages.keyed import KeyedPartition
 from tests.rosters import reference
-from tests.rosters.memory import Cluster, Lane, Write, Written
+from tests.rosters.memory import Cluster, Lane, Write, Writes
 from tests.rosters.reference import TypedEvent
 from tests.rosters.scenarios import (
     COURSE,
@@ -34,13 +34,13 @@ from tests.rosters.test_stages import Dice
 
 
 def lane_of(cluster: Cluster, stage: str, topic: str) -> Lane:
-    """The lane of a stage that has something to read."""
+    """The lane of a stage with unread records of a topic."""
     return next(
         lane for lane in cluster.lanes if lane.context.stage.name == stage and topic in lane.waiting
     )
 
 
-def test_one_membership_of_many_groups_makes_no_row_that_no_topic_takes() -> None:
+def test_one_membership_of_many_groups_fits_into_a_record() -> None:
     name = "學" * 2_500
     events: list[TypedEvent] = [course(1)]
     for number in range(MOST_SLOTS + 10):
@@ -61,7 +61,7 @@ def test_one_membership_of_many_groups_makes_no_row_that_no_topic_takes() -> Non
     )
 
 
-def test_a_body_that_is_too_large_is_set_aside() -> None:
+def test_a_body_that_is_too_large_is_rejected() -> None:
     cluster = Cluster()
     cluster.send([course(1, name="x" * (MOST_REGISTER_BYTES + 1)), course(2, name="é" * 1_000)])
     cluster.settle(Dice(1))
@@ -70,7 +70,7 @@ def test_a_body_that_is_too_large_is_set_aside() -> None:
 
 
 @pytest.mark.parametrize("key", [b"14", b"", None, COURSE.encode() + b"0"])
-def test_a_key_that_is_not_the_id_in_normal_form_is_set_aside(key: bytes | None) -> None:
+def test_a_key_that_is_not_the_id_in_normal_form_is_rejected(key: bytes | None) -> None:
     cluster = Cluster(partitions=1)
     name, value = course(1)
     cluster.write([Write(f"events.{name}", 0, key, value)])
@@ -80,8 +80,8 @@ def test_a_key_that_is_not_the_id_in_normal_form_is_set_aside(key: bytes | None)
     assert cluster.rosters() == reference.rosters([])
 
 
-def test_a_stage_that_can_use_next_to_nothing_stops() -> None:
-    """Another shard than the router's, for example: what comes must not all become dead letters."""
+def test_a_stage_that_rejects_most_records_halts() -> None:
+    """For example with another shard than the router's: records must not become dead letters."""
     cluster = Cluster(partitions=1)
     for number in range(100):
         name, value = course(1, course_id=global_id(number + 1))
@@ -101,14 +101,14 @@ def test_a_stage_that_can_use_next_to_nothing_stops() -> None:
     handler = KeyedPartition(context, 0, Rows())
     records = cluster.log("events.course_updated", 0)
     chunk: Any = SimpleNamespace(topic="events.course_updated", partition=0, records=records)
-    tally = handler.process([chunk], Written(context.changelog))
+    tally = handler.process([chunk], Writes(context.changelog))
     assert tally.halt is not None
     assert tally.consumed == 30 + 11
     resumed = KeyedPartition(context, 0, Rows()).resume(tally.halt.note)
     assert resumed is not None
 
 
-def test_rows_follow_a_lead_row_that_never_rests() -> None:
+def test_cascades_of_a_lead_row_that_changes_all_the_time() -> None:
     cluster = Cluster(partitions=1, cascade_rows=4)
     cluster.send(
         [
@@ -137,10 +137,8 @@ def test_rows_follow_a_lead_row_that_never_rests() -> None:
     }
 
 
-def test_a_lead_row_is_done_when_the_rows_that_had_to_follow_it_have_gone() -> None:
-    """And when a crash comes in between: whoever has the partition next says so, and not only when
-    the key's next record comes.
-    """
+def test_a_cascade_is_finished_when_its_rows_are_deleted() -> None:
+    """After a crash, too: the next owner finishes it without another record of the key."""
     cluster = Cluster(partitions=1, cascade_rows=1)
     cluster.send(
         [course(0), *(enrollment(0, enrollment_id=global_id(100 + number)) for number in range(3))]
@@ -162,7 +160,7 @@ def test_a_lead_row_is_done_when_the_rows_that_had_to_follow_it_have_gone() -> N
 
 
 @pytest.mark.parametrize("stored", [b"[{garbage", b"[{},5]", b"[{}]", b"[{", b'[{},"text"]'])
-def test_a_foreign_row_in_a_changelog_is_named(stored: bytes) -> None:
+def test_a_foreign_row_in_a_changelog_is_an_error(stored: bytes) -> None:
     cluster = Cluster(partitions=1)
     cluster.send([enrollment(1)])
     lane = lane_of(cluster, "enrollment", "events.enrollment_updated")
@@ -171,7 +169,7 @@ def test_a_foreign_row_in_a_changelog_is_named(stored: bytes) -> None:
         lane.work(Dice(1), None)
 
 
-def test_deep_and_short_registers_on_internal_topics_are_set_aside() -> None:
+def test_deep_and_short_registers_on_internal_topics_are_rejected() -> None:
     cluster = Cluster(partitions=1)
     cluster.send([enrollment(1)])
     cluster.settle(Dice(1))
@@ -181,9 +179,9 @@ def test_deep_and_short_registers_on_internal_topics_are_set_aside() -> None:
     deep: Any = []
     for _ in range(100):
         deep = [deep]
-    for place, value in ((-1, deep), (slice(10, None), [])):
+    for index, value in ((-1, deep), (slice(10, None), [])):
         bad = orjson.loads(orjson.dumps(row))
-        bad[0][place] = value
+        bad[0][index] = value
         cluster.write(
             [
                 Write(

@@ -1,4 +1,4 @@
-"""``rollcall roster``: from an id and records to a roster, from a roster to what is shown, and the
+"""``rollcall roster``: parsing of ids, building of a roster from records, its output, and the
 command on a real cluster.
 """
 
@@ -54,7 +54,7 @@ PARTITIONS = 4
 
 Row = dict[str, Any]
 Rows = dict[str, Row | None]
-"""By record key; None: a tombstone."""
+"""Rows by record key; None: a tombstone."""
 
 
 def user(number: int) -> str:
@@ -105,10 +105,10 @@ def enrollment(
         "type": "StudentEnrollment",
         "user_id": user(number),
     }
-    named = {} if name is None else {"user_name": name}
+    user_name = {} if name is None else {"user_name": name}
     return {
         f"{identity}/{number}": row
-        | named
+        | user_name
         | {"state": state, "state_reason": "dates", "as_of": AS_OF}
         | fields
     }
@@ -124,9 +124,15 @@ def group(number: int, name: str, context: str = COURSE, **fields: Any) -> Rows:
     }
 
 
-def membership(number: int, of: int, member: int, context: str = COURSE, **fields: Any) -> Rows:
+def membership(
+    number: int, group_number: int, member: int, context: str = COURSE, **fields: Any
+) -> Rows:
     """A row of memberships."""
-    row = {"group_membership_id": str(number), "group_id": str(of), "user_id": user(member)}
+    row = {
+        "group_membership_id": str(number),
+        "group_id": str(group_number),
+        "user_id": user(member),
+    }
     return {
         f"{context}/{number}": row
         | {"state": "accepted", "state_reason": "membership", "as_of": AS_OF}
@@ -139,7 +145,7 @@ def value_of(row: Row | None) -> bytes | None:
     return None if row is None else orjson.dumps(row)
 
 
-# --- which course is meant
+# --- ids
 
 
 @pytest.mark.parametrize(
@@ -160,9 +166,7 @@ def value_of(row: Row | None) -> bytes | None:
         ("account:2107~2", None, f"account:{ACCOUNT}", False),
     ],
 )
-def test_an_id_may_be_written_as_canvas_writes_it(
-    text: str, shard: int | None, key: str, find_shard: bool
-) -> None:
+def test_forms_of_ids(text: str, shard: int | None, key: str, find_shard: bool) -> None:
     context, searched = parse_context(text, shard)
     assert (context.key, searched) == (key, find_shard)
 
@@ -189,12 +193,12 @@ def test_an_id_may_be_written_as_canvas_writes_it(
         "9" * 20,
     ],
 )
-def test_what_is_no_id_is_refused(text: str) -> None:
+def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="is no course: give an id"):
         parse_context(text, 2107)
 
 
-def test_a_local_id_is_that_of_the_one_course_that_has_it() -> None:
+def test_a_local_id_of_one_course_is_resolved() -> None:
     others = {
         "21070000000011533",
         "21070000000001534",
@@ -211,7 +215,7 @@ def test_a_local_id_is_that_of_the_one_course_that_has_it() -> None:
     )
 
 
-def test_a_local_id_of_several_courses_is_refused_with_what_to_say_instead() -> None:
+def test_a_local_id_of_several_courses_is_refused_with_their_ids() -> None:
     with pytest.raises(
         ConfigurationError,
         match=rf"course 1533 is on several shards: say which \(~1533, 90000000001533, {COURSE}\)",
@@ -223,20 +227,20 @@ def test_a_local_id_of_several_courses_is_refused_with_what_to_say_instead() -> 
         )
 
 
-# --- from records to a roster
+# --- building a roster
 
 
-def gathered(records: Iterable[tuple[str, str, Row | None]], key: str = COURSE) -> Roster:
-    """The roster that records (relation, key, row) come to."""
-    gathering = RosterBuilder(parse_context(key, None)[0])
+def build(records: Iterable[tuple[str, str, Row | None]], key: str = COURSE) -> Roster:
+    """The roster of some records (relation, key, row)."""
+    builder = RosterBuilder(parse_context(key, None)[0])
     for relation, record_key, row in records:
-        gathering.take(relation, record_key.encode(), value_of(row))
-    return gathering.roster()
+        builder.take(relation, record_key.encode(), value_of(row))
+    return builder.roster()
 
 
 def roster(**relations: Rows) -> Roster:
-    """The roster of these rows."""
-    return gathered(
+    """The roster of some rows."""
+    return build(
         (relation, key, row) for relation, rows in relations.items() for key, row in rows.items()
     )
 
@@ -259,19 +263,19 @@ def roster(**relations: Rows) -> Roster:
         )
     )
 )
-def test_the_last_record_of_a_key_counts_whether_or_not_the_log_is_compacted(
+def test_the_last_record_of_a_key_counts_with_and_without_compaction(
     records: list[tuple[str, str, Row | None]],
 ) -> None:
     last = {(relation, key): row for relation, key, row in records}
-    found = gathered(records)
-    assert found == gathered(
+    found = build(records)
+    assert found == build(
         (relation, key, row) for (relation, key), row in last.items() if row is not None
     )
     for relation in COURSE_RELATIONS[1:]:
         keys = sorted(
             key
-            for (of, key), row in last.items()
-            if of == relation and row is not None and key.split("/")[0] == COURSE
+            for (name, key), row in last.items()
+            if name == relation and row is not None and key.split("/")[0] == COURSE
         )
         assert getattr(found, relation) == tuple(last[relation, key] for key in keys)
 
@@ -283,21 +287,21 @@ def test_a_roster_may_be_without_its_course() -> None:
 
 
 @pytest.mark.parametrize("value", [b"", b"[]", b"{", b"\xff", b"1"])
-def test_what_is_no_row_is_named(value: bytes) -> None:
-    gathering = RosterBuilder(Context("", COURSE))
-    gathering.take("groups", f"{COURSE}/7".encode(), value)
-    gathering.take("groups", b"another/7", b"no row either")
-    gathering.take("groups", None, b"nor this")
+def test_a_record_that_is_no_row_is_an_error_with_its_key(value: bytes) -> None:
+    builder = RosterBuilder(Context("", COURSE))
+    builder.take("groups", f"{COURSE}/7".encode(), value)
+    builder.take("groups", b"another/7", b"no row either")
+    builder.take("groups", None, b"nor this")
     with pytest.raises(
         RosterError, match=rf"the record '{COURSE}/7' of rosters\.groups is not a row"
     ):
-        gathering.roster()
+        builder.roster()
 
 
-# --- what is shown
+# --- output
 
 
-def shown(of: Roster, *states: str, width: int = 200) -> list[str]:
+def rendered(content: Roster, *states: str, width: int = 200) -> list[str]:
     """The lines on a terminal of a width."""
     console = Console(
         file=StringIO(),
@@ -309,7 +313,7 @@ def shown(of: Roster, *states: str, width: int = 200) -> list[str]:
         markup=False,
     )
     with console.capture() as captured:
-        for part in report(of, states):
+        for part in report(content, states):
             console.print(part)
     return [line.rstrip() for line in captured.get().splitlines()]
 
@@ -321,7 +325,7 @@ def test_enrollments_are_sorted_by_type_and_name_and_counted_by_state() -> None:
         | enrollment(3, "Tom", type="TeacherEnrollment")
         | enrollment(4, "Bob", course_section_id="9")
     )
-    lines = shown(roster(courses=course(), sections=section(), enrollments=rows))
+    lines = rendered(roster(courses=course(), sections=section(), enrollments=rows))
     assert lines[:4] == [
         "course  Linear Algebra",
         f"id      {COURSE}",
@@ -346,15 +350,15 @@ def test_enrollments_are_sorted_by_type_and_name_and_counted_by_state() -> None:
     assert lines[-1] == "no groups"
 
 
-def test_states_leave_out_enrollments_and_nothing_else() -> None:
-    of = roster(
+def test_states_filter_enrollments_only() -> None:
+    content = roster(
         enrollments=enrollment(1, "Ann")
         | enrollment(2, "Bob", "invited")
         | enrollment(3, "Eve", "deleted"),
         groups=group(5, "Red", state="deleted"),
         memberships=membership(6, 5, 3, state="deleted"),
     )
-    lines = shown(of, "active", "invited")
+    lines = rendered(content, "active", "invited")
     assert "2 enrollments of 3: 1 active, 1 invited" in lines
     assert [line for line in lines if "Eve" in line] == [
         line for line in lines if line.startswith("  Eve")
@@ -362,13 +366,13 @@ def test_states_leave_out_enrollments_and_nothing_else() -> None:
     assert lines[-1] == "1 group: 1 deleted; 1 member: 1 deleted"
     assert (
         "no enrollment is completed or nonsense; there are 1 active, 1 deleted, 1 invited"
-        in shown(of, "completed", "nonsense")
+        in rendered(content, "completed", "nonsense")
     )
-    assert "no enrollments" in shown(roster(courses=course()), "active")
+    assert "no enrollments" in rendered(roster(courses=course()), "active")
 
 
 def test_groups_have_their_members_with_the_names_of_the_latest_enrollments() -> None:
-    of = roster(
+    content = roster(
         enrollments=enrollment(1, "Ann Old", as_of="2020-01-01T00:00:00.000Z")
         | enrollment(2, "Ann New", user_id=user(1))
         | enrollment(3, "Bob"),
@@ -378,7 +382,7 @@ def test_groups_have_their_members_with_the_names_of_the_latest_enrollments() ->
         | membership(22, 11, 4)
         | membership(23, 99, 3),
     )
-    lines = shown(of)
+    lines = rendered(content)
     first = (
         next(number for number, line in enumerate(lines) if line.startswith("group, member")) + 2
     )
@@ -408,13 +412,13 @@ NAMES = [
 ]
 
 
-def test_names_show_as_they_are() -> None:
+def test_names_are_printed_unchanged() -> None:
     rows = {
         key: row
         for number, name in enumerate(NAMES)
         for key, row in enrollment(number, name).items()
     }
-    lines = shown(
+    lines = rendered(
         roster(
             courses=course(name="[red]Art[/red]"),
             sections=section(name="[1]"),
@@ -435,7 +439,7 @@ def test_a_narrow_terminal_folds_names_and_keeps_ids_whole(width: int) -> None:
         for number, name in enumerate(NAMES)
         for key, row in enrollment(number, name).items()
     }
-    lines = shown(
+    lines = rendered(
         roster(
             courses=course(name="山" * 99),
             sections=section(),
@@ -451,7 +455,7 @@ def test_a_narrow_terminal_folds_names_and_keeps_ids_whole(width: int) -> None:
     assert sum(line.count("q") for line in lines) == 90
 
 
-def test_nothing_in_a_name_steers_the_terminal() -> None:
+def test_control_characters_in_names_are_escaped() -> None:
     assert (
         printable("a\x1b[31mb\r\n\x9b\u202ec\u2028")
         == "a\\u001b[31mb\\u000d\\u000a\\u009b\\u202ec\\u2028"
@@ -460,7 +464,7 @@ def test_nothing_in_a_name_steers_the_terminal() -> None:
         printable("山田\u3000太郎 e\u0301 می\u200cخواهم 👩\u200d👧")
         == "山田\u3000太郎 e\u0301 می\u200cخواهم 👩\u200d👧"
     )
-    lines = shown(
+    lines = rendered(
         roster(
             enrollments=enrollment(1, "a\x1b[2Jb\nc", "act\x1b[0mive")
             | enrollment(2)
@@ -470,7 +474,7 @@ def test_nothing_in_a_name_steers_the_terminal() -> None:
     assert any("a\\u001b[2Jb\\u000ac" in line for line in lines)
     assert any("(no name)" in line for line in lines)
     assert any("1 act\\u001b[0mive" in line for line in lines)
-    assert "\x07" not in "".join(shown(roster(enrollments=enrollment(1, "a\x07b"))))
+    assert "\x07" not in "".join(rendered(roster(enrollments=enrollment(1, "a\x07b"))))
 
 
 # --- on a cluster
@@ -482,7 +486,7 @@ def topic(prefix: str, relation: str) -> str:
 
 
 def create_topics(bootstrap: str, prefix: str, partitions: int = PARTITIONS, **others: int) -> None:
-    """The roster topics, with so many partitions; relations by name may have others."""
+    """Create the roster topics. ``others``: other numbers of partitions, by relation."""
     numbers = {
         topic(prefix, relation): others.get(relation, partitions) for relation in COURSE_RELATIONS
     }
@@ -503,8 +507,8 @@ def publish(
     partitions: int = PARTITIONS,
     commit: bool | None = None,
 ) -> None:
-    """Write rows where the roster application writes them. ``commit``: in a transaction that ends
-    so.
+    """Write rows like the roster application. ``commit``: in a transaction, which is committed or
+    aborted.
     """
     partition = partitioner(partitions)
     records = [
@@ -522,16 +526,16 @@ def publish(
 
 
 async def read(bootstrap: str, prefix: str, text: str = COURSE, **settings: Any) -> Roster:
-    """What the cluster has of a roster."""
-    given = load_settings(topic_prefix=prefix, **settings)
-    context, find_shard = parse_context(text, given.shard)
-    return await read_roster(given, bootstrap, context, find_shard=find_shard)
+    """Read a roster from the cluster."""
+    loaded = load_settings(topic_prefix=prefix, **settings)
+    context, find_shard = parse_context(text, loaded.shard)
+    return await read_roster(loaded, bootstrap, context, find_shard=find_shard)
 
 
 def rollcall(
     bootstrap: str, prefix: str, *arguments: str, **settings: object
 ) -> subprocess.CompletedProcess[str]:
-    """``rollcall roster``, as a user starts it, without a terminal."""
+    """Run ``rollcall roster`` without a terminal."""
     environment = {"ROLLCALL_KAFKA": bootstrap, "ROLLCALL_TOPIC_PREFIX": prefix, "COLUMNS": "40"}
     environment |= {f"ROLLCALL_{key.upper()}": str(value) for key, value in settings.items()}
     return subprocess.run(
@@ -547,12 +551,12 @@ def rollcall(
 
 @pytest.fixture
 def topics(bootstrap: str, prefix: str) -> str:
-    """The prefix of roster topics that are there, and empty."""
+    """The prefix of empty roster topics."""
     create_topics(bootstrap, prefix)
     return prefix
 
 
-async def test_a_roster_is_what_was_committed_last(bootstrap: str, topics: str) -> None:
+async def test_a_roster_has_the_last_committed_rows(bootstrap: str, topics: str) -> None:
     publish(bootstrap, topics, "courses", course(name="Old") | course("5") | course())
     publish(
         bootstrap,
@@ -577,7 +581,7 @@ async def test_a_roster_is_what_was_committed_last(bootstrap: str, topics: str) 
     )
     publish(bootstrap, topics, "groups", group(7, "Aborted"), commit=False)
     publish(bootstrap, topics, "memberships", membership(8, 7, 1))
-    # The ends that readers of committed records are told lag for a moment.
+    # the end for read_committed lags for a moment
     assert len(read_all(bootstrap, [topic(topics, "enrollments")], at_least=6)) == 6
     expected = Roster(
         Context("", COURSE),
@@ -590,7 +594,7 @@ async def test_a_roster_is_what_was_committed_last(bootstrap: str, topics: str) 
     assert await read(bootstrap, topics) == expected
 
 
-async def test_a_partition_that_ends_in_aborted_records_or_in_nothing_is_read_to_its_end(
+async def test_a_partition_without_committed_records_at_its_end_is_read_to_its_end(
     bootstrap: str, topics: str
 ) -> None:
     for _ in range(3):
@@ -607,7 +611,7 @@ async def test_a_partition_that_ends_in_aborted_records_or_in_nothing_is_read_to
     assert (await read(bootstrap, topics)).is_empty
 
 
-async def test_a_transaction_that_is_open_is_not_waited_for(bootstrap: str, topics: str) -> None:
+async def test_an_open_transaction_is_not_waited_for(bootstrap: str, topics: str) -> None:
     publish(bootstrap, topics, "enrollments", enrollment(1, "Ann"))
     producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": topics})
     producer.init_transactions(30)
@@ -688,7 +692,7 @@ async def test_topics_with_different_numbers_of_partitions_are_refused(
 
 
 def test_the_command_shows_a_roster(bootstrap: str, prefix: str) -> None:
-    # Another number of partitions than the settings say: what the cluster has counts.
+    # not the number of partitions in the settings: that of the cluster counts
     create_topics(bootstrap, prefix, 7)
     relations = {
         "courses": course(name="[red]代数[/red]"),
@@ -743,7 +747,7 @@ def test_the_command_shows_a_roster(bootstrap: str, prefix: str) -> None:
     )
 
     for option in ([], ["--json"]):
-        # Whoever reads no further, such as head, has seen enough.
+        # a reader that closes its end, such as head
         process = subprocess.Popen(
             [sys.executable, "-m", "rollcall", "roster", COURSE, *option],
             env={"ROLLCALL_KAFKA": bootstrap, "ROLLCALL_TOPIC_PREFIX": prefix},
@@ -763,7 +767,9 @@ def test_the_command_shows_a_roster(bootstrap: str, prefix: str) -> None:
     assert "enrollment" not in account.stdout
 
 
-def test_the_command_says_what_is_wrong_in_one_line_and_a_code(bootstrap: str, prefix: str) -> None:
+def test_the_command_reports_errors_in_one_line_and_an_exit_code(
+    bootstrap: str, prefix: str
+) -> None:
     missing = rollcall(bootstrap, prefix, "1533")
     assert missing.returncode == 1
     assert missing.stderr.startswith(f"rollcall: topics are missing: {prefix}.rosters.courses, ")

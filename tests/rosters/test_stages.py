@@ -1,4 +1,4 @@
-"""The stages, composed in memory, against the reference: any history, order, repetition, cut into
+"""All stages in memory, compared with the oracle: any history, order, repetition, division into
 chunks, interleaving and crash gives the same rosters.
 """
 
@@ -28,7 +28,13 @@ from rollcall.streaming.stages.stage import Change, Input, Kind, Stage
 from tests.examples import examples
 from tests.rosters import reference
 from tests.rosters.histories import HOME_SHARD, Choices, choices, deliveries, histories, show
-from tests.rosters.memory import Atomicity, Cluster, changelog_first, nothing_lasts, outputs_first
+from tests.rosters.memory import (
+    Cluster,
+    CrashEffect,
+    changelog_first,
+    nothing_remains,
+    outputs_first,
+)
 from tests.rosters.reference import TypedEvent
 from tests.rosters.scenarios import (
     SCENARIOS,
@@ -46,7 +52,7 @@ REGISTERS: dict[type[Struct], str] = {
     **{relation.register: relation.bodies[0] for relation in RELATIONS},
     EnrollmentState: "enrollment_state",
 }
-"""Each register, and the schema of its body."""
+"""Schemas of bodies, by register."""
 
 SORTS = {
     "id": Sort.ID,
@@ -57,7 +63,7 @@ SORTS = {
     "flag": Sort.FLAG,
     "count": Sort.NUMBER,
 }
-"""By the names in schemas/common.json."""
+"""Sorts of fields by the names in schemas/common.json."""
 
 thousands = settings(
     max_examples=examples(400, part=5),
@@ -67,18 +73,18 @@ thousands = settings(
 
 
 class Dice:
-    """Choices of a random generator."""
+    """Decisions by a random generator."""
 
     def __init__(self, seed: object) -> None:
         self._random = Random(str(seed))
 
     def below(self, bound: int) -> int:
-        """A number from 0 that is less than the bound."""
+        """A number from 0, below the bound."""
         return self._random.randrange(bound)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_a_scenario_comes_to_what_is_expected(scenario: Scenario) -> None:
+def test_a_scenario_gives_the_expected_rosters(scenario: Scenario) -> None:
     shuffle = Random(scenario.name)
     few = len(scenario.events) <= 4
     orders = (
@@ -95,7 +101,7 @@ def test_a_scenario_comes_to_what_is_expected(scenario: Scenario) -> None:
 
 @thousands
 @given(st.data(), choices(), st.sampled_from([HOME_SHARD, None]), st.integers(1, 3))
-def test_rosters_are_those_of_the_set_of_events(
+def test_rosters_depend_on_the_set_of_events_only(
     data: st.DataObject, choose: Choices, shard: int | None, cascade_rows: int
 ) -> None:
     history = data.draw(histories())
@@ -108,7 +114,7 @@ def test_rosters_are_those_of_the_set_of_events(
     cluster.settle(choose, crashes=20)
     assert cluster.rosters() == reference.rosters(history, shard), show(history)
     assert cluster.repetitions() == []
-    # The same again, in any order, costs nothing.
+    # repeated events write nothing
     before = cluster.sizes()
     cluster.send(reversed(arrived))
     cluster.settle(choose)
@@ -122,12 +128,12 @@ def _parts(arrived: Sequence[TypedEvent], choose: Choices) -> list[Sequence[Type
     return [arrived[:cut], arrived[cut:]]
 
 
-# --- does the model notice?
+# --- negative controls
 
 
 def _without_one_writer() -> tuple[Stage, ...]:
-    """Stages in which two sections write one record key: ``<course>/<enrollment>``, as if
-    partitions had an order between them.
+    """Stages in which several sections write one record key, ``<course>/<enrollment>``. Partitions
+    have no common order, so this is an error.
     """
 
     def derive(key: str, enrollment_id: str, row: Any, lead: Any) -> Mapping[str, Any]:
@@ -146,11 +152,11 @@ def _without_one_writer() -> tuple[Stage, ...]:
         **section_stage.kinds,
         "enrollment": Kind(row, {section.ENROLLMENTS_BY_COURSE: derive}),
     }
-    given_inputs = {**course_stage.inputs}
-    given_inputs[section.ENROLLMENTS_BY_COURSE] = Input(
+    inputs = {**course_stage.inputs}
+    inputs[section.ENROLLMENTS_BY_COURSE] = Input(
         one_slot, course_stage.inputs[section.ENROLLMENTS_BY_COURSE].merge, trusted=True
     )
-    course_stage = dataclasses.replace(course_stage, inputs=given_inputs)
+    course_stage = dataclasses.replace(course_stage, inputs=inputs)
     return (
         enrollment_stage,
         dataclasses.replace(section_stage, kinds=kinds),
@@ -160,16 +166,16 @@ def _without_one_writer() -> tuple[Stage, ...]:
     )
 
 
-def _wrong(
-    histories_seen: int,
-    crash: Atomicity,
+def _count_wrong(
+    histories_count: int,
+    crash: CrashEffect,
     *,
     crashes: int,
     all_stages: tuple[Stage, ...] | None = None,
 ) -> int:
-    """In how many random histories the rosters are wrong."""
+    """Number of random histories with wrong rosters."""
     wrong = 0
-    for number in range(histories_seen):
+    for number in range(histories_count):
         dice = Dice(number)
         history = moving_history(dice)
         cluster = Cluster(cascade_rows=2, all_stages=all_stages)
@@ -183,8 +189,8 @@ def _wrong(
 
 
 def moving_history(dice: Dice) -> list[TypedEvent]:
-    """Enrollments that move between sections, sections that move between courses, memberships of
-    groups that do: all that makes records change their keys.
+    """A history in which record keys change: enrollments move between sections, sections and groups
+    between courses.
     """
     events: list[TypedEvent] = []
     for _ in range(8 + dice.below(10)):
@@ -232,23 +238,24 @@ def moving_history(dice: Dice) -> list[TypedEvent]:
 
 
 HISTORIES = 120
-"""The same ones in every run."""
+"""Number of histories; the same in every run."""
 
-LEAST_WRONG = 3
+MIN_WRONG = 3
 
 
-def test_with_transactions_and_one_writer_nothing_is_wrong() -> None:
-    assert _wrong(HISTORIES, nothing_lasts, crashes=30) == 0
+def test_transactions_and_one_writer_give_correct_rosters() -> None:
+    assert _count_wrong(HISTORIES, nothing_remains, crashes=30) == 0
 
 
 @pytest.mark.parametrize("crash", [changelog_first, outputs_first])
-def test_without_transactions_the_model_finds_wrong_rosters(crash: Atomicity) -> None:
-    assert _wrong(HISTORIES, crash, crashes=30) >= LEAST_WRONG
+def test_without_transactions_rosters_are_wrong(crash: CrashEffect) -> None:
+    assert _count_wrong(HISTORIES, crash, crashes=30) >= MIN_WRONG
 
 
-def test_with_two_writers_of_a_key_the_model_finds_wrong_rosters() -> None:
+def test_with_two_writers_of_a_key_rosters_are_wrong() -> None:
     assert (
-        _wrong(HISTORIES, nothing_lasts, crashes=0, all_stages=_without_one_writer()) >= LEAST_WRONG
+        _count_wrong(HISTORIES, nothing_remains, crashes=0, all_stages=_without_one_writer())
+        >= MIN_WRONG
     )
 
 
@@ -263,14 +270,14 @@ def test_rows_have_the_fields_of_the_schemas(register: type[Struct]) -> None:
 
 
 def _sort_of(field: Mapping[str, Any]) -> Sort:
-    """What a field of a row has to be, by the part that the event's schema refers to."""
+    """The sort of a row's field, by the reference in the event's schema."""
     if "$ref" not in field:
         assert "array" in field["type"]
         return Sort.LIST
     return SORTS[field["$ref"].rpartition("/")[2].removeprefix("nullable_")]
 
 
-def test_which_stage_reads_which_event() -> None:
+def test_stages_by_event() -> None:
     families: dict[str | None, set[str]] = {}
     for name in REGISTRY:
         families.setdefault(stages_by_event().get(name), set()).add(name.rpartition("_")[0])

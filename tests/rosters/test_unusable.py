@@ -1,4 +1,4 @@
-"""Whatever lies on a stage's inputs: it is used, or set aside, and never an error."""
+"""Any record on a stage's inputs is used or rejected, and never an error."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ KEYS = (
 
 
 @cache
-def written() -> dict[str, list[Stored]]:
-    """What the stages write and read when all goes well, by topic."""
-    found: dict[str, list[Stored]] = {}
+def valid_records() -> dict[str, list[Stored]]:
+    """Valid records of the stages' inputs, by topic."""
+    valid: dict[str, list[Stored]] = {}
     for scenario in SCENARIOS:
         cluster = Cluster(shard=scenario.shard)
         cluster.send(scenario.events)
         cluster.settle(SimpleNamespace(below=lambda bound: bound - 1))
         for _, topic in INPUTS:
             for partition in range(2):
-                found.setdefault(topic, []).extend(
+                valid.setdefault(topic, []).extend(
                     record for record in cluster.log(topic, partition) if record.value is not None
                 )
-    return found
+    return valid
 
 
 ANYTHING = st.builds(
@@ -76,22 +76,22 @@ def records(topic: str) -> st.SearchStrategy[Stored]:
 
 @st.composite
 def mutations(draw: Any, topic: str) -> Stored:
-    """A record that was written, with one part of it replaced."""
-    record: Stored = draw(st.sampled_from(written()[topic]))
+    """A valid record with one changed part."""
+    record: Stored = draw(st.sampled_from(valid_records()[topic]))
     assert record.value is not None
     value = orjson.loads(record.value)
-    place: Any = value
+    part: Any = value
     for _ in range(draw(st.integers(0, 3))):
-        items = list(place.items() if isinstance(place, dict) else enumerate(place))
-        inner = [key for key, part in items if isinstance(part, dict | list) and part]
+        items = list(part.items() if isinstance(part, dict) else enumerate(part))
+        inner = [key for key, item in items if isinstance(item, dict | list) and item]
         if not inner:
             break
-        place = place[draw(st.sampled_from(inner))]
-    key = draw(st.sampled_from(list(place) if isinstance(place, dict) else range(len(place))))
+        part = part[draw(st.sampled_from(inner))]
+    key = draw(st.sampled_from(list(part) if isinstance(part, dict) else range(len(part))))
     if draw(st.booleans()):
-        place[key] = draw(VALUES)
+        part[key] = draw(VALUES)
     else:
-        del place[key]
+        del part[key]
     return record._replace(
         value=orjson.dumps(value), key=record.key if draw(st.booleans()) else draw(KEYS)
     )
@@ -100,17 +100,17 @@ def mutations(draw: Any, topic: str) -> Stored:
 @pytest.mark.parametrize(("stage", "topic"), INPUTS, ids=[topic for _, topic in INPUTS])
 @settings(max_examples=examples(150, part=5), deadline=None)
 @given(data=st.data())
-def test_a_record_is_used_or_set_aside(stage: Stage, topic: str, data: st.DataObject) -> None:
+def test_a_record_is_used_or_rejected(stage: Stage, topic: str, data: st.DataObject) -> None:
     record = data.draw(records(topic))
-    given_input = stage.inputs[topic]
+    spec = stage.inputs[topic]
     try:
-        change = given_input.read(record)
+        change = spec.read(record)
     except UnusableError:
         return
     assert isinstance(change, Change)
-    row = given_input.merge(None, change.update)
-    again = given_input.merge(row, change.update)
-    assert again is row, "what is repeated changes nothing"
+    row = spec.merge(None, change.update)
+    again = spec.merge(row, change.update)
+    assert again is row, "a repeated update must not change the row"
     if row is not None:
         for lead in (None, row if change.row_id == "" else None):
             kind = stage.kinds[change.row_id.partition("/")[0]]
