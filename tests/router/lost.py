@@ -1,5 +1,5 @@
-"""``rollcall`` with a consumer that loses the coordinator of its group at the first heartbeat, and
-never finds it again.
+"""``rollcall`` with a consumer that loses its group coordinator at the first heartbeat, and never
+finds it again.
 """
 
 from __future__ import annotations

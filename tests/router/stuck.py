@@ -1,6 +1,4 @@
-"""``rollcall`` with lanes that never come to the end of a transaction, for no reason that the
-process knows.
-"""
+"""``rollcall`` with lanes whose commits never end and raise no error."""
 
 from __future__ import annotations
 

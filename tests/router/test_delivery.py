@@ -1,9 +1,8 @@
-"""Nothing missing, nothing twice, order kept: the router as a process on a real broker, killed,
-stopped, joined and left under load.
+"""No record lost, none duplicated, order kept: router processes on a real broker, killed,
+suspended, started and stopped under load.
 
-Every record has its own number. What a read_committed reader of the outputs sees must be the
-numbers that were sent, each once, and for one raw partition and one key in the order in which they
-were sent.
+Each record has a number. A read_committed reader of the outputs must see each sent number once,
+and the numbers of one raw partition and key in the order of sending.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ KEYS = 500
 PARTITIONS = 4
 DISTURBANCES = 4
 ENDS = (signal.SIGKILL, signal.SIGTERM) * (DISTURBANCES // 2)
-"""How processes are ended, one after the other."""
+"""Signals that end the processes, in turn."""
 
 
 def numbered_events(count: int, seed: int = 1) -> Iterator[Sent]:
-    """Valid enrollments for the most part, some unknown names, some rubbish; each with its number
+    """Mostly valid enrollments, some unknown events and some invalid records. Each has its number
     in the metadata or the text.
     """
     rng = random.Random(seed)
@@ -67,7 +66,7 @@ def numbered_events(count: int, seed: int = 1) -> Iterator[Sent]:
 
 
 def number_of(value: bytes | None) -> int:
-    """The number that a record was sent with."""
+    """The number of a record."""
     assert value is not None
     return (
         int(value.split()[1])
@@ -77,9 +76,7 @@ def number_of(value: bytes | None) -> int:
 
 
 class Load:
-    """Sends numbered events in the background, so that what disturbs the router does so while
-    records arrive.
-    """
+    """Sends numbered events in the background, so that records arrive during disturbances."""
 
     def __init__(self, bootstrap: str, prefix: str, count: int = COUNT, parts: int = 20) -> None:
         self.records = list(numbered_events(count))
@@ -93,12 +90,12 @@ class Load:
             time.sleep(0.3)
 
     def finish(self) -> None:
-        """Wait until everything is sent."""
+        """Wait until all events are sent."""
         self._thread.join()
 
 
 def assert_exactly_once(bootstrap: str, prefix: str, records: list[Sent]) -> None:
-    """The outputs hold every record once, in order for each raw partition and key."""
+    """Check that the outputs have every record once, in order for each raw partition and key."""
     typed = [event_type.topic(prefix) for event_type in REGISTRY.values()]
     messages = read_all(
         bootstrap, [*typed, f"{prefix}.unknown", f"{prefix}.dead-letter"], at_least=len(records)
@@ -126,7 +123,7 @@ def is_drained(bootstrap: str, prefix: str, records: list[Sent]) -> bool:
 
 
 def wait_drained(bootstrap: str, prefix: str, records: list[Sent]) -> None:
-    """Wait for that."""
+    """Wait until the group has committed the end of every partition."""
     wait_until(lambda: is_drained(bootstrap, prefix, records), 120, what="the end of the input")
 
 
@@ -183,16 +180,16 @@ def test_a_second_router_joins_and_leaves(
 
 
 def is_through(bootstrap: str, prefix: str, load: Load) -> bool:
-    """Whether nothing is left to make progress with."""
+    """Whether all events are sent and processed."""
     return not load_is_running(load) and is_drained(bootstrap, prefix, load.records)
 
 
 def load_is_running(load: Load) -> bool:
-    """Whether there is still something to come."""
+    """Whether events are still being sent."""
     return load._thread.is_alive()
 
 
-def test_stopped_past_the_session_and_continued(
+def test_suspended_past_the_session_and_resumed(
     bootstrap: str, prefix: str, tmp_path: Path, load: Load
 ) -> None:
     with (
@@ -201,10 +198,10 @@ def test_stopped_past_the_session_and_continued(
     ):
         first.wait_ready()
         second.wait_ready()
-        for sleeper, other in ((first, second), (second, first)):
+        for suspended, other in ((first, second), (second, first)):
             before = other.metric("rollcall_events_received_total")
-            sleeper.send_signal(signal.SIGSTOP)
-            # The other has everything once the session of the sleeper is over.
+            suspended.send_signal(signal.SIGSTOP)
+            # after the session timeout, the other has all partitions
             wait_until(
                 lambda other=other: (  # type: ignore[misc]
                     other.get("/readyz")[0] == 200 and len(partitions(other)) == PARTITIONS
@@ -218,10 +215,11 @@ def test_stopped_past_the_session_and_continued(
                 ),
                 what="progress",
             )
-            sleeper.send_signal(signal.SIGCONT)
+            suspended.send_signal(signal.SIGCONT)
             wait_until(
-                lambda sleeper=sleeper: (  # type: ignore[misc]
-                    sleeper.get("/readyz")[0] == 200 and 0 < len(partitions(sleeper)) < PARTITIONS
+                lambda suspended=suspended: (  # type: ignore[misc]
+                    suspended.get("/readyz")[0] == 200
+                    and 0 < len(partitions(suspended)) < PARTITIONS
                 ),
                 what="the return",
             )
@@ -233,7 +231,7 @@ def test_stopped_past_the_session_and_continued(
 
 
 def partitions(router: RouterProcess) -> set[str]:
-    """The partitions that a router has, by its metrics."""
+    """A router's partitions, by its metrics."""
     return {
         dict(labels)["partition"]
         for name, labels in router.metrics()

@@ -15,10 +15,10 @@ from tests.router.test_delivery import PARTITIONS, numbered_events
 
 DEADLINE = 60.0
 SECONDS = 4.0
-"""A rebalance of two processes takes about so long, from the start of the second one on."""
+"""Approximate duration of a rebalance, from the start of the second process."""
 
 
-def assert_ends_well(process: RollcallProcess) -> None:
+def assert_clean_end(process: RollcallProcess) -> None:
     assert process.end(deadline=DEADLINE) == 0, process.log_file.read_text()[-2_000:]
     text = process.log_file.read_text()
     assert "Traceback" not in text
@@ -26,7 +26,7 @@ def assert_ends_well(process: RollcallProcess) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_while_another_one_joins(bootstrap: str, prefix: str, tmp_path: Path, seed: int) -> None:
+def test_during_a_rebalance(bootstrap: str, prefix: str, tmp_path: Path, seed: int) -> None:
     create_topic(bootstrap, f"{prefix}.raw", PARTITIONS)
     send(bootstrap, f"{prefix}.raw", numbered_events(2_000))
     with RouterProcess(tmp_path, bootstrap, prefix) as first:
@@ -40,7 +40,7 @@ def test_while_another_one_joins(bootstrap: str, prefix: str, tmp_path: Path, se
             time.sleep(Random(seed).uniform(0, SECONDS))
             order = [first, second] if seed % 2 else [second, first]
             for process in order:
-                assert_ends_well(process)
+                assert_clean_end(process)
 
 
 MOMENTS: dict[str, Callable[[RollcallProcess], bool]] = {
@@ -55,9 +55,9 @@ MOMENTS: dict[str, Callable[[RollcallProcess], bool]] = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_while_it_starts(bootstrap: str, prefix: str, tmp_path: Path, moment: str) -> None:
-    """Some moments are short, and may have passed when the test sees them: then it ends a moment
-    later, which must be as well.
+def test_during_the_start(bootstrap: str, prefix: str, tmp_path: Path, moment: str) -> None:
+    """Short moments may be over when the test sees them. The process then ends at a later moment,
+    also cleanly.
     """
     with RostersProcess(tmp_path, bootstrap, prefix) as rosters:
         wait_until(
@@ -65,4 +65,4 @@ def test_while_it_starts(bootstrap: str, prefix: str, tmp_path: Path, moment: st
             DEADLINE,
             what=moment,
         )
-        assert_ends_well(rosters)
+        assert_clean_end(rosters)

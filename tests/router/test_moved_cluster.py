@@ -1,5 +1,5 @@
-"""A cluster that comes back at other addresses, behind the bootstrap address that it had: clients
-know the brokers' addresses, and have to learn them anew.
+"""A cluster that returns with other addresses, but with the same bootstrap address: clients must
+find the brokers' new addresses.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tests.router.test_delivery import (
 COUNT = 400
 DEADLINE = 120.0
 WATCHDOG_SECONDS = 80
-"""Half of it is how long brokers may be silent. The test waits so long; the watchdog itself must
-have no part in it, on a slow machine neither.
+"""Brokers may be silent for half of this time, and the test waits for that. The watchdog must not
+end the process, even on a slow machine.
 """
 
 
 @pytest.mark.slow
-def test_a_cluster_comes_back_elsewhere(jars: Path, prefix: str, tmp_path: Path) -> None:
+def test_a_cluster_returns_with_other_addresses(jars: Path, prefix: str, tmp_path: Path) -> None:
     records = list(numbered_events(COUNT))
     with (
         EmbeddedBroker(tmp_path / "kafka", jars=jars, heap="384m") as broker,
@@ -55,19 +55,15 @@ def test_a_cluster_comes_back_elsewhere(jars: Path, prefix: str, tmp_path: Path)
                 proxy.redirect(int(moved.bootstrap.rpartition(":")[2]))
                 send(moved.bootstrap, f"{prefix}.raw", records[COUNT // 2 :])
                 wait_drained(moved.bootstrap, prefix, records)
-                wait_until(
-                    lambda: rosters.idle and router.idle, DEADLINE, what="that both have gone on"
-                )
+                wait_until(lambda: rosters.idle and router.idle, DEADLINE, what="idle processes")
                 assert (router.end(), rosters.end()) == (0, 0)
                 assert_exactly_once(moved.bootstrap, prefix, records)
 
 
-def test_who_is_given_nothing_for_too_long_is_stuck(
+def test_a_process_without_an_assignment_for_too_long_is_stuck(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
-    """The cluster answers, and the group never does. There is no partition yet whose lag could
-    tell.
-    """
+    """The cluster responds, but the group does not. Without partitions, there is no lag."""
     program = [sys.executable, str(Path(__file__).with_name("waiting.py"))]
     with RollcallProcess(
         "router", tmp_path, bootstrap, prefix, program=program, watchdog_seconds=5

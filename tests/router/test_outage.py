@@ -1,6 +1,4 @@
-"""Infrastructure failure is never data failure: a broker that is down loses nothing, repeats
-nothing and puts nothing on the dead-letter topic.
-"""
+"""An outage is never a data error: it loses no record, repeats none, and makes no dead letters."""
 
 from __future__ import annotations
 
@@ -37,15 +35,15 @@ DOWN_SECONDS = 20
 
 @pytest.fixture
 def own_broker(tmp_path: Path, jars: Path) -> Iterator[EmbeddedBroker]:
-    """A broker that the test may break."""
+    """A broker that the test may stop."""
     with EmbeddedBroker(tmp_path / "kafka", jars=jars, heap="512m") as broker:
         yield broker
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["stopped", "killed"])
-def test_a_broker_goes_and_comes_back(
-    own_broker: EmbeddedBroker, prefix: str, tmp_path: Path, how: str
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+def test_an_outage_of_the_broker(
+    own_broker: EmbeddedBroker, prefix: str, tmp_path: Path, end: str
 ) -> None:
     bootstrap = own_broker.bootstrap
     create_topic(bootstrap, f"{prefix}.raw", PARTITIONS)
@@ -54,14 +52,14 @@ def test_a_broker_goes_and_comes_back(
     with RouterProcess(tmp_path, bootstrap, prefix, chunk_records=500) as router:
         router.wait_ready()
         wait_until(lambda: router.metric("rollcall_events_received_total") > 0, what="progress")
-        if how == "killed":
+        if end == "killed":
             own_broker.kill()
         else:
             own_broker.stop()
         down_until = time.monotonic() + DOWN_SECONDS
-        wait_until(lambda: router.get("/readyz")[0] == 503, what="the router's noticing")
+        wait_until(lambda: router.get("/readyz")[0] == 503, what="unreadiness")
         wait_until(lambda: time.monotonic() > down_until, what="the end of the outage")
-        assert router.process.poll() is None, "the router lives on"
+        assert router.process.poll() is None, "the router must not end"
         own_broker.start()
         send(bootstrap, f"{prefix}.raw", records[COUNT // 2 :])
         wait_drained(bootstrap, prefix, records)
@@ -85,11 +83,9 @@ def test_sigterm_without_a_broker_ends_in_time(
         router.end()
 
 
-def test_what_cannot_be_produced_is_not_committed(
-    bootstrap: str, prefix: str, tmp_path: Path
-) -> None:
-    """The typed topic takes less than the router believes: the process must end, with a code that
-    is not 0, and repeat the chunk when it can.
+def test_failed_outputs_are_not_committed(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """The typed topic's record limit is lowered after the router's check. The process must end with
+    an error, and repeat the chunk after the limit is raised.
     """
     create_topic(bootstrap, f"{prefix}.raw", 1)
     records = [Sent(record.value, partition=0) for record in numbered_events(300)]
@@ -101,9 +97,9 @@ def test_what_cannot_be_produced_is_not_committed(
         limit_record_size(bootstrap, typed, 1_000)
         send(bootstrap, f"{prefix}.raw", records)
         assert router.wait_exit() == 1
-        said = router.log_file.read_text()
-        assert "MessageSizeTooLarge" in said
-        assert f"topic {typed}, partition " in said
+        text = router.log_file.read_text()
+        assert "MessageSizeTooLarge" in text
+        assert f"topic {typed}, partition " in text
     assert committed(bootstrap, f"{prefix}-router", f"{prefix}.raw") == {}
     assert read_all(bootstrap, [typed, f"{prefix}.unknown", f"{prefix}.dead-letter"]) == []
     limit_record_size(bootstrap, typed, 1_048_588)
@@ -113,7 +109,7 @@ def test_what_cannot_be_produced_is_not_committed(
     assert_exactly_once(bootstrap, prefix, records)
 
 
-def test_records_larger_than_the_topic_takes_are_dead_letters(
+def test_records_above_the_topic_limit_are_dead_letters(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
     create_topic(bootstrap, f"{prefix}.raw", 1, {"max.message.bytes": "10000000"})
@@ -167,10 +163,8 @@ def test_records_larger_than_the_topic_takes_are_dead_letters(
     assert len(read_all(bootstrap, [f"{prefix}.events.enrollment_updated"], at_least=1)) == 1
 
 
-def test_batches_are_no_larger_than_a_topic_takes(
-    bootstrap: str, prefix: str, tmp_path: Path
-) -> None:
-    """Each record fits, and all of a chunk together would not: they hardly compress."""
+def test_batches_are_within_the_topic_limit(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """Each record is within the limit, but a chunk of them is not, even compressed."""
     typed = f"{prefix}.events.enrollment_updated"
     create_topic(bootstrap, typed, 2)
     limit_record_size(bootstrap, typed, 40_000)
@@ -199,7 +193,7 @@ def test_batches_are_no_larger_than_a_topic_takes(
 
 
 def test_a_stuck_router_ends_itself(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """With lag and without progress, though the cluster answers, the watchdog ends the process."""
+    """The watchdog ends a process with lag and without progress while the cluster responds."""
     create_topic(bootstrap, f"{prefix}.raw", 1)
     send(
         bootstrap,
@@ -218,18 +212,18 @@ def test_a_stuck_router_ends_itself(bootstrap: str, prefix: str, tmp_path: Path)
         ]
 
 
-def test_who_never_finds_the_coordinator_again_ends(
+def test_a_process_that_never_finds_the_coordinator_again_ends(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
-    """The group has given its partitions to others by then; it would take them back again and
-    again.
+    """By then, its partitions have other owners. If it continued, it would take them back
+    repeatedly.
     """
     create_topic(bootstrap, f"{prefix}.raw", 1)
     program = [sys.executable, str(Path(__file__).with_name("lost.py"))]
     with RollcallProcess("router", tmp_path, bootstrap, prefix, program=program) as router:
         wait_until(
             lambda: "the coordinator of the consumer group is away" in router.get("/readyz")[1],
-            what="its notice",
+            what="the missing coordinator",
         )
         assert router.wait_exit() == 1
         assert (

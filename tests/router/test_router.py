@@ -1,4 +1,4 @@
-"""The router on a real broker, read by a foreign client."""
+"""The router on a real broker, with another client library as reader."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ DOCUMENTED = Path(__file__).parent.parent / "fixtures" / "documented"
 
 
 def wait_consumed(bootstrap: str, prefix: str, count: int) -> None:
-    """Wait until so many records of the raw topic are committed."""
+    """Wait until a number of raw records is committed."""
     wait_until(
         lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == count,
         what="the end of the input",
@@ -54,7 +54,7 @@ def test_every_documented_example_arrives_byte_for_byte(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
     texts = {path.stem: path.read_bytes() for path in sorted(DOCUMENTED.glob("*.json"))}
-    wrong = texts.pop("user_updated")  # the document has a typo in a time
+    invalid = texts.pop("user_updated")  # the documented event has a typo in a time
     texts |= {
         name: json.dumps(example, indent=2).encode()
         for name, example in EXAMPLES.items()
@@ -71,7 +71,7 @@ def test_every_documented_example_arrives_byte_for_byte(
             for n, (name, text) in enumerate(texts.items())
         ],
     )
-    send(bootstrap, f"{prefix}.raw", [Sent(wrong, key=b"raw key", timestamp_ms=hour_ago)])
+    send(bootstrap, f"{prefix}.raw", [Sent(invalid, key=b"raw key", timestamp_ms=hour_ago)])
     with RouterProcess(tmp_path, bootstrap, prefix, partitions=5) as router:
         wait_consumed(bootstrap, prefix, len(texts) + 1)
         assert router.end() == 0
@@ -96,7 +96,7 @@ def test_every_documented_example_arrives_byte_for_byte(
         assert int(key) in (entity, 2107 * 10**13 + entity)
         assert message.partition() == (murmur2(key) & 0x7FFFFFFF) % 5
     (letter,) = read_all(bootstrap, [f"{prefix}.dead-letter"], at_least=1)
-    assert (letter.value(), letter.key(), letter.timestamp()[1]) == (wrong, b"raw key", hour_ago)
+    assert (letter.value(), letter.key(), letter.timestamp()[1]) == (invalid, b"raw key", hour_ago)
     reasons = {
         name.removeprefix("rollcall.error."): value for name, value in headers(letter).items()
     }
@@ -112,8 +112,8 @@ def test_every_documented_example_arrives_byte_for_byte(
     }
 
 
-def test_keys_are_placed_as_the_java_client_places_them(bootstrap: str, prefix: str) -> None:
-    """librdkafka's murmur2_random partitioner is made to agree with Java's."""
+def test_keys_have_the_partitions_of_the_java_client(bootstrap: str, prefix: str) -> None:
+    """librdkafka's murmur2_random partitioner is equal to Java's."""
     create_topic(bootstrap, prefix, 7)
     producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random"})
     keys = [b"%d" % (21070000000000000 + n * 7919) for n in range(200)] + [
@@ -153,7 +153,7 @@ def test_a_replayed_dead_letter_counts_its_attempts(
     assert not [name for name in headers(event) if name.startswith("rollcall.")]
 
 
-def test_fields_of_metadata_are_dropped_whatever_becomes_of_an_event(
+def test_metadata_fields_are_dropped_from_every_record(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
     create_topic(bootstrap, f"{prefix}.raw", 1)
@@ -162,14 +162,14 @@ def test_fields_of_metadata_are_dropped_whatever_becomes_of_an_event(
     kept = {
         name: value for name, value in metadata.items() if name not in ("client_ip", "user_login")
     }
-    fates = {
+    changes = {
         "events.user_created": ({}, {}),
         "unknown": ({"event_name": "quiz_submitted"}, {}),
         "dead-letter": ({}, {"user_id": None}),
     }
     sent = [
-        json.dumps({"metadata": metadata | about, "body": body | said}, indent=1).encode()
-        for about, said in fates.values()
+        json.dumps({"metadata": metadata | of_metadata, "body": body | of_body}, indent=1).encode()
+        for of_metadata, of_body in changes.values()
     ]
     send(bootstrap, f"{prefix}.raw", [*map(Sent, sent), Sent(sent[0][:-1])])
     with RouterProcess(
@@ -177,18 +177,20 @@ def test_fields_of_metadata_are_dropped_whatever_becomes_of_an_event(
     ) as router:
         wait_consumed(bootstrap, prefix, 4)
         assert router.end() == 0
-    for topic, (about, said) in fates.items():
+    for topic, (of_metadata, of_body) in changes.items():
         message = read_all(bootstrap, [f"{prefix}.{topic}"], at_least=1)[0]
         assert (
             message.value()
-            == json.dumps({"metadata": kept | about, "body": body | said}, indent=1).encode()
+            == json.dumps(
+                {"metadata": kept | of_metadata, "body": body | of_body}, indent=1
+            ).encode()
         )
         assert headers(message)["rollcall.dropped"] == b"client_ip,user_login"
-    _, half = read_all(bootstrap, [f"{prefix}.dead-letter"], at_least=2)
+    _, truncated = read_all(bootstrap, [f"{prefix}.dead-letter"], at_least=2)
     assert (
-        half.value(),
-        headers(half)["rollcall.dropped"],
-        headers(half)["rollcall.error.code"],
+        truncated.value(),
+        headers(truncated)["rollcall.dropped"],
+        headers(truncated)["rollcall.error.code"],
     ) == (b"", b"*", b"not_json")
 
 
@@ -224,8 +226,8 @@ def test_nulls_empty_values_and_odd_records_pass_through(
 def test_markers_and_aborted_transactions_on_the_raw_topic(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
-    """A bridge that writes in transactions leaves markers: gaps between offsets, and an end that no
-    record has. Lag must still come to zero.
+    """A bridge with transactions writes markers: offsets have gaps, and the last offset has no
+    record. Lag must still become zero.
     """
     create_topic(bootstrap, f"{prefix}.raw", 2)
     raw = orjson.dumps(EXAMPLES["course_created"])
@@ -246,7 +248,7 @@ def test_markers_and_aborted_transactions_on_the_raw_topic(
         )
         wait_until(
             lambda: sum(committed(bootstrap, f"{prefix}-router", f"{prefix}.raw").values()) == 66,
-            what="the end, behind the markers",
+            what="the end after the markers",
         )
         wait_until(lambda: router.metric("rollcall_consumer_lag_records") == 0, what="lag 0")
         assert router.end() == 0
@@ -329,7 +331,7 @@ def test_the_breaker_stops_a_partition_until_the_limit_is_raised(
             if line["level"] == "error" and "ROLLCALL_BREAKER_RATIO" in str(line["message"])
         ]
         assert router.end() == 0
-    # A restart alone, by a supervisor, changes nothing.
+    # after a restart, the breaker is still open
     with RouterProcess(tmp_path, bootstrap, prefix, **limits).expecting(
         "is not consumed any more"
     ) as router:
@@ -348,15 +350,15 @@ def test_the_breaker_stops_a_partition_until_the_limit_is_raised(
     assert len(read_all(bootstrap, [f"{prefix}.dead-letter"], at_least=500)) == 500
 
 
-def test_topics_that_do_not_fit_are_refused(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_unsuitable_topics_are_refused(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     create_topic(bootstrap, f"{prefix}.unknown", 3, {"cleanup.policy": "compact"})
     with RouterProcess(tmp_path, bootstrap, prefix, partitions=4) as router:
         assert router.wait_exit() == 1
-        said = router.log_file.read_text()
-    assert f"{prefix}.unknown: has 3 partitions and should have 4" in said
-    assert "ROLLCALL_PARTITIONS=3" in said
-    assert "cleanup.policy=compact" in said
-    assert "Traceback" not in said
+        text = router.log_file.read_text()
+    assert f"{prefix}.unknown: has 3 partitions and should have 4" in text
+    assert "ROLLCALL_PARTITIONS=3" in text
+    assert "cleanup.policy=compact" in text
+    assert "Traceback" not in text
 
 
 def test_topics_are_not_created_when_that_is_forbidden(
@@ -369,15 +371,15 @@ def test_topics_are_not_created_when_that_is_forbidden(
 
 
 @pytest.mark.parametrize(
-    ("settings", "code", "said"),
+    ("settings", "code", "setting"),
     [
         ({"partitions": "many"}, 2, "ROLLCALL_PARTITIONS"),
         ({"topic_prefix": "a b"}, 2, "ROLLCALL_TOPIC_PREFIX"),
         ({"bind": "203.0.113.1"}, 2, "ROLLCALL_BIND"),
     ],
 )
-def test_a_wrong_start_is_one_line_and_its_own_code(
-    bootstrap: str, prefix: str, tmp_path: Path, settings: dict[str, str], code: int, said: str
+def test_wrong_settings_end_with_one_line_and_their_code(
+    bootstrap: str, prefix: str, tmp_path: Path, settings: dict[str, str], code: int, setting: str
 ) -> None:
     settings = {
         "kafka": bootstrap,
@@ -395,7 +397,7 @@ def test_a_wrong_start_is_one_line_and_its_own_code(
     assert (done.returncode, done.stdout) == (code, "")
     last = done.stderr.splitlines()[-1]
     assert last.startswith("rollcall: ")
-    assert said in last
+    assert setting in last
     assert "Traceback" not in done.stderr
 
 
@@ -407,10 +409,10 @@ def test_two_routers_do_not_share_a_port(bootstrap: str, prefix: str, tmp_path: 
             assert "ROLLCALL_PORT" in second.log_file.read_text()
 
 
-def test_a_wrong_clock_stops_nobody(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """A topic that somebody else made refuses timestamps more than an hour ahead; the raw topic
-    here does not.
-    """
+def test_records_with_future_timestamps_are_routed(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    """The typed topic refuses timestamps more than an hour ahead; the raw topic accepts them."""
     create_topic(bootstrap, f"{prefix}.raw", 1, {"message.timestamp.after.max.ms": str(2**63 - 1)})
     create_topic(
         bootstrap,
@@ -438,7 +440,7 @@ def test_a_wrong_clock_stops_nobody(bootstrap: str, prefix: str, tmp_path: Path)
     assert now <= second < now + 600_000
 
 
-def test_a_raw_topic_that_is_made_anew_is_read_from_its_beginning(
+def test_a_recreated_raw_topic_is_read_from_its_beginning(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
     raw, value = f"{prefix}.raw", orjson.dumps(EXAMPLES["course_created"])
@@ -449,8 +451,8 @@ def test_a_raw_topic_that_is_made_anew_is_read_from_its_beginning(
         assert router.end() == 0
     delete_topic(bootstrap, raw)
     create_topic(bootstrap, raw, 1)
-    # Kafka forgets a group's offsets with the topic; a tool that restores them, or an older broker,
-    # does not.
+    # Kafka deletes the group's offsets with the topic, but older brokers do not, and tools may
+    # restore them
     set_committed(bootstrap, f"{prefix}-router", raw, {0: 10})
     send(bootstrap, raw, [Sent(value)] * 3)
     with RouterProcess(tmp_path, bootstrap, prefix).expecting("the topic was made anew") as router:
@@ -462,9 +464,7 @@ def test_a_raw_topic_that_is_made_anew_is_read_from_its_beginning(
         assert router.end() == 0
 
 
-def test_records_that_expired_before_they_were_read_are_reported(
-    bootstrap: str, prefix: str, tmp_path: Path
-) -> None:
+def test_expired_records_are_reported(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     raw, value = f"{prefix}.raw", orjson.dumps(EXAMPLES["course_created"])
     create_topic(bootstrap, raw, 1)
     set_committed(bootstrap, f"{prefix}-router", raw, {0: 2})
@@ -476,7 +476,7 @@ def test_records_that_expired_before_they_were_read_are_reported(
         wait_for_count(
             lambda: router.metric("rollcall_events_received_total"),
             3,
-            what="the records that are left",
+            what="the remaining records",
         )
         assert router.metric("rollcall_expired_records_total") == 5
         assert [
@@ -508,8 +508,8 @@ def test_a_router_without_a_partition_is_ready(bootstrap: str, prefix: str, tmp_
 
 
 async def send_with_header_name(bootstrap: str, topic: str, value: bytes, name: bytes) -> None:
-    """Send three records, of which the second has a header of this name, whatever its bytes: as a
-    client in C may.
+    """Send three records. The second has a header whose name may be any bytes, as clients in C
+    allow.
     """
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, compression_type=None)
     async with producer:
@@ -530,9 +530,7 @@ async def send_with_header_name(bootstrap: str, topic: str, value: bytes, name: 
         await (await producer.send_batch(batch, topic, partition=0))
 
 
-async def test_a_header_name_of_any_bytes_stops_nobody(
-    bootstrap: str, prefix: str, tmp_path: Path
-) -> None:
+async def test_a_header_name_of_any_bytes(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     raw, value = f"{prefix}.raw", orjson.dumps(EXAMPLES["course_created"])
     create_topic(bootstrap, raw, 1)
     send(bootstrap, raw, [Sent(value)] * 2)
@@ -557,11 +555,11 @@ async def test_a_header_name_of_any_bytes_stops_nobody(
     ]
 
 
-def test_a_fenced_lane_opens_again_and_leaves_nothing_lying(
+def test_a_fenced_lane_opens_again_and_loses_nothing(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
-    """The broker forgets the lane's producer (here because another was opened in its name), and its
-    partition then stays quiet but for one record.
+    """Another producer with the lane's transactional id fences it. Its partition then gets only one
+    more record.
     """
     raw, value = f"{prefix}.raw", orjson.dumps(EXAMPLES["course_created"])
     create_topic(bootstrap, raw, 2)
@@ -573,14 +571,14 @@ def test_a_fenced_lane_opens_again_and_leaves_nothing_lying(
             {"bootstrap.servers": bootstrap, "transactional.id": f"{prefix}-router-0"}
         ).init_transactions(30)
         send(bootstrap, raw, [Sent(value, partition=0)])
-        wait_until(lambda: "opened again" in router.get("/readyz")[1], what="the lane's noticing")
+        wait_until(lambda: "opened again" in router.get("/readyz")[1], what="the fenced lane")
         wait_consumed(bootstrap, prefix, 2)
         wait_until(lambda: router.get("/readyz")[0] == 200, what="readiness")
         assert router.end() == 0
     assert len(read_all(bootstrap, [f"{prefix}.events.course_created"], at_least=2)) == 2
 
 
-def test_a_raw_topic_that_is_made_anew_while_the_router_runs_is_read(
+def test_a_raw_topic_that_is_recreated_while_the_router_runs_is_read(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
     raw, value = f"{prefix}.raw", orjson.dumps(EXAMPLES["course_created"])

@@ -1,4 +1,4 @@
-"""``rollcall`` with a consumer that never finds the coordinator of its group."""
+"""``rollcall`` with a consumer that never finds its group coordinator."""
 
 from __future__ import annotations
 
