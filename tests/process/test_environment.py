@@ -1,4 +1,4 @@
-"""Foreign environment variables: of a pipeline, of a service link, or of Rollcall's libraries."""
+"""Environment variables of other programs: of pipelines, service links or Rollcall's libraries."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ work = Work([agent], 1_000_000, BarrierTopic('b', 1), frozenset())
 options = new_router(load_settings(), "127.0.0.1:1")._options(work)
 stream = StreamingApplication(options, [agent], observer=None, on_survey=None)
 app = stream._new_app("/nowhere")
-told = {name: repr(getattr(app.conf, name)) for name in Settings.SETTINGS}
-print(json.dumps(told | {name: repr(getattr(_env, name)) for name in _env.__all__}))
+values = {name: repr(getattr(app.conf, name)) for name in Settings.SETTINGS}
+print(json.dumps(values | {name: repr(getattr(_env, name)) for name in _env.__all__}))
 """
 """Program that prints Faust's settings in the router."""
 
@@ -87,11 +87,11 @@ def test_faust_has_the_settings_of_the_program(value: str, untouched: Mapping[st
     assert effective(dict.fromkeys(FAUST | OTHERS, value), "--as-a-process") == untouched
 
 
-def test_without_that_faust_takes_some(untouched: Mapping[str, str]) -> None:
+def test_without_this_variables_change_faust(untouched: Mapping[str, str]) -> None:
     """Negative control: with an unchanged environment, variables change Faust's defaults, but not
     the application's own options.
     """
-    # with these it would not even start
+    # with the excluded ones, it would not start
     found = effective({name: "1" for name in FAUST if not name.endswith(("_LOOP", "_STRICT"))})
     changed = {name for name in found if found[name] != untouched[name]}
     assert changed
@@ -100,7 +100,9 @@ def test_without_that_faust_takes_some(untouched: Mapping[str, str]) -> None:
     )
 
 
-def test_a_process_is_what_it_is_without_them(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_a_process_is_the_same_with_these_variables(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     """The process starts, opens no other port, and writes no files."""
     variables = {
         **dict.fromkeys(FAUST | OTHERS, "1"),
@@ -123,7 +125,7 @@ def test_a_process_is_what_it_is_without_them(bootstrap: str, prefix: str, tmp_p
 
 
 def listening(pid: int) -> set[int]:
-    """Ports of a process."""
+    """Ports at which a process listens."""
     sockets = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
     lines = [
         line.split()
@@ -137,8 +139,8 @@ def listening(pid: int) -> set[int]:
     }
 
 
-def test_what_is_meant_for_a_process_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    meant = (
+def test_variables_for_the_process_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = (
         "ROLLCALL_KAFKA",
         "rollcall_port",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -151,8 +153,8 @@ def test_what_is_meant_for_a_process_stays(monkeypatch: pytest.MonkeyPatch) -> N
     )
     with monkeypatch.context() as patch:
         patch.setattr(
-            os, "environ", {**dict.fromkeys(meant, "x"), **dict.fromkeys(FAUST | OTHERS, "x")}
+            os, "environ", {**dict.fromkeys(kept, "x"), **dict.fromkeys(FAUST | OTHERS, "x")}
         )
         drop_foreign_variables()
-        assert set(os.environ) == set(meant)
+        assert set(os.environ) == set(kept)
     assert not {name for name in FAUST | OTHERS if KEPT.fullmatch(name)}

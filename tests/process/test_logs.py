@@ -20,7 +20,11 @@ from rollcall.process.logs import REPEAT_SECONDS, JsonFormatter, KafkaLevelFilte
 
 
 def record(
-    name: str, level: int, error: BaseException | None = None, *, message: str = "what happened"
+    name: str,
+    level: int,
+    error: BaseException | None = None,
+    *,
+    message: str = "something happened",
 ) -> logging.LogRecord:
     """A log record; with an error, raised and caught."""
     if error is None:
@@ -62,13 +66,13 @@ def record(
         (record("asyncio", logging.ERROR), "ERROR"),
     ],
 )
-def test_what_a_client_tries_again_is_a_warning(line: logging.LogRecord, level: str) -> None:
+def test_retried_errors_of_clients_are_warnings(line: logging.LogRecord, level: str) -> None:
     assert KafkaLevelFilter().filter(line)
     assert line.levelname == level == logging.getLevelName(line.levelno)
 
 
-def test_a_line_that_wants_no_traceback_passes() -> None:
-    """As in asyncio's own lines."""
+def test_a_line_without_traceback_passes() -> None:
+    """exc_info may be False, as in asyncio's lines."""
     line = record("asyncio", logging.ERROR)
     line.exc_info = False  # type: ignore[assignment]
     assert KafkaLevelFilter().filter(line)
@@ -84,22 +88,22 @@ def test_a_line_that_wants_no_traceback_passes() -> None:
         asyncio.CancelledError("ended"),
     ],
 )
-def test_a_condition_has_no_traceback(error: BaseException) -> None:
+def test_expected_errors_have_no_traceback(error: BaseException) -> None:
     error.add_note("topic t, partition 3")
-    said = json.loads(
+    text = json.loads(
         JsonFormatter().format(record("rollcall.streaming.lane", logging.ERROR, error))
     )["error"]
-    assert said == f"{type(error).__name__}: {error}; topic t, partition 3"
+    assert text == f"{type(error).__name__}: {error}; topic t, partition 3"
 
 
-def test_a_fault_of_the_program_has_one() -> None:
-    said = json.loads(
+def test_programming_errors_have_a_traceback() -> None:
+    text = json.loads(
         JsonFormatter().format(
             record("rollcall.streaming.lane", logging.ERROR, TypeError("a mistake"))
         )
     )["error"]
-    assert said.startswith("Traceback (most recent call last)")
-    assert said.endswith("TypeError: a mistake")
+    assert text.startswith("Traceback (most recent call last)")
+    assert text.endswith("TypeError: a mistake")
     assert "Traceback" not in JsonFormatter().format(
         record("rollcall.streaming.lane", logging.ERROR, MessageSizeTooLargeError())
     )
@@ -112,12 +116,12 @@ def test_a_fault_of_the_program_has_one() -> None:
         ("rollcall.streaming.position", logging.ERROR),
     ],
 )
-def test_what_rollcall_itself_notes_is_never_left_out(name: str, level: int) -> None:
+def test_rollcall_s_own_lines_are_never_left_out(name: str, level: int) -> None:
     repeats = RepeatFilter(lambda: 0.0)
     assert [repeats.filter(record(name, level)) for _ in range(3)] == [True, True, True]
 
 
-def test_the_same_saying_comes_once_in_a_while() -> None:
+def test_repeated_lines_are_left_out_for_some_time() -> None:
     now = 0.0
     repeats = RepeatFilter(lambda: now)
     assert [repeats.filter(record("aiokafka.client", logging.WARNING)) for _ in range(4)] == [

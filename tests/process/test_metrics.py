@@ -19,7 +19,7 @@ VALUES = st.lists(
 
 
 @given(VALUES)
-def test_like_the_original(chunks: list[list[float]]) -> None:
+def test_counts_equal_those_of_prometheus_client(chunks: list[list[float]]) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
     histogram = ChunkHistogram("x_seconds", "X.", BUCKETS, ours, label="stage", values=("r", "s"))
     theirs_by_stage = Histogram("x_seconds", "X.", ["stage"], buckets=BUCKETS, registry=theirs)

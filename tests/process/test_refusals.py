@@ -39,7 +39,7 @@ def test_every_refusal_names_something_to_change(code: int) -> None:
     assert text.endswith("(stopped)")
 
 
-def test_what_is_no_refusal_has_no_words() -> None:
+def test_other_errors_have_no_explanation() -> None:
     assert explain(RollcallError("something else"), load_settings(), "router") is None
 
 
@@ -65,7 +65,7 @@ def assert_ends(router: RouterProcess, kind: type[RollcallError], *words: str) -
         assert word in last
 
 
-def test_a_session_timeout_that_the_broker_does_not_take(
+def test_a_session_timeout_above_the_broker_limit(
     strict_broker: str, prefix: str, tmp_path: Path
 ) -> None:
     with RouterProcess(
@@ -79,7 +79,7 @@ def test_a_session_timeout_that_the_broker_does_not_take(
         )
 
 
-def test_a_transaction_timeout_that_the_broker_does_not_take(
+def test_a_transaction_timeout_above_the_broker_limit(
     strict_broker: str, prefix: str, tmp_path: Path
 ) -> None:
     with RouterProcess(tmp_path, strict_broker, prefix).expecting(
@@ -93,7 +93,7 @@ def test_a_transaction_timeout_that_the_broker_does_not_take(
         )
 
 
-def test_a_group_that_is_full(strict_broker: str, prefix: str, tmp_path: Path) -> None:
+def test_a_full_group(strict_broker: str, prefix: str, tmp_path: Path) -> None:
     with RouterProcess(tmp_path, strict_broker, prefix, transaction_timeout_seconds=20) as first:
         first.wait_ready(DEADLINE)
         with RouterProcess(
@@ -119,8 +119,10 @@ def test_of_two_processes_with_one_name_the_first_ends(
             assert second.end() == 0
 
 
-def test_a_name_may_be_used_again(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """By the successor of a killed process: the group still has the old member."""
+def test_the_successor_of_a_killed_process_may_use_its_name(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    """The group still has the old member."""
     with RouterProcess(tmp_path, bootstrap, prefix, group_instance_id="one") as first:
         first.wait_ready(DEADLINE)
         first.process.kill()

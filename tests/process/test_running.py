@@ -30,7 +30,7 @@ class Process:
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
-                continue  # takes its cancellation for that of another task
+                continue  # mistakes its cancellation for that of another task
 
 
 run_process(load_settings(), Process)
@@ -38,14 +38,15 @@ run_process(load_settings(), Process)
 
 
 @pytest.mark.parametrize(
-    ("how", "code", "told"), [("ends", 0, "the process has stopped; "), ("fails", 3, "no Kafka; ")]
+    ("end", "code", "message"),
+    [("ends", 0, "the process has stopped; "), ("fails", 3, "no Kafka; ")],
 )
-def test_what_a_client_left_behind_holds_up_nobody(
-    tmp_path: Path, how: str, code: int, told: str
+def test_a_left_task_of_a_client_does_not_delay_the_end(
+    tmp_path: Path, end: str, code: int, message: str
 ) -> None:
-    ended = run([sys.executable, "-c", PROGRAM, how], cwd=tmp_path)
+    ended = run([sys.executable, "-c", PROGRAM, end], cwd=tmp_path)
     assert ended.returncode == code
-    assert ended.stderr == f"{told}tasks of its clients did not end in time\n"
+    assert ended.stderr == f"{message}tasks of its clients did not end in time\n"
 
 
 ENDING = """
@@ -58,16 +59,16 @@ from rollcall.process.ending import run_command
 
 class Kept:
     def __del__(self):
-        print("the interpreter is taken apart")
+        print("finalized")
 
 
 def command():
     threading.Thread(target=time.sleep, args=[3600], daemon=True).start()
-    print("told")
-    how = sys.argv[2]
-    if how == "fails":
+    print("output")
+    end = sys.argv[2]
+    if end == "fails":
         raise ArithmeticError("the command's own")
-    sys.exit(None if how == "ends" else int(how))
+    sys.exit(None if end == "ends" else int(end))
 
 
 kept = Kept()
@@ -76,7 +77,7 @@ run_command(command)
 
 
 @pytest.mark.parametrize(
-    ("command", "how", "code", "apart"),
+    ("command", "end", "code", "is_finalized"),
     [
         ("router", "ends", 0, False),
         ("serve", "78", 78, False),
@@ -84,12 +85,12 @@ run_command(command)
         ("topics", "78", 78, True),
     ],
 )
-def test_no_interpreter_is_taken_apart_while_threads_of_clients_run(
-    command: str, how: str, code: int, apart: bool, tmp_path: Path
+def test_the_interpreter_is_not_finalized_while_threads_of_clients_run(
+    command: str, end: str, code: int, is_finalized: bool, tmp_path: Path
 ) -> None:
-    ended = run([sys.executable, "-c", ENDING, command, how], cwd=tmp_path)
+    ended = run([sys.executable, "-c", ENDING, command, end], cwd=tmp_path)
     assert ended.returncode == code
-    assert ended.stdout == "told\n" + "the interpreter is taken apart\n" * apart
+    assert ended.stdout == "output\n" + "finalized\n" * is_finalized
     assert ended.stderr.splitlines()[-1:] == ["ArithmeticError: the command's own"] * (
-        how == "fails"
+        end == "fails"
     )

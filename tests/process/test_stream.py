@@ -29,26 +29,26 @@ def read(seconds: float) -> PartitionStatus:
     return replace(IDLE, lag=5, oldest_pending=int((NOW - seconds) * 1000))
 
 
-def test_nothing_waits_where_there_is_no_lag() -> None:
+def test_the_age_is_zero_without_lag() -> None:
     oldest = OldestUnprocessed()
     assert oldest.seconds([], NOW) == oldest.seconds([IDLE, OTHER], NOW) == 0
 
 
-def test_of_what_was_read_the_age_is_known() -> None:
+def test_the_age_of_read_records() -> None:
     oldest = OldestUnprocessed()
     assert oldest.seconds([IDLE, read(40)], NOW) == 40
     assert oldest.seconds([read(40), replace(read(70), tp=OTHER.tp)], NOW) == 70
-    assert oldest.seconds([read(-3_600)], NOW) == 0, "a bridge's clock that is ahead"
+    assert oldest.seconds([read(-3_600)], NOW) == 0, "the bridge's clock may be ahead"
 
 
-def test_of_what_was_not_read_it_is_the_time_without_movement() -> None:
+def test_for_unread_records_it_is_the_time_without_progress() -> None:
     oldest = OldestUnprocessed()
     halted = replace(IDLE, lag=100, state=LaneState.HALTED)
     assert [oldest.seconds([halted, OTHER], NOW + second) for second in range(4)] == [0, 1, 2, 3]
     assert oldest.seconds([halted, replace(read(2), tp=OTHER.tp)], NOW + 4) == 6
 
 
-def test_lag_that_never_ends_is_no_standstill() -> None:
+def test_permanent_lag_with_progress_has_no_age() -> None:
     """Under load some partition always has lag."""
     oldest = OldestUnprocessed()
     moving = [replace(IDLE, lag=1_000, committed=10 + second) for second in range(600)]
@@ -60,12 +60,12 @@ def test_lag_that_never_ends_is_no_standstill() -> None:
     assert max(oldest.seconds(statuses, NOW + second) for second, statuses in enumerate(turns)) == 0
 
 
-@pytest.mark.parametrize("never", [False, True])
-async def test_a_client_that_has_lost_itself_is_no_end(
-    monkeypatch: pytest.MonkeyPatch, never: bool
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_hanging_or_cancelled_client_does_not_end_the_process(
+    monkeypatch: pytest.MonkeyPatch, hangs: bool
 ) -> None:
-    """Whether it never answers or mistakes its own end for the process's: the process looks for the
-    cluster again.
+    """A client may hang, or raise CancelledError without a cancellation of the process. The process
+    tries to connect again.
     """
     monkeypatch.setattr(stream_process, "PREPARING_SECONDS", 0.05)
     monkeypatch.setattr(stream_process, "RETRY_SECONDS", 0.01)
@@ -76,7 +76,7 @@ async def test_a_client_that_has_lost_itself_is_no_end(
         reasons.append(process.not_ready())
         if len(reasons) == 3:
             stop.set()
-        if never:
+        if hangs:
             await asyncio.Event().wait()
         raise asyncio.CancelledError
 
@@ -93,7 +93,7 @@ async def test_a_client_that_has_lost_itself_is_no_end(
         metrics=metrics,
     )
     await in_time(process.run(stop), what="the end of the process")
-    kind = "TimeoutError" if never else "KafkaConnectionError"
+    kind = "TimeoutError" if hangs else "KafkaConnectionError"
     assert reasons == [
         ["the topics are being checked"],
         *[[f"Kafka at kafka:9092 does not answer ({kind}); look at the brokers' logs"]] * 2,

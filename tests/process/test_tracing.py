@@ -52,7 +52,7 @@ class Echo:
         return Halt(note, note)
 
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Echo:
-        """Write."""
+        """Write the records."""
         for chunk in chunks:
             for record in chunk.records:
                 outputs.append(
@@ -65,7 +65,7 @@ class Echo:
         return self
 
     def on_committed(self, now: float) -> None:
-        """Count."""
+        """Count the commit."""
         self.commits += 1
 
 
@@ -111,7 +111,7 @@ def chunk(*records: tuple[bytes, Sequence[Header]], first: int = 0) -> Chunk:
     return Chunk("in", 3, first, first + len(found), list(found), 0)
 
 
-def test_a_trace_goes_on() -> None:
+def test_a_trace_continues() -> None:
     echo, exporter, agent = traced(0.0)
     handler, outbox = agent.new_handler(3, Rows()), Outbox()
     result = handler.process(
@@ -170,7 +170,7 @@ def test_a_trace_goes_on() -> None:
     ],
 )
 @pytest.mark.parametrize("ratio", [0.0, 1.0])
-def test_what_is_no_trace(content: bytes | None, ratio: float) -> None:
+def test_invalid_traceparents(content: bytes | None, ratio: float) -> None:
     """The trace continues unchanged, unless a new one is started."""
     _echo, exporter, agent = traced(ratio)
     outbox = Outbox()
@@ -188,7 +188,7 @@ def test_what_is_no_trace(content: bytes | None, ratio: float) -> None:
         assert outbox.written == [{"traceparent": content}]
 
 
-def test_a_share_of_the_records_begins_a_trace() -> None:
+def test_a_share_of_the_records_starts_a_trace() -> None:
     random.seed(1)
     _echo, exporter, agent = traced(0.25)
     records = [(b"1", [STATE]) for _ in range(4_000)]
@@ -207,7 +207,7 @@ def test_a_share_of_the_records_begins_a_trace() -> None:
     )
 
 
-def test_what_was_not_consumed_has_no_span() -> None:
+def test_records_that_are_not_consumed_have_no_span() -> None:
     _echo, exporter, agent = traced(1.0)
     handler = agent.new_handler(3, Rows())
     result = handler.process(
@@ -220,7 +220,7 @@ def test_what_was_not_consumed_has_no_span() -> None:
     ] == [0, 1]
 
 
-def test_the_rest_is_left_to_the_handler() -> None:
+def test_other_members_are_those_of_the_handler() -> None:
     _echo, _exporter, agent = traced(1.0)
     handler = agent.new_handler(3, Rows())
     assert handler.unfinished == 7
@@ -280,10 +280,10 @@ def test_from_the_raw_topic_to_the_rosters(
     for message in read_all(
         bootstrap, [cluster.roster("courses"), cluster.roster("sections")], at_least=2
     ):
-        assert not headers(message), "nobody began a trace of these"
+        assert not headers(message), "these have no trace"
 
 
-def test_traces_that_nobody_takes_stop_nothing(
+def test_a_missing_collector_does_not_stop_the_router(
     bootstrap: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_topic(bootstrap, f"{prefix}.raw", 1)
@@ -297,7 +297,7 @@ def test_traces_that_nobody_takes_stop_nothing(
         assert router.end() == 0
 
 
-def test_off_nothing_is_loaded() -> None:
+def test_disabled_tracing_loads_no_modules() -> None:
     assert new_tracing(load_settings(), "router") is None
     loaded = (
         "import sys, rollcall.cli.run, rollcall.rosters.application; print([name for name in "
@@ -311,7 +311,7 @@ def test_off_nothing_is_loaded() -> None:
     )
 
 
-def test_without_opentelemetry_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_opentelemetry_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "rollcall.process.tracing", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Processes that start before the cluster wait for it, say so, and continue by themselves."""
+"""Processes that start before the cluster wait for it, report this, and continue by themselves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def unused() -> int:
         return port
 
 
-def test_before_there_is_a_broker(tmp_path: Path, jars: Path, prefix: str, unused: int) -> None:
+def test_processes_wait_for_a_broker(tmp_path: Path, jars: Path, prefix: str, unused: int) -> None:
     """Each process is live and none is ready. Once there is a broker, an event passes through all
     of them.
     """
@@ -64,13 +64,13 @@ def test_before_there_is_a_broker(tmp_path: Path, jars: Path, prefix: str, unuse
                 if str(line["logger"]).startswith("rollcall.") and bootstrap in str(line["message"])
             ]
             assert len(warnings) == len({line["logger"] for line in warnings}), (
-                "each part says it once"
+                "each part must warn once"
             )
             assert process.end() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_who_waits_can_be_stopped(
+def test_a_waiting_process_can_be_stopped(
     tmp_path: Path, prefix: str, unused: int, number: signal.Signals
 ) -> None:
     with RollcallProcess("router", tmp_path, f"127.0.0.1:{unused}", prefix) as router:
