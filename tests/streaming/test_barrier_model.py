@@ -23,7 +23,7 @@ import pytest
 T = TypeVar("T")
 
 BROKERS = (0, 1, 2)
-LEAST_IN_SYNC = 2
+MIN_IN_SYNC = 2
 EPOCHS = 3
 COMMITS = 2
 """Maximum commits of the first owner."""
@@ -73,8 +73,8 @@ def leads(state: State, broker: int) -> bool:
 
 
 def elections(state: State) -> Iterator[State]:
-    """The controller elects another broker, or takes one out of those in sync, or in again; a
-    broker hears of an election.
+    """The controller elects another broker, removes an in-sync replica or adds one, or a broker
+    learns of an election.
     """
     epoch = len(state.leaders) - 1
     leader = state.leaders[epoch]
@@ -86,7 +86,7 @@ def elections(state: State) -> Iterator[State]:
                 known=put(state.known, broker, epoch + 1),
                 believed=put(state.believed, broker, in_sync),
             )
-    if state.known[leader] == epoch:  # the controller does what the leader that it knows asks for
+    if state.known[leader] == epoch:  # the controller serves only the current leader
         for broker in BROKERS:
             if broker in state.in_sync - {leader}:
                 in_sync = state.in_sync - {broker}
@@ -121,8 +121,8 @@ def common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
 
 
 def replications(state: State) -> Iterator[State]:
-    """A replica fetches the next entry of the leader that it knows; a leader acknowledges what all
-    in sync hold.
+    """A replica fetches the next entry of the leader that it knows, or a leader acknowledges the
+    entries of all in-sync replicas.
     """
     for broker in BROKERS:
         epoch = state.known[broker]
@@ -137,7 +137,7 @@ def replications(state: State) -> Iterator[State]:
             yield state._replace(logs=put(state.logs, broker, log[: len(mine) + 1]))
     for leader in BROKERS:
         believed = state.believed[leader]
-        if not leads(state, leader) or len(believed) < LEAST_IN_SYNC:
+        if not leads(state, leader) or len(believed) < MIN_IN_SYNC:
             continue
         following = [
             state.logs[broker] if state.known[broker] == state.known[leader] else ()
@@ -153,8 +153,8 @@ def replications(state: State) -> Iterator[State]:
 
 
 def writes(state: State, rule: Rule) -> Iterator[State]:
-    """The first owner commits, through whoever takes itself for the leader; the second one fences,
-    and writes its nonce likewise.
+    """The first owner commits, or the second one fences or writes its nonce. Any broker that
+    considers itself the leader accepts their writes.
     """
     for broker in BROKERS:
         if not leads(state, broker):
@@ -166,8 +166,8 @@ def writes(state: State, rule: Rule) -> Iterator[State]:
             )
         if (state.fenced or not rule.fences_first) and NONCE not in log:
             yield state._replace(logs=put(state.logs, broker, (*log, NONCE)))
-    # Opening waits for the end of the last transaction: what was written is acknowledged, or cut
-    # off by an election.
+    # opening waits for the end of the last transaction: its entries are acknowledged, or truncated
+    # after an election
     if not state.fenced and (
         state.committed == state.written or not any(state.written in log for log in state.logs)
     ):
@@ -197,9 +197,7 @@ def put(values: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
 
 
 def search(rule: Rule) -> tuple[int, State | None]:
-    """Go through all states that can be reached. Returns how many starts there were, and one that
-    is wrong.
-    """
+    """Search all reachable states. Returns the number of starts, and a state with a wrong start."""
     seen, open_states, starts = {State()}, [State()], 0
     while open_states:
         state = open_states.pop()
@@ -219,10 +217,10 @@ def search(rule: Rule) -> tuple[int, State | None]:
     return starts, None
 
 
-def test_no_answer_that_shows_the_nonce_is_older_than_the_barrier() -> None:
+def test_a_start_with_the_nonce_is_never_before_the_commit() -> None:
     starts, wrong = search(Rule())
     assert wrong is None
-    assert starts > 1_000, "the model came to few starts"
+    assert starts > 1_000, "the model has few starts"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,4 @@
-"""Batches that could not be added to a transaction are not sent; a failed producer leaves nothing
-behind.
-"""
+"""Batches that were not added to a transaction are not sent; failed producers leave no tasks."""
 
 from __future__ import annotations
 
@@ -34,37 +32,37 @@ from rollcall.streaming.failures import fail_unadded_batches, terminate
 from tests.kafka_client import create_topic
 from tests.waiting import eventually
 
-PLACES = [KafkaPartition("allowed", 0), KafkaPartition("refused", 1)]
+TPS = [KafkaPartition("allowed", 0), KafkaPartition("refused", 1)]
 
 
 @pytest.mark.parametrize("held_back", [True, False], ids=["held back", "as aiokafka does"])
-async def test_what_could_not_be_added_is_not_sent(held_back: bool) -> None:
+async def test_batches_that_were_not_added_are_not_sent(held_back: bool) -> None:
     producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1", transactional_id="lane-0")
     if held_back:
         fail_unadded_batches(producer)
-    producer._closed = True  # it was never started, and complains if it is not closed
+    producer._closed = True  # not started; its finalizer would complain
     transactions, accumulator = producer._txn_manager, producer._message_accumulator
     transactions.set_pid_and_epoch(7, 4)
     transactions.begin_transaction()
     futures = []
-    for place in PLACES:
+    for tp in TPS:
         records = RecordBatches(900_000)
         records.append(1, b"key", b"value", NO_HEADERS)
         futures.append(
             await accumulator.add_batch(
-                GatheredBatch(records.batches[0], transactional=True), place, 1
+                GatheredBatch(records.batches[0], transactional=True), tp, 1
             )
         )
-    assert set(transactions.partitions_to_add()) == set(PLACES), (
-        "aiokafka keeps them back until they are added"
+    assert set(transactions.partitions_to_add()) == set(TPS), (
+        "aiokafka holds them back until they are added"
     )
     error = TopicAuthorizationFailedError({"refused"})
     transactions.error_transaction(error)
-    assert not transactions.partitions_to_add(), "and forgets about it"
-    assert set(accumulator._batches) == (set() if held_back else set(PLACES)), (
-        "what is here is sent next"
+    assert not transactions.partitions_to_add(), "aiokafka forgets to hold them back"
+    assert set(accumulator._batches) == (set() if held_back else set(TPS)), (
+        "batches in the accumulator would be sent next"
     )
-    await asyncio.sleep(0)  # a turn of the loop, for what is shielded to hear of it
+    await asyncio.sleep(0)  # one turn of the loop for shielded futures
     for future in futures:
         assert future.done() == held_back
         if held_back:
@@ -73,7 +71,7 @@ async def test_what_could_not_be_added_is_not_sent(held_back: bool) -> None:
     assert transactions._transaction_waiter.exception() is error
 
 
-class Line:
+class Interceptor:
     """Intercepts the requests of a producer's client."""
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
@@ -95,19 +93,19 @@ class Line:
         return await self._send(node, request, **options)
 
 
-async def _begin(producer: AIOKafkaProducer, topic: str) -> Line:
+async def _begin(producer: AIOKafkaProducer, topic: str) -> Interceptor:
     """A producer with a record in flight."""
     await producer.start()
-    line = Line(producer)
+    interceptor = Interceptor(producer)
     await producer.begin_transaction()
     await producer.send(topic, b"value", partition=0)
-    return line
+    return interceptor
 
 
-async def _commit_in_vain(producer: AIOKafkaProducer, topic: str) -> None:
-    line = await _begin(producer, topic)
+async def _cancel_a_commit(producer: AIOKafkaProducer, topic: str) -> None:
+    interceptor = await _begin(producer, topic)
     committing = asyncio.create_task(producer.commit_transaction())
-    await line.producing.wait()
+    await interceptor.producing.wait()
     await eventually(
         lambda: producer._txn_manager.needs_transaction_commit() is not None, what="the commit"
     )
@@ -116,27 +114,27 @@ async def _commit_in_vain(producer: AIOKafkaProducer, topic: str) -> None:
     await asyncio.wait({committing})
 
 
-async def _lose_an_answer(producer: AIOKafkaProducer, topic: str) -> None:
-    line = await _begin(producer, topic)
+async def _lose_a_response(producer: AIOKafkaProducer, topic: str) -> None:
+    interceptor = await _begin(producer, topic)
     with pytest.raises(KafkaError):
         await producer.send_offsets_to_transaction(
             {KafkaPartition(topic, 0): OffsetAndMetadata(1, "")}, topic
         )
-    line.cut.set()
+    interceptor.cut.set()
 
 
-@pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
-@pytest.mark.parametrize("fail", [_commit_in_vain, _lose_an_answer])
+@pytest.mark.parametrize("patched", [True, False], ids=["patched", "as aiokafka does"])
+@pytest.mark.parametrize("fail", [_cancel_a_commit, _lose_a_response])
 async def test_a_producer_that_is_cut_off_leaves_nothing_behind(
     bootstrap: str,
     prefix: str,
     overheard: list[str],
     monkeypatch: pytest.MonkeyPatch,
     fail: Any,
-    mended: bool,
+    patched: bool,
 ) -> None:
     create_topic(bootstrap, prefix, 1)
-    if not mended:
+    if not patched:
         monkeypatch.setattr(producers, "Sender", senders.Sender)
     before = asyncio.all_tasks()
     producer = AIOKafkaProducer(
@@ -148,7 +146,7 @@ async def test_a_producer_that_is_cut_off_leaves_nothing_behind(
     await fail(producer, prefix)
     with contextlib.suppress(Exception):
         await promptly(producer.stop(), 1)
-    if mended:
+    if patched:
         await terminate(producer)
         await eventually(lambda: asyncio.all_tasks() == before, what="the end of all tasks")
         del producer

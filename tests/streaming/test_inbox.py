@@ -1,4 +1,4 @@
-"""Rule 2 of a lane: every record is taken once, in order, whatever chunks the driver delivers."""
+"""Rule 2 of a lane: every record is taken once and in order, with any chunks of the driver."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rollcall.streaming.chunks import OUT_OF_RANGE, Chunk, ChunkPolicy
 from rollcall.streaming.inbox import Batch, Inbox, PositionLostError
 from tests.examples import examples
 
-PLACE = TP("raw", 0)
+INPUT = TP("raw", 0)
 
 
 @dataclass(frozen=True)
 class FakeRecord:
-    """A record with nothing but an offset."""
+    """A record with an offset only."""
 
     offset: int
     timestamp: int = 0
@@ -34,7 +34,7 @@ def chunk(position: int, next_position: int, offsets: list[int]) -> Chunk:
     records: list[Record] = [
         FakeRecord(offset) for offset in offsets if position <= offset < next_position
     ]
-    return Chunk(PLACE.topic, PLACE.partition, position, next_position, records, len(records))
+    return Chunk(INPUT.topic, INPUT.partition, position, next_position, records, len(records))
 
 
 def policy(records: int = 1000) -> ChunkPolicy:
@@ -76,18 +76,20 @@ class Driver:
     st.integers(1, 20),
 )
 def test_every_record_is_taken_once_and_in_order(
-    held: set[int], moves: list[tuple[int, int | None]], most: int
+    stored: set[int], moves: list[tuple[int, int | None]], max_records: int
 ) -> None:
-    offsets, end = sorted(held), 61
+    offsets, end = sorted(stored), 61
     driver = Driver(offsets, end)
     taken: list[int] = []
 
     async def run() -> None:
-        inbox = Inbox(policy(most), seek=driver.seek, on_room=lambda: None, closing=asyncio.Event())
-        inbox.begin({PLACE: 0})
-        here = 0
-        honest = [(10, None)] * 12  # at the end nothing disturbs any more
-        for count, jump in [*moves, *honest]:
+        inbox = Inbox(
+            policy(max_records), seek=driver.seek, on_room=lambda: None, closing=asyncio.Event()
+        )
+        inbox.begin({INPUT: 0})
+        taken_to = 0
+        undisturbed = [(10, None)] * 12
+        for count, jump in [*moves, *undisturbed]:
             if jump is not None:
                 driver.position = jump
             inbox.put(driver.read(count))
@@ -98,29 +100,29 @@ def test_every_record_is_taken_once_and_in_order(
                 batch = gathering.result()
                 assert isinstance(batch, Batch)
                 taken.extend(record.offset for part in batch.chunks for record in part.records)
-                assert batch.positions[PLACE] >= here
-                here = batch.positions[PLACE]
+                assert batch.positions[INPUT] >= taken_to
+                taken_to = batch.positions[INPUT]
             else:
                 gathering.cancel()
-        assert here == end
+        assert taken_to == end
 
     asyncio.run(run())
     assert taken == offsets
 
 
-async def test_a_position_that_is_lost_is_reported() -> None:
+async def test_a_lost_position_is_reported() -> None:
     inbox = Inbox(policy(), seek=Driver([], 0).seek, on_room=lambda: None, closing=asyncio.Event())
-    inbox.begin({PLACE: 5})
-    inbox.put(Chunk(PLACE.topic, PLACE.partition, OUT_OF_RANGE, OUT_OF_RANGE, [], 0))
+    inbox.begin({INPUT: 5})
+    inbox.put(Chunk(INPUT.topic, INPUT.partition, OUT_OF_RANGE, OUT_OF_RANGE, [], 0))
     with pytest.raises(PositionLostError):
         await inbox.gather(None)
 
 
-async def test_chunks_are_gathered_up_to_the_bound_and_no_further() -> None:
+async def test_chunks_are_gathered_up_to_the_limit() -> None:
     inbox = Inbox(
         policy(10), seek=Driver([], 0).seek, on_room=lambda: None, closing=asyncio.Event()
     )
-    inbox.begin({PLACE: 0})
+    inbox.begin({INPUT: 0})
     offsets = list(range(40))
     for start, stop in ((0, 6), (6, 12), (12, 40)):
         inbox.put(chunk(start, stop, offsets))
@@ -129,13 +131,13 @@ async def test_chunks_are_gathered_up_to_the_bound_and_no_further() -> None:
         batch = await inbox.gather(None)
         assert batch is not None
         sizes.append(batch.records)
-    assert sizes == [6, 6, 28], "a chunk by itself always fits"
+    assert sizes == [6, 6, 28], "a single chunk may exceed the limit"
 
 
 async def test_closing_and_failing_transactions_end_the_wait() -> None:
     closing = asyncio.Event()
     inbox = Inbox(policy(), seek=Driver([], 0).seek, on_room=lambda: None, closing=closing)
-    inbox.begin({PLACE: 0})
+    inbox.begin({INPUT: 0})
 
     async def fail() -> None:
         raise RuntimeError("the transaction failed")
@@ -146,7 +148,7 @@ async def test_closing_and_failing_transactions_end_the_wait() -> None:
     assert await inbox.gather(None) is None
 
 
-def test_a_batch_that_is_cut_stands_before_its_first_record_left() -> None:
+def test_the_position_after_a_part_of_a_batch_is_its_next_record() -> None:
     first, second = chunk(0, 5, [0, 2, 4]), chunk(5, 9, [6, 8])
-    batch = Batch([first, second], {PLACE: 9})
-    assert [batch.positions_after(count)[PLACE] for count in range(6)] == [0, 2, 4, 6, 8, 9]
+    batch = Batch([first, second], {INPUT: 9})
+    assert [batch.positions_after(count)[INPUT] for count in range(6)] == [0, 2, 4, 6, 8, 9]

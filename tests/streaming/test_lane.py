@@ -32,7 +32,6 @@ from tests.waiting import eventually
 INPUT = TP("in", 0)
 BARRIER = TP("g-barrier", 0)
 
-
 TRANSACTION_SECONDS = 3.0
 """Longer than a commit in memory takes on any machine. A commit that never ends takes this long."""
 
@@ -41,21 +40,21 @@ class Broker:
     """Broker with a committed offset. One commit fails, or never ends."""
 
     def __init__(
-        self, fail_at: int, *, lost_answer: bool = False, error: BaseException | None = None
+        self, fail_at: int, *, lost_response: bool = False, error: BaseException | None = None
     ) -> None:
         self.committed = 0
         self.transactions = 0
         self.nonce = ""
         self.producers: list[str] = []
         self._fail_at = fail_at
-        self._lost_answer = lost_answer
+        self._lost_response = lost_response
         self._error = error
 
     async def commit(self, offset: int) -> None:
-        """Commit; one commit gets no answer."""
+        """Commit; one commit gets no response."""
         self.transactions += 1
         fails = self.transactions == self._fail_at
-        if not fails or self._lost_answer:
+        if not fails or self._lost_response:
             self.committed = offset
         if fails and self._error is not None:
             raise self._error
@@ -76,15 +75,15 @@ class Producer:
         self.client = SimpleNamespace()
 
     async def start(self) -> None:
-        """Nothing."""
+        """Ignored."""
 
     async def begin_transaction(self) -> None:
-        """Nothing."""
+        """Ignored."""
 
     async def send_offsets_to_transaction(self, offsets: dict[Any, Any], _group: str) -> None:
-        """Take note."""
-        [(place, meta)] = offsets.items()
-        if TP(*place) == BARRIER:
+        """Keep the offset or the barrier's nonce."""
+        [(tp, meta)] = offsets.items()
+        if TP(*tp) == BARRIER:
             self._broker.nonce = meta.metadata
         else:
             self._offset = meta.offset
@@ -95,10 +94,10 @@ class Producer:
             await self._broker.commit(self._offset)
 
     async def abort_transaction(self) -> None:
-        """Nothing."""
+        """Ignored."""
 
     async def stop(self) -> None:
-        """Nothing."""
+        """Ignored."""
 
 
 class Offsets:
@@ -113,7 +112,7 @@ class Offsets:
         return dict.fromkeys(partitions, Committed(self._broker.committed, ""))
 
     async def bounds(self, partitions: Collection[TP]) -> dict[TP, Bounds]:
-        """Many records."""
+        """Bounds of a partition with many records."""
         return dict.fromkeys(partitions, Bounds(0, 1_000, 1_000))
 
     async def proven_ends(self, partitions: Collection[TP]) -> dict[TP, int]:
@@ -125,7 +124,7 @@ class NoTables:
     """Implements :class:`rollcall.streaming.lane.RowStore`."""
 
     def changelog(self, agent: ChunkAgent, partition: int) -> None:
-        """None."""
+        """No changelog."""
 
     async def restore(
         self,
@@ -139,23 +138,23 @@ class NoTables:
         return Rows()
 
     def drop(self, agent: ChunkAgent, partition: int) -> None:
-        """Nothing."""
+        """Ignored."""
 
 
 class Silent:
     """Implements :class:`rollcall.streaming.lane.LaneObserver`."""
 
     def processed(self, agent: str, seconds: float) -> None:
-        """Nothing."""
+        """Ignored."""
 
     def committed(self) -> None:
-        """Nothing."""
+        """Ignored."""
 
     def produce_failed(self) -> None:
-        """Nothing."""
+        """Ignored."""
 
     def expired(self, records: int) -> None:
-        """Nothing."""
+        """Ignored."""
 
 
 class Handler:
@@ -168,22 +167,22 @@ class Handler:
         seen.append([])
 
     def resume(self, _note: str) -> Halt | None:
-        """Goes on."""
+        """No halt."""
         return None
 
     def process(self, chunks: Sequence[Chunk], _outputs: Outputs) -> Any:
-        """Take note."""
+        """Record the offsets."""
         self._seen[-1] += [record.offset for chunk in chunks for record in chunk.records]
         return SimpleNamespace(consumed=0, halt=None, on_committed=lambda now: None)
 
 
 def records(first: int, last: int) -> Chunk:
-    """A chunk."""
-    found: list[Any] = [
+    """A chunk of records with these offsets."""
+    content: list[Any] = [
         SimpleNamespace(offset=offset, timestamp=0, key=b"", value=b"", headers=())
         for offset in range(first, last)
     ]
-    return Chunk(*INPUT, first, last, found, 0)
+    return Chunk(*INPUT, first, last, content, 0)
 
 
 async def _run(broker: Broker) -> tuple[list[list[int]], list[BaseException]]:
@@ -223,30 +222,30 @@ async def _run(broker: Broker) -> tuple[list[list[int]], list[BaseException]]:
         context,
     )
 
-    def is_through() -> bool:
+    def is_complete() -> bool:
         nonlocal position
         if lane.has_room and position < 60:
             lane.deliver(records(position, position + 10))
             position += 10
         return broker.committed >= 60 or bool(failures)
 
-    await eventually(is_through, what="the end of the input")
+    await eventually(is_complete, what="the end of the input")
     await lane.close()
     assert lane.state is LaneState.CLOSED
     return seen, failures
 
 
-async def test_a_commit_that_never_ends_is_given_up_and_done_again() -> None:
+async def test_a_commit_that_never_ends_is_repeated_by_a_new_producer() -> None:
     broker = Broker(fail_at=3)
     seen, failures = await _run(broker)
     assert failures == []
-    assert broker.producers == ["g-a-0", "g-a-0"], "the second one fences the first"
+    assert broker.producers == ["g-a-0", "g-a-0"], "the second must fence the first"
     assert broker.committed == 60
     assert seen[1] == list(range(20, 60)), "from the committed offset on"
 
 
-async def test_a_commit_whose_answer_never_comes_is_not_done_again() -> None:
-    broker = Broker(fail_at=3, lost_answer=True)
+async def test_a_commit_with_a_lost_response_is_not_repeated() -> None:
+    broker = Broker(fail_at=3, lost_response=True)
     seen, failures = await _run(broker)
     assert failures == []
     assert broker.committed == 60
@@ -263,7 +262,7 @@ def caused(error: BaseException, cause: BaseException) -> BaseException:
     "error",
     [
         ProducerFenced(),
-        for_code(90)(),  # the same, as a code
+        for_code(90)(),  # fenced, by error code
         TransactionAbortableError(),
         caused(KafkaError("Unexpected error during batch delivery"), for_code(89)()),
         caused(
@@ -271,11 +270,11 @@ def caused(error: BaseException, cause: BaseException) -> BaseException:
             caused(KafkaError("lookup"), KafkaConnectionError()),
         ),
         KafkaTimeoutError(),
-        asyncio.CancelledError(),  # of a task of the client's, and nobody has cancelled the lane
+        asyncio.CancelledError(),  # of a client's task: the lane was not cancelled
     ],
     ids=["fenced", "fenced by code", "given up", "not now", "cut off", "timeout", "cancelled"],
 )
-async def test_a_lane_opens_again_when_that_helps(error: BaseException) -> None:
+async def test_a_lane_opens_again_after_retriable_errors(error: BaseException) -> None:
     broker = Broker(fail_at=3, error=error)
     seen, failures = await _run(broker)
     assert failures == []

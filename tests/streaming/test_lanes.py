@@ -31,12 +31,12 @@ class SlowLane:
 
     async def close(self) -> None:
         """Wait for the test, even if cancelled."""
-        await self._context.let.wait()
+        await self._context.may_close.wait()
 
 
 @pytest.fixture
 def context() -> Any:
-    return SimpleNamespace(opened=[], failures=[], let=asyncio.Event())
+    return SimpleNamespace(opened=[], failures=[], may_close=asyncio.Event())
 
 
 @pytest.fixture
@@ -49,11 +49,11 @@ def lanes(monkeypatch: pytest.MonkeyPatch, context: Any) -> Lanes:
 
 
 async def test_after_the_end_no_lane_opens(lanes: Lanes, context: Any) -> None:
-    context.let.set()
+    context.may_close.set()
     lanes.assign(PARTITIONS)
     await lanes.revoke()
     lanes.assign(PARTITIONS)
-    assert len(context.opened) == 4, "so it is before"
+    assert len(context.opened) == 4, "before the end, two assignments open four lanes"
     await lanes.end()
     lanes.assign(PARTITIONS)
     assert len(context.opened) == 4
@@ -72,18 +72,18 @@ async def test_the_end_waits_for_lanes_that_a_rebalance_is_closing(
     for _ in range(10):
         await asyncio.sleep(0)
     assert not ending.done()
-    context.let.set()
+    context.may_close.set()
     await in_time(ending, what="the end")
     await in_time(rebalance, what="the rebalance")
 
 
 async def test_at_the_end_a_rebalance_may_fail(lanes: Lanes, context: Any) -> None:
-    error = PartitionsError("so many")
+    error = PartitionsError("different numbers")
     lanes.fail(error)
-    context.let.set()
+    context.may_close.set()
     await lanes.end()
     lanes.fail(error)
-    assert context.failures == [error], "the first one ends the process"
+    assert context.failures == [error], "only the first may end the process"
 
 
 class SilentProducer:
@@ -94,20 +94,20 @@ class SilentProducer:
         self.stopped = False
 
     async def start(self) -> None:
-        """Wait."""
+        """Wait for ever."""
         self.begun.set()
         await asyncio.Event().wait()
 
     async def abort_transaction(self) -> None:
-        """There is none."""
+        """Ignored: there is no transaction."""
 
     async def stop(self) -> None:
-        """Take note."""
+        """Record the call."""
         self.stopped = True
 
 
 async def test_a_lane_that_waits_for_its_producer_closes_at_once() -> None:
-    """There is no transaction to finish, however long that may take."""
+    """There is no transaction to finish."""
     producer, failures = SilentProducer(), list[BaseException]()
     policy = ChunkPolicy(
         max_records=1, max_bytes=1, gather=0.0, drain=1e6, transaction=1e6, reopen=1e6

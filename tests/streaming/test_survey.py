@@ -101,45 +101,45 @@ def consumer(cluster: Cluster) -> Callable[[], ChunkConsumer]:
 
 
 async def test_membership(survey: Survey, cluster: Cluster, group: Group) -> None:
-    looking = asyncio.create_task(survey.run(consumer(cluster)))
+    running = asyncio.create_task(survey.run(consumer(cluster)))
     seen = [survey.membership]
     cluster.member = False
     for _ in range(10):
         await asyncio.sleep(0.01)
     group.assigned = group.assigned_once = True
-    seen.append(survey.membership)  # nobody has found anything else yet
+    seen.append(survey.membership)  # the survey has not looked again yet
     await until(lambda: survey.membership is Membership.COORDINATOR_AWAY)
     cluster.member = True
     await until(lambda: survey.membership is Membership.JOINED)
     group.assigned = False
     seen.append(survey.membership)
     assert seen == [Membership.NEW, Membership.JOINED, Membership.REBALANCING]
-    looking.cancel()
-    await asyncio.wait({looking})
+    running.cancel()
+    await asyncio.wait({running})
 
 
-async def test_a_partition_without_a_leader_is_no_silence(
+async def test_a_partition_without_a_leader_is_no_silent_cluster(
     monkeypatch: pytest.MonkeyPatch, survey: Survey, cluster: Cluster, group: Group
 ) -> None:
     monkeypatch.setattr(module, "SILENT_SECONDS", 0.2)
     cluster.has_leader = False
     group.assigned = group.assigned_once = True
-    looking = asyncio.create_task(survey.run(consumer(cluster)))
+    running = asyncio.create_task(survey.run(consumer(cluster)))
     await until(lambda: survey.unmeasured_since is not None)
     first = survey.answered_at or 0.0
     await until(lambda: (survey.answered_at or 0.0) > first + 0.5)
-    assert not looking.done()
+    assert not running.done()
     cluster.has_leader = True
     await until(lambda: survey.unmeasured_since is None)
-    looking.cancel()
-    await asyncio.wait({looking})
+    running.cancel()
+    await asyncio.wait({running})
 
 
 @pytest.mark.parametrize("assigned", [False, True])
-async def test_who_hears_nothing_begins_anew(
+async def test_a_survey_without_responses_ends(
     monkeypatch: pytest.MonkeyPatch, survey: Survey, cluster: Cluster, group: Group, assigned: bool
 ) -> None:
-    """With and without partitions whose lag could show it."""
+    """With and without assigned partitions."""
     monkeypatch.setattr(module, "SILENT_SECONDS", 0.05)
     group.assigned = assigned
     cluster.answers = False
@@ -148,19 +148,19 @@ async def test_who_hears_nothing_begins_anew(
     left = [task for task in asyncio.all_tasks() if "Survey." in repr(task)]
     if left:
         await asyncio.wait(left, timeout=60)
-    assert all(task.done() for task in left), "none of its looks goes on"
+    assert all(task.done() for task in left), "no task of the survey may continue"
 
 
-async def test_topics_that_are_gone(
+async def test_deleted_topics(
     monkeypatch: pytest.MonkeyPatch, survey: Survey, cluster: Cluster, group: Group
 ) -> None:
     """Missing inputs are waited for. Missing outputs end the process: it creates them again."""
     monkeypatch.setattr(module, "STANDSTILL_SECONDS", 0.05)
     group.assigned = True
     cluster.missing = frozenset({"raw"})
-    looking = asyncio.create_task(survey.run(consumer(cluster)))
+    running = asyncio.create_task(survey.run(consumer(cluster)))
     await asyncio.sleep(0.2)
-    assert survey.missing_inputs == [], "all gets on: nobody asks"
+    assert survey.missing_inputs == [], "with progress, the survey does not look for missing topics"
     group.assigned = False
     await until(lambda: survey.missing_inputs == ["raw"])
     group.assigned, cluster.missing = True, frozenset()
@@ -168,4 +168,4 @@ async def test_topics_that_are_gone(
     cluster.missing = frozenset({"typed"})
     monkeypatch.setattr(Watchdog, "longest_standstill", 1.0)
     with pytest.raises(TopicsGoneError, match="gone: typed"):
-        await asyncio.wait_for(looking, 60)
+        await asyncio.wait_for(running, 60)

@@ -1,5 +1,5 @@
 """Kafka's errors for transactional requests, and their effect on a producer and its lane, on a real
-broker with one answer replaced.
+broker with one replaced response.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ OTHERS = (-1, 42)
 
 
 class Replaced:
-    """Replaces the error code of one answer; the broker does not get that request."""
+    """Replaces one response by an error code. The broker does not get the request."""
 
     def __init__(self, request: type, code: int) -> None:
         self.request = request
@@ -62,19 +62,19 @@ class Replaced:
         self.left = 1
 
     def install(self, producer: AIOKafkaProducer) -> None:
-        """Stand between a producer and the broker."""
+        """Intercept the producer's requests."""
         upstream = producer.client.send
 
         async def send(node: int, request: Any, **options: Any) -> Any:
             if not isinstance(request, self.request) or not self.left:
                 return await upstream(node, request, **options)
             self.left -= 1
-            return _answer(request, self.code)
+            return _response(request, self.code)
 
         producer.client.send = send
 
 
-def _answer(request: Any, code: int) -> Any:
+def _response(request: Any, code: int) -> Any:
     struct = request.build(request._CLASSES[-1])
     response = struct.RESPONSE_TYPE
     match request:
@@ -133,7 +133,7 @@ async def _write(producer: AIOKafkaProducer, topic: str, group: str) -> None:
 
 
 async def _fail(bootstrap: str, topic: str, replaced: Replaced) -> Reopening | None:
-    """Why a lane reopens after this answer."""
+    """The lane's reaction to the replaced response."""
     async with transactional(bootstrap, f"{topic}-0") as producer:
         replaced.install(producer)
         try:
@@ -144,7 +144,7 @@ async def _fail(bootstrap: str, topic: str, replaced: Replaced) -> Reopening | N
 
 
 def _errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    # A topic that was just made is not yet known.
+    # aiokafka.cluster: a new topic is not known yet
     return [
         record.getMessage()
         for record in caplog.records
@@ -170,7 +170,7 @@ async def test_fencing_supersedes_a_lane(
 
 
 @pytest.mark.parametrize("request_type", REQUESTS, ids=name_of)
-async def test_a_transaction_that_the_broker_gave_up_is_begun_anew(
+async def test_an_abortable_transaction_is_repeated(
     bootstrap: str, prefix: str, request_type: type
 ) -> None:
     create_topic(bootstrap, prefix, 1)
@@ -180,7 +180,7 @@ async def test_a_transaction_that_the_broker_gave_up_is_begun_anew(
 
 
 @pytest.mark.parametrize("request_type", REQUESTS, ids=name_of)
-async def test_what_may_be_repeated_is_repeated(
+async def test_retriable_errors_are_retried(
     bootstrap: str, prefix: str, caplog: pytest.LogCaptureFixture, request_type: type
 ) -> None:
     create_topic(bootstrap, prefix, 1)
@@ -196,31 +196,31 @@ async def test_what_may_be_repeated_is_repeated(
 
 @pytest.mark.parametrize("code", OTHERS, ids=name_of)
 @pytest.mark.parametrize("request_type", REQUESTS, ids=name_of)
-async def test_what_another_try_does_not_mend_ends_the_lane(
+async def test_other_errors_end_the_lane(
     bootstrap: str, prefix: str, request_type: type, code: int
 ) -> None:
     create_topic(bootstrap, prefix, 1)
     assert await _fail(bootstrap, prefix, Replaced(request_type, code)) is None
 
 
-class Silent(Replaced):
-    """The broker gets one request of a kind, and its answer is lost."""
+class LostResponse(Replaced):
+    """The broker gets the request, but its first response is lost."""
 
     def __init__(self, request: type) -> None:
         super().__init__(request, 0)
         self.sent = 0
 
     def install(self, producer: AIOKafkaProducer) -> None:
-        """Stand between a producer and the broker."""
+        """Intercept the producer's requests."""
         upstream = producer.client.send
 
         async def send(node: int, request: Any, **options: Any) -> Any:
-            answer = await upstream(node, request, **options)
+            response = await upstream(node, request, **options)
             if isinstance(request, self.request):
                 self.sent += 1
                 if self.sent == 1:
                     raise RequestTimedOutError
-            return answer
+            return response
 
         producer.client.send = send
 
@@ -230,25 +230,25 @@ class Silent(Replaced):
     [request for request in REQUESTS if request is not InitProducerIdRequest],
     ids=name_of,
 )
-@pytest.mark.parametrize("mended", [True, False], ids=["once", "as aiokafka does"])
+@pytest.mark.parametrize("patched", [True, False], ids=["once", "as aiokafka does"])
 async def test_what_was_not_answered_is_not_repeated(
-    bootstrap: str, prefix: str, monkeypatch: pytest.MonkeyPatch, request_type: type, mended: bool
+    bootstrap: str, prefix: str, monkeypatch: pytest.MonkeyPatch, request_type: type, patched: bool
 ) -> None:
     """A second request might arrive after the first, in any later transaction. The lane reopens
     instead.
     """
-    if not mended:
+    if not patched:
         for handler in aiokafka_patches.TRANSACTIONAL_HANDLERS:
             monkeypatch.delattr(handler, "do")
     create_topic(bootstrap, prefix, 1)
-    silent = Silent(request_type)
+    lost = LostResponse(request_type)
     async with transactional(bootstrap, f"{prefix}-0") as producer:
-        silent.install(producer)
+        lost.install(producer)
         try:
             await _write(producer, prefix, prefix)
         except Exception as error:
             reopening = reopening_after(root_cause(producer, error))
             assert reopening is not None
-            assert (mended, silent.sent, reopening.fenced) == (True, 1, False)
+            assert (patched, lost.sent, reopening.fenced) == (True, 1, False)
         else:
-            assert (mended, silent.sent) == (False, 2)
+            assert (patched, lost.sent) == (False, 2)

@@ -22,20 +22,20 @@ def test_lag_without_progress_is_stuck() -> None:
     dog = Watchdog(10, clock=clock)
     for clock.now in (0, 100, 200):
         dog.beat({})
-        assert dog.verdict is None, "nothing to do is not stuck"
+        assert dog.verdict is None, "without work, the process is not stuck"
     clock.now = 205
     dog.beat({"a has lag": 7, "b has lag": 1})
     clock.now = 214
     dog.beat({"a has lag": 7, "b has lag": 2})
-    assert dog.verdict is None, "time counts from when there was something to do"
+    assert dog.verdict is None, "time counts from the beginning of the work"
     clock.now = 216
     dog.beat({"a has lag": 7, "b has lag": 3})
-    assert str(dog.verdict) == "a has lag for 11 s", "though b goes on"
+    assert str(dog.verdict) == "a has lag for 11 s", "although b makes progress"
     dog.beat({"a has lag": 8, "b has lag": 3})
     assert dog.verdict is None
 
 
-def test_a_loop_that_does_not_turn_is_stuck() -> None:
+def test_a_blocked_event_loop_is_stuck() -> None:
     clock = Clock()
     dog = Watchdog(10, clock=clock)
     dog.beat({})
@@ -56,7 +56,7 @@ def test_it_ends_the_process() -> None:
     assert codes == [EXIT_CODE]
 
 
-def test_it_can_be_switched_off() -> None:
+def test_it_can_be_disabled() -> None:
     clock = Clock()
     dog = Watchdog(0, clock=clock)
     dog.start()

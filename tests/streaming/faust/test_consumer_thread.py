@@ -31,14 +31,14 @@ class Stubborn(StoppableThread):
                 continue
 
     def end(self) -> None:
-        """End the thread after all."""
+        """End the thread."""
         assert self._thread is not None
         assert self._thread.is_alive()
         self.thread_loop.call_soon_threadsafe(self._enough.set)
         self._thread.join()
 
 
-def test_a_thread_that_does_not_end_holds_up_nobody() -> None:
+def test_a_thread_that_does_not_end_does_not_block_its_stop() -> None:
     async def start_and_stop() -> None:
         thread = Stubborn()
         stopping.append(thread)
@@ -59,7 +59,7 @@ class Crashing(StoppableThread):
 
 
 class Upstream(ServiceThread):
-    """The same, as mode has it."""
+    """A thread without Rollcall's override."""
 
     abstract = False
     Worker = DaemonThread
@@ -87,13 +87,13 @@ async def test_upstream_cannot_stop_a_thread_that_has_ended_by_itself() -> None:
 
 
 class Watched(StoppableThread):
-    """Is asked now and then whether it is awake."""
+    """A thread with mode's wake-up timer."""
 
     abstract = False
 
 
 class UpstreamWatched(ServiceThread):
-    """The same, as mode has it."""
+    """A thread with mode's wake-up timer, without Rollcall's override."""
 
     abstract = False
     Worker = DaemonThread
@@ -106,16 +106,16 @@ async def test_a_suspended_process_is_no_error_of_its_thread(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    clock = itertools.count(step=10)  # of mode, where 3 s are a long time
+    clock = itertools.count(step=10)  # mode complains after 3 s
     monkeypatch.setattr("mode.threads.monotonic", lambda: float(next(clock)))
     thread, wakeups = kind(), asyncio.Queue[None]()
     wake = thread._wakeup_timer_in_thread
 
-    async def wake_and_tell() -> None:
+    async def wake_and_count() -> None:
         await wake()
         wakeups.put_nowait(None)
 
-    monkeypatch.setattr(thread, "_wakeup_timer_in_thread", wake_and_tell)
+    monkeypatch.setattr(thread, "_wakeup_timer_in_thread", wake_and_count)
     await thread.start()
     for _ in range(3):
         await in_time(wakeups.get(), what="a turn")

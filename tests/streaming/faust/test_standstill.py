@@ -10,16 +10,16 @@ import pytest
 from tests.kafka_client import create_topic, send
 from tests.processes import RollcallProcess, wait_until
 from tests.router.test_delivery import PARTITIONS, numbered_events
-from tests.streaming.faust.impatient import LOOKED
+from tests.streaming.faust.impatient import CHECKED
 
 PROGRAM = (sys.executable, str(Path(__file__).with_name("impatient.py")))
-LOOKS = 20
+CHECKS = 20
 COUNT = 400
 
 
-def looks(process: RollcallProcess) -> int:
+def checks(process: RollcallProcess) -> int:
     """Number of Faust's checks in a process."""
-    return process.log_file.read_text().splitlines().count(LOOKED)
+    return process.log_file.read_text().splitlines().count(CHECKED)
 
 
 def errors(process: RollcallProcess) -> list[str]:
@@ -46,8 +46,8 @@ def test_healthy_partitions_are_no_error(
             wait_until(
                 lambda: process.metric("rollcall_events_received_total") > 0, what="progress"
             )
-        before = looks(process)
-        wait_until(lambda: looks(process) >= before + LOOKS, what="looks at the partitions")
+        before = checks(process)
+        wait_until(lambda: checks(process) >= before + CHECKS, what="checks of the partitions")
         assert errors(process) == []
         assert process.end() == 0
 

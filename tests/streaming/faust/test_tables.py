@@ -14,10 +14,10 @@ from tests.waiting import in_time
 
 
 @pytest.mark.parametrize("interruption", [ServiceStopped, RebalanceAgain])
-async def test_a_recovery_that_is_interrupted_leaves_no_error_behind(
+async def test_an_interrupted_recovery_leaves_no_error(
     monkeypatch: pytest.MonkeyPatch, interruption: type[Exception]
 ) -> None:
-    """Faust waits for it and is interrupted itself, so nobody retrieves its exception."""
+    """Faust waits for it and is interrupted itself, so its exception is never retrieved."""
 
     async def interrupted(_recovery: Recovery, _generation_id: int = 0) -> None:
         raise interruption
