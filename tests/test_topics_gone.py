@@ -60,7 +60,7 @@ def test_rosters_are_not_made_anew(bootstrap: str, prefix: str, tmp_path: Path) 
         cluster.send([typed(event.value) for event in (section(1), enrollment(1), course(2))])
         assert rosters.wait_exit() == 1
         reason = (
-            f"rollcall: {cluster.roster('courses')} is gone, and what was read for it is not "
-            "read again; rebuild the rosters"
+            f"rollcall: {cluster.roster('courses')} is gone, and its inputs are not read again; "
+            "rebuild the rosters"
         )
         assert reason in rosters.log_file.read_text()

@@ -24,9 +24,9 @@ from rollcall.streaming.stages.stage import Stage
 class Observer(Struct):
     """The fields of a row."""
 
-    course_id: Annotated[Id, "The course to which it belongs now."]
+    course_id: Annotated[Id, "The current course."]
     enrollment_id: Id
-    user_id: Annotated[Id, "The person who observes."]
+    user_id: Annotated[Id, "The observer."]
     user_name: Text
     associated_user_id: OptionalId
 
@@ -35,7 +35,7 @@ OBSERVERS = Relation(
     name="observers",
     register=Observer,
     key=("course_id", "enrollment_id"),
-    rows="one row for each enrollment of an observer, in the course to which it belongs now",
+    rows="one row for each enrollment of an observer, in its current course",
     bodies=("enrollment", "enrollment_state"),
     reasons=ENROLLMENTS.reasons,
     lookups=(("associated_user_id",),),

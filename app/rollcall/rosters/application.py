@@ -119,7 +119,7 @@ async def _refuse_missing(settings: Settings, bootstrap: str, missing: set[str])
             ]
             if gone and inputs and await has_read(inputs):
                 raise RostersLostError(
-                    f"{', '.join(gone)} is gone, and what was read for it is not read again; "
+                    f"{', '.join(gone)} is gone, and its inputs are not read again; "
                     "rebuild the rosters (docs/operations.md)"
                 )
 

@@ -87,6 +87,6 @@ def resolve_context(context: Context, keys: Collection[str]) -> Context:
         )
         more = f" and {len(found) - MAX_CANDIDATES} more" if len(found) > MAX_CANDIDATES else ""
         raise ConfigurationError(
-            f"{context} is on several shards: say which ({candidates}{more}), or set ROLLCALL_SHARD"
+            f"{context} is on several shards: use one of {candidates}{more}, or set ROLLCALL_SHARD"
         )
     return Context(context.prefix, found[0]) if found else context

@@ -27,12 +27,12 @@ class Enrollment(Register, array_like=True, frozen=True, gc=False):
     """The register of enrollment_*."""
 
     enrollment_id: Id
-    course_id: Annotated[Id, "The course to which it belongs now."]
+    course_id: Annotated[Id, "The current course."]
     course_section_id: Id
     user_id: Id
     user_name: Annotated[
         Text,
-        "The person's name when the enrollment's last event came. `users` has the present one.",
+        "The user's name at the enrollment's last event. `users` has the current name.",
     ]
     type: Word
     workflow_state: Word
@@ -61,11 +61,11 @@ ENROLLMENTS = Relation(
     name="enrollments",
     register=Enrollment,
     key=("course_id", "enrollment_id"),
-    rows="one row for each enrollment, in the course to which its section belongs now",
+    rows="one row for each enrollment, in the current course of its section",
     bodies=("enrollment", "enrollment_state"),
     reasons={
         "enrollment": "the enrollment's own workflow_state",
-        "dates": "what the enrollment comes to by the dates of course, section and term",
+        "dates": "the enrollment's state by the dates of course, section and term",
         "section_deleted": "the section is deleted",
         **COURSE_DELETED,
         "course_completed": "the course is concluded",

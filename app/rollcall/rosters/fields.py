@@ -4,7 +4,7 @@ A register is a ``msgspec.Struct`` whose fields have these types. The type defin
 stored values and the sort of field: an id, a time, a truth value. A text in the annotation is the
 field's meaning. Without one, the description in the event's schema applies::
 
-    user_name: Annotated[Text, "The name when the enrollment's last event came."]
+    user_name: Annotated[Text, "The name at the enrollment's last event."]
 
 Rows, the replica's columns, the documents and the lists in tests are made from these classes.
 """

@@ -55,7 +55,7 @@ class Membership(UndatedRegister, array_like=True, frozen=True, gc=False):
     user_id: Id
     group_name: Annotated[
         Text,
-        "The group's name when the membership's last event came. `groups` has the present one.",
+        "The group's name at the membership's last event. `groups` has the current name.",
     ]
     workflow_state: Word
     group_category_id: OptionalId = None
@@ -102,7 +102,7 @@ def _group_reader(read: Reader) -> Any:
         group = make(event)
         if group.context_type not in ("Course", "Account"):
             raise UnusableError(
-                "enum: must be Course or Account, or the group belongs nowhere",
+                "enum: must be Course or Account: rosters have no other groups",
                 "/body/context_type",
             )
         return Change(event.id("group_id"), LEAD, group, event.time / 1_000_000)

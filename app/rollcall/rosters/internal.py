@@ -47,8 +47,7 @@ def value_reader(row: Any) -> Callable[[Record], Any]:
             return decode(record.value)
         except ValueError:
             raise UnusableError(
-                "the record's value is not what a stage writes: only Rollcall may write to this "
-                "topic"
+                "no stage writes such a value: only Rollcall may write to this topic"
             ) from None
 
     return read
@@ -71,8 +70,8 @@ def merge_slot(row: Row | None, update: tuple[str, Any]) -> Row | None:
         return row
     if value is not None and slot not in slots and len(slots) >= MOST_SLOTS:
         raise UnusableError(
-            f"one enrollment or membership of {MOST_SLOTS} sections or groups of one course at "
-            "once: a row takes no more"
+            f"one enrollment or membership may have at most {MOST_SLOTS} sections or groups of one "
+            "course"
         )
     others = {name: other for name, other in slots.items() if name != slot}
     return (others if value is None else {**others, slot: value}) or None

@@ -22,29 +22,33 @@ CONTEXT = (
         "context_type",
         Sort.TEXT,
         is_required=True,
-        meaning="What the group belongs to: `Course` or `Account`.",
+        meaning="Type of the group's context: `Course` or `Account`.",
     ),
     Field(
         "context_id",
         Sort.ID,
         is_required=True,
-        meaning="The course or account to which the group belongs.",
+        meaning="Id of the course or account to which the group belongs.",
     ),
 )
 """Fields of rows whose key begins with a course or an account."""
 
 STATE = (
-    Field("state", Sort.TEXT, is_required=True, meaning="The state as it is now: what to go by."),
-    Field("state_reason", Sort.TEXT, is_required=True, meaning="Where the state comes from."),
+    Field(
+        "state",
+        Sort.TEXT,
+        is_required=True,
+        meaning="The current state. Use it instead of `workflow_state`.",
+    ),
+    Field("state_reason", Sort.TEXT, is_required=True, meaning="The reason for the state."),
     Field(
         "as_of",
         Sort.TEXT,
         is_required=True,
-        meaning="`event_time` of the latest of the events that gave the row its values: UTC, "
-        "milliseconds.",
+        meaning="`event_time` of the latest event that affected the row: UTC, milliseconds.",
     ),
 )
-"""The last fields of all rows."""
+"""Fields at the end of all rows."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ class Section(UndatedRegister, array_like=True, frozen=True, gc=False):
     """The register of course_section_*."""
 
     course_section_id: Id
-    course_id: Annotated[Id, "The course to which it belongs now."]
+    course_id: Annotated[Id, "The current course."]
     root_account_id: OptionalId
     name: Text
     workflow_state: Word
@@ -86,7 +86,7 @@ SECTIONS = Relation(
     name="sections",
     register=Section,
     key=("course_id", "course_section_id"),
-    rows="one row for each section, in the course to which it belongs now",
+    rows="one row for each section, in its current course",
     bodies=("course_section",),
     reasons={"section": "the section's own workflow_state"},
     lookups=(("course_section_id",), ("sis_source_id",)),

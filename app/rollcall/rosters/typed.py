@@ -80,7 +80,7 @@ def typed_reader(event_name: str, shard: int | None) -> Reader:
             ) from None
         if name != event_name:
             raise UnusableError(
-                f"const: must be {event_name}, as the topic says", "/metadata/event_name"
+                f"const: must be {event_name}, the topic's event", "/metadata/event_name"
             )
         time = parse_microseconds(event_time)
         if time is None:
