@@ -1,4 +1,4 @@
-"""Sending: everything arrives, as it was, in order for each partition, the largest records too."""
+"""Sending: all records arrive unchanged and in order for each partition, even the largest."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tests.kafka_client import create_topic, read_all
 PARTITIONS = 3
 
 
-async def test_everything_arrives_as_it_was_and_in_order(bootstrap: str, prefix: str) -> None:
+async def test_all_records_arrive_unchanged_and_in_order(bootstrap: str, prefix: str) -> None:
     topic = f"{prefix}.raw"
-    # with Kafka's default limit, which is for what is compressed
+    # with Kafka's default limit, which is for compressed batches
     create_topic(bootstrap, topic, PARTITIONS)
     records = list(generate_traffic(TrafficPlan(count=CHUNK_RECORDS * 2 + 10, too_large=0.001)))
     counts: list[int] = []
@@ -28,18 +28,17 @@ async def test_everything_arrives_as_it_was_and_in_order(bootstrap: str, prefix:
     ) == len(records)
 
     assert counts == [CHUNK_RECORDS, CHUNK_RECORDS * 2, len(records)]
-    place, wanted = partitioner(PARTITIONS), defaultdict[int, list[TrafficRecord]](list)
+    partition_of, expected = partitioner(PARTITIONS), defaultdict[int, list[TrafficRecord]](list)
     keyless = 0
     for record in records:
-        wanted[keyless % PARTITIONS if record.key is None else place(record.key)].append(record)
+        partition = keyless % PARTITIONS if record.key is None else partition_of(record.key)
+        expected[partition].append(record)
         keyless += record.key is None
     found = defaultdict[int, list[tuple[object, ...]]](list)
     for message in read_all(bootstrap, [topic], at_least=len(records)):
-        partition = message.partition()
-        assert partition is not None
-        found[partition].append(
+        found[message.partition() or 0].append(
             (message.key(), message.value(), tuple(message.headers() or []), message.timestamp()[1])
         )
-    assert found.keys() == wanted.keys()
-    for partition, sent in wanted.items():
+    assert found.keys() == expected.keys()
+    for partition, sent in expected.items():
         assert found[partition] == [record[:4] for record in sent]

@@ -1,5 +1,5 @@
-"""The simulated Canvas: true to what Canvas tells and does not tell, and the truth about rosters
-against its own rows.
+"""The simulated Canvas emits the events that Canvas emits, and no others; its expected rosters
+agree with its own rows.
 """
 
 from __future__ import annotations
@@ -83,19 +83,19 @@ IDS = {"enrollments": "enrollment_id", "groups": "group_id", "memberships": "gro
 
 @pytest.fixture(scope="module")
 def pipeline() -> Pipeline:
-    """As the router has it, without knowing the shard."""
+    """The router's pipeline without a configured shard."""
     return Pipeline(load_validators())
 
 
 @pytest.fixture(scope="module")
 def moderate() -> list[SimulatedEvent]:
-    """A life with everything in it."""
+    """Events of a simulation with all kinds of changes and deliveries."""
     return list(Simulation(MODERATE).events())
 
 
 @pytest.fixture(scope="module")
 def clean(pipeline: Pipeline) -> list[bytes | None]:
-    """The ce_ids of a life of 2,000 steps, delivered without trouble."""
+    """The ce_ids of a simulation of 2,000 steps with regular delivery."""
     return ce_ids(pipeline, Simulation(SimulationPlan(steps=2_000)).events())
 
 
@@ -112,7 +112,7 @@ def ce_ids(pipeline: Pipeline, events: Iterable[SimulatedEvent]) -> list[bytes |
 # --- events
 
 
-def test_every_event_is_valid_and_keyed_as_said(
+def test_every_event_is_valid_and_has_its_key(
     pipeline: Pipeline, moderate: list[SimulatedEvent]
 ) -> None:
     for event in moderate:
@@ -123,7 +123,7 @@ def test_every_event_is_valid_and_keyed_as_said(
         assert outcome.unknown_values == 0, event
 
 
-def test_everything_occurs(moderate: list[SimulatedEvent]) -> None:
+def test_all_values_occur(moderate: list[SimulatedEvent]) -> None:
     assert {event.name for event in moderate} == set(REGISTRY)
     bodies: dict[str, list[dict[str, Any]]] = {}
     for event in moderate:
@@ -169,16 +169,16 @@ def test_everything_occurs(moderate: list[SimulatedEvent]) -> None:
 
 
 def test_enrollments_are_revived_and_change_sections(moderate: list[SimulatedEvent]) -> None:
-    told: dict[str, list[tuple[int, str, str]]] = {}
+    histories: dict[str, list[tuple[int, str, str]]] = {}
     for event in moderate:
         if event.name in ("enrollment_created", "enrollment_updated"):
             body = json.loads(event.value)["body"]
-            told.setdefault(event.entity, []).append(
+            histories.setdefault(event.entity, []).append(
                 (event.time_ms, body["workflow_state"], str(body["course_section_id"]))
             )
     steps = Counter[tuple[str, str]]()
     moved = 0
-    for history in told.values():
+    for history in histories.values():
         history.sort()
         for (_, before, old), (_, after, new) in pairwise(history):
             steps[before, after] += 1
@@ -193,7 +193,7 @@ def test_enrollments_are_revived_and_change_sections(moderate: list[SimulatedEve
     assert moved
 
 
-def test_envelopes_are_those_of_requests_jobs_and_consoles(moderate: list[SimulatedEvent]) -> None:
+def test_metadata_of_requests_jobs_and_consoles(moderate: list[SimulatedEvent]) -> None:
     kinds = Counter[str]()
     for event in moderate:
         metadata = json.loads(event.value)["metadata"]
@@ -210,7 +210,7 @@ def test_envelopes_are_those_of_requests_jobs_and_consoles(moderate: list[Simula
     assert shared.most_common(2)[1][1] > 3
 
 
-def test_ids_and_times_are_written_as_canvas_writes_them(moderate: list[SimulatedEvent]) -> None:
+def test_ids_and_times_have_canvas_s_formats(moderate: list[SimulatedEvent]) -> None:
     numbers = 0
     for event in moderate:
         document = json.loads(event.value)
@@ -234,7 +234,7 @@ def test_ids_and_times_are_written_as_canvas_writes_them(moderate: list[Simulate
         assert document["metadata"]["event_time"].endswith("Z")
     assert numbers > 20
     text = b"\n".join(event.value for event in moderate)
-    for sign in (
+    for part in (
         b'-07:00"',
         b'+05:30"',
         b' -0800"',
@@ -242,10 +242,10 @@ def test_ids_and_times_are_written_as_canvas_writes_them(moderate: list[Simulate
         b'"course_uuid"',
         b'"temporary_enrollment"',
     ):
-        assert sign in text, sign
+        assert part in text, part
 
 
-def test_what_is_older_than_the_subscription_is_updated_without_having_been_created() -> None:
+def test_entities_older_than_the_subscription_have_no_created_event() -> None:
     created: set[str] = set()
     unseen = Counter[str]()
     for event in Simulation(SimulationPlan(courses=12, steps=3_000)).events():
@@ -264,7 +264,7 @@ def test_what_is_older_than_the_subscription_is_updated_without_having_been_crea
     }
 
 
-def test_bodies_are_those_that_are_written_down() -> None:
+def test_bodies_have_the_fields_of_families() -> None:
     validators = load_validators()
     for event in Simulation(SimulationPlan(courses=3, steps=500)).events():
         body = json.loads(event.value)["body"]
@@ -318,23 +318,23 @@ def test_small_and_large_institutions(pipeline: Pipeline, options: dict[str, int
     assert simulation.truth()["courses"]
 
 
-def test_events_without_trouble_come_in_the_order_of_their_times() -> None:
+def test_regular_delivery_is_in_the_order_of_times() -> None:
     events = list(Simulation(SimulationPlan(courses=5, steps=1_000)).events())
     times = [event.time_ms for event in events]
     assert times == sorted(times)
     assert len(set(times)) < len(times)
 
 
-def test_duplicates_are_the_same_events_again_in_the_same_or_in_other_bytes(
+def test_duplicates_have_the_same_or_other_bytes(
     pipeline: Pipeline, clean: list[bytes | None]
 ) -> None:
     delivered = list(Simulation(SimulationPlan(steps=2_000, duplicates=0.1)).events())
     ids = ce_ids(pipeline, delivered)
     assert list(dict.fromkeys(ids)) == clean
-    again = len(ids) - len(clean)
-    assert 0.08 < again / len(clean) < 0.12
+    repeated = len(ids) - len(clean)
+    assert 0.08 < repeated / len(clean) < 0.12
     other_bytes = len({event.value for event in delivered}) - len(clean)
-    assert 0.3 < other_bytes / again < 0.7
+    assert 0.3 < other_bytes / repeated < 0.7
 
 
 def test_disorder_stays_within_its_window(pipeline: Pipeline, clean: list[bytes | None]) -> None:
@@ -346,7 +346,7 @@ def test_disorder_stays_within_its_window(pipeline: Pipeline, clean: list[bytes 
     assert sum(distance > 0 for distance in moved) > len(moved) / 2
 
 
-def test_lost_events_never_come(pipeline: Pipeline, clean: list[bytes | None]) -> None:
+def test_lost_events_are_not_delivered(pipeline: Pipeline, clean: list[bytes | None]) -> None:
     found = ce_ids(
         pipeline, Simulation(SimulationPlan(steps=2_000, lost=0.1, duplicates=0.1)).events()
     )
@@ -366,12 +366,13 @@ def test_events_are_made_lazily() -> None:
     assert len(list(islice(simulation.events(), 10))) == 10
 
 
-# --- what Canvas tells, and what it does not: one course, and a function for everything that can
-# happen to it
+# --- events of single changes, and changes without events
 
 
-class Place:
-    """A course with two sections, five students and a group set, everything told."""
+class Institution:
+    """An institution with a course of two sections, five students and a group set. All its events
+    are delivered.
+    """
 
     def __init__(self) -> None:
         self.simulation = Simulation(SimulationPlan(courses=1, steps=0, class_size=0))
@@ -403,22 +404,22 @@ class Place:
         return enroll(self.canvas, user, self.section, "StudentEnrollment", state)
 
     def take_event_names(self) -> list[str]:
-        """The names of the events since the last call; they are delivered."""
+        """Deliver the events since the last call, and return their names."""
         return [emitted.event.name for emitted in self.emitted()]
 
     def emitted(self) -> list[Emitted]:
-        """The events since the last call; they are delivered."""
+        """Deliver the events since the last call, and return them."""
         events, self.canvas.outbox = self.canvas.outbox, []
         for event in events:
             self.simulation._truth.add(event)
         return events
 
-    def real(self, relation: str, gid: str) -> str:
-        """The state in the world."""
+    def actual_state(self, relation: str, gid: str) -> str:
+        """The state in the simulated Canvas."""
         return self.simulation.world_rosters()[relation][gid].state
 
     def row(self, enrollment: Enrollment) -> dict[str, Any]:
-        """The row in the truth."""
+        """The row in the expected rosters."""
         (row,) = (
             row
             for row in self.simulation.truth()["enrollments"].values()
@@ -428,89 +429,102 @@ class Place:
 
 
 @pytest.fixture
-def place() -> Place:
-    return Place()
+def institution() -> Institution:
+    return Institution()
 
 
-def test_a_group_is_deleted_and_restored_without_a_word_of_its_memberships(place: Place) -> None:
-    delete_group(place.canvas, place.group)
-    assert place.take_event_names() == ["group_updated"]
-    assert place.real("memberships", place.membership.gid) == "deleted"
-    restore_group(place.canvas, place.group)
-    assert place.take_event_names() == ["group_updated"]
-    assert place.real("memberships", place.membership.gid) == "accepted"
+def test_a_group_is_deleted_and_restored_without_events_of_memberships(
+    institution: Institution,
+) -> None:
+    delete_group(institution.canvas, institution.group)
+    assert institution.take_event_names() == ["group_updated"]
+    assert institution.actual_state("memberships", institution.membership.gid) == "deleted"
+    restore_group(institution.canvas, institution.group)
+    assert institution.take_event_names() == ["group_updated"]
+    assert institution.actual_state("memberships", institution.membership.gid) == "accepted"
 
 
-def test_a_group_set_is_deleted_group_by_group(place: Place) -> None:
-    delete_category(place.canvas, place.category)
-    assert place.take_event_names() == ["group_updated", "group_updated", "group_category_updated"]
-    assert place.real("memberships", place.membership.gid) == "deleted"
+def test_a_group_set_is_deleted_group_by_group(institution: Institution) -> None:
+    delete_category(institution.canvas, institution.category)
+    assert institution.take_event_names() == [
+        "group_updated",
+        "group_updated",
+        "group_category_updated",
+    ]
+    assert institution.actual_state("memberships", institution.membership.gid) == "deleted"
 
 
-def test_a_course_is_deleted_without_a_word_of_its_enrollments_and_groups(place: Place) -> None:
-    delete_course(place.canvas, place.course)
-    assert place.take_event_names() == ["course_updated"]
-    assert {place.real("enrollments", row.gid) for row in place.enrollments} == {"deleted"}
+def test_a_course_is_deleted_without_events_of_enrollments_and_groups(
+    institution: Institution,
+) -> None:
+    delete_course(institution.canvas, institution.course)
+    assert institution.take_event_names() == ["course_updated"]
+    assert {
+        institution.actual_state("enrollments", row.gid) for row in institution.enrollments
+    } == {"deleted"}
     assert (
-        place.real("groups", place.group.gid)
-        == place.real("memberships", place.membership.gid)
+        institution.actual_state("groups", institution.group.gid)
+        == institution.actual_state("memberships", institution.membership.gid)
         == "deleted"
     )
-    undelete_course(place.canvas, place.course)
-    assert place.take_event_names() == ["course_updated"]
-    assert place.real("groups", place.group.gid) == "available"
+    undelete_course(institution.canvas, institution.course)
+    assert institution.take_event_names() == ["course_updated"]
+    assert institution.actual_state("groups", institution.group.gid) == "available"
 
 
-def test_a_course_is_concluded_without_a_word_of_its_enrollments(place: Place) -> None:
-    conclude_course(place.canvas, place.course)
-    assert place.take_event_names() == ["course_updated"]
+def test_a_course_is_concluded_without_events_of_enrollments(institution: Institution) -> None:
+    conclude_course(institution.canvas, institution.course)
+    assert institution.take_event_names() == ["course_updated"]
     assert [
-        place.real("enrollments", row.gid) for row in (place.active, place.invited, place.inactive)
+        institution.actual_state("enrollments", row.gid)
+        for row in (institution.active, institution.invited, institution.inactive)
     ] == ["completed", "completed", "inactive"]
 
 
-def test_a_section_is_deleted_without_a_word_of_its_enrollments(place: Place) -> None:
-    delete_section(place.canvas, place.section)
-    assert place.take_event_names() == ["course_section_updated"]
-    assert {place.real("enrollments", row.gid) for row in place.enrollments} == {"deleted"}
+def test_a_section_is_deleted_without_events_of_enrollments(institution: Institution) -> None:
+    delete_section(institution.canvas, institution.section)
+    assert institution.take_event_names() == ["course_section_updated"]
+    assert {
+        institution.actual_state("enrollments", row.gid) for row in institution.enrollments
+    } == {"deleted"}
 
 
-def test_a_section_is_cross_listed_and_moved_back_without_a_word_of_its_enrollments(
-    place: Place,
+def test_a_section_is_cross_listed_and_moved_back_without_events_of_enrollments(
+    institution: Institution,
 ) -> None:
-    other = place.new_course()
-    place.take_event_names()
-    cross_list(place.canvas, place.section, other)
-    (event,) = place.emitted()
+    other = institution.new_course()
+    institution.take_event_names()
+    cross_list(institution.canvas, institution.section, other)
+    (event,) = institution.emitted()
     body = json.loads(event.event.value)["body"]
     assert (event.event.name, str(body["course_id"]), str(body["nonxlist_course_id"])) == (
         "course_section_updated",
         str(other.id),
-        str(place.course.id),
+        str(institution.course.id),
     )
     assert (
-        place.simulation.world_rosters()["enrollments"][place.active.gid].place
-        == place.row(place.active)["course_id"]
+        institution.simulation.world_rosters()["enrollments"][institution.active.gid].place
+        == institution.row(institution.active)["course_id"]
         == other.gid
     )
-    uncross_list(place.canvas, place.section)
-    (event,) = place.emitted()
+    uncross_list(institution.canvas, institution.section)
+    (event,) = institution.emitted()
     assert json.loads(event.event.value)["body"].get("nonxlist_course_id") is None
-    assert place.row(place.active)["course_id"] == place.course.gid
+    assert institution.row(institution.active)["course_id"] == institution.course.gid
 
 
-def test_a_section_that_is_moved_back_brings_its_deleted_course_back(place: Place) -> None:
-    cross_list(place.canvas, place.section, place.new_course())
-    delete_course(place.canvas, place.course)
-    place.take_event_names()
-    uncross_list(place.canvas, place.section)
-    assert place.take_event_names() == ["course_updated", "course_section_updated"]
-    assert place.course.state == "claimed"
+def test_a_section_that_moves_back_restores_its_deleted_course(institution: Institution) -> None:
+    cross_list(institution.canvas, institution.section, institution.new_course())
+    delete_course(institution.canvas, institution.course)
+    institution.take_event_names()
+    uncross_list(institution.canvas, institution.section)
+    assert institution.take_event_names() == ["course_updated", "course_section_updated"]
+    assert institution.course.state == "claimed"
 
 
-def test_a_user_is_deleted_row_by_row(place: Place) -> None:
-    delete_user(place.canvas, place.active.user)
-    counts = Counter(place.take_event_names())
+def test_a_user_is_deleted_row_by_row(institution: Institution) -> None:
+    delete_user(institution.canvas, institution.active.user)
+    counts = Counter(institution.take_event_names())
     assert (
         counts["user_updated"],
         counts["enrollment_updated"],
@@ -520,95 +534,108 @@ def test_a_user_is_deleted_row_by_row(place: Place) -> None:
         1,
         1,
     )
-    assert place.row(place.active)["state"] == "deleted"
-    assert place.simulation.truth()["users"][place.active.user.gid]["state"] == "deleted"
+    assert institution.row(institution.active)["state"] == "deleted"
+    assert (
+        institution.simulation.truth()["users"][institution.active.user.gid]["state"] == "deleted"
+    )
 
 
-def test_imports_random_assignment_and_merged_users_change_rows_without_any_event(
-    place: Place,
+def test_imports_random_assignment_and_merges_change_rows_without_events(
+    institution: Institution,
 ) -> None:
-    delete_by_import(place.canvas, place.section, 1.0)
-    assert place.take_event_names() == []
-    assert place.real("enrollments", place.active.gid) == "deleted"
-    before = len(place.canvas.world.memberships)
-    assign_at_random(place.canvas, place.category, [row.user for row in place.enrollments])
-    assert place.take_event_names() == []
-    assert len(place.canvas.world.memberships) == before + 4
-    merge_users(place.canvas, place.active.user, place.invited.user)
-    assert place.take_event_names() == ["user_updated"]
-    assert place.active.user is place.invited.user
+    delete_by_import(institution.canvas, institution.section, 1.0)
+    assert institution.take_event_names() == []
+    assert institution.actual_state("enrollments", institution.active.gid) == "deleted"
+    before = len(institution.canvas.world.memberships)
+    assign_at_random(
+        institution.canvas, institution.category, [row.user for row in institution.enrollments]
+    )
+    assert institution.take_event_names() == []
+    assert len(institution.canvas.world.memberships) == before + 4
+    merge_users(institution.canvas, institution.active.user, institution.invited.user)
+    assert institution.take_event_names() == ["user_updated"]
+    assert institution.active.user is institution.invited.user
 
 
-def test_a_new_enrollment_tells_of_its_state_too(place: Place) -> None:
-    place.enroll(place.user(), "invited")
-    names = [name for name in place.take_event_names() if name.startswith("enrollment")]
+def test_a_new_enrollment_has_an_event_of_its_state(institution: Institution) -> None:
+    institution.enroll(institution.user(), "invited")
+    names = [name for name in institution.take_event_names() if name.startswith("enrollment")]
     assert sorted(names)[0] == "enrollment_created"
     assert "enrollment_state_created" in names
 
 
-def test_somebody_who_is_enrolled_again_has_the_same_enrollment_in_another_section(
-    place: Place,
+def test_a_user_who_is_enrolled_again_has_the_same_enrollment_in_another_section(
+    institution: Institution,
 ) -> None:
-    delete(place.canvas, place.invited)
-    enroll_again(place.canvas, place.invited, place.course.sections[1], "active")
-    names = place.take_event_names()
+    delete(institution.canvas, institution.invited)
+    enroll_again(institution.canvas, institution.invited, institution.course.sections[1], "active")
+    names = institution.take_event_names()
     assert "enrollment_created" not in names
-    row = place.row(place.invited)
-    assert (row["state"], row["course_section_id"]) == ("active", place.course.sections[1].gid)
+    row = institution.row(institution.invited)
+    assert (row["state"], row["course_section_id"]) == (
+        "active",
+        institution.course.sections[1].gid,
+    )
 
 
-def test_somebody_who_changes_groups_has_a_new_membership(place: Place) -> None:
+def test_a_user_who_changes_groups_has_a_new_membership(institution: Institution) -> None:
     orders = set()
     for _ in range(30):
-        membership = next(row for row in place.active.user.memberships if row.state != "deleted")
-        move(
-            place.canvas,
-            membership,
-            place.other_group if membership.group is place.group else place.group,
+        membership = next(
+            row for row in institution.active.user.memberships if row.state != "deleted"
         )
-        names = place.take_event_names()
+        move(
+            institution.canvas,
+            membership,
+            institution.other_group if membership.group is institution.group else institution.group,
+        )
+        names = institution.take_event_names()
         orders.add(names[0])
         assert sorted(set(names)) == ["group_membership_created", "group_membership_updated"]
         assert membership.state == "deleted"
     assert orders == {"group_membership_created", "group_membership_updated"}
 
 
-# --- the truth
+# --- expected rosters
 
 
-def test_reasons_and_the_times_that_shaped_a_row(place: Place) -> None:
+def test_reasons_and_times_of_rows(institution: Institution) -> None:
     def last_time() -> str:
-        return str(json.loads(place.emitted()[-1].event.value)["metadata"]["event_time"])
+        return str(json.loads(institution.emitted()[-1].event.value)["metadata"]["event_time"])
 
-    deactivate(place.canvas, place.active)
-    place.take_event_names()
-    row = place.row(place.active)
+    deactivate(institution.canvas, institution.active)
+    institution.take_event_names()
+    row = institution.row(institution.active)
     assert row["state"] == "inactive"
-    delete_section(place.canvas, place.section)
+    delete_section(institution.canvas, institution.section)
     at = last_time()
-    row = place.row(place.active)
+    row = institution.row(institution.active)
     assert (row["state"], row["state_reason"]) == ("deleted", "section_deleted")
     assert row["as_of"] == (at if "." in at else at.replace("Z", ".000Z"))
-    restore_section(place.canvas, place.section)
-    conclude_course(place.canvas, place.course)
-    place.take_event_names()
-    assert (place.row(place.invited)["state"], place.row(place.invited)["state_reason"]) == (
+    restore_section(institution.canvas, institution.section)
+    conclude_course(institution.canvas, institution.course)
+    institution.take_event_names()
+    assert (
+        institution.row(institution.invited)["state"],
+        institution.row(institution.invited)["state_reason"],
+    ) == (
         "completed",
         "course_completed",
     )
-    assert place.row(place.active)["state"] == "inactive"
-    delete_course(place.canvas, place.course)
-    place.take_event_names()
-    truth = place.simulation.truth()
-    assert place.row(place.invited)["state_reason"] == "course_deleted"
+    assert institution.row(institution.active)["state"] == "inactive"
+    delete_course(institution.canvas, institution.course)
+    institution.take_event_names()
+    truth = institution.simulation.truth()
+    assert institution.row(institution.invited)["state_reason"] == "course_deleted"
     assert (
-        truth["groups"][f"{place.course.gid}/{place.group.gid}"]["state_reason"] == "course_deleted"
+        truth["groups"][f"{institution.course.gid}/{institution.group.gid}"]["state_reason"]
+        == "course_deleted"
     )
-    membership = truth["memberships"][f"{place.course.gid}/{place.membership.gid}"]
+    membership = truth["memberships"][f"{institution.course.gid}/{institution.membership.gid}"]
     assert (membership["state"], membership["context_type"], membership["context_id"]) == (
         "deleted",
         "Course",
-        place.course.gid,
+        institution.course.gid,
     )
 
 
@@ -640,7 +667,7 @@ def test_rows_have_the_fields_of_the_body_and_ids_in_normal_form() -> None:
             assert all(isinstance(value, str) and len(value) == 17 for value in ids)
 
 
-def test_the_truth_does_not_depend_on_order_and_duplicates() -> None:
+def test_expected_rosters_do_not_depend_on_order_and_duplicates() -> None:
     rosters = []
     for duplicates, disorder in ((0.0, 0), (0.2, 300), (0.0, 100_000)):
         simulation = Simulation(
@@ -655,14 +682,14 @@ def test_the_truth_does_not_depend_on_order_and_duplicates() -> None:
 @pytest.mark.parametrize(
     "seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))]
 )
-def test_the_truth_agrees_with_the_world(seed: int) -> None:
+def test_expected_rosters_agree_with_the_actual_rows(seed: int) -> None:
     simulation = Simulation(
         SimulationPlan(courses=15, steps=6_000, seed=seed, duplicates=0.05, disorder=200)
     )
     for _ in simulation.events():
         pass
     truth, world = simulation.truth(), simulation.world_rosters()
-    beyond = Counter[str]()
+    divergences = Counter[str]()
     for relation, name in IDS.items():
         found: dict[str, tuple[str, str]] = {}
         for key, row in truth[relation].items():
@@ -674,7 +701,7 @@ def test_the_truth_agrees_with_the_world(seed: int) -> None:
             real = world[relation][gid]
             assert place == real.place
             assert state == real.state or real.divergence, (relation, gid, state, real)
-            beyond[real.divergence or "agrees"] += 1
+            divergences[real.divergence or "agrees"] += 1
     users = {user.gid: user for user in simulation.canvas.world.users}
     for gid, row in truth["users"].items():
         user = users[gid]
@@ -683,34 +710,43 @@ def test_the_truth_agrees_with_the_world(seed: int) -> None:
             user.name,
             user.sis_id,
         )
-    assert beyond["agrees"] > beyond.total() * 0.7
-    assert beyond.keys() <= {"agrees", "bulk", "came_back", "rejected", "late"}
+    assert divergences["agrees"] > divergences.total() * 0.7
+    assert divergences.keys() <= {"agrees", "bulk", "came_back", "rejected", "late"}
 
 
-def test_what_the_rules_of_rosters_do_not_read_from_events(place: Place) -> None:
-    """Canvas leaves enrollments deleted or completed when their course comes back; reactivates in
-    concluded courses; deletes rejected ones, too.
+def test_divergences_of_expected_rosters(institution: Institution) -> None:
+    """In Canvas, enrollments stay deleted or completed when their course is restored, and can be
+    reactivated in concluded courses.
     """
-    conclude_course(place.canvas, place.course)
-    reactivate(place.canvas, place.inactive)
-    place.take_event_names()
-    assert (place.row(place.inactive)["state"], place.real("enrollments", place.inactive.gid)) == (
+    conclude_course(institution.canvas, institution.course)
+    reactivate(institution.canvas, institution.inactive)
+    institution.take_event_names()
+    assert (
+        institution.row(institution.inactive)["state"],
+        institution.actual_state("enrollments", institution.inactive.gid),
+    ) == (
         "completed",
         "active",
     )
-    publish(place.canvas, place.course)
-    place.take_event_names()
-    assert (place.row(place.active)["state"], place.real("enrollments", place.active.gid)) == (
+    publish(institution.canvas, institution.course)
+    institution.take_event_names()
+    assert (
+        institution.row(institution.active)["state"],
+        institution.actual_state("enrollments", institution.active.gid),
+    ) == (
         "active",
         "completed",
     )
-    world = place.simulation.world_rosters()["enrollments"]
-    assert world[place.active.gid].divergence == "came_back"
-    enroll_again(place.canvas, place.active, place.section, "active")
-    accept(place.canvas, place.inactive)
-    place.take_event_names()
-    assert place.simulation.world_rosters()["enrollments"][place.active.gid].divergence is None
-    assert place.row(place.active)["state"] == "active"
+    world = institution.simulation.world_rosters()["enrollments"]
+    assert world[institution.active.gid].divergence == "came_back"
+    enroll_again(institution.canvas, institution.active, institution.section, "active")
+    accept(institution.canvas, institution.inactive)
+    institution.take_event_names()
+    assert (
+        institution.simulation.world_rosters()["enrollments"][institution.active.gid].divergence
+        is None
+    )
+    assert institution.row(institution.active)["state"] == "active"
 
 
 # --- the command
@@ -723,7 +759,7 @@ def rollcall(*arguments: str, **settings: object) -> subprocess.CompletedProcess
     return run_bytes([sys.executable, "-m", "rollcall", "simulate", *arguments], env=environment)
 
 
-def test_it_writes_json_lines_and_the_truth(tmp_path: Path) -> None:
+def test_it_writes_json_lines_and_the_expected_rosters(tmp_path: Path) -> None:
     truth = tmp_path / "truth.jsonl"
     options = (
         "--courses",
@@ -768,7 +804,7 @@ def test_it_writes_json_lines_and_the_truth(tmp_path: Path) -> None:
     assert output.read_bytes() == done.stdout
 
 
-def test_a_reader_who_has_seen_enough_ends_it_quietly() -> None:
+def test_it_ends_quietly_when_its_reader_closes_the_pipe() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "rollcall", "simulate", "--steps", "10000000"],
         stdout=subprocess.PIPE,
@@ -787,7 +823,7 @@ def test_wrong_options_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     missing = tmp_path / "no-folder" / "events"
-    for arguments, said in (
+    for arguments, reason in (
         (("--to-kafka", "--output", str(tmp_path / "events")), "exclude each other"),
         (("--rate", "5"), "add --to-kafka"),
         (("--truth", str(missing)), "No such file or directory"),
@@ -798,7 +834,7 @@ def test_wrong_options_are_refused(
         out, err = capfd.readouterr()
         assert (ended.value.code, out) == (2, "")
         (line,) = err.splitlines()
-        assert said in line
+        assert reason in line
 
 
 def test_it_sends_to_the_raw_topic(bootstrap: str, prefix: str, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-"""The traffic: the same every time, of everything something, and the router's pipeline makes of it
-what the traffic says.
+"""The traffic is reproducible and has records of all sorts, and the router's pipeline gives the
+expected outcomes.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from rollcall.sandbox.canvas.traffic import (
 KAFKA_LIMIT = 1_048_588
 
 ROUTER_CODES = set(ErrorCode) - {ErrorCode.NOT_APPLICABLE}
-"""What the router can say of a record."""
+"""Error codes of the router."""
 
 
 @pytest.fixture(scope="module")
 def pipeline() -> Pipeline:
-    """As the router has it by default."""
+    """The router's pipeline with default settings."""
     return Pipeline(
         load_validators(), redactor=Redactor(("access_token", "refresh_token", "client_secret"))
     )
@@ -46,14 +46,12 @@ def pipeline() -> Pipeline:
 
 @pytest.fixture(scope="module")
 def traffic() -> list[TrafficRecord]:
-    """Traffic with everything in it."""
+    """Traffic with all sorts of records."""
     return list(generate_traffic(TrafficPlan(count=20_000, seed=11)))
 
 
-def verdict(outcome: Outcome, record: TrafficRecord) -> Expectation:
-    """What the pipeline says, in the traffic's words. It does not tell the names of unknown
-    events.
-    """
+def result_of(outcome: Outcome, record: TrafficRecord) -> Expectation:
+    """The pipeline's outcome as an expectation. Outcomes of unknown events lack the event_name."""
     match outcome:
         case Routed():
             return Expectation(Kind.ROUTED, outcome.event_type.name, None)
@@ -63,43 +61,42 @@ def verdict(outcome: Outcome, record: TrafficRecord) -> Expectation:
 
 
 def fingerprint(records: Iterable[TrafficRecord]) -> str:
-    """A hash of everything."""
+    """A hash of all records."""
     digest = hashlib.sha256()
     for record in records:
         digest.update(repr(record).encode())
     return digest.hexdigest()
 
 
-def wrong(
+def differences(
     pipeline: Pipeline, records: Iterable[TrafficRecord]
 ) -> Iterator[tuple[TrafficRecord, Expectation]]:
-    """Records of which the pipeline says something else than the traffic, with what it says."""
+    """Records with another outcome than expected, with the actual outcome."""
     for record in records:
         if (
             record.expected.code != "too_large"
-            and (said := verdict(pipeline(record.value, record.headers), record)) != record.expected
+            and (actual := result_of(pipeline(record.value, record.headers), record))
+            != record.expected
         ):
-            yield record, said
+            yield record, actual
 
 
-def test_the_pipeline_makes_of_every_record_what_the_traffic_says(
-    pipeline: Pipeline, traffic: list[TrafficRecord]
-) -> None:
-    assert not list(islice(wrong(pipeline, traffic), 3))
+def test_outcomes_are_the_expected_ones(pipeline: Pipeline, traffic: list[TrafficRecord]) -> None:
+    assert not list(islice(differences(pipeline, traffic), 3))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3, 4711])
-def test_the_same_of_more_traffic(pipeline: Pipeline, seed: int) -> None:
+def test_outcomes_of_more_traffic(pipeline: Pipeline, seed: int) -> None:
     assert not list(
-        islice(wrong(pipeline, generate_traffic(TrafficPlan(count=20_000, seed=seed))), 3)
+        islice(differences(pipeline, generate_traffic(TrafficPlan(count=20_000, seed=seed))), 3)
     )
 
 
 def test_documented_events_are_routed(pipeline: Pipeline) -> None:
     records = documented_traffic()
     assert {record.expected.event_name for record in records} == set(REGISTRY)
-    assert all(verdict(pipeline(record.value), record) == record.expected for record in records)
+    assert all(result_of(pipeline(record.value), record) == record.expected for record in records)
 
 
 def test_same_plan_same_records() -> None:
@@ -109,7 +106,7 @@ def test_same_plan_same_records() -> None:
     assert once != fingerprint(generate_traffic(TrafficPlan(count=2_000, seed=6)))
 
 
-def test_there_is_something_of_everything(traffic: list[TrafficRecord]) -> None:
+def test_the_traffic_has_all_sorts_of_records(traffic: list[TrafficRecord]) -> None:
     assert {
         record.expected.event_name for record in traffic if record.expected.kind is Kind.ROUTED
     } == set(REGISTRY)
@@ -151,7 +148,7 @@ def test_shares_are_met(traffic: list[TrafficRecord]) -> None:
     )
 
 
-def test_every_documented_type_is_described() -> None:
+def test_every_documented_type_has_a_share_and_a_body() -> None:
     assert set(SHARES) == set(REGISTRY)
     assert {family_of(name) for name in REGISTRY} == set(BODIES)
     assert sum(SHARES.values()) == 100
@@ -170,7 +167,7 @@ def test_small_plans(count: int) -> None:
 )
 def test_impossible_plans_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must not be negative"):
-        TrafficPlan(**options)  # type: ignore[arg-type]  # the wrong types are part of it
+        TrafficPlan(**options)  # type: ignore[arg-type]  # the values include wrong types
 
 
 def test_clean_traffic_is_valid_events_only() -> None:
@@ -178,7 +175,7 @@ def test_clean_traffic_is_valid_events_only() -> None:
     assert {record.expected.kind for record in records} == {Kind.ROUTED}
 
 
-def test_what_is_too_large_is_larger_than_kafka_takes_by_default(
+def test_records_that_are_too_large_are_above_kafka_s_default_limit(
     traffic: list[TrafficRecord],
 ) -> None:
     large = [len(record.value or b"") for record in traffic if record.expected.code == "too_large"]
@@ -220,30 +217,32 @@ def test_events_come_out_of_order_within_the_window(pipeline: Pipeline) -> None:
     assert late > 1_000
 
 
-def test_credentials_are_in_it_and_never_come_out(
+def test_credentials_of_the_traffic_are_redacted(
     pipeline: Pipeline, traffic: list[TrafficRecord]
 ) -> None:
-    mark = CREDENTIAL.encode()
+    credential = CREDENTIAL.encode()
 
-    def holds(value: bytes | None, headers: Iterable[Header]) -> bool:
-        return mark in (value or b"") or any(mark in (content or b"") for _, content in headers)
+    def has_credential(value: bytes | None, headers: Iterable[Header]) -> bool:
+        return credential in (value or b"") or any(
+            credential in (content or b"") for _, content in headers
+        )
 
-    with_credential = [record for record in traffic if holds(record.value, record.headers)]
+    with_credential = [record for record in traffic if has_credential(record.value, record.headers)]
     assert len(with_credential) > 500
     for record in with_credential:
         outcome = pipeline(record.value, record.headers)
         assert outcome.redacted
-        assert not holds(outcome.value, outcome.headers)
+        assert not has_credential(outcome.value, outcome.headers)
 
 
-def test_it_is_written_in_all_ways(traffic: list[TrafficRecord]) -> None:
+def test_the_traffic_has_all_formats(traffic: list[TrafficRecord]) -> None:
     values = b"\n".join(record.value or b"" for record in traffic if record.expected.code is None)
-    for sign in (
+    for part in (
         b'"attributes"', b'"enrollment_id":"2107', b'"enrollment_id":2107', b'"course_id":"1',
         b'"group_limit":null', b"-0800", b"+05:30", b" UTC",
         b'"job_tag"', b'"real_user_id"', "李小龍".encode(), b"\\u674e", b"\n  ", b'"iss"',
         b'"pronouns"',
     ):  # fmt: skip
-        assert sign in values, sign
+        assert part in values, part
     assert {record.key is None for record in traffic} == {True, False}
     assert {bool(record.headers) for record in traffic} == {True, False}
