@@ -87,7 +87,7 @@ def test_faust_has_the_settings_of_the_program(value: str, untouched: Mapping[st
     assert effective(dict.fromkeys(FAUST | OTHERS, value), "--as-a-process") == untouched
 
 
-def test_without_this_variables_change_faust(untouched: Mapping[str, str]) -> None:
+def test_in_an_unchanged_environment_variables_change_faust(untouched: Mapping[str, str]) -> None:
     """Negative control: with an unchanged environment, variables change Faust's defaults, but not
     the application's own options.
     """

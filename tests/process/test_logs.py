@@ -20,11 +20,7 @@ from rollcall.process.logs import REPEAT_SECONDS, JsonFormatter, KafkaLevelFilte
 
 
 def record(
-    name: str,
-    level: int,
-    error: BaseException | None = None,
-    *,
-    message: str = "something happened",
+    name: str, level: int, error: BaseException | None = None, *, message: str = "it happened"
 ) -> logging.LogRecord:
     """A log record; with an error, raised and caught."""
     if error is None:

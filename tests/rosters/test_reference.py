@@ -684,13 +684,13 @@ def test_a_section_moves_enrollments_without_newer_events(
         pytest.param(
             [enrollment(5), section(9, course_id=int(COURSE))],
             5,
-            id="its own course, written otherwise",
+            id="its own course in another format",
         ),
-        pytest.param([enrollment(5), section(9, **CROSS_LISTED)], 9, id="a section that places it"),
+        pytest.param([enrollment(5), section(9, **CROSS_LISTED)], 9, id="a section that moves it"),
         pytest.param(
             [enrollment(5, "deleted"), section(9, **CROSS_LISTED)],
             9,
-            id="a section that places what was deleted",
+            id="a section that moves a deleted enrollment",
         ),
         pytest.param([enrollment(5), course(9)], 5, id="a course that is open"),
         pytest.param([enrollment(5), course(9, "completed")], 9, id="a course that ends it"),
@@ -716,17 +716,17 @@ def test_a_section_moves_enrollments_without_newer_events(
         pytest.param(
             [enrollment(5), section(8, **CROSS_LISTED), enrollment_state(7, "completed")],
             8,
-            id="the section's place and the dates' state",
+            id="the section's course and the dates' state",
         ),
         pytest.param(
             [enrollment(5), section(6, **CROSS_LISTED), enrollment_state(7, "completed")],
             7,
-            id="the section's place and later dates",
+            id="the section's course and later dates",
         ),
         pytest.param(
             [enrollment(5), section(6, **CROSS_LISTED), course(9, "deleted")],
             6,
-            id="a course that it has left",
+            id="the course that it left",
         ),
         pytest.param(
             [
@@ -735,7 +735,7 @@ def test_a_section_moves_enrollments_without_newer_events(
                 course(9, "deleted", course_id=OTHER_COURSE),
             ],
             9,
-            id="a course that it has come to",
+            id="the course that it moved to",
         ),
     ],
 )
@@ -838,7 +838,7 @@ def test_times_are_cut_to_milliseconds(microseconds: int, written: str) -> None:
     assert row_time(microseconds) == written
 
 
-# Events that say nothing to rosters
+# Events that rosters do not use
 
 
 @pytest.mark.parametrize("context_type", ["User", "course", "ACCOUNT", "Group"])
@@ -962,7 +962,7 @@ def test_histories_are_dense() -> None:
             for each in sorted(read, key=by_version)
             if each.family == "enrollment"
         }
-        met["placed by the section"] += sum(
+        met["moved by the section"] += sum(
             row["course_id"] != own_course[row["enrollment_id"]]
             for row in rows["enrollments"].values()
         )
@@ -987,7 +987,7 @@ def test_histories_are_dense() -> None:
             for relation in ("courses", "sections", "enrollments")
             for key in rows[relation]
         )
-        met["the shard must be told"] += rosters(history, None) != rows
+        met["depends on the shard"] += rosters(history, None) != rows
         for family in ("course", "enrollment"):
             for one, other in itertools.combinations(
                 [each for each in read if each.family == family], 2
@@ -1028,14 +1028,14 @@ def test_histories_are_dense() -> None:
     ]
     situations = [
         "unusable",
-        "placed by the section",
+        "moved by the section",
         "parked membership",
         "parked state",
         "two contexts",
         "account",
         "another shard",
     ]
-    situations += ["the shard must be told"]
+    situations += ["depends on the shard"]
     ties = [("tie decided by", part) for part in ("is_update", "updated_at", "ce_id")]
     assert [each for each in (*reasons, *situations, *ties) if met[each] < 1] == [], met
     assert sum(sizes) / len(sizes) > 20
