@@ -248,11 +248,11 @@ class Cluster:
             crashes: percentage of transactions that crash, up to 20 crashes.
             crash: effect of a crash.
         """
-        max_crashes = 20
+        remaining_crashes = 20
         while working := [lane for lane in self.lanes if lane.has_work]:
             lane = working[choose.below(len(working))]
-            crashes_now = max_crashes > 0 and choose.below(100) < crashes
-            max_crashes -= crashes_now
+            crashes_now = remaining_crashes > 0 and choose.below(100) < crashes
+            remaining_crashes -= crashes_now
             lane.work(choose, crash if crashes_now else None)
 
     def rosters(self) -> Rosters:
