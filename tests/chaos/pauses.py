@@ -273,7 +273,7 @@ def main() -> None:
     parser.add_argument(
         "--times", type=int, default=3, help="number of tries of each fault (default: 3)"
     )
-    parser.add_argument("--rate", type=int, default=40, help="events per second (default: 40)")
+    parser.add_argument("--rate", type=int, default=10, help="events per second (default: 10)")
     options = parser.parse_args()
     console, prefix = Console(width=200), "pauses"
     chosen = [fault for fault in FAULTS if not options.faults or fault.name in options.faults]
