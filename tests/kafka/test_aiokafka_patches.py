@@ -382,6 +382,30 @@ async def test_what_waits_behind_a_request_that_is_held_is_waited_for(
         await asyncio.gather(held, behind)
 
 
+async def test_a_request_that_is_held_ends_when_the_broker_is_known_to_hang(
+    bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other connections show it. Otherwise a lane would wait for its group as long as for slow
+    members.
+    """
+    monkeypatch.setattr(aiokafka_patches, "ANSWER_SECONDS", 0.5)
+    async with two_brokers(bootstrap, hangs=False) as (client, proxy):
+        assert await client.ready(HANGING)
+        assert await client.ready(HANGING, group=ConnectionGroup.COORDINATION)
+        proxy.freeze()
+        connection = client._conns[HANGING, ConnectionGroup.COORDINATION]
+        connection._full_timeout = 10 * DEADLINE_SECONDS
+        held = asyncio.ensure_future(
+            connection.send(JoinGroupRequest("g", 10_000, 10_000, "", "", "consumer", []))
+        )
+        await asyncio.wait({held}, timeout=1.5)
+        assert not held.done()
+        with pytest.raises(TimeoutError):
+            await client._conns[HANGING, ConnectionGroup.DEFAULT].send(MetadataRequest([]))
+        await in_time(asyncio.wait({held}), what="the end of the request")
+        assert isinstance(held.exception(), TimeoutError)
+
+
 async def test_a_large_answer_may_take_its_time(
     bootstrap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,7 +99,8 @@ SLOW_REQUESTS = frozenset(
 )
 """Requests that a broker holds until others have acted, such as other group members or a password
 store. They have the full ``request_timeout_ms`` of their client, and so have requests behind them:
-a broker answers the requests of a connection in order.
+a broker answers the requests of a connection in order. Silence does not show that the broker hangs;
+the process learns that from its other connections.
 """
 
 LOCAL_REQUESTS = frozenset(
@@ -210,21 +211,27 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
         }
         with self._lost_if_closed():
             answer: Awaitable[Any] = super().send(request, expect_response)
-        if not expect_response or not SLOW_REQUESTS.isdisjoint({request.API_KEY} | before):
+        if not expect_response:
             return answer
-        return self._answered(answer, local=request.API_KEY in LOCAL_REQUESTS and not before)
+        return self._answered(
+            answer,
+            slow=not SLOW_REQUESTS.isdisjoint({request.API_KEY} | before),
+            local=request.API_KEY in LOCAL_REQUESTS and not before,
+        )
 
-    async def _answered(self, answer: Awaitable[Any], *, local: bool) -> Any:
+    async def _answered(self, answer: Awaitable[Any], *, slow: bool, local: bool) -> Any:
         """The answer, unless the connection has no traffic for a while. A large answer may take up
-        to the client's ``request_timeout_ms``.
+        to the client's ``request_timeout_ms``, and so may a slow one of a broker that does not
+        hang.
         """
         waiting = asyncio.ensure_future(answer)
         try:
             while not waiting.done():
                 traffic = self._traffic
                 await asyncio.wait({waiting}, timeout=self._idle_timeout)
-                if not waiting.done() and traffic == self._traffic:
-                    if local:
+                is_silent = not waiting.done() and traffic == self._traffic
+                if is_silent and (not slow or UNRESPONSIVE.has(self.host, self.port)):
+                    if local and not slow:
                         UNRESPONSIVE.add(self.host, self.port)
                     raise TimeoutError
             return waiting.result()
