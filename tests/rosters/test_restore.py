@@ -324,8 +324,10 @@ def test_not_ready_while_a_table_is_loaded(cluster: RosterCluster, tmp_path: Pat
             )
 
         wait_until(is_the_only_reason, what="all other lanes")
-        assert rosters.metric("rollcall_table_recovery_remaining_records") == 2, (
-            "the record, and the lane's barrier"
+        # the record, and the lane's barrier; the metric follows the lanes a moment later
+        wait_until(
+            lambda: rosters.metric("rollcall_table_recovery_remaining_records") == 2,
+            what="the metric",
         )
         producer.abort_transaction(30)
         rosters.wait_ready()
