@@ -99,7 +99,7 @@ def test_what_the_router_writes() -> None:
         (message,) = CHANNELS[output.topic]["messages"]
         dead = output.topic == "canvas.dead-letter"
         value: Any = None if dead else orjson.loads(output.value or b"")
-        assert faults(output.topic, message, output.key, output.headers, value) == []
+        assert faults(output.topic, message, output.key, list(output.headers), value) == []
         names = {name for name, _ in output.headers}
         assert (
             names - theirs

@@ -18,6 +18,7 @@ from faust.types import TP
 from rollcall.kafka import batches, encoding
 from rollcall.kafka.batches import BatchedOutputs, GatheredBatch
 from rollcall.kafka.encoding import PythonRecordBatches, RecordBatches
+from rollcall.record import NO_HEADERS, encode_headers
 
 _HEADER_BYTES = 61
 
@@ -71,7 +72,7 @@ async def test_an_error_says_where(
 ) -> None:
     outputs = BatchedOutputs(Producer())
     for name, partition in (("fine", 0), ("never", 1), (topic, 3)):
-        outputs.append(name, partition, None, b"", None, [])
+        outputs.append(name, partition, None, b"", None, NO_HEADERS)
     with pytest.raises(kind) as raised:
         await outputs.send()
     assert raised.value.__notes__ == [f"topic {topic}, partition 3"]
@@ -105,7 +106,7 @@ async def test_batches_hold_the_records_in_order_and_say_how_many(
         for number in range(50)
     ]
     for key, value, timestamp, headers in records:
-        outputs.append("fine", 0, key, value, timestamp, headers)
+        outputs.append("fine", 0, key, value, timestamp, encode_headers(headers))
     await outputs.send()
     found = []
     for _topic, _partition, sent in producer.sent:
@@ -127,15 +128,15 @@ async def test_batches_hold_the_records_in_order_and_say_how_many(
 async def test_sending_tells_where_the_last_records_lie() -> None:
     outputs = BatchedOutputs(Producer(), batch_bytes=4_096)
     for number in range(50):
-        outputs.append("fine", 0, None, b"value" * number, None, [])
-    outputs.append("forgotten", 0, None, b"", None, [])
+        outputs.append("fine", 0, None, b"value" * number, None, NO_HEADERS)
+    outputs.append("forgotten", 0, None, b"", None, NO_HEADERS)
     assert await outputs.send() == {TP("fine", 0): 150}, "as far as the leaders tell"
 
 
 def test_a_batch_that_was_sent_stays_what_it_was() -> None:
     """Sent again by the same producer with the same sequence number, it is stored once."""
     outputs = BatchedOutputs(Producer())
-    outputs.append("fine", 0, b"key", b"value", 1, [])
+    outputs.append("fine", 0, b"key", b"value", 1, NO_HEADERS)
     batch = GatheredBatch(outputs._batches["fine", 0].batches[0], transactional=True)
     batch._set_producer_state(7, 3, 11)
     sealed = bytes(batch._build())
@@ -151,5 +152,5 @@ def test_a_batch_that_was_sent_stays_what_it_was() -> None:
 def test_a_record_larger_than_any_batch_is_a_batch_by_itself() -> None:
     outputs = BatchedOutputs(Producer(), batch_bytes=4_096)
     for value in (b"1", b"2" * 10_000, b"3"):
-        outputs.append("fine", 0, None, value, None, [])
+        outputs.append("fine", 0, None, value, None, NO_HEADERS)
     assert [batch.count for batch in outputs._batches["fine", 0].batches] == [1, 1, 1]

@@ -17,12 +17,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from rollcall.errors import ConfigurationError
 from rollcall.process.stream import new_tracing
 from rollcall.process.tracing import TracedRecord, Tracing
-from rollcall.record import EncodedHeaders, Header, Headers, decode_headers
+from rollcall.record import Header, encode_headers
 from rollcall.settings import load_settings
 from rollcall.streaming.chunks import Chunk, ChunkAgent, Halt, Outputs
 from rollcall.streaming.rows import Rows
 from tests.kafka_client import Sent, create_topic, headers, read_all, send
 from tests.otlp import receiving
+from tests.outputs import MemoryOutputs
 from tests.processes import RostersProcess, RouterProcess
 from tests.rosters.cluster import PARTITIONS, SHARD, RosterCluster
 from tests.rosters.scenarios import course, enrollment, section
@@ -56,7 +57,12 @@ class Echo:
         for chunk in chunks:
             for record in chunk.records:
                 outputs.append(
-                    "out", 0, record.key, record.value, record.timestamp, list(record.headers)
+                    "out",
+                    0,
+                    record.key,
+                    record.value,
+                    record.timestamp,
+                    encode_headers(record.headers),
                 )
                 self.consumed += 1
                 if record.value == b"enough":
@@ -69,26 +75,11 @@ class Echo:
         self.commits += 1
 
 
-class Outbox:
-    """Implements :class:`rollcall.streaming.chunks.Outputs`."""
-
-    def __init__(self) -> None:
-        self.written: list[dict[str, bytes | None]] = []
-
-    def append(
-        self,
-        topic: str,
-        partition: int,
-        key: bytes | None,
-        value: bytes | None,
-        timestamp: int | None,
-        headers: Headers | EncodedHeaders,
-    ) -> None:
-        """Keep the headers."""
-        if isinstance(headers, bytes):
-            headers = decode_headers(headers)
-        assert len(dict(headers)) == len(headers)
-        self.written.append(dict(headers))
+def written(outputs: MemoryOutputs) -> list[dict[str, bytes | None]]:
+    """The headers of the outputs; no name comes twice."""
+    found = [dict(output.headers) for output in outputs]
+    assert [len(headers) for headers in found] == [len(output.headers) for output in outputs]
+    return found
 
 
 def traced(ratio: float) -> tuple[Echo, InMemorySpanExporter, ChunkAgent]:
@@ -113,7 +104,7 @@ def chunk(*records: tuple[bytes, Sequence[Header]], first: int = 0) -> Chunk:
 
 def test_a_trace_continues() -> None:
     echo, exporter, agent = traced(0.0)
-    handler, outbox = agent.new_handler(3, Rows()), Outbox()
+    handler, outbox = agent.new_handler(3, Rows()), MemoryOutputs()
     result = handler.process(
         [
             chunk(
@@ -133,7 +124,7 @@ def test_a_trace_continues() -> None:
     assert span.parent is not None
     assert span.name == "process in"
     assert (f"{span.context.trace_id:032x}", f"{span.parent.span_id:016x}") == (TRACE, SPAN)
-    first, second, third = outbox.written
+    first, second, third = written(outbox)
     assert first == {
         "a": b"b",
         "traceparent": f"00-{TRACE}-{span.context.span_id:016x}-01".encode(),
@@ -173,7 +164,7 @@ def test_a_trace_continues() -> None:
 def test_invalid_traceparents(content: bytes | None, ratio: float) -> None:
     """The trace continues unchanged, unless a new one is started."""
     _echo, exporter, agent = traced(ratio)
-    outbox = Outbox()
+    outbox = MemoryOutputs()
     agent.new_handler(3, Rows()).process(
         [chunk((b"1", [("traceparent", content)]))], outbox
     ).on_committed(0.0)
@@ -182,10 +173,10 @@ def test_invalid_traceparents(content: bytes | None, ratio: float) -> None:
     if ratio:
         assert spans[0].parent is None
         assert re.fullmatch(
-            rb"00-[0-9a-f]{32}-[0-9a-f]{16}-0[13]", outbox.written[0]["traceparent"] or b""
+            rb"00-[0-9a-f]{32}-[0-9a-f]{16}-0[13]", written(outbox)[0]["traceparent"] or b""
         )
     else:
-        assert outbox.written == [{"traceparent": content}]
+        assert written(outbox) == [{"traceparent": content}]
 
 
 def test_a_share_of_the_records_starts_a_trace() -> None:
@@ -193,7 +184,7 @@ def test_a_share_of_the_records_starts_a_trace() -> None:
     _echo, exporter, agent = traced(0.25)
     records = [(b"1", [STATE]) for _ in range(4_000)]
     agent.new_handler(3, Rows()).process(
-        [chunk(*records[:1_000]), chunk(*records[1_000:], first=1_000)], outbox := Outbox()
+        [chunk(*records[:1_000]), chunk(*records[1_000:], first=1_000)], outbox := MemoryOutputs()
     ).on_committed(0.0)
     assert 900 < len(exporter.get_finished_spans()) < 1_100
     assert len(
@@ -202,7 +193,7 @@ def test_a_share_of_the_records_starts_a_trace() -> None:
             for span in exporter.get_finished_spans()
         }
     ) == len(exporter.get_finished_spans())
-    assert sum("traceparent" in each for each in outbox.written) == len(
+    assert sum("traceparent" in each for each in written(outbox)) == len(
         exporter.get_finished_spans()
     )
 
@@ -211,7 +202,7 @@ def test_records_that_are_not_consumed_have_no_span() -> None:
     _echo, exporter, agent = traced(1.0)
     handler = agent.new_handler(3, Rows())
     result = handler.process(
-        [chunk((b"1", [])), chunk((b"enough", []), (b"3", []), first=1)], Outbox()
+        [chunk((b"1", [])), chunk((b"enough", []), (b"3", []), first=1)], MemoryOutputs()
     )
     assert result.halt == Halt("enough", "enough")
     result.on_committed(0.0)

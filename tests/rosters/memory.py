@@ -5,7 +5,6 @@ two writes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -15,12 +14,13 @@ from rollcall.events.pipeline import Pipeline
 from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.partitioner import partitioner
 from rollcall.process.breaker import Breaker, BreakerPolicy
-from rollcall.record import EncodedHeaders, Headers
+from rollcall.record import Headers
 from rollcall.rosters.registry import stages
 from rollcall.streaming.chunks import Chunk, Outputs
 from rollcall.streaming.rows import Rows
 from rollcall.streaming.stages.keyed import KeyedPartition, StageContext, Tally
 from rollcall.streaming.stages.stage import Stage, UnusableError
+from tests.outputs import MemoryOutputs, Output
 from tests.rosters.reference import RELATIONS, Rosters, TypedEvent
 
 _VALIDATORS = load_validators()
@@ -43,35 +43,6 @@ class Stored(NamedTuple):
     headers: Headers
 
 
-class Write(NamedTuple):
-    """A record in a transaction."""
-
-    topic: str
-    partition: int
-    key: bytes | None
-    value: bytes | None
-
-
-@dataclass
-class Writes:
-    """Implements :class:`rollcall.streaming.chunks.Outputs`."""
-
-    changelog: str
-    writes: list[Write] = field(default_factory=list)
-
-    def append(
-        self,
-        topic: str,
-        partition: int,
-        key: bytes | None,
-        value: bytes | None,
-        timestamp: int | None,
-        headers: Headers | EncodedHeaders,
-    ) -> None:
-        """Add a record."""
-        self.writes.append(Write(topic, partition, key, value))
-
-
 class Silent:
     """Implements :class:`rollcall.streaming.stages.keyed.StageObserver`."""
 
@@ -79,30 +50,30 @@ class Silent:
         """Ignore the chunk."""
 
 
-CrashEffect = Callable[[Sequence[Write], str, Choices], tuple[Sequence[Write], bool]]
+CrashEffect = Callable[[Sequence[Output], str, Choices], tuple[Sequence[Output], bool]]
 """Effect of a crash: takes a transaction's writes, the changelog's name and choices, and returns
 the remaining writes and whether the offsets are committed.
 """
 
 
 def nothing_remains(
-    _writes: Sequence[Write], _changelog: str, _choose: Choices
-) -> tuple[Sequence[Write], bool]:
+    _writes: Sequence[Output], _changelog: str, _choose: Choices
+) -> tuple[Sequence[Output], bool]:
     """With transactions, no write remains."""
     return (), False
 
 
 def changelog_first(
-    writes: Sequence[Write], changelog: str, choose: Choices
-) -> tuple[Sequence[Write], bool]:
+    writes: Sequence[Output], changelog: str, choose: Choices
+) -> tuple[Sequence[Output], bool]:
     """Without transactions, the table is written before the outputs."""
     ordered = sorted(writes, key=lambda write: write.topic != changelog)
     return ordered[: choose.below(len(ordered) + 1)], False
 
 
 def outputs_first(
-    writes: Sequence[Write], changelog: str, choose: Choices
-) -> tuple[Sequence[Write], bool]:
+    writes: Sequence[Output], changelog: str, choose: Choices
+) -> tuple[Sequence[Output], bool]:
     """Without transactions, the outputs are written before the table."""
     ordered = sorted(writes, key=lambda write: write.topic == changelog)
     return ordered[: choose.below(len(ordered) + 1)], False
@@ -159,12 +130,10 @@ class Lane:
             records = self._cluster.log(topic, self.partition)[begin : begin + count]
             chunks.append(Chunk(topic, self.partition, begin, begin + count, list(records), 0))
             positions[topic] = begin + count
-        outputs = Writes(self.context.changelog)
+        outputs = MemoryOutputs()
         tally = self.handler.process(chunks, outputs)
         writes, is_committed = (
-            (outputs.writes, True)
-            if crash is None
-            else crash(outputs.writes, self.context.changelog, choose)
+            (outputs, True) if crash is None else crash(outputs, self.context.changelog, choose)
         )
         self._cluster.write(writes)
         if is_committed:
@@ -224,11 +193,11 @@ class Cluster:
         """The records of a partition, in order of their offsets."""
         return self._topics.setdefault((topic, partition), [])
 
-    def write(self, writes: Iterable[Write]) -> None:
+    def write(self, writes: Iterable[Output]) -> None:
         """Append records."""
-        for topic, partition, key, value in writes:
-            log = self.log(topic, partition)
-            log.append(Stored(len(log), None, key, value, []))
+        for write in writes:
+            log = self.log(write.topic, write.partition)
+            log.append(Stored(len(log), None, write.key, write.value, []))
 
     def send(self, events: Iterable[TypedEvent]) -> None:
         """Write typed events like the router."""

@@ -16,8 +16,9 @@ from rollcall.rosters.registers import MOST_REGISTER_BYTES
 from rollcall.rosters.topics import RECORD_BYTES
 from rollcall.streaming.rows import ChangelogError, Rows
 from rollcall.streaming.stages.keyed import KeyedPartition
+from tests.outputs import MemoryOutputs, Output
 from tests.rosters import reference
-from tests.rosters.memory import Cluster, Lane, Write, Writes
+from tests.rosters.memory import Cluster, Lane
 from tests.rosters.reference import TypedEvent
 from tests.rosters.scenarios import (
     COURSE,
@@ -73,7 +74,7 @@ def test_a_body_that_is_too_large_is_rejected() -> None:
 def test_a_key_that_is_not_the_id_in_normal_form_is_rejected(key: bytes | None) -> None:
     cluster = Cluster(partitions=1)
     name, value = course(1)
-    cluster.write([Write(f"events.{name}", 0, key, value)])
+    cluster.write([Output(f"events.{name}", 0, key, value)])
     cluster.settle(Dice(1))
     assert len(cluster.rejected) == 1
     assert "ROLLCALL_SHARD" in cluster.rejected[0][1]
@@ -87,7 +88,7 @@ def test_a_stage_that_rejects_most_records_halts() -> None:
         name, value = course(1, course_id=global_id(number + 1))
         cluster.write(
             [
-                Write(
+                Output(
                     f"events.{name}",
                     0,
                     b"another" if number >= 30 else global_id(number + 1).encode(),
@@ -101,7 +102,7 @@ def test_a_stage_that_rejects_most_records_halts() -> None:
     handler = KeyedPartition(context, 0, Rows())
     records = cluster.log("events.course_updated", 0)
     chunk: Any = SimpleNamespace(topic="events.course_updated", partition=0, records=records)
-    tally = handler.process([chunk], Writes(context.changelog))
+    tally = handler.process([chunk], MemoryOutputs())
     assert tally.halt is not None
     assert tally.consumed == 30 + 11
     resumed = KeyedPartition(context, 0, Rows()).resume(tally.halt.note)
@@ -149,7 +150,7 @@ def test_a_cascade_is_finished_when_its_rows_are_deleted() -> None:
     lane.work(Dice(1), None)
     assert lane.handler.unfinished == 2
     keys = {record.key for record in cluster.log("enrollments-by-course", 0)}
-    cluster.write(Write("enrollments-by-course", 0, key, None) for key in sorted(keys, key=str))
+    cluster.write(Output("enrollments-by-course", 0, key, None) for key in sorted(keys, key=str))
     lane.work(SimpleNamespace(below=lambda bound: bound - 1), None)
     lane.start()
     assert list(lane.rows.pending_keys()) == [COURSE]
@@ -184,7 +185,7 @@ def test_deep_and_short_registers_on_internal_topics_are_rejected() -> None:
         bad[0][index] = value
         cluster.write(
             [
-                Write(
+                Output(
                     "enrollments-by-section",
                     0,
                     f"{SECTION}/{ENROLLMENT}".encode(),

@@ -17,9 +17,10 @@ from rollcall.kafka.topics import TimestampWindow
 from rollcall.process.breaker import BreakerPolicy
 from rollcall.process.metrics import RouterMetrics
 from rollcall.process.topics import TopicNames
-from rollcall.record import EncodedHeaders, Header, Headers, decode_headers
+from rollcall.record import Header
 from rollcall.router.handler import RouterHandler, RouterKit, RouterResult
 from rollcall.streaming.chunks import Chunk
+from tests.outputs import MemoryOutputs, Output
 
 PARTITIONS = 4
 LIMIT = 16_384
@@ -36,35 +37,6 @@ class FakeRecord:
     value: bytes | None = None
     headers: Sequence[Header] = ()
     timestamp: int = 1_700_000_000_000
-
-
-@dataclass(frozen=True)
-class Output:
-    """What the handler wrote."""
-
-    topic: str
-    partition: int
-    key: bytes | None
-    value: bytes | None
-    timestamp: int | None
-    headers: Headers
-
-
-class MemoryOutputs(list[Output]):
-    """Implements Outputs."""
-
-    def append(  # type: ignore[override]  # of a list
-        self,
-        topic: str,
-        partition: int,
-        key: bytes | None,
-        value: bytes | None,
-        timestamp: int | None,
-        headers: Headers | EncodedHeaders,
-    ) -> None:
-        if isinstance(headers, bytes):
-            headers = decode_headers(headers)
-        super().append(Output(topic, partition, key, value, timestamp, headers))
 
 
 class Producer:

@@ -26,12 +26,12 @@ from rollcall.streaming.chunks import Chunk
 from tests.events.recognisers import Recognisers
 from tests.events.test_pipeline import EVENT, event
 from tests.examples import examples
+from tests.outputs import MemoryOutputs
 from tests.router import digests
 from tests.router.handling import (
     ANY_TIME,
     LIMIT,
     FakeRecord,
-    MemoryOutputs,
     handle,
     kit_of,
 )

@@ -24,6 +24,7 @@ from rollcall.kafka.sender import open_sender
 from rollcall.kafka.topic_reading import STALL_SECONDS, kafka_errors_explained
 from rollcall.kafka.topics import TopicsError
 from rollcall.process.topics import TopicNames
+from rollcall.record import encode_headers
 from rollcall.settings import Settings
 
 
@@ -114,7 +115,7 @@ async def resend(
                         key,
                         value,
                         None,
-                        headers,
+                        encode_headers(headers),
                     )
                 # an idempotent producer retries without end
                 async with asyncio.timeout(STALL_SECONDS):

@@ -18,7 +18,7 @@ from rollcall.kafka.encoding import (
     RecordBatches,
     seal,
 )
-from rollcall.record import EncodedHeaders, Headers, encode_headers
+from rollcall.record import EncodedHeaders
 
 BATCH_BYTES = 900_000
 """Maximum size of one batch before compression. Even an incompressible batch stays under the
@@ -89,7 +89,7 @@ class BatchedOutputs:
         key: bytes | None,
         value: bytes | None,
         timestamp: int | None,
-        headers: Headers | EncodedHeaders,
+        headers: EncodedHeaders,
     ) -> None:
         """Add a record to the last batch of its topic and partition, or to a new one if that is
         full.
@@ -98,8 +98,6 @@ class BatchedOutputs:
         batches = self._batches.get(place)
         if batches is None:
             batches = self._batches[place] = RecordBatches(self._batch_bytes)
-        if not isinstance(headers, bytes):
-            headers = encode_headers(headers)
         batches.append(timestamp, key, value, headers)
 
     async def send(self) -> dict[TopicPartition, int]:

@@ -210,10 +210,10 @@ class _TracedOutputs:
         key: bytes | None,
         value: bytes | None,
         timestamp: int | None,
-        headers: Headers | EncodedHeaders,
+        headers: EncodedHeaders,
     ) -> None:
         """Pass a record on."""
-        for header in decode_headers(headers) if isinstance(headers, bytes) else headers:
+        for header in decode_headers(headers):
             if (span := self.by_context.get(header)) is not None:
                 span.add_event(
                     "write",

@@ -22,7 +22,7 @@ from rollcall.process.breaker import Breaker, BreakerPolicy
 from rollcall.process.dead_letter_records import bounded_dead_letter
 from rollcall.process.metrics import UNKNOWN_NAME, RosterMetrics
 from rollcall.process.stream import StreamProcess, Work, barrier_topic_of
-from rollcall.record import TRACE_HEADERS, Record
+from rollcall.record import TRACE_HEADERS, Record, encode_headers
 from rollcall.rosters.registry import stages
 from rollcall.rosters.topics import RosterTopics, plan_roster_topics, roster_topics, rosters_rights
 from rollcall.settings import Settings
@@ -241,7 +241,14 @@ def _rejector(
             if record.timestamp is not None and earliest <= record.timestamp <= latest
             else None
         )
-        outputs.append(names.names.dead_letter, partition, key, letter.value, timestamp, headers)
+        outputs.append(
+            names.names.dead_letter,
+            partition,
+            key,
+            letter.value,
+            timestamp,
+            encode_headers(headers),
+        )
         return letter.code.value
 
     return reject

@@ -16,7 +16,7 @@ from rollcall.process.breaker import Breaker, BreakerPolicy
 from rollcall.process.dead_letter_records import bounded_dead_letter, record_bytes, too_large
 from rollcall.process.metrics import UNKNOWN_NAME, RouterMetrics
 from rollcall.process.topics import TopicNames
-from rollcall.record import Record
+from rollcall.record import Record, encode_headers
 from rollcall.router.publishing import TypedOutputs
 from rollcall.streaming.chunks import Chunk, Halt, Outputs
 
@@ -179,7 +179,7 @@ class RouterHandler:
                     key,
                     outcome.value,
                     self._timestamp(record),
-                    outcome.headers,
+                    encode_headers(outcome.headers),
                 )
                 result.unknown += 1
                 result.redacted += outcome.redacted
@@ -189,7 +189,12 @@ class RouterHandler:
             outcome, key, chunk.topic, chunk.partition, record, limit
         )
         outputs.append(
-            kit.names.dead_letter, partition, key, letter.value, self._timestamp(record), headers
+            kit.names.dead_letter,
+            partition,
+            key,
+            letter.value,
+            self._timestamp(record),
+            encode_headers(headers),
         )
         result.dead[letter.code.value, letter.event_name or UNKNOWN_NAME] += 1
         result.redacted += letter.redacted

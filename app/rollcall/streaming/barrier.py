@@ -24,6 +24,7 @@ from faust.types import TP
 
 from rollcall.kafka.batches import BatchedOutputs
 from rollcall.kafka.leaders import UnprovenError
+from rollcall.record import NO_HEADERS
 
 RECORD_KEY = b"rollcall.barrier"
 """Key of a barrier's record in a changelog. The record is a tombstone without a row: the log
@@ -75,7 +76,7 @@ async def write_barrier(
     end = 0
     if changelog is not None:
         outputs = BatchedOutputs(producer)
-        outputs.append(changelog.topic, changelog.partition, RECORD_KEY, None, None, [])
+        outputs.append(changelog.topic, changelog.partition, RECORD_KEY, None, None, NO_HEADERS)
         ends = await outputs.send()
         if changelog not in ends:
             raise UnprovenError(

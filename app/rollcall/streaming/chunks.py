@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from rollcall.record import EncodedHeaders, Headers, Record
+from rollcall.record import EncodedHeaders, Record
 from rollcall.streaming.rows import Rows
 
 OUT_OF_RANGE = -1
@@ -42,12 +42,11 @@ class Outputs(Protocol):
         key: bytes | None,
         value: bytes | None,
         timestamp: int | None,
-        headers: Headers | EncodedHeaders,
+        headers: EncodedHeaders,
     ) -> None:
         """Add one record. Records of one topic and partition keep their order.
 
-        ``timestamp`` is in milliseconds since the epoch; None: now. A handler that writes many
-        headers encodes them itself.
+        ``timestamp`` is in milliseconds since the epoch; None: now.
         """
 
 

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from rollcall.kafka.batches import BatchedOutputs
 from rollcall.kafka.partitioner import partitioner
+from rollcall.record import NO_HEADERS
 from rollcall.sandbox.bench.typed import chunks_at_rate, chunks_of
 
 HOME = 2107 * 10_000_000_000_000
@@ -145,7 +146,7 @@ async def send_rows(
                     key,
                     value,
                     None,
-                    [],
+                    NO_HEADERS,
                 )
             await outputs.send()
             sent += len(chunk)

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 
 from rollcall.kafka.batches import BatchedOutputs
 from rollcall.process.topics import TopicNames
+from rollcall.record import encode_headers
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 
 TICK_SECONDS = 0.02
@@ -31,7 +32,12 @@ async def send_steadily(bootstrap: str, topic: str, rate: float, seconds: float)
             outputs = BatchedOutputs(producer)
             for number, record in enumerate(records[sent:due], sent):
                 outputs.append(
-                    topic, number % partitions, record.key, record.value, None, list(record.headers)
+                    topic,
+                    number % partitions,
+                    record.key,
+                    record.value,
+                    None,
+                    encode_headers(record.headers),
                 )
             await outputs.send()
             sent = due

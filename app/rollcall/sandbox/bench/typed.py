@@ -27,7 +27,7 @@ from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.batches import BatchedOutputs
 from rollcall.kafka.partitioner import partitioner
 from rollcall.process.topics import TopicNames
-from rollcall.record import Header
+from rollcall.record import EncodedHeaders
 from rollcall.rosters.registry import stages_by_event
 from rollcall.sandbox.bench.sender import TICK_SECONDS
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
@@ -48,7 +48,7 @@ class TypedRecord(NamedTuple):
     """The event_name."""
     key: bytes
     value: bytes
-    headers: list[Header]
+    headers: EncodedHeaders
 
 
 def simulated_records(courses: int, steps: int) -> Iterator[TypedRecord]:
@@ -91,7 +91,9 @@ def _typed(events: Iterable[bytes]) -> Iterator[TypedRecord]:
     for value in events:
         routed = pipeline(value)
         if isinstance(routed, Routed) and routed.event_type.name in read:
-            yield TypedRecord(routed.event_type.name, routed.key, routed.value, routed.headers)
+            yield TypedRecord(
+                routed.event_type.name, routed.key, routed.value, routed.encoded_headers
+            )
 
 
 async def send_typed(

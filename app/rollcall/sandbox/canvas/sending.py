@@ -16,6 +16,7 @@ from aiokafka import TopicPartition
 from rollcall.kafka.batches import BatchedOutputs
 from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.sender import open_sender
+from rollcall.record import encode_headers
 from rollcall.sandbox.canvas.traffic import TrafficRecord
 
 CHUNK_RECORDS = 5_000
@@ -63,7 +64,7 @@ async def send_records(
                         key,
                         value,
                         timestamp_ms if keep_timestamps else None,
-                        list(headers),
+                        encode_headers(headers),
                     )
                 if in_flight is not None:
                     await in_flight

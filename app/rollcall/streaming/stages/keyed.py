@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
-from rollcall.record import Headers, Record
+from rollcall.record import NO_HEADERS, Headers, Record, encode_headers
 from rollcall.streaming.chunks import Chunk, Halt, Outputs
 from rollcall.streaming.rows import LEAD, Rows, StoredRow, encode_json, encode_row
 from rollcall.streaming.stages.stage import Derive, Input, Kind, Row, Stage, UnusableError
@@ -387,12 +387,17 @@ class KeyedPartition:
             encoded,
             value,
             timestamp,
-            headers,
+            encode_headers(headers),
         )
 
     def _store(self, key: str, row_id: str, entry: _Entry, outputs: Outputs, tally: Tally) -> None:
         value = entry.encode()
         self._rows.put(key, row_id, value)
         outputs.append(
-            self._context.changelog, self._partition, Rows.record_key(key, row_id), value, None, []
+            self._context.changelog,
+            self._partition,
+            Rows.record_key(key, row_id),
+            value,
+            None,
+            NO_HEADERS,
         )
