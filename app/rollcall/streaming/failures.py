@@ -140,7 +140,6 @@ async def terminate(producer: AIOKafkaProducer) -> None:
     """
     sender: Sender = producer._sender
     tasks = {*sender.requests, *({sender.sender_task} if sender.sender_task is not None else ())}
-    sender.cancel_requests()
     for task in tasks:
         abandon(task)
     if tasks:
