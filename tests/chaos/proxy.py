@@ -87,6 +87,8 @@ class Proxy:
         await self._cut(reset=False)
         # connections that are being accepted
         while left := asyncio.all_tasks() - {asyncio.current_task()}:
+            # until 3.12, asyncio logs an error for a connection that is cancelled before it begins
+            await asyncio.sleep(0)
             for task in left:
                 task.cancel()
             await asyncio.wait(left)
