@@ -360,6 +360,40 @@ async def test_a_broker_that_hangs_is_waited_for_a_moment_only(
         proxy.thaw()
 
 
+async def test_a_broker_that_is_known_to_hang_is_waited_for_even_less(
+    bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On open and on new connections. Otherwise each connection of a process would find out by
+    itself, and a lane asks the broker several times.
+    """
+    monkeypatch.setattr(aiokafka_patches, "ANSWER_SECONDS", 10 * DEADLINE_SECONDS)
+    async with two_brokers(bootstrap, hangs=False) as (client, proxy):
+        assert await client.ready(HANGING)
+        proxy.freeze()
+        connection = client._conns[HANGING, ConnectionGroup.DEFAULT]
+        answer = asyncio.ensure_future(connection.send(MetadataRequest([])))
+        await asyncio.wait({answer}, timeout=2 * aiokafka_patches.KNOWN_HANGING_SECONDS)
+        assert not answer.done(), "nothing shows yet that the broker hangs"
+        aiokafka_patches.UNRESPONSIVE.add("127.0.0.1", proxy.port)
+        since = dict(aiokafka_patches.UNRESPONSIVE._since)
+        await in_time(asyncio.wait({answer}), what="the end of the request")
+        assert isinstance(answer.exception(), TimeoutError)
+        ready = await in_time(
+            client.ready(HANGING, group=ConnectionGroup.COORDINATION), what="the end of connecting"
+        )
+        assert not ready
+        assert aiokafka_patches.UNRESPONSIVE._since == since, "a short wait shows nothing new"
+
+
+async def test_a_broker_that_answers_again_is_waited_for_as_any_other(bootstrap: str) -> None:
+    """Without a new connection."""
+    async with two_brokers(bootstrap, hangs=False) as (client, proxy):
+        assert await client.ready(HANGING)
+        aiokafka_patches.UNRESPONSIVE.add("127.0.0.1", proxy.port)
+        await client._conns[HANGING, ConnectionGroup.DEFAULT].send(MetadataRequest([]))
+        assert not aiokafka_patches.UNRESPONSIVE.has("127.0.0.1", proxy.port)
+
+
 async def test_what_waits_behind_a_request_that_is_held_is_waited_for(
     bootstrap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,16 @@ answers in milliseconds. The cluster gives up a hanging one after some 9 s
 (``broker.session.timeout.ms``); until then every wait for it is wasted.
 """
 
+KNOWN_HANGING_SECONDS = 2.0
+"""The same for a broker that did not answer recently, according to any connection of the process.
+Until the cluster gives it up, it is named as coordinator and leader, and clients ask it again and
+again, on each of their connections. With longer waits, members of a group find their new
+coordinator only after their session.
+"""
+
+STEP_SECONDS = 0.5
+"""Silence is counted in such steps. A step counts once if this process itself stood still."""
+
 DEFAULT_TIMEOUT_MS = 40_000
 """``request_timeout_ms`` of a client that does not set it."""
 
@@ -186,15 +196,25 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
         super().__init__(*arguments, **options)
         _first_connections.get(asyncio.current_task(), []).append(self)
         self._full_timeout: float = options.get("request_timeout_ms", DEFAULT_TIMEOUT_MS) / 1000
-        self._idle_timeout: float = min(self._full_timeout, ANSWER_SECONDS)
-        self._request_timeout = self._idle_timeout
+
+    @property
+    def _known_to_hang(self) -> bool:
+        return UNRESPONSIVE.has(self.host, self.port)
+
+    def _limit(self, known_to_hang: bool) -> float:
+        """Longest silence that is no sign of a hanging broker, in seconds."""
+        limit = KNOWN_HANGING_SECONDS if known_to_hang else ANSWER_SECONDS
+        return min(limit, self._full_timeout)
 
     async def connect(self) -> Any:
         """Connect, and ask the broker for its API versions."""
+        known = self._known_to_hang
+        self._request_timeout = self._limit(known)
         try:
             streams = await super().connect()
         except TimeoutError:
-            UNRESPONSIVE.add(self.host, self.port)
+            if not known:  # else the short wait shows nothing new: it may be slow
+                UNRESPONSIVE.add(self.host, self.port)
             raise
         except OSError:
             open_files.note_failure()
@@ -225,19 +245,25 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
         hang.
         """
         waiting = asyncio.ensure_future(answer)
+        step = min(STEP_SECONDS, self._limit(known_to_hang=False))
+        silence = 0.0
         try:
             while not waiting.done():
                 traffic = self._traffic
-                await asyncio.wait({waiting}, timeout=self._idle_timeout)
-                is_silent = not waiting.done() and traffic == self._traffic
-                if is_silent and (not slow or UNRESPONSIVE.has(self.host, self.port)):
-                    if local and not slow:
-                        UNRESPONSIVE.add(self.host, self.port)
-                    raise TimeoutError
-            return waiting.result()
+                await asyncio.wait({waiting}, timeout=step)
+                silence = 0.0 if traffic != self._traffic else silence + step
+                known = self._known_to_hang
+                if waiting.done() or silence < self._limit(known) or (slow and not known):
+                    continue
+                if local and not slow and not known:
+                    UNRESPONSIVE.add(self.host, self.port)
+                raise TimeoutError
+            result = waiting.result()
         except BaseException:
             abandon(waiting)
             raise
+        UNRESPONSIVE.remove(self.host, self.port)
+        return result
 
     @property
     def _traffic(self) -> tuple[int, int]:
