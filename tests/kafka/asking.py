@@ -6,7 +6,7 @@ import inspect
 
 from aiokafka.protocol.metadata import MetadataRequest
 
-import rollcall.kafka.aiokafka_patches  # noqa: F401
+import rollcall.kafka.patches  # noqa: F401
 from rollcall.__main__ import main
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from aiokafka.protocol.transaction import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from rollcall.kafka import aiokafka_patches
 from rollcall.kafka.client import client_options
+from rollcall.kafka.patches.transactional_requests import TRANSACTIONAL_HANDLERS
 from rollcall.settings import load_settings
 from rollcall.streaming.failures import (
     Reopening,
@@ -238,7 +238,7 @@ async def test_what_was_not_answered_is_not_repeated(
     instead.
     """
     if not patched:
-        for handler in aiokafka_patches.TRANSACTIONAL_HANDLERS:
+        for handler in TRANSACTIONAL_HANDLERS:
             monkeypatch.delattr(handler, "do")
     create_topic(bootstrap, prefix, 1)
     lost = LostResponse(request_type)

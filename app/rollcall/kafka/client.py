@@ -17,7 +17,7 @@ from aiokafka.errors import (
 )
 
 from rollcall.errors import ConfigurationError
-from rollcall.kafka import aiokafka_patches as aiokafka_patches
+from rollcall.kafka import patches as patches
 from rollcall.kafka.known_brokers import known_brokers
 from rollcall.settings import Settings
 

@@ -19,7 +19,6 @@ from aiokafka.errors import (
     UnknownProducerId,
 )
 
-from rollcall.kafka.aiokafka_patches import Sender
 from rollcall.kafka.bounded import abandon, promptly
 from rollcall.kafka.errors import (
     FencedInstanceIdError,
@@ -28,6 +27,7 @@ from rollcall.kafka.errors import (
     TransactionAbortableError,
     is_passing,
 )
+from rollcall.kafka.patches.producers import Sender
 
 FENCING_ERRORS = (
     ProducerFenced,  # and PRODUCER_FENCED, which is one

@@ -313,7 +313,7 @@ class Survey:
                 else None
             )
             if lost_since is not None and now - lost_since > COORDINATOR_LOST_SECONDS:
-                # aiokafka may wait for ever (kafka/aiokafka_patches.py fixes the known case).
+                # aiokafka may wait for ever (kafka/patches/connections.py fixes the known case).
                 # Meanwhile the group has given the partitions to others. This process does not
                 # know, and would take them back again and again.
                 raise StreamingError(

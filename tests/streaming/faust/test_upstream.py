@@ -1,5 +1,5 @@
 """Signatures and versions of the overridden parts of Faust, mode and aiokafka (streaming/faust/,
-kafka/aiokafka_patches.py). If a test here fails, read the upstream change first.
+kafka/patches/). If a test here fails, read the upstream change first.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from faust.transport.consumer import Consumer, ConsumerThread, ThreadDelegateCon
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import ServiceThread, WorkerThread
 
-from rollcall.kafka.aiokafka_patches import TRANSACTIONAL_HANDLERS
 from rollcall.kafka.batches import GatheredBatch
+from rollcall.kafka.patches.transactional_requests import TRANSACTIONAL_HANDLERS
 
 SIGNATURES = {
     driver.AIOKafkaConsumerThread._create_worker_consumer: ["self", "transport"],
