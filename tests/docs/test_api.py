@@ -21,7 +21,8 @@ from pydantic import BaseModel
 from rollcall.serve.api import objects
 from rollcall.serve.api.errors import RETRY_SECONDS
 from rollcall.serve.api.paging import MOST_PER_PAGE
-from rollcall.serve.api.parameters import _UNSUPPORTED, BY_DATES, DEFAULT_STATES, MOST_VALUES
+from rollcall.serve.api.parameter_names import _UNSUPPORTED
+from rollcall.serve.api.parameters import BY_DATES, DEFAULT_STATES, MOST_VALUES
 from rollcall.serve.middleware.body_limit import MOST_BODY_BYTES
 from rollcall.serve.middleware.stack import GZIP_BYTES
 from rollcall.serve.protocol import HEAD_SECONDS, MOST_HEAD_BYTES, SENDING_SECONDS

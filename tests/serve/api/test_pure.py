@@ -17,7 +17,7 @@ from rollcall.serve.api.errors import ApiError
 from rollcall.serve.api.ids import IdFormat, parse_id
 from rollcall.serve.api.listings import Listings
 from rollcall.serve.api.paging import Page
-from rollcall.serve.api.parameters import KNOWN, LISTS, normalised
+from rollcall.serve.api.parameter_names import KNOWN, LISTS, normalised
 from rollcall.settings import MAX_SHARD
 from tests.serve.client import links_in
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rollcall.serve.api.parameters import normalised
+from rollcall.serve.api.parameter_names import normalised
 from rollcall.serve.middleware.paths import is_api
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import Request, Response
 
 from rollcall.events.ids import whole_number
-from rollcall.serve.api.parameters import only_once
+from rollcall.serve.api.parameter_names import only_once
 from rollcall.serve.page.courses import MOST_PEOPLE, read_course, search_courses
 from rollcall.serve.page.event_streams import course_events, flow_events
 from rollcall.serve.page.responses import PageError, document, json_response, redirect
