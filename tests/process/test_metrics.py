@@ -9,7 +9,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from rollcall.events.registry import REGISTRY
-from rollcall.process.metrics import ChunkHistogram, RouterMetrics
+from rollcall.process.chunk_histogram import ChunkHistogram
+from rollcall.process.metrics import RouterMetrics
 
 BUCKETS = (0.1, 0.5, 1.0, 5.0)
 VALUES = st.lists(
