@@ -19,10 +19,11 @@ from typing import Any
 
 import pytest
 
-from rollcall.serve.replica import follower, store
+from rollcall.serve.replica import file, follower
 from rollcall.serve.replica.feed import Feed
+from rollcall.serve.replica.file import WAL_BYTES, ReplicaError
 from rollcall.serve.replica.follower import BATCH_RECORDS, MOST_AWAY_SECONDS, Follower
-from rollcall.serve.replica.store import WAL_BYTES, ReplicaStore
+from rollcall.serve.replica.store import ReplicaStore
 from rollcall.serve.replica.tables import APPLICATION_ID, COLUMNS, TABLES, Table
 from rollcall.settings import load_settings
 from tests.docs.markdown import ROOT, blocks, code, rows
@@ -209,14 +210,14 @@ def _reasons(module: ModuleType) -> Iterator[str]:
 
 def test_the_reasons_to_make_it_anew() -> None:
     """What the log is said to say is in the code, and there is no other reason."""
-    reasons = [reason for module in (follower, store) for reason in _reasons(module)]
+    reasons = [reason for module in (follower, file) for reason in _reasons(module)]
     described = [code(said)[0] for _cause, said in rows(DOCUMENT, "cause")]
     for said in described:
         assert any(said in reason for reason in reasons), said
     assert [reason for reason in reasons if not any(said in reason for said in described)] == []
     assert f"more than {MOST_AWAY_SECONDS // 86_400} days" in TEXT
     assert "`the replica is made anew`" in TEXT
-    assert '"the replica is made anew: %s"' in inspect.getsource(store)
+    assert '"the replica is made anew: %s"' in inspect.getsource(file)
 
 
 def test_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -225,7 +226,7 @@ def test_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert settings.replica_file == tmp_path / "replica.sqlite"
     first = ReplicaStore(settings.replica_file, "canvas")
     first.apply(batch_of(rosters_of(examples())), {("canvas.rosters.users", 0): 1})
-    with pytest.raises(store.ReplicaError, match="another process writes the replica"):
+    with pytest.raises(ReplicaError, match="another process writes the replica"):
         ReplicaStore(settings.replica_file, "canvas")
     kinds: dict[str, Any] = {
         path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()

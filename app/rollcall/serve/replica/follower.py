@@ -26,8 +26,9 @@ from rollcall.kafka.rights import diagnose
 from rollcall.kafka.topic_ids import describe_topics
 from rollcall.rosters.topics import TOMBSTONE_DAYS, roster_topics
 from rollcall.serve.replica.feed import Feed
+from rollcall.serve.replica.file import is_damage
 from rollcall.serve.replica.progress import SURVEY_SECONDS, Progress
-from rollcall.serve.replica.store import ReplicaStore, is_damage
+from rollcall.serve.replica.store import ReplicaStore
 from rollcall.serve.replica.tables import TABLES, Columns, Key, Table, UnusableRecordError
 from rollcall.serve.rights import serve_rights
 from rollcall.settings import Settings

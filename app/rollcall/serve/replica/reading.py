@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rollcall.serve.replica.derived import folded, sortable_name
-from rollcall.serve.replica.store import is_damage
+from rollcall.serve.replica.file import is_damage
 
 Result = TypeVar("Result")
 
