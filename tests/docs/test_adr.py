@@ -12,7 +12,7 @@ import pytest
 from rollcall.rosters.internal import MOST_SLOTS
 from rollcall.rosters.registry import stages
 from rollcall.rosters.topics import roster_topics
-from rollcall.serve.replica.follower import MOST_AWAY_SECONDS
+from rollcall.serve.replica.rebuild_reasons import MOST_AWAY_SECONDS
 from rollcall.settings import Settings
 from tests.docs.markdown import ROOT
 from tests.rosters.test_stages import HISTORIES

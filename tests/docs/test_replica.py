@@ -19,10 +19,11 @@ from typing import Any
 
 import pytest
 
-from rollcall.serve.replica import file, follower
+from rollcall.serve.replica import file, follower, rebuild_reasons
 from rollcall.serve.replica.feed import Feed
 from rollcall.serve.replica.file import WAL_BYTES, ReplicaError
-from rollcall.serve.replica.follower import BATCH_RECORDS, MOST_AWAY_SECONDS, Follower
+from rollcall.serve.replica.follower import BATCH_RECORDS, Follower
+from rollcall.serve.replica.rebuild_reasons import MOST_AWAY_SECONDS
 from rollcall.serve.replica.store import ReplicaStore
 from rollcall.serve.replica.tables import APPLICATION_ID, COLUMNS, TABLES, Table
 from rollcall.settings import load_settings
@@ -198,10 +199,10 @@ def _reasons(module: ModuleType) -> Iterator[str]:
     """The texts that are given as a reason, without the values in them."""
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         match node:
-            case ast.Call(func=ast.Name(id="_RebuildError"), args=[ast.Constant(value=str(text))]):
+            case ast.Call(func=ast.Name(id="RebuildError"), args=[ast.Constant(value=str(text))]):
                 yield text
             case (
-                ast.Call(ast.Name(id="_RebuildError"), [ast.JoinedStr(values=parts)])
+                ast.Call(ast.Name(id="RebuildError"), [ast.JoinedStr(values=parts)])
                 | ast.Call(ast.Attribute(attr="_rebuild"), [ast.JoinedStr(values=parts)])
                 | ast.Return(ast.JoinedStr(values=parts))
             ):
@@ -210,7 +211,9 @@ def _reasons(module: ModuleType) -> Iterator[str]:
 
 def test_the_reasons_to_make_it_anew() -> None:
     """What the log is said to say is in the code, and there is no other reason."""
-    reasons = [reason for module in (follower, file) for reason in _reasons(module)]
+    reasons = [
+        reason for module in (rebuild_reasons, follower, file) for reason in _reasons(module)
+    ]
     described = [code(said)[0] for _cause, said in rows(DOCUMENT, "cause")]
     for said in described:
         assert any(said in reason for reason in reasons), said

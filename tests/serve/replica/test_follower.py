@@ -26,7 +26,8 @@ from rollcall.sandbox.canvas.simulation.truth import Rosters
 from rollcall.serve.replica import follower as follower_module
 from rollcall.serve.replica.feed import Feed
 from rollcall.serve.replica.file import ReplicaError
-from rollcall.serve.replica.follower import MOST_AWAY_SECONDS, Follower
+from rollcall.serve.replica.follower import Follower
+from rollcall.serve.replica.rebuild_reasons import MOST_AWAY_SECONDS
 from rollcall.serve.replica.store import ReplicaStore
 from rollcall.settings import load_settings
 from tests.kafka_client import (

@@ -24,10 +24,16 @@ from rollcall.kafka.leaders import proven_ends
 from rollcall.kafka.reader import bounds_of, new_reader, positions_of
 from rollcall.kafka.rights import diagnose
 from rollcall.kafka.topic_ids import describe_topics
-from rollcall.rosters.topics import TOMBSTONE_DAYS, roster_topics
+from rollcall.rosters.topics import roster_topics
 from rollcall.serve.replica.feed import Feed
 from rollcall.serve.replica.file import is_damage
 from rollcall.serve.replica.progress import SURVEY_SECONDS, Progress
+from rollcall.serve.replica.rebuild_reasons import (
+    RebuildError,
+    check_age,
+    check_positions,
+    check_source,
+)
 from rollcall.serve.replica.store import ReplicaStore
 from rollcall.serve.replica.tables import TABLES, Columns, Key, Table, UnusableRecordError
 from rollcall.serve.rights import serve_rights
@@ -52,11 +58,6 @@ MOST_COMPARED = 1_000
 COMPLETE_SECONDS = 60.0
 """Interval in which the file's time of completeness is written if nothing changes."""
 
-MOST_AWAY_SECONDS = (TOMBSTONE_DAYS - 1) * 86_400
-"""Longest gap after which the file can be continued. Kafka may delete a tombstone after
-:data:`TOMBSTONE_DAYS`, and the file would keep the row.
-"""
-
 REQUEST_MS = 20_000
 
 STOP_SECONDS = 10.0
@@ -73,10 +74,6 @@ second.
 """
 
 HIDDEN = "records wait behind a transaction that is neither committed nor aborted"
-
-
-class _RebuildError(Exception):
-    """The file cannot be continued, for the reason in the message."""
 
 
 class Follower:
@@ -144,7 +141,7 @@ class Follower:
                     self._store.reopen()
                     self._load_progress()
                 await self._follow()
-            except _RebuildError as reason:
+            except RebuildError as reason:
                 self._rebuild(str(reason))
             except OffsetOutOfRangeError as error:
                 # A deposed leader reports this, too. If it is true, the next check of the first and
@@ -221,7 +218,7 @@ class Follower:
             ends = {}
             while not self._stop.is_set() and self._store.is_there():
                 if self._damage_found.is_set():
-                    raise _RebuildError("it is damaged, as a reader found")
+                    raise RebuildError("it is damaged, as a reader found")
                 if time.monotonic() - surveyed_at >= SURVEY_SECONDS:
                     surveyed_at, ends = time.monotonic(), await promptly(reader.end_offsets(places))
                     self.progress = replace(self.progress, surveyed_at=time.time())
@@ -253,7 +250,7 @@ class Follower:
         """The number of partitions of each roster topic. Waits until all topics exist.
 
         Raises:
-            _RebuildError: the file is of another cluster, or of deleted topics.
+            RebuildError: the file is of another cluster, or of deleted topics.
         """
         admin = AIOKafkaAdminClient(**self._options, request_timeout_ms=REQUEST_MS)
         try:
@@ -268,16 +265,10 @@ class Follower:
                 )
         finally:
             await close(admin.close())
-        if self._store.cluster not in (None, cluster):
-            raise _RebuildError(
-                f"it comes from the Kafka cluster {self._store.cluster}, and this one is {cluster}"
-            )
-        known = self._store.topic_ids
-        for name, topic in topics.items():
-            if known.get(name, topic.identity) != topic.identity:
-                raise _RebuildError(f"{name} was deleted and made anew")
         identities = {name: topic.identity for name, topic in topics.items()}
-        if self._store.cluster is None or identities != known:
+        known_cluster, known = self._store.cluster, self._store.topic_ids
+        check_source(known_cluster, known, cluster, identities)
+        if known_cluster is None or identities != known:
             self._store.belongs_to(cluster, identities)
         return {topic: topics[topic].partitions for topic in self._tables}
 
@@ -312,39 +303,19 @@ class Follower:
             beginnings, ends: first and end offsets of all partitions.
 
         Raises:
-            _RebuildError: a position is outside of its partition, or the file is too old.
+            RebuildError: a position is outside of its partition, or the file is too old.
         """
         known = self._store.positions
-        if (
-            known
-            and time.time() - (self._store.followed_until or self._store.made_at)
-            > MOST_AWAY_SECONDS
-        ):
-            raise _RebuildError(
-                f"it was not followed for more than {MOST_AWAY_SECONDS // 86_400} days, and what "
-                "was removed meanwhile may not be told any more"
-            )
-        if gone := known.keys() - {(place.topic, place.partition) for place in ends}:
-            topic, partition = min(gone)
-            raise _RebuildError(f"it has read partition {partition} of {topic}, which is no more")
-        for place, end in ends.items():
-            position = known.get((place.topic, place.partition))
-            if position is not None and not beginnings[place] <= position <= end:
-                held = (
-                    f"partition {place.partition} holds {beginnings[place]} to {end}, and "
-                    f"{position} is where it had come to"
-                )
-                if position < beginnings[place]:
-                    raise _RebuildError(
-                        f"records that it has not read are gone: {place.topic}, {held}"
-                    )
-                raise _RebuildError(f"{place.topic} was made anew: {held}")
-            reader.seek(place, beginnings[place] if position is None else position)
+        if known:
+            check_age(self._store.followed_until or self._store.made_at, time.time())
+        check_positions(known, beginnings, ends)
         self._positions = {
             place: known[place.topic, place.partition]
             for place in ends
             if (place.topic, place.partition) in known
         }
+        for place in ends:
+            reader.seek(place, self._positions.get(place, beginnings[place]))
 
     def _write(
         self,
