@@ -145,6 +145,9 @@ def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
             relation.name: sorted(database.execute(f"SELECT * FROM {relation.name}"), key=repr)  # noqa: S608
             for relation in RELATIONS
         }
+    except sqlite3.Error as error:
+        error.add_note(error.sqlite_errorname)  # the message is the same for several causes
+        raise
     finally:
         database.close()
 
