@@ -13,7 +13,7 @@ from rollcall.catalogue.asyncapi import asyncapi_document
 from rollcall.catalogue.page import page
 from rollcall.catalogue.plans import plan_topics
 from rollcall.catalogue.topics import Catalogue, catalogue
-from rollcall.events.registry import EVENT_TYPES
+from rollcall.events.registry import REGISTRY
 from rollcall.rosters.registry import stages
 from rollcall.settings import Settings, load_settings
 from tests.events.schemas.test_cli import Rollcall
@@ -76,7 +76,7 @@ def operations(document: dict[str, Any], process: str, action: str) -> set[str]:
 
 def test_who_writes_and_reads(other: Catalogue) -> None:
     document = asyncapi_document(other)
-    typed = {f"events.{event_type.name}" for event_type in EVENT_TYPES}
+    typed = {f"events.{event_type.name}" for event_type in REGISTRY.values()}
     assert operations(document, "router", "receive") == {"raw"}
     assert operations(document, "router", "send") == {*typed, "unknown", "dead-letter"}
     inputs = {topic for stage in stages(None) for topic in stage.inputs}

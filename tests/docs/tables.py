@@ -11,7 +11,7 @@ from rollcall.catalogue.headers import CLOUD_EVENTS, ERRORS, HeaderField
 from rollcall.catalogue.plans import required_rights
 from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed
 from rollcall.events.pipeline import Pipeline
-from rollcall.events.registry import EVENT_TYPES, REGISTRY
+from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.validation import load_validators
 from rollcall.process.dead_letter_records import dead_letter_headers
 from rollcall.process.metrics import RosterMetrics, RouterMetrics, ServeMetrics
@@ -33,13 +33,19 @@ def table(*head: str, rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
         yield f"| {' | '.join(row)} |"
 
 
-def keys() -> Iterator[str]:
-    """Which field of the body is the key of a typed record."""
-    families = groupby(EVENT_TYPES, lambda event_type: event_type.key)
+def event_types() -> Iterator[str]:
+    """All event types by family, with the key of a typed record."""
     rows = (
-        (", ".join(f"`{each.name}`" for each in family), f"`{key}`") for key, family in families
+        (
+            f"`{each.family}`",
+            f"`{each.name}`",
+            "none" if each.key is None else f"`{each.key}`",
+            each.cause,
+            ", ".join(each.sources),
+        )
+        for each in REGISTRY.values()
     )
-    return table("events", "key", rows=rows)
+    return table("family", "event", "key", "cause", "known from", rows=rows)
 
 
 def rights() -> Iterator[str]:
@@ -175,7 +181,7 @@ TABLES: Mapping[str, Callable[[], Iterator[str]]] = {
     "dead letter": dead_letter,
     "error headers": error_headers,
     "ids": ids,
-    "keys": keys,
+    "event types": event_types,
     "rights": rights,
     "roster metrics": roster_metrics,
     "serve metrics": serve_metrics,

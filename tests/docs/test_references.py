@@ -20,7 +20,7 @@ from rollcall.catalogue.plans import plan_topics
 from rollcall.catalogue.row_schemas import row_schema
 from rollcall.cli.main import cli
 from rollcall.events.outcomes import ErrorCode
-from rollcall.events.registry import EVENT_TYPES
+from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.files import read_schema_folder
 from rollcall.kafka.topics import DAY_MS, barrier_topic
 from rollcall.process.topics import TopicNames
@@ -189,7 +189,7 @@ def test_the_table_of_topics() -> None:
         if name.startswith("canvas.rosters.")
     }
     assert set(re.split(r", | and ", what.removeprefix("rows of "))) == relations
-    assert f"for {len(EVENT_TYPES)} events" in README.read_text(encoding="utf-8")
+    assert f"for {len(REGISTRY)} events" in README.read_text(encoding="utf-8")
     assert "number of partitions (4)" in " ".join(README.read_text(encoding="utf-8").split())
     assert DEFAULTS.partitions == 4
 

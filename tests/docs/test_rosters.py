@@ -16,7 +16,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from rollcall.catalogue.row_schemas import key_schema
-from rollcall.events.registry import EVENT_TYPES
+from rollcall.events.registry import REGISTRY
 from rollcall.kafka.topics import DAY_MS
 from rollcall.resources import resource_path
 from rollcall.rosters import registry
@@ -70,7 +70,7 @@ def rosters_of(events: list[TypedEvent]) -> Rosters:
 
 def examples() -> list[TypedEvent]:
     """The example of each schema that a stage reads."""
-    names = [event_type.name for event_type in EVENT_TYPES if f"events.{event_type.name}" in INPUTS]
+    names = [name for name in REGISTRY if f"events.{name}" in INPUTS]
     schemas = {
         name: json.loads((resource_path("schemas") / f"{name}.json").read_text(encoding="utf-8"))
         for name in names

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rollcall.events.dropping import MetadataDropper
 from rollcall.events.outcomes import DeadLetter, ErrorCode, Outcome, Routed, Unknown
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.redaction import Redactor
 from rollcall.events.schemas.validation import load_validators
+from tests.events.schemas.events import MISSING, changed, example
 from tests.examples import examples
 
 VALIDATORS = load_validators()
@@ -161,6 +163,92 @@ def test_the_key_is_the_normal_form_of_the_id(
         ).key
         == key
     )
+
+
+KEYS = Pipeline(VALIDATORS, shard=9)
+
+
+def key_of(name: str, *path: str, to: object, pipeline: Pipeline = KEYS) -> bytes | None:
+    """The key of the record of an example with one changed field."""
+    return routed(changed(example(name), *path, to=to), pipeline=pipeline).key
+
+
+@pytest.mark.parametrize(
+    ("user_id", "key"),
+    [
+        ("4471", b"21070000000004471"),
+        (4471, b"21070000000004471"),
+        ("21070000000004471", b"21070000000004471"),
+        (30000000000004471, b"30000000000004471"),
+    ],
+)
+def test_the_key_is_an_id_in_a_nested_object_or_in_the_metadata(
+    user_id: object, key: bytes
+) -> None:
+    assert key_of("course_completed", "body", "user", to={"id": user_id}) == key
+    assert key_of("logged_in", "metadata", "user_id", to=user_id) == key
+    self_hosted = changed(example("logged_in"), "metadata", "user_id", to=user_id)
+    self_hosted["attributes"] = self_hosted.pop("metadata")
+    assert routed(self_hosted, pipeline=KEYS).key == key
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [
+        ("Tn4Gx0hYt3cQfZ1d", b"Tn4Gx0hYt3cQfZ1d"),
+        ("content-export-21070000000002981", b"content-export-21070000000002981"),
+        ("007", b"007"),
+        ("565", b"565"),
+        ("ключ \U0001f511", "ключ \U0001f511".encode()),
+        ('a"b\n', b'a"b\n'),
+        (565, b"565"),
+        (-1, b"-1"),
+        (5.0, b"5"),
+        ("", None),
+        (None, None),
+        (MISSING, None),
+    ],
+)
+def test_a_key_that_is_no_id_is_unchanged(value: object, key: bytes | None) -> None:
+    assert key_of("quiz_export_complete", "body", "content_export_id", to=value) == key
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("asset_accessed", ("body", "asset_id")),
+        ("learning_outcome_result_created", ("body", "id")),
+        ("logged_out", ("metadata", "user_id")),
+    ],
+)
+@pytest.mark.parametrize("value", [None, MISSING])
+def test_a_record_without_a_key(name: str, path: tuple[str, ...], value: object) -> None:
+    assert key_of(name, *path, to=value) is None
+
+
+def test_a_type_without_a_key() -> None:
+    assert routed(example("heartbeat")).key is None
+
+
+def test_a_field_that_is_dropped_is_no_key() -> None:
+    dropping = Pipeline(VALIDATORS, dropper=MetadataDropper(["user_id"]))
+    assert routed(example("logged_in"), pipeline=dropping).key is None
+    [value] = {routed(example("logged_in"), pipeline=dropping).value}
+    assert b'"user_id"' not in value
+    assert routed(example("user_created"), pipeline=dropping).key is not None
+
+
+@pytest.mark.parametrize("name", ["course_progress", "logged_in", "enrollment_created"])
+def test_a_key_that_is_no_longer_exact_is_refused_where_it_is(name: str) -> None:
+    key = VALIDATORS[name].event_type.key
+    assert key is not None
+    text = json.dumps(changed(example(name), *key.path[:2], to="@"))
+    inexact = "2.1070000000046825e16"
+    outcome = KEYS(
+        text.replace('"@"', inexact if len(key.path) == 2 else f'{{"id":{inexact}}}').encode()
+    )
+    assert isinstance(outcome, DeadLetter)
+    assert (outcome.code, outcome.path) == (ErrorCode.SCHEMA_VIOLATION, key.pointer)
 
 
 def test_an_id_that_is_no_longer_exact_is_refused() -> None:

@@ -24,6 +24,8 @@ from rollcall.router import publishing
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from rollcall.streaming.chunks import Chunk
 from tests.events.recognisers import Recognisers
+from tests.events.schemas.events import changed
+from tests.events.schemas.events import example as schema_example
 from tests.events.test_pipeline import EVENT, event
 from tests.examples import examples
 from tests.outputs import MemoryOutputs
@@ -145,6 +147,23 @@ def test_a_record_without_key_stays_on_its_partition_and_one_with_key_goes_where
         chunk(FakeRecord(0, value=b"x"), FakeRecord(1, key=b"21", value=b"x"), partition=6)
     )
     assert [output.partition for output in outputs] == [6 % 4, (-973932308 & 0x7FFFFFFF) % 4]
+
+
+def test_a_typed_record_without_key_goes_where_the_raw_partition_says() -> None:
+    """The raw record's key is not the event's: it does not decide."""
+    value = orjson.dumps(schema_example("heartbeat"))
+    outputs, _, _ = run(chunk(FakeRecord(0, key=b"21", value=value), partition=6))
+    [output] = outputs
+    assert (output.topic, output.partition, output.key) == ("canvas.events.heartbeat", 6 % 4, None)
+
+
+def test_a_long_key_counts() -> None:
+    """A key that is a text is in the record twice."""
+    text = "x" * (LIMIT // 2)
+    export = changed(schema_example("quiz_export_complete"), "body", "content_export_id", to=text)
+    [output], result = handle(kit_of(PIPELINE), [chunk(FakeRecord(0, value=orjson.dumps(export)))])
+    assert output.topic == "canvas.dead-letter"
+    assert result.dead == {("too_large", "quiz_export_complete"): 1}
 
 
 def test_the_breaker_ends_the_chunk_where_it_opens() -> None:

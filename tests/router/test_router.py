@@ -16,7 +16,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.record.util import calc_crc32c
 from confluent_kafka import Producer
 
-from rollcall.events.registry import EVENT_TYPES, REGISTRY
+from rollcall.events.ids import SHARD_SIZE
+from rollcall.events.registry import REGISTRY
+from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.partitioner import murmur2
 from rollcall.resources import resource_path
 from tests.kafka_client import (
@@ -39,6 +41,7 @@ EXAMPLES = {
     name: orjson.loads(resource_path("schemas", f"{name}.json").read_bytes())["examples"][0]
     for name in REGISTRY
 }
+VALIDATORS = load_validators()
 DOCUMENTED = Path(__file__).parent.parent / "fixtures" / "documented"
 
 
@@ -60,7 +63,7 @@ def test_every_documented_example_arrives_byte_for_byte(
         for name, example in EXAMPLES.items()
         if name not in texts
     }
-    assert len(texts) == len(EVENT_TYPES)
+    assert len(texts) == len(REGISTRY)
     create_topic(bootstrap, f"{prefix}.raw", 3)
     hour_ago = int(time.time() * 1000) - 3_600_000
     send(
@@ -89,11 +92,17 @@ def test_every_documented_example_arrives_byte_for_byte(
         assert message.timestamp()[1] == hour_ago + n
         assert found["origin"] == name.encode()
         assert found["ce_type"] == name.encode()
-        assert found["ce_dataschema"] == f"urn:rollcall:canvas:{name}:1.0.0".encode()
-        key = message.key()
+        assert found["ce_dataschema"] == VALIDATORS[name].schema_id.encode()
+        event, place, key = orjson.loads(text), REGISTRY[name].key, message.key()
+        if place is None:
+            assert key is None
+            continue
         assert isinstance(key, bytes)
-        entity = int(orjson.loads(text)["body"][REGISTRY[name].key])
-        assert int(key) in (entity, 2107 * 10**13 + entity)
+        entity = str(place.value(event["metadata"], event["body"]))
+        if not place.is_id or int(entity) >= SHARD_SIZE:
+            assert key == entity.encode()
+        else:
+            assert int(key) == 2107 * SHARD_SIZE + int(entity)
         assert message.partition() == (murmur2(key) & 0x7FFFFFFF) % 5
     (letter,) = read_all(bootstrap, [f"{prefix}.dead-letter"], at_least=1)
     assert (letter.value(), letter.key(), letter.timestamp()[1]) == (invalid, b"raw key", hour_ago)
@@ -104,7 +113,7 @@ def test_every_documented_example_arrives_byte_for_byte(
     assert reasons == {
         "code": b"schema_violation",
         "path": b"/body/updated_at",
-        "schema": b"urn:rollcall:canvas:user_updated:1.0.0",
+        "schema": VALIDATORS["user_updated"].schema_id.encode(),
         "topic": f"{prefix}.raw".encode(),
         "partition": reasons["partition"],
         "offset": reasons["offset"],
@@ -261,10 +270,10 @@ def test_metrics_add_up_and_start_at_zero(bootstrap: str, prefix: str, tmp_path:
         router.wait_ready()
         before = router.metrics()
         assert len([1 for name, _ in before if name == "rollcall_events_routed_total"]) == len(
-            EVENT_TYPES
+            REGISTRY
         )
         assert len([1 for name, _ in before if name == "rollcall_dead_letters_total"]) == 5 * (
-            len(EVENT_TYPES) + 1
+            len(REGISTRY) + 1
         )
         assert router.metric("rollcall_events_received_total") == 0
         records = list(numbered_events(20_000))

@@ -121,7 +121,11 @@ def _message(message: Message) -> dict[str, Any]:
     }
     if message.examples:
         described["examples"] = [
-            {"summary": f"Key {example.key}", "headers": example.headers, "payload": example.value}
+            {
+                "summary": "No key" if example.key is None else f"Key {example.key}",
+                "headers": example.headers,
+                "payload": example.value,
+            }
             for example in message.examples
         ]
     return described

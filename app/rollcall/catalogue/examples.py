@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from rollcall.events.event_type import EventType
 from rollcall.events.outcomes import DeadLetter, Routed
 from rollcall.events.pipeline import Pipeline
-from rollcall.events.registry import EVENT_TYPES, EventType
+from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.files import SchemaFile
 from rollcall.process.dead_letter_records import dead_letter_headers
 from rollcall.record import Header
@@ -24,7 +25,7 @@ from rollcall.streaming.stages.stage import Row
 class Example(NamedTuple):
     """A record."""
 
-    key: str
+    key: str | None
     headers: Mapping[str, str]
     value: Any
     """As JSON value."""
@@ -44,18 +45,16 @@ def typed_examples(pipeline: Pipeline, files: Mapping[str, SchemaFile]) -> dict[
     """By event_name, what becomes of the examples of its schema."""
     return {
         event_type.name: [_example(record) for record in _routed(pipeline, event_type, files)]
-        for event_type in EVENT_TYPES
+        for event_type in REGISTRY.values()
     }
 
 
 def dead_letter_example(pipeline: Pipeline, files: Mapping[str, SchemaFile], raw: str) -> Example:
-    """What becomes of the first example when the id is missing from which the key would be made.
-    ``raw``: the topic from which it comes.
+    """What becomes of the first example without its body's fields. ``raw``: the topic from which it
+    comes.
     """
-    event_type = EVENT_TYPES[0]
-    event = files[event_type.name].document["examples"][0]
-    broken = {**event, "body": {**event["body"], event_type.key: None}}
-    dead_letter = pipeline(orjson.dumps(broken))
+    event = files[next(iter(REGISTRY))].document["examples"][0]
+    dead_letter = pipeline(orjson.dumps({**event, "body": {}}))
     assert isinstance(dead_letter, DeadLetter)
     return _example(_Record(b"", dead_letter.value, dead_letter_headers(dead_letter, raw, 0, 0)))
 
@@ -65,7 +64,7 @@ def row_examples(
 ) -> dict[str, list[Example]]:
     """By topic (``rosters.…``), the rows that all examples together come to."""
     topics: defaultdict[str, list[_Record]] = defaultdict(list)
-    for event_type in EVENT_TYPES:
+    for event_type in REGISTRY.values():
         topics[f"events.{event_type.name}"] += _routed(pipeline, event_type, files)
     for stage in stages(shard):  # a stage stands behind those whose outputs it reads
         rows: defaultdict[str, dict[str, Row]] = defaultdict(dict)
@@ -98,4 +97,5 @@ def _routed(
 
 def _example(record: _Record) -> Example:
     headers = {name: (content or b"").decode() for name, content in record.headers}
-    return Example((record.key or b"").decode(), headers, orjson.loads(record.value or b"null"))
+    key = None if record.key is None else record.key.decode()
+    return Example(key, headers, orjson.loads(record.value or b"null"))

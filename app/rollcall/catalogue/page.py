@@ -120,9 +120,8 @@ def _typed(catalogue: Catalogue) -> Iterator[str]:
         yield _about(group[0])
         yield _fields(message.fields, "field of the body")
         example = message.examples[0]
-        yield _example(
-            message, example.value["body"], f"the body of a record with key `{example.key}`"
-        )
+        key = "without a key" if example.key is None else f"with key `{example.key}`"
+        yield _example(message, example.value["body"], f"the body of a record {key}")
 
 
 def _rosters(catalogue: Catalogue) -> Iterator[str]:
@@ -235,22 +234,31 @@ def _value(schema: Mapping[str, Any]) -> str:
 
 
 def _fields(schema: Schema, head: str) -> str:
+    if not schema["properties"]:
+        return "The body has no fields.\n"
     lines = [f"| {head} | type | null | needed | meaning |", "|---|---|---|---|---|"]
+    lines += _field_rows(schema, "")
+    return "\n".join([*lines, ""])
+
+
+def _field_rows(schema: Schema, place: str) -> Iterator[str]:
+    """The rows of an object's fields, and of the fields of its objects."""
     required = schema.get("required", ())
-    for name, field in schema["properties"].items():
+    for name, field in schema.get("properties", {}).items():
         values = [f"`{value}`" for value in field.get(KNOWN_VALUES, field.get("enum", ()))]
         meaning = field.get("description", "") + (
             f" Known: {', '.join(values)}." if KNOWN_VALUES in field else ""
         )
         cells = [
-            f"`{name}`",
+            f"`{place}{name}`",
             _type(field),
             "yes" if "null" in _types_of(field) else "no",
             "yes" if name in required else "no",
             meaning,
         ]
-        lines.append(_row(cells))
-    return "\n".join([*lines, ""])
+        yield _row(cells)
+        yield from _field_rows(field, f"{place}{name}.")
+        yield from _field_rows(field.get("items", {}), f"{place}{name}[].")
 
 
 def _type(field: Schema) -> str:
@@ -264,7 +272,9 @@ def _json_types(field: Schema) -> str:
 
 
 def _types_of(field: Schema) -> list[str]:
-    return field["type"] if isinstance(field["type"], list) else [field["type"]]
+    """The types of a field in JSON. A field of any type may be null."""
+    types = field.get("type", ["any", "null"])
+    return types if isinstance(types, list) else [types]
 
 
 def _example(message: Message, value: Any, title: str) -> str:

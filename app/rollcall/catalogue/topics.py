@@ -21,8 +21,9 @@ from rollcall.catalogue.headers import (
 )
 from rollcall.catalogue.plans import plan_topics
 from rollcall.catalogue.row_schemas import NORMAL_ID, key_schema, row_schema
+from rollcall.events.event_type import EventType
 from rollcall.events.pipeline import Pipeline
-from rollcall.events.registry import EVENT_TYPES, EventType
+from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.files import Schema, read_schema_folder
 from rollcall.events.schemas.validation import EventValidator, load_validators
 from rollcall.kafka.topics import TopicPlan, barrier_topic
@@ -121,6 +122,21 @@ def catalogue(settings: Settings) -> Catalogue:
     return _CatalogueBuilder(settings).catalogue()
 
 
+def _typed_key(validator: EventValidator) -> Schema:
+    """The schema of a typed topic's keys."""
+    key = validator.event_type.key
+    if key is None:
+        return {"type": "null", "description": "None."}
+    section, *names = key.path
+    form = "in normal form" if key.is_id else "unchanged"
+    rest = "" if validator.requires_key else "; none if the event has none"
+    schema: Schema = {
+        "type": "string" if validator.requires_key else ["string", "null"],
+        "description": f"`{'.'.join(names)}` of the {section}, {form}{rest}.",
+    }
+    return {**schema, "pattern": f"^{ID_PATTERN}$"} if key.is_id else schema
+
+
 class _CatalogueBuilder:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -147,7 +163,7 @@ class _CatalogueBuilder:
                 "by the bridge",
                 [self._raw()],
             ),
-            *map(self._typed, EVENT_TYPES),
+            *map(self._typed, REGISTRY.values()),
             self._topic(
                 "unknown",
                 TopicKind.UNKNOWN,
@@ -221,7 +237,7 @@ class _CatalogueBuilder:
 
     def _raw(self) -> Message:
         examples = [
-            example._replace(headers={}) for example in self._typed_examples[EVENT_TYPES[0].name]
+            example._replace(headers={}) for example in self._typed_examples[next(iter(REGISTRY))]
         ]
         key = {"description": "Any, or none. Records on unknown and dead-letter keep it."}
         summary = "One event. Any other record is accepted, too, and becomes a dead letter."
@@ -243,11 +259,7 @@ class _CatalogueBuilder:
             event_type.name,
             validator.schema["title"],
             validator.schema["description"],
-            {
-                "type": "string",
-                "description": f"`{event_type.key}` of the body, in normal form.",
-                "pattern": f"^{ID_PATTERN}$",
-            },
+            _typed_key(validator),
             (
                 *(
                     header.with_value(constants[header.name])
@@ -269,7 +281,7 @@ class _CatalogueBuilder:
             TopicKind.TYPED,
             self._names.names.typed(event_type),
             contents,
-            PLACED_BY_KEY,
+            PLACED_BY_KEY if validator.requires_key else PLACED_BY_RAW,
             [message],
         )
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rollcall.events.schemas.validation import EventValidator
 
 schemas = typer.Typer(no_args_is_help=True, help="The schemas of the events.")
 
@@ -18,27 +23,55 @@ Folder = Annotated[
 
 
 @schemas.command("list")
-def list_schemas() -> None:
-    """List the event types: schema, key of the topic, roster stage that reads the topic."""
-    from rich.table import Table
-
-    from rollcall.cli.printing import print_table
-    from rollcall.events.registry import EVENT_TYPES
+def list_schemas(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with all details.")] = False,
+) -> None:
+    """List the event types by family: the key of the topic, the sources of the knowledge, the
+    roster stage that reads the topic, the cause.
+    """
     from rollcall.events.schemas.validation import load_validators
     from rollcall.rosters.registry import stages_by_event
 
     validators, stages = load_validators(), stages_by_event()
-    table = Table("event_name", "schema", "key", "stage", "fields")
-    for event_type in EVENT_TYPES:
-        validator = validators[event_type.name]
-        table.add_row(
-            event_type.name,
-            validator.schema_id,
-            event_type.key,
-            stages.get(event_type.name, "-"),
-            str(len(validator.known_body_fields)),
-        )
-    print_table(table, width=160)
+    if as_json:
+        rows = [_details(each, stages.get(name)) for name, each in validators.items()]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    from rich.table import Table
+
+    from rollcall.cli.printing import print_table
+
+    table = Table("family", "event_name", "key", "sources", "stage", "cause")
+    for family, members in groupby(
+        (each.event_type for each in validators.values()), lambda each: each.family
+    ):
+        shown = family
+        for event_type in members:
+            table.add_row(
+                shown,
+                event_type.name,
+                "-" if event_type.key is None else str(event_type.key),
+                ", ".join(event_type.sources),
+                stages.get(event_type.name, "-"),
+                event_type.cause,
+            )
+            shown = ""
+        table.add_section()
+    print_table(table, width=240)
+
+
+def _details(validator: EventValidator, stage: str | None) -> dict[str, Any]:
+    event_type = validator.event_type
+    return {
+        "event_name": event_type.name,
+        "family": event_type.family,
+        "cause": event_type.cause,
+        "key": None if event_type.key is None else event_type.key.pointer,
+        "sources": event_type.sources,
+        "schema": validator.schema_id,
+        "stage": stage,
+        "fields": sorted(validator.known_body_fields),
+    }
 
 
 @schemas.command("show")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from rollcall.events.registry import EventType
+from rollcall.events.event_type import EventType
 from rollcall.record import EncodedHeaders, Header, decode_headers
 
 
@@ -65,8 +65,8 @@ class Routed:
     )
 
     event_type: EventType
-    key: bytes
-    """The entity's id in normal form."""
+    key: bytes | None
+    """The entity's id in normal form, or another text. None: the event has no key."""
     value: bytes
     encoded_headers: EncodedHeaders
     event_time: float

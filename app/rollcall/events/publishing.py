@@ -68,7 +68,9 @@ class Publisher:
         event_type, entity_id = recognised.event_type, recognised.entity_id
         shard, source = self._origin(recognised.root_account_id)
         if type(entity_id) is str and 13 < len(entity_id) < 19:  # global ids are in normal form
-            key = entity_id.encode()
+            key: bytes | None = entity_id.encode()
+        elif entity_id is None or type(entity_id) is bytes:
+            key = entity_id
         else:
             key = str(normal_id(entity_id, shard)).encode()
         time = recognised.time

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from rollcall.events.event_type import EventType
 from rollcall.events.outcomes import ErrorCode
-from rollcall.events.registry import EventType
 
 Dropped = tuple[tuple[int, str], ...]
 """Members of the metadata that must not be published: where each begins in the event's bytes, and
@@ -34,8 +34,10 @@ class Recognised:
     )
 
     event_type: EventType
-    entity_id: str | int
-    """A whole number from 1 to 2^63 - 1; a string of digits has no leading zero."""
+    entity_id: str | int | bytes | None
+    """The record's key: an id from 1 to 2^63 - 1, whose string of digits has no leading zero; or
+    the bytes of another text; or None if the event has none.
+    """
     root_account_id: str | int | None
     epoch: float
     """The event's time, seconds since 1970-01-01T00:00:00Z."""
@@ -53,7 +55,7 @@ class Recognised:
         self,
         *,
         event_type: EventType,
-        entity_id: str | int,
+        entity_id: str | int | bytes | None,
         root_account_id: str | int | None,
         epoch: float,
         time: bytes,

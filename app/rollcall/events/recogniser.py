@@ -9,16 +9,16 @@ that are dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import orjson
 
 from rollcall.events.dropping import MetadataDropper
+from rollcall.events.event_type import EventType, Key
 from rollcall.events.ids import whole_number
 from rollcall.events.outcomes import ErrorCode
 from rollcall.events.recognised import Dropped, Fault, Recognised, Unrecognised
-from rollcall.events.registry import EventType
 from rollcall.events.schemas.validation import EventValidator
 from rollcall.events.times import parse_time, read_valid_time
 
@@ -37,7 +37,7 @@ class _Type(NamedTuple):
 
     is_valid: Callable[[object], bool]
     event_type: EventType
-    key: str
+    key: Key | None
     body_fields: frozenset[str]
     metadata_fields: frozenset[str]
     known_values: tuple[tuple[str, frozenset[str]], ...]
@@ -56,7 +56,8 @@ class SchemaRecogniser:
     ) -> None:
         self._validators = validators
         self._dropper = dropper
-        self._types = {name: _type(validator) for name, validator in validators.items()}
+        dropped = () if dropper is None else dropper.names
+        self._types = {name: _type(validator, dropped) for name, validator in validators.items()}
 
     def __call__(self, value: bytes) -> Recognised | Unrecognised:
         """Recognise an event. Never raises."""
@@ -85,9 +86,12 @@ class SchemaRecogniser:
                 f"required: must be a time that exists ({part})", "/metadata/event_time"
             )
             return Unrecognised(fault, dropped)
-        entity_id, root_account_id = body[key], metadata.get("root_account_id")
-        if whole_number(entity_id) is None:
-            return Unrecognised(self._inexact_id(event_type), dropped)
+        entity_id = None if key is None else key.value(metadata, body)
+        if entity_id is not None and key is not None:
+            if not key.is_id:
+                entity_id = _text(entity_id)
+            elif whole_number(entity_id) is None:
+                return Unrecognised(self._inexact_id(event_type, key), dropped)
         try:
             published = metadata if self._dropper is None else self._dropper.without(metadata)
             canonical = _dumps({"metadata": published, "body": body}, None, _SORTED)
@@ -105,7 +109,7 @@ class SchemaRecogniser:
         return Recognised(
             event_type=event_type,
             entity_id=_exact(entity_id),
-            root_account_id=_exact(root_account_id),
+            root_account_id=_exact(metadata.get("root_account_id")),
             epoch=instant.epoch,
             time=instant.rfc3339.encode(),
             canonical=canonical,
@@ -114,7 +118,7 @@ class SchemaRecogniser:
             dropped=dropped or (),
         )
 
-    def _inexact_id(self, event_type: EventType) -> Fault:
+    def _inexact_id(self, event_type: EventType, key: Key) -> Fault:
         """JSON Schema takes 1.0 for an integer, and 2.1070000000001533e16 too, which is no longer
         the id that was meant.
         """
@@ -122,7 +126,7 @@ class SchemaRecogniser:
             ErrorCode.SCHEMA_VIOLATION,
             "type: an id must be a whole number up to 9223372036854775807, beyond 2^53 written "
             "without fraction or exponent",
-            f"/body/{event_type.key}",
+            key.pointer,
             self._validators[event_type.name].schema_id,
             event_type.name,
         )
@@ -166,12 +170,12 @@ class SchemaRecogniser:
         )
 
 
-def _type(validator: EventValidator) -> _Type:
+def _type(validator: EventValidator, dropped: Collection[str]) -> _Type:
     event_type = validator.event_type
     return _Type(
         validator.is_valid,
         event_type,
-        event_type.key,
+        event_type.published_key(dropped),
         validator.known_body_fields,
         validator.known_metadata_fields,
         tuple(validator.known_values.items()),
@@ -181,6 +185,15 @@ def _type(validator: EventValidator) -> _Type:
 def _exact(value: Any) -> Any:
     """An id that a schema has accepted; a float as the integer that it stands for."""
     return whole_number(value) if isinstance(value, float) else value
+
+
+def _text(value: Any) -> bytes | None:
+    """A key that is no id, which is text or a whole number. None: it is empty, or another value."""
+    if isinstance(value, float):
+        value = whole_number(value)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return str(value).encode() or None
 
 
 def _not_json(message: str, event_name: str | None, dropped: Dropped | None) -> Unrecognised:

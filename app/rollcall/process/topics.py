@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rollcall.events.registry import REGISTRY, EventType
+from rollcall.events.event_type import EventType
+from rollcall.events.registry import REGISTRY
 from rollcall.kafka.topics import DAY_MS, FOR_EVER_MS, NO_TIMESTAMP_LIMIT, TopicPlan
 from rollcall.setting_types import FOR_EVER_DAYS
 from rollcall.settings import Settings

@@ -134,6 +134,7 @@ class RouterHandler:
             result=result,
             topics=self._topics,
             partition_of=kit.partition_of,
+            keyless_partition=chunk.partition % kit.partitions,
             max_record_bytes=kit.max_record_bytes,
             accepted=(self._earliest, self._latest),
         ).publish

@@ -14,10 +14,11 @@ cdef class TypedOutputs:
     cdef list _event_times
     cdef dict _topics
     cdef object _partition_of
+    cdef int _keyless_partition
     cdef int64_t _limit
     cdef int64_t _surely_below
     cdef object _earliest
     cdef object _latest
 
-    @cython.locals(key=bytes, value=bytes, headers=bytes, size=int64_t)
+    @cython.locals(key=bytes, value=bytes, headers=bytes, size=int64_t, key_size=int64_t)
     cpdef object publish(self, Routed typed, object timestamp)

@@ -26,6 +26,7 @@ class TypedOutputs:
         result: what counts them.
         topics: by event_name.
         partition_of: from key to partition of these topics.
+        keyless_partition: the partition of records without a key.
         max_record_bytes: what these topics take.
         accepted: the earliest and the latest timestamp (ms) that they take; another one becomes
             now.
@@ -38,6 +39,7 @@ class TypedOutputs:
         result: RouterResult,
         topics: dict[str, str],
         partition_of: Callable[[bytes], int],
+        keyless_partition: int,
         max_record_bytes: int,
         accepted: tuple[int, int],
     ) -> None:
@@ -46,6 +48,7 @@ class TypedOutputs:
         self._routed, self._event_times = result.routed, result.event_times
         self._topics = topics
         self._partition_of = partition_of
+        self._keyless_partition = keyless_partition
         self._limit = max_record_bytes
         self._surely_below = max_record_bytes - MAX_COUNTED_WITH_ID
         self._earliest, self._latest = accepted
@@ -54,13 +57,15 @@ class TypedOutputs:
         """Write a record with the timestamp of the raw one. A dead letter: it is too large."""
         name, key, value = typed.event_type.name, typed.key, typed.value
         headers = typed.encoded_headers
-        if len(value) + MAX_COUNTED_PER_HEADER_BYTE * len(headers) > self._surely_below:
+        key_size = 0 if key is None else len(key)  # any text, unlike an id
+        if len(value) + key_size + MAX_COUNTED_PER_HEADER_BYTE * len(headers) > self._surely_below:
             size = record_bytes(key, value, typed.headers)
             if size > self._limit:
                 return too_large(value, typed.raw_headers, name, size, self._limit, typed.redacted)
         if timestamp is not None and not self._earliest <= timestamp <= self._latest:
             timestamp = None
-        self._append(self._topics[name], self._partition_of(key), key, value, timestamp, headers)
+        partition = self._keyless_partition if key is None else self._partition_of(key)
+        self._append(self._topics[name], partition, key, value, timestamp, headers)
         self._routed.append(name)
         self._event_times.append(typed.event_time)
         if typed.unknown_fields:

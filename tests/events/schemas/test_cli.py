@@ -15,8 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rollcall.cli.main import main
+from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.files import schema_folder
-from tests.events.schemas.events import DOCUMENTED, NAMES, changed, documented, example
+from tests.events.schemas.events import (
+    DOCUMENTED,
+    NAMES,
+    VALIDATORS,
+    changed,
+    documented,
+    example,
+)
 from tests.examples import examples
 
 
@@ -48,7 +56,7 @@ def test_a_documented_event_is_valid(rollcall: Rollcall, name: str) -> None:
     assert (code, err) == (0, "")
     assert (
         out
-        == f"event 1, line 1: valid {name} (urn:rollcall:canvas:{name}:1.0.0)\n1 event: 1 valid, "
+        == f"event 1, line 1: valid {name} (urn:rollcall:canvas:{name}:1.1.0)\n1 event: 1 valid, "
         "0 invalid, 0 unknown, 0 not JSON\n"
     )
 
@@ -76,10 +84,10 @@ def test_json_lines_with_all_there_is(rollcall: Rollcall) -> None:
     code, out, _ = rollcall("validate", "-", stdin=b"\n".join(lines))
     assert code == 1
     assert out.splitlines() == [
-        "event 1, line 1: valid course_created (urn:rollcall:canvas:course_created:1.0.0)",
+        "event 1, line 1: valid course_created (urn:rollcall:canvas:course_created:1.1.0)",
         "line 2, column 1: not JSON: the value that begins here is not closed",
         'event 2, line 3: unknown event_name "quizzes.item_created"',
-        "event 3, line 4, item 1: valid course_created (urn:rollcall:canvas:course_created:1.0.0)",
+        "event 3, line 4, item 1: valid course_created (urn:rollcall:canvas:course_created:1.1.0)",
         "event 4, line 4, item 2: invalid event",
         "  (the event): must be an object [type]",
         "event 5, line 5: invalid event",
@@ -230,7 +238,27 @@ def test_whatever_the_bytes(rollcall: Rollcall, data: bytes) -> None:
 def test_schemas_list(rollcall: Rollcall) -> None:
     code, out, _ = rollcall("schemas", "list")
     assert code == 0
-    assert all(f"urn:rollcall:canvas:{name}:1.0.0" in out for name in NAMES)
+    assert all(f" {name} " in out for name in NAMES)
+    assert all(text in out for text in (" metadata.user_id ", " A person logged in. "))
+    assert out.count("course_section ") == 1, "a family is named once"
+
+
+def test_schemas_list_as_json(rollcall: Rollcall) -> None:
+    code, out, _ = rollcall("schemas", "list", "--json")
+    listed = json.loads(out)
+    assert code == 0
+    assert [each["event_name"] for each in listed] == list(REGISTRY)
+    login = next(each for each in listed if each["event_name"] == "logged_in")
+    assert login == {
+        "event_name": "logged_in",
+        "family": "login",
+        "cause": "A person logged in.",
+        "key": "/metadata/user_id",
+        "sources": ["documents", "code", "observed"],
+        "schema": VALIDATORS["logged_in"].schema_id,
+        "stage": None,
+        "fields": ["redirect_url"],
+    }
 
 
 def test_schemas_show(rollcall: Rollcall) -> None:

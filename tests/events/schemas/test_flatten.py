@@ -82,7 +82,7 @@ def test_targets_may_be_shared() -> None:
     for file in files.values():
         resolver = references.resolver(file.id)
         assert flatten(file.document, resolver, targets) == flatten(file.document, resolver)
-    assert len(targets) > len(files)
+    assert len(targets) > len([name for name in files if name.startswith("bodies/")])
 
 
 TYPES = st.sampled_from(["string", "integer", "null", "object", "array", "boolean", "number"])

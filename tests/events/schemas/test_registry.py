@@ -1,36 +1,89 @@
-"""The registry: names, topics, keys, stages."""
+"""The registry: names, topics, families, keys."""
 
 from __future__ import annotations
 
-from rollcall.events.registry import EVENT_TYPES, REGISTRY
-from tests.events.schemas.events import VALIDATORS, example
+import subprocess
+import sys
+
+import pytest
+
+from rollcall.events.event_type import Key
+from rollcall.events.registry import REGISTRY
+from rollcall.events.schemas.files import read_schema_folder
+from tests.events.schemas.events import NAMES, VALIDATORS, example
 
 
-def test_twenty_event_types_by_name() -> None:
-    assert len(EVENT_TYPES) == len(REGISTRY) == 20
-    assert all(REGISTRY[event_type.name] is event_type for event_type in EVENT_TYPES)
-    assert list(VALIDATORS) == [event_type.name for event_type in EVENT_TYPES]
+def test_a_schema_file_is_an_event_type() -> None:
+    files = {name for name, file in read_schema_folder().items() if file.is_event}
+    assert REGISTRY.keys() == VALIDATORS.keys() == files
+    assert all(REGISTRY[name].name == name for name in files)
 
 
-def test_topics() -> None:
-    assert REGISTRY["enrollment_created"].topic("canvas") == "canvas.events.enrollment_created"
-    assert (
-        REGISTRY["group_category_updated"].topic("prod-eu")
-        == "prod-eu.events.group_category_updated"
-    )
+def test_order_of_family_and_name() -> None:
+    places = [(event_type.family, event_type.name) for event_type in REGISTRY.values()]
+    assert places == sorted(places)
+    assert list(VALIDATORS) == list(REGISTRY)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_topics(name: str) -> None:
+    assert REGISTRY[name].topic("prod-eu") == f"prod-eu.events.{name}"
 
 
 def test_keys() -> None:
-    keys = {event_type.name: event_type.key for event_type in EVENT_TYPES}
-    assert keys["enrollment_state_updated"] == "enrollment_id"
-    assert keys["group_membership_created"] == "group_id"
-    assert keys["group_category_created"] == "group_category_id"
-    assert keys["user_account_association_created"] == "user_id"
-    assert keys["account_notification_created"] == "account_notification_id"
-    assert all(key in example(name)["body"] for name, key in keys.items())
+    keys = {name: event_type.key for name, event_type in REGISTRY.items()}
+    assert keys["enrollment_state_updated"] == Key(("body", "enrollment_id"), True)
+    assert keys["group_membership_created"] == Key(("body", "group_id"), True)
+    assert keys["group_category_created"] == Key(("body", "group_category_id"), True)
+    assert keys["user_account_association_created"] == Key(("body", "user_id"), True)
+    assert keys["course_progress"] == Key(("body", "user", "id"), True)
+    assert keys["learning_outcome_result_created"] == Key(("body", "id"), True)
+    assert keys["logged_out"] == Key(("metadata", "user_id"), True)
+    assert keys["quiz_export_complete"] == Key(("body", "content_export_id"), False)
+    assert keys["quizzes_next_quiz_duplicated"] == Key(("body", "new_course_uuid"), False)
+    assert keys["heartbeat"] is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_has_its_key(name: str) -> None:
+    event, key = example(name), REGISTRY[name].key
+    if key is not None:
+        assert key.value(event["metadata"], event["body"])
+
+
+def test_a_key_in_words() -> None:
+    assert [str(REGISTRY[name].key) for name in ("course_created", "course_progress")] == [
+        "course_id",
+        "user.id",
+    ]
+    assert str(REGISTRY["logged_in"].key) == "metadata.user_id"
+
+
+def test_a_key_that_is_not_published() -> None:
+    login, course = REGISTRY["logged_in"], REGISTRY["course_created"]
+    assert login.published_key(["user_id"]) is None
+    assert login.published_key(["user_login"]) == login.key
+    assert course.published_key(["course_id", "body"]) == course.key
+
+
+def test_a_value_in_the_way_of_a_key() -> None:
+    key = Key(("body", "user", "id"), True)
+    assert key.value({}, {"user": {"id": "7"}}) == "7"
+    for body in ({}, {"user": None}, {"user": "7"}, {"user": [{"id": "7"}]}, {"user": {}}):
+        assert key.value({}, body) is None
 
 
 def test_schema_ids_carry_a_version() -> None:
     assert VALIDATORS["course_created"].schema_id.startswith(
         "urn:rollcall:canvas:course_created:1."
     )
+
+
+def test_importing_event_types_reads_no_schema() -> None:
+    """Only the registry reads the folder."""
+    code = (
+        "import sys, rollcall.events.event_type, rollcall.events.outcomes, rollcall.cli.main; "
+        "print('rollcall.events.registry' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert run.stdout.strip() == b"False"

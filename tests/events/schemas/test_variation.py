@@ -18,93 +18,12 @@ from tests.events.schemas.events import (
     fields,
     fields_titled,
 )
+from tests.events.schemas.facts import FACTS
 
-_SECTION = [
-    "sis_source_id",
-    "integration_id",
-    "sis_batch_id",
-    "default_section",
-    "accepting_enrollments",
-    "restrict_enrollments_to_section_dates",
+ALWAYS = [(name, field) for name in NAMES for field, fact in FACTS[name].items() if fact.always]
+OPTIONAL = [
+    (name, field) for name in NAMES for field, fact in FACTS[name].items() if not fact.always
 ]
-_SECTION += [
-    "nonxlist_course_id",
-    "enrollment_term_id",
-    "can_manually_enroll",
-    "start_at",
-    "end_at",
-    "stuck_sis_fields",
-]
-_ACCOUNT = [
-    "parent_account_id",
-    "root_account_uuid",
-    "external_status",
-    "domain",
-    "default_time_zone",
-    "default_locale",
-]
-_ENROLLMENT = [
-    "enrollment_id",
-    "course_id",
-    "course_section_id",
-    "user_id",
-    "user_name",
-    "type",
-    "workflow_state",
-]
-_ENROLLMENT += ["limit_privileges_to_course_section", "created_at", "updated_at"]
-
-# family: (always there, may be null or missing)
-BODIES: dict[str, tuple[list[str], list[str]]] = {
-    "enrollment": (_ENROLLMENT, ["associated_user_id", "course_uuid", "user_uuid"]),
-    "enrollment_state": (
-        ["enrollment_id", "state", "state_is_current", "access_is_current", "restricted_access"],
-        ["state_started_at", "state_valid_until"],
-    ),
-    "group_category": (
-        ["group_category_id", "group_category_name", "context_id", "context_type"],
-        ["group_limit"],
-    ),
-    "group": (
-        [
-            "group_id",
-            "group_name",
-            "uuid",
-            "context_type",
-            "context_id",
-            "account_id",
-            "workflow_state",
-        ],
-        ["group_category_id", "group_category_name", "max_membership"],
-    ),
-    "group_membership": (
-        ["group_membership_id", "group_id", "user_id", "group_name", "workflow_state"],
-        ["group_category_id", "group_category_name"],
-    ),
-    "account": (["account_id", "root_account_id", "name", "workflow_state"], _ACCOUNT),
-    "account_notification": (
-        ["account_notification_id", "subject", "message", "start_at", "end_at"],
-        ["icon"],
-    ),
-    "user": (
-        ["user_id", "uuid", "name", "short_name", "workflow_state", "created_at", "updated_at"],
-        ["user_login", "user_sis_id"],
-    ),
-    "user_account_association": (
-        ["user_id", "account_id", "account_uuid", "created_at", "updated_at", "is_admin"],
-        [],
-    ),
-    "course": (
-        ["course_id", "uuid", "account_id", "name", "created_at", "updated_at", "workflow_state"],
-        ["account_uuid"],
-    ),
-    "course_section": (
-        ["course_section_id", "course_id", "root_account_id", "name", "workflow_state"],
-        _SECTION,
-    ),
-}
-ALWAYS = [(name, field) for name in NAMES for field in BODIES[name.rpartition("_")[0]][0]]
-OPTIONAL = [(name, field) for name in NAMES for field in BODIES[name.rpartition("_")[0]][1]]
 OPTIONAL_METADATA = sorted(
     fields("enrollment_created", "metadata").keys() - {"event_name", "event_time"}
 )
@@ -221,10 +140,37 @@ def none_passes(name: str, field: str, values: Iterable[object], section: str = 
     return [value for value in values if verdict(name, section, field, to=value)] == []
 
 
-def test_the_facts_and_the_schemas_name_the_same_fields() -> None:
-    for name in NAMES:
-        always, optional = BODIES[name.rpartition("_")[0]]
-        assert VALIDATORS[name].known_body_fields == {*always, *optional}
+@pytest.mark.parametrize("name", NAMES)
+def test_the_facts_and_the_schemas_name_the_same_fields(name: str) -> None:
+    assert VALIDATORS[name].known_body_fields == FACTS[name].keys()
+
+
+GOOD: dict[str, list[Any]] = {
+    "id": GOOD_IDS,
+    "id_or_empty": [*GOOD_IDS, ""],
+    "foreign": ["", "2017.100.101.101-1", "5f3b1c9a-1f6e-4a53-8d9c-0f6f1a2b3c4d", "733", 733],
+    "text": ["", "x", "ü€\n\u0000", "x" * 9000],
+    "word": ["a state of tomorrow", "Quizzes::Quiz", "lti/tool_proxy", "two words"],
+    "time": GOOD_TIMES,
+    "day": ["2019-08-10", "2020-02-29", *GOOD_TIMES],
+    "flag": [True, False],
+    "count": [0, 1, -1, 99, 5.0],
+    "number": [0, 5, 5.0, 17.25, -1, 1e-7, 1e20, 123456789012345678],
+    "ids": [[], ["55021"], [55021, "21070000000055021"]],
+    "foreign_ids": [[], ["5f3b1c9a", "vendor-product"], [7, None]],
+    "texts": [[], ["name", "course_id"], ['["course_id"', '"name"]']],
+    "any": ["", "x", 1, 1.5, True, [], {}, [1], {"a": None}],
+    "object": [],
+    "objects": [],
+}
+"""Values that must be valid, by the kinds of facts."""
+
+
+@pytest.mark.parametrize(
+    ("name", "field"), [(name, field) for name in NAMES for field in FACTS[name]]
+)
+def test_what_the_facts_allow_is_valid(name: str, field: str) -> None:
+    assert all_pass(name, field, GOOD[FACTS[name][field].kind])
 
 
 @pytest.mark.parametrize(("name", "field"), ALWAYS)
@@ -245,7 +191,7 @@ def test_what_is_optional_may_be_null_or_missing(name: str, field: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_all_that_is_optional_may_be_null_or_missing_at_once(name: str) -> None:
     event = example(name)
-    optional = BODIES[name.rpartition("_")[0]][1]
+    optional = [field for field, fact in FACTS[name].items() if not fact.always]
     bare = {"metadata": {key: event["metadata"][key] for key in ("event_name", "event_time")}}
     bare["body"] = {key: value for key, value in event["body"].items() if key not in optional}
     assert VALIDATORS[name].is_valid(bare), "an event from a console, of a Canvas that drops nulls"
@@ -294,9 +240,21 @@ def test_unknown_fields_pass(name: str) -> None:
 @pytest.mark.parametrize(("name", "field"), list(fields_titled("Word")))
 def test_unknown_states_and_types_pass(name: str, field: str) -> None:
     assert verdict(name, "body", field, to="a state of tomorrow")
-    assert "a state of tomorrow" not in VALIDATORS[name].known_values[field]
-    assert example(name)["body"][field] in VALIDATORS[name].known_values[field]
+    assert "a state of tomorrow" not in VALIDATORS[name].known_values.get(field, ())
     assert none_passes(name, field, ("", None, *NOT_TEXT))
+
+
+@pytest.mark.parametrize(("name", "field"), list(fields_titled("Word, if any")))
+def test_words_that_may_be_absent(name: str, field: str) -> None:
+    assert all_pass(name, field, ("", "a state of tomorrow", None))
+    assert none_passes(name, field, NOT_TEXT)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_has_known_words(name: str) -> None:
+    body = example(name)["body"]
+    for field, known in VALIDATORS[name].known_values.items():
+        assert body.get(field) in (None, *known)
 
 
 @pytest.mark.parametrize(("name", "field"), list(fields_titled("Id", "Id, if any")))
@@ -361,6 +319,74 @@ def test_flags(name: str, field: str) -> None:
 def test_counts(name: str, field: str) -> None:
     assert all_pass(name, field, (0, 1, 99))
     assert none_passes(name, field, ("99", "", 1.5, True, [], {}))
+
+
+@pytest.mark.parametrize(("name", "field"), list(fields_titled("Number, if any")))
+def test_numbers(name: str, field: str) -> None:
+    assert none_passes(name, field, ("99", "", True, [], {}, [1]))
+
+
+@pytest.mark.parametrize(("name", "field"), list(fields_titled("Id, or an empty text")))
+def test_ids_that_may_be_empty(name: str, field: str) -> None:
+    assert none_passes(name, field, ({*BAD_IDS} - {""}) | {None, 0, -1, True})
+
+
+@pytest.mark.parametrize(("name", "field"), list(fields_titled("Ids")))
+def test_lists_of_ids(name: str, field: str) -> None:
+    assert none_passes(name, field, (None, "1", 1, {}, [None], [""], ["x"], [[1]], [True], [1.5]))
+
+
+@pytest.mark.parametrize(("name", "field"), list(fields_titled("Foreign ids, if any")))
+def test_lists_of_foreign_ids(name: str, field: str) -> None:
+    assert none_passes(name, field, ("x", 1, {}, [True], [1.5], [["x"]], [{}]))
+
+
+@pytest.mark.parametrize(("name", "field"), list(fields_titled("Day, if any")))
+def test_days(name: str, field: str) -> None:
+    bad = {*BAD_TIMES} - {"2019-01-01"} | {"2019-02-29", "2019-13-01", "2019-1-1", "2019-01-01T"}
+    assert none_passes(name, field, (*bad, *NOT_TEXT))
+
+
+@pytest.mark.parametrize(("name", "field"), list(fields_titled("Object, if any")))
+def test_objects(name: str, field: str) -> None:
+    assert all_pass(name, field, ({}, {"a": None}, {"content": True, "Quizzes::Quiz": {}}))
+    assert none_passes(name, field, ("", "{}", 1, True, []))
+
+
+PROGRESS = "course_progress"
+
+
+def test_progress() -> None:
+    counts = {"requirement_count": 1, "requirement_completed_count": 0, "completed_at": None}
+    error = {"error": {"message": "no progress available because this course is not module based"}}
+    assert all_pass(PROGRESS, "progress", (counts, error, {}, {"error": None}, {"new": [1]}))
+    assert none_passes(
+        PROGRESS,
+        "progress",
+        (None, [], "x", {"requirement_count": "1"}, {"error": "x"}, {"completed_at": "soon"}),
+    )
+    user = example(PROGRESS)["body"]["user"]
+    assert all_pass(PROGRESS, "user", (user | {"name": None, "email": None}, {"id": 7}))
+    assert none_passes(PROGRESS, "user", ({}, {"id": None}, {"id": "x"}, user | {"name": 1}))
+    course = {"id": "1", "account_id": "2", "sis_source_id": None, "name": None}
+    assert all_pass(PROGRESS, "course", (course, course | {"id": 21070000000000001}))
+    assert none_passes(PROGRESS, "course", ({}, course | {"id": None}, course | {"name": []}))
+
+
+def test_ratings() -> None:
+    name, field = "learning_outcome_updated", "rubric_criterion"
+    rating = {"description": None, "points": 3}
+    assert all_pass(name, field, (None, {}, {"ratings": [rating]}, {"ratings": None, "more": 1}))
+    assert none_passes(name, field, ("", [], {"ratings": {}}, {"ratings": ["x"]}))
+    assert none_passes(name, field, ({"mastery_points": "3"}, {"ratings": [{"points": "3"}]}))
+    name, field = "outcome_proficiency_updated", "outcome_proficiency_ratings"
+    assert all_pass(name, field, ([], [{"points": 3.5, "color": None, "mastery": True}]))
+    assert none_passes(name, field, (None, {}, [None], [{"mastery": 1}], [{"points": "3"}]))
+
+
+@pytest.mark.parametrize("name", ["logged_in", "logged_out", "learning_outcome_result_created"])
+def test_empty_bodies(name: str) -> None:
+    assert VALIDATORS[name].is_valid(example(name) | {"body": {}})
 
 
 def test_stuck_sis_fields() -> None:

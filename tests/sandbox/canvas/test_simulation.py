@@ -124,7 +124,9 @@ def test_every_event_is_valid_and_has_its_key(
 
 
 def test_all_values_occur(moderate: list[SimulatedEvent]) -> None:
-    assert {event.name for event in moderate} == set(REGISTRY)
+    assert {event.name for event in moderate} == {
+        name for name, event_type in REGISTRY.items() if event_type.family in SIMULATED
+    }
     bodies: dict[str, list[dict[str, Any]]] = {}
     for event in moderate:
         bodies.setdefault(event.name.rsplit("_", 1)[0], []).append(json.loads(event.value)["body"])

@@ -17,8 +17,9 @@ cdef enum Kind:
     INTEGER = 2  # of 18 digits at most
     BOOLEAN = 4
     NOTHING = 8
-    TEXTS = 16  # an array of strings
-    OTHER = 32  # other numbers, arrays and objects; whoever reads them looks into them
+    FRACTION = 16  # a number with a fraction, as orjson writes it
+    COMPOUND = 32  # an array or object that has been parsed, and is valid
+    OTHER = 64  # other numbers, arrays and objects; whoever reads them looks into them
 
 cdef struct Field:
     const uint8_t* name  # between the quotes
@@ -106,6 +107,20 @@ cdef inline const uint8_t* compound_end(const uint8_t* p, const uint8_t* end) no
         p += 1
 
 
+cdef inline bint is_plain_fraction(const uint8_t* first, const uint8_t* point) noexcept nogil:
+    """Whether a number with its point there is what orjson would write: of 15 digits at most, which
+    a float keeps, without needless zeros and without an exponent.
+    """
+    cdef const uint8_t* p = point + 1
+    if point - first > 11 or (first[0] == c'0' and point - first > 1):
+        return False
+    while c'0' <= p[0] <= c'9':
+        p += 1
+    if not 1 <= p - point - 1 <= 4 or p[0] == c'.' or p[0] == c'e' or p[0] == c'E' or p[0] == c'+' or p[0] == c'-':
+        return False
+    return p[-1] != c'0' or p - point == 2
+
+
 cdef inline const uint8_t* read_number(const uint8_t* p, Field* field) noexcept nogil:
     cdef const uint8_t* first
     field.text = p
@@ -117,7 +132,12 @@ cdef inline const uint8_t* read_number(const uint8_t* p, Field* field) noexcept 
     field.kind = INTEGER
     if p == first:
         return NULL
-    if p - first > 18 or (first[0] == c'0' and (p - first > 1 or first != field.text)) or p[0] == c'.' or p[0] == c'e' or p[0] == c'E':
+    if p[0] == c'.' and is_plain_fraction(first, p):
+        field.kind = FRACTION
+        p += 1
+        while c'0' <= p[0] <= c'9':
+            p += 1
+    elif p - first > 18 or (first[0] == c'0' and (p - first > 1 or first != field.text)) or p[0] == c'.' or p[0] == c'e' or p[0] == c'E':
         field.kind = OTHER
         while c'0' <= p[0] <= c'9' or p[0] == c'.' or p[0] == c'e' or p[0] == c'E' or p[0] == c'+' or p[0] == c'-':
             p += 1

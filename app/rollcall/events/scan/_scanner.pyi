@@ -1,7 +1,7 @@
 from collections.abc import Mapping, Sequence
 
+from rollcall.events.event_type import EventType
 from rollcall.events.recognised import Recognised
-from rollcall.events.registry import EventType
 from rollcall.events.scan.plain import PlainType, Rule
 
 class Scanner:

@@ -10,11 +10,12 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcmp, memcpy
 
 import orjson
+from jsonschema_rs import Draft202012Validator
 
 from rollcall.events.recognised cimport Recognised
 from rollcall.events.scan._canonical cimport sort_fields, write_object, write_unescaped
-from rollcall.events.scan._json cimport BOOLEAN, INTEGER, MOST_FIELDS, NOTHING, OTHER, STRING, TEXTS, Field, after_space, read_name, read_object, read_value
-from rollcall.events.scan._text cimport Moment, is_id, is_time
+from rollcall.events.scan._json cimport BOOLEAN, COMPOUND, FRACTION, INTEGER, MOST_FIELDS, NOTHING, OTHER, STRING, Field, after_space, read_name, read_object, read_value
+from rollcall.events.scan._text cimport Moment, is_date, is_id, is_time
 
 from rollcall.events.times import read_valid_time
 
@@ -29,7 +30,9 @@ cdef enum Text:
     NOT_EMPTY
     ID
     ID_OR_ZERO
+    ID_OR_EMPTY
     TIME
+    DAY_OR_TIME
     CONSTANT
 
 cdef enum Role:
@@ -38,9 +41,16 @@ cdef enum Role:
     ROOT_ACCOUNT
     EVENT_TIME
 
-_KINDS = {"string": STRING, "integer": INTEGER, "boolean": BOOLEAN, "null": NOTHING, "texts": TEXTS}
-_TEXTS = {"": ANY, "not_empty": NOT_EMPTY, "id": ID, "id_or_zero": ID_OR_ZERO, "time": TIME,
-"constant": CONSTANT}
+cdef enum KeyKind:
+    NO_KEY
+    ID_KEY
+    TEXT_KEY
+    NESTED_ID_KEY
+
+_KINDS = {"string": STRING, "integer": INTEGER, "number": INTEGER | FRACTION, "boolean": BOOLEAN, "null": NOTHING,
+"compound": COMPOUND, "any": STRING | INTEGER | FRACTION | BOOLEAN | NOTHING | OTHER}
+_TEXTS = {"": ANY, "not_empty": NOT_EMPTY, "id": ID, "id_or_zero": ID_OR_ZERO, "id_or_empty": ID_OR_EMPTY, "time": TIME,
+"day_or_time": DAY_OR_TIME, "constant": CONSTANT}
 _METADATA_ROLES = {"root_account_id": ROOT_ACCOUNT, "event_time": EVENT_TIME}
 
 _loads = orjson.loads
@@ -70,6 +80,7 @@ cdef struct Rule:
     Word constant
     Word* known
     int known_count
+    int check  # of an array or object: its number in the checks of the object, or -1
 
 cdef inline bint same(Word word, const uint8_t* text, Py_ssize_t size) noexcept nogil:
     return word.size == size and memcmp(word.text, text, size) == 0
@@ -89,11 +100,13 @@ cdef class _Object:
     cdef int required
     cdef uint8_t slots[SLOTS]  # of a hash table: a rule's number, counted from 1
     cdef list kept  # what the words of rules point into
+    cdef list checks  # of arrays and objects
 
     def __cinit__(self, list rules, dict roles):
         if len(rules) > MOST_RULES:
             raise ValueError("too many rules")
         self.kept = []
+        self.checks = []
         self.rules = <Rule*> PyMem_Calloc(len(rules) or 1, sizeof(Rule))
         if self.rules == NULL:
             raise MemoryError
@@ -127,6 +140,10 @@ cdef class _Object:
         added.required = rule.required
         self.required += rule.required
         added.role = <Role> <int> roles.get(rule.name, NO_ROLE)
+        added.check = -1
+        if rule.compound is not None:
+            added.check = len(self.checks)
+            self.checks.append(Draft202012Validator(rule.compound).is_valid)
         if rule.text == "constant":
             added.constant = self.word(rule.constant)
         if rule.known:
@@ -193,7 +210,9 @@ cdef inline bint accepts_text(const Rule* rule, const Field* field, Said* said) 
             return field.size > 0
     if field.escaped:
         return False
-    if rule.text == ID or rule.text == ID_OR_ZERO:
+    if rule.text == ID_OR_EMPTY and field.size == 0:
+        return True
+    if rule.text == ID or rule.text == ID_OR_ZERO or rule.text == ID_OR_EMPTY:
         return is_id(field.text, field.size, rule.text == ID_OR_ZERO)
     if rule.text == TIME:
         if not is_time(field.text, field.size, &moment):
@@ -201,6 +220,8 @@ cdef inline bint accepts_text(const Rule* rule, const Field* field, Said* said) 
         if rule.role == EVENT_TIME:
             said.moment = moment
         return True
+    if rule.text == DAY_OR_TIME:
+        return is_date(field.text) if field.size == 10 else is_time(field.text, field.size, &moment)
     if rule.text == CONSTANT:
         return same(rule.constant, field.text, field.size)
     for index in range(rule.known_count):
@@ -217,17 +238,40 @@ cdef object value_of(const Field* field):
     return int(text) if field.kind == INTEGER else text
 
 
+cdef object text_key(const Field* field):
+    """A key that is no id, or None; False: only a parser can say."""
+    if field.kind == NOTHING or (field.kind == STRING and field.size == 0):
+        return None
+    if (field.kind == STRING and not field.escaped) or (field.kind == INTEGER and field.text[0] != c'-'):
+        return slice_of(field.text, field.size)
+    return False
+
+
+cdef object nested_id(const Field* fields, int count, tuple path):
+    """An id in a nested object, or None; False: only a parser can say."""
+    cdef int index
+    cdef bytes name = path[0].encode()
+    value = None
+    for index in range(count):
+        if fields[index].name_size == len(name) and memcmp(fields[index].name, PyBytes_AS_STRING(name), len(name)) == 0:
+            value = _loads(slice_of(fields[index].text, fields[index].size))
+    for step in path[1:]:
+        value = value.get(step) if type(value) is dict else None
+    return value if value is None or type(value) is str or type(value) is int else False
+
+
 cdef inline bytes slice_of(const uint8_t* text, Py_ssize_t size):
     return PyBytes_FromStringAndSize(<const char*> text, size)
 
 
-cdef int settle(Field* fields, int count, list kept) except -2:
+cdef int settle(_Object rules, Field* fields, int count, list kept) except -2:
     """Read what only a parser can, and put its canonical form in its place. How many bytes longer
-    all is then at most, or -1: no JSON.
+    all is then at most, or -1: no JSON, or an array or object that is not valid.
     """
     cdef int index
     cdef int longer = 0
     cdef bytes canonical
+    cdef const Rule* rule
     for index in range(count):
         if fields[index].kind == OTHER:
             try:
@@ -235,8 +279,14 @@ cdef int settle(Field* fields, int count, list kept) except -2:
                 canonical = _dumps(value, None, _SORTED)
             except (ValueError, TypeError):
                 return -1
-            if type(value) is list and all([type(item) is str for item in value]):
-                fields[index].kind = TEXTS
+            if type(value) is float:
+                fields[index].kind = FRACTION
+            elif type(value) is list or type(value) is dict:
+                rule = rules.rule_of(&fields[index])
+                if rule != NULL and rule.check >= 0:
+                    if not rules.checks[rule.check](value):
+                        return -1
+                    fields[index].kind = COMPOUND
             longer += max(0, len(canonical) - <int> fields[index].size)
             kept.append(canonical)
             fields[index].text = <const uint8_t*> PyBytes_AS_STRING(canonical)
@@ -316,10 +366,19 @@ cdef class Scanner:
     cdef _Object dropped  # None: no members
 
     def __init__(self, types, dropped):
-        self.types = {
-            plain.name.encode(): (event_type, _Object(list(plain.metadata), _METADATA_ROLES), _Object(list(plain.body), {plain.key: KEY}))
-            for event_type, plain in types.items()
-        }
+        self.types = {}
+        for event_type, plain in types.items():
+            key_kind = NO_KEY
+            metadata_roles, body_roles = dict(_METADATA_ROLES), {}
+            nested = ()
+            if plain.key is not None:
+                nested = plain.key.path[1:]
+                key_kind = NESTED_ID_KEY if len(nested) > 1 else ID_KEY if plain.key.is_id else TEXT_KEY
+                if len(nested) == 1:
+                    (body_roles if plain.key.is_in_body else metadata_roles)[nested[0]] = KEY
+            self.types[plain.name.encode()] = (
+                event_type, _Object(list(plain.metadata), metadata_roles), _Object(list(plain.body), body_roles), key_kind, nested
+            )
         self.dropped = _Object(list(dropped), {}) if dropped else None
 
     def read(self, bytes value not None):
@@ -332,6 +391,7 @@ cdef class Scanner:
         cdef list kept = []
         cdef int longer, more, index
         cdef _Object of_metadata, of_body
+        cdef int key_kind
         cdef tuple dropped = ()
         if not read_envelope(value, metadata, &metadata_count, body, &body_count):
             return None
@@ -344,9 +404,9 @@ cdef class Scanner:
             return None
         if known is None:
             return None
-        event_type, of_metadata, of_body = <tuple> known
-        longer = settle(metadata, metadata_count, kept)
-        more = settle(body, body_count, kept)
+        event_type, of_metadata, of_body, key_kind, nested = <tuple> known
+        longer = settle(of_metadata, metadata, metadata_count, kept)
+        more = settle(of_body, body, body_count, kept)
         if longer < 0 or more < 0:
             return None
         said.entity_id.kind = said.root_account_id.kind = said.event_time.kind = NOTHING
@@ -354,7 +414,15 @@ cdef class Scanner:
         if not of_metadata.accepts(metadata, metadata_count, &said) or not of_body.accepts(body,
         body_count, &said):
             return None
-        if not sort_fields(metadata, metadata_count) or not sort_fields(body, body_count):
+        if key_kind == ID_KEY:
+            entity_id = value_of(&said.entity_id)
+        elif key_kind == TEXT_KEY:
+            entity_id = text_key(&said.entity_id)
+        elif key_kind == NESTED_ID_KEY:
+            entity_id = nested_id(body, body_count, <tuple> nested)
+        else:
+            entity_id = None
+        if entity_id is False or not sort_fields(metadata, metadata_count) or not sort_fields(body, body_count):
             return None
         if self.dropped is not None:
             dropped = self.drop(value, metadata, &metadata_count)
@@ -375,7 +443,7 @@ cdef class Scanner:
             time = rfc3339.encode()
         found = <Recognised> Recognised.__new__(Recognised)
         found.event_type = event_type
-        found.entity_id = value_of(&said.entity_id)
+        found.entity_id = entity_id
         found.root_account_id = value_of(&said.root_account_id)
         found.epoch = epoch
         found.time = time

@@ -50,6 +50,16 @@ cdef inline int64_t days_since_epoch(int year, int month, int day) noexcept nogi
     return era * 146_097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719_468
 
 
+cdef inline bint is_date(const uint8_t* text) noexcept nogil:
+    """Whether ten characters are a date that exists: ``2019-11-01``."""
+    cdef int year = two_digits(text) * 100 + two_digits(text + 2)
+    cdef int month = two_digits(text + 5)
+    cdef int day = two_digits(text + 8)
+    if text[4] != c'-' or text[7] != c'-' or year < 1:
+        return False
+    return 1 <= month <= 12 and 1 <= day <= days_of(year, month)
+
+
 cdef inline bint is_offset(const uint8_t* p, Py_ssize_t size, bint colon) noexcept nogil:
     """Whether this is an offset from UTC below 24 hours, ``+0530`` or ``+05:30``."""
     if size != 5 + colon or (p[0] != c'+' and p[0] != c'-') or (colon and p[3] != c':'):
@@ -64,22 +74,20 @@ cdef inline bint is_time(const uint8_t* text, Py_ssize_t size, Moment* moment) n
     """
     cdef const uint8_t* p = text + 19
     cdef const uint8_t* end = text + size
-    cdef int year, month, day, hour, minute, second
+    cdef int hour, minute, second
     cdef int digits = 0
     cdef int64_t fraction = 0
     moment.utc = False
     if size < 20:
         return False
-    year = two_digits(text) * 100 + two_digits(text + 2)
-    month = two_digits(text + 5)
-    day = two_digits(text + 8)
+    if not is_date(text):
+        return False
     hour = two_digits(text + 11)
     minute = two_digits(text + 14)
     second = two_digits(text + 17)
-    if text[4] != c'-' or text[7] != c'-' or text[13] != c':' or text[16] != c':':
+    if text[13] != c':' or text[16] != c':':
         return False
-    if year < 1 or not 1 <= month <= 12 or not 1 <= day <= days_of(year,
-    month) or not 0 <= hour <= 23 or not 0 <= minute <= 59 or not 0 <= second <= 59:
+    if not 0 <= hour <= 23 or not 0 <= minute <= 59 or not 0 <= second <= 59:
         return False
     if p[0] == c'.':
         p += 1
@@ -101,7 +109,7 @@ cdef inline bint is_time(const uint8_t* text, Py_ssize_t size, Moment* moment) n
     if end - p != 1 or p[0] != c'Z':
         return is_offset(p, end - p, True)
     moment.utc = True
-    moment.microseconds = ((days_since_epoch(year, month,
-    day) * 24 + hour) * 60 + minute) * 60 + second
+    moment.microseconds = ((days_since_epoch(two_digits(text) * 100 + two_digits(text + 2),
+    two_digits(text + 5), two_digits(text + 8)) * 24 + hour) * 60 + minute) * 60 + second
     moment.microseconds = moment.microseconds * 1_000_000 + fraction
     return True

@@ -12,8 +12,9 @@ way that it does not read, it leaves to that one, which is also the judge of the
 find the same in every event that the scanner takes, byte for byte
 (``tests/events/test_recognisers.py``).
 
-What it knows of schemas is :func:`plain_type`: a few keywords and three patterns. A schema that
-says anything else is left to the other recogniser, as a whole.
+What it knows of schemas is :func:`plain_type`: a few keywords and patterns. Arrays and objects
+within a body are parsed, and checked by jsonschema-rs. A schema with anything else is left to the
+other recogniser, as a whole.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rollcall.events.event_type import Key
 from rollcall.events.schemas.files import KNOWN_VALUES, Schema
 from rollcall.events.schemas.flatten import is_annotation
 from rollcall.events.schemas.validation import EventValidator
@@ -37,22 +39,33 @@ _GREATEST_ID = 9_223_372_036_854_775_807
 _MOST_RULES = 128
 """Of an object: so many the scanner has room for."""
 
+_DAY = (
+    "^(?:(?:[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    "|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)-02-29)"
+)
+_TIME_OF_DAY = (
+    "(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+    "| (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})? "
+    "(?:UTC|[+-](?:[01][0-9]|2[0-3])[0-5][0-9]))"
+)
+
 _TEXTS = {
     "^[1-9][0-9]{0,18}$": "id",
     "^(?:0|[1-9][0-9]{0,18})$": "id_or_zero",
-    # The time of schemas/common.json.
-    "^(?:(?:[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
-    "|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)-02-29)"
-    "(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
-    "| (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})? "
-    "(?:UTC|[+-](?:[01][0-9]|2[0-3])[0-5][0-9]))$": "time",
+    "^(?:[1-9][0-9]{0,18})?$": "id_or_empty",
+    f"{_DAY}{_TIME_OF_DAY}$": "time",
+    f"{_DAY}{_TIME_OF_DAY}?$": "day_or_time",
 }
-"""The patterns that the scanner knows, and what it calls them. They stand here letter by letter:
-another pattern is another meaning.
+"""The patterns that the scanner knows, and what it calls them. They stand here letter by letter, as
+in schemas/common.json: another pattern is another meaning.
 """
 
-_KINDS = frozenset({"string", "integer", "boolean", "null"})
-_LIST_OF_TEXTS = {"type": "string"}
+_KINDS = frozenset({"string", "integer", "number", "boolean", "null"})
+_COMPOUNDS = frozenset({"array", "object"})
+_OF_COMPOUNDS = frozenset(
+    {"items", "minItems", "maxItems", "properties", "required", "minProperties", "maxProperties"}
+)
+"""Keywords that say nothing of other types."""
 
 
 class Rule(NamedTuple):
@@ -61,10 +74,12 @@ class Rule(NamedTuple):
     name: str
     required: bool
     kinds: tuple[str, ...]
-    """``string``, ``integer``, ``boolean``, ``null``, and ``texts``: an array of strings."""
+    """``string``, ``integer``, ``number``, ``boolean``, ``null``; ``compound``: an array or object,
+    by :attr:`compound`; ``any``.
+    """
     text: str
-    """Of a string: ``id``, ``id_or_zero``, ``time``, ``not_empty``, ``constant``, or any if it is
-    empty.
+    """Of a string: ``id``, ``id_or_zero``, ``id_or_empty``, ``time``, ``day_or_time``,
+    ``not_empty``, ``constant``, or any if it is empty.
     """
     constant: str
     least: int
@@ -72,14 +87,16 @@ class Rule(NamedTuple):
     known: tuple[str, ...]
     """Values that are known; others are valid, and counted. If there are none, nothing is counted.
     """
+    compound: Schema | None = None
+    """The schema of an array or object."""
 
 
 class PlainType(NamedTuple):
     """What valid events of one type are made of."""
 
     name: str
-    key: str
-    """The field of the body that holds the entity's id."""
+    key: Key | None
+    """The place of the record's key."""
     metadata: tuple[Rule, ...]
     body: tuple[Rule, ...]
 
@@ -99,13 +116,17 @@ def new_scanner(
     types = {
         validator.event_type: plain
         for validator in validators.values()
-        if (plain := plain_type(validator)) is not None
+        if (plain := plain_type(validator, dropped)) is not None
     }
     return Scanner(types, [Rule(name, False, (), "", "", -1, ()) for name in dropped])
 
 
-def plain_type(validator: EventValidator) -> PlainType | None:
-    """What the schema demands, if the scanner can see to all of it; else None."""
+def plain_type(validator: EventValidator, dropped: Sequence[str] = ()) -> PlainType | None:
+    """What the schema demands, if the scanner can see to all of it; else None.
+
+    Args:
+        dropped: names of members of the metadata that are not published.
+    """
     schema = _assertions(validator.schema)
     parts = {
         name: _rules(part, count_known=name == "body")
@@ -126,11 +147,7 @@ def plain_type(validator: EventValidator) -> PlainType | None:
         return None
     event_type = validator.event_type
     metadata_rules, body_rules = ({rule.name: rule for rule in rules} for rules in (metadata, body))
-    name, time, key = (
-        metadata_rules.get("event_name"),
-        metadata_rules.get("event_time"),
-        body_rules.get(event_type.key),
-    )
+    name, time = metadata_rules.get("event_name"), metadata_rules.get("event_time")
     root = metadata_rules.get("root_account_id")
     if (
         name is None
@@ -140,14 +157,6 @@ def plain_type(validator: EventValidator) -> PlainType | None:
         return None
     if time is None or not time.required or (time.text, time.kinds) != ("time", ("string",)):
         return None
-    if (
-        key is None
-        or not key.required
-        or key.text != "id"
-        or not {"string", "integer"}.issuperset(key.kinds)
-        or ("integer" in key.kinds and key.least != 1)
-    ):
-        return None
     # The publisher needs it, even where the schema does not name it.
     if (
         root is None
@@ -155,7 +164,23 @@ def plain_type(validator: EventValidator) -> PlainType | None:
         or not {"string", "integer", "null"}.issuperset(root.kinds)
     ):
         return None
-    return PlainType(event_type.name, event_type.key, metadata, body)
+    key = event_type.published_key(dropped)
+    if key is not None:
+        key_rule = (body_rules if key.is_in_body else metadata_rules).get(key.path[1])
+        if key_rule is None or not _can_hold_key(key_rule, key):
+            return None
+    return PlainType(event_type.name, key, metadata, body)
+
+
+def _can_hold_key(rule: Rule, key: Key) -> bool:
+    """Whether the scanner can take the key from a field that this rule accepts."""
+    if len(key.path) > 2:
+        return key.is_in_body and key.is_id and {"compound", "null"}.issuperset(rule.kinds)
+    if not {"string", "integer", "null"}.issuperset(rule.kinds):
+        return False
+    if key.is_id:
+        return rule.text == "id" and ("integer" not in rule.kinds or rule.least == 1)
+    return rule.text in ("", "not_empty")
 
 
 def _assertions(schema: Schema) -> Schema:
@@ -190,6 +215,10 @@ def _rule(name: str, schema: Schema | bool, *, required: bool, count_known: bool
     kinds = _kinds_of(said)
     if kinds is None:
         return None
+    compound = None
+    if "compound" in kinds:
+        compound = _assertions(schema)
+        said = {keyword: value for keyword, value in said.items() if keyword not in _OF_COMPOUNDS}
     text, constant = _text_of(said)
     least = said.pop("minimum", None)
     greatest = said.pop("maximum", _GREATEST_ID)
@@ -200,6 +229,8 @@ def _rule(name: str, schema: Schema | bool, *, required: bool, count_known: bool
     # a constant is said of every type, and a pattern of strings only
     if text == "constant" and kinds != ("string",):
         return None
+    if least is not None and "number" in kinds:
+        return None
     known: tuple[str, ...] = ()
     if count_known and KNOWN_VALUES in schema:
         known = tuple(schema[KNOWN_VALUES])
@@ -207,16 +238,20 @@ def _rule(name: str, schema: Schema | bool, *, required: bool, count_known: bool
             return None
         if text not in ("", "not_empty") or not {"string", "null"}.issuperset(kinds):
             return None
-    return Rule(name, required, kinds, text, constant, -1 if least is None else least, known)
+    least = -1 if least is None else least
+    return Rule(name, required, kinds, text, constant, least, known, compound)
 
 
 def _kinds_of(said: Schema) -> tuple[str, ...] | None:
     """Take from what is said of a field what it may be; None if the scanner cannot tell."""
     named = said.pop("type", None)
-    kinds: list[Any] = [named] if isinstance(named, str) else list(named or ())
-    if "array" in kinds and said.pop("items", None) == _LIST_OF_TEXTS:
-        kinds[kinds.index("array")] = "texts"
-    return tuple(kinds) if kinds and (_KINDS | {"texts"}).issuperset(kinds) else None
+    if named is None:
+        return None if said else ("any",)
+    kinds: list[Any] = [named] if isinstance(named, str) else list(named)
+    if not kinds or not (_KINDS | _COMPOUNDS).issuperset(kinds):
+        return None
+    plain = [kind for kind in kinds if kind in _KINDS]
+    return tuple(plain if len(plain) == len(kinds) else [*plain, "compound"])
 
 
 def _text_of(said: Schema) -> tuple[str | None, str]:

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator as Reference
 from jsonschema_rs import Draft202012Validator
 from referencing import Registry
 
-from rollcall.events.registry import REGISTRY, EventType
+from rollcall.events.event_type import KEY, AnnotationError, EventTypeReader, Key
 from rollcall.events.schemas.compatibility import UNDERSTOOD, narrowings
 from rollcall.events.schemas.files import (
     RELEASED,
@@ -40,9 +40,13 @@ _META_SCHEMA, _FAST_META_SCHEMA = (
     Reference(Reference.META_SCHEMA),
     Draft202012Validator(Reference.META_SCHEMA),
 )
+_NAME = r"[A-Za-z][A-Za-z0-9._-]*"
 _ID = re.compile(
-    r"urn:rollcall:canvas:(?P<name>[a-z][a-z_]*(?::[a-z][a-z_]*)?):(?P<version>(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){2})"
+    rf"urn:rollcall:canvas:(?P<name>{_NAME}(?::{_NAME})?):(?P<version>(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){{2}})"
 )
+_EVENT_NAME = re.compile(_NAME)
+_MOST_NAME_CHARACTERS = 150
+"""Of an event_name. A topic has at most 249, and its prefix needs some."""
 _STRUCTURE = frozenset({"$schema", "$id", "$defs", "$ref"})
 _DIFFERS_BETWEEN_ENGINES = re.compile(r"\\[A-Za-z0-9]|\(\?[^:]")
 
@@ -65,7 +69,7 @@ class Problem(NamedTuple):
         )
 
 
-def lint(folder: Path, event_types: Mapping[str, EventType] = REGISTRY) -> list[Problem]:
+def lint(folder: Path) -> list[Problem]:
     """All problems of the schema files of a folder, the released schemas included, by file."""
     problems: list[Problem] = []
     files = _readable(schema_paths(folder), problems)
@@ -82,13 +86,14 @@ def lint(folder: Path, event_types: Mapping[str, EventType] = REGISTRY) -> list[
         problems += _file_problems(file)
         problems += _reference_problems(file, references, targets)
     problems += _identity_problems(files)
-    problems += _registry_problems(files, event_types)
+    problems += _name_problems(files)
+    read_event_type = EventTypeReader(files)
     oracles = reference_validators(files)
     flat: dict[str, Schema] = {}
     for name, file in files.items():
         if file.is_event and (schema := _flat(file, references, targets)) is not None:
             flat[name] = schema
-            problems += _event_problems(file, schema, oracles[name], event_types.get(name))
+            problems += _event_problems(file, schema, oracles[name], read_event_type)
     problems += _release_problems(files, flat, released)
     return sorted(set(problems))
 
@@ -235,24 +240,25 @@ def _identity_problems(files: Mapping[str, SchemaFile]) -> Iterator[Problem]:
             )
 
 
-def _registry_problems(
-    files: Mapping[str, SchemaFile], event_types: Mapping[str, EventType]
-) -> Iterator[Problem]:
+def _name_problems(files: Mapping[str, SchemaFile]) -> Iterator[Problem]:
+    alike: dict[str, str] = {}
     for name, file in files.items():
-        if file.is_event and name not in event_types:
+        if not file.is_event:
+            continue
+        if not _EVENT_NAME.fullmatch(name) or len(name) > _MOST_NAME_CHARACTERS:
             yield Problem(
                 f"{name}.json",
                 "",
-                "is the schema of no registered event type",
-                "add its line to app/rollcall/events/registry.py, or remove the file",
+                "has a name that cannot be a part of a topic's name",
+                f"use at most {_MOST_NAME_CHARACTERS} letters, digits, '.', '_' and '-'",
             )
-    for name in event_types:
-        if name not in files:
+        if (other := alike.setdefault(name.replace(".", "_"), name)) != name:
             yield Problem(
-                "app/rollcall/events/registry.py",
+                f"{name}.json",
                 "",
-                f"event type {name} has no schema file",
-                f"add schemas/{name}.json, or remove the line",
+                f"differs from {other}.json only by '.' and '_', which Kafka's metrics do not tell "
+                "apart",
+                "remove one",
             )
 
 
@@ -267,7 +273,7 @@ def _flat(file: SchemaFile, references: Registry[Any], targets: Targets) -> Sche
 
 
 def _event_problems(
-    file: SchemaFile, schema: Schema, oracle: Any, event_type: EventType | None
+    file: SchemaFile, schema: Schema, oracle: Any, read_event_type: EventTypeReader
 ) -> Iterator[Problem]:
     path = f"{file.name}.json"
     properties = schema.get("properties", {})
@@ -289,22 +295,25 @@ def _event_problems(
                 f"requires {name} and does not describe it",
                 "add it to the properties",
             )
-    if event_type is not None:
-        if event_type.key not in body.get("required", []):
-            yield Problem(
-                path,
-                "/properties/body",
-                f"does not require {event_type.key}, the key of its topic",
-                "require it, or correct app/rollcall/events/registry.py",
-            )
-        elif "null" in body.get("properties", {}).get(event_type.key, {}).get("type", ["null"]):
-            yield Problem(
-                path,
-                "/properties/body",
-                f"lets {event_type.key}, the key of its topic, be null",
-                "make it an id",
-            )
+    try:
+        key = read_event_type(file).key
+    except AnnotationError as error:
+        yield Problem(path, f"/{error.annotation}", error.fault, error.remedy)
+    else:
+        yield from _key_problems(path, key, schema)
     yield from _example_problems(path, file, schema, oracle)
+
+
+def _key_problems(path: str, key: Key | None, schema: Schema) -> Iterator[Problem]:
+    if key is None:
+        return
+    for name in key.path:
+        schema = schema.get("properties", {}).get(name, {})
+    types = schema.get("type", [])
+    if not {"string", "integer", "null"}.issuperset([types] if isinstance(types, str) else types):
+        yield Problem(
+            path, f"/{KEY}", "leads to a value that cannot be a key", "name an id or a text"
+        )
 
 
 def _example_problems(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -10,7 +10,7 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
-from rollcall.events.registry import REGISTRY, EventType
+from rollcall.events.event_type import EventType, read_event_types
 from rollcall.events.schemas.files import (
     KNOWN_VALUES,
     Schema,
@@ -54,6 +54,20 @@ class EventValidator:
     known_values: Mapping[str, frozenset[str]]
     """Canvas's known values, by body field."""
 
+    @property
+    def requires_key(self) -> bool:
+        """Whether every valid event has the record's key."""
+        if self.event_type.key is None:
+            return False
+        section, *names = self.event_type.key.path
+        schema = self.schema["properties"][section]
+        for name in names:
+            if name not in schema.get("required", ()):
+                return False
+            schema = schema["properties"][name]
+        types = schema.get("type", "null")
+        return "null" not in ([types] if isinstance(types, str) else types)
+
     def violations(self, event: object) -> list[Violation]:
         """Every rule that the event breaks, in a fixed order; empty if it is valid. Never raises
         for a result of ``orjson.loads``.
@@ -77,26 +91,32 @@ class EventValidator:
 
 
 def load_validators(
-    folder: Path | None = None, event_types: Mapping[str, EventType] = REGISTRY
+    folder: Path | None = None, names: Collection[str] | None = None
 ) -> Mapping[str, EventValidator]:
-    """The validators by event_name, in the order of the registry; ``folder`` defaults to the
-    project's schemas. Takes about 20 milliseconds.
+    """The validators by event_name, in order of family and name. Takes about 0.2 seconds.
+
+    Args:
+        folder: default: the project's schemas.
+        names: names of the event types. Default: all of the folder.
 
     Raises:
         SchemaError: a schema file is missing or invalid.
     """
     files = read_schema_folder(folder)
+    event_types = read_event_types(files)
     references = reference_registry(file.document for file in files.values())
     targets: Targets = {}
-    validators = {}
-    for name, event_type in event_types.items():
-        if name not in files:
+    for name in names or ():
+        if name not in event_types:
             raise SchemaError(
                 f"event type {name} has no schema file; it should be schemas/{name}.json"
             )
-        document = files[name].document
-        schema = flatten(document, references.resolver(files[name].id), targets)
-        validators[name] = _validator(event_type, files[name].id, schema)
+    validators = {}
+    for name, event_type in event_types.items():
+        if names is None or name in names:
+            document = files[name].document
+            schema = flatten(document, references.resolver(files[name].id), targets)
+            validators[name] = _validator(event_type, files[name].id, schema)
     return MappingProxyType(validators)
 
 

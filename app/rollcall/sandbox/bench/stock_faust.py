@@ -108,10 +108,9 @@ class _Short:
             if validator is None:
                 topic = self._names.unknown
             elif validator.is_valid(event):
-                topic, key = (
-                    self._typed[name],
-                    str(event["body"][validator.event_type.key]).encode(),
-                )
+                place = validator.event_type.key
+                entity = place and place.value(event["metadata"], event["body"])
+                topic, key = self._typed[name], entity and str(entity).encode()
         except (ValueError, TypeError, KeyError):
             pass
         return _Sent(topic, key, value, [])

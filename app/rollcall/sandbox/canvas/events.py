@@ -51,7 +51,7 @@ class Draft:
     app/rollcall/sandbox/canvas/families.py.
     """
     entity: Slot | None
-    """The id that is the key on the typed topic."""
+    """The value that becomes the key on the typed topic."""
 
     @property
     def metadata(self) -> Json:
@@ -98,10 +98,11 @@ class EventMaker:
         example = random.choice(self._examples[event_name])
         fields = BODIES.get(family_of(event_name), {})
         body = self._body(example["body"], fields)
-        entity = body.get(REGISTRY[event_name].key)
         if random.random() < UNKNOWN_FIELDS_SHARE:
             body.update(random.sample(_UNKNOWN_FIELDS, random.randint(1, 3)))
         metadata_name, event = self._envelope(event_name, _metadata_of(example), body)
+        key = REGISTRY[event_name].key
+        entity = None if key is None else key.value(event[metadata_name], body)
         return Draft(
             event_name,
             event,
