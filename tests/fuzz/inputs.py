@@ -256,7 +256,7 @@ def _call_metadata_attributes(event: Any, _random: Random) -> None:
 def _call_it_otherwise(event: Any, random: Random) -> None:
     part = event.get("metadata")
     if isinstance(part, dict):
-        part["event_name"] = random.choice((*REGISTRY, "quiz_submitted", "x.y", MARK))
+        part["event_name"] = random.choice((*REGISTRY, "quiz_created", "x.y", MARK))
 
 
 def _nest(event: Any, random: Random) -> None:

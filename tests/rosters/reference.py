@@ -192,6 +192,8 @@ def _enrollment_state(
 ) -> tuple[str, str]:
     """The state of an enrollment, and its reason."""
     own = enrollment.fields["workflow_state"]
+    if dates and not dates.fields.get("state"):
+        dates = None
     if own in ("rejected", "deleted") and not (dates and dates.time > enrollment.time):
         return own, "enrollment"
 
@@ -253,7 +255,7 @@ def read_event(name: str, value: bytes, shard: int | None) -> Event | None:
     if not isinstance(outcome, Routed) or outcome.event_type.name != name:
         raise ValueError(f"no typed event {name}: {outcome}")
     family, _, kind = name.rpartition("_")
-    if family not in FAMILIES:
+    if family not in FAMILIES or kind not in ("created", "updated"):
         return None
     event = orjson.loads(value)
     metadata = event["metadata"] if "metadata" in event else event["attributes"]

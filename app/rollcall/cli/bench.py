@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
+import click
 import typer
 
 bench_cli = typer.Typer(name="bench", no_args_is_help=True, help="Benchmarks.")
@@ -40,6 +41,14 @@ def router(
             metavar="NAMES", help="Fields of metadata that the router drops, separated by commas."
         ),
     ] = "",
+    mix: Annotated[
+        str,
+        typer.Option(
+            click_type=click.Choice(["all", "rosters"]),
+            help="The types of the events: all, or those of accounts, users, courses, enrollments "
+            "and groups.",
+        ),
+    ] = "all",
 ) -> None:
     """Measure the router on one core, against a stock Faust agent on the same broker and events."""
     import asyncio
@@ -49,6 +58,7 @@ def router(
     from rollcall.cli.printing import print_table
     from rollcall.sandbox.bench.figures import median_cpu_ratio, median_ratio, median_run
     from rollcall.sandbox.bench.router import BenchPlan, bench_router
+    from rollcall.sandbox.canvas.traffic import Mix
     from rollcall.settings import load_settings
 
     dropped = load_settings(drop_metadata=drop_metadata).drop_metadata
@@ -59,6 +69,7 @@ def router(
         latency_seconds,
         max(os.sched_getaffinity(0)) if core is None else core,
         dropped,
+        Mix(mix),
     )
     result = asyncio.run(bench_router(plan, typer.echo))
     ours, peers = median_run(result.router), result.peers.values()

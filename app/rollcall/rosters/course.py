@@ -131,7 +131,7 @@ def derive_enrollment(
     state, reason = enrollment_state(
         enrollment.workflow_state,
         time,
-        None if dated is None else dated.state,
+        dated.state if dated is not None and isinstance(dated.state, str) else None,
         None if dated is None else dated.time,
     )
     if not _is_final(enrollment.workflow_state, reason):

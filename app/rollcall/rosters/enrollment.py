@@ -45,9 +45,9 @@ class Enrollment(Register, array_like=True, frozen=True, gc=False):
 
 
 class EnrollmentState(UndatedRegister, array_like=True, frozen=True, gc=False):
-    """The register of enrollment_state_*. Rosters use only its state."""
+    """The register of enrollment_state_*. Rosters use only its state, which may be null."""
 
-    state: Word
+    state: Text
 
 
 class EnrollmentEvents(Struct, array_like=True, frozen=True, gc=False):

@@ -35,7 +35,7 @@ def enrollment_state(
     Args:
         workflow_state: from the latest enrollment_* event.
         set_at: time of this event, microseconds since the epoch.
-        state: from the latest enrollment_state_* event; None: no such event.
+        state: from the latest enrollment_state_* event; None: no such event, or no state in it.
         dated_at: time of this event, microseconds since the epoch; None: no such event.
     """
     if state is None or dated_at is None or (workflow_state in FINAL and dated_at <= set_at):

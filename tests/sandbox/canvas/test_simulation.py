@@ -123,6 +123,22 @@ def test_every_event_is_valid_and_has_its_key(
         assert outcome.unknown_values == 0, event
 
 
+SIMULATED = {
+    "account",
+    "account_notification",
+    "course",
+    "course_section",
+    "enrollment",
+    "enrollment_state",
+    "group",
+    "group_category",
+    "group_membership",
+    "user",
+    "user_account_association",
+}
+"""Families of the events of a simulated institution."""
+
+
 def test_all_values_occur(moderate: list[SimulatedEvent]) -> None:
     assert {event.name for event in moderate} == {
         name for name, event_type in REGISTRY.items() if event_type.family in SIMULATED

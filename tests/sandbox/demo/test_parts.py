@@ -11,6 +11,7 @@ from functools import cache
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from rich.console import Console
 
 from rollcall.events.redaction import REPLACEMENT
 from rollcall.events.registry import REGISTRY
@@ -32,7 +33,7 @@ from rollcall.sandbox.demo.interrupts import Interrupts
 from rollcall.sandbox.demo.ledger import Difference, Ledger, count_records, differences
 from rollcall.sandbox.demo.metrics import ROSTER_STAGES, RouterReading, read_rosters, read_router
 from rollcall.sandbox.demo.reading import Outputs, Sample
-from rollcall.sandbox.demo.report import excerpt
+from rollcall.sandbox.demo.report import excerpt, typed_topics
 from rollcall.sandbox.demo.rosters import Effect, mistakes, record_truth, rows_of_courses
 from rollcall.sandbox.demo.run import show_rosters, show_topics
 from rollcall.sandbox.demo.screen import Rate, Screen
@@ -128,6 +129,30 @@ def test_whatever_is_not_as_it_was_sent_is_shown(
         "secrets": "left in 1",
     }
     assert any(told[fault] in line for line in lines), lines
+
+
+def test_typed_topics_are_shown_by_family_and_wrong_ones_by_name() -> None:
+    sent, found = Ledger(), Ledger()
+    for ledgers, names in (
+        ((sent, found), ["wiki_page_created", "wiki_page_updated", "wiki_page_updated"]),
+        ((sent, found), ["heartbeat", "module_created"]),
+        ((sent,), ["module_updated"]),
+        ((found,), ["not_a_type"]),
+    ):
+        for each in ledgers:
+            each.routed.update(names)
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(typed_topics(TopicNames("canvas"), sent, found))
+    lines = [" ".join(line.split()) for line in capture.get().splitlines()]
+    for line in (
+        "wiki_page (2 types) 3 3 ok",
+        "heartbeat (1 type) 1 1 ok",
+        "module (1 type) 1 1 ok",
+        "module_updated 1 0 differs",
+        "not_a_type 0 1 differs",
+    ):
+        assert any(line in each for each in lines), (line, lines)
 
 
 def test_credentials_and_changed_bytes_are_found() -> None:

@@ -35,7 +35,7 @@ from rollcall.sandbox.bench.machine import (
 from rollcall.sandbox.bench.scrape import Scrape, scrape
 from rollcall.sandbox.bench.stock_faust import Peer
 from rollcall.sandbox.canvas.sending import send_records
-from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
+from rollcall.sandbox.canvas.traffic import Mix, TrafficPlan, generate_traffic
 from rollcall.sandbox.managed import ManagedProcess
 from rollcall.settings import Settings
 
@@ -55,6 +55,8 @@ class BenchPlan:
     """Core of the router and of the peer."""
     drop_metadata: tuple[str, ...]
     """Fields of metadata that the router drops."""
+    mix: Mix = Mix.ALL
+    """The types of the events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class _Bench:
         await ensure_topics(settings, self._machine.bootstrap, plan_router_topics(settings))
         started = time.perf_counter()
         with pinned(self._machine.others | {self._plan.core}):
-            traffic = generate_traffic(TrafficPlan(count=self._plan.events))
+            traffic = generate_traffic(TrafficPlan(count=self._plan.events, mix=self._plan.mix))
             await send_records(
                 client_options(settings, self._machine.bootstrap), TopicNames("bench").raw, traffic
             )
@@ -181,6 +183,7 @@ class _Bench:
             settings.topic_prefix,
             rate,
             seconds,
+            self._plan.mix,
             cores=self._machine.others,
         )
         return int(output)

@@ -14,14 +14,14 @@ from aiokafka import AIOKafkaProducer
 from rollcall.kafka.batches import BatchedOutputs
 from rollcall.process.topics import TopicNames
 from rollcall.record import encode_headers
-from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
+from rollcall.sandbox.canvas.traffic import Mix, TrafficPlan, generate_traffic
 
 TICK_SECONDS = 0.02
 
 
-async def send_steadily(bootstrap: str, topic: str, rate: float, seconds: float) -> int:
+async def send_steadily(bootstrap: str, topic: str, rate: float, seconds: float, mix: Mix) -> int:
     """Send ``rate`` records a second, in turn to all partitions."""
-    records = list(generate_traffic(TrafficPlan(count=int(rate * seconds))))
+    records = list(generate_traffic(TrafficPlan(count=int(rate * seconds), mix=mix)))
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
     await producer.start()
     try:
@@ -48,11 +48,13 @@ async def send_steadily(bootstrap: str, topic: str, rate: float, seconds: float)
 
 
 def main() -> None:
-    """Arguments: bootstrap servers, topic prefix, records per second, seconds."""
-    bootstrap, prefix, rate, seconds = sys.argv[1:]
+    """Arguments: bootstrap servers, topic prefix, records per second, seconds, mix of types."""
+    bootstrap, prefix, rate, seconds, mix = sys.argv[1:]
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     print(
-        asyncio.run(send_steadily(bootstrap, TopicNames(prefix).raw, float(rate), float(seconds)))
+        asyncio.run(
+            send_steadily(bootstrap, TopicNames(prefix).raw, float(rate), float(seconds), Mix(mix))
+        )
     )
 
 

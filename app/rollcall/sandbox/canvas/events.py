@@ -12,7 +12,8 @@ from typing import Any
 
 from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.files import read_schema_folder
-from rollcall.sandbox.canvas.families import BODIES, METADATA, Field, Kind, family_of
+from rollcall.sandbox.canvas.families import BODIES, METADATA, family_of
+from rollcall.sandbox.canvas.fields import Field, Kind
 from rollcall.sandbox.canvas.pools import Pools
 from rollcall.sandbox.canvas.templates import Slot, event_time
 
@@ -143,12 +144,32 @@ class EventMaker:
             elif field.kind is Kind.NULL:
                 body[name] = None
             else:
-                body[name] = Slot(self.pools.values(field))
+                body[name] = self._value(field)
         if random.random() < 0.1:
             names = list(body)
             random.shuffle(names)
             body = {name: body[name] for name in names}
         return body
+
+    def _value(self, field: Field) -> Any:
+        """A slot; or an object, or a list of objects, with slots."""
+        if field.kind is Kind.OBJECT:
+            return self._object(field)
+        if field.kind is Kind.OBJECTS:
+            return [self._object(field) for _ in range(self.random.randrange(4))]
+        return Slot(self.pools.values(field))
+
+    def _object(self, field: Field) -> Json:
+        """An object with all required fields, and some of the others. Nulls stay: Canvas drops them
+        at the top level only.
+        """
+        return {
+            name: None
+            if not member.required and self.random.random() < 0.2
+            else self._value(member)
+            for name, member in field.members.items()
+            if member.required or self.random.random() < 0.8
+        }
 
     def _envelope(self, event_name: str, example: Json, body: Json) -> tuple[str, Json]:
         random = self.random

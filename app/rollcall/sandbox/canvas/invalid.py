@@ -8,7 +8,8 @@ from random import Random
 from typing import Any
 
 from rollcall.sandbox.canvas.events import Draft, Json
-from rollcall.sandbox.canvas.families import METADATA, Field, Kind
+from rollcall.sandbox.canvas.families import METADATA
+from rollcall.sandbox.canvas.fields import Field, Kind
 from rollcall.sandbox.canvas.templates import Slot
 
 LARGE_BYTES = (1_100_000, 1_200_000, 1_350_000, 1_500_000)
@@ -51,7 +52,17 @@ _INVALID_VALUES: dict[Kind, tuple[Any, ...]] = {
     Kind.FOREIGN: (True, 1.5, {}, ["2017.100"]),
     Kind.WORDS: ("name", [1], {"name": True}, True),
     Kind.NULL: ("x", 1),
+    Kind.ID_OR_EMPTY: (*(value for value in _INVALID_IDS if value != ""), 0, "0"),
+    Kind.IDS: ("1533", ["abc"], [""], [None], [True], {"id": "1533"}, [["1533"]]),
+    Kind.FOREIGN_IDS: ("x", [True], [1.5], [{}], {}),
+    Kind.DAY: ("2019-02-30", "2019-11-1", "yesterday", "", 1_572_635_461, False, []),
+    Kind.NUMBER: ("17.5", "", True, [17.5], {}),
+    Kind.OBJECT: ("x", 1, True, []),
+    Kind.OBJECTS: ("x", [1], [None], {}, True),
+    Kind.ANY_OBJECT: ("{}", 1, [], True),
 }
+_VALID_IF_OPTIONAL = {Kind.WORD: ("",)}
+"""Values that are invalid only in required fields."""
 _MISSING = object()
 
 
@@ -69,7 +80,7 @@ def violate_schema(draft: Draft, random: Random) -> Any:
     if not draft.fields:
         draft.metadata["root_account_id"] = random.choice(_INVALID_VALUES[Kind.ID])
         return draft.event
-    name = random.choice(list(draft.fields))
+    name = random.choice([name for name in draft.fields if draft.fields[name].kind is not Kind.ANY])
     field = draft.fields[name]
     _set(draft.body, name, _invalid_value(field, random))
     return draft.event
@@ -86,7 +97,10 @@ def _set(fields: Json, name: str, value: Any) -> None:
 def _invalid_value(field: Field, random: Random) -> Any:
     if field.required and random.random() < 0.3:
         return random.choice((None, _MISSING))
-    return random.choice(_INVALID_VALUES[field.kind])
+    values = _INVALID_VALUES[field.kind]
+    if not field.required and field.kind in _VALID_IF_OPTIONAL:
+        values = tuple(value for value in values if value not in _VALID_IF_OPTIONAL[field.kind])
+    return random.choice(values)
 
 
 def make_not_an_event(draft: Draft, random: Random) -> Any:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import cache, lru_cache
 from random import Random
 
-from rollcall.sandbox.canvas.families import Field, Kind
+from rollcall.sandbox.canvas.fields import Field, Kind
 
 Pool = Sequence[bytes]
 """Values as JSON."""
@@ -22,6 +22,8 @@ SHARD_SIZE = 10_000_000_000_000
 
 CREDENTIAL = "7~trafficTrafficTRAFFIC0123456789"
 """The only credential in the traffic. Redaction must remove it everywhere."""
+
+_USUAL_COUNT = 2_048
 
 _COUNTS = {
     "enrollment": 16_384,
@@ -36,8 +38,14 @@ _COUNTS = {
     "account_notification": 500,
     "term": 20,
     "developer_key": 20,
+    "submission": 16_384,
+    "grade_status": 8,
+    "grading_period": 8,
+    "external_tool": 20,
 }
-"""Number of entities of each kind: few enough that each has many events."""
+"""Number of entities of each kind, if it is not :data:`_USUAL_COUNT`: few enough that each has many
+events.
+"""
 
 _NAMES = (
     "Isaac Newton", "Grace Hopper", "Ada Lovelace", "Zoë Kravčenko", "José Ñandú", "李小龍",
@@ -73,6 +81,17 @@ _TEXTS: dict[str, tuple[str, ...]] = {
         "https://oxana.instructure.com/courses/2635/gradebook",
         "https://oxana.instructure.com/api/v1/group_categories/49/groups?per_page=100&page=2",
     ),
+    "map": (
+        "",
+        f"https://files.example.edu/maps/5512.json?access_token={CREDENTIAL}",
+        "https://files.example.edu/maps/5513.json",
+    ),
+    "submission_types": ("online_upload", "online_text_entry,online_url", "on_paper, none", "none"),
+    "grade": ("17.5", "5", "A-", "complete", "Missing", "", "85%"),
+    "rules": ("drop_lowest:1\n", "drop_highest:1\nnever_drop:123\n", ""),
+    "file": ("notes%20on%20osmosis.pdf", "Bericht_%C3%9C.docx", "data.csv"),
+    "media": ("application/pdf", "image/png", "unknown/unknown"),
+    "color": ("127A1B", "0B874B", "E0061F"),
     "html": (
         "<p>This is a new Announcement</p>",
         "<p>Die Prüfung fällt aus.</p>",
@@ -179,7 +198,7 @@ class Pools:
                     return (b"0",) if number else (b'"0"',)
                 return self.ids(field.pool, local, number)
             case Kind.TIME:
-                return self.times(self._random.randrange(len(_TIME_FORMS)))
+                return self.times(self._random.randrange(_DAY))
             case Kind.WORD:
                 return _words(field.words)
             case Kind.TEXT:
@@ -188,16 +207,32 @@ class Pools:
                 return (b"true", b"false")
             case Kind.COUNT:
                 return _SMALL_NUMBERS
+            case Kind.ID_OR_EMPTY:
+                return (*self.ids(field.pool, field.local, field.number), b'""')
+            case Kind.IDS:
+                return _lists(self.ids(field.pool, field.local, field.number))
+            case Kind.DAY:
+                return self.times(_DAY) if self._random.random() < 0.8 else self.times(1)
+            case Kind.NUMBER:
+                return _NUMBERS
+            case Kind.FOREIGN_IDS:
+                return _lists(self._foreign)
+            case Kind.ANY_OBJECT:
+                return _OBJECTS
+            case Kind.ANY:
+                return (*_OBJECTS, b"null", b'"https://files.example.edu/maps/1.json"', b"[1.5]")
             case Kind.FOREIGN:
                 return self._foreign
             case Kind.WORDS:
                 return _word_lists(field.words)
             case Kind.NULL:
                 return (b"null",)
+            case Kind.OBJECT | Kind.OBJECTS:
+                raise ValueError("an object has no pool of values: its fields have")
 
     def _ids(self, entity: str, local: bool, number: bool) -> Pool:
         first = 1 if entity == "root_account" else 101
-        numbers = list(range(first, first + _COUNTS[entity]))
+        numbers = list(range(first, first + _COUNTS.get(entity, _USUAL_COUNT)))
         if not local:
             # a user may live on another shard than the event's institution
             numbers = [
@@ -225,6 +260,30 @@ def _words(words: tuple[str, ...]) -> Pool:
 def _word_lists(words: tuple[str, ...]) -> Pool:
     return (b"[]", json.dumps(words[:1]).encode(), json.dumps(words).encode())
 
+
+def _lists(values: Pool) -> Pool:
+    """Lists of up to three of these values."""
+    return tuple(
+        b"[%b]" % b",".join(values[start : start + size])
+        for start in range(20)
+        for size in range(4)
+    )
+
+
+_NUMBERS: Pool = (
+    *(b"%d" % number for number in range(0, 101, 5)),
+    *(b"%d.0" % number for number in range(0, 101, 5)),
+    *(b"%d.%d" % (number, number % 9 + 1) for number in range(100)),
+    *(b"0.333333333333333", b"66.66666666666667", b"100.00", b"1e2", b"-1.5", b"0.0"),
+)
+"""Scores and points: mostly as Canvas writes them, also with needless digits."""
+
+_OBJECTS: Pool = (
+    b"{}",
+    b'{"content":true,"points":true,"due_dates":false}',
+    b'{"Assignment":{"content":true},"Quizzes::Quiz":{"content":false,"points":null}}',
+    b'{"quizzes2":{"assignment":{"title":"Quiz"}},"is_set_up":false,"list":[1,2.5,"x"]}',
+)
 
 _SMALL_NUMBERS: Pool = tuple(str(number).encode() for number in range(200))
 
@@ -263,7 +322,10 @@ _TIME_FORMS: tuple[Callable[[datetime], bytes], ...] = (
     _zoned(-8, "%Y-%m-%d %H:%M:%S ", ""),
     _zoned(0, "%Y-%m-%dT%H:%M:%S.%f", ":"),
     lambda moment: f'"{moment:%Y-%m-%d %H:%M:%S} UTC"'.encode(),
+    lambda moment: f'"{moment:%Y-%m-%d}"'.encode(),
 )
+_DAY = len(_TIME_FORMS) - 1
+"""Index of the form without a time."""
 
 
 @lru_cache(maxsize=8_192)

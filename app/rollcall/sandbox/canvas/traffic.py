@@ -33,6 +33,7 @@ __all__ = [
     "CREDENTIAL",
     "Expectation",
     "Kind",
+    "Mix",
     "TrafficPlan",
     "TrafficRecord",
     "documented_traffic",
@@ -42,7 +43,19 @@ __all__ = [
 START_MS = 1_711_752_180_000
 """2024-03-29T22:43:00Z: fixed, so that a plan without a start gives the same records every day."""
 
-SHARES: Mapping[str, float] = {
+
+class Mix(StrEnum):
+    """Mixes of event types."""
+
+    ALL = "all"
+    """All types, with shares as in a real institution: accesses, submissions, grades and logins
+    lead.
+    """
+    ROSTERS = "rosters"
+    """Only accounts, users, courses, sections, enrollments and groups."""
+
+
+_ROSTERS: Mapping[str, float] = {
     "enrollment_created": 18,
     "enrollment_updated": 22,
     "enrollment_state_created": 9,
@@ -64,9 +77,36 @@ SHARES: Mapping[str, float] = {
     "course_section_created": 0.75,
     "course_section_updated": 0.75,
 }
-"""Percentage of each type among valid events. A type that is not listed has :data:`_RARE`."""
 
-_RARE = 0.5
+_ALL: Mapping[str, float] = {
+    "asset_accessed": 30,
+    "submission_updated": 9,
+    "submission_created": 7,
+    "grade_change": 8,
+    "course_grade_change": 6,
+    "logged_in": 6,
+    "logged_out": 2,
+    "quiz_submitted": 1.5,
+    "submission_comment_created": 1.5,
+    "discussion_entry_created": 2,
+    "discussion_entry_submitted": 1,
+    "course_progress": 1.5,
+    "attachment_created": 1,
+    "assignment_updated": 1,
+    "conversation_message_created": 1,
+    "learning_outcome_result_created": 0.5,
+    "enrollment_created": 1.5,
+    "enrollment_updated": 1.5,
+    "enrollment_state_created": 1.5,
+    "enrollment_state_updated": 2.5,
+}
+
+SHARES: Mapping[Mix, Mapping[str, float]] = {Mix.ALL: _ALL, Mix.ROSTERS: _ROSTERS}
+"""Relative shares of types among valid events, by mix. With :attr:`Mix.ALL`, a type that is not
+listed has :data:`_RARE`; with others, it does not occur.
+"""
+
+_RARE = 0.18
 _ALL_SORTS_COUNT = 100
 """A plan with this many records has at least one of each sort."""
 _TEMPLATES = 1_600
@@ -116,6 +156,8 @@ class TrafficPlan:
     count: int = 50_000
     """Number of all records, including invalid and repeated ones."""
     seed: int = 1
+    mix: Mix = Mix.ALL
+    """The types of the events."""
     empty: float = 0.01
     """Values that are null or have no bytes."""
     not_json: float = 0.01
@@ -234,7 +276,7 @@ def generate_traffic(plan: TrafficPlan) -> Iterator[TrafficRecord]:
     tenths of a second.
     """
     random = Random(plan.seed)  # no secrets  # noqa: S311
-    maker = _RecordMaker(random, plan.start_ms, plan.count)
+    maker = _RecordMaker(random, plan)
     chance, randrange = random.random, random.randrange
     valid = maker.valid
     sources = len(valid)
@@ -273,11 +315,13 @@ class _RecordMaker:
     records, but at least one for each event type.
     """
 
-    def __init__(self, random: Random, start_ms: int, count: int) -> None:
+    def __init__(self, random: Random, plan: TrafficPlan) -> None:
         self._random = random
-        self._maker = EventMaker(random, Pools(random, start_ms))
-        names = self._maker.event_names
-        shares = [SHARES.get(name, _RARE) for name in names]
+        self._maker = EventMaker(random, Pools(random, plan.start_ms))
+        count, known = plan.count, SHARES[plan.mix]
+        names = [name for name in self._maker.event_names if plan.mix is Mix.ALL or name in known]
+        self._names = names
+        shares = [known.get(name, _RARE) for name in names]
         total, templates = sum(shares), min(_TEMPLATES, count)
         invalid = min(_INVALID_TEMPLATES, max(count, len(names)))
         unknown = min(_UNKNOWN_TEMPLATES, max(count, len(UNKNOWN_NAMES)))
@@ -375,7 +419,7 @@ class _RecordMaker:
                 ),
                 Expectation(Kind.DEAD_LETTER, None, "too_large"),
             )
-        draft = self._maker.draft(self._random.choice(self._maker.event_names))
+        draft = self._maker.draft(self._random.choice(self._names))
         if number % 4 == 2:
             violate_schema(draft, self._random)
         return self._source(

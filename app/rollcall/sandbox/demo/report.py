@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rollcall.events.outcomes import ErrorCode
+from rollcall.events.registry import REGISTRY
 from rollcall.process.topics import TopicNames
-from rollcall.sandbox.canvas.traffic import SHARES
 from rollcall.sandbox.demo.ledger import Difference, Ledger
 from rollcall.sandbox.demo.reading import Outputs, Sample
 
@@ -43,13 +44,20 @@ def heading(text: str) -> Text:
 
 
 def typed_topics(names: TopicNames, sent: Ledger, found: Ledger) -> RenderableType:
-    """Sent and found records of the typed topics and of the topic of unknown events."""
-    table = _table("topic", "sent", "found", "")
-    # A name that is only on the topics is an error, and must be visible.
-    for name in sorted(sent.routed | found.routed, key=lambda name: (-SHARES.get(name, 0), name)):
-        table.add_row(
-            Text(f"{names.prefix}.events.{name}"), *_counts(sent.routed[name], found.routed[name])
-        )
+    """Sent and found records of the typed topics, by family, and of the topic of unknown events."""
+    table = _table(f"{names.prefix}.events.*", "sent", "found", "")
+    groups: defaultdict[tuple[str, bool], list[str]] = defaultdict(list)
+    for name in sorted(sent.routed | found.routed):
+        # A name that is only on the topics, or a wrong count, is an error, and must be visible.
+        is_right = name in REGISTRY and sent.routed[name] == found.routed[name]
+        groups[REGISTRY[name].family if is_right else name, is_right].append(name)
+    rows = []
+    for (label, is_right), members in groups.items():
+        counts = [sum(ledger.routed[name] for name in members) for ledger in (sent, found)]
+        types = f"{len(members)} type{'' if len(members) == 1 else 's'}"
+        rows.append((*counts, f"{label} ({types})" if is_right else label))
+    for sent_count, found_count, label in sorted(rows, key=lambda row: (-row[0], row[2])):
+        table.add_row(Text(label), *_counts(sent_count, found_count))
     table.add_section()
     table.add_row(Text(names.unknown), *_counts(sent.unknown, found.unknown))
     return table

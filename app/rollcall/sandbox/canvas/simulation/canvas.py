@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from rollcall.events.publishing import EVENT_ID_DIGITS
-from rollcall.sandbox.canvas.families import BODIES, Kind, family_of
+from rollcall.sandbox.canvas.families import BODIES, family_of
+from rollcall.sandbox.canvas.fields import Kind
 from rollcall.sandbox.canvas.simulation import bodies
 from rollcall.sandbox.canvas.simulation.bodies import Body
 from rollcall.sandbox.canvas.simulation.envelopes import Envelopes, Operation

@@ -16,7 +16,8 @@ import orjson
 from rollcall.events.ids import normal_id, shard_of
 from rollcall.events.publishing import EVENT_ID_DIGITS
 from rollcall.events.times import parse_microseconds
-from rollcall.sandbox.canvas.families import BODIES, Kind, family_of
+from rollcall.sandbox.canvas.families import BODIES, family_of
+from rollcall.sandbox.canvas.fields import Kind
 from rollcall.sandbox.canvas.simulation.bodies import Body
 from rollcall.sandbox.canvas.simulation.canvas import NO_TIME, Emitted, EntityKey, Version
 
@@ -223,9 +224,13 @@ def _with_state(row: Row, state: str, reason: str, as_of: int) -> Row:
 
 def _state(workflow_state: str, changed_at: int, state: _Register | None) -> tuple[str, str, int]:
     """State of an enrollment apart from course and section: state, reason, time of the event."""
-    if state is None or (workflow_state in ("rejected", "deleted") and not state.time > changed_at):
+    by_dates: str | None = None if state is None else state.row.get("state")
+    if (
+        state is None
+        or by_dates is None
+        or (workflow_state in ("rejected", "deleted") and not state.time > changed_at)
+    ):
         return workflow_state, "enrollment", changed_at
-    by_dates: str = state.row["state"]
     if state.time >= changed_at or (workflow_state, by_dates) in _BY_DATES:
         return by_dates, "dates", state.time
     return workflow_state, "enrollment", changed_at
