@@ -159,7 +159,7 @@ class Settings(BaseSettings):
         description="Replace the values of credential parameters anywhere in a record.",
     )
     redact_parameters: Words = Field(
-        ("access_token", "refresh_token", "client_secret"),
+        ("access_token", "refresh_token", "client_secret", "token", "verifier", "Signature"),
         description="Names of the credential parameters, separated by commas.",
     )
     drop_metadata: Words = Field(

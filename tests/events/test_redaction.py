@@ -13,7 +13,9 @@ from rollcall.events.outcomes import Routed
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.redaction import Redactor
 from rollcall.events.schemas.validation import load_validators
+from rollcall.settings import Settings
 from tests.events.recognisers import contents
+from tests.events.schemas.events import changed, example
 from tests.events.test_pipeline import event
 
 REDACTOR = Redactor(("access_token", "client_secret"))
@@ -112,6 +114,59 @@ def test_a_redacted_event_says_so_and_has_the_same_id_when_it_is_replayed() -> N
     assert dict(first.headers)["from"] == b"/q?client_secret=REDACTED"
     assert contents(pipeline(first.value, first.headers[7:])) == contents(first)
     assert pipeline.clean_key(b"x?access_token=abc") == b"x?access_token=REDACTED"
+
+
+VALIDATORS = load_validators()
+DEFAULT = Redactor(Settings.model_construct().redact_parameters)
+
+
+@pytest.mark.parametrize(
+    ("url", "parameter"),
+    [
+        ("https://canvas.example.edu/api?access_token=S3cret&x=1", b"access_token"),
+        ("https://files.example.edu/map.json?download=1&token=eyJ0.eyJz.S3cret", b"token"),
+        ("https://canvas.example.edu/files/7/download?verifier=S3cret", b"verifier"),
+        ("https://canvas.example.edu/files/7?sf_verifier=S3cret", b"verifier"),
+        ("https://canvas.example.edu/login?session_token=S3cret", b"token"),
+        ("https://s3.example.com/a.zip?X-Amz-Date=1&X-Amz-Signature=S3cret", b"Signature"),
+        ("https://cdn.example.com/a.zip?Policy=x&Signature=S3cret&Key-Pair-Id=y", b"Signature"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("quizzes_next_quiz_duplicated", ("body", "resource_map_url")),
+        ("quizzes_next_migration_urls_complete", ("body", "resource_map_url")),
+        ("content_migration_completed", ("body", "resource_map_url")),
+        ("quiz_export_complete", ("body", "qti_export", "url")),
+        ("logged_in", ("body", "redirect_url")),
+        ("asset_accessed", ("body", "url")),
+        ("wiki_page_created", ("body", "body")),
+        ("submission_created", ("metadata", "url")),
+    ],
+)
+def test_secrets_of_all_events(
+    name: str, path: tuple[str, ...], url: str, parameter: bytes
+) -> None:
+    """A file that opens without a login does not open any more; the event stays valid."""
+    outcome = Pipeline(VALIDATORS, redactor=DEFAULT)(
+        orjson.dumps(changed(example(name), *path, to=url))
+    )
+    assert isinstance(outcome, Routed)
+    assert b"S3cret" not in outcome.value
+    assert dict(outcome.headers)["rollcall.redacted"] == parameter
+
+
+def test_the_longest_name_is_found() -> None:
+    for names in (("token", "access_token"), ("access_token", "token")):
+        redactor = Redactor(names)
+        assert redactor(b"?access_token=a&x=1") == (
+            b"?access_token=REDACTED&x=1",
+            {b"access_token"},
+        )
+        assert redactor(b"?my_token=a") == (b"?my_token=REDACTED", {b"token"})
+        both = redactor(b"?token=a&access_token=b")
+        assert both == (b"?token=REDACTED&access_token=REDACTED", {b"token", b"access_token"})
 
 
 def test_it_can_be_switched_off() -> None:

@@ -3,5 +3,6 @@
 
 cdef class Redactor:
     cdef tuple _names
+    cdef dict _longer
 
     cpdef bint names_any(self, bytes data)

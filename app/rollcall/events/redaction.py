@@ -26,11 +26,16 @@ _BETWEEN = (
 
 class Redactor:
     """Replaces the values of parameters, by name, anywhere in bytes. Names are case-sensitive, as
-    in Canvas. A longer name that ends with a listed one matches, too.
+    in Canvas. A longer name that ends with a listed one matches, too. If several listed names
+    match, only the longest counts as found.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(name.encode() for name in names)
+        self._longer = {
+            name: tuple(other for other in self._names if other != name and other.endswith(name))
+            for name in self._names
+        }
 
     def __call__(self, data: bytes) -> tuple[bytes, frozenset[bytes]]:
         """The redacted bytes and the names of the replaced parameters. Returns ``data`` itself if
@@ -40,7 +45,7 @@ class Redactor:
         for name in self._names:
             at = _find(data, name)
             if at >= 0:
-                clean = _replace(data, name, at)
+                clean = _replace(data, name, at, self._longer[name])
                 if clean is not None:
                     data, found = clean, found | {name}
         return data, found
@@ -56,9 +61,15 @@ class Redactor:
         return False
 
 
-def _replace(data: bytes, name: bytes, at: int) -> bytes | None:
+def _replace(data: bytes, name: bytes, at: int, longer: tuple[bytes, ...]) -> bytes | None:
     """The data with the values of one parameter replaced; None if no occurrence of the name is a
-    parameter. ``at``: the first occurrence.
+    parameter.
+
+    Args:
+        data: any bytes.
+        name: the parameter.
+        at: the first occurrence of the name.
+        longer: other listed names that end with this one.
 
     A search for the name, and a match of only the text after it, is several times faster than a
     pattern that begins with the name.
@@ -66,7 +77,9 @@ def _replace(data: bytes, name: bytes, at: int) -> bytes | None:
     pieces: list[bytes] = []
     done = 0
     while at >= 0:
-        if match := _match_assignment(data, at + len(name)):
+        end = at + len(name)
+        is_longer = any(data.startswith(other, end - len(other), end) for other in longer)
+        if not is_longer and (match := _match_assignment(data, end)):
             pieces += (data[done : match.end(1)], REPLACEMENT)
             done = match.end()
         at = data.find(name, max(at + 1, done))
