@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 
@@ -46,6 +47,15 @@ def event_types() -> Iterator[str]:
         for each in REGISTRY.values()
     )
     return table("family", "event", "key", "cause", "known from", rows=rows)
+
+
+def families() -> Iterator[str]:
+    """How many event types there are, and their families."""
+    members = Counter(each.family for each in REGISTRY.values())
+    named = ", ".join(f"`{name}` ({count})" for name, count in members.items())
+    yield (
+        f"There are typed topics for {len(REGISTRY)} events, in {len(members)} families: {named}."
+    )
 
 
 def rights() -> Iterator[str]:
@@ -94,7 +104,7 @@ def typed_record() -> Iterator[str]:
     """What the router makes of the documented enrollment_created."""
     outcome = _routed(_documented("enrollment_created"))
     parts = (
-        ("key", f"`{outcome.key.decode()}`"),
+        ("key", f"`{_key(outcome)}`"),
         ("value", "the raw record's value, byte for byte"),
         ("timestamp", "the raw record's timestamp"),
         *_values(outcome.headers),
@@ -107,7 +117,7 @@ def ids() -> Iterator[str]:
     """The key of the documented enrollment_created, for each way to write the enrollment's id."""
     raw, written = _documented("enrollment_created"), b'"21070000000046825"'
     rows = (
-        (f"`{way.decode()}`", f"`{_routed(raw.replace(written, way)).key.decode()}`")
+        (f"`{way.decode()}`", f"`{_key(_routed(raw.replace(written, way)))}`")
         for way in (written, b'"46825"', b"46825")
     )
     return table("`enrollment_id` in the event", "key", rows=rows)
@@ -129,6 +139,10 @@ def _routed(raw: bytes) -> Routed:
     outcome = Pipeline(load_validators())(raw)
     assert isinstance(outcome, Routed)
     return outcome
+
+
+def _key(outcome: Routed) -> str:
+    return (outcome.key or b"").decode()
 
 
 def _values(headers: Iterable[Header]) -> Iterator[tuple[str, str]]:
@@ -182,6 +196,7 @@ TABLES: Mapping[str, Callable[[], Iterator[str]]] = {
     "error headers": error_headers,
     "ids": ids,
     "event types": event_types,
+    "families": families,
     "rights": rights,
     "roster metrics": roster_metrics,
     "serve metrics": serve_metrics,

@@ -189,7 +189,6 @@ def test_the_table_of_topics() -> None:
         if name.startswith("canvas.rosters.")
     }
     assert set(re.split(r", | and ", what.removeprefix("rows of "))) == relations
-    assert f"for {len(REGISTRY)} events" in README.read_text(encoding="utf-8")
     assert "number of partitions (4)" in " ".join(README.read_text(encoding="utf-8").split())
     assert DEFAULTS.partitions == 4
 

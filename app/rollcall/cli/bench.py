@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from typing import Annotated
 
-import click
 import typer
+
+
+class EventMix(StrEnum):
+    """The names of :class:`rollcall.sandbox.canvas.traffic.Mix`, without its imports."""
+
+    ALL = "all"
+    ROSTERS = "rosters"
+
 
 bench_cli = typer.Typer(name="bench", no_args_is_help=True, help="Benchmarks.")
 
@@ -42,13 +50,12 @@ def router(
         ),
     ] = "",
     mix: Annotated[
-        str,
+        EventMix,
         typer.Option(
-            click_type=click.Choice(["all", "rosters"]),
             help="The types of the events: all, or those of accounts, users, courses, enrollments "
             "and groups.",
         ),
-    ] = "all",
+    ] = EventMix.ALL,
 ) -> None:
     """Measure the router on one core, against a stock Faust agent on the same broker and events."""
     import asyncio
