@@ -20,7 +20,6 @@ from rollcall.catalogue.plans import plan_topics
 from rollcall.catalogue.row_schemas import row_schema
 from rollcall.cli.main import cli
 from rollcall.events.outcomes import ErrorCode
-from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.files import read_schema_folder
 from rollcall.kafka.topics import DAY_MS, barrier_topic
 from rollcall.process.topics import TopicNames

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rollcall.events.event_type import EventType, read_event_types
+from rollcall.events.event_type import EventType
+from rollcall.events.schemas.annotations import read_event_types
 from rollcall.events.schemas.files import read_schema_folder
 
 REGISTRY: Mapping[str, EventType] = MappingProxyType(read_event_types(read_schema_folder()))

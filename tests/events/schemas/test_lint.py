@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator as Reference
 
-from rollcall.events.event_type import read_event_types
+from rollcall.events.schemas.annotations import read_event_types
 from rollcall.events.schemas.files import RELEASED, read_schema_folder, schema_folder
 from rollcall.events.schemas.lint import Problem, lint
 from rollcall.events.schemas.validation import load_validators

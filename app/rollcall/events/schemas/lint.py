@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator as Reference
 from jsonschema_rs import Draft202012Validator
 from referencing import Registry
 
-from rollcall.events.event_type import KEY, AnnotationError, EventTypeReader, Key
+from rollcall.events.event_type import Key
+from rollcall.events.schemas.annotations import KEY, AnnotationError, EventTypeReader
 from rollcall.events.schemas.compatibility import UNDERSTOOD, narrowings
 from rollcall.events.schemas.files import (
     RELEASED,

@@ -10,7 +10,8 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
-from rollcall.events.event_type import EventType, read_event_types
+from rollcall.events.event_type import EventType
+from rollcall.events.schemas.annotations import read_event_types
 from rollcall.events.schemas.files import (
     KNOWN_VALUES,
     Schema,
