@@ -5,7 +5,7 @@ alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -14,6 +14,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema_rs import Draft202012Validator
 
 from rollcall.events.outcomes import DeadLetter, Routed
 from rollcall.events.pipeline import Pipeline
@@ -229,11 +230,10 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
     "a least number below zero": lambda _field: {"type": "integer", "minimum": -1},
     "a least number that is a float": lambda _field: {"type": "integer", "minimum": 1.0},
     "another greatest number": lambda field: field | {"maximum": 9},
-    "numbers of any kind": lambda field: field | {"type": ["number", "null"]},
-    "no type": lambda field: {
-        keyword: value for keyword, value in field.items() if keyword != "type"
-    },
-    "arrays of anything": lambda _field: {"type": "array"},
+    "a least number with a fraction": lambda _field: {"type": "number", "minimum": 1},
+    "no type, and a pattern": lambda _field: {"pattern": "^[1-9][0-9]{0,18}$"},
+    "no type, and objects only with a field": lambda _field: {"required": ["id"]},
+    "a type that JSON does not have": lambda _field: {"type": "text"},
     "a constant that is no string": lambda _field: {"type": "integer", "const": 1},
     "a constant that is null": lambda _field: {"type": ["string", "null"], "const": None},
     "a constant beside what is no string": lambda _field: {
@@ -269,6 +269,102 @@ def test_a_schema_that_says_more_is_not_read(refused: str) -> None:
         to=REFUSED[refused](body["properties"]["user_name"]),
     )
     assert plain_type(replace(validator, schema=other)) is None
+
+
+def test_arrays_and_objects_are_checked_by_their_schema() -> None:
+    """Whatever it says."""
+    validator = VALIDATORS["enrollment_created"]
+    strict = {
+        "type": ["array", "object", "string"],
+        "minLength": 1,
+        "maxItems": 2,
+        "items": {"enum": [1, None]},
+        "properties": {"a": {"not": {"const": 5}}},
+        "additionalProperties": False,
+    }
+    assert plain_type(replace(validator, schema=_with_field("user_name", strict))) is None
+    del strict["additionalProperties"]
+    schema = _with_field("user_name", strict)
+    is_valid = Draft202012Validator(schema).is_valid
+    recognisers = Recognisers(
+        {"enrollment_created": replace(validator, schema=schema, is_valid=is_valid)}
+    )
+    for value, is_taken in (
+        ("x", True),
+        ([], True),
+        ([1, None], True),
+        ({"a": 6, "b": [{}]}, True),
+        ({}, True),
+        ("", False),
+        ([1, 1, 1], False),
+        ([2], False),
+        ({"a": 5}, False),
+        (7, False),
+        (None, False),
+    ):
+        event = changed(example("enrollment_created"), "body", "user_name", to=value)
+        assert recognisers.taken(orjson.dumps(event)) == is_taken, value
+        assert is_valid(event) == is_taken
+
+
+def _with_field(name: str, field: Any) -> Any:
+    schema = VALIDATORS["enrollment_created"].schema
+    return changed(schema, "properties", "body", "properties", name, to=field)
+
+
+NUMBERS = (
+    *("0", "5", "-1", "0.0", "-0.0", "5.0", "17.5", "-1.25", "0.1", "0.0001", "99999999999.9999"),
+    *("100.00", "1.10", "0.00001", "123456789012.5", "0.333333333333333", "66.66666666666667"),
+    *("1e2", "1E-7", "1.5e300", "123456789012345678901234567890", "4503599627370497.5"),
+)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_numbers_are_written_as_orjson_writes_them(number: str) -> None:
+    event = changed(example("submission_updated"), "body", "score", to=Number(number))
+    assert taken(write(event, Random(1)).encode())
+    assert taken(raw("metadata", f'"weight":{number}'))
+
+
+@given(st.from_regex(r"-?(0|[1-9][0-9]{0,12})\.[0-9]{1,6}", fullmatch=True))
+@settings(max_examples=examples(500, part=5), deadline=None)
+def test_fractions_of_any_length(number: str) -> None:
+    assert taken(raw("body", f'"score":{number}', "submission_created"))
+
+
+@pytest.mark.parametrize("number", ["01.5", "1.", "1.5.5", ".5", "-.5", "1.5e", "1.5x", "--1.5"])
+def test_what_is_no_number(number: str) -> None:
+    assert not taken(raw("body", f'"score":{number}', "submission_created"))
+
+
+KEYS: dict[tuple[str, tuple[str, ...]], Sequence[Any]] = {
+    ("course_progress", ("body", "user")): (
+        {"id": "7"}, {"id": 7}, {"id": "21070000000004471"}, {"id": 7.0}, {"id": 2.107e16},
+        {"id": 9223372036854775807}, {"id": None}, {}, None, {"id": ["7"]},
+    ),
+    ("logged_in", ("metadata", "user_id")): ("7", 7, None, MISSING, 7.0, 2.107e16, "", True),
+    ("asset_accessed", ("body", "asset_id")): ("7", 7, None, MISSING, 7.0, 2.107e16, "", True),
+    ("quiz_export_complete", ("body", "content_export_id")): (
+        "x", "", 7, -7, 0, 7.0, -7.0, 1e300, None, MISSING, "é𝄞", 'a"b', "\n", True, [],
+    ),
+}  # fmt: skip
+"""Keys that are nested, in the metadata, texts, or absent."""
+
+
+@pytest.mark.parametrize(("name", "path"), KEYS)
+def test_keys_of_any_place(name: str, path: tuple[str, ...]) -> None:
+    found = 0
+    for value in KEYS[name, path]:
+        event = changed(example(name), *path, to=value)
+        for each in (event, {"attributes": event["metadata"], "body": event["body"]}):
+            found += taken(json.dumps(each).encode()) + taken(write(each, Random(3)).encode())
+    assert found > 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_key_that_is_dropped(name: str) -> None:
+    recognisers = Recognisers(VALIDATORS, ("user_id", "context_id"))
+    assert recognisers.taken(orjson.dumps(example(name)))
 
 
 def test_a_schema_whose_objects_say_more_is_not_read() -> None:
