@@ -84,6 +84,7 @@ def test_what_the_router_writes() -> None:
             empty=0.02,
             not_json=0.02,
             not_an_event=0.02,
+            caliper=0.02,
             schema_violation=0.05,
             unknown=0.05,
             too_large=0.001,

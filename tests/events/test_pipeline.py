@@ -379,6 +379,38 @@ def test_a_megabyte_is_judged_like_anything_else() -> None:
     assert routed(event({"user_name": "N" * 1_000_000})).key == b"21070000000046825"
 
 
+CALIPER = {
+    "sensor": "http://canvas.example.edu/",
+    "sendTime": "2026-02-19T18:22:05.000Z",
+    "dataVersion": "http://purl.imsglobal.org/ctx/caliper/v1p1",
+    "data": [{"type": "NavigationEvent", "actor": {"type": "Person"}}],
+}
+
+
+def test_caliper_says_what_is_wrong_with_the_subscription() -> None:
+    outcome = judge(CALIPER)
+    assert isinstance(outcome, DeadLetter)
+    assert (outcome.code, outcome.path, outcome.event_name) == (ErrorCode.CALIPER, "", None)
+    assert "choose the format Canvas" in outcome.message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metadata": EVENT["metadata"]},
+        {"attributes": None},
+        {"sensor": 1},
+        {"data": {}},
+        {"dataVersion": "http://purl.imsglobal.org/ctx/lti"},
+        {"dataVersion": None},
+    ],
+)
+def test_what_is_not_quite_caliper_is_no_event(change: dict[str, Any]) -> None:
+    outcome = judge(CALIPER | change)
+    assert isinstance(outcome, DeadLetter)
+    assert outcome.code is ErrorCode.NOT_AN_EVENT
+
+
 def test_messages_never_quote_a_value() -> None:
     secret = "Sherlock.Holmes@example.edu"
     for field in EVENT["body"]:

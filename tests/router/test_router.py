@@ -272,7 +272,7 @@ def test_metrics_add_up_and_start_at_zero(bootstrap: str, prefix: str, tmp_path:
         assert len([1 for name, _ in before if name == "rollcall_events_routed_total"]) == len(
             REGISTRY
         )
-        assert len([1 for name, _ in before if name == "rollcall_dead_letters_total"]) == 5 * (
+        assert len([1 for name, _ in before if name == "rollcall_dead_letters_total"]) == 6 * (
             len(REGISTRY) + 1
         )
         assert router.metric("rollcall_events_received_total") == 0

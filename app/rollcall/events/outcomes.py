@@ -31,6 +31,10 @@ class ErrorCode(StrEnum):
         "JSON, but not an object with `metadata` (or `attributes`) and `body`, or without a usable "
         "`event_name` or `event_time`",
     )
+    CALIPER = (
+        "caliper",
+        "an IMS Caliper envelope: the subscription in Canvas has the wrong format",
+    )
     SCHEMA_VIOLATION = (
         "schema_violation",
         "an event with a known name that violates its schema; `path` points at the first fault",

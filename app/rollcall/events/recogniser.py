@@ -26,6 +26,9 @@ MOST_NAME_CHARACTERS = 255
 """A longer event_name is not usable: the registry could never hold it, and no producer writes it.
 """
 
+_CALIPER = "http://purl.imsglobal.org/ctx/caliper/"
+"""The beginning of ``dataVersion`` in an envelope of IMS Caliper, of any version."""
+
 _SORTED = orjson.OPT_SORT_KEYS
 
 _loads = orjson.loads
@@ -137,6 +140,14 @@ class SchemaRecogniser:
         """
         if not isinstance(event, dict):
             return _no_event("type: must be an object", "")
+        if _is_caliper(event):
+            return Fault(
+                ErrorCode.CALIPER,
+                "format: the subscription in Canvas sends IMS Caliper; choose the format Canvas",
+                "",
+                "",
+                None,
+            )
         part = "metadata" if "metadata" in event else "attributes"
         metadata = event.get(part)
         if not isinstance(metadata, dict):
@@ -168,6 +179,18 @@ class SchemaRecogniser:
             validator.schema_id,
             name,
         )
+
+
+def _is_caliper(event: Mapping[str, Any]) -> bool:
+    """Whether it is an envelope of IMS Caliper, the other format of subscriptions in Canvas."""
+    version = event.get("dataVersion")
+    return (
+        not event.keys() & {"metadata", "attributes"}
+        and isinstance(event.get("sensor"), str)
+        and isinstance(version, str)
+        and version.startswith(_CALIPER)
+        and isinstance(event.get("data"), list)
+    )
 
 
 def _type(validator: EventValidator, dropped: Collection[str]) -> _Type:

@@ -129,6 +129,7 @@ def test_shares_are_met(traffic: list[TrafficRecord]) -> None:
         "empty": 200,
         "not_json": 200,
         "not_an_event": 200,
+        "caliper": 20,
         "schema_violation": 200,
         "too_large": 4,
         "unknown": 400,

@@ -183,7 +183,14 @@ def test_a_run_on_another_cluster_whatever_else_is_set(bootstrap: str, tmp_path:
     assert numbers, text
     received, *others = (int(number.replace(",", "")) for number in numbers.groups())
     assert received == sum(others) == 2_020 + len(Institution(1)) + 2
-    for code in ("empty", "not_json", "not_an_event", "schema_violation", "too_large"):
+    for code in (
+        "empty",
+        "not_json",
+        "not_an_event",
+        "caliper",
+        "schema_violation",
+        "too_large",
+    ):
         assert re.search(rf"^  {code}  partition \d, offset \d+$", text, re.MULTILINE), text
     assert "rollcall.redacted" in text
     assert "access_token=7" not in text

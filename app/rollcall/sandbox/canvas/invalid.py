@@ -157,6 +157,27 @@ _NOT_AN_EVENT: tuple[Callable[[Draft, Random], Any], ...] = (
 )
 
 
+def make_caliper(draft: Draft, random: Random) -> Any:
+    """Make an envelope of IMS Caliper, with the event's time and user. Uses up the draft."""
+    time = draft.metadata.get("event_time")
+    actor = {"id": "urn:instructure:canvas:user:21070000000004471", "type": "Person"}
+    event = {
+        "@context": "http://purl.imsglobal.org/ctx/caliper/v1p1",
+        "id": "urn:uuid:c51570e4-f8ed-4c18-bb3a-dfe51b2cc594",
+        "type": random.choice(("NavigationEvent", "GradeEvent", "SessionEvent")),
+        "action": random.choice(("NavigatedTo", "Graded", "LoggedIn")),
+        "actor": actor,
+        "eventTime": time,
+        "extensions": {"com.instructure.canvas": {"version": "1.0.0"}},
+    }
+    return {
+        "sensor": "http://canvas.example.edu/",
+        "sendTime": time,
+        "dataVersion": "http://purl.imsglobal.org/ctx/caliper/v1p1",
+        "data": [event] if random.random() < 0.8 else [],
+    }
+
+
 def make_not_json(value: bytes, random: Random) -> bytes:
     """Make bytes that are not JSON in UTF-8 from those of an event."""
     return random.choice(_NOT_JSON)(value, random)

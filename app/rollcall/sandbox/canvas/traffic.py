@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from rollcall.sandbox.canvas.events import EventMaker, documented_events
 from rollcall.sandbox.canvas.families import UNKNOWN_NAMES
 from rollcall.sandbox.canvas.invalid import (
+    make_caliper,
     make_not_an_event,
     make_not_json,
     make_too_large,
@@ -162,6 +163,8 @@ class TrafficPlan:
     """Values that are null or have no bytes."""
     not_json: float = 0.01
     not_an_event: float = 0.01
+    caliper: float = 0.001
+    """Envelopes of IMS Caliper, as a subscription with the wrong format sends them."""
     schema_violation: float = 0.01
     too_large: float = 0.0002
     """Values above Kafka's default limit without compression. A raw topic with Kafka's defaults
@@ -212,6 +215,7 @@ _SHARE_NAMES = (
     "empty",
     "not_json",
     "not_an_event",
+    "caliper",
     "schema_violation",
     "too_large",
     "unknown",
@@ -231,6 +235,7 @@ class _Sort(IntEnum):
     TOO_LARGE = 5
     UNKNOWN = 6
     DUPLICATES = 7
+    CALIPER = 8
 
 
 class _Source(NamedTuple):
@@ -246,6 +251,7 @@ class _Source(NamedTuple):
 _EMPTY = Expectation(Kind.DEAD_LETTER, None, "empty")
 _NOT_JSON = Expectation(Kind.DEAD_LETTER, None, "not_json")
 _NOT_AN_EVENT = Expectation(Kind.DEAD_LETTER, None, "not_an_event")
+_CALIPER = Expectation(Kind.DEAD_LETTER, None, "caliper")
 
 _HEADERS: tuple[tuple[tuple[str, bytes | None], ...], ...] = (
     (("sqs.message_id", b"5fea7756-0ea4-451a-a703-a558b933e274"), ("sqs.receive_count", b"1")),
@@ -342,6 +348,10 @@ class _RecordMaker:
             _Sort.NOT_AN_EVENT: [
                 self._source(make_not_an_event(self._maker.draft(name), random), _NOT_AN_EVENT)
                 for name in invalid_names
+            ],
+            _Sort.CALIPER: [
+                self._source(make_caliper(self._maker.draft(name), random), _CALIPER)
+                for name in invalid_names[:20]
             ],
             # all types in turn: each has its own schema
             _Sort.SCHEMA_VIOLATION: [

@@ -33,6 +33,7 @@ _WHY: dict[str, str] = {
     "empty": "null, or zero bytes",
     "not_json": "cut off, other encodings, error pages",
     "not_an_event": "no metadata, body, name or time",
+    "caliper": "IMS Caliper, not Canvas's own format",
     "schema_violation": "a missing field, or one of a wrong type",
     "too_large": "larger than a topic accepts",
 }
