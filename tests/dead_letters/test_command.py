@@ -185,7 +185,7 @@ def test_they_are_counted(dead_letters: DeadLetters, bootstrap: str, topics: str
     send(
         bootstrap,
         f"{topics}.unknown",
-        [Sent(event("user_created").replace(b"user_created", b"quiz_submitted"))] * 2,
+        [Sent(event("user_created").replace(b"user_created", b"quizzes.item_created"))] * 2,
     )
     readable(bootstrap, f"{topics}.unknown", 2)
     readable(bootstrap, f"{topics}.dead-letter", 4)
@@ -223,7 +223,8 @@ def test_they_are_counted(dead_letters: DeadLetters, bootstrap: str, topics: str
         == 2
     )
     (unknown,) = json.loads(dead_letters("list", "--json", "--from", "unknown").stdout)["groups"]
-    assert (unknown["event_name"], unknown["code"], unknown["count"]) == ("quiz_submitted", "", 2)
+    found = (unknown["event_name"], unknown["code"], unknown["count"])
+    assert found == ("quizzes.item_created", "", 2)
     lines = dead_letters("list").lines
     assert lines[2].split()[:5] == [
         "3",
@@ -390,13 +391,13 @@ def test_what_is_sent_again_is_the_raw_record(
 def test_unknown_events_are_sent_when_they_have_a_schema_now(
     dead_letters: DeadLetters, bootstrap: str, topics: str
 ) -> None:
-    still = event("user_created").replace(b"user_created", b"quiz_submitted")
+    still = event("user_created").replace(b"user_created", b"quizzes.item_created")
     send(bootstrap, f"{topics}.unknown", [Sent(GOOD, b"k"), Sent(still), Sent(BAD)])
     readable(bootstrap, f"{topics}.unknown", 3)
     result = dead_letters("replay", "--from", "unknown", "--send")
     assert result.lines[2:5] == [
         "1 yes user_created is valid now",
-        "1 no quiz_submitted has no schema",
+        "1 no quizzes.item_created has no schema",
         "1 no user_created would fail again (schema_violation)",
     ]
     (sent,) = readable(bootstrap, f"{topics}.raw", 1)

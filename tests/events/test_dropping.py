@@ -262,7 +262,7 @@ def test_an_event_is_judged_as_received_and_published_and_identified_without_the
 @pytest.mark.parametrize(
     ("value", "code"),
     [
-        (orjson.dumps(event(client_ip=ADDRESS, event_name="quiz_submitted")), None),
+        (orjson.dumps(event(client_ip=ADDRESS, event_name="quizzes.item_created")), None),
         (orjson.dumps(event({"course_id": ...}, client_ip=ADDRESS)), ErrorCode.SCHEMA_VIOLATION),
         (orjson.dumps(event(client_ip=ADDRESS, event_time="yesterday")), ErrorCode.NOT_AN_EVENT),
         (orjson.dumps({"metadata": {"client_ip": ADDRESS}}), ErrorCode.NOT_AN_EVENT),

@@ -173,7 +173,7 @@ def test_metadata_fields_are_dropped_from_every_record(
     }
     changes = {
         "events.user_created": ({}, {}),
-        "unknown": ({"event_name": "quiz_submitted"}, {}),
+        "unknown": ({"event_name": "quizzes.item_created"}, {}),
         "dead-letter": ({}, {"user_id": None}),
     }
     sent = [
