@@ -32,7 +32,7 @@ from tests.rosters.cluster import PARTITIONS, SHARD, RosterCluster
 LONGEST_NAME = 12
 NOT_YET = ("course_updated", "course_section_created")
 
-Typed = tuple[str, bytes, bytes, tuple[tuple[str, bytes | None], ...]]
+Typed = tuple[str, bytes | None, bytes, tuple[tuple[str, bytes | None], ...]]
 """Topic, key, value, headers."""
 
 

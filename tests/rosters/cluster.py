@@ -66,6 +66,7 @@ def typed(value: bytes) -> TypedRecord:
     """A valid event as a record of the router, with key, headers and partition."""
     routed = _PIPELINE(value)
     assert isinstance(routed, Routed), routed
+    assert routed.key is not None
     headers = tuple((name, content or b"") for name, content in routed.headers)
     return TypedRecord(
         routed.event_type.name,

@@ -204,7 +204,8 @@ class Cluster:
         for name, value in events:
             routed = self._pipeline(value)
             assert isinstance(routed, Routed), (name, routed)
-            log = self.log(f"events.{name}", self._partition_of(routed.key))
+            partition = 0 if routed.key is None else self._partition_of(routed.key)
+            log = self.log(f"events.{name}", partition)
             log.append(Stored(len(log), None, routed.key, value, routed.headers))
 
     def settle(

@@ -118,7 +118,7 @@ def test_every_event_is_valid_and_has_its_key(
     for event in moderate:
         outcome = pipeline(event.value)
         assert isinstance(outcome, Routed), event
-        assert (outcome.event_type.name, outcome.key.decode()) == (event.name, event.entity)
+        assert (outcome.event_type.name, outcome.key) == (event.name, event.entity.encode())
         assert round(outcome.event_time * 1000) == event.time_ms
         assert outcome.unknown_values == 0, event
 

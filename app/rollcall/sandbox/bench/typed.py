@@ -91,6 +91,7 @@ def _typed(events: Iterable[bytes]) -> Iterator[TypedRecord]:
     for value in events:
         routed = pipeline(value)
         if isinstance(routed, Routed) and routed.event_type.name in read:
+            assert routed.key is not None
             yield TypedRecord(
                 routed.event_type.name, routed.key, routed.value, routed.encoded_headers
             )
