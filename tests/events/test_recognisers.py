@@ -321,8 +321,8 @@ NUMBERS = (
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_numbers_are_written_as_orjson_writes_them(number: str) -> None:
-    event = changed(example("submission_updated"), "body", "score", to=Number(number))
-    assert taken(write(event, Random(1)).encode())
+    event = changed(example("submission_updated"), "body", "score", to="@")
+    assert taken(orjson.dumps(event).replace(b'"@"', number.encode()))
     assert taken(raw("metadata", f'"weight":{number}'))
 
 

@@ -118,7 +118,7 @@ cdef inline bint is_plain_fraction(const uint8_t* first, const uint8_t* point) n
         p += 1
     if not 1 <= p - point - 1 <= 4 or p[0] == c'.' or p[0] == c'e' or p[0] == c'E' or p[0] == c'+' or p[0] == c'-':
         return False
-    return p[-1] != c'0' or p - point == 2
+    return (p - 1)[0] != c'0' or p - point == 2
 
 
 cdef inline const uint8_t* read_number(const uint8_t* p, Field* field) noexcept nogil:
