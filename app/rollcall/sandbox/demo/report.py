@@ -52,11 +52,16 @@ def typed_topics(names: TopicNames, sent: Ledger, found: Ledger) -> RenderableTy
         # A name that is only on the topics, or a wrong count, is an error, and must be visible.
         is_right = name in REGISTRY and sent.routed[name] == found.routed[name]
         groups[REGISTRY[name].family if is_right else name, is_right].append(name)
-    rows = []
+    rows: list[tuple[int, int, str]] = []
     for (label, is_right), members in groups.items():
-        counts = [sum(ledger.routed[name] for name in members) for ledger in (sent, found)]
         types = f"{len(members)} type{'' if len(members) == 1 else 's'}"
-        rows.append((*counts, f"{label} ({types})" if is_right else label))
+        rows.append(
+            (
+                sum(sent.routed[name] for name in members),
+                sum(found.routed[name] for name in members),
+                f"{label} ({types})" if is_right else label,
+            )
+        )
     for sent_count, found_count, label in sorted(rows, key=lambda row: (-row[0], row[2])):
         table.add_row(Text(label), *_counts(sent_count, found_count))
     table.add_section()
