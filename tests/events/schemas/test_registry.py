@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,8 @@ def test_a_key_that_is_not_published() -> None:
 def test_a_value_in_the_way_of_a_key() -> None:
     key = Key(("body", "user", "id"), True)
     assert key.value({}, {"user": {"id": "7"}}) == "7"
-    for user in (None, "7", [{"id": "7"}], {}):
+    users: list[Any] = [None, "7", [{"id": "7"}], {}]
+    for user in users:
         assert key.value({}, {"user": user}) is None
     assert key.value({}, {}) is None
 
