@@ -3,6 +3,7 @@
 
 cdef class Redactor:
     cdef tuple _names
+    cdef tuple _parts
     cdef dict _longer
 
     cpdef bint names_any(self, bytes data)
