@@ -76,7 +76,9 @@ def enrollment(time: At, state: str = "active", kind: str = "updated", **fields:
     )
 
 
-def enrollment_state(time: At, state: str, kind: str = "updated", **fields: Any) -> TypedEvent:
+def enrollment_state(
+    time: At, state: str | None, kind: str = "updated", **fields: Any
+) -> TypedEvent:
     """An enrollment_state_* event of one enrollment."""
     body: Row = {
         "enrollment_id": ENROLLMENT,
@@ -237,6 +239,26 @@ CROSS_LISTED: dict[str, Any] = {
 """Fields of a cross-listed section."""
 
 SCENARIOS = [
+    # Nulls
+    Scenario(
+        "a merged user has lost the unique id",
+        (user(1, kind="created"), user(2, "deleted", uuid=None)),
+        expected_user("deleted", 2, uuid=..., name="Isaac Newton"),
+    ),
+    Scenario(
+        "a user without names",
+        (user(1, kind="created", name=None, short_name=None),),
+        expected_user("registered", 1, name=..., short_name=...),
+    ),
+    Scenario(
+        "the state by the dates is null: the enrollment's own state counts",
+        (
+            enrollment(1, kind="created"),
+            enrollment_state(2, "completed"),
+            enrollment_state(3, None, restricted_access=None),
+        ),
+        expected_enrollment("active", "enrollment", 1),
+    ),
     # Groups
     Scenario(
         "a group is deleted",
