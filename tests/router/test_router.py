@@ -14,7 +14,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.record.util import calc_crc32c
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 
 from rollcall.events.ids import SHARD_SIZE
 from rollcall.events.registry import REGISTRY
@@ -119,6 +119,39 @@ def test_every_documented_example_arrives_byte_for_byte(
         "offset": reasons["offset"],
         "attempt": b"1",
     }
+
+
+def test_a_family_is_read_by_a_regular_expression(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    family = {name for name, event_type in REGISTRY.items() if event_type.family == "wiki_page"}
+    create_topic(bootstrap, f"{prefix}.raw", 1)
+    names = [*family, "module_created", "heartbeat"]
+    send(bootstrap, f"{prefix}.raw", [Sent(json.dumps(EXAMPLES[name]).encode()) for name in names])
+    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+        wait_consumed(bootstrap, prefix, len(names))
+        assert router.end() == 0
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": f"{prefix}-family",
+            "auto.offset.reset": "earliest",
+        }
+    )
+    consumer.subscribe([rf"^{prefix}\.events\.wiki_page_.*"])
+    found: list[str | None] = []
+
+    def all_found() -> bool:
+        message = consumer.poll(0.2)
+        if message is not None and message.error() is None:
+            found.append(message.topic())
+        return len(found) >= len(family)
+
+    try:
+        wait_until(all_found, what="the events of the family")
+    finally:
+        consumer.close()
+    assert set(found) == {f"{prefix}.events.{name}" for name in family}
 
 
 def test_keys_have_the_partitions_of_the_java_client(bootstrap: str, prefix: str) -> None:
