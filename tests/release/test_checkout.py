@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from datetime import date
@@ -13,6 +14,7 @@ from release.__main__ import release
 from release.checkout import Checkout
 from release.distributions import run
 from release.texts import VERSIONED, ReleaseError, dated_changelog
+from rollcall.events.schemas.files import RELEASED, read_schema_folder
 from tests.docs.markdown import ROOT
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -109,7 +111,10 @@ def test_a_release_is_one_commit_and_its_tag(checkout: Checkout) -> None:
     assert checkout.git("rev-parse", "v9.0.0^{commit}") == checkout.git("rev-parse", "HEAD")
     assert checkout.git("cat-file", "-t", "v9.0.0") == "tag"
     changed = checkout.git("diff", "--name-only", before, "main").splitlines()
-    assert set(changed) == {*VERSIONED, "CHANGELOG.md"}, "the released schemas are as they were"
+    schemas = checkout.root / "schemas"
+    released = json.loads((schemas / RELEASED).read_text(encoding="utf-8"))
+    assert set(changed) - {f"schemas/{RELEASED}"} == {*VERSIONED, "CHANGELOG.md"}
+    assert released == {name: file.document for name, file in read_schema_folder(schemas).items()}
     assert checkout.git("status", "--porcelain") == ""
     assert checkout.git("worktree", "list").count("\n") == 0
     assert [path.name for path in (checkout.root / "dist").iterdir()] == ["rollcall-9.0.0.tar.gz"]
