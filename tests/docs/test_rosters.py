@@ -8,7 +8,7 @@ import json
 import re
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,7 +112,7 @@ def test_the_fields_that_rows_have_besides() -> None:
 
 
 def test_the_states() -> None:
-    makers = {
+    makers: dict[str, Callable[..., Any]] = {
         "": scenarios.enrollment,
         "state": scenarios.enrollment_state,
         "section ": scenarios.section,
