@@ -8,6 +8,7 @@ from rollcall.sandbox.canvas.fields import (
     OPTIONAL_TIME,
     Field,
     identity,
+    rare,
     text,
     word,
 )
@@ -24,7 +25,7 @@ ACTIVITY: Mapping[str, Mapping[str, Field]] = {
         "created_at": OPTIONAL_TIME,
     },
     "logged_in": {
-        "redirect_url": text("url", required=False),
+        "redirect_url": rare(text("url", required=False)),
     },
     "logged_out": {},
     "asset_accessed": {
@@ -102,10 +103,10 @@ ACTIVITY: Mapping[str, Mapping[str, Field]] = {
             required=False,
         ),
         "level": word("submit", "participate", required=False),
-        "filename": text("file", required=False),
-        "display_name": text("title", required=False),
-        "url": text("url", required=False),
-        "domain": text("host", required=False),
+        "filename": rare(text("file", required=False)),
+        "display_name": rare(text("title", required=False)),
+        "url": rare(text("url", required=False)),
+        "domain": rare(text("host", required=False)),
         "enrollment_id": identity("enrollment", required=False, local=True),
         "section_id": identity("section", required=False, local=True),
     },

@@ -15,6 +15,7 @@ from rollcall.sandbox.canvas.fields import (
     Kind,
     identity,
     object_,
+    rare,
     text,
     word,
 )
@@ -51,12 +52,12 @@ CONTENT: Mapping[str, Mapping[str, Field]] = {
         "user_id": identity("user", required=False, local=True),
         "created_at": TIME,
         "text": text("html", required=False),
-        "parent_discussion_entry_id": identity(
-            "parent_discussion_entry", required=False, local=True
+        "parent_discussion_entry_id": rare(
+            identity("parent_discussion_entry", required=False, local=True)
         ),
-        "parent_discussion_entry_author_id": OPTIONAL_FOREIGN,
-        "assignment_id": identity("assignment", required=False, local=True),
-        "submission_id": identity("submission", required=False, local=True),
+        "parent_discussion_entry_author_id": rare(OPTIONAL_FOREIGN),
+        "assignment_id": rare(identity("assignment", required=False, local=True)),
+        "submission_id": rare(identity("submission", required=False, local=True)),
     },
     "discussion_topic": {
         "discussion_topic_id": identity("discussion_topic"),
@@ -75,8 +76,8 @@ CONTENT: Mapping[str, Mapping[str, Field]] = {
         "title": text("title", required=False),
         "body": text("html", required=False),
         "workflow_state": word("active", "unpublished", "deleted", required=False),
-        "old_title": text("title", required=False),
-        "old_body": text("html", required=False),
+        "old_title": rare(text("title", required=False)),
+        "old_body": rare(text("html", required=False)),
     },
     "module": {
         "module_id": identity("module", local=True),
@@ -107,8 +108,8 @@ CONTENT: Mapping[str, Mapping[str, Field]] = {
         "unlock_at": OPTIONAL_TIME,
         "locked": OPTIONAL_FLAG,
         "updated_at": OPTIONAL_TIME,
-        "old_display_name": text("title", required=False),
-        "associated_integration_id": OPTIONAL_FOREIGN,
+        "old_display_name": rare(text("title", required=False)),
+        "associated_integration_id": rare(OPTIONAL_FOREIGN),
     },
     "content_migration": {
         "content_migration_id": identity("content_migration"),
@@ -166,8 +167,8 @@ CONTENT: Mapping[str, Mapping[str, Field]] = {
         "blueprint_course_workflow_state": word(
             "created", "claimed", "available", "completed", "deleted", required=False
         ),
-        "master_course_id": identity("course", required=False, local=True),
-        "root_account_id": identity("root_account", required=False, local=True),
+        "master_course_id": rare(identity("course", required=False, local=True)),
+        "root_account_id": rare(identity("root_account", required=False, local=True)),
     },
     "master_migration": {
         "master_migration_id": identity("master_migration", local=True),
@@ -176,7 +177,7 @@ CONTENT: Mapping[str, Mapping[str, Field]] = {
         "account_uuid": text("token", required=False),
         "blueprint_course_id": identity("course", required=False),
         "blueprint_course_uuid": text("token", required=False),
-        "root_account_id": identity("root_account", required=False, local=True),
+        "root_account_id": rare(identity("root_account", required=False, local=True)),
     },
     "blueprint_subscription": {
         "child_subscription_id": identity("child_subscription", local=True),

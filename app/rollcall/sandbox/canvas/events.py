@@ -138,8 +138,8 @@ class EventMaker:
             field = fields.get(name)
             if field is None:
                 body[name] = example[name]
-            elif not field.required and random.random() < 0.35:
-                if not drop_nulls:
+            elif not field.required and random.random() < (0.9 if field.rare else 0.35):
+                if not drop_nulls and not field.rare:
                     body[name] = None
             elif field.kind is Kind.NULL:
                 body[name] = None

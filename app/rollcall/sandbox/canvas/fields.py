@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 
@@ -57,6 +57,8 @@ class Field:
     """Canvas writes this id without its shard."""
     number: bool = False
     """Canvas writes this id as a JSON integer."""
+    rare: bool = False
+    """Few events have it: under some condition, or of older versions of Canvas."""
     members: Mapping[str, Field] = field(default_factory=dict, hash=False)
     """The fields of an object, or of each object of a list."""
 
@@ -86,6 +88,11 @@ def object_(*, required: bool = True, **members: Field) -> Field:
 def objects(*, required: bool = True, **members: Field) -> Field:
     """A list of objects with these fields."""
     return Field(Kind.OBJECTS, required=required, members=members)
+
+
+def rare(field: Field) -> Field:
+    """The same field, which few events have."""
+    return replace(field, rare=True)
 
 
 TIME = Field(Kind.TIME)

@@ -14,6 +14,7 @@ from rollcall.sandbox.canvas.fields import (
     identity,
     object_,
     objects,
+    rare,
     text,
     word,
 )
@@ -52,7 +53,7 @@ OUTCOMES: Mapping[str, Mapping[str, Field]] = {
         "workflow_state": word("active", "deleted"),
         "copied_from_outcome_id": identity("copied_from_outcome", required=False, local=True),
         "original_outcome_root_account_uuid": text("token", required=False),
-        "updated_at": OPTIONAL_TIME,
+        "updated_at": rare(OPTIONAL_TIME),
     },
     "learning_outcome_group": {
         "learning_outcome_group_id": identity("learning_outcome_group", local=True),
@@ -65,7 +66,7 @@ OUTCOMES: Mapping[str, Mapping[str, Field]] = {
         "parent_outcome_group_id": identity("parent_outcome_group", required=False, local=True),
         "parent_outcome_group_context_uuid": text("token", required=False),
         "workflow_state": word("active", "deleted"),
-        "updated_at": OPTIONAL_TIME,
+        "updated_at": rare(OPTIONAL_TIME),
     },
     "learning_outcome_link": {
         "learning_outcome_link_id": identity("learning_outcome_link", local=True),
@@ -76,7 +77,7 @@ OUTCOMES: Mapping[str, Mapping[str, Field]] = {
         "context_id": identity("course", local=True),
         "context_type": word("Course", "Account"),
         "workflow_state": word("active", "deleted"),
-        "updated_at": OPTIONAL_TIME,
+        "updated_at": rare(OPTIONAL_TIME),
     },
     "learning_outcome_result": {
         "id": identity("learning_outcome_result", required=False, local=True),
@@ -115,8 +116,8 @@ OUTCOMES: Mapping[str, Mapping[str, Field]] = {
             "LiveAssessments::Assessment",
             required=False,
         ),
-        "title": text("title", required=False),
-        "updated_at": OPTIONAL_TIME,
+        "title": rare(text("title", required=False)),
+        "updated_at": rare(OPTIONAL_TIME),
     },
     "outcome_proficiency": {
         "outcome_proficiency_id": identity("outcome_proficiency", local=True),
@@ -133,7 +134,7 @@ OUTCOMES: Mapping[str, Mapping[str, Field]] = {
             color=text("color", required=False),
             workflow_state=word("active", "deleted", required=False),
         ),
-        "updated_at": OPTIONAL_TIME,
+        "updated_at": rare(OPTIONAL_TIME),
     },
     "outcome_calculation_method": {
         "outcome_calculation_method_id": identity("outcome_calculation_method", local=True),
@@ -150,7 +151,7 @@ OUTCOMES: Mapping[str, Mapping[str, Field]] = {
         ),
         "calculation_int": OPTIONAL_COUNT,
         "workflow_state": word("active", "deleted"),
-        "updated_at": OPTIONAL_TIME,
+        "updated_at": rare(OPTIONAL_TIME),
     },
     "outcome_friendly_description": {
         "outcome_friendly_description_id": identity("outcome_friendly_description", local=True),
@@ -161,6 +162,6 @@ OUTCOMES: Mapping[str, Mapping[str, Field]] = {
         "learning_outcome_id": identity("learning_outcome", local=True),
         "learning_outcome_context_uuid": text("token", required=False),
         "root_account_id": identity("root_account", required=False, local=True),
-        "updated_at": OPTIONAL_TIME,
+        "updated_at": rare(OPTIONAL_TIME),
     },
 }
