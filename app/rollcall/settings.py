@@ -168,6 +168,16 @@ class Settings(BaseSettings):
         "commas.",
     )
 
+    events: Words = Field(
+        ("all",),
+        description="Event types with a typed topic: event_names, families, globs or all, and "
+        "exclusions, separated by commas.",
+    )
+    schemas: FilePath | None = Field(
+        None,
+        description="Folder with schema files of your own event types. Unset: only Rollcall's.",
+    )
+
     # --- The consumer group and its chunks
     group_instance_id: InstanceId | None = Field(
         None,
@@ -302,6 +312,15 @@ class Settings(BaseSettings):
                 "must be parameter names of letters, digits, '_', '.', '-', separated by commas"
             )
         return names
+
+    @field_validator("events", mode="before")
+    @classmethod
+    def _split_words(cls, value: Any) -> Any:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
     @field_validator("drop_metadata", mode="before")
     @classmethod

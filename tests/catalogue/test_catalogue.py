@@ -12,8 +12,9 @@ import pytest
 from rollcall.catalogue.asyncapi import asyncapi_document
 from rollcall.catalogue.page import page
 from rollcall.catalogue.plans import plan_topics
-from rollcall.catalogue.topics import Catalogue, catalogue
+from rollcall.catalogue.topics import Catalogue, TopicKind, catalogue
 from rollcall.events.registry import REGISTRY
+from rollcall.process.event_types import event_types
 from rollcall.rosters.registry import stages
 from rollcall.settings import Settings, load_settings
 from tests.events.schemas.test_cli import Rollcall
@@ -48,6 +49,21 @@ def test_every_topic_is_there_as_it_is_planned(other: Catalogue) -> None:
     text = page(other)
     assert [plan.name for plan in plans if f"| `{plan.name}` |" not in text] == []
     assert "`canvas." not in text
+
+
+@pytest.mark.parametrize(
+    ("events", "rosters"), [("wiki_page,login", False), ("all,-asset_accessed", True)]
+)
+def test_topics_follow_the_selected_event_types(events: str, rosters: bool) -> None:
+    settings = load_settings(**OTHER, events=events)
+    described = catalogue(settings)
+    assert [topic.plan for topic in described.topics] == list(plan_topics(settings))
+    typed = {topic.id.removeprefix("events.") for topic in described.of(TopicKind.TYPED)}
+    assert typed == event_types(settings).selected.keys()
+    assert bool(described.of(TopicKind.ROSTER)) is rosters
+    assert ("enrollment_created" in described.schemas) is rosters
+    assert f"`lms.events.{min(typed)}`" in page(described)
+    asyncapi_document(described)
 
 
 def test_channels_and_operations_are_called_the_same_in_every_installation(

@@ -42,6 +42,17 @@ NEEDED: list[tuple[str, dict[str, str], str]] = [
     ("router", {**NOBODY, "bind": "203.0.113.1"}, "BIND"),
     ("serve", {**NOBODY, "bind": "name.invalid", "tokens_file": "TOKENS"}, "BIND"),
     ("up", {**NOBODY, "port": "65535"}, "PORT"),
+    ("router", {**NOBODY, "events": "course_create"}, "EVENTS"),
+    ("router", {**NOBODY, "events": "all,-*"}, "EVENTS"),
+    ("rosters", {**NOBODY, "events": "all,-group_updated"}, "EVENTS"),
+    ("topics plan", {"events": "-asset_accessed"}, "EVENTS"),
+    ("topics describe", {"events": ","}, "EVENTS"),
+    ("topics acls router", {"events": "group_*,-group*"}, "EVENTS"),
+    ("dead-letters replay", {**NOBODY, "events": "course_create"}, "EVENTS"),
+    ("router", {**NOBODY, "schemas": "FOLDER"}, "SCHEMAS"),
+    ("schemas list", {"schemas": "FOLDER/x"}, "SCHEMAS"),
+    ("validate FILE", {"schemas": "FOLDER"}, "SCHEMAS"),
+    ("topics plan", {"schemas": "CLASH"}, "SCHEMAS"),
 ]
 
 
@@ -55,8 +66,10 @@ def test_it_is_named(
 ) -> None:
     (tmp_path / "FILE").write_text("no such thing")
     (tmp_path / "FOLDER").mkdir()
+    (tmp_path / "CLASH").mkdir()
+    (tmp_path / "CLASH" / "course_created.json").write_text("{}")
     (tmp_path / "TOKENS").write_text(f"me {'0' * 64}\n")
-    words = ("FILE", "FOLDER", "TOKENS")
+    words = ("FILE", "FOLDER", "TOKENS", "CLASH")
     settings = {
         name: str(tmp_path / value) if value.startswith(words) else value
         for name, value in {"data": "FOLDER/data", **settings}.items()

@@ -16,8 +16,8 @@ def environment(bootstrap: str, prefix: str) -> dict[str, str]:
 
 
 def dead_letters(
-    bootstrap: str, prefix: str, *arguments: str
+    bootstrap: str, prefix: str, *arguments: str, events: str = "all"
 ) -> subprocess.CompletedProcess[bytes]:
     """Run it to its end, without a terminal."""
     command = [*PROGRAM, "dead-letters", *arguments]
-    return run_bytes(command, env=environment(bootstrap, prefix))
+    return run_bytes(command, env=environment(bootstrap, prefix) | {"ROLLCALL_EVENTS": events})

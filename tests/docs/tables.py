@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Metric
 
 from rollcall.catalogue.headers import CLOUD_EVENTS, ERRORS, HeaderField
 from rollcall.catalogue.plans import required_rights
-from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed
+from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed, UnknownReason
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.validation import load_validators
@@ -88,6 +88,11 @@ def typed_headers() -> Iterator[str]:
 def error_headers() -> Iterator[str]:
     """The headers that a dead letter has besides."""
     return _headers(ERRORS)
+
+
+def unknown_reasons() -> Iterator[str]:
+    """Why an event is unknown."""
+    return table("reason", "meaning", rows=((f"`{each}`", each.meaning) for each in UnknownReason))
 
 
 def _headers(fields: Iterable[HeaderField]) -> Iterator[str]:
@@ -203,6 +208,7 @@ TABLES: Mapping[str, Callable[[], Iterator[str]]] = {
     "settings": settings_tables,
     "columns": view_columns,
     "indexes": view_indexes,
+    "unknown reasons": unknown_reasons,
     "typed headers": typed_headers,
     "typed record": typed_record,
 }

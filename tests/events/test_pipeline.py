@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollcall.events.dropping import MetadataDropper
-from rollcall.events.outcomes import DeadLetter, ErrorCode, Outcome, Routed, Unknown
+from rollcall.events.outcomes import DeadLetter, ErrorCode, Outcome, Routed, Unknown, UnknownReason
 from rollcall.events.pipeline import Pipeline
+from rollcall.events.publishing import REASON_HEADER
 from rollcall.events.redaction import Redactor
 from rollcall.events.schemas.validation import load_validators
 from tests.events.schemas.events import MISSING, changed, example
@@ -289,7 +290,11 @@ def test_a_name_without_schema_is_unknown(name: str) -> None:
     raw = orjson.dumps(
         {"metadata": {"event_name": name, "event_time": "2018-10-09T21:07:33Z"}, "body": {}}
     )
-    assert PIPELINE(raw, (("h", None),)) == Unknown(raw, [("h", None)], False)
+    reason = (REASON_HEADER, b"no_schema")
+    earlier = (REASON_HEADER, b"not_selected")
+    assert PIPELINE(raw, (earlier, ("h", None))) == Unknown(
+        raw, [("h", None), reason], False, UnknownReason.NO_SCHEMA
+    )
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from rollcall.router.handler import RouterHandler, RouterKit, RouterResult
 from rollcall.streaming.chunks import Chunk
 from tests.outputs import MemoryOutputs, Output
 
+NAMES = TopicNames("canvas")
 PARTITIONS = 4
 LIMIT = 16_384
 ANY_TIME = TimestampWindow()
@@ -69,7 +70,8 @@ def kit_of(
     """What a handler needs."""
     return RouterKit(
         pipeline=pipeline,
-        names=TopicNames("canvas"),
+        names=NAMES,
+        topics={name: NAMES.typed(event_type) for name, event_type in REGISTRY.items()},
         partitions=PARTITIONS,
         partition_of=partitioner(PARTITIONS),
         max_record_bytes=limit,

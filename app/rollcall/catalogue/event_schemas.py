@@ -8,7 +8,7 @@ other referenced schemas, such as an id or a time, are written out in place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from rollcall.events.recogniser import MOST_NAME_CHARACTERS
@@ -49,13 +49,16 @@ def non_null_title(title: str) -> str:
     return title.removesuffix(", if any")
 
 
-def event_parts(files: Mapping[str, SchemaFile]) -> dict[str, Schema]:
+def event_parts(files: Mapping[str, SchemaFile], event_names: Collection[str]) -> dict[str, Schema]:
     """All component schemas by name: events by event_name, shared schemas by file name, and
     :data:`EVENT`.
+
+    Args:
+        event_names: of the events.
     """
     converter = _Converter(files)
     for file in files.values():
-        if file.is_event:
+        if file.name in event_names:
             converter.add(file.name, file.document, converter.references.resolver(file.id))
     return {EVENT: _any_event(), **converter.parts}
 

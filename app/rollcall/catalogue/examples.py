@@ -41,11 +41,13 @@ class _Record(NamedTuple):
     timestamp: int | None = None
 
 
-def typed_examples(pipeline: Pipeline, files: Mapping[str, SchemaFile]) -> dict[str, list[Example]]:
+def typed_examples(
+    pipeline: Pipeline, event_types: Iterable[EventType], files: Mapping[str, SchemaFile]
+) -> dict[str, list[Example]]:
     """By event_name, what becomes of the examples of its schema."""
     return {
         event_type.name: [_example(record) for record in _routed(pipeline, event_type, files)]
-        for event_type in REGISTRY.values()
+        for event_type in event_types
     }
 
 

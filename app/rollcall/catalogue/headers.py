@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rollcall.events.outcomes import ErrorCode
+from rollcall.events.outcomes import ErrorCode, UnknownReason
 from rollcall.events.pipeline import DROPPED_HEADER, REDACTED_HEADER, WHOLE_VALUE
-from rollcall.events.publishing import ERROR_PREFIX, EVENT_ID_DIGITS
+from rollcall.events.publishing import ERROR_PREFIX, EVENT_ID_DIGITS, REASON_HEADER
 from rollcall.process.dead_letter_records import ATTEMPT_HEADER, MAX_KEPT_BYTES, SIZE_HEADER
 
 Schema = dict[str, Any]
@@ -80,6 +80,13 @@ DROPPED = HeaderField(
 
 ALTERED = (REDACTED, DROPPED)
 """Headers of any record of the router whose value differs from the raw record's."""
+
+REASON = HeaderField(
+    REASON_HEADER,
+    "; ".join(f"`{reason.value}`: {reason.meaning}" for reason in UnknownReason),
+    {"enum": [reason.value for reason in UnknownReason]},
+)
+"""The header of unknown events."""
 
 ERRORS = (
     HeaderField(

@@ -7,19 +7,27 @@ from collections.abc import Mapping
 from rollcall.kafka.rights import Operation, Rights, on_topic
 from rollcall.kafka.topics import TopicPlan, barrier_topic
 from rollcall.process.topics import TopicNames
-from rollcall.rosters.topics import plan_roster_topics, roster_readers_rights, rosters_rights
+from rollcall.rosters.topics import (
+    has_rosters,
+    plan_roster_topics,
+    roster_readers_rights,
+    rosters_rights,
+)
 from rollcall.router.topics import plan_router_topics, router_rights
 from rollcall.serve.rights import serve_rights
 from rollcall.settings import Settings
 
 
 def plan_topics(settings: Settings) -> tuple[TopicPlan, ...]:
-    """The topics of all processes, without repetition."""
-    plans = {
-        plan.name: plan for plan in (*plan_roster_topics(settings), *plan_router_topics(settings))
-    }
-    order = [plan.name for plan in (*plan_router_topics(settings), *plan_roster_topics(settings))]
-    return tuple(plans[name] for name in dict.fromkeys(order))
+    """The topics of all processes, without repetition. Without an event type that the rosters read
+    there are no rosters, and no topics of theirs.
+
+    Raises:
+        ConfigurationError: as in :func:`rollcall.process.event_types.event_types`.
+    """
+    router = plan_router_topics(settings)
+    rosters = plan_roster_topics(settings) if has_rosters(settings) else ()
+    return tuple({plan.name: plan for plan in (*router, *rosters)}.values())
 
 
 def required_rights(settings: Settings) -> Mapping[str, Rights]:

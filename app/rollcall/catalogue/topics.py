@@ -16,6 +16,7 @@ from rollcall.catalogue.headers import (
     ERRORS,
     ID_PATTERN,
     OTHER_HEADERS,
+    REASON,
     TYPE,
     HeaderField,
 )
@@ -23,12 +24,12 @@ from rollcall.catalogue.plans import plan_topics
 from rollcall.catalogue.row_schemas import NORMAL_ID, key_schema, row_schema
 from rollcall.events.event_type import EventType
 from rollcall.events.pipeline import Pipeline
-from rollcall.events.registry import REGISTRY
-from rollcall.events.schemas.files import Schema, read_schema_folder
-from rollcall.events.schemas.validation import EventValidator, load_validators
+from rollcall.events.schemas.files import Schema
+from rollcall.events.schemas.validation import EventValidator
 from rollcall.kafka.topics import TopicPlan, barrier_topic
+from rollcall.process.event_types import event_types, schema_files, validators_of
 from rollcall.rosters.registry import RELATIONS, stages
-from rollcall.rosters.topics import roster_topics
+from rollcall.rosters.topics import has_rosters, roster_topics
 from rollcall.router.topics import plan_router_topics
 from rollcall.settings import Settings
 
@@ -117,7 +118,7 @@ def catalogue(settings: Settings) -> Catalogue:
     """The catalogue of an installation.
 
     Raises:
-        rollcall.events.schemas.files.SchemaError: the schema files are invalid.
+        ConfigurationError: as in :func:`rollcall.process.event_types.event_types`.
     """
     return _CatalogueBuilder(settings).catalogue()
 
@@ -141,16 +142,20 @@ class _CatalogueBuilder:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._names = roster_topics(settings)
-        self._files = read_schema_folder()
-        self._validators = load_validators()
+        self._types = event_types(settings)
+        self._files = schema_files(settings.schemas)
+        self._validators = validators_of(settings)
+        self._has_rosters = has_rosters(settings)
         self._pipeline = Pipeline(self._validators, shard=settings.shard)
         self._plans = {plan.name: plan for plan in plan_topics(settings)}
         self._barriers = {
             barrier_topic(settings.group(process)): process for process in (ROUTER, ROSTERS)
         }
         self._writers, self._readers = self._writers_and_readers()
-        self._typed_examples = typed_examples(self._pipeline, self._files)
-        self._schemas = event_parts(self._files)
+        self._typed_examples = typed_examples(
+            self._pipeline, self._types.selected.values(), self._files
+        )
+        self._schemas = event_parts(self._files, self._types.selected)
 
     def catalogue(self) -> Catalogue:
         names = self._names.names
@@ -163,12 +168,12 @@ class _CatalogueBuilder:
                 "by the bridge",
                 [self._raw()],
             ),
-            *map(self._typed, REGISTRY.values()),
+            *map(self._typed, self._types.selected.values()),
             self._topic(
                 "unknown",
                 TopicKind.UNKNOWN,
                 names.unknown,
-                "events without a schema",
+                "events without a typed topic",
                 PLACED_BY_RAW,
                 [self._unknown()],
             ),
@@ -180,7 +185,7 @@ class _CatalogueBuilder:
                 PLACED_BY_RAW,
                 [self._dead_letter()],
             ),
-            *self._rosters(),
+            *(self._rosters() if self._has_rosters else ()),
             *self._internal(),
         ]
         order = {name: number for number, name in enumerate(self._plans)}
@@ -223,6 +228,8 @@ class _CatalogueBuilder:
             if plan.name not in (raw, *self._barriers):
                 writers[plan.name][ROUTER] = None
         writers[dead_letter][ROSTERS] = None
+        if not self._has_rosters:
+            return self._in_plan(writers), self._in_plan(readers)
         for stage in stages(self._settings.shard):
             for topic in (*map(names.full, stage.inputs), names.changelog(stage)):
                 readers[topic][ROSTERS] = None
@@ -231,13 +238,15 @@ class _CatalogueBuilder:
         for relation in RELATIONS:
             readers[names.full(relation.topic)][SERVE] = None
         readers[dead_letter][SERVE] = None
-        return {name: list(writers[name]) for name in self._plans}, {
-            name: list(readers[name]) for name in self._plans
-        }
+        return self._in_plan(writers), self._in_plan(readers)
+
+    def _in_plan(self, processes: Mapping[str, Mapping[str, None]]) -> dict[str, list[str]]:
+        """The processes of each planned topic."""
+        return {name: list(processes.get(name, ())) for name in self._plans}
 
     def _raw(self) -> Message:
         examples = [
-            example._replace(headers={}) for example in self._typed_examples[next(iter(REGISTRY))]
+            example._replace(headers={}) for example in next(iter(self._typed_examples.values()))
         ]
         key = {"description": "Any, or none. Records on unknown and dead-letter keep it."}
         summary = "One event. Any other record is accepted, too, and becomes a dead letter."
@@ -286,14 +295,17 @@ class _CatalogueBuilder:
         )
 
     def _unknown(self) -> Message:
-        summary = "An event with a valid envelope, and without a schema for its name."
+        summary = (
+            "An event with a valid envelope, and without a typed topic for its name. A header has "
+            "the reason."
+        )
         other_headers = f"{OTHER_HEADERS}, except those of dead letters."
         return Message(
             "unknown",
             "Unknown event",
             summary,
             {"description": "The raw record's key."},
-            ALTERED,
+            (REASON, *ALTERED),
             other_headers,
             part(EVENT),
         )

@@ -45,7 +45,8 @@ def new_query(filters: Filters) -> Query:
     """
     if filters.origin is Origin.UNKNOWN and filters.code:
         raise ConfigurationError(
-            "--code is for dead letters: unknown events have no code; leave it out, or use --event"
+            "--code is for dead letters: unknown events have a reason, and no code of an error; "
+            "leave it out, or use --event"
         )
     from_offset, to_offset = filters.from_offset, filters.to_offset
     if filters.offset is not None:

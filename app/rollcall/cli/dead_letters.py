@@ -39,11 +39,11 @@ class Filters:
 
     origin: Annotated[
         Origin,
-        typer.Option("--from", help="The topic: dead letters, or events without a schema."),
+        typer.Option("--from", help="The topic: dead letters, or events without a typed topic."),
     ] = Origin.DEAD_LETTER
     code: Annotated[
         list[ErrorCode] | None,
-        typer.Option(help="Only this code; may be repeated. Unknown events have no code."),
+        typer.Option(help="Only this code; may be repeated. For dead letters only."),
     ] = None
     event: Annotated[
         list[str] | None,
@@ -131,7 +131,7 @@ def list_counts(
     from rollcall.dead_letters.tally import Tally
 
     query = new_query(filters)
-    tally = Tally(known_words())
+    tally = Tally(known_words(query.settings.schemas))
 
     async def count_all() -> tuple[int, int]:
         read = matching = 0
@@ -184,7 +184,7 @@ def show(
     from rollcall.dead_letters.report import record_report
 
     query = new_query(filters)
-    words = known_words()
+    words = known_words(query.settings.schemas)
 
     async def print_records() -> None:
         count = 0
@@ -255,9 +255,8 @@ def replay(
     policy = ReplayPolicy(
         DEFAULT_ATTEMPTS if most_attempts is None else most_attempts, also_invalid
     )
-    state = Replay(
-        Judge(new_pipeline(query.settings), policy, shard=query.settings.shard), known_words()
-    )
+    judge = Judge(new_pipeline(query.settings), policy, shard=query.settings.shard)
+    state = Replay(judge, known_words(query.settings.schemas))
     try:
         asyncio.run((resend if send else dry_run)(*query, state))
     except (RollcallError, KeyboardInterrupt):
@@ -310,7 +309,7 @@ def export(
     from rollcall.dead_letters.reading import read_selected
 
     query = new_query(filters)
-    words = known_words()
+    words = known_words(query.settings.schemas)
 
     async def write(file: IO[str]) -> int:
         count = 0

@@ -27,14 +27,21 @@ def list_schemas(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with all details.")] = False,
 ) -> None:
     """List the event types by family: the key of the topic, the sources of the knowledge, the
-    roster stage that reads the topic, the cause.
+    roster stage that reads the topic, the cause. In brackets: those that ROLLCALL_EVENTS leaves
+    out.
     """
-    from rollcall.events.schemas.validation import load_validators
+    from rollcall.process.event_types import event_types, validators_of
     from rollcall.rosters.registry import stages_by_event
+    from rollcall.settings import load_settings
 
-    validators, stages = load_validators(), stages_by_event()
+    settings = load_settings()
+    validators, stages = validators_of(settings), stages_by_event()
+    selected = event_types(settings).selected
     if as_json:
-        rows = [_details(each, stages.get(name)) for name, each in validators.items()]
+        rows = [
+            _details(each, stages.get(name), selected=name in selected)
+            for name, each in validators.items()
+        ]
         typer.echo(json.dumps(rows, indent=2))
         return
     from rich.table import Table
@@ -49,7 +56,7 @@ def list_schemas(
         for event_type in members:
             table.add_row(
                 shown,
-                event_type.name,
+                event_type.name if event_type.name in selected else f"({event_type.name})",
                 "-" if event_type.key is None else str(event_type.key),
                 ", ".join(event_type.sources),
                 stages.get(event_type.name, "-"),
@@ -60,7 +67,7 @@ def list_schemas(
     print_table(table, width=240)
 
 
-def _details(validator: EventValidator, stage: str | None) -> dict[str, Any]:
+def _details(validator: EventValidator, stage: str | None, *, selected: bool) -> dict[str, Any]:
     event_type = validator.event_type
     return {
         "event_name": event_type.name,
@@ -70,6 +77,7 @@ def _details(validator: EventValidator, stage: str | None) -> dict[str, Any]:
         "sources": event_type.sources,
         "schema": validator.schema_id,
         "stage": stage,
+        "selected": selected,
         "fields": sorted(validator.known_body_fields),
     }
 
@@ -83,9 +91,10 @@ def show_schema(
 ) -> None:
     """Print a schema file."""
     from rollcall.errors import ConfigurationError
-    from rollcall.events.schemas.files import read_schema_folder
+    from rollcall.process.event_types import schema_files
+    from rollcall.settings import load_settings
 
-    files = read_schema_folder()
+    files = schema_files(load_settings().schemas)
     if name not in files:
         raise ConfigurationError(f"there is no schema {name!a}; there are {', '.join(files)}")
     typer.echo(files[name].raw, nl=False)
@@ -94,12 +103,14 @@ def show_schema(
 @schemas.command("lint")
 def lint_schemas(folder: Folder = None) -> None:
     """Check the schema files, their examples, the registry, and the compatibility with released
-    schemas. Exit code 1 if there is a problem.
+    schemas. Those in ROLLCALL_SCHEMAS are checked beside Rollcall's own. Exit code 1 if there is a
+    problem.
     """
     from rollcall.events.schemas.files import schema_folder
     from rollcall.events.schemas.lint import lint
+    from rollcall.settings import load_settings
 
-    problems = lint(schema_folder() if folder is None else folder)
+    problems = lint(schema_folder() if folder is None else folder, load_settings().schemas)
     for problem in problems:
         typer.echo(str(problem))
     typer.echo(

@@ -33,14 +33,15 @@ def validate(
     from rollcall.events.outcomes import DeadLetter, Routed, Unknown
     from rollcall.events.pipeline import Pipeline
     from rollcall.events.reading import Broken, has_byte_order_mark, read_values
-    from rollcall.events.schemas.validation import load_validators
+    from rollcall.process.event_types import validators_of
+    from rollcall.settings import load_settings
 
     data = _read(file)
     if has_byte_order_mark(data):
         typer.echo(
             "note: the text begins with a byte order mark; the router would not accept it as JSON"
         )
-    validators = load_validators()
+    validators = validators_of(load_settings())
     pipeline = Pipeline(validators)
     counts = Counter[str]()
     for value in read_values(data):

@@ -23,14 +23,15 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
 from rollcall.events.ids import SHARD_SIZE, whole_number
-from rollcall.events.registry import REGISTRY
-from rollcall.events.schemas.files import KNOWN_VALUES, schema_folder, schema_paths
+from rollcall.events.schemas.files import KNOWN_VALUES
 from rollcall.events.times import parse_time
+from rollcall.process.event_types import schema_files
 
 MAX_PARSED_BYTES = 256 * 1024
 """Larger values are not parsed, to limit the load on serve."""
@@ -85,15 +86,15 @@ class Outline(NamedTuple):
 
 
 @cache
-def known_words() -> frozenset[str]:
-    """Texts that are never personal data: Canvas's states and types, and event names."""
-    return (
-        frozenset(
-            _known_values(
-                [orjson.loads(path.read_bytes()) for _, path in schema_paths(schema_folder())]
-            )
-        )
-        | REGISTRY.keys()
+def known_words(added: Path | None = None) -> frozenset[str]:
+    """Texts that are never personal data: Canvas's states and types, and event names.
+
+    Args:
+        added: ``ROLLCALL_SCHEMAS``.
+    """
+    files = schema_files(added).values()
+    return frozenset(_known_values([file.document for file in files])).union(
+        file.name for file in files if file.is_event
     )
 
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from rollcall.dead_letters.selection import CODE_HEADER
 from rollcall.dead_letters.view import header_text, is_withheld
-from rollcall.events.outcomes import ErrorCode, Routed, Unknown
+from rollcall.events.outcomes import ErrorCode, Routed, Unknown, UnknownReason
 from rollcall.events.pipeline import Pipeline
-from rollcall.events.publishing import ERROR_PREFIX, OWN_HEADERS
+from rollcall.events.publishing import OUTCOME_PREFIXES, OWN_HEADERS
 from rollcall.process.dead_letter_records import ATTEMPT_HEADER, attempts_of
 from rollcall.record import Header, Record
 from rollcall.rosters.registry import stages
@@ -28,6 +28,7 @@ class ReplayOutcome(StrEnum):
     VALID = "is valid now"
     STILL_DEAD = "would fail again"
     STILL_UNKNOWN = "has no schema"
+    STILL_NOT_SELECTED = "is left out by ROLLCALL_EVENTS"
     STILL_NOT_APPLICABLE = "is valid, and still of no use to the rosters"
     EXHAUSTED = "has failed too often"
     NOT_WHOLE = "is incomplete: too large and cut, or withheld"
@@ -61,7 +62,8 @@ class _TypedRecord(NamedTuple):
 
 
 def raw_record(record: Record) -> RawRecord:
-    """The original raw record: key and value, and the headers without ``rollcall.error.*``.
+    """The original raw record: key and value, and the headers without ``rollcall.error.*``
+    and ``rollcall.unknown.reason``.
 
     The attempts header stays; the router raises it if the record fails again. A dead letter of the
     rosters is a typed record and also loses the router's headers.
@@ -70,7 +72,7 @@ def raw_record(record: Record) -> RawRecord:
     headers = [
         header
         for header in record.headers
-        if not header[0].startswith(ERROR_PREFIX) and not (typed and header[0] in OWN_HEADERS)
+        if not header[0].startswith(OUTCOME_PREFIXES) and not (typed and header[0] in OWN_HEADERS)
     ]
     if attempts := attempts_of(record.headers):
         headers.append((ATTEMPT_HEADER, str(attempts).encode()))
@@ -117,9 +119,12 @@ class Judge:
         if isinstance(outcome, Unknown):
             # An unknown event would return to the same topic. A dead letter would at least move to
             # the topic of unknown events.
-            return Decision(
-                self._policy.also_invalid and code is not None, ReplayOutcome.STILL_UNKNOWN, ""
+            still = (
+                ReplayOutcome.STILL_NOT_SELECTED
+                if outcome.reason is UnknownReason.NOT_SELECTED
+                else ReplayOutcome.STILL_UNKNOWN
             )
+            return Decision(self._policy.also_invalid and code is not None, still, "")
         if not isinstance(outcome, Routed):
             return Decision(self._policy.also_invalid, ReplayOutcome.STILL_DEAD, outcome.code.value)
         if code == ErrorCode.NOT_APPLICABLE and not self._is_usable(record, outcome):

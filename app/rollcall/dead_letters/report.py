@@ -13,7 +13,7 @@ from rollcall.dead_letters.outline import field_name
 from rollcall.dead_letters.sending import Replay, ReplayGroup
 from rollcall.dead_letters.tally import Reason, Tally
 from rollcall.dead_letters.view import DeadLetterView, StoredRecord, view_of
-from rollcall.events.publishing import ERROR_PREFIX
+from rollcall.events.publishing import OUTCOME_PREFIXES
 from rollcall.printable import printable
 
 MAX_REASONS = 40
@@ -36,12 +36,12 @@ def tally_report(tally: Tally, *, with_errors: bool) -> Iterator[RenderableType]
         if group.hour is not None and group.reason in hours:
             hours[group.reason].append(group.hour)
     columns = ("records", "code", "event", "path", "first hour (UTC)", "last hour", "schema")
-    table = _table(*(columns if with_errors else (columns[0], columns[2], *columns[4:6])))
+    table = _table(*(columns if with_errors else (columns[0], "reason", columns[2], *columns[4:6])))
     for reason, reason_hours in hours.items():
         first, last = (
             (_hour(min(reason_hours)), _hour(max(reason_hours))) if reason_hours else ("", "")
         )
-        cells: tuple[str, ...] = (reason.event_name, first, last)
+        cells: tuple[str, ...] = (reason.code, reason.event_name, first, last)
         if with_errors:
             cells = (
                 reason.code,
@@ -116,7 +116,7 @@ def _head(view: DeadLetterView, record: StoredRecord) -> Iterator[tuple[str, str
     own = [
         (name, len(content or b""))
         for name, content in record.headers
-        if not name.startswith(ERROR_PREFIX)
+        if not name.startswith(OUTCOME_PREFIXES)
     ]
     yield "headers", ", ".join(f"{_name(name)} ({size:,} bytes)" for name, size in own)
     if "size" in error:

@@ -39,7 +39,7 @@ class Group(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """Error and event of records. Unknown events have no error."""
+    """Error and event of records. Of an error, unknown events have only the code: their reason."""
 
     code: str
     event_name: str

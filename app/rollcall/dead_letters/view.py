@@ -11,7 +11,7 @@ import orjson
 
 from rollcall.dead_letters.outline import METADATA, Outline, outline, safe_event_name
 from rollcall.events.pipeline import DROPPED_HEADER, WHOLE_VALUE
-from rollcall.events.publishing import ERROR_PREFIX
+from rollcall.events.publishing import ERROR_PREFIX, OUTCOME_PREFIXES, REASON_HEADER
 from rollcall.record import Header, Record
 
 _MAX_CHARACTERS = 500
@@ -92,11 +92,13 @@ def view_of(record: StoredRecord, words: frozenset[str]) -> DeadLetterView:
 
 
 def error_fields(headers: Sequence[Header]) -> dict[str, str]:
-    """Texts of the headers ``rollcall.error.<field>``, by field. Long texts are cut."""
+    """Texts of the headers ``rollcall.error.<field>``, by field. Long texts are cut. The reason of
+    an unknown event is its code.
+    """
     return {
-        name.removeprefix(ERROR_PREFIX): _text(content)
+        "code" if name == REASON_HEADER else name.removeprefix(ERROR_PREFIX): _text(content)
         for name, content in headers
-        if name.startswith(ERROR_PREFIX)
+        if name.startswith(OUTCOME_PREFIXES)
     }
 
 

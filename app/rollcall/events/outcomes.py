@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from rollcall.events.event_type import EventType
 from rollcall.record import EncodedHeaders, Header, decode_headers
 
 
-class ErrorCode(StrEnum):
-    """Why a record is on the dead-letter topic."""
+class _Explained(StrEnum):
+    """Words with meanings."""
 
     meaning: str
     """One clause for the documents, in Markdown."""
 
-    def __new__(cls, value: str, meaning: str) -> ErrorCode:
+    def __new__(cls, value: str, meaning: str) -> Self:
         member = str.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning
         return member
+
+
+class UnknownReason(_Explained):
+    """Why an event is on the topic of unknown events."""
+
+    NO_SCHEMA = "no_schema", "no schema has the `event_name`"
+    NOT_SELECTED = "not_selected", "the event type is known, and `ROLLCALL_EVENTS` leaves it out"
+
+
+class ErrorCode(_Explained):
+    """Why a record is on the dead-letter topic."""
 
     EMPTY = "empty", "the value is null, or has no bytes"
     NOT_JSON = (
@@ -90,11 +101,12 @@ class Routed:
 
 
 class Unknown(NamedTuple):
-    """An event without a schema for its name."""
+    """An event without a typed topic for its name. One of ``headers`` has the reason."""
 
     value: bytes
     headers: list[Header]
     redacted: bool
+    reason: UnknownReason
 
 
 class DeadLetter(NamedTuple):

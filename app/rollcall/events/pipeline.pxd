@@ -7,6 +7,7 @@ from rollcall.events.publishing cimport Publisher
 from rollcall.events.recognised cimport Recognised
 
 cdef class Pipeline:
+    cdef object _not_selected
     cdef object _redactor
     cdef object _names_any
     cdef object _dropper

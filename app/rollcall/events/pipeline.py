@@ -12,11 +12,11 @@ by ``ce_id``, without the fields of its metadata that are dropped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from rollcall.events.dropping import MetadataDropper
-from rollcall.events.outcomes import DeadLetter, ErrorCode, Outcome, Unknown
-from rollcall.events.publishing import ERROR_PREFIX, Publisher
+from rollcall.events.outcomes import DeadLetter, ErrorCode, Outcome, Unknown, UnknownReason
+from rollcall.events.publishing import OUTCOME_PREFIXES, REASON_HEADER, Publisher
 from rollcall.events.recognised import Dropped, Recognised
 from rollcall.events.recogniser import SchemaRecogniser
 from rollcall.events.redaction import Redactor
@@ -34,7 +34,8 @@ class Pipeline:
     """Judges records one by one.
 
     Args:
-        validators: by event_name.
+        validators: of the selected event types, by event_name.
+        not_selected: event_names of the other known types.
         shard: of local ids in events that do not tell their shard; None: unknown.
         redactor: None leaves credentials as they are.
         dropper: None leaves all fields of the metadata.
@@ -44,10 +45,12 @@ class Pipeline:
         self,
         validators: Mapping[str, EventValidator],
         *,
+        not_selected: Collection[str] = (),
         shard: int | None = None,
         redactor: Redactor | None = None,
         dropper: MetadataDropper | None = None,
     ) -> None:
+        self._not_selected = frozenset(not_selected)
         self._redactor = redactor
         self._names_any = None if redactor is None else redactor.names_any
         self._dropper = dropper
@@ -77,8 +80,14 @@ class Pipeline:
             return self._publisher.publish(found, value, raw, redacted)
         if found.fault is not None:
             return DeadLetter(*found.fault, value, raw, redacted)
-        headers = [header for header in raw if not header[0].startswith(ERROR_PREFIX)]
-        return Unknown(value, headers, redacted)
+        reason = (
+            UnknownReason.NOT_SELECTED
+            if found.event_name in self._not_selected
+            else UnknownReason.NO_SCHEMA
+        )
+        headers = [header for header in raw if not header[0].startswith(OUTCOME_PREFIXES)]
+        headers.append((REASON_HEADER, reason.value.encode()))
+        return Unknown(value, headers, redacted, reason)
 
     def _redact(
         self, value: bytes | None, raw: list[Header]

@@ -13,7 +13,15 @@ from rollcall.events.schemas.validation import EventValidator
 from rollcall.record import EncodedHeaders, Header, encode_header, encode_headers, encode_varint
 
 ERROR_PREFIX = "rollcall.error."
-"""Of the headers that a dead letter has; none of them is published again."""
+"""Prefix of the headers of a dead letter."""
+
+REASON_HEADER = "rollcall.unknown.reason"
+"""Header of an unknown event."""
+
+OUTCOME_PREFIXES = (ERROR_PREFIX, REASON_HEADER)
+"""Prefixes of the headers that state an outcome. No record is published with those of an earlier
+attempt.
+"""
 
 EVENT_ID_DIGITS = 32
 """Hexadecimal digits of ce_id: 128 bits of SHA-256, so that two different events of one institution
@@ -109,7 +117,7 @@ def _with_raw(headers: EncodedHeaders, raw: list[Header]) -> EncodedHeaders:
     kept = [
         encode_header(name, content)
         for name, content in raw
-        if name not in OWN_HEADERS and not name.startswith(ERROR_PREFIX)
+        if name not in OWN_HEADERS and not name.startswith(OUTCOME_PREFIXES)
     ]
     return b"".join((_with_number(headers, len(OWN_HEADERS) + len(kept)), *kept))
 

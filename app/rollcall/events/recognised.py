@@ -97,3 +97,5 @@ class Unrecognised(NamedTuple):
     dropped: Dropped | None
     """None: no metadata can be read, so that members that must not be published may stand anywhere.
     """
+    event_name: str = ""
+    """Without a fault: the name that no schema has."""

@@ -78,7 +78,8 @@ class SchemaRecogniser:
                 metadata["event_name"]
             ]
         except (KeyError, TypeError):
-            return Unrecognised(self._fault(event), dropped)
+            fault = self._fault(event)
+            return Unrecognised(fault, dropped, "" if fault else _event_name(event))
         if not is_valid(event):
             return Unrecognised(self._fault(event), dropped)
         body = event["body"]
@@ -179,6 +180,12 @@ class SchemaRecogniser:
             validator.schema_id,
             name,
         )
+
+
+def _event_name(event: Any) -> str:
+    """The event_name of an event whose envelope is in order."""
+    name: str = event["metadata" if "metadata" in event else "attributes"]["event_name"]
+    return name
 
 
 def _is_caliper(event: Mapping[str, Any]) -> bool:

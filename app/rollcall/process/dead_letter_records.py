@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rollcall.events.outcomes import DeadLetter, ErrorCode
-from rollcall.events.publishing import ERROR_PREFIX
+from rollcall.events.publishing import ERROR_PREFIX, OUTCOME_PREFIXES
 from rollcall.record import Header, Record
 
 MAX_KEPT_BYTES = 65_536
@@ -49,7 +49,7 @@ def dead_letter_headers(
     dead_letter: DeadLetter, topic: str, partition: int, offset: int
 ) -> list[Header]:
     """The raw record's headers and the reason, in place of the headers of an earlier attempt."""
-    kept = [header for header in dead_letter.headers if not header[0].startswith(ERROR_PREFIX)]
+    kept = [header for header in dead_letter.headers if not header[0].startswith(OUTCOME_PREFIXES)]
     return [
         *kept,
         (f"{ERROR_PREFIX}code", dead_letter.code.value.encode()),

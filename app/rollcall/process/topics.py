@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rollcall.events.event_type import EventType
-from rollcall.events.registry import REGISTRY
 from rollcall.kafka.topics import DAY_MS, FOR_EVER_MS, NO_TIMESTAMP_LIMIT, TopicPlan
+from rollcall.process.event_types import event_types
 from rollcall.setting_types import FOR_EVER_DAYS
 from rollcall.settings import Settings
 
@@ -24,7 +25,7 @@ class TopicNames:
 
     @property
     def unknown(self) -> str:
-        """Events whose name has no schema."""
+        """Events without a typed topic."""
         return f"{self.prefix}.unknown"
 
     @property
@@ -48,24 +49,39 @@ class TopicNames:
 
 
 def plan_event_topics(settings: Settings) -> tuple[TopicPlan, ...]:
-    """Plans of the event topics: raw, typed, unknown and dead-letter."""
+    """Plans of the event topics: raw, typed (of the selected event types), unknown and
+    dead-letter.
+
+    Raises:
+        ConfigurationError: as in :func:`rollcall.process.event_types.event_types`.
+    """
     names = TopicNames(settings.topic_prefix)
-
-    def plan(name: str, days: int, *, any_partitions: bool = False) -> TopicPlan:
-        retention = FOR_EVER_MS if days == FOR_EVER_DAYS else days * DAY_MS
-        config = {
-            "cleanup.policy": "delete",
-            "retention.ms": str(retention),
-            "message.timestamp.after.max.ms": NO_TIMESTAMP_LIMIT,
-        }
-        return TopicPlan(name, settings.partitions, config, any_partitions)
-
     return (
-        plan(names.raw, settings.retention_raw_days, any_partitions=True),
-        *(
-            plan(names.typed(event_type), settings.retention_typed_days)
-            for event_type in REGISTRY.values()
-        ),
-        plan(names.unknown, settings.retention_unknown_days),
-        plan(names.dead_letter, settings.retention_dead_letter_days),
+        _plan(settings, names.raw, settings.retention_raw_days, any_partitions=True),
+        *plan_typed_topics(settings, event_types(settings).selected.values()),
+        _plan(settings, names.unknown, settings.retention_unknown_days),
+        plan_dead_letter_topic(settings),
     )
+
+
+def plan_typed_topics(settings: Settings, types: Iterable[EventType]) -> Iterator[TopicPlan]:
+    """Plans of the topics of event types."""
+    names = TopicNames(settings.topic_prefix)
+    for event_type in types:
+        yield _plan(settings, names.typed(event_type), settings.retention_typed_days)
+
+
+def plan_dead_letter_topic(settings: Settings) -> TopicPlan:
+    """Plan of the dead-letter topic."""
+    names = TopicNames(settings.topic_prefix)
+    return _plan(settings, names.dead_letter, settings.retention_dead_letter_days)
+
+
+def _plan(settings: Settings, name: str, days: int, *, any_partitions: bool = False) -> TopicPlan:
+    retention = FOR_EVER_MS if days == FOR_EVER_DAYS else days * DAY_MS
+    config = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(retention),
+        "message.timestamp.after.max.ms": NO_TIMESTAMP_LIMIT,
+    }
+    return TopicPlan(name, settings.partitions, config, any_partitions)

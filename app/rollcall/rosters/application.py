@@ -20,10 +20,11 @@ from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.kafka.topics import TimestampWindow, TopicFinding, min_record_bytes
 from rollcall.process.breaker import Breaker, BreakerPolicy
 from rollcall.process.dead_letter_records import bounded_dead_letter
+from rollcall.process.event_types import require_selected
 from rollcall.process.metrics import UNKNOWN_NAME, RosterMetrics
 from rollcall.process.stream import StreamProcess, Work, barrier_topic_of
 from rollcall.record import TRACE_HEADERS, Record, encode_headers
-from rollcall.rosters.registry import stages
+from rollcall.rosters.registry import stages, stages_by_event
 from rollcall.rosters.topics import RosterTopics, plan_roster_topics, roster_topics, rosters_rights
 from rollcall.settings import Settings
 from rollcall.streaming.chunks import Chunk, ChunkAgent, Outputs
@@ -51,7 +52,12 @@ class RostersLostError(RollcallError):
 
 
 def new_rosters(settings: Settings, bootstrap: str) -> StreamProcess:
-    """Build the roster application."""
+    """Build the roster application.
+
+    Raises:
+        ConfigurationError: an event type that it reads is not selected.
+    """
+    require_selected(settings, stages_by_event(), "rosters")
     all_stages = stages(settings.shard)
     metrics = RosterMetrics(CollectorRegistry(), [stage.name for stage in all_stages], REGISTRY)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rollcall.events.registry import REGISTRY
 from rollcall.kafka.rights import Operation, Rights, on_topic, on_transactions
 from rollcall.kafka.topics import DAY_MS, NO_TIMESTAMP_LIMIT, TopicPlan, plan_barrier_topic
-from rollcall.process.topics import TopicNames, plan_event_topics
-from rollcall.rosters.registry import stages
+from rollcall.process.event_types import missing_types
+from rollcall.process.topics import TopicNames, plan_dead_letter_topic, plan_typed_topics
+from rollcall.rosters.registry import stages, stages_by_event
 from rollcall.settings import Settings
 from rollcall.streaming.stages.stage import Stage
 
@@ -57,7 +59,7 @@ def roster_topics(settings: Settings) -> RosterTopics:
 
 def plan_roster_topics(settings: Settings) -> tuple[TopicPlan, ...]:
     """All topics of the roster application. It shares typed topics and dead letters with the
-    router.
+    router. They do not depend on the selected event types.
     """
     topics = roster_topics(settings)
     config = {
@@ -67,7 +69,9 @@ def plan_roster_topics(settings: Settings) -> tuple[TopicPlan, ...]:
         "min.cleanable.dirty.ratio": "0.3",
         "message.timestamp.after.max.ms": NO_TIMESTAMP_LIMIT,
     }
-    events = {plan.name: plan for plan in plan_event_topics(settings)}
+    read = [REGISTRY[name] for name in stages_by_event()]
+    shared = (*plan_typed_topics(settings, read), plan_dead_letter_topic(settings))
+    planned = {plan.name: plan for plan in shared}
     names: dict[str, None] = {}
     for stage in stages(settings.shard):
         names |= (
@@ -77,13 +81,22 @@ def plan_roster_topics(settings: Settings) -> tuple[TopicPlan, ...]:
         )
     names[topics.names.dead_letter] = None
     plans = [
-        events.get(name) or TopicPlan(name, settings.partitions, config, record_bytes=RECORD_BYTES)
+        planned.get(name) or TopicPlan(name, settings.partitions, config, record_bytes=RECORD_BYTES)
         for name in names
     ]
     return (
         *plans,
         plan_barrier_topic(topics.group, settings.partitions * len(stages(settings.shard))),
     )
+
+
+def has_rosters(settings: Settings) -> bool:
+    """Whether the installation can have rosters: every event type that they read is selected.
+
+    Raises:
+        ConfigurationError: as in :func:`rollcall.process.event_types.event_types`.
+    """
+    return not missing_types(settings, stages_by_event())
 
 
 def rosters_rights(settings: Settings) -> Rights:

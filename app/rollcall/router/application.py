@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry
 
 from rollcall.events.pipeline import Pipeline
-from rollcall.events.registry import REGISTRY
 from rollcall.events.scan.plain import Scanner
 from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.rights import check_rights
 from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.kafka.topics import TimestampWindow, TopicFinding, min_record_bytes
 from rollcall.process.breaker import BreakerPolicy
+from rollcall.process.event_types import event_types
 from rollcall.process.metrics import RouterMetrics
 from rollcall.process.stream import StreamProcess, Work, barrier_topic_of
 from rollcall.process.topics import TopicNames
@@ -33,7 +33,7 @@ DEFAULT_GATHER_SECONDS = 0.03
 
 def new_router(settings: Settings, bootstrap: str) -> StreamProcess:
     """The router."""
-    metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
+    metrics = RouterMetrics(CollectorRegistry(), event_types(settings).selected)
     pipeline = new_pipeline(settings)
 
     async def prepare() -> Work:
@@ -70,6 +70,10 @@ def _new_work(
     kit = RouterKit(
         pipeline=pipeline,
         names=names,
+        topics={
+            name: names.typed(event_type)
+            for name, event_type in event_types(settings).selected.items()
+        },
         partitions=settings.partitions,
         partition_of=partitioner(settings.partitions),
         max_record_bytes=most_bytes,

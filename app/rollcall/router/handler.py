@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from rollcall.events.outcomes import DeadLetter, Routed, Unknown
 from rollcall.events.pipeline import Pipeline
-from rollcall.events.registry import REGISTRY
 from rollcall.kafka.topics import TimestampWindow
 from rollcall.process.breaker import Breaker, BreakerPolicy
 from rollcall.process.dead_letter_records import bounded_dead_letter, record_bytes, too_large
@@ -29,6 +28,8 @@ class RouterKit:
 
     pipeline: Pipeline
     names: TopicNames
+    topics: dict[str, str]
+    """The typed topics, by event_name."""
     partitions: int
     """Of the typed, unknown and dead-letter topics."""
     partition_of: Callable[[bytes], int]
@@ -97,7 +98,6 @@ class RouterHandler:
     def __init__(self, kit: RouterKit) -> None:
         self._kit = kit
         self._breaker = Breaker(kit.breaker)
-        self._topics = {name: kit.names.typed(event_type) for name, event_type in REGISTRY.items()}
 
     @property
     def unfinished(self) -> int:
@@ -132,7 +132,7 @@ class RouterHandler:
         publish = TypedOutputs(
             outputs=outputs,
             result=result,
-            topics=self._topics,
+            topics=kit.topics,
             partition_of=kit.partition_of,
             keyless_partition=chunk.partition % kit.partitions,
             max_record_bytes=kit.max_record_bytes,

@@ -7,16 +7,27 @@ from __future__ import annotations
 from rollcall.events.dropping import MetadataDropper
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.redaction import Redactor
-from rollcall.events.schemas.validation import load_validators
+from rollcall.process.event_types import event_types, validators_of
 from rollcall.settings import Settings
 
 
 def new_pipeline(settings: Settings) -> Pipeline:
-    """What judges events, as it is told to."""
+    """What judges events, as it is told to.
+
+    Raises:
+        ConfigurationError: as in :func:`rollcall.process.event_types.event_types`.
+    """
     redactor = (
         Redactor(settings.redact_parameters)
         if settings.redact and settings.redact_parameters
         else None
     )
     dropper = MetadataDropper(settings.drop_metadata) if settings.drop_metadata else None
-    return Pipeline(load_validators(), shard=settings.shard, redactor=redactor, dropper=dropper)
+    types = event_types(settings)
+    return Pipeline(
+        validators_of(settings, types.selected),
+        not_selected=types.not_selected,
+        shard=settings.shard,
+        redactor=redactor,
+        dropper=dropper,
+    )

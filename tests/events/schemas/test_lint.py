@@ -16,7 +16,8 @@ from jsonschema import Draft202012Validator as Reference
 
 from rollcall.events.schemas.annotations import read_event_types
 from rollcall.events.schemas.files import RELEASED, read_schema_folder, schema_folder
-from rollcall.events.schemas.lint import Problem, lint
+from rollcall.events.schemas.lint import lint
+from rollcall.events.schemas.names import Problem
 from rollcall.events.schemas.validation import load_validators
 
 Change = Callable[[Any], object]

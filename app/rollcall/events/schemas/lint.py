@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jsonschema import Draft202012Validator as Reference
 from jsonschema_rs import Draft202012Validator
@@ -32,6 +32,7 @@ from rollcall.events.schemas.flatten import (
     flatten,
     is_annotation,
 )
+from rollcall.events.schemas.names import Problem, clash_problems, name_problems, version_of
 from rollcall.events.schemas.reference import ecma_pattern, reference_validators
 from rollcall.events.schemas.violations import describe, pointer
 
@@ -41,39 +42,21 @@ _META_SCHEMA, _FAST_META_SCHEMA = (
     Reference(Reference.META_SCHEMA),
     Draft202012Validator(Reference.META_SCHEMA),
 )
-_NAME = r"[A-Za-z][A-Za-z0-9._-]*"
-_ID = re.compile(
-    rf"urn:rollcall:canvas:(?P<name>{_NAME}(?::{_NAME})?):(?P<version>(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){{2}})"
-)
-_EVENT_NAME = re.compile(_NAME)
-_MOST_NAME_CHARACTERS = 150
-"""Of an event_name. A topic has at most 249, and its prefix needs some."""
 _STRUCTURE = frozenset({"$schema", "$id", "$defs", "$ref"})
 _DIFFERS_BETWEEN_ENGINES = re.compile(r"\\[A-Za-z0-9]|\(\?[^:]")
 
 
-class Problem(NamedTuple):
-    """A fault in the schema files, with its remedy."""
+def lint(folder: Path, added: Path | None = None) -> list[Problem]:
+    """All problems of the schema files of a folder, the released schemas included, by file.
 
-    file: str
-    """Path relative to the folder of the schemas, or of the code."""
-
-    pointer: str
-    """JSON pointer into the file; empty: the whole file."""
-
-    fault: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return (
-            f"{self.file}{'#' + self.pointer if self.pointer else ''}: {self.fault}; {self.remedy}"
-        )
-
-
-def lint(folder: Path) -> list[Problem]:
-    """All problems of the schema files of a folder, the released schemas included, by file."""
+    Args:
+        added: another folder, whose files stand beside those of ``folder``.
+    """
     problems: list[Problem] = []
-    files = _readable(schema_paths(folder), problems)
+    own = _readable(schema_paths(folder), problems)
+    beside = {} if added is None else _readable(schema_paths(added), problems)
+    problems += clash_problems(own, beside)
+    files = own | beside
     released = _released(folder, problems)
     for file in files.values():
         problems += _meta_schema_problems(file, f"{file.name}.json")
@@ -86,8 +69,7 @@ def lint(folder: Path) -> list[Problem]:
     for file in files.values():
         problems += _file_problems(file)
         problems += _reference_problems(file, references, targets)
-    problems += _identity_problems(files)
-    problems += _name_problems(files)
+    problems += name_problems(files)
     read_event_type = EventTypeReader(files)
     oracles = reference_validators(files)
     flat: dict[str, Schema] = {}
@@ -221,48 +203,6 @@ def _reference_problems(
                 )
 
 
-def _identity_problems(files: Mapping[str, SchemaFile]) -> Iterator[Problem]:
-    owners: dict[str, str] = {}
-    for name, file in files.items():
-        expected = f"urn:rollcall:canvas:{name.replace('/', ':')}:"
-        if (
-            not (match := _ID.fullmatch(file.id))
-            or f"urn:rollcall:canvas:{match['name']}:" != expected
-        ):
-            yield Problem(
-                f"{name}.json",
-                "/$id",
-                "does not name its file and a version",
-                f"write {expected}<major>.<minor>.<patch>",
-            )
-        if (owner := owners.setdefault(file.id, name)) != name:
-            yield Problem(
-                f"{name}.json", "/$id", f"is also the $id of {owner}.json", "give each file its own"
-            )
-
-
-def _name_problems(files: Mapping[str, SchemaFile]) -> Iterator[Problem]:
-    alike: dict[str, str] = {}
-    for name, file in files.items():
-        if not file.is_event:
-            continue
-        if not _EVENT_NAME.fullmatch(name) or len(name) > _MOST_NAME_CHARACTERS:
-            yield Problem(
-                f"{name}.json",
-                "",
-                "has a name that cannot be a part of a topic's name",
-                f"use at most {_MOST_NAME_CHARACTERS} letters, digits, '.', '_' and '-'",
-            )
-        if (other := alike.setdefault(name.replace(".", "_"), name)) != name:
-            yield Problem(
-                f"{name}.json",
-                "",
-                f"differs from {other}.json only by '.' and '_', which Kafka's metrics do not tell "
-                "apart",
-                "remove one",
-            )
-
-
 def _flat(file: SchemaFile, references: Registry[Any], targets: Targets) -> Schema | None:
     """The flat schema, or None if a file has faults, which other checks report."""
     try:
@@ -384,13 +324,7 @@ def _version(file: SchemaFile) -> str:
 
 
 def _version_remedy(before: SchemaFile, now: SchemaFile) -> str | None:
-    def order(version: str) -> list[int]:
-        return [int(part) for part in version.split(".")]
-
-    if (
-        not _ID.fullmatch(before.id)
-        or not _ID.fullmatch(now.id)
-        or order(_version(now)) > order(_version(before))
-    ):
+    old, new = version_of(before), version_of(now)
+    if old is None or new is None or new > old:
         return None
     return f"give it a higher version than {_version(before)}, here and in the $refs to it"

@@ -16,10 +16,10 @@ from rollcall.events.schemas.files import (
     KNOWN_VALUES,
     Schema,
     SchemaError,
-    read_schema_folder,
     reference_registry,
 )
 from rollcall.events.schemas.flatten import Targets, flatten
+from rollcall.events.schemas.folders import read_schemas
 from rollcall.events.schemas.violations import Violation, describe
 
 __all__ = ["EventValidator", "Violation", "load_validators"]
@@ -92,18 +92,22 @@ class EventValidator:
 
 
 def load_validators(
-    folder: Path | None = None, names: Collection[str] | None = None
+    folder: Path | None = None,
+    names: Collection[str] | None = None,
+    *,
+    added: Path | None = None,
 ) -> Mapping[str, EventValidator]:
     """The validators by event_name, in order of family and name. Takes about 0.2 seconds.
 
     Args:
         folder: default: the project's schemas.
-        names: names of the event types. Default: all of the folder.
+        names: names of the event types. Default: all.
+        added: a user's folder, whose files stand beside those of ``folder``.
 
     Raises:
         SchemaError: a schema file is missing or invalid.
     """
-    files = read_schema_folder(folder)
+    files = read_schemas(folder, added)
     event_types = read_event_types(files)
     references = reference_registry(file.document for file in files.values())
     targets: Targets = {}

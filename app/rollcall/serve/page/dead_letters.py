@@ -51,7 +51,7 @@ class DeadLetters:
         self.topic = TopicNames(settings.topic_prefix).dead_letter
         self._options = client_options(settings, bootstrap)
         self._bootstrap = bootstrap
-        self._words = known_words()
+        self._words = known_words(settings.schemas)
         self._kept: deque[DeadLetterView] = deque(maxlen=MOST_KEPT)
         self._positions: dict[TopicPartition, int] = {}
         self._version = 0

@@ -1,0 +1,118 @@
+"""The event types of an installation: those of Rollcall and those that a user adds, of which the
+settings select some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from rollcall.errors import ConfigurationError
+from rollcall.events.event_type import EventType
+from rollcall.events.schemas.annotations import read_event_types
+from rollcall.events.schemas.files import SchemaError, SchemaFile
+from rollcall.events.schemas.folders import read_schemas
+from rollcall.events.schemas.validation import EventValidator, load_validators
+from rollcall.events.selection import VARIABLE, EventSelection, names_in_words
+from rollcall.settings import ENV_PREFIX, Settings
+
+FOLDER_VARIABLE = f"{ENV_PREFIX}SCHEMAS"
+
+
+class EventTypes(NamedTuple):
+    """Event types by event_name."""
+
+    known: Mapping[str, EventType]
+    """Those with a schema file."""
+
+    selected: Mapping[str, EventType]
+    """Those with a typed topic."""
+
+    @property
+    def not_selected(self) -> frozenset[str]:
+        """The event_names without a typed topic."""
+        return frozenset(self.known.keys() - self.selected.keys())
+
+
+def event_types(settings: Settings) -> EventTypes:
+    """The event types of an installation, in order of family and name.
+
+    Raises:
+        ConfigurationError: the settings select none, or what they name does not exist, or the
+            added schemas are not usable.
+    """
+    known = _known(settings.schemas)
+    return EventTypes(known, EventSelection(settings.events).select(known))
+
+
+def schema_files(added: Path | None) -> dict[str, SchemaFile]:
+    """The schema files of Rollcall and those that the user adds, by name.
+
+    Args:
+        added: ``ROLLCALL_SCHEMAS``.
+
+    Raises:
+        ConfigurationError: an added file is not usable.
+    """
+    with _added_schemas_explained(added):
+        return read_schemas(added=added)
+
+
+def validators_of(
+    settings: Settings, names: Collection[str] | None = None
+) -> Mapping[str, EventValidator]:
+    """The validators by event_name.
+
+    Args:
+        names: event_names. Default: all known ones.
+
+    Raises:
+        ConfigurationError: an added file is not usable.
+    """
+    with _added_schemas_explained(settings.schemas):
+        return load_validators(names=names, added=settings.schemas)
+
+
+def require_selected(settings: Settings, needed: Iterable[str], reader: str) -> None:
+    """Check that the event types that a process reads are selected.
+
+    Args:
+        needed: event_names.
+        reader: the process, in the plural.
+
+    Raises:
+        ConfigurationError: one is not.
+    """
+    if missing := missing_types(settings, needed):
+        raise ConfigurationError(
+            f"{VARIABLE}: it leaves out {names_in_words(missing)}, which the {reader} read; add "
+            f"{'it' if len(missing) == 1 else 'them'}, or do not run the {reader}"
+        )
+
+
+def missing_types(settings: Settings, needed: Iterable[str]) -> list[str]:
+    """Those of the needed event types that are not selected."""
+    selected = event_types(settings).selected
+    return sorted(name for name in needed if name not in selected)
+
+
+@lru_cache(maxsize=8)
+def _known(added: Path | None) -> Mapping[str, EventType]:
+    with _added_schemas_explained(added):
+        return read_event_types(read_schemas(added=added))
+
+
+@contextmanager
+def _added_schemas_explained(added: Path | None) -> Iterator[None]:
+    """Rollcall's own files are tested. With others beside them, a fault is in those."""
+    try:
+        yield
+    except SchemaError as error:
+        if added is None:
+            raise
+        raise ConfigurationError(
+            f"{FOLDER_VARIABLE}: {error}; 'rollcall schemas lint' checks all files of {added}"
+        ) from None
