@@ -130,6 +130,8 @@ WRONG: dict[str, tuple[str, ...]] = {
     "redact": (*BLANK, "perhaps", "2"),
     "redact_parameters": ("access_token;secret", "a b", "ü"),
     "drop_metadata": ("client-ip", "client_ip,event_time", "a b"),
+    "events": (",", "a b", "course[ab]", "all,-", "all,-x/y"),
+    "schemas": NO_PATH,
     "group_instance_id": (*BLANK, "a b", "a/b", "router:1", "ü", ".", "..", "i" * 250),
     "session_timeout_seconds": (*NO_NUMBER, "5.9", "300.1"),
     "chunk_records": (*NO_WHOLE_NUMBER, "0", "100001"),

@@ -316,11 +316,18 @@ class Settings(BaseSettings):
     @field_validator("events", mode="before")
     @classmethod
     def _split_words(cls, value: Any) -> Any:
-        return (
+        words = (
             tuple(part.strip() for part in value.split(",") if part.strip())
             if isinstance(value, str)
             else value
         )
+        is_word = re.compile(r"-?[A-Za-z*?][A-Za-z0-9_.*?-]*").fullmatch
+        if not words or not all(map(is_word, words)):
+            raise ValueError(
+                "must be event_names, families, globs with * and ?, or all, each with - before it "
+                "to exclude, separated by commas"
+            )
+        return words
 
     @field_validator("drop_metadata", mode="before")
     @classmethod

@@ -126,6 +126,7 @@ class System:
         self._settings = {
             "shard": SHARD,
             "partitions": PARTITIONS,
+            "events": "all",
             "replication_factor": brokers,
             "replica": self.replica,
         } | dict(settings or {})

@@ -19,7 +19,7 @@ from rollcall.settings import load_settings
 from tests.forks import Forks
 from tests.healthy import complaints
 from tests.kafka_client import create_topic, partitions_of
-from tests.processes import wait_until
+from tests.processes import EVENTS, wait_until
 from tests.waiting import run, wait_for_exit
 
 
@@ -45,7 +45,7 @@ def test_up_starts_everything_and_leaves_nothing_behind(
     with log_file.open("wb") as log:
         up = subprocess.Popen(
             [sys.executable, "-m", "rollcall", "up"],
-            env=environment(data=tmp_path, port=0, log_format="json"),
+            env=environment(data=tmp_path, port=0, log_format="json", events=EVENTS),
             stderr=log,
             start_new_session=True,
         )
@@ -139,6 +139,7 @@ def test_topics_are_planned_applied_and_checked(bootstrap: str, prefix: str) -> 
         "topic_prefix": prefix,
         "group_prefix": prefix,
         "partitions": 2,
+        "events": EVENTS,
         **retention,
     }
     plan = rollcall("topics", "plan", topic_prefix=prefix, partitions=2, **retention)

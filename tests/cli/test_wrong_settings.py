@@ -51,7 +51,7 @@ NEEDED: list[tuple[str, dict[str, str], str]] = [
     ("dead-letters replay", {**NOBODY, "events": "course_create"}, "EVENTS"),
     ("router", {**NOBODY, "schemas": "FOLDER"}, "SCHEMAS"),
     ("schemas list", {"schemas": "FOLDER/x"}, "SCHEMAS"),
-    ("validate FILE", {"schemas": "FOLDER"}, "SCHEMAS"),
+    ("schemas show common", {"schemas": "FOLDER"}, "SCHEMAS"),
     ("topics plan", {"schemas": "CLASH"}, "SCHEMAS"),
 ]
 

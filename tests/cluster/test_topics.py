@@ -18,7 +18,7 @@ from rollcall.router.topics import plan_router_topics
 from rollcall.settings import Settings, load_settings
 from tests.cluster.brokers import BrokerCluster
 from tests.kafka_client import Sent, read_all, send
-from tests.processes import PROGRAM, RouterProcess
+from tests.processes import EVENTS, PROGRAM, RouterProcess
 from tests.waiting import RUN_SECONDS, wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.alone]
@@ -34,6 +34,7 @@ def installation(cluster: BrokerCluster, prefix: str) -> Settings:
         group_prefix=prefix,
         replication_factor=3,
         partitions=2,
+        events=EVENTS,
     )
 
 

@@ -125,7 +125,9 @@ def test_what_is_sent_again_ends_as_if_it_had_been_valid_at_first(
         assert len(read_all(bootstrap, [f"{prefix}.{origin}"], at_least=count)) == count
 
     with (
-        RouterProcess(tmp_path, bootstrap, prefix, breaker_ratio=0, **where) as router,
+        RouterProcess(
+            tmp_path, bootstrap, prefix, breaker_ratio=0, events="all", **where
+        ) as router,
         RostersProcess(tmp_path, bootstrap, prefix, **where) as rosters,
     ):
         rehearsed = dead_letters(bootstrap, prefix, "replay")

@@ -119,7 +119,7 @@ def test_without_a_compiler_everything_works(
     send(bootstrap, f"{prefix}.raw", sent)
     program = (str(pure.python), "-I", str(pure.rollcall))
     with RollcallProcess(
-        "router", tmp_path, bootstrap, prefix, program=program, redact=False
+        "router", tmp_path, bootstrap, prefix, program=program, redact=False, events="all"
     ) as router:
         wait_until(
             lambda: (

@@ -27,7 +27,7 @@ from rollcall.kafka.topic_ids import describe_topics
 from rollcall.sandbox.broker import EmbeddedBroker
 from rollcall.settings import load_settings
 from tests.kafka_client import admin_client
-from tests.processes import PROGRAM, RollcallProcess
+from tests.processes import EVENTS, PROGRAM, RollcallProcess
 from tests.waiting import DEADLINE_SECONDS, result_of, wait_until
 
 ASKING = (sys.executable, str(Path(__file__).with_name("asking.py")))
@@ -142,7 +142,9 @@ def test_no_client_makes_a_topic_by_asking(
 def test_no_process_makes_topics_that_are_gone(
     obliging: str, prefix: str, tmp_path: Path, command: str, mended: bool
 ) -> None:
-    settings = load_settings(kafka=obliging, topic_prefix=prefix, group_prefix=prefix, partitions=1)
+    settings = load_settings(
+        kafka=obliging, topic_prefix=prefix, group_prefix=prefix, partitions=1, events=EVENTS
+    )
     asyncio.run(ensure_topics(settings, obliging, plan_topics(settings)))
     made = identities(obliging, prefix)
     given = {"partitions": 1, "replica": tmp_path / "replica.sqlite", "create_topics": False}

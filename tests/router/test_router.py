@@ -20,7 +20,9 @@ from rollcall.events.ids import SHARD_SIZE
 from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.partitioner import murmur2
+from rollcall.process.event_types import event_types
 from rollcall.resources import resource_path
+from rollcall.settings import load_settings
 from tests.kafka_client import (
     Sent,
     committed,
@@ -33,7 +35,7 @@ from tests.kafka_client import (
     send,
     set_committed,
 )
-from tests.processes import RouterProcess, wait_until
+from tests.processes import EVENTS, RouterProcess, wait_until
 from tests.router.test_delivery import numbered_events
 from tests.waiting import run, wait_for_count
 
@@ -75,7 +77,7 @@ def test_every_documented_example_arrives_byte_for_byte(
         ],
     )
     send(bootstrap, f"{prefix}.raw", [Sent(invalid, key=b"raw key", timestamp_ms=hour_ago)])
-    with RouterProcess(tmp_path, bootstrap, prefix, partitions=5) as router:
+    with RouterProcess(tmp_path, bootstrap, prefix, partitions=5, events="all") as router:
         wait_consumed(bootstrap, prefix, len(texts) + 1)
         assert router.end() == 0
     arrived = {
@@ -128,7 +130,7 @@ def test_a_family_is_read_by_a_regular_expression(
     create_topic(bootstrap, f"{prefix}.raw", 1)
     names = [*family, "module_created", "heartbeat"]
     send(bootstrap, f"{prefix}.raw", [Sent(json.dumps(EXAMPLES[name]).encode()) for name in names])
-    with RouterProcess(tmp_path, bootstrap, prefix) as router:
+    with RouterProcess(tmp_path, bootstrap, prefix, events="wiki_page,module,heartbeat") as router:
         wait_consumed(bootstrap, prefix, len(names))
         assert router.end() == 0
     consumer = Consumer(
@@ -299,14 +301,15 @@ def test_markers_and_aborted_transactions_on_the_raw_topic(
 
 def test_metrics_add_up_and_start_at_zero(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     create_topic(bootstrap, f"{prefix}.raw", 4)
+    selected = event_types(load_settings(events=EVENTS)).selected
     with RouterProcess(tmp_path, bootstrap, prefix) as router:
         router.wait_ready()
         before = router.metrics()
         assert len([1 for name, _ in before if name == "rollcall_events_routed_total"]) == len(
-            REGISTRY
+            selected
         )
         assert len([1 for name, _ in before if name == "rollcall_dead_letters_total"]) == 6 * (
-            len(REGISTRY) + 1
+            len(selected) + 1
         )
         assert router.metric("rollcall_events_received_total") == 0
         records = list(numbered_events(20_000))

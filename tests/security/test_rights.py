@@ -27,7 +27,7 @@ from rollcall.rosters.context import parse_context
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.settings import Settings, load_settings
 from tests.kafka_client import Sent, read_all, send
-from tests.processes import RollcallProcess, RouterProcess, wait_until
+from tests.processes import EVENTS, RollcallProcess, RouterProcess, wait_until
 from tests.security.cluster import PASSWORD, Access, SecuredCluster
 from tests.security.test_refusals import ENTRIES
 from tests.security.test_ways_in import EVENT
@@ -55,6 +55,7 @@ class Place(NamedTuple):
             topic_prefix=self.prefix,
             group_prefix=self.prefix,
             partitions=2,
+            events=EVENTS,
             port=0,
             **self.access(user).settings,
         )
@@ -69,7 +70,7 @@ class Place(NamedTuple):
 
     def told(self, user: str) -> dict[str, Any]:
         """What a process of this user is told of it."""
-        return {"partitions": 2, **self.access(user).settings}
+        return {"partitions": 2, "events": EVENTS, **self.access(user).settings}
 
     def send(self, events: Sequence[Sent]) -> None:
         """Send raw events, as a bridge does."""

@@ -257,6 +257,7 @@ def test_schemas_list_as_json(rollcall: Rollcall) -> None:
         "sources": ["documents", "code", "observed"],
         "schema": VALIDATORS["logged_in"].schema_id,
         "stage": None,
+        "selected": True,
         "fields": ["redirect_url"],
     }
 
