@@ -53,8 +53,11 @@ def test_it_tells_its_version() -> None:
         (["topics", "--help"], ["pydantic"]),
         (["dead-letters", "replay", "--help"], ["pydantic"]),
         (["router", "--help"], ["pydantic"]),
-        (["schemas", "list"], ["jsonschema_rs", "orjson", "pydantic"]),
-        (["schemas", "show", "common"], ["orjson", "pydantic"]),
+        (["schemas", "list"], ["asyncio", "jsonschema_rs", "logging", "orjson", "pydantic"]),
+        (
+            ["schemas", "show", "common"],
+            ["asyncio", "jsonschema_rs", "logging", "orjson", "pydantic"],
+        ),
         (["token", "list"], ["asyncio", "logging", "pydantic"]),
         (["simulate", "--steps", "0"], ["jsonschema_rs", "orjson", "pydantic"]),
     ],

@@ -18,7 +18,9 @@ from faust.types import TP
 from rollcall.kafka import batches, encoding
 from rollcall.kafka.batches import BatchedOutputs, GatheredBatch
 from rollcall.kafka.encoding import PythonRecordBatches, RecordBatches
+from rollcall.kafka.sender import open_sender
 from rollcall.record import NO_HEADERS, encode_headers
+from tests.kafka_client import create_topic
 
 _HEADER_BYTES = 61
 
@@ -37,6 +39,12 @@ class Transactions:
     transactional_id = "lane-0"
 
 
+class Client:
+    """Knows all topics."""
+
+    cluster = SimpleNamespace(partitions_for_topic=lambda _topic: {0})
+
+
 class Producer:
     """Refuses batches of one topic, and does not deliver those of another."""
 
@@ -44,6 +52,7 @@ class Producer:
         self._txn_manager = transactions
         self.sent: list[tuple[str, int, BatchBuilder]] = []
         self.end = 100
+        self.client = Client()
 
     async def send_batch(
         self, batch: BatchBuilder, topic: str, *, partition: int
@@ -154,3 +163,27 @@ def test_a_record_larger_than_any_batch_is_a_batch_by_itself() -> None:
     for value in (b"1", b"2" * 10_000, b"3"):
         outputs.append("fine", 0, None, value, None, NO_HEADERS)
     assert [batch.count for batch in outputs._batches["fine", 0].batches] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("encoding_of_records", [RecordBatches], indirect=True)
+async def test_metadata_of_new_topics_is_requested_together(bootstrap: str, prefix: str) -> None:
+    topics = [f"{prefix}-{number}" for number in range(5)]
+    for topic in topics:
+        create_topic(bootstrap, topic, 1)
+    async with open_sender({"bootstrap_servers": bootstrap}) as producer:
+        # the producer of a lane has written to another topic: it knows no longer all
+        await producer.client.set_topics(topics[:1])
+        requested: list[set[str]] = []
+        update = producer.client._metadata_update
+
+        async def record(cluster: object, wanted: set[str]) -> object:
+            requested.append(set(wanted))
+            return await update(cluster, wanted)
+
+        producer.client._metadata_update = record
+        for _ in range(2):
+            outputs = BatchedOutputs(producer)
+            for topic in topics:
+                outputs.append(topic, 0, b"key", b"value", None, NO_HEADERS)
+            assert len(await outputs.send()) == len(topics)
+    assert requested == [set(topics)]

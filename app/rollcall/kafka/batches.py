@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set
 from itertools import zip_longest
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -122,6 +123,7 @@ class BatchedOutputs:
             if batch
         ]
         self._batches = {}  # each batch frees its records when it is compressed
+        await self._learn_topics({topic for topic, _ in places})
         acknowledged: dict[asyncio.Future[RecordMetadata], tuple[TopicPartition, int]] = {}
         try:
             for place, batch in in_turn:
@@ -154,6 +156,15 @@ class BatchedOutputs:
         ]
         # A leader that already has the batch, and no longer knows its offset, answers -1.
         return {tp: first + count for tp, first, count in written if first >= 0}
+
+    async def _learn_topics(self, topics: Set[str]) -> None:
+        """Request the metadata of new topics together. A producer requests those of one topic after
+        the other, and of all earlier ones each time. What fails here, it repeats.
+        """
+        client = self._producer.client
+        new = [topic for topic in topics if client.cluster.partitions_for_topic(topic) is None]
+        if len(new) > 1:
+            await asyncio.gather(*map(client.add_topic, new))
 
 
 def _note(error: KafkaError, tp: TopicPartition) -> None:

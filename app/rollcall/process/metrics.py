@@ -26,6 +26,9 @@ from rollcall.version import package_version
 # prometheus-client would add a series with the creation time to every counter.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
+_WITHOUT_NAME = frozenset({ErrorCode.EMPTY, ErrorCode.NOT_AN_EVENT, ErrorCode.CALIPER})
+"""Codes of dead letters that have no event_name."""
+
 UNKNOWN_NAME = "unknown"
 """Label value of names that are not in the registry."""
 
@@ -146,7 +149,7 @@ class StreamMetrics(ProcessMetrics):
         )
         names = (*event_names, UNKNOWN_NAME)
         for code in codes:
-            for name in names:
+            for name in (UNKNOWN_NAME,) if code in _WITHOUT_NAME else names:
                 self.dead_letters_total.labels(code.value, name)
 
 

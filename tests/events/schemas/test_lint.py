@@ -230,6 +230,11 @@ FAULTS: list[tuple[str, Change, str]] = [
         "course_created.json#/x-key: leads to a value that cannot be a key; name an id or a text",
     ),
     (
+        "course_created",
+        lambda s: s.update({"x-key": "/metadata/real_user_id"}),
+        "course_created.json#/x-key: leads to a field that no example has; name the field that",
+    ),
+    (
         "bodies/course",
         lambda s: s["required"].append("sis_id"),
         "course_created.json#/properties/body: requires sis_id and does not describe it",

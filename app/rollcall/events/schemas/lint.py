@@ -242,6 +242,7 @@ def _event_problems(
         yield Problem(path, f"/{error.annotation}", error.fault, error.remedy)
     else:
         yield from _key_problems(path, key, schema)
+        yield from _example_key_problems(path, file, key)
     yield from _example_problems(path, file, schema, oracle)
 
 
@@ -255,6 +256,30 @@ def _key_problems(path: str, key: Key | None, schema: Schema) -> Iterator[Proble
         yield Problem(
             path, f"/{KEY}", "leads to a value that cannot be a key", "name an id or a text"
         )
+
+
+def _example_key_problems(path: str, file: SchemaFile, key: Key | None) -> Iterator[Problem]:
+    """A key need not be required. In an example of the event type it is there."""
+    examples = file.document.get("examples")
+    if key is None or not isinstance(examples, list):
+        return
+    if not any(_value_of(key, example) is not None for example in examples):
+        yield Problem(
+            path,
+            f"/{KEY}",
+            "leads to a field that no example has",
+            "name the field that identifies the entity, or complete the example",
+        )
+
+
+def _value_of(key: Key, example: Any) -> Any:
+    if not isinstance(example, dict):
+        return None
+    metadata = example.get("metadata" if "metadata" in example else "attributes")
+    body = example.get("body")
+    if not isinstance(metadata, dict) or not isinstance(body, dict):
+        return None
+    return key.value(metadata, body)
 
 
 def _example_problems(
