@@ -22,7 +22,7 @@ class Fact(NamedTuple):
 
 _FACTS = """
 account_created account_updated
-    account_id:id root_account_id:id root_account_uuid:text? parent_account_id:id? name:text
+    account_id:id root_account_id:id root_account_uuid:text? parent_account_id:id? name:text?
     external_status:word? workflow_state:word domain:text? default_time_zone:text?
     default_locale:text?
 account_notification_created
@@ -66,7 +66,7 @@ group_membership_created group_membership_updated
 assignment_created assignment_updated
     assignment_id:id context_id:id context_type:word context_uuid:text? assignment_group_id:id?
     workflow_state:word title:text? description:text? due_at:time? unlock_at:time? lock_at:time?
-    updated_at:time points_possible:number? submission_types:text? created_on_blueprint_sync:flag?
+    updated_at:time? points_possible:number? submission_types:text? created_on_blueprint_sync:flag?
     lti_assignment_id:text? lti_resource_link_id:foreign?
     lti_resource_link_id_duplicated_from:foreign? assignment_id_duplicated_from:id?
     assignment_id_duplicated__from:id? domain:text? domain_duplicated_from:text?
@@ -81,7 +81,7 @@ assignment_override_created assignment_override_updated
     assignment_override_id:id assignment_id:id? type:word course_section_id:id? group_id:id?
     due_at:time? unlock_at:time? lock_at:time? all_day:flag? all_day_date:day? workflow_state:word
 submission_created submission_updated plagiarism_resubmit
-    submission_id:id assignment_id:id user_id:id workflow_state:word? updated_at:time
+    submission_id:id assignment_id:id user_id:id workflow_state:word? updated_at:time?
     submitted_at:time? graded_at:time? posted_at:time? attempt:count? submission_type:word?
     score:number? grade:text? body:text? url:text? late:flag? missing:flag? group_id:id?
     lti_assignment_id:text? lti_user_id:text? associated_integration_id:foreign?
