@@ -4,8 +4,7 @@ settings select some.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -13,8 +12,7 @@ from typing import NamedTuple
 from rollcall.errors import ConfigurationError
 from rollcall.events.event_type import EventType
 from rollcall.events.schemas.annotations import read_event_types
-from rollcall.events.schemas.files import SchemaError, SchemaFile
-from rollcall.events.schemas.folders import read_schemas
+from rollcall.events.schemas.files import SchemaError, SchemaFile, read_schemas, schema_folder
 from rollcall.events.schemas.validation import EventValidator, load_validators
 from rollcall.events.selection import VARIABLE, EventSelection, names_in_words
 from rollcall.settings import ENV_PREFIX, Settings
@@ -48,8 +46,10 @@ def event_types(settings: Settings) -> EventTypes:
     return EventTypes(known, EventSelection(settings.events).select(known))
 
 
-def schema_files(added: Path | None) -> dict[str, SchemaFile]:
-    """The schema files of Rollcall and those that the user adds, by name.
+@lru_cache(maxsize=8)
+def schema_files(added: Path | None) -> Mapping[str, SchemaFile]:
+    """The schema files of Rollcall and those that the user adds, by name. Added files are checked
+    as ``rollcall schemas lint`` does: the router relies on all that it finds.
 
     Args:
         added: ``ROLLCALL_SCHEMAS``.
@@ -57,8 +57,21 @@ def schema_files(added: Path | None) -> dict[str, SchemaFile]:
     Raises:
         ConfigurationError: an added file is not usable.
     """
-    with _added_schemas_explained(added):
-        return read_schemas(added=added)
+    if added is None:
+        return read_schemas()
+    from rollcall.events.schemas.lint import lint  # takes 0.2 s to import, and a second to run
+
+    try:
+        files = read_schemas(added=added)
+    except SchemaError as error:  # Rollcall's own files are tested
+        raise ConfigurationError(f"{FOLDER_VARIABLE}: {error}") from None
+    if problems := lint(schema_folder(), added):
+        more = f" (the first of {len(problems)} problems)" if len(problems) > 1 else ""
+        raise ConfigurationError(
+            f"{FOLDER_VARIABLE}: schema file {problems[0]}{more}; 'rollcall schemas lint' checks "
+            f"all files of {added}"
+        )
+    return files
 
 
 def validators_of(
@@ -72,8 +85,8 @@ def validators_of(
     Raises:
         ConfigurationError: an added file is not usable.
     """
-    with _added_schemas_explained(settings.schemas):
-        return load_validators(names=names, added=settings.schemas)
+    schema_files(settings.schemas)
+    return load_validators(names=names, added=settings.schemas)
 
 
 def require_selected(settings: Settings, needed: Iterable[str], reader: str) -> None:
@@ -101,18 +114,4 @@ def missing_types(settings: Settings, needed: Iterable[str]) -> list[str]:
 
 @lru_cache(maxsize=8)
 def _known(added: Path | None) -> Mapping[str, EventType]:
-    with _added_schemas_explained(added):
-        return read_event_types(read_schemas(added=added))
-
-
-@contextmanager
-def _added_schemas_explained(added: Path | None) -> Iterator[None]:
-    """Rollcall's own files are tested. With others beside them, a fault is in those."""
-    try:
-        yield
-    except SchemaError as error:
-        if added is None:
-            raise
-        raise ConfigurationError(
-            f"{FOLDER_VARIABLE}: {error}; 'rollcall schemas lint' checks all files of {added}"
-        ) from None
+    return read_event_types(schema_files(added))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,14 @@ def write(folder: Path, name: str, change: Callable[[Any], object] = lambda _sch
     change(schema)
     (folder / f"{name}.json").write_text(json.dumps(schema), encoding="utf-8")
     return folder
+
+
+def known_values(values: object, **rules: str) -> dict[str, Any]:
+    """A change of ``lunch_served``: a field of the body with known values."""
+    raw = OWN["course_created"].raw.replace(b"course_created", b"lunch_served")
+    properties = json.loads(raw)["properties"]
+    properties["body"]["properties"] = {"dish": {"x-known-values": values, **rules}}
+    return {"properties": properties}
 
 
 def test_added_types_stand_beside_rollcalls(tmp_path: Path) -> None:
@@ -66,10 +75,21 @@ def test_added_types_stand_beside_rollcalls(tmp_path: Path) -> None:
         ),
         ("all", {}, "all.json: uses the word all"),
         ("lunch_served", {"x-family": "all"}, "lunch_served.json: uses the word all"),
-        ("lunch_served", {"x-key": "/body/dish"}, "x-key leads to a field that the schema"),
+        ("lunch_served", {"x-key": "/body/dish"}, "#/x-key: leads to a field that the schema"),
+        ("lunch_served", {"x-family": ["lunch"]}, "#/x-family: is not a family"),
+        ("lunch_served", {"$ref": OWN["common"].id}, "#/$ref: is not the envelope of all events"),
+        ("lunch_served", {"$ref": 5}, "#/$ref: is no JSON Schema"),
+        ("lunch_served", {"properties": [1]}, "#/properties: is no JSON Schema"),
+        ("lunch_served", {"type": "lunch"}, "#/type: is no JSON Schema"),
+        ("lunch_served", known_values(5), "x-known-values: is not a list of texts"),
+        ("lunch_served", known_values([1]), "x-known-values: is not a list of texts"),
+        ("lunch_served", known_values(["a"], type="array"), "than text"),
+        ("lunch_served", known_values(["a"]), "than text"),
     ],
 )
-def test_a_clash_is_refused(name: str, change: dict[str, Any], fault: str, tmp_path: Path) -> None:
+def test_a_file_that_does_not_fit_is_refused(
+    name: str, change: dict[str, Any], fault: str, tmp_path: Path
+) -> None:
     folder = write(tmp_path / "own", name, lambda schema: schema.update(change))
     settings = load_settings(schemas=folder)
     with pytest.raises(ConfigurationError) as caught:
@@ -78,6 +98,7 @@ def test_a_clash_is_refused(name: str, change: dict[str, Any], fault: str, tmp_p
     assert message.startswith("ROLLCALL_SCHEMAS: schema file ")
     assert fault in message
     assert message.endswith(f"'rollcall schemas lint' checks all files of {folder}")
+    assert "Traceback" not in message
     assert caught.value.exit_code == 2
     assert lint(schema_folder(), folder) != []
 
@@ -89,7 +110,23 @@ def test_a_file_that_is_no_schema_is_refused(text: str, tmp_path: Path) -> None:
         schema_files(tmp_path)
 
 
-def test_a_schema_that_cannot_be_compiled_is_refused(tmp_path: Path) -> None:
-    folder = write(tmp_path / "own", "lunch_served", lambda schema: schema.update(type="lunch"))
-    with pytest.raises(ConfigurationError, match=r"^ROLLCALL_SCHEMAS: schema urn.* cannot be "):
-        validators_of(load_settings(schemas=folder))
+def test_hidden_files_are_not_read(tmp_path: Path) -> None:
+    """A ConfigMap of Kubernetes has its files in a hidden folder, and links to them."""
+    written = write(tmp_path / "written", "lunch_served")
+    folder = tmp_path / "mounted"
+    content = folder / "..2026_11_29"
+    shutil.copytree(written, content)
+    (folder / "..data").symlink_to(content.name)
+    (folder / "lunch_served.json").symlink_to("..data/lunch_served.json")
+    shutil.copy(written / "lunch_served.json", folder / "._lunch_served.json")
+    assert schema_files(folder).keys() - OWN.keys() == {"lunch_served"}
+    assert lint(schema_folder(), folder) == []
+
+
+def test_a_name_that_is_too_long_for_a_topic_is_refused(tmp_path: Path) -> None:
+    longest = 249 - len(f"{'p' * 100}.events.")
+    write(tmp_path / "own", "a" * longest)
+    assert lint(schema_folder(), tmp_path / "own") == []
+    write(tmp_path / "own", "b" * (longest + 1))
+    [problem] = lint(schema_folder(), tmp_path / "own")
+    assert "cannot be a part of a topic's name" in problem.fault

@@ -20,6 +20,9 @@ Schema = dict[str, Any]
 KNOWN_VALUES = "x-known-values"
 """Annotation with the known values of a field. Other values are valid, and are counted."""
 
+ENVELOPE = "envelope"
+"""Name of the schema that all schemas of events refer to."""
+
 RELEASED = "released.json"
 """The file, in the folder of the schemas, with all schemas by name as they were last released."""
 
@@ -51,7 +54,7 @@ class SchemaFile:
     @property
     def is_event(self) -> bool:
         """Whether the file is the schema of an event, not a shared part."""
-        return "/" not in self.name and self.name not in ("common", "envelope")
+        return "/" not in self.name and self.name not in ("common", ENVELOPE)
 
 
 def schema_folder() -> Path:
@@ -61,11 +64,13 @@ def schema_folder() -> Path:
 
 def schema_paths(folder: Path) -> Iterator[tuple[str, Path]]:
     """Names and paths of the schema files of a folder, in order of name. The file of the released
-    schemas is none of them.
+    schemas is none of them, and neither are hidden files and folders: a ConfigMap of Kubernetes
+    keeps its content in one, and editors keep copies there.
     """
     for path in sorted(folder.rglob("*.json")):
-        if path != folder / RELEASED:
-            yield path.relative_to(folder).with_suffix("").as_posix(), path
+        relative = path.relative_to(folder)
+        if path != folder / RELEASED and not any(part.startswith(".") for part in relative.parts):
+            yield relative.with_suffix("").as_posix(), path
 
 
 def read_schema_file(name: str, path: Path) -> SchemaFile:
@@ -95,6 +100,21 @@ def read_schema_folder(folder: Path | None = None) -> dict[str, SchemaFile]:
     if not files:
         raise SchemaError(f"no schema files in {folder}; the folder must hold <event_name>.json")
     return files
+
+
+def read_schemas(folder: Path | None = None, added: Path | None = None) -> dict[str, SchemaFile]:
+    """All schema files by name.
+
+    Args:
+        folder: default: the project's own.
+        added: a user's folder, whose files stand beside those of ``folder``. lint.py checks that
+            they fit.
+
+    Raises:
+        SchemaError: a folder has no file, or a file cannot be read.
+    """
+    files = read_schema_folder(folder)
+    return files if added is None else files | read_schema_folder(added)
 
 
 def reference_registry(documents: Iterable[Schema]) -> Registry[Any]:

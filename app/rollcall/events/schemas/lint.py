@@ -16,6 +16,8 @@ from rollcall.events.event_type import Key
 from rollcall.events.schemas.annotations import KEY, AnnotationError, EventTypeReader
 from rollcall.events.schemas.compatibility import UNDERSTOOD, narrowings
 from rollcall.events.schemas.files import (
+    ENVELOPE,
+    KNOWN_VALUES,
     RELEASED,
     Schema,
     SchemaError,
@@ -76,8 +78,15 @@ def lint(folder: Path, added: Path | None = None) -> list[Problem]:
     for name, file in files.items():
         if file.is_event and (schema := _flat(file, references, targets)) is not None:
             flat[name] = schema
+            problems += _envelope_problems(file, files)
             problems += _event_problems(file, schema, oracles[name], read_event_type)
     problems += _release_problems(files, flat, released)
+    if not problems:
+        problems += [
+            Problem(f"{name}.json", "", "cannot be compiled", "look for very large repetitions")
+            for name, file in files.items()
+            if file.is_event and name not in flat
+        ]
     return sorted(set(problems))
 
 
@@ -213,6 +222,18 @@ def _flat(file: SchemaFile, references: Registry[Any], targets: Targets) -> Sche
     return schema
 
 
+def _envelope_problems(file: SchemaFile, files: Mapping[str, SchemaFile]) -> Iterator[Problem]:
+    """The recogniser relies on all that the envelope requires."""
+    envelope = files[ENVELOPE].id if ENVELOPE in files else ""
+    if file.document.get("$ref") != envelope:
+        yield Problem(
+            f"{file.name}.json",
+            "/$ref",
+            "is not the envelope of all events",
+            f'write {{"$ref": "{envelope}"}}',
+        )
+
+
 def _event_problems(
     file: SchemaFile, schema: Schema, oracle: Any, read_event_type: EventTypeReader
 ) -> Iterator[Problem]:
@@ -236,6 +257,7 @@ def _event_problems(
                 f"requires {name} and does not describe it",
                 "add it to the properties",
             )
+    yield from _known_value_problems(path, body)
     try:
         key = read_event_type(file).key
     except AnnotationError as error:
@@ -246,13 +268,35 @@ def _event_problems(
     yield from _example_problems(path, file, schema, oracle)
 
 
+def _known_value_problems(path: str, body: Schema) -> Iterator[Problem]:
+    for name, field in body.get("properties", {}).items():
+        if KNOWN_VALUES not in field:
+            continue
+        at = f"/properties/body{pointer(['properties', name])}/{KNOWN_VALUES}"
+        values = field[KNOWN_VALUES]
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            yield Problem(path, at, "is not a list of texts", "write the known texts")
+        elif not _types(field) <= {"string", "null"}:
+            yield Problem(
+                path,
+                at,
+                "is on a field that may have another type than text",
+                'write {"type": "string"} or {"type": ["string", "null"]} in the field',
+            )
+
+
+def _types(schema: Schema) -> frozenset[str]:
+    """The JSON types that a flat schema allows; ``any`` if it names none."""
+    types = schema.get("type", "any")
+    return frozenset([types] if isinstance(types, str) else types)
+
+
 def _key_problems(path: str, key: Key | None, schema: Schema) -> Iterator[Problem]:
     if key is None:
         return
     for name in key.path:
         schema = schema.get("properties", {}).get(name, {})
-    types = schema.get("type", [])
-    if not {"string", "integer", "null"}.issuperset([types] if isinstance(types, str) else types):
+    if not _types(schema) - {"any"} <= {"string", "integer", "null"}:
         yield Problem(
             path, f"/{KEY}", "leads to a value that cannot be a key", "name an id or a text"
         )

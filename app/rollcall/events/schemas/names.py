@@ -15,8 +15,8 @@ _match_id = re.compile(
     rf"urn:rollcall:canvas:(?P<name>{_NAME}(?::{_NAME})?):(?P<version>(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){{2}})"
 ).fullmatch
 _EVENT_NAME = re.compile(_NAME)
-_MOST_NAME_CHARACTERS = 150
-"""Of an event_name. A topic has at most 249, and its prefix needs some."""
+_MOST_NAME_CHARACTERS = 141
+"""Of an event_name. A topic of Kafka has at most 249, of which the longest prefix takes 108."""
 
 
 class Problem(NamedTuple):
@@ -81,9 +81,9 @@ def _identity_problems(files: Mapping[str, SchemaFile]) -> Iterator[Problem]:
 
 def _event_name_problems(events: Mapping[str, SchemaFile]) -> Iterator[Problem]:
     alike: dict[str, str] = {}
-    families: defaultdict[object, list[str]] = defaultdict(list)
+    families: defaultdict[str, list[str]] = defaultdict(list)
     for name, file in events.items():
-        families[file.document.get(FAMILY)].append(name)
+        families[str(file.document.get(FAMILY))].append(name)
         if not _EVENT_NAME.fullmatch(name) or len(name) > _MOST_NAME_CHARACTERS:
             yield Problem(
                 f"{name}.json",

@@ -16,10 +16,10 @@ from rollcall.events.schemas.files import (
     KNOWN_VALUES,
     Schema,
     SchemaError,
+    read_schemas,
     reference_registry,
 )
 from rollcall.events.schemas.flatten import Targets, flatten
-from rollcall.events.schemas.folders import read_schemas
 from rollcall.events.schemas.violations import Violation, describe
 
 __all__ = ["EventValidator", "Violation", "load_validators"]
