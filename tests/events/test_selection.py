@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from random import Random
 
 import pytest
@@ -34,7 +33,16 @@ words = st.one_of(st.just("all"), names, families, globs())
 
 def selects(word: str, event_type: EventType) -> bool:
     """The oracle: whether a word matches an event type."""
-    return word in ("all", event_type.family) or fnmatchcase(event_type.name, word)
+    return word in ("all", event_type.family) or matches(word, event_type.name)
+
+
+def matches(glob: str, name: str) -> bool:
+    """The oracle: whether a glob matches a name."""
+    if not glob:
+        return not name
+    if glob[0] == "*":
+        return any(matches(glob[1:], name[at:]) for at in range(len(name) + 1))
+    return name != "" and glob[0] in ("?", name[0]) and matches(glob[1:], name[1:])
 
 
 @settings(max_examples=examples(200))
@@ -79,6 +87,31 @@ def test_a_dot_in_a_name_is_no_pattern() -> None:
     assert list(EventSelection([name]).select(REGISTRY)) == [name]
     with pytest.raises(SelectionError, match="matches no event type"):
         EventSelection(["course.created"]).select(REGISTRY)
+
+
+@given(st.text("ab*?[]!.", max_size=6), st.text("ab[]!.", min_size=1, max_size=6))
+def test_only_stars_and_question_marks_are_special(glob: str, name: str) -> None:
+    event_types = {
+        each: EventType(each, "family", None, (), "") for each in (name, "a", "abab", "a[b]")
+    }
+    expected = [each for each in event_types if matches(glob, each)]
+    if expected:
+        assert list(EventSelection([glob]).select(event_types)) == expected
+    else:
+        with pytest.raises(SelectionError, match="matches no event type"):
+            EventSelection([glob]).select(event_types)
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["*" * 100 + "x", "*a" * 30 + "*b", "*?" * 100 + "x", "*e" * 30 + "*_" * 30 + "b"],
+    ids=["neighbours", "letters between", "question marks between", "two letters"],
+)
+def test_many_stars_are_soon_matched(word: str) -> None:
+    """With backtracking, each would take longer than any run of tests."""
+    long = EventType("a" * 300 + "e_" * 300, "family", None, (), "")
+    with pytest.raises(SelectionError, match="matches no event type"):
+        EventSelection(["all", f"-{word}"]).select({**REGISTRY, long.name: long})
 
 
 @pytest.mark.parametrize(
