@@ -16,13 +16,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
+from rollcall.events.event_type import Key
 from rollcall.events.outcomes import DeadLetter, Routed
 from rollcall.events.pipeline import Pipeline
+from rollcall.events.publishing import Publisher
+from rollcall.events.recognised import Recognised
 from rollcall.events.scan.plain import Scanner, plain_type
 from rollcall.events.schemas.files import KNOWN_VALUES
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from tests.events.json_texts import Number, Pairs, write
-from tests.events.recognisers import Recognisers
+from tests.events.recognisers import Recognisers, contents
 from tests.events.schemas.events import DOCUMENTED, MISSING, NAMES, VALIDATORS, changed, example
 from tests.events.schemas.test_differential import ANYTHING, EVENTS, VALUES
 from tests.examples import examples
@@ -410,6 +413,27 @@ def test_a_schema_for_which_a_root_account_may_be_no_id_is_not_read(root_account
             schema, "properties", part, "properties", "root_account_id", to=root_account_id
         )
     assert plain_type(replace(validator, schema=schema)) is None
+
+
+@pytest.mark.parametrize("account", ["3", 3, None])
+def test_a_type_whose_key_is_its_root_account_is_not_read(account: Any) -> None:
+    """The scanner would take the field as the key only, and lose the account."""
+    validator = VALIDATORS["heartbeat"]
+    key = Key(("metadata", "root_account_id"), is_id=True)
+    validators = {
+        **VALIDATORS,
+        "heartbeat": replace(validator, event_type=replace(validator.event_type, key=key)),
+    }
+    recognisers = Recognisers(validators)
+    assert recognisers.taken(orjson.dumps(example("enrollment_created")))
+    value = orjson.dumps(changed(example("heartbeat"), "metadata", "root_account_id", to=account))
+    assert not recognisers.taken(value)
+    judged = recognisers.by_schema(value)
+    assert isinstance(judged, Recognised)
+    by_schema = Publisher(validators, None).publish(judged, value, [], False)
+    assert contents(Pipeline(validators)(value)) == contents(by_schema)
+    dropping = Recognisers(validators, ("root_account_id",))
+    assert dropping.taken(value), "the records have no key then"
 
 
 @pytest.mark.parametrize(

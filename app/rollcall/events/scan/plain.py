@@ -167,7 +167,8 @@ def plain_type(validator: EventValidator, dropped: Sequence[str] = ()) -> PlainT
     key = event_type.published_key(dropped)
     if key is not None:
         key_rule = (body_rules if key.is_in_body else metadata_rules).get(key.path[1])
-        if key_rule is None or not _can_hold_key(key_rule, key):
+        # The scanner takes one thing only from a field.
+        if key_rule is None or key_rule is root or not _can_hold_key(key_rule, key):
             return None
     return PlainType(event_type.name, key, metadata, body)
 
