@@ -46,6 +46,12 @@ busy machines, and for the time until the controller notices a lost broker.
 
 RETRY_SECONDS = 0.1
 
+PARTITIONS_OF_A_REQUEST = 1_000
+"""The most partitions that one request creates, unless one topic has more. Kafka's controller
+refuses a request that makes more than 10,000 records: one for each partition, topic and
+configuration of a topic.
+"""
+
 _REQUEST_MS = 20_000
 _ANSWER_SECONDS = 5.0
 """Time limit for one broker's answer."""
@@ -173,6 +179,13 @@ class TopicAdmin:
                 topic does not appear.
             BrokerUnavailableError: brokers do not answer.
         """
+        for group in in_requests(plans, PARTITIONS_OF_A_REQUEST):
+            await self._create_together(group)
+        if plans:
+            await self._wait_until_known([plan.name for plan in plans])
+
+    async def _create_together(self, plans: Sequence[TopicPlan]) -> None:
+        """Create topics with one request, and repeat it for those that a passing error stopped."""
         remaining = {
             plan.name: NewTopic(
                 plan.name,
@@ -182,8 +195,6 @@ class TopicAdmin:
             )
             for plan in plans
         }
-        if not remaining:
-            return
 
         async def create() -> bool | None:
             await self._admin._client.bootstrap()  # finds the controller
@@ -200,7 +211,6 @@ class TopicAdmin:
                 f"Kafka at {self._bootstrap} did not create {', '.join(sorted(remaining))} in "
                 f"{SETTLE_SECONDS:.0f} s; look at the brokers' logs"
             )
-        await self._wait_until_known([plan.name for plan in plans])
 
     @staticmethod
     def _is_created(topic: str, code: int, reason: Sequence[object]) -> bool:
@@ -304,6 +314,21 @@ class TopicAdmin:
             name: {entry[0]: entry[1] for entry in entries}
             for _code, _message, _kind, name, entries in response.resources
         }
+
+
+def in_requests(plans: Sequence[TopicPlan], most: int) -> list[list[TopicPlan]]:
+    """Topics in their order, in groups of at most so many partitions. A topic with more partitions
+    is a group.
+    """
+    groups: list[list[TopicPlan]] = []
+    room = 0
+    for plan in plans:
+        if not groups or plan.partitions > room:
+            groups.append([])
+            room = most
+        groups[-1].append(plan)
+        room -= plan.partitions
+    return groups
 
 
 async def ensure_topics(
