@@ -134,6 +134,7 @@ def panels() -> dict[str, tuple[Panel, ...]]:
                     rate("rollcall_events_received_total"),
                     rate("rollcall_events_routed_total"),
                     rate("rollcall_events_unknown_total"),
+                    rate("rollcall_events_not_selected_total"),
                     rate("rollcall_dead_letters_total"),
                 ),
             ),
@@ -158,6 +159,10 @@ def panels() -> dict[str, tuple[Panel, ...]]:
                 (rate("rollcall_dead_letters_total", "job", "code"),),
             ),
             Panel("Unknown events", (rate("rollcall_events_unknown_total", "instance"),)),
+            Panel(
+                "Events that are not selected",
+                (rate("rollcall_events_not_selected_total", "instance"),),
+            ),
             Panel("Unknown fields", (rate("rollcall_unknown_fields_total", "event_name"),)),
             Panel("Unknown values", (rate("rollcall_unknown_values_total", "event_name"),)),
             Panel("Redacted records", (rate("rollcall_redacted_total", "instance"),)),

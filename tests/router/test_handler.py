@@ -135,9 +135,24 @@ def test_one_in_one_out_and_all_fit(records: list[FakeRecord]) -> None:
     parts = (
         "rollcall_events_routed_total",
         "rollcall_events_unknown_total",
+        "rollcall_events_not_selected_total",
         "rollcall_dead_letters_total",
     )
     assert received == len(records) == sum(value_of(metrics, part) for part in parts)
+
+
+def test_events_that_are_not_selected_are_counted_apart() -> None:
+    """Otherwise the alert on new events would never end."""
+    name = "course_updated"
+    validators = {each: it for each, it in load_validators().items() if each != name}
+    records = [
+        FakeRecord(at, value=orjson.dumps(value))
+        for at, value in enumerate([schema_example(name), *[event(event_name="x.y")] * 2])
+    ]
+    _, result = handle(kit_of(Pipeline(validators, not_selected=[name])), [chunk(*records)])
+    result.on_committed(1_700_000_001.0)
+    assert value_of(result.metrics, "rollcall_events_not_selected_total") == 1
+    assert value_of(result.metrics, "rollcall_events_unknown_total") == 2
 
 
 def test_a_record_without_key_stays_on_its_partition_and_one_with_key_goes_where_java_puts_it() -> (

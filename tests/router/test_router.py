@@ -327,6 +327,7 @@ def test_metrics_add_up_and_start_at_zero(bootstrap: str, prefix: str, tmp_path:
                 received
                 == total["rollcall_events_routed_total"]
                 + total["rollcall_events_unknown_total"]
+                + total["rollcall_events_not_selected_total"]
                 + total["rollcall_dead_letters_total"]
             )
         assert router.metric("rollcall_pipeline_seconds_count") == len(records)

@@ -39,7 +39,8 @@ def test_a_type_is_added_by_a_restart_and_a_replay(
 
     with RouterProcess(tmp_path, bootstrap, prefix, events=f"course,-{ADDED_LATER}") as router:
         wait_for(4)
-        assert router.metric("rollcall_events_unknown_total") == 3
+        assert router.metric("rollcall_events_unknown_total") == 1
+        assert router.metric("rollcall_events_not_selected_total") == 2
         assert router.end() == 0
     typed = {topic for topic in topics_of(bootstrap) if topic.startswith(f"{prefix}.events.")}
     assert typed == {f"{prefix}.events.{SELECTED}"}

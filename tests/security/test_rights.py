@@ -107,7 +107,7 @@ READERS = "warehouse"
 
 
 UNKNOWN = (
-    b'{"metadata":{"event_name":"conversation_created",'
+    b'{"metadata":{"event_name":"quizzes.item_created",'
     b'"event_time":"2026-01-01T00:00:00Z"},"body":{}}'
 )
 

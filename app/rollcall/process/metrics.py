@@ -154,7 +154,9 @@ class StreamMetrics(ProcessMetrics):
 
 
 class RouterMetrics(StreamMetrics):
-    """Metrics of the router. At every scrape, received = routed + unknown + dead letters."""
+    """Metrics of the router. At every scrape, received = routed + unknown + not selected + dead
+    letters.
+    """
 
     def __init__(self, registry: CollectorRegistry, event_names: Iterable[str]) -> None:
         names = tuple(event_names)
@@ -179,6 +181,11 @@ class RouterMetrics(StreamMetrics):
             "rollcall_events_unknown_total",
             "Events whose name has no schema, written to the unknown topic. A rise after a Canvas "
             "release is a new kind of event.",
+            registry=registry,
+        )
+        self.events_not_selected_total = Counter(
+            "rollcall_events_not_selected_total",
+            "Events of known types that ROLLCALL_EVENTS leaves out, written to the unknown topic.",
             registry=registry,
         )
         self.unknown_fields_total = Counter(

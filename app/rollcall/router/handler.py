@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from rollcall.events.outcomes import DeadLetter, Routed, Unknown
+from rollcall.events.outcomes import DeadLetter, Routed, Unknown, UnknownReason
 from rollcall.events.pipeline import Pipeline
 from rollcall.kafka.topics import TimestampWindow
 from rollcall.process.breaker import Breaker, BreakerPolicy
@@ -55,7 +55,7 @@ class RouterResult:
     changes: int = 0
     routed: list[str] = field(default_factory=list)
     """The event_name of each."""
-    unknown: int = 0
+    unknown: Counter[UnknownReason] = field(default_factory=Counter)
     dead: Counter[tuple[str, str]] = field(default_factory=Counter)
     unknown_fields: Counter[str] = field(default_factory=Counter)
     unknown_values: Counter[str] = field(default_factory=Counter)
@@ -74,13 +74,14 @@ class RouterResult:
 
     def on_committed(self, now: float) -> None:
         """Count the chunk, in one step: whoever scrapes sees that received = routed + unknown +
-        dead letters.
+        not selected + dead letters.
         """
         metrics = self.metrics
         metrics.events_received_total.inc(self.consumed)
         for name, count in Counter(self.routed).items():
             metrics.events_routed_total.labels(name).inc(count)
-        metrics.events_unknown_total.inc(self.unknown)
+        metrics.events_unknown_total.inc(self.unknown[UnknownReason.NO_SCHEMA])
+        metrics.events_not_selected_total.inc(self.unknown[UnknownReason.NOT_SELECTED])
         for (code, name), count in self.dead.items():
             metrics.dead_letters_total.labels(code, name).inc(count)
         for name, count in self.unknown_fields.items():
@@ -182,7 +183,7 @@ class RouterHandler:
                     self._timestamp(record),
                     encode_headers(outcome.headers),
                 )
-                result.unknown += 1
+                result.unknown[outcome.reason] += 1
                 result.redacted += outcome.redacted
                 return False
             outcome = too_large(outcome.value, outcome.headers, None, size, limit, outcome.redacted)

@@ -195,17 +195,18 @@ def test_long_values_are_shortened() -> None:
 
 def test_metrics_are_read_as_the_router_writes_them() -> None:
     metrics = RouterMetrics(CollectorRegistry(), REGISTRY)
-    metrics.events_received_total.inc(10)
+    metrics.events_received_total.inc(12)
     metrics.events_routed_total.labels("user_created").inc(4)
     metrics.events_unknown_total.inc(1)
+    metrics.events_not_selected_total.inc(2)
     metrics.dead_letters_total.labels("empty", "unknown").inc(2)
     metrics.dead_letters_total.labels("too_large", "unknown").inc(1)
     metrics.dead_letters_total.labels("too_large", "user_created").inc(2)
     received, found = read_router(generate_latest(metrics.registry).decode())
-    assert (received, found.total) == (10, 10)
+    assert (received, found.total) == (12, 12)
     assert (found.routed, found.unknown, found.dead) == (
         {"user_created": 4},
-        1,
+        3,
         {"empty": 2, "too_large": 3},
     )
 

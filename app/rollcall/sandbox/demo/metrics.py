@@ -47,8 +47,8 @@ def read_router(page: str) -> RouterReading:
                 received = value
             case "rollcall_events_routed_total":
                 ledger.routed[labels["event_name"]] += value
-            case "rollcall_events_unknown_total":
-                ledger.unknown = value
+            case "rollcall_events_unknown_total" | "rollcall_events_not_selected_total":
+                ledger.unknown += value
             case "rollcall_dead_letters_total":
                 ledger.dead[labels["code"]] += value
     return RouterReading(received, ledger)

@@ -30,6 +30,7 @@ _COUNTERS: Mapping[str, tuple[tuple[str, str | None], ...]] = {
     "rollcall_events_received_total": ((RECEIVED, None),),
     "rollcall_events_routed_total": ((ROUTED, "event_name"),),
     "rollcall_events_unknown_total": ((UNKNOWN, None),),
+    "rollcall_events_not_selected_total": ((UNKNOWN, None),),
     "rollcall_dead_letters_total": ((DEAD, "code"), (DEAD_EVENTS, "event_name")),
     "rollcall_stage_records_total": ((CONSUMED, "stage"),),
     "rollcall_rows_published_total": ((PUBLISHED, "stage"),),
