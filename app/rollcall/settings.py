@@ -159,8 +159,23 @@ class Settings(BaseSettings):
         description="Replace the values of credential parameters anywhere in a record.",
     )
     redact_parameters: Words = Field(
-        ("access_token", "refresh_token", "client_secret", "token", "verifier", "Signature"),
-        description="Names of the credential parameters, separated by commas.",
+        (
+            "access_token",
+            "refresh_token",
+            "client_secret",
+            "?token",
+            "?session_token",
+            "?verifier",
+            "?sf_verifier",
+            "?ticket",
+            "?invitation",
+            "?jwt",
+            "?hmac",
+            "?Signature",
+            "?X-Amz-Signature",
+        ),
+        description="Names of the credential parameters, separated by commas; with ? before it, a "
+        "name counts only as a parameter of a URL.",
     )
     drop_metadata: Words = Field(
         (),
@@ -307,9 +322,10 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
-        if not all(re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in names):
+        if not all(re.fullmatch(r"\??[A-Za-z0-9_.-]+", name) for name in names):
             raise ValueError(
-                "must be parameter names of letters, digits, '_', '.', '-', separated by commas"
+                "must be parameter names of letters, digits, '_', '.', '-', each with ? before it "
+                "to count only in URLs, separated by commas"
             )
         return names
 

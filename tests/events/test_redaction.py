@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import orjson
 import pytest
@@ -126,9 +127,13 @@ DEFAULT = Redactor(Settings.model_construct().redact_parameters)
         ("https://canvas.example.edu/api?access_token=S3cret&x=1", b"access_token"),
         ("https://files.example.edu/map.json?download=1&token=eyJ0.eyJz.S3cret", b"token"),
         ("https://canvas.example.edu/files/7/download?verifier=S3cret", b"verifier"),
-        ("https://canvas.example.edu/files/7?sf_verifier=S3cret", b"verifier"),
-        ("https://canvas.example.edu/login?session_token=S3cret", b"token"),
-        ("https://s3.example.com/a.zip?X-Amz-Date=1&X-Amz-Signature=S3cret", b"Signature"),
+        ("https://canvas.example.edu/files/7?sf_verifier=S3cret", b"sf_verifier"),
+        ("https://canvas.example.edu/login?session_token=S3cret", b"session_token"),
+        ("https://canvas.example.edu/login/cas?ticket=ST-S3cret", b"ticket"),
+        ("https://canvas.example.edu/register?invitation=S3cret", b"invitation"),
+        ("https://tool.example.edu/start?a=1&jwt=eyJ.S3cret", b"jwt"),
+        ("https://tool.example.edu/start?a=1&hmac=S3cret", b"hmac"),
+        ("https://s3.example.com/a.zip?X-Amz-Date=1&X-Amz-Signature=S3cret", b"X-Amz-Signature"),
         ("https://cdn.example.com/a.zip?Policy=x&Signature=S3cret&Key-Pair-Id=y", b"Signature"),
     ],
 )
@@ -170,6 +175,81 @@ def test_the_longest_name_is_found() -> None:
             ),
         ):
             assert redactor(before) == (after, frozenset(found))
+
+
+URL_ONLY = Redactor(("?token", "?hmac", "access_token"))
+BEFORE_A_PARAMETER = (
+    *("?", "&", "&amp;", "&#38;", "&#x26;"),
+    *(r"\u0026", r"\u003f", r"\u003F", r"\u0026amp;", r"\u0026amp\u003b"),
+    *("%3F", "%3f", "%26", "%253F", "%2526", "%25253f", "%26amp%3B", "%26amp%3b", "%2526amp%253B"),
+)
+EQUALS = ("=", "%3D", "%3d", "%253D", r"\u003d", r"\u003D", "[]=", "%5B%5D=")
+
+
+@given(
+    st.sampled_from(BEFORE_A_PARAMETER),
+    st.sampled_from(("token", "hmac")),
+    st.sampled_from(EQUALS),
+    st.from_regex(r"[A-Za-z0-9_.~-]{1,20}", fullmatch=True),
+    st.binary(max_size=60),
+)
+def test_parameters_of_urls_are_replaced_in_all_notations(
+    before: str, name: str, equals: str, secret: str, rest: bytes
+) -> None:
+    start = rest + f"/a?b=1{before}{name}{equals}".encode()
+    clean, found = URL_ONLY(start + secret.encode() + b'"' + rest)
+    assert clean.startswith(URL_ONLY(rest)[0] + start[len(rest) :] + b'REDACTED"')
+    assert name.encode() in found
+
+
+@given(
+    st.text(
+        alphabet=st.characters(exclude_characters="?&;", max_codepoint=0x2FFF), max_size=20
+    ).filter(lambda text: not re.search(r"(%(25)*(3f|26|3b)|\\u00(3f|26|3b))$", text.lower())),
+    st.sampled_from(("token", "hmac")),
+    st.sampled_from(EQUALS),
+    st.text(max_size=20),
+)
+def test_texts_with_such_names_are_untouched(
+    before: str, name: str, equals: str, value: str
+) -> None:
+    if "access_token" in f"{before}{name}" or any(part in value for part in ("token", "hmac")):
+        return
+    data = f"{before}{name}{equals}{value}".encode(errors="replace")
+    clean, found = URL_ONLY(data)
+    assert (clean, found) == (data, frozenset())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "let token=getToken(a,b);",
+        "x.token=5; verifier=foo; Signature=none",
+        "https://canvas.example.edu/api?page_token=12",
+        "https://canvas.example.edu/?authenticity_token=abc&next_token=2",
+        "a; token=1",
+        "what is a token? hmac=5",
+        "ticket=5, invitation=yes, jwt=x, hmac=y",
+        "100%26 token=1",
+    ],
+)
+def test_texts_that_people_wrote_are_untouched(text: str) -> None:
+    data = orjson.dumps({"body": {"body": text}})
+    assert DEFAULT(data) == (data, frozenset())
+
+
+def test_a_name_may_count_everywhere_and_in_urls_only() -> None:
+    for names in (("token", "?session_token"), ("?session_token", "token", "?token")):
+        clean, found = Redactor(names)(b"session_token=a&token=b&session_token=c")
+        assert clean == b"session_token=REDACTED&token=REDACTED&session_token=REDACTED"
+        assert found == {b"token", b"session_token"}
+
+
+@given(st.sampled_from(BEFORE_A_PARAMETER), st.sampled_from(EQUALS), st.binary(max_size=60))
+def test_the_fast_check_misses_nothing(before: str, equals: str, rest: bytes) -> None:
+    assert URL_ONLY.names_any(rest + f"{before}token{equals}a".encode())
+    assert not URL_ONLY.names_any(b'{"tokens": "the token, the hmac"}')
+    assert not URL_ONLY.names_any(b"?a=1")
 
 
 def test_it_can_be_switched_off() -> None:
