@@ -170,6 +170,14 @@ def test_bodies_have_the_fields_of_the_schemas() -> None:
         assert all(old.get(family, "?") in field for field in missing)
 
 
+def test_bodies_require_what_the_schemas_require() -> None:
+    """Otherwise a valid event would be expected on the dead-letter topic."""
+    for name, validator in load_validators().items():
+        fields = BODIES[family_of(name)]
+        required = {field for field in fields if fields[field].required}
+        assert required == set(validator.schema["properties"]["body"].get("required", ())), name
+
+
 @pytest.mark.parametrize("count", [0, 1, 5, 99, 100, 101])
 def test_small_plans(count: int) -> None:
     records = list(generate_traffic(TrafficPlan(count=count)))

@@ -50,7 +50,7 @@ COURSEWORK: Mapping[str, Mapping[str, Field]] = {
         "due_at": OPTIONAL_TIME,
         "unlock_at": OPTIONAL_TIME,
         "lock_at": OPTIONAL_TIME,
-        "updated_at": TIME,
+        "updated_at": OPTIONAL_TIME,
         "points_possible": OPTIONAL_NUMBER,
         "submission_types": text("submission_types", required=False),
         "created_on_blueprint_sync": OPTIONAL_FLAG,
@@ -100,7 +100,7 @@ COURSEWORK: Mapping[str, Mapping[str, Field]] = {
         "workflow_state": word(
             "submitted", "pending_review", "graded", "unsubmitted", "deleted", required=False
         ),
-        "updated_at": TIME,
+        "updated_at": OPTIONAL_TIME,
         "submitted_at": OPTIONAL_TIME,
         "graded_at": OPTIONAL_TIME,
         "posted_at": OPTIONAL_TIME,

@@ -103,7 +103,7 @@ BODIES: Mapping[str, Mapping[str, Field]] = {
     "account": {
         "account_id": identity("account", local=True, number=True),
         "root_account_id": Field(Kind.ID_OR_ZERO, "root_account", local=True, number=True),
-        "name": text("title"),
+        "name": text("title", required=False),
         "workflow_state": word("active", "deleted"),
         "parent_account_id": identity("account", required=False, local=True, number=True),
         "root_account_uuid": text("token", required=False),
