@@ -75,12 +75,12 @@ def faults(
 
 
 def test_what_the_router_writes() -> None:
-    """Of 3,000 records of all sorts, each output is as the document has it, and it has all
+    """Of 7,000 records of all sorts, each output is as the document has it, and it has all
     headers.
     """
     traffic = generate_traffic(
         TrafficPlan(
-            count=3_000,
+            count=7_000,
             empty=0.02,
             not_json=0.02,
             not_an_event=0.02,
