@@ -5,6 +5,7 @@ two writes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -24,7 +25,12 @@ from tests.outputs import MemoryOutputs, Output
 from tests.rosters.reference import RELATIONS, Rosters, TypedEvent
 
 _VALIDATORS = load_validators()
-"""Shared: compiling them takes longer than most tests in memory."""
+
+
+@cache
+def _pipeline(shard: int | None) -> Pipeline:
+    """Shared: making one takes longer than most tests in memory."""
+    return Pipeline(_VALIDATORS, shard=shard)
 
 
 class Choices(Protocol):
@@ -164,7 +170,7 @@ class Cluster:
         """Topic of each record that a stage could not use, and the reason."""
         self._topics: dict[tuple[str, int], list[Stored]] = {}
         self._partition_of = partitioner(partitions)
-        self._pipeline = Pipeline(_VALIDATORS, shard=shard)
+        self._pipeline = _pipeline(shard)
         self.lanes = [
             Lane(self, self._context(stage, cascade_rows), partition)
             for stage in (stages(shard) if all_stages is None else all_stages)
