@@ -19,6 +19,18 @@ from rollcall.settings import load_settings
 OWN = read_schema_folder()
 
 
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with some of Rollcall's schema files: lint takes a while for all of them."""
+    folder = tmp_path_factory.mktemp("few")
+    for path in schema_folder().rglob("*.json"):
+        if path.stem.startswith(("common", "envelope", "course", "outcome")):
+            copied = folder / path.relative_to(schema_folder())
+            copied.parent.mkdir(exist_ok=True)
+            shutil.copy(path, copied)
+    return folder
+
+
 def write(folder: Path, name: str, change: Callable[[Any], object] = lambda _schema: None) -> Path:
     """A copy of a schema of Rollcall under another name."""
     folder.mkdir(exist_ok=True)
@@ -88,7 +100,7 @@ def test_added_types_stand_beside_rollcalls(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(
-    name: str, change: dict[str, Any], fault: str, tmp_path: Path
+    name: str, change: dict[str, Any], fault: str, few: Path, tmp_path: Path
 ) -> None:
     folder = write(tmp_path / "own", name, lambda schema: schema.update(change))
     settings = load_settings(schemas=folder)
@@ -100,7 +112,7 @@ def test_a_file_that_does_not_fit_is_refused(
     assert message.endswith(f"'rollcall schemas lint' checks all files of {folder}")
     assert "Traceback" not in message
     assert caught.value.exit_code == 2
-    assert lint(schema_folder(), folder) != []
+    assert any(fault in str(problem) for problem in lint(few, folder))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{"])
@@ -123,10 +135,10 @@ def test_hidden_files_are_not_read(tmp_path: Path) -> None:
     assert lint(schema_folder(), folder) == []
 
 
-def test_a_name_that_is_too_long_for_a_topic_is_refused(tmp_path: Path) -> None:
+def test_a_name_that_is_too_long_for_a_topic_is_refused(few: Path, tmp_path: Path) -> None:
     longest = 249 - len(f"{'p' * 100}.events.")
     write(tmp_path / "own", "a" * longest)
-    assert lint(schema_folder(), tmp_path / "own") == []
+    assert lint(few, tmp_path / "own") == []
     write(tmp_path / "own", "b" * (longest + 1))
-    [problem] = lint(schema_folder(), tmp_path / "own")
+    [problem] = lint(few, tmp_path / "own")
     assert "cannot be a part of a topic's name" in problem.fault
