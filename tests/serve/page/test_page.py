@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 
 from rollcall.dead_letters.outline import known_words
 from rollcall.dead_letters.view import view_of
 from rollcall.events.outcomes import ErrorCode
-from rollcall.serve.page import responses
+from rollcall.serve.page import responses, routes, routing
 from rollcall.serve.page.event_streams import MOST_ROWS
 from rollcall.serve.page.responses import CONTENT_SECURITY_POLICY
 from rollcall.serve.page.sign_in import WRONG_TOKEN_SECONDS
@@ -86,6 +88,24 @@ def test_whoever_has_not_signed_in_sees_nothing(guarded: Hosted) -> None:
         assert "sign in" in answer.message
     assert guarded.fetch("/login").status == 200
     assert guarded.fetch("/static/page.css").status == 200
+
+
+def test_every_route_of_data_requires_a_visitor() -> None:
+    """Its handler has a parameter ``SignedIn``: the middlewares guard /api/ only."""
+    data = [
+        route
+        for route in routes.router.routes
+        if isinstance(route, APIRoute) and route.path.startswith("/page/")
+    ]
+    assert {route.path.replace("{course_id}", str(COURSE)) for route in data} == {*PAGE, *STREAMS}
+    assert [route.path for route in data if not _requires_a_visitor(route.dependant)] == []
+
+
+def _requires_a_visitor(dependant: Dependant) -> bool:
+    return any(
+        each.call is routing._signed_in or _requires_a_visitor(each)
+        for each in dependant.dependencies
+    )
 
 
 def test_signing_in_and_out(guarded: Hosted) -> None:
