@@ -392,11 +392,13 @@ class Written:
                 published, _row, *pending = orjson.loads(stored)
                 assert not pending, f"{stage.name}: the cascade of {record_key!r} is unfinished"
                 row_id = record_key.decode().partition("/")[2]
-                (output,) = stage.kinds[row_id.partition("/")[0]].outputs
-                topic = digests[self._cluster.full(output)]
-                for key, digest in published.items():
+                first, *others = stage.kinds[row_id.partition("/")[0]].outputs
+                for name, digest in published.items():
+                    prefix, _, key = name.rpartition(" ")  # empty for the first output
+                    assert prefix in ("", *others)
+                    topic = digests[self._cluster.full(prefix or first)]
                     assert key.encode() not in topic, (
-                        f"{stage.name}: two rows have the digest of {key}"
+                        f"{stage.name}: two rows have the digest of {name}"
                     )
                     topic[key.encode()] = digest
         return digests
