@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.docs.markdown import ROOT, code, links_of, rows
@@ -12,13 +14,26 @@ CHANGES = {change: (begin, then) for change, begin, then in rows(DOCUMENT, "chan
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_where_to_change_what(change: str) -> None:
-    """Files and folders exist, and the first ones contain the names that the row gives."""
-    begin, _then = CHANGES[change]
-    files = [(ROOT / target).resolve() for target in links_of(begin)]
-    assert files, "a row links the file to begin in"
+    """Files and folders exist, and contain the names that the row gives."""
+    begin, then = CHANGES[change]
+    assert links_of(begin), "a row links the file to begin in"
+    files = _files(begin)
+    _check_names(begin, files)
+    _check_names(then, files + _files(then))
+
+
+def _files(cell: str) -> list[Path]:
+    """The linked files; the document itself for a link to a part of it."""
+    files = [
+        (ROOT / (target.partition("#")[0] or DOCUMENT.name)).resolve() for target in links_of(cell)
+    ]
     assert [path for path in files if not path.is_file()] == []
-    named = code(begin)
-    folders = [name for name in named if name.endswith("/")]
+    return files
+
+
+def _check_names(cell: str, files: list[Path]) -> None:
+    names = [name for name in code(cell) if not name.startswith("make ")]
+    folders = [name for name in names if name.endswith("/")]
     assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []
     text = "".join(path.read_text(encoding="utf-8") for path in files)
-    assert [name for name in named if name not in folders and name not in text] == []
+    assert [name for name in names if name not in folders and name not in text] == []
