@@ -20,11 +20,16 @@ FORMER = {
     *("user_created", "user_updated", "user_account_association_created"),
 }
 
+TYPES = 95
+"""Number of event types after this upgrade. Later releases may have more."""
+
 
 @pytest.mark.parametrize("document", ["docs/operations.md", "CHANGELOG.md"])
 def test_the_setting_that_keeps_the_former_event_types(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     (value,) = re.findall(r"ROLLCALL_EVENTS=([a-z_]+(?:,[a-z_]+){9,})", text)
-    assert EventSelection(value.split(",")).select(REGISTRY).keys() == FORMER
-    assert f"{len(REGISTRY)}" in text
-    assert f"{len(REGISTRY) - len(FORMER)}" in text
+    families = value.split(",")
+    assert {REGISTRY[name].family for name in FORMER} == set(families)
+    assert EventSelection(families).select(REGISTRY).keys() >= FORMER
+    assert f"{TYPES}" in text
+    assert f"{TYPES - len(FORMER)}" in text
