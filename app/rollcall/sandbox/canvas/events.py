@@ -12,7 +12,7 @@ from typing import Any
 
 from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.files import read_schema_folder
-from rollcall.sandbox.canvas.families import BODIES, METADATA, family_of
+from rollcall.sandbox.canvas.families import BODIES, METADATA, body_name
 from rollcall.sandbox.canvas.fields import Field, Kind
 from rollcall.sandbox.canvas.pools import Pools
 from rollcall.sandbox.canvas.templates import Slot, event_time
@@ -48,7 +48,7 @@ class Draft:
     metadata_name: str
     """``metadata``, or ``attributes`` as in events of a self-hosted Canvas."""
     fields: Mapping[str, Field]
-    """Fields of the body. Empty for a family that is not in
+    """Fields of the body. Empty for a body that is not in
     app/rollcall/sandbox/canvas/families.py.
     """
     entity: Slot | None
@@ -97,7 +97,7 @@ class EventMaker:
         """A valid event of a documented type."""
         random = self.random
         example = random.choice(self._examples[event_name])
-        fields = BODIES.get(family_of(event_name), {})
+        fields = BODIES.get(body_name(event_name), {})
         body = self._body(example["body"], fields)
         if random.random() < UNKNOWN_FIELDS_SHARE:
             body.update(random.sample(_UNKNOWN_FIELDS, random.randint(1, 3)))
@@ -128,7 +128,7 @@ class EventMaker:
         return Draft(event_name, event, metadata_name, {}, None)
 
     def _body(self, example: Json, fields: Mapping[str, Field]) -> Json:
-        """The example's fields in its order, then the family's other fields. A field that is not in
+        """The example's fields in its order, then the body's other fields. A field that is not in
         families.py keeps the example's value.
         """
         random = self.random

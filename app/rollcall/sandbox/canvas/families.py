@@ -173,7 +173,9 @@ BODIES: Mapping[str, Mapping[str, Field]] = {
         ),
     },
 }
-"""Fields of bodies by :func:`family_of` an event."""
+"""Fields of bodies by :func:`body_name`. An event type without a body here keeps the values of its
+schema's example.
+"""
 
 METADATA: Mapping[str, Field] = {
     "client_ip": text("address", required=False),
@@ -217,7 +219,7 @@ that only resemble known ones.
 """
 
 
-_OTHER_FAMILIES = {
+_OTHER_BODIES = {
     "attachment_deleted": "attachment",
     "blueprint_subscription_deleted": "blueprint_subscription",
     "conversation_forwarded": "conversation",
@@ -231,7 +233,7 @@ _OTHER_FAMILIES = {
 }
 
 
-def family_of(event_name: str) -> str:
-    """The family of an event_name: the type of entity that the event is about."""
+def body_name(event_name: str) -> str:
+    """Name of the body of an event_name in :data:`BODIES`. Several events may share a body."""
     stem = event_name.removesuffix("_created").removesuffix("_updated")
-    return _OTHER_FAMILIES.get(event_name, stem)
+    return _OTHER_BODIES.get(event_name, stem)

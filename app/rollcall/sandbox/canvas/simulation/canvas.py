@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from rollcall.events.publishing import EVENT_ID_DIGITS
-from rollcall.sandbox.canvas.families import BODIES, family_of
+from rollcall.sandbox.canvas.families import BODIES, body_name
 from rollcall.sandbox.canvas.fields import Kind
 from rollcall.sandbox.canvas.simulation import bodies
 from rollcall.sandbox.canvas.simulation.bodies import Body
@@ -220,7 +220,7 @@ class Canvas:
         self.now_ms += 0 if dice < 0.25 else 1 if dice < 0.6 else 2 + int(chance() * 4)
         if not self.subscribed:
             return
-        operation, family = self._operation, family_of(name)
+        operation, family = self._operation, body_name(name)
         time_ms = self.now_ms + operation.server.ahead_ms
         if not operation.server.writes_nulls:
             body = {field: value for field, value in body.items() if value is not None}

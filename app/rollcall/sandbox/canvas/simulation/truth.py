@@ -16,7 +16,7 @@ import orjson
 from rollcall.events.ids import normal_id, shard_of
 from rollcall.events.publishing import EVENT_ID_DIGITS
 from rollcall.events.times import parse_microseconds
-from rollcall.sandbox.canvas.families import BODIES, family_of
+from rollcall.sandbox.canvas.families import BODIES, body_name
 from rollcall.sandbox.canvas.fields import Kind
 from rollcall.sandbox.canvas.simulation.bodies import Body
 from rollcall.sandbox.canvas.simulation.canvas import NO_TIME, Emitted, EntityKey, Version
@@ -95,7 +95,7 @@ class Truth:
             body: the event's body.
         """
         name = metadata["event_name"]
-        family = family_of(name)
+        family = body_name(name)
         # rosters have only groups of courses and accounts
         if family not in _KEYS or (family == "group" and body["context_type"] not in _CONTEXTS):
             return
