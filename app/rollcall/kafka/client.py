@@ -31,7 +31,9 @@ REFUSALS = (
 
 
 def client_options(settings: Settings, bootstrap: str) -> dict[str, Any]:
-    """Keyword arguments for any aiokafka client: servers, encryption and authentication.
+    """Keyword arguments for any aiokafka client: servers, encryption and authentication. Except for
+    the servers, :mod:`rollcall.kafka.connection` passes them to aiokafka's ``create_conn``, too: an
+    option that ``create_conn`` does not know belongs to the clients that need it.
 
     Raises:
         ConfigurationError: a certificate, key or token file cannot be used.
