@@ -7,27 +7,25 @@ import { byId } from "./elements.js";
 import { openFlow } from "./flow.js";
 import { get, showProblem, showStatus, stop } from "./server.js";
 
-const HEADINGS = {
-  flow: "Flow",
-  courses: "Courses",
-  course: "Course",
-  "dead-letters": "Dead letters",
+// Of each view, by its name in page.html: its title, and the function that opens it.
+const VIEWS = {
+  flow: ["Flow", () => openFlow()],
+  courses: ["Courses", () => searchCourses()],
+  course: ["Course", (id) => openCourse(id)],
+  "dead-letters": ["Dead letters", (_id, visit) => followLetters(visit)],
 };
 
 function open(view, id) {
   const visit = stop();
   showProblem("");
   showStatus("", "");
-  if (view === "flow") openFlow();
-  else if (view === "courses") searchCourses();
-  else if (view === "course") openCourse(id);
-  else followLetters(visit);
+  VIEWS[view][1](id, visit);
 }
 
 function currentView() {
   const [view, id] = location.hash.slice(1).split("/");
   if (view === "course" && /^[0-9]{1,19}$/.test(id ?? "")) return [view, id];
-  return [view in HEADINGS && view !== "course" ? view : "flow"];
+  return [Object.hasOwn(VIEWS, view) && view !== "course" ? view : "flow"];
 }
 
 function show(first) {
@@ -39,7 +37,7 @@ function show(first) {
       link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  document.title = `${HEADINGS[view]} - Rollcall`;
+  document.title = `${VIEWS[view][0]} - Rollcall`;
   open(view, id);
   if (first !== true) document.querySelector(`[data-view="${view}"] h1`).focus();
 }
