@@ -1,4 +1,6 @@
-"""The faults. Each fault ends before its function returns."""
+"""The faults. Each fault ends before its function returns. The function's docstring is the fault's
+title in reports: no sentence, and no full stop.
+"""
 
 from __future__ import annotations
 

@@ -49,17 +49,17 @@ DEADLINE = 600.0
 
 
 @dataclass(frozen=True)
-class Fault:
+class MeasuredFault:
     """A fault to measure."""
 
     name: str
     title: str
-    inject: Callable[[FaultContext, int], None]
+    inject: Callable[[MeasuredContext, int], None]
     """Takes the number of the try, and returns at the end of the fault."""
 
 
 @dataclass(frozen=True)
-class FaultContext:
+class MeasuredContext:
     """The context of a fault."""
 
     cluster: BrokerCluster
@@ -106,30 +106,30 @@ class Readiness:
                 self.seconds = time.monotonic() - self._begun
 
 
-def _in_turn(_context: FaultContext, number: int) -> int:
+def _in_turn(_context: MeasuredContext, number: int) -> int:
     return number % 3
 
 
-def _coordinator(context: FaultContext, _number: int) -> int:
+def _coordinator(context: MeasuredContext, _number: int) -> int:
     return context.cluster.coordinator_of(f"{context.prefix}-router")
 
 
-def _leader(context: FaultContext, _number: int) -> int:
+def _leader(context: MeasuredContext, _number: int) -> int:
     return context.cluster.leader_of(f"{context.prefix}.raw", 0)
 
 
-def _controller(context: FaultContext, _number: int) -> int:
+def _controller(context: MeasuredContext, _number: int) -> int:
     return context.cluster.controller()
 
 
-Choice = Callable[[FaultContext, int], int]
+Choice = Callable[[MeasuredContext, int], int]
 """Returns the number of a broker."""
 
 
 def _take_away(
     end: Callable[[BrokerCluster, int], None], choose: Choice
-) -> Callable[[FaultContext, int], None]:
-    def inject(context: FaultContext, number: int) -> None:
+) -> Callable[[MeasuredContext, int], None]:
+    def inject(context: MeasuredContext, number: int) -> None:
         broker = choose(context, number)
         end(context.cluster, broker)
         time.sleep(AWAY_SECONDS)
@@ -138,8 +138,8 @@ def _take_away(
     return inject
 
 
-def _suspend(seconds: float) -> Callable[[FaultContext, int], None]:
-    def inject(context: FaultContext, number: int) -> None:
+def _suspend(seconds: float) -> Callable[[MeasuredContext, int], None]:
+    def inject(context: MeasuredContext, number: int) -> None:
         context.cluster.suspend(number % 3)
         time.sleep(seconds)
         context.cluster.resume(number % 3)
@@ -147,61 +147,65 @@ def _suspend(seconds: float) -> Callable[[FaultContext, int], None]:
     return inject
 
 
-def _kill_two(context: FaultContext, number: int) -> None:
+def _kill_two(context: MeasuredContext, number: int) -> None:
     for broker in (number % 3, (number + 1) % 3):
         context.cluster.kill(broker)
     time.sleep(AWAY_SECONDS)
     context.cluster.start_all()
 
 
-def _isolate(context: FaultContext, number: int) -> None:
+def _isolate(context: MeasuredContext, number: int) -> None:
     context.cluster.isolate(number % 3)
     time.sleep(2 * AWAY_SECONDS)
     context.cluster.reconnect(number % 3)
 
 
-def _move_leaders(context: FaultContext, number: int) -> None:
+def _move_leaders(context: MeasuredContext, number: int) -> None:
     for partition in range(PARTITIONS):
         context.cluster.move_leader(f"{context.prefix}.raw", partition, (number + partition) % 3)
 
 
-def _add_partition(context: FaultContext, _number: int) -> None:
+def _add_partition(context: MeasuredContext, _number: int) -> None:
     topic = f"{context.prefix}.raw"
     context.cluster.add_partitions(topic, len(context.cluster.topics()[topic]) + 1)
 
 
 FAULTS = (
-    Fault("term", "SIGTERM, to each broker in turn", _take_away(BrokerCluster.stop, _in_turn)),
-    Fault("kill", "SIGKILL, to each broker in turn", _take_away(BrokerCluster.kill, _in_turn)),
-    Fault(
+    MeasuredFault(
+        "term", "SIGTERM, to each broker in turn", _take_away(BrokerCluster.stop, _in_turn)
+    ),
+    MeasuredFault(
+        "kill", "SIGKILL, to each broker in turn", _take_away(BrokerCluster.kill, _in_turn)
+    ),
+    MeasuredFault(
         "term-coordinator",
         "SIGTERM, to the coordinator of the routers",
         _take_away(BrokerCluster.stop, _coordinator),
     ),
-    Fault(
+    MeasuredFault(
         "kill-coordinator",
         "SIGKILL, to the coordinator of the routers",
         _take_away(BrokerCluster.kill, _coordinator),
     ),
-    Fault(
+    MeasuredFault(
         "kill-leader",
         "SIGKILL, to the leader of a raw partition",
         _take_away(BrokerCluster.kill, _leader),
     ),
-    Fault(
+    MeasuredFault(
         "kill-controller", "SIGKILL, to the controller", _take_away(BrokerCluster.kill, _controller)
     ),
-    Fault("two", "SIGKILL, to two brokers at once, for 20 s", _kill_two),
-    Fault("hang-25", "SIGSTOP, to each broker in turn, for 25 s", _suspend(25)),
-    Fault("hang-40", "SIGSTOP, to each broker in turn, for 40 s", _suspend(40)),
-    Fault("hang-100", "SIGSTOP, to each broker in turn, for 100 s", _suspend(100)),
-    Fault(
+    MeasuredFault("two", "SIGKILL, to two brokers at once, for 20 s", _kill_two),
+    MeasuredFault("hang-25", "SIGSTOP, to each broker in turn, for 25 s", _suspend(25)),
+    MeasuredFault("hang-40", "SIGSTOP, to each broker in turn, for 40 s", _suspend(40)),
+    MeasuredFault("hang-100", "SIGSTOP, to each broker in turn, for 100 s", _suspend(100)),
+    MeasuredFault(
         "part",
         "each broker in turn isolated from the others, not from its clients, for 40 s",
         _isolate,
     ),
-    Fault("move", "the leaders of the raw topic moved", _move_leaders),
-    Fault("add", "a partition added to the raw topic", _add_partition),
+    MeasuredFault("move", "the leaders of the raw topic moved", _move_leaders),
+    MeasuredFault("add", "a partition added to the raw topic", _add_partition),
 )
 
 
@@ -225,8 +229,8 @@ def _wait_calm(watcher: Watcher) -> dict[str, float]:
 def measure(
     system: System,
     watcher: Watcher,
-    context: FaultContext,
-    fault: Fault,
+    context: MeasuredContext,
+    fault: MeasuredFault,
     number: int,
     measurement: Measurement,
 ) -> None:
@@ -242,7 +246,7 @@ def measure(
     measurement.unready.append(readiness.seconds)
 
 
-def table_of(measurements: dict[Fault, Measurement]) -> Table:
+def table_of(measurements: dict[MeasuredFault, Measurement]) -> Table:
     """A table with the median and the maximum of all tries."""
     table = Table(
         "fault",
@@ -300,7 +304,7 @@ def main() -> None:
                     measure(
                         system,
                         watcher,
-                        FaultContext(system.cluster, prefix),
+                        MeasuredContext(system.cluster, prefix),
                         fault,
                         number,
                         measurements[fault],
