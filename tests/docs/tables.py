@@ -155,6 +155,12 @@ def _values(headers: Iterable[Header]) -> Iterator[tuple[str, str]]:
         yield f"`{name}`", f"`{(value or b'').decode()}`"
 
 
+def router_metrics() -> Iterator[str]:
+    """The metrics of the router."""
+    router, _rosters, _serve = registries()
+    return _metrics(router.collect())
+
+
 def roster_metrics() -> Iterator[str]:
     """The metrics of the rosters that the router has not."""
     router, rosters, _serve = registries()
@@ -171,13 +177,19 @@ def serve_metrics() -> Iterator[str]:
 def registries() -> tuple[CollectorRegistry, CollectorRegistry, CollectorRegistry]:
     """The metrics of router, rosters and serve."""
     stage_names = [stage.name for stage in stages(None)]
+    router = RouterMetrics(CollectorRegistry(), REGISTRY)
+    rosters = RosterMetrics(CollectorRegistry(), stage_names, REGISTRY)
     serve = ServeMetrics(CollectorRegistry(), [relation.name for relation in RELATIONS], ["/"])
-    serve.consumer_lag_records.labels("topic", "0")  # a gauge has no labels without a sample
-    return (
-        RouterMetrics(CollectorRegistry(), REGISTRY).registry,
-        RosterMetrics(CollectorRegistry(), stage_names, REGISTRY).registry,
-        serve.registry,
-    )
+    # these have no samples, and so no labels, before there are partitions
+    for gauge in (
+        router.consumer_lag_records,
+        router.breaker_open,
+        rosters.consumer_lag_records,
+        rosters.breaker_open,
+        serve.consumer_lag_records,
+    ):
+        gauge.labels("topic", "0")
+    return router.registry, rosters.registry, serve.registry
 
 
 def _metrics(families: Iterable[Metric]) -> Iterator[str]:
@@ -185,10 +197,16 @@ def _metrics(families: Iterable[Metric]) -> Iterator[str]:
         for family in families:
             if not family.name.startswith("rollcall_") or family.type == "info":
                 continue
-            (labels,) = {
+            found = {
                 ",".join(label for label in sample.labels if label != "le")
                 for sample in family.samples
             }
+            assert len(found) == 1, (
+                f"{family.name} has no sample, or samples with different labels: give it its "
+                "initial samples in app/rollcall/process/metrics.py, or one in registries() of "
+                "tests/docs/tables.py if its labels are not known at the start"
+            )
+            (labels,) = found
             name = family.name + ("_total" if family.type == "counter" else "")
             yield f"`{name}{{{labels}}}`" if labels else f"`{name}`", family.documentation
 
@@ -203,6 +221,7 @@ TABLES: Mapping[str, Callable[[], Iterator[str]]] = {
     "event types": event_types,
     "families": families,
     "rights": rights,
+    "router metrics": router_metrics,
     "roster metrics": roster_metrics,
     "serve metrics": serve_metrics,
     "settings": settings_tables,

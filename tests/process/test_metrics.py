@@ -8,9 +8,8 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rollcall.events.registry import REGISTRY
 from rollcall.process.chunk_histogram import ChunkHistogram
-from rollcall.process.metrics import RouterMetrics
+from tests.docs.tables import registries
 
 BUCKETS = (0.1, 0.5, 1.0, 5.0)
 VALUES = st.lists(
@@ -44,8 +43,7 @@ def test_counts_equal_those_of_prometheus_client(chunks: list[list[float]]) -> N
 
 
 def test_names_are_in_base_units_and_documented() -> None:
-    registry = RouterMetrics(CollectorRegistry(), REGISTRY).registry
-    for family in registry.collect():
+    for family in (family for registry in registries() for family in registry.collect()):
         if not family.name.startswith(("process_", "python_")):
             assert family.name.startswith("rollcall_")
             assert family.documentation.endswith(".")
