@@ -1,5 +1,5 @@
-"""Names, meanings and schemas of the headers that :mod:`rollcall.events.pipeline` and
-:mod:`rollcall.process.dead_letter_records` write.
+"""Names, meanings and schemas of the headers that :mod:`rollcall.events.publishing`,
+:mod:`rollcall.events.pipeline` and :mod:`rollcall.process.dead_letter_records` write.
 """
 
 from __future__ import annotations

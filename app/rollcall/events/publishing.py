@@ -31,7 +31,10 @@ never share one.
 OWN_HEADERS = frozenset(
     {"ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_dataschema", "content-type"}
 )
-"""What every typed record has."""
+"""Headers of every typed record. Their number is part of the encoded headers. Add a constant one in
+:func:`_beginning`, before ``ce_id``, and one that differs between events in
+:meth:`Publisher.publish`.
+"""
 
 _BEFORE_TIME = tuple(
     encode_header("ce_time", b"0" * size)[: -size or None]
