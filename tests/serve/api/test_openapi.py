@@ -18,6 +18,7 @@ from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.simulation.truth import Rosters
 from rollcall.serve.api import objects
 from rollcall.serve.api.ids import IdFormat
+from rollcall.serve.api.parameter_names import KNOWN
 from rollcall.serve.replica.tables import COLUMNS
 from rollcall.serve.tokens import add_token
 from tests.examples import examples
@@ -132,6 +133,20 @@ def test_the_document_has_all_calls(document: dict[str, Any]) -> None:
     scheme = document["components"]["securitySchemes"]["HTTPBearer"]
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
     assert "ValidationError" not in document["components"]["schemas"]
+
+
+def test_the_names_of_all_parameters_are_known(document: dict[str, Any]) -> None:
+    """Otherwise, forms such as ``name[0]=`` would be ignored silently: add the call's query model
+    to ``QUERIES`` in app/rollcall/serve/api/parameters.py.
+    """
+    names = {
+        parameter["name"]
+        for calls in document["paths"].values()
+        for parameter in calls["get"].get("parameters", ())
+        if parameter["in"] == "query"
+    }
+    assert names
+    assert names - KNOWN == set()
 
 
 def test_the_document_has_no_outside_address(served: Served) -> None:

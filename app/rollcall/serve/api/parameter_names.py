@@ -15,7 +15,7 @@ _MOST_QUOTED = 100
 _UNSUPPORTED = {
     "sis_account_id[]": "events do not tell the SIS ids of accounts",
     "sis_course_id[]": "events do not tell the SIS ids of courses",
-    "grading_period_id": "events do not tell grades",
+    "grading_period_id": "rosters have no grades",
     "created_for_sis_id[]": "events do not tell for which SIS id an enrollment was made",
     "enrollment_role_id": "events do not tell the ids of roles",
     "only_own_groups": "a token is nobody's in Canvas",

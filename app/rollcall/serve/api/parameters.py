@@ -322,8 +322,10 @@ QUERIES = (
     UsersQuery,
     CourseQuery,
     SectionsQuery,
+    SectionQuery,
     GroupsQuery,
+    GroupQuery,
     MembershipsQuery,
     GroupUsersQuery,
 )
-"""Query models that together have all parameters."""
+"""All query models of calls."""
