@@ -1,5 +1,5 @@
 """All settings of Rollcall, in one typed class. Each is an environment variable with the prefix
-``ROLLCALL_``; docs/settings.env is the reference.
+``ROLLCALL_``; docs/settings.env explains them.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Settings(BaseSettings):
         description="Retention of the dead-letter topic, if Rollcall creates it. -1: for ever.",
     )
 
-    # --- Meaning
+    # --- Events and personal data
     shard: int | None = Field(
         None,
         ge=1,
