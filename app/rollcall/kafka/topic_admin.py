@@ -135,7 +135,7 @@ class TopicAdmin:
             ) from None
         if isinstance(error, KafkaError):
             raise TopicsError(
-                f"Kafka at {self._bootstrap} refused what it was requests about topics ({error}); "
+                f"Kafka at {self._bootstrap} refused a request about topics ({error}); "
                 "look at the brokers' logs"
             ) from None
 

@@ -73,7 +73,7 @@ REFUSALS: Mapping[int, Refusal] = {
     ),
     81: Refusal(
         "group {group} has as many members as the brokers' group.max.size allows; run fewer "
-        "processes of this error_type, or raise it"
+        "processes of this kind, or raise group.max.size"
     ),
     82: Refusal(
         "another process has joined group {group} with "

@@ -1,8 +1,8 @@
 """Read barrier: proves that a lane starts from current state.
 
 A broker that was suspended or partitioned away does not know that another one was elected in its
-tp. For that time it answers as group coordinator or partition leader from its old state. Fencing
-does not help: it goes through the transaction coordinator.
+place. Until it knows, it answers as group coordinator or partition leader from its old state.
+Fencing does not help: it goes through the transaction coordinator.
 
 So an opening lane writes a barrier in one transaction of its producer: a nonce, as the note beside
 an offset of its group, for a partition without readers (:class:`BarrierTopic`); and, if it has a

@@ -67,7 +67,7 @@ class StageContext:
     """Full name of the changelog topic."""
     partition_of: Callable[[bytes], int]
     reject: Callable[[Chunk, Record, UnusableError, Outputs], str]
-    """Writes a record that the stage cannot use to the dead-letter topic. Returns the event name
+    """Writes a record that the stage cannot use to the dead-letter topic. Returns the error code
     under which to count it.
     """
     accepted: Callable[[], tuple[int, int]]
@@ -94,7 +94,7 @@ class Tally:
     stale: int = 0
     """Number of records that changed nothing."""
     rejected: list[tuple[str, str]] = field(default_factory=list)
-    """Input topic and event name of each record that the stage cannot use."""
+    """Input topic and error code of each record that the stage cannot use."""
     published: int = 0
     withdrawn: int = 0
     """Number of tombstones written."""
