@@ -33,7 +33,7 @@ from tests.events.json_texts import reading, without
 from tests.events.recognisers import Recognisers
 from tests.events.schemas.events import ORACLES, VALIDATORS
 from tests.fuzz.inputs import MARK, any_headers, any_input
-from tests.router.handling import handle, kit_of
+from tests.router.handling import context_of, handle
 
 DROPPED = ("client_ip", "user_agent", "user_login", "session_id", "url")
 REDACTED = ("access_token", "refresh_token", "client_secret")
@@ -77,7 +77,9 @@ class PipelineBorder:
             VALIDATORS, shard=2107, redactor=self._redactor, dropper=self._dropper
         )
         self._recognisers = (Recognisers(VALIDATORS), Recognisers(VALIDATORS, DROPPED))
-        self._kits = tuple(kit_of(pipeline, limit=LIMIT) for pipeline in (self._plain, self._full))
+        self._contexts = tuple(
+            context_of(pipeline, limit=LIMIT) for pipeline in (self._plain, self._full)
+        )
 
     def make(self, random: Random) -> Fetched:
         """A record."""
@@ -111,7 +113,7 @@ class PipelineBorder:
             for text in {value or b"", clean or b""}:
                 recognisers.taken(text)
         chunk = Chunk("canvas.raw", 0, fetched.offset, fetched.offset + 1, [fetched], 0)
-        outputs, _ = handle(random.choice(self._kits), [chunk])
+        outputs, _ = handle(random.choice(self._contexts), [chunk])
         assert len(outputs) == 1
         if random.random() < SAMPLE:
             _check_by_reference(plain)

@@ -19,7 +19,7 @@ from rollcall.router.handler import RouterHandler
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from rollcall.streaming.chunks import Chunk
 from tests.fuzz.inputs import any_headers, any_input
-from tests.router.handling import FakeRecord, Producer, kit_of
+from tests.router.handling import FakeRecord, Producer, context_of
 
 EVENTS = 2_000
 OTHERS = 500
@@ -55,7 +55,7 @@ def _records() -> Iterator[FakeRecord]:
 
 def _digest(pipeline: Pipeline, fetched: Sequence[FakeRecord]) -> str:
     outputs = BatchedOutputs(Producer())
-    result = RouterHandler(kit_of(pipeline)).process(
+    result = RouterHandler(context_of(pipeline)).process(
         [Chunk("canvas.raw", 1, 0, 1, list(fetched), 0)], outputs
     )
     counts = [getattr(result, each.name) for each in fields(result) if each.name != "metrics"]

@@ -18,7 +18,7 @@ from rollcall.process.breaker import BreakerPolicy
 from rollcall.process.metrics import RouterMetrics
 from rollcall.process.topics import TopicNames
 from rollcall.record import Header
-from rollcall.router.handler import RouterHandler, RouterKit, RouterResult
+from rollcall.router.handler import RouterContext, RouterHandler, RouterResult
 from rollcall.streaming.chunks import Chunk
 from tests.outputs import MemoryOutputs, Output
 
@@ -60,15 +60,15 @@ def written(outputs: BatchedOutputs) -> dict[tuple[str, int], list[Output]]:
     }
 
 
-def kit_of(
+def context_of(
     pipeline: Pipeline,
     *,
     window: TimestampWindow = ANY_TIME,
     breaker: BreakerPolicy = NO_BREAKER,
     limit: int = LIMIT,
-) -> RouterKit:
-    """What a handler needs."""
-    return RouterKit(
+) -> RouterContext:
+    """The context of a handler."""
+    return RouterContext(
         pipeline=pipeline,
         names=NAMES,
         topics={name: NAMES.typed(event_type) for name, event_type in REGISTRY.items()},
@@ -82,13 +82,13 @@ def kit_of(
     )
 
 
-def handle(kit: RouterKit, chunks: Sequence[Chunk]) -> tuple[MemoryOutputs, RouterResult]:
+def handle(context: RouterContext, chunks: Sequence[Chunk]) -> tuple[MemoryOutputs, RouterResult]:
     """What a new handler makes of the chunks, after asserting that every client of Kafka decodes
     the same records from its batches.
     """
     outputs, batched = MemoryOutputs(), BatchedOutputs(Producer())
-    result = RouterHandler(kit).process(chunks, outputs)
-    RouterHandler(kit).process(chunks, batched)
+    result = RouterHandler(context).process(chunks, outputs)
+    RouterHandler(context).process(chunks, batched)
     assert_same_records(written(batched), outputs)
     return outputs, result
 

@@ -34,8 +34,8 @@ from tests.router.handling import (
     ANY_TIME,
     LIMIT,
     FakeRecord,
+    context_of,
     handle,
-    kit_of,
 )
 from tests.waiting import run_bytes
 
@@ -47,8 +47,8 @@ def run(
     *chunks: Chunk, ratio: float = 0.0, events: int = 10, window: TimestampWindow = ANY_TIME
 ) -> tuple[MemoryOutputs, RouterMetrics, bool]:
     """Outputs, metrics after the commit, and whether the handler halted."""
-    kit = kit_of(PIPELINE, window=window, breaker=BreakerPolicy(ratio, events))
-    outputs, result = handle(kit, chunks)
+    context = context_of(PIPELINE, window=window, breaker=BreakerPolicy(ratio, events))
+    outputs, result = handle(context, chunks)
     result.on_committed(1_700_000_001.0)
     return outputs, result.metrics, result.halt is not None
 
@@ -149,7 +149,7 @@ def test_events_that_are_not_selected_are_counted_apart() -> None:
         FakeRecord(at, value=orjson.dumps(value))
         for at, value in enumerate([schema_example(name), *[event(event_name="x.y")] * 2])
     ]
-    _, result = handle(kit_of(Pipeline(validators, not_selected=[name])), [chunk(*records)])
+    _, result = handle(context_of(Pipeline(validators, not_selected=[name])), [chunk(*records)])
     result.on_committed(1_700_000_001.0)
     assert value_of(result.metrics, "rollcall_events_not_selected_total") == 1
     assert value_of(result.metrics, "rollcall_events_unknown_total") == 2
@@ -176,7 +176,9 @@ def test_a_long_key_counts() -> None:
     """A key that is a text is in the record twice."""
     text = "x" * (LIMIT // 2)
     export = changed(schema_example("quiz_export_complete"), "body", "content_export_id", to=text)
-    [output], result = handle(kit_of(PIPELINE), [chunk(FakeRecord(0, value=orjson.dumps(export)))])
+    [output], result = handle(
+        context_of(PIPELINE), [chunk(FakeRecord(0, value=orjson.dumps(export)))]
+    )
     assert output.topic == "canvas.dead-letter"
     assert result.dead == {("too_large", "quiz_export_complete"): 1}
 
@@ -219,7 +221,7 @@ def test_what_fits_is_typed_and_what_does_not_says_its_size(headers: tuple[Heade
         typed = PIPELINE(value, headers)
         assert isinstance(typed, Routed)
         size = record_bytes(typed.key, value, typed.headers)
-        [output] = handle(kit_of(PIPELINE), [chunk(record)])[0]
+        [output] = handle(context_of(PIPELINE), [chunk(record)])[0]
         if size <= LIMIT:
             fitting += 1
             assert (output.value, output.headers) == (value, typed.headers)
@@ -236,7 +238,9 @@ def test_a_record_of_exactly_the_limit_is_typed(headers: tuple[Header, ...]) -> 
         value = orjson.dumps(event({"user_name": "N" * length}))
         typed = PIPELINE(value, headers)
         assert isinstance(typed, Routed)
-        outputs, _ = handle(kit_of(PIPELINE), [chunk(FakeRecord(0, value=value, headers=headers))])
+        outputs, _ = handle(
+            context_of(PIPELINE), [chunk(FakeRecord(0, value=value, headers=headers))]
+        )
         return outputs, record_bytes(typed.key, value, typed.headers)
 
     length = LIMIT - outputs_and_size(0)[1]
@@ -260,7 +264,7 @@ def test_all_of_a_typed_record_is_counted() -> None:
     time = parse_time(EVENT["metadata"]["event_time"])
     assert time is not None
     for value in (plain, escaped):
-        _, result = handle(kit_of(PIPELINE), [chunk(FakeRecord(0, value=value, timestamp=7))])
+        _, result = handle(context_of(PIPELINE), [chunk(FakeRecord(0, value=value, timestamp=7))])
         assert result.routed == [name]
         assert result.event_times == [time.epoch]
         assert result.unknown_fields == {name: 3}
@@ -273,7 +277,7 @@ def test_all_of_a_typed_record_that_is_too_large_is_kept() -> None:
     value = orjson.dumps(event({"user_name": "N" * LIMIT}))
     headers = (("from", b"?access_token=secret"), ("trace", b"abc"))
     [output], result = handle(
-        kit_of(PIPELINE), [chunk(FakeRecord(0, value=value, headers=headers))]
+        context_of(PIPELINE), [chunk(FakeRecord(0, value=value, headers=headers))]
     )
     found = dict(output.headers)
     assert found["rollcall.error.code"] == b"too_large"

@@ -227,7 +227,7 @@ def _rejector(
             ),
             "",
         )
-        letter = DeadLetter(
+        dead_letter = DeadLetter(
             ErrorCode.NOT_APPLICABLE,
             error.reason,
             error.path,
@@ -238,8 +238,8 @@ def _rejector(
             False,
         )
         partition = chunk.partition if record.key is None else partition_of(record.key)
-        letter, key, headers = bounded_dead_letter(
-            letter, record.key, chunk.topic, chunk.partition, record, limit
+        dead_letter, key, headers = bounded_dead_letter(
+            dead_letter, record.key, chunk.topic, chunk.partition, record, limit
         )
         earliest, latest = accepted()
         timestamp = (
@@ -251,11 +251,11 @@ def _rejector(
             names.names.dead_letter,
             partition,
             key,
-            letter.value,
+            dead_letter.value,
             timestamp,
             encode_headers(headers),
         )
-        return letter.code.value
+        return dead_letter.code.value
 
     return reject
 

@@ -18,7 +18,7 @@ from rollcall.process.event_types import event_types
 from rollcall.process.metrics import RouterMetrics
 from rollcall.process.stream import StreamProcess, Work, barrier_topic_of
 from rollcall.process.topics import TopicNames
-from rollcall.router.handler import RouterHandler, RouterKit
+from rollcall.router.handler import RouterContext, RouterHandler
 from rollcall.router.judging import new_pipeline
 from rollcall.router.topics import plan_router_topics, router_rights
 from rollcall.settings import Settings
@@ -61,13 +61,13 @@ def new_router(settings: Settings, bootstrap: str) -> StreamProcess:
 def _new_work(
     settings: Settings, pipeline: Pipeline, metrics: RouterMetrics, topics: Sequence[TopicFinding]
 ) -> Work:
-    """What the router does on topics that were found fine."""
+    """The router's work, on checked topics."""
     names = TopicNames(settings.topic_prefix)
     barrier = barrier_topic_of(topics, settings.group("router"))
     written = [finding for finding in topics if finding.plan.name not in (names.raw, barrier.name)]
     outputs = [finding.limits for finding in written]
     most_bytes = min_record_bytes(outputs)
-    kit = RouterKit(
+    context = RouterContext(
         pipeline=pipeline,
         names=names,
         topics={
@@ -97,8 +97,11 @@ def _new_work(
         "router",
         (names.raw,),
         settings.group("router"),
-        lambda _partition, _rows: RouterHandler(kit),
+        lambda _partition, _rows: RouterHandler(context),
     )
     return Work(
-        [agent], kit.max_record_bytes, barrier, frozenset(finding.plan.name for finding in written)
+        [agent],
+        context.max_record_bytes,
+        barrier,
+        frozenset(finding.plan.name for finding in written),
     )

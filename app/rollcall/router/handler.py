@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class RouterKit:
-    """What the handlers of all partitions share."""
+class RouterContext:
+    """Shared by the handlers of all partitions."""
 
     pipeline: Pipeline
     names: TopicNames
@@ -35,7 +35,7 @@ class RouterKit:
     partition_of: Callable[[bytes], int]
     """From key to partition of these topics."""
     max_record_bytes: int
-    """What these topics take."""
+    """Maximum record size that these topics accept."""
     retention_ms: int | None
     """The shortest retention of these topics; None: for ever."""
     window: TimestampWindow
@@ -64,7 +64,7 @@ class RouterResult:
     timestamps: list[int] = field(default_factory=list)
 
     def count(self, records: Sequence[Record]) -> None:
-        """Take note of records for which there is an output."""
+        """Count records that have an output."""
         self.consumed += len(records)
         self.timestamps += [
             record.timestamp
@@ -73,8 +73,8 @@ class RouterResult:
         ]
 
     def on_committed(self, now: float) -> None:
-        """Count the chunk, in one step: whoever scrapes sees that received = routed + unknown +
-        not selected + dead letters.
+        """Count the chunk, in one step: at every scrape, received = routed + unknown + not selected
+        + dead letters.
         """
         metrics = self.metrics
         metrics.events_received_total.inc(self.consumed)
@@ -96,31 +96,31 @@ class RouterResult:
 class RouterHandler:
     """Implements :class:`rollcall.streaming.chunks.ChunkHandler`."""
 
-    def __init__(self, kit: RouterKit) -> None:
-        self._kit = kit
-        self._breaker = Breaker(kit.breaker)
+    def __init__(self, context: RouterContext) -> None:
+        self._context = context
+        self._breaker = Breaker(context.breaker)
 
     @property
     def unfinished(self) -> int:
-        """What comes in goes out at once."""
+        """Always 0: each record has its output at once."""
         return 0
 
     def resume(self, note: str) -> Halt | None:
-        """A breaker that opened in another life stays open."""
+        """A breaker that opened in an earlier process or lane stays open."""
         return self._breaker.resume(note)
 
     def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> RouterResult:
         """Write one record for each record, until the breaker opens."""
-        result = RouterResult(self._kit.metrics)
+        result = RouterResult(self._context.metrics)
         now = int(time.time() * 1000)
-        self._earliest, self._latest = self._kit.window.around(now)
+        self._earliest, self._latest = self._context.window.around(now)
         for chunk in chunks:
             self._process(chunk, outputs, result)
             if result.halt is not None:
                 break
         if (
-            self._kit.retention_ms is not None
-            and min(result.timestamps, default=now) < now - self._kit.retention_ms
+            self._context.retention_ms is not None
+            and min(result.timestamps, default=now) < now - self._context.retention_ms
         ):
             log.warning(
                 "records bear timestamps older than the retention of the topics they go to: Kafka "
@@ -129,36 +129,36 @@ class RouterHandler:
         return result
 
     def _process(self, chunk: Chunk, outputs: Outputs, result: RouterResult) -> None:
-        kit, breaker, judge = self._kit, self._breaker, self._kit.pipeline.judge
+        context, breaker, judge = self._context, self._breaker, self._context.pipeline.judge
         publish = TypedOutputs(
             outputs=outputs,
             result=result,
-            topics=kit.topics,
-            partition_of=kit.partition_of,
-            keyless_partition=chunk.partition % kit.partitions,
-            max_record_bytes=kit.max_record_bytes,
+            topics=context.topics,
+            partition_of=context.partition_of,
+            keyless_partition=chunk.partition % context.partitions,
+            max_record_bytes=context.max_record_bytes,
             accepted=(self._earliest, self._latest),
         ).publish
-        told = 0  # so many of the records the breaker knows of
+        counted = 0  # number of records that the breaker has counted
         records = chunk.records
         for index, record in enumerate(records):
             outcome = judge(record.value, record.headers)
             if isinstance(outcome, Routed):
-                letter = publish(outcome, record.timestamp)
-                if letter is None:
+                dead_letter = publish(outcome, record.timestamp)
+                if dead_letter is None:
                     continue
-                outcome = letter
-            if self._set_aside(outcome, chunk, record, outputs, result):
-                breaker.passed(index - told)
-                told = index + 1
+                outcome = dead_letter
+            if self._write_unrouted(outcome, chunk, record, outputs, result):
+                breaker.passed(index - counted)
+                counted = index + 1
                 if breaker.failed():
                     result.halt = breaker.halt()
-                    result.count(records[:told])
+                    result.count(records[:counted])
                     return
-        breaker.passed(len(records) - told)
+        breaker.passed(len(records) - counted)
         result.count(records)
 
-    def _set_aside(
+    def _write_unrouted(
         self,
         outcome: Unknown | DeadLetter,
         chunk: Chunk,
@@ -166,17 +166,19 @@ class RouterHandler:
         outputs: Outputs,
         result: RouterResult,
     ) -> bool:
-        """Write a record that is not routed; whether it became a dead letter."""
-        kit, limit = self._kit, self._kit.max_record_bytes
-        key = kit.pipeline.clean_key(record.key)
+        """Write an unknown record or dead letter. Returns whether it became a dead letter."""
+        context, limit = self._context, self._context.max_record_bytes
+        key = context.pipeline.clean_key(record.key)
         partition = (
-            chunk.partition % kit.partitions if record.key is None else kit.partition_of(record.key)
+            chunk.partition % context.partitions
+            if record.key is None
+            else context.partition_of(record.key)
         )
         if isinstance(outcome, Unknown):
             size = record_bytes(key, outcome.value, outcome.headers)
             if size <= limit:
                 outputs.append(
-                    kit.names.unknown,
+                    context.names.unknown,
                     partition,
                     key,
                     outcome.value,
@@ -187,24 +189,24 @@ class RouterHandler:
                 result.redacted += outcome.redacted
                 return False
             outcome = too_large(outcome.value, outcome.headers, None, size, limit, outcome.redacted)
-        letter, key, headers = bounded_dead_letter(
+        dead_letter, key, headers = bounded_dead_letter(
             outcome, key, chunk.topic, chunk.partition, record, limit
         )
         outputs.append(
-            kit.names.dead_letter,
+            context.names.dead_letter,
             partition,
             key,
-            letter.value,
+            dead_letter.value,
             self._timestamp(record),
             encode_headers(headers),
         )
-        result.dead[letter.code.value, letter.event_name or UNKNOWN_NAME] += 1
-        result.redacted += letter.redacted
+        result.dead[dead_letter.code.value, dead_letter.event_name or UNKNOWN_NAME] += 1
+        result.redacted += dead_letter.redacted
         return True
 
     def _timestamp(self, record: Record) -> int | None:
-        """The raw record's timestamp, or None (now) when it has none or the topics would refuse it:
-        a producer with a wrong clock must not stop the router.
+        """The raw record's timestamp. None (now) if it has none or the topics would refuse it: a
+        producer with a wrong clock must not stop the router.
         """
         timestamp = record.timestamp
         return (
