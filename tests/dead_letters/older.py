@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rollcall.__main__ import main
 from rollcall.events.schemas.validation import EventValidator, load_validators
-from rollcall.router import judging
+from rollcall.router import pipeline_factory
 from rollcall.settings import Settings
 
 
@@ -28,7 +28,7 @@ def run() -> None:
     ) -> Mapping[str, EventValidator]:
         return load_validators(options.schemas, names)
 
-    judging.validators_of = validators_of  # type: ignore[attr-defined]
+    pipeline_factory.validators_of = validators_of  # type: ignore[attr-defined]
     sys.argv = ["rollcall", options.command]
     main()
 

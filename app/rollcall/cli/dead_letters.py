@@ -245,7 +245,7 @@ def replay(
     from rollcall.dead_letters.sending import Replay, dry_run, resend
     from rollcall.errors import ConfigurationError, RollcallError
     from rollcall.process.topics import TopicNames
-    from rollcall.router.judging import new_pipeline
+    from rollcall.router.pipeline_factory import new_pipeline
 
     if filters.origin is Origin.UNKNOWN and most_attempts is not None:
         raise ConfigurationError(

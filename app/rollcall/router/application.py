@@ -19,7 +19,7 @@ from rollcall.process.metrics import RouterMetrics
 from rollcall.process.stream import StreamProcess, Work, barrier_topic_of
 from rollcall.process.topics import TopicNames
 from rollcall.router.handler import RouterContext, RouterHandler
-from rollcall.router.judging import new_pipeline
+from rollcall.router.pipeline_factory import new_pipeline
 from rollcall.router.topics import plan_router_topics, router_rights
 from rollcall.settings import Settings
 from rollcall.streaming.chunks import ChunkAgent

@@ -34,7 +34,7 @@ from rollcall.events.schemas.validation import load_validators
 from rollcall.process.dead_letter_records import bounded_dead_letter
 from rollcall.process.topics import TopicNames
 from rollcall.record import Header
-from rollcall.router.judging import new_pipeline
+from rollcall.router.pipeline_factory import new_pipeline
 from rollcall.sandbox.bench.figures import Throughput
 from rollcall.sandbox.bench.machine import default_settings
 

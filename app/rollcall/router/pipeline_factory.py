@@ -1,6 +1,4 @@
-"""The pipeline as the settings want it, for the router and for whoever has to foresee what it would
-do.
-"""
+"""Builds the pipeline from the settings, for the router and for dead-letters replay."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from rollcall.settings import Settings
 
 
 def new_pipeline(settings: Settings) -> Pipeline:
-    """What judges events, as it is told to.
+    """The pipeline of the selected event types.
 
     Raises:
         ConfigurationError: as in :func:`rollcall.process.event_types.event_types`.
