@@ -9,7 +9,7 @@ from rollcall.events.dropping import MetadataDropper
 from rollcall.events.outcomes import Outcome, Routed
 from rollcall.events.recognised import Recognised
 from rollcall.events.recogniser import SchemaRecogniser
-from rollcall.events.scan.plain import new_scanner
+from rollcall.events.scan.scannable import new_scanner
 from rollcall.events.schemas.validation import EventValidator
 
 

@@ -21,7 +21,7 @@ from rollcall.events.outcomes import DeadLetter, Routed
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.publishing import Publisher
 from rollcall.events.recognised import Recognised
-from rollcall.events.scan.plain import Scanner, plain_type
+from rollcall.events.scan.scannable import Scanner, scannable_type
 from rollcall.events.schemas.files import KNOWN_VALUES
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from tests.events.json_texts import Number, Pairs, write
@@ -53,9 +53,9 @@ def taken(value: bytes) -> bool:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_type_can_be_read_by_the_scanner(name: str) -> None:
     """A keyword or a pattern that it does not know makes it leave the type alone: then
-    app/rollcall/events/scan/plain.py has to learn it.
+    app/rollcall/events/scan/scannable.py has to learn it.
     """
-    assert plain_type(VALIDATORS[name]) is not None
+    assert scannable_type(VALIDATORS[name]) is not None
     assert taken(orjson.dumps(example(name)))
 
 
@@ -271,7 +271,7 @@ def test_a_schema_that_says_more_is_not_read(refused: str) -> None:
         "user_name",
         to=REFUSED[refused](body["properties"]["user_name"]),
     )
-    assert plain_type(replace(validator, schema=other)) is None
+    assert scannable_type(replace(validator, schema=other)) is None
 
 
 def test_arrays_and_objects_are_checked_by_their_schema() -> None:
@@ -285,7 +285,7 @@ def test_arrays_and_objects_are_checked_by_their_schema() -> None:
         "properties": {"a": {"not": {"const": 5}}},
         "additionalProperties": False,
     }
-    assert plain_type(replace(validator, schema=_with_field("user_name", strict))) is None
+    assert scannable_type(replace(validator, schema=_with_field("user_name", strict))) is None
     del strict["additionalProperties"]
     schema = _with_field("user_name", strict)
     is_valid = Draft202012Validator(schema).is_valid
@@ -392,7 +392,7 @@ def test_a_schema_whose_objects_say_more_is_not_read() -> None:
         ),
         {keyword: value for keyword, value in schema.items() if keyword != "anyOf"},
     ):
-        assert plain_type(replace(validator, schema=other)) is None
+        assert scannable_type(replace(validator, schema=other)) is None
 
 
 @pytest.mark.parametrize(
@@ -412,7 +412,7 @@ def test_a_schema_for_which_a_root_account_may_be_no_id_is_not_read(root_account
         schema = changed(
             schema, "properties", part, "properties", "root_account_id", to=root_account_id
         )
-    assert plain_type(replace(validator, schema=schema)) is None
+    assert scannable_type(replace(validator, schema=schema)) is None
 
 
 @pytest.mark.parametrize("account", ["3", 3, None])

@@ -20,7 +20,7 @@ from rollcall.events.publishing import OUTCOME_PREFIXES, REASON_HEADER, Publishe
 from rollcall.events.recognised import Dropped, Recognised
 from rollcall.events.recogniser import SchemaRecogniser
 from rollcall.events.redaction import Redactor
-from rollcall.events.scan.plain import new_scanner
+from rollcall.events.scan.scannable import new_scanner
 from rollcall.events.schemas.validation import EventValidator
 from rollcall.record import Header
 

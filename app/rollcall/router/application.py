@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry
 
 from rollcall.events.pipeline import Pipeline
-from rollcall.events.scan.plain import Scanner
+from rollcall.events.scan.scannable import Scanner
 from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.rights import check_rights
 from rollcall.kafka.topic_admin import ensure_topics

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
-"""Reads a valid event in one pass over its bytes. What it is for, and what it leaves to others:
-app/rollcall/events/scan/plain.py.
+"""Reads a valid event in one pass over its bytes. Purpose and limits:
+app/rollcall/events/scan/scannable.py.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE

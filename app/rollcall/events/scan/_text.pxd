@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""What the patterns of schemas/common.json say, byte by byte. app/rollcall/events/scan/plain.py has
-the patterns for which this stands.
+"""The patterns of schemas/common.json, byte by byte. app/rollcall/events/scan/scannable.py has the
+patterns themselves.
 """
 
 from libc.stdint cimport int64_t, uint8_t

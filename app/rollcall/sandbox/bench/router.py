@@ -14,7 +14,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from rollcall.events.scan.plain import Scanner
+from rollcall.events.scan.scannable import Scanner
 from rollcall.kafka.client import client_options
 from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.process.topics import TopicNames

@@ -1,20 +1,18 @@
-"""Valid events in plain form, which are nearly all, are read in one pass over their bytes: the
-scanner.
+"""Rules of the event types that the scanner can read, from their schemas.
 
-The other recogniser (app/rollcall/events/recogniser.py) parses, asks the schema's validator, looks
-at each field for what the schema does not know, and writes all fields once more, sorted, for the
-event's id. Each of these walks through
-objects that Python has to make first. The scanner (``_scanner.pyx``, compiled where a C compiler
-is) does all four on the bytes, in a small part of the time.
+The scanner (``_scanner.pyx``, compiled where there is a C compiler) reads a valid event in one pass
+over its bytes. The other recogniser (app/rollcall/events/recogniser.py) does the same in four steps
+on Python objects, which takes much longer: it parses the event, validates it, counts what the
+schema does not know, and writes all fields again, sorted, for the event's id.
 
-It says one thing only: what a valid event says. Whatever is not surely valid, or is written in a
-way that it does not read, it leaves to that one, which is also the judge of the scanner: both must
-find the same in every event that the scanner takes, byte for byte
+The scanner accepts only events that are surely valid and in plain form: without deep nesting,
+escapes in names and the like. All others go to the other recogniser, which is also the scanner's
+judge: for every event that the scanner accepts, both must give the same result, byte for byte
 (``tests/events/test_recognisers.py``).
 
-What it knows of schemas is :func:`plain_type`: a few keywords and patterns. Arrays and objects
-within a body are parsed, and checked by jsonschema-rs. A schema with anything else is left to the
-other recogniser, as a whole.
+:func:`scannable_type` supports a few keywords and patterns. Arrays and objects within a body are
+parsed, and validated by jsonschema-rs. If a schema has anything else, all events of its type go to
+the other recogniser.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ else:
 
 _GREATEST_ID = 9_223_372_036_854_775_807
 _MOST_RULES = 128
-"""Of an object: so many the scanner has room for."""
+"""Maximum number of fields of an object that the scanner supports."""
 
 _DAY = (
     "^(?:(?:[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
@@ -56,8 +54,8 @@ _TEXTS = {
     f"{_DAY}{_TIME_OF_DAY}$": "time",
     f"{_DAY}{_TIME_OF_DAY}?$": "day_or_time",
 }
-"""The patterns that the scanner knows, and what it calls them. They stand here letter by letter, as
-in schemas/common.json: another pattern is another meaning.
+"""Patterns that the scanner supports, with its names for them. They are the same texts as in
+schemas/common.json: any other pattern is unsupported.
 """
 
 _KINDS = frozenset({"string", "integer", "number", "boolean", "null"})
@@ -65,11 +63,11 @@ _COMPOUNDS = frozenset({"array", "object"})
 _OF_COMPOUNDS = frozenset(
     {"items", "minItems", "maxItems", "properties", "required", "minProperties", "maxProperties"}
 )
-"""Keywords that say nothing of other types."""
+"""Keywords that apply to arrays or objects only."""
 
 
 class Rule(NamedTuple):
-    """What a field of an object must be."""
+    """Requirements for a field of an object."""
 
     name: str
     required: bool
@@ -85,14 +83,13 @@ class Rule(NamedTuple):
     least: int
     """Of an integer, 0 or 1; -1: any."""
     known: tuple[str, ...]
-    """Values that are known; others are valid, and counted. If there are none, nothing is counted.
-    """
+    """Known values; others are valid, and counted. Empty: nothing is counted."""
     compound: Schema | None = None
     """The schema of an array or object."""
 
 
-class PlainType(NamedTuple):
-    """What valid events of one type are made of."""
+class ScannableType(NamedTuple):
+    """Requirements for valid events of one type."""
 
     name: str
     key: Key | None
@@ -104,8 +101,8 @@ class PlainType(NamedTuple):
 def new_scanner(
     validators: Mapping[str, EventValidator], dropped: Sequence[str] = ()
 ) -> Scanner | None:
-    """The scanner for all types that it can read. None where it was not compiled, and where more
-    names are dropped than it has room for.
+    """A scanner for all types that it can read. None if it was not compiled, or if more names are
+    dropped than it supports.
 
     Args:
         validators: by event_name.
@@ -114,15 +111,15 @@ def new_scanner(
     if Scanner is None or len(dropped) > _MOST_RULES:
         return None
     types = {
-        validator.event_type: plain
+        validator.event_type: scannable
         for validator in validators.values()
-        if (plain := plain_type(validator, dropped)) is not None
+        if (scannable := scannable_type(validator, dropped)) is not None
     }
     return Scanner(types, [Rule(name, False, (), "", "", -1, ()) for name in dropped])
 
 
-def plain_type(validator: EventValidator, dropped: Sequence[str] = ()) -> PlainType | None:
-    """What the schema demands, if the scanner can see to all of it; else None.
+def scannable_type(validator: EventValidator, dropped: Sequence[str] = ()) -> ScannableType | None:
+    """The schema's requirements; None if the scanner cannot check all of them.
 
     Args:
         dropped: names of members of the metadata that are not published.
@@ -157,7 +154,7 @@ def plain_type(validator: EventValidator, dropped: Sequence[str] = ()) -> PlainT
         return None
     if time is None or not time.required or (time.text, time.kinds) != ("time", ("string",)):
         return None
-    # The publisher needs it, even where the schema does not name it.
+    # The publisher needs it, even if the schema does not name it.
     if (
         root is None
         or root.text not in ("id", "id_or_zero")
@@ -167,10 +164,10 @@ def plain_type(validator: EventValidator, dropped: Sequence[str] = ()) -> PlainT
     key = event_type.published_key(dropped)
     if key is not None:
         key_rule = (body_rules if key.is_in_body else metadata_rules).get(key.path[1])
-        # The scanner takes one thing only from a field.
+        # The scanner takes one value only from a field.
         if key_rule is None or key_rule is root or not _can_hold_key(key_rule, key):
             return None
-    return PlainType(event_type.name, key, metadata, body)
+    return ScannableType(event_type.name, key, metadata, body)
 
 
 def _can_hold_key(rule: Rule, key: Key) -> bool:
@@ -189,18 +186,18 @@ def _assertions(schema: Schema) -> Schema:
 
 
 def _rules(schema: Schema | bool, *, count_known: bool) -> tuple[Rule, ...] | None:
-    """The rules of an object's fields; None if they do not say all that the schema does."""
+    """The rules of an object's fields; None if they do not cover the whole schema."""
     if isinstance(schema, bool):
         return None
-    said = _assertions(schema)
-    required = said.pop("required", [])
-    properties = said.pop("properties", {})
+    assertions = _assertions(schema)
+    required = assertions.pop("required", [])
+    properties = assertions.pop("properties", {})
     rules = [
         _rule(name, part, required=name in required, count_known=count_known)
         for name, part in properties.items()
     ]
     if (
-        said != {"type": "object"}
+        assertions != {"type": "object"}
         or not properties.keys() >= set(required)
         or len(properties) > _MOST_RULES
     ):
@@ -212,22 +209,24 @@ def _rules(schema: Schema | bool, *, count_known: bool) -> tuple[Rule, ...] | No
 def _rule(name: str, schema: Schema | bool, *, required: bool, count_known: bool) -> Rule | None:
     if isinstance(schema, bool):
         return None
-    said = _assertions(schema)
-    kinds = _kinds_of(said)
+    assertions = _assertions(schema)
+    kinds = _kinds_of(assertions)
     if kinds is None:
         return None
     compound = None
     if "compound" in kinds:
         compound = _assertions(schema)
-        said = {keyword: value for keyword, value in said.items() if keyword not in _OF_COMPOUNDS}
-    text, constant = _text_of(said)
-    least = said.pop("minimum", None)
-    greatest = said.pop("maximum", _GREATEST_ID)
-    if said or text is None or greatest != _GREATEST_ID:
+        assertions = {
+            keyword: value for keyword, value in assertions.items() if keyword not in _OF_COMPOUNDS
+        }
+    text, constant = _text_of(assertions)
+    least = assertions.pop("minimum", None)
+    greatest = assertions.pop("maximum", _GREATEST_ID)
+    if assertions or text is None or greatest != _GREATEST_ID:
         return None
     if least is not None and (not isinstance(least, int) or least not in (0, 1)):
         return None
-    # a constant is said of every type, and a pattern of strings only
+    # a constant applies to every type, a pattern to strings only
     if text == "constant" and kinds != ("string",):
         return None
     if least is not None and "number" in kinds:
@@ -243,27 +242,27 @@ def _rule(name: str, schema: Schema | bool, *, required: bool, count_known: bool
     return Rule(name, required, kinds, text, constant, least, known, compound)
 
 
-def _kinds_of(said: Schema) -> tuple[str, ...] | None:
-    """Take from what is said of a field what it may be; None if the scanner cannot tell."""
-    named = said.pop("type", None)
+def _kinds_of(assertions: Schema) -> tuple[str, ...] | None:
+    """Remove the type from a field's assertions, and return it as kinds; None: unsupported."""
+    named = assertions.pop("type", None)
     if named is None:
-        return None if said else ("any",)
+        return None if assertions else ("any",)
     kinds: list[Any] = [named] if isinstance(named, str) else list(named)
     if not kinds or not (_KINDS | _COMPOUNDS).issuperset(kinds):
         return None
-    plain = [kind for kind in kinds if kind in _KINDS]
-    return tuple(plain if len(plain) == len(kinds) else [*plain, "compound"])
+    simple = [kind for kind in kinds if kind in _KINDS]
+    return tuple(simple if len(simple) == len(kinds) else [*simple, "compound"])
 
 
-def _text_of(said: Schema) -> tuple[str | None, str]:
-    """Take from what is said of a field what a string must be, and the constant if it is one; None
-    if the scanner cannot tell.
+def _text_of(assertions: Schema) -> tuple[str | None, str]:
+    """Remove the assertions about a string, and return its :attr:`Rule.text` and constant. A text
+    of None: unsupported.
     """
-    pattern, least_length = said.pop("pattern", None), said.pop("minLength", None)
+    pattern, least_length = assertions.pop("pattern", None), assertions.pop("minLength", None)
     if least_length not in (None, 1):
         return None, ""
-    if "const" in said:
-        constant = said.pop("const")
+    if "const" in assertions:
+        constant = assertions.pop("const")
         return (
             ("constant", constant)
             if isinstance(constant, str) and constant and pattern is None
