@@ -8,8 +8,8 @@ from typing import Any
 from rollcall.events.dropping import MetadataDropper
 from rollcall.events.outcomes import Outcome, Routed
 from rollcall.events.recognised import Recognised
-from rollcall.events.recogniser import SchemaRecogniser
 from rollcall.events.scan.scannable import new_scanner
+from rollcall.events.schema_recogniser import SchemaRecogniser
 from rollcall.events.schemas.validation import EventValidator
 
 

@@ -21,8 +21,8 @@ from rollcall.events.pipeline import (
     Pipeline,
 )
 from rollcall.events.reading import read_values
-from rollcall.events.recogniser import MOST_NAME_CHARACTERS
 from rollcall.events.redaction import REPLACEMENT, Redactor
+from rollcall.events.schema_recogniser import MOST_NAME_CHARACTERS
 from rollcall.events.schemas.files import schema_folder, schema_paths
 from rollcall.process.dead_letter_records import bounded_dead_letter, record_bytes
 from rollcall.record import Header

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from rollcall.events.recogniser import MOST_NAME_CHARACTERS
+from rollcall.events.schema_recogniser import MOST_NAME_CHARACTERS
 from rollcall.events.schemas.files import Resolver, Schema, SchemaFile, reference_registry
 from rollcall.events.schemas.flatten import (
     LISTS_OF_SCHEMAS,

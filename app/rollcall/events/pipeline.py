@@ -18,9 +18,9 @@ from rollcall.events.dropping import MetadataDropper
 from rollcall.events.outcomes import DeadLetter, ErrorCode, Outcome, Unknown, UnknownReason
 from rollcall.events.publishing import OUTCOME_PREFIXES, REASON_HEADER, Publisher
 from rollcall.events.recognised import Dropped, Recognised
-from rollcall.events.recogniser import SchemaRecogniser
 from rollcall.events.redaction import Redactor
 from rollcall.events.scan.scannable import new_scanner
+from rollcall.events.schema_recogniser import SchemaRecogniser
 from rollcall.events.schemas.validation import EventValidator
 from rollcall.record import Header
 

@@ -1,6 +1,6 @@
 """What a recogniser finds in the bytes of an event. There are two: the scanner, which is compiled
 and reads valid events only (app/rollcall/events/scan/), and parser and schema, which judge every
-event (app/rollcall/events/recogniser.py).
+event (app/rollcall/events/schema_recogniser.py).
 """
 
 from __future__ import annotations

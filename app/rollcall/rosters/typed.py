@@ -99,7 +99,7 @@ def _digest(record: Record, metadata: Mapping[str, Any], body: Mapping[str, Any]
     for name, content in record.headers:
         if name == "ce_id" and content and len(content) >= DIGEST_DIGITS and content.isalnum():
             return content[:DIGEST_DIGITS].decode()
-    # not written by the router: computed as in recogniser.py and publishing.py of
+    # not written by the router: computed as in schema_recogniser.py and publishing.py of
     # app/rollcall/events/
     try:
         canonical = orjson.dumps({"metadata": metadata, "body": body}, option=orjson.OPT_SORT_KEYS)

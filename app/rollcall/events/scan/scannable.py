@@ -1,9 +1,9 @@
 """Rules of the event types that the scanner can read, from their schemas.
 
 The scanner (``_scanner.pyx``, compiled where there is a C compiler) reads a valid event in one pass
-over its bytes. The other recogniser (app/rollcall/events/recogniser.py) does the same in four steps
-on Python objects, which takes much longer: it parses the event, validates it, counts what the
-schema does not know, and writes all fields again, sorted, for the event's id.
+over its bytes. The other recogniser (app/rollcall/events/schema_recogniser.py) does the same in
+four steps on Python objects, which takes much longer: it parses the event, validates it, counts
+what the schema does not know, and writes all fields again, sorted, for the event's id.
 
 The scanner accepts only events that are surely valid and in plain form: without deep nesting,
 escapes in names and the like. All others go to the other recogniser, which is also the scanner's
