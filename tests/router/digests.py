@@ -14,7 +14,7 @@ from rollcall.events.pipeline import Pipeline
 from rollcall.events.redaction import Redactor
 from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.batches import BatchedOutputs
-from rollcall.router import publishing
+from rollcall.router import typed_outputs
 from rollcall.router.handler import RouterHandler
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from rollcall.streaming.chunks import Chunk
@@ -69,4 +69,4 @@ def _digest(pipeline: Pipeline, fetched: Sequence[FakeRecord]) -> str:
 
 
 if __name__ == "__main__":
-    json.dump([str(publishing.__file__), digests()], sys.stdout)
+    json.dump([str(typed_outputs.__file__), digests()], sys.stdout)

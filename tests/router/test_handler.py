@@ -20,7 +20,7 @@ from rollcall.process.breaker import BreakerPolicy
 from rollcall.process.dead_letter_records import record_bytes
 from rollcall.process.metrics import RouterMetrics
 from rollcall.record import Header, Record
-from rollcall.router import publishing
+from rollcall.router import typed_outputs
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from rollcall.streaming.chunks import Chunk
 from tests.events.recognisers import Recognisers
@@ -40,7 +40,7 @@ from tests.router.handling import (
 from tests.waiting import run_bytes
 
 PIPELINE = Pipeline(load_validators(), redactor=Redactor(("access_token",)))
-IS_COMPILED = not str(publishing.__file__).endswith(".py")
+IS_COMPILED = not str(typed_outputs.__file__).endswith(".py")
 
 
 def run(
@@ -293,7 +293,7 @@ def test_nothing_compiled_makes_the_same_records() -> None:
         pytest.skip("nothing is compiled here")
     done = run_bytes([sys.executable, "-m", "tests.pure_python", digests.__name__], check=True)
     loaded, found = orjson.loads(done.stdout)
-    assert loaded.endswith("publishing.py")
+    assert loaded.endswith("typed_outputs.py")
     assert found == digests.digests()
 
 

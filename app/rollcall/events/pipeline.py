@@ -5,9 +5,8 @@ Pure: no Kafka, no clock, no environment. It never raises, whatever the bytes.
 
     redact -> recognise -> drop -> publish
 
-An event is recognised by the scanner or else by parser and schema
-(app/rollcall/events/recognised.py). It is judged as it was received, and published, and identified
-by ``ce_id``, without the fields of its metadata that are dropped.
+The scanner recognises an event, or else parser and schema do (app/rollcall/events/recognised.py).
+The event is checked as received. Output and ``ce_id`` lack the dropped fields.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from rollcall.record import Header
 REDACTED_HEADER = "rollcall.redacted"
 DROPPED_HEADER = "rollcall.dropped"
 WHOLE_VALUE = b"*"
-"""In :data:`DROPPED_HEADER`: nothing of the value could be published."""
+"""Value of :data:`DROPPED_HEADER` if the whole value is withheld."""
 
 
 class Pipeline:
@@ -36,7 +35,7 @@ class Pipeline:
     Args:
         validators: of the selected event types, by event_name.
         not_selected: event_names of the other known types.
-        shard: of local ids in events that do not tell their shard; None: unknown.
+        shard: of local ids in events without a root account; None: unknown.
         redactor: None leaves credentials as they are.
         dropper: None leaves all fields of the metadata.
     """
@@ -64,7 +63,7 @@ class Pipeline:
         return self.judge(value, headers)
 
     def judge(self, value: bytes | None, headers: Sequence[Header]) -> Outcome:
-        """The same, for nearly every event of the router: a method is called in less time."""
+        """The same as a method, which the router calls: a method call takes less time."""
         raw = list(headers) if headers else []
         redacted = False
         if self._names_any is not None and (raw or (value and self._names_any(value))):
@@ -93,7 +92,7 @@ class Pipeline:
         self, value: bytes | None, raw: list[Header]
     ) -> tuple[bytes | None, list[Header], bool]:
         """The value and the raw headers without credentials, and whether there were any. A header
-        tells which parameters were found.
+        names the parameters that were found.
         """
         redactor = self._redactor
         assert redactor is not None
@@ -113,14 +112,14 @@ class Pipeline:
         return value, raw, bool(found)
 
     def clean_key(self, key: bytes | None) -> bytes | None:
-        """The raw record's key, redacted, for the topics on which it stays the key."""
+        """The raw record's key, redacted: the key of unknown events and dead letters."""
         return self._redactor(key)[0] if key and self._redactor is not None else key
 
 
 def _drop(
     dropper: MetadataDropper, value: bytes, raw: list[Header], dropped: Dropped | None
 ) -> tuple[bytes, list[Header]]:
-    """The value without what must go. A header tells what was found."""
+    """The value without the dropped fields. A header names those that were found."""
     if dropped is None:
         return b"", _with_header(raw, DROPPED_HEADER, WHOLE_VALUE)
     if not dropped:
@@ -130,5 +129,5 @@ def _drop(
 
 
 def _with_header(raw: list[Header], name: str, content: bytes) -> list[Header]:
-    """The headers with one of Rollcall's own, in place of any that an earlier attempt left."""
+    """The headers with one of Rollcall's own, which replaces that of an earlier attempt."""
     return [*(header for header in raw if header[0] != name), (name, content)]

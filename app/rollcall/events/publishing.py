@@ -1,4 +1,4 @@
-"""A recognised event as it is published: its key and its headers."""
+"""Makes the key and the headers of a typed record."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ _BEFORE_TIME = tuple(
     encode_header("ce_time", b"0" * size)[: -size or None]
     for size in range(64)  # the longest time has 30 characters
 )
-"""By the length of a time, the part of its header that stands before it."""
+"""First part of the header ``ce_time``, before the time, by the length of the time."""
 
 _sha256 = hashlib.sha256
 
 
 class Publisher:
-    """Makes typed records of events, however they were recognised.
+    """Makes typed records from the results of both recognisers.
 
     Args:
         validators: by event_name.
-        shard: of local ids in events that do not tell their shard; None: unknown.
+        shard: of local ids in events without a root account; None: unknown.
     """
 
     def __init__(self, validators: Mapping[str, EventValidator], shard: int | None) -> None:
@@ -71,10 +71,10 @@ class Publisher:
         """The typed record.
 
         Args:
-            recognised: what its value says.
-            value: as it is published.
-            raw: the raw record's headers, which go along.
-            redacted: whether the raw record held credentials.
+            recognised: the content of the event.
+            value: the value to publish.
+            raw: the raw record's headers, which are kept.
+            redacted: whether the raw record had credentials.
         """
         event_type, entity_id = recognised.event_type, recognised.entity_id
         shard, source = self._origin(recognised.root_account_id)
@@ -104,7 +104,7 @@ class Publisher:
 
 
 def _beginning(validator: EventValidator) -> bytes:
-    """The headers of a typed record, encoded, up to the digits of its event's id."""
+    """The encoded headers of a typed record, up to the digits of ``ce_id``."""
     headers: list[Header] = [
         ("ce_specversion", b"1.0"),
         ("ce_type", validator.event_type.name.encode()),
@@ -116,7 +116,7 @@ def _beginning(validator: EventValidator) -> bytes:
 
 
 def _with_raw(headers: EncodedHeaders, raw: list[Header]) -> EncodedHeaders:
-    """The headers of a typed record with those of the raw record behind them."""
+    """The headers of a typed record, then those of the raw record."""
     kept = [
         encode_header(name, content)
         for name, content in raw
@@ -126,5 +126,5 @@ def _with_raw(headers: EncodedHeaders, raw: list[Header]) -> EncodedHeaders:
 
 
 def _with_number(headers: EncodedHeaders, number: int) -> EncodedHeaders:
-    """Headers, fewer than 64, with another number before them."""
+    """Encoded headers, fewer than 64, with another number of headers at their start."""
     return encode_varint(number) + headers[1:]

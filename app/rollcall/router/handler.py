@@ -16,7 +16,7 @@ from rollcall.process.dead_letter_records import bounded_dead_letter, record_byt
 from rollcall.process.metrics import UNKNOWN_NAME, RouterMetrics
 from rollcall.process.topics import TopicNames
 from rollcall.record import Record, encode_headers
-from rollcall.router.publishing import TypedOutputs
+from rollcall.router.typed_outputs import TypedOutputs
 from rollcall.streaming.chunks import Chunk, Halt, Outputs
 
 log = logging.getLogger(__name__)

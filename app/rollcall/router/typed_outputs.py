@@ -1,4 +1,4 @@
-"""Typed records as a handler writes them: how large they may be, where they go, how they count."""
+"""Writes typed records: checks their size, chooses partition and timestamp, counts them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class TypedOutputs:
     """Writes typed records, and counts them.
 
     Args:
-        outputs: where they go.
-        result: what counts them.
+        outputs: receives the records.
+        result: receives the counts.
         topics: by event_name.
         partition_of: from key to partition of these topics.
         keyless_partition: the partition of records without a key.
-        max_record_bytes: what these topics take.
-        accepted: the earliest and the latest timestamp (ms) that they take; another one becomes
-            now.
+        max_record_bytes: maximum record size that these topics accept.
+        accepted: earliest and latest timestamp (ms) that they accept. A record with another one
+            gets the time of writing.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class TypedOutputs:
         self._earliest, self._latest = accepted
 
     def publish(self, typed: Routed, timestamp: int | None) -> DeadLetter | None:
-        """Write a record with the timestamp of the raw one. A dead letter: it is too large."""
+        """Write a record with the raw record's timestamp. A dead letter: it is too large."""
         name, key, value = typed.event_type.name, typed.key, typed.value
         headers = typed.encoded_headers
         key_size = 0 if key is None else len(key)  # any text, unlike an id

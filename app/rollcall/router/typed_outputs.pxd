@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The fields of app/rollcall/router/publishing.py in C, where it is compiled."""
+"""The fields of app/rollcall/router/typed_outputs.py in C, where it is compiled."""
 
 import cython
 
