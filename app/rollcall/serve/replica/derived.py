@@ -10,7 +10,7 @@ from rollcall.rosters.states import BY_DATES
 _is_suffix = re.compile(
     r"(?i)sn?r\.?|senior|jn?r\.?|junior|ii|iii|iv|v|vi|esq\.?|esquire"
 ).fullmatch
-"""Last words of names that Canvas does not take for surnames."""
+"""Last words of names that are no surnames in Canvas."""
 
 
 def canvas_state(workflow_state: str, state: str, reason: str) -> str:
@@ -29,8 +29,8 @@ def canvas_state(workflow_state: str, state: str, reason: str) -> str:
         return state
     if (workflow_state, state) in BY_DATES:  # Canvas leaves workflow_state alone then
         return workflow_state
-    # The state event has more than the enrollment's own last event: a later one of the enrollment
-    # was lost, or has not come yet.
+    # The state event is newer than the last enrollment event: a later enrollment event was lost, or
+    # has not arrived yet.
     return state.removeprefix("pending_")
 
 

@@ -1,8 +1,8 @@
 """The replica's tables: SQL and rows, from the declarations of the relations. Pure.
 
-Ids are whole numbers, times are UTC as Canvas's API writes them, lists are JSON. A view of each
-relation's name is for everybody (docs/replica.md); the tables behind the views, and their indexes,
-may change with any version.
+Ids are whole numbers, times are UTC as Canvas's API writes them, lists are JSON. The views, which
+have the names of the relations, are an interface (docs/replica.md). The tables behind them, and
+their indexes, may change with any version.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rollcall.rosters.relation import ACCOUNT_PREFIX, STATE, Relation
 from rollcall.serve.replica.derived import canvas_state, sortable_name
 
 SCHEMA_VERSION = 1
-"""Version of the tables below. A file of another version is made anew."""
+"""Version of the tables below. A file of another version is rebuilt."""
 
 APPLICATION_ID = 0x526F_6C6C
 """``Roll``: the application_id of Rollcall's SQLite files."""
@@ -39,7 +39,7 @@ _LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
 class UnusableRecordError(ValueError):
-    """A record of a roster topic is no row."""
+    """A record of a roster topic that is no row."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,7 @@ class Table:
     relation: Relation
     computed: tuple[Computed, ...] = ()
     listed: tuple[str, ...] = ()
-    """Columns that stand in the key's index too, so that a long list is made without reading its
-    rows.
-    """
+    """Columns that the key's index contains, too: a long list then needs no rows."""
 
     @cached_property
     def name(self) -> str:
@@ -87,8 +85,8 @@ class Table:
         return tuple(field.name for field in self.fields)
 
     def ddl(self) -> list[str]:
-        """The statements that make the table, the index by which rows are found and replaced, and
-        the view.
+        """The statements that create the table, the index for finding and replacing rows, and the
+        view.
         """
         columns = ", ".join(f"{field.name} {sql_type(field)}" for field in self.fields)
         return [
@@ -99,8 +97,8 @@ class Table:
         ]
 
     def index_ddl(self) -> list[str]:
-        """The statements that make the other indexes, where they are missing: on all rows at once
-        that takes a third of the time.
+        """The statements that create the other indexes if they are missing. With all rows in the
+        table, this takes a third of the time.
         """
         return [
             f"CREATE INDEX IF NOT EXISTS {self.table}_{number} ON {self.table} ({', '.join(names)})"
@@ -122,7 +120,7 @@ class Table:
 
     @cached_property
     def select(self) -> str:
-        """The statement that gives the row of a key."""
+        """The statement that selects the row of a key."""
         return f"SELECT {', '.join(self.columns)} FROM {self.table} WHERE {self._by_key}"
 
     @cached_property
@@ -130,7 +128,7 @@ class Table:
         return " AND ".join(f"{name} = ?" for name in self.relation.key)
 
     def key_of(self, record_key: bytes | None) -> Key:
-        """A record's key as values of the key's columns.
+        """The values of the key's columns, from a record's key.
 
         Raises:
             UnusableRecordError: it is not a key of this relation.
@@ -152,7 +150,7 @@ class Table:
         return (*kind, *ids)
 
     def columns_of(self, key: Key, value: bytes) -> Columns:
-        """A record as a row of the table.
+        """The row of the table, from a record.
 
         Raises:
             UnusableRecordError: the value is no row.
@@ -178,12 +176,12 @@ class Table:
 
 
 def sql_type(field: Field) -> str:
-    """A column's type; empty: none."""
+    """A column's type in SQL; empty: none."""
     return _SQL_TYPES.get(field.sort, "TEXT")
 
 
 def _stored(name: str, sort: Sort, value: Any) -> Any:
-    """A field as SQLite holds it, and gives it back. Raises ValueError for what no row has."""
+    """A field's value in SQLite. Raises ValueError for a value that no row has."""
     if value is None:
         return None
     if sort is Sort.ID:
@@ -198,7 +196,7 @@ def _stored(name: str, sort: Sort, value: Any) -> Any:
         return orjson.dumps(value).decode()
     if kind not in (int, float, bool):
         raise ValueError(name)
-    # Canvas has text there, and SQLite whole numbers of 64 bits.
+    # Other fields are text in Canvas, and SQLite's whole numbers have 64 bits.
     is_native = sort in (Sort.FLAG, Sort.NUMBER) and (
         kind is not int or _LEAST <= value <= _GREATEST
     )
@@ -207,8 +205,8 @@ def _stored(name: str, sort: Sort, value: Any) -> Any:
 
 @lru_cache(maxsize=65_536)
 def _utc(text: str) -> str:
-    """A written time as Canvas's API writes it: UTC, whole seconds. As it stands when it is no
-    time.
+    """A time in the format of Canvas's API: UTC, whole seconds. A text that is no time is not
+    changed.
     """
     time = parse_microseconds(text)
     return text if time is None else as_of(time)[:19] + "Z"
@@ -243,7 +241,7 @@ TABLES = tuple(
     Table(relation, _COMPUTED.get(relation.name, ()), _LISTED.get(relation.name, ()))
     for relation in RELATIONS
 )
-"""Those of all relations."""
+"""The tables of all relations."""
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {table.name: table.columns for table in TABLES}
 """The columns of each view."""
