@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rollcall.catalogue.asyncapi import asyncapi_document
-from rollcall.catalogue.page import page
+from rollcall.catalogue.markdown import page
 from rollcall.catalogue.plans import plan_topics
 from rollcall.catalogue.topics import Catalogue, TopicKind, catalogue
 from rollcall.events.registry import REGISTRY

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
-from rollcall.sandbox.canvas.traffic import Kind, TrafficPlan, generate_traffic
+from rollcall.sandbox.canvas.traffic import Destination, TrafficPlan, generate_traffic
 from tests.deploy.prometheus import Prometheus, alert_rules, needs_prometheus, promtool
 from tests.deploy.test_dashboard import SHOWN
 from tests.kafka_client import Sent, send
@@ -98,7 +98,9 @@ def load(bootstrap: str, prefix: str) -> int:
         for event in Simulation(SimulationPlan(courses=4, steps=300, class_size=5)).events()
     ]
     traffic = generate_traffic(TrafficPlan(count=400, not_json=0.1, too_large=0))
-    others = [record.value for record in traffic if record.expected.kind is not Kind.ROUTED]
+    others = [
+        record.value for record in traffic if record.expected.destination is not Destination.ROUTED
+    ]
     send(bootstrap, f"{prefix}.raw", [Sent(value) for value in (*events, *others)])
     return len(events) + len(others)
 

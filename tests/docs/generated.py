@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rollcall.catalogue.asyncapi import asyncapi_text
-from rollcall.catalogue.page import page
+from rollcall.catalogue.markdown import page
 from rollcall.catalogue.topics import catalogue
 from tests.docs.markdown import ROOT, documents
 from tests.docs.tables import DEFAULTS, TABLES

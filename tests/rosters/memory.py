@@ -19,7 +19,7 @@ from rollcall.record import Headers
 from rollcall.rosters.registry import stages
 from rollcall.streaming.chunks import Chunk, Outputs
 from rollcall.streaming.rows import Rows
-from rollcall.streaming.stages.keyed import KeyedPartition, StageContext, Tally
+from rollcall.streaming.stages.keyed import KeyedPartition, StageContext, StageResult
 from rollcall.streaming.stages.stage import Stage, UnusableError
 from tests.outputs import MemoryOutputs, Output
 from tests.rosters.reference import RELATIONS, Rosters, TypedEvent
@@ -52,7 +52,7 @@ class Stored(NamedTuple):
 class Silent:
     """Implements :class:`rollcall.streaming.stages.keyed.StageObserver`."""
 
-    def chunk_committed(self, stage: Stage, tally: Tally, now: float) -> None:
+    def chunk_committed(self, stage: Stage, result: StageResult, now: float) -> None:
         """Ignore the chunk."""
 
 
@@ -137,7 +137,7 @@ class Lane:
             chunks.append(Chunk(topic, self.partition, begin, begin + count, list(records), 0))
             positions[topic] = begin + count
         outputs = MemoryOutputs()
-        tally = self.handler.process(chunks, outputs)
+        result = self.handler.process(chunks, outputs)
         writes, is_committed = (
             (outputs, True) if crash is None else crash(outputs, self.context.changelog, choose)
         )
@@ -149,7 +149,7 @@ class Lane:
             }
         if crash is None:
             self.positions = positions
-            tally.on_committed(0.0)
+            result.on_committed(0.0)
         else:
             self.start()
 

@@ -102,10 +102,10 @@ def test_a_stage_that_rejects_most_records_halts() -> None:
     handler = KeyedPartition(context, 0, Rows())
     records = cluster.log("events.course_updated", 0)
     chunk: Any = SimpleNamespace(topic="events.course_updated", partition=0, records=records)
-    tally = handler.process([chunk], MemoryOutputs())
-    assert tally.halt is not None
-    assert tally.consumed == 30 + 11
-    resumed = KeyedPartition(context, 0, Rows()).resume(tally.halt.note)
+    result = handler.process([chunk], MemoryOutputs())
+    assert result.halt is not None
+    assert result.consumed == 30 + 11
+    resumed = KeyedPartition(context, 0, Rows()).resume(result.halt.note)
     assert resumed is not None
 
 

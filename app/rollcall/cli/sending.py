@@ -17,7 +17,7 @@ from rollcall.process.topics import TopicNames
 from rollcall.router.topics import plan_router_topics
 from rollcall.sandbox.canvas.sending import send_at_rate, send_records
 from rollcall.sandbox.canvas.simulation import SimulatedEvent
-from rollcall.sandbox.canvas.traffic import Expectation, Kind, TrafficRecord
+from rollcall.sandbox.canvas.traffic import Destination, Expectation, TrafficRecord
 from rollcall.settings import Settings, load_settings
 
 
@@ -44,7 +44,7 @@ async def _send(
     options = client_options(settings, bootstrap)
     records = (
         TrafficRecord(
-            None, event.value, (), event.time_ms, Expectation(Kind.ROUTED, event.name, None)
+            None, event.value, (), event.time_ms, Expectation(Destination.ROUTED, event.name, None)
         )
         for event in events
     )

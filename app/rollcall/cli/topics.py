@@ -50,7 +50,7 @@ def describe(
     Uses the settings, without a cluster.
     """
     from rollcall.catalogue.asyncapi import asyncapi_text
-    from rollcall.catalogue.page import page
+    from rollcall.catalogue.markdown import page
     from rollcall.catalogue.topics import catalogue
     from rollcall.settings import load_settings
 

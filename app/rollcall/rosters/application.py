@@ -31,7 +31,7 @@ from rollcall.streaming.chunks import Chunk, ChunkAgent, Outputs
 from rollcall.streaming.lane import LaneState
 from rollcall.streaming.offsets import Offsets
 from rollcall.streaming.rows import Rows
-from rollcall.streaming.stages.keyed import KeyedPartition, StageContext, Tally
+from rollcall.streaming.stages.keyed import KeyedPartition, StageContext, StageResult
 from rollcall.streaming.stages.stage import Stage, UnusableError
 from rollcall.streaming.survey import PartitionStatus
 
@@ -195,18 +195,20 @@ class _Observer:
     def __init__(self, metrics: RosterMetrics) -> None:
         self._metrics = metrics
 
-    def chunk_committed(self, stage: Stage, tally: Tally, now: float) -> None:
+    def chunk_committed(self, stage: Stage, result: StageResult, now: float) -> None:
         """Count the records and rows of a chunk."""
         metrics, name = self._metrics, stage.name
-        metrics.stage_records_total.labels(name).inc(tally.consumed)
-        metrics.stale_events_total.labels(name).inc(tally.stale)
-        metrics.rows_published_total.labels(name).inc(tally.published)
-        metrics.rows_withdrawn_total.labels(name).inc(tally.withdrawn)
-        for topic, code in tally.rejected:
+        metrics.stage_records_total.labels(name).inc(result.consumed)
+        metrics.stale_events_total.labels(name).inc(result.stale)
+        metrics.rows_published_total.labels(name).inc(result.published)
+        metrics.rows_withdrawn_total.labels(name).inc(result.withdrawn)
+        for topic, code in result.rejected:
             metrics.dead_letters_total.labels(code, _event_name(topic) or UNKNOWN_NAME).inc()
-        metrics.event_age_seconds.observe_ages(tally.event_times, now)
+        metrics.event_age_seconds.observe_ages(result.event_times, now)
         if any(output.startswith("rosters.") for output in stage.outputs):
-            metrics.pipeline_seconds.observe_ages([stamp / 1000 for stamp in tally.timestamps], now)
+            metrics.pipeline_seconds.observe_ages(
+                [stamp / 1000 for stamp in result.timestamps], now
+            )
 
 
 def _rejector(

@@ -22,8 +22,8 @@ from rollcall.sandbox.canvas.invalid import LARGE_BYTES
 from rollcall.sandbox.canvas.traffic import (
     CREDENTIAL,
     SHARES,
+    Destination,
     Expectation,
-    Kind,
     Mix,
     TrafficPlan,
     TrafficRecord,
@@ -55,10 +55,10 @@ def result_of(outcome: Outcome, record: TrafficRecord) -> Expectation:
     """The pipeline's outcome as an expectation. Outcomes of unknown events lack the event_name."""
     match outcome:
         case Routed():
-            return Expectation(Kind.ROUTED, outcome.event_type.name, None)
+            return Expectation(Destination.ROUTED, outcome.event_type.name, None)
         case DeadLetter():
-            return Expectation(Kind.DEAD_LETTER, outcome.event_name, outcome.code.value)
-    return Expectation(Kind.UNKNOWN, record.expected.event_name, None)
+            return Expectation(Destination.DEAD_LETTER, outcome.event_name, outcome.code.value)
+    return Expectation(Destination.UNKNOWN, record.expected.event_name, None)
 
 
 def fingerprint(records: Iterable[TrafficRecord]) -> str:
@@ -109,10 +109,14 @@ def test_same_plan_same_records() -> None:
 
 def test_the_traffic_has_all_sorts_of_records(traffic: list[TrafficRecord]) -> None:
     assert {
-        record.expected.event_name for record in traffic if record.expected.kind is Kind.ROUTED
+        record.expected.event_name
+        for record in traffic
+        if record.expected.destination is Destination.ROUTED
     } == set(REGISTRY)
     assert {
-        record.expected.event_name for record in traffic if record.expected.kind is Kind.UNKNOWN
+        record.expected.event_name
+        for record in traffic
+        if record.expected.destination is Destination.UNKNOWN
     } == set(UNKNOWN_NAMES)
     assert {record.expected.code for record in traffic} == {None, *ROUTER_CODES}
     violated = {
@@ -135,13 +139,15 @@ def test_shares_are_met(traffic: list[TrafficRecord]) -> None:
         "unknown": 400,
         "duplicates": 400,
     }
-    found = Counter(record.expected.code or record.expected.kind for record in traffic)
+    found = Counter(record.expected.code or record.expected.destination for record in traffic)
     duplicates = plan.counts()["duplicates"]  # each is of one of the other sorts
     for sort in ("empty", "not_json", "not_an_event", "schema_violation", "unknown"):
         assert 200 <= found[sort] <= plan.counts()[sort] + duplicates / 10
     assert found["too_large"] == 4
     routed = Counter(
-        record.expected.event_name for record in traffic if record.expected.kind is Kind.ROUTED
+        record.expected.event_name
+        for record in traffic
+        if record.expected.destination is Destination.ROUTED
     )
     assert 0.27 <= routed["asset_accessed"] / routed.total() <= 0.33
 
@@ -205,7 +211,7 @@ def test_impossible_plans_are_refused(options: dict[str, float]) -> None:
 
 def test_clean_traffic_is_valid_events_only() -> None:
     records = list(generate_traffic(TrafficPlan.clean(count=2_000)))
-    assert {record.expected.kind for record in records} == {Kind.ROUTED}
+    assert {record.expected.destination for record in records} == {Destination.ROUTED}
 
 
 def test_records_that_are_too_large_are_above_kafka_s_default_limit(

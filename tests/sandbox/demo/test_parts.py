@@ -21,8 +21,8 @@ from rollcall.rosters.registry import stages
 from rollcall.sandbox.canvas.simulation.truth import Rosters, Truth
 from rollcall.sandbox.canvas.traffic import (
     CREDENTIAL,
+    Destination,
     Expectation,
-    Kind,
     TrafficPlan,
     TrafficRecord,
     documented_traffic,
@@ -76,9 +76,9 @@ def test_a_ledger_counts_every_record_once() -> None:
 def test_differences_are_told_by_type_and_by_code() -> None:
     sent, found = Ledger(), Ledger()
     for expected in (
-        Expectation(Kind.ROUTED, "user_created", None),
-        Expectation(Kind.UNKNOWN, "logged_in", None),
-        Expectation(Kind.DEAD_LETTER, None, "empty"),
+        Expectation(Destination.ROUTED, "user_created", None),
+        Expectation(Destination.UNKNOWN, "logged_in", None),
+        Expectation(Destination.DEAD_LETTER, None, "empty"),
     ):
         sent.add(expected)
     found.routed["user_updated"] = 1
@@ -326,7 +326,7 @@ def test_the_truth_of_all_that_is_sent_is_what_another_reading_of_the_rules_give
     valid = [
         (record.expected.event_name, record.value.replace(CREDENTIAL.encode(), REPLACEMENT))
         for record in record_truth(traffic(institution), truth)
-        if record.expected.kind is Kind.ROUTED
+        if record.expected.destination is Destination.ROUTED
         and record.value is not None
         and record.expected.event_name is not None
     ]

@@ -12,7 +12,7 @@ from rollcall.sandbox.canvas.fields import (
     OPTIONAL_TIME,
     TIME,
     Field,
-    Kind,
+    FieldKind,
     identity,
     object_,
     rare,
@@ -144,7 +144,7 @@ CONTENT: Mapping[str, Mapping[str, Field]] = {
         "context_id": identity("course", required=False, local=True),
         "context_type": word("Course", "Group", "User", required=False),
         "context_uuid": text("token", required=False),
-        "settings": Field(Kind.ANY_OBJECT, "settings", required=False),
+        "settings": Field(FieldKind.ANY_OBJECT, "settings", required=False),
     },
     "lti_resource_link": {
         "resource_link_id": identity("resource_link"),
@@ -190,14 +190,14 @@ CONTENT: Mapping[str, Mapping[str, Field]] = {
     "default_blueprint_restrictions": {
         "canvas_course_id": identity("course", local=True),
         "canvas_course_uuid": text("token", required=False),
-        "restrictions": Field(Kind.ANY_OBJECT, "restrictions", required=False),
+        "restrictions": Field(FieldKind.ANY_OBJECT, "restrictions", required=False),
     },
     "blueprint_restrictions": {
         "canvas_assignment_id": identity("assignment", local=True),
         "canvas_course_id": identity("course", local=True),
         "canvas_course_uuid": text("token", required=False),
         "lti_resource_link_id": OPTIONAL_FOREIGN,
-        "restrictions": Field(Kind.ANY_OBJECT, "restrictions", required=False),
+        "restrictions": Field(FieldKind.ANY_OBJECT, "restrictions", required=False),
         "use_default_restrictions": FLAG,
     },
 }

@@ -13,7 +13,7 @@ from typing import Any
 from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.files import read_schema_folder
 from rollcall.sandbox.canvas.families import BODIES, METADATA, body_name
-from rollcall.sandbox.canvas.fields import Field, Kind
+from rollcall.sandbox.canvas.fields import Field, FieldKind
 from rollcall.sandbox.canvas.pools import Pools
 from rollcall.sandbox.canvas.templates import Slot, event_time
 
@@ -141,7 +141,7 @@ class EventMaker:
             elif not field.required and random.random() < (0.9 if field.rare else 0.35):
                 if not drop_nulls and not field.rare:
                     body[name] = None
-            elif field.kind is Kind.NULL:
+            elif field.kind is FieldKind.NULL:
                 body[name] = None
             else:
                 body[name] = self._value(field)
@@ -153,9 +153,9 @@ class EventMaker:
 
     def _value(self, field: Field) -> Any:
         """A slot; or an object, or a list of objects, with slots."""
-        if field.kind is Kind.OBJECT:
+        if field.kind is FieldKind.OBJECT:
             return self._object(field)
-        if field.kind is Kind.OBJECTS:
+        if field.kind is FieldKind.OBJECTS:
             return [self._object(field) for _ in range(self.random.randrange(4))]
         return Slot(self.pools.values(field))
 

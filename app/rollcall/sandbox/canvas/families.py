@@ -19,7 +19,7 @@ from rollcall.sandbox.canvas.fields import (
     OPTIONAL_TIME,
     TIME,
     Field,
-    Kind,
+    FieldKind,
     identity,
     text,
     word,
@@ -102,7 +102,7 @@ BODIES: Mapping[str, Mapping[str, Field]] = {
     },
     "account": {
         "account_id": identity("account", local=True, number=True),
-        "root_account_id": Field(Kind.ID_OR_ZERO, "root_account", local=True, number=True),
+        "root_account_id": Field(FieldKind.ID_OR_ZERO, "root_account", local=True, number=True),
         "name": text("title", required=False),
         "workflow_state": word("active", "deleted"),
         "parent_account_id": identity("account", required=False, local=True, number=True),
@@ -165,11 +165,11 @@ BODIES: Mapping[str, Mapping[str, Field]] = {
         "default_section": OPTIONAL_FLAG,
         "accepting_enrollments": OPTIONAL_FLAG,
         "restrict_enrollments_to_section_dates": OPTIONAL_FLAG,
-        "can_manually_enroll": Field(Kind.NULL, required=False),
+        "can_manually_enroll": Field(FieldKind.NULL, required=False),
         "start_at": OPTIONAL_TIME,
         "end_at": OPTIONAL_TIME,
         "stuck_sis_fields": Field(
-            Kind.WORDS, words=("name", "start_at", "end_at", "course_id"), required=False
+            FieldKind.WORDS, words=("name", "start_at", "end_at", "course_id"), required=False
         ),
     },
 }

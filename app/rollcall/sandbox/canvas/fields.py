@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 
-class Kind(Enum):
+class FieldKind(Enum):
     """Type of a field's values."""
 
     ID = auto()
@@ -45,7 +45,7 @@ class Kind(Enum):
 class Field:
     """A field of a body or of the metadata."""
 
-    kind: Kind
+    kind: FieldKind
     pool: str = ""
     """Pool of the field's values in app/rollcall/sandbox/canvas/pools.py: the entity of an id, or
     the sort of text (``name``, ``token``, ``login``, …).
@@ -67,27 +67,27 @@ def identity(
     pool: str, *, required: bool = True, local: bool = False, number: bool = False
 ) -> Field:
     """An id of a Canvas entity."""
-    return Field(Kind.ID, pool, required=required, local=local, number=number)
+    return Field(FieldKind.ID, pool, required=required, local=local, number=number)
 
 
 def word(*words: str, required: bool = True) -> Field:
     """One of a few words."""
-    return Field(Kind.WORD, words=words, required=required)
+    return Field(FieldKind.WORD, words=words, required=required)
 
 
 def text(pool: str, *, required: bool = True) -> Field:
     """A text of a pool."""
-    return Field(Kind.TEXT, pool, required=required)
+    return Field(FieldKind.TEXT, pool, required=required)
 
 
 def object_(*, required: bool = True, **members: Field) -> Field:
     """An object with these fields."""
-    return Field(Kind.OBJECT, required=required, members=members)
+    return Field(FieldKind.OBJECT, required=required, members=members)
 
 
 def objects(*, required: bool = True, **members: Field) -> Field:
     """A list of objects with these fields."""
-    return Field(Kind.OBJECTS, required=required, members=members)
+    return Field(FieldKind.OBJECTS, required=required, members=members)
 
 
 def rare(field: Field) -> Field:
@@ -95,12 +95,12 @@ def rare(field: Field) -> Field:
     return replace(field, rare=True)
 
 
-TIME = Field(Kind.TIME)
-OPTIONAL_TIME = Field(Kind.TIME, required=False)
-OPTIONAL_DAY = Field(Kind.DAY, required=False)
-FLAG = Field(Kind.FLAG)
-OPTIONAL_FLAG = Field(Kind.FLAG, required=False)
-OPTIONAL_COUNT = Field(Kind.COUNT, required=False)
-OPTIONAL_NUMBER = Field(Kind.NUMBER, required=False)
-OPTIONAL_FOREIGN = Field(Kind.FOREIGN, required=False)
-OPTIONAL_FOREIGN_IDS = Field(Kind.FOREIGN_IDS, required=False)
+TIME = Field(FieldKind.TIME)
+OPTIONAL_TIME = Field(FieldKind.TIME, required=False)
+OPTIONAL_DAY = Field(FieldKind.DAY, required=False)
+FLAG = Field(FieldKind.FLAG)
+OPTIONAL_FLAG = Field(FieldKind.FLAG, required=False)
+OPTIONAL_COUNT = Field(FieldKind.COUNT, required=False)
+OPTIONAL_NUMBER = Field(FieldKind.NUMBER, required=False)
+OPTIONAL_FOREIGN = Field(FieldKind.FOREIGN, required=False)
+OPTIONAL_FOREIGN_IDS = Field(FieldKind.FOREIGN_IDS, required=False)

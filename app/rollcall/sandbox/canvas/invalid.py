@@ -9,7 +9,7 @@ from typing import Any
 
 from rollcall.sandbox.canvas.events import Draft, Json
 from rollcall.sandbox.canvas.families import METADATA
-from rollcall.sandbox.canvas.fields import Field, Kind
+from rollcall.sandbox.canvas.fields import Field, FieldKind
 from rollcall.sandbox.canvas.templates import Slot
 
 LARGE_BYTES = (1_100_000, 1_200_000, 1_350_000, 1_500_000)
@@ -41,27 +41,27 @@ _INVALID_TIMES: tuple[Any, ...] = (
     "2019-11-01T19:11:01", "01/11/2019 19:11",
     1_572_635_461, 1.5, False, {"time": "2019-11-01T19:11:01Z"},
 )  # fmt: skip
-_INVALID_VALUES: dict[Kind, tuple[Any, ...]] = {
-    Kind.ID: (*_INVALID_IDS, 0, "0"),
-    Kind.ID_OR_ZERO: _INVALID_IDS,
-    Kind.TIME: _INVALID_TIMES,
-    Kind.WORD: ("", 1, True, ["active"]),
-    Kind.TEXT: (42, True, ["Isaac Newton"], {"en": "Isaac Newton"}),
-    Kind.FLAG: ("true", 0, 1, "", []),
-    Kind.COUNT: ("99", 1.5, True, [99]),
-    Kind.FOREIGN: (True, 1.5, {}, ["2017.100"]),
-    Kind.WORDS: ("name", [1], {"name": True}, True),
-    Kind.NULL: ("x", 1),
-    Kind.ID_OR_EMPTY: (*(value for value in _INVALID_IDS if value != ""), 0, "0"),
-    Kind.IDS: ("1533", ["abc"], [""], [None], [True], {"id": "1533"}, [["1533"]]),
-    Kind.FOREIGN_IDS: ("x", [True], [1.5], [{}], {}),
-    Kind.DAY: ("2019-02-30", "2019-11-1", "yesterday", "", 1_572_635_461, False, []),
-    Kind.NUMBER: ("17.5", "", True, [17.5], {}),
-    Kind.OBJECT: ("x", 1, True, []),
-    Kind.OBJECTS: ("x", [1], [None], {}, True),
-    Kind.ANY_OBJECT: ("{}", 1, [], True),
+_INVALID_VALUES: dict[FieldKind, tuple[Any, ...]] = {
+    FieldKind.ID: (*_INVALID_IDS, 0, "0"),
+    FieldKind.ID_OR_ZERO: _INVALID_IDS,
+    FieldKind.TIME: _INVALID_TIMES,
+    FieldKind.WORD: ("", 1, True, ["active"]),
+    FieldKind.TEXT: (42, True, ["Isaac Newton"], {"en": "Isaac Newton"}),
+    FieldKind.FLAG: ("true", 0, 1, "", []),
+    FieldKind.COUNT: ("99", 1.5, True, [99]),
+    FieldKind.FOREIGN: (True, 1.5, {}, ["2017.100"]),
+    FieldKind.WORDS: ("name", [1], {"name": True}, True),
+    FieldKind.NULL: ("x", 1),
+    FieldKind.ID_OR_EMPTY: (*(value for value in _INVALID_IDS if value != ""), 0, "0"),
+    FieldKind.IDS: ("1533", ["abc"], [""], [None], [True], {"id": "1533"}, [["1533"]]),
+    FieldKind.FOREIGN_IDS: ("x", [True], [1.5], [{}], {}),
+    FieldKind.DAY: ("2019-02-30", "2019-11-1", "yesterday", "", 1_572_635_461, False, []),
+    FieldKind.NUMBER: ("17.5", "", True, [17.5], {}),
+    FieldKind.OBJECT: ("x", 1, True, []),
+    FieldKind.OBJECTS: ("x", [1], [None], {}, True),
+    FieldKind.ANY_OBJECT: ("{}", 1, [], True),
 }
-_VALID_IF_OPTIONAL = {Kind.WORD: ("",)}
+_VALID_IF_OPTIONAL = {FieldKind.WORD: ("",)}
 """Values that are invalid only in required fields."""
 _MISSING = object()
 
@@ -72,15 +72,19 @@ def violate_schema(draft: Draft, random: Random) -> Any:
     """
     if random.random() < 0.12 and (
         names := [
-            name for name in draft.metadata if name in METADATA and METADATA[name].kind is Kind.ID
+            name
+            for name in draft.metadata
+            if name in METADATA and METADATA[name].kind is FieldKind.ID
         ]
     ):
-        draft.metadata[random.choice(names)] = random.choice(_INVALID_VALUES[Kind.ID])
+        draft.metadata[random.choice(names)] = random.choice(_INVALID_VALUES[FieldKind.ID])
         return draft.event
     if not draft.fields:
-        draft.metadata["root_account_id"] = random.choice(_INVALID_VALUES[Kind.ID])
+        draft.metadata["root_account_id"] = random.choice(_INVALID_VALUES[FieldKind.ID])
         return draft.event
-    name = random.choice([name for name in draft.fields if draft.fields[name].kind is not Kind.ANY])
+    name = random.choice(
+        [name for name in draft.fields if draft.fields[name].kind is not FieldKind.ANY]
+    )
     field = draft.fields[name]
     _set(draft.body, name, _invalid_value(field, random))
     return draft.event

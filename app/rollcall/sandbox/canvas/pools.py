@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import cache, lru_cache
 from random import Random
 
-from rollcall.sandbox.canvas.fields import Field, Kind
+from rollcall.sandbox.canvas.fields import Field, FieldKind
 
 Pool = Sequence[bytes]
 """Values as JSON."""
@@ -190,44 +190,44 @@ class Pools:
     def values(self, field: Field) -> Pool:
         """Valid values of a field, all in one random format, usually Canvas's own."""
         match field.kind:
-            case Kind.ID | Kind.ID_OR_ZERO:
+            case FieldKind.ID | FieldKind.ID_OR_ZERO:
                 usual = self._random.random() < 0.8
                 local = field.local if usual else self._random.random() < 0.5
                 number = field.number if usual else self._random.random() < 0.5
-                if field.kind is Kind.ID_OR_ZERO and self._random.random() < 0.2:
+                if field.kind is FieldKind.ID_OR_ZERO and self._random.random() < 0.2:
                     return (b"0",) if number else (b'"0"',)
                 return self.ids(field.pool, local, number)
-            case Kind.TIME:
+            case FieldKind.TIME:
                 return self.times(self._random.randrange(_DAY))
-            case Kind.WORD:
+            case FieldKind.WORD:
                 return _words(field.words)
-            case Kind.TEXT:
+            case FieldKind.TEXT:
                 return self.texts(field.pool)
-            case Kind.FLAG:
+            case FieldKind.FLAG:
                 return (b"true", b"false")
-            case Kind.COUNT:
+            case FieldKind.COUNT:
                 return _SMALL_NUMBERS
-            case Kind.ID_OR_EMPTY:
+            case FieldKind.ID_OR_EMPTY:
                 return (*self.ids(field.pool, field.local, field.number), b'""')
-            case Kind.IDS:
+            case FieldKind.IDS:
                 return _lists(self.ids(field.pool, field.local, field.number))
-            case Kind.DAY:
+            case FieldKind.DAY:
                 return self.times(_DAY) if self._random.random() < 0.8 else self.times(1)
-            case Kind.NUMBER:
+            case FieldKind.NUMBER:
                 return _NUMBERS
-            case Kind.FOREIGN_IDS:
+            case FieldKind.FOREIGN_IDS:
                 return _lists(self._foreign)
-            case Kind.ANY_OBJECT:
+            case FieldKind.ANY_OBJECT:
                 return _OBJECTS
-            case Kind.ANY:
+            case FieldKind.ANY:
                 return (*_OBJECTS, b"null", b'"https://files.example.edu/maps/1.json"', b"[1.5]")
-            case Kind.FOREIGN:
+            case FieldKind.FOREIGN:
                 return self._foreign
-            case Kind.WORDS:
+            case FieldKind.WORDS:
                 return _word_lists(field.words)
-            case Kind.NULL:
+            case FieldKind.NULL:
                 return (b"null",)
-            case Kind.OBJECT | Kind.OBJECTS:
+            case FieldKind.OBJECT | FieldKind.OBJECTS:
                 raise ValueError("an object has no pool of values: its fields have")
 
     def _ids(self, entity: str, local: bool, number: bool) -> Pool:

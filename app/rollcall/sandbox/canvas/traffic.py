@@ -32,8 +32,8 @@ from rollcall.sandbox.canvas.templates import Slot, Template, compile_template
 
 __all__ = [
     "CREDENTIAL",
+    "Destination",
     "Expectation",
-    "Kind",
     "Mix",
     "TrafficPlan",
     "TrafficRecord",
@@ -116,7 +116,7 @@ _UNKNOWN_TEMPLATES = 200
 _LARGE_TEMPLATES = 24
 
 
-class Kind(StrEnum):
+class Destination(StrEnum):
     """Expected destination of a record."""
 
     ROUTED = "routed"
@@ -127,7 +127,7 @@ class Kind(StrEnum):
 class Expectation(NamedTuple):
     """Expected outcome of a record."""
 
-    kind: Kind
+    destination: Destination
     event_name: str | None
     """The event_name of an event, and of a dead letter if its event_name is known."""
     code: str | None
@@ -248,10 +248,10 @@ class _Source(NamedTuple):
     headers: tuple[tuple[str, bytes | None], ...]
 
 
-_EMPTY = Expectation(Kind.DEAD_LETTER, None, "empty")
-_NOT_JSON = Expectation(Kind.DEAD_LETTER, None, "not_json")
-_NOT_AN_EVENT = Expectation(Kind.DEAD_LETTER, None, "not_an_event")
-_CALIPER = Expectation(Kind.DEAD_LETTER, None, "caliper")
+_EMPTY = Expectation(Destination.DEAD_LETTER, None, "empty")
+_NOT_JSON = Expectation(Destination.DEAD_LETTER, None, "not_json")
+_NOT_AN_EVENT = Expectation(Destination.DEAD_LETTER, None, "not_an_event")
+_CALIPER = Expectation(Destination.DEAD_LETTER, None, "caliper")
 
 _HEADERS: tuple[tuple[tuple[str, bytes | None], ...], ...] = (
     (("sqs.message_id", b"5fea7756-0ea4-451a-a703-a558b933e274"), ("sqs.receive_count", b"1")),
@@ -270,7 +270,7 @@ def documented_traffic(*, timestamp_ms: int = START_MS) -> list[TrafficRecord]:
             json.dumps(event, ensure_ascii=False).encode(),
             (),
             timestamp_ms,
-            Expectation(Kind.ROUTED, name, None),
+            Expectation(Destination.ROUTED, name, None),
         )
         for name, events in documented_events().items()
         for event in events
@@ -357,13 +357,14 @@ class _RecordMaker:
             _Sort.SCHEMA_VIOLATION: [
                 self._source(
                     violate_schema(self._maker.draft(name), random),
-                    Expectation(Kind.DEAD_LETTER, name, "schema_violation"),
+                    Expectation(Destination.DEAD_LETTER, name, "schema_violation"),
                 )
                 for name in islice(cycle(names), invalid)
             ],
             _Sort.UNKNOWN: [
                 self._source(
-                    self._maker.unknown_draft(name).event, Expectation(Kind.UNKNOWN, name, None)
+                    self._maker.unknown_draft(name).event,
+                    Expectation(Destination.UNKNOWN, name, None),
                 )
                 for name in islice(cycle(UNKNOWN_NAMES), unknown)
             ],
@@ -416,7 +417,7 @@ class _RecordMaker:
 
     def _valid(self, name: str) -> _Source:
         draft = self._maker.draft(name)
-        return self._source(draft.event, Expectation(Kind.ROUTED, name, None), draft.entity)
+        return self._source(draft.event, Expectation(Destination.ROUTED, name, None), draft.entity)
 
     def _large(self, number: int) -> _Source:
         """A source of records that are too large: by number, of valid events, of events that break
@@ -427,13 +428,14 @@ class _RecordMaker:
                 make_too_large(
                     self._maker.unknown_draft(UNKNOWN_NAMES[number % len(UNKNOWN_NAMES)])
                 ),
-                Expectation(Kind.DEAD_LETTER, None, "too_large"),
+                Expectation(Destination.DEAD_LETTER, None, "too_large"),
             )
         draft = self._maker.draft(self._random.choice(self._names))
         if number % 4 == 2:
             violate_schema(draft, self._random)
         return self._source(
-            make_too_large(draft), Expectation(Kind.DEAD_LETTER, draft.event_name, "too_large")
+            make_too_large(draft),
+            Expectation(Destination.DEAD_LETTER, draft.event_name, "too_large"),
         )
 
     def _source(self, event: object, expected: Expectation, entity: Slot | None = None) -> _Source:

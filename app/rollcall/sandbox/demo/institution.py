@@ -13,7 +13,7 @@ from rollcall.sandbox.canvas.simulation.courses import cross_list, delete_course
 from rollcall.sandbox.canvas.simulation.steps import run_step
 from rollcall.sandbox.canvas.simulation.truth import Rosters
 from rollcall.sandbox.canvas.simulation.world import Course, Section
-from rollcall.sandbox.canvas.traffic import Expectation, Kind, TrafficRecord
+from rollcall.sandbox.canvas.traffic import Destination, Expectation, TrafficRecord
 
 SHARD = 4811
 """Another shard than that of the documented and the varied events, so that ids cannot collide."""
@@ -158,5 +158,5 @@ def _known(section: Section, rosters: Rosters) -> bool:
 
 def _record(event: SimulatedEvent) -> TrafficRecord:
     return TrafficRecord(
-        None, event.value, (), event.time_ms, Expectation(Kind.ROUTED, event.name, None)
+        None, event.value, (), event.time_ms, Expectation(Destination.ROUTED, event.name, None)
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from rollcall.sandbox.canvas.traffic import Expectation, Kind, TrafficRecord
+from rollcall.sandbox.canvas.traffic import Destination, Expectation, TrafficRecord
 
 
 @dataclass(slots=True)
@@ -24,10 +24,10 @@ class Ledger:
 
     def add(self, expected: Expectation) -> None:
         """Count a record by its expected outcome."""
-        if expected.kind is Kind.ROUTED:
+        if expected.destination is Destination.ROUTED:
             assert expected.event_name is not None
             self.routed[expected.event_name] += 1
-        elif expected.kind is Kind.UNKNOWN:
+        elif expected.destination is Destination.UNKNOWN:
             self.unknown += 1
         else:
             assert expected.code is not None

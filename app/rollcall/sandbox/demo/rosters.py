@@ -9,7 +9,7 @@ import orjson
 
 from rollcall.events.redaction import REPLACEMENT
 from rollcall.sandbox.canvas.simulation.truth import Rosters, Row, Truth
-from rollcall.sandbox.canvas.traffic import CREDENTIAL, Kind, TrafficRecord
+from rollcall.sandbox.canvas.traffic import CREDENTIAL, Destination, TrafficRecord
 
 _CREDENTIAL = CREDENTIAL.encode()
 
@@ -28,7 +28,7 @@ class Effect(NamedTuple):
 def record_truth(records: Iterable[TrafficRecord], truth: Truth) -> Iterator[TrafficRecord]:
     """The records. Each valid event is added to the truth when it passes."""
     for record in records:
-        if record.expected.kind is Kind.ROUTED:
+        if record.expected.destination is Destination.ROUTED:
             assert record.value is not None
             # Redacted like the output: the order of two events with the same time depends on all
             # of their bytes.

@@ -51,7 +51,7 @@ class Breaker(Protocol):
 class StageObserver(Protocol):
     """Observes the committed work of a stage."""
 
-    def chunk_committed(self, stage: Stage, tally: Tally, now: float) -> None: ...
+    def chunk_committed(self, stage: Stage, result: StageResult, now: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class StageContext:
 
 
 @dataclass(slots=True)
-class Tally:
+class StageResult:
     """Implements :class:`rollcall.streaming.chunks.Result` with the counts of one call."""
 
     context: StageContext
@@ -192,14 +192,14 @@ class KeyedPartition:
         """
         return sum(len(row_ids) or 1 for row_ids, _ in self._cascades.values())
 
-    def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> Tally:
+    def process(self, chunks: Sequence[Chunk], outputs: Outputs) -> StageResult:
         """Merge the chunks' records into the rows, and write the differences."""
-        tally = Tally(self._context)
+        result = StageResult(self._context)
         self._earliest, self._latest = self._context.accepted()
         touched: dict[str, dict[str, _Entry]] = {}
         for chunk in chunks:
-            self._merge(chunk, touched, outputs, tally)
-            if tally.halt is not None:
+            self._merge(chunk, touched, outputs, result)
+            if result.halt is not None:
                 break
         for key, entries in touched.items():
             lead = entries.get(LEAD)
@@ -212,25 +212,29 @@ class KeyedPartition:
                 ) != self._context.stage.lead_fingerprint(lead.row)
             for row_id, entry in entries.items():
                 if entry.changed and row_id != LEAD:
-                    self._publish(key, row_id, entry, lead.row, outputs, tally)
-                    self._store(key, row_id, entry, outputs, tally)
+                    self._publish(key, row_id, entry, lead.row, outputs, result)
+                    self._store(key, row_id, entry, outputs, result)
             if changed and self._rows.has_other_rows(key):
                 self._begin_cascade(key, lead.timestamp)
-        self._cascade(touched, outputs, tally)
+        self._cascade(touched, outputs, result)
         for key, entries in touched.items():
             lead = entries.get(LEAD)
             if lead is None:
                 continue
             pending = key in self._cascades
             if lead.changed:
-                self._publish(key, LEAD, lead, lead.row, outputs, tally)
+                self._publish(key, LEAD, lead, lead.row, outputs, result)
             if lead.changed or lead.pending != pending:
                 lead.pending = pending
-                self._store(key, LEAD, lead, outputs, tally)
-        return tally
+                self._store(key, LEAD, lead, outputs, result)
+        return result
 
     def _merge(
-        self, chunk: Chunk, touched: dict[str, dict[str, _Entry]], outputs: Outputs, tally: Tally
+        self,
+        chunk: Chunk,
+        touched: dict[str, dict[str, _Entry]],
+        outputs: Outputs,
+        result: StageResult,
     ) -> None:
         context = self._context
         spec = context.inputs[chunk.topic]
@@ -264,16 +268,16 @@ class KeyedPartition:
                     entry = entries[row_id] = self._entry(key, row_id)
                 row = merge(entry.row, update)
             except UnusableError as error:
-                tally.rejected.append((chunk.topic, context.reject(chunk, record, error, outputs)))
+                result.rejected.append((chunk.topic, context.reject(chunk, record, error, outputs)))
                 if not trusted and self._breaker.failed():
-                    tally.halt = self._breaker.halt()
-                    tally.consumed += index + 1
+                    result.halt = self._breaker.halt()
+                    result.consumed += index + 1
                     return
                 continue
             if not trusted:
                 passed()
             if row is entry.row:
-                tally.stale += 1
+                result.stale += 1
             else:
                 entry.row = row
                 entry.changed = True
@@ -281,10 +285,10 @@ class KeyedPartition:
                 if carried:
                     entry.headers = [header for header in record.headers if header[0] in carried]
             if timestamp is not None and timestamp >= 0:
-                tally.timestamps.append(timestamp)
+                result.timestamps.append(timestamp)
             if time is not None:
-                tally.event_times.append(time)
-        tally.consumed += len(chunk.records)
+                result.event_times.append(time)
+        result.consumed += len(chunk.records)
 
     def _begin_cascade(self, key: str, timestamp: int | None) -> None:
         """Start a cascade to all rows of a key.
@@ -298,7 +302,7 @@ class KeyedPartition:
         self._cascades[key] = (left, timestamp)
 
     def _cascade(
-        self, touched: dict[str, dict[str, _Entry]], outputs: Outputs, tally: Tally
+        self, touched: dict[str, dict[str, _Entry]], outputs: Outputs, result: StageResult
     ) -> None:
         """Derive rows again whose lead row has changed, as many as go into one transaction."""
         room = self._context.cascade_rows
@@ -316,9 +320,9 @@ class KeyedPartition:
                     entry = self._entry(key, row_id)
                     entry.timestamp = timestamp
                     if entry.row is not None and self._publish(
-                        key, row_id, entry, lead.row, outputs, tally
+                        key, row_id, entry, lead.row, outputs, result
                     ):
-                        self._store(key, row_id, entry, outputs, tally)
+                        self._store(key, row_id, entry, outputs, result)
             del self._cascades[key]
             if row_ids:  # after the other keys
                 self._cascades[key] = (row_ids, timestamp)
@@ -328,7 +332,13 @@ class KeyedPartition:
         return _Entry(None if stored is None else self._decoders[row_id.partition("/")[0]](stored))
 
     def _publish(
-        self, key: str, row_id: str, entry: _Entry, lead: Row | None, outputs: Outputs, tally: Tally
+        self,
+        key: str,
+        row_id: str,
+        entry: _Entry,
+        lead: Row | None,
+        outputs: Outputs,
+        result: StageResult,
     ) -> bool:
         """Write the difference between a row's derived records and its published ones. Returns
         whether there is one.
@@ -352,12 +362,12 @@ class KeyedPartition:
                 remembered[name] = digest
                 if published.get(name) != digest:
                     differs = True
-                    tally.published += 1
+                    result.published += 1
                     self._write(topic, output_key, encoded, timestamp, entry.headers, outputs)
         for name in published:
             if name not in remembered:
                 differs = True
-                tally.withdrawn += 1
+                result.withdrawn += 1
                 topic, output_key = self._destination(kind, name)
                 self._write(topic, output_key, None, timestamp, entry.headers, outputs)
         entry.published = remembered
@@ -390,7 +400,9 @@ class KeyedPartition:
             encode_headers(headers),
         )
 
-    def _store(self, key: str, row_id: str, entry: _Entry, outputs: Outputs, tally: Tally) -> None:
+    def _store(
+        self, key: str, row_id: str, entry: _Entry, outputs: Outputs, result: StageResult
+    ) -> None:
         value = entry.encode()
         self._rows.put(key, row_id, value)
         outputs.append(

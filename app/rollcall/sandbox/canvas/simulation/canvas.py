@@ -15,7 +15,7 @@ import orjson
 
 from rollcall.events.publishing import EVENT_ID_DIGITS
 from rollcall.sandbox.canvas.families import BODIES, body_name
-from rollcall.sandbox.canvas.fields import Kind
+from rollcall.sandbox.canvas.fields import FieldKind
 from rollcall.sandbox.canvas.simulation import bodies
 from rollcall.sandbox.canvas.simulation.bodies import Body
 from rollcall.sandbox.canvas.simulation.envelopes import Envelopes, Operation
@@ -42,7 +42,7 @@ UNKNOWN_FIELDS_SHARE = 0.02
 CONSOLE_SHARE = 0.01
 
 _IDS = {
-    family: tuple(name for name, field in fields.items() if field.kind is Kind.ID)
+    family: tuple(name for name, field in fields.items() if field.kind is FieldKind.ID)
     for family, fields in BODIES.items()
 }
 _UNKNOWN_FIELDS: tuple[tuple[str, Any], ...] = (

@@ -17,7 +17,7 @@ from rollcall.events.ids import normal_id, shard_of
 from rollcall.events.publishing import EVENT_ID_DIGITS
 from rollcall.events.times import parse_microseconds
 from rollcall.sandbox.canvas.families import BODIES, body_name
-from rollcall.sandbox.canvas.fields import Kind
+from rollcall.sandbox.canvas.fields import FieldKind
 from rollcall.sandbox.canvas.simulation.bodies import Body
 from rollcall.sandbox.canvas.simulation.canvas import NO_TIME, Emitted, EntityKey, Version
 
@@ -38,7 +38,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 """Ids that identify an entity, by the event families that rosters use."""
 
 _IDS = {
-    family: frozenset(name for name, field in BODIES[family].items() if field.kind is Kind.ID)
+    family: frozenset(name for name, field in BODIES[family].items() if field.kind is FieldKind.ID)
     for family in _KEYS
 }
 _CONTEXTS = ("Course", "Account")
