@@ -32,7 +32,7 @@ class Example(NamedTuple):
 
 
 class _Record(NamedTuple):
-    """Implements :class:`rollcall.streaming.chunks.Record`."""
+    """Implements :class:`rollcall.record.Record`."""
 
     key: bytes | None
     value: bytes | None

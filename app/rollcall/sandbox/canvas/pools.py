@@ -169,7 +169,7 @@ class Pools:
         self.times = cache(self._times)
 
     def texts(self, pool: str) -> Pool:
-        """Texts of a pool, named as in :attr:`rollcall.sandbox.canvas.families.Field.pool`."""
+        """Texts of a pool, named as in :attr:`rollcall.sandbox.canvas.fields.Field.pool`."""
         match pool:
             case "name":
                 return self._names

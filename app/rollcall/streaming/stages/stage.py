@@ -103,8 +103,8 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Declaration of a stage. Topic names are those of :mod:`rollcall.process.topics`, without
-    prefix.
+    """Declaration of a stage. Topic names have no prefix:
+    :class:`rollcall.streaming.stages.keyed.StageContext` has the full names.
     """
 
     name: str
