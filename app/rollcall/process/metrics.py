@@ -90,8 +90,8 @@ class StreamMetrics(ProcessMetrics):
         )
         self.event_age_seconds = ChunkHistogram(
             "rollcall_event_age_seconds",
-            "From event_time, as Canvas says, to the acknowledged output. Rises with lag, with a "
-            "late bridge and with replays.",
+            "From event_time, as Canvas writes it, to the acknowledged output. Rises with lag, "
+            "with a late bridge and with replays.",
             AGE_BUCKETS,
             registry,
         )

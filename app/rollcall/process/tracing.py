@@ -88,7 +88,11 @@ class Tracing:
 
         def new_handler(partition: int, rows: Rows) -> TracedHandler:
             return TracedHandler(
-                agent.new_handler(partition, rows), self._tracer, self._ratio, agent.name, group
+                agent.new_handler(partition, rows),
+                tracer=self._tracer,
+                ratio=self._ratio,
+                agent=agent.name,
+                group=group,
             )
 
         return replace(agent, new_handler=new_handler)
@@ -108,7 +112,7 @@ class TracedHandler:
     """Implements :class:`rollcall.streaming.chunks.ChunkHandler` around another handler."""
 
     def __init__(
-        self, inner: ChunkHandler, tracer: Tracer, ratio: float, agent: str, group: str
+        self, inner: ChunkHandler, *, tracer: Tracer, ratio: float, agent: str, group: str
     ) -> None:
         self._inner = inner
         self._tracer = tracer

@@ -1,4 +1,4 @@
-"""The topics of the router, and the rights that it needs on them."""
+"""Plans of the router's topics, and its rights on them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rollcall.settings import Settings
 
 
 def plan_router_topics(settings: Settings) -> tuple[TopicPlan, ...]:
-    """The topics of events, and that of the router's barriers."""
+    """Plans of the event topics and of the router's barrier topic."""
     return (
         *plan_event_topics(settings),
         plan_barrier_topic(settings.group("router"), settings.partitions),
@@ -17,7 +17,7 @@ def plan_router_topics(settings: Settings) -> tuple[TopicPlan, ...]:
 
 
 def router_rights(settings: Settings) -> Rights:
-    """The least that the router needs."""
+    """The minimum rights of the router."""
     names, group = TopicNames(settings.topic_prefix), settings.group("router")
     read, write, configs = Operation.READ, Operation.WRITE, Operation.DESCRIBE_CONFIGS
     acls = (

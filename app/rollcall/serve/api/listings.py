@@ -49,7 +49,7 @@ class Listings:
         found = db.execute(
             "SELECT version, told_from FROM course_versions WHERE course_id = ?", (course,)
         ).fetchone()
-        version, told_from = found or (0, 0)
+        version, changes_from = found or (0, 0)
         key = (course, column, where)
         known = self._known(key)
         if known is not None and known[0] == version:
@@ -64,7 +64,7 @@ class Listings:
                 if (
                     known is not None
                     and column == "enrollment_id"
-                    and max(told_from, version - KEPT_VERSIONS) <= known[0] < version
+                    and max(changes_from, version - KEPT_VERSIONS) <= known[0] < version
                 ):
                     numbers = _updated(db, course, where, *known)
                 else:

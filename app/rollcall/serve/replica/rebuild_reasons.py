@@ -50,8 +50,8 @@ def check_age(followed_at: float, now: float) -> None:
     """
     if now - followed_at > MOST_AWAY_SECONDS:
         raise RebuildError(
-            f"it was not followed for more than {MOST_AWAY_SECONDS // 86_400} days, and what "
-            "was removed meanwhile may not be told any more"
+            f"it was not followed for more than {MOST_AWAY_SECONDS // 86_400} days, and "
+            "tombstones of removed rows may be deleted"
         )
 
 
@@ -70,13 +70,15 @@ def check_positions(
     """
     if gone := known.keys() - {(place.topic, place.partition) for place in ends}:
         topic, partition = min(gone)
-        raise RebuildError(f"it has read partition {partition} of {topic}, which is no more")
+        raise RebuildError(
+            f"it has read partition {partition} of {topic}, which does not exist any more"
+        )
     for place, end in ends.items():
         position = known.get((place.topic, place.partition))
         if position is not None and not beginnings[place] <= position <= end:
             held = (
-                f"partition {place.partition} holds {beginnings[place]} to {end}, and "
-                f"{position} is where it had come to"
+                f"partition {place.partition} holds {beginnings[place]} to {end}, and the file's "
+                f"position is {position}"
             )
             if position < beginnings[place]:
                 raise RebuildError(f"records that it has not read are gone: {place.topic}, {held}")
