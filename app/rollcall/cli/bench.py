@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-
-class EventMix(StrEnum):
-    """The names of :class:`rollcall.sandbox.canvas.traffic.Mix`, without its imports."""
-
-    ALL = "all"
-    ROSTERS = "rosters"
-
+from rollcall.sandbox.canvas.mixes import Mix
 
 bench_cli = typer.Typer(name="bench", no_args_is_help=True, help="Benchmarks.")
 
@@ -50,12 +43,12 @@ def router(
         ),
     ] = "",
     mix: Annotated[
-        EventMix,
+        Mix,
         typer.Option(
             help="The types of the events: all, or those of accounts, users, courses, enrollments "
             "and groups.",
         ),
-    ] = EventMix.ALL,
+    ] = Mix.ALL,
 ) -> None:
     """Measure the router on one core, against a stock Faust agent on the same broker and events."""
     import asyncio
@@ -65,7 +58,6 @@ def router(
     from rollcall.cli.printing import print_table
     from rollcall.sandbox.bench.figures import median_cpu_ratio, median_ratio, median_run
     from rollcall.sandbox.bench.router import BenchPlan, bench_router
-    from rollcall.sandbox.canvas.traffic import Mix
     from rollcall.settings import load_settings
 
     dropped = load_settings(drop_metadata=drop_metadata).drop_metadata
@@ -76,7 +68,7 @@ def router(
         latency_seconds,
         max(os.sched_getaffinity(0)) if core is None else core,
         dropped,
-        Mix(mix),
+        mix,
     )
     result = asyncio.run(bench_router(plan, typer.echo))
     ours, peers = median_run(result.router), result.peers.values()

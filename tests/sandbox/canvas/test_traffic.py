@@ -19,12 +19,11 @@ from rollcall.events.schemas.validation import load_validators
 from rollcall.record import Header
 from rollcall.sandbox.canvas.families import BODIES, UNKNOWN_NAMES, body_name
 from rollcall.sandbox.canvas.invalid import LARGE_BYTES
+from rollcall.sandbox.canvas.mixes import SHARES, Mix
 from rollcall.sandbox.canvas.traffic import (
     CREDENTIAL,
-    SHARES,
     Destination,
     Expectation,
-    Mix,
     TrafficPlan,
     TrafficRecord,
     documented_traffic,

@@ -34,8 +34,9 @@ from rollcall.sandbox.bench.machine import (
 )
 from rollcall.sandbox.bench.scrape import Scrape, scrape
 from rollcall.sandbox.bench.stock_faust import Peer
+from rollcall.sandbox.canvas.mixes import Mix
 from rollcall.sandbox.canvas.sending import send_records
-from rollcall.sandbox.canvas.traffic import Mix, TrafficPlan, generate_traffic
+from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from rollcall.sandbox.managed import ManagedProcess
 from rollcall.settings import Settings
 

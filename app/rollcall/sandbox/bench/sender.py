@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaProducer
 from rollcall.kafka.batches import BatchedOutputs
 from rollcall.process.topics import TopicNames
 from rollcall.record import encode_headers
-from rollcall.sandbox.canvas.traffic import Mix, TrafficPlan, generate_traffic
+from rollcall.sandbox.canvas.mixes import Mix
+from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 
 TICK_SECONDS = 0.02
 

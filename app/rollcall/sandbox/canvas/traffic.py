@@ -27,6 +27,7 @@ from rollcall.sandbox.canvas.invalid import (
     make_too_large,
     violate_schema,
 )
+from rollcall.sandbox.canvas.mixes import Mix, shares_of
 from rollcall.sandbox.canvas.pools import CREDENTIAL, Pools
 from rollcall.sandbox.canvas.templates import Slot, Template, compile_template
 
@@ -34,7 +35,6 @@ __all__ = [
     "CREDENTIAL",
     "Destination",
     "Expectation",
-    "Mix",
     "TrafficPlan",
     "TrafficRecord",
     "documented_traffic",
@@ -45,69 +45,6 @@ START_MS = 1_711_752_180_000
 """2024-03-29T22:43:00Z: fixed, so that a plan without a start gives the same records every day."""
 
 
-class Mix(StrEnum):
-    """Mixes of event types."""
-
-    ALL = "all"
-    """All types, with shares as in a real institution: accesses, submissions, grades and logins
-    lead.
-    """
-    ROSTERS = "rosters"
-    """Only accounts, users, courses, sections, enrollments and groups."""
-
-
-_ROSTERS: Mapping[str, float] = {
-    "enrollment_created": 18,
-    "enrollment_updated": 22,
-    "enrollment_state_created": 9,
-    "enrollment_state_updated": 16,
-    "group_membership_created": 9,
-    "group_membership_updated": 6,
-    "group_created": 2,
-    "group_updated": 2,
-    "group_category_created": 1,
-    "group_category_updated": 1,
-    "account_created": 0.5,
-    "account_updated": 0.5,
-    "account_notification_created": 0.5,
-    "user_created": 3,
-    "user_updated": 3.5,
-    "user_account_association_created": 2,
-    "course_created": 1,
-    "course_updated": 1.5,
-    "course_section_created": 0.75,
-    "course_section_updated": 0.75,
-}
-
-_ALL: Mapping[str, float] = {
-    "asset_accessed": 30,
-    "submission_updated": 9,
-    "submission_created": 7,
-    "grade_change": 8,
-    "course_grade_change": 6,
-    "logged_in": 6,
-    "logged_out": 2,
-    "quiz_submitted": 1.5,
-    "submission_comment_created": 1.5,
-    "discussion_entry_created": 2,
-    "discussion_entry_submitted": 1,
-    "course_progress": 1.5,
-    "attachment_created": 1,
-    "assignment_updated": 1,
-    "conversation_message_created": 1,
-    "learning_outcome_result_created": 0.5,
-    "enrollment_created": 1.5,
-    "enrollment_updated": 1.5,
-    "enrollment_state_created": 1.5,
-    "enrollment_state_updated": 2.5,
-}
-
-SHARES: Mapping[Mix, Mapping[str, float]] = {Mix.ALL: _ALL, Mix.ROSTERS: _ROSTERS}
-"""Relative shares of types among valid events, by mix. With :attr:`Mix.ALL`, a type that is not
-listed has :data:`_RARE`; with others, it does not occur.
-"""
-
-_RARE = 0.18
 _ALL_SORTS_COUNT = 100
 """A plan with this many records has at least one of each sort."""
 _TEMPLATES = 1_600
@@ -324,16 +261,15 @@ class _RecordMaker:
     def __init__(self, random: Random, plan: TrafficPlan) -> None:
         self._random = random
         self._maker = EventMaker(random, Pools(random, plan.start_ms))
-        count, known = plan.count, SHARES[plan.mix]
-        names = [name for name in self._maker.event_names if plan.mix is Mix.ALL or name in known]
+        count, share_of = plan.count, shares_of(plan.mix, self._maker.event_names)
+        names, shares = list(share_of), list(share_of.values())
         self._names = names
-        shares = [known.get(name, _RARE) for name in names]
         total, templates = sum(shares), min(_TEMPLATES, count)
         invalid = min(_INVALID_TEMPLATES, max(count, len(names)))
         unknown = min(_UNKNOWN_TEMPLATES, max(count, len(UNKNOWN_NAMES)))
         large = min(_LARGE_TEMPLATES, max(count // 100, 4))
         self.valid: list[_Source] = []
-        for name, share in zip(names, shares, strict=True):
+        for name, share in share_of.items():
             # records choose any template, so a type's share of templates is its share of events
             self.valid += (
                 self._valid(name) for _ in range(max(1, round(share / total * templates)))
