@@ -13,6 +13,7 @@ import orjson
 from rollcall.dead_letters.outline import known_words
 from rollcall.dead_letters.view import view_of
 from rollcall.events.dropping import MetadataDropper
+from rollcall.events.json_values import read_values
 from rollcall.events.outcomes import DeadLetter, ErrorCode, Outcome, Routed, Unknown
 from rollcall.events.pipeline import (
     DROPPED_HEADER,
@@ -20,7 +21,6 @@ from rollcall.events.pipeline import (
     WHOLE_VALUE,
     Pipeline,
 )
-from rollcall.events.reading import read_values
 from rollcall.events.redaction import REPLACEMENT, Redactor
 from rollcall.events.schema_recogniser import MOST_NAME_CHARACTERS
 from rollcall.events.schemas.files import schema_folder, schema_paths

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rollcall.events.json_values import Parsed
     from rollcall.events.outcomes import DeadLetter
-    from rollcall.events.reading import Parsed
     from rollcall.events.schemas.validation import EventValidator
 
 _MAX_NAME_CHARACTERS = 100
@@ -30,9 +30,9 @@ def validate(
     event is invalid or there is no event, 2 if the file cannot be read. An event without a schema
     is unknown, not invalid. Of an event's values, only an unknown event_name is printed.
     """
+    from rollcall.events.json_values import Broken, has_byte_order_mark, read_values
     from rollcall.events.outcomes import DeadLetter, Routed, Unknown
     from rollcall.events.pipeline import Pipeline
-    from rollcall.events.reading import Broken, has_byte_order_mark, read_values
     from rollcall.process.event_types import validators_of
     from rollcall.settings import load_settings
 

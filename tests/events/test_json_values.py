@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rollcall.events.reading import Broken, Parsed, has_byte_order_mark, read_values
+from rollcall.events.json_values import Broken, Parsed, has_byte_order_mark, read_values
 from tests.events.schemas.events import DOCUMENTED, documented
 from tests.examples import examples
 
