@@ -7,15 +7,18 @@ from __future__ import annotations
 import re
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
 FOR_EVER_DAYS = -1
 
 MAX_INSTANCE_ID = 249
+
+_REQUIRED_METADATA = ("event_name", "event_time", "root_account_id")
+"""Metadata fields that cannot be dropped: type, order and key depend on them."""
 
 _HOST = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST_NAME = re.compile(rf"{_HOST}(?:\.{_HOST})*\.?")
@@ -110,12 +113,51 @@ def _days_or_for_ever(value: int) -> int:
     return value
 
 
-def metrics_url(value: str) -> str:
-    """A URL with a valid host and port.
+def _parts(value: Any) -> Any:
+    """The parts of a text, which commas separate. Other values are not changed."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
-    Raises:
-        ValueError: it is none.
-    """
+
+def _parameter_names(value: Any) -> Any:
+    names = _parts(value)
+    if not all(re.fullmatch(r"\??[A-Za-z0-9_.-]+", name) for name in names):
+        raise ValueError(
+            "must be parameter names of letters, digits, '_', '.', '-', each with ? before it "
+            "to count only in URLs, separated by commas"
+        )
+    return names
+
+
+def _event_words(value: Any) -> Any:
+    words = _parts(value)
+    is_word = re.compile(r"-?[A-Za-z*?][A-Za-z0-9_.*?-]*").fullmatch
+    if not words or not all(map(is_word, words)):
+        raise ValueError(
+            "must be event_names, families, globs with * and ?, or all, each with - before it "
+            "to exclude, separated by commas"
+        )
+    return words
+
+
+def _dropped_fields(value: Any) -> Any:
+    names = tuple(dict.fromkeys(_parts(value)))
+    if not all(re.fullmatch(r"[A-Za-z0-9_]+", name) for name in names):
+        raise ValueError("must be names of fields, of letters, digits and '_', separated by commas")
+    if required := [name for name in names if name in _REQUIRED_METADATA]:
+        raise ValueError(
+            f"Rollcall cannot do without {', '.join(required)}; take "
+            f"{'it' if len(required) == 1 else 'them'} out"
+        )
+    return names
+
+
+def _metrics_urls(value: Any) -> Any:
+    return tuple(map(_metrics_url, _parts(value)))
+
+
+def _metrics_url(value: str) -> str:
     try:
         parts = urlsplit(value)
         right = (
@@ -141,4 +183,7 @@ InstanceId = Annotated[str, AfterValidator(_instance_id)]
 Text = Annotated[str, AfterValidator(_text)]
 FilePath = Annotated[Path, AfterValidator(_path)]
 Retention = Annotated[int, AfterValidator(_days_or_for_ever)]
-Words = Annotated[tuple[str, ...], NoDecode]
+ParameterNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parameter_names)]
+EventWords = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_event_words)]
+DroppedFields = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_dropped_fields)]
+MetricsUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_metrics_urls)]

@@ -4,30 +4,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rollcall.errors import ConfigurationError
 from rollcall.setting_types import (
     BindAddress,
+    DroppedFields,
+    EventWords,
     FilePath,
     InstanceId,
+    MetricsUrls,
+    ParameterNames,
     Retention,
     Servers,
     Text,
     TopicWord,
-    Words,
-    metrics_url,
 )
-
-REQUIRED_METADATA = ("event_name", "event_time", "root_account_id")
-"""Metadata fields that cannot be dropped: type, order and key depend on them."""
 
 ENV_PREFIX = "ROLLCALL_"
 
@@ -158,7 +156,7 @@ class Settings(BaseSettings):
         True,
         description="Replace the values of credential parameters anywhere in a record.",
     )
-    redact_parameters: Words = Field(
+    redact_parameters: ParameterNames = Field(
         (
             "access_token",
             "refresh_token",
@@ -177,13 +175,13 @@ class Settings(BaseSettings):
         description="Names of the credential parameters, separated by commas; with ? before it, a "
         "name counts only as a parameter of a URL.",
     )
-    drop_metadata: Words = Field(
+    drop_metadata: DroppedFields = Field(
         (),
         description="Metadata fields that the router removes from every event, separated by "
         "commas.",
     )
 
-    events: Words = Field(
+    events: EventWords = Field(
         ("all",),
         description="Event types with a typed topic: event_names, families, globs or all, and "
         "exclusions, separated by commas.",
@@ -279,7 +277,7 @@ class Settings(BaseSettings):
         le=10_000,
         description="Maximum concurrent requests to serve; others are refused.",
     )
-    metrics_urls: Words = Field(
+    metrics_urls: MetricsUrls = Field(
         ("http://127.0.0.1:9101/metrics", "http://127.0.0.1:9102/metrics"),
         description="Metrics addresses of routers and rosters for serve's page, separated by "
         "commas.",
@@ -313,66 +311,6 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="auto: text on a terminal, JSON elsewhere."
     )
-
-    @field_validator("redact_parameters", mode="before")
-    @classmethod
-    def _split_names(cls, value: Any) -> Any:
-        names = (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )
-        if not all(re.fullmatch(r"\??[A-Za-z0-9_.-]+", name) for name in names):
-            raise ValueError(
-                "must be parameter names of letters, digits, '_', '.', '-', each with ? before it "
-                "to count only in URLs, separated by commas"
-            )
-        return names
-
-    @field_validator("events", mode="before")
-    @classmethod
-    def _split_words(cls, value: Any) -> Any:
-        words = (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )
-        is_word = re.compile(r"-?[A-Za-z*?][A-Za-z0-9_.*?-]*").fullmatch
-        if not words or not all(map(is_word, words)):
-            raise ValueError(
-                "must be event_names, families, globs with * and ?, or all, each with - before it "
-                "to exclude, separated by commas"
-            )
-        return words
-
-    @field_validator("drop_metadata", mode="before")
-    @classmethod
-    def _split_fields(cls, value: Any) -> Any:
-        names = (
-            tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
-            if isinstance(value, str)
-            else value
-        )
-        if not all(re.fullmatch(r"[A-Za-z0-9_]+", name) for name in names):
-            raise ValueError(
-                "must be names of fields, of letters, digits and '_', separated by commas"
-            )
-        if required := [name for name in names if name in REQUIRED_METADATA]:
-            raise ValueError(
-                f"Rollcall cannot do without {', '.join(required)}; take "
-                f"{'it' if len(required) == 1 else 'them'} out"
-            )
-        return names
-
-    @field_validator("metrics_urls", mode="before")
-    @classmethod
-    def _split_urls(cls, value: Any) -> Any:
-        urls = (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )
-        return tuple(map(metrics_url, urls))
 
     @model_validator(mode="before")
     @classmethod
