@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from rollcall.__main__ import main
+from rollcall.events.schemas.files import read_schema_folder
 from rollcall.events.schemas.validation import EventValidator, load_validators
 from rollcall.router import pipeline_factory
 from rollcall.settings import Settings
@@ -26,7 +27,7 @@ def run() -> None:
     def validators_of(
         settings: Settings, names: Collection[str] | None = None
     ) -> Mapping[str, EventValidator]:
-        return load_validators(options.schemas, names)
+        return load_validators(read_schema_folder(options.schemas), names)
 
     pipeline_factory.validators_of = validators_of  # type: ignore[attr-defined]
     sys.argv = ["rollcall", options.command]

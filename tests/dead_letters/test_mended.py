@@ -18,7 +18,7 @@ from rollcall.events.outcomes import DeadLetter, Routed, Unknown
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.publishing import OUTCOME_PREFIXES
 from rollcall.events.registry import REGISTRY
-from rollcall.events.schemas.files import schema_folder
+from rollcall.events.schemas.files import read_schema_folder, schema_folder
 from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.router.topics import plan_router_topics
@@ -89,7 +89,8 @@ def test_what_is_sent_again_ends_as_if_it_had_been_valid_at_first(
     schemas = older_schemas(tmp_path / "schemas")
     selection = ",".join(["all", *(f"-{name}" for name in NOT_SELECTED)])
     older_pipeline = Pipeline(
-        load_validators(schemas, REGISTRY.keys() - set(NOT_SELECTED)), shard=SHARD
+        load_validators(read_schema_folder(schemas), REGISTRY.keys() - set(NOT_SELECTED)),
+        shard=SHARD,
     )
     program = [
         sys.executable,

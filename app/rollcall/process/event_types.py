@@ -12,7 +12,13 @@ from typing import NamedTuple
 from rollcall.errors import ConfigurationError
 from rollcall.events.event_type import EventType
 from rollcall.events.schemas.annotations import read_event_types
-from rollcall.events.schemas.files import SchemaError, SchemaFile, read_schemas, schema_folder
+from rollcall.events.schemas.files import (
+    SchemaError,
+    SchemaFile,
+    own_schema_files,
+    read_schema_folder,
+    schema_folder,
+)
 from rollcall.events.schemas.validation import EventValidator, load_validators
 from rollcall.events.selection import VARIABLE, EventSelection, names_in_words
 from rollcall.settings import ENV_PREFIX, Settings
@@ -58,11 +64,11 @@ def schema_files(added: Path | None) -> Mapping[str, SchemaFile]:
         ConfigurationError: an added file is not usable.
     """
     if added is None:
-        return read_schemas()
+        return own_schema_files()
     from rollcall.events.schemas.lint import lint  # takes 0.2 s to import, and a second to run
 
     try:
-        files = read_schemas(added=added)
+        files = {**own_schema_files(), **read_schema_folder(added)}
     except SchemaError as error:  # Rollcall's own files are tested
         raise ConfigurationError(f"{FOLDER_VARIABLE}: {error}") from None
     if problems := lint(schema_folder(), added):
@@ -85,8 +91,7 @@ def validators_of(
     Raises:
         ConfigurationError: an added file is not usable.
     """
-    schema_files(settings.schemas)
-    return load_validators(names=names, added=settings.schemas)
+    return load_validators(schema_files(settings.schemas), names)
 
 
 def require_selected(settings: Settings, needed: Iterable[str], reader: str) -> None:

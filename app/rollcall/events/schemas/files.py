@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -102,19 +104,14 @@ def read_schema_folder(folder: Path | None = None) -> dict[str, SchemaFile]:
     return files
 
 
-def read_schemas(folder: Path | None = None, added: Path | None = None) -> dict[str, SchemaFile]:
-    """All schema files by name.
-
-    Args:
-        folder: default: the project's own.
-        added: a user's folder, whose files stand beside those of ``folder``. lint.py checks that
-            they fit.
+@cache
+def own_schema_files() -> Mapping[str, SchemaFile]:
+    """The project's own schema files by name, read once for the process.
 
     Raises:
-        SchemaError: a folder has no file, or a file cannot be read.
+        SchemaError: like :func:`read_schema_folder`.
     """
-    files = read_schema_folder(folder)
-    return files if added is None else files | read_schema_folder(added)
+    return MappingProxyType(read_schema_folder())
 
 
 def reference_registry(documents: Iterable[Schema]) -> Registry[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +15,8 @@ from rollcall.events.schemas.files import (
     KNOWN_VALUES,
     Schema,
     SchemaError,
-    read_schemas,
+    SchemaFile,
+    own_schema_files,
     reference_registry,
 )
 from rollcall.events.schemas.flatten import Targets, flatten
@@ -92,22 +92,18 @@ class EventValidator:
 
 
 def load_validators(
-    folder: Path | None = None,
-    names: Collection[str] | None = None,
-    *,
-    added: Path | None = None,
+    files: Mapping[str, SchemaFile] | None = None, names: Collection[str] | None = None
 ) -> Mapping[str, EventValidator]:
     """The validators by event_name, in order of family and name. Takes about 0.2 seconds.
 
     Args:
-        folder: default: the project's schemas.
+        files: schema files by name. Default: the project's own.
         names: names of the event types. Default: all.
-        added: a user's folder, whose files stand beside those of ``folder``.
 
     Raises:
         SchemaError: a schema file is missing or invalid.
     """
-    files = read_schemas(folder, added)
+    files = own_schema_files() if files is None else files
     event_types = read_event_types(files)
     references = reference_registry(file.document for file in files.values())
     targets: Targets = {}

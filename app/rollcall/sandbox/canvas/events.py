@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from rollcall.events.registry import REGISTRY
-from rollcall.events.schemas.files import read_schema_folder
+from rollcall.events.schemas.files import own_schema_files
 from rollcall.sandbox.canvas.families import BODIES, METADATA, body_name
 from rollcall.sandbox.canvas.fields import Field, FieldKind
 from rollcall.sandbox.canvas.pools import Pools
@@ -69,7 +69,7 @@ class Draft:
 
 def documented_events() -> dict[str, list[Json]]:
     """Documented events, by event_name: the examples in the schemas."""
-    files = read_schema_folder()
+    files = own_schema_files()
     return {name: deepcopy(files[name].document.get("examples", [])) for name in REGISTRY}
 
 
