@@ -1,5 +1,5 @@
-"""What the code writes in docs/: ``python -m tests.docs.generated``, which is ``make docs``, writes
-it anew. Some files are written whole. Of others it is the text between two markers.
+"""Writes the generated parts of the documents. ``make docs`` runs ``python -m
+tests.docs.generated``. Some files are generated as a whole, others between two markers only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MARKED = re.compile(
 
 
 def generated() -> Mapping[Path, str]:
-    """What the files must be, by path: all with the default settings."""
+    """The content of the files by path, with the default settings."""
     described = catalogue(DEFAULTS)
     return {
         ROOT / "docs" / "asyncapi.json": asyncapi_text(described),
@@ -33,7 +33,7 @@ def generated() -> Mapping[Path, str]:
 
 
 def tables_of(text: str) -> list[str]:
-    """The names of the tables in a document that the code writes."""
+    """The names of the generated tables in a document."""
     return [found["name"] for found in _MARKED.finditer(text)]
 
 
