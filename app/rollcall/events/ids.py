@@ -33,6 +33,15 @@ def whole_number(value: object) -> int | None:
     return number if 0 < number <= _GREATEST else None
 
 
+def text_key(value: object) -> bytes | None:
+    """A key that is no id, which is text or a whole number. None: it is empty, or another value."""
+    if isinstance(value, float):
+        value = whole_number(value)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return str(value).encode() or None
+
+
 def shard_of(value: object) -> int | None:
     """The shard of a global id; None for a local id and for any other value."""
     number = whole_number(value)

@@ -16,7 +16,7 @@ import orjson
 
 from rollcall.events.dropping import MetadataDropper
 from rollcall.events.event_type import EventType, Key
-from rollcall.events.ids import whole_number
+from rollcall.events.ids import text_key, whole_number
 from rollcall.events.outcomes import ErrorCode
 from rollcall.events.recognised import Dropped, Fault, Recognised, Unrecognised
 from rollcall.events.schemas.validation import EventValidator
@@ -93,7 +93,7 @@ class SchemaRecogniser:
         entity_id = None if key is None else key.value(metadata, body)
         if entity_id is not None and key is not None:
             if not key.is_id:
-                entity_id = _text(entity_id)
+                entity_id = text_key(entity_id)
             elif whole_number(entity_id) is None:
                 return Unrecognised(self._inexact_id(event_type, key), dropped)
         try:
@@ -215,15 +215,6 @@ def _type(validator: EventValidator, dropped: Collection[str]) -> _Type:
 def _exact(value: Any) -> Any:
     """An id that a schema has accepted; a float as the integer that it stands for."""
     return whole_number(value) if isinstance(value, float) else value
-
-
-def _text(value: Any) -> bytes | None:
-    """A key that is no id, which is text or a whole number. None: it is empty, or another value."""
-    if isinstance(value, float):
-        value = whole_number(value)
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return None
-    return str(value).encode() or None
 
 
 def _not_json(message: str, event_name: str | None, dropped: Dropped | None) -> Unrecognised:

@@ -195,7 +195,15 @@ def compare(plan: TopicPlan, partitions: int | None, config: Mapping[str, Any]) 
         TopicState.WRONG if problems else TopicState.FINE,
         "; ".join(problems),
         limits,
-        _note_on_retention(plan, limits.retention_ms),
+        "; ".join(
+            filter(
+                None,
+                (
+                    _note_on_retention(plan, limits.retention_ms),
+                    _note_on_record_bytes(plan, limits.record_bytes),
+                ),
+            )
+        ),
         partitions,
     )
 
@@ -210,6 +218,18 @@ def _note_on_retention(plan: TopicPlan, found_ms: int | None) -> str:
     return (
         f"keeps records {_in_days(found_ms)}, and the settings say {_in_days(int(planned))}; "
         f"kafka-configs --alter --topic {plan.name} --add-config retention.ms={planned} makes it so"
+    )
+
+
+def _note_on_record_bytes(plan: TopicPlan, found: int | None) -> str:
+    """A note if a topic takes only smaller records than it would if Rollcall had created it."""
+    planned = plan.config.get("max.message.bytes")
+    if planned is None or found is None or found >= int(planned):
+        return ""
+    return (
+        f"takes records of {found} bytes at most, so that large events cannot be written to it; "
+        f"kafka-configs --alter --topic {plan.name} --add-config max.message.bytes={planned} "
+        "changes that"
     )
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rollcall.events.event_type import EventType
 from rollcall.kafka.topics import DAY_MS, FOR_EVER_MS, NO_TIMESTAMP_LIMIT, TopicPlan
 from rollcall.process.event_types import event_types
 from rollcall.setting_types import FOR_EVER_DAYS
 from rollcall.settings import Settings
+
+RAW_RECORD_BYTES = 2 * 1024**2
+"""``max.message.bytes`` of the raw topic, if Rollcall creates it: for an event of 1 MiB, the most
+that a queue of SQS takes, with key and headers, even if it cannot be compressed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +62,22 @@ def plan_event_topics(settings: Settings) -> tuple[TopicPlan, ...]:
     """
     names = TopicNames(settings.topic_prefix)
     return (
-        _plan(settings, names.raw, settings.retention_raw_days, any_partitions=True),
+        plan_raw_topic(settings),
         *plan_typed_topics(settings, event_types(settings).selected.values()),
         _plan(settings, names.unknown, settings.retention_unknown_days),
         plan_dead_letter_topic(settings),
     )
+
+
+def plan_raw_topic(settings: Settings) -> TopicPlan:
+    """Plan of the raw topic."""
+    plan = _plan(
+        settings,
+        TopicNames(settings.topic_prefix).raw,
+        settings.retention_raw_days,
+        any_partitions=True,
+    )
+    return replace(plan, config={**plan.config, "max.message.bytes": str(RAW_RECORD_BYTES)})
 
 
 def plan_typed_topics(settings: Settings, types: Iterable[EventType]) -> Iterator[TopicPlan]:

@@ -1,0 +1,1 @@
+"""Events from Canvas's queue or webhook to the raw topic."""

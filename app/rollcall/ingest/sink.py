@@ -1,0 +1,313 @@
+"""Writes raw records to Kafka, each acknowledged by all replicas before its sender goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import random
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
+
+from rollcall.errors import BrokerUnavailableError, RollcallError, describe
+from rollcall.ingest.raw_records import RawRecord
+from rollcall.ingest.rights import ingest_rights
+from rollcall.kafka.bounded import abandon, promptly
+from rollcall.kafka.client import client_options
+from rollcall.kafka.partitioner import partitioner
+from rollcall.kafka.rights import check_rights
+from rollcall.kafka.topic_admin import ensure_topics
+from rollcall.process.topics import RAW_RECORD_BYTES, TopicNames, plan_raw_topic
+from rollcall.settings import Settings
+from rollcall.streaming.failures import terminate
+
+log = logging.getLogger(__name__)
+
+LINGER_MS = 20
+BATCH_BYTES = 256 * 1024
+"""Most bytes of a batch with several records."""
+
+SLOW_SECONDS = 5.0
+"""Kafka counts as away after this time without the acknowledgement of a record."""
+
+OPENING_SECONDS = 60.0
+STOP_SECONDS = 5.0
+CLOSE_SECONDS = 2.0
+
+FIRST_PAUSE_SECONDS = 0.2
+MOST_PAUSE_SECONDS = 15.0
+REMINDER_SECONDS = 60.0
+"""Interval of log lines while Kafka is away."""
+
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+
+
+class RecordTooLargeError(RollcallError):
+    """The raw topic takes no record of this size."""
+
+
+class KafkaAwayError(RollcallError):
+    """A record was not acknowledged, because the sink has stopped. It may be in Kafka all the
+    same.
+    """
+
+
+class KafkaSink:
+    """Producer of the raw topic, for many concurrent senders.
+
+    It goes on by itself after an outage of Kafka: until then, :meth:`send` waits. It bounds no
+    memory: the callers do, with :attr:`unavailable_reason` and :attr:`pending_bytes`.
+    """
+
+    def __init__(self, settings: Settings, bootstrap: str) -> None:
+        self._settings = settings
+        self._bootstrap = bootstrap
+        self._topic = TopicNames(settings.topic_prefix).raw
+        self._producer: AIOKafkaProducer | None = None
+        self._opened = asyncio.Event()
+        self._opening: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._deliveries: dict[asyncio.Task[None], tuple[float, int]] = {}
+        """Start and bytes of each, the oldest first."""
+        self._pending_bytes = 0
+        self._failures = 0
+        """Producers that failed in a row, without an acknowledgement in between."""
+        self._problem: str | None = f"there is no connection to Kafka at {bootstrap} yet"
+        self._stopped = False
+
+    async def start(self) -> None:
+        """Connect, and create the raw topic if it is missing. If Kafka does not answer, the sink
+        goes on trying in the background.
+
+        Raises:
+            RightsError, TopicsError, ConfigurationError: an operator must act.
+        """
+        try:
+            await self._open()
+        except BrokerUnavailableError as error:
+            self._problem = str(error)
+            log.warning("%s; waiting for it", error)
+            self._reopen()
+
+    async def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Wait for the acknowledgement of all records, for at most so long. Senders that still wait
+        then get :class:`KafkaAwayError`.
+        """
+        if self._deliveries:
+            await asyncio.wait(self._deliveries, timeout=seconds)
+        self._stopped = True
+        if self._opening is not None:
+            abandon(self._opening)
+            await asyncio.wait({self._opening}, timeout=CLOSE_SECONDS)
+        self._opened.set()
+        if (producer := self._producer) is not None:
+            self._producer = None
+            await _close(producer)
+        if remaining := {*self._deliveries, *self._closing}:
+            await asyncio.wait(remaining, timeout=CLOSE_SECONDS)
+
+    @property
+    def unavailable_reason(self) -> str | None:
+        """Why Kafka takes no records at the moment, for readiness; None: it does."""
+        if self._problem is not None:
+            return self._problem
+        for started, _size in self._deliveries.values():
+            if (age := time.monotonic() - started) > SLOW_SECONDS:
+                return f"Kafka at {self._bootstrap} has not acknowledged a record for {age:.0f} s"
+            break
+        return None
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of all records that are not acknowledged, even if their sender waits no more."""
+        return self._pending_bytes
+
+    async def send(self, record: RawRecord) -> None:
+        """Write a record. Returns when all replicas in sync have it.
+
+        If the caller is cancelled, the record is written all the same, unless the sink is stopped.
+
+        Raises:
+            RecordTooLargeError: Kafka takes no record of this size.
+            KafkaAwayError: the sink has stopped; the record may have been written.
+        """
+        size = _size(record)
+        if size > RAW_RECORD_BYTES:
+            raise self._too_large(size)
+        delivery = asyncio.ensure_future(self._deliver(record, size))
+        self._deliveries[delivery] = time.monotonic(), size
+        self._pending_bytes += size
+        delivery.add_done_callback(self._forget)
+        await asyncio.shield(delivery)
+
+    def _forget(self, delivery: asyncio.Task[None]) -> None:
+        _started, size = self._deliveries.pop(delivery)
+        self._pending_bytes -= size
+
+    async def _deliver(self, record: RawRecord, size: int) -> None:
+        alone = False
+        while True:
+            await self._opened.wait()
+            if self._stopped or (producer := self._producer) is None:
+                raise KafkaAwayError(f"Kafka at {self._bootstrap} did not acknowledge a record")
+            try:
+                await self._write(producer, record, alone=alone)
+            except _TOO_LARGE:
+                # The broker does not tell which record of a batch is too large. The producer has
+                # counted the batch, so that the broker will refuse its next ones.
+                self._replace(producer, None)
+                if alone:
+                    raise self._too_large(size) from None
+                alone = True
+            except KafkaTimeoutError:
+                pass  # no room in the producer: the record was not taken
+            except (KafkaError, OSError) as error:
+                self._replace(producer, error)
+            except asyncio.CancelledError:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise
+                self._replace(producer, None)  # the client has cancelled its own request
+            else:
+                self._problem = None
+                self._failures = 0
+                return
+
+    async def _write(self, producer: AIOKafkaProducer, record: RawRecord, *, alone: bool) -> None:
+        """Write a record with a producer, alone in its batch or with others."""
+        if not alone:
+            await (
+                await producer.send(
+                    self._topic, record.value, key=record.key, headers=list(record.headers)
+                )
+            )
+            return
+        partitions = await producer.partitions_for(self._topic)
+        batch = producer.create_batch()
+        batch.append(
+            timestamp=None, key=record.key, value=record.value, headers=list(record.headers)
+        )
+        batch.close()
+        partition = partitioner(len(partitions))(record.key)
+        await (await producer.send_batch(batch, self._topic, partition=partition))
+
+    def _too_large(self, size: int) -> RecordTooLargeError:
+        return RecordTooLargeError(
+            f"{self._topic} takes no record of {size} bytes; raise its max.message.bytes to "
+            f"{RAW_RECORD_BYTES}"
+        )
+
+    def _replace(self, failed: AIOKafkaProducer, error: BaseException | None) -> None:
+        """Use another producer instead of one that has failed, unless that has happened already.
+
+        Args:
+            error: None: Kafka is well.
+        """
+        if self._producer is not failed:
+            return
+        self._producer = None
+        self._opened.clear()
+        if error is not None:
+            self._problem = f"Kafka at {self._bootstrap} refuses records ({describe(error)})"
+            self._failures += 1
+            log.warning("%s; trying again with another producer", self._problem)
+        closing = asyncio.ensure_future(_close(failed))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        self._reopen()
+
+    def _reopen(self) -> None:
+        self._opening = asyncio.ensure_future(self._open_at_last())
+
+    async def _open_at_last(self) -> None:
+        reminded = -math.inf
+        while not self._stopped:
+            await asyncio.sleep(pause_seconds(self._failures))
+            try:
+                await self._open()
+                return
+            except (RollcallError, KafkaError, OSError) as error:
+                self._failures += 1
+                self._problem = str(error) or describe(error)
+                if time.monotonic() - reminded > REMINDER_SECONDS:
+                    reminded = time.monotonic()
+                    log.warning("%s; waiting for it", self._problem)
+
+    async def _open(self) -> None:
+        """Check the topic, and start a producer."""
+        settings, bootstrap = self._settings, self._bootstrap
+        try:
+            await promptly(check_rights(settings, bootstrap, ingest_rights(settings)))
+            await promptly(
+                ensure_topics(settings, bootstrap, [plan_raw_topic(settings)]), OPENING_SECONDS
+            )
+            producer = self._new_producer()
+            try:
+                await promptly(producer.start())
+            except BaseException:
+                await _close(producer)
+                raise
+        except (KafkaError, OSError) as error:  # TimeoutError is an OSError
+            raise BrokerUnavailableError(
+                f"Kafka at {bootstrap} does not answer ({type(error).__name__}); look at the "
+                "brokers' logs, or check ROLLCALL_KAFKA"
+            ) from error
+        if self._stopped:
+            await _close(producer)
+            return
+        self._producer = producer
+        self._problem = None
+        self._opened.set()
+
+    def _new_producer(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            **client_options(self._settings, self._bootstrap),
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=LINGER_MS,
+            compression_type="zstd",
+            max_batch_size=BATCH_BYTES,
+            max_request_size=2 * RAW_RECORD_BYTES,  # _size limits records
+            partitioner=_partition,
+        )
+
+
+def pause_seconds(failures: int) -> float:
+    """Pause before an attempt after so many failed ones, with jitter."""
+    if not failures:
+        return 0.0
+    longest = min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 30), MOST_PAUSE_SECONDS)
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
+
+
+def _size(record: RawRecord) -> int:
+    return (
+        len(record.key)
+        + len(record.value)
+        + sum(len(name) + len(content or b"") + 4 for name, content in record.headers)
+    )
+
+
+_partitioner = lru_cache(maxsize=4)(partitioner)
+
+
+def _partition(key: bytes, partitions: Sequence[int], _available: Sequence[int]) -> int:
+    return _partitioner(len(partitions))(key)
+
+
+async def _close(producer: AIOKafkaProducer) -> None:
+    """Close a producer. Its records are acknowledged, or fail, within the time limit."""
+    with contextlib.suppress(KafkaError):
+        try:
+            await promptly(producer.stop(), CLOSE_SECONDS)
+        except (TimeoutError, OSError):
+            await terminate(producer)

@@ -1,0 +1,1 @@
+"""Events from Canvas's SQS queue to the raw topic."""
