@@ -27,6 +27,7 @@ from rollcall.kafka.client import client_options
 from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.rights import check_rights
 from rollcall.kafka.topic_admin import ensure_topics
+from rollcall.kafka.topics import min_record_bytes
 from rollcall.process.topics import RAW_RECORD_BYTES, TopicNames, plan_raw_topic
 from rollcall.settings import Settings
 from rollcall.streaming.failures import terminate
@@ -247,10 +248,11 @@ class KafkaSink:
         settings, bootstrap = self._settings, self._bootstrap
         try:
             await promptly(check_rights(settings, bootstrap, ingest_rights(settings)))
-            await promptly(
+            findings = await promptly(
                 ensure_topics(settings, bootstrap, [plan_raw_topic(settings)]), OPENING_SECONDS
             )
-            producer = self._new_producer()
+            limit = min_record_bytes(finding.limits for finding in findings)
+            producer = self._new_producer(min(BATCH_BYTES, limit * 7 // 8))
             try:
                 await promptly(producer.start())
             except BaseException:
@@ -268,14 +270,15 @@ class KafkaSink:
         self._problem = None
         self._opened.set()
 
-    def _new_producer(self) -> AIOKafkaProducer:
+    def _new_producer(self, batch_bytes: int) -> AIOKafkaProducer:
+        """A producer. A record above ``batch_bytes`` is alone in its batch."""
         return AIOKafkaProducer(
             **client_options(self._settings, self._bootstrap),
             acks="all",
             enable_idempotence=True,
             linger_ms=LINGER_MS,
             compression_type="zstd",
-            max_batch_size=BATCH_BYTES,
+            max_batch_size=batch_bytes,
             max_request_size=2 * RAW_RECORD_BYTES,  # _size limits records
             partitioner=_partition,
         )
