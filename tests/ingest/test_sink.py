@@ -82,12 +82,16 @@ async def test_a_large_event_passes(bootstrap: str, prefix: str) -> None:
     assert written(bootstrap, prefix, 1) == [large.value]
 
 
+@pytest.mark.parametrize("limited", ["before", "meanwhile"])
 async def test_a_record_that_kafka_refuses_is_the_only_one_to_fail(
-    bootstrap: str, prefix: str
+    bootstrap: str, prefix: str, limited: str
 ) -> None:
     create_topic(bootstrap, f"{prefix}.raw", 1)
-    limit_record_size(bootstrap, f"{prefix}.raw", 20_000)
+    if limited == "before":
+        limit_record_size(bootstrap, f"{prefix}.raw", 20_000)
     async with running(settings_for(prefix), bootstrap) as sink:
+        if limited == "meanwhile":
+            await asyncio.to_thread(limit_record_size, bootstrap, f"{prefix}.raw", 20_000)
         records = [record(number, 30_000 if number % 50 == 7 else 100) for number in range(200)]
         results = await in_time(
             asyncio.gather(*map(sink.send, records), return_exceptions=True), what="all answers"

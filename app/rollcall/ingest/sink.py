@@ -9,6 +9,7 @@ import math
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from aiokafka import AIOKafkaProducer
@@ -22,7 +23,7 @@ from aiokafka.errors import (
 from rollcall.errors import BrokerUnavailableError, RollcallError, describe
 from rollcall.ingest.raw_records import RawRecord
 from rollcall.ingest.rights import ingest_rights
-from rollcall.kafka.bounded import abandon, promptly
+from rollcall.kafka.bounded import abandon, is_cancelled, promptly
 from rollcall.kafka.client import client_options
 from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.rights import check_rights
@@ -63,6 +64,18 @@ class KafkaAwayError(RollcallError):
     """
 
 
+@dataclass(slots=True)
+class _Delivery:
+    """A record that is not acknowledged yet."""
+
+    size: int
+    started: float
+    producer: AIOKafkaProducer | None = None
+    """The one that has the record."""
+    is_forsaken: bool = False
+    """The producer has ended without an answer."""
+
+
 class KafkaSink:
     """Producer of the raw topic, for many concurrent senders.
 
@@ -78,8 +91,8 @@ class KafkaSink:
         self._opened = asyncio.Event()
         self._opening: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
-        self._deliveries: dict[asyncio.Task[None], tuple[float, int]] = {}
-        """Start and bytes of each, the oldest first."""
+        self._deliveries: dict[asyncio.Task[None], _Delivery] = {}
+        """The oldest first."""
         self._pending_bytes = 0
         self._failures = 0
         """Producers that failed in a row, without an acknowledgement in between."""
@@ -113,7 +126,7 @@ class KafkaSink:
         self._opened.set()
         if (producer := self._producer) is not None:
             self._producer = None
-            await _close(producer)
+            await self._retire(producer)
         if remaining := {*self._deliveries, *self._closing}:
             await asyncio.wait(remaining, timeout=CLOSE_SECONDS)
 
@@ -122,8 +135,8 @@ class KafkaSink:
         """Why Kafka takes no records at the moment, for readiness; None: it does."""
         if self._problem is not None:
             return self._problem
-        for started, _size in self._deliveries.values():
-            if (age := time.monotonic() - started) > SLOW_SECONDS:
+        for oldest in self._deliveries.values():
+            if (age := time.monotonic() - oldest.started) > SLOW_SECONDS:
                 return f"Kafka at {self._bootstrap} has not acknowledged a record for {age:.0f} s"
             break
         return None
@@ -145,22 +158,21 @@ class KafkaSink:
         size = _size(record)
         if size > RAW_RECORD_BYTES:
             raise self._too_large(size)
-        delivery = asyncio.ensure_future(self._deliver(record, size))
-        self._deliveries[delivery] = time.monotonic(), size
+        delivery = _Delivery(size, time.monotonic())
+        task = asyncio.ensure_future(self._deliver(record, delivery))
+        self._deliveries[task] = delivery
         self._pending_bytes += size
-        delivery.add_done_callback(self._forget)
-        await asyncio.shield(delivery)
+        task.add_done_callback(self._forget)
+        await asyncio.shield(task)
 
-    def _forget(self, delivery: asyncio.Task[None]) -> None:
-        _started, size = self._deliveries.pop(delivery)
-        self._pending_bytes -= size
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._pending_bytes -= self._deliveries.pop(task).size
 
-    async def _deliver(self, record: RawRecord, size: int) -> None:
+    async def _deliver(self, record: RawRecord, delivery: _Delivery) -> None:
         alone = False
         while True:
-            await self._opened.wait()
-            if self._stopped or (producer := self._producer) is None:
-                raise KafkaAwayError(f"Kafka at {self._bootstrap} did not acknowledge a record")
+            delivery.producer = None
+            delivery.producer = producer = await self._next_producer()
             try:
                 await self._write(producer, record, alone=alone)
             except _TOO_LARGE:
@@ -168,20 +180,31 @@ class KafkaSink:
                 # counted the batch, so that the broker will refuse its next ones.
                 self._replace(producer, None)
                 if alone:
-                    raise self._too_large(size) from None
+                    raise self._too_large(delivery.size) from None
                 alone = True
             except KafkaTimeoutError:
                 pass  # no room in the producer: the record was not taken
             except (KafkaError, OSError) as error:
                 self._replace(producer, error)
             except asyncio.CancelledError:
-                if (task := asyncio.current_task()) is not None and task.cancelling():
+                if delivery.is_forsaken:
+                    delivery.is_forsaken = False
+                    _uncancel()
+                elif is_cancelled():
                     raise
-                self._replace(producer, None)  # the client has cancelled its own request
+                else:  # the client has cancelled its own request
+                    self._replace(producer, None)
             else:
                 self._problem = None
                 self._failures = 0
                 return
+
+    async def _next_producer(self) -> AIOKafkaProducer:
+        while not self._stopped:
+            await self._opened.wait()
+            if self._producer is not None and not self._stopped:
+                return self._producer
+        raise KafkaAwayError(f"Kafka at {self._bootstrap} did not acknowledge a record")
 
     async def _write(self, producer: AIOKafkaProducer, record: RawRecord, *, alone: bool) -> None:
         """Write a record with a producer, alone in its batch or with others."""
@@ -221,10 +244,22 @@ class KafkaSink:
             self._problem = f"Kafka at {self._bootstrap} refuses records ({describe(error)})"
             self._failures += 1
             log.warning("%s; trying again with another producer", self._problem)
-        closing = asyncio.ensure_future(_close(failed))
+        closing = asyncio.ensure_future(self._retire(failed))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
         self._reopen()
+
+    async def _retire(self, producer: AIOKafkaProducer) -> None:
+        """Close a producer. A record that it has not answered for is sent with another one.
+
+        A batch that comes while a producer closes is forgotten
+        (``aiokafka/producer/message_accumulator.py:590``): its answer would never come.
+        """
+        await _close(producer)
+        for task, delivery in self._deliveries.items():
+            if delivery.producer is producer and not task.done():
+                delivery.is_forsaken = True
+                task.cancel()
 
     def _reopen(self) -> None:
         self._opening = asyncio.ensure_future(self._open_at_last())
@@ -298,6 +333,12 @@ def _size(record: RawRecord) -> int:
         + len(record.value)
         + sum(len(name) + len(content or b"") + 4 for name, content in record.headers)
     )
+
+
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.uncancel()
 
 
 _partitioner = lru_cache(maxsize=4)(partitioner)
