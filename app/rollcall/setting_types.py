@@ -172,6 +172,22 @@ def _metrics_url(value: str) -> str:
     return value
 
 
+def _queue_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        right = (
+            parts.scheme in ("http", "https") and parts.port != 0 and _is_host(parts.hostname or "")
+        )
+    except ValueError:  # port out of range, or brackets without an address
+        right = False
+    if not right or not re.fullmatch(r"https?://[^\s?#@]+", value):
+        raise ValueError(
+            "must be a URL such as https://sqs.eu-west-1.amazonaws.com/123456789012/canvas-live-"
+            "events"
+        )
+    return value
+
+
 def _is_host(text: str) -> bool:
     return _is_ipv6(text) or _HOST_NAME.fullmatch(text) is not None
 
@@ -180,6 +196,7 @@ Servers = Annotated[str, AfterValidator(_servers)]
 BindAddress = Annotated[str, AfterValidator(_bind_address)]
 TopicWord = Annotated[str, AfterValidator(_topic_word)]
 InstanceId = Annotated[str, AfterValidator(_instance_id)]
+QueueUrl = Annotated[str, AfterValidator(_queue_url)]
 Text = Annotated[str, AfterValidator(_text)]
 FilePath = Annotated[Path, AfterValidator(_path)]
 Retention = Annotated[int, AfterValidator(_days_or_for_ever)]

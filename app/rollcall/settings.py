@@ -21,6 +21,7 @@ from rollcall.setting_types import (
     InstanceId,
     MetricsUrls,
     ParameterNames,
+    QueueUrl,
     Retention,
     Servers,
     Text,
@@ -252,6 +253,37 @@ class Settings(BaseSettings):
         "other than 0. 0: off.",
     )
 
+    # --- Ingest
+    sqs_queue_url: QueueUrl | None = Field(
+        None,
+        description="URL of the SQS queue to which Canvas sends events. Set: 'rollcall up' runs "
+        "'rollcall ingest sqs', too.",
+    )
+    sqs_endpoint: QueueUrl | None = Field(
+        None,
+        description="URL of the SQS service, if it is not that of the queue's region.",
+    )
+    sqs_pollers: int = Field(
+        2,
+        ge=1,
+        le=4,
+        description="Maximum concurrent calls that receive from the queue. Without a backlog, "
+        "there is one.",
+    )
+    sqs_visibility_seconds: int = Field(
+        120,
+        ge=30,
+        le=43_200,
+        description="A message that this process has received is invisible to others for this "
+        "long. It is extended as long as needed.",
+    )
+    sqs_wait_seconds: int = Field(
+        10,
+        ge=1,
+        le=20,
+        description="How long a call waits for messages in an empty queue.",
+    )
+
     # --- Serving
     replica: FilePath | None = Field(
         None,
@@ -292,7 +324,7 @@ class Settings(BaseSettings):
         ge=0,
         le=65_535,
         description="Port of the process's HTTP. Unset: 9101 for the router, 9102 for the "
-        "rosters, 8080 for serve. 0: any free one.",
+        "rosters, 9103 for ingest sqs, 8080 for serve. 0: any free one.",
     )
     data: FilePath = Field(
         Path(".rollcall"),

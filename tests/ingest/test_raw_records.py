@@ -70,19 +70,16 @@ def test_a_field_that_must_not_be_published_is_no_key() -> None:
 
 
 def test_a_textual_key_has_a_maximum_length() -> None:
-    textual = [
-        event_type.key
-        for event_type in TYPES.values()
-        if event_type.key is not None and not event_type.key.is_id
-    ]
-    assert textual
+    tried = 0
     for name, event_type in TYPES.items():
-        if (key := event_type.key) in textual and key is not None and len(key.path) == 2:
+        if (key := event_type.key) is not None and not key.is_id and len(key.path) == 2:
             event = example(name)
             for size, short in ((MOST_KEY_BYTES, True), (MOST_KEY_BYTES + 1, False)):
                 event[key.path[0]][key.path[1]] = "x" * size
                 value = orjson.dumps(event)
                 assert KEYS.key(value) == (b"x" * size if short else digest(value))
+                tried += 1
+    assert tried
 
 
 @given(

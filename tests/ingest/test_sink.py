@@ -69,7 +69,7 @@ async def test_what_is_acknowledged_can_be_read(bootstrap: str, prefix: str) -> 
     assert headers(messages[0]) == {"rollcall.source": b"sqs"}
     partitions: dict[bytes | None, set[int | None]] = {}
     for message in messages:
-        partitions.setdefault(message.key(), set()).add(message.partition())  # type: ignore[arg-type]
+        partitions.setdefault(message.key(), set()).add(message.partition())
     assert all(len(numbers) == 1 for numbers in partitions.values())
 
 

@@ -16,8 +16,8 @@ from rollcall.process.ending import ending_signals
 
 log = logging.getLogger(__name__)
 
-KILL_AFTER_SECONDS = 15.0
-"""A process ends within 10 s of SIGTERM with the default settings."""
+KILL_AFTER_SECONDS = 30.0
+"""With the default settings, a process ends within 10 s of SIGTERM, and ingest within 15 s."""
 
 
 class ChildEndedError(RollcallError):

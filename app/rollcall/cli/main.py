@@ -16,6 +16,7 @@ from rollcall.cli.bench import bench_cli
 from rollcall.cli.broker import broker_cli
 from rollcall.cli.dead_letters import dead_letters_cli
 from rollcall.cli.demo import demo
+from rollcall.cli.ingest import ingest_cli
 from rollcall.cli.light_help import install_lazy_modules
 from rollcall.cli.roster import register as register_roster
 from rollcall.cli.run import register as register_processes
@@ -38,6 +39,7 @@ cli.add_typer(bench_cli, name="bench")
 cli.add_typer(schemas, name="schemas")
 cli.add_typer(topics_cli, name="topics")
 cli.add_typer(token_cli, name="token")
+cli.add_typer(ingest_cli, name="ingest")
 cli.add_typer(dead_letters_cli, name="dead-letters")
 cli.command("validate")(validate)
 cli.command("demo")(demo)

@@ -9,7 +9,10 @@ import typer
 from rollcall.process.environment import drop_foreign_variables
 
 PROCESSES = ("router", "rosters", "serve")
-"""All processes of Rollcall."""
+"""The processes that every installation has."""
+
+INGEST_SQS = "ingest sqs"
+"""The process that reads a queue, if there is one."""
 
 ATTACHED = "--attached"
 """The option that ends a process at the end of its standard input."""
@@ -47,7 +50,9 @@ def serve(attached: Attached = False) -> None:
 
 
 def up() -> None:
-    """Run router, rosters, serve and, unless ROLLCALL_KAFKA is set, a broker on this machine."""
+    """Run router, rosters, serve, ingest sqs if ROLLCALL_SQS_QUEUE_URL is set, and, unless
+    ROLLCALL_KAFKA is set, a broker on this machine.
+    """
     from rollcall.cli.running import run_everything
 
     run_everything()

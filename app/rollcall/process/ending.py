@@ -16,6 +16,9 @@ from collections.abc import Callable
 RUN_UNTIL_STOPPED = ("router", "rosters", "serve", "up")
 """Commands that a signal ends with success."""
 
+INGEST_UNTIL_STOPPED = ("sqs",)
+"""The same, for commands of ``rollcall ingest``."""
+
 
 def ending_signals() -> list[signal.Signals]:
     """Signals that end a process in good order. A closed terminal sends one of them, unless
@@ -77,7 +80,10 @@ def run_command(command: Callable[[], object]) -> None:
 
 
 def _runs_until_stopped() -> bool:
-    return sys.argv[1:2] != [] and sys.argv[1] in RUN_UNTIL_STOPPED
+    command, *arguments = sys.argv[1:] or [""]
+    return command in RUN_UNTIL_STOPPED or (
+        command == "ingest" and arguments[:1] != [] and arguments[0] in INGEST_UNTIL_STOPPED
+    )
 
 
 def _exit_on_signal(number: int, _frame: object) -> None:

@@ -15,6 +15,7 @@ KEPT = re.compile(
     r"""
     rollcall_ .*
     | otel_ .* | grpc_ .*                                     # OpenTelemetry (ROLLCALL_TRACE_RATIO)
+    | aws_ .*                                                   # AWS (rollcall ingest sqs)
     | \w+ _proxy | (requests|curl)_ca_bundle                  # how its exporters connect
     | forwarded_allow_ips                                     # uvicorn (docs/security.md)
     | python .* | path | ld_ .* | malloc_ .*                    # the interpreter, and the C library

@@ -38,8 +38,16 @@ class Process(Protocol):
         """
 
 
-def run_process(settings: Settings, new_process: Callable[[], Process]) -> None:
+def run_process(
+    settings: Settings,
+    new_process: Callable[[], Process],
+    *,
+    stopping_seconds: float | None = None,
+) -> None:
     """Run a process in its own event loop until SIGTERM or SIGINT.
+
+    Args:
+        stopping_seconds: time limit of a stop. Default: that of a process with lanes.
 
     Tasks that clients leave in the loop delay nothing: asyncio would wait for them, and aiokafka's
     may never end (see kafka/bounded.py).
@@ -49,7 +57,14 @@ def run_process(settings: Settings, new_process: Callable[[], Process]) -> None:
     runner = asyncio.Runner()
     code, message = 0, "the process has stopped"
     try:
-        runner.run(_run_until_signalled(settings, new_process))
+        runner.run(
+            _run_until_signalled(
+                new_process,
+                settings.drain_seconds + STOPPING_SECONDS
+                if stopping_seconds is None
+                else stopping_seconds,
+            )
+        )
     except BaseException as error:
         code, message = (
             error.exit_code if isinstance(error, RollcallError) else 1,
@@ -67,7 +82,7 @@ def run_process(settings: Settings, new_process: Callable[[], Process]) -> None:
         guard.cancel()
 
 
-async def _run_until_signalled(settings: Settings, new_process: Callable[[], Process]) -> None:
+async def _run_until_signalled(new_process: Callable[[], Process], stopping_seconds: float) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -75,7 +90,7 @@ async def _run_until_signalled(settings: Settings, new_process: Callable[[], Pro
         if not stop.is_set():
             stop.set()
             _exit_after(
-                settings.drain_seconds + STOPPING_SECONDS,
+                stopping_seconds,
                 1,
                 "the process did not stop in time and is ended: keep the log",
                 loop,

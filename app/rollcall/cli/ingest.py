@@ -1,0 +1,45 @@
+"""``rollcall ingest``: events from Canvas to the raw topic."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rollcall.cli.run import Attached
+from rollcall.process.environment import drop_foreign_variables
+
+ingest_cli = typer.Typer(
+    name="ingest", no_args_is_help=True, help="Events from Canvas to the raw topic."
+)
+
+
+@ingest_cli.callback()
+def options() -> None:
+    """Events from Canvas to the raw topic."""
+
+
+@ingest_cli.command()
+def sqs(
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Look at the queue and at the rights, receive nothing, and end."
+        ),
+    ] = False,
+    attached: Attached = False,
+) -> None:
+    """Move events from the SQS queue to the raw topic until stopped (SIGTERM or Ctrl-C)."""
+    drop_foreign_variables()
+    if check:
+        from rollcall.ingest.sqs.check import check_queue
+        from rollcall.settings import load_settings
+
+        lines, code = check_queue(load_settings())
+        for line in lines:
+            typer.echo(line)
+        raise typer.Exit(code)
+    from rollcall.cli.running import run_until_stopped
+    from rollcall.ingest.sqs.application import SqsProcess, stopping_seconds
+
+    run_until_stopped(SqsProcess, attached=attached, stopping_seconds=stopping_seconds)
