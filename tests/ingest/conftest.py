@@ -1,0 +1,35 @@
+"""Queues of moto's SQS server, and ingest around them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.ingest.queues import Queues, moto_server
+
+
+@pytest.fixture(scope="session")
+def sqs_server() -> Iterator[str]:
+    """URL of an SQS server."""
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials, and no other settings of AWS."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def queue(sqs_server: str) -> Queues:
+    """A new queue."""
+    return Queues(sqs_server, f"canvas-live-events-{uuid.uuid4().hex[:8]}")

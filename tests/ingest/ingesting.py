@@ -1,0 +1,155 @@
+"""The source of ``rollcall ingest sqs`` in the event loop of a test, with a real Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from threading import Lock
+
+from confluent_kafka import Consumer, TopicPartition
+from prometheus_client import CollectorRegistry
+
+from rollcall.ingest.metrics import SqsMetrics
+from rollcall.ingest.raw_records import raw_keys
+from rollcall.ingest.sink import KafkaSink
+from rollcall.ingest.sqs.client import Queue
+from rollcall.ingest.sqs.ledger import Ledger
+from rollcall.ingest.sqs.source import SqsSource
+from rollcall.settings import Settings, load_settings
+from tests.ingest.queues import Queues
+from tests.ingest.shim import Shim
+from tests.kafka_client import headers, read_all
+from tests.waiting import eventually, in_time
+
+VISIBILITY_SECONDS = 30
+
+
+def settings_for(queue: Queues, shim: Shim, prefix: str, **others: object) -> Settings:
+    """Settings of an installation of its own, which reads a queue through a shim. The visibility
+    may be shorter than a user may choose.
+    """
+    visibility = others.pop("sqs_visibility_seconds", VISIBILITY_SECONDS)
+    options: dict[str, object] = {
+        "topic_prefix": prefix,
+        "group_prefix": prefix,
+        "partitions": 2,
+        "sqs_queue_url": f"{shim.url}{queue.path}",
+        "sqs_endpoint": shim.url,
+        "sqs_wait_seconds": 1,
+        **others,
+    }
+    return load_settings(**options).model_copy(update={"sqs_visibility_seconds": visibility})
+
+
+@dataclass
+class Running:
+    """A running source."""
+
+    source: SqsSource
+    sink: KafkaSink
+    metrics: SqsMetrics
+    stop: asyncio.Event
+    run: asyncio.Task[None]
+
+    def value(self, name: str) -> float:
+        """A metric's value."""
+        return sum(
+            sample.value
+            for family in self.metrics.registry.collect()
+            for sample in family.samples
+            if sample.name == f"rollcall_ingest_{name}"
+        )
+
+    async def wait_deleted(self, count: int) -> None:
+        """Wait until so many messages are deleted."""
+        await eventually(
+            lambda: self.value("sqs_deleted_total") >= count or self.run.done(),
+            what=f"{count} deleted messages",
+        )
+
+
+@asynccontextmanager
+async def ingesting(
+    settings: Settings, bootstrap: str, *, ledger: Ledger | None = None
+) -> AsyncIterator[Running]:
+    """Move messages until the end of the context."""
+    metrics = SqsMetrics(CollectorRegistry())
+    sink = KafkaSink(settings, bootstrap)
+    stop = asyncio.Event()
+    await sink.start()
+    try:
+        async with Queue(settings) as queue:
+            source = SqsSource(
+                settings, queue=queue, sink=sink, keys=raw_keys(settings), metrics=metrics
+            )
+            if ledger is not None:
+                source._ledger = ledger
+            run = asyncio.create_task(source.run(stop))
+            try:
+                yield Running(source, sink, metrics, stop, run)
+            finally:
+                stop.set()
+                await in_time(run, what="the end of the source")
+    finally:
+        await sink.stop(0)
+
+
+def raw_bodies(bootstrap: str, prefix: str, at_least: int) -> dict[str, list[bytes]]:
+    """Values of the raw topic, by the id of their message."""
+    found: dict[str, list[bytes]] = {}
+    for message in read_all(bootstrap, [f"{prefix}.raw"], at_least=at_least):
+        message_id = headers(message)["sqs.message_id"].decode()
+        found.setdefault(message_id, []).append(message.value() or b"")
+    return found
+
+
+class KafkaWitness:
+    """Reads the raw topic, and checks at each deletion that the message's record can be read."""
+
+    def __init__(self, bootstrap: str, prefix: str, partitions: int) -> None:
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": f"{prefix}-witness",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 20,
+            }
+        )
+        self._places = [TopicPartition(f"{prefix}.raw", number, 0) for number in range(partitions)]
+        self._is_assigned = False
+        self._lock = Lock()
+        self.seen: set[str] = set()
+        self.too_early: list[str] = []
+        """Messages that were deleted before their record could be read."""
+        self.deletions = 0
+
+    def __call__(self, ids: Sequence[str]) -> None:
+        with self._lock:
+            self.deletions += len(ids)
+            if not self.seen.issuperset(ids):
+                self._read()
+            self.too_early += [each for each in ids if each not in self.seen]
+
+    def _read(self) -> None:
+        """Read to the current end."""
+        if not self._is_assigned:
+            self._consumer.assign(self._places)
+            self._is_assigned = True
+        ends = {
+            place.partition: self._consumer.get_watermark_offsets(place, timeout=60)[1]
+            for place in self._places
+        }
+        while any(self._position(place) < ends[place.partition] for place in self._places):
+            for message in self._consumer.consume(1_000, 0.05):
+                if message.error() is None:
+                    self.seen.add(headers(message)["sqs.message_id"].decode())
+
+    def _position(self, place: TopicPartition) -> int:
+        return max(self._consumer.position([place])[0].offset, 0)
+
+    def close(self) -> None:
+        """End."""
+        self._consumer.close()
