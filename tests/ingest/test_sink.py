@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -157,13 +156,6 @@ async def test_without_kafka_the_sink_waits(prefix: str) -> None:
         await sending
     with pytest.raises(KafkaAwayError):
         await sink.send(record(2))
-
-
-@pytest.fixture
-def own_broker(tmp_path: Path, jars: Path) -> Iterator[EmbeddedBroker]:
-    """A broker that the test may stop."""
-    with EmbeddedBroker(tmp_path / "kafka", jars=jars, heap="512m") as broker:
-        yield broker
 
 
 @pytest.mark.slow

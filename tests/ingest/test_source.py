@@ -14,6 +14,7 @@ from rollcall.ingest.raw_records import raw_keys
 from rollcall.ingest.sink import pause_seconds
 from rollcall.ingest.sqs.ledger import BATCH, Ledger
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
+from tests.ingest.hanging import HangingBroker
 from tests.ingest.ingesting import (
     KafkaWitness,
     Running,
@@ -23,7 +24,7 @@ from tests.ingest.ingesting import (
 )
 from tests.ingest.queues import Queues
 from tests.ingest.shim import HANG, Refusal, Shim
-from tests.kafka_client import alter_topic, create_topic, headers, limit_record_size, read_all
+from tests.kafka_client import create_topic, headers, limit_record_size, read_all
 from tests.waiting import eventually
 
 MIB = 1024**2
@@ -33,16 +34,6 @@ def events(count: int, seed: int = 1) -> list[str]:
     """Bodies of different events."""
     traffic = generate_traffic(TrafficPlan.clean(count=count, seed=seed))
     return [record.value.decode() for record in traffic if record.value is not None]
-
-
-def start_without_acknowledgements(bootstrap: str, prefix: str) -> None:
-    """A raw topic whose records no broker acknowledges: it wants two replicas, and has one."""
-    create_topic(bootstrap, f"{prefix}.raw", 2, {"min.insync.replicas": "2"})
-
-
-async def acknowledge(bootstrap: str, prefix: str) -> None:
-    """End what :func:`start_without_acknowledgements` has begun."""
-    await asyncio.to_thread(alter_topic, bootstrap, f"{prefix}.raw", {"min.insync.replicas": "1"})
 
 
 async def assert_moved(
@@ -98,18 +89,18 @@ async def test_the_witness_finds_early_deletions(bootstrap: str, prefix: str) ->
 
 
 async def test_without_an_acknowledgement_nothing_is_deleted(
-    bootstrap: str, prefix: str, queue: Queues
+    hanging: HangingBroker, prefix: str, queue: Queues
 ) -> None:
     """Rows 1, 3 and 4: while Kafka does not acknowledge, polling stops, what is in hand is extended
     and not given back, and readiness has the reason. Afterwards all goes on.
     """
-    start_without_acknowledgements(bootstrap, prefix)
     bodies = events(60)
-    sent = dict(zip(queue.send(bodies), bodies, strict=True))
     with Shim(queue.server) as shim:
         settings = settings_for(queue, shim, prefix, sqs_visibility_seconds=8)
         ledger = Ledger(8, most_messages=3 * BATCH)
-        async with ingesting(settings, bootstrap, ledger=ledger) as running:
+        async with ingesting(settings, hanging.bootstrap, ledger=ledger) as running:
+            hanging.hang()
+            sent = dict(zip(queue.send(bodies), bodies, strict=True))
             await eventually(lambda: running.sink.unavailable_reason, what="the reason")
             await eventually(lambda: running.value("sqs_extended_total") > 0, what="an extension")
             assert 0 < running.value("sqs_in_hand_messages") <= 3 * BATCH
@@ -122,29 +113,29 @@ async def test_without_an_acknowledgement_nothing_is_deleted(
             )
             assert shim.calls["ReceiveMessage"] == before, "it receives though Kafka is away"
             assert running.value("sqs_oldest_message_seconds") > 0
-            await acknowledge(bootstrap, prefix)
-            await assert_moved(running, bootstrap, prefix, queue, sent)
+            hanging.resume()
+            await assert_moved(running, hanging.bootstrap, prefix, queue, sent)
             assert running.sink.unavailable_reason is None
 
 
 async def test_messages_are_kept_for_a_limited_time_while_kafka_is_away(
-    bootstrap: str, prefix: str, queue: Queues, monkeypatch: pytest.MonkeyPatch
+    hanging: HangingBroker, prefix: str, queue: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Row 3: after that, the queue has them again; and what was written nevertheless is not written
     again.
     """
     monkeypatch.setattr("rollcall.ingest.sqs.ledger.KEEP_SECONDS", 1.0)
-    start_without_acknowledgements(bootstrap, prefix)
     bodies = events(5)
-    sent = dict(zip(queue.send(bodies), bodies, strict=True))
     with Shim(queue.server) as shim:
         settings = settings_for(queue, shim, prefix, sqs_visibility_seconds=4)
-        async with ingesting(settings, bootstrap) as running:
+        async with ingesting(settings, hanging.bootstrap) as running:
+            hanging.hang()
+            sent = dict(zip(queue.send(bodies), bodies, strict=True))
             await eventually(lambda: running.value("sqs_let_go_total") == 5, what="letting go")
             assert running.value("sqs_in_hand_messages") == 0
             await eventually(lambda: queue.counts()[0] == 5, what="visible messages")
-            await acknowledge(bootstrap, prefix)
-            found = await assert_moved(running, bootstrap, prefix, queue, sent)
+            hanging.resume()
+            found = await assert_moved(running, hanging.bootstrap, prefix, queue, sent)
     assert all(len(values) == 1 for values in found.values())
 
 
@@ -258,14 +249,14 @@ async def test_the_end_waits_for_the_open_call(bootstrap: str, prefix: str, queu
 
 
 async def test_what_was_not_written_is_visible_again_after_the_end(
-    bootstrap: str, prefix: str, queue: Queues
+    hanging: HangingBroker, prefix: str, queue: Queues
 ) -> None:
     """Row 9: although the visibility would last long."""
-    start_without_acknowledgements(bootstrap, prefix)
-    queue.send(events(7))
     with Shim(queue.server) as shim:
         settings = settings_for(queue, shim, prefix, sqs_visibility_seconds=600)
-        async with ingesting(settings, bootstrap) as running:
+        async with ingesting(settings, hanging.bootstrap) as running:
+            hanging.hang()
+            queue.send(events(7))
             await eventually(lambda: running.value("sqs_in_hand_messages") == 7, what="messages")
         assert shim.visibilities.count(0) == 7
         assert shim.deleted == set()
@@ -389,20 +380,22 @@ async def test_a_queue_that_is_created_later_is_read(
             await assert_moved(running, bootstrap, prefix, queue, sent)
 
 
-async def test_the_age_of_the_oldest_message(bootstrap: str, prefix: str, queue: Queues) -> None:
+async def test_the_age_of_the_oldest_message(
+    hanging: HangingBroker, prefix: str, queue: Queues
+) -> None:
     """Row 14: a backlog can be seen, and the queue's retention, to which it is compared."""
     queue.set_attributes(MessageRetentionPeriod="86400")
-    start_without_acknowledgements(bootstrap, prefix)
-    queue.send(events(3))
     with Shim(queue.server) as shim:
-        async with ingesting(settings_for(queue, shim, prefix), bootstrap) as running:
+        async with ingesting(settings_for(queue, shim, prefix), hanging.bootstrap) as running:
+            hanging.hang()
+            queue.send(events(3))
             await eventually(
                 lambda: running.value("sqs_oldest_message_seconds") > 1, what="the age"
             )
             await eventually(
                 lambda: running.value("sqs_retention_seconds") == 86_400, what="the retention"
             )
-            await acknowledge(bootstrap, prefix)
+            hanging.resume()
             await running.wait_deleted(3)
             await eventually(
                 lambda: running.value("sqs_oldest_message_seconds") == 0, what="an empty queue"
