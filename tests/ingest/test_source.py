@@ -412,6 +412,6 @@ async def test_twins_meet_in_one_partition(bootstrap: str, prefix: str, queue: Q
     places: dict[bytes, set[tuple[bytes, int]]] = {}
     for message in read_all(bootstrap, [f"{prefix}.raw"], at_least=80):
         place = (message.key() or b"", message.partition() or 0)
-        places.setdefault(message.value() or b"", set()).add(place)  # type: ignore[arg-type]
+        places.setdefault(message.value() or b"", set()).add(place)
     assert len(places) == len(set(bodies))
     assert all(len(place) == 1 for place in places.values())

@@ -167,6 +167,8 @@ class KafkaSink:
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._pending_bytes -= self._deliveries.pop(task).size
+        if not task.cancelled():
+            task.exception()  # mark it as retrieved: its sender may wait no more
 
     async def _deliver(self, record: RawRecord, delivery: _Delivery) -> None:
         alone = False

@@ -21,8 +21,8 @@ try:
     from botocore.parsers import ResponseParserError
 except ModuleNotFoundError as error:
     raise ConfigurationError(
-        f"rollcall ingest sqs needs the extra sqs ({error.name} is missing): pip install "
-        "'rollcall[sqs]'"
+        "rollcall ingest sqs needs the extra sqs "
+        f"({(error.name or '').partition('.')[0]} is missing): pip install 'rollcall[sqs]'"
     ) from None
 
 CALL_SECONDS = 10.0

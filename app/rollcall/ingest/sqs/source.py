@@ -42,10 +42,11 @@ REMINDER_SECONDS = 60.0
 DELETE_PAUSE_SECONDS = 0.5
 """Pause after the queue has refused to delete a message."""
 
-POLL_MARGIN_SECONDS = 1.0
-FLUSH_SECONDS = 1.5
-LAST_CALLS_SECONDS = 1.0
-"""Limits of the steps at the end."""
+END_SECONDS = 4.5
+"""Time limit of the end, besides the open call."""
+
+WRITE_SECONDS, DELETE_SECONDS, RELEASE_SECONDS = 1.5, 1.0, 1.0
+"""Times that are left for each step of the end at least."""
 
 _STATES = {
     "ApproximateNumberOfMessages": "visible",
@@ -113,16 +114,27 @@ class SqsSource:
             self._stop.set()
             for task in done:
                 task.result()  # a loop ends by an error in the code only
-            await asyncio.wait(pollers, timeout=self._wait + POLL_MARGIN_SECONDS)
-            if self._writes:
-                await asyncio.wait(self._writes, timeout=FLUSH_SECONDS)
-            self._deletable.set()
-            await asyncio.wait(deleters, timeout=LAST_CALLS_SECONDS)
-            await self._release()
+            await self._finish(pollers, deleters)
         finally:
             for task in (*tasks, *self._writes):
                 task.cancel()
             await asyncio.gather(*tasks, *self._writes, return_exceptions=True)
+
+    async def _finish(
+        self, pollers: Sequence[asyncio.Task[None]], deleters: Sequence[asyncio.Task[None]]
+    ) -> None:
+        """End the open calls, write and delete what has come, and release the rest."""
+        end = time.monotonic() + self._wait + END_SECONDS
+
+        def left(reserved: float) -> float:
+            return max(end - reserved - time.monotonic(), 0)
+
+        await asyncio.wait(pollers, timeout=left(WRITE_SECONDS + DELETE_SECONDS + RELEASE_SECONDS))
+        if self._writes:
+            await asyncio.wait(self._writes, timeout=left(DELETE_SECONDS + RELEASE_SECONDS))
+        self._deletable.set()
+        await asyncio.wait(deleters, timeout=left(RELEASE_SECONDS))
+        await self._release()
 
     async def _poll(self, number: int) -> None:
         """Receive messages as long as there is room. The first poller always does, the others while
@@ -213,8 +225,10 @@ class SqsSource:
                     return
                 self._deletable.clear()
                 continue
-            if not await self._delete_batch(batch) and self._stop.is_set():
+            answered = await self._delete_batch(batch)
+            if self._stop.is_set() and not answered:
                 return
+            self._deletable.set()  # another deleter may have found nothing meanwhile
 
     async def _delete_batch(self, batch: Sequence[Receipt]) -> bool:
         """Returns whether the queue has answered."""
@@ -287,7 +301,7 @@ class SqsSource:
             )
         )
         try:
-            async with asyncio.timeout(LAST_CALLS_SECONDS):
+            async with asyncio.timeout(RELEASE_SECONDS):
                 await released
         except TimeoutError:
             log.warning("SQS does not answer: messages are delivered again after their visibility")
