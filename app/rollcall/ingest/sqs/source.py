@@ -82,6 +82,7 @@ class SqsSource:
         self._open_polls = 0
         self._writes: set[asyncio.Task[None]] = set()
         self._deletable = asyncio.Event()
+        self._no_more_writes = asyncio.Event()
         self._stop = asyncio.Event()
         self._problems: dict[Call, QueueError] = {}
         self._reminded: dict[Call, tuple[Reason, float]] = {}
@@ -132,6 +133,7 @@ class SqsSource:
         await asyncio.wait(pollers, timeout=left(WRITE_SECONDS + DELETE_SECONDS + RELEASE_SECONDS))
         if self._writes:
             await asyncio.wait(self._writes, timeout=left(DELETE_SECONDS + RELEASE_SECONDS))
+        self._no_more_writes.set()
         self._deletable.set()
         await asyncio.wait(deleters, timeout=left(RELEASE_SECONDS))
         await self._release()
@@ -216,12 +218,12 @@ class SqsSource:
 
     async def _delete(self) -> None:
         """Delete what Kafka has acknowledged, several messages with a call."""
-        while not self._stop.is_set() or self._ledger.deletable:
+        while not self._no_more_writes.is_set() or self._ledger.deletable:
             await self._deletable.wait()
             if self._ledger.deletable < BATCH:
                 await self._pause(GATHER_SECONDS)
             if not (batch := self._ledger.to_delete()):
-                if self._stop.is_set():
+                if self._no_more_writes.is_set():
                     return
                 self._deletable.clear()
                 continue
