@@ -1,5 +1,6 @@
-"""Grafana dashboard of the metrics in app/rollcall/process/metrics.py. ``python -m
-deploy.grafana.dashboard`` writes rollcall.json beside this file.
+"""Grafana dashboard of the metrics in app/rollcall/process/metrics.py and
+app/rollcall/ingest/metrics.py. ``python -m deploy.grafana.dashboard`` writes rollcall.json beside
+this file.
 
 This module defines the panels and their queries. Units, legends and descriptions come from the
 metric's name, type, labels and documentation.
@@ -16,6 +17,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
+from rollcall.ingest.metrics import SqsMetrics
 from rollcall.process.metrics import RosterMetrics, RouterMetrics, ServeMetrics
 
 FILE = Path(__file__).with_name("rollcall.json")
@@ -68,6 +70,7 @@ def catalogue() -> dict[str, Metric]:
         RosterMetrics(CollectorRegistry(), (), ()).registry,
     ]
     registries.append(ServeMetrics(CollectorRegistry(), (), ()).registry)
+    registries.append(SqsMetrics(CollectorRegistry()).registry)
     suffixes = {"counter": "_total", "info": "_info"}
     return {
         family.name + suffixes.get(family.type, ""): family
@@ -99,15 +102,19 @@ def level(metric: str, *by: str, how: str = "sum") -> Query:
 
 
 def percentiles(
-    metric: str, *by: str, only: str = "", shares: Iterable[float] = (0.5, 0.95, 0.99)
+    metric: str,
+    *by: str,
+    only: str = "",
+    shares: Iterable[float] = (0.5, 0.95, 0.99),
+    unit: str = "s",
 ) -> tuple[Query, ...]:
-    """Percentiles of a histogram of seconds, one query for each share."""
+    """Percentiles of a histogram, one query for each share."""
     selected = f"{_SELECTED}, {only}" if only else _SELECTED
     buckets = (
         f"sum by ({', '.join(('le', *by))}) (rate({metric}_bucket{{{selected}}}[$__rate_interval]))"
     )
     return tuple(
-        Query(f"histogram_quantile({share:g}, {buckets})", (metric,), by, "s", f"p{share * 100:g}")
+        Query(f"histogram_quantile({share:g}, {buckets})", (metric,), by, unit, f"p{share * 100:g}")
         for share in shares
     )
 
@@ -221,6 +228,68 @@ def panels() -> dict[str, tuple[Panel, ...]]:
                 (level("rollcall_replica_unusable_records_total", "instance"),),
             ),
             Panel("Replica: rebuilds", (level("rollcall_replica_rebuilds_total", "instance"),)),
+        ),
+        "Ingest": (
+            Panel(
+                "Received, written, deleted",
+                (
+                    rate("rollcall_ingest_sqs_received_total"),
+                    rate("rollcall_ingest_produced_total"),
+                    rate("rollcall_ingest_sqs_deleted_total"),
+                ),
+            ),
+            Panel(
+                "Oldest message, and the queue's retention",
+                (
+                    level("rollcall_ingest_sqs_oldest_message_seconds", *process, how="max"),
+                    level("rollcall_ingest_sqs_retention_seconds", *process, how="min"),
+                ),
+            ),
+            Panel(
+                "Messages in the queue",
+                (level("rollcall_ingest_sqs_queue_messages", "state", how="max"),),
+            ),
+            Panel("Messages in hand", (level("rollcall_ingest_sqs_in_hand_messages", "instance"),)),
+            Panel("Bytes in hand", (level("rollcall_ingest_sqs_in_hand_bytes", "instance"),)),
+            Panel(
+                "Delivered again",
+                (
+                    rate("rollcall_ingest_sqs_redelivered_total"),
+                    rate("rollcall_ingest_sqs_known_total"),
+                    rate("rollcall_ingest_sqs_let_go_total"),
+                ),
+            ),
+            Panel(
+                "Deletes and extensions that failed",
+                (
+                    rate("rollcall_ingest_sqs_delete_failures_total"),
+                    rate("rollcall_ingest_sqs_extend_failures_total"),
+                ),
+            ),
+            Panel(
+                "Calls to SQS that failed",
+                (rate("rollcall_ingest_sqs_call_failures_total", "call", "reason"),),
+            ),
+            Panel(
+                "Empty calls, and extensions",
+                (
+                    rate("rollcall_ingest_sqs_empty_receives_total"),
+                    rate("rollcall_ingest_sqs_extended_total"),
+                ),
+            ),
+            Panel(
+                "Kafka takes no records",
+                (level("rollcall_ingest_kafka_away", *process, how="max"),),
+            ),
+            Panel("Refused for their size", (level("rollcall_ingest_refused_total", *process),)),
+            Panel(
+                "Since the last event",
+                (since("rollcall_ingest_last_received_timestamp_seconds"),),
+            ),
+            Panel(
+                "Size of an event",
+                percentiles("rollcall_ingest_event_bytes", shares=(0.5, 0.99), unit="bytes"),
+            ),
         ),
         "Processes": (
             Panel("CPU", (rate("process_cpu_seconds_total", *process),)),

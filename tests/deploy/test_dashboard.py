@@ -13,7 +13,15 @@ from deploy.grafana.dashboard import CATALOGUE, FILE, LEFT_OUT, render
 DASHBOARD: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
 PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
 SHOWN = [panel for panel in PANELS if panel["type"] != "row"]
-ROWS = ["Overview", "Router", "Router and rosters: chunks", "Rosters", "serve", "Processes"]
+ROWS = [
+    "Overview",
+    "Router",
+    "Router and rosters: chunks",
+    "Rosters",
+    "serve",
+    "Ingest",
+    "Processes",
+]
 UNITS = {
     "bool_yes_no",
     "bytes",

@@ -14,6 +14,7 @@ from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed, UnknownReaso
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.validation import load_validators
+from rollcall.ingest.metrics import SqsMetrics
 from rollcall.process.dead_letter_records import dead_letter_headers
 from rollcall.process.metrics import RosterMetrics, RouterMetrics, ServeMetrics
 from rollcall.record import Header
@@ -157,25 +158,35 @@ def _values(headers: Iterable[Header]) -> Iterator[tuple[str, str]]:
 
 def router_metrics() -> Iterator[str]:
     """The metrics of the router."""
-    router, _rosters, _serve = registries()
+    router, *_others = registries()
     return _metrics(router.collect())
 
 
 def roster_metrics() -> Iterator[str]:
     """The metrics of the rosters that the router has not."""
-    router, rosters, _serve = registries()
+    router, rosters, _serve, _sqs = registries()
     names = {family.name for family in router.collect()}
     return _metrics(family for family in rosters.collect() if family.name not in names)
 
 
 def serve_metrics() -> Iterator[str]:
     """The metrics of serve."""
-    _router, _rosters, serve = registries()
+    _router, _rosters, serve, _sqs = registries()
     return _metrics(serve.collect())
 
 
-def registries() -> tuple[CollectorRegistry, CollectorRegistry, CollectorRegistry]:
-    """The metrics of router, rosters and serve."""
+def ingest_metrics() -> Iterator[str]:
+    """The metrics of ingest."""
+    *_others, sqs = registries()
+    return _metrics(
+        family for family in sqs.collect() if family.name.startswith("rollcall_ingest_")
+    )
+
+
+def registries() -> tuple[
+    CollectorRegistry, CollectorRegistry, CollectorRegistry, CollectorRegistry
+]:
+    """The metrics of router, rosters, serve and ingest."""
     stage_names = [stage.name for stage in stages(None)]
     router = RouterMetrics(CollectorRegistry(), REGISTRY)
     rosters = RosterMetrics(CollectorRegistry(), stage_names, REGISTRY)
@@ -189,7 +200,12 @@ def registries() -> tuple[CollectorRegistry, CollectorRegistry, CollectorRegistr
         serve.consumer_lag_records,
     ):
         gauge.labels("topic", "0")
-    return router.registry, rosters.registry, serve.registry
+    return (
+        router.registry,
+        rosters.registry,
+        serve.registry,
+        SqsMetrics(CollectorRegistry()).registry,
+    )
 
 
 def _metrics(families: Iterable[Metric]) -> Iterator[str]:
@@ -218,6 +234,7 @@ TABLES: Mapping[str, Callable[[], Iterator[str]]] = {
     "dead letter": dead_letter,
     "error headers": error_headers,
     "ids": ids,
+    "ingest metrics": ingest_metrics,
     "event types": event_types,
     "families": families,
     "rights": rights,

@@ -1,5 +1,6 @@
 """Names, meanings and schemas of the headers that :mod:`rollcall.events.publishing`,
-:mod:`rollcall.events.pipeline` and :mod:`rollcall.process.dead_letter_records` write.
+:mod:`rollcall.events.pipeline`, :mod:`rollcall.process.dead_letter_records` and
+:mod:`rollcall.ingest.raw_records` write.
 """
 
 from __future__ import annotations
@@ -11,6 +12,13 @@ from typing import Any
 from rollcall.events.outcomes import ErrorCode, UnknownReason
 from rollcall.events.pipeline import DROPPED_HEADER, REDACTED_HEADER, WHOLE_VALUE
 from rollcall.events.publishing import ERROR_PREFIX, EVENT_ID_DIGITS, REASON_HEADER
+from rollcall.ingest.raw_records import (
+    MESSAGE_ID_HEADER,
+    RECEIVES_HEADER,
+    SENT_HEADER,
+    SOURCE_HEADER,
+    SQS,
+)
 from rollcall.process.dead_letter_records import ATTEMPT_HEADER, MAX_KEPT_BYTES, SIZE_HEADER
 
 Schema = dict[str, Any]
@@ -120,6 +128,25 @@ ERRORS = (
     ),
 )
 """Headers of dead letters."""
+
+
+SOURCES = (
+    HeaderField(SOURCE_HEADER, "the way by which Rollcall got the event", {"enum": [SQS]}, False),
+    HeaderField(MESSAGE_ID_HEADER, "the id of the message in the queue", {}, False),
+    HeaderField(
+        SENT_HEADER,
+        "when the queue took the message, in milliseconds since the epoch",
+        {"pattern": "^[0-9]+$"},
+        False,
+    ),
+    HeaderField(
+        RECEIVES_HEADER,
+        "how often the queue had delivered the message",
+        {"pattern": "^[0-9]+$"},
+        False,
+    ),
+)
+"""Headers of raw records that ``rollcall ingest`` writes."""
 
 
 def headers_schema(fields: Iterable[HeaderField], description: str) -> Schema:

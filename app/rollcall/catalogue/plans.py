@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rollcall.ingest.rights import ingest_rights
 from rollcall.kafka.rights import Operation, Rights, on_topic
 from rollcall.kafka.topics import TopicPlan, barrier_topic
 from rollcall.process.topics import TopicNames
@@ -31,8 +32,8 @@ def plan_topics(settings: Settings) -> tuple[TopicPlan, ...]:
 
 
 def required_rights(settings: Settings) -> Mapping[str, Rights]:
-    """Rights by owner: the processes, the commands ``topics`` and ``roster``, the bridge that sends
-    events, and readers of typed topics.
+    """Rights by owner: the processes, the commands ``topics`` and ``roster``, a bridge of your own
+    that sends events, and readers of typed topics.
     """
     readers = Rights(
         "reader", on_topic(TopicNames(settings.topic_prefix).typed_prefix, Operation.READ), ()
@@ -43,6 +44,7 @@ def required_rights(settings: Settings) -> Mapping[str, Rights]:
         serve_rights,
         topics_rights,
         roster_readers_rights,
+        ingest_rights,
         bridge_rights,
     )
     every = (*(rights_for(settings) for rights_for in functions), readers)

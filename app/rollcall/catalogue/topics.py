@@ -17,6 +17,7 @@ from rollcall.catalogue.headers import (
     ID_PATTERN,
     OTHER_HEADERS,
     REASON,
+    SOURCES,
     TYPE,
     HeaderField,
 )
@@ -33,7 +34,7 @@ from rollcall.rosters.topics import has_rosters, roster_topics
 from rollcall.router.topics import plan_router_topics
 from rollcall.settings import Settings
 
-ROUTER, ROSTERS, SERVE = "router", "rosters", "serve"
+ROUTER, ROSTERS, SERVE, INGEST = "router", "rosters", "serve", "ingest"
 
 PLACED_BY_KEY = "by the key, as Java's default partitioner places it (murmur2)"
 PLACED_BY_RAW = (
@@ -164,8 +165,9 @@ class _CatalogueBuilder:
                 "raw",
                 TopicKind.RAW,
                 names.raw,
-                "raw events from your bridge, one a record",
-                "by the bridge",
+                "raw events, one a record",
+                "by ingest: by the key, as Java's default partitioner places it (murmur2); or by "
+                "your bridge",
                 [self._raw()],
             ),
             *map(self._typed, self._types.selected.values()),
@@ -224,6 +226,7 @@ class _CatalogueBuilder:
         names = self._names
         raw, dead_letter = names.names.raw, names.names.dead_letter
         readers[raw][ROUTER] = None
+        writers[raw][INGEST] = None
         for plan in plan_router_topics(self._settings):
             if plan.name not in (raw, *self._barriers):
                 writers[plan.name][ROUTER] = None
@@ -248,15 +251,18 @@ class _CatalogueBuilder:
         examples = [
             example._replace(headers={}) for example in next(iter(self._typed_examples.values()))
         ]
-        key = {"description": "Any, or none. Records on unknown and dead-letter keep it."}
+        key = {
+            "description": "Any, or none: of ingest, that of the typed record, or a digest of the "
+            "value. Records on unknown and dead-letter keep it."
+        }
         summary = "One event. Any other record is accepted, too, and becomes a dead letter."
         return Message(
             "raw",
             "Raw event",
             summary,
             key,
-            (),
-            "Any, or none. The output record keeps them.",
+            SOURCES,
+            "Any, or none. The output record keeps all of them.",
             part(EVENT),
             tuple(examples),
         )

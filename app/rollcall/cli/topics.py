@@ -95,7 +95,8 @@ def acls(
         str,
         typer.Argument(
             metavar="PROCESS",
-            help="router, rosters or serve; topics or roster, for these commands; bridge; reader.",
+            help="router, rosters, serve or ingest; topics or roster, for these commands; bridge; "
+            "reader.",
         ),
     ],
     user: Annotated[

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from rollcall.ingest.sqs.errors import Reason
 from rollcall.process.metrics import ProcessMetrics
 
 SIZE_BUCKETS = (512.0, 1024.0, 2048.0, 4096.0, 16384.0, 65536.0, 262144.0, 524288.0, 1048576.0)
@@ -143,5 +144,8 @@ class SqsMetrics(IngestMetrics):
             registry=registry,
         )
         self.retention_seconds.set(float("nan"))
+        for call in Call:
+            for reason in Reason:
+                self.call_failures_total.labels(call.value, reason.value)
         for state in ("visible", "in_flight", "delayed"):
             self.queue_messages.labels(state).set(float("nan"))
