@@ -104,6 +104,17 @@ NO_SERVERS = (
     ),
 )
 
+NO_URL = (
+    *BLANK,
+    "canvas-live-events",
+    "sqs://host/1/q",
+    "https:///1/q",
+    "https://host:0/1/q",
+    "https://host:99999/1/q",
+    "https://user:secret@host/1/q",
+    "https://host/1/q?x=1",
+    "https://host/1/a q",
+)
 WRONG: dict[str, tuple[str, ...]] = {
     "kafka": (*BLANK, *NO_SERVERS),
     "security_protocol": (*BLANK, "TLS", "ssl"),
@@ -142,6 +153,11 @@ WRONG: dict[str, tuple[str, ...]] = {
     "breaker_ratio": (*NO_NUMBER, "1.01"),
     "breaker_events": (*NO_WHOLE_NUMBER, "0", "1000001"),
     "watchdog_seconds": (*NO_NUMBER, "86401"),
+    "sqs_queue_url": NO_URL,
+    "sqs_endpoint": NO_URL,
+    "sqs_pollers": (*NO_WHOLE_NUMBER, "0", "5"),
+    "sqs_visibility_seconds": (*NO_WHOLE_NUMBER, "29", "43201"),
+    "sqs_wait_seconds": (*NO_WHOLE_NUMBER, "0", "21"),
     "replica": NO_PATH,
     "stale_seconds": (*NO_NUMBER, "0.9", "86401"),
     "tokens_file": NO_PATH,
