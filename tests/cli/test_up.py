@@ -157,7 +157,11 @@ def test_topics_are_planned_applied_and_checked(bootstrap: str, prefix: str) -> 
     assert f"created {prefix}.raw" not in applied.stdout
     again = rollcall("topics", "apply", **settings)
     number = len(plan_topics(load_settings(**settings)))
-    assert (again.returncode, again.stdout) == (0, f"{number} of {number} topics are as planned\n")
+    note, summary = again.stdout.splitlines()
+    assert again.returncode == 0
+    assert note.startswith(f"note: {prefix}.raw takes records of 1048588 bytes at most, ")
+    assert f"--topic {prefix}.raw --add-config max.message.bytes=2097152 " in note
+    assert summary == f"{number} of {number} topics are as planned"
     other = rollcall("topics", "check", **{**settings, "partitions": 3})
     assert other.returncode == 1
     assert "set ROLLCALL_PARTITIONS=2" in other.stdout
@@ -179,7 +183,7 @@ def test_topics_are_planned_applied_and_checked(bootstrap: str, prefix: str) -> 
         f"kafka-configs --alter --topic {prefix}.dead-letter --add-config "
         f"retention.ms={30 * 86_400_000} makes it so" in kept.stdout
     )
-    assert len(kept.stdout.splitlines()) == 3
+    assert len(kept.stdout.splitlines()) == 4
 
 
 def test_without_kafka_a_command_says_what_to_do(forks: Forks, tmp_path: Path) -> None:

@@ -118,12 +118,16 @@ def is_quiet(prometheus: Prometheus) -> bool:
 
 
 def panels_without_data(prometheus: Prometheus) -> list[str]:
-    """Titles and queries of panels without data or with empty legends."""
+    """Titles and queries of panels without data or with empty legends, but those of ingest, which
+    does not run.
+    """
     empty = []
     variables: Mapping[str, str] = {"$__rate_interval": RATE, "$job": ".+", "$instance": ".+"}
     for panel in SHOWN:
         for target in panel["targets"]:
             expression = target["expr"]
+            if "rollcall_ingest_" in expression:
+                continue
             for variable, value in variables.items():
                 expression = expression.replace(variable, value)
             found = prometheus.query(expression)
