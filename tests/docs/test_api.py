@@ -18,14 +18,14 @@ import pytest
 import requests
 from pydantic import BaseModel
 
+from rollcall.http.errors import RETRY_SECONDS
+from rollcall.http.protocol import HEAD_SECONDS, MOST_HEAD_BYTES, SENDING_SECONDS
 from rollcall.serve.api import objects
-from rollcall.serve.api.errors import RETRY_SECONDS
 from rollcall.serve.api.paging import MOST_PER_PAGE
 from rollcall.serve.api.parameter_names import _UNSUPPORTED
 from rollcall.serve.api.parameters import BY_DATES, DEFAULT_STATES, MOST_VALUES
-from rollcall.serve.middleware.body_limit import MOST_BODY_BYTES
+from rollcall.serve.middleware.read_only import MOST_BODY_BYTES
 from rollcall.serve.middleware.stack import GZIP_BYTES
-from rollcall.serve.protocol import HEAD_SECONDS, MOST_HEAD_BYTES, SENDING_SECONDS
 from rollcall.serve.replica import tables as replica_tables
 from rollcall.serve.replica.derived import canvas_state
 from rollcall.serve.tokens import add_token

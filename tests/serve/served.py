@@ -17,11 +17,11 @@ import uvicorn
 from aiokafka import ConsumerRecord
 from starlette.types import ASGIApp
 
+from rollcall.http.protocol import PatientProtocol
 from rollcall.process.metrics import ServeMetrics
 from rollcall.serve.application import new_application
 from rollcall.serve.context import ServeContext
 from rollcall.serve.middleware.stack import with_middlewares
-from rollcall.serve.protocol import PatientProtocol
 from rollcall.serve.replica.feed import Feed
 from rollcall.serve.replica.follower import Follower, collect
 from rollcall.serve.replica.reading import ReplicaReader

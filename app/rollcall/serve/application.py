@@ -12,11 +12,12 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 
+from rollcall.http.errors import JSON, RETRY_SECONDS, HttpError, error_body
 from rollcall.process.metrics import ServeMetrics
 from rollcall.rosters.registry import RELATIONS
 from rollcall.serve import health
 from rollcall.serve.api.call import Api
-from rollcall.serve.api.errors import JSON, NOT_FOUND, RETRY_SECONDS, ApiError, error_body
+from rollcall.serve.api.errors import NOT_FOUND, ApiError
 from rollcall.serve.api.listings import Listings
 from rollcall.serve.api.routes import accounts, courses, groups, sections, users
 from rollcall.serve.context import ServeContext
@@ -69,7 +70,7 @@ def new_application(
         app.state.page = page
         for router in (page_routes.router, sign_in.router):
             app.include_router(router, include_in_schema=False)
-    app.exception_handler(ApiError)(_api_error)
+    app.exception_handler(HttpError)(_refused)
     app.exception_handler(ReplicaUnavailableError)(_replica_unavailable)
     app.exception_handler(RequestValidationError)(_invalid_parameter)
     app.exception_handler(HTTPException)(_http_error)
@@ -123,9 +124,10 @@ def _response(
     return Response(orjson.dumps(error_body(message, field)), status, headers, media_type=JSON)
 
 
-async def _api_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)
-    return _response(error.status, error.message, error.field, error.headers)
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HttpError)
+    field = error.field if isinstance(error, ApiError) else None
+    return _response(error.status, error.message, field, error.headers)
 
 
 async def _replica_unavailable(_request: Request, error: Exception) -> Response:

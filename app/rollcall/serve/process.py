@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import sys
-from collections.abc import Iterator
 
 import uvicorn
 from aiokafka.errors import KafkaError
 
 from rollcall.errors import BrokerUnavailableError, ConfigurationError, RollcallError
+from rollcall.http.addresses import is_loopback
+from rollcall.http.protocol import PatientProtocol
+from rollcall.http.server import Server, listen
 from rollcall.kafka.bounded import promptly
 from rollcall.kafka.rights import check_rights
 from rollcall.open_files import OTHER_FILES, make_room
 from rollcall.serve.application import new_application
 from rollcall.serve.context import ServeContext
 from rollcall.serve.health import Health
-from rollcall.serve.middleware.host_check import is_loopback
 from rollcall.serve.middleware.stack import with_middlewares
 from rollcall.serve.page.page import Page
-from rollcall.serve.protocol import PatientProtocol
 from rollcall.serve.replica.feed import Feed
 from rollcall.serve.replica.follower import Follower
 from rollcall.serve.replica.reading import ReplicaReader
@@ -77,7 +76,9 @@ class ServeProcess:
         self._settings = settings
         self._bootstrap = bootstrap
         self._socket = listen(
-            settings.bind, DEFAULT_PORT if settings.port is None else settings.port
+            settings.bind,
+            DEFAULT_PORT if settings.port is None else settings.port,
+            hint="set ROLLCALL_PORT or ROLLCALL_BIND",
         )
         try:
             self._store = ReplicaStore(settings.replica_file, settings.topic_prefix)
@@ -98,7 +99,7 @@ class ServeProcess:
         self._tokens_required = tokens.required
         self._page = Page(context)
         application = new_application(context, page=self._page, health_state=Health(context))
-        self._server = _Server(
+        self._server = Server(
             uvicorn.Config(
                 with_middlewares(application, context, application.state.metrics),
                 http=PatientProtocol,
@@ -157,35 +158,6 @@ class ServeProcess:
         if self._follower.failure is not None:
             raise ServeError(f"the replica is no longer kept ({self._follower.failure!r})")
         log.info("serve stopped")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, without its signal handlers: the process has its own."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
-        yield
-
-
-def listen(bind: str, port: int) -> socket.socket:
-    """A listening socket.
-
-    Raises:
-        ConfigurationError: the address is taken or unknown.
-    """
-    try:
-        family = socket.getaddrinfo(bind, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.create_server((bind, port), family=family, backlog=512)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot listen on {bind}:{port} ({error.strerror or error}); set ROLLCALL_PORT or "
-            "ROLLCALL_BIND"
-        ) from None
-    # Connections inherit it. Head and body of a response are two writes, and without it the second
-    # one would wait 40 ms for the client's acknowledgement of the first.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening
 
 
 async def _check_rights(settings: Settings, bootstrap: str) -> None:

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from rollcall.serve.protocol import MOST_HEAD_BYTES
+from rollcall.http.protocol import MOST_HEAD_BYTES
 
 INTEGER = re.compile(r"-?[0-9]{1,30}").fullmatch
 

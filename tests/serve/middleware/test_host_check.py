@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rollcall.errors import ConfigurationError
-from rollcall.serve.middleware.host_check import is_loopback
+from rollcall.http.addresses import is_loopback
 from rollcall.serve.process import ServeProcess
 from rollcall.serve.tokens import add_token
 from rollcall.settings import load_settings

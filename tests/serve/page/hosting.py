@@ -19,11 +19,11 @@ from typing import Any
 
 import uvicorn
 
+from rollcall.http.protocol import PatientProtocol
 from rollcall.serve.application import new_application
 from rollcall.serve.context import ServeContext
 from rollcall.serve.middleware.stack import with_middlewares
 from rollcall.serve.page.page import Page
-from rollcall.serve.protocol import PatientProtocol
 from rollcall.serve.replica.feed import Feed
 from rollcall.serve.replica.follower import Follower
 from rollcall.serve.replica.reading import ReplicaReader

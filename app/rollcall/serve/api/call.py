@@ -12,7 +12,7 @@ from urllib.parse import quote
 import orjson
 from fastapi import Depends, Request, Response
 
-from rollcall.serve.api.errors import JSON
+from rollcall.http.errors import JSON
 from rollcall.serve.api.ids import STRING_IDS, IdFormat
 from rollcall.serve.api.listings import Listings
 from rollcall.serve.api.paging import Page

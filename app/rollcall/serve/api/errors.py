@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-JSON = "application/json; charset=utf-8"
-"""Content type of every response of the API."""
-
-RETRY_SECONDS = "5"
-"""``Retry-After`` of refused requests."""
+from rollcall.http.errors import HttpError, error_body
 
 NOT_FOUND = "The specified resource does not exist."
 """Canvas's own message."""
 
 
-class ApiError(Exception):
-    """A request that gets an error as its response.
+class ApiError(HttpError):
+    """A request to the API that gets an error as its response.
 
     Args:
         status: of HTTP.
@@ -30,26 +26,12 @@ class ApiError(Exception):
         field: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
+        super().__init__(status, message, headers=headers)
         self.field = field
-        self.headers = headers or {}
 
     def body(self) -> dict[str, Any]:
-        """``{"errors": [{"message": ...}]}``."""
+        """``{"errors": [{"message": ...}]}``, with the field if there is one."""
         return error_body(self.message, self.field)
-
-
-def error_body(message: str, field: str | None = None) -> dict[str, Any]:
-    """An error in Canvas's form."""
-    return {
-        "errors": [
-            {"message": message}
-            if field is None
-            else {"field": field, "message": message, "error_code": "invalid"}
-        ]
-    }
 
 
 def not_found() -> ApiError:

@@ -7,9 +7,9 @@ import time
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from rollcall.http.recorder import ResponseRecorder
 from rollcall.serve.middleware.authentication import TOKEN_NAME
 from rollcall.serve.middleware.paths import HEALTH_PATHS, route_of
-from rollcall.serve.middleware.recorder import ResponseRecorder
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from rollcall.http.headers import text_header_of
 from rollcall.serve.api.errors import ApiError
-from rollcall.serve.middleware.headers import text_header_of
 from rollcall.serve.middleware.paths import is_api
 from rollcall.serve.tokens import Tokens
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rollcall.serve.api.errors import RETRY_SECONDS, ApiError
+from rollcall.http.errors import RETRY_SECONDS
+from rollcall.serve.api.errors import ApiError
 from rollcall.serve.middleware.paths import is_api
 
 

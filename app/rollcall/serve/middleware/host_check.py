@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from rollcall.http.addresses import is_loopback
+from rollcall.http.headers import text_header_of
 from rollcall.serve.api.errors import ApiError
-from rollcall.serve.middleware.headers import text_header_of
-
-_LOOPBACK_NAMES = ("localhost", "localhost.localdomain")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address, or the name of one, is reached from this machine only."""
-    if host in _LOOPBACK_NAMES:
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 class HostCheck:

@@ -6,10 +6,12 @@ import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from rollcall.http.headers import header_of, text_header_of
 from rollcall.serve.api.errors import ApiError
-from rollcall.serve.middleware.body_limit import MOST_BODY_BYTES
-from rollcall.serve.middleware.headers import header_of, text_header_of
 from rollcall.serve.middleware.paths import is_api
+
+MOST_BODY_BYTES = 4_096
+"""Largest body of a request. Only a login has one."""
 
 _READ_METHODS = ("GET", "HEAD")
 

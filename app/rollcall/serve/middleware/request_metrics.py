@@ -6,9 +6,9 @@ import time
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from rollcall.http.recorder import ResponseRecorder
 from rollcall.process.metrics import ServeMetrics
 from rollcall.serve.middleware.paths import HEALTH_PATHS, route_of
-from rollcall.serve.middleware.recorder import ResponseRecorder
 
 
 class RequestMetrics:

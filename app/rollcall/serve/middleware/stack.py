@@ -6,21 +6,22 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
 
+from rollcall.http.body_limit import BodyLimit
+from rollcall.http.concurrency_limit import ConcurrencyLimit
+from rollcall.http.deadline import Deadline
+from rollcall.http.error_responses import ErrorResponses
+from rollcall.http.http_only import HttpOnly
+from rollcall.http.request_head import RequestHeadCheck
 from rollcall.process.metrics import ServeMetrics
 from rollcall.serve.context import ServeContext
 from rollcall.serve.middleware.access_log import AccessLog
 from rollcall.serve.middleware.authentication import Authentication
-from rollcall.serve.middleware.body_limit import BodyLimit
 from rollcall.serve.middleware.complete_replica import CompleteReplica
-from rollcall.serve.middleware.concurrency_limit import ConcurrencyLimit
-from rollcall.serve.middleware.deadline import Deadline
-from rollcall.serve.middleware.error_responses import ErrorResponses
 from rollcall.serve.middleware.head_as_get import HeadAsGet
 from rollcall.serve.middleware.host_check import HostCheck
-from rollcall.serve.middleware.http_only import HttpOnly
 from rollcall.serve.middleware.parameter_names import ParameterNames
-from rollcall.serve.middleware.read_only import ReadOnly
-from rollcall.serve.middleware.request_head import RequestHeadCheck
+from rollcall.serve.middleware.paths import HEALTH_PATHS
+from rollcall.serve.middleware.read_only import MOST_BODY_BYTES, ReadOnly
 from rollcall.serve.middleware.request_metrics import RequestMetrics
 
 GZIP_BYTES = 1_000
@@ -47,7 +48,7 @@ def _outermost_first(context: ServeContext, metrics: ServeMetrics) -> list[Middl
         # Outside of everything that refuses, because refused requests are logged and counted too.
         Middleware(AccessLog),
         Middleware(RequestMetrics, metrics),
-        # Outside of everything that raises ApiError.
+        # Outside of everything that raises HttpError.
         Middleware(ErrorResponses),
         # Before any header is used: the next ones may rely on one valid Host.
         Middleware(RequestHeadCheck),
@@ -64,10 +65,10 @@ def _outermost_first(context: ServeContext, metrics: ServeMetrics) -> list[Middl
         Middleware(HeadAsGet),
         # After all cheap refusals, which take no place. Around the deadline: a place is free only
         # when the request has really ended.
-        Middleware(ConcurrencyLimit, settings.most_requests),
-        Middleware(Deadline, settings.request_seconds),
+        Middleware(ConcurrencyLimit, settings.most_requests, exempt=HEALTH_PATHS),
+        Middleware(Deadline, settings.request_seconds, exempt=HEALTH_PATHS),
         # Within the deadline, because it waits for the client.
-        Middleware(BodyLimit),
+        Middleware(BodyLimit, MOST_BODY_BYTES),
         # Innermost: the log has compressed sizes, as they are sent to the client.
         Middleware(GZipMiddleware, minimum_size=GZIP_BYTES, compresslevel=GZIP_LEVEL),
     ]

@@ -10,7 +10,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rollcall.serve.api.errors import RETRY_SECONDS
+from rollcall.http.errors import RETRY_SECONDS
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Security
 from fastapi.security import HTTPBearer
 
+from rollcall.http.protocol import MOST_HEAD_BYTES
 from rollcall.serve.api import objects
-from rollcall.serve.protocol import MOST_HEAD_BYTES
 
 CourseId = Annotated[str, Path(description="Global, local, or `shard~local`.", max_length=100)]
 AnyId = Annotated[

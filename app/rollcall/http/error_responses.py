@@ -6,12 +6,12 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rollcall.serve.api.errors import JSON, ApiError
-from rollcall.serve.middleware.recorder import ResponseRecorder
+from rollcall.http.errors import JSON, HttpError
+from rollcall.http.recorder import ResponseRecorder
 
 
 class ErrorResponses:
-    """Turns an :class:`ApiError` of an inner middleware into a response in Canvas's form.
+    """Turns an :class:`HttpError` of an inner middleware into a response in Canvas's form.
 
     A client that leaves is no error: its request ends without a response. Errors of the application
     itself are answered by the application.
@@ -24,14 +24,14 @@ class ErrorResponses:
         response = ResponseRecorder(send)
         try:
             await self._app(scope, receive, response)
-        except ApiError as error:
+        except HttpError as error:
             if not response.started:
                 await _send_error(error, send)
         except (ClientDisconnect, ConnectionError):
             pass
 
 
-async def _send_error(error: ApiError, send: Send) -> None:
+async def _send_error(error: HttpError, send: Send) -> None:
     body = orjson.dumps(error.body())
     headers = {
         "content-type": JSON,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rollcall.serve.api.errors import RETRY_SECONDS, ApiError
-from rollcall.serve.middleware.headers import starts_stream
-from rollcall.serve.middleware.paths import HEALTH_PATHS
+from rollcall.http.errors import RETRY_SECONDS, HttpError
+from rollcall.http.headers import starts_stream
 
 
 class ConcurrencyLimit:
@@ -14,19 +15,23 @@ class ConcurrencyLimit:
 
     A stream counts until it starts only: it lasts for hours, and the page limits its streams
     itself.
+
+    Args:
+        exempt: paths without this limit.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, *, exempt: Collection[str] = ()) -> None:
         self._app = app
         self._limit = limit
+        self._exempt = frozenset(exempt)
         self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] in HEALTH_PATHS:
+        if scope["path"] in self._exempt:
             await self._app(scope, receive, send)
             return
         if self._running >= self._limit:
-            raise ApiError(
+            raise HttpError(
                 503,
                 "too many requests at once; come back later",
                 headers={"retry-after": RETRY_SECONDS},

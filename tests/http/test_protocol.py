@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rollcall.serve import protocol
+from rollcall.http import protocol
 from tests.processes import wait_until
 from tests.serve.client import DEADLINE, connected, exchange, fetch, received
 from tests.serve.served import Served, serving

@@ -6,9 +6,9 @@ import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rollcall.serve.api.errors import ApiError
-from rollcall.serve.middleware.headers import text_header_of
-from rollcall.serve.protocol import MOST_HEAD_BYTES
+from rollcall.http.errors import HttpError
+from rollcall.http.headers import text_header_of
+from rollcall.http.protocol import MOST_HEAD_BYTES
 
 _SINGLE_HEADERS = (b"host", b"authorization")
 """Headers that decide about access. If one is there twice, a proxy may have checked the other."""
@@ -37,7 +37,7 @@ def _check_size(scope: Scope) -> None:
     size = len(scope["raw_path"]) + len(scope["query_string"])
     size += sum(len(name) + len(value) for name, value in scope["headers"])
     if size > MOST_HEAD_BYTES:
-        raise ApiError(
+        raise HttpError(
             431,
             f"address and headers of a request may have {MOST_HEAD_BYTES} bytes",
             headers={"connection": "close"},
@@ -51,5 +51,5 @@ def _check_single_headers(scope: Scope) -> None:
             raise _bad_request(f"the header {name.decode()} is there twice")
 
 
-def _bad_request(message: str) -> ApiError:
-    return ApiError(400, message, headers={"connection": "close"})
+def _bad_request(message: str) -> HttpError:
+    return HttpError(400, message, headers={"connection": "close"})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 
-from rollcall.serve.middleware.body_limit import MOST_BODY_BYTES
+from rollcall.serve.middleware.read_only import MOST_BODY_BYTES
 from tests.serve.client import connected, fetch, received
 from tests.serve.served import Served, serving
 from tests.serve.wire import PATH, request, status_of

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rollcall.serve.api.errors import RETRY_SECONDS, ApiError
-from rollcall.serve.middleware.headers import starts_stream
-from rollcall.serve.middleware.paths import HEALTH_PATHS
-from rollcall.serve.protocol import SENDING_SECONDS
+from rollcall.http.errors import RETRY_SECONDS, HttpError
+from rollcall.http.headers import starts_stream
+from rollcall.http.protocol import SENDING_SECONDS
 
 
 class Deadline:
@@ -17,14 +17,26 @@ class Deadline:
 
     A response that has started gets time for sending, counted from its start. A stream has no
     deadline.
+
+    Args:
+        exempt: paths without this limit.
     """
 
-    def __init__(self, app: ASGIApp, seconds: float) -> None:
+    def __init__(self, app: ASGIApp, seconds: float, *, exempt: Collection[str] = ()) -> None:
         self._app = app
         self._seconds = seconds
+        self._exempt = frozenset(exempt)
+        self._running: set[asyncio.Timeout] = set()
+
+    def end_within(self, seconds: float) -> None:
+        """Give all running requests that have no response yet at most so many seconds more."""
+        latest = asyncio.get_running_loop().time() + seconds
+        for timeout in self._running:
+            when = timeout.when()
+            timeout.reschedule(latest if when is None else min(when, latest))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] in HEALTH_PATHS:
+        if scope["path"] in self._exempt:
             await self._app(scope, receive, send)
             return
         has_started = False
@@ -33,17 +45,22 @@ class Deadline:
             nonlocal has_started
             if message["type"] == "http.response.start":
                 has_started = True
+                self._running.discard(timeout)
                 now = asyncio.get_running_loop().time()
                 timeout.reschedule(None if starts_stream(message) else now + SENDING_SECONDS)
             await send(message)
 
         try:
             async with asyncio.timeout(self._seconds) as timeout:
-                await self._app(scope, receive, send_and_extend)
+                self._running.add(timeout)
+                try:
+                    await self._app(scope, receive, send_and_extend)
+                finally:
+                    self._running.discard(timeout)
         except TimeoutError:
             if has_started:
                 raise
-            raise ApiError(
+            raise HttpError(
                 503,
                 f"the answer took more than {self._seconds:g} s and was given up; ask for less",
                 headers={"retry-after": RETRY_SECONDS},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollcall.serve.protocol import MOST_HEAD_BYTES
+from rollcall.http.protocol import MOST_HEAD_BYTES
 from tests.serve.client import connected, exchange
 from tests.serve.served import Served
 from tests.serve.wire import PATH, request, status_of

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rollcall.serve.api.errors import ApiError
-from rollcall.serve.middleware.headers import header_of
-
-MOST_BODY_BYTES = 4_096
-"""Largest body of a request. Only a login has one."""
+from rollcall.http.errors import HttpError
+from rollcall.http.headers import header_of
 
 
 class BodyLimit:
     """Refuses a body that is too large (413), by its announced and by its real length."""
 
-    def __init__(self, app: ASGIApp, limit: int = MOST_BODY_BYTES) -> None:
+    def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app = app
         self._limit = limit
 
@@ -34,7 +31,7 @@ class BodyLimit:
 
         await self._app(scope, receive_within_limit, send)
 
-    def _too_large(self) -> ApiError:
-        return ApiError(
+    def _too_large(self) -> HttpError:
+        return HttpError(
             413, f"a request may have {self._limit} bytes", headers={"connection": "close"}
         )

@@ -1,0 +1,1 @@
+"""Parts of HTTP servers: limits for clients, and ASGI middlewares with one concern each."""
