@@ -141,6 +141,11 @@ def _event_words(value: Any) -> Any:
     return words
 
 
+def _issuers(value: Any) -> Any:
+    issuers = _parts(value)
+    return () if issuers == ("any",) else issuers
+
+
 def _dropped_fields(value: Any) -> Any:
     names = tuple(dict.fromkeys(_parts(value)))
     if not all(re.fullmatch(r"[A-Za-z0-9_]+", name) for name in names):
@@ -188,6 +193,33 @@ def _queue_url(value: str) -> str:
     return value
 
 
+def _webhook_path(value: str) -> str:
+    if not re.fullmatch(r"/[A-Za-z0-9._~/-]{1,200}", value):
+        raise ValueError(
+            "must be a path such as /events: a slash, and up to 200 letters, digits, '.', '_', "
+            "'~', '-', '/'"
+        )
+    return value
+
+
+def _key_set_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        right = (
+            parts.netloc == "" and parts.path.startswith("/")
+            if parts.scheme == "file"
+            else parts.scheme == "https"
+            and parts.username is None
+            and parts.port != 0
+            and _is_host(parts.hostname or "")
+        )
+    except ValueError:  # port out of range, or brackets without an address
+        right = False
+    if not right or not value.isprintable() or " " in value:
+        raise ValueError("must be an address such as https://host/jwks or file:///path/keys.json")
+    return value
+
+
 def _is_host(text: str) -> bool:
     return _is_ipv6(text) or _HOST_NAME.fullmatch(text) is not None
 
@@ -199,8 +231,11 @@ InstanceId = Annotated[str, AfterValidator(_instance_id)]
 QueueUrl = Annotated[str, AfterValidator(_queue_url)]
 Text = Annotated[str, AfterValidator(_text)]
 FilePath = Annotated[Path, AfterValidator(_path)]
+WebhookPath = Annotated[str, AfterValidator(_webhook_path)]
+KeySetUrl = Annotated[str, AfterValidator(_key_set_url)]
 Retention = Annotated[int, AfterValidator(_days_or_for_ever)]
 ParameterNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parameter_names)]
 EventWords = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_event_words)]
+Issuers = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_issuers)]
 DroppedFields = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_dropped_fields)]
 MetricsUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_metrics_urls)]

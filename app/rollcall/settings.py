@@ -19,6 +19,8 @@ from rollcall.setting_types import (
     EventWords,
     FilePath,
     InstanceId,
+    Issuers,
+    KeySetUrl,
     MetricsUrls,
     ParameterNames,
     QueueUrl,
@@ -26,9 +28,13 @@ from rollcall.setting_types import (
     Servers,
     Text,
     TopicWord,
+    WebhookPath,
 )
 
 ENV_PREFIX = "ROLLCALL_"
+
+MASK = "**********"
+"""Stands for a secret, as pydantic writes it."""
 
 MAX_SHARD = 922_337
 """Highest shard whose ids fit a signed 64-bit integer (an id is shard * 10^13 + local id)."""
@@ -315,6 +321,39 @@ class Settings(BaseSettings):
         "commas.",
     )
 
+    # --- Webhook
+    webhook_bind: BindAddress = Field(
+        "127.0.0.1", description="Address that the webhook listens on."
+    )
+    webhook_port: int = Field(
+        8090, ge=0, le=65_535, description="Port that the webhook listens on. 0: any free one."
+    )
+    webhook_path: WebhookPath = Field("/events", description="Path of the webhook.")
+    webhook_jwks_url: KeySetUrl = Field(
+        "https://8axpcl50e4.execute-api.us-east-1.amazonaws.com/main/jwks",
+        description="Address of the public keys for signatures (JSON Web Key Set): https, or "
+        "file:///PATH. Default: Canvas's, for Production and Beta.",
+    )
+    webhook_issuers: Issuers = Field(
+        ("https://canvas.instructure.com", "https://live-events.canvas.instructure.com"),
+        description="Allowed issuers (iss) of signed events, separated by commas. any: all.",
+    )
+    webhook_unsigned: bool = Field(
+        False,
+        description="Accept events without a signature, too. On: ROLLCALL_WEBHOOK_PATH must "
+        "have a secret, or ROLLCALL_WEBHOOK_BIND be a loopback address.",
+    )
+    webhook_tls_cert_file: FilePath | None = Field(
+        None,
+        description="Certificate chain (PEM) of the webhook. Read again after a change. Unset: "
+        "plain HTTP, for a proxy with TLS before it.",
+    )
+    webhook_tls_key_file: FilePath | None = Field(
+        None,
+        description="Private key (PEM) of the webhook's certificate. Unset: it is in the "
+        "certificate's file.",
+    )
+
     # --- Process
     bind: BindAddress = Field(
         "127.0.0.1", description="Address of the process's HTTP (health and metrics)."
@@ -364,6 +403,15 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _webhook_key_has_its_certificate(self) -> Settings:
+        if self.webhook_tls_key_file is not None and self.webhook_tls_cert_file is None:
+            raise ValueError(
+                f"{ENV_PREFIX}WEBHOOK_TLS_KEY_FILE: there is no certificate to this key; set "
+                f"{ENV_PREFIX}WEBHOOK_TLS_CERT_FILE, too"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _sasl_is_complete(self) -> Settings:
         if not self.security_protocol.startswith("SASL_"):
             return self
@@ -392,7 +440,10 @@ class Settings(BaseSettings):
 
     def masked(self) -> dict[str, Any]:
         """All settings as JSON values, secrets masked, for the log at start."""
-        return self.model_dump(mode="json")
+        values = self.model_dump(mode="json")
+        if self.webhook_unsigned:
+            values["webhook_path"] = MASK  # it has a secret
+        return values
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -1,0 +1,234 @@
+"""The webhook as an ASGI application: takes a signed event, and answers with 204 after Kafka's
+acknowledgement.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from rollcall.ingest.raw_records import HTTPS, SOURCE_HEADER, RawRecord
+from rollcall.ingest.sink import KafkaAwayError, RecordTooLargeError
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from rollcall.http.body_limit import BodyLimit
+from rollcall.http.concurrency_limit import ConcurrencyLimit
+from rollcall.http.deadline import Deadline
+from rollcall.http.error_responses import ErrorResponses
+from rollcall.http.errors import RETRY_SECONDS, HttpError
+from rollcall.http.http_only import HttpOnly
+from rollcall.http.recorder import ResponseRecorder
+from rollcall.http.request_head import RequestHeadCheck
+from rollcall.ingest.https.keys import Keys, KeysUnavailableError
+from rollcall.ingest.https.token import Refusal, TokenError, parse_token, verified_payload
+from rollcall.process.metrics import WebhookMetrics
+
+log = logging.getLogger(__name__)
+
+MOST_BODY_BYTES = 2 * 1024**2
+"""Largest body. A token is a third longer than its event."""
+
+MOST_HELD_BYTES = 64 * 1024**2
+"""Bytes of all bodies that are not acknowledged by Kafka yet. More of them are refused."""
+
+MOST_REQUESTS = 500
+"""Requests at once. Others are refused."""
+
+REQUEST_SECONDS = 10.0
+"""Time for a request from its head to its answer. Canvas waits for 15 s."""
+
+_CLOSE = {"connection": "close"}
+"""Only senders with a valid signature keep their connection."""
+
+
+class Sink(Protocol):
+    """Takes records to Kafka: :class:`rollcall.ingest.sink.KafkaSink`."""
+
+    @property
+    def unavailable_reason(self) -> str | None: ...
+
+    @property
+    def pending_bytes(self) -> int: ...
+
+    async def send(self, record: RawRecord) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookOptions:
+    """What the webhook accepts."""
+
+    issuers: Collection[str]
+    """Allowed issuers; none: any."""
+    unsigned: bool
+    """Whether a body that is no token is taken as an event."""
+
+
+class Webhook:
+    """Verifies events and sends them on. The limits are around it: :func:`with_limits`.
+
+    Args:
+        record_key: the key of a raw record, from its value.
+        clock: Unix time, in seconds.
+    """
+
+    def __init__(
+        self,
+        options: WebhookOptions,
+        *,
+        keys: Keys,
+        sink: Sink,
+        record_key: Callable[[bytes], bytes],
+        metrics: WebhookMetrics,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._options = options
+        self._keys = keys
+        self._sink = sink
+        self._record_key = record_key
+        self._metrics = metrics
+        self._clock = clock
+        self._held_bytes = 0
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        if (reason := self._sink.unavailable_reason) is not None:
+            raise _unavailable("Kafka takes no records", reason)
+        held = 0
+        try:
+            body = bytearray()
+            async for part in _parts(receive):
+                held += len(part)
+                self._hold(len(part))
+                body += part
+            await self._write(await self._event(bytes(body)))
+        finally:
+            self._held_bytes -= held
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def _hold(self, size: int) -> None:
+        self._held_bytes += size
+        if self._held_bytes + self._sink.pending_bytes > MOST_HELD_BYTES:
+            raise _unavailable("too many bytes are waiting for Kafka")
+
+    async def _event(self, body: bytes) -> bytes:
+        """The event in a body, as bytes.
+
+        Raises:
+            HttpError: the body has no event of Canvas.
+        """
+        try:
+            return await self._verified(body)
+        except TokenError as error:
+            if self._options.unsigned and error.refusal is Refusal.NOT_A_TOKEN and body.strip():
+                return body
+            self._metrics.tokens_refused_total.labels(error.refusal.value).inc()
+            # A message for each reason: of lines with the same one, most are left out.
+            log.warning("refused a request to the webhook: " + error.message)
+            status = 400 if error.refusal is Refusal.NOT_A_TOKEN else 401
+            raise HttpError(status, error.message, headers=_CLOSE) from None
+
+    async def _verified(self, body: bytes) -> bytes:
+        token = parse_token(body)
+        try:
+            key = await self._keys.key(token.key_id)
+        except KeysUnavailableError:
+            raise _unavailable("the keys of signatures cannot be fetched") from None
+        if key is None:
+            raise TokenError(Refusal.UNKNOWN_KEY, "the token's key (kid) is not in the key set")
+        return verified_payload(token, key, issuers=self._options.issuers, now=self._clock())
+
+    async def _write(self, event: bytes) -> None:
+        record = RawRecord(self._record_key(event), event, ((SOURCE_HEADER, HTTPS.encode()),))
+        try:
+            await self._sink.send(record)
+        except KafkaAwayError as error:
+            raise _unavailable("Kafka takes no records", str(error)) from None
+        except RecordTooLargeError as error:
+            log.warning("refused an event from the webhook: %s", error)
+            raise HttpError(413, "the event is too large") from None
+
+
+async def _parts(receive: Receive) -> AsyncIterator[bytes]:
+    """The parts of a body, as they come.
+
+    Raises:
+        ClientDisconnect: the client has left.
+    """
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        yield message.get("body", b"")
+        if not message.get("more_body", False):
+            return
+
+
+def _unavailable(message: str, details: str = "see /readyz") -> HttpError:
+    """503.
+
+    Args:
+        message: for the sender.
+        details: for the log.
+    """
+    log.warning("the webhook cannot take events: %s (%s)", message, details)
+    return HttpError(503, message, headers={"retry-after": RETRY_SECONDS})
+
+
+class Target:
+    """Middleware: the webhook's path (else 404) and method (else 405)."""
+
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        self._app = app
+        self._path = path.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # In constant time: the path may have a secret.
+        if not hmac.compare_digest(scope["path"].encode(), self._path):
+            raise HttpError(404, "there is nothing here", headers=_CLOSE)
+        if scope["method"] != "POST":
+            raise HttpError(405, "events come by POST", headers={**_CLOSE, "allow": "POST"})
+        await self._app(scope, receive, send)
+
+
+class AnswerMetrics:
+    """Middleware: counts requests by the status of their answers, and their duration."""
+
+    def __init__(self, app: ASGIApp, metrics: WebhookMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        response = ResponseRecorder(send)
+        try:
+            await self._app(scope, receive, response)
+        finally:
+            self._metrics.request(response.status, time.perf_counter() - started)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitedWebhook:
+    """The webhook with its limits, for a server."""
+
+    app: ASGIApp
+    deadline: Deadline
+
+    def end_within(self, seconds: float) -> None:
+        """Answer all running requests in this time."""
+        self.deadline.end_within(seconds)
+
+
+def with_limits(webhook: Webhook, path: str, metrics: WebhookMetrics) -> LimitedWebhook:
+    """Put the limits around the webhook."""
+    # Within the deadline, because it waits for the client.
+    deadline = Deadline(BodyLimit(webhook, MOST_BODY_BYTES), REQUEST_SECONDS)
+    # Around the deadline: a place is free only when the request has really ended.
+    app: ASGIApp = ConcurrencyLimit(deadline, MOST_REQUESTS)
+    # Cheap refusals take no place.
+    app = RequestHeadCheck(Target(app, path))
+    return LimitedWebhook(HttpOnly(AnswerMetrics(ErrorResponses(app), metrics)), deadline)
