@@ -31,6 +31,7 @@ MODULES = {
     "router": ("rollcall.cli.running", "rollcall.router.application"),
     "rosters": ("rollcall.cli.running", "rollcall.rosters.application"),
     "serve": ("rollcall.cli.running", "rollcall.serve.process"),
+    "ingest": ("rollcall.cli.running", "rollcall.ingest.https.process"),
     "up": ("rollcall.cli.running",),
     "demo": ("rollcall.sandbox.demo.run",),
     "topics": ("rollcall.cli.cluster", "rollcall.catalogue.plans"),

@@ -66,7 +66,7 @@ class RollcallProcess:
     ) -> None:
         self.command = command
         self._expected: tuple[str, ...] = ()
-        self.log_file = directory / f"{command}-{time.monotonic_ns()}.log"
+        self.log_file = directory / f"{command.replace(' ', '-')}-{time.monotonic_ns()}.log"
         environment = {
             key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")
         }
@@ -90,12 +90,12 @@ class RollcallProcess:
             )
             self.log_file.touch()
             self.process = common_forks().start(
-                command, environment=environment, out=self.log_file, err=self.log_file
+                *command.split(), environment=environment, out=self.log_file, err=self.log_file
             )
         else:
             with self.log_file.open("wb") as log:
                 self.process = subprocess.Popen(
-                    [*program, command], env=environment, stderr=log, stdout=log
+                    [*program, *command.split()], env=environment, stderr=log, stdout=log
                 )
 
     def __enter__(self) -> Self:

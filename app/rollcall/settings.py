@@ -434,6 +434,11 @@ class Settings(BaseSettings):
         """Path of the replica."""
         return self.data / "replica.sqlite" if self.replica is None else self.replica
 
+    @property
+    def has_webhook(self) -> bool:
+        """Whether a setting of the webhook is set: all of them have defaults."""
+        return any(name.startswith("webhook_") for name in self.model_fields_set)
+
     def group(self, application: str) -> str:
         """The consumer group of an application, such as ``router``."""
         return f"{self.group_prefix}-{application}"

@@ -1,4 +1,4 @@
-"""``rollcall bench``: reproducible benchmarks of router, rosters and serve."""
+"""``rollcall bench``: reproducible benchmarks of router, rosters, serve and ingest."""
 
 from __future__ import annotations
 
@@ -215,5 +215,40 @@ def serve(
         table.add_row(f"p99 at {rate:g} requests/s, {name}", f"{answers.p99 * 1000:.1f} ms")
         table.add_row(f"longest at {rate:g} requests/s, {name}", f"{answers.longest * 1000:.0f} ms")
         table.add_row(f"core used, {name}", f"{answers.cpu_share:.0%}")
+    table.add_row("peak memory, MB", f"{result.peak_bytes / 1e6:.0f}")
+    print_table(table, width=120)
+
+
+@bench_cli.command()
+def ingest(
+    rate: Annotated[float, typer.Option(min=1, help="Signed events a second.")] = 1_000,
+    seconds: Annotated[float, typer.Option(min=1, help="Duration of the requests.")] = 20,
+    core: Annotated[
+        int | None,
+        typer.Option(
+            help="The core for ingest https; the broker and the sender use the others. Default: "
+            "the last one."
+        ),
+    ] = None,
+) -> None:
+    """Measure ingest https on one core: signed events at a steady rate, each acknowledged by
+    Kafka.
+    """
+    import asyncio
+
+    from rich.table import Table
+
+    from rollcall.cli.printing import print_table
+    from rollcall.sandbox.bench.webhook import WebhookBenchPlan, bench_webhook
+
+    plan = WebhookBenchPlan(rate, seconds, max(os.sched_getaffinity(0)) if core is None else core)
+    result = asyncio.run(bench_webhook(plan, typer.echo))
+    table = Table("one core", "ingest https")
+    table.add_row("events, each answered with 204", f"{result.events:,}")
+    table.add_row("mean size of a request's body", f"{result.body_bytes:,.0f} bytes")
+    table.add_row(f"p50 at {rate:g} events/s", f"{result.p50 * 1000:.0f} ms")
+    table.add_row(f"p99 at {rate:g} events/s", f"{result.p99 * 1000:.0f} ms")
+    table.add_row(f"longest at {rate:g} events/s", f"{result.longest * 1000:.0f} ms")
+    table.add_row("core used", f"{result.cpu_share:.0%}")
     table.add_row("peak memory, MB", f"{result.peak_bytes / 1e6:.0f}")
     print_table(table, width=120)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from rollcall.cli.run import Attached
+from rollcall.errors import ConfigurationError
 from rollcall.process.environment import drop_foreign_variables
 
 ingest_cli = typer.Typer(
@@ -43,3 +44,20 @@ def sqs(
     from rollcall.ingest.sqs.application import SqsProcess, stopping_seconds
 
     run_until_stopped(SqsProcess, attached=attached, stopping_seconds=stopping_seconds)
+
+
+@ingest_cli.command()
+def https(attached: Attached = False) -> None:
+    """Take signed events over HTTPS to the raw topic until stopped (SIGTERM or Ctrl-C)."""
+    drop_foreign_variables()
+    from rollcall.cli.running import run_until_stopped
+
+    try:
+        from rollcall.ingest.https.process import WebhookProcess
+    except ModuleNotFoundError as error:
+        if error.name not in ("jwt", "cryptography"):
+            raise
+        raise ConfigurationError(
+            f"rollcall ingest https needs {error.name}, which is not there: install rollcall[https]"
+        ) from None
+    run_until_stopped(WebhookProcess, attached=attached)

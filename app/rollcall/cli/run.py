@@ -14,6 +14,9 @@ PROCESSES = ("router", "rosters", "serve")
 INGEST_SQS = "ingest sqs"
 """The process that reads a queue, if there is one."""
 
+INGEST_HTTPS = "ingest https"
+"""The webhook's process, if one of its settings is set."""
+
 ATTACHED = "--attached"
 """The option that ends a process at the end of its standard input."""
 
@@ -50,8 +53,9 @@ def serve(attached: Attached = False) -> None:
 
 
 def up() -> None:
-    """Run router, rosters, serve, ingest sqs if ROLLCALL_SQS_QUEUE_URL is set, and, unless
-    ROLLCALL_KAFKA is set, a broker on this machine.
+    """Run router, rosters, serve, ingest sqs if ROLLCALL_SQS_QUEUE_URL is set, ingest https if a
+    setting ROLLCALL_WEBHOOK_... is set, and, unless ROLLCALL_KAFKA is set, a broker on this
+    machine.
     """
     from rollcall.cli.running import run_everything
 

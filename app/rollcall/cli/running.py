@@ -6,13 +6,13 @@ import asyncio
 import faulthandler
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import uvloop
 
 from rollcall.cli.children import end_with_stdin, run_children
 from rollcall.cli.cluster import bootstrap_servers, broker_if_needed
-from rollcall.cli.run import INGEST_SQS, PROCESSES
+from rollcall.cli.run import INGEST_HTTPS, INGEST_SQS, PROCESSES
 from rollcall.errors import ConfigurationError
 from rollcall.process.logs import configure_logging
 from rollcall.process.running import Process, run_process
@@ -51,7 +51,8 @@ def run_until_stopped(
 
 def run_everything() -> None:
     """Run all processes as children of this one, with an embedded broker if no cluster is set. The
-    queue of SQS is read if the settings name one.
+    queue of SQS is read if the settings name one, and the webhook listens if one of its settings is
+    set.
     """
     settings = _load_and_log_settings()
     with broker_if_needed(settings) as bootstrap:
@@ -61,7 +62,7 @@ def run_everything() -> None:
             if name.upper() not in (f"{ENV_PREFIX}KAFKA", f"{ENV_PREFIX}PORT")
         }
         environment[f"{ENV_PREFIX}KAFKA"] = bootstrap
-        names = (*PROCESSES, *((INGEST_SQS,) if settings.sqs_queue_url is not None else ()))
+        names = (*PROCESSES, *_ingest_processes(settings))
         environments = {
             name: {**environment, **port_variable(settings, number, len(names))}
             for number, name in enumerate(names)
@@ -74,6 +75,14 @@ def run_everything() -> None:
             ]
             environments["serve"][f"{ENV_PREFIX}METRICS_URLS"] = ",".join(urls)
         asyncio.run(run_children({name: name.split() for name in names}, environments))
+
+
+def _ingest_processes(settings: Settings) -> Iterator[str]:
+    """The processes that bring events, as far as they are configured."""
+    if settings.sqs_queue_url is not None:
+        yield INGEST_SQS
+    if settings.has_webhook:
+        yield INGEST_HTTPS
 
 
 def port_variable(settings: Settings, number: int, processes: int) -> dict[str, str]:

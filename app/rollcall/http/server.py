@@ -46,17 +46,15 @@ class Server(uvicorn.Server):
             )
             return protocol
 
-        limits = (
-            {}
-            if self._tls is None
-            else {
-                "ssl_handshake_timeout": HANDSHAKE_SECONDS,
-                "ssl_shutdown_timeout": CLOSE_SECONDS,
-            }
-        )
+        secured = self._tls is not None
         self.servers = [
             await loop.create_server(
-                new_protocol, sock=one, ssl=self._tls, backlog=config.backlog, **limits
+                new_protocol,
+                sock=one,
+                backlog=config.backlog,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if secured else None,
+                ssl_shutdown_timeout=CLOSE_SECONDS if secured else None,
             )
             for one in sockets or ()
         ]

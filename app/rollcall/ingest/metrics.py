@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from rollcall.ingest.sqs.errors import Reason
-from rollcall.process.metrics import ProcessMetrics
+from rollcall.process.metrics import LATENCY_BUCKETS, ProcessMetrics
 
 SIZE_BUCKETS = (512.0, 1024.0, 2048.0, 4096.0, 16384.0, 65536.0, 262144.0, 524288.0, 1048576.0)
 
@@ -149,3 +150,59 @@ class SqsMetrics(IngestMetrics):
                 self.call_failures_total.labels(call.value, reason.value)
         for state in ("visible", "in_flight", "delayed"):
             self.queue_messages.labels(state).set(float("nan"))
+
+
+WEBHOOK_STATUSES = (204, 400, 401, 404, 405, 413, 431, 499, 500, 503)
+"""Statuses that the webhook answers with. 499: the client has left before."""
+
+
+class WebhookMetrics(IngestMetrics):
+    """Metrics of ``rollcall ingest https``."""
+
+    def __init__(self, registry: CollectorRegistry, refusals: Iterable[str]) -> None:
+        super().__init__(registry)
+        self.webhook_requests_total = Counter(
+            "rollcall_ingest_webhook_requests_total",
+            "Requests to the webhook, by status. 204: Kafka has acknowledged the event. 503: "
+            "Canvas tries three times more, and then the event is lost.",
+            ["status"],
+            registry=registry,
+        )
+        self.webhook_request_seconds = Histogram(
+            "rollcall_ingest_webhook_request_seconds",
+            "Time from a request's head to its answer; for an event, with Kafka's acknowledgement. "
+            "Canvas waits for 15 s.",
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.tokens_refused_total = Counter(
+            "rollcall_ingest_tokens_refused_total",
+            "Requests refused for their token (400 and 401), by reason. Many with unknown_key or "
+            "signature: keys of another Canvas, or an attack. not_a_token: the subscription does "
+            "not sign.",
+            ["reason"],
+            registry=registry,
+        )
+        self.key_fetches_total = Counter(
+            "rollcall_ingest_key_fetches_total",
+            "Fetches of the public keys for signatures, by result.",
+            ["result"],
+            registry=registry,
+        )
+        self.keys_age_seconds = Gauge(
+            "rollcall_ingest_keys_age_seconds",
+            "Time since the public keys were last fetched, which happens every five minutes; -1: "
+            "never. Old keys stay valid, but Canvas changes its key every month.",
+            registry=registry,
+        )
+        for status in WEBHOOK_STATUSES:
+            self.webhook_requests_total.labels(str(status))
+        for reason in refusals:
+            self.tokens_refused_total.labels(reason)
+        for result in ("success", "failure"):
+            self.key_fetches_total.labels(result)
+
+    def request(self, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        self.webhook_requests_total.labels(str(status)).inc()
+        self.webhook_request_seconds.observe(seconds)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 RUN_UNTIL_STOPPED = ("router", "rosters", "serve", "up")
 """Commands that a signal ends with success."""
 
-INGEST_UNTIL_STOPPED = ("sqs",)
+INGEST_UNTIL_STOPPED = ("sqs", "https")
 """The same, for commands of ``rollcall ingest``."""
 
 

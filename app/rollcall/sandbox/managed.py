@@ -46,18 +46,18 @@ class ManagedProcess:
     any end of this process.
 
     Args:
-        name: the command: ``router``, ``rosters`` or ``serve``.
+        name: the command, such as ``router`` or ``ingest https``.
         settings: all settings of the process; its environment variables do not count.
         folder: the folder for its log and its process id.
     """
 
     def __init__(self, name: str, settings: Settings, bootstrap: str, folder: Path) -> None:
         self.name = name
-        self.log = folder / f"{name}.log"
+        self.log = folder / f"{name.replace(' ', '-')}.log"
         self.url = ""
         """Its HTTP address; empty before :meth:`started`."""
         self._environment = process_environment(settings.model_copy(update={"kafka": bootstrap}))
-        self._pid_file = folder / f"{name}.pid"
+        self._pid_file = self.log.with_suffix(".pid")
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -68,7 +68,7 @@ class ManagedProcess:
 
     async def __aenter__(self) -> Self:
         # -P: do not import from the log's folder, which is its current directory.
-        command = [sys.executable, "-P", "-m", "rollcall", self.name]
+        command = [sys.executable, "-P", "-m", "rollcall", *self.name.split()]
         self._supervisor = processes.launch(
             self.name,
             command,
@@ -105,6 +105,10 @@ class ManagedProcess:
                 raise self.failure(f"did not start within {START_SECONDS:.0f} s")
             await asyncio.sleep(_POLL_SECONDS)
             self.url = next((str(line["http"]) for line in self._lines() if "http" in line), "")
+
+    def logged(self, field: str) -> str:
+        """A field of the line that tells of the start. Call it after :meth:`started`."""
+        return next(str(line[field]) for line in self._lines() if field in line)
 
     def check(self) -> None:
         """Raise :class:`ProcessEndedError` if the process has ended."""

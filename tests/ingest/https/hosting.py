@@ -15,13 +15,13 @@ from prometheus_client import CollectorRegistry
 
 from rollcall.http.server import Server, listen
 from rollcall.ingest.https import process
-from rollcall.ingest.https.application import Webhook, WebhookOptions, with_limits
+from rollcall.ingest.https.application import LimitedWebhook, Webhook, WebhookOptions, with_limits
 from rollcall.ingest.https.certificate import Certificate
 from rollcall.ingest.https.key_source import FetchError
 from rollcall.ingest.https.keys import Keys
 from rollcall.ingest.https.token import Refusal
+from rollcall.ingest.metrics import WebhookMetrics
 from rollcall.ingest.raw_records import RawRecord
-from rollcall.process.metrics import WebhookMetrics
 from rollcall.sandbox.canvas.signing import ISSUER, Signer, key_set
 from tests.waiting import DEADLINE_SECONDS, wait_until
 
@@ -33,10 +33,12 @@ EVENT: dict[str, Any] = {
 }
 
 
-@cache
+new_signer = cache(Signer)
+
+
 def signer(name: str = "current") -> Signer:
     """A key, made once."""
-    return Signer(name)
+    return new_signer(name)
 
 
 def signed(event: dict[str, Any] | None = None, name: str = "current", **claims: Any) -> bytes:
@@ -65,7 +67,7 @@ class MemorySink:
         """Keep a record, as soon as acknowledgements are allowed."""
         self.waiting += 1
         try:
-            while not self.acknowledging.is_set():
+            while not self.acknowledging.is_set():  # noqa: ASYNC110 - an event of threads
                 await asyncio.sleep(0.01)
         finally:
             self.waiting -= 1
@@ -99,6 +101,8 @@ class Hosted:
     metrics: WebhookMetrics
     server: Server
     loop: asyncio.AbstractEventLoop
+    app: Webhook
+    limited: LimitedWebhook
 
     def count(self, status: int) -> float:
         """Requests with a status."""
@@ -115,6 +119,10 @@ class Hosted:
         )
         assert value is not None
         return value
+
+    def end_within(self, seconds: float) -> None:
+        """:meth:`LimitedWebhook.end_within`, in the server's thread."""
+        self.loop.call_soon_threadsafe(self.limited.end_within, seconds)
 
     @property
     def connections(self) -> int:
@@ -133,23 +141,20 @@ def hosting(
     """Serve the webhook while the context is open."""
     sink, keys = MemorySink(), MemoryKeys()
     metrics = WebhookMetrics(CollectorRegistry(), Refusal)
-    webhook = with_limits(
-        Webhook(
-            WebhookOptions(issuers=issuers, unsigned=unsigned),
-            keys=Keys(keys),
-            sink=sink,
-            record_key=lambda value: value[:4],
-            metrics=metrics,
-            clock=lambda: NOW,
-        ),
-        path,
-        metrics,
+    app = Webhook(
+        WebhookOptions(issuers=issuers, unsigned=unsigned),
+        keys=Keys(keys),
+        sink=sink,
+        record_key=lambda value: value[:4],
+        metrics=metrics,
+        clock=lambda: NOW,
     )
+    limited = with_limits(app, path, metrics)
     listening = listen("127.0.0.1", 0, hint="")
-    server = process.new_server(webhook, certificate, graceful_seconds=5)
+    server = process.new_server(limited, certificate, graceful_seconds=5)
     scheme = "http" if certificate is None else "https"
     url = f"{scheme}://127.0.0.1:{listening.getsockname()[1]}"
-    hosted = Hosted(url, sink, keys, metrics, server, asyncio.new_event_loop())
+    hosted = Hosted(url, sink, keys, metrics, server, asyncio.new_event_loop(), app, limited)
 
     async def serve() -> None:
         await server.serve(sockets=[listening])

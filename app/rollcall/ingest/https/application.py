@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-from rollcall.ingest.raw_records import HTTPS, SOURCE_HEADER, RawRecord
-from rollcall.ingest.sink import KafkaAwayError, RecordTooLargeError
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -26,7 +24,9 @@ from rollcall.http.recorder import ResponseRecorder
 from rollcall.http.request_head import RequestHeadCheck
 from rollcall.ingest.https.keys import Keys, KeysUnavailableError
 from rollcall.ingest.https.token import Refusal, TokenError, parse_token, verified_payload
-from rollcall.process.metrics import WebhookMetrics
+from rollcall.ingest.metrics import WebhookMetrics
+from rollcall.ingest.raw_records import HTTPS, SOURCE_HEADER, RawRecord
+from rollcall.ingest.sink import KafkaAwayError, RecordTooLargeError
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,8 @@ class Webhook:
         self._record_key = record_key
         self._metrics = metrics
         self._clock = clock
-        self._held_bytes = 0
+        self.held_bytes = 0
+        """Bytes of the bodies of all running requests."""
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         if (reason := self._sink.unavailable_reason) is not None:
@@ -106,13 +107,13 @@ class Webhook:
                 body += part
             await self._write(await self._event(bytes(body)))
         finally:
-            self._held_bytes -= held
+            self.held_bytes -= held
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     def _hold(self, size: int) -> None:
-        self._held_bytes += size
-        if self._held_bytes + self._sink.pending_bytes > MOST_HELD_BYTES:
+        self.held_bytes += size
+        if self.held_bytes + self._sink.pending_bytes > MOST_HELD_BYTES:
             raise _unavailable("too many bytes are waiting for Kafka")
 
     async def _event(self, body: bytes) -> bytes:
@@ -143,12 +144,17 @@ class Webhook:
         return verified_payload(token, key, issuers=self._options.issuers, now=self._clock())
 
     async def _write(self, event: bytes) -> None:
+        metrics = self._metrics
+        metrics.event_bytes.observe(len(event))
+        metrics.last_received_timestamp_seconds.set(self._clock())
         record = RawRecord(self._record_key(event), event, ((SOURCE_HEADER, HTTPS.encode()),))
         try:
             await self._sink.send(record)
+            metrics.produced_total.inc()
         except KafkaAwayError as error:
             raise _unavailable("Kafka takes no records", str(error)) from None
         except RecordTooLargeError as error:
+            metrics.refused_total.inc()
             log.warning("refused an event from the webhook: %s", error)
             raise HttpError(413, "the event is too large") from None
 

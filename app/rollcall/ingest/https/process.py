@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator
 
 import uvicorn
 from prometheus_client import CollectorRegistry
-from rollcall.ingest.raw_records import raw_keys
-from rollcall.ingest.sink import KafkaSink
 
 from rollcall.errors import ConfigurationError
 from rollcall.http.addresses import is_loopback
@@ -27,10 +25,12 @@ from rollcall.ingest.https.certificate import Certificate
 from rollcall.ingest.https.key_source import key_source
 from rollcall.ingest.https.keys import Keys
 from rollcall.ingest.https.token import Refusal
+from rollcall.ingest.metrics import WebhookMetrics
+from rollcall.ingest.raw_records import raw_keys
+from rollcall.ingest.sink import KafkaSink
 from rollcall.kafka.bounded import abandon
 from rollcall.open_files import OTHER_FILES, make_room
 from rollcall.process.health import serve_health
-from rollcall.process.metrics import WebhookMetrics
 from rollcall.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -87,6 +87,8 @@ class WebhookProcess:
         )
         self._ending = False
         self._metrics.ready.set_function(lambda: not self.not_ready())
+        self._metrics.kafka_away.set_function(lambda: self._sink.unavailable_reason is not None)
+        self._metrics.last_received_timestamp_seconds.set_to_current_time()
         self._metrics.keys_age_seconds.set_function(self._keys_age)
         self._socket = listen(
             settings.webhook_bind,
