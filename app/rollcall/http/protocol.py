@@ -38,8 +38,8 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called for a new connection."""
         super().connection_made(transport)
-        # pause_writing is called for any unsent byte, not only above 64 KiB. With TLS, asyncio pauses
-        # as soon as the limit is reached: at 0 always, and it would not resume.
+        # pause_writing is called for any unsent byte, not only above 64 KiB. With TLS, asyncio
+        # pauses as soon as the limit is reached: at 0 always, and it would not resume.
         transport.set_write_buffer_limits(high=1 if self.scheme == "https" else 0)
         self._start_timer()
 

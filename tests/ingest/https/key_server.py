@@ -85,7 +85,7 @@ def serving_keys(folder: Path, document: bytes) -> Iterator[KeyServer]:
                 contextlib.suppress(OSError),
                 context.wrap_socket(request, server_side=True) as secured,  # type: ignore[arg-type]
             ):
-                super().finish_request(secured, client_address)  # type: ignore[arg-type]
+                super().finish_request(secured, client_address)
 
     with TlsServer(("127.0.0.1", 0), Requests) as server:
         keys = KeyServer(server.server_port, files, document)

@@ -17,12 +17,12 @@ from rollcall.ingest.https import application, process
 from rollcall.ingest.https.application import MOST_BODY_BYTES
 from rollcall.ingest.https.token import Refusal
 from rollcall.ingest.sink import KafkaAwayError, RecordTooLargeError
+from rollcall.sandbox.canvas.signing import Signer
 from tests.ingest.https.hosting import (
     EVENT,
     NOW,
     PATH,
     Hosted,
-    Signer,
     hosting,
     payload_of,
     signed,
