@@ -363,7 +363,7 @@ class Settings(BaseSettings):
         ge=0,
         le=65_535,
         description="Port of the process's HTTP. Unset: 9101 for the router, 9102 for the "
-        "rosters, 9103 for ingest sqs, 8080 for serve. 0: any free one.",
+        "rosters, 9103 for ingest sqs, 9104 for ingest https, 8080 for serve. 0: any free one.",
     )
     data: FilePath = Field(
         Path(".rollcall"),

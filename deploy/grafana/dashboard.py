@@ -17,7 +17,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from rollcall.ingest.metrics import SqsMetrics
+from rollcall.ingest.metrics import SqsMetrics, WebhookMetrics
 from rollcall.process.metrics import RosterMetrics, RouterMetrics, ServeMetrics
 
 FILE = Path(__file__).with_name("rollcall.json")
@@ -71,6 +71,7 @@ def catalogue() -> dict[str, Metric]:
     ]
     registries.append(ServeMetrics(CollectorRegistry(), (), ()).registry)
     registries.append(SqsMetrics(CollectorRegistry()).registry)
+    registries.append(WebhookMetrics(CollectorRegistry(), ()).registry)
     suffixes = {"counter": "_total", "info": "_info"}
     return {
         family.name + suffixes.get(family.type, ""): family
@@ -290,6 +291,19 @@ def panels() -> dict[str, tuple[Panel, ...]]:
                 "Size of an event",
                 percentiles("rollcall_ingest_event_bytes", shares=(0.5, 0.99), unit="bytes"),
             ),
+        ),
+        "Ingest: webhook": (
+            Panel(
+                "Requests to the webhook, by status",
+                (rate("rollcall_ingest_webhook_requests_total", "status"),),
+            ),
+            Panel("Answers of the webhook", percentiles("rollcall_ingest_webhook_request_seconds")),
+            Panel("Refused tokens", (rate("rollcall_ingest_tokens_refused_total", "reason"),)),
+            Panel(
+                "Age of the public keys",
+                (level("rollcall_ingest_keys_age_seconds", *process, how="max"),),
+            ),
+            Panel("Fetches of the keys", (rate("rollcall_ingest_key_fetches_total", "result"),)),
         ),
         "Processes": (
             Panel("CPU", (rate("process_cpu_seconds_total", *process),)),

@@ -127,7 +127,7 @@ def test_prometheus_scrapes_all(services: Services) -> None:
     }
     assert jobs == {
         f"rollcall-{process}": [{"names": [process], "type": "A", "port": PORTS[process]}]
-        for process in PROCESSES
+        for process in (*PROCESSES, "ingest-https")
     }
     assert set(PROCESSES) <= services.keys()
     alerts = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")

@@ -20,6 +20,7 @@ ROWS = [
     "Rosters",
     "serve",
     "Ingest",
+    "Ingest: webhook",
     "Processes",
 ]
 UNITS = {

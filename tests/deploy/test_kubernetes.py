@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from rollcall.cli.run import PROCESSES
+from rollcall.ingest.https import process as ingest_https
 from rollcall.process.running import STOPPING_SECONDS
 from rollcall.rosters import application as rosters
 from rollcall.router import application as router
@@ -31,6 +32,7 @@ PORTS = {
     "router": router.DEFAULT_PORT,
     "rosters": rosters.DEFAULT_PORT,
     "serve": serve.DEFAULT_PORT,
+    "ingest-https": ingest_https.DEFAULT_PORT,
 }
 WORKLOADS = [*(f"rollcall-{process}" for process in PROCESSES), "rollcall-topics"]
 OWN_NAME = "app.kubernetes.io/name"

@@ -177,16 +177,21 @@ def serve_metrics() -> Iterator[str]:
 
 def ingest_metrics() -> Iterator[str]:
     """The metrics of ingest."""
-    *_others, sqs = registries()
+    *_others, sqs, _webhook = registries()
     return _metrics(
         family for family in sqs.collect() if family.name.startswith("rollcall_ingest_")
     )
 
 
-def registries() -> tuple[
-    CollectorRegistry, CollectorRegistry, CollectorRegistry, CollectorRegistry
-]:
-    """The metrics of router, rosters, serve and ingest."""
+def webhook_metrics() -> Iterator[str]:
+    """The metrics of ``rollcall ingest https`` that ``rollcall ingest sqs`` has not."""
+    *_others, sqs, webhook = registries()
+    names = {family.name for family in sqs.collect()}
+    return _metrics(family for family in webhook.collect() if family.name not in names)
+
+
+def registries() -> tuple[CollectorRegistry, ...]:
+    """The metrics of router, rosters, serve, ingest sqs and ingest https."""
     stage_names = [stage.name for stage in stages(None)]
     router = RouterMetrics(CollectorRegistry(), REGISTRY)
     rosters = RosterMetrics(CollectorRegistry(), stage_names, REGISTRY)
@@ -242,6 +247,7 @@ TABLES: Mapping[str, Callable[[], Iterator[str]]] = {
     "roster metrics": roster_metrics,
     "serve metrics": serve_metrics,
     "settings": settings_tables,
+    "webhook metrics": webhook_metrics,
     "columns": view_columns,
     "indexes": view_indexes,
     "unknown reasons": unknown_reasons,

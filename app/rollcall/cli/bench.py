@@ -249,6 +249,6 @@ def ingest(
     table.add_row(f"p50 at {rate:g} events/s", f"{result.p50 * 1000:.0f} ms")
     table.add_row(f"p99 at {rate:g} events/s", f"{result.p99 * 1000:.0f} ms")
     table.add_row(f"longest at {rate:g} events/s", f"{result.longest * 1000:.0f} ms")
-    table.add_row("core used", f"{result.cpu_share:.0%}")
+    table.add_row("CPU-µs/event", f"{result.cpu_microseconds:.0f}")
     table.add_row("peak memory, MB", f"{result.peak_bytes / 1e6:.0f}")
     print_table(table, width=120)

@@ -156,7 +156,7 @@ class Webhook:
         except RecordTooLargeError as error:
             metrics.refused_total.inc()
             log.warning("refused an event from the webhook: %s", error)
-            raise HttpError(413, "the event is too large") from None
+            raise HttpError(413, "the event is too large", headers=_CLOSE) from None
 
 
 async def _parts(receive: Receive) -> AsyncIterator[bytes]:

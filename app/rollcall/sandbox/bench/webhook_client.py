@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-CONNECTIONS = 100
+CONNECTIONS = 200
 """Maximum number of concurrent requests."""
 
 SUCCESS = b"HTTP/1.1 204"
@@ -26,9 +26,8 @@ class _Connection(asyncio.Protocol):
         self._answer: asyncio.Future[bytes] | None = None
         self._received = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called for the new connection."""
-        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
