@@ -164,14 +164,14 @@ def router_metrics() -> Iterator[str]:
 
 def roster_metrics() -> Iterator[str]:
     """The metrics of the rosters that the router has not."""
-    router, rosters, _serve, _sqs = registries()
+    router, rosters, *_others = registries()
     names = {family.name for family in router.collect()}
     return _metrics(family for family in rosters.collect() if family.name not in names)
 
 
 def serve_metrics() -> Iterator[str]:
     """The metrics of serve."""
-    _router, _rosters, serve, _sqs = registries()
+    _router, _rosters, serve, *_others = registries()
     return _metrics(serve.collect())
 
 
@@ -210,6 +210,7 @@ def registries() -> tuple[CollectorRegistry, ...]:
         rosters.registry,
         serve.registry,
         SqsMetrics(CollectorRegistry()).registry,
+        WebhookMetrics(CollectorRegistry(), Refusal).registry,
     )
 
 
