@@ -21,7 +21,7 @@ from rollcall.sandbox.bench.scrape import scrape
 from rollcall.sandbox.canvas.signing import Signer, key_set
 from rollcall.sandbox.canvas.traffic import Kind, TrafficPlan, generate_traffic
 
-WARM_SECONDS = 2.0
+WARM_SECONDS = 8.0
 DIFFERENT_EVENTS = 2_000
 
 
