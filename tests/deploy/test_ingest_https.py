@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -16,7 +15,7 @@ from rollcall.process.running import STOPPING_SECONDS
 from rollcall.settings import Settings, misspelt_variables
 from tests.deploy.go_tools import kustomize
 from tests.deploy.installed import ROOT
-from tests.deploy.test_kubernetes import OLDEST, container, environment, pod
+from tests.deploy.test_kubernetes import OLDEST, Manifest, container, environment, pod
 from tests.deploy.test_systemd import MAX_EXPOSURE, needs_systemd, run
 from tests.tools import lack
 
@@ -26,7 +25,7 @@ STOP_SECONDS = Settings.model_construct().drain_seconds + STOPPING_SECONDS
 
 
 @pytest.fixture(scope="module")
-def manifests(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def manifests(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
     """All manifests of the overlay with the component, as its comment says."""
     folder = tmp_path_factory.mktemp("kubernetes") / "kubernetes"
     shutil.copytree(ROOT / "deploy" / "kubernetes", folder)
@@ -42,7 +41,7 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def workload(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+def workload(manifests: list[Manifest]) -> Manifest:
     """The webhook's Deployment."""
     (found,) = (
         manifest
@@ -52,7 +51,7 @@ def workload(manifests: list[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def test_manifests_are_valid(manifests: list[dict[str, Any]]) -> None:
+def test_manifests_are_valid(manifests: list[Manifest]) -> None:
     validate = pytest.importorskip(
         "kubernetes_validate", reason=lack("kubernetes-validate", "make venv")
     )
@@ -67,7 +66,7 @@ def test_manifests_are_valid(manifests: list[dict[str, Any]]) -> None:
         validate.validate(manifest, OLDEST, strict=True)
 
 
-def test_the_pod(workload: dict[str, Any], manifests: list[dict[str, Any]]) -> None:
+def test_the_pod(workload: Manifest, manifests: list[Manifest]) -> None:
     """It runs the webhook with the installation's settings, without rights, and has time to end."""
     inside, spec = container(workload), pod(workload)
     assert inside["args"] == ["ingest", "https"]

@@ -14,7 +14,8 @@ from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed, UnknownReaso
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.validation import load_validators
-from rollcall.ingest.metrics import SqsMetrics
+from rollcall.ingest.https.token import Refusal
+from rollcall.ingest.metrics import SqsMetrics, WebhookMetrics
 from rollcall.process.dead_letter_records import dead_letter_headers
 from rollcall.process.metrics import RosterMetrics, RouterMetrics, ServeMetrics
 from rollcall.record import Header
