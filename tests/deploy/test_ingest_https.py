@@ -16,10 +16,11 @@ from rollcall.settings import Settings, misspelt_variables
 from tests.deploy.go_tools import kustomize
 from tests.deploy.installed import ROOT
 from tests.deploy.test_kubernetes import OLDEST, Manifest, container, environment, pod
-from tests.deploy.test_systemd import MAX_EXPOSURE, needs_systemd, run
+from tests.deploy.test_systemd import MAX_EXPOSURE, UNIT, needs_systemd, run
 from tests.tools import lack
 
 NAME = "rollcall-ingest-https"
+DROP_IN = UNIT.parent / "rollcall@ingest-https.service.d" / "command.conf"
 COMPOSE = ROOT / "deploy" / "compose"
 STOP_SECONDS = Settings.model_construct().drain_seconds + STOPPING_SECONDS
 
@@ -97,10 +98,11 @@ def test_the_container() -> None:
 @needs_systemd
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     """Its syntax, and the rights of its process."""
-    source = ROOT / "deploy" / "systemd" / "rollcall-ingest@.service"
-    unit = tmp_path / "rollcall-ingest@https.service"
-    unit.write_text(
-        source.read_text(encoding="utf-8").replace("/opt/rollcall/bin/rollcall", sys.executable)
-    )
+    unit = tmp_path / "rollcall@ingest-https.service"
+    folder = tmp_path / f"{unit.name}.d"
+    folder.mkdir()
+    for source, target in ((UNIT, unit), (DROP_IN, folder / DROP_IN.name)):
+        text = source.read_text(encoding="utf-8")
+        target.write_text(text.replace("/opt/rollcall/bin/rollcall", sys.executable))
     assert run("systemd-analyze", "verify", "--man=no", str(unit)) == ""
     run("systemd-analyze", "security", "--offline=yes", f"--threshold={MAX_EXPOSURE}", str(unit))

@@ -113,6 +113,17 @@ class KafkaSink:
             log.warning("%s; waiting for it", error)
             self._reopen()
 
+    async def start_unless(self, stop: asyncio.Event) -> bool:
+        """:meth:`start`. False: ``stop`` was set before it had ended."""
+        starting, stopped = asyncio.ensure_future(self.start()), asyncio.ensure_future(stop.wait())
+        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not starting.done():
+            abandon(starting)
+            return False
+        starting.result()
+        return True
+
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Wait for the acknowledgement of all records, for at most so long. Senders that still wait
         then get :class:`KafkaAwayError`.

@@ -28,7 +28,6 @@ from rollcall.ingest.https.token import Refusal
 from rollcall.ingest.metrics import WebhookMetrics
 from rollcall.ingest.raw_records import raw_keys
 from rollcall.ingest.sink import KafkaSink
-from rollcall.kafka.bounded import abandon
 from rollcall.open_files import OTHER_FILES, make_room
 from rollcall.process.health import serve_health
 from rollcall.settings import Settings
@@ -123,7 +122,7 @@ class WebhookProcess:
                     },
                 )
                 try:
-                    if await self._start_sink(stop):
+                    if await self._sink.start_unless(stop):
                         await self._serve(stop)
                 finally:
                     self._ending = True
@@ -147,21 +146,6 @@ class WebhookProcess:
         if self._certificate is not None and self._certificate.problem is not None:
             reasons.append(self._certificate.problem)
         return reasons
-
-    async def _start_sink(self, stop: asyncio.Event) -> bool:
-        """Start the sink; False: ``stop`` was set before."""
-        starting = asyncio.ensure_future(self._sink.start())
-        stopped = asyncio.ensure_future(stop.wait())
-        try:
-            await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not starting.done():
-                return False
-            starting.result()
-            return True
-        finally:
-            stopped.cancel()
-            abandon(starting)
-            await asyncio.wait({starting})
 
     async def _serve(self, stop: asyncio.Event) -> None:
         drain = self._settings.drain_seconds

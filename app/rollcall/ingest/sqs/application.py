@@ -12,7 +12,6 @@ from rollcall.ingest.raw_records import raw_keys
 from rollcall.ingest.sink import KafkaSink
 from rollcall.ingest.sqs.client import Queue
 from rollcall.ingest.sqs.source import SqsSource
-from rollcall.kafka.bounded import abandon
 from rollcall.process.health import serve_health
 from rollcall.settings import Settings
 
@@ -76,7 +75,7 @@ class SqsProcess:
                 extra={"http": f"http://{settings.bind}:{port}", "queue": self._queue.name},
             )
             try:
-                if await _unless_stopped(sink, stop):
+                if await sink.start_unless(stop):
                     async with self._queue:
                         self._source = SqsSource(
                             settings, queue=self._queue, sink=sink, keys=self._keys, metrics=metrics
@@ -86,15 +85,3 @@ class SqsProcess:
                 # what the source has left to the queue is not waited for
                 await sink.stop(0)
         log.info("ingest sqs stopped")
-
-
-async def _unless_stopped(sink: KafkaSink, stop: asyncio.Event) -> bool:
-    """Start the sink. False: the process was stopped before."""
-    starting, stopped = asyncio.ensure_future(sink.start()), asyncio.ensure_future(stop.wait())
-    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if not starting.done():
-        abandon(starting)
-        return False
-    starting.result()
-    return True
