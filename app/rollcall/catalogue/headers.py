@@ -13,6 +13,7 @@ from rollcall.events.outcomes import ErrorCode, UnknownReason
 from rollcall.events.pipeline import DROPPED_HEADER, REDACTED_HEADER, WHOLE_VALUE
 from rollcall.events.publishing import ERROR_PREFIX, EVENT_ID_DIGITS, REASON_HEADER
 from rollcall.ingest.raw_records import (
+    HTTPS,
     MESSAGE_ID_HEADER,
     RECEIVES_HEADER,
     SENT_HEADER,
@@ -131,7 +132,9 @@ ERRORS = (
 
 
 SOURCES = (
-    HeaderField(SOURCE_HEADER, "the way by which Rollcall got the event", {"enum": [SQS]}, False),
+    HeaderField(
+        SOURCE_HEADER, "the way by which Rollcall got the event", {"enum": [SQS, HTTPS]}, False
+    ),
     HeaderField(MESSAGE_ID_HEADER, "the id of the message in the queue", {}, False),
     HeaderField(
         SENT_HEADER,
