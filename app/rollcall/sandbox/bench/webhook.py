@@ -19,7 +19,7 @@ from rollcall.sandbox.bench.machine import (
 )
 from rollcall.sandbox.bench.scrape import scrape
 from rollcall.sandbox.canvas.signing import Signer, key_set
-from rollcall.sandbox.canvas.traffic import Kind, TrafficPlan, generate_traffic
+from rollcall.sandbox.canvas.traffic import Destination, TrafficPlan, generate_traffic
 
 WARM_SECONDS = 8.0
 DIFFERENT_EVENTS = 2_000
@@ -102,7 +102,7 @@ async def bench_webhook(plan: WebhookBenchPlan, announce: Announce) -> WebhookBe
 def _signed_bodies(signer: Signer) -> list[bytes]:
     """Bodies with the events of a mixed traffic."""
     records = generate_traffic(TrafficPlan(count=4 * DIFFERENT_EVENTS))
-    valid = (record for record in records if record.expected.kind is Kind.ROUTED)
+    valid = (record for record in records if record.expected.destination is Destination.ROUTED)
     issued = int(time.time())
     return [
         signer.request_body(json.loads(record.value), issued)
