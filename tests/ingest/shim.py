@@ -123,6 +123,11 @@ class Shim:
     async def _end(self) -> None:
         await self._runner.cleanup()
         await self._session.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:  # calls that hang
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         action = request.headers.get("X-Amz-Target", "").rpartition(".")[2]

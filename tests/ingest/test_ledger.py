@@ -344,7 +344,7 @@ def test_a_wrong_ledger_is_found(wrong: type[Ledger]) -> None:
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=500,
+                max_examples=300,
                 stateful_step_count=40,
                 deadline=None,
                 print_blob=False,

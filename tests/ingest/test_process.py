@@ -63,6 +63,7 @@ def test_sigterm_leaves_nothing_behind(
     assert len(raw_bodies(bootstrap, prefix, len(bodies) - visible)) >= len(bodies) - visible
 
 
+@pytest.mark.slow
 def test_sigkill_costs_duplicates_only(
     bootstrap: str, prefix: str, queue: Queues, tmp_path: Path
 ) -> None:

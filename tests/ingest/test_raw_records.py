@@ -34,7 +34,7 @@ def test_the_key_of_each_event_type(name: str) -> None:
     assert KEYS.key(value) == (routed.key or digest(value))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_the_keys_of_varied_traffic(seed: int) -> None:
     routed = [
         (record.value, outcome.key)

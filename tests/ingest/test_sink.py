@@ -129,6 +129,7 @@ async def test_a_sender_that_gives_up_loses_nothing(bootstrap: str, prefix: str)
     assert len(written(bootstrap, prefix, 1)) == 1
 
 
+@pytest.mark.slow
 async def test_a_topic_that_was_deleted_is_made_anew(bootstrap: str, prefix: str) -> None:
     async with running(settings_for(prefix), bootstrap) as sink:
         await sink.send(record(1))
