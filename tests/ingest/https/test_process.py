@@ -24,9 +24,10 @@ from rollcall.settings import load_settings
 from tests.forks import Forks
 from tests.ingest.https.certificates import CertificateFiles, write_certificate
 from tests.ingest.https.hosting import EVENT, signer
+from tests.ingest.https.key_server import serving_keys
 from tests.ingest.https.test_webhook import answer_on_204, raw_post
 from tests.kafka_client import headers, read_all
-from tests.processes import RollcallProcess
+from tests.processes import PROGRAM, RollcallProcess
 from tests.serve.client import connected, fetch
 from tests.serve.wire import status_of
 from tests.waiting import DEADLINE_SECONDS, run, wait_until
@@ -158,6 +159,17 @@ def test_without_kafka(prefix: str, tmp_path: Path) -> None:
         assert process.end() == 0
 
 
+def test_a_kafka_that_gives_no_answer(prefix: str, tmp_path: Path) -> None:
+    """Requests are answered nevertheless: Canvas would count a time-out."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        webhook(tmp_path, f"127.0.0.1:{silent.getsockname()[1]}", prefix) as process,
+    ):
+        wait_until(lambda: status(process, signed(1)) == 503, what="a refusal")
+        assert process.get("/readyz")[0] == 503
+        assert process.end() == 0
+
+
 @pytest.fixture
 def own_broker(tmp_path: Path, jars: Path) -> Iterator[EmbeddedBroker]:
     """A broker that the test may stop."""
@@ -194,6 +206,34 @@ def test_keys_that_come_later(bootstrap: str, prefix: str, tmp_path: Path) -> No
         wait_until(lambda: status(process, signed(1)) == 503, what="a refusal")
         assert process.metric("rollcall_ingest_key_fetches_total", result="failure") >= 1
         assert process.metric("rollcall_ingest_keys_age_seconds") == -1
+        assert process.end() == 0
+
+
+def test_keys_over_https(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """They are fetched from a server that is trusted as OpenSSL is told, and once for a flood of
+    unknown keys.
+    """
+    with (
+        serving_keys(tmp_path, key_set([signer()])) as keys,
+        RollcallProcess(
+            "ingest https",
+            tmp_path,
+            bootstrap,
+            prefix,
+            program=PROGRAM,
+            variables={"SSL_CERT_FILE": str(keys.files.cert)},
+            webhook_port=0,
+            webhook_jwks_url=keys.url,
+        ) as process,
+    ):
+        process.wait_ready()
+        assert status(process, signed(1)) == 204
+        stranger = Signer("unknown")
+        for number in range(20):
+            stranger.key_id = f"unknown {number}"
+            assert status(process, stranger.request_body(EVENT, int(time.time()))) == 401
+        assert keys.requests == process.metric("rollcall_ingest_key_fetches_total")
+        assert keys.requests <= 2
         assert process.end() == 0
 
 

@@ -122,8 +122,7 @@ class WebhookProcess:
                     },
                 )
                 try:
-                    if await self._sink.start_unless(stop):
-                        await self._serve(stop)
+                    await self._serve(stop)
                 finally:
                     self._ending = True
                     await self._sink.stop(RESERVE_SECONDS)
@@ -148,14 +147,14 @@ class WebhookProcess:
         return reasons
 
     async def _serve(self, stop: asyncio.Event) -> None:
+        """Answer from the first moment on: without Kafka with 503, for Canvas would wait."""
         drain = self._settings.drain_seconds
         server = new_server(self._webhook, self._certificate, graceful_seconds=drain)
         serving = asyncio.create_task(server.serve(sockets=[self._socket]))
-        stopped = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if await self._sink.start_unless(stop):
+                await stop.wait()
         finally:
-            stopped.cancel()
             self._ending = True
             self._webhook.end_within(max(drain - RESERVE_SECONDS, 0))
             server.should_exit = True
