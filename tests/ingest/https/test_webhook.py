@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
@@ -14,7 +15,7 @@ import pytest
 
 from rollcall.http import protocol
 from rollcall.ingest.https import application, process
-from rollcall.ingest.https.application import MOST_BODY_BYTES
+from rollcall.ingest.https.application import MOST_BODY_BYTES, Webhook
 from rollcall.ingest.https.token import Refusal
 from rollcall.ingest.sink import KafkaAwayError, RecordTooLargeError
 from rollcall.sandbox.canvas.signing import Signer
@@ -73,6 +74,23 @@ def test_success_comes_after_the_acknowledgement(hosted: Hosted) -> None:
         assert select.select([connection], [], [], 0)[0] == []
         hosted.sink.acknowledging.set()
         assert status_of(answer_on_204(connection)) == 204
+
+
+def test_an_early_success_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control of the test above: a webhook that does not wait answers meanwhile."""
+    tasks = set()
+
+    async def write_and_forget(self: Webhook, event: bytes) -> None:
+        tasks.add(asyncio.ensure_future(write(self, event)))
+
+    write = Webhook._write
+    monkeypatch.setattr(Webhook, "_write", write_and_forget)
+    with hosting() as hosted:
+        hosted.sink.acknowledging.clear()
+        assert post(hosted, signed()).status == 204
+        assert hosted.sink.records == []
+        hosted.sink.acknowledging.set()
+        wait_until(lambda: all(task.done() for task in tasks), what="the record")
 
 
 def answer_on_204(connection: socket.socket) -> bytes:

@@ -153,7 +153,9 @@ class WebhookProcess:
         serving = asyncio.create_task(server.serve(sockets=[self._socket]))
         try:
             if await self._sink.start_unless(stop):
-                await stop.wait()
+                stopped = asyncio.create_task(stop.wait())
+                await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                stopped.cancel()
         finally:
             self._ending = True
             self._webhook.end_within(max(drain - RESERVE_SECONDS, 0))
