@@ -131,7 +131,7 @@ lock: | python ## rewrite requirements*.lock; UPGRADE=1 for the latest versions
 	@echo "resolving and hashing"
 	@mkdir -p "$(TMPDIR)"
 	@test -x $(LOCK_TOOLS)/bin/pip-compile || { $(PYTHON) -m venv --clear $(LOCK_TOOLS) && $(LOCK_TOOLS)/bin/python -m pip install --quiet $(PIP_TOOLS); }
-	@$(COMPILE) --extra dev --extra https --extra sqs --extra tracing $(if $(UPGRADE),--upgrade) --output-file requirements.lock pyproject.toml
+	@$(COMPILE) --extra demo --extra dev --extra https --extra sqs --extra tracing $(if $(UPGRADE),--upgrade) --output-file requirements.lock pyproject.toml
 	@$(COMPILE) $(PART) --extra https --extra sqs --extra tracing --output-file requirements-runtime.lock pyproject.toml
 	@$(COMPILE) $(PART) --build-deps-for wheel --only-build-deps --output-file requirements-build.lock pyproject.toml
 

@@ -1,6 +1,4 @@
-"""A process of Rollcall that the demo or a benchmark starts, and observes through its log and
-metrics.
-"""
+"""A process that the demo or a benchmark starts, and observes through its log and metrics."""
 
 from __future__ import annotations
 
@@ -10,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -41,23 +40,27 @@ class ProcessEndedError(RollcallError):
     """A process ended, or makes no progress."""
 
 
-class ManagedProcess:
+class ObservedProcess:
     """An async context manager that starts a process and stops it at the end of the block, and at
     any end of this process.
 
     Args:
-        name: the command, such as ``router`` or ``ingest https``.
-        settings: all settings of the process; its environment variables do not count.
+        name: name in messages, and of its files.
         folder: the folder for its log and its process id.
+        environment: replaces this process's environment.
     """
 
-    def __init__(self, name: str, settings: Settings, bootstrap: str, folder: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], *, folder: Path, environment: Mapping[str, str]
+    ) -> None:
         self.name = name
-        self.log = folder / f"{name.replace(' ', '-')}.log"
+        file_name = name.replace(" ", "-")
+        self.log = folder / f"{file_name}.log"
         self.url = ""
         """Its HTTP address; empty before :meth:`started`."""
-        self._environment = process_environment(settings.model_copy(update={"kafka": bootstrap}))
-        self._pid_file = self.log.with_suffix(".pid")
+        self._command = command
+        self._environment = environment
+        self._pid_file = folder / f"{file_name}.pid"
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -67,11 +70,9 @@ class ManagedProcess:
         return int(self._pid_file.read_text(encoding="utf-8"))
 
     async def __aenter__(self) -> Self:
-        # -P: do not import from the log's folder, which is its current directory.
-        command = [sys.executable, "-P", "-m", "rollcall", *self.name.split()]
         self._supervisor = processes.launch(
             self.name,
-            command,
+            self._command,
             pid_file=self._pid_file,
             log_file=self.log,
             owned=True,
@@ -165,10 +166,49 @@ class ManagedProcess:
         return [line for line in parsed if line is not None]
 
 
+class ManagedProcess(ObservedProcess):
+    """A process of Rollcall.
+
+    Args:
+        name: the command, such as ``router`` or ``ingest sqs``.
+        settings: all settings of the process; its environment variables do not count.
+        folder: the folder for its log and its process id.
+        variables: further environment variables, that are no settings.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        bootstrap: str,
+        folder: Path,
+        *,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(
+            name,
+            python_module("rollcall", *name.split()),
+            folder=folder,
+            environment=process_environment(settings.model_copy(update={"kafka": bootstrap}))
+            | dict(variables or {}),
+        )
+
+
+def python_module(module: str, *arguments: str) -> list[str]:
+    """The command that runs a module of this environment. It imports nothing from its current
+    directory, which is the folder of its log.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
 def process_environment(settings: Settings) -> dict[str, str]:
-    """This process's environment, with these settings and no others."""
+    """This process's environment, with these settings and no others, and without AWS's variables:
+    a queue of the sandbox is none of the user's account.
+    """
     environment = {
-        name: value for name, value in os.environ.items() if not name.upper().startswith(ENV_PREFIX)
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith((ENV_PREFIX, "AWS_"))
     }
     values = ((name, getattr(settings, name)) for name in Settings.model_fields)
     return environment | {

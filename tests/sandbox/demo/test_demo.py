@@ -94,6 +94,9 @@ def running(data: Path) -> list[int]:
         "router.pid": "rollcall router",
         "rosters.pid": "rollcall rosters",
         "serve.pid": "rollcall serve",
+        "ingest-sqs.pid": "rollcall ingest sqs",
+        "ingest-https.pid": "rollcall ingest https",
+        "SQS-server.pid": "rollcall.sandbox.canvas.sqs_server",
         "kafka/broker.pid": "kafka.Kafka",
     }
     found = (find_process(data / "demo" / pid_file, mark) for pid_file, mark in marks.items())

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from rollcall.events.redaction import REPLACEMENT
 from rollcall.events.registry import REGISTRY
+from rollcall.ingest.metrics import SqsMetrics, WebhookMetrics
 from rollcall.process.metrics import RosterMetrics, RouterMetrics
 from rollcall.process.topics import TopicNames
 from rollcall.rosters.registry import stages
@@ -28,16 +29,24 @@ from rollcall.sandbox.canvas.traffic import (
     documented_traffic,
     generate_traffic,
 )
+from rollcall.sandbox.demo.arrivals import Arrivals, RawEvent
 from rollcall.sandbox.demo.institution import Institution
 from rollcall.sandbox.demo.interrupts import Interrupts
 from rollcall.sandbox.demo.ledger import Difference, Ledger, count_records, differences
-from rollcall.sandbox.demo.metrics import ROSTER_STAGES, RouterReading, read_rosters, read_router
+from rollcall.sandbox.demo.metrics import (
+    ROSTER_STAGES,
+    IngestReading,
+    RouterReading,
+    read_ingest,
+    read_rosters,
+    read_router,
+)
 from rollcall.sandbox.demo.reading import Outputs, Sample
 from rollcall.sandbox.demo.report import excerpt, typed_topics
 from rollcall.sandbox.demo.rosters import Effect, mistakes, record_truth, rows_of_courses
-from rollcall.sandbox.demo.run import show_rosters, show_topics
+from rollcall.sandbox.demo.run import show_rosters, show_topics, show_ways_in
 from rollcall.sandbox.demo.screen import Rate, Screen
-from rollcall.sandbox.demo.work import RosterResults, RouterResults
+from rollcall.sandbox.demo.work import IngestResults, RosterResults, RouterResults
 from tests.rosters.reference import rosters as reference_rosters
 
 
@@ -228,6 +237,76 @@ def test_metrics_are_read_as_the_rosters_write_them() -> None:
     reading = read_rosters(generate_latest(metrics.registry).decode())
     assert (reading.consumed, reading.written, reading.lag) == (1 + 2 + 3 + 4 + 5, 440 + 550, 7)
     assert reading.lags.keys() == {("events", 0), ("events", 1)}
+
+
+def test_metrics_are_read_as_ingest_writes_them() -> None:
+    sqs, webhook = SqsMetrics(CollectorRegistry()), WebhookMetrics(CollectorRegistry(), ())
+    sqs.received_total.inc(9)
+    sqs.deleted_total.inc(7)
+    webhook.request(204, 0.1)
+    webhook.request(503, 0.1)
+    pages = (generate_latest(metrics.registry).decode() for metrics in (sqs, webhook))
+    assert read_ingest(*pages) == IngestReading(deleted=7, accepted=1)
+
+
+TWO_EVENTS = [b'{"metadata":{"event_name":"a"},"body":{"id":%d}}' % number for number in (1, 2)]
+
+
+def ingest_results() -> IngestResults:
+    """Two events, one of them twice in the queue, and one signed."""
+    results = IngestResults(Arrivals(), Arrivals(), 0, IngestReading(deleted=3, accepted=1))
+    for value in (*TWO_EVENTS, TWO_EVENTS[0]):
+        results.queue.add_sent(value)
+        results.queue.add_found(RawEvent("sqs", 0, value))
+    results.webhook.add_sent(TWO_EVENTS[1])
+    signed = TWO_EVENTS[1][:-1] + b',"iss":"canvas","iat":1}'
+    results.webhook.add_found(RawEvent("https", 1, signed))
+    return results
+
+
+def test_the_ways_in_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert show_ways_in(ingest_results(), TopicNames("canvas"), Screen())
+    out = " ".join(capsys.readouterr().out.split())
+    assert "SQS queue 3 3 3 deleted ok" in out
+    assert "signed HTTPS 1 1 1 answered with 204 ok" in out
+    assert "1 events came twice, each into the partition of its twin" in out
+    assert "queue empty" in out
+    assert "repeated" not in out
+
+
+def test_a_repeated_delivery_is_no_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    results = ingest_results()
+    results.queue.add_found(RawEvent("sqs", 1, TWO_EVENTS[1]))
+    results.queue.partitions.clear()
+    results = results._replace(reading=IngestReading(deleted=4, accepted=1))
+    assert show_ways_in(results, TopicNames("canvas"), Screen())
+    assert "repeated 1 deliveries" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("fault", ["lost", "parted", "left", "not deleted", "not answered"])
+def test_what_does_not_arrive_is_shown(fault: str, capsys: pytest.CaptureFixture[str]) -> None:
+    results = ingest_results()
+    match fault:
+        case "lost":
+            results.queue.add_sent(b'{"metadata":{"event_name":"a"},"body":{"id":3}}')
+            results = results._replace(reading=IngestReading(deleted=4, accepted=1))
+        case "parted":
+            results.queue.add_found(RawEvent("sqs", 1, TWO_EVENTS[0]))
+        case "left":
+            results = results._replace(left=2)
+        case "not deleted":
+            results = results._replace(reading=IngestReading(deleted=2, accepted=1))
+        case "not answered":
+            results = results._replace(reading=IngestReading(deleted=3, accepted=0))
+    assert not show_ways_in(results, TopicNames("canvas"), Screen())
+    out = capsys.readouterr().out
+    assert {
+        "lost": "1 missing",
+        "parted": "are in two partitions",
+        "left": "2 messages are left",
+        "not deleted": "2 deleted",
+        "not answered": "0 answered",
+    }[fault] in out
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -34,6 +35,15 @@ class RostersReading(NamedTuple):
     def lag(self) -> int:
         """Total consumer lag."""
         return sum(self.lags.values())
+
+
+class IngestReading(NamedTuple):
+    """Counts of the processes that write raw events."""
+
+    deleted: int
+    """Messages that the queue has deleted."""
+    accepted: int
+    """Requests that were answered with 204."""
 
 
 def read_router(page: str) -> RouterReading:
@@ -71,9 +81,22 @@ def read_rosters(page: str) -> RostersReading:
     return RostersReading(consumed, written, lags)
 
 
+def read_ingest(sqs_page: str, https_page: str) -> IngestReading:
+    """Parse the metrics pages of ``ingest sqs`` and ``ingest https``."""
+    deleted = accepted = 0
+    for name, labels, value in (*_samples(sqs_page), *_samples(https_page)):
+        match name:
+            case "rollcall_ingest_sqs_deleted_total":
+                deleted += value
+            case "rollcall_ingest_webhook_requests_total" if labels["status"] == "204":
+                accepted += value
+    return IngestReading(deleted, accepted)
+
+
 def _samples(page: str) -> Iterator[tuple[str, dict[str, str], int]]:
-    """Samples of counters and gauges."""
+    """Samples of counters and gauges. NaN is none: an unknown value."""
     for family in text_string_to_metric_families(page):
         if family.type in ("counter", "gauge"):
             for sample in family.samples:
-                yield sample.name, sample.labels, int(sample.value)
+                if not math.isnan(sample.value):
+                    yield sample.name, sample.labels, int(sample.value)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from rollcall.errors import RollcallError
 from rollcall.events.registry import REGISTRY
+from rollcall.ingest.raw_records import SOURCE_HEADER
 from rollcall.kafka.bounded import stop_reader
 from rollcall.process.topics import TopicNames
 from rollcall.sandbox.canvas.traffic import CREDENTIAL
+from rollcall.sandbox.demo.arrivals import RawEvent
 from rollcall.sandbox.demo.ledger import Ledger
 
 SILENCE_SECONDS = 30.0
@@ -116,6 +118,45 @@ async def read_outputs(
         for topic in (*event_names, names.unknown, names.dead_letter)
         for number in range(partitions)
     ]
+    found = Outputs(set(documented))
+    async for record in read_committed(client_options, places):
+        found.add(
+            Sample(
+                record.topic,
+                record.partition,
+                record.offset,
+                record.key,
+                record.value,
+                dict(record.headers),
+            ),
+            event_names.get(record.topic),
+            record.topic == names.dead_letter,
+        )
+    return found
+
+
+async def read_raw_events(
+    client_options: Mapping[str, Any], topic: str, partitions: int
+) -> list[RawEvent]:
+    """Read the records of the raw topic that came through a queue or the webhook. Raises like
+    :func:`read_outputs`.
+    """
+    places = [TopicPartition(topic, number) for number in range(partitions)]
+    return [
+        RawEvent(source.decode(), record.partition, record.value)
+        async for record in read_committed(client_options, places)
+        if (source := dict(record.headers).get(SOURCE_HEADER)) is not None
+    ]
+
+
+async def read_committed(
+    client_options: Mapping[str, Any], places: Collection[TopicPartition]
+) -> AsyncIterator[ConsumerRecord]:
+    """The committed records of partitions, up to their present ends.
+
+    Raises:
+        ReadingError: the cluster does not answer, or an end is not reached.
+    """
     options = {**client_options, "enable_auto_commit": False, "request_timeout_ms": 20_000}
     consumer = AIOKafkaConsumer(
         **options,
@@ -123,7 +164,7 @@ async def read_outputs(
         auto_offset_reset="earliest",
         fetch_max_wait_ms=100,
     )
-    found = Outputs(set(documented))
+    count = 0
     try:
         async with asyncio.timeout(SILENCE_SECONDS):
             ends = await high_watermarks(options, places)
@@ -131,35 +172,21 @@ async def read_outputs(
             consumer.assign(places)
         pending = {place for place in places if ends[place] > 0}
         while pending:
-            async with asyncio.timeout(SILENCE_SECONDS) as silence:
-                before = found.ledger.total
-                while pending and found.ledger.total == before:
-                    for place, records in (
-                        await consumer.getmany(timeout_ms=200, max_records=5_000)
-                    ).items():
-                        event_name = event_names.get(place.topic)
-                        dead = place.topic == names.dead_letter
-                        for record in records:
-                            found.add(
-                                Sample(
-                                    record.topic,
-                                    record.partition,
-                                    record.offset,
-                                    record.key,
-                                    record.value,
-                                    dict(record.headers),
-                                ),
-                                event_name,
-                                dead,
-                            )
+            async with asyncio.timeout(SILENCE_SECONDS):
+                chunks: dict[TopicPartition, list[ConsumerRecord]] = {}
+                while pending and not chunks:
+                    chunks = await consumer.getmany(timeout_ms=200, max_records=5_000)
                     pending = {
                         place for place in pending if await consumer.position(place) < ends[place]
                     }
-                silence.reschedule(None)
+            for records in chunks.values():
+                count += len(records)
+                for record in records:
+                    yield record
     except TimeoutError:
         raise ReadingError(
-            f"no records could be read for {SILENCE_SECONDS:.0f} s, after "
-            f"{found.ledger.total:,} records; look at the broker's log"
+            f"no records could be read for {SILENCE_SECONDS:.0f} s, after {count:,} records; look "
+            "at the broker's log"
         ) from None
     except (KafkaError, OSError) as error:
         raise ReadingError(
@@ -168,7 +195,6 @@ async def read_outputs(
         ) from None
     finally:
         await stop_reader(consumer)
-    return found
 
 
 async def high_watermarks(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -16,6 +16,7 @@ from rich.text import Text
 from rollcall.events.outcomes import ErrorCode
 from rollcall.events.registry import REGISTRY
 from rollcall.process.topics import TopicNames
+from rollcall.sandbox.demo.arrivals import Arrivals
 from rollcall.sandbox.demo.ledger import Difference, Ledger
 from rollcall.sandbox.demo.reading import Outputs, Sample
 
@@ -39,9 +40,72 @@ _WHY: dict[str, str] = {
 }
 
 
+class WayIn(NamedTuple):
+    """Events of one way in."""
+
+    name: str
+    arrivals: Arrivals
+    finished: int
+    """Deliveries that were finished: a message that comes twice is deleted twice."""
+    verb: str
+    """What was done with these."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether each event is on the raw topic, and its sender knows it."""
+        arrivals = self.arrivals
+        return not (arrivals.lost or arrivals.parted) and self.finished >= arrivals.sent.total()
+
+
 def heading(text: str) -> Text:
     """A heading line."""
     return Text(text, style="bold")
+
+
+def ways_in(names: TopicNames, ways: Sequence[WayIn], left: int) -> RenderableType:
+    """Events that were sent, are on the raw topic, and are finished, by way in.
+
+    Args:
+        left: messages in the queue.
+    """
+    table = _table("", "sent", f"on {names.raw}", "", "")
+    lines = []
+    for way in ways:
+        sent, found = way.arrivals.sent.total(), way.arrivals.found.total()
+        lost = way.arrivals.lost
+        table.add_row(
+            way.name,
+            f"{sent:,}",
+            f"{found:,}",
+            f"{way.finished:,} {way.verb}",
+            Text("ok", style="green")
+            if way.is_complete
+            else Text("differs" if not lost else f"{lost:,} missing", style="bold red"),
+        )
+    twins, parted = (
+        sum(way.arrivals.twins for way in ways),
+        sum(way.arrivals.parted for way in ways),
+    )
+    text = Text("  twins    ", style="dim")
+    if parted:
+        text.append(f"{parted:,} of {twins:,} are in two partitions", style="not dim bold red")
+    else:
+        text.append(
+            f"{twins:,} events came twice, each into the partition of its twin", style="not dim"
+        )
+    lines.append(text)
+    if repeated := sum(way.arrivals.repeated for way in ways):
+        lines.append(
+            Text("  repeated ", style="dim").append(
+                f"{repeated:,} deliveries: at least once is what a queue can give", style="not dim"
+            )
+        )
+    rest = Text("  queue    ", style="dim")
+    if left:
+        rest.append(f"{left:,} messages are left", style="not dim bold red")
+    else:
+        rest.append("empty", style="not dim")
+    return Group(table, *lines, rest)
 
 
 def typed_topics(names: TopicNames, sent: Ledger, found: Ledger) -> RenderableType:

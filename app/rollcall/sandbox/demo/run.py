@@ -18,7 +18,13 @@ from rollcall.sandbox.demo.interrupts import Interrupts
 from rollcall.sandbox.demo.ledger import differences
 from rollcall.sandbox.demo.rosters import mistakes
 from rollcall.sandbox.demo.screen import Screen, seconds_since
-from rollcall.sandbox.demo.work import Results, RosterResults, RouterResults, Work
+from rollcall.sandbox.demo.work import (
+    IngestResults,
+    Results,
+    RosterResults,
+    RouterResults,
+    Work,
+)
 
 
 def run_demo(*, events: int, seed: int, keep: bool, screen: Screen, interrupts: Interrupts) -> int:
@@ -77,7 +83,8 @@ def run_demo(*, events: int, seed: int, keep: bool, screen: Screen, interrupts: 
 
 def show_all(results: Results, names: TopicNames, screen: Screen, folder: Path) -> bool:
     """Print all results; whether they are correct."""
-    router_results, roster_results, request = results
+    ingest_results, router_results, roster_results, request = results
+    arrived = ingest_results is None or show_ways_in(ingest_results, names, screen)
     placed, true = (
         show_topics(router_results, names, screen),
         show_rosters(roster_results, names, screen),
@@ -87,7 +94,7 @@ def show_all(results: Results, names: TopicNames, screen: Screen, folder: Path) 
         "",
         *roster_report.answer(request),
     )
-    if placed and true and not request.wrong:
+    if arrived and placed and true and not request.wrong:
         rows = sum(map(len, roster_results.truth.values()))
         verdict = (
             f"All {router_results.sent.total:,} records are where they belong, and all {rows:,} "
@@ -95,6 +102,14 @@ def show_all(results: Results, names: TopicNames, screen: Screen, folder: Path) 
         )
         screen.print(Text(verdict, style="bold green"))
         return True
+    if not arrived:
+        screen.print(
+            Text(
+                "Not every event of the institution came to the raw topic. The logs are "
+                f"{folder / 'ingest-sqs.log'} and {folder / 'ingest-https.log'}",
+                style="bold red",
+            )
+        )
     if not placed:
         screen.print(
             Text(
@@ -119,6 +134,17 @@ def show_all(results: Results, names: TopicNames, screen: Screen, folder: Path) 
             )
         )
     return False
+
+
+def show_ways_in(ingest_results: IngestResults, names: TopicNames, screen: Screen) -> bool:
+    """Print how the institution's events came to the raw topic; whether all of them did."""
+    queue, webhook, left, reading = ingest_results
+    ways = [
+        report.WayIn("SQS queue", queue, reading.deleted, "deleted"),
+        report.WayIn("signed HTTPS", webhook, reading.accepted, "answered with 204"),
+    ]
+    screen.print("", report.heading("The ways in"), report.ways_in(names, ways, left))
+    return not left and all(way.is_complete for way in ways)
 
 
 def show_topics(router_results: RouterResults, names: TopicNames, screen: Screen) -> bool:

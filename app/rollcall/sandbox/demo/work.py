@@ -13,11 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from rollcall.catalogue.plans import plan_topics
 from rollcall.errors import BrokerUnavailableError, RollcallError
 from rollcall.events.registry import REGISTRY
+from rollcall.ingest.raw_records import HTTPS, SQS
 from rollcall.kafka.client import client_options
 from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.kafka.topics import TopicFinding
@@ -25,7 +27,7 @@ from rollcall.process.topics import TopicNames
 from rollcall.rosters.registry import stages
 from rollcall.rosters.topics import roster_topics
 from rollcall.sandbox.canvas.invalid import LARGE_BYTES
-from rollcall.sandbox.canvas.sending import send_at_rate, send_records
+from rollcall.sandbox.canvas.sending import send_records
 from rollcall.sandbox.canvas.simulation.truth import Rosters, Truth
 from rollcall.sandbox.canvas.traffic import (
     TrafficPlan,
@@ -33,16 +35,18 @@ from rollcall.sandbox.canvas.traffic import (
     documented_traffic,
     generate_traffic,
 )
+from rollcall.sandbox.demo.arrivals import Arrivals
 from rollcall.sandbox.demo.cluster import PROCESSES, remove
 from rollcall.sandbox.demo.institution import Example, Institution
 from rollcall.sandbox.demo.ledger import Ledger, count_records
-from rollcall.sandbox.demo.metrics import RouterReading, read_router
-from rollcall.sandbox.demo.reading import Outputs, read_outputs
+from rollcall.sandbox.demo.metrics import IngestReading, RouterReading, read_router
+from rollcall.sandbox.demo.reading import Outputs, high_watermarks, read_outputs, read_raw_events
 from rollcall.sandbox.demo.roster_request import RosterRequest, request_roster
 from rollcall.sandbox.demo.rosters import Effect, record_truth, rows_of_courses
 from rollcall.sandbox.demo.screen import Screen, seconds_since
 from rollcall.sandbox.demo.view import RosterView
 from rollcall.sandbox.demo.watching import wait_for_rosters, wait_for_router, wait_for_rows
+from rollcall.sandbox.demo.ways_in import WaysIn, missing_modules, open_ways_in
 from rollcall.sandbox.managed import ManagedProcess
 from rollcall.settings import Settings
 
@@ -61,6 +65,16 @@ SERVE_SECONDS = 60.0
 
 class DemoError(RollcallError):
     """The demo failed."""
+
+
+class IngestResults(NamedTuple):
+    """The institution's events on their way to the raw topic."""
+
+    queue: Arrivals
+    webhook: Arrivals
+    left: int
+    """Messages in the queue."""
+    reading: IngestReading
 
 
 class RouterResults(NamedTuple):
@@ -90,6 +104,8 @@ class RosterResults(NamedTuple):
 class Results(NamedTuple):
     """All results."""
 
+    ingest_results: IngestResults | None
+    """None: the modules for the queue and the webhook are not installed."""
     router_results: RouterResults
     roster_results: RosterResults
     request: RosterRequest
@@ -110,6 +126,8 @@ class Work:
         ]
         self._sent = Ledger()
         self._truth = Truth(settings.shard)
+        self._ways_in: WaysIn | None = None
+        """None: the institution's events are sent to the raw topic."""
 
     async def run(
         self,
@@ -132,8 +150,9 @@ class Work:
         try:
             plan = self._plan(events, seed, await self._topics())
             institution = Institution(seed)
-            await self._send_all(plan, institution)
             async with contextlib.AsyncExitStack() as stack:
+                await self._open_ways_in(stack)
+                await self._send_all(plan, institution)
                 router, rosters = [
                     await stack.enter_async_context(self._process(name)) for name in PROCESSES
                 ]
@@ -149,11 +168,12 @@ class Work:
                     found = await read_outputs(
                         self._options, self._names, self._settings.partitions, self._documented
                     )
+                    ingest_results = await self._ingest_results()
                 router_results = RouterResults(self._sent, reading, found, len(self._documented))
                 roster_results = RosterResults(
                     institution.example, moved, deleted, self._truth.rosters(), view.rosters
                 )
-                right = show(Results(router_results, roster_results, request))
+                right = show(Results(ingest_results, router_results, roster_results, request))
                 if wait is not None:
                     self._screen.print(
                         "Everything keeps running until Ctrl-C: the page and the API at "
@@ -184,14 +204,11 @@ class Work:
     async def _live_on(self, institution: Institution) -> None:
         """Send further events of the institution until cancelled."""
         try:
-            await send_at_rate(
-                self._options, self._names.raw, institution.further_records(), LIVE_EVENTS
-            )
-        except (KafkaError, OSError) as error:
-            self._screen.print(
-                f"no more events are sent ({type(error).__name__}: {error}); look at the broker's "
-                "log"
-            )
+            for record in institution.further_records():
+                await self._deliver([record], 1)
+                await asyncio.sleep(1 / LIVE_EVENTS)
+        except (RollcallError, OSError) as error:
+            self._screen.print(f"no more events are sent ({error})")
 
     def _process(self, name: str) -> ManagedProcess:
         return ManagedProcess(name, self._settings, self._bootstrap, self._folder)
@@ -260,21 +277,86 @@ class Work:
             plan = replace(plan, too_large=0.0)
         return plan
 
+    async def _open_ways_in(self, stack: contextlib.AsyncExitStack) -> None:
+        """Start the processes that bring the institution's events, if their modules are there."""
+        if missing := missing_modules():
+            self._screen.step(
+                "ways in",
+                f"no queue and no webhook ({', '.join(missing)} missing): pip install "
+                "'rollcall[demo]'; the institution's events go to the raw topic at once",
+            )
+            return
+        with self._screen.doing("starting an SQS server, and the ways in"):
+            ways_in = await stack.enter_async_context(
+                open_ways_in(self._settings, self._bootstrap, self._folder)
+            )
+            await ways_in.start()
+        for process in ways_in.processes:
+            self._screen.step(
+                "ways in", f"rollcall {process.name}, process {process.pid}, {process.url}/metrics"
+            )
+        self._ways_in = ways_in
+
     async def _send_all(self, plan: TrafficPlan, institution: Institution) -> None:
         began = time.monotonic()
-        total = len(self._documented) + plan.count + len(institution)
+        total = len(self._documented) + plan.count
         with self._screen.doing(f"sending {total:,} records"):
             await self._send(
-                itertools.chain(
-                    documented_traffic(), generate_traffic(plan), institution.records()
-                ),
+                itertools.chain(documented_traffic(), generate_traffic(plan)),
                 total,
             )
-        counts = (
-            f"{len(self._documented)} documented events, {plan.count:,} varied ones, valid and "
-            f"invalid, and {len(institution):,} of a simulated institution"
+        self._screen.step(
+            "sent",
+            f"{len(self._documented)} documented events and {plan.count:,} varied ones, valid and "
+            f"invalid, to {self._names.raw} ({seconds_since(began)})",
         )
-        self._screen.step("sent", f"{counts} ({seconds_since(began)})")
+        began = time.monotonic()
+        with self._screen.doing(f"sending {len(institution):,} events of an institution"):
+            await self._deliver(institution.records(), len(institution))
+        if self._ways_in is None:
+            target = f"to {self._names.raw}"
+        else:
+            target = "to a queue of SQS and, signed, to the webhook"
+            with self._screen.doing("waiting until the queue is empty"):
+                await self._ways_in.wait_until_empty()
+        self._screen.step(
+            "sent",
+            f"{len(institution):,} events of a simulated institution {target} "
+            f"({seconds_since(began)})",
+        )
+
+    async def _deliver(self, records: Iterable[TrafficRecord], count: int) -> None:
+        """Send events of the institution as Canvas does."""
+        if self._ways_in is None:
+            await self._send(records, count)
+            return
+        values = [
+            record.value
+            for record in record_truth(records, self._truth)
+            if record.value is not None
+        ]
+        await self._ways_in.send(values)
+
+    async def _ingest_results(self) -> IngestResults | None:
+        """Compare the raw topic with the institution's events, and count them as sent."""
+        if (ways_in := self._ways_in) is None:
+            return None
+        arrivals = {SQS: ways_in.queue, HTTPS: ways_in.webhook}
+        for record in await read_raw_events(
+            self._options, self._names.raw, self._settings.partitions
+        ):
+            arrivals[record.source].add_found(record)
+            self._sent.routed[record.event_name] += 1
+        return IngestResults(
+            ways_in.queue, ways_in.webhook, await ways_in.queue_depth(), await ways_in.reading()
+        )
+
+    async def _raw_records(self) -> int:
+        """Number of records on the raw topic."""
+        places = [
+            TopicPartition(self._names.raw, number) for number in range(self._settings.partitions)
+        ]
+        return sum((await high_watermarks(self._options, places)).values())
 
     async def _send(self, records: Iterable[TrafficRecord], count: int) -> None:
         seconds, total = SEND_SECONDS + count / _MIN_SEND_RATE, self._sent.total + count
@@ -298,7 +380,7 @@ class Work:
 
     async def _catch_up(self, router: ManagedProcess, rosters: ManagedProcess) -> None:
         """Wait until both have processed all records."""
-        began, total = time.monotonic(), self._sent.total
+        began, total = time.monotonic(), await self._raw_records()
         for process in (router, rosters):
             with self._screen.doing(f"starting the {process.name}"):
                 await process.started()
@@ -350,7 +432,7 @@ class Work:
         """Send one event, and observe its effect on the rosters."""
         courses = {example.course.gid, example.other.gid}
         before, began = rows_of_courses(view.rosters, courses), time.monotonic()
-        await self._send([record], 1)
+        await self._deliver([record], 1)
         await wait_for_rows(view, self._truth.rosters(), courses, *processes)
         assert record.expected.event_name is not None
         return Effect(
