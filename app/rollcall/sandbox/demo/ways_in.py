@@ -7,7 +7,7 @@ import contextlib
 import importlib.util
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,13 @@ MODULES = ("aiobotocore", "jwt", "moto")
 
 QUEUE = "canvas-live-events-demo"
 REGION = "us-east-1"
-SIGNED_SHARE = 10
-"""One of so many events is a signed request; the others go to the queue."""
+QUEUED_SHARE = 5
+"""One of so many events goes to the queue, the others as signed requests: moto's server takes a
+time for each message that grows with the queue.
+"""
 
 BATCH = 10
-"""Messages of one call, and concurrent requests."""
+"""Messages of one call."""
 
 TRIES = 4
 """Canvas sends a request four times."""
@@ -81,24 +83,23 @@ class WaysIn:
         self.webhook_url = self._https.logged("webhook")
 
     async def send(self, values: Iterable[bytes]) -> None:
-        """Send events: some as signed requests, the others to the queue.
+        """Send events: some to the queue, the others as signed requests.
 
         Raises:
             WaysInError: an event was not taken.
         """
         remaining = iter(values)
-        while chunk := list(islice(remaining, BATCH * SIGNED_SHARE)):
-            places = [(self._count + number) % SIGNED_SHARE for number in range(len(chunk))]
+        while chunk := list(islice(remaining, BATCH * QUEUED_SHARE)):
+            queued: list[bytes] = []
+            signed: list[bytes] = []
+            for place, value in enumerate(chunk, self._count):
+                (signed if place % QUEUED_SHARE else queued).append(value)
             self._count += len(chunk)
-            await self.send_signed(
-                [value for value, place in zip(chunk, places, strict=True) if not place]
-            )
-            queued = [value for value, place in zip(chunk, places, strict=True) if place]
-            for start in range(0, len(queued), BATCH):
-                await self.send_to_queue(queued[start : start + BATCH])
+            await asyncio.gather(self._send_to_queue(queued), *map(self._post, signed))
 
-    async def send_to_queue(self, values: list[bytes]) -> None:
-        """Send up to :data:`BATCH` messages. Raises like :meth:`send`."""
+    async def _send_to_queue(self, values: Sequence[bytes]) -> None:
+        if not values:
+            return
         for value in values:
             self.queue.add_sent(value)
         answer = await self._client.send_message_batch(
@@ -111,13 +112,8 @@ class WaysIn:
         if failed := answer.get("Failed"):
             raise WaysInError(f"the queue took not all messages: {failed[0]}")
 
-    async def send_signed(self, values: list[bytes]) -> None:
-        """Send requests at once. Raises like :meth:`send`."""
-        for value in values:
-            self.webhook.add_sent(value)
-        await asyncio.gather(*map(self._post, values))
-
     async def _post(self, value: bytes) -> None:
+        self.webhook.add_sent(value)
         body = self._signer.request_body(orjson.loads(value), int(time.time()))
         problem = ""
         for _ in range(TRIES):
