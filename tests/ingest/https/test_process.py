@@ -21,6 +21,7 @@ from rollcall.cli.running import _ingest_processes
 from rollcall.sandbox.broker import EmbeddedBroker
 from rollcall.sandbox.canvas.signing import Signer, key_set
 from rollcall.settings import load_settings
+from tests.docs.markdown import ROOT
 from tests.forks import Forks
 from tests.ingest.https.certificates import CertificateFiles, write_certificate
 from tests.ingest.https.hosting import EVENT, signer
@@ -339,6 +340,36 @@ def test_a_missing_extra() -> None:
     assert done.stderr.splitlines() == [
         "rollcall: rollcall ingest https needs jwt, which is not there: install rollcall[https]"
     ]
+
+
+@pytest.mark.slow
+def test_an_event_from_the_webhook_to_its_topic(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    """``rollcall up`` runs the webhook with all others, and the router takes its events: with the
+    token's own claims, and with the key that the raw record had.
+    """
+    keys = tmp_path / "keys.json"
+    keys.write_bytes(key_set([signer()]))
+    event = json.loads((ROOT / "tests/fixtures/documented/enrollment_created.json").read_bytes())
+    with RollcallProcess(
+        "up",
+        tmp_path,
+        bootstrap,
+        prefix,
+        data=tmp_path,
+        webhook_port=0,
+        webhook_jwks_url=keys.as_uri(),
+    ) as up:
+        wait_until(lambda: any("webhook" in line for line in up.log), what="the webhook")
+        body = signer().request_body(event, int(time.time()))
+        wait_until(lambda: status(up, body) == 204, what="an accepted event")
+        (raw,) = read_all(bootstrap, [f"{prefix}.raw"], at_least=1)
+        (typed,) = read_all(bootstrap, [f"{prefix}.events.enrollment_created"], at_least=1)
+        assert typed.key() == raw.key() == b"21070000000046825"
+        assert typed.value() == raw.value()
+        assert headers(typed)["rollcall.source"] == b"https"
+        assert up.end() == 0
 
 
 def test_up_runs_what_is_configured() -> None:
