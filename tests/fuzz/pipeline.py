@@ -24,6 +24,7 @@ from rollcall.events.pipeline import (
 from rollcall.events.redaction import REPLACEMENT, Redactor
 from rollcall.events.schema_recogniser import MOST_NAME_CHARACTERS
 from rollcall.events.schemas.files import schema_folder, schema_paths
+from rollcall.ingest.file.splitting import Splitter
 from rollcall.process.dead_letter_records import bounded_dead_letter, record_bytes
 from rollcall.record import Header
 from rollcall.sandbox.canvas.traffic import CREDENTIAL
@@ -118,7 +119,9 @@ class PipelineBorder:
         if random.random() < SAMPLE:
             _check_by_reference(plain)
             _check_dropped(full, clean)
-            list(read_values(value or b""))
+            splitter = Splitter()
+            splitter.feed(value or b"")
+            splitter.close()
             view_of(Stored(value, full.headers), known_words()).as_json()
         return kind_of(plain)
 

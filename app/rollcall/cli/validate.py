@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from rollcall.events.json_values import Parsed
     from rollcall.events.outcomes import DeadLetter
     from rollcall.events.schemas.validation import EventValidator
+    from rollcall.ingest.file.splitting import Place
 
 _MAX_NAME_CHARACTERS = 100
 
@@ -30,27 +32,28 @@ def validate(
     event is invalid or there is no event, 2 if the file cannot be read. An event without a schema
     is unknown, not invalid. Of an event's values, only an unknown event_name is printed.
     """
-    from rollcall.events.json_values import Broken, has_byte_order_mark, read_values
     from rollcall.events.outcomes import DeadLetter, Routed, Unknown
     from rollcall.events.pipeline import Pipeline
+    from rollcall.ingest.file.splitting import Broken, Splitter
     from rollcall.process.event_types import validators_of
     from rollcall.settings import load_settings
 
     data = _read(file)
-    if has_byte_order_mark(data):
+    if data.startswith(BOM_UTF8):
         typer.echo(
             "note: the text begins with a byte order mark; the router would not accept it as JSON"
         )
     validators = validators_of(load_settings())
     pipeline = Pipeline(validators)
     counts = Counter[str]()
-    for value in read_values(data):
+    splitter = Splitter()
+    for value in chain(splitter.feed(data), splitter.close()):
         if isinstance(value, Broken):
             counts["not JSON"] += 1
             typer.echo(f"line {value.line}, column {value.column}: not JSON: {value.message}")
             continue
         counts["events"] += 1
-        place = f"event {counts['events']}, {_place(value)}"
+        place = f"event {counts['events']}, {_place(value.place)}"
         match pipeline(value.text):
             case Routed(event_type=event_type):
                 counts["valid"] += 1
@@ -88,8 +91,8 @@ def _read(file: str) -> bytes:
         raise ConfigurationError(f"cannot read {file!a}: {reason}") from None
 
 
-def _place(value: Parsed) -> str:
-    return f"line {value.line}" if value.item is None else f"line {value.line}, item {value.item}"
+def _place(place: Place) -> str:
+    return f"line {place.line}" if place.item is None else f"line {place.line}, item {place.item}"
 
 
 def _unknown_name(text: bytes) -> str:
