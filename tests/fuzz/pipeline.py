@@ -13,7 +13,6 @@ import orjson
 from rollcall.dead_letters.outline import known_words
 from rollcall.dead_letters.view import view_of
 from rollcall.events.dropping import MetadataDropper
-from rollcall.events.json_values import read_values
 from rollcall.events.outcomes import DeadLetter, ErrorCode, Outcome, Routed, Unknown
 from rollcall.events.pipeline import (
     DROPPED_HEADER,

@@ -61,3 +61,31 @@ def https(attached: Attached = False) -> None:
             f"rollcall ingest https needs {error.name}, which is not there: install rollcall[https]"
         ) from None
     run_until_stopped(WebhookProcess, attached=attached)
+
+
+@ingest_cli.command()
+def file(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH…", help="Files of events, or - for standard input."),
+    ],
+    rate: Annotated[
+        float | None, typer.Option(min=0.1, help="Most events per second. Default: no limit.")
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on where an earlier command was interrupted, for these files."
+        ),
+    ] = False,
+) -> None:
+    """Send the events of files to the raw topic.
+
+    Reads JSON lines, events one after another, pretty-printed or not, and arrays of events;
+    compressed with gzip or Zstandard, or not. Text that is not JSON is reported with its place, and
+    the rest is sent: exit code 1. Exit code 2 if a file cannot be read. While Kafka is away, the
+    command waits. Creates the topic if it is missing.
+    """
+    from rollcall.cli.ingesting import ingest_files
+
+    raise typer.Exit(ingest_files(paths, rate=rate, is_resumed=resume))

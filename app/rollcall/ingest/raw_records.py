@@ -20,7 +20,10 @@ from rollcall.settings import Settings
 SOURCE_HEADER = "rollcall.source"
 """Header with the way by which an event came."""
 
-SQS, HTTPS = "sqs", "https"
+SQS, HTTPS, FILE = "sqs", "https", "file"
+
+FILE_HEADERS: tuple[Header, ...] = ((SOURCE_HEADER, FILE.encode()),)
+"""Headers of a record from a file."""
 
 MESSAGE_ID_HEADER = "sqs.message_id"
 SENT_HEADER = "sqs.sent"
