@@ -1,4 +1,4 @@
-"""``rollcall simulate``: the events of a simulated Canvas, as JSON lines or to the raw topic."""
+"""``rollcall simulate``: the events of a simulated Canvas, as JSON lines."""
 
 from __future__ import annotations
 
@@ -32,18 +32,6 @@ def simulate(
         ),
     ] = 0.0,
     class_size: Annotated[int, typer.Option(min=0, help="Students in a course, on average.")] = 25,
-    to_kafka: Annotated[
-        bool,
-        typer.Option(
-            "--to-kafka",
-            help="Send to the raw topic of the configured cluster. Creates the topic if it is "
-            "missing.",
-        ),
-    ] = False,
-    rate: Annotated[
-        float | None,
-        typer.Option(min=0.1, help="Events per second, with --to-kafka. Default: no limit."),
-    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(dir_okay=False, help="Write the events to this file, not to standard output."),
@@ -55,17 +43,12 @@ def simulate(
 ) -> None:
     """Simulate an institution, and write the events that Canvas would emit, one JSON event a line.
 
-    The same options give the same events. The file of --truth is JSON lines, too:
-    {"relation": …, "key": …, "row": …}.
+    The same options give the same events. 'rollcall ingest file -' sends them to Kafka. The file of
+    --truth is JSON lines, too: {"relation": …, "key": …, "row": …}.
     """
     from rollcall.cli.simulating import play
-    from rollcall.errors import ConfigurationError
     from rollcall.sandbox.canvas.simulation import SimulationPlan
 
-    if to_kafka and output is not None:
-        raise ConfigurationError("--to-kafka and --output exclude each other: choose one")
-    if rate is not None and not to_kafka:
-        raise ConfigurationError("--rate is for sending: add --to-kafka")
     plan = SimulationPlan(
         courses=courses,
         steps=steps,
@@ -76,7 +59,7 @@ def simulate(
         skew=skew,
         class_size=class_size,
     )
-    play(plan, to_kafka=to_kafka, rate=rate, output=output, truth=truth)
+    play(plan, output=output, truth=truth)
 
 
 def register(cli: typer.Typer) -> None:

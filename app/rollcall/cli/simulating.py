@@ -1,4 +1,4 @@
-"""Runs a simulation, and writes its events to a file, to standard output, or to the raw topic."""
+"""Runs a simulation, and writes its events to a file or to standard output."""
 
 from __future__ import annotations
 
@@ -18,24 +18,12 @@ from rollcall.sandbox.canvas.simulation import SimulatedEvent, Simulation, Simul
 LINES_AT_ONCE = 200
 
 
-def play(
-    plan: SimulationPlan,
-    *,
-    to_kafka: bool,
-    rate: float | None,
-    output: Path | None,
-    truth: Path | None,
-) -> None:
+def play(plan: SimulationPlan, *, output: Path | None, truth: Path | None) -> None:
     """Run ``rollcall simulate`` with checked options."""
     simulation = Simulation(plan)
     with ExitStack() as files:
         truth_file = None if truth is None else files.enter_context(_open(truth))
-        if to_kafka:
-            from rollcall.cli.sending import send_to_kafka  # loads Kafka's client
-
-            count, topic = send_to_kafka(simulation.events(), rate)
-            print(f"sent {count:,} events to {topic}")
-        elif output is not None:
+        if output is not None:
             _write(simulation.events(), files.enter_context(_open(output)), output)
         else:
             try:

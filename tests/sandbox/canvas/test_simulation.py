@@ -55,7 +55,6 @@ from rollcall.sandbox.canvas.simulation.groups import (
 )
 from rollcall.sandbox.canvas.simulation.people import create_user, delete_user, merge_users
 from rollcall.sandbox.canvas.simulation.world import WITHIN, Course, Enrollment, Section, User
-from tests.kafka_client import read_all
 from tests.waiting import run_bytes, wait_for_exit
 
 MODERATE = SimulationPlan(
@@ -841,11 +840,7 @@ def test_wrong_options_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     missing = tmp_path / "no-folder" / "events"
-    for arguments, reason in (
-        (("--to-kafka", "--output", str(tmp_path / "events")), "exclude each other"),
-        (("--rate", "5"), "add --to-kafka"),
-        (("--truth", str(missing)), "No such file or directory"),
-    ):
+    for arguments, reason in ((("--truth", str(missing)), "No such file or directory"),):
         monkeypatch.setattr(sys, "argv", ["rollcall", "simulate", *arguments])
         with pytest.raises(SystemExit) as ended:
             main()
@@ -853,25 +848,3 @@ def test_wrong_options_are_refused(
         assert (ended.value.code, out) == (2, "")
         (line,) = err.splitlines()
         assert reason in line
-
-
-def test_it_sends_to_the_raw_topic(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    options = ("--courses", "1", "--steps", "50", "--class-size", "4", "--to-kafka")
-    events = [
-        event.value
-        for event in Simulation(SimulationPlan(courses=1, steps=50, class_size=4)).events()
-    ]
-    truth = tmp_path / "truth"
-    done = rollcall(*options, "--truth", str(truth), kafka=bootstrap, topic_prefix=prefix)
-    assert (done.returncode, done.stdout.decode()) == (
-        0,
-        f"sent {len(events):,} events to {prefix}.raw\n",
-    ), done.stderr
-    assert sorted(
-        message.value() or b""
-        for message in read_all(bootstrap, [f"{prefix}.raw"], at_least=len(events))
-    ) == sorted(events)
-    assert truth.stat().st_size
-    slowly = rollcall(*options, "--rate", "200", kafka=bootstrap, topic_prefix=prefix)
-    assert slowly.returncode == 0
-    assert len(read_all(bootstrap, [f"{prefix}.raw"], at_least=2 * len(events))) == 2 * len(events)

@@ -23,8 +23,8 @@ from rollcall.kafka.topic_ids import describe_topics
 from rollcall.process.topics import TopicNames
 from rollcall.settings import Settings
 
-MOST_RECORDS = 8_000
-MOST_BYTES = 32 * 1024**2
+MOST_RECORDS = 1_000
+MOST_BYTES = 16 * 1024**2
 """Most records, and bytes of records, that Kafka has not acknowledged."""
 
 SAVE_SECONDS = 1.0
