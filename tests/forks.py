@@ -34,6 +34,7 @@ MODULES = {
     "ingest": ("rollcall.cli.running", "rollcall.ingest.https.process"),
     "up": ("rollcall.cli.running",),
     "demo": ("rollcall.sandbox.demo.run",),
+    "ingest": ("rollcall.cli.running", "rollcall.cli.ingesting"),
     "topics": ("rollcall.cli.cluster", "rollcall.catalogue.plans"),
 }
 """Modules of commands, by first arguments. Loaded with the first use of each."""

@@ -93,7 +93,7 @@ async def _run(ingest: FileIngest, names: Sequence[str], screen: _Screen) -> int
         if isinstance(error, asyncio.CancelledError):
             return 128 + signals[0]
         raise
-    print(f"sent {ingest.sent:,} event{'' if ingest.sent == 1 else 's'} to {ingest.topic}")
+    print(f"sent {_events(ingest.sent)} to {ingest.topic}")
     if ingest.faults:
         screen.print(
             f"rollcall: {ingest.faults:,} place{'' if ingest.faults == 1 else 's'} not sent; mend "
@@ -108,7 +108,12 @@ def _interrupted(ingest: FileIngest, names: Sequence[str]) -> str:
         if STANDARD_INPUT in names
         else "run the command again with --resume to send the rest"
     )
-    return f"rollcall: interrupted; {ingest.sent:,} events were sent; {advice}"
+    were = "was" if ingest.sent == 1 else "were"
+    return f"rollcall: interrupted; {_events(ingest.sent)} {were} sent; {advice}"
+
+
+def _events(count: int) -> str:
+    return f"{count:,} event{'' if count == 1 else 's'}"
 
 
 class _Screen:

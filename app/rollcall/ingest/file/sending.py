@@ -187,6 +187,7 @@ class FileIngest:
             if isinstance(part, Broken):
                 self._fault(reading, part)
                 continue
+            window.pass_to(part.place)
             if self._pace is not None:
                 await self._pace.wait()
             size = len(part.text)
