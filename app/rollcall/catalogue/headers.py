@@ -13,6 +13,7 @@ from rollcall.events.outcomes import ErrorCode, UnknownReason
 from rollcall.events.pipeline import DROPPED_HEADER, REDACTED_HEADER, WHOLE_VALUE
 from rollcall.events.publishing import ERROR_PREFIX, EVENT_ID_DIGITS, REASON_HEADER
 from rollcall.ingest.raw_records import (
+    FILE,
     HTTPS,
     MESSAGE_ID_HEADER,
     RECEIVES_HEADER,
@@ -133,7 +134,10 @@ ERRORS = (
 
 SOURCES = (
     HeaderField(
-        SOURCE_HEADER, "the way by which Rollcall got the event", {"enum": [SQS, HTTPS]}, False
+        SOURCE_HEADER,
+        "the way by which Rollcall got the event",
+        {"enum": [SQS, HTTPS, FILE]},
+        False,
     ),
     HeaderField(MESSAGE_ID_HEADER, "the id of the message in the queue", {}, False),
     HeaderField(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+from collections.abc import Callable
 
 import pytest
 from backports import zstd
@@ -13,7 +14,11 @@ from hypothesis import strategies as st
 from rollcall.ingest.file.decompression import MAGIC_BYTES, MOST_BYTES, decompressor
 from tests.examples import examples
 
-FORMS = {"gzip": gzip.compress, "zstd": zstd.compress, "none": bytes}
+FORMS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "zstd": zstd.compress,
+    "none": bytes,
+}
 
 
 def read(data: bytes, size: int = 2**20) -> tuple[bytes, str | None]:
