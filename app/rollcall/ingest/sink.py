@@ -166,6 +166,14 @@ class KafkaSink:
             RecordTooLargeError: Kafka takes no record of this size.
             KafkaAwayError: the sink has stopped; the record may have been written.
         """
+        await asyncio.shield(self.begin(record))
+
+    def begin(self, record: RawRecord) -> asyncio.Task[None]:
+        """:meth:`send`, as a task that the caller must not cancel. Costs less for many records.
+
+        Raises:
+            RecordTooLargeError: as does the task.
+        """
         size = _size(record)
         if size > RAW_RECORD_BYTES:
             raise self._too_large(size)
@@ -174,7 +182,7 @@ class KafkaSink:
         self._deliveries[task] = delivery
         self._pending_bytes += size
         task.add_done_callback(self._forget)
-        await asyncio.shield(task)
+        return task
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._pending_bytes -= self._deliveries.pop(task).size

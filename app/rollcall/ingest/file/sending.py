@@ -72,7 +72,6 @@ class FileIngest:
         self._keys = raw_keys(settings)
         self._sink = KafkaSink(settings, bootstrap)
         self._room = asyncio.Event()
-        self._sends: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
         self.topic = TopicNames(settings.topic_prefix).raw
         self.file: EventFile | None = None
@@ -109,7 +108,7 @@ class FileIngest:
 
     async def _stop(self) -> None:
         await self._sink.stop()
-        await asyncio.gather(*self._sends, return_exceptions=True)
+        await asyncio.sleep(0)  # for the last acknowledgements
 
     async def _topic_id(self) -> str:
         """Id of the raw topic. Waits for Kafka."""
@@ -193,13 +192,34 @@ class FileIngest:
             size = len(part.text)
             while not window.has_room(size):
                 await self._wait_for_room()
-            task = asyncio.ensure_future(self._send(part, window.add(part.place, size), reading))
-            self._sends.add(task)
-            task.add_done_callback(self._ended)
+            self._send(part, window.add(part.place, size), reading)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._sends.discard(task)
-        self._failure = self._failure or task.exception()
+    def _send(self, part: Slice, entry: Entry, reading: _Reading) -> None:
+        record = RawRecord(self._keys.key(part.text), part.text, FILE_HEADERS)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled():
+                self._ended(task.exception(), entry, reading)
+
+        try:
+            self._sink.begin(record).add_done_callback(ended)
+        except RecordTooLargeError as error:
+            self._ended(error, entry, reading)
+
+    def _ended(self, error: BaseException | None, entry: Entry, reading: _Reading) -> None:
+        """Kafka has acknowledged a value, or has not."""
+        match error:
+            case None:
+                self.sent += 1
+            case RecordTooLargeError():
+                self._fault(reading, Broken(entry.place.line, entry.place.column, str(error)))
+            case KafkaAwayError():
+                return
+            case _:
+                self._failure = error
+                self._room.set()
+                return
+        reading.window.done(entry)
         self._room.set()
 
     async def _wait_for_room(self) -> None:
@@ -207,17 +227,6 @@ class FileIngest:
         await self._room.wait()
         if self._failure is not None:
             raise self._failure
-
-    async def _send(self, part: Slice, entry: Entry, reading: _Reading) -> None:
-        try:
-            await self._sink.send(RawRecord(self._keys.key(part.text), part.text, FILE_HEADERS))
-        except RecordTooLargeError as error:
-            self._fault(reading, Broken(part.place.line, part.place.column, str(error)))
-        except KafkaAwayError:
-            return
-        else:
-            self.sent += 1
-        reading.window.done(entry)
 
     def _fault(self, reading: _Reading, broken: Broken) -> None:
         reading.faults += 1
