@@ -315,7 +315,7 @@ def is_right(splitter: Splitter, data: bytes, sizes: Sequence[int]) -> bool:
 
 
 @given(streams(), DIVISIONS)
-@settings(max_examples=examples(500), deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_the_values_are_those_of_the_standard_library(data: bytes, sizes: list[int]) -> None:
     assert is_right(Splitter(), data, sizes)
 
@@ -352,7 +352,7 @@ def test_the_standard_library_convicts_a_wrong_splitter(wrong: type[Splitter]) -
 
 @given(TEXTS | st.binary(max_size=60) | streams(), DIVISIONS, st.sampled_from([5, 12, 1000]))
 @example(b'{"a":1}\n {"b', [8, 1], 1000)
-@settings(max_examples=examples(1000), deadline=None)
+@settings(max_examples=examples(700), deadline=None)
 def test_any_chunks_give_the_same(data: bytes, sizes: list[int], most_bytes: int) -> None:
     assert split(data, *sizes, most_bytes=most_bytes) == split(data, most_bytes=most_bytes)
 
