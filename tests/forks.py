@@ -31,10 +31,13 @@ MODULES = {
     "router": ("rollcall.cli.running", "rollcall.router.application"),
     "rosters": ("rollcall.cli.running", "rollcall.rosters.application"),
     "serve": ("rollcall.cli.running", "rollcall.serve.process"),
-    "ingest": ("rollcall.cli.running", "rollcall.ingest.https.process"),
+    "ingest": (
+        "rollcall.cli.running",
+        "rollcall.cli.ingesting",
+        "rollcall.ingest.https.process",
+    ),
     "up": ("rollcall.cli.running",),
     "demo": ("rollcall.sandbox.demo.run",),
-    "ingest": ("rollcall.cli.running", "rollcall.cli.ingesting"),
     "topics": ("rollcall.cli.cluster", "rollcall.catalogue.plans"),
 }
 """Modules of commands, by first arguments. Loaded with the first use of each."""
