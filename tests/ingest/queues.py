@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import boto3
+
+from rollcall.sandbox.canvas.sqs_server import address, start_server
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -16,14 +17,9 @@ REGION = "us-east-1"
 @contextlib.contextmanager
 def moto_server() -> Iterator[str]:
     """URL of moto's server, in a thread."""
-    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it would log each request
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
+    server = start_server()
     try:
-        yield f"http://{host}:{port}"
+        yield address(server)
     finally:
         server.stop()
 
