@@ -323,6 +323,7 @@ WRONG = (
 )
 
 
+@pytest.mark.hypothesis  # for tests/test_all_examples.py; @given would set it
 def test_any_course_of_events() -> None:
     """Rows 1 to 6 of the failure table: nothing is deleted before Kafka has it, visibility never
     runs out, old handles are not used, failures are tried again, and then left to the queue.

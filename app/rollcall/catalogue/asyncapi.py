@@ -14,7 +14,7 @@ from rollcall.version import package_version
 VERSION = "3.0.0"
 KAFKA_BINDING = "0.5.0"
 
-_NUMBERS = frozenset({"retention.ms", "delete.retention.ms"})
+_NUMBERS = frozenset({"retention.ms", "delete.retention.ms", "max.message.bytes"})
 """Entries of a topic's configuration that the binding wants as numbers. The others are text, as in
 Kafka.
 """

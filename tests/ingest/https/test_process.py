@@ -27,7 +27,7 @@ from tests.ingest.https.certificates import CertificateFiles, write_certificate
 from tests.ingest.https.hosting import EVENT, signer
 from tests.ingest.https.key_server import serving_keys
 from tests.ingest.https.test_webhook import answer_on_204, raw_post
-from tests.kafka_client import headers, read_all
+from tests.kafka_client import headers, read_all, topics_of
 from tests.processes import PROGRAM, RollcallProcess
 from tests.serve.client import connected, fetch
 from tests.serve.wire import status_of
@@ -365,7 +365,9 @@ def test_an_event_from_the_webhook_to_its_topic(
         body = signer().request_body(event, int(time.time()))
         wait_until(lambda: status(up, body) == 204, what="an accepted event")
         (raw,) = read_all(bootstrap, [f"{prefix}.raw"], at_least=1)
-        (typed,) = read_all(bootstrap, [f"{prefix}.events.enrollment_created"], at_least=1)
+        topic = f"{prefix}.events.enrollment_created"
+        wait_until(lambda: topic in topics_of(bootstrap), what="the router's topics")
+        (typed,) = read_all(bootstrap, [topic], at_least=1)
         assert typed.key() == raw.key() == b"21070000000046825"
         assert typed.value() == raw.value()
         assert headers(typed)["rollcall.source"] == b"https"

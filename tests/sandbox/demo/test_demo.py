@@ -158,11 +158,10 @@ def test_a_run_after_an_interrupted_one_on_a_broker_of_its_own(tmp_path: Path, j
     assert process.returncode == 0, text
     assert "for this demo only" in text
     assert not running(tmp_path)
-    processes = [
-        f"{name}.{suffix}" for name in ("rosters", "router", "serve") for suffix in ("log", "pid")
-    ]
+    names = ("SQS-server", "ingest-https", "ingest-sqs", "rosters", "router", "serve")
+    processes = [f"{name}.{suffix}" for name in names for suffix in ("log", "pid")]
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == sorted(
-        ["demo.log", "replica.sqlite", "replica.sqlite.lock", *processes]
+        ["demo.log", "keys.json", "replica.sqlite", "replica.sqlite.lock", *processes]
     )
 
 
