@@ -19,7 +19,12 @@ import requests
 from pydantic import BaseModel
 
 from rollcall.http.errors import RETRY_SECONDS
-from rollcall.http.protocol import HEAD_SECONDS, MOST_HEAD_BYTES, SENDING_SECONDS
+from rollcall.http.protocol import (
+    HEAD_SECONDS,
+    MOST_HEAD_BYTES,
+    MOST_WAITING,
+    SENDING_SECONDS,
+)
 from rollcall.serve.api import objects
 from rollcall.serve.api.paging import MOST_PER_PAGE
 from rollcall.serve.api.parameter_names import _UNSUPPORTED
@@ -272,6 +277,7 @@ def test_the_numbers() -> None:
         f"{MOST_VALUES} values of one parameter",
         f"from {GZIP_BYTES:,} bytes",
         f"{MOST_HEAD_BYTES // 1024} KiB of address and headers",
+        f"more than {MOST_WAITING} of its requests wait",
         f"a body of more than {MOST_BODY_BYTES:,} bytes",
         f"more than {HEAD_SECONDS:.0f} s to send a request's head, or {SENDING_SECONDS:.0f} s to "
         "receive",

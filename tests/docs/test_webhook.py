@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rollcall.http.protocol import HEAD_SECONDS, MOST_HEAD_BYTES
+from rollcall.http.protocol import HEAD_SECONDS, MOST_HEAD_BYTES, MOST_WAITING
 from rollcall.http.server import HANDSHAKE_SECONDS
 from rollcall.ingest.https.application import (
     MOST_BODY_BYTES,
@@ -24,13 +24,14 @@ from rollcall.ingest.metrics import WEBHOOK_STATUSES
 from rollcall.settings import Settings
 from tests.docs.markdown import ROOT
 
-TEXT = (ROOT / "docs" / "ingest.md").read_text(encoding="utf-8")
-HTTPS = " ".join(TEXT[TEXT.index("## HTTPS") :].split())
+TEXT = (ROOT / "docs" / "ingest.md").read_text(encoding="utf-8").partition("\n## HTTPS\n")[2]
+HTTPS = " ".join(TEXT.split())
 
 
 def test_the_limits() -> None:
     assert f"| requests at once | {MOST_REQUESTS} |" in HTTPS
     assert f"| connections, idle ones too | {MOST_CONNECTIONS:,} |" in HTTPS
+    assert f"wait for the answer to an earlier one | {MOST_WAITING}; with more" in HTTPS
     assert f"{MOST_HELD_BYTES // 1024**2} MiB |" in HTTPS
     assert HEAD_SECONDS == HANDSHAKE_SECONDS
     assert f"for a TLS handshake | {HEAD_SECONDS:g} s each |" in HTTPS

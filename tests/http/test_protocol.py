@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from rollcall.http import protocol
+from rollcall.http.protocol import MOST_WAITING, PatientProtocol
 from tests.processes import wait_until
 from tests.serve.client import DEADLINE, connected, exchange, fetch, received
 from tests.serve.served import Served, serving
 from tests.serve.wire import PATH, PEOPLE, answer_on, request, status_of
+from tests.waiting import eventually
 
 MUCH = 64 * 1024**2
 PIPELINED = 300
@@ -108,12 +112,122 @@ def test_an_address_as_a_whole(served: Served) -> None:
 def test_several_requests_at_once(served: Served) -> None:
     """Responses come in the order of the requests."""
     with connected(served.url) as connection:
-        paths = [f"{PATH}?per_page=1&page={number}" for number in range(1, 21)]
+        paths = [f"{PATH}?per_page=1&page={number}" for number in range(1, 17)]
         connection.sendall(b"".join(request(path, close=False) for path in paths))
         answers = [answer_on(connection) for _ in paths]
     assert [json.loads(answer.partition(b"\r\n\r\n")[2])[0]["id"] for answer in answers] == list(
-        range(1, 21)
+        range(1, 17)
     )
+
+
+class Burst(PatientProtocol):
+    """A protocol that counts the requests that it parses."""
+
+    begun = 0
+
+    def on_message_begin(self) -> None:
+        """Called for the beginning of a request."""
+        self.begun += 1
+        super().on_message_begin()
+
+
+class FakeTransport(asyncio.Transport):
+    """A connection without a peer."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
+        self.reads = True
+        self.closed = False
+        self.written = b""
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """No limits."""
+
+    def pause_reading(self) -> None:
+        """Read nothing more."""
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        self.reads = True
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Keep an answer."""
+        self.written += data
+
+    def is_closing(self) -> bool:
+        """Whether it is closed."""
+        return self.closed
+
+    def close(self) -> None:
+        """Close it."""
+        self.closed = True
+
+
+class Answers:
+    """An application that answers when it is allowed to."""
+
+    def __init__(self) -> None:
+        self.allowed = asyncio.Semaphore(0)
+        self.asked = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await receive()
+        self.asked += 1
+        await self.allowed.acquire()
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def until_asked(self, times: int) -> None:
+        """Wait for so many requests."""
+        await eventually(lambda: self.asked == times, what=f"request {times}")
+
+
+def burst_protocol(application: ASGIApp) -> tuple[Burst, FakeTransport]:
+    """A new connection."""
+    config = uvicorn.Config(application, ws="none", lifespan="off", log_config=None)
+    config.load()
+    burst, transport = Burst(config, ServerState(), {}), FakeTransport()
+    burst.connection_made(transport)
+    return burst, transport
+
+
+async def test_a_burst_of_requests() -> None:
+    """The connection is closed. What comes in the same read is not even looked at."""
+    burst, transport = burst_protocol(Answers())
+    burst.data_received(request(close=False) * 10_000)
+    assert transport.closed
+    assert burst.begun <= MOST_WAITING + 2
+    assert len(burst.pipeline) <= MOST_WAITING + 1
+    assert not burst._cycles
+    assert transport.written == b""
+    burst.connection_lost(None)
+
+
+async def test_nothing_is_read_while_requests_wait() -> None:
+    """Neither after an answer, nor when the next request asks for its body: requests would come in
+    as fast as they are answered, and their bodies for nothing.
+    """
+    answers = Answers()
+    burst, transport = burst_protocol(answers)
+    burst.data_received(request(close=False) * (MOST_WAITING + 1))
+    assert not transport.closed
+    for number in range(1, MOST_WAITING + 1):
+        await answers.until_asked(number)
+        assert not transport.reads
+        assert len(burst.pipeline) == MOST_WAITING + 1 - number
+        answers.allowed.release()
+    await answers.until_asked(MOST_WAITING + 1)
+    assert transport.reads
+    answers.allowed.release()
+    await eventually(lambda: burst.cycle.response_complete, what="the last answer")
+    burst.data_received(request(close=False))
+    assert [*burst._cycles] == [burst.cycle]
+    assert transport.written.count(b"HTTP/1.1 204") == MOST_WAITING + 1
+    answers.allowed.release()
+    await eventually(lambda: burst.cycle.response_complete, what="another answer")
+    burst.connection_lost(None)
 
 
 def test_clients_that_do_not_finish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +299,7 @@ def test_an_answer_takes_longer_than_a_head(
 def test_clients_that_do_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They delay no other client, and are disconnected in the end."""
     monkeypatch.setattr(protocol, "SENDING_SECONDS", 5.0)
+    monkeypatch.setattr(protocol, "MOST_WAITING", PIPELINED)
     running = 0
 
     def counting(application: ASGIApp) -> ASGIApp:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_SECONDS = 10.0
@@ -17,10 +19,32 @@ closed connection.
 MOST_HEAD_BYTES = 32 * 1024
 """Limit of a request's address and headers. uvicorn's httptools parser has no limit."""
 
+MOST_WAITING = 16
+"""Requests of a connection that wait for the answer to an earlier one. uvicorn has no limit, and
+parses a whole read at once: that can be thousands.
+"""
+
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: "
     b"close\r\ncontent-length: 0\r\n\r\n"
 )
+
+
+class TooManyRequestsError(Exception):
+    """A client sends requests faster than it gets answers. Ends the parsing of a read."""
+
+
+class _PatientFlow(FlowControl):
+    """Reads nothing while requests wait. The one that is answered then is complete already."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: deque[object]) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        """Called when a request asks for its body, and after each answer."""
+        if not self._waiting:
+            super().resume_reading()
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -30,14 +54,16 @@ class PatientProtocol(HttpToolsProtocol):
     _sending: asyncio.TimerHandle | None = None
     _unfinished = 0
     """Bytes of an incomplete request, without its body."""
-    _cycles: tuple[RequestResponseCycle, ...] = ()
-    """Cycles of requests whose responses may be incomplete. uvicorn's ``cycle`` is the last one
-    only.
+    _cycles: deque[RequestResponseCycle]
+    """Cycles of requests whose responses may be incomplete, in their order. uvicorn's ``cycle`` is
+    the last one only.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called for a new connection."""
         super().connection_made(transport)
+        self._cycles = deque()
+        self.flow = _PatientFlow(transport, self.pipeline)  # type: ignore[arg-type]
         # pause_writing is called for any unsent byte, not only above 64 KiB. With TLS, asyncio
         # pauses as soon as the limit is reached: at 0 always, and it would not resume.
         transport.set_write_buffer_limits(high=1 if self.scheme == "https" else 0)
@@ -60,10 +86,17 @@ class PatientProtocol(HttpToolsProtocol):
         """Called for a complete head."""
         self._stop_timer()
         super().on_headers_complete()
-        self._cycles = (
-            *(cycle for cycle in self._cycles if not cycle.response_complete),
-            self.cycle,
-        )
+        while self._cycles and self._cycles[0].response_complete:
+            self._cycles.popleft()
+        self._cycles.append(self.cycle)
+        if len(self.pipeline) > MOST_WAITING:
+            self.transport.close()
+            raise TooManyRequestsError
+
+    def send_400_response(self, msg: str) -> None:
+        """Called after a parse error."""
+        if not self.transport.is_closing():  # closed for another reason, in the midst of an answer
+            super().send_400_response(msg)
 
     def on_body(self, body: bytes) -> None:
         """Called for each part of a body. A middleware limits the size of bodies."""
@@ -118,4 +151,4 @@ class PatientProtocol(HttpToolsProtocol):
         for cycle in self._cycles:
             cycle.disconnected = True
             cycle.message_event.set()
-        self._cycles = ()
+        self._cycles.clear()
