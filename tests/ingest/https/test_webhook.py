@@ -225,6 +225,14 @@ def test_an_event_that_kafka_refuses(hosted: Hosted) -> None:
     assert post(hosted, signed()).status == 413
 
 
+def test_a_fault_of_the_code(hosted: Hosted) -> None:
+    """It is counted as one, and not as a client that has left."""
+    hosted.sink.error = LookupError("a fault")
+    assert post(hosted, signed()).status == 500
+    wait_for_count(lambda: hosted.count(500), 1, what="faults")
+    assert hosted.count(499) == 0
+
+
 def test_there_were_never_keys(hosted: Hosted) -> None:
     """That is not the sender's fault, whoever it is."""
     hosted.keys.document = None

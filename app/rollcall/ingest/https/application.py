@@ -211,10 +211,15 @@ class AnswerMetrics:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         response = ResponseRecorder(send)
+        failed = False
         try:
             await self._app(scope, receive, response)
+        except Exception:
+            failed = True  # uvicorn answers with 500, if there is no answer yet
+            raise
         finally:
-            self._metrics.request(response.status, time.perf_counter() - started)
+            status = 500 if failed and not response.started else response.status
+            self._metrics.request(status, time.perf_counter() - started)
 
 
 @dataclass(frozen=True, slots=True)
