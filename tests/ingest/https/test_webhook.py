@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from rollcall.errors import RollcallError
 from rollcall.http import protocol
 from rollcall.ingest.https import application, process
 from rollcall.ingest.https.application import MOST_BODY_BYTES, Webhook
@@ -213,11 +214,12 @@ def test_kafka_is_away(hosted: Hosted) -> None:
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     assert b"secret.example" not in answer.body
     hosted.sink.unavailable_reason = None
-    hosted.sink.error = KafkaAwayError("stopped")
-    assert post(hosted, signed()).status == 503
+    for error in (KafkaAwayError("stopped"), RollcallError("refused for another reason")):
+        hosted.sink.error = error
+        assert post(hosted, signed()).status == 503
     hosted.sink.error = None
     assert post(hosted, signed()).status == 204
-    wait_for_count(lambda: hosted.count(503), 2, what="refusals")
+    wait_for_count(lambda: hosted.count(503), 3, what="refusals")
 
 
 def test_an_event_that_kafka_refuses(hosted: Hosted) -> None:

@@ -14,6 +14,7 @@ from typing import Protocol
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from rollcall.errors import RollcallError
 from rollcall.http.body_limit import BodyLimit
 from rollcall.http.concurrency_limit import ConcurrencyLimit
 from rollcall.http.deadline import Deadline
@@ -26,7 +27,7 @@ from rollcall.ingest.https.keys import Keys, KeysUnavailableError
 from rollcall.ingest.https.token import Refusal, TokenError, parse_token, verified_payload
 from rollcall.ingest.metrics import WebhookMetrics
 from rollcall.ingest.raw_records import HTTPS, SOURCE_HEADER, RawRecord
-from rollcall.ingest.sink import KafkaAwayError, RecordTooLargeError
+from rollcall.ingest.sink import RecordTooLargeError
 
 log = logging.getLogger(__name__)
 
@@ -151,12 +152,12 @@ class Webhook:
         try:
             await self._sink.send(record)
             metrics.produced_total.inc()
-        except KafkaAwayError as error:
-            raise _unavailable("Kafka takes no records", str(error)) from None
         except RecordTooLargeError as error:
             metrics.refused_total.inc()
             log.warning("refused an event from the webhook: %s", error)
             raise HttpError(413, "the event is too large", headers=_CLOSE) from None
+        except RollcallError as error:
+            raise _unavailable("Kafka takes no records", str(error)) from None
 
 
 async def _parts(receive: Receive) -> AsyncIterator[bytes]:
