@@ -12,6 +12,7 @@ from rollcall.ingest.https.application import (
     MOST_REQUESTS,
     REQUEST_SECONDS,
 )
+from rollcall.ingest.https.bodies import BODY_SECONDS
 from rollcall.ingest.https.keys import COOL_DOWN_SECONDS, REFRESH_SECONDS
 from rollcall.ingest.https.process import (
     DEFAULT_PORT,
@@ -33,6 +34,9 @@ def test_the_limits() -> None:
     assert f"| connections, idle ones too | {MOST_CONNECTIONS:,} |" in HTTPS
     assert f"wait for the answer to an earlier one | {MOST_WAITING}; with more" in HTTPS
     assert f"{MOST_HELD_BYTES // 1024**2} MiB |" in HTTPS
+    assert f"being read or checked | {MOST_HELD_BYTES // 2 // 1024**2} MiB;" in HTTPS
+    assert f"| time for a body | {BODY_SECONDS:g} s |" in HTTPS
+    assert f"the body did not come within {BODY_SECONDS:g} s" in HTTPS
     assert HEAD_SECONDS == HANDSHAKE_SECONDS
     assert f"for a TLS handshake | {HEAD_SECONDS:g} s each |" in HTTPS
     assert f"from the head to the answer | {REQUEST_SECONDS:g} s |" in HTTPS

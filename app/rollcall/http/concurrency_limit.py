@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rollcall.http.errors import RETRY_SECONDS, HttpError
+from rollcall.http.errors import unavailable
 from rollcall.http.headers import starts_stream
 
 
@@ -18,12 +18,16 @@ class ConcurrencyLimit:
 
     Args:
         exempt: paths without this limit.
+        close: whether a refused client loses its connection.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, *, exempt: Collection[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, limit: int, *, exempt: Collection[str] = (), close: bool = False
+    ) -> None:
         self._app = app
         self._limit = limit
         self._exempt = frozenset(exempt)
+        self._close = close
         self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,11 +35,7 @@ class ConcurrencyLimit:
             await self._app(scope, receive, send)
             return
         if self._running >= self._limit:
-            raise HttpError(
-                503,
-                "too many requests at once; come back later",
-                headers={"retry-after": RETRY_SECONDS},
-            )
+            raise unavailable("too many requests at once; come back later", close=self._close)
         self._running += 1
         is_counted = True
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rollcall.http.errors import RETRY_SECONDS, HttpError
+from rollcall.http.errors import unavailable
 from rollcall.http.headers import starts_stream
 from rollcall.http.protocol import SENDING_SECONDS
 
@@ -20,12 +20,21 @@ class Deadline:
 
     Args:
         exempt: paths without this limit.
+        close: whether a refused client loses its connection.
     """
 
-    def __init__(self, app: ASGIApp, seconds: float, *, exempt: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        seconds: float,
+        *,
+        exempt: Collection[str] = (),
+        close: bool = False,
+    ) -> None:
         self._app = app
         self._seconds = seconds
         self._exempt = frozenset(exempt)
+        self._close = close
         self._running: set[asyncio.Timeout] = set()
 
     def end_within(self, seconds: float) -> None:
@@ -60,8 +69,7 @@ class Deadline:
         except TimeoutError:
             if has_started:
                 raise
-            raise HttpError(
-                503,
+            raise unavailable(
                 f"the answer took more than {self._seconds:g} s and was given up; ask for less",
-                headers={"retry-after": RETRY_SECONDS},
+                close=self._close,
             ) from None

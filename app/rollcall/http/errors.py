@@ -42,3 +42,13 @@ def error_body(message: str, field: str | None = None) -> dict[str, Any]:
             else {"field": field, "message": message, "error_code": "invalid"}
         ]
     }
+
+
+def unavailable(message: str, *, close: bool = False) -> HttpError:
+    """503, for now.
+
+    Args:
+        close: whether the client loses its connection.
+    """
+    headers = {"retry-after": RETRY_SECONDS, **({"connection": "close"} if close else {})}
+    return HttpError(503, message, headers=headers)

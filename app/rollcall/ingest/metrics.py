@@ -152,7 +152,7 @@ class SqsMetrics(IngestMetrics):
             self.queue_messages.labels(state).set(float("nan"))
 
 
-WEBHOOK_STATUSES = (204, 400, 401, 404, 405, 413, 431, 499, 500, 503)
+WEBHOOK_STATUSES = (204, 400, 401, 404, 405, 408, 413, 431, 499, 500, 503)
 """Statuses that the webhook answers with. 499: the client has left before."""
 
 

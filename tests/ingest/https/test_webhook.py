@@ -10,12 +10,13 @@ import select
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
 from rollcall.errors import RollcallError
 from rollcall.http import protocol
-from rollcall.ingest.https import application, process
+from rollcall.ingest.https import application, bodies, process
 from rollcall.ingest.https.application import MOST_BODY_BYTES, Webhook
 from rollcall.ingest.https.token import Refusal
 from rollcall.ingest.sink import KafkaAwayError, RecordTooLargeError
@@ -30,8 +31,8 @@ from tests.ingest.https.hosting import (
     signed,
     signer,
 )
-from tests.serve.client import Answer, connected, fetch, received
-from tests.serve.wire import request, status_of
+from tests.serve.client import DEADLINE, Answer, connected, fetch, received
+from tests.serve.wire import answer_on, request, status_of
 from tests.waiting import wait_for_count, wait_until
 
 CALIPER = {"sensor": "http://x", "dataVersion": "http://purl.imsglobal.org/ctx/caliper/v1p1"}
@@ -189,7 +190,9 @@ def test_large_bodies(hosted: Hosted) -> None:
     event = {**EVENT, "body": {"text": "x" * 1_048_576}}
     assert post(hosted, signed(event)).status == 204
     assert hosted.sink.records[0].value == payload_of(event)
-    assert post(hosted, b"x" * (MOST_BODY_BYTES + 1)).status == 413
+    with connected(hosted.url) as connection:
+        connection.sendall(request(PATH, f"Content-Length: {MOST_BODY_BYTES + 1}", method="POST"))
+        assert status_of(b"".join(received(connection))) == 413
     with connected(hosted.url) as connection:
         connection.sendall(request(PATH, "Transfer-Encoding: chunked", method="POST", close=False))
         piece = b"x" * 65_536
@@ -212,6 +215,7 @@ def test_kafka_is_away(hosted: Hosted) -> None:
     hosted.sink.unavailable_reason = "Kafka at secret.example does not answer"
     answer = post(hosted, signed())
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert answer.headers["connection"] == "close"
     assert b"secret.example" not in answer.body
     hosted.sink.unavailable_reason = None
     for error in (KafkaAwayError("stopped"), RollcallError("refused for another reason")):
@@ -261,16 +265,28 @@ def test_a_flood_of_unknown_keys(hosted: Hosted) -> None:
 
 
 def test_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request that Kafka does not acknowledge in time, or whose body does not end, is answered:
-    Canvas would count a time-out.
-    """
+    """A request that Kafka does not acknowledge in time gets 503: Canvas would wait too long."""
     monkeypatch.setattr(application, "REQUEST_SECONDS", 0.3)
     with hosting() as hosted:
         hosted.sink.acknowledging.clear()
-        assert post(hosted, signed()).status == 503
+        answer = post(hosted, signed())
+        assert (answer.status, answer.headers["connection"]) == (503, "close")
+
+
+def test_a_body_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends it loses the connection. It is not counted as a refused event: strangers could
+    raise the alert.
+    """
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.3)
+    with hosting() as hosted:
         with connected(hosted.url) as connection:
             connection.sendall(raw_post(signed())[:-10])
-            assert status_of(connection.recv(1_000)) == 503
+            answer = b"".join(received(connection))
+        assert status_of(answer) == 408
+        assert b"connection: close" in answer
+        wait_for_count(lambda: hosted.count(408), 1, what="refusals")
+        assert hosted.count(503) == 0
+        assert hosted.app.bodies.held_bytes == 0
 
 
 def test_the_end_answers_what_is_open() -> None:
@@ -294,20 +310,42 @@ def test_the_end_does_not_wait_for_kafka() -> None:
         assert answer.result().status == 503
 
 
-def test_bytes_in_hand_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bodies that have not ended count, and so does what Kafka has not acknowledged."""
+def test_bytes_for_kafka_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender that is refused before its event was read loses its connection."""
     monkeypatch.setattr(application, "MOST_HELD_BYTES", 1_000_000)
     with hosting() as hosted:
-        beginning = request(PATH, "Content-Length: 1000000", method="POST", close=False)
-        with connected(hosted.url) as slow:
-            slow.sendall(beginning + b"x" * 999_900)
-            wait_until(lambda: hosted.app.held_bytes == 999_900, what="a full memory")
-            assert post(hosted, signed()).status == 503
-        wait_until(lambda: post(hosted, signed()).status == 204, what="room")
-        hosted.sink.pending_bytes = 1_000_000
-        assert post(hosted, signed()).status == 503
-        hosted.sink.pending_bytes = 0
-        assert post(hosted, signed()).status == 204
+        hosted.sink.pending_bytes = 500_001
+        answer = post(hosted, signed())
+        assert (answer.status, answer.headers["connection"]) == (503, "close")
+        hosted.sink.pending_bytes = 500_001 - len(payload_of())
+        with connected(hosted.url) as sender:
+            sender.sendall(raw_post(signed()))
+            assert status_of(answer_on(sender)) == 503
+            hosted.sink.pending_bytes -= 1
+            sender.sendall(raw_post(signed()))
+            assert status_of(answer_on_204(sender)) == 204
+
+
+def test_stalled_bodies_beside_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest ones are given up for a new one, however many there are."""
+    monkeypatch.setattr(application, "MOST_HELD_BYTES", 1_000_000)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", DEADLINE)
+    with hosting() as hosted, ExitStack() as connections:
+        hosted.sink.pending_bytes = 400_000
+        stalled = []
+        for number in range(1, 21):
+            stalled.append(connections.enter_context(connected(hosted.url)))
+            stalled[-1].sendall(
+                request(PATH, "Content-Length: 200000", method="POST", close=False) + b"x" * 99_000
+            )
+            most = min(number, 5) * 99_000
+            wait_for_count(lambda: hosted.count(408), max(number - 5, 0), what="refusals")
+            wait_for_count(lambda: hosted.app.bodies.held_bytes, most, what="bytes")
+            assert post(hosted, signed()).status == 204
+        answers = [b"".join(received(connection)) for connection in stalled[:15]]
+        assert [status_of(answer) for answer in answers] == [408] * 15
+        assert hosted.count(503) == 0
+    assert hosted.app.bodies.held_bytes == 0  # also after senders that left
 
 
 def test_requests_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,7 +354,8 @@ def test_requests_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         hosted.sink.acknowledging.clear()
         waiting = [pool.submit(post, hosted, signed()) for _ in range(3)]
         wait_until(lambda: hosted.sink.waiting == 3, what="the requests")
-        assert post(hosted, signed()).status == 503
+        answer = post(hosted, signed())
+        assert (answer.status, answer.headers["connection"]) == (503, "close")
         hosted.sink.acknowledging.set()
         assert [answer.result().status for answer in waiting] == [204] * 3
         assert post(hosted, signed()).status == 204

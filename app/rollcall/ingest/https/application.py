@@ -7,11 +7,10 @@ from __future__ import annotations
 import hmac
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rollcall.errors import RollcallError
@@ -19,10 +18,11 @@ from rollcall.http.body_limit import BodyLimit
 from rollcall.http.concurrency_limit import ConcurrencyLimit
 from rollcall.http.deadline import Deadline
 from rollcall.http.error_responses import ErrorResponses
-from rollcall.http.errors import RETRY_SECONDS, HttpError
+from rollcall.http.errors import HttpError, unavailable
 from rollcall.http.http_only import HttpOnly
 from rollcall.http.recorder import ResponseRecorder
 from rollcall.http.request_head import RequestHeadCheck
+from rollcall.ingest.https.bodies import Bodies
 from rollcall.ingest.https.keys import Keys, KeysUnavailableError
 from rollcall.ingest.https.token import Refusal, TokenError, parse_token, verified_payload
 from rollcall.ingest.metrics import WebhookMetrics
@@ -35,7 +35,9 @@ MOST_BODY_BYTES = 2 * 1024**2
 """Largest body. A token is a third longer than its event."""
 
 MOST_HELD_BYTES = 64 * 1024**2
-"""Bytes of all bodies that are not acknowledged by Kafka yet. More of them are refused."""
+"""Bytes of all bodies that are not acknowledged by Kafka yet. One half is for events, and the other
+one for bodies that nobody has checked: they cannot take the place of events.
+"""
 
 MOST_REQUESTS = 500
 """Requests at once. Others are refused."""
@@ -93,29 +95,32 @@ class Webhook:
         self._record_key = record_key
         self._metrics = metrics
         self._clock = clock
-        self.held_bytes = 0
-        """Bytes of the bodies of all running requests."""
+        self.bodies = Bodies(MOST_HELD_BYTES // 2)
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        if (reason := self._sink.unavailable_reason) is not None:
-            raise _unavailable("Kafka takes no records", reason)
-        held = 0
-        try:
-            body = bytearray()
-            async for part in _parts(receive):
-                held += len(part)
-                self._hold(len(part))
-                body += part
-            await self._write(await self._event(bytes(body)))
-        finally:
-            self.held_bytes -= held
+        self._check_kafka(close=True)
+        await self._write(await self._received(receive))
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    def _hold(self, size: int) -> None:
-        self.held_bytes += size
-        if self.held_bytes + self._sink.pending_bytes > MOST_HELD_BYTES:
-            raise _unavailable("too many bytes are waiting for Kafka")
+    def _check_kafka(self, size: int = 0, *, close: bool) -> None:
+        """Check that Kafka takes records, and that there is room for one of this size.
+
+        Args:
+            close: whether a refused sender loses its connection.
+
+        Raises:
+            HttpError: one of them is not so.
+        """
+        if (reason := self._sink.unavailable_reason) is not None:
+            raise _unavailable("Kafka takes no records", reason, close=close)
+        if self._sink.pending_bytes + size > MOST_HELD_BYTES // 2:
+            raise _unavailable("too many bytes are waiting for Kafka", close=close)
+
+    async def _received(self, receive: Receive) -> bytes:
+        """The event of a request. Its body is held no more."""
+        async with self.bodies.held(receive) as body:
+            return await self._event(body)
 
     async def _event(self, body: bytes) -> bytes:
         """The event in a body, as bytes.
@@ -139,7 +144,7 @@ class Webhook:
         try:
             key = await self._keys.key(token.key_id)
         except KeysUnavailableError:
-            raise _unavailable("the keys of signatures cannot be fetched") from None
+            raise _unavailable("the keys of signatures cannot be fetched", close=True) from None
         if key is None:
             raise TokenError(Refusal.UNKNOWN_KEY, "the token's key (kid) is not in the key set")
         return verified_payload(token, key, issuers=self._options.issuers, now=self._clock())
@@ -148,6 +153,7 @@ class Webhook:
         metrics = self._metrics
         metrics.event_bytes.observe(len(event))
         metrics.last_received_timestamp_seconds.set(self._clock())
+        self._check_kafka(len(event), close=False)
         record = RawRecord(self._record_key(event), event, ((SOURCE_HEADER, HTTPS.encode()),))
         try:
             await self._sink.send(record)
@@ -157,33 +163,19 @@ class Webhook:
             log.warning("refused an event from the webhook: %s", error)
             raise HttpError(413, "the event is too large", headers=_CLOSE) from None
         except RollcallError as error:
-            raise _unavailable("Kafka takes no records", str(error)) from None
+            raise _unavailable("Kafka takes no records", str(error), close=False) from None
 
 
-async def _parts(receive: Receive) -> AsyncIterator[bytes]:
-    """The parts of a body, as they come.
-
-    Raises:
-        ClientDisconnect: the client has left.
-    """
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        yield message.get("body", b"")
-        if not message.get("more_body", False):
-            return
-
-
-def _unavailable(message: str, details: str = "see /readyz") -> HttpError:
+def _unavailable(message: str, details: str = "see /readyz", *, close: bool) -> HttpError:
     """503.
 
     Args:
         message: for the sender.
         details: for the log.
+        close: whether the sender loses its connection.
     """
     log.warning("the webhook cannot take events: %s (%s)", message, details)
-    return HttpError(503, message, headers={"retry-after": RETRY_SECONDS})
+    return unavailable(message, close=close)
 
 
 class Target:
@@ -238,9 +230,9 @@ class LimitedWebhook:
 def with_limits(webhook: Webhook, path: str, metrics: WebhookMetrics) -> LimitedWebhook:
     """Put the limits around the webhook."""
     # Within the deadline, because it waits for the client.
-    deadline = Deadline(BodyLimit(webhook, MOST_BODY_BYTES), REQUEST_SECONDS)
+    deadline = Deadline(BodyLimit(webhook, MOST_BODY_BYTES), REQUEST_SECONDS, close=True)
     # Around the deadline: a place is free only when the request has really ended.
-    app: ASGIApp = ConcurrencyLimit(deadline, MOST_REQUESTS)
+    app: ASGIApp = ConcurrencyLimit(deadline, MOST_REQUESTS, close=True)
     # Cheap refusals take no place.
     app = RequestHeadCheck(Target(app, path))
     return LimitedWebhook(HttpOnly(AnswerMetrics(ErrorResponses(app), metrics)), deadline)
