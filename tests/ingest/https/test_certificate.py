@@ -87,6 +87,24 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     assert Certificate(both, None).problem is None
 
 
+def test_an_unexpected_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The previous certificate stays, and the next change is looked at."""
+    files = write_certificate(tmp_path)
+    certificate = Certificate(files.cert, files.key)
+
+    def fail() -> ssl.SSLContext:
+        raise LookupError("a fault")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(certificate, "_new_context", fail)
+        write_certificate(tmp_path)
+        certificate.reload()
+    assert "a fault" in str(certificate.problem)
+    write_certificate(tmp_path)
+    certificate.reload()
+    assert str(certificate.problem) == "None"
+
+
 def test_old_versions_of_tls(tmp_path: Path) -> None:
     files = write_certificate(tmp_path)
     assert Certificate(files.cert, files.key).context.minimum_version == ssl.TLSVersion.TLSv1_2

@@ -270,6 +270,32 @@ async def test_a_source_that_fails(caplog: pytest.LogCaptureFixture) -> None:
     assert "earlier keys stay valid" in caplog.messages[-1]
 
 
+async def test_an_unexpected_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is a failure as any other one, and the next fetch comes."""
+    monkeypatch.setattr(keys, "COOL_DOWN_SECONDS", 0.0)
+    source = Source("current")
+    read = source.read
+    results = list[bool]()
+
+    async def fail() -> bytes:
+        raise LookupError("a fault")
+
+    monkeypatch.setattr(source, "read", fail)
+    cache = Keys(source, on_fetch=results.append)
+    task = asyncio.create_task(cache.keep_fresh())
+    await eventually(lambda: len(results) > 1, what="another fetch")
+    assert "LookupError" in str(cache.problem)
+    with pytest.raises(KeysUnavailableError):
+        await cache.key("current")
+    assert "Traceback" in caplog.text
+    monkeypatch.setattr(source, "read", read)
+    await eventually(lambda: cache.age_seconds is not None, what="the keys")
+    task.cancel()
+    await cache.close()
+
+
 async def test_keys_are_fetched_without_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the start, and again and again: a key that Canvas withdraws is refused."""
     monkeypatch.setattr(keys, "REFRESH_SECONDS", 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -18,6 +19,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from rollcall.cli.running import _ingest_processes
+from rollcall.ingest.https.certificate import Certificate
+from rollcall.ingest.https.keys import Keys
+from rollcall.ingest.https.process import WebhookProcess
 from rollcall.sandbox.broker import EmbeddedBroker
 from rollcall.sandbox.canvas.signing import Signer, key_set
 from rollcall.settings import load_settings
@@ -31,7 +35,7 @@ from tests.kafka_client import headers, read_all, topics_of
 from tests.processes import PROGRAM, RollcallProcess
 from tests.serve.client import connected, fetch
 from tests.serve.wire import status_of
-from tests.waiting import DEADLINE_SECONDS, run, wait_until
+from tests.waiting import DEADLINE_SECONDS, in_time, run, wait_until
 
 EVENTS = 50
 
@@ -169,6 +173,30 @@ def test_a_kafka_that_gives_no_answer(prefix: str, tmp_path: Path) -> None:
         wait_until(lambda: status(process, signed(1)) == 503, what="a refusal")
         assert process.get("/readyz")[0] == 503
         assert process.end() == 0
+
+
+@pytest.mark.parametrize("part", [Keys, Certificate])
+async def test_a_background_task_that_ends(
+    part: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process ends with its error: without the task, keys and certificate would grow old."""
+
+    async def fail(_self: object) -> None:
+        raise LookupError("a fault")
+
+    monkeypatch.setattr(part, "keep_fresh", fail)
+    (tmp_path / "keys.json").write_bytes(key_set([signer()]))
+    files = write_certificate(tmp_path)
+    settings = load_settings(
+        port=0,
+        webhook_port=0,
+        webhook_jwks_url=(tmp_path / "keys.json").as_uri(),
+        webhook_tls_cert_file=files.cert,
+        webhook_tls_key_file=files.key,
+    )
+    process = WebhookProcess(settings, "127.0.0.1:1")
+    with pytest.raises(LookupError, match="a fault"):
+        await in_time(process.run(asyncio.Event()), what="the end")
 
 
 @pytest.fixture

@@ -47,9 +47,12 @@ class Certificate:
             self.context.load_cert_chain(*self._files)
             self.problem = None
             log.info("the webhook has a new certificate")
-        except (OSError, ssl.SSLError) as error:
+        except Exception as error:
             self.problem = self._message(error)
-            log.warning("%s; the previous certificate is used", self.problem)
+            is_expected = isinstance(error, OSError | ssl.SSLError)
+            log.warning(
+                "%s; the previous certificate is used", self.problem, exc_info=not is_expected
+            )
 
     async def keep_fresh(self) -> None:
         """Look for changed files again and again. Runs until it is cancelled."""

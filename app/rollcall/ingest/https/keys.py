@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from rollcall.errors import describe
 from rollcall.ingest.https.key_set import KeySetError, PublicKeys, parse_key_set
 from rollcall.ingest.https.key_source import FetchError, KeySource
 
@@ -101,13 +102,19 @@ class Keys:
             self._fetched_at = self._clock()
             self.problem = None
         except (FetchError, KeySetError) as error:
-            self.problem = str(error)
-            log.warning(
-                "the keys of the webhook's signatures cannot be fetched: %s; see "
-                "ROLLCALL_WEBHOOK_JWKS_URL%s",
-                error,
-                "" if self._fetched_at is None else "; the earlier keys stay valid",
-            )
+            self._fail(str(error))
+        except Exception as error:
+            self._fail(f"unexpected error ({describe(error)})", is_expected=False)
         finally:
             self._fetching = None
         self._on_fetch(self.problem is None)
+
+    def _fail(self, problem: str, *, is_expected: bool = True) -> None:
+        self.problem = problem
+        log.warning(
+            "the keys of the webhook's signatures cannot be fetched: %s; see "
+            "ROLLCALL_WEBHOOK_JWKS_URL%s",
+            problem,
+            "" if self._fetched_at is None else "; the earlier keys stay valid",
+            exc_info=not is_expected,
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -112,7 +112,7 @@ class WebhookProcess:
             registry=self._metrics.registry,
         )
         try:
-            async with health as bound_port, self._fresh():
+            async with health as bound_port, self._fresh() as fresh:
                 log.info(
                     "ingest https started",
                     extra={
@@ -122,7 +122,7 @@ class WebhookProcess:
                     },
                 )
                 try:
-                    await self._serve(stop)
+                    await self._serve(stop, fresh)
                 finally:
                     self._ending = True
                     await self._sink.stop(RESERVE_SECONDS)
@@ -146,16 +146,23 @@ class WebhookProcess:
             reasons.append(self._certificate.problem)
         return reasons
 
-    async def _serve(self, stop: asyncio.Event) -> None:
-        """Answer from the first moment on: without Kafka with 503, for Canvas would wait."""
+    async def _serve(self, stop: asyncio.Event, fresh: Collection[asyncio.Task[None]]) -> None:
+        """Answer from the first moment on: without Kafka with 503, for Canvas would wait.
+
+        Args:
+            fresh: tasks without an end. If one ends, its error is raised.
+        """
         drain = self._settings.drain_seconds
         server = new_server(self._webhook, self._certificate, graceful_seconds=drain)
         serving = asyncio.create_task(server.serve(sockets=[self._socket]))
         try:
             if await self._sink.start_unless(stop):
                 stopped = asyncio.create_task(stop.wait())
-                await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({serving, stopped, *fresh}, return_when=asyncio.FIRST_COMPLETED)
                 stopped.cancel()
+                for task in fresh:
+                    if task.done():
+                        task.result()
         finally:
             self._ending = True
             self._webhook.end_within(max(drain - RESERVE_SECONDS, 0))
@@ -163,13 +170,13 @@ class WebhookProcess:
             await serving
 
     @contextlib.asynccontextmanager
-    async def _fresh(self) -> AsyncIterator[None]:
-        """Keep keys and certificate fresh."""
+    async def _fresh(self) -> AsyncIterator[Collection[asyncio.Task[None]]]:
+        """Keep keys and certificate fresh, in tasks."""
         tasks = [asyncio.create_task(self._keys.keep_fresh())]
         if self._certificate is not None:
             tasks.append(asyncio.create_task(self._certificate.keep_fresh()))
         try:
-            yield
+            yield tasks
         finally:
             for task in tasks:
                 task.cancel()
