@@ -341,7 +341,8 @@ class Settings(BaseSettings):
     webhook_unsigned: bool = Field(
         False,
         description="Accept events without a signature, too. On: ROLLCALL_WEBHOOK_PATH must "
-        "have a secret, or ROLLCALL_WEBHOOK_BIND be a loopback address.",
+        "have a secret of 22 letters and digits or more, or ROLLCALL_WEBHOOK_BIND be a loopback "
+        "address.",
     )
     webhook_tls_cert_file: FilePath | None = Field(
         None,

@@ -320,9 +320,18 @@ def refused(folder: Path, forks: Forks, **settings: object) -> str:
 def test_what_cannot_be_is_refused_in_one_line(forks: Forks, tmp_path: Path) -> None:
     """What is wrong, where, and what to do."""
     everywhere = "0.0.0.0"  # noqa: S104
-    assert "a path with a secret word" in refused(
-        tmp_path, forks, webhook_unsigned=True, webhook_bind=everywhere
-    )
+    for path in (
+        "/events",
+        "/events/lN3rJ0wq8Vx2TzB5kQ7mY",
+        "/canvas-live-events-webhook",
+        "/2026-11-30-2026-11-30-2026-11-30",
+        "/abcdefghijkl/123456789012",
+    ):
+        assert "a path with a secret word of at least 22 characters, with letters and digits" in (
+            refused(
+                tmp_path, forks, webhook_unsigned=True, webhook_bind=everywhere, webhook_path=path
+            )
+        )
     assert "the webhook's certificate cannot be used" in refused(
         tmp_path, forks, webhook_tls_cert_file=tmp_path / "none.pem"
     )

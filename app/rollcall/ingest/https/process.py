@@ -45,8 +45,8 @@ KEEP_ALIVE_SECONDS = 75.0
 balancers do (60 s): one that sends on a connection that is just being closed loses the request.
 """
 
-SECRET_CHARACTERS = 16
-"""Least length of a secret in the path."""
+SECRET_CHARACTERS = 22
+"""Least length of a secret in the path: 128 bits in base64."""
 
 RESERVE_SECONDS = 1.0
 """Part of the time for draining in which the last answers are sent."""
@@ -232,15 +232,26 @@ def _check_unsigned(settings: Settings) -> None:
     """
     if not settings.webhook_unsigned:
         return
-    has_secret = any(len(word) >= SECRET_CHARACTERS for word in settings.webhook_path.split("/"))
+    has_secret = any(map(_is_secret, settings.webhook_path.split("/")))
     if not has_secret and not is_loopback(settings.webhook_bind):
         raise ConfigurationError(
             "ROLLCALL_WEBHOOK_UNSIGNED: without signatures, everybody who reaches the webhook "
             "could write events; set ROLLCALL_WEBHOOK_PATH to a path with a secret word of at "
-            f"least {SECRET_CHARACTERS} characters, or ROLLCALL_WEBHOOK_BIND to 127.0.0.1 behind a "
-            "proxy that authenticates senders"
+            f"least {SECRET_CHARACTERS} characters, with letters and digits, or "
+            "ROLLCALL_WEBHOOK_BIND to 127.0.0.1 behind a proxy that authenticates senders"
         )
     log.warning(
         "ROLLCALL_WEBHOOK_UNSIGNED is on: events are not proven to come from Canvas; %s",
         "keep the path secret" if has_secret else "a proxy must authenticate senders",
+    )
+
+
+def _is_secret(word: str) -> bool:
+    """Whether a word of a path can be a secret. Letters without digits are likely words of a
+    language, such as ``canvas-live-events-webhook``.
+    """
+    return (
+        len(word) >= SECRET_CHARACTERS
+        and any(map(str.isalpha, word))
+        and any(map(str.isdigit, word))
     )
