@@ -34,8 +34,8 @@ class IngestMetrics(ProcessMetrics):
         )
         self.refused_total = Counter(
             "rollcall_ingest_refused_total",
-            "Events that Kafka refused for their size. Those from SQS stay in the queue, and are "
-            "counted at each delivery. Should stay zero.",
+            "Events that Kafka refused, mostly for their size. Those from SQS stay in the queue, "
+            "and are counted at each delivery. Should stay zero.",
             registry=registry,
         )
         self.event_bytes = Histogram(

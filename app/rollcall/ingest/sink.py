@@ -14,10 +14,17 @@ from functools import lru_cache
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
+    CorruptRecordException,
+    InvalidTimestampError,
     KafkaError,
     KafkaTimeoutError,
+    LeaderNotAvailableError,
     MessageSizeTooLargeError,
+    NotLeaderForPartitionError,
+    PolicyViolationError,
     RecordListTooLargeError,
+    UnknownError,
+    UnsupportedForMessageFormatError,
 )
 
 from rollcall.errors import BrokerUnavailableError, RollcallError, describe
@@ -40,7 +47,13 @@ BATCH_BYTES = 256 * 1024
 """Most bytes of a batch with several records."""
 
 SLOW_SECONDS = 5.0
-"""Kafka counts as away after this time without the acknowledgement of a record."""
+"""Kafka counts as away after this time without any acknowledgement, if one is due."""
+
+REFUSALS = 3
+"""Refusals of a record that is alone in its batch, after which it is not sent again."""
+
+LEAST_SECONDS = 1.0
+"""Between two replacements of a producer whose records Kafka has refused."""
 
 OPENING_SECONDS = 60.0
 STOP_SECONDS = 5.0
@@ -52,9 +65,24 @@ REMINDER_SECONDS = 60.0
 """Interval of log lines while Kafka is away."""
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+_REFUSED = (
+    CorruptRecordException,
+    InvalidTimestampError,
+    PolicyViolationError,
+    UnknownError,  # also all that the client does not know, such as INVALID_RECORD
+    UnsupportedForMessageFormatError,
+)
+"""Errors that concern records."""
+
+_NO_LEADER = (LeaderNotAvailableError, NotLeaderForPartitionError)
+"""Errors that concern a partition. The client gives a batch up after its time limit."""
 
 
-class RecordTooLargeError(RollcallError):
+class RecordRefusedError(RollcallError):
+    """Kafka does not take this record, and takes others."""
+
+
+class RecordTooLargeError(RecordRefusedError):
     """The raw topic takes no record of this size."""
 
 
@@ -74,6 +102,12 @@ class _Delivery:
     """The one that has the record."""
     is_forsaken: bool = False
     """The producer has ended without an answer."""
+    is_alone: bool = False
+    """Kafka has refused a batch with it: it is sent in a batch of its own."""
+    refusals: int = 0
+    """How often Kafka has refused it alone."""
+    failures: int = 0
+    """How often it has failed. Each time, it waits longer."""
 
 
 class KafkaSink:
@@ -97,7 +131,12 @@ class KafkaSink:
         self._failures = 0
         """Producers that failed in a row, without an acknowledgement in between."""
         self._problem: str | None = f"there is no connection to Kafka at {bootstrap} yet"
-        self._stopped = False
+        self._acknowledged = -math.inf
+        """When the latest acknowledgement came."""
+        self._next_replacement = -math.inf
+        """When a producer may be replaced again whose records were refused."""
+        self._batch_bytes = BATCH_BYTES
+        self._stopped = asyncio.Event()
 
     async def start(self) -> None:
         """Connect, and create the raw topic if it is missing. If Kafka does not answer, the sink
@@ -130,7 +169,7 @@ class KafkaSink:
         """
         if self._deliveries:
             await asyncio.wait(self._deliveries, timeout=seconds)
-        self._stopped = True
+        self._stopped.set()
         if self._opening is not None:
             abandon(self._opening)
             await asyncio.wait({self._opening}, timeout=CLOSE_SECONDS)
@@ -146,11 +185,13 @@ class KafkaSink:
         """Why Kafka takes no records at the moment, for readiness; None: it does."""
         if self._problem is not None:
             return self._problem
-        for oldest in self._deliveries.values():
-            if (age := time.monotonic() - oldest.started) > SLOW_SECONDS:
-                return f"Kafka at {self._bootstrap} has not acknowledged a record for {age:.0f} s"
-            break
-        return None
+        due = (each.started for each in self._deliveries.values() if not each.failures)
+        if (oldest := next(due, None)) is None:
+            return None
+        age = time.monotonic() - max(oldest, self._acknowledged)
+        if age <= SLOW_SECONDS:
+            return None
+        return f"Kafka at {self._bootstrap} has not acknowledged a record for {age:.0f} s"
 
     @property
     def pending_bytes(self) -> int:
@@ -164,6 +205,7 @@ class KafkaSink:
 
         Raises:
             RecordTooLargeError: Kafka takes no record of this size.
+            RecordRefusedError: Kafka does not take this record, and takes others.
             KafkaAwayError: the sink has stopped; the record may have been written.
         """
         await asyncio.shield(self.begin(record))
@@ -190,23 +232,15 @@ class KafkaSink:
             task.exception()  # mark it as retrieved: its sender may wait no more
 
     async def _deliver(self, record: RawRecord, delivery: _Delivery) -> None:
-        alone = False
         while True:
             delivery.producer = None
+            if delivery.failures:
+                await self._rest(pause_seconds(delivery.failures))
             delivery.producer = producer = await self._next_producer()
             try:
-                await self._write(producer, record, alone=alone)
-            except _TOO_LARGE:
-                # The broker does not tell which record of a batch is too large. The producer has
-                # counted the batch, so that the broker will refuse its next ones.
-                self._replace(producer, None)
-                if alone:
-                    raise self._too_large(delivery.size) from None
-                alone = True
-            except KafkaTimeoutError:
-                pass  # no room in the producer: the record was not taken
+                await self._write(producer, record, alone=delivery.is_alone)
             except (KafkaError, OSError) as error:
-                self._replace(producer, error)
+                self._failed(delivery, producer, error)
             except asyncio.CancelledError:
                 if delivery.is_forsaken:
                     delivery.is_forsaken = False
@@ -216,14 +250,54 @@ class KafkaSink:
                 else:  # the client has cancelled its own request
                     self._replace(producer, None)
             else:
-                self._problem = None
-                self._failures = 0
+                self._acknowledged = time.monotonic()
+                if producer is self._producer:
+                    self._problem = None
+                    self._failures = 0
                 return
 
+    def _failed(
+        self, delivery: _Delivery, producer: AIOKafkaProducer, error: KafkaError | OSError
+    ) -> None:
+        """Decide what follows when a record was not acknowledged.
+
+        Raises:
+            RecordTooLargeError, RecordRefusedError: nothing: it is not sent again.
+        """
+        if isinstance(error, KafkaTimeoutError):
+            return  # no room in the producer: the record was not taken
+        if not isinstance(error, _TOO_LARGE):
+            delivery.failures += 1
+        if isinstance(error, _NO_LEADER):
+            return
+        if not isinstance(error, (*_TOO_LARGE, *_REFUSED)):
+            self._replace(producer, error)
+            return
+        # The broker does not tell which record of a batch it refuses. The producer has counted the
+        # batch, so that the broker will refuse its next ones.
+        self._replace(producer, None)
+        if not delivery.is_alone and delivery.size <= self._batch_bytes:
+            delivery.is_alone = True
+        elif isinstance(error, _TOO_LARGE):
+            raise self._too_large(delivery.size) from None
+        else:
+            delivery.refusals += 1
+            if delivery.refusals >= REFUSALS:
+                raise RecordRefusedError(
+                    f"{self._topic} takes others, but not this record ({describe(error)}); look at "
+                    "the topic's settings and at the brokers' logs"
+                ) from None
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep, or less if the sink stops."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopped.wait()
+
     async def _next_producer(self) -> AIOKafkaProducer:
-        while not self._stopped:
+        while not self._stopped.is_set():
             await self._opened.wait()
-            if self._producer is not None and not self._stopped:
+            if self._producer is not None and not self._stopped.is_set():
                 return self._producer
         raise KafkaAwayError(f"Kafka at {self._bootstrap} did not acknowledge a record")
 
@@ -261,14 +335,18 @@ class KafkaSink:
             return
         self._producer = None
         self._opened.clear()
-        if error is not None:
+        pause = 0.0
+        if error is None:
+            pause = max(self._next_replacement - time.monotonic(), 0)
+            self._next_replacement = time.monotonic() + pause + LEAST_SECONDS
+        else:
             self._problem = f"Kafka at {self._bootstrap} refuses records ({describe(error)})"
             self._failures += 1
             log.warning("%s; trying again with another producer", self._problem)
         closing = asyncio.ensure_future(self._retire(failed))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
-        self._reopen()
+        self._reopen(pause)
 
     async def _retire(self, producer: AIOKafkaProducer) -> None:
         """Close a producer. A record that it has not answered for is sent with another one.
@@ -282,12 +360,13 @@ class KafkaSink:
                 delivery.is_forsaken = True
                 task.cancel()
 
-    def _reopen(self) -> None:
-        self._opening = asyncio.ensure_future(self._open_at_last())
+    def _reopen(self, pause: float = 0) -> None:
+        self._opening = asyncio.ensure_future(self._open_at_last(pause))
 
-    async def _open_at_last(self) -> None:
+    async def _open_at_last(self, pause: float) -> None:
+        await asyncio.sleep(pause)
         reminded = -math.inf
-        while not self._stopped:
+        while not self._stopped.is_set():
             await asyncio.sleep(pause_seconds(self._failures))
             try:
                 await self._open()
@@ -308,7 +387,8 @@ class KafkaSink:
                 ensure_topics(settings, bootstrap, [plan_raw_topic(settings)]), OPENING_SECONDS
             )
             limit = min_record_bytes(finding.limits for finding in findings)
-            producer = self._new_producer(min(BATCH_BYTES, limit * 7 // 8))
+            self._batch_bytes = min(BATCH_BYTES, limit * 7 // 8)
+            producer = self._new_producer(self._batch_bytes)
             try:
                 await promptly(producer.start())
             except BaseException:
@@ -319,7 +399,7 @@ class KafkaSink:
                 f"Kafka at {bootstrap} does not answer ({type(error).__name__}); look at the "
                 "brokers' logs, or check ROLLCALL_KAFKA"
             ) from error
-        if self._stopped:
+        if self._stopped.is_set():
             await _close(producer)
             return
         self._producer = producer

@@ -16,7 +16,7 @@ from rollcall.ingest.file.reading import EventFile
 from rollcall.ingest.file.splitting import Broken, Place, Slice, Splitter
 from rollcall.ingest.file.window import Entry, Window
 from rollcall.ingest.raw_records import FILE_HEADERS, RawRecord, raw_keys
-from rollcall.ingest.sink import KafkaAwayError, KafkaSink, RecordTooLargeError
+from rollcall.ingest.sink import KafkaAwayError, KafkaSink, RecordRefusedError
 from rollcall.kafka.bounded import close, promptly
 from rollcall.kafka.client import client_options
 from rollcall.kafka.topic_ids import describe_topics
@@ -203,7 +203,7 @@ class FileIngest:
 
         try:
             self._sink.begin(record).add_done_callback(ended)
-        except RecordTooLargeError as error:
+        except RecordRefusedError as error:
             self._ended(error, entry, reading)
 
     def _ended(self, error: BaseException | None, entry: Entry, reading: _Reading) -> None:
@@ -211,7 +211,7 @@ class FileIngest:
         match error:
             case None:
                 self.sent += 1
-            case RecordTooLargeError():
+            case RecordRefusedError():
                 self._fault(reading, Broken(entry.place.line, entry.place.column, str(error)))
             case KafkaAwayError():
                 return

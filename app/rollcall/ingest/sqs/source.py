@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from rollcall.ingest.metrics import Call, SqsMetrics
 from rollcall.ingest.raw_records import RawKeys, RawRecord, sqs_headers
-from rollcall.ingest.sink import KafkaAwayError, KafkaSink, RecordTooLargeError, pause_seconds
+from rollcall.ingest.sink import KafkaAwayError, KafkaSink, RecordRefusedError, pause_seconds
 from rollcall.ingest.sqs.client import BatchResult, Message, Queue
 from rollcall.ingest.sqs.errors import QueueError, Reason
 from rollcall.ingest.sqs.ledger import BATCH, Ledger, Receipt, Reception
@@ -198,7 +198,7 @@ class SqsSource:
         )
         try:
             await self._sink.send(record)
-        except RecordTooLargeError as error:
+        except RecordRefusedError as error:
             self._metrics.refused_total.inc()
             if self._ledger.refused(message_id):
                 log.warning(
