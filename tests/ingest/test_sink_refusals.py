@@ -138,3 +138,48 @@ async def test_an_old_acknowledgement_does_not_hide_the_outage() -> None:
     await sink.stop(0)
     with pytest.raises(KafkaAwayError):
         await sends[0]
+
+
+async def test_an_unexpected_error_does_not_end_the_opening(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is reported, in readiness too, and opening goes on."""
+    good = FakeProducer(lambda _key: None)
+    broken = FakeProducer(lambda _key: KafkaConnectionError("gone"))
+    found: list[FakeProducer | Exception] = [good, AssertionError("a mistake"), broken]
+
+    def make() -> FakeProducer:
+        match found.pop():
+            case FakeProducer() as producer:
+                return producer
+            case error:
+                reasons.append(sink.unavailable_reason)
+                raise error
+
+    reasons: list[str | None] = []
+    sink = FakeSink(make)
+    await sink.start()
+    await in_time(sink.send(GOOD), what="the acknowledgement")
+    assert sink.openings == 3
+    assert reasons != [None]
+    assert [each.levelname for each in caplog.records if each.exc_info] == ["ERROR"]
+    await sink.stop()
+
+
+async def test_a_producer_that_cannot_be_closed_gives_its_records_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(FakeProducer):
+        async def stop(self) -> None:
+            raise KeyError("a mistake")
+
+    producers = [FakeProducer(lambda _key: None), Broken(lambda _key: NoAnswer())]
+    sink = FakeSink(producers.pop)
+    await sink.start()
+    sending = asyncio.ensure_future(sink.send(GOOD))
+    await eventually(lambda: sink._producer is not None and sink._producer.sent, what="a record")
+    assert sink._producer is not None
+    sink._replace(sink._producer, KafkaConnectionError("gone"))
+    await in_time(sending, what="the acknowledgement")
+    assert [each.levelname for each in caplog.records if each.exc_info] == ["ERROR"]
+    await sink.stop()

@@ -354,11 +354,15 @@ class KafkaSink:
         A batch that comes while a producer closes is forgotten
         (``aiokafka/producer/message_accumulator.py:590``): its answer would never come.
         """
-        await _close(producer)
-        for task, delivery in self._deliveries.items():
-            if delivery.producer is producer and not task.done():
-                delivery.is_forsaken = True
-                task.cancel()
+        try:
+            await _close(producer)
+        except Exception:
+            log.exception("a producer cannot be closed; its records are sent with another one")
+        finally:
+            for task, delivery in self._deliveries.items():
+                if delivery.producer is producer and not task.done():
+                    delivery.is_forsaken = True
+                    task.cancel()
 
     def _reopen(self, pause: float = 0) -> None:
         self._opening = asyncio.ensure_future(self._open_at_last(pause))
@@ -371,12 +375,15 @@ class KafkaSink:
             try:
                 await self._open()
                 return
-            except (RollcallError, KafkaError, OSError) as error:
+            except Exception as error:
                 self._failures += 1
-                self._problem = str(error) or describe(error)
+                self._problem = str(error) if isinstance(error, RollcallError) else describe(error)
                 if time.monotonic() - reminded > REMINDER_SECONDS:
                     reminded = time.monotonic()
-                    log.warning("%s; waiting for it", self._problem)
+                    if isinstance(error, (RollcallError, KafkaError, OSError)):
+                        log.warning("%s; waiting for it", self._problem)
+                    else:
+                        log.exception("there is no new producer; trying again")
 
     async def _open(self) -> None:
         """Check the topic, and start a producer."""
