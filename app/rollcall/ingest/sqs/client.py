@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -30,6 +32,9 @@ CALL_SECONDS = 10.0
 
 READ_MARGIN_SECONDS = 10.0
 """A call that waits for messages may take so much longer than it waits."""
+
+RENEW_SECONDS = 5.0
+"""Least age of a client that is replaced. Making one costs much CPU time."""
 
 CONNECT_SECONDS = 5.0
 CONNECTIONS = 20
@@ -75,10 +80,22 @@ class BatchResult(NamedTuple):
     """With AWS's error code."""
 
 
+@dataclass(slots=True, eq=False)
+class _Client:
+    """A client of AWS's library. It is closed when it is not used any more."""
+
+    api: Any
+    stack: contextlib.AsyncExitStack
+    made: float
+    calls: int = 0
+    """Running now."""
+
+
 class Queue:
     """A queue of SQS. An asynchronous context manager; every call raises :class:`QueueError` only.
 
-    The client is made anew after an error of credentials: they are read again then.
+    The client is made anew after an error of credentials: they are read again then. Calls that
+    still run on an earlier client go on.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -91,9 +108,9 @@ class Queue:
         self._endpoint = settings.sqs_endpoint
         self._wait = settings.sqs_wait_seconds
         self._visibility = settings.sqs_visibility_seconds
-        self._client: Any = None
-        self._stack = contextlib.AsyncExitStack()
-        self._previous = contextlib.AsyncExitStack()
+        self._client: _Client | None = None
+        self._clients: set[_Client] = set()
+        """All that are open."""
         self._making = asyncio.Lock()
 
     @property
@@ -182,11 +199,23 @@ class Queue:
         )
 
     async def _call(self, action: str, seconds: float, **parameters: object) -> Any:
-        with self._errors_explained(action):
-            async with asyncio.timeout(seconds):
-                client = await self._get_client()
-                method = getattr(client, xform_name(action))
-                return await method(QueueUrl=self._url, **parameters)
+        client = None
+        try:
+            with self._errors_explained(action):
+                async with asyncio.timeout(seconds):
+                    client = await self._get_client()
+                    client.calls += 1
+                    method = getattr(client.api, xform_name(action))
+                    return await method(QueueUrl=self._url, **parameters)
+        except QueueError as error:
+            if error.reason is Reason.CREDENTIALS and client is self._client:
+                self._renew()
+            raise
+        finally:
+            if client is not None:
+                client.calls -= 1
+                if client is not self._client and not client.calls:
+                    await self._discard(client)
 
     @contextlib.contextmanager
     def _errors_explained(self, action: str) -> Iterator[None]:
@@ -194,17 +223,13 @@ class Queue:
             yield
         except exceptions.ClientError as error:
             answer = error.response
-            found = refused(
+            raise refused(
                 str(answer.get("Error", {}).get("Code", "")),
                 int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)),
                 action.removesuffix("Batch"),
                 self.name,
-            )
-            if found.reason is Reason.CREDENTIALS:
-                self._renew()
-            raise found from None
+            ) from None
         except _CREDENTIAL_ERRORS as error:
-            self._renew()
             raise no_credentials(type(error).__name__) from None
         except exceptions.NoRegionError:
             raise QueueError(
@@ -214,18 +239,23 @@ class Queue:
             raise unreachable(self._endpoint or self._url, type(error).__name__) from None
 
     def _renew(self) -> None:
-        """Use a new client for the next call."""
-        self._client = None
+        """Use a new client for the next call, unless this one is new."""
+        if self._client is not None and time.monotonic() - self._client.made >= RENEW_SECONDS:
+            self._client = None
 
-    async def _get_client(self) -> Any:
+    async def _get_client(self) -> _Client:
         async with self._making:
             if self._client is None:
-                # calls may still run on the latest client, but not on the one before it
-                previous, self._previous = self._previous, self._stack
-                self._stack = contextlib.AsyncExitStack()
-                await previous.aclose()
-                self._client = await self._stack.enter_async_context(self._new_client())
+                stack = contextlib.AsyncExitStack()
+                api = await stack.enter_async_context(self._new_client())
+                self._client = _Client(api, stack, time.monotonic())
+                self._clients.add(self._client)
             return self._client
+
+    async def _discard(self, client: _Client) -> None:
+        if client in self._clients:
+            self._clients.remove(client)
+            await client.stack.aclose()
 
     @contextlib.asynccontextmanager
     async def _new_client(self) -> AsyncIterator[Any]:
@@ -248,8 +278,8 @@ class Queue:
 
     async def _close(self) -> None:
         self._client = None
-        await self._previous.aclose()
-        await self._stack.aclose()
+        for client in list(self._clients):
+            await self._discard(client)
 
 
 def region_of(queue_url: str) -> str | None:

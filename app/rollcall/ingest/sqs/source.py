@@ -105,7 +105,8 @@ class SqsSource:
         """
         pollers = [asyncio.create_task(self._poll(number)) for number in range(self._most_pollers)]
         others = [
-            asyncio.create_task(work) for work in (self._heartbeat(), self._watch_attributes())
+            asyncio.create_task(work)
+            for work in (self._heartbeat(), self._let_go(), self._watch_attributes())
         ]
         deleters = [asyncio.create_task(self._delete()) for _ in range(DELETERS)]
         stopped = asyncio.create_task(stop.wait())
@@ -259,7 +260,46 @@ class SqsSource:
         return True
 
     async def _heartbeat(self) -> None:
-        """Keep what is in hand invisible, and let go what Kafka does not take for too long."""
+        """Keep what is in hand invisible."""
+        visibility = self._visibility
+        while not self._stop.is_set():
+            pause = max(visibility / 20, pause_seconds(self._failures.get(Call.EXTEND, 0)))
+            await self._pause(min(pause, visibility / 4))
+            await self._extend_all(self._ledger.to_extend(time.monotonic()))
+            if self._ledger.unproduced == len(self._ledger):
+                self._settle(Call.DELETE)
+
+    async def _extend_all(self, due: Sequence[Receipt]) -> None:
+        """Extend messages. When a call fails, the others are left to the next round."""
+        batches = [due[start : start + BATCH] for start in range(0, len(due), BATCH)]
+        turns = asyncio.Semaphore(DELETERS)
+
+        async def extend_next(batch: Sequence[Receipt]) -> None:
+            async with turns:
+                if not self._failures[Call.EXTEND]:
+                    await self._extend(batch)
+
+        if not batches:
+            self._settle(Call.EXTEND)
+        elif await self._extend(batches[0]):
+            await asyncio.gather(*map(extend_next, batches[1:]))
+
+    async def _extend(self, batch: Sequence[Receipt]) -> bool:
+        """Returns whether the queue has answered."""
+        asked = time.monotonic()
+        result = await self._try(
+            Call.EXTEND, lambda: self._queue.set_visibility(batch, self._visibility)
+        )
+        if result is None:
+            return False
+        for receipt in result.done:
+            self._ledger.extended(receipt, asked)
+        self._metrics.extended_total.inc(len(result.done))
+        self._metrics.extend_failures_total.inc(len(result.failed))
+        return True
+
+    async def _let_go(self) -> None:
+        """Let go what Kafka does not take for too long."""
         while not self._stop.is_set():
             await self._pause(self._visibility / 20)
             if ids := self._ledger.let_go(time.monotonic()):
@@ -268,27 +308,6 @@ class SqsSource:
                     "Kafka has not acknowledged messages for too long; they are left to the queue",
                     extra={"messages": len(ids)},
                 )
-            due = self._ledger.to_extend(time.monotonic())
-            turns = asyncio.Semaphore(DELETERS)
-            await asyncio.gather(
-                *(
-                    self._extend(due[start : start + BATCH], turns)
-                    for start in range(0, len(due), BATCH)
-                )
-            )
-
-    async def _extend(self, batch: Sequence[Receipt], turns: asyncio.Semaphore) -> None:
-        async with turns:
-            asked = time.monotonic()
-            result = await self._try(
-                Call.EXTEND, lambda: self._queue.set_visibility(batch, self._visibility)
-            )
-        if result is None:
-            return
-        for receipt in result.done:
-            self._ledger.extended(receipt, asked)
-        self._metrics.extended_total.inc(len(result.done))
-        self._metrics.extend_failures_total.inc(len(result.failed))
 
     async def _release(self) -> None:
         """Make what was not written visible again at once."""
@@ -338,11 +357,17 @@ class SqsSource:
                 self._reminded[call] = error.reason, time.monotonic()
                 log.warning("%s", error, extra={"call": call.value, "reason": error.reason.value})
             return None
-        self._failures[call] = 0
-        if self._problems.pop(call, None) is not None:
-            self._reminded.pop(call, None)
+        if self._settle(call):
             log.info("SQS answers again", extra={"call": call.value})
         return result
+
+    def _settle(self, call: Call) -> bool:
+        """A call has succeeded, or there is nothing left to call for. Returns whether it had
+        failed.
+        """
+        self._failures[call] = 0
+        self._reminded.pop(call, None)
+        return self._problems.pop(call, None) is not None
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, or less if the process stops."""

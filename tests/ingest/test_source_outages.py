@@ -1,0 +1,224 @@
+"""The source, while the queue fails, without a broker and a server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from rollcall.ingest.metrics import SqsMetrics
+from rollcall.ingest.sqs.client import BatchResult, Message, Queue
+from rollcall.ingest.sqs.errors import QueueError, Reason
+from rollcall.ingest.sqs.ledger import BATCH, Ledger, Receipt
+from rollcall.ingest.sqs.source import SqsSource
+from rollcall.settings import load_settings
+from tests.ingest.shim import Refusal, Shim
+from tests.waiting import eventually, in_time
+
+
+class FakeQueue:
+    """A queue with so many messages, whose calls fail while they are in ``down``."""
+
+    def __init__(self, messages: int) -> None:
+        self.left = messages
+        self.down: set[str] = set()
+        self.hanging: set[str] = set()
+        self.wait = 0.05
+        """How long an empty receive lasts."""
+        self.calls: Counter[str] = Counter()
+        self.open: Counter[str] = Counter()
+        self.most_open: Counter[str] = Counter()
+        self.released: set[str] = set()
+
+    async def _call(self, name: str) -> None:
+        self.calls[name] += 1
+        if name in self.hanging:
+            await asyncio.sleep(3_600)
+        self.open[name] += 1
+        self.most_open[name] = max(self.most_open[name], self.open[name])
+        await asyncio.sleep(0)
+        self.open[name] -= 1
+        if name in self.down:
+            raise QueueError(Reason.SERVER, f"SQS has a problem ({name})")
+
+    async def receive(self) -> list[Message]:
+        """As the client's."""
+        await self._call("receive")
+        if not self.left:
+            await asyncio.sleep(self.wait)
+            return []
+        ids = [f"m{number}" for number in range(self.left, max(self.left - BATCH, 0), -1)]
+        self.left -= len(ids)
+        now = int(time.time() * 1000)
+        return [Message(Receipt(each, "handle"), b"{}", now, 1) for each in ids]
+
+    async def delete(self, receipts: Sequence[Receipt]) -> BatchResult:
+        """As the client's."""
+        await self._call("delete")
+        return BatchResult(list(receipts), [])
+
+    async def set_visibility(self, receipts: Sequence[Receipt], seconds: int) -> BatchResult:
+        """As the client's."""
+        await self._call("extend")
+        if not seconds:
+            self.released |= {receipt.message_id for receipt in receipts}
+        return BatchResult(list(receipts), [])
+
+    async def attributes(self) -> dict[str, str]:
+        """As the client's."""
+        await self._call("attributes")
+        return {"MessageRetentionPeriod": "345600"}
+
+
+class OpenSink:
+    """Acknowledges all, or waits, or fails."""
+
+    unavailable_reason: str | None = None
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.error: Exception | None = None
+
+    async def send(self, _record: object) -> None:
+        """As the sink's."""
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+
+
+@asynccontextmanager
+async def moving(
+    queue: FakeQueue, sink: OpenSink | None = None, *, visibility: float = 1
+) -> AsyncIterator[SqsSource]:
+    """A running source."""
+    settings: Any = SimpleNamespace(
+        sqs_wait_seconds=1, sqs_visibility_seconds=visibility, sqs_pollers=1
+    )
+    source = SqsSource(
+        settings,
+        queue=queue,  # type: ignore[arg-type]
+        sink=OpenSink() if sink is None else sink,  # type: ignore[arg-type]
+        keys=SimpleNamespace(key=lambda _body: b"key"),  # type: ignore[arg-type]
+        metrics=SqsMetrics(CollectorRegistry()),
+    )
+    stop = asyncio.Event()
+    run = asyncio.create_task(source.run(stop))
+    try:
+        yield source
+    finally:
+        stop.set()
+        await in_time(run, what="the end of the source")
+
+
+async def test_failing_extensions_are_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a round only the first batch is tried, and the pauses grow."""
+    pauses: list[float] = []
+    pause = SqsSource._pause
+
+    async def recorded(source: SqsSource, seconds: float) -> None:
+        pauses.append(seconds)
+        await pause(source, seconds)
+
+    monkeypatch.setattr(SqsSource, "_pause", recorded)
+    queue, sink = FakeQueue(300), OpenSink()
+    queue.down = {"extend"}
+    sink.gate.clear()
+    async with moving(queue, sink, visibility=4) as source:
+        await eventually(lambda: queue.calls["extend"] > 4, what="extensions")
+        assert queue.most_open["extend"] == 1
+        assert any(0.8 <= each <= 1 for each in pauses)
+        queue.down.clear()
+        await eventually(
+            lambda: source._metrics.extended_total._value.get() >= 300, what="all extended"
+        )
+        sink.gate.set()
+
+
+async def test_a_round_ends_with_the_first_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = FakeQueue(0)
+    async with moving(queue, visibility=10_000) as source:
+        due = [Receipt(f"m{number}", "handle") for number in range(500)]
+        original = queue._call
+
+        async def fails_later(name: str) -> None:
+            if queue.calls["extend"] == 5:
+                queue.down.add("extend")
+            await original(name)
+
+        monkeypatch.setattr(queue, "_call", fails_later)
+        await source._extend_all(due)
+        assert queue.calls["extend"] < 12
+        queue.down.clear()
+
+
+@pytest.mark.parametrize("call", ["extend", "delete"])
+async def test_a_problem_ends_when_nothing_is_left_to_do(call: str) -> None:
+    """Readiness does not keep it for ever."""
+    queue, sink = FakeQueue(5), OpenSink()
+    queue.down = {call}
+    if call == "extend":
+        sink.gate.clear()
+    async with moving(queue, sink) as source:
+        await eventually(lambda: source.problems, what="the problem")
+        if call == "extend":
+            sink.gate.set()
+        else:
+            source._ledger = Ledger(1)
+        await eventually(lambda: not source.problems, what="no problem")
+        assert call in queue.down
+
+
+async def test_hanging_extensions_do_not_stop_letting_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rollcall.ingest.sqs.ledger.KEEP_SECONDS", 1.0)
+    queue, sink = FakeQueue(5), OpenSink()
+    queue.hanging = {"extend"}
+    sink.gate.clear()
+    async with moving(queue, sink) as source:
+        await eventually(lambda: queue.calls["extend"], what="a call that hangs")
+        await eventually(
+            lambda: source._metrics.let_go_total._value.get() == 5, what="messages let go"
+        )
+        sink.gate.set()
+
+
+async def test_refused_credentials_cost_few_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no call is ended by another one's failure."""
+    with Shim("http://127.0.0.1:1") as shim:
+        shim.always["*"] = Refusal(400, "ExpiredToken")
+        queue = Queue(load_settings(sqs_queue_url=f"{shim.url}/1/queue", sqs_endpoint=shim.url))
+        made = counted(monkeypatch, queue)
+        receipts = [Receipt("m", "handle")]
+        async with queue:
+            results = await asyncio.gather(
+                *(queue.set_visibility(receipts, 30) for _ in range(30)), return_exceptions=True
+            )
+            assert {type(each) for each in results} == {QueueError}
+            assert {getattr(each, "reason", None) for each in results} == {Reason.CREDENTIALS}
+            assert made() == 1
+            monkeypatch.setattr("rollcall.ingest.sqs.client.RENEW_SECONDS", 0.0)
+            results = await asyncio.gather(
+                *(queue.set_visibility(receipts, 30) for _ in range(30)), return_exceptions=True
+            )
+            assert {getattr(each, "reason", None) for each in results} == {Reason.CREDENTIALS}
+            assert len(queue._clients) <= 1
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, queue: Queue) -> Callable[[], int]:
+    """Counts the clients that a queue makes."""
+    count, original = 0, queue._new_client
+
+    def new_client() -> Any:
+        nonlocal count
+        count += 1
+        return original()
+
+    monkeypatch.setattr(queue, "_new_client", new_client)
+    return lambda: count
