@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -14,10 +16,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from rollcall.ingest.metrics import SqsMetrics
+from rollcall.ingest.sink import RecordRefusedError
 from rollcall.ingest.sqs.client import BatchResult, Message, Queue
 from rollcall.ingest.sqs.errors import QueueError, Reason
 from rollcall.ingest.sqs.ledger import BATCH, Ledger, Receipt
 from rollcall.ingest.sqs.source import SqsSource
+from rollcall.process.logs import configure_logging
 from rollcall.settings import load_settings
 from tests.ingest.shim import Refusal, Shim
 from tests.waiting import eventually, in_time
@@ -30,6 +34,7 @@ class FakeQueue:
         self.left = messages
         self.down: set[str] = set()
         self.hanging: set[str] = set()
+        self.error: QueueError | None = None
         self.wait = 0.05
         """How long an empty receive lasts."""
         self.calls: Counter[str] = Counter()
@@ -46,7 +51,7 @@ class FakeQueue:
         await asyncio.sleep(0)
         self.open[name] -= 1
         if name in self.down:
-            raise QueueError(Reason.SERVER, f"SQS has a problem ({name})")
+            raise self.error or QueueError(Reason.SERVER, f"SQS has a problem ({name})")
 
     async def receive(self) -> list[Message]:
         """As the client's."""
@@ -209,6 +214,44 @@ async def test_refused_credentials_cost_few_clients(monkeypatch: pytest.MonkeyPa
             )
             assert {getattr(each, "reason", None) for each in results} == {Reason.CREDENTIALS}
             assert len(queue._clients) <= 1
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """The logging of the tests, afterwards."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    logging.captureWarnings(False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("logging_restored")
+async def test_each_reason_and_each_refused_message_is_logged(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Through the log's own filter, which leaves out repetitions."""
+    configure_logging(load_settings(log_format="json"))
+    queue, sink = FakeQueue(3), OpenSink()
+    sink.error = RecordRefusedError("canvas.raw does not take it")
+    async with moving(queue, sink) as source:
+        await eventually(
+            lambda: source._metrics.refused_total._value.get() == 3, what="refused messages"
+        )
+        for reason in (Reason.CREDENTIALS, Reason.KMS, Reason.NO_QUEUE):
+            queue.error = QueueError(reason, f"the problem {reason}")
+            queue.down.add("receive")
+            await eventually(
+                lambda reason=reason: f"the problem {reason}" in source.problems,  # type: ignore[misc]
+                what="the problem",
+            )
+    output = capsys.readouterr().err
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    messages = [line["message"] for line in lines if line["level"] == "warning"]
+    assert [line["message_id"] for line in lines if "message_id" in line] == ["m3", "m2", "m1"]
+    for reason in (Reason.CREDENTIALS, Reason.KMS, Reason.NO_QUEUE):
+        assert f"the problem {reason}" in messages
 
 
 def counted(monkeypatch: pytest.MonkeyPatch, queue: Queue) -> Callable[[], int]:

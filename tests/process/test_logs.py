@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import sys
+from collections.abc import Iterator
 
 import pytest
 from aiokafka.errors import (
@@ -16,7 +17,15 @@ from aiokafka.errors import (
 )
 
 from rollcall.errors import BrokerUnavailableError
-from rollcall.process.logs import REPEAT_SECONDS, JsonFormatter, KafkaLevelFilter, RepeatFilter
+from rollcall.process.logs import (
+    _QUIET,
+    REPEAT_SECONDS,
+    JsonFormatter,
+    KafkaLevelFilter,
+    RepeatFilter,
+    configure_logging,
+)
+from rollcall.settings import load_settings
 
 
 def record(
@@ -130,3 +139,39 @@ def test_repeated_lines_are_left_out_for_some_time() -> None:
     later = record("aiokafka.client", logging.WARNING)
     assert repeats.filter(later)
     assert vars(later)["left_out"] == 3
+
+
+def test_lines_about_different_messages_are_no_repetition() -> None:
+    repeats = RepeatFilter(lambda: 0.0)
+    lines = [record("rollcall.ingest.sqs.source", logging.WARNING) for _ in range(3)]
+    for line, message_id in zip(lines, ("m1", "m2", "m1"), strict=True):
+        line.message_id = message_id
+    assert [repeats.filter(line) for line in lines] == [True, True, False]
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """The logging of the tests, afterwards."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    levels = {name: logging.getLogger(name).level for name in _QUIET}
+    yield
+    logging.captureWarnings(False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, former in levels.items():
+        logging.getLogger(name).setLevel(former)
+
+
+@pytest.mark.usefixtures("logging_restored")
+def test_libraries_of_aws_log_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    """With DEBUG, they log bodies and session tokens."""
+    configure_logging(load_settings(log_level="DEBUG", log_format="json"))
+    for name in ("botocore.endpoint", "aiobotocore.httpsession", "urllib3.connectionpool"):
+        logging.getLogger(name).debug("a marked body, and a marked token")
+        logging.getLogger(name).warning("a warning of %s", name)
+    logging.getLogger("rollcall.ingest").debug("a line of Rollcall")
+    found = capsys.readouterr().err
+    assert "marked" not in found
+    assert found.count("a warning of") == 3
+    assert "a line of Rollcall" in found

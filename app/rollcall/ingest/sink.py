@@ -149,7 +149,7 @@ class KafkaSink:
             await self._open()
         except BrokerUnavailableError as error:
             self._problem = str(error)
-            log.warning("%s; waiting for it", error)
+            _warn(f"{error}; waiting for it")
             self._reopen()
 
     async def start_unless(self, stop: asyncio.Event) -> bool:
@@ -342,7 +342,7 @@ class KafkaSink:
         else:
             self._problem = f"Kafka at {self._bootstrap} refuses records ({describe(error)})"
             self._failures += 1
-            log.warning("%s; trying again with another producer", self._problem)
+            _warn(f"{self._problem}; trying again with another producer")
         closing = asyncio.ensure_future(self._retire(failed))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
@@ -381,7 +381,7 @@ class KafkaSink:
                 if time.monotonic() - reminded > REMINDER_SECONDS:
                     reminded = time.monotonic()
                     if isinstance(error, (RollcallError, KafkaError, OSError)):
-                        log.warning("%s; waiting for it", self._problem)
+                        _warn(f"{self._problem}; waiting for it")
                     else:
                         log.exception("there is no new producer; trying again")
 
@@ -433,6 +433,11 @@ def pause_seconds(failures: int) -> float:
         return 0.0
     longest = min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 30), MOST_PAUSE_SECONDS)
     return longest * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
+
+
+def _warn(text: str) -> None:
+    """Log a text that is a template of its own: the log leaves out repetitions of a template."""
+    log.warning(text)
 
 
 def _size(record: RawRecord) -> int:

@@ -36,8 +36,10 @@ _CLIENTS = (
 )
 """Kafka clients, and our subclasses of Faust's services."""
 
-_QUIET = (*_CLIENTS, "asyncio", "aiohttp")
-"""Verbose libraries. Their warnings are kept: aiokafka reports brokers that do not answer."""
+_QUIET = (*_CLIENTS, "asyncio", "aiohttp", "botocore", "aiobotocore", "urllib3")
+"""Verbose libraries; those of AWS log bodies and session tokens. Their warnings are kept: aiokafka
+reports brokers that do not answer.
+"""
 
 _ENVIRONMENT_ERRORS = (KafkaError, OSError, RollcallError, asyncio.CancelledError)
 """Errors of the environment, not of the code: an unreachable or refusing broker, a full disk, a
@@ -83,14 +85,15 @@ class RepeatFilter(logging.Filter):
     """One line per incident: while a broker is down, client libraries repeat a line many times a
     second.
 
-    Of lines with the same template and partition, one passes per :data:`REPEAT_SECONDS`; the next
-    one counts the lines left out. Of Rollcall's own lines only warnings are filtered.
+    Of lines with the same template, partition and message id, one passes per
+    :data:`REPEAT_SECONDS`; the next one counts the lines left out. Of Rollcall's own lines only
+    warnings are filtered.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._seen: dict[tuple[str, str, object], tuple[float, int]] = {}
+        self._seen: dict[tuple[object, ...], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line passes."""
@@ -100,7 +103,12 @@ class RepeatFilter(logging.Filter):
             and record.name not in _QUIET
         ):
             return True
-        template = (record.name, str(record.msg), getattr(record, "partition", None))
+        template = (
+            record.name,
+            str(record.msg),
+            getattr(record, "partition", None),
+            getattr(record, "message_id", None),
+        )
         now = self._clock()
         if len(self._seen) > _MAX_TEMPLATES:
             self._seen.clear()

@@ -355,7 +355,7 @@ class SqsSource:
             reason, reminded = self._reminded.get(call, (None, -math.inf))
             if reason is not error.reason or time.monotonic() - reminded > REMINDER_SECONDS:
                 self._reminded[call] = error.reason, time.monotonic()
-                log.warning("%s", error, extra={"call": call.value, "reason": error.reason.value})
+                log.warning(str(error), extra={"call": call.value, "reason": error.reason.value})
             return None
         if self._settle(call):
             log.info("SQS answers again", extra={"call": call.value})
