@@ -279,7 +279,7 @@ class Settings(BaseSettings):
     sqs_visibility_seconds: int = Field(
         120,
         ge=30,
-        le=43_200,
+        le=3_600,
         description="A message that this process has received is invisible to others for this "
         "long. It is extended as long as needed.",
     )

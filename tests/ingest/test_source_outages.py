@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from prometheus_client import CollectorRegistry
 
 from rollcall.ingest.metrics import SqsMetrics
@@ -20,7 +21,7 @@ from rollcall.ingest.sink import RecordRefusedError
 from rollcall.ingest.sqs.client import BatchResult, Message, Queue
 from rollcall.ingest.sqs.errors import QueueError, Reason
 from rollcall.ingest.sqs.ledger import BATCH, Ledger, Receipt
-from rollcall.ingest.sqs.source import SqsSource
+from rollcall.ingest.sqs.source import EMPTY_PAUSE_SECONDS, SqsSource
 from rollcall.process.logs import configure_logging
 from rollcall.settings import load_settings
 from tests.ingest.shim import Refusal, Shim
@@ -192,6 +193,67 @@ async def test_hanging_extensions_do_not_stop_letting_go(monkeypatch: pytest.Mon
             lambda: source._metrics.let_go_total._value.get() == 5, what="messages let go"
         )
         sink.gate.set()
+
+
+async def test_the_oldest_age_grows_while_the_queue_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And the retention, with which an alert compares it, is kept."""
+    monkeypatch.setattr("rollcall.ingest.sqs.source.ANSWER_SECONDS", -0.9)
+    monkeypatch.setattr("rollcall.ingest.sqs.source.ATTRIBUTES_SECONDS", 0.01)
+    queue = FakeQueue(0)
+    async with moving(queue) as source:
+        metrics = source._metrics
+        await eventually(lambda: metrics.retention_seconds._value.get() == 345_600, what="it")
+        queue.down = {"receive", "attributes"}
+        before = queue.calls["attributes"]
+        await eventually(lambda: source._oldest_seconds() > 1, what="an age")
+        assert queue.calls["attributes"] > before
+        assert metrics.retention_seconds._value.get() == 345_600
+        queue.down.clear()
+        await eventually(lambda: source._oldest_seconds() == 0, what="an empty queue")
+
+
+async def test_short_empty_answers_are_no_hot_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    async def recorded(_source: SqsSource, seconds: float) -> None:
+        pauses.append(seconds)
+        await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(SqsSource, "_pause", recorded)
+    queue = FakeQueue(0)
+    queue.wait = 0
+    async with moving(queue):
+        await eventually(lambda: queue.calls["receive"] > 3, what="calls")
+    assert pauses.count(EMPTY_PAUSE_SECONDS) >= queue.calls["receive"] - 1
+
+
+async def test_an_unexpected_error_leaves_the_message_to_the_queue(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is received again, and its content is not in the log."""
+    queue, sink = FakeQueue(1), OpenSink()
+    sink.error = ValueError("a marked body")
+    async with moving(queue, sink) as source:
+        await eventually(lambda: "ValueError" in caplog.text, what="the line")
+        assert len(source._ledger) == 0
+        sink.error = None
+        queue.left = 1
+        await eventually(
+            lambda: source._metrics.deleted_total._value.get() == 1, what="the deletion"
+        )
+    assert "marked" not in caplog.text
+
+
+async def test_a_refused_role_is_no_lack_of_rights_on_the_queue() -> None:
+    queue = Queue(load_settings(sqs_queue_url="http://127.0.0.1:1/1/queue"))
+    with (
+        pytest.raises(QueueError, match="because AssumeRole failed") as found,
+        queue._errors_explained("ReceiveMessage"),
+    ):
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "AssumeRole")
+    assert found.value.reason is Reason.CREDENTIALS
 
 
 async def test_refused_credentials_cost_few_clients(monkeypatch: pytest.MonkeyPatch) -> None:

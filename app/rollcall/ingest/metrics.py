@@ -128,8 +128,9 @@ class SqsMetrics(IngestMetrics):
         )
         self.oldest_message_seconds = Gauge(
             "rollcall_ingest_sqs_oldest_message_seconds",
-            "Age of the oldest message in hand, or of the last delivery; 0: the queue is empty. "
-            "Rises with a backlog. A message is lost when it is older than the queue's retention.",
+            "Age of the oldest message in hand, or of the last delivery; or the time in which the "
+            "queue has not been read. 0: the queue is empty. Rises with a backlog. A message is "
+            "lost when it is older than the queue's retention.",
             registry=registry,
         )
         self.queue_messages = Gauge(
@@ -141,7 +142,7 @@ class SqsMetrics(IngestMetrics):
         )
         self.retention_seconds = Gauge(
             "rollcall_ingest_sqs_retention_seconds",
-            "Retention of the queue. NaN: unknown.",
+            "Retention of the queue, when it was last known. NaN: it never was.",
             registry=registry,
         )
         self.retention_seconds.set(float("nan"))

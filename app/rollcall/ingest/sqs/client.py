@@ -12,7 +12,14 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from rollcall.errors import ConfigurationError
-from rollcall.ingest.sqs.errors import QueueError, Reason, no_credentials, refused, unreachable
+from rollcall.ingest.sqs.errors import (
+    QueueError,
+    Reason,
+    no_credentials,
+    no_role,
+    refused,
+    unreachable,
+)
 from rollcall.ingest.sqs.ledger import BATCH, Receipt
 from rollcall.settings import Settings
 
@@ -223,6 +230,10 @@ class Queue:
             yield
         except exceptions.ClientError as error:
             answer = error.response
+            if error.operation_name != action:  # one of STS
+                raise no_role(
+                    str(error.operation_name), str(answer.get("Error", {}).get("Code", ""))
+                ) from None
             raise refused(
                 str(answer.get("Error", {}).get("Code", "")),
                 int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)),

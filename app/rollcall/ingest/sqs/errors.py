@@ -137,6 +137,20 @@ def no_credentials(kind: str) -> QueueError:
     )
 
 
+def no_role(call: str, code: str) -> QueueError:
+    """The error when credentials cannot be got from AWS.
+
+    Args:
+        call: the name of the other API's action.
+        code: AWS's error code.
+    """
+    return QueueError(
+        Reason.CREDENTIALS,
+        f"there are no AWS credentials, because {call} failed ({code}); check the role, its trust "
+        "policy and the credentials that may assume it",
+    )
+
+
 def unreachable(url: str, kind: str) -> QueueError:
     """The error without a connection. ``kind``: the type of the library's error."""
     return QueueError(

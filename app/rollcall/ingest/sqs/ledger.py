@@ -170,6 +170,10 @@ class Ledger:
             del self._refused[next(iter(self._refused))]
         return True
 
+    def dropped(self, message_id: str) -> None:
+        """A message is left to the queue."""
+        self._drop(message_id)
+
     def to_delete(self) -> list[Receipt]:
         """Up to :data:`BATCH` messages to delete with one call. The answer is reported with
         :meth:`deleted`, :meth:`not_deleted` or :meth:`postponed`.

@@ -35,6 +35,12 @@ DELETERS = 4
 ROOM_SECONDS = 0.1
 """Interval in which a poller that must not receive looks again."""
 
+ANSWER_SECONDS = 10.0
+"""A call that receives may take so much longer than it waits."""
+
+EMPTY_PAUSE_SECONDS = 0.5
+"""Pause after an empty answer that came long before the wait was over."""
+
 ATTRIBUTES_SECONDS = 60.0
 REMINDER_SECONDS = 60.0
 """Interval of log lines while SQS refuses."""
@@ -88,6 +94,8 @@ class SqsSource:
         self._reminded: dict[Call, tuple[Reason, float]] = {}
         self._failures: dict[Call, int] = {}
         """Failed calls in a row."""
+        self._received = time.monotonic()
+        """When the queue has last answered a call to receive; at first, the start."""
         self._latest_sent_ms: int | None = None
         """When the queue took the oldest message of the last delivery."""
         metrics.in_hand_messages.set_function(lambda: len(self._ledger))
@@ -158,12 +166,15 @@ class SqsSource:
                 await self._pause(pause_seconds(self._failures[Call.RECEIVE]))
             else:
                 self._take(messages, asked)
+                if not messages and time.monotonic() - asked < self._wait / 2:
+                    await self._pause(EMPTY_PAUSE_SECONDS)
 
     def _may_receive(self) -> bool:
         return self._sink.unavailable_reason is None and self._ledger.has_room(self._open_polls + 1)
 
     def _take(self, messages: Sequence[Message], asked: float) -> None:
         metrics = self._metrics
+        self._received = time.monotonic()
         sent = [message.sent_ms for message in messages if message.sent_ms is not None]
         self._latest_sent_ms = min(sent, default=None)
         if not messages:
@@ -192,21 +203,24 @@ class SqsSource:
 
     async def _write(self, message: Message) -> None:
         message_id = message.receipt.message_id
-        record = RawRecord(
-            self._keys.key(message.body),
-            message.body,
-            sqs_headers(message_id, message.sent_ms, message.receives),
-        )
         try:
+            record = RawRecord(
+                self._keys.key(message.body),
+                message.body,
+                sqs_headers(message_id, message.sent_ms, message.receives),
+            )
             await self._sink.send(record)
+        except KafkaAwayError:
+            pass  # the process ends
         except RecordRefusedError as error:
             self._metrics.refused_total.inc()
             if self._ledger.refused(message_id):
                 log.warning(
                     "%s; the message stays in the queue", error, extra={"message_id": message_id}
                 )
-        except KafkaAwayError:
-            pass  # the process ends
+        except Exception:
+            self._ledger.dropped(message_id)  # the queue delivers it again
+            raise
         else:
             self._metrics.produced_total.inc()
             self._ledger.produced(message_id)
@@ -215,7 +229,10 @@ class SqsSource:
     def _written(self, write: asyncio.Task[None]) -> None:
         self._writes.discard(write)
         if not write.cancelled() and (error := write.exception()) is not None:
-            log.error("a message cannot be written (%r); it stays in the queue", error)
+            # not its text, which may contain parts of the message
+            log.error(
+                "a message cannot be written (%s); it stays in the queue", type(error).__name__
+            )
 
     async def _delete(self) -> None:
         """Delete what Kafka has acknowledged, several messages with a call."""
@@ -336,12 +353,11 @@ class SqsSource:
                 attributes = await self._queue.attributes()
             except QueueError as error:
                 self._metrics.call_failures_total.labels(Call.ATTRIBUTES, error.reason).inc()
-                attributes = {}
+                attributes = {}  # the retention remains: an alert compares with it
             for name, state in _STATES.items():
                 self._metrics.queue_messages.labels(state).set(float(attributes.get(name, "nan")))
-            self._metrics.retention_seconds.set(
-                float(attributes.get("MessageRetentionPeriod", "nan"))
-            )
+            if (retention := attributes.get("MessageRetentionPeriod")) is not None:
+                self._metrics.retention_seconds.set(float(retention))
             await self._pause(ATTRIBUTES_SECONDS)
 
     async def _try(self, call: Call, work: Callable[[], Awaitable[_T]]) -> _T | None:
@@ -383,4 +399,7 @@ class SqsSource:
             for moment in (self._ledger.oldest_sent_ms, self._latest_sent_ms)
             if moment is not None
         ]
-        return max(time.time() - min(sent) / 1000, 0.0) if sent else 0.0
+        age = max(time.time() - min(sent) / 1000, 0.0) if sent else 0.0
+        # What has come meanwhile is not known, and may be as old as that.
+        silence = time.monotonic() - self._received
+        return age if silence < 2 * (self._wait + ANSWER_SECONDS) else max(age, silence)
