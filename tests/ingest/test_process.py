@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from rollcall.errors import ConfigurationError
+from tests.ingest.hanging import HangingBroker
 from tests.ingest.ingesting import KafkaWitness, raw_bodies
 from tests.ingest.queues import Queues
-from tests.ingest.shim import Refusal, Shim
+from tests.ingest.shim import HANG, Refusal, Shim
 from tests.ingest.test_source import events
 from tests.kafka_client import create_topic
 from tests.processes import PROGRAM, RollcallProcess
@@ -100,6 +101,27 @@ def test_a_refusal_of_aws_is_no_end(
         shim.always["*"] = Refusal(400, "ExpiredToken")
         wait_until(lambda: "expired" in ingest.get("/readyz")[1], what="the reason")
         assert ingest.get("/livez")[0] == 200
+        assert ingest.end() == 0
+
+
+@pytest.mark.slow
+def test_sigterm_while_nothing_answers_is_a_good_end(
+    hanging: HangingBroker, prefix: str, queue: Queues, tmp_path: Path
+) -> None:
+    """Row 9: neither Kafka nor SQS, with the default wait. Supervisors give 15 s."""
+    with (
+        Shim(queue.server) as shim,
+        IngestProcess(
+            tmp_path, hanging.bootstrap, prefix, queue, shim.url, sqs_wait_seconds=10
+        ) as ingest,
+    ):
+        ingest.wait_ready()
+        hanging.hang()
+        queue.send(events(7))
+        wait_until(
+            lambda: ingest.metric("rollcall_ingest_sqs_in_hand_messages") == 7, what="messages"
+        )
+        shim.always["*"] = HANG
         assert ingest.end() == 0
 
 

@@ -57,7 +57,9 @@ LEAST_SECONDS = 1.0
 
 OPENING_SECONDS = 60.0
 STOP_SECONDS = 5.0
-CLOSE_SECONDS = 2.0
+CLOSE_SECONDS = 1.5
+END_SECONDS = 0.7
+"""Time limit for what follows the end of a producer."""
 
 FIRST_PAUSE_SECONDS = 0.2
 MOST_PAUSE_SECONDS = 15.0
@@ -170,15 +172,16 @@ class KafkaSink:
         if self._deliveries:
             await asyncio.wait(self._deliveries, timeout=seconds)
         self._stopped.set()
+        ending = set(self._closing)
         if self._opening is not None:
             abandon(self._opening)
-            await asyncio.wait({self._opening}, timeout=CLOSE_SECONDS)
+            ending.add(self._opening)
         self._opened.set()
         if (producer := self._producer) is not None:
             self._producer = None
-            await self._retire(producer)
-        if remaining := {*self._deliveries, *self._closing}:
-            await asyncio.wait(remaining, timeout=CLOSE_SECONDS)
+            ending.add(asyncio.ensure_future(self._retire(producer)))
+        if remaining := {*self._deliveries, *ending}:
+            await asyncio.wait(remaining, timeout=CLOSE_SECONDS + END_SECONDS)
 
     @property
     def unavailable_reason(self) -> str | None:

@@ -48,10 +48,10 @@ REMINDER_SECONDS = 60.0
 DELETE_PAUSE_SECONDS = 0.5
 """Pause after the queue has refused to delete a message."""
 
-END_SECONDS = 4.5
+END_SECONDS = 2.4
 """Time limit of the end, besides the open call."""
 
-WRITE_SECONDS, DELETE_SECONDS, RELEASE_SECONDS = 1.5, 1.0, 1.0
+WRITE_SECONDS, DELETE_SECONDS, RELEASE_SECONDS = 0.8, 0.7, 0.7
 """Times that are left for each step of the end at least."""
 
 _STATES = {
@@ -145,7 +145,7 @@ class SqsSource:
         self._no_more_writes.set()
         self._deletable.set()
         await asyncio.wait(deleters, timeout=left(RELEASE_SECONDS))
-        await self._release()
+        await self._release(max(left(0), RELEASE_SECONDS))
 
     async def _poll(self, number: int) -> None:
         """Receive messages as long as there is room. The first poller always does, the others while
@@ -326,7 +326,7 @@ class SqsSource:
                     extra={"messages": len(ids)},
                 )
 
-    async def _release(self) -> None:
+    async def _release(self, seconds: float) -> None:
         """Make what was not written visible again at once."""
         receipts = list(self._ledger.to_release())
         if not receipts:
@@ -339,7 +339,7 @@ class SqsSource:
             )
         )
         try:
-            async with asyncio.timeout(RELEASE_SECONDS):
+            async with asyncio.timeout(seconds):
                 await released
         except TimeoutError:
             log.warning("SQS does not answer: messages are delivered again after their visibility")
