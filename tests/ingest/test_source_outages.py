@@ -258,6 +258,7 @@ async def test_a_refused_role_is_no_lack_of_rights_on_the_queue() -> None:
 
 async def test_refused_credentials_cost_few_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     """And no call is ended by another one's failure."""
+    monkeypatch.setattr("rollcall.ingest.sqs.client.RENEW_SECONDS", 3_600.0)
     with Shim("http://127.0.0.1:1") as shim:
         shim.always["*"] = Refusal(400, "ExpiredToken")
         queue = Queue(load_settings(sqs_queue_url=f"{shim.url}/1/queue", sqs_endpoint=shim.url))
@@ -269,6 +270,9 @@ async def test_refused_credentials_cost_few_clients(monkeypatch: pytest.MonkeyPa
             )
             assert {type(each) for each in results} == {QueueError}
             assert {getattr(each, "reason", None) for each in results} == {Reason.CREDENTIALS}
+            for _ in range(3):
+                with pytest.raises(QueueError, match="expired"):
+                    await queue.set_visibility(receipts, 30)
             assert made() == 1
             monkeypatch.setattr("rollcall.ingest.sqs.client.RENEW_SECONDS", 0.0)
             results = await asyncio.gather(
