@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from threading import Lock
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from rollcall.ingest.metrics import SqsMetrics
@@ -20,8 +20,8 @@ from rollcall.ingest.sqs.source import SqsSource
 from rollcall.settings import Settings, load_settings
 from tests.ingest.queues import Queues
 from tests.ingest.shim import Shim
-from tests.kafka_client import headers, read_all
-from tests.waiting import eventually, in_time
+from tests.kafka_client import PASSING_FOR_READERS, TIMED_OUT, headers, read_all
+from tests.waiting import eventually, in_time, wait_until
 
 VISIBILITY_SECONDS = 30
 
@@ -106,6 +106,10 @@ def raw_bodies(bootstrap: str, prefix: str, at_least: int) -> dict[str, list[byt
     return found
 
 
+PASSING = (*PASSING_FOR_READERS, *TIMED_OUT, KafkaError.NOT_LEADER_FOR_PARTITION)
+"""Errors of a reader while the topic is new."""
+
+
 class KafkaWitness:
     """Reads the raw topic, and checks at each deletion that the message's record can be read."""
 
@@ -139,14 +143,28 @@ class KafkaWitness:
         if not self._is_assigned:
             self._consumer.assign(self._places)
             self._is_assigned = True
-        ends = {
-            place.partition: self._consumer.get_watermark_offsets(place, timeout=60)[1]
-            for place in self._places
-        }
+        ends = {place.partition: self._end(place) for place in self._places}
         while any(self._position(place) < ends[place.partition] for place in self._places):
             for message in self._consumer.consume(1_000, 0.05):
                 if message.error() is None:
                     self.seen.add(headers(message)["sqs.message_id"].decode())
+
+    def _end(self, place: TopicPartition) -> int:
+        """The end of a partition. Its leader may not know yet that it is."""
+        ends: list[int] = []
+
+        def is_told() -> bool:
+            try:
+                ends[:] = self._consumer.get_watermark_offsets(place, timeout=10)
+            except KafkaException as error:
+                cause = error.args[0]
+                if not cause.retriable() and cause.code() not in PASSING:
+                    raise
+                return False
+            return True
+
+        wait_until(is_told, what=f"the end of {place.topic}")
+        return ends[1]
 
     def _position(self, place: TopicPartition) -> int:
         return max(self._consumer.position([place])[0].offset, 0)
