@@ -31,6 +31,17 @@ from tests.waiting import DEADLINE_SECONDS, answer_of, wait_until
 
 Result = TypeVar("Result")
 
+IDEMPOTENCE: Mapping[str, Any] = {
+    "enable.idempotence": True,
+    "max.in.flight.requests.per.connection": 1,
+}
+"""librdkafka's settings of an idempotent producer for new topics.
+
+With several requests in flight, the first record of a new partition was acknowledged and lost: the
+partition began with sequence number 1. The broker may refuse the first request while it opens the
+partition, and take the second one, because it does not know the producer yet.
+"""
+
 TIMED_OUT = (KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError.REQUEST_TIMED_OUT)
 
 PASSING = (
@@ -241,7 +252,7 @@ def send(
         "linger.ms": 5,
         "compression.type": "zstd",
         "message.max.bytes": 20_000_000,
-        "enable.idempotence": True,
+        **IDEMPOTENCE,
     }
     config |= security or {}
     if transactional_id:

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from confluent_kafka import Message, Producer
 
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
-from tests.kafka_client import delete_topic, read_all
+from tests.kafka_client import IDEMPOTENCE, delete_topic, read_all
 from tests.processes import wait_until
 from tests.rosters.cluster import PARTITIONS, SHARD, Rosters
 
@@ -67,7 +67,7 @@ class Traffic:
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
-                "enable.idempotence": True,
+                **IDEMPOTENCE,
                 "message.timeout.ms": 600_000,
                 "linger.ms": 20,
                 "log_level": 2,

@@ -27,6 +27,7 @@ from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.settings import load_settings
 from rollcall.streaming.barrier import RECORD_KEY
 from tests.kafka_client import (
+    IDEMPOTENCE,
     PASSING,
     Sent,
     admin_client,
@@ -125,7 +126,7 @@ class RosterCluster:
         config = {
             "bootstrap.servers": bootstrap,
             "linger.ms": 5,
-            "enable.idempotence": True,
+            **IDEMPOTENCE,
             "queue.buffering.max.messages": 1_000_000,
             "log_level": 2,
         }
