@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
@@ -80,15 +79,3 @@ async def send_records(
         finally:
             if in_flight is not None:
                 in_flight.cancel()  # do not wait for it after an error
-
-
-async def send_at_rate(
-    client_options: Mapping[str, Any], topic: str, records: Iterable[TrafficRecord], rate: float
-) -> int:
-    """Send ``rate`` records a second, and return their number. Raises like :func:`send_records`."""
-    remaining, began, sent = iter(records), time.monotonic(), 0
-    # a batch for each second; at low rates, one record at a time
-    while batch := list(islice(remaining, max(1, int(rate)))):
-        await asyncio.sleep(began + sent / rate - time.monotonic())
-        sent += await send_records(client_options, topic, batch)
-    return sent
