@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from itertools import pairwise
 from typing import Any
 
@@ -13,11 +15,17 @@ from hypothesis import strategies as st
 
 from rollcall.catalogue.plans import plan_topics
 from rollcall.kafka import topic_admin
-from rollcall.kafka.topic_admin import PARTITIONS_OF_A_REQUEST, ensure_topics, in_requests
+from rollcall.kafka.topic_admin import (
+    PARTITIONS_OF_A_REQUEST,
+    TopicAdmin,
+    ensure_topics,
+    in_requests,
+)
 from rollcall.kafka.topics import TopicPlan, TopicState
 from rollcall.process.event_types import event_types
 from rollcall.settings import load_settings
 from tests.kafka_client import topics_of
+from tests.waiting import in_time
 
 MOST_RECORDS = 10_000
 """Kafka's limit for one request: a record for each partition, topic and configuration."""
@@ -96,3 +104,26 @@ def test_topics_are_created_in_several_requests(
     assert {finding.state for finding in findings} == {TopicState.FINE}
     assert {plan.name for plan in plans} <= set(topics_of(bootstrap))
     assert requests == [[2, 2], [1], [5], [1]]
+
+
+async def test_a_caller_that_is_cancelled_as_it_asks_leaves_no_coroutine(
+    bootstrap: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tasks that ask the brokers are cancelled before they start."""
+    async with TopicAdmin(load_settings(kafka=bootstrap), bootstrap) as admin:
+
+        async def known() -> None:
+            """The brokers, already."""
+
+        monkeypatch.setattr(admin._admin._client, "bootstrap", known)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            asking = asyncio.ensure_future(admin._request_all([prefix]))
+            await asyncio.sleep(0)
+            asking.cancel()
+            await in_time(asyncio.wait({asking}), what="its end")
+            assert asking.cancelled()
+            del asking  # its error holds what was called
+            await asyncio.sleep(0)
+            gc.collect()
+    assert not [str(warning.message) for warning in caught if "awaited" in str(warning.message)]

@@ -30,6 +30,10 @@ _left: set[asyncio.Future[Any]] = set()
 async def promptly(work: Awaitable[_T], seconds: float = ANSWER_SECONDS) -> _T:
     """The result of ``work``, with a time limit.
 
+    To be awaited where it is called. In a task of its own, which may be cancelled before it starts,
+    a coroutine given to it would never be awaited, and Python would warn: there, create the
+    coroutine inside the task.
+
     Raises:
         TimeoutError: it takes longer. It is cancelled but may end later, so it must not change
             state that its caller uses.

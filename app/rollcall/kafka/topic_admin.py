@@ -31,7 +31,7 @@ from rollcall.kafka.bounded import close, promptly
 from rollcall.kafka.client import client_options
 from rollcall.kafka.connection import broker_connection
 from rollcall.kafka.errors import is_passing
-from rollcall.kafka.topic_ids import Topic, broker_ids, request_any, topics_on_broker
+from rollcall.kafka.topic_ids import Topic, Topics, broker_ids, request_any, topics_on_broker
 from rollcall.kafka.topics import LIMITS, TopicFinding, TopicPlan, TopicsError, TopicState, compare
 from rollcall.settings import Settings
 
@@ -272,12 +272,13 @@ class TopicAdmin:
             aiokafka.errors.KafkaError: none answers, or one refuses.
         """
         await self._admin._client.bootstrap()  # finds the brokers, without topics
-        requests = (
-            promptly(topics_on_broker(self._admin, node, names), _ANSWER_SECONDS)
-            for node in broker_ids(self._admin)
-        )
+
+        async def ask(node: int) -> Topics:
+            return await promptly(topics_on_broker(self._admin, node, names), _ANSWER_SECONDS)
+
+        asked = await asyncio.gather(*map(ask, broker_ids(self._admin)), return_exceptions=True)
         answers, failures = [], []
-        for answer in await asyncio.gather(*requests, return_exceptions=True):
+        for answer in asked:
             if not isinstance(answer, BaseException):
                 answers.append(answer.topics)
             elif is_passing(answer):

@@ -193,7 +193,10 @@ class StreamProcess:
         log.info("%s stopped", self.name)
 
     async def _work(self, stop: asyncio.Event) -> None:
-        preparing = asyncio.ensure_future(promptly(self._prepare(), PREPARING_SECONDS))
+        async def prepare() -> Work:
+            return await promptly(self._prepare(), PREPARING_SECONDS)
+
+        preparing = asyncio.ensure_future(prepare())
         stopped = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait({preparing, stopped}, return_when=asyncio.FIRST_COMPLETED)
