@@ -162,7 +162,22 @@ class _Author:
 
     def event(self, family: str, write: _Writing, body: dict[str, Any]) -> TypedEvent:
         """An event with a body: created or updated, at a time of the history."""
-        name = f"{family}_{self.word(('updated', 'created'))}"
+        return self.typed(f"{family}_{self.word(('updated', 'created'))}", write, body)
+
+    def snapshot(
+        self, entity: str, write: _Writing, body: dict[str, Any], **may_be_stated: Any
+    ) -> TypedEvent:
+        """A snapshot: present or absent, at a time of the history, which states some of the fields
+        that it may state, some as null.
+        """
+        body["present"] = self.word((True, False))
+        if not body["present"] and "workflow_state" in body:
+            body["workflow_state"] = "deleted"
+        write.optional(body, **may_be_stated)
+        return self.typed(f"rollcall_{entity}_snapshot", write, body)
+
+    def typed(self, name: str, write: _Writing, body: dict[str, Any]) -> TypedEvent:
+        """An event with a name and a body, at a time of the history."""
         metadata = {"event_name": name, "event_time": write.time(self.moment())}
         root_account = write.one_of(ROOT_ACCOUNTS)
         if root_account is not ...:
@@ -302,6 +317,89 @@ def _user(author: _Author) -> TypedEvent:
     return author.event("user", write, body)
 
 
+_USERS = ("21070000000000051", "51", 51, "90000000000051")
+
+
+def _enrollment_snapshot(author: _Author) -> TypedEvent:
+    write = author.writing()
+    body = {
+        "enrollment_id": write.id(author.number(4)),
+        "course_id": write.id(author.word(COURSES)),
+        "course_section_id": write.id(author.number(3)),
+        "user_id": write.one_of(_USERS),
+        "type": write.one_of(ENROLLMENT_TYPES),
+        "workflow_state": author.word(ENROLLMENT_STATES),
+    }
+    return author.snapshot(
+        "enrollment",
+        write,
+        body,
+        user_name="Isaac N.",
+        limit_privileges_to_course_section=True,
+        created_at=CREATED_AT,
+        updated_at=write.time(author.moment()),
+        associated_user_id="53",
+    )
+
+
+def _section_snapshot(author: _Author) -> TypedEvent:
+    write = author.writing()
+    body = {
+        "course_section_id": write.id(author.number(3)),
+        "course_id": write.id(author.word(COURSES)),
+        "workflow_state": "active",
+    }
+    author.undeclared_updated_at(write, body)
+    return author.snapshot(
+        "section", write, body, name="Friday", nonxlist_course_id="2", sis_source_id=8, end_at=None
+    )
+
+
+def _course_snapshot(author: _Author) -> TypedEvent:
+    write = author.writing()
+    body = {
+        "course_id": write.id(author.word(COURSES)),
+        "workflow_state": author.word(COURSE_STATES),
+    }
+    author.undeclared_updated_at(write, body)
+    return author.snapshot("course", write, body, name="Gravity", uuid="c", account_id="2")
+
+
+def _group_snapshot(author: _Author) -> TypedEvent:
+    write = author.writing()
+    context_type, context = author.word(CONTEXTS)
+    body = {
+        "group_id": write.id(author.number(3)),
+        "context_type": context_type,
+        "context_id": write.id(context),
+        "workflow_state": "available",
+    }
+    return author.snapshot(
+        "group", write, body, group_name="Mirrors", group_category_id=62, max_membership=5
+    )
+
+
+def _membership_snapshot(author: _Author) -> TypedEvent:
+    write = author.writing()
+    body = {
+        "group_membership_id": write.id(author.number(4)),
+        "group_id": write.id(author.number(3)),
+        "user_id": write.one_of(_USERS),
+        "workflow_state": author.word(MEMBERSHIP_STATES),
+    }
+    return author.snapshot("membership", write, body)
+
+
+def _user_snapshot(author: _Author) -> TypedEvent:
+    write = author.writing()
+    body = {"user_id": write.id(author.number(2))}
+    if author.word((False, False, True)):
+        body["workflow_state"] = author.word(USER_STATES)
+    return author.snapshot(
+        "user", write, body, name="Sir Isaac", short_name="I.", user_login=None, user_sis_id="8"
+    )
+
+
 SOURCES = (
     _enrollment,
     _enrollment_state,
@@ -312,6 +410,12 @@ SOURCES = (
     _membership,
     _membership,
     _user,
+    _enrollment_snapshot,
+    _section_snapshot,
+    _course_snapshot,
+    _group_snapshot,
+    _membership_snapshot,
+    _user_snapshot,
 )
 """Functions that write the events of a history. Enrollments and memberships depend on the others,
 so there are twice as many.
@@ -327,7 +431,7 @@ _lists = cache(lambda write, era, maximum: st.lists(_events(write, era), max_siz
 
 
 @st.composite
-def histories(draw: Draw, maximum: int = 72) -> tuple[TypedEvent, ...]:
+def histories(draw: Draw, maximum: int = 120) -> tuple[TypedEvent, ...]:
     """Histories of up to ``maximum`` different events, about 25 on average, in arbitrary order. All
     are valid by their schemas.
     """

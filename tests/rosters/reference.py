@@ -1,17 +1,18 @@
 """The oracle: a simple implementation of the rosters, with which tests compare the stages.
 
 It takes all events at once, keeps the event with the greatest version for each register (the
-events of one family about one entity), and makes the rows from them. It has no state between
-events, and does not depend on their order.
+events of one family about one entity, or the snapshots of it), and makes the rows from them. It has
+no state between events, and does not depend on their order.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -38,6 +39,38 @@ FAMILIES = (
     "user",
 )
 """Event families that rosters use: ``<family>_created`` and ``<family>_updated``."""
+
+SNAPSHOTS = {
+    "rollcall_course_snapshot": "course",
+    "rollcall_section_snapshot": "course_section",
+    "rollcall_enrollment_snapshot": "enrollment",
+    "rollcall_group_snapshot": "group",
+    "rollcall_membership_snapshot": "group_membership",
+    "rollcall_user_snapshot": "user",
+}
+"""Families of the entities of snapshots."""
+
+REQUIRED_OF_SNAPSHOTS = {
+    "course": ("course_id", "workflow_state"),
+    "course_section": ("course_section_id", "course_id", "workflow_state"),
+    "enrollment": (
+        *("enrollment_id", "course_id", "course_section_id", "user_id", "type"),
+        "workflow_state",
+    ),
+    "group": ("group_id", "context_type", "context_id", "workflow_state"),
+    "group_membership": ("group_membership_id", "group_id", "user_id", "workflow_state"),
+    "user": ("user_id",),
+}
+"""Fields without which a snapshot is no part of a row."""
+
+DESCRIPTIONS = (
+    ("user_id", "user_name"),
+    ("user_id", "user_uuid"),
+    ("course_id", "course_uuid"),
+    ("account_id", "account_uuid"),
+    ("group_category_id", "group_category_name"),
+)
+"""An id, and a field that describes its entity."""
 
 STATES_BY_DATES = {
     ("active", "pending_active"),
@@ -71,7 +104,8 @@ class Version(NamedTuple):
     event_time: int
     """Microseconds since 1970."""
 
-    is_update: bool
+    rank: int
+    """1: updated, 0: created, -1: seen."""
     has_updated_at: bool
     updated_at: int
     """Microseconds since 1970; 0 without one."""
@@ -80,12 +114,18 @@ class Version(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A decoded typed event."""
+    """A decoded typed event, or what an entity is by its event and its snapshot."""
 
     family: str
     version: Version
     fields: Row
     """Fields of the body that its schema has, without nulls, with ids in normal form."""
+    snapshot: Row | None = None
+    """Of a snapshot, the fields with nulls, and ``present``."""
+    reason: str = ""
+    """Of an entity as its snapshot shows it: ``snapshot`` or ``absent``."""
+    seen: Mapping[str, Any] = MappingProxyType({})
+    """Of an entity with a snapshot: the fields at the end of its row."""
 
     @property
     def time(self) -> int:
@@ -227,22 +267,66 @@ def _context(group: Event) -> str:
 
 
 def _row(event: Event, state: str, reason: str, *sources: Event) -> Row:
-    """A row of a register's event. ``as_of`` is the time of the latest event that the row depends
-    on.
+    """A row of an entity. ``as_of`` is the time of the latest event or snapshot that the row
+    depends on.
+
+    Args:
+        reason: if the entity's snapshot does not count.
     """
     latest = max(each.time for each in (event, *sources))
-    return event.fields | {"state": state, "state_reason": reason, "as_of": row_time(latest)}
+    if reason == event.family.removeprefix("course_").removeprefix("group_"):
+        reason = event.reason or reason
+    return event.fields | {
+        "state": state,
+        "state_reason": reason,
+        "as_of": row_time(latest),
+        **event.seen,
+    }
 
 
 def _latest(events: Iterable[Event], family: str, *ids: str) -> dict[tuple[str, ...], Event]:
-    """The event with the greatest version of each register of a family, by the entity's ids."""
+    """The entities of a family by their ids: of each the event with the greatest version, the
+    snapshot with the greatest version, and of the two the later one.
+    """
     registers: dict[tuple[str, ...], list[Event]] = defaultdict(list)
     for event in events:
         if event.family == family:
             registers[tuple(event.fields[field] for field in ids)].append(event)
-    return {
-        key: max(register, key=lambda event: event.version) for key, register in registers.items()
-    }
+    return {key: _entity(register) for key, register in registers.items()}
+
+
+def _entity(register: list[Event]) -> Event:
+    told = [each for each in register if each.snapshot is None]
+    seen = [each for each in register if each.snapshot is not None]
+    event = max(told, key=lambda each: each.version, default=None)
+    if not seen:
+        assert event is not None
+        return event
+    last = max(seen, key=lambda each: each.version)
+    assert last.snapshot is not None
+    history = {"snapshot": {"event_time": row_time(last.time), **last.snapshot}}
+    if event is not None:
+        history["event"] = {"event_time": row_time(event.time), **event.fields}
+    end = {"snapshot_at": row_time(last.time), "history": history}
+    if event is not None and event.time >= last.time:
+        return event._replace(seen=end)
+
+    stated = {name: value for name, value in last.snapshot.items() if name != "present"}
+    left = dict(event.fields) if event is not None else {}
+    for identity, description in DESCRIPTIONS:
+        if identity in stated and stated[identity] != left.get(identity):
+            left.pop(description, None)
+    fields = {name: value for name, value in (left | stated).items() if value is not None}
+    if last.family == "user" and not stated.get("workflow_state"):
+        known = fields.get("workflow_state", "deleted")
+        fields["workflow_state"] = "registered" if known == "deleted" else known
+    return Event(
+        last.family,
+        last.version,
+        fields,
+        reason="snapshot" if last.snapshot["present"] else "absent",
+        seen=end,
+    )
 
 
 def read_event(name: str, value: bytes, shard: int | None) -> Event | None:
@@ -255,7 +339,9 @@ def read_event(name: str, value: bytes, shard: int | None) -> Event | None:
     if not isinstance(outcome, Routed) or outcome.event_type.name != name:
         raise ValueError(f"no typed event {name}: {outcome}")
     family, _, kind = name.rpartition("_")
-    if family not in FAMILIES or kind not in ("created", "updated"):
+    if kind == "snapshot":
+        family = SNAPSHOTS[name]
+    elif family not in FAMILIES or kind not in ("created", "updated"):
         return None
     event = orjson.loads(value)
     metadata = event["metadata"] if "metadata" in event else event["attributes"]
@@ -269,6 +355,10 @@ def read_event(name: str, value: bytes, shard: int | None) -> Event | None:
     # a number such as 2.1070000000000001e16 is valid by its schema, but no id
     if None in fields.values():
         return None
+    if kind == "snapshot" and not all(
+        isinstance(fields.get(name), str) for name in REQUIRED_OF_SNAPSHOTS[family]
+    ):
+        return None
     if family == "group" and fields["context_type"] not in ("Course", "Account"):
         return None
 
@@ -280,9 +370,17 @@ def read_event(name: str, value: bytes, shard: int | None) -> Event | None:
     return Event(
         family,
         Version(
-            event_time, kind == "updated", updated_at is not None, updated_at or 0, ce_id.decode()
+            event_time,
+            {"created": 0, "updated": 1, "snapshot": -1}[kind],
+            updated_at is not None,
+            updated_at or 0,
+            ce_id.decode(),
         ),
         fields,
+        snapshot={"present": body["present"]}
+        | {name: fields.get(name) for name in _schema_fields(family) if name in body}
+        if kind == "snapshot"
+        else None,
     )
 
 

@@ -284,11 +284,11 @@ def test_stages_by_event() -> None:
         families.setdefault(stages_by_event().get(name), set()).add(event_type.family)
     unused = families.pop(None)
     assert families == {
-        "enrollment": {"enrollment", "enrollment_state"},
-        "section": {"course_section"},
-        "group": {"group", "group_membership"},
-        "course": {"course"},
-        "user": {"user"},
+        "enrollment": {"enrollment", "enrollment_state", "rollcall_snapshot"},
+        "section": {"course_section", "rollcall_snapshot"},
+        "group": {"group", "group_membership", "rollcall_snapshot"},
+        "course": {"course", "rollcall_snapshot"},
+        "user": {"user", "rollcall_snapshot"},
     }
     assert unused.isdisjoint(set().union(*families.values()))
     assert stages_by_event().keys() <= REGISTRY.keys()

@@ -83,7 +83,7 @@ def _field_schema(field: Field, of_event: Schema | None) -> Schema:
 
 def _state_schemas(relation: Relation, bodies: Sequence[Schema]) -> dict[str, Schema]:
     """Those of the fields with which a row ends."""
-    state, state_reason, as_of = STATE
+    state, state_reason, as_of, snapshot_at, history = STATE
     states = [
         value
         for body in bodies
@@ -105,12 +105,36 @@ def _state_schemas(relation: Relation, bodies: Sequence[Schema]) -> dict[str, Sc
             "description": f"{state_reason.meaning} {explained}.",
             "enum": list(relation.reasons),
         },
-        as_of.name: {
-            "title": "Time",
-            "type": "string",
-            "pattern": _AS_OF_PATTERN,
-            "description": as_of.meaning,
+        **{
+            field.name: {
+                "title": "Time",
+                "type": "string",
+                "pattern": _AS_OF_PATTERN,
+                "description": field.meaning,
+            }
+            for field in (as_of, snapshot_at)
         },
+        history.name: {
+            "title": "History",
+            "type": "object",
+            "description": history.meaning,
+            "required": ["snapshot"],
+            "properties": {
+                "event": _said("The fields of the latest event's body."),
+                "snapshot": _said("`present`, and the fields that the snapshot states."),
+            },
+        },
+    }
+
+
+def _said(description: str) -> Schema:
+    """What an event or a snapshot said."""
+    event_time = {"title": "Time", "type": "string", "pattern": _AS_OF_PATTERN}
+    return {
+        "type": "object",
+        "description": description,
+        "required": ["event_time"],
+        "properties": {"event_time": {**event_time, "description": "Its `event_time`."}},
     }
 
 

@@ -1,7 +1,7 @@
-"""The enrollment stage: both registers of each enrollment, by section.
+"""The enrollment stage: the registers of each enrollment, by section.
 
 Key: enrollment_id. The lead row is the only row. It is published with the key of its section, so
-that the section stage has both.
+that the section stage has them all.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from typing import Annotated, Any
 
 from msgspec import Struct
 
+from rollcall.record import Record
+from rollcall.rosters.entities import SNAPSHOT_REASONS, Entity, Snapshot, current, merged
 from rollcall.rosters.fields import Flag, Id, OptionalId, Text, Time, Word
-from rollcall.rosters.registers import Register, UndatedRegister, latest, lead_reader
+from rollcall.rosters.inputs import entity_inputs
+from rollcall.rosters.registers import Register, UndatedRegister, latest, register_maker
 from rollcall.rosters.relation import Relation
 from rollcall.rosters.states import COURSE_DELETED
-from rollcall.rosters.typed import typed_reader
+from rollcall.rosters.typed import Reader, typed_reader
 from rollcall.streaming.rows import LEAD
-from rollcall.streaming.stages.stage import Input, Kind, Row, Stage
+from rollcall.streaming.stages.stage import Change, Input, Kind, Row, Stage
 
 BY_SECTION = "enrollments-by-section"
 """Key ``<section>/<enrollment>``, value the row."""
@@ -51,9 +54,9 @@ class EnrollmentState(UndatedRegister, array_like=True, frozen=True, gc=False):
 
 
 class EnrollmentEvents(Struct, array_like=True, frozen=True, gc=False):
-    """The row: both registers of an enrollment. One may be missing."""
+    """The row: the enrollment, and its state by dates. One may be missing."""
 
-    enrollment: Enrollment | None
+    enrollment: Entity[Enrollment] | None
     state: EnrollmentState | None
 
 
@@ -69,6 +72,7 @@ ENROLLMENTS = Relation(
         "section_deleted": "the section is deleted",
         **COURSE_DELETED,
         "course_completed": "the course is concluded",
+        **SNAPSHOT_REASONS,
     },
     lookups=(
         ("course_section_id", "enrollment_id"),
@@ -78,11 +82,13 @@ ENROLLMENTS = Relation(
 )
 
 
-def merge_enrollment(row: EnrollmentEvents | None, update: Enrollment) -> EnrollmentEvents:
-    """The row with an event of enrollment_*."""
+def merge_enrollment(
+    row: EnrollmentEvents | None, update: Enrollment | Snapshot[Enrollment]
+) -> EnrollmentEvents:
+    """The row with an event of enrollment_*, or a snapshot."""
     if row is None:
-        return EnrollmentEvents(update, None)
-    enrollment = latest(row.enrollment, update)
+        return EnrollmentEvents(merged(None, update), None)
+    enrollment = merged(row.enrollment, update)
     return row if enrollment is row.enrollment else EnrollmentEvents(enrollment, row.state)
 
 
@@ -95,20 +101,32 @@ def merge_state(row: EnrollmentEvents | None, update: EnrollmentState) -> Enroll
 
 
 def derive(key: str, _id: str, row: EnrollmentEvents, _lead: Row | None) -> Mapping[str, Any]:
-    """The record by section. Nothing without an enrollment_* event: only this has the section."""
-    enrollment = row.enrollment
-    return {} if enrollment is None else {f"{enrollment.course_section_id}/{key}": row}
+    """The record by section. Nothing for a state alone: it has no section."""
+    if row.enrollment is None:
+        return {}
+    return {f"{current(row.enrollment).course_section_id}/{key}": row}
+
+
+def _state_reader(read: Reader) -> Any:
+    make = register_maker(EnrollmentState)
+
+    def read_change(record: Record) -> Change:
+        event = read(record)
+        return Change(event.id("enrollment_id"), LEAD, make(event), event.time / 1_000_000)
+
+    return read_change
 
 
 def stage(shard: int | None) -> Stage:
     """The stage. ``shard``: shard of local ids in events without a root account; None: unknown."""
-    inputs = {}
-    for name in ("enrollment_created", "enrollment_updated"):
-        inputs[f"events.{name}"] = Input(
-            lead_reader(typed_reader(name, shard), Enrollment, "enrollment_id"), merge_enrollment
-        )
+    inputs = entity_inputs(
+        Enrollment,
+        "enrollment",
+        "rollcall_enrollment_snapshot",
+        "enrollment_id",
+        shard,
+        merge=merge_enrollment,
+    )
     for name in ("enrollment_state_created", "enrollment_state_updated"):
-        inputs[f"events.{name}"] = Input(
-            lead_reader(typed_reader(name, shard), EnrollmentState, "enrollment_id"), merge_state
-        )
+        inputs[f"events.{name}"] = Input(_state_reader(typed_reader(name, shard)), merge_state)
     return Stage("enrollment", inputs, {LEAD: Kind(EnrollmentEvents, {BY_SECTION: derive})})

@@ -36,6 +36,7 @@ class Sort(Enum):
     FLAG = "truth value"
     NUMBER = "number"
     LIST = "list"
+    OBJECT = "object"
 
 
 Id: TypeAlias = Annotated[str, Sort.ID]

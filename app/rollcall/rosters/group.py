@@ -1,7 +1,7 @@
 """The group stage: groups and their memberships, by course or account.
 
-Key: group_id. The lead row is the group's register; a row of kind ``membership`` is the
-membership's register. Memberships have no course or account: without their group, they are not
+Key: group_id. The lead row is the group; a row of kind ``membership`` is a membership.
+Memberships have no course or account: without their group, they are not
 published.
 """
 
@@ -12,17 +12,17 @@ from typing import Annotated, Any
 
 from msgspec import Struct
 
-from rollcall.record import Record
+from rollcall.rosters.entities import SNAPSHOT_REASONS, Entity, Reconciled, current
 from rollcall.rosters.fields import Id, Microseconds, Number, OptionalId, Text, Word
-from rollcall.rosters.registers import UndatedRegister, latest, register_maker
+from rollcall.rosters.inputs import entity_inputs
+from rollcall.rosters.registers import UndatedRegister
 from rollcall.rosters.relation import ACCOUNT_PREFIX, CONTEXT, Relation
 from rollcall.rosters.states import COURSE_DELETED
-from rollcall.rosters.typed import Reader, typed_reader
 from rollcall.streaming.rows import LEAD
-from rollcall.streaming.stages.stage import Change, Input, Kind, Row, Stage, UnusableError
+from rollcall.streaming.stages.stage import Kind, Row, Stage, UnusableError
 
 GROUPS_BY_COURSE = "groups-by-course"
-"""Key ``<course>/<group>`` or ``account:<account>/<group>``, value the group's register."""
+"""Key ``<course>/<group>`` or ``account:<account>/<group>``, value the group."""
 
 MEMBERSHIPS_BY_COURSE = "memberships-by-course"
 """Key ``<course>/<membership>/<group>`` or ``account:<account>/<membership>/<group>``, value
@@ -65,7 +65,7 @@ class Membership(UndatedRegister, array_like=True, frozen=True, gc=False):
 class MembershipInGroup(Struct, array_like=True, frozen=True, gc=False):
     """A membership, with its group's effect on it."""
 
-    membership: Membership
+    membership: Entity[Membership]
     group_deleted_at: Microseconds | None
 
 
@@ -75,7 +75,7 @@ GROUPS = Relation(
     key=("context_type", "context_id", "group_id"),
     rows="one row for each group, of a course or of an account",
     bodies=("group",),
-    reasons={"group": "the group's own workflow_state", **COURSE_DELETED},
+    reasons={"group": "the group's own workflow_state", **COURSE_DELETED, **SNAPSHOT_REASONS},
     lookups=(("group_id",),),
 )
 
@@ -89,40 +89,17 @@ MEMBERSHIPS = Relation(
         "membership": "the membership's own workflow_state",
         "group_deleted": "the group is deleted",
         **COURSE_DELETED,
+        **SNAPSHOT_REASONS,
     },
     lookups=(("group_id", "group_membership_id"), ("user_id", "group_id")),
 )
 
 
-def _group_reader(read: Reader) -> Any:
-    make = register_maker(Group)
-
-    def read_change(record: Record) -> Change:
-        event = read(record)
-        group = make(event)
-        if group.context_type not in ("Course", "Account"):
-            raise UnusableError(
-                "enum: must be Course or Account: rosters have no other groups",
-                "/body/context_type",
-            )
-        return Change(event.id("group_id"), LEAD, group, event.time / 1_000_000)
-
-    return read_change
-
-
-def _membership_reader(read: Reader) -> Any:
-    make = register_maker(Membership)
-
-    def read_change(record: Record) -> Change:
-        event = read(record)
-        return Change(
-            event.id("group_id"),
-            f"membership/{event.id('group_membership_id')}",
-            make(event),
-            event.time / 1_000_000,
+def _check_context(group: Group) -> None:
+    if group.context_type not in ("Course", "Account"):
+        raise UnusableError(
+            "enum: must be Course or Account: rosters have no other groups", "/body/context_type"
         )
-
-    return read_change
 
 
 def _context(group: Group) -> str:
@@ -134,39 +111,47 @@ def _deleted_at(group: Group) -> int | None:
     return group.time if group.workflow_state == "deleted" else None
 
 
-def derive_group(key: str, _id: str, row: Group, _lead: Row | None) -> Mapping[str, Any]:
+def derive_group(key: str, _id: str, row: Entity[Group], _lead: Row | None) -> Mapping[str, Any]:
     """The record by course or account."""
-    return {f"{_context(row)}/{key}": row}
+    return {f"{_context(current(row))}/{key}": row}
 
 
 def derive_membership(
-    key: str, membership_id: str, row: Membership, group: Group | None
+    key: str, membership_id: str, row: Entity[Membership], lead: Entity[Group] | None
 ) -> Mapping[str, Any]:
     """The record by course or account."""
-    if group is None:
+    if lead is None:
         return {}
+    group = current(lead)
     value = MembershipInGroup(row, _deleted_at(group))
     return {f"{_context(group)}/{membership_id}/{key}": value}
 
 
-def lead_fingerprint(group: Group | None) -> Any:
+def lead_fingerprint(lead: Entity[Group] | None) -> Any:
     """The part of the group that its memberships depend on."""
-    return None if group is None else (_context(group), _deleted_at(group))
+    if lead is None:
+        return None
+    group = current(lead)
+    return _context(group), _deleted_at(group)
 
 
 def stage(shard: int | None) -> Stage:
     """The stage. ``shard``: shard of local ids in events without a root account; None: unknown."""
-    groups = {
-        f"events.{name}": Input(_group_reader(typed_reader(name, shard)), latest)
-        for name in ("group_created", "group_updated")
-    }
-    names = ("group_membership_created", "group_membership_updated")
-    memberships = {
-        f"events.{name}": Input(_membership_reader(typed_reader(name, shard)), latest)
-        for name in names
-    }
+    groups = entity_inputs(
+        Group, "group", "rollcall_group_snapshot", "group_id", shard, check=_check_context
+    )
+    memberships = entity_inputs(
+        Membership,
+        "group_membership",
+        "rollcall_membership_snapshot",
+        "group_id",
+        shard,
+        kind=("membership", "group_membership_id"),
+    )
     kinds = {
-        LEAD: Kind(Group, {GROUPS_BY_COURSE: derive_group}),
-        "membership": Kind(Membership, {MEMBERSHIPS_BY_COURSE: derive_membership}),
+        LEAD: Kind(Group | Reconciled[Group], {GROUPS_BY_COURSE: derive_group}),
+        "membership": Kind(
+            Membership | Reconciled[Membership], {MEMBERSHIPS_BY_COURSE: derive_membership}
+        ),
     }
     return Stage("group", groups | memberships, kinds, lead_fingerprint)

@@ -10,7 +10,7 @@ import msgspec
 from rollcall.record import Record
 from rollcall.streaming.stages.stage import Row, UnusableError
 
-MOST_SLOTS = 24
+MOST_SLOTS = 20
 """Maximum number of slots of a row. An enrollment is in one section, for a moment in two; a
 membership stays in one group. Only forged ids give more. The limit keeps the row below the topics'
 record size.

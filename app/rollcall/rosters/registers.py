@@ -18,11 +18,10 @@ from msgspec.structs import astuple
 
 from rollcall.events.ids import normal_id
 from rollcall.events.times import parse_microseconds
-from rollcall.record import Record
 from rollcall.rosters.fields import Microseconds, Sort, Value, fields_of
-from rollcall.rosters.typed import Reader, TypedEvent
-from rollcall.streaming.rows import LEAD, encode_json
-from rollcall.streaming.stages.stage import Change, UnusableError
+from rollcall.rosters.typed import TypedEvent
+from rollcall.streaming.rows import encode_json
+from rollcall.streaming.stages.stage import UnusableError
 
 MOST_REGISTER_BYTES = 8_192
 """Maximum size of a register. Names in Canvas have at most 255 characters. A row must fit into a
@@ -48,6 +47,11 @@ class Register(Struct, array_like=True, frozen=True, gc=False):
     """1 for an ``_updated`` event, 0 for a ``_created`` one."""
     digest: str
     """The beginning of ce_id."""
+
+    @property
+    def updated_at(self) -> Value:
+        """A field of every subclass."""
+        raise NotImplementedError
 
 
 class UndatedRegister(Register, array_like=True, frozen=True, gc=False):
@@ -155,28 +159,6 @@ def register_maker(register: type[RegisterT]) -> Callable[[TypedEvent], Register
 def _short_time(updated_at: Any) -> str | None:
     is_short = type(updated_at) is str and len(updated_at) <= _MOST_TIME_CHARACTERS
     return updated_at if is_short else None
-
-
-def lead_reader(read: Reader, register: type[Register], key: str) -> Callable[[Record], Change]:
-    """A function that reads typed events as changes of the lead row of their key.
-
-    Args:
-        read: reads the event of a record.
-        register: type of the lead row.
-        key: the field of the body with the key.
-    """
-    make = register_maker(register)
-
-    def read_change(record: Record) -> Change:
-        event = read(record)
-        return Change(event.id(key), LEAD, make(event), event.time / 1_000_000)
-
-    return read_change
-
-
-def roster_row(fields: dict[str, Any], state: str, reason: str, time: int) -> dict[str, Any]:
-    """The value of a roster record."""
-    return {**fields, "state": state, "state_reason": reason, "as_of": as_of(time)}
 
 
 def microseconds(text: object) -> float:

@@ -45,7 +45,20 @@ STATE = (
         "as_of",
         Sort.TEXT,
         is_required=True,
-        meaning="`event_time` of the latest event that affected the row: UTC, milliseconds.",
+        meaning="`event_time` of the latest event or snapshot that affected the row: UTC, "
+        "milliseconds.",
+    ),
+    Field(
+        "snapshot_at",
+        Sort.TEXT,
+        meaning="`event_time` of the latest snapshot of Canvas: UTC, milliseconds. Only in rows "
+        "that have one.",
+    ),
+    Field(
+        "history",
+        Sort.OBJECT,
+        meaning="What the latest event said, and what the latest snapshot said: `event` and "
+        "`snapshot`. Only in rows that have a snapshot.",
     ),
 )
 """Fields at the end of all rows."""

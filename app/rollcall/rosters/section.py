@@ -1,6 +1,6 @@
 """The section stage: sections and their enrollments, by current course.
 
-Key: course_section_id. The lead row is the section's register. A row of kind ``enrollment`` is
+Key: course_section_id. The lead row is the section. A row of kind ``enrollment`` is
 published by the enrollment stage.
 
 Canvas cross-lists a section without events for its enrollments, which move with it. So the course
@@ -17,16 +17,17 @@ from msgspec import Struct
 
 from rollcall.record import Record
 from rollcall.rosters.enrollment import BY_SECTION, Enrollment, EnrollmentState
+from rollcall.rosters.entities import SNAPSHOT_REASONS, Entity, Reconciled, current
 from rollcall.rosters.fields import Flag, Id, List, Microseconds, OptionalId, Text, Time, Word
+from rollcall.rosters.inputs import entity_inputs
 from rollcall.rosters.internal import parts_of, replace, value_reader
-from rollcall.rosters.registers import UndatedRegister, latest, lead_reader
+from rollcall.rosters.registers import UndatedRegister
 from rollcall.rosters.relation import Relation
-from rollcall.rosters.typed import typed_reader
 from rollcall.streaming.rows import LEAD
 from rollcall.streaming.stages.stage import Change, Input, Kind, Row, Stage
 
 SECTIONS_BY_COURSE = "sections-by-course"
-"""Key ``<course>/<section>``, value the section's register."""
+"""Key ``<course>/<section>``, value the section."""
 
 ENROLLMENTS_BY_COURSE = "enrollments-by-course"
 """Key ``<course>/<enrollment>/<section>``, value :class:`EnrollmentInSection`. The key has the
@@ -60,7 +61,7 @@ class Section(UndatedRegister, array_like=True, frozen=True, gc=False):
 class PublishedEnrollment(Struct, array_like=True, frozen=True, gc=False):
     """An enrollment from the enrollment stage."""
 
-    enrollment: Enrollment
+    enrollment: Entity[Enrollment]
     state: EnrollmentState | None
 
 
@@ -77,7 +78,7 @@ class SectionEffect(Struct, array_like=True, frozen=True, gc=False):
 class EnrollmentInSection(Struct, array_like=True, frozen=True, gc=False):
     """An enrollment, with its section's effect on it."""
 
-    enrollment: Enrollment
+    enrollment: Entity[Enrollment]
     state: EnrollmentState | None
     section: SectionEffect | None
 
@@ -88,7 +89,7 @@ SECTIONS = Relation(
     key=("course_id", "course_section_id"),
     rows="one row for each section, in its current course",
     bodies=("course_section",),
-    reasons={"section": "the section's own workflow_state"},
+    reasons={"section": "the section's own workflow_state", **SNAPSHOT_REASONS},
     lookups=(("course_section_id",), ("sis_source_id",)),
 )
 
@@ -100,45 +101,47 @@ def _read_enrollment(record: Record) -> Change:
     return Change(section, f"enrollment/{enrollment}", _published_enrollment(record), None)
 
 
-def derive_section(key: str, _id: str, row: Section, _lead: Row | None) -> Mapping[str, Any]:
+def derive_section(
+    key: str, _id: str, row: Entity[Section], _lead: Row | None
+) -> Mapping[str, Any]:
     """The record by course."""
-    return {f"{row.course_id}/{key}": row}
+    return {f"{current(row).course_id}/{key}": row}
 
 
 def derive_enrollment(
-    key: str, enrollment_id: str, row: PublishedEnrollment, section: Section | None
+    key: str, enrollment_id: str, row: PublishedEnrollment, lead: Entity[Section] | None
 ) -> Mapping[str, Any]:
     """The record by course."""
-    enrollment = row.enrollment
+    enrollment = current(row.enrollment)
     course, effect = enrollment.course_id, None
-    if section is not None:
-        is_moved = False
+    if lead is not None:
+        section, is_moved = current(lead), False
         if section.time >= enrollment.time:
             is_moved = section.course_id != course
             course = section.course_id
         is_deleted = section.workflow_state == "deleted"
         if is_moved or is_deleted:
             effect = SectionEffect(is_deleted, is_moved, section.time)
-    return {f"{course}/{enrollment_id}/{key}": EnrollmentInSection(enrollment, row.state, effect)}
+    value = EnrollmentInSection(row.enrollment, row.state, effect)
+    return {f"{course}/{enrollment_id}/{key}": value}
 
 
-def lead_fingerprint(section: Section | None) -> Any:
+def lead_fingerprint(lead: Entity[Section] | None) -> Any:
     """The part of the section that its enrollments depend on."""
-    return None if section is None else (section.time, section.course_id, section.workflow_state)
+    if lead is None:
+        return None
+    section = current(lead)
+    return section.time, section.course_id, section.workflow_state
 
 
 def stage(shard: int | None) -> Stage:
     """The stage. ``shard``: shard of local ids in events without a root account; None: unknown."""
-    names = ("course_section_created", "course_section_updated")
-    inputs = {
-        f"events.{name}": Input(
-            lead_reader(typed_reader(name, shard), Section, "course_section_id"), latest
-        )
-        for name in names
-    }
+    inputs = entity_inputs(
+        Section, "course_section", "rollcall_section_snapshot", "course_section_id", shard
+    )
     inputs[BY_SECTION] = Input(_read_enrollment, replace, trusted=True)
     kinds = {
-        LEAD: Kind(Section, {SECTIONS_BY_COURSE: derive_section}),
+        LEAD: Kind(Section | Reconciled[Section], {SECTIONS_BY_COURSE: derive_section}),
         "enrollment": Kind(PublishedEnrollment, {ENROLLMENTS_BY_COURSE: derive_enrollment}),
     }
     return Stage("section", inputs, kinds, lead_fingerprint)

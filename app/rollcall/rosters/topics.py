@@ -15,7 +15,7 @@ from rollcall.streaming.stages.stage import Stage
 
 RECORD_BYTES = 524_288
 """Smallest acceptable ``max.message.bytes``: :data:`rollcall.rosters.internal.MOST_SLOTS` slots of
-two registers, each of :data:`rollcall.rosters.registers.MOST_REGISTER_BYTES`.
+three registers, each of :data:`rollcall.rosters.registers.MOST_REGISTER_BYTES`.
 """
 
 TOMBSTONE_DAYS = 30

@@ -20,8 +20,10 @@ KEY = "x-key"
 SOURCES = "x-sources"
 """Annotation with the origin of the knowledge about an event type."""
 
-KNOWN_SOURCES = ("documents", "code", "observed")
-"""Canvas's documents, Canvas's source code, events that consumers have received."""
+KNOWN_SOURCES = ("documents", "code", "observed", "rollcall")
+"""Canvas's documents, Canvas's source code, events that consumers have received. ``rollcall``:
+Rollcall itself writes the events.
+"""
 
 _ID_PARTS = frozenset({"id", "nullable_id"})
 """The parts of common.json for ids of Canvas. A key with another type is text."""

@@ -22,7 +22,7 @@ from rollcall.rosters.registry import RELATIONS
 from rollcall.rosters.relation import ACCOUNT_PREFIX, STATE, Relation
 from rollcall.serve.replica.derived import canvas_state, sortable_name
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the tables below. A file of another version is rebuilt."""
 
 APPLICATION_ID = 0x526F_6C6C
@@ -158,7 +158,7 @@ class Table:
         try:
             row = orjson.loads(value)
             for field in STATE:
-                if type(row[field.name]) is not str:
+                if field.is_required and type(row[field.name]) is not str:
                     raise TypeError(field.name)
             for column in self.computed:
                 row[column.field.name] = column.compute(row)
@@ -192,7 +192,7 @@ def _stored(name: str, sort: Sort, value: Any) -> Any:
     kind = type(value)
     if kind is str:
         return _utc(value) if sort is Sort.TIME else value
-    if kind is list:
+    if kind is list or (kind is dict and sort is Sort.OBJECT):
         return orjson.dumps(value).decode()
     if kind not in (int, float, bool):
         raise ValueError(name)
