@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from rollcall.serve.api.ids import IdFormat
@@ -46,6 +47,15 @@ class Errors(_Model):
     status: str | None = None
 
 
+class History(_Model):
+    """What the latest event said of something, and what the latest snapshot said. The later one
+    counts; of equal times, the event.
+    """
+
+    event: dict[str, Any] | None = None
+    snapshot: dict[str, Any]
+
+
 class User(_Model):
     """A user."""
 
@@ -60,6 +70,7 @@ class User(_Model):
     uuid: str | None = None
     group_ids: list[Id] | None = None
     enrollments: list[Enrollment] | None = None
+    rollcall_history: History | None = None
 
 
 class Enrollment(_Model):
@@ -94,6 +105,7 @@ class Enrollment(_Model):
     rollcall_state: str
     rollcall_state_reason: str
     rollcall_as_of: Time
+    rollcall_history: History | None = None
 
 
 class Course(_Model):
@@ -116,6 +128,7 @@ class Course(_Model):
     sections: list[Section] | None = None
     rollcall_state_reason: str | None
     rollcall_as_of: Time | None
+    rollcall_history: History | None = None
 
 
 class Section(_Model):
@@ -136,6 +149,7 @@ class Section(_Model):
     students: list[User] | None = None
     rollcall_state_reason: str
     rollcall_as_of: Time
+    rollcall_history: History | None = None
 
 
 class Group(_Model):
@@ -161,6 +175,7 @@ class Group(_Model):
     users: list[User] | None = None
     rollcall_state_reason: str
     rollcall_as_of: Time
+    rollcall_history: History | None = None
 
 
 class GroupMembership(_Model):
@@ -175,10 +190,17 @@ class GroupMembership(_Model):
     sis_group_id: None
     rollcall_state_reason: str
     rollcall_as_of: Time
+    rollcall_history: History | None = None
 
 
 for _model in (User, Enrollment, Course, Section, Group):
     _model.model_rebuild()
+
+
+def history(row: Row) -> dict[str, Any] | None:
+    """A :class:`History`; None: the row has no snapshot."""
+    stored = row["history"]
+    return None if stored is None else dict(orjson.loads(stored))
 
 
 def flag(value: Any) -> bool | None:

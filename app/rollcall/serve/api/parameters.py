@@ -153,8 +153,17 @@ class ListQuery(Query):
         return Page(self.page, self.per_page)
 
 
+HISTORY = "rollcall_history"
+"""Value of ``include[]``, and name of the field."""
+
+
 def _values(alias: str, description: str) -> Any:
     return Field(default=[], alias=alias, max_length=MOST_VALUES, description=description)
+
+
+def _include(*names: str, more: str = "") -> Any:
+    listed = ", ".join(f"`{name}`" for name in (*names, HISTORY))
+    return _values("include[]", f"Also {listed}{more}. Others are passed over.")
 
 
 class EnrollmentsQuery(ListQuery):
@@ -167,9 +176,7 @@ class EnrollmentsQuery(ListQuery):
     state: list[EnrollmentState] = _values(
         "state[]", "In these states only; without it `active` and `invited`."
     )
-    include: list[str] = _values(
-        "include[]", "Also `group_ids`, `uuid`, `observed_users`. Others are passed over."
-    )
+    include: list[str] = _include("group_ids", "uuid", "observed_users")
     sis_user_id: list[str] = _values("sis_user_id[]", "Of users with these SIS ids only.")
     sis_section_id: list[str] = _values("sis_section_id[]", "Of sections with these SIS ids only.")
 
@@ -237,9 +244,7 @@ class UsersQuery(ListQuery):
     )
     user_id: Annotated[str | None, Field(max_length=100, description="This user only.")] = None
     user_ids: list[str] = _values("user_ids[]", "These users only.")
-    include: list[str] = _values(
-        "include[]", "Also `enrollments`, `uuid`, `group_ids`. Others are passed over."
-    )
+    include: list[str] = _include("enrollments", "uuid", "group_ids")
 
     def types(self) -> tuple[str, ...]:
         """Types of the enrollments. By default all except test students, as in Canvas."""
@@ -259,10 +264,8 @@ class UsersQuery(ListQuery):
 class CourseQuery(Query):
     """A query for a course."""
 
-    include: list[str] = _values(
-        "include[]",
-        "Also `total_students`, `sections`; `all_courses`: deleted ones too. Others are passed "
-        "over.",
+    include: list[str] = _include(
+        "total_students", "sections", more="; `all_courses`: deleted ones too"
     )
 
 
@@ -272,29 +275,25 @@ class SectionsQuery(ListQuery):
     search_term: Annotated[
         str | None, Field(min_length=2, max_length=255, description="Part of a name.")
     ] = None
-    include: list[str] = _values(
-        "include[]", "Also `total_students`, `students`. Others are passed over."
-    )
+    include: list[str] = _include("total_students", "students")
 
 
 class SectionQuery(Query):
     """A query for a section."""
 
-    include: list[str] = _values(
-        "include[]", "Also `total_students`, `students`. Others are passed over."
-    )
+    include: list[str] = _include("total_students", "students")
 
 
 class GroupsQuery(ListQuery):
     """A query for groups."""
 
-    include: list[str] = _values("include[]", "Also `users`. Others are passed over.")
+    include: list[str] = _include("users")
 
 
 class GroupQuery(Query):
     """A query for a group."""
 
-    include: list[str] = _values("include[]", "Also `users`. Others are passed over.")
+    include: list[str] = _include("users")
 
 
 class MembershipsQuery(ListQuery):
@@ -303,6 +302,7 @@ class MembershipsQuery(ListQuery):
     filter_states: list[MembershipState] = _values(
         "filter_states[]", "In these states only; without it all but `deleted`."
     )
+    include: list[str] = _include()
 
 
 class GroupUsersQuery(ListQuery):

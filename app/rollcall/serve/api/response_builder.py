@@ -11,7 +11,7 @@ from rollcall.serve.api.conditions import Where
 from rollcall.serve.api.errors import ApiError, not_found
 from rollcall.serve.api.ids import IdFormat, parse_id
 from rollcall.serve.api.listings import Listings
-from rollcall.serve.api.parameters import EnrollmentsQuery
+from rollcall.serve.api.parameters import HISTORY, EnrollmentsQuery
 from rollcall.serve.api.queries import KNOWN, Row, one_of
 
 _SIS_COLUMNS = {
@@ -149,12 +149,14 @@ class ResponseBuilder:
                 user: objects.user_without_events(user, names.get(user)) for user in without_events
             }
         groups = queries.groups_by_user(self.db, wanted) if "group_ids" in include else {}
-        return {
+        found = {
             user: objects.user_object(
                 rows[user], self.ids, uuid="uuid" in include, group_ids=groups.get(user)
             )
             for user in wanted
         }
+        self.add_histories([rows[user] for user in wanted], list(found.values()), include)
+        return found
 
     def enrollments(
         self, rows: list[Row], include: Iterable[str] = (), *, with_users: bool = True
@@ -182,11 +184,13 @@ class ResponseBuilder:
             if row["associated_user_id"] in observed and row["type"] == "ObserverEnrollment":
                 enrollment["observed_user"] = users[row["associated_user_id"]]
             found.append(enrollment)
+        self.add_histories(rows, found, include)
         return found
 
     def sections(self, rows: list[Row], include: Iterable[str]) -> list[dict[str, Any]]:
         """Objects of sections."""
         found = [objects.section_object(row, self.ids) for row in rows]
+        self.add_histories(rows, found, include)
         if "total_students" in include:
             totals = queries.count_students(
                 self.db, "course_section_id", [row["course_section_id"] for row in rows]
@@ -205,8 +209,17 @@ class ResponseBuilder:
         found = [
             objects.group_object(row, self.ids, members.get(row["group_id"], 0)) for row in rows
         ]
+        self.add_histories(rows, found, include)
         if "users" in include:
             for row, group in zip(rows, found, strict=True):
                 users = queries.users_of_group(self.db, row["group_id"])
                 group["users"] = list(self.users(users).values())
         return found
+
+    def add_histories(
+        self, rows: Iterable[Mapping[str, Any]], found: list[dict[str, Any]], include: Iterable[str]
+    ) -> None:
+        """Add their histories to the objects of rows, if they are asked for."""
+        if HISTORY in include:
+            for row, its_object in zip(rows, found, strict=True):
+                its_object[HISTORY] = objects.history(row)

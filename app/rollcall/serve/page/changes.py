@@ -25,6 +25,8 @@ _WITHOUT_SENTENCE = frozenset(
         "uuid",
         "sis_batch_id",
         "workflow_state",
+        "snapshot_at",
+        "history",
     }
 )
 """Columns whose change alone makes no sentence. The state of a row is in ``state``."""

@@ -9,7 +9,7 @@ from typing import Any
 from rollcall.errors import ConfigurationError
 from rollcall.events.ids import SHARD_SIZE
 from rollcall.rosters.context import parse_context
-from rollcall.serve.page.labels import REASON_LABELS, ROLE_LABELS
+from rollcall.serve.page.labels import REASON_LABELS, ROLE_LABELS, history_text
 from rollcall.serve.replica.derived import folded
 
 MOST_COURSES = 50
@@ -25,7 +25,7 @@ _ENROLLMENTS = """
     SELECT e.enrollment_id AS id, e.user_id, coalesce(u.name, e.user_name) AS name,
            folded(coalesce(u.sortable_name, sortable(e.user_name), '')) AS sort,
            e.type, e.state, e.state_reason,
-           e.course_section_id AS section_id, s.name AS section, e.as_of
+           e.course_section_id AS section_id, s.name AS section, e.as_of, e.history
     FROM roster_enrollments e
     LEFT JOIN roster_users u ON u.user_id = e.user_id
     LEFT JOIN roster_sections s
@@ -212,6 +212,7 @@ def _rendered(
         row["groups"] = groups.get(row["user_id"], [])
         row["role"] = ROLE_LABELS.get(row["type"], row["type"])
         row["why"] = REASON_LABELS.get(row["state_reason"], "")
+        row["history"] = history_text(row["history"])
         for name in ("id", "user_id", "section_id"):
             row[name] = None if row[name] is None else str(row[name])
     return rows

@@ -33,6 +33,7 @@ async def course(
 def _course(builder: ResponseBuilder, course_id: str, query: CourseQuery) -> dict[str, Any]:
     row = builder.course_row(course_id, query.include)
     found = objects.course_object(row, builder.ids)
+    builder.add_histories([row], [found], query.include)
     if "total_students" in query.include:
         totals = queries.count_students(builder.db, "course_id", [row["course_id"]])
         found["total_students"] = totals.get(row["course_id"], 0)

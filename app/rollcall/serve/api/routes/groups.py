@@ -47,7 +47,9 @@ def _group_memberships(
     where &= among("state", query.filter_states) if query.filter_states else queries.NOT_DELETED
     order = "group_membership_id, context_type, context_id"
     total, rows = queries.page_of(builder.db, "memberships", where, order, query.which())
-    return total, [objects.membership_object(row, builder.ids) for row in rows]
+    found = [objects.membership_object(row, builder.ids) for row in rows]
+    builder.add_histories(rows, found, query.include)
+    return total, found
 
 
 @router.get("/groups/{group_id}/users", response_model=list[objects.User], tags=["groups"])

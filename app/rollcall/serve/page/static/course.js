@@ -105,7 +105,9 @@ function place(person, changed) {
     person.name || `User ${person.user_id}`,
     person.role,
     state(person.state),
-    person.why || person.state_reason,
+    person.history
+      ? make("span", { title: person.history }, person.why || person.state_reason)
+      : person.why || person.state_reason,
     person.section || person.section_id,
     person.groups.join(", "),
     moment(person.as_of, "minute"),
