@@ -1,0 +1,1 @@
+"""Compares the rosters with Canvas, and writes what differs as snapshot events."""

@@ -1,0 +1,150 @@
+"""The client of Canvas's REST API: which lists are complete, and how it waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from rollcall.reconcile.canvas_client import (
+    COMFORTABLE_REMAINING,
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    THROTTLED_TRIES,
+    TRIES,
+    CanvasError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+)
+from tests.reconcile.canvas import NOW, TOKEN, URL, FewAnswers, answer
+
+
+async def listed(canvas: FewAnswers, path: str = "courses/1/enrollments") -> list[Any]:
+    """All items of a list."""
+    async with canvas.client() as client:
+        return [item async for page in client.pages(path) for item in page.content]
+
+
+async def test_a_list_is_read_to_its_last_page_by_opaque_links() -> None:
+    second, third = f"{URL}/api/v1/any?page=bookmark:x%3D&secret=1", "/api/v1/other?page=9"
+    canvas = FewAnswers(
+        answer([1, 2], links=[(f"{URL}/first", "first"), (second, "next")]),
+        answer([3], links=[(third, "next")]),
+        answer([]),
+    )
+    assert await listed(canvas) == [1, 2, 3]
+    assert [str(request.url) for request in canvas.requests] == [
+        f"{URL}/api/v1/courses/1/enrollments?per_page=100",
+        second,
+        URL + third,
+    ]
+    assert {request.headers["authorization"] for request in canvas.requests} == {f"Bearer {TOKEN}"}
+
+
+async def test_the_time_of_a_page_is_before_canvas_read_it() -> None:
+    canvas = FewAnswers(answer([]), httpx.ReadTimeout(""), answer([]))
+    async with canvas.client() as client:
+        (page,) = [page async for page in client.pages("courses")]
+        assert page.asked_at == NOW - 0.5 - 1
+        (page,) = [page async for page in client.pages("courses")]
+        assert page.asked_at == NOW - 0.5 - 1, "the time of the request that was answered"
+        assert client.calls == 3
+
+
+@pytest.mark.parametrize(
+    ("response", "error"),
+    [
+        (answer({"errors": []}, 401), RefusedError),
+        (answer({"errors": []}, 403), RefusedError),
+        (answer({"errors": []}, 404), NotFoundError),
+        (answer({"errors": []}, 400), UnavailableError),
+        (answer([], 302, location=f"{URL}/login"), UnavailableError),
+        (answer({"id": 1}), UnavailableError),
+        (answer([], date=None), UnavailableError),
+        (httpx.Response(200, headers={"date": "x"}, content=b"[]"), UnavailableError),
+        (httpx.Response(200, content=b'[{"id": 1'), UnavailableError),
+        (answer([], links=[("https://elsewhere.example/x", "next")]), UnavailableError),
+        (answer([], links=[("http://canvas.example.edu/x", "next")]), UnavailableError),
+        (answer([], links=[("https://canvas.example.edu:8443/x", "next")]), UnavailableError),
+    ],
+)
+async def test_a_list_with_another_answer_is_not_complete(
+    response: httpx.Response, error: type[CanvasError]
+) -> None:
+    for before in ([], [answer([1], links=[(f"{URL}/api/v1/2", "next")])]):
+        canvas = FewAnswers(*before, response)
+        with pytest.raises(error) as raised:
+            await listed(canvas)
+        assert type(raised.value) is error
+        assert TOKEN not in f"{raised.value!r} {raised.value}"
+        assert len(canvas.requests) == len(before) + 1, "asking again does not help"
+
+
+async def test_a_list_that_leads_back_ends() -> None:
+    page = f"{URL}/api/v1/2"
+    canvas = FewAnswers(*(answer([1], links=[(page, "next")]) for _ in range(3)))
+    with pytest.raises(UnavailableError, match="leads back"):
+        await listed(canvas)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        lambda: answer([], 500),
+        lambda: answer([], 503),
+        lambda: httpx.ReadTimeout("slow"),
+        lambda: httpx.RemoteProtocolError("peer closed connection without complete body"),
+        lambda: httpx.ConnectError("refused"),
+    ],
+)
+async def test_a_passing_fault_is_waited_for(failure: Any) -> None:
+    canvas = FewAnswers(*(failure() for _ in range(TRIES - 1)), answer([1]))
+    assert await listed(canvas) == [1]
+    assert canvas.pauses == [FIRST_PAUSE * 2**number for number in range(TRIES - 1)]
+    canvas = FewAnswers(*(failure() for _ in range(TRIES)))
+    with pytest.raises(UnavailableError, match=f"{TRIES} times"):
+        await listed(canvas)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        lambda: answer("429 Too Many Requests", 429),
+        lambda: answer("403 Forbidden (Rate Limit Exceeded)", 403),
+        lambda: answer({"status": "unauthorized"}, 403, X_Rate_Limit_Remaining="-3.5"),
+    ],
+)
+async def test_patience_is_no_refusal(refusal: Any) -> None:
+    few = THROTTLED_TRIES - 1
+    canvas = FewAnswers(*(refusal() for _ in range(few)), answer([1]))
+    assert await listed(canvas) == [1]
+    assert max(canvas.pauses) == LONGEST_PAUSE
+    canvas = FewAnswers(*(refusal() for _ in range(THROTTLED_TRIES)))
+    with pytest.raises(UnavailableError, match="throttled"):
+        await listed(canvas)
+
+
+async def test_it_slows_down_before_it_is_refused() -> None:
+    canvas = FewAnswers(
+        answer([1], links=[(f"{URL}/2", "next")], X_Rate_Limit_Remaining="250.0"),
+        answer([2], links=[(f"{URL}/3", "next")], X_Rate_Limit_Remaining="599.9"),
+        answer([3], links=[(f"{URL}/4", "next")], X_Rate_Limit_Remaining="unknown"),
+        answer([4], X_Rate_Limit_Remaining=str(-COMFORTABLE_REMAINING * 10)),
+    )
+    assert await listed(canvas) == [1, 2, 3, 4]
+    assert canvas.pauses == [5.0, LONGEST_PAUSE]
+
+
+async def test_one_object() -> None:
+    canvas = FewAnswers(answer({"id": 7}), answer([7]))
+    async with canvas.client() as client:
+        assert (await client.one("accounts/1")).content == {"id": 7}
+        with pytest.raises(UnavailableError, match="no object"):
+            await client.one("accounts/1")
+
+
+def test_the_token_is_nowhere_to_be_seen() -> None:
+    client = FewAnswers().client()
+    assert TOKEN not in repr(client) + repr(vars(client))
