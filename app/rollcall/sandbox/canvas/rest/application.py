@@ -53,6 +53,7 @@ HANDLERS: tuple[tuple[str, Handler], ...] = (
     ("/sections/{section}", courses.section),
     ("/groups/{group}", groups.group),
     ("/groups/{group}/memberships", groups.memberships),
+    ("/groups/{group}/memberships/{membership}", groups.membership),
     ("/users/{user}", groups.user),
     ("/{rest:path}", _unknown),
 )

@@ -59,6 +59,14 @@ def memberships(call: Call) -> Page:
     )
 
 
+def membership(call: Call) -> Object:
+    """``GET /groups/:id/memberships/:id``: not a deleted one."""
+    row = call.row("membership", _living(call).memberships)
+    if row.state == "deleted":
+        raise not_found()
+    return membership_object(row, call.world)
+
+
 def _living(call: Call) -> Group:
     """The group of the path."""
     group = call.row("group", call.world.groups)
