@@ -1,0 +1,193 @@
+"""Reads a course: its sections, enrollments, groups and memberships, and their users.
+
+What Canvas shows is compared and written at once. Rows that it does not show are candidates for
+absence: :mod:`rollcall.reconcile.absences` judges them when all courses are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rollcall.reconcile.canvas_client import CanvasError, NotFoundError, RefusedError
+from rollcall.reconcile.checkpoint import Candidate, Checkpoint, CourseResult
+from rollcall.reconcile.comparing import Comparer
+from rollcall.reconcile.comparison import Row
+from rollcall.reconcile.facts import Entity, Fact, UnusableObjectError, user_fact
+from rollcall.reconcile.lists import ENROLLMENT_STATES, CanvasReader, ListReading, Page
+from rollcall.reconcile.summary import Kind
+
+CANARIES = 3
+"""Deleted enrollments that are kept of a course."""
+
+DELETED = "deleted"
+_WITH_ANOTHER = ("section_deleted", "course_deleted")
+"""state_reason of rows that are deleted together with another one."""
+
+
+class CourseReading:
+    """Reads one course, once.
+
+    Args:
+        course: id in normal form.
+        checkpoint: of the run; only read.
+    """
+
+    def __init__(
+        self, course: str, *, reader: CanvasReader, comparer: Comparer, checkpoint: Checkpoint
+    ) -> None:
+        self.course = course
+        self._reader = reader
+        self._comparer = comparer
+        self._rows = comparer.rows
+        self._checkpoint = checkpoint
+        self._sections: set[str] = set()
+        self._candidates: list[Candidate] = []
+        self._new_groups: list[str] = []
+        self._deleted: list[str] = []
+        self._is_empty = False
+        self.users: set[str] = set()
+        """Users who were compared."""
+        self.problems: list[str] = []
+        """Why the reading is not complete."""
+
+    async def read(self) -> CourseResult:
+        """Read the course. Raises an error only if there is nothing to read.
+
+        Raises:
+            RefusedError, NotFoundError: the course is hidden from the token, or does not exist.
+        """
+        await self._read_sections()
+        await self._read_enrollments()
+        await self._read_groups()
+        return CourseResult(
+            self._is_empty, self._sections, self._candidates, self._new_groups, self._deleted
+        )
+
+    async def _read_sections(self) -> None:
+        found = self._list(Entity.SECTION, "sections")
+        try:
+            async for page in found.pages():
+                await self._comparer.take(self.course, page.facts)
+        except (RefusedError, NotFoundError):
+            raise
+        except CanvasError as error:
+            found.problem = str(error)
+        self._sections = found.seen
+        if self._is_complete(found):
+            for section in self._known_sections() - found.seen:
+                self._candidates.append(Candidate(Entity.SECTION, section, self.course))
+
+    def _known_sections(self) -> set[str]:
+        """Sections that the rosters have in the course, also if only enrollments name them."""
+        rows = {
+            str(row["course_section_id"]): row
+            for row in self._rows.of_course(Entity.SECTION, self.course)
+        }
+        named = {
+            str(row["course_section_id"])
+            for row in self._rows.of_course(Entity.ENROLLMENT, self.course)
+            if row["state"] != DELETED
+        }
+        living = {section for section, row in rows.items() if row["workflow_state"] != DELETED}
+        return living | (named - rows.keys())
+
+    async def _read_enrollments(self) -> None:
+        found = self._list(Entity.ENROLLMENT, "enrollments", {"state[]": list(ENROLLMENT_STATES)})
+        try:
+            async for page in found.pages():
+                await self._take_enrollments(page)
+        except CanvasError as error:
+            found.problem = str(error)
+        if not self._is_complete(found):
+            return
+        self._is_empty = not found.seen
+        for row in self._rows.of_course(Entity.ENROLLMENT, self.course):
+            identity = str(row["enrollment_id"])
+            if identity not in found.seen and row["workflow_state"] != DELETED:
+                self._candidates.append(Candidate(Entity.ENROLLMENT, identity, self.course))
+
+    async def _take_enrollments(self, page: Page) -> None:
+        rows = self._rows.by_id(Entity.ENROLLMENT, [fact.id for fact in page.facts])
+        await self._comparer.take(
+            self.course,
+            [fact for fact in page.facts if self._is_believed(fact, rows.get(fact.id))],
+        )
+        await self._comparer.take(self.course, list(self._user_facts(page)))
+
+    def _is_believed(self, fact: Fact, row: Row | None) -> bool:
+        """Whether the state of an enrollment counts as it is displayed. ``deleted`` is displayed
+        also if the section or the course is deleted, and then the enrollment has another state.
+        """
+        if fact.stated["workflow_state"] != DELETED:
+            return True
+        is_own = fact.stated["course_section_id"] in self._sections
+        if is_own and len(self._deleted) < CANARIES:
+            self._deleted.append(fact.id)
+        if row is None:
+            return is_own
+        if row["workflow_state"] == DELETED:
+            return True
+        if row["state_reason"] not in _WITH_ANOTHER or is_own:
+            self._candidates.append(Candidate(Entity.ENROLLMENT, fact.id, self.course))
+        return False
+
+    def _user_facts(self, page: Page) -> Iterator[Fact]:
+        for fact, found in zip(page.facts, page.objects, strict=True):
+            user = found.get("user")
+            if not isinstance(user, dict):
+                continue
+            try:
+                of_user = user_fact(user, self._reader.shard, fact.time)
+            except UnusableObjectError:
+                self._comparer.summary.count(Entity.USER, Kind.UNUSABLE)
+                continue
+            if of_user.id not in self.users and not self._checkpoint.knows_user(of_user.id):
+                self.users.add(of_user.id)
+                self._comparer.summary.count(Entity.USER, Kind.READ)
+                yield of_user
+
+    async def _read_groups(self) -> None:
+        found = self._list(Entity.GROUP, "groups", {"collaboration_state": "all"})
+        try:
+            async for page in found.pages():
+                rows = await self._comparer.take(self.course, page.facts)
+                self._new_groups += [fact.id for fact in page.facts if fact.id not in rows]
+        except CanvasError as error:
+            found.problem = str(error)
+        if self._is_complete(found):
+            for row in self._rows.groups("Course", self.course):
+                identity = str(row["group_id"])
+                if identity not in found.seen and row["workflow_state"] != DELETED:
+                    self._candidates.append(Candidate(Entity.GROUP, identity, self.course))
+        for group in sorted(found.seen, key=int):
+            self._candidates += await self.read_memberships(group)
+
+    async def read_memberships(self, group: str) -> list[Candidate]:
+        """Read the memberships of a group. Returns candidates for absence."""
+        found = ListReading(self._reader, Entity.MEMBERSHIP, f"groups/{group}/memberships", {})
+        try:
+            async for page in found.pages():
+                await self._comparer.take(self.course, page.facts, group)
+        except CanvasError as error:
+            found.problem = str(error)
+        if not self._is_complete(found):
+            return []
+        return [
+            Candidate(Entity.MEMBERSHIP, identity, self.course, group)
+            for row in self._rows.memberships(group)
+            if (identity := str(row["group_membership_id"])) not in found.seen
+            and row["workflow_state"] != DELETED
+        ]
+
+    def _list(
+        self, entity: Entity, name: str, parameters: dict[str, Any] | None = None
+    ) -> ListReading:
+        return ListReading(
+            self._reader, entity, f"courses/{self.course}/{name}", parameters or {}
+        )
+
+    def _is_complete(self, found: ListReading) -> bool:
+        if found.problem is not None:
+            self.problems.append(found.problem)
+        return found.problem is None
