@@ -56,8 +56,22 @@ class RefusedError(CanvasError):
     """Canvas refuses the token, or the token lacks the right (401, 403)."""
 
 
+class TokenRefusedError(RefusedError):
+    """Canvas does not know the token, or has revoked it (401). Older versions answer so, too, if
+    the token lacks a right.
+    """
+
+
 class NotFoundError(CanvasError):
-    """Canvas has nothing there, or hides it (404)."""
+    """Canvas has nothing there, or hides it (404).
+
+    Args:
+        asked_at: as of :attr:`Answer.asked_at`.
+    """
+
+    def __init__(self, message: str, asked_at: float) -> None:
+        super().__init__(message)
+        self.asked_at = asked_at
 
 
 class Answer(NamedTuple):
@@ -174,20 +188,23 @@ class CanvasClient:
 
     def _answer(self, url: str, response: httpx.Response, started: float, ended: float) -> Answer:
         place, status = _place(url), response.status_code
-        if status in (401, 403):
+        if status == 401:
+            raise TokenRefusedError(f"{place}: status {status}")
+        if status == 403:
             raise RefusedError(f"{place}: status {status}")
-        if status == 404:
-            raise NotFoundError(f"{place}: status {status}")
-        if status != 200:
+        if status not in (200, 404):
             raise UnavailableError(f"{place}: status {status}")
         try:
-            content = orjson.loads(response.content)
             date = parsedate_to_datetime(response.headers["Date"]).timestamp()
-        except orjson.JSONDecodeError:
-            raise UnavailableError(f"{place}: the answer is no JSON") from None
         except (KeyError, ValueError, TypeError):
             raise UnavailableError(f"{place}: the answer has no Date") from None
         asked_at = date - (ended - started) - CLOCK_STEP_SECONDS
+        if status == 404:
+            raise NotFoundError(f"{place}: status {status}", asked_at)
+        try:
+            content = orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            raise UnavailableError(f"{place}: the answer is no JSON") from None
         return Answer(content, asked_at, self._next_url(place, response))
 
     def _next_url(self, place: str, response: httpx.Response) -> str | None:

@@ -42,7 +42,11 @@ class CanvasReader:
 
     def time_of(self, answer: Answer) -> int:
         """The time of the facts of an answer."""
-        return round(answer.asked_at * MICROSECONDS) - self.margin
+        return self.time(answer.asked_at)
+
+    def time(self, asked_at: float) -> int:
+        """The time of facts, from the time of the request."""
+        return round(asked_at * MICROSECONDS) - self.margin
 
     async def one(self, entity: Entity, path: str) -> Fact:
         """A fact from a single object.

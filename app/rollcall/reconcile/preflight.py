@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rollcall.errors import ConfigurationError, RollcallError
-from rollcall.events.ids import normal_id
+from rollcall.events.ids import normal_id, shard_of
 from rollcall.reconcile.canvas_client import (
     CanvasClient,
     CanvasError,
     NotFoundError,
     RefusedError,
+    TokenRefusedError,
 )
 
 PERMISSIONS = ("read_course_list", "read_roster", "read_sis", "view_group_pages")
@@ -33,12 +34,12 @@ class CanvasRefusesError(RollcallError):
 class View(NamedTuple):
     """What the token sees."""
 
-    root: str
-    """Id of the root account as Canvas writes it."""
+    root: str | None
+    """Id of the root account as Canvas writes it; None: the token has no rights on it."""
     limits: str
     """Why it is not proved that the token sees whole courses; empty: it is."""
     clock_seconds: float
-    """By which Canvas's clock is ahead of this machine's."""
+    """By which Canvas's clock is ahead of this machine's, about."""
 
 
 async def examine(client: CanvasClient) -> View:
@@ -48,19 +49,15 @@ async def examine(client: CanvasClient) -> View:
         CanvasRefusesError: Canvas does not take the token, or does not answer.
     """
     try:
-        try:
-            account = await client.one("accounts/self")
-        except NotFoundError as error:
-            raise CanvasRefusesError(
-                f"there is no Canvas ({error}); check ROLLCALL_CANVAS_URL"
-            ) from None
+        account = await client.one("accounts/self")
         root = account.content.get("root_account_id") or account.content.get("id")
         missing = await _missing_rights(client, root)
-    except RefusedError as error:
+    except TokenRefusedError as error:
         raise CanvasRefusesError(
-            f"Canvas does not let this token in ({error}); it must be a token of an administrator "
-            "of the root account: check ROLLCALL_CANVAS_TOKEN_FILE"
+            f"Canvas does not take this token ({error}); check ROLLCALL_CANVAS_TOKEN_FILE"
         ) from None
+    except RefusedError:
+        return View(None, "the token has no rights on the root account", 0.0)
     except CanvasError as error:
         raise CanvasRefusesError(
             f"Canvas does not answer ({error}); check ROLLCALL_CANVAS_URL, or try again later"
@@ -118,8 +115,6 @@ def shard_of_run(configured: int | None, ids: Sequence[str], known: set[int]) ->
     Raises:
         ConfigurationError: it is unknown, or the two disagree.
     """
-    from rollcall.events.ids import shard_of
-
     if configured is not None:
         return configured
     found = {shard for identity in ids if (shard := shard_of(identity)) is not None} or known

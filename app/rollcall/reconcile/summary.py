@@ -32,6 +32,9 @@ class Kind(StrEnum):
 WRITTEN = (Kind.NEW, Kind.DIFFERENT, Kind.ABSENT)
 """Kinds for which a snapshot is written."""
 
+MOST_REASONS = 5
+"""Reasons that are kept of a course."""
+
 
 class Outcome(StrEnum):
     """How a run ended."""
@@ -66,7 +69,7 @@ class Summary:
     def add_reason(self, course: str, reason: str) -> None:
         """Note why a course, or with an empty id the run, is not complete."""
         reasons = self.incomplete.setdefault(course, [])
-        if reason not in reasons:
+        if reason not in reasons and len(reasons) < MOST_REASONS:
             reasons.append(reason)
 
     @property
