@@ -18,6 +18,7 @@ from rollcall.reconcile.facts import Entity, Fact, UnusableObjectError, absence
 from rollcall.reconcile.guards import COURSE_FEW
 from rollcall.reconcile.lists import CanvasReader
 from rollcall.reconcile.summary import Kind
+from rollcall.rosters.states import FINAL
 
 
 class Proven(NamedTuple):
@@ -25,6 +26,8 @@ class Proven(NamedTuple):
 
     candidate: Candidate
     fact: Fact
+    is_current: bool
+    """Whether the row is neither deleted nor rejected now."""
 
 
 class AbsenceProofs:
@@ -92,31 +95,34 @@ class AbsenceProofs:
             if course in self.overfull:
                 self._summary.count(candidate.entity, Kind.UNJUDGED)
                 continue
-            if (fact := await self._look(candidate)) is None:
+            if (proven := await self._look(candidate)) is None:
                 continue
-            found.append(Proven(candidate, fact))
-            lost[course] += not fact.is_present
+            found.append(proven)
+            lost[course] += proven.is_current and not proven.fact.is_present
             if lost[course] > self._limit(course):
                 self.overfull[course] = lost[course]
         await self._comparer.writer.make_room()
         return [each for each in found if each.candidate.course not in self.overfull]
 
-    async def _look(self, candidate: Candidate) -> Fact | None:
+    async def _look(self, candidate: Candidate) -> Proven | None:
         """The fact that takes the row from the roster; None: there is none."""
-        row = self._row(candidate)
-        if row is None or row["workflow_state"] == DELETED:
-            return None  # events have told of it meanwhile
+        row = self.row(candidate)
+        if row is None:
+            return None
         try:
             if candidate.entity is Entity.SECTION and not self._can_judge(candidate):
                 return None
-            return await self._ask(candidate, row)
+            fact = await self._ask(candidate, row)
         except (CanvasError, UnusableObjectError) as error:
             self._summary.count(candidate.entity, Kind.UNJUDGED)
             self._summary.add_reason(candidate.course, str(error))
             return None
+        return None if fact is None else Proven(candidate, fact, row["state"] not in FINAL)
 
-    def _row(self, candidate: Candidate) -> Row | None:
-        """The row, read again; for a section that only enrollments name, what they say."""
+    def row(self, candidate: Candidate) -> Row | None:
+        """The row as it is now; None: events have ended it meanwhile. For a section that only
+        enrollments name, it is what they say.
+        """
         rows = self._rows.by_id(candidate.entity, [candidate.id], candidate.group or None)
         row = rows.get(candidate.id)
         if row is None and candidate.entity is Entity.SECTION:
@@ -126,10 +132,11 @@ class AbsenceProofs:
                 "course_section_id": candidate.id,
                 "course_id": candidate.course,
                 "workflow_state": "active",
+                "state": "active",
                 "as_of": None,
                 "snapshot_at": None,
             }
-        return row
+        return None if row is None or row["workflow_state"] == DELETED else row
 
     def _can_judge(self, candidate: Candidate) -> bool:
         if self._checkpoint.lists_section(candidate.id):
@@ -158,7 +165,9 @@ class AbsenceProofs:
         is_deleted = fact.stated["workflow_state"] == DELETED
         if is_deleted and fact.stated["course_id"] == str(row["course_id"]):
             is_own = await self._is_there(Entity.SECTION, fact.stated["course_section_id"])
-            return fact if is_own and await self._is_there(Entity.COURSE, candidate.course) else None
+            return (
+                fact if is_own and await self._is_there(Entity.COURSE, candidate.course) else None
+            )
         if self._comparer.judge(candidate.course, fact, row) is Kind.EQUAL:
             self._miss(candidate)
         return None

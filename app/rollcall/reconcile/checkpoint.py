@@ -129,9 +129,7 @@ class Checkpoint:
 
     def is_empty(self, course: str) -> bool:
         """Whether Canvas listed no enrollment of a course."""
-        return bool(
-            self._ids("SELECT 1 FROM courses WHERE course = ? AND is_empty", course)
-        )
+        return bool(self._ids("SELECT 1 FROM courses WHERE course = ? AND is_empty", course))
 
     def note(self, course: str, result: CourseResult, users: Iterable[str], total: Summary) -> None:
         """Store that a course was read, and the counts of the run with it."""

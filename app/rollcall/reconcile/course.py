@@ -183,9 +183,7 @@ class CourseReading:
     def _list(
         self, entity: Entity, name: str, parameters: dict[str, Any] | None = None
     ) -> ListReading:
-        return ListReading(
-            self._reader, entity, f"courses/{self.course}/{name}", parameters or {}
-        )
+        return ListReading(self._reader, entity, f"courses/{self.course}/{name}", parameters or {})
 
     def _is_complete(self, found: ListReading) -> bool:
         if found.problem is not None:

@@ -32,9 +32,7 @@ class CanvasReader:
         margin: T is so many microseconds before the request.
     """
 
-    def __init__(
-        self, client: CanvasClient, *, shard: int, margin: int, summary: Summary
-    ) -> None:
+    def __init__(self, client: CanvasClient, *, shard: int, margin: int, summary: Summary) -> None:
         self.client = client
         self.shard = shard
         self.margin = margin

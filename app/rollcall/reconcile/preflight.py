@@ -67,9 +67,7 @@ async def examine(client: CanvasClient) -> View:
 
 
 async def _missing_rights(client: CanvasClient, root: object) -> list[str]:
-    answer = await client.one(
-        f"accounts/{root}/permissions", {"permissions[]": list(PERMISSIONS)}
-    )
+    answer = await client.one(f"accounts/{root}/permissions", {"permissions[]": list(PERMISSIONS)})
     return [name for name in PERMISSIONS if answer.content.get(name) is not True]
 
 

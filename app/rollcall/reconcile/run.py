@@ -1,0 +1,280 @@
+"""One run of ``rollcall reconcile``: courses, new groups, absences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+
+from rollcall.errors import ConfigurationError
+from rollcall.reconcile.absences import AbsenceProofs
+from rollcall.reconcile.canvas_client import (
+    CanvasError,
+    NotFoundError,
+    RefusedError,
+    TokenRefusedError,
+)
+from rollcall.reconcile.checkpoint import Candidate, Checkpoint, CourseResult
+from rollcall.reconcile.comparing import Comparer
+from rollcall.reconcile.comparison import Row
+from rollcall.reconcile.course import DELETED, CourseReading
+from rollcall.reconcile.facts import Entity, Fact, UnusableObjectError
+from rollcall.reconcile.lists import CanvasReader, ListReading
+from rollcall.reconcile.preflight import CanvasRefusesError, View, doubt, examine
+from rollcall.reconcile.summary import Kind
+from rollcall.reconcile.taking import Taking
+
+CANARIES = 3
+"""Known deleted enrollments of each source that are tried."""
+
+GROUPS_SECONDS = 60
+"""Time for the rosters to take new groups in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """The courses of a run. Ids are in normal form."""
+
+    account: str | None = None
+    terms: tuple[str, ...] = ()
+    courses: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.account is None:
+            return f"courses {', '.join(self.courses)}"
+        terms = f", terms {', '.join(self.terms)}" if self.terms else ""
+        return f"account {self.account}{terms}"
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """How far a run is, for the screen."""
+
+    courses: int = 0
+    """Courses that were read."""
+    total: int | None = None
+    """Courses to read; None: not known yet."""
+    step: str = ""
+    """What the run does."""
+
+
+@dataclass(kw_only=True)
+class ReconcileRun:
+    """A run. It may be killed at any time, and be resumed with the same checkpoint.
+
+    Args:
+        permitted: courses whose rosters may shrink, or ``all``.
+        confirm_seconds: pause between the two questions for a row that seems to be gone.
+        is_dry: nothing is written, and nothing waited for.
+        catch_up: returns when the replica has all rows of this moment.
+        pause: waits for some seconds.
+        is_mine: raises an error if another run has begun.
+    """
+
+    reader: CanvasReader
+    comparer: Comparer
+    checkpoint: Checkpoint
+    view: View
+    scope: Scope
+    permitted: Collection[str] = ()
+    confirm_seconds: float
+    is_dry: bool = False
+    catch_up: Callable[[], Awaitable[None]]
+    pause: Callable[[float], Awaitable[None]]
+    is_mine: Callable[[], Awaitable[None]]
+    progress: Progress = field(default_factory=Progress)
+
+    async def run(self) -> None:
+        """Read, compare and write. The result is in the summary.
+
+        Raises:
+            CanvasRefusesError: Canvas does not let this token in, or not any more.
+            ConfigurationError: the rosters are of another Canvas.
+        """
+        summary = self.comparer.summary
+        self.checkpoint.load(summary)
+        if self.view.limits:
+            summary.add_reason("", f"absence is not judged: {self.view.limits}")
+        courses = await self._read_courses()
+        self.progress.total = len(courses)
+        for course in courses:
+            self.progress.courses += 1
+            if not self.checkpoint.is_read(course):
+                await self._read_course(course)
+        candidates = self.checkpoint.candidates() + await self._read_new_groups()
+        if candidates:
+            await self._judge(candidates, courses)
+        await self.comparer.writer.flush()
+        self.checkpoint.finish()
+
+    # --- what Canvas shows
+
+    async def _read_courses(self) -> list[str]:
+        """Compare the courses. Returns those to read, which are not deleted."""
+        self.progress.step = "list of courses"
+        facts = await (self._listed_courses() if self.scope.account else self._named_courses())
+        rows: dict[str, Row] = {}
+        for start in range(0, len(facts), 100):
+            ids = [fact.id for fact in facts[start : start + 100]]
+            rows |= self.comparer.rows.by_id(Entity.COURSE, ids)
+        _check_uuids(facts, {course: row["uuid"] for course, row in rows.items()})
+        for start in range(0, len(facts), 100):
+            await self.comparer.take("", facts[start : start + 100])
+        await self.comparer.writer.flush()
+        return [fact.id for fact in facts if fact.stated["workflow_state"] != DELETED]
+
+    async def _listed_courses(self) -> list[Fact]:
+        path, facts = f"accounts/{self.scope.account}/courses", dict[str, Fact]()
+        for term in self.scope.terms or (None,):
+            parameters = {"state[]": "all"} | ({"enrollment_term_id": term} if term else {})
+            found = ListReading(self.reader, Entity.COURSE, path, parameters)
+            try:
+                async for page in found.pages():
+                    facts |= {fact.id: fact for fact in page.facts}
+            except CanvasError as error:
+                raise CanvasRefusesError(
+                    f"Canvas does not list the courses of account {self.scope.account} to this "
+                    f"token ({error}); check --account and --term, and the token's rights"
+                ) from None
+            if found.problem is not None:
+                self.comparer.summary.add_reason("", f"courses are missing: {found.problem}")
+        return [*facts.values()]
+
+    async def _named_courses(self) -> list[Fact]:
+        facts: list[Fact] = []
+        for course in self.scope.courses:
+            try:
+                facts.append(await self.reader.one(Entity.COURSE, f"courses/{course}"))
+                self.comparer.summary.count(Entity.COURSE, Kind.READ)
+            except TokenRefusedError as error:
+                await self._skip(course, error)
+            except (CanvasError, UnusableObjectError) as error:
+                self.comparer.summary.skipped[course] = str(error)
+        return facts
+
+    async def _read_course(self, course: str) -> None:
+        await self.is_mine()
+        summary = self.comparer.summary
+        self.progress.step = f"course {course}"
+        reading = CourseReading(
+            course, reader=self.reader, comparer=self.comparer, checkpoint=self.checkpoint
+        )
+        try:
+            result = await reading.read()
+        except (RefusedError, NotFoundError) as error:
+            await self._skip(course, error)
+            return
+        for problem in reading.problems:
+            summary.add_reason(course, problem)
+        await self.comparer.writer.flush()
+        summary.courses += 1
+        self.checkpoint.note(course, result, reading.users, summary)
+
+    async def _skip(self, course: str, error: CanvasError) -> None:
+        """Note a course that is hidden, unless Canvas refuses the token altogether."""
+        self.comparer.summary.skipped[course] = str(error)
+        if isinstance(error, TokenRefusedError):
+            await examine(self.reader.client)
+
+    async def _read_new_groups(self) -> list[Candidate]:
+        """Read the memberships of groups that had no row: the rosters have kept back what events
+        told of them, also memberships that have ended.
+        """
+        groups = dict(self.checkpoint.new_groups())
+        if not groups or self.is_dry:
+            return []
+        self.progress.step = "new groups"
+        missing = await self._missing_groups(groups)
+        if missing:
+            self.comparer.summary.add_reason(
+                "",
+                f"the rosters have not taken in {len(missing)} new groups: look at 'rollcall "
+                "rosters', and run again",
+            )
+        candidates: list[Candidate] = []
+        for group, course in groups.items():
+            if group not in missing:
+                reading = CourseReading(
+                    course, reader=self.reader, comparer=self.comparer, checkpoint=self.checkpoint
+                )
+                candidates += await reading.read_memberships(group)
+                for problem in reading.problems:
+                    self.comparer.summary.add_reason(course, problem)
+        return candidates
+
+    async def _missing_groups(self, groups: Collection[str]) -> set[str]:
+        """Wait for the rows of groups. Returns those that did not come."""
+        missing = set(groups)
+        for _ in range(GROUPS_SECONDS):
+            await self.catch_up()
+            ids = sorted(missing)
+            for start in range(0, len(ids), 100):
+                missing -= self.comparer.rows.by_id(Entity.GROUP, ids[start : start + 100]).keys()
+            if not missing:
+                break
+            await self.pause(1)
+        return missing
+
+    # --- what Canvas does not show
+
+    async def _judge(self, candidates: list[Candidate], courses: list[str]) -> None:
+        summary = self.comparer.summary
+        self.progress.step = "rows that Canvas does not list"
+        root = self.view.root
+        reason = self.view.limits or await self._doubt()
+        if root is None or reason:
+            summary.add_reason("", f"absence is not judged: {reason}")
+            for entity, number in Counter(each.entity for each in candidates).items():
+                summary.count(entity, Kind.UNJUDGED, number)
+            return
+        taking = Taking(
+            comparer=self.comparer,
+            checkpoint=self.checkpoint,
+            courses=courses,
+            permitted=self.permitted,
+            doubt=self._doubt,
+        )
+        proofs = AbsenceProofs(
+            reader=self.reader,
+            comparer=self.comparer,
+            checkpoint=self.checkpoint,
+            root=root,
+            pause=self._confirm,
+            is_judging_sections=not (summary.skipped or summary.incomplete),
+            limit=taking.limit,
+        )
+        proven = await proofs.prove(candidates)
+        await self.comparer.writer.flush()
+        await self.catch_up()
+        await self.is_mine()
+        await taking.take(proofs, proven)
+
+    async def _confirm(self) -> None:
+        if not self.is_dry:
+            await self.pause(self.confirm_seconds)
+            await self.catch_up()
+
+    async def _doubt(self) -> str | None:
+        if self.view.root is None:
+            return self.view.limits
+        canaries = [
+            *self.comparer.rows.deleted_enrollments(CANARIES),
+            *self.checkpoint.canaries(CANARIES),
+        ]
+        return await doubt(self.reader.client, self.view.root, canaries)
+
+
+def _check_uuids(facts: Collection[Fact], known: dict[str, str | None]) -> None:
+    """Check that the rosters are of this Canvas.
+
+    Raises:
+        ConfigurationError: most courses are others.
+    """
+    pairs = [(fact.stated.get("uuid"), known.get(fact.id)) for fact in facts]
+    compared = [(one, other) for one, other in pairs if one and other]
+    others = sum(one != other for one, other in compared)
+    if others * 2 > len(compared):
+        raise ConfigurationError(
+            f"{others} of {len(compared)} courses have another uuid in the rosters: they are of "
+            "another Canvas, or of another shard; check ROLLCALL_CANVAS_URL and ROLLCALL_SHARD"
+        )
