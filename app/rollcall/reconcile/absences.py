@@ -70,7 +70,8 @@ class AbsenceProofs:
 
     async def prove(self, candidates: Iterable[Candidate]) -> list[Proven]:
         """The candidates that are gone. What Canvas shows of the others is compared and written."""
-        first, second = [], []
+        first: list[Candidate] = []
+        second: list[Candidate] = []
         for candidate in candidates:
             is_whole = candidate.entity in (Entity.SECTION, Entity.GROUP)
             (first if is_whole else second).append(candidate)

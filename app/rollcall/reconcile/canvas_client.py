@@ -169,18 +169,18 @@ class CanvasClient:
             self.calls += 1
             try:
                 response = await self._http.get(url, params=parameters)
-                problem = None if response.status_code < 500 else f"status {response.status_code}"
             except httpx.TransportError as error:
-                problem = type(error).__name__
-            if problem is None:
-                if not _is_throttled(response):
+                tries, problem = tries + 1, type(error).__name__
+            else:
+                status = response.status_code
+                if _is_throttled(response):
+                    throttled, problem = throttled + 1, f"throttled (status {status})"
+                elif status >= 500:
+                    tries, problem = tries + 1, f"status {status}"
+                else:
                     answer = self._answer(url, response, started, self._clock())
                     await self._slow_down(response)
                     return answer
-                throttled += 1
-                problem = f"throttled (status {response.status_code})"
-            else:
-                tries += 1
             if tries >= TRIES or throttled >= THROTTLED_TRIES:
                 raise UnavailableError(f"{_place(url)}: {problem}, {tries + throttled} times")
             await self._pause(pause)

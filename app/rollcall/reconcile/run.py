@@ -14,7 +14,7 @@ from rollcall.reconcile.canvas_client import (
     RefusedError,
     TokenRefusedError,
 )
-from rollcall.reconcile.checkpoint import Candidate, Checkpoint, CourseResult
+from rollcall.reconcile.checkpoint import Candidate, Checkpoint
 from rollcall.reconcile.comparing import Comparer
 from rollcall.reconcile.comparison import Row
 from rollcall.reconcile.course import DELETED, CourseReading

@@ -104,9 +104,9 @@ class Summary:
         """The summary as JSON values; :meth:`load` takes it."""
         rows: dict[str, dict[str, int]] = {}
         for (entity, kind), number in sorted(self.counts.items()):
-            rows.setdefault(entity, {})[kind] = number
+            rows.setdefault(str(entity), {})[str(kind)] = number
         return {
-            "outcome": self.outcome,
+            "outcome": str(self.outcome),
             "courses": self.courses,
             "rows": rows,
             "skipped": self.skipped,
@@ -116,10 +116,11 @@ class Summary:
         }
 
     def load(self, values: Mapping[str, Any]) -> None:
-        """Take what :meth:`as_json` gave."""
+        """Take what :meth:`as_json` gave, but courses: they are listed again."""
         for entity, kinds in values["rows"].items():
             for kind, number in kinds.items():
-                self.counts[Entity(entity), Kind(kind)] = number
+                if entity != Entity.COURSE:
+                    self.counts[Entity(entity), Kind(kind)] = number
         self.courses = values["courses"]
         self.incomplete = values["incomplete"]
 
