@@ -220,6 +220,29 @@ def _key_set_url(value: str) -> str:
     return value
 
 
+def _canvas_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+        right = is_safe and parts.port != 0 and _is_host(host)
+    except ValueError:  # port out of range, or brackets without an address
+        right = False
+    if not right or not re.fullmatch(r"https?://[^\s/?#@]+/?", value):
+        raise ValueError(
+            "must be https://HOST, such as https://canvas.example.edu; http only for an address of "
+            "this machine, such as http://127.0.0.1:3000"
+        )
+    return value.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _is_host(text: str) -> bool:
     return _is_ipv6(text) or _HOST_NAME.fullmatch(text) is not None
 
@@ -228,6 +251,7 @@ Servers = Annotated[str, AfterValidator(_servers)]
 BindAddress = Annotated[str, AfterValidator(_bind_address)]
 TopicWord = Annotated[str, AfterValidator(_topic_word)]
 InstanceId = Annotated[str, AfterValidator(_instance_id)]
+CanvasUrl = Annotated[str, AfterValidator(_canvas_url)]
 QueueUrl = Annotated[str, AfterValidator(_queue_url)]
 Text = Annotated[str, AfterValidator(_text)]
 FilePath = Annotated[Path, AfterValidator(_path)]

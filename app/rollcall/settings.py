@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from rollcall.errors import ConfigurationError
 from rollcall.setting_types import (
     BindAddress,
+    CanvasUrl,
     DroppedFields,
     EventWords,
     FilePath,
@@ -288,6 +289,36 @@ class Settings(BaseSettings):
         ge=1,
         le=20,
         description="How long a call waits for messages in an empty queue.",
+    )
+
+    # --- Reconcile
+    canvas_url: CanvasUrl | None = Field(
+        None,
+        description="Address of Canvas for 'rollcall reconcile', https://HOST.",
+    )
+    canvas_token_file: FilePath | None = Field(
+        None,
+        description="File with an access token of an administrator of Canvas's root account, for "
+        "'rollcall reconcile'.",
+    )
+    reconcile_margin_seconds: float = Field(
+        300.0,
+        ge=10,
+        le=86_400,
+        description="What Canvas shows counts as of this time before the request: more than "
+        "Canvas's replicas lag and its clocks differ.",
+    )
+    reconcile_confirm_seconds: float = Field(
+        60.0,
+        ge=1,
+        le=3_600,
+        description="Pause between the two requests that prove that Canvas does not have a row any "
+        "more.",
+    )
+    reconcile_metrics_file: FilePath | None = Field(
+        None,
+        description="File for the metrics of each run of 'rollcall reconcile', for node_exporter's "
+        "textfile collector, which reads names that end with .prom.",
     )
 
     # --- Serving
