@@ -18,6 +18,7 @@ from rollcall.cli.dead_letters import dead_letters_cli
 from rollcall.cli.demo import demo
 from rollcall.cli.ingest import ingest_cli
 from rollcall.cli.light_help import install_lazy_modules
+from rollcall.cli.reconcile import register as register_reconcile
 from rollcall.cli.roster import register as register_roster
 from rollcall.cli.run import register as register_processes
 from rollcall.cli.schemas import schemas
@@ -45,6 +46,7 @@ cli.command("validate")(validate)
 cli.command("demo")(demo)
 register_processes(cli)
 register_roster(cli)
+register_reconcile(cli)
 register_simulate(cli)
 
 
