@@ -57,15 +57,9 @@ def reconcile(
         raise ConfigurationError("give either --account, or one --course or several")
     if term and account is None:
         raise ConfigurationError("--term chooses courses of an account: give --account, too")
-    try:
-        from rollcall.cli.reconciling import reconcile_courses
-        from rollcall.reconcile.application import RunOptions
-    except ModuleNotFoundError as error:
-        if error.name != "httpx":
-            raise
-        raise ConfigurationError(
-            "rollcall reconcile needs httpx, which is not there: install rollcall[reconcile]"
-        ) from None
+    from rollcall.cli.reconciling import reconcile_courses
+    from rollcall.reconcile.application import RunOptions
+
     options = RunOptions(
         account=account,
         terms=tuple(term or ()),

@@ -45,7 +45,7 @@ def reconcile_courses(options: RunOptions, *, as_json: bool, show_names: bool) -
     configure_logging(settings.model_copy(update={"log_format": "text", "log_level": "WARNING"}))
     for name in ("aiokafka", "httpx", "rollcall.ingest.sink"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    output = _Output(is_shown=options.is_dry and not as_json, show_names=show_names)
+    output = _Output(is_dry=options.is_dry, as_json=as_json, show_names=show_names)
     work = Reconcile(settings, bootstrap, options, output.take)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(_run(work))
@@ -122,15 +122,18 @@ class _Screen:
 class _Output:
     """Differences of a dry run: printed, or kept for the JSON object."""
 
-    def __init__(self, *, is_shown: bool, show_names: bool) -> None:
-        self._is_shown = is_shown
+    def __init__(self, *, is_dry: bool, as_json: bool, show_names: bool) -> None:
+        self._is_dry = is_dry
+        self._as_json = as_json
         self._show_names = show_names
         self._course = ""
         self.differences: list[Difference] = []
 
     def take(self, difference: Difference) -> None:
         """Print a difference, or keep it."""
-        if not self._is_shown:
+        if not self._is_dry:
+            return
+        if self._as_json:
             self.differences.append(difference)
             return
         if difference.course != self._course:

@@ -16,6 +16,7 @@ from rollcall.reconcile.comparison import Row
 from rollcall.reconcile.facts import Entity, Fact, UnusableObjectError, user_fact
 from rollcall.reconcile.lists import ENROLLMENT_STATES, CanvasReader, ListReading, Page
 from rollcall.reconcile.summary import Kind
+from rollcall.rosters.states import FINAL
 
 CANARIES = 3
 """Deleted enrollments that are kept of a course."""
@@ -177,7 +178,7 @@ class CourseReading:
             Candidate(Entity.MEMBERSHIP, identity, self.course, group)
             for row in self._rows.memberships(group)
             if (identity := str(row["group_membership_id"])) not in found.seen
-            and row["workflow_state"] != DELETED
+            and row["workflow_state"] not in FINAL  # Canvas does not list rejected ones
         ]
 
     def _list(

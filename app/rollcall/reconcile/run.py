@@ -30,6 +30,9 @@ CANARIES = 3
 GROUPS_SECONDS = 60
 """Time for the rosters to take new groups in."""
 
+_COUNTED = (Kind.READ, Kind.EQUAL)
+"""Not counted again when memberships of new groups are read once more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
@@ -192,6 +195,8 @@ class ReconcileRun:
                 "rosters', and run again",
             )
         candidates: list[Candidate] = []
+        counts = self.comparer.summary.counts
+        counted = {(Entity.MEMBERSHIP, kind): counts[Entity.MEMBERSHIP, kind] for kind in _COUNTED}
         for group, course in groups.items():
             if group not in missing:
                 reading = CourseReading(
@@ -200,6 +205,7 @@ class ReconcileRun:
                 candidates += await reading.read_memberships(group)
                 for problem in reading.problems:
                     self.comparer.summary.add_reason(course, problem)
+        counts.update({place: number - counts[place] for place, number in counted.items()})
         return candidates
 
     async def _missing_groups(self, groups: Collection[str]) -> set[str]:
