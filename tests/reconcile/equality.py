@@ -23,7 +23,7 @@ def wrong_rows(tables: Tables, rosters: Rows) -> list[tuple[str, str, dict[str, 
     values of Canvas and of the rosters.
 
     Rows that are deleted in Canvas, or belong to something deleted, may be missing or be deleted.
-    Groups of accounts are not read.
+    Canvas does not list rejected memberships. Groups of accounts are not read.
     """
     wrong = []
     for relation, rows in tables.items():
@@ -33,6 +33,8 @@ def wrong_rows(tables: Tables, rosters: Rows) -> list[tuple[str, str, dict[str, 
             if _is_gone(relation, row, tables):
                 if found is not None and found["state"] != "deleted":
                     wrong.append((relation, identity, {"state": ("deleted", found["state"])}))
+                continue
+            if found is None and row["workflow_state"] == "rejected":
                 continue
             if _is_of_account(relation, row, tables) or (relation == "users" and found is None):
                 continue

@@ -134,9 +134,10 @@ class CourseReading:
         return False
 
     def _user_facts(self, page: Page) -> Iterator[Fact]:
+        """Users of enrollments. Canvas shows a deleted user, too, in deleted enrollments."""
         for fact, found in zip(page.facts, page.objects, strict=True):
             user = found.get("user")
-            if not isinstance(user, dict):
+            if not isinstance(user, dict) or fact.stated["workflow_state"] in FINAL:
                 continue
             try:
                 of_user = user_fact(user, self._reader.shard, fact.time)
