@@ -30,6 +30,7 @@ from rollcall.sandbox.canvas.simulation.world import (
     Section,
     User,
     World,
+    new_terms,
 )
 from rollcall.sandbox.canvas.simulation.writing import event_time
 
@@ -93,6 +94,7 @@ class Canvas:
             1, self.world.global_id(1), self.envelopes.root_uuid, "Oxana University", None
         )
         self.world.accounts.append(self.root)
+        self.world.terms += new_terms(plan.start_ms)
         self.now_ms = plan.start_ms
         self.outbox: list[Emitted] = []
         """Emitted events that the caller has not taken yet."""
@@ -100,6 +102,8 @@ class Canvas:
         """Pending background jobs."""
         self.subscribed = True
         """False: changes emit no events, as before the institution subscribed to them."""
+        self.subscribes_later = plan.silent_steps is not None
+        """True: no change emits an event, until the plan's silent steps are over."""
         self.actors: list[User] = []
         """Users who make the web requests."""
         self._operation: Operation = self.envelopes.console()
@@ -135,6 +139,10 @@ class Canvas:
         self._operation = self.envelopes.job(tag)
 
     # --- events
+
+    @property
+    def _emits(self) -> bool:
+        return self.subscribed and not self.subscribes_later
 
     def emit_account(self, name: str, account: Account) -> None:
         """Emit account_created or account_updated."""
@@ -172,7 +180,7 @@ class Canvas:
 
     def emit_enrollment(self, name: str, enrollment: Enrollment) -> None:
         """Emit enrollment_created or enrollment_updated."""
-        enrollment.has_event = enrollment.has_event or self.subscribed
+        enrollment.has_event = enrollment.has_event or self._emits
         enrollment.silent_change = None
         operation = self._operation
         body = bodies.enrollment_body(enrollment, operation.offset, operation.server.writes_uuids)
@@ -188,12 +196,12 @@ class Canvas:
 
     def emit_group(self, name: str, group: Group) -> None:
         """Emit group_created or group_updated."""
-        group.has_event = group.has_event or self.subscribed
+        group.has_event = group.has_event or self._emits
         self._emit(name, group.gid, bodies.group_body(group))
 
     def emit_membership(self, name: str, membership: Membership) -> None:
         """Emit group_membership_created or group_membership_updated."""
-        membership.has_event = membership.has_event or self.subscribed
+        membership.has_event = membership.has_event or self._emits
         group = membership.group.gid
         self._emit(name, group, bodies.membership_body(membership), key=(membership.gid, group))
 
@@ -218,7 +226,7 @@ class Canvas:
         # events of one operation may have the same time
         dice = chance()
         self.now_ms += 0 if dice < 0.25 else 1 if dice < 0.6 else 2 + int(chance() * 4)
-        if not self.subscribed:
+        if not self._emits:
             return
         operation, family = self._operation, body_name(name)
         time_ms = self.now_ms + operation.server.ahead_ms

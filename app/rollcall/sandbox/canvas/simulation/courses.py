@@ -13,14 +13,13 @@ from rollcall.sandbox.canvas.simulation.enrollments import (
 from rollcall.sandbox.canvas.simulation.world import (
     AFTER,
     BEFORE,
+    DAY_MS,
     Account,
     Course,
     Section,
     phase_of,
 )
 from rollcall.sandbox.canvas.simulation.writing import token
-
-DAY_MS = 86_400_000
 
 
 def set_dates(row: Course | Section, phase: int, now_ms: int) -> None:
@@ -48,6 +47,8 @@ def create_course(canvas: Canvas, account: Account, name: str, phase: int, secti
         ("created", "claimed", "claimed", "available", "available", "available", "available")
     )
     set_dates(course, phase, now)
+    past, current, future = world.terms[1:4]
+    course.term = past if phase == AFTER else future if phase == BEFORE else current
     world.courses.append(course)
     canvas.emit_course("course_created", course)
     if random.random() < 0.3:

@@ -228,13 +228,15 @@ def conclude_in_bulk(canvas: Canvas, enrollments: Iterable[Enrollment], reason: 
 
 
 def delete_by_import(canvas: Canvas, section: Section, share: float) -> None:
-    """Delete a share of a section's enrollments by a SIS import, without any event."""
+    """Delete a share of a section's enrollments by a SIS import, without any event. Unlike other
+    bulk changes, it sets their updated_at.
+    """
     canvas.job(SIS_JOB)
-    delete_in_bulk(
-        canvas,
-        [enrollment for enrollment in section.enrollments if canvas.random.random() < share],
-        "import",
-    )
+    deleted = [enrollment for enrollment in section.enrollments if canvas.random.random() < share]
+    for enrollment in deleted:
+        if enrollment.workflow_state != "deleted":
+            enrollment.updated_ms = canvas.now_ms
+    delete_in_bulk(canvas, deleted, "import")
 
 
 def _leave_groups(canvas: Canvas, enrollment: Enrollment) -> None:

@@ -40,6 +40,10 @@ class SimulationPlan:
     shard: int = 2107
     class_size: int = 25
     """Average number of students in a course."""
+    silent_steps: int | None = None
+    """Number of first steps before the institution subscribes: they and the rows at the beginning
+    have no events. None: it is subscribed from the beginning; only some rows are older.
+    """
 
     def __post_init__(self) -> None:
         """Check the ranges of all parameters.
@@ -50,12 +54,13 @@ class SimulationPlan:
         if self.courses < 1:
             raise ValueError("courses must be at least 1")
         if (
-            min(self.steps, self.disorder, self.class_size, self.start_ms) < 0
+            min(self.steps, self.disorder, self.class_size, self.start_ms, self.silent_steps or 0)
+            < 0
             or not 0 <= self.skew <= 3600
         ):
             raise ValueError(
-                "steps, disorder, class_size and start_ms must not be negative, and skew must be "
-                "0 to 3600 seconds"
+                "steps, disorder, class_size, start_ms and silent_steps must not be negative, and "
+                "skew must be 0 to 3600 seconds"
             )
         if not all(0 <= getattr(self, name) <= 1 for name in _SHARES):
             raise ValueError(f"{' and '.join(_SHARES)} are shares, from 0 to 1")

@@ -57,8 +57,11 @@ class Simulation:
     def _history(self) -> Iterator[None]:
         yield from set_up(self.canvas)
         yield
-        for _ in range(self.plan.steps):
+        for step in range(self.plan.steps):
+            if step == self.plan.silent_steps:
+                self.canvas.subscribes_later = False
             run_step(self.canvas)
             yield
         run_jobs(self.canvas)
+        self.canvas.subscribes_later = False
         yield

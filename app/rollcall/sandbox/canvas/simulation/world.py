@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from rollcall.events.ids import SHARD_SIZE
 
+DAY_MS = 86_400_000
+
 Row = TypeVar("Row")
 
 BEFORE, WITHIN, AFTER = 0, 1, 2
@@ -52,6 +54,16 @@ class User:
 
 
 @dataclass(slots=True, eq=False)
+class Term:
+    """A term. Its id is local. Times are milliseconds since the epoch; None: without."""
+
+    id: int
+    name: str
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+
+@dataclass(slots=True, eq=False)
 class Course:
     """A course, with its dates."""
 
@@ -70,6 +82,8 @@ class Course:
     sections: list[Section] = field(default_factory=list)
     """Its current sections."""
     categories: list[Category] = field(default_factory=list)
+    term: Term | None = None
+    """None: the default term."""
 
 
 @dataclass(slots=True, eq=False)
@@ -127,6 +141,8 @@ class Category:
     name: str
     limit: int | None
     groups: list[Group] = field(default_factory=list)
+    collaborative: bool = True
+    """False: its groups are tags, which only teachers see."""
 
 
 @dataclass(slots=True, eq=False)
@@ -160,6 +176,8 @@ class World:
     def __init__(self, shard: int) -> None:
         self.shard = shard
         self.accounts: list[Account] = []
+        self.terms: list[Term] = [Term(1, "Default Term")]
+        """The default term, then the terms before, of and after the beginning."""
         self.users: list[User] = []
         self.courses: list[Course] = []
         self.sections: list[Section] = []
@@ -187,6 +205,16 @@ class World:
     def global_id(self, local: int, shard: int | None = None) -> str:
         """The global id. ``shard``: by default the institution's shard."""
         return str((self.shard if shard is None else shard) * SHARD_SIZE + local)
+
+
+def new_terms(start_ms: int) -> list[Term]:
+    """The terms before, of and after the beginning of a simulation."""
+    year, half, month = 365 * DAY_MS, 182 * DAY_MS, 30 * DAY_MS
+    return [
+        Term(11, "Autumn term", start_ms - year, start_ms - 3 * month),
+        Term(12, "Spring term", start_ms - 3 * month, start_ms + 3 * month),
+        Term(13, "Next term", start_ms + 3 * month, start_ms + 3 * month + half),
+    ]
 
 
 def local_id(gid: str) -> int:
