@@ -14,6 +14,8 @@ from tests.sandbox.canvas.rest.institution import Institution, serving
 def old() -> Iterator[Institution]:
     """An institution in which everything has happened. Its rows and switches do not change."""
     with serving(SimulationPlan(courses=8, steps=2_000, seed=7)) as institution:
+        # Canvas's client library always asks for 100 rows
+        institution.server.faults.max_per_page = 7
         yield institution
 
 

@@ -48,7 +48,7 @@ def chain(course: Course) -> list[Account]:
 def test_courses(old: Institution) -> None:
     """All, or by default those that are not deleted; a deleted one is not found by its id."""
     account = old.client().get_account(1)
-    courses = {course.id: course for course in account.get_courses(state=["all"], per_page=3)}
+    courses = {course.id: course for course in account.get_courses(state=["all"])}
     tables = world_tables(old.world)["courses"]
     assert list(courses) == sorted(map(local_id, tables))
     states = {"created": "unpublished", "claimed": "unpublished"}
@@ -133,7 +133,7 @@ def test_enrollments(old: Institution) -> None:
     compared, grades = 0, set()
     for course in old.world.courses:
         path = f"/courses/{course.id}/enrollments"
-        found = {row["id"]: row for row in old.rows(path, state=ALL_STATES, per_page=7)}
+        found = {row["id"]: row for row in old.rows(path, state=ALL_STATES)}
         rows = rows_of(old, "enrollments", course_id=course.gid)
         assert len(found) == len(rows)
         sections = {section.gid: section.state for section in course.sections}
@@ -249,7 +249,7 @@ def test_users(old: Institution) -> None:
                 "sis_user_id": row["user_sis_id"],
             },
         )
-    found = [user.id for user in account.get_users(sort="id", per_page=100)]
+    found = [user.id for user in account.get_users(sort="id")]
     assert found == [
         shown(gid)
         for gid, row in sorted(tables.items(), key=lambda item: int(item[0]))

@@ -46,7 +46,7 @@ class Call:
 
     def page(self, rows: Sequence[Any]) -> paging.Page:
         """A page of a list by number."""
-        return paging.by_number(rows, self.query)
+        return paging.by_number(rows, self.query, most=self.faults.max_per_page)
 
     def need(self, allowed: bool) -> None:
         """Refuse what the token's owner may not.

@@ -53,5 +53,6 @@ def enrollments(call: Call) -> Page:
         call.query,
         key=lambda record: record.sort_key,
         expired=call.faults.expired_bookmarks,
+        most=call.faults.max_per_page,
     )
     return Page([record.object for record in page.rows], page.pages, page.per_page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from rollcall.sandbox.canvas.rest.paging import MAX_PER_PAGE
 from rollcall.sandbox.canvas.rest.recording import RecordedRequest
 
 
@@ -47,6 +48,8 @@ class Faults:
     """Paths with status 404."""
     empty: set[str] = field(default_factory=set)
     """Paths of lists that have no rows, with status 200."""
+    max_per_page: int = MAX_PER_PAGE
+    """Small pages need few rows."""
     unauthorized_status: int = 403
     """Status if the owner of a token lacks a right; 401 in older versions of Canvas."""
     clock_offset: float = 0.0

@@ -60,20 +60,20 @@ class Page:
         )
 
 
-def per_page(query: Query) -> int:
-    """Rows of a page, at most :data:`MAX_PER_PAGE`."""
+def per_page(query: Query, most: int) -> int:
+    """Rows of a page, at most ``most``. Of several values, the last counts."""
     text = query.get("per_page", [""])[-1]
     number = int(text) if text.isascii() and text.isdigit() else 0
-    return min(number, MAX_PER_PAGE) or DEFAULT_PER_PAGE
+    return min(number or DEFAULT_PER_PAGE, most)
 
 
-def by_number(rows: Sequence[Any], query: Query) -> Page:
+def by_number(rows: Sequence[Any], query: Query, *, most: int = MAX_PER_PAGE) -> Page:
     """A page by its number.
 
     Raises:
         RefusedError: the number is wrong.
     """
-    size, text = per_page(query), query.get("page", ["1"])[-1]
+    size, text = per_page(query, most), query.get("page", ["1"])[-1]
     if not (text.isascii() and text.isdigit() and int(text)):
         raise not_found()
     number, last = int(text), max(1, -(-len(rows) // size))
@@ -87,7 +87,12 @@ def by_number(rows: Sequence[Any], query: Query) -> Page:
 
 
 def by_bookmark(
-    rows: Sequence[Item], query: Query, *, key: Callable[[Item], tuple[Any, ...]], expired: bool
+    rows: Sequence[Item],
+    query: Query,
+    *,
+    key: Callable[[Item], tuple[Any, ...]],
+    expired: bool = False,
+    most: int = MAX_PER_PAGE,
 ) -> Page:
     """A page by the key of the row before it. Neither its number nor the last page is known.
 
@@ -98,7 +103,7 @@ def by_bookmark(
     Raises:
         RefusedError: the bookmark is wrong or expired.
     """
-    size, text = per_page(query), query.get("page", ["first"])[-1]
+    size, text = per_page(query, most), query.get("page", ["first"])[-1]
     ordered = sorted(rows, key=key)
     if text not in ("first", "1"):
         after = _read_bookmark(text)
