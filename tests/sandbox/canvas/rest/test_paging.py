@@ -50,7 +50,7 @@ def read_all(
 
 @given(st.lists(KEYS, unique=True, max_size=40), SIZES)
 def test_each_row_once(rows: list[Key], size: int) -> None:
-    """In their order, whatever the size of a page."""
+    """In their order, for any size of a page."""
     assert read_all(numbered(rows), size) == rows
     assert read_all(bookmarked(rows), size) == sorted(rows)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.sandbox.canvas.rest.replica import Replica
+from rollcall.sandbox.canvas.rest.replica import COPIES, Replica
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.simulation.courses import delete_course, delete_section
 from rollcall.sandbox.canvas.simulation.enrollments import delete
+from rollcall.sandbox.canvas.simulation.world import World
 from tests.sandbox.canvas.rest.institution import ALL_STATES, Institution, ids, living
 
 LAG_MS = 1_000
@@ -32,7 +35,7 @@ def simulation() -> Simulation:
 def test_an_answer_is_never_older_than_the_lag(
     simulation: Simulation, steps: list[str | int]
 ) -> None:
-    """Whenever rows are changed and read."""
+    """In any order of changes and reads, in a list and for a single enrollment."""
     now, state = 0, 0
     enrollment = simulation.canvas.world.enrollments[0]
     enrollment.updated_ms = state
@@ -47,10 +50,39 @@ def test_an_answer_is_never_older_than_the_lag(
         elif isinstance(step, int):
             now += step
         else:
-            found = replica.enrollments()[0].object["updated_at"]
+            (listed,) = [
+                row
+                for row in replica.enrollments(enrollment.section.course)
+                if row.gid == enrollment.gid
+            ]
+            assert replica.enrollment(enrollment.gid) == listed
+            found = listed.object["updated_at"]
             in_time = [value for time, value in changes if time < now - LAG_MS]
             values = [value for _, value in changes if value >= max(in_time, default=0)]
             assert found in [f"1970-01-01T00:{s // 60000:02}:{s // 1000 % 60:02}Z" for s in values]
+
+
+def test_many_requests_need_few_copies(simulation: Simulation) -> None:
+    """An answer is nearly as old as the lag, and copies do not grow with the requests."""
+    enrollment = simulation.canvas.world.enrollments[0]
+    copied = 0
+
+    def world() -> World:
+        nonlocal copied
+        copied += 1
+        return simulation.canvas.world
+
+    now = 0
+    replica = Replica(world, lambda: now)
+    replica.lag = LAG_MS / 1_000
+    for now in range(10 * LAG_MS):
+        enrollment.updated_ms = now * 1_000  # answers have seconds
+        record = replica.enrollment(enrollment.gid)
+        assert record is not None
+        age = now - datetime.fromisoformat(record.object["updated_at"]).timestamp()
+        assert age <= LAG_MS
+        assert age >= LAG_MS * 0.9 or now < LAG_MS
+    assert copied <= 10 * COPIES + 1
 
 
 def test_a_change_is_seen_after_the_lag(institution: Institution) -> None:

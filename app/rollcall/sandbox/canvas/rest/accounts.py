@@ -85,13 +85,12 @@ def _belongs_to(user: User, account: Account) -> bool:
 
 
 def enrollment(call: Call) -> Object:
-    """``GET /accounts/:id/enrollments/:id``, whatever its state, from the replica. The account is
-    the root account.
+    """``GET /accounts/:id/enrollments/:id``, in any state, from the replica. The account is the
+    root account.
     """
     if call.administered() is not call.world.accounts[0]:
         raise not_found()
-    gid = call.gid("enrollment")
-    for record in call.replica.enrollments():
-        if record.gid == gid:
-            return record.object
-    raise not_found()
+    record = call.replica.enrollment(call.gid("enrollment"))
+    if record is None:
+        raise not_found()
+    return record.object

@@ -34,13 +34,14 @@ class EnrollmentRecord:
 def enrollment_records(world: World, course: Course | None = None) -> list[EnrollmentRecord]:
     """All enrollments, or those of a course."""
     return [
-        _record(row, world)
+        enrollment_record(row, world)
         for row in list(world.enrollments)
         if course is None or row.section.course is course
     ]
 
 
-def _record(row: Enrollment, world: World) -> EnrollmentRecord:
+def enrollment_record(row: Enrollment, world: World) -> EnrollmentRecord:
+    """An enrollment as it is now."""
     section = row.section
     return EnrollmentRecord(
         row.gid,

@@ -35,7 +35,7 @@ class Faults:
     """Requests with a server error."""
     failure_status: int = 502
     throttled: Times = field(default_factory=Times)
-    """Requests that are refused by the throttle, whatever their cost."""
+    """Requests that are refused by the throttle at any cost."""
     throttled_status: int = 429
     """403: as before October 2025."""
     cut: Times = field(default_factory=Times)
