@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,11 @@ from rollcall.sandbox.canvas.rest import ADMIN_TOKEN, CanvasServer, world_tables
 from rollcall.sandbox.canvas.rest.tables import Tables
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.simulation.canvas import Canvas
+from rollcall.sandbox.canvas.simulation.plan import SimulatedEvent
 from rollcall.sandbox.canvas.simulation.world import Course, World
 from rollcall.serve.replica.store import ReplicaStore
 from tests.rosters.memory import Cluster
+from tests.rosters.reference import TypedEvent
 from tests.serve.served import batch_of
 
 MARGIN = 300
@@ -91,7 +93,11 @@ class Institution:
 
     def deliver(self) -> None:
         """All events arrive, and the rosters take them in."""
-        self.cluster.send((event.name, event.value) for event in self.simulation.take_events())
+        self.send(self.simulation.take_events())
+
+    def send(self, events: Iterable[SimulatedEvent]) -> None:
+        """These events arrive, and the rosters take them in."""
+        self.cluster.send(TypedEvent(event.name, event.value) for event in events)
         self.settle()
 
     def settle(self) -> None:
@@ -129,6 +135,7 @@ class Institution:
         is_dry: bool = False,
         is_resumed: bool = False,
         is_mine: Callable[[], Any] | None = None,
+        margin: float = MARGIN,
     ) -> Summary:
         """Run. Without courses, of the whole account."""
         scope = Scope(courses=tuple(course.gid for course in courses))
@@ -148,7 +155,7 @@ class Institution:
             async with CanvasClient(self.server.url, token, pause=self._pause) as client:
                 view = await examine(client)
                 reader = CanvasReader(
-                    client, shard=SHARD, margin=MARGIN * 1_000_000, summary=self.summary
+                    client, shard=SHARD, margin=round(margin * 1_000_000), summary=self.summary
                 )
                 writer = _Writer(self, "" if view.root is None else view.root, is_dry)
                 await ReconcileRun(
@@ -209,7 +216,8 @@ class _Writer:
         facts, self._facts = self._facts, []
         self._institution.written += facts
         self._institution.cluster.send(
-            (fact.entity.event_name, snapshot_event(fact, self._root, "test")) for fact in facts
+            TypedEvent(fact.entity.event_name, snapshot_event(fact, self._root, "test"))
+            for fact in facts
         )
 
 
@@ -226,7 +234,7 @@ def institution(
     with CanvasServer(lambda: made[0].world, clock=lambda: made[0].canvas.now_ms) as server:
         server.throttle.cost = server.throttle.cost_of_row = server.throttle.reserve = 0.0
         made.append(Institution(plan, server, folder))
-        events = [(event.name, event.value) for event in made[0].simulation.events()]
+        events = [TypedEvent(event.name, event.value) for event in made[0].simulation.events()]
         if is_delivered:
             made[0].cluster.send(events)
         made[0].settle()

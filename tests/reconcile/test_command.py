@@ -123,7 +123,7 @@ def installation(
     """An installation whose rosters have taken in all events."""
     made = Installation(folder, bootstrap, prefix, plan)
     canvas = made.simulation.canvas
-    settings = {"events": ALL_EVENTS, "partitions": 4, "shard": 2107}
+    settings: dict[str, Any] = {"events": ALL_EVENTS, "partitions": 4, "shard": 2107}
     with (
         CanvasServer(lambda: canvas.world, clock=lambda: canvas.now_ms) as server,
         RouterProcess(folder, bootstrap, prefix, **settings) as router,

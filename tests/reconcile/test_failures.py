@@ -1,0 +1,783 @@
+"""What can go wrong between Canvas and the rosters: nobody is deleted wrongly, and what a run cannot
+mend, the next one does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from rollcall.reconcile import comparing
+from rollcall.reconcile.facts import Entity
+from rollcall.reconcile.preflight import CanvasRefusesError
+from rollcall.reconcile.summary import Kind, Outcome
+from rollcall.sandbox.canvas.rest import Access, RecordedRequest, Times
+from rollcall.sandbox.canvas.simulation import courses as change_courses
+from rollcall.sandbox.canvas.simulation import enrollments as change
+from rollcall.sandbox.canvas.simulation import groups as change_groups
+from rollcall.sandbox.canvas.simulation import people
+from rollcall.sandbox.canvas.simulation.world import Course, Enrollment, local_id
+from tests.reconcile.equality import wrong_rows
+from tests.reconcile.institution import HOUR, MARGIN, Institution
+
+SECOND = 1_000_000
+
+
+def differing(school: Institution) -> list[object]:
+    """Rows that are not as in Canvas."""
+    names = ("courses", "sections", "enrollments", "groups", "memberships", "users")
+    return list(wrong_rows(school.tables(), {name: school.rows(name) for name in names}))
+
+
+def active(school: Institution, course: Course | None = None) -> list[Enrollment]:
+    """Active enrollments of students, of a course or of all that are open."""
+    return [
+        row
+        for row in school.world.enrollments
+        if row.workflow_state == "active"
+        and row.kind == "StudentEnrollment"
+        and row.section.state == "active"
+        and row.section.course.state == "available"
+        and course in (None, row.section.course)
+        and row.gid in school.rows("enrollments")
+    ]
+
+
+def largest(school: Institution) -> Course:
+    """The open course with the most active students."""
+    courses = [course for course in school.world.courses if course.state == "available"]
+    return max(courses, key=lambda course: len(active(school, course)))
+
+
+def state(school: Institution, enrollment: Enrollment) -> str:
+    """workflow_state in the rosters."""
+    return str(school.rows("enrollments")[enrollment.gid]["workflow_state"])
+
+
+def purge(school: Institution, enrollment: Enrollment) -> None:
+    """Remove a row from Canvas's database."""
+    school.world.enrollments.remove(enrollment)
+    enrollment.section.enrollments.remove(enrollment)
+    enrollment.user.enrollments.remove(enrollment)
+
+
+def set_silently(school: Institution, enrollment: Enrollment, state: str) -> None:
+    """Change a state without an event."""
+    with school.silence() as canvas:
+        change.set_state(canvas, enrollment, state)
+
+
+def at_request(
+    school: Institution, is_wanted: Callable[[RecordedRequest], bool], act: Callable[[], object]
+) -> None:
+    """Do something once, just before the answer to a request."""
+    done: list[None] = []
+
+    def on_request(request: RecordedRequest) -> None:
+        if not done and is_wanted(request):
+            done.append(None)
+            act()
+
+    school.server.faults.on_request = on_request
+
+
+def list_of(course: Course, name: str = "enrollments") -> str:
+    """The path of a course's list."""
+    return f"/courses/{course.id}/{name}"
+
+
+def is_deleted_by_run(school: Institution) -> list[str]:
+    """Enrollments that runs have written as deleted or absent."""
+    return [
+        fact.id
+        for fact in school.written
+        if fact.entity is Entity.ENROLLMENT and fact.stated["workflow_state"] == "deleted"
+    ]
+
+
+# --- times
+
+
+async def test_an_event_during_the_run_counts(school: Institution) -> None:
+    """The page that was read before it is older."""
+    student = active(school)[0]
+    course = student.section.course
+    set_silently(school, student, "completed")
+    school.later()
+    at_request(
+        school,
+        lambda request: request.path == list_of(course, "groups"),
+        lambda: change.set_state(school.canvas, student, "inactive"),
+    )
+    await school.reconcile()
+    assert state(school, student) == "completed"
+    school.deliver()
+    assert state(school, student) == "inactive"
+
+
+async def test_a_late_event_does_not_count_against_a_later_snapshot(school: Institution) -> None:
+    student = active(school)[0]
+    change.set_state(school.canvas, student, "inactive")
+    late = school.simulation.take_events()
+    set_silently(school, student, "completed")
+    school.later()
+    await school.reconcile()
+    school.send(late)
+    assert state(school, student) == "completed"
+
+
+async def test_a_lost_event_is_mended(school: Institution) -> None:
+    student = active(school)[0]
+    change.set_state(school.canvas, student, "inactive")
+    school.simulation.take_events()
+    school.later()
+    assert state(school, student) == "active"
+    await school.reconcile()
+    assert (state(school, student), differing(school)) == ("inactive", [])
+
+
+async def test_a_replica_that_lags_does_not_count_against_an_event(school: Institution) -> None:
+    """Also not if the list, and the point read, still show the row as it was."""
+    student = active(school)[0]
+    school.server.replica.lag = MARGIN - 100
+    change.set_state(school.canvas, student, "inactive")
+    school.deliver()
+    school.later(5)
+    summary = await school.reconcile()
+    assert state(school, student) == "inactive"
+    assert summary.counts[Entity.ENROLLMENT, Kind.RECENT] >= 1
+    assert school.lags
+    school.later()
+    await school.reconcile()
+    assert state(school, student) == "inactive"
+
+
+async def test_without_the_margin_it_would(school: Institution) -> None:
+    """The negative control of the test above."""
+    student = active(school)[0]
+    school.server.replica.lag = MARGIN - 100
+    change.set_state(school.canvas, student, "inactive")
+    school.deliver()
+    school.later(5)
+    await school.reconcile(margin=-60)
+    assert state(school, student) == "active"
+
+
+async def test_facts_are_of_canvas_clock(school: Institution) -> None:
+    """This machine's clock is years ahead of the simulated one. updated_at does not matter."""
+    student = active(school)[0]
+    set_silently(school, student, "completed")
+    student.updated_ms = school.canvas.now_ms + 100 * HOUR * 1_000
+    school.later()
+    await school.reconcile()
+    now = school.canvas.now_ms * 1_000
+    assert school.written
+    assert all(now - HOUR * SECOND < fact.time <= now - MARGIN * SECOND for fact in school.written)
+
+
+async def test_an_event_of_a_time_to_come_is_reported(school: Institution) -> None:
+    student = active(school)[0]
+    school.later(3 * HOUR)
+    change.set_state(school.canvas, student, "inactive")
+    school.deliver()
+    school.later(-3 * HOUR)
+    set_silently(school, student, "completed")
+    summary = await school.reconcile()
+    assert summary.counts[Entity.ENROLLMENT, Kind.AHEAD] == 1
+    assert state(school, student) == "inactive"
+
+
+async def test_a_silent_change_after_an_event_waits_for_the_next_run(school: Institution) -> None:
+    student = active(school)[0]
+    change.set_state(school.canvas, student, "inactive")
+    school.deliver()
+    set_silently(school, student, "completed")
+    summary = await school.reconcile()
+    assert summary.counts[Entity.ENROLLMENT, Kind.RECENT] == 1
+    assert state(school, student) == "inactive"
+    school.later()
+    await school.reconcile()
+    assert state(school, student) == "completed"
+
+
+# --- lists
+
+
+async def test_a_row_that_a_list_skips_is_asked_for(school: Institution) -> None:
+    """A user gets another name while the list is read, and the row moves to a page before."""
+    course = largest(school)
+    students = sorted(active(school, course), key=lambda row: row.user.name.rpartition(" ")[::-2])
+    last = students[-1]
+    school.server.faults.max_per_page = 10
+    pages: list[str] = []
+
+    def is_third_page(request: RecordedRequest) -> bool:
+        if request.path == list_of(course):
+            pages.append(request.path)
+        return len(pages) == 3
+
+    def rename() -> None:
+        last.user.name = "Aaa Aaa"
+
+    at_request(school, is_third_page, rename)
+    summary = await school.reconcile()
+    assert is_deleted_by_run(school) == []
+    assert (
+        summary.counts[Entity.ENROLLMENT, Kind.MISSED]
+        or school.rows("enrollments")[last.gid]["user_name"] == "Aaa Aaa"
+    )
+    assert state(school, last) == "active"
+
+
+async def test_a_row_that_a_list_shows_twice_counts_once(school: Institution) -> None:
+    course = largest(school)
+    first = min(active(school, course), key=lambda row: row.user.name.rpartition(" ")[::-2])
+    school.server.faults.max_per_page = 10
+    pages: list[str] = []
+
+    def is_second_page(request: RecordedRequest) -> bool:
+        if request.path == list_of(course):
+            pages.append(request.path)
+        return len(pages) == 2
+
+    def rename() -> None:
+        first.user.name = "Zzz Zzzz"
+
+    at_request(school, is_second_page, rename)
+    await school.reconcile()
+    written = [fact for fact in school.written if fact.id == first.gid]
+    assert len(written) <= 1
+    assert is_deleted_by_run(school) == []
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_section_that_moves_during_the_run(school: Institution, is_first: bool) -> None:
+    """Its enrollments are in the lists of both courses, or of neither."""
+    one, other = sorted(
+        (course for course in school.world.courses if active(school, course)),
+        key=lambda course: int(course.gid),
+    )[:2]
+    source, target = (one, other) if is_first else (other, one)
+    section = active(school, source)[0].section
+    members = [row for row in section.enrollments if row.workflow_state == "active"]
+
+    def move() -> None:
+        with school.silence() as canvas:
+            change_courses.cross_list(canvas, section, target)
+
+    at_request(school, lambda request: request.path == list_of(other, "sections"), move)
+    await school.reconcile()
+    school.server.faults.on_request = None
+    assert is_deleted_by_run(school) == []
+    school.later()
+    await school.reconcile()
+    rows = school.rows("enrollments")
+    assert {rows[row.gid]["course_id"] for row in members} == {target.gid}
+    assert {rows[row.gid]["state"] for row in members} != {"deleted"}
+
+
+FAULTS: dict[str, Callable[[Institution, Course], None]] = {
+    "server errors": lambda school, course: setattr(
+        school.server.faults, "failing", Times(10**6, list_of(course))
+    ),
+    "throttled": lambda school, course: setattr(
+        school.server.faults, "throttled", Times(10**6, list_of(course))
+    ),
+    "cut": lambda school, course: setattr(
+        school.server.faults, "cut", Times(10**6, list_of(course))
+    ),
+    "expired bookmark": lambda school, _course: setattr(
+        school.server.faults, "expired_bookmarks", True
+    ),
+    "hidden": lambda school, course: school.server.faults.hidden.add(list_of(course)),
+    "hidden groups": lambda school, course: school.server.faults.hidden.add(
+        list_of(course, "groups")
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_an_incomplete_list_takes_nothing(school: Institution, fault: str) -> None:
+    """Not even a row that is gone. The summary names the course."""
+    course = largest(school)
+    gone = active(school, course)[0]
+    purge(school, gone)
+    school.server.faults.max_per_page = 10
+    FAULTS[fault](school, course)
+    summary = await school.reconcile()
+    assert summary.outcome is Outcome.PARTIAL
+    assert course.gid in summary.incomplete or course.gid in summary.skipped
+    assert [fact for fact in school.written if not fact.is_present] == [] or "groups" in fault
+    if "groups" not in fault:
+        assert state(school, gone) == "active"
+
+
+async def test_short_outages_are_survived(school: Institution) -> None:
+    course = largest(school)
+    faults = school.server.faults
+    faults.failing, faults.throttled = Times(2, list_of(course)), Times(3, "/sections")
+    faults.cut = Times(1, list_of(course, "groups"))
+    summary = await school.reconcile()
+    assert summary.outcome is Outcome.COMPLETE
+    assert school.pauses
+
+
+async def test_an_empty_list_takes_nothing(school: Institution) -> None:
+    """Not even if Canvas does not have the rows, when it is asked for them."""
+    course = largest(school)
+    before = {row.gid for row in active(school, course)}
+    school.server.faults.empty.add(list_of(course))
+    for row in active(school, course):
+        school.server.faults.hidden.add(f"/accounts/1/enrollments/{local_id(row.gid)}")
+    summary = await school.reconcile()
+    assert summary.outcome is not Outcome.COMPLETE
+    assert course.gid in summary.set_aside
+    assert before == {row.gid for row in active(school, course)}
+    assert all(state(school, row) == "active" for row in active(school, course))
+
+
+async def test_a_hidden_course_is_skipped(school: Institution) -> None:
+    course = largest(school)
+    for name in ("", "/sections", "/enrollments", "/groups"):
+        school.server.faults.hidden.add(f"/courses/{course.id}{name}")
+    for summary in (await school.reconcile(), await school.reconcile(course)):
+        assert summary.outcome is Outcome.PARTIAL
+        assert "404" in summary.skipped[course.gid]
+    assert is_deleted_by_run(school) == []
+
+
+# --- deleted, restored, merged
+
+
+async def test_a_course_that_was_deleted_unheard(school: Institution) -> None:
+    """Its enrollments are displayed as deleted. Only the course's fact is written."""
+    course = largest(school)
+    students = active(school, course)
+    with school.silence() as canvas:
+        change_courses.delete_course(canvas, course)
+    for row in students:
+        row.workflow_state = "active"  # as Canvas leaves them
+    school.later()
+    summary = await school.reconcile()
+    assert summary.outcome is Outcome.COMPLETE
+    assert {fact.entity for fact in school.written} == {Entity.COURSE}
+    rows = school.rows("enrollments")
+    assert {rows[row.gid]["state_reason"] for row in students} == {"course_deleted"}
+    with school.silence() as canvas:
+        change_courses.undelete_course(canvas, course)
+    course.state = "available"
+    school.later()
+    await school.reconcile()
+    assert {state(school, row) for row in students} == {"active"}
+
+
+async def test_a_course_that_is_deleted_during_the_run(school: Institution) -> None:
+    """All its enrollments are displayed as deleted, and none is believed to be."""
+    course = largest(school)
+    students = active(school, course)
+
+    def delete() -> None:
+        course.state = "deleted"
+
+    at_request(school, lambda request: request.path == list_of(course), delete)
+    await school.reconcile()
+    assert is_deleted_by_run(school) == []
+    assert {state(school, row) for row in students} == {"active"}
+
+
+async def test_a_section_that_was_deleted_unheard(school: Institution) -> None:
+    """It is absent, and its enrollments keep their own states."""
+    course = largest(school)
+    section = active(school, course)[0].section
+    students = [row for row in section.enrollments if row.workflow_state == "active"]
+    section.state = "deleted"
+    school.later()
+    summary = await school.reconcile()
+    if summary.set_aside:
+        assert is_deleted_by_run(school) == []
+        summary = await school.reconcile(permitted=["all"])
+    assert summary.counts[Entity.SECTION, Kind.ABSENT] == 1
+    assert is_deleted_by_run(school) == []
+    rows = school.rows("enrollments")
+    assert {rows[row.gid]["state"] for row in students if row.gid in rows} == {"deleted"}
+    assert {state(school, row) for row in students if row.gid in rows} == {"active"}
+    section.state = "active"
+    school.later(2 * HOUR)
+    await school.reconcile()
+    assert differing(school) == []
+
+
+async def test_rows_of_a_restored_course_are_mended(school: Institution) -> None:
+    """Canvas leaves them as they are, without events."""
+    course = largest(school)
+    students = active(school, course)
+    change_courses.delete_course(school.canvas, course)
+    school.deliver()
+    change_courses.undelete_course(school.canvas, course)
+    for number, row in enumerate(students):
+        row.workflow_state = ("completed", "deleted", "active")[number % 3]
+    school.deliver()
+    school.later()
+    await school.reconcile()
+    assert {row.gid: state(school, row) for row in students} == {
+        row.gid: row.workflow_state for row in students
+    }
+
+
+async def test_states_by_dates_stay(school: Institution) -> None:
+    """REST shows them nowhere."""
+    before = {
+        identity: row["state"]
+        for identity, row in school.rows("enrollments").items()
+        if row["state_reason"] == "dates"
+    }
+    assert before
+    for row in school.world.enrollments:
+        row.limited = not row.limited
+    school.later()
+    await school.reconcile()
+    after = school.rows("enrollments")
+    assert {identity: after[identity]["state"] for identity in before} == before
+    assert differing(school) == []
+
+
+async def test_an_absent_row_that_returns(school: Institution) -> None:
+    """Twice asked for, it is absent; a later event revives it."""
+    student = active(school)[0]
+    purge(school, student)
+    school.later()
+    summary = await school.reconcile()
+    assert summary.counts[Entity.ENROLLMENT, Kind.ABSENT] == 1
+    row = school.rows("enrollments")[student.gid]
+    assert (row["state"], row["state_reason"]) == ("deleted", "absent")
+    assert 60 in school.pauses
+    asked = [
+        request.path
+        for request in school.server.requests
+        if request.path == f"/accounts/1/enrollments/{local_id(student.gid)}"
+    ]
+    assert len(asked) == 2
+    school.later()
+    school.world.enrollments.append(student)
+    student.section.enrollments.append(student)
+    student.user.enrollments.append(student)
+    change.set_state(school.canvas, student, "active")
+    school.deliver()
+    assert state(school, student) == "active"
+
+
+async def test_a_row_that_is_found_at_the_second_time_stays(school: Institution) -> None:
+    student = active(school)[0]
+    path = f"/accounts/1/enrollments/{local_id(student.gid)}"
+    purge(school, student)
+
+    def restore(_seconds: float) -> None:
+        if student not in school.world.enrollments:
+            school.world.enrollments.append(student)
+
+    school.on_pause = restore
+    school.later()
+    await school.reconcile()
+    assert state(school, student) == "active"
+    assert path in [request.path for request in school.server.requests]
+
+
+async def test_enrollments_that_an_import_deleted(school: Institution) -> None:
+    """Canvas shows them as deleted: they are asked for, and then believed."""
+    course = largest(school)
+    students = active(school, course)[:4]
+    for row in students:
+        set_silently(school, row, "deleted")
+    school.later()
+    summary = await school.reconcile()
+    assert summary.outcome is Outcome.COMPLETE
+    assert {state(school, row) for row in students} == {"deleted"}
+    assert {school.rows("enrollments")[row.gid]["state_reason"] for row in students} == {"snapshot"}
+
+
+async def test_users_who_were_merged_unheard(school: Institution) -> None:
+    student = active(school)[0]
+    loser, other = (
+        student.user,
+        next(user for user in school.world.users if user.enrollments and user is not student.user),
+    )
+    with school.silence() as canvas:
+        people.merge_users(canvas, loser, other)
+    school.later()
+    await school.reconcile()
+    row = school.rows("enrollments")[student.gid]
+    assert (row["user_id"], row["user_name"]) == (other.gid, other.name)
+
+
+async def test_a_deleted_user_stays_deleted(school: Institution) -> None:
+    """Canvas shows the user beside the deleted enrollments."""
+    user = next(
+        user for user in school.world.users if user.gid in school.rows("users") and user.enrollments
+    )
+    people.delete_user(school.canvas, user)
+    school.deliver()
+    school.later()
+    await school.reconcile()
+    assert school.rows("users")[user.gid]["workflow_state"] == "deleted"
+
+
+# --- groups
+
+
+async def test_memberships_and_groups_that_ended_unheard(school: Institution) -> None:
+    course = largest(school)
+    category = change_groups.create_category(school.canvas, course, "Labs", 3)
+    members = [row.user for row in active(school, course)[:6]]
+    for number, user in enumerate(members):
+        change_groups.join(school.canvas, category.groups[number % 2], user, "accepted")
+    school.deliver()
+    first, _, third = category.groups
+    with school.silence() as canvas:
+        change_groups.set_membership(canvas, first.memberships[0], "deleted")
+        change_groups.delete_group(canvas, third)
+    school.later()
+    summary = await school.reconcile()
+    assert summary.outcome is Outcome.COMPLETE
+    assert summary.counts[Entity.MEMBERSHIP, Kind.ABSENT] == 1
+    assert summary.counts[Entity.GROUP, Kind.ABSENT] == 1
+    assert school.rows("groups")[third.gid]["state_reason"] == "absent"
+    assert differing(school) == []
+
+
+async def test_ended_memberships_of_a_group_without_events(school: Institution) -> None:
+    """Events of the memberships came, and wait for their group."""
+    course = largest(school)
+    with school.silence() as canvas:
+        category = change_groups.create_category(canvas, course, "Labs", 1)
+    group = category.groups[0]
+    for row in active(school, course)[:4]:
+        change_groups.join(school.canvas, group, row.user, "accepted")
+    school.deliver()
+    with school.silence() as canvas:
+        change_groups.set_membership(canvas, group.memberships[0], "deleted")
+    school.later()
+    assert group.gid not in school.rows("groups")
+    await school.reconcile()
+    assert school.rows("memberships")[group.memberships[0].gid]["state"] == "deleted"
+    assert differing(school) == []
+
+
+async def test_rosters_that_do_not_take_a_group_in_are_reported(school: Institution) -> None:
+    course = largest(school)
+    with school.silence() as canvas:
+        change_groups.create_category(canvas, course, "Labs", 1)
+    school.catches_up = False
+    summary = await school.reconcile()
+    assert summary.outcome is Outcome.PARTIAL
+    assert "not taken in" in " ".join(summary.reasons())
+
+
+# --- tokens
+
+
+async def test_a_token_that_loses_its_rights_takes_nothing(school: Institution) -> None:
+    student = active(school)[0]
+    purge(school, student)
+    access = Access()
+    school.server.tokens["mortal"] = access
+    path = f"/accounts/1/enrollments/{local_id(student.gid)}"
+
+    def lose() -> None:
+        access.denied = frozenset({"read_roster"})
+
+    at_request(school, lambda request: request.path == path, lose)
+    school.later()
+    summary = await school.reconcile(token="mortal")
+    assert state(school, student) == "active"
+    assert summary.outcome is Outcome.PARTIAL
+    assert "lacks read_roster" in " ".join(summary.reasons())
+
+
+async def test_a_token_that_is_revoked_ends_the_run(school: Institution) -> None:
+    """And it can be resumed with another one."""
+    access = Access()
+    school.server.tokens["mortal"] = access
+    last = max((course for course in school.world.courses), key=lambda course: course.id)
+    at_request(
+        school,
+        lambda request: request.path == list_of(last, "sections"),
+        lambda: setattr(access, "revoked", True),
+    )
+    with pytest.raises(CanvasRefusesError) as caught:
+        await school.reconcile(token="mortal")
+    assert caught.value.exit_code == 4
+    assert "mortal" not in str(caught.value)
+    school.server.requests.clear()
+    summary = await school.reconcile(is_resumed=True)
+    assert summary.outcome is Outcome.COMPLETE
+    lists = [r.path for r in school.server.requests if r.path.endswith("/enrollments")]
+    assert set(lists) == {list_of(last)}, "only what was missing"
+
+
+async def test_a_token_of_one_section(school: Institution) -> None:
+    """With rights on the account or without, its lists are shorter."""
+    course = largest(school)
+    section = active(school, course)[0].section
+    before = {row.gid: state(school, row) for row in active(school)}
+    school.server.tokens["section"] = Access(account=False, section=section.gid)
+    school.server.tokens["limited"] = Access(section=section.gid)
+    for token in ("section", "limited"):
+        summary = await school.reconcile(course, token=token)
+        assert is_deleted_by_run(school) == []
+        assert {row.gid: state(school, row) for row in active(school)} == before
+        if token == "section":
+            assert summary.outcome is Outcome.PARTIAL
+            assert "absence is not judged" in " ".join(summary.reasons())
+
+
+async def test_absence_is_not_believed_without_a_canary(school: Institution) -> None:
+    """Canvas hides a row that is known to be deleted, so it may hide others."""
+    student = active(school)[0]
+    purge(school, student)
+    for row in school.world.enrollments:
+        if row.workflow_state == "deleted":
+            school.server.faults.hidden.add(f"/accounts/1/enrollments/{local_id(row.gid)}")
+    school.later()
+    summary = await school.reconcile()
+    assert state(school, student) == "active"
+    assert summary.outcome is Outcome.PARTIAL
+    assert summary.counts[Entity.ENROLLMENT, Kind.UNJUDGED] == 1
+    assert "hides enrollments" in " ".join(summary.reasons())
+
+
+async def test_without_the_canary_it_would(
+    school: Institution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control of the test above: the row is only hidden."""
+    student = active(school)[0]
+    school.server.faults.hidden |= {f"/accounts/1/enrollments/{local_id(student.gid)}"}
+    school.server.faults.empty.clear()
+    school.world.enrollments.remove(student)  # from the list
+
+    async def no_doubt(*_arguments: object) -> None:
+        return None
+
+    monkeypatch.setattr("rollcall.reconcile.run.doubt", no_doubt)
+    school.later()
+    await school.reconcile()
+    assert state(school, student) == "deleted"
+
+
+# --- guards
+
+
+async def test_a_course_that_shrinks_is_set_aside(school: Institution) -> None:
+    course = largest(school)
+    students = active(school, course)[:8]
+    for row in students:
+        purge(school, row)
+    school.later()
+    summary = await school.reconcile()
+    assert summary.outcome is Outcome.PARTIAL
+    assert "current rows are absent" in summary.set_aside[course.gid]
+    assert {state(school, row) for row in students} == {"active"}
+    school.later()
+    summary = await school.reconcile(permitted=[course.gid])
+    assert summary.outcome is Outcome.COMPLETE
+    assert {state(school, row) for row in students} == {"deleted"}
+
+
+async def test_departures_that_events_told_of_do_not_count(school: Institution) -> None:
+    course = largest(school)
+    students = active(school, course)[:8]
+    for row in students:
+        purge(school, row)
+
+    def tell(seconds: float) -> None:
+        if seconds == 60:
+            for row in students[:6]:
+                change.set_state(school.canvas, row, "deleted")
+            school.deliver()
+
+    school.on_pause = tell
+    school.later()
+    summary = await school.reconcile()
+    assert course.gid in summary.set_aside or summary.outcome is Outcome.COMPLETE
+
+
+async def test_a_run_that_shrinks_is_stopped(school: Institution) -> None:
+    """Each course loses little, and all together too much."""
+    lost = []
+    for course in school.world.courses:
+        for row in active(school, course)[:3]:
+            lost.append(row)
+            purge(school, row)
+    assert len(lost) > 5
+    school.later()
+    summary = await school.reconcile()
+    assert summary.outcome is Outcome.STOPPED
+    assert "of all courses" in summary.stopped
+    assert {state(school, row) for row in lost} == {"active"}
+    summary = await school.reconcile(permitted=["all"])
+    assert {state(school, row) for row in lost} == {"deleted"}
+
+
+# --- runs
+
+
+async def test_a_second_run_writes_nothing(school: Institution) -> None:
+    for row in active(school)[:5]:
+        set_silently(school, row, "completed")
+    school.later()
+    await school.reconcile()
+    assert school.written
+    school.written.clear()
+    await school.reconcile()
+    assert school.written == []
+
+
+async def test_a_run_that_is_killed_anywhere_is_resumed(school: Institution) -> None:
+    """At each request in turn. In the end, the rosters are as in Canvas."""
+
+    class KilledError(Exception):
+        pass
+
+    for row in school.world.enrollments[::7]:
+        row.limited = not row.limited
+    purge(school, active(school)[0])
+    school.later()
+    calls = 0
+
+    def kill() -> None:
+        nonlocal calls
+        calls += 1
+        if calls < 12:
+            raise KilledError
+
+    for _ in range(12):
+        try:
+            await school.reconcile(is_resumed=True, is_mine=kill)
+        except KilledError:
+            school.settle()
+    school.later()
+    await school.reconcile(is_resumed=True)
+    assert differing(school) == []
+    assert school.written
+
+
+async def test_a_dry_run_writes_nothing_and_waits_for_nothing(school: Institution) -> None:
+    set_silently(school, active(school)[0], "completed")
+    purge(school, active(school)[0])
+    school.later()
+    await school.reconcile(is_dry=True)
+    assert (school.written, school.pauses) == ([], [])
+    assert {each.kind for each in school.differences} >= {Kind.DIFFERENT, Kind.ABSENT}
+
+
+async def test_another_canvas_is_noticed(school: Institution) -> None:
+    for course in school.world.courses:
+        course.uuid = course.uuid[::-1]
+    with pytest.raises(Exception, match="another uuid"):
+        await school.reconcile()
+    assert school.written == []
+
+
+def test_the_margin_of_events_ahead() -> None:
+    """An hour, in microseconds."""
+    assert HOUR * SECOND == comparing.AHEAD
