@@ -19,6 +19,7 @@ from rollcall.catalogue.headers import CLOUD_EVENTS, ERRORS
 from rollcall.catalogue.topics import catalogue
 from rollcall.events import pipeline
 from rollcall.events.outcomes import ErrorCode
+from rollcall.events.registry import REGISTRY
 from rollcall.record import Headers
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
@@ -28,6 +29,7 @@ from tests.events.schemas.events import MISSING, NAMES, VALIDATORS, changed, exa
 from tests.events.schemas.test_differential import VALUES
 from tests.rosters.memory import Cluster
 from tests.rosters.reference import TypedEvent
+from tests.rosters.test_snapshots import seen_and_missed
 from tests.router.handling import FakeRecord
 from tests.router.test_handler import chunk, run
 
@@ -93,6 +95,12 @@ def test_what_the_router_writes() -> None:
     records = [
         FakeRecord(n, sent.key, sent.value, sent.headers, sent.timestamp_ms)
         for n, sent in enumerate(traffic)
+    ]
+    records += [
+        FakeRecord(n, None, orjson.dumps(example(name)))
+        for n, name in enumerate(
+            (name for name, each in REGISTRY.items() if not each.is_of_canvas), start=len(records)
+        )
     ]
     outputs, _, _ = run(chunk(*records))
     seen, theirs = Counter[str](), {name for record in records for name, _ in record.headers}
@@ -181,6 +189,7 @@ def test_what_the_stages_write() -> None:
         cluster.send([TypedEvent(event.name, event.value)])
         if number % 200 == 0:
             cluster.settle(Chance())
+    cluster.send(seen_and_missed())
     cluster.settle(Chance())
     reasons, tombstones = set[tuple[str, str]](), 0
     for topic, channel in CHANNELS.items():

@@ -20,6 +20,7 @@ from rollcall.catalogue.plans import plan_topics
 from rollcall.catalogue.row_schemas import row_schema
 from rollcall.cli.main import cli
 from rollcall.events.outcomes import ErrorCode
+from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.files import read_schema_folder
 from rollcall.kafka.topics import DAY_MS, barrier_topic
 from rollcall.process.topics import TopicNames
@@ -62,6 +63,9 @@ NO_METRICS = {
         for name in model.model_fields
         if name.startswith("rollcall_")
     ),
+    *(name for name in REGISTRY if name.startswith("rollcall_")),
+    *(name.removesuffix("snapshot") for name in REGISTRY if name.startswith("rollcall_")),
+    *(each.family for each in REGISTRY.values() if each.family.startswith("rollcall_")),
 }
 """What else begins with the same word."""
 

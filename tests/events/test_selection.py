@@ -50,21 +50,36 @@ def matches(glob: str, name: str) -> bool:
 def test_a_type_is_selected_if_a_word_selects_it_and_none_excludes_it(
     selecting: list[str], excluding: list[str], random: Random
 ) -> None:
-    expected = [
-        name
-        for name, event_type in REGISTRY.items()
-        if any(selects(word, event_type) for word in selecting)
-        and not any(selects(word, event_type) for word in excluding)
-    ]
+    chosen, excluded = (
+        {name for name, each in REGISTRY.items() if any(selects(word, each) for word in some)}
+        for some in (selecting, excluding)
+    )
+    of_rollcall = {name for name, each in REGISTRY.items() if not each.is_of_canvas}
+    expected = [name for name in REGISTRY if name in (chosen | of_rollcall) - excluded]
     all_words = [*selecting, *(f"-{word}" for word in excluding)]
     random.shuffle(all_words)
-    if expected:
+    if chosen - excluded:
         selected = EventSelection(all_words).select(REGISTRY)
         assert list(selected) == expected  # in the registry's order
         assert all(selected[name] is REGISTRY[name] for name in expected)
     else:
         with pytest.raises(SelectionError, match="excludes every event type"):
             EventSelection(all_words).select(REGISTRY)
+
+
+OF_ROLLCALL = [name for name, each in REGISTRY.items() if not each.is_of_canvas]
+
+
+def test_types_of_rollcall_need_not_be_selected() -> None:
+    assert len(OF_ROLLCALL) == 6
+    assert list(EventSelection(["course_created"]).select(REGISTRY)) == [
+        "course_created",
+        *OF_ROLLCALL,
+    ]
+    assert list(EventSelection(["user", "-rollcall_snapshot"]).select(REGISTRY)) == [
+        "user_created",
+        "user_updated",
+    ]
 
 
 def test_all_is_all() -> None:
@@ -77,14 +92,14 @@ def test_an_exclusion_leaves_out_one_type() -> None:
 
 
 def test_a_family_is_all_its_types() -> None:
-    selected = EventSelection(["enrollment", "wiki_page"]).select(REGISTRY)
+    selected = EventSelection(["enrollment", "wiki_page", "-rollcall_*"]).select(REGISTRY)
     assert {each.family for each in selected.values()} == {"enrollment", "wiki_page"}
     assert "enrollment_state_created" not in selected
 
 
 def test_a_dot_in_a_name_is_no_pattern() -> None:
     name = "outcomes.retry_outcome_alignment_clone"
-    assert list(EventSelection([name]).select(REGISTRY)) == [name]
+    assert list(EventSelection([name, "-rollcall_*"]).select(REGISTRY)) == [name]
     with pytest.raises(SelectionError, match="matches no event type"):
         EventSelection(["course.created"]).select(REGISTRY)
 

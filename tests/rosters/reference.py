@@ -378,7 +378,11 @@ def read_event(name: str, value: bytes, shard: int | None) -> Event | None:
         ),
         fields,
         snapshot={"present": body["present"]}
-        | {name: fields.get(name) for name in _schema_fields(family) if name in body}
+        | {
+            name: fields.get(name)
+            for name in _schema_fields(family)
+            if name in body and not (name == "workflow_state" and body[name] is None)
+        }
         if kind == "snapshot"
         else None,
     )

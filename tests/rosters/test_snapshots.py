@@ -121,6 +121,33 @@ def user_event(time: int, state: str, **fields: Any) -> TypedEvent:
     return event("user_updated", time, body | fields)
 
 
+def seen_and_missed() -> list[TypedEvent]:
+    """For each relation, snapshots of an entity that Canvas has, and of one that it has not."""
+    events = []
+    for number, present in ((9_061, True), (9_062, False)):
+        state = "available" if present else "deleted"
+        course_id, group_id = global_id(number), global_id(number + 10)
+        in_group = {"group_id": group_id, "user_id": USER}
+        of_course = {"context_type": "Course", "context_id": global_id(9_061)}
+        place = {"course_id": global_id(9_061), "course_section_id": global_id(number)}
+        person = {"enrollment_id": course_id, "user_id": USER, "type": "TaEnrollment"}
+        bodies: dict[str, Row] = {
+            "course": {"course_id": course_id},
+            "section": place,
+            "enrollment": person | place | {"course_section_id": global_id(9_061)},
+            "group": {"group_id": group_id} | of_course,
+            "membership": {"group_membership_id": group_id}
+            | in_group
+            | {"group_id": global_id(9_071)},
+            "user": {"user_id": course_id},
+        }
+        events += [
+            snapshot(entity, 2, body | {"workflow_state": state}, present=present)
+            for entity, body in bodies.items()
+        ]
+    return events
+
+
 def rows_of(events: list[TypedEvent]) -> dict[str, dict[str, Row]]:
     """The rosters of events, which any order of them gives, and the oracle."""
     expected = reference.rosters(events)
@@ -277,6 +304,7 @@ def test_missed_groups_and_memberships() -> None:
         ([user_event(1, "deleted"), seen_user(2)], ("registered", "snapshot")),
         ([user_event(3, "deleted"), seen_user(2)], ("deleted", "user")),
         ([seen_user(2, workflow_state="deleted")], ("deleted", "snapshot")),
+        ([user_event(1, "deleted"), seen_user(2, workflow_state=None)], ("registered", "snapshot")),
     ],
 )
 def test_canvas_shows_no_states_of_users(

@@ -65,6 +65,11 @@ class EventType:
     cause: str
     """A sentence on what causes the event."""
 
+    @property
+    def is_of_canvas(self) -> bool:
+        """Whether Canvas sends such events. Otherwise only Rollcall writes them."""
+        return self.sources != ("rollcall",)
+
     def topic(self, prefix: str) -> str:
         """The typed topic, for a topic prefix such as ``canvas``."""
         return f"{prefix}.events.{self.name}"

@@ -31,7 +31,7 @@ class EventSelection:
 
     A word is :data:`ALL`, an event_name, a family, or a glob of event_names with ``*`` and ``?``.
     An event type is selected if a word selects it and none excludes it. The order of words does not
-    matter.
+    matter. Types that only Rollcall writes need not be selected, but can be excluded.
 
     Args:
         words: of ``ROLLCALL_EVENTS``.
@@ -70,9 +70,9 @@ class EventSelection:
         left = {
             name: event_type
             for name, event_type in event_types.items()
-            if name in selected and name not in excluded
+            if (name in selected or not event_type.is_of_canvas) and name not in excluded
         }
-        if not left:
+        if selected <= excluded:
             raise SelectionError(
                 "it excludes every event type that it selects",
                 "select more, or take an exclusion out",

@@ -104,19 +104,23 @@ def snapshot_maker(
 
     Args:
         register: of the entity.
-        unshown: required fields of the register that a snapshot may leave out, with their values
-            for an entity without event.
+        unshown: required fields of the register that a snapshot may leave out or have as null, with
+            their values for an entity without event.
     """
-    make = register_maker(register)
+    make, placeholders = register_maker(register), unshown or {}
     names = tuple(field.name for field in fields_of(register))
 
     def make_snapshot(event: TypedEvent) -> Snapshot[RegisterT]:
-        body = event.body
+        body = {
+            name: value
+            for name, value in event.body.items()
+            if value is not None or name not in placeholders
+        }
         is_present = body.get("present")
         if type(is_present) is not bool:
             raise UnusableError("type: must be true or false", "/body/present")
         unstated = sum(1 << number for number, name in enumerate(names) if name not in body)
-        ranked = event._replace(rank=SNAPSHOT_RANK, body={**(unshown or {}), **body})
+        ranked = event._replace(rank=SNAPSHOT_RANK, body={**placeholders, **body})
         return Snapshot(make(ranked), is_present, unstated)
 
     return make_snapshot

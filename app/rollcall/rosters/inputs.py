@@ -16,7 +16,7 @@ from rollcall.streaming.stages.stage import Change, Input, Row
 def entity_inputs(
     register: type[RegisterT],
     family: str,
-    snapshot: str,
+    snapshot: str | None,
     key: str,
     shard: int | None,
     *,
@@ -30,7 +30,7 @@ def entity_inputs(
     Args:
         register: of the entity.
         family: of its events, ``<family>_created`` and ``<family>_updated``.
-        snapshot: event_name of its snapshots.
+        snapshot: event_name of its snapshots; None: it has none.
         key: field of the body with the stage's key.
         shard: of local ids in events without a root account; None: unknown.
         kind: of the rows, and the field of the body with their id. Default: the lead row.
@@ -69,5 +69,6 @@ def entity_inputs(
         f"events.{name}": Input(event_reader(typed_reader(name, shard)), merge)
         for name in (f"{family}_created", f"{family}_updated")
     }
-    inputs[f"events.{snapshot}"] = Input(snapshot_reader(typed_reader(snapshot, shard)), merge)
+    if snapshot is not None:
+        inputs[f"events.{snapshot}"] = Input(snapshot_reader(typed_reader(snapshot, shard)), merge)
     return inputs

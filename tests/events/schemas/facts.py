@@ -224,6 +224,25 @@ sis_batch_created sis_batch_updated
     sis_batch_id:id account_id:id workflow_state:word
 heartbeat
     environment:text region:text region_code:text
+rollcall_enrollment_snapshot
+    present:flag enrollment_id:id course_id:id course_section_id:id user_id:id type:word
+    workflow_state:word user_name:text? limit_privileges_to_course_section:flag? created_at:time?
+    updated_at:time? associated_user_id:id?
+rollcall_section_snapshot
+    present:flag course_section_id:id course_id:id workflow_state:word name:text?
+    nonxlist_course_id:id? sis_source_id:foreign? integration_id:foreign? start_at:time?
+    end_at:time? restrict_enrollments_to_section_dates:flag?
+rollcall_course_snapshot
+    present:flag course_id:id workflow_state:word uuid:text? account_id:id? name:text?
+    created_at:time?
+rollcall_group_snapshot
+    present:flag group_id:id context_type:word context_id:id workflow_state:word group_name:text?
+    group_category_id:id? max_membership:count?
+rollcall_membership_snapshot
+    present:flag group_membership_id:id group_id:id user_id:id workflow_state:word
+rollcall_user_snapshot
+    present:flag user_id:id workflow_state:word? name:text? short_name:text? created_at:time?
+    user_login:text? user_sis_id:foreign?
 """
 
 

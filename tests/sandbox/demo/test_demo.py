@@ -24,7 +24,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from rollcall.events.registry import REGISTRY
+from rollcall.sandbox.canvas.traffic import documented_traffic
 from rollcall.sandbox.demo.institution import Institution
 from rollcall.sandbox.processes import find_process
 from tests.healthy import complaints
@@ -185,7 +185,7 @@ def test_a_run_on_another_cluster_whatever_else_is_set(bootstrap: str, tmp_path:
     )
     assert numbers, text
     received, *others = (int(number.replace(",", "")) for number in numbers.groups())
-    assert received == sum(others) == 2_000 + len(REGISTRY) + len(Institution(1)) + 2
+    assert received == sum(others) == 2_000 + len(documented_traffic()) + len(Institution(1)) + 2
     for code in (
         "empty",
         "not_json",

@@ -68,9 +68,13 @@ class Draft:
 
 
 def documented_events() -> dict[str, list[Json]]:
-    """Documented events, by event_name: the examples in the schemas."""
+    """Documented events of Canvas, by event_name: the examples in the schemas."""
     files = own_schema_files()
-    return {name: deepcopy(files[name].document.get("examples", [])) for name in REGISTRY}
+    return {
+        name: deepcopy(files[name].document.get("examples", []))
+        for name, event_type in REGISTRY.items()
+        if event_type.is_of_canvas
+    }
 
 
 class EventMaker:
