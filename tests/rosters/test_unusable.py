@@ -17,6 +17,7 @@ from rollcall.streaming.stages.stage import Change, Stage, UnusableError
 from tests.examples import examples
 from tests.rosters.memory import Cluster, Stored
 from tests.rosters.scenarios import SCENARIOS
+from tests.rosters.test_snapshots import random_history, seen_and_missed
 
 STAGES = stages(2107)
 INPUTS = [(stage, topic) for stage in STAGES for topic in stage.inputs]
@@ -46,9 +47,12 @@ KEYS = (
 def valid_records() -> dict[str, list[Stored]]:
     """Valid records of the stages' inputs, by topic."""
     valid: dict[str, list[Stored]] = {}
-    for scenario in SCENARIOS:
-        cluster = Cluster(shard=scenario.shard)
-        cluster.send(scenario.events)
+    histories = [(scenario.events, scenario.shard) for scenario in SCENARIOS]
+    histories += [(tuple(seen_and_missed()), None)]
+    histories += [(tuple(random_history(seed)), None) for seed in range(20)]
+    for events, shard in histories:
+        cluster = Cluster(shard=shard)
+        cluster.send(events)
         cluster.settle(SimpleNamespace(below=lambda bound: bound - 1))
         for _, topic in INPUTS:
             for partition in range(2):
