@@ -14,6 +14,6 @@ from tests.reconcile.institution import Institution, institution
 @pytest.fixture
 def school(tmp_path: Path) -> Iterator[Institution]:
     """An institution whose rosters are as Canvas has it, with a deleted enrollment."""
-    plan = SimulationPlan(courses=3, steps=120, seed=5, class_size=30)
+    plan = SimulationPlan(courses=4, steps=60, seed=4, class_size=40)
     with institution(tmp_path, plan) as made:
         yield made

@@ -8,6 +8,7 @@ from rollcall.ingest.rights import ingest_rights
 from rollcall.kafka.rights import Operation, Rights, on_topic
 from rollcall.kafka.topics import TopicPlan, barrier_topic
 from rollcall.process.topics import TopicNames
+from rollcall.reconcile.rights import reconcile_rights
 from rollcall.rosters.topics import (
     has_rosters,
     plan_roster_topics,
@@ -32,8 +33,8 @@ def plan_topics(settings: Settings) -> tuple[TopicPlan, ...]:
 
 
 def required_rights(settings: Settings) -> Mapping[str, Rights]:
-    """Rights by owner: the processes, the commands ``topics`` and ``roster``, a bridge of your own
-    that sends events, and readers of typed topics.
+    """Rights by owner: the processes, the commands ``topics``, ``roster`` and ``reconcile``, a
+    bridge of your own that sends events, and readers of typed topics.
     """
     readers = Rights(
         "reader", on_topic(TopicNames(settings.topic_prefix).typed_prefix, Operation.READ), ()
@@ -45,6 +46,7 @@ def required_rights(settings: Settings) -> Mapping[str, Rights]:
         topics_rights,
         roster_readers_rights,
         ingest_rights,
+        reconcile_rights,
         bridge_rights,
     )
     every = (*(rights_for(settings) for rights_for in functions), readers)
