@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from rollcall.reconcile.facts import Entity
-from rollcall.sandbox.canvas.rest import ADMIN_TOKEN, CanvasServer, world_tables
+from rollcall.sandbox.canvas.rest import (
+    ADMIN_TOKEN,
+    CanvasServer,
+    RecordedRequest,
+    world_tables,
+)
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.simulation.enrollments import delete_by_import
 from tests.forks import Fork, common_forks
@@ -20,7 +28,7 @@ from tests.kafka_client import Sent, read_all, send
 from tests.processes import EVENTS, RostersProcess, RouterProcess
 from tests.reconcile.equality import wrong_rows
 from tests.rosters.cluster import RosterCluster
-from tests.waiting import wait_until
+from tests.waiting import DEADLINE_SECONDS, wait_for_exit, wait_until
 
 HOUR_MS = 3_600_000
 ROOT = "21070000000000001"
@@ -42,7 +50,7 @@ class Installation:
         self.token = folder / "token"
         self.token.write_text(f"{ADMIN_TOKEN}\n")
         self.events = events
-        self.url = ""
+        self.server: CanvasServer
         self.processes: list[Any] = []
 
     def environment(self, **settings: object) -> dict[str, str]:
@@ -55,7 +63,7 @@ class Installation:
             "partitions": 4,
             "events": ALL_EVENTS,
             "data": self.folder / "data",
-            "canvas_url": self.url,
+            "canvas_url": self.server.url,
             "canvas_token_file": self.token,
             "reconcile_confirm_seconds": 1,
             "shard": 2107,
@@ -81,12 +89,38 @@ class Installation:
         assert code == (result["outcome"] != "complete"), (out, err)
         return result
 
-    def start(self, *arguments: str) -> Fork:
-        """Start the command."""
-        out = self.folder / "started.log"
-        return common_forks().start(
-            "reconcile", *arguments, environment=self.environment(), out=out, err=out
+    @property
+    def log_file(self) -> Path:
+        """Output of a started command."""
+        return self.folder / "started.log"
+
+    def start_until(self, path: str, number: signal.Signals) -> Fork:
+        """Start a run of the whole account, and send it a signal when it asks for a path."""
+        asked = threading.Event()
+
+        def on_request(request: RecordedRequest) -> None:
+            if request.path == path and not asked.is_set():
+                process.send_signal(number)
+                asked.set()
+
+        self.server.faults.on_request = on_request
+        process = common_forks().start(
+            *("reconcile", "--account", ROOT),
+            environment=self.environment(),
+            out=self.log_file,
+            err=self.log_file,
         )
+        wait_until(
+            lambda: asked.is_set() or process.poll() is not None, what=f"the request of {path}"
+        )
+        self.server.faults.on_request = None
+        assert asked.is_set(), self.log_file.read_text()
+        return process
+
+    def courses(self) -> list[int]:
+        """Courses that a run reads, in their order."""
+        courses = self.simulation.canvas.world.courses
+        return sorted(course.id for course in courses if course.state != "deleted")
 
     def wrong_rows(self) -> list[Any]:
         """Rows that are not as in Canvas."""
@@ -129,7 +163,7 @@ def installation(
         RouterProcess(folder, bootstrap, prefix, **settings) as router,
         RostersProcess(folder, bootstrap, prefix, **settings) as rosters,
     ):
-        made.url = server.url
+        made.server = server
         made.processes = [router.wait_ready(), rosters.wait_ready()]
         send(bootstrap, made.raw, [Sent(value) for value in made.events])
         made.wait_settled()
@@ -175,3 +209,88 @@ def test_rosters_become_as_canvas_has_it(older: Installation) -> None:
     assert {kind for kinds in again["rows"].values() for kind in kinds} == {"read", "equal"}
     assert older.raw_count() == before + written
     assert set(again["rows"]) == set(Entity)
+
+
+def test_a_run_that_is_killed_is_resumed(older: Installation) -> None:
+    """Killed in the middle of the courses, it goes on with those that are left."""
+    courses = older.courses()
+    last = f"/courses/{courses[-1]}/enrollments"
+    process = older.start_until(last, signal.SIGKILL)
+    assert process.wait(DEADLINE_SECONDS) == -signal.SIGKILL
+    older.server.requests.clear()
+    result = older.reconcile("--resume")
+    assert (result["outcome"], result["courses"]) == ("complete", len(courses))
+    lists = {
+        request.path
+        for request in older.server.requests
+        if request.path.startswith("/courses/") and request.path.endswith("/enrollments")
+    }
+    assert lists == {last}, "only the course that was not read"
+    older.wait_settled()
+    assert older.wrong_rows() == []
+
+
+def test_an_interrupted_run_says_how_to_go_on(older: Installation) -> None:
+    """And leaves the rosters alone."""
+    process = older.start_until(f"/courses/{older.courses()[1]}/enrollments", signal.SIGINT)
+    assert wait_for_exit(process, what="the end of the run") == 128 + signal.SIGINT
+    assert "--resume" in older.log_file.read_text()
+    assert older.reconcile("--resume")["outcome"] == "complete"
+
+
+def test_a_run_ends_the_one_before(older: Installation, tmp_path: Path) -> None:
+    """Also on another machine. Together they do no harm."""
+    path = f"/courses/{older.courses()[0]}/enrollments"
+    process = older.start_until(path, signal.SIGSTOP)
+    result = older.reconcile(data=tmp_path / "other")
+    assert result["outcome"] == "complete"
+    process.send_signal(signal.SIGCONT)
+    assert wait_for_exit(process, what="the end of the first run") == 1
+    assert "another run" in older.log_file.read_text()
+    older.wait_settled()
+    assert older.wrong_rows() == []
+
+
+def test_without_settings_and_without_canvas(older: Installation) -> None:
+    """What is missing, and what to do. The token is in no message."""
+    for arguments, settings, code, message in [
+        (("--account", ROOT), {"canvas_url": ""}, 2, "ROLLCALL_CANVAS_URL"),
+        (("--account", ROOT), {"canvas_token_file": ""}, 2, "ROLLCALL_CANVAS_TOKEN_FILE"),
+        (("--account", ROOT, "--course", "1"), {}, 2, "either --account"),
+        ((), {}, 2, "either --account"),
+        (("--course", "1", "--term", "1"), {}, 2, "--term"),
+        (("--course", "optics"), {}, 2, "no id"),
+        (("--account", "999"), {}, 4, "does not list the courses"),
+        (("--account", ROOT), {"canvas_url": "http://127.0.0.1:1"}, 4, "does not answer"),
+    ]:
+        found, _, err = older.run(*arguments, **settings)
+        assert (found, message in err) == (code, True), err
+    older.token.write_text("unknown-token")
+    code, _, err = older.run("--account", ROOT)
+    assert (code, "unknown-token" in err) == (4, False)
+    assert "does not take this token" in err
+
+
+def test_metrics_of_a_run(older: Installation, tmp_path: Path) -> None:
+    """A partial run keeps the time of the last complete one."""
+    file = tmp_path / "reconcile.prom"
+    older.reconcile(reconcile_metrics_file=file)
+    first = samples(file)
+    assert first["rollcall_reconcile_outcome", ("outcome", "complete")] == 1
+    assert first["rollcall_reconcile_rows", ("entity", "course"), ("kind", "read")] > 0
+    last = first["rollcall_reconcile_last_complete_timestamp_seconds",]
+    course = older.simulation.canvas.world.courses[0]
+    older.server.faults.hidden.add(f"/courses/{course.id}/groups")
+    older.reconcile(reconcile_metrics_file=file)
+    second = samples(file)
+    assert second["rollcall_reconcile_outcome", ("outcome", "partial")] == 1
+    assert second["rollcall_reconcile_last_complete_timestamp_seconds",] == last
+
+
+def samples(file: Path) -> dict[tuple[Any, ...], float]:
+    """The samples of a file, by name and labels."""
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(file.read_text())
+        for sample in family.samples
+    }
