@@ -23,7 +23,8 @@ def wrong_rows(tables: Tables, rosters: Rows) -> list[tuple[str, str, dict[str, 
     values of Canvas and of the rosters.
 
     Rows that are deleted in Canvas, or belong to something deleted, may be missing or be deleted.
-    Canvas does not list rejected memberships. Groups of accounts are not read.
+    Canvas does not list rejected memberships. Groups of an account below the root account are read
+    only if the rosters know one.
     """
     wrong = []
     for relation, rows in tables.items():
@@ -38,7 +39,9 @@ def wrong_rows(tables: Tables, rosters: Rows) -> list[tuple[str, str, dict[str, 
                 continue
             if found is None and row["workflow_state"] == "rejected":
                 continue
-            if _is_of_account(relation, row, tables) or (relation == "users" and found is None):
+            if relation == "users" and found is None:
+                continue
+            if found is None and _is_of_account(relation, row, tables):
                 continue
             different = {
                 name: (value, None if found is None else found.get(name))

@@ -14,6 +14,7 @@ from rollcall.reconcile.checkpoint import Candidate, Checkpoint, CourseResult
 from rollcall.reconcile.comparing import Comparer
 from rollcall.reconcile.comparison import Row
 from rollcall.reconcile.facts import Entity, Fact, UnusableObjectError, user_fact
+from rollcall.reconcile.groups import GroupsReading
 from rollcall.reconcile.lists import ENROLLMENT_STATES, CanvasReader, ListReading, Page
 from rollcall.reconcile.summary import Kind
 from rollcall.rosters.states import FINAL
@@ -44,7 +45,6 @@ class CourseReading:
         self._checkpoint = checkpoint
         self._sections: set[str] = set()
         self._candidates: list[Candidate] = []
-        self._new_groups: list[str] = []
         self._deleted: list[str] = []
         self._is_empty = False
         self.users: set[str] = set()
@@ -60,9 +60,15 @@ class CourseReading:
         """
         await self._read_sections()
         await self._read_enrollments()
-        await self._read_groups()
+        groups = GroupsReading(self.course, reader=self._reader, comparer=self._comparer)
+        await groups.read()
+        self.problems += groups.problems
         return CourseResult(
-            self._is_empty, self._sections, self._candidates, self._new_groups, self._deleted
+            self._is_empty,
+            self._sections,
+            self._candidates + groups.candidates,
+            groups.new_groups,
+            self._deleted,
         )
 
     async def _read_sections(self) -> None:
@@ -148,39 +154,6 @@ class CourseReading:
                 self.users.add(of_user.id)
                 self._comparer.summary.count(Entity.USER, Kind.READ)
                 yield of_user
-
-    async def _read_groups(self) -> None:
-        found = self._list(Entity.GROUP, "groups", {"collaboration_state": "all"})
-        try:
-            async for page in found.pages():
-                rows = await self._comparer.take(self.course, page.facts)
-                self._new_groups += [fact.id for fact in page.facts if fact.id not in rows]
-        except CanvasError as error:
-            found.problem = str(error)
-        if self._is_complete(found):
-            for row in self._rows.groups("Course", self.course):
-                identity = str(row["group_id"])
-                if identity not in found.seen and row["workflow_state"] != DELETED:
-                    self._candidates.append(Candidate(Entity.GROUP, identity, self.course))
-        for group in sorted(found.seen, key=int):
-            self._candidates += await self.read_memberships(group)
-
-    async def read_memberships(self, group: str) -> list[Candidate]:
-        """Read the memberships of a group. Returns candidates for absence."""
-        found = ListReading(self._reader, Entity.MEMBERSHIP, f"groups/{group}/memberships", {})
-        try:
-            async for page in found.pages():
-                await self._comparer.take(self.course, page.facts, group)
-        except CanvasError as error:
-            found.problem = str(error)
-        if not self._is_complete(found):
-            return []
-        return [
-            Candidate(Entity.MEMBERSHIP, identity, self.course, group)
-            for row in self._rows.memberships(group)
-            if (identity := str(row["group_membership_id"])) not in found.seen
-            and row["workflow_state"] not in FINAL  # Canvas does not list rejected ones
-        ]
 
     def _list(
         self, entity: Entity, name: str, parameters: dict[str, Any] | None = None

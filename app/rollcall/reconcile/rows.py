@@ -9,6 +9,7 @@ from typing import Any
 
 from rollcall.reconcile.comparison import Row
 from rollcall.reconcile.facts import Entity
+from rollcall.rosters.relation import ACCOUNT_PREFIX
 from rollcall.rosters.states import FINAL
 from rollcall.serve.replica.tables import COLUMNS
 
@@ -77,13 +78,30 @@ class RosterRows:
         """Ids of enrollments or memberships that are neither deleted nor rejected.
 
         Args:
-            column: which has the value; for memberships, ``context_id`` means a course.
+            column: which has the value.
         """
-        condition = f"{column} = ? AND {_NOT_FINAL}"
-        if column == "context_id":
-            condition = f"context_type = 'Course' AND {condition}"
-        statement = f"SELECT {IDS[entity]} FROM {entity.relation.name} WHERE {condition}"  # noqa: S608
-        return {str(found[0]) for found in self._database.execute(statement, [int(value)])}
+        return self._current(entity, f"{column} = ?", int(value))
+
+    def current_of(self, entity: Entity, context: str) -> set[str]:
+        """:meth:`current` of a course, or of ``account:<id>``."""
+        is_account = context.startswith(ACCOUNT_PREFIX)
+        identity = int(context.removeprefix(ACCOUNT_PREFIX))
+        if entity is Entity.ENROLLMENT:
+            return set() if is_account else self._current(entity, "course_id = ?", identity)
+        kind = "Account" if is_account else "Course"
+        return self._current(entity, "context_type = ? AND context_id = ?", kind, identity)
+
+    def _current(self, entity: Entity, condition: str, *values: str | int) -> set[str]:
+        statement = (
+            f"SELECT {IDS[entity]} FROM {entity.relation.name} WHERE {condition} "  # noqa: S608
+            f"AND {_NOT_FINAL}"
+        )
+        return {str(found[0]) for found in self._database.execute(statement, values)}
+
+    def accounts(self) -> set[str]:
+        """Accounts that have groups."""
+        statement = "SELECT DISTINCT context_id FROM groups WHERE context_type = 'Account'"
+        return {str(found[0]) for found in self._database.execute(statement)}
 
     def deleted_enrollments(self, limit: int) -> list[str]:
         """Ids of enrollments that are deleted by their own events, the latest first."""

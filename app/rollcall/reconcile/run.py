@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
 from rollcall.errors import ConfigurationError
+from rollcall.events.ids import normal_id
 from rollcall.reconcile.absences import AbsenceProofs
 from rollcall.reconcile.canvas_client import (
     CanvasError,
@@ -19,10 +20,12 @@ from rollcall.reconcile.comparing import Comparer
 from rollcall.reconcile.comparison import Row
 from rollcall.reconcile.course import DELETED, CourseReading
 from rollcall.reconcile.facts import Entity, Fact, UnusableObjectError
+from rollcall.reconcile.groups import GroupsReading
 from rollcall.reconcile.lists import CanvasReader, ListReading
 from rollcall.reconcile.preflight import CanvasRefusesError, View, doubt, examine
 from rollcall.reconcile.summary import Kind
 from rollcall.reconcile.taking import Taking
+from rollcall.rosters.relation import ACCOUNT_PREFIX
 
 CANARIES = 3
 """Known deleted enrollments of each source that are tried."""
@@ -104,9 +107,13 @@ class ReconcileRun:
             self.progress.courses += 1
             if not self.checkpoint.is_read(course):
                 await self._read_course(course)
+        accounts = self._accounts()
+        for account in accounts:
+            if not self.checkpoint.is_read(account):
+                await self._read_account(account)
         candidates = self.checkpoint.candidates() + await self._read_new_groups()
         if candidates:
-            await self._judge(candidates, courses)
+            await self._judge(candidates, courses + accounts)
         await self.comparer.writer.flush()
         self.checkpoint.finish()
 
@@ -173,6 +180,27 @@ class ReconcileRun:
         summary.courses += 1
         self.checkpoint.note(course, result, reading.users, summary)
 
+    def _accounts(self) -> list[str]:
+        """Accounts whose groups are read: the one in scope, and if it is the root account, all of
+        which the rosters have groups.
+        """
+        account = self.scope.account
+        if account is None or self.scope.terms:
+            return []
+        root = self.view.root and normal_id(self.view.root, self.reader.shard)
+        known = self.comparer.rows.accounts() if account == root else set()
+        return [f"{ACCOUNT_PREFIX}{each}" for each in sorted(known | {account}, key=int)]
+
+    async def _read_account(self, account: str) -> None:
+        await self.is_mine()
+        self.progress.step = account
+        reading = GroupsReading(account, reader=self.reader, comparer=self.comparer)
+        await reading.read()
+        for problem in reading.problems:
+            self.comparer.summary.add_reason(account, problem)
+        await self.comparer.writer.flush()
+        self.checkpoint.note(account, reading.result, (), self.comparer.summary)
+
     async def _skip(self, course: str, error: CanvasError) -> None:
         """Note a course that is hidden, unless Canvas refuses the token altogether."""
         self.comparer.summary.skipped[course] = str(error)
@@ -199,10 +227,9 @@ class ReconcileRun:
         counted = {(Entity.MEMBERSHIP, kind): counts[Entity.MEMBERSHIP, kind] for kind in _COUNTED}
         for group, course in groups.items():
             if group not in missing:
-                reading = CourseReading(
-                    course, reader=self.reader, comparer=self.comparer, checkpoint=self.checkpoint
-                )
-                candidates += await reading.read_memberships(group)
+                reading = GroupsReading(course, reader=self.reader, comparer=self.comparer)
+                await reading.read_memberships(group)
+                candidates += reading.candidates
                 for problem in reading.problems:
                     self.comparer.summary.add_reason(course, problem)
         counts.update({place: number - counts[place] for place, number in counted.items()})

@@ -127,5 +127,6 @@ class Summary:
 
 def _lines(title: str, reasons: Iterable[tuple[str, str]]) -> list[str]:
     return [
-        f"course {course} {title}: {reason}" if course else reason for course, reason in reasons
+        f"{course if ':' in course else f'course {course}'} {title}: {reason}" if course else reason
+        for course, reason in reasons
     ]

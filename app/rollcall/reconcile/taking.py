@@ -17,7 +17,6 @@ from rollcall.reconcile.guards import (
     set_aside_reason,
     stop_reason,
 )
-from rollcall.reconcile.rows import RosterRows
 from rollcall.reconcile.summary import Kind
 
 BATCH = 100
@@ -27,14 +26,13 @@ _WHOLES = {
     Entity.ENROLLMENT: (Entity.SECTION, "course_section_id"),
     Entity.MEMBERSHIP: (Entity.GROUP, "group_id"),
 }
-_CONTEXT = {Entity.ENROLLMENT: "course_id", Entity.MEMBERSHIP: "context_id"}
 
 
 class Taking:
     """Judges what is proved, and writes it.
 
     Args:
-        courses: all courses in scope.
+        courses: all courses in scope, and accounts as ``account:<id>``.
         permitted: courses whose rosters may shrink, or :data:`rollcall.reconcile.guards.ALL`.
         doubt: why the token's view is not proved any more; None: it is.
     """
@@ -61,7 +59,7 @@ class Taking:
         if ALL in self._permitted or course in self._permitted:
             return math.inf
         return sum(
-            max(COURSE_FEW, COURSE_SHARE * len(current_rows(self._rows, entity, course)))
+            max(COURSE_FEW, COURSE_SHARE * len(self._rows.current_of(entity, course)))
             for entity in _WHOLES
         )
 
@@ -94,7 +92,7 @@ class Taking:
         total = CourseLosses(course, 0, 0, False)
         reasons: list[str] = []
         for entity in _WHOLES:
-            current = current_rows(self._rows, entity, course)
+            current = self._rows.current_of(entity, course)
             lost = self._lost(proofs, entity, proven) & current
             is_empty = entity is Entity.ENROLLMENT and self._checkpoint.is_empty(course)
             losses = CourseLosses(course, len(current), len(lost), is_empty)
@@ -134,8 +132,3 @@ class Taking:
             if not fact.is_present:
                 fact = absence(candidate.entity, row, fact.time)
             self._comparer.judge(candidate.course, fact, row)
-
-
-def current_rows(rows: RosterRows, entity: Entity, course: str) -> set[str]:
-    """Ids of a course's enrollments or memberships that are neither deleted nor rejected."""
-    return rows.current(entity, _CONTEXT[entity], course)
