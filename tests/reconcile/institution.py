@@ -11,11 +11,12 @@ from typing import Any
 from rollcall.reconcile.canvas_client import CanvasClient
 from rollcall.reconcile.checkpoint import Checkpoint
 from rollcall.reconcile.comparing import Comparer, Difference
+from rollcall.reconcile.course_list import Scope
 from rollcall.reconcile.facts import Fact
 from rollcall.reconcile.lists import CanvasReader
 from rollcall.reconcile.preflight import examine, root_account
 from rollcall.reconcile.rows import RosterRows
-from rollcall.reconcile.run import ReconcileRun, Scope
+from rollcall.reconcile.run import ReconcileRun
 from rollcall.reconcile.snapshots import snapshot_event
 from rollcall.reconcile.summary import Summary
 from rollcall.sandbox.canvas.rest import ADMIN_TOKEN, CanvasServer, world_tables

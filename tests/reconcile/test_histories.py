@@ -51,7 +51,7 @@ def change(school: Institution, steps: int, *, is_told: bool) -> None:
     school.canvas.subscribed = True
 
 
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(12))
 @given(plans(), st.integers(0, 60), st.integers(0, 40))
 async def test_rosters_become_as_canvas_has_it(
     plan: SimulationPlan, silent: int, told: int

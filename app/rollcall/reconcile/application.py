@@ -18,6 +18,7 @@ from rollcall.kafka.rights import check_rights
 from rollcall.reconcile.canvas_client import CanvasClient, CanvasError
 from rollcall.reconcile.checkpoint import Checkpoint
 from rollcall.reconcile.comparing import Comparer, Difference, Writer
+from rollcall.reconcile.course_list import Scope
 from rollcall.reconcile.guards import ALL
 from rollcall.reconcile.lists import MICROSECONDS, CanvasReader
 from rollcall.reconcile.lock import RunLock
@@ -33,7 +34,7 @@ from rollcall.reconcile.preflight import (
 from rollcall.reconcile.replica import FollowedReplica, followed_replica
 from rollcall.reconcile.rights import reconcile_rights
 from rollcall.reconcile.rows import RosterRows
-from rollcall.reconcile.run import Progress, ReconcileRun, Scope
+from rollcall.reconcile.run import Progress, ReconcileRun
 from rollcall.reconcile.snapshots import NoWriter, SnapshotWriter
 from rollcall.reconcile.summary import Summary
 from rollcall.rosters.topics import roster_readers_rights

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
-from rollcall.errors import ConfigurationError
 from rollcall.events.ids import normal_id
 from rollcall.reconcile.absences import AbsenceProofs
 from rollcall.reconcile.canvas_client import (
-    CanvasError,
     NotFoundError,
     RefusedError,
     TokenRefusedError,
@@ -19,10 +17,11 @@ from rollcall.reconcile.checkpoint import Candidate, Checkpoint
 from rollcall.reconcile.comparing import Comparer
 from rollcall.reconcile.comparison import Row
 from rollcall.reconcile.course import DELETED, CourseReading
-from rollcall.reconcile.facts import Entity, Fact, UnusableObjectError
+from rollcall.reconcile.course_list import CourseList, Scope, check_uuids
+from rollcall.reconcile.facts import Entity, Fact
 from rollcall.reconcile.groups import GroupsReading
-from rollcall.reconcile.lists import CanvasReader, ListReading
-from rollcall.reconcile.preflight import CanvasRefusesError, View, doubt, examine
+from rollcall.reconcile.lists import CanvasReader
+from rollcall.reconcile.preflight import View, doubt, examine
 from rollcall.reconcile.summary import Kind
 from rollcall.reconcile.taking import Taking
 from rollcall.rosters.relation import ACCOUNT_PREFIX
@@ -30,26 +29,14 @@ from rollcall.rosters.relation import ACCOUNT_PREFIX
 CANARIES = 3
 """Known deleted enrollments of each source that are tried."""
 
+BATCH = 100
+"""Rows that are read at once."""
+
 GROUPS_SECONDS = 60
 """Time for the rosters to take new groups in."""
 
 _COUNTED = (Kind.READ, Kind.EQUAL)
 """Not counted again when memberships of new groups are read once more."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scope:
-    """The courses of a run. Ids are in normal form."""
-
-    account: str | None = None
-    terms: tuple[str, ...] = ()
-    courses: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        if self.account is None:
-            return f"courses {', '.join(self.courses)}"
-        terms = f", terms {', '.join(self.terms)}" if self.terms else ""
-        return f"account {self.account}{terms}"
 
 
 @dataclass(kw_only=True)
@@ -122,45 +109,15 @@ class ReconcileRun:
     async def _read_courses(self) -> list[str]:
         """Compare the courses. Returns those to read, which are not deleted."""
         self.progress.step = "list of courses"
-        facts = await (self._listed_courses() if self.scope.account else self._named_courses())
+        facts = await CourseList(self.reader, self.scope, self.comparer.summary).read()
         rows: dict[str, Row] = {}
-        for start in range(0, len(facts), 100):
-            ids = [fact.id for fact in facts[start : start + 100]]
-            rows |= self.comparer.rows.by_id(Entity.COURSE, ids)
-        _check_uuids(facts, {course: row["uuid"] for course, row in rows.items()})
-        for start in range(0, len(facts), 100):
-            await self.comparer.take("", facts[start : start + 100])
+        for batch in _batches(facts):
+            rows |= self.comparer.rows.by_id(Entity.COURSE, [fact.id for fact in batch])
+        check_uuids(facts, {course: row["uuid"] for course, row in rows.items()})
+        for batch in _batches(facts):
+            await self.comparer.take("", batch)
         await self.comparer.writer.flush()
         return [fact.id for fact in facts if fact.stated["workflow_state"] != DELETED]
-
-    async def _listed_courses(self) -> list[Fact]:
-        path, facts = f"accounts/{self.scope.account}/courses", dict[str, Fact]()
-        for term in self.scope.terms or (None,):
-            parameters = {"state[]": "all"} | ({"enrollment_term_id": term} if term else {})
-            found = ListReading(self.reader, Entity.COURSE, path, parameters)
-            try:
-                async for page in found.pages():
-                    facts |= {fact.id: fact for fact in page.facts}
-            except CanvasError as error:
-                raise CanvasRefusesError(
-                    f"Canvas does not list the courses of account {self.scope.account} to this "
-                    f"token ({error}); check --account and --term, and the token's rights"
-                ) from None
-            if found.problem is not None:
-                self.comparer.summary.add_reason("", f"courses are missing: {found.problem}")
-        return [*facts.values()]
-
-    async def _named_courses(self) -> list[Fact]:
-        facts: list[Fact] = []
-        for course in self.scope.courses:
-            try:
-                facts.append(await self.reader.one(Entity.COURSE, f"courses/{course}"))
-                self.comparer.summary.count(Entity.COURSE, Kind.READ)
-            except TokenRefusedError as error:
-                await self._skip(course, error)
-            except (CanvasError, UnusableObjectError) as error:
-                self.comparer.summary.skipped[course] = str(error)
-        return facts
 
     async def _read_course(self, course: str) -> None:
         await self.is_mine()
@@ -172,7 +129,9 @@ class ReconcileRun:
         try:
             result = await reading.read()
         except (RefusedError, NotFoundError) as error:
-            await self._skip(course, error)
+            summary.skipped[course] = str(error)
+            if isinstance(error, TokenRefusedError):
+                await examine(self.reader.client)
             return
         for problem in reading.problems:
             summary.add_reason(course, problem)
@@ -200,12 +159,6 @@ class ReconcileRun:
             self.comparer.summary.add_reason(account, problem)
         await self.comparer.writer.flush()
         self.checkpoint.note(account, reading.result, (), self.comparer.summary)
-
-    async def _skip(self, course: str, error: CanvasError) -> None:
-        """Note a course that is hidden, unless Canvas refuses the token altogether."""
-        self.comparer.summary.skipped[course] = str(error)
-        if isinstance(error, TokenRefusedError):
-            await examine(self.reader.client)
 
     async def _read_new_groups(self) -> list[Candidate]:
         """Read the memberships of groups that had no row: the rosters have kept back what events
@@ -241,8 +194,8 @@ class ReconcileRun:
         for _ in range(GROUPS_SECONDS):
             await self.catch_up()
             ids = sorted(missing)
-            for start in range(0, len(ids), 100):
-                missing -= self.comparer.rows.by_id(Entity.GROUP, ids[start : start + 100]).keys()
+            for start in range(0, len(ids), BATCH):
+                missing -= self.comparer.rows.by_id(Entity.GROUP, ids[start : start + BATCH]).keys()
             if not missing:
                 break
             await self.pause(1)
@@ -297,17 +250,5 @@ class ReconcileRun:
         return await doubt(self.reader.client, self.view.root, canaries)
 
 
-def _check_uuids(facts: Collection[Fact], known: dict[str, str | None]) -> None:
-    """Check that the rosters are of this Canvas.
-
-    Raises:
-        ConfigurationError: most courses are others.
-    """
-    pairs = [(fact.stated.get("uuid"), known.get(fact.id)) for fact in facts]
-    compared = [(one, other) for one, other in pairs if one and other]
-    others = sum(one != other for one, other in compared)
-    if others * 2 > len(compared):
-        raise ConfigurationError(
-            f"{others} of {len(compared)} courses have another uuid in the rosters: they are of "
-            "another Canvas, or of another shard; check ROLLCALL_CANVAS_URL and ROLLCALL_SHARD"
-        )
+def _batches(facts: list[Fact]) -> Iterator[list[Fact]]:
+    return (facts[start : start + BATCH] for start in range(0, len(facts), BATCH))
