@@ -16,6 +16,7 @@ from rollcall.reconcile.canvas_client import (
     CanvasError,
     NotFoundError,
     RefusedError,
+    TokenRefusedError,
     UnavailableError,
 )
 from tests.reconcile.canvas import NOW, TOKEN, URL, FewAnswers, answer
@@ -56,7 +57,7 @@ async def test_the_time_of_a_page_is_before_canvas_read_it() -> None:
 @pytest.mark.parametrize(
     ("response", "error"),
     [
-        (answer({"errors": []}, 401), RefusedError),
+        (answer({"errors": []}, 401), TokenRefusedError),
         (answer({"errors": []}, 403), RefusedError),
         (answer({"errors": []}, 404), NotFoundError),
         (answer({"errors": []}, 400), UnavailableError),

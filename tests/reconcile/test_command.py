@@ -65,6 +65,7 @@ class Installation:
             "data": self.folder / "data",
             "canvas_url": self.server.url,
             "canvas_token_file": self.token,
+            "reconcile_margin_seconds": 10,
             "reconcile_confirm_seconds": 1,
             "shard": 2107,
         }

@@ -498,6 +498,37 @@ async def test_enrollments_that_an_import_deleted(school: Institution) -> None:
     assert {school.rows("enrollments")[row.gid]["state_reason"] for row in students} == {"snapshot"}
 
 
+def undelete_course_within_the_lag(school: Institution) -> list[Enrollment]:
+    """A course is deleted and restored. Then the replica shows for some time that it is deleted."""
+    course = largest(school)
+    students = active(school, course)
+    course.state = "deleted"
+    school.server.replica.lag = 200
+    school.later(1)
+    course.state = "available"
+    school.later(10)
+    return students
+
+
+async def test_a_course_that_was_just_restored(school: Institution) -> None:
+    """Its enrollments are displayed as deleted, and it is there."""
+    students = undelete_course_within_the_lag(school)
+    await school.reconcile()
+    assert any(each > 200 for each in school.pauses)
+    assert is_deleted_by_run(school) == []
+    assert {state(school, row) for row in students} == {"active"}
+
+
+async def test_without_the_longer_pause_it_would_lose_its_students(
+    school: Institution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control of the test above."""
+    students = undelete_course_within_the_lag(school)
+    monkeypatch.setattr("rollcall.reconcile.run.max", min, raising=False)
+    await school.reconcile()
+    assert {state(school, row) for row in students} != {"active"}
+
+
 async def test_users_who_were_merged_unheard(school: Institution) -> None:
     student = active(school)[0]
     loser, other = (
@@ -700,7 +731,8 @@ async def test_departures_that_events_told_of_do_not_count(school: Institution) 
     school.on_pause = tell
     school.later()
     summary = await school.reconcile()
-    assert course.gid in summary.set_aside or summary.outcome is Outcome.COMPLETE
+    assert (summary.set_aside, summary.outcome) == ({}, Outcome.COMPLETE)
+    assert {state(school, row) for row in students} == {"deleted"}
 
 
 async def test_a_run_that_shrinks_is_stopped(school: Institution) -> None:

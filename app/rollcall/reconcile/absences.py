@@ -1,6 +1,8 @@
 """Proves that what lists do not show is gone: each row is asked for by its id, twice, with a pause.
 
 An enrollment is gone also if Canvas shows it as deleted, in a section and a course that are there.
+Enrollments come from a replica that lags, the others do not: the pause is then longer than the lag.
+Otherwise, a course that was deleted and has just been restored would look like such a case.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ class AbsenceProofs:
 
     Args:
         root: account of :func:`rollcall.reconcile.preflight.examine`.
-        pause: waits until the second question may be asked.
+        pause: waits until the second question may be asked. True: longer than the replica lags.
         is_judging_sections: whether all lists of sections are complete.
         limit: number of rows that a course may lose at most. The rest is then not asked for.
     """
@@ -47,7 +49,7 @@ class AbsenceProofs:
         comparer: Comparer,
         checkpoint: Checkpoint,
         root: str,
-        pause: Callable[[], Awaitable[None]],
+        pause: Callable[[bool], Awaitable[None]],
         is_judging_sections: bool,
         limit: Callable[[str], float],
     ) -> None:
@@ -80,11 +82,11 @@ class AbsenceProofs:
         return proven + await self._prove(second)
 
     async def _prove(self, candidates: list[Candidate]) -> list[Proven]:
-        remaining = [proven.candidate for proven in await self._pass(candidates)]
+        remaining = await self._pass(candidates)
         if not remaining:
             return []
-        await self._pause()
-        return await self._pass(remaining)
+        await self._pause(any(proven.fact.is_present for proven in remaining))
+        return await self._pass([proven.candidate for proven in remaining])
 
     async def _pass(self, candidates: list[Candidate]) -> list[Proven]:
         """Ask for each candidate once. Returns those that are gone."""

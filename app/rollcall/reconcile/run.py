@@ -20,7 +20,7 @@ from rollcall.reconcile.course import DELETED, CourseReading
 from rollcall.reconcile.course_list import CourseList, Scope, check_uuids
 from rollcall.reconcile.facts import Entity, Fact
 from rollcall.reconcile.groups import GroupsReading
-from rollcall.reconcile.lists import CanvasReader
+from rollcall.reconcile.lists import MICROSECONDS, CanvasReader
 from rollcall.reconcile.preflight import View, doubt, examine
 from rollcall.reconcile.summary import Kind
 from rollcall.reconcile.taking import Taking
@@ -235,9 +235,10 @@ class ReconcileRun:
         await self.is_mine()
         await taking.take(proofs, proven)
 
-    async def _confirm(self) -> None:
+    async def _confirm(self, is_past_lag: bool) -> None:
         if not self.is_dry:
-            await self.pause(self.confirm_seconds)
+            lag = self.reader.margin / MICROSECONDS if is_past_lag else 0
+            await self.pause(max(self.confirm_seconds, lag))
             await self.catch_up()
 
     async def _doubt(self) -> str | None:
