@@ -7,6 +7,7 @@ from typing import Any
 
 from rollcall.reconcile.comparison import comparable
 from rollcall.reconcile.facts import SORTS, Entity
+from rollcall.rosters.states import FINAL
 from rollcall.sandbox.canvas.rest.tables import Tables
 
 Rows = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -24,17 +25,26 @@ def wrong_rows(tables: Tables, rosters: Rows) -> list[tuple[str, str, dict[str, 
 
     Rows that are deleted in Canvas, or belong to something deleted, may be missing or be deleted.
     Canvas does not list rejected memberships. Groups of an account below the root account are read
-    only if the rosters know one.
+    only if the rosters know one. Users are read with their living enrollments.
     """
     wrong = []
+    shown_users = {
+        row["user_id"]
+        for row in tables["enrollments"].values()
+        if row["workflow_state"] != "rejected" and not _is_gone("enrollments", row, tables)
+    }
     for relation, rows in tables.items():
         entity = Entity(relation.removesuffix("s"))
         for identity, row in rows.items():
             found = rosters[relation].get(identity)
-            if relation == "users" and row["workflow_state"] == "deleted":
-                continue  # Canvas does not show it
+            if relation == "users" and (
+                row["workflow_state"] == "deleted" or identity not in shown_users
+            ):
+                continue
+            if relation == "sections" and _is_in_deleted_course(row, tables):
+                continue
             if _is_gone(relation, row, tables):
-                if found is not None and found["state"] != "deleted":
+                if found is not None and found["state"] not in FINAL:
                     wrong.append((relation, identity, {"state": ("deleted", found["state"])}))
                 continue
             if found is None and row["workflow_state"] == "rejected":
@@ -66,18 +76,20 @@ def _is_gone(relation: str, row: Mapping[str, Any], tables: Tables) -> bool:
     if row["workflow_state"] == "deleted":
         return True
     owners = {
-        "sections": (("courses", "course_id"),),
         "enrollments": (("courses", "course_id"), ("sections", "course_section_id")),
         "groups": (("courses", "context_id"),),
         "memberships": (("groups", "group_id"),),
     }
     for owner, column in owners.get(relation, ()):
         found = tables[owner].get(row[column])
-        if found is not None and relation != "sections" and _is_gone(owner, found, tables):
+        if found is not None and _is_gone(owner, found, tables):
             return True
-        if found is not None and relation == "sections" and found["workflow_state"] == "deleted":
-            return False
     return False
+
+
+def _is_in_deleted_course(section: Mapping[str, Any], tables: Tables) -> bool:
+    """Whether nothing is read of a section."""
+    return bool(tables["courses"][section["course_id"]]["workflow_state"] == "deleted")
 
 
 def _is_of_account(relation: str, row: Mapping[str, Any], tables: Tables) -> bool:

@@ -20,6 +20,7 @@ from rollcall.reconcile.facts import Entity, Fact, UnusableObjectError, absence
 from rollcall.reconcile.guards import COURSE_FEW
 from rollcall.reconcile.lists import CanvasReader
 from rollcall.reconcile.summary import Kind
+from rollcall.rosters.relation import ACCOUNT_PREFIX
 from rollcall.rosters.states import FINAL
 
 
@@ -123,7 +124,7 @@ class AbsenceProofs:
         return None if fact is None else Proven(candidate, fact, row["state"] not in FINAL)
 
     def row(self, candidate: Candidate) -> Row | None:
-        """The row as it is now; None: events have ended it meanwhile. For a section that only
+        """The row as it is now; None: it has ended or moved meanwhile. For a section that only
         enrollments name, it is what they say.
         """
         rows = self._rows.by_id(candidate.entity, [candidate.id], candidate.group or None)
@@ -139,7 +140,9 @@ class AbsenceProofs:
                 "as_of": None,
                 "snapshot_at": None,
             }
-        return None if row is None or row["workflow_state"] == DELETED else row
+        if row is None or row["workflow_state"] == DELETED or _context(row) != candidate.course:
+            return None
+        return row
 
     def _can_judge(self, candidate: Candidate) -> bool:
         if self._checkpoint.lists_section(candidate.id):
@@ -205,3 +208,10 @@ class AbsenceProofs:
                 return f"groups/{candidate.group}/memberships/{candidate.id}"
             case _:
                 return f"{candidate.entity}s/{candidate.id}"
+
+
+def _context(row: Row) -> str:
+    """The course of a row, or ``account:<id>``."""
+    if row.get("context_type") == "Account":
+        return f"{ACCOUNT_PREFIX}{row['context_id']}"
+    return str(row["context_id"] if "context_id" in row else row["course_id"])
