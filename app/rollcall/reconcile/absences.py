@@ -113,10 +113,12 @@ class AbsenceProofs:
         row = self.row(candidate)
         if row is None:
             return None
+        has_moved = _context(row) != candidate.course
+        candidate = candidate._replace(course=_context(row))
         try:
             if candidate.entity is Entity.SECTION and not self._can_judge(candidate):
                 return None
-            fact = await self._ask(candidate, row)
+            fact = await self._ask(candidate, row, has_moved=has_moved)
         except (CanvasError, UnusableObjectError) as error:
             self._summary.count(candidate.entity, Kind.UNJUDGED)
             self._summary.add_reason(candidate.course, str(error))
@@ -124,7 +126,7 @@ class AbsenceProofs:
         return None if fact is None else Proven(candidate, fact, row["state"] not in FINAL)
 
     def row(self, candidate: Candidate) -> Row | None:
-        """The row as it is now; None: it has ended or moved meanwhile. For a section that only
+        """The row as it is now; None: it has ended meanwhile. For a section that only
         enrollments name, it is what they say.
         """
         rows = self._rows.by_id(candidate.entity, [candidate.id], candidate.group or None)
@@ -140,9 +142,7 @@ class AbsenceProofs:
                 "as_of": None,
                 "snapshot_at": None,
             }
-        if row is None or row["workflow_state"] == DELETED or _context(row) != candidate.course:
-            return None
-        return row
+        return None if row is None or row["workflow_state"] == DELETED else row
 
     def _can_judge(self, candidate: Candidate) -> bool:
         if self._checkpoint.lists_section(candidate.id):
@@ -154,7 +154,7 @@ class AbsenceProofs:
             )
         return self._is_judging_sections
 
-    async def _ask(self, candidate: Candidate, row: Row) -> Fact | None:
+    async def _ask(self, candidate: Candidate, row: Row, *, has_moved: bool) -> Fact | None:
         entity = candidate.entity
         if (Entity.SECTION, str(row.get("course_section_id"))) in self._gone and (
             entity is Entity.ENROLLMENT
@@ -174,7 +174,8 @@ class AbsenceProofs:
             return (
                 fact if is_own and await self._is_there(Entity.COURSE, candidate.course) else None
             )
-        if self._comparer.judge(candidate.course, fact, row) is Kind.EQUAL:
+        is_equal = self._comparer.judge(candidate.course, fact, row) is Kind.EQUAL
+        if is_equal and not has_moved:
             self._miss(candidate)
         return None
 
