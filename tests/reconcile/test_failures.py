@@ -676,7 +676,7 @@ async def test_absence_is_not_believed_without_a_canary(school: Institution) -> 
     assert state(school, student) == "active"
     assert summary.outcome is Outcome.PARTIAL
     assert summary.counts[Entity.ENROLLMENT, Kind.UNJUDGED] == 1
-    assert "hides enrollments" in " ".join(summary.reasons())
+    assert "Canvas shows to this token none" in " ".join(summary.reasons())
 
 
 async def test_without_the_canary_it_would(

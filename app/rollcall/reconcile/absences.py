@@ -63,8 +63,6 @@ class AbsenceProofs:
         self._pause = pause
         self._is_judging_sections = is_judging_sections
         self._limit = limit
-        self._gone: set[tuple[Entity, str]] = set()
-        """Sections and groups that are gone."""
         self._there: dict[tuple[Entity, str], bool] = {}
         """Courses, sections and groups that were asked for in this pass."""
         self._missed: Counter[str] = Counter()
@@ -73,23 +71,13 @@ class AbsenceProofs:
 
     async def prove(self, candidates: Iterable[Candidate]) -> list[Proven]:
         """The candidates that are gone. What Canvas shows of the others is compared and written."""
-        first: list[Candidate] = []
-        second: list[Candidate] = []
-        for candidate in candidates:
-            is_whole = candidate.entity in (Entity.SECTION, Entity.GROUP)
-            (first if is_whole else second).append(candidate)
-        proven = await self._prove(first)
-        self._gone |= {(each.candidate.entity, each.candidate.id) for each in proven}
-        return proven + await self._prove(second)
-
-    async def _prove(self, candidates: list[Candidate]) -> list[Proven]:
         remaining = await self._pass(candidates)
         if not remaining:
             return []
         await self._pause(any(proven.fact.is_present for proven in remaining))
         return await self._pass([proven.candidate for proven in remaining])
 
-    async def _pass(self, candidates: list[Candidate]) -> list[Proven]:
+    async def _pass(self, candidates: Iterable[Candidate]) -> list[Proven]:
         """Ask for each candidate once. Returns those that are gone."""
         self._there.clear()
         found: list[Proven] = []
@@ -156,10 +144,6 @@ class AbsenceProofs:
 
     async def _ask(self, candidate: Candidate, row: Row, *, has_moved: bool) -> Fact | None:
         entity = candidate.entity
-        if (Entity.SECTION, str(row.get("course_section_id"))) in self._gone and (
-            entity is Entity.ENROLLMENT
-        ):
-            return None  # its own state is not shown, and the section's counts
         try:
             fact = await self._reader.one(entity, self._path(candidate))
         except NotFoundError as error:

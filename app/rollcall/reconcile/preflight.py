@@ -95,8 +95,8 @@ async def doubt(client: CanvasClient, root: str, canaries: Sequence[str]) -> str
             if answer.content.get("enrollment_state") == "deleted":
                 return None
         return (
-            f"Canvas hides enrollments that are known to be deleted ({', '.join(canaries)}) from "
-            "this token"
+            f"Canvas shows to this token none of the enrollments {', '.join(canaries)} as deleted, "
+            "though it deleted them"
         )
     except CanvasError as error:
         return f"the token's rights are not known any more ({error})"
