@@ -120,7 +120,7 @@ class AbsenceProofs:
         rows = self._rows.by_id(candidate.entity, [candidate.id], candidate.group or None)
         row = rows.get(candidate.id)
         if row is None and candidate.entity is Entity.SECTION:
-            if not self._rows.current(Entity.ENROLLMENT, "course_section_id", candidate.id):
+            if not self._rows.names_section(candidate.id):
                 return None
             return {
                 "course_section_id": candidate.id,

@@ -23,8 +23,10 @@ CANARIES = 3
 """Deleted enrollments that are kept of a course."""
 
 DELETED = "deleted"
-_WITH_ANOTHER = ("section_deleted", "course_deleted")
-"""state_reason of rows that are deleted together with another one."""
+WITH_SECTION = "section_deleted"
+"""state_reason of rows that are deleted with their section. Rows of a deleted course count: Canvas
+has just shown that the course is there.
+"""
 
 
 class CourseReading:
@@ -94,7 +96,7 @@ class CourseReading:
         named = {
             str(row["course_section_id"])
             for row in self._rows.of_course(Entity.ENROLLMENT, self.course)
-            if row["state"] != DELETED
+            if row["workflow_state"] != DELETED and row["state_reason"] != WITH_SECTION
         }
         living = {section for section, row in rows.items() if row["workflow_state"] != DELETED}
         return living | (named - rows.keys())
@@ -135,7 +137,7 @@ class CourseReading:
             return is_own
         if row["workflow_state"] == DELETED:
             return True
-        if row["state_reason"] not in _WITH_ANOTHER or is_own:
+        if row["state_reason"] != WITH_SECTION or is_own:
             self._candidates.append(Candidate(Entity.ENROLLMENT, fact.id, self.course))
         return False
 

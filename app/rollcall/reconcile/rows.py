@@ -103,6 +103,14 @@ class RosterRows:
         statement = "SELECT DISTINCT context_id FROM groups WHERE context_type = 'Account'"
         return {str(found[0]) for found in self._database.execute(statement)}
 
+    def names_section(self, section: str) -> bool:
+        """Whether an enrollment that is not deleted by itself is in a section."""
+        statement = (
+            "SELECT 1 FROM enrollments WHERE course_section_id = ? AND workflow_state != 'deleted' "
+            "LIMIT 1"
+        )
+        return self._database.execute(statement, [int(section)]).fetchone() is not None
+
     def deleted_enrollments(self, limit: int) -> list[str]:
         """Ids of enrollments that are deleted by their own events, the latest first."""
         statement = (
