@@ -154,7 +154,10 @@ class AbsenceProofs:
             return absence(entity, row, self._reader.time(error.asked_at))
         is_deleted = fact.stated["workflow_state"] == DELETED
         if is_deleted and fact.stated["course_id"] == str(row["course_id"]):
-            is_own = await self._is_there(Entity.SECTION, fact.stated["course_section_id"])
+            section = fact.stated["course_section_id"]
+            # In another section than the row: deleted, or moved to a deleted one. It has left.
+            has_left = section != str(row["course_section_id"])
+            is_own = has_left or await self._is_there(Entity.SECTION, section)
             return (
                 fact if is_own and await self._is_there(Entity.COURSE, candidate.course) else None
             )

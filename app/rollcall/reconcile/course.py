@@ -133,10 +133,8 @@ class CourseReading:
         is_own = fact.stated["course_section_id"] in self._sections
         if is_own and len(self._deleted) < CANARIES:
             self._deleted.append(fact.id)
-        if row is None:
+        if row is None or row["workflow_state"] == DELETED:
             return is_own
-        if row["workflow_state"] == DELETED:
-            return True
         if row["state_reason"] != WITH_SECTION or is_own:
             self._candidates.append(Candidate(Entity.ENROLLMENT, fact.id, self.course))
         return False
