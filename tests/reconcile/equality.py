@@ -47,7 +47,7 @@ def wrong_rows(tables: Tables, rosters: Rows) -> list[tuple[str, str, dict[str, 
                 if found is not None and found["state"] not in FINAL:
                     wrong.append((relation, identity, {"state": ("deleted", found["state"])}))
                 continue
-            if found is None and row["workflow_state"] == "rejected":
+            if row["workflow_state"] == "rejected" and (found is None or relation == "memberships"):
                 continue
             if relation == "users" and found is None:
                 continue

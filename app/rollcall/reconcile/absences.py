@@ -15,7 +15,7 @@ from rollcall.reconcile.canvas_client import CanvasError, NotFoundError
 from rollcall.reconcile.checkpoint import Candidate, Checkpoint
 from rollcall.reconcile.comparing import Comparer
 from rollcall.reconcile.comparison import Row
-from rollcall.reconcile.course import DELETED
+from rollcall.reconcile.course import DELETED, has_ended
 from rollcall.reconcile.facts import Entity, Fact, UnusableObjectError, absence
 from rollcall.reconcile.guards import COURSE_FEW
 from rollcall.reconcile.lists import CanvasReader
@@ -127,10 +127,11 @@ class AbsenceProofs:
                 "course_id": candidate.course,
                 "workflow_state": "active",
                 "state": "active",
+                "state_reason": "section",
                 "as_of": None,
                 "snapshot_at": None,
             }
-        return None if row is None or row["workflow_state"] == DELETED else row
+        return None if row is None or has_ended(row) else row
 
     def _can_judge(self, candidate: Candidate) -> bool:
         if self._checkpoint.lists_section(candidate.id):

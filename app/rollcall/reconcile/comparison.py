@@ -14,6 +14,7 @@ from rollcall.events.ids import whole_number
 from rollcall.events.times import parse_microseconds
 from rollcall.reconcile.facts import CREATED, SORTS, UNPUBLISHED, Entity, Fact
 from rollcall.rosters.fields import Sort
+from rollcall.rosters.states import FINAL
 
 Row = Mapping[str, Any]
 
@@ -54,12 +55,21 @@ def compare(fact: Fact, row: Row | None) -> Comparison:
         if name not in NOT_COMPARED
         and comparable(sorts[name], value) != comparable(sorts[name], row[name])
     )
+    if is_revived(row) and fact.stated["workflow_state"] in FINAL:
+        fields = (*fields, "state")
     if fact.entity is Entity.USER and "workflow_state" not in fact.stated and _is_gone(row):
         fields = (*fields, "workflow_state")
     if not fields:
         return Comparison(Outcome.EQUAL, fact)
     is_recent = not is_older(row, fact.time)
     return Comparison(Outcome.RECENT if is_recent else Outcome.DIFFERENT, fact, fields)
+
+
+def is_revived(row: Row) -> bool:
+    """Whether an enrollment counts by its dates though its own event ended it: a state event is
+    newer. What Canvas has now is the newest.
+    """
+    return row["state_reason"] == "dates" and row["workflow_state"] in FINAL
 
 
 def is_older(row: Row, time: int) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from rollcall.reconcile.canvas_client import CanvasError, NotFoundError, RefusedError
 from rollcall.reconcile.checkpoint import Candidate, Checkpoint, CourseResult
 from rollcall.reconcile.comparing import Comparer
-from rollcall.reconcile.comparison import Row
+from rollcall.reconcile.comparison import Row, is_revived
 from rollcall.reconcile.facts import Entity, Fact, UnusableObjectError, user_fact
 from rollcall.reconcile.groups import GroupsReading
 from rollcall.reconcile.lists import ENROLLMENT_STATES, CanvasReader, ListReading, Page
@@ -113,7 +113,7 @@ class CourseReading:
         self._is_empty = not found.seen
         for row in self._rows.of_course(Entity.ENROLLMENT, self.course):
             identity = str(row["enrollment_id"])
-            if identity not in found.seen and row["workflow_state"] != DELETED:
+            if identity not in found.seen and not has_ended(row):
                 self._candidates.append(Candidate(Entity.ENROLLMENT, identity, self.course))
 
     async def _take_enrollments(self, page: Page) -> None:
@@ -133,9 +133,10 @@ class CourseReading:
         is_own = fact.stated["course_section_id"] in self._sections
         if is_own and len(self._deleted) < CANARIES:
             self._deleted.append(fact.id)
-        if row is None or row["workflow_state"] == DELETED:
+        if row is None or has_ended(row):
             return is_own
-        if row["state_reason"] != WITH_SECTION or is_own:
+        is_of_section = row["state_reason"] == WITH_SECTION
+        if not is_of_section or is_own or str(row["course_section_id"]) in self._sections:
             self._candidates.append(Candidate(Entity.ENROLLMENT, fact.id, self.course))
         return False
 
@@ -164,3 +165,8 @@ class CourseReading:
         if found.problem is not None:
             self.problems.append(found.problem)
         return found.problem is None
+
+
+def has_ended(row: Row) -> bool:
+    """Whether a row is deleted by itself, and nothing has revived it."""
+    return bool(row["workflow_state"] == DELETED and not is_revived(row))
