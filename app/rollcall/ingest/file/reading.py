@@ -68,6 +68,8 @@ class EventFile:
         """Bytes of the file, as it is stored, that were read."""
         self.damage: str | None = None
         """Why the rest cannot be read. Valid at the end of :meth:`pieces`."""
+        self._is_open = False
+        self._last_size: int | None = None
 
     def __enter__(self) -> Self:
         """Open it."""
@@ -80,6 +82,7 @@ class EventFile:
             self._is_regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
         except (OSError, ValueError) as error:
             raise _unreadable(self.name, error) from None
+        self._is_open = True
         return self
 
     def __exit__(
@@ -89,6 +92,7 @@ class EventFile:
         _trace: TracebackType | None,
     ) -> None:
         """Close it."""
+        self._last_size, self._is_open = self.size, False
         os.close(self._descriptor)
 
     @property
@@ -103,7 +107,11 @@ class EventFile:
 
     @property
     def size(self) -> int | None:
-        """Bytes of the file, as it is stored; None: unknown."""
+        """Bytes of the file, as it is stored; None: unknown. Of a closed file, those at its end:
+        the progress is shown after it, too.
+        """
+        if not self._is_open:
+            return self._last_size
         return os.fstat(self._descriptor).st_size if self._is_regular else None
 
     def identity(self) -> Identity:
