@@ -69,7 +69,8 @@ def is_revived(row: Row) -> bool:
     """Whether an enrollment counts by its dates though its own event ended it: a state event is
     newer. What Canvas has now is the newest.
     """
-    return row["state_reason"] == "dates" and row["workflow_state"] in FINAL
+    is_by_dates = row["state_reason"] == "dates"
+    return is_by_dates and row["workflow_state"] in FINAL and row["state"] not in FINAL
 
 
 def is_older(row: Row, time: int) -> bool:
