@@ -78,9 +78,13 @@ def encode_json(value: Any) -> bytes:
     """Encode a value as JSON, with Structs as arrays.
 
     Always by orjson: msgspec writes large floats in other bytes, and the digests of published
-    values are those of the bytes.
+    values are those of the bytes. A whole number beyond 64 bits, which only others write, becomes a
+    float: so orjson reads it in events.
     """
-    return orjson.dumps(value, default=msgspec.structs.astuple)
+    try:
+        return orjson.dumps(value, default=msgspec.structs.astuple)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(orjson.loads(msgspec.json.encode(value)))
 
 
 class Rows:
