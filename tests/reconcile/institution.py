@@ -131,6 +131,7 @@ class Institution:
     async def reconcile(
         self,
         *courses: Course,
+        terms: tuple[str, ...] = (),
         token: str = ADMIN_TOKEN,
         permitted: Collection[str] = (),
         is_dry: bool = False,
@@ -141,7 +142,7 @@ class Institution:
         """Run. Without courses, of the whole account."""
         scope = Scope(courses=tuple(course.gid for course in courses))
         if not courses:
-            scope = Scope(account=self.canvas.root.gid)
+            scope = Scope(account=self.canvas.root.gid, terms=terms)
         self.summary, self.differences = Summary(), []
         checkpoint = Checkpoint(
             self.folder / "run.sqlite", scope=str(scope), run="test", is_resumed=is_resumed

@@ -66,6 +66,7 @@ async def test_the_time_of_a_page_is_before_canvas_read_it() -> None:
         (answer([], date=None), UnavailableError),
         (httpx.Response(200, headers={"date": "x"}, content=b"[]"), UnavailableError),
         (httpx.Response(200, content=b'[{"id": 1'), UnavailableError),
+        (answer([], links=[("https://[/x", "next")]), UnavailableError),
         (answer([], links=[("https://elsewhere.example/x", "next")]), UnavailableError),
         (answer([], links=[("http://canvas.example.edu/x", "next")]), UnavailableError),
         (answer([], links=[("https://canvas.example.edu:8443/x", "next")]), UnavailableError),
@@ -98,6 +99,7 @@ async def test_a_list_that_leads_back_ends() -> None:
         lambda: httpx.ReadTimeout("slow"),
         lambda: httpx.RemoteProtocolError("peer closed connection without complete body"),
         lambda: httpx.ConnectError("refused"),
+        lambda: httpx.DecodingError("no gzip"),
     ],
 )
 async def test_a_passing_fault_is_waited_for(failure: Any) -> None:

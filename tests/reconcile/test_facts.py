@@ -17,6 +17,7 @@ from rollcall.reconcile.facts import (
     Fact,
     UnusableObjectError,
     absence,
+    course_fact,
 )
 from rollcall.rosters.registers import as_of
 
@@ -230,3 +231,9 @@ def test_a_group_of_an_account() -> None:
 def test_courses_and_users_are_never_absent(entity: Entity) -> None:
     with pytest.raises(KeyError):
         absence(entity, STATED[entity], T)
+
+
+def test_a_course_has_its_real_name() -> None:
+    """Not the one that the token's user gave it."""
+    found = OBJECTS[Entity.COURSE] | {"name": "Boring", "original_name": "Optics"}
+    assert course_fact(found, SHARD, T).stated["name"] == "Optics"

@@ -803,6 +803,13 @@ async def test_a_dry_run_writes_nothing_and_waits_for_nothing(school: Institutio
     assert {each.kind for each in school.differences} >= {Kind.DIFFERENT, Kind.ABSENT}
 
 
+async def test_a_scope_without_courses_is_reported(school: Institution) -> None:
+    """Of a term that was mistyped, nothing can be said."""
+    summary = await school.reconcile(terms=("999",))
+    assert (summary.outcome, summary.courses) == (Outcome.PARTIAL, 0)
+    assert "no course of account 21070000000000001 in term 999" in " ".join(summary.reasons())
+
+
 async def test_another_canvas_is_noticed(school: Institution) -> None:
     for course in school.world.courses:
         course.uuid = course.uuid[::-1]

@@ -169,7 +169,7 @@ class CanvasClient:
             self.calls += 1
             try:
                 response = await self._http.get(url, params=parameters)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 tries, problem = tries + 1, type(error).__name__
             else:
                 status = response.status_code
@@ -211,7 +211,10 @@ class CanvasClient:
         found = response.links.get("next", {}).get("url")
         if found is None:
             return None
-        url = self._origin.join(found)
+        try:
+            url = self._origin.join(found)
+        except httpx.InvalidURL:
+            raise UnavailableError(f"{place}: the next page has no usable URL") from None
         # the token must not go elsewhere
         if (url.scheme, url.host, url.port) != (
             self._origin.scheme,

@@ -61,6 +61,13 @@ class CourseList:
                 ) from None
             if found.problem is not None:
                 self._summary.add_reason("", f"courses are missing: {found.problem}")
+            elif not found.seen:
+                of_term = f" in term {term}" if term else ""
+                self._summary.add_reason(
+                    "",
+                    f"Canvas lists no course of account {account}{of_term}; check --account and "
+                    "--term",
+                )
         return [*facts.values()]
 
     async def _named(self) -> list[Fact]:

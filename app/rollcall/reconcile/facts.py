@@ -130,13 +130,15 @@ class _Reader:
 
 
 def course_fact(found: RestObject, shard: int, time: int) -> Fact:
-    """A course, from a list of an account."""
+    """A course, from a list of an account. Canvas shows the token's user the name that this user
+    gave the course, and then the real one beside it.
+    """
     read = _Reader(found, shard)
     read.id("course_id", "id")
     read.word("workflow_state", "workflow_state")
     read.value("uuid", "uuid", str)
     read.id("account_id", "account_id", required=False)
-    read.value("name", "name", str)
+    read.value("name", "original_name" if found.get("original_name") else "name", str)
     read.value("created_at", "created_at", str)
     return Fact(Entity.COURSE, read.stated["course_id"], read.stated, time)
 

@@ -114,6 +114,11 @@ def shard_of_run(configured: int | None, ids: Sequence[str], known: set[int]) ->
         ConfigurationError: it is unknown, or the two disagree.
     """
     if configured is not None:
+        if known and configured not in known:
+            raise ConfigurationError(
+                f"the rosters are of shard {', '.join(map(str, sorted(known)))}, and "
+                f"ROLLCALL_SHARD is {configured}: set it to the shard of this Canvas"
+            )
         return configured
     found = {shard for identity in ids if (shard := shard_of(identity)) is not None} or known
     if len(found) == 1:
