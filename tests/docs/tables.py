@@ -18,6 +18,7 @@ from rollcall.ingest.https.token import Refusal
 from rollcall.ingest.metrics import SqsMetrics, WebhookMetrics
 from rollcall.process.dead_letter_records import dead_letter_headers
 from rollcall.process.metrics import RosterMetrics, RouterMetrics, ServeMetrics
+from rollcall.reconcile.metrics import RunMetrics
 from rollcall.record import Header
 from rollcall.rosters.registry import RELATIONS, stages
 from rollcall.settings import Settings
@@ -178,7 +179,7 @@ def serve_metrics() -> Iterator[str]:
 
 def ingest_metrics() -> Iterator[str]:
     """The metrics of ingest."""
-    *_others, sqs, _webhook = registries()
+    *_others, sqs, _webhook, _reconcile = registries()
     return _metrics(
         family for family in sqs.collect() if family.name.startswith("rollcall_ingest_")
     )
@@ -186,13 +187,18 @@ def ingest_metrics() -> Iterator[str]:
 
 def webhook_metrics() -> Iterator[str]:
     """The metrics of ``rollcall ingest https`` that ``rollcall ingest sqs`` has not."""
-    *_others, sqs, webhook = registries()
+    *_others, sqs, webhook, _reconcile = registries()
     names = {family.name for family in sqs.collect()}
     return _metrics(family for family in webhook.collect() if family.name not in names)
 
 
+def reconcile_metrics() -> Iterator[str]:
+    """The metrics of runs of ``rollcall reconcile``."""
+    return _metrics(registries()[-1].collect())
+
+
 def registries() -> tuple[CollectorRegistry, ...]:
-    """The metrics of router, rosters, serve, ingest sqs and ingest https."""
+    """The metrics of router, rosters, serve, ingest sqs, ingest https and reconcile."""
     stage_names = [stage.name for stage in stages(None)]
     router = RouterMetrics(CollectorRegistry(), REGISTRY)
     rosters = RosterMetrics(CollectorRegistry(), stage_names, REGISTRY)
@@ -206,12 +212,15 @@ def registries() -> tuple[CollectorRegistry, ...]:
         serve.consumer_lag_records,
     ):
         gauge.labels("topic", "0")
+    reconcile = RunMetrics(None)
+    reconcile.rows.labels("course", "read")
     return (
         router.registry,
         rosters.registry,
         serve.registry,
         SqsMetrics(CollectorRegistry()).registry,
         WebhookMetrics(CollectorRegistry(), Refusal).registry,
+        reconcile.registry,
     )
 
 
@@ -245,6 +254,7 @@ TABLES: Mapping[str, Callable[[], Iterator[str]]] = {
     "event types": event_types,
     "families": families,
     "rights": rights,
+    "reconcile metrics": reconcile_metrics,
     "router metrics": router_metrics,
     "roster metrics": roster_metrics,
     "serve metrics": serve_metrics,

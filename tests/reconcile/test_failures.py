@@ -388,6 +388,25 @@ async def test_a_course_that_is_deleted_during_the_run(school: Institution) -> N
     assert {state(school, row) for row in students} == {"active"}
 
 
+async def test_a_section_that_moved_unheard_into_a_deleted_course(school: Institution) -> None:
+    """Its enrollments leave the living course."""
+    course = largest(school)
+    other = next(each for each in school.world.courses if each is not course)
+    section = active(school, course)[0].section
+    members = [row for row in section.enrollments if row.workflow_state == "active"]
+    with school.silence() as canvas:
+        change_courses.cross_list(canvas, section, other)
+        other.state = "deleted"
+    school.later()
+    summary = await school.reconcile(permitted=["all"])
+    assert summary.outcome is Outcome.COMPLETE
+    rows = school.rows("enrollments")
+    assert {(rows[row.gid]["course_id"], rows[row.gid]["state"]) for row in members} == {
+        (other.gid, "deleted")
+    }
+    assert differing(school) == []
+
+
 async def test_a_section_that_was_deleted_unheard(school: Institution) -> None:
     """It is absent, and its enrollments keep their own states."""
     course = largest(school)
