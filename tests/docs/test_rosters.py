@@ -295,7 +295,12 @@ def test_kcat(running: Running) -> None:
 def test_parked_rows(running: Running) -> None:
     said = run_shell(example("sh", "group-changelog", running.prefix), running.bootstrap)
     assert said == f"{scenarios.GROUP}/membership/{scenarios.MEMBERSHIP}\n"
-    assert running.rosters.metric("rollcall_parked_rows", stage="group") == 1
+    # the metric follows the lanes a moment later
+    for stage in ("group", "enrollment"):
+        wait_until(
+            lambda stage=stage: running.rosters.metric("rollcall_parked_rows", stage=stage) == 1,
+            what=f"the parked row of {stage}",
+        )
     said = run_shell(
         example("sh", "group-changelog", running.prefix).replace(
             "group-changelog", "enrollment-changelog"
@@ -303,7 +308,6 @@ def test_parked_rows(running: Running) -> None:
         running.bootstrap,
     )
     assert said == "21070000000001533\n"  # of the documented enrollment_state_updated
-    assert running.rosters.metric("rollcall_parked_rows", stage="enrollment") == 1
 
 
 @pytest.mark.parametrize("line", re.findall(r"`rollcall (roster [^`]+)`", TEXT))

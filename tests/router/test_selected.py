@@ -39,6 +39,10 @@ def test_a_type_is_added_by_a_restart_and_a_replay(
 
     with RouterProcess(tmp_path, bootstrap, prefix, events=f"course,-{ADDED_LATER}") as router:
         wait_for(4)
+        wait_until(
+            lambda: router.metric("rollcall_events_received_total") == 4,
+            what="the counts, which follow the commit",
+        )
         assert router.metric("rollcall_events_unknown_total") == 1
         assert router.metric("rollcall_events_not_selected_total") == 2
         assert router.end() == 0
