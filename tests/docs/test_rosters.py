@@ -296,11 +296,13 @@ def test_parked_rows(running: Running) -> None:
     said = run_shell(example("sh", "group-changelog", running.prefix), running.bootstrap)
     assert said == f"{scenarios.GROUP}/membership/{scenarios.MEMBERSHIP}\n"
     # the metric follows the lanes a moment later
-    for stage in ("group", "enrollment"):
-        wait_until(
-            lambda stage=stage: running.rosters.metric("rollcall_parked_rows", stage=stage) == 1,
-            what=f"the parked row of {stage}",
-        )
+    wait_until(
+        lambda: (
+            running.rosters.metric("rollcall_parked_rows", stage="group") == 1
+            and running.rosters.metric("rollcall_parked_rows", stage="enrollment") == 1
+        ),
+        what="the parked rows of both stages",
+    )
     said = run_shell(
         example("sh", "group-changelog", running.prefix).replace(
             "group-changelog", "enrollment-changelog"
