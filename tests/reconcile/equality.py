@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rollcall.reconcile.comparison import comparable
+from rollcall.reconcile.comparison import comparable, is_dated_otherwise
 from rollcall.reconcile.facts import SORTS, Entity
 from rollcall.rosters.states import FINAL
 from rollcall.sandbox.canvas.rest.tables import Tables
@@ -59,6 +59,12 @@ def wrong_rows(tables: Tables, rosters: Rows) -> list[tuple[str, str, dict[str, 
                 if name not in NOT_SHOWN.get(relation, ())
                 and (found is None or not _equal(entity, name, value, found.get(name)))
             }
+            if (
+                relation == "enrollments"
+                and found is not None
+                and is_dated_otherwise(found, row["workflow_state"])
+            ):
+                different["state"] = (row["workflow_state"], found["state"])
             if different:
                 wrong.append((relation, identity, different))
     return wrong

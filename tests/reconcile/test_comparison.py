@@ -172,3 +172,32 @@ def test_a_comparison_changes_nothing() -> None:
     compare(fact, row)
     assert row == before
     assert fact.stated["workflow_state"] == "unpublished"
+
+
+@pytest.mark.parametrize(
+    ("of_event", "by_dates", "of_canvas", "outcome"),
+    [
+        ("active", "pending_active", "active", Outcome.EQUAL),
+        ("active", "completed", "active", Outcome.EQUAL),
+        ("invited", "pending_invited", "invited", Outcome.EQUAL),
+        ("active", "active", "active", Outcome.EQUAL),
+        ("completed", "completed", "completed", Outcome.EQUAL),
+        ("deleted", "deleted", "deleted", Outcome.EQUAL),
+        ("completed", "invited", "completed", Outcome.DIFFERENT),
+        ("completed", "active", "completed", Outcome.DIFFERENT),
+        ("inactive", "active", "inactive", Outcome.DIFFERENT),
+        ("deleted", "active", "deleted", Outcome.DIFFERENT),
+        ("rejected", "pending_invited", "rejected", Outcome.DIFFERENT),
+        ("active", "deleted", "active", Outcome.DIFFERENT),
+    ],
+)
+def test_a_state_by_dates_that_does_not_go_with_canvas(
+    of_event: str, by_dates: str, of_canvas: str, outcome: Outcome
+) -> None:
+    """Someone who has left is not current because an event was lost."""
+    row = row_of(Entity.ENROLLMENT, workflow_state=of_event, state=by_dates, state_reason="dates")
+    found = compare(fact_of(Entity.ENROLLMENT, workflow_state=of_canvas), row)
+    assert found.outcome is outcome
+    for reason in ("enrollment", "snapshot", "course_completed", "section_deleted"):
+        same = compare(found.fact, {**row, "state_reason": reason})
+        assert same.outcome is Outcome.EQUAL

@@ -15,6 +15,7 @@ from rollcall.events.times import parse_microseconds
 from rollcall.reconcile.facts import CREATED, SORTS, UNPUBLISHED, Entity, Fact
 from rollcall.rosters.fields import Sort
 from rollcall.rosters.states import FINAL
+from rollcall.serve.replica.derived import canvas_state
 
 Row = Mapping[str, Any]
 
@@ -55,8 +56,8 @@ def compare(fact: Fact, row: Row | None) -> Comparison:
         if name not in NOT_COMPARED
         and comparable(sorts[name], value) != comparable(sorts[name], row[name])
     )
-    if is_revived(row) and fact.stated["workflow_state"] in FINAL:
-        fields = (*fields, "state")
+    if not fields and is_dated_otherwise(row, fact.stated.get("workflow_state")):
+        fields = ("state",)
     if fact.entity is Entity.USER and "workflow_state" not in fact.stated and _is_gone(row):
         fields = (*fields, "workflow_state")
     if not fields:
@@ -67,10 +68,19 @@ def compare(fact: Fact, row: Row | None) -> Comparison:
 
 def is_revived(row: Row) -> bool:
     """Whether an enrollment counts by its dates though its own event ended it: a state event is
-    newer. What Canvas has now is the newest.
+    newer.
     """
     is_by_dates = row["state_reason"] == "dates"
     return is_by_dates and row["workflow_state"] in FINAL and row["state"] not in FINAL
+
+
+def is_dated_otherwise(row: Row, workflow_state: str | None) -> bool:
+    """Whether an enrollment has a state by dates that does not go with Canvas's workflow_state: an
+    event was lost. What Canvas has now is the newest.
+    """
+    if workflow_state is None or row["state_reason"] != "dates":
+        return False
+    return canvas_state(row["workflow_state"], row["state"], "dates") != workflow_state
 
 
 def is_older(row: Row, time: int) -> bool:

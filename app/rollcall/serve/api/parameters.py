@@ -118,6 +118,14 @@ class MembershipState(StrEnum):
     DELETED = "deleted"
 
 
+LISTED_MEMBERSHIPS = (
+    MembershipState.ACCEPTED,
+    MembershipState.INVITED,
+    MembershipState.REQUESTED,
+)
+"""What Canvas lists (canvas-lms, ``GroupMembershipsController::ALLOWED_MEMBERSHIP_FILTER``)."""
+
+
 class Query(BaseModel):
     """Any query. Parameters that Canvas does not know are ignored, as in Canvas."""
 
@@ -300,7 +308,8 @@ class MembershipsQuery(ListQuery):
     """A query for memberships."""
 
     filter_states: list[MembershipState] = _values(
-        "filter_states[]", "In these states only; without it all but `deleted`."
+        "filter_states[]",
+        "In these states only; without it `accepted`, `invited` and `requested`.",
     )
     include: list[str] = _include()
 

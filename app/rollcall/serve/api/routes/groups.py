@@ -10,7 +10,12 @@ from fastapi import Query, Response
 from rollcall.serve.api import objects, queries
 from rollcall.serve.api.call import Call, ObjectList
 from rollcall.serve.api.conditions import Where, among
-from rollcall.serve.api.parameters import GroupQuery, GroupUsersQuery, MembershipsQuery
+from rollcall.serve.api.parameters import (
+    LISTED_MEMBERSHIPS,
+    GroupQuery,
+    GroupUsersQuery,
+    MembershipsQuery,
+)
 from rollcall.serve.api.response_builder import ResponseBuilder
 from rollcall.serve.api.routes.router import AnyId, new_router
 from rollcall.serve.replica.derived import folded
@@ -36,7 +41,7 @@ def _group(builder: ResponseBuilder, group_id: str, query: GroupQuery) -> dict[s
 async def group_memberships(
     call: Call, group_id: AnyId, query: Annotated[MembershipsQuery, Query()]
 ) -> Response:
-    """The memberships of a group, by id; those that are deleted only if asked for."""
+    """The memberships of a group, by id; those that are deleted or rejected only if asked for."""
     return await call.respond_with_list(query.which(), _group_memberships, group_id, query)
 
 
@@ -44,7 +49,7 @@ def _group_memberships(
     builder: ResponseBuilder, group_id: str, query: MembershipsQuery
 ) -> ObjectList:
     where = Where("group_id = ?", (builder.group_row(group_id)["group_id"],))
-    where &= among("state", query.filter_states) if query.filter_states else queries.NOT_DELETED
+    where &= among("state", query.filter_states or LISTED_MEMBERSHIPS)
     order = "group_membership_id, context_type, context_id"
     total, rows = queries.page_of(builder.db, "memberships", where, order, query.which())
     found = [objects.membership_object(row, builder.ids) for row in rows]
