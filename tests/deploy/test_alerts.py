@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from deploy.grafana.dashboard import CATALOGUE
+from rollcall.reconcile.metrics import RunMetrics, RunScope
 from rollcall.rosters.application import DEFAULT_PORT as ROSTERS_PORT
 from rollcall.router.application import DEFAULT_PORT as ROUTER_PORT
 from rollcall.serve.process import DEFAULT_PORT as SERVE_PORT
@@ -79,13 +80,22 @@ def test_runbooks_are_those_of_the_alerts_in_their_order() -> None:
     assert re.findall(r"^### (\w+)$", TEXT, re.MULTILINE) == list(RULES)
 
 
+def reconcile_metrics() -> set[str]:
+    """Metrics in the file of runs of reconcile."""
+    return {
+        f"{family.name}{suffix}"
+        for family in RunMetrics(None, RunScope.ACCOUNT).registry.collect()
+        for suffix in (("_bucket", "_count") if family.type == "histogram" else ("",))
+    }
+
+
 def test_metrics_exist() -> None:
     queried = set(
         re.findall(
             r"(?<![\w:])(?:rollcall|process)_\w+", " ".join(rule["expr"] for rule in RULES.values())
         )
     )
-    assert queried <= CATALOGUE.keys() | PROMETHEUS_METRICS
+    assert queried <= CATALOGUE.keys() | PROMETHEUS_METRICS | reconcile_metrics()
     assert len(queried) > 10
 
 

@@ -138,7 +138,9 @@ def panels_without_data(prometheus: Prometheus) -> list[str]:
 
 
 def selectors_without_data(prometheus: Prometheus) -> list[str]:
-    """Selectors of alerts without data: these alerts would never fire. Ingest does not run."""
+    """Selectors of alerts without data: these alerts would never fire. Ingest and reconcile do not
+    run.
+    """
     queried = {
         selector
         for rule in alert_rules().values()
@@ -150,7 +152,8 @@ def selectors_without_data(prometheus: Prometheus) -> list[str]:
     return sorted(
         selector
         for selector in queried
-        if not selector.startswith("rollcall_ingest_") and not prometheus.query(selector)
+        if not selector.startswith(("rollcall_ingest_", "rollcall_reconcile_"))
+        and not prometheus.query(selector)
     )
 
 

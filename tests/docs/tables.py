@@ -18,7 +18,9 @@ from rollcall.ingest.https.token import Refusal
 from rollcall.ingest.metrics import SqsMetrics, WebhookMetrics
 from rollcall.process.dead_letter_records import dead_letter_headers
 from rollcall.process.metrics import RosterMetrics, RouterMetrics, ServeMetrics
-from rollcall.reconcile.metrics import RunMetrics
+from rollcall.reconcile.facts import Entity
+from rollcall.reconcile.metrics import RunMetrics, RunScope
+from rollcall.reconcile.summary import Kind, Summary
 from rollcall.record import Header
 from rollcall.rosters.registry import RELATIONS, stages
 from rollcall.settings import Settings
@@ -212,8 +214,9 @@ def registries() -> tuple[CollectorRegistry, ...]:
         serve.consumer_lag_records,
     ):
         gauge.labels("topic", "0")
-    reconcile = RunMetrics(None)
-    reconcile.rows.labels("course", "read")
+    reconcile, summary = RunMetrics(None, RunScope.ACCOUNT), Summary()
+    summary.count(Entity.COURSE, Kind.READ)
+    reconcile.observe(summary, 0, 0.0)
     return (
         router.registry,
         rosters.registry,

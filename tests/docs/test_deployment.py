@@ -38,11 +38,16 @@ def test_the_secrets_are_those_that_are_asked_for() -> None:
         name: set(re.findall(r"--from-(?:literal|file)=([\w.]+)", rest))
         for name, rest in re.findall(r"create secret generic (\S+) (.+)", TEXT)
     }
+    component = kubernetes / "components" / "reconcile" / "reconcile.yaml"
+    canvas = component.read_text(encoding="utf-8")
     (tokens,) = re.findall(r"value: /etc/rollcall/tokens/(\S+)", serve)
     assert made == {
         "rollcall-kafka": set(re.findall(r"key: (\S+)", kafka)),
         "rollcall-tokens": {tokens},
+        "rollcall-canvas": set(re.findall(r"value: /etc/rollcall/canvas/(\S+)", canvas)),
     }
     assert set(made) == set(
-        re.findall(r"(?:secretName|  name): (rollcall-(?:kafka|tokens))", kafka + serve)
+        re.findall(
+            r"(?:secretName|  name): (rollcall-(?:kafka|tokens|canvas))", kafka + serve + canvas
+        )
     )

@@ -38,8 +38,11 @@ ALL_EVENTS = f"{EVENTS},rollcall_snapshot"
 class Installation:
     """A simulated Canvas, and Rollcall's processes."""
 
-    def __init__(self, folder: Path, bootstrap: str, prefix: str, plan: SimulationPlan) -> None:
+    def __init__(
+        self, folder: Path, bootstrap: str, prefix: str, plan: SimulationPlan, types: str
+    ) -> None:
         self.folder = folder
+        self.types = types
         self.bootstrap = bootstrap
         self.simulation = Simulation(plan)
         events = [event.value for event in self.simulation.events()]
@@ -61,7 +64,7 @@ class Installation:
             "topic_prefix": self.prefix,
             "group_prefix": self.prefix,
             "partitions": 4,
-            "events": ALL_EVENTS,
+            "events": self.types,
             "data": self.folder / "data",
             "canvas_url": self.server.url,
             "canvas_token_file": self.token,
@@ -83,8 +86,9 @@ class Installation:
         return done.returncode, done.stdout, done.stderr
 
     def reconcile(self, *arguments: str, **settings: object) -> dict[str, Any]:
-        """The result of a run of the whole account."""
-        code, out, err = self.run("--account", ROOT, "--json", *arguments, **settings)
+        """The result of a run, by default of the whole account."""
+        scope = () if "--triggered" in arguments else ("--account", ROOT)
+        code, out, err = self.run(*scope, "--json", *arguments, **settings)
         assert out, err
         result: dict[str, Any] = json.loads(out)
         assert code == (result["outcome"] != "complete"), (out, err)
@@ -95,8 +99,10 @@ class Installation:
         """Output of a started command."""
         return self.folder / "started.log"
 
-    def start_until(self, path: str, number: signal.Signals) -> Fork:
-        """Start a run of the whole account, and send it a signal when it asks for a path."""
+    def start_until(
+        self, path: str, number: signal.Signals, *arguments: str, **settings: object
+    ) -> Fork:
+        """Start a run, and send it a signal when it asks for a path."""
         asked = threading.Event()
 
         def on_request(request: RecordedRequest) -> None:
@@ -106,8 +112,8 @@ class Installation:
 
         self.server.faults.on_request = on_request
         process = common_forks().start(
-            *("reconcile", "--account", ROOT),
-            environment=self.environment(),
+            *("reconcile", *(arguments or ("--account", ROOT))),
+            environment=self.environment(**settings),
             out=self.log_file,
             err=self.log_file,
         )
@@ -153,12 +159,12 @@ class Installation:
 
 @contextmanager
 def installation(
-    folder: Path, bootstrap: str, prefix: str, plan: SimulationPlan
+    folder: Path, bootstrap: str, prefix: str, plan: SimulationPlan, types: str = ALL_EVENTS
 ) -> Iterator[Installation]:
     """An installation whose rosters have taken in all events."""
-    made = Installation(folder, bootstrap, prefix, plan)
+    made = Installation(folder, bootstrap, prefix, plan, types)
     canvas = made.simulation.canvas
-    settings: dict[str, Any] = {"events": ALL_EVENTS, "partitions": 4, "shard": 2107}
+    settings: dict[str, Any] = {"events": types, "partitions": 4, "shard": 2107}
     with (
         CanvasServer(lambda: canvas.world, clock=lambda: canvas.now_ms) as server,
         RouterProcess(folder, bootstrap, prefix, **settings) as router,
@@ -259,6 +265,8 @@ def test_without_settings_and_without_canvas(older: Installation) -> None:
         (("--account", ROOT), {"canvas_token_file": ""}, 2, "ROLLCALL_CANVAS_TOKEN_FILE"),
         (("--account", ROOT, "--course", "1"), {}, 2, "either --account"),
         ((), {}, 2, "either --account"),
+        (("--account", ROOT, "--triggered"), {}, 2, "either --account"),
+        (("--triggered", "--resume"), {}, 2, "leave out --resume"),
         (("--course", "1", "--term", "1"), {}, 2, "--term"),
         (("--course", "optics"), {}, 2, "no id"),
         (("--account", "999"), {}, 4, "does not list the courses"),
@@ -276,16 +284,20 @@ def test_metrics_of_a_run(older: Installation, tmp_path: Path) -> None:
     """A partial run keeps the time of the last complete one."""
     file = tmp_path / "reconcile.prom"
     older.reconcile(reconcile_metrics_file=file)
-    first = samples(file)
-    assert first["rollcall_reconcile_outcome", ("outcome", "complete")] == 1
-    assert first["rollcall_reconcile_rows", ("entity", "course"), ("kind", "read")] > 0
-    last = first["rollcall_reconcile_last_complete_timestamp_seconds",]
+    first, scope = samples(file), ("scope", "account")
+    assert first["rollcall_reconcile_outcome", ("outcome", "complete"), scope] == 1
+    assert first["rollcall_reconcile_rows", ("entity", "course"), ("kind", "read"), scope] > 0
+    last = first["rollcall_reconcile_last_complete_timestamp_seconds", scope]
     course = older.simulation.canvas.world.courses[0]
     older.server.faults.hidden.add(f"/courses/{course.id}/groups")
     older.reconcile(reconcile_metrics_file=file)
     second = samples(file)
-    assert second["rollcall_reconcile_outcome", ("outcome", "partial")] == 1
-    assert second["rollcall_reconcile_last_complete_timestamp_seconds",] == last
+    assert second["rollcall_reconcile_outcome", ("outcome", "partial"), scope] == 1
+    assert second["rollcall_reconcile_last_complete_timestamp_seconds", scope] == last
+    older.reconcile("--triggered", reconcile_metrics_file=file)
+    third = samples(file)
+    assert second.items() <= third.items(), "the run of the account is still there"
+    assert ("rollcall_reconcile_outcome", ("outcome", "complete"), ("scope", "triggered")) in third
 
 
 def samples(file: Path) -> dict[tuple[Any, ...], float]:

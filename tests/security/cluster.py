@@ -40,7 +40,7 @@ USER = "rollcall"
 PASSWORD = "pass,word=7f3a9c"
 """With the characters that SCRAM escapes in names, and that nothing may do anything to here."""
 
-OTHER_USERS = ("router", "rosters", "serve", "topics", "roster", "bridge", "reader")
+OTHER_USERS = ("router", "rosters", "serve", "topics", "roster", "bridge", "reader", "reconcile")
 """May do what ACLs say."""
 
 PROTOCOLS = {

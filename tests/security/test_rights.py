@@ -20,9 +20,13 @@ from typer.testing import CliRunner
 from rollcall.catalogue.plans import plan_topics, required_rights
 from rollcall.cli.roster_reading import read_roster
 from rollcall.cli.topics import _apply, topics_cli
-from rollcall.kafka.rights import Acl, Operation, Resource, RightsError
+from rollcall.kafka.rights import Acl, Operation, Resource, RightsError, check_rights
 from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.kafka.topics import TopicsError
+from rollcall.reconcile.lock import RunLock
+from rollcall.reconcile.rights import reconcile_rights
+from rollcall.reconcile.trigger_topics import read_triggers
+from rollcall.reconcile.triggers import Triggers
 from rollcall.rosters.context import parse_context
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.settings import Settings, load_settings
@@ -187,6 +191,30 @@ def test_the_whole_flow_with_the_least_rights(place: Place, tmp_path: Path) -> N
     assert Counter(event.value for event in events) <= Counter(
         message.value() for message in place.read_typed(len(events))
     )
+
+
+def test_reconcile_needs_no_more_rights(place: Place) -> None:
+    """It takes its lock, and commits how far it has read the events that trigger it."""
+    settings, bootstrap = place.settings("reconcile"), place.access("reconcile").bootstrap
+
+    async def run() -> list[int]:
+        await check_rights(settings, bootstrap, reconcile_rights(settings))
+        async with RunLock(settings, bootstrap, "test") as lock:
+            await lock.check()
+            found = await read_triggers(settings, bootstrap, Triggers(), now=0)
+            await lock.check(found.places)
+        return [*found.places.values()]
+
+    place.send([Sent(EVENT)])
+    assert asyncio.run(run())
+    dry = reconcile_rights(settings, is_dry=True)
+    for acl in set(place.acls("reconcile")) - set(dry.acls):
+        place.cluster.forbid("reconcile", [acl])
+    try:
+        asyncio.run(check_rights(settings, bootstrap, dry))
+        asyncio.run(read_triggers(settings, bootstrap, Triggers(), now=0))
+    finally:
+        place.cluster.allow("reconcile", place.acls("reconcile"))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,14 @@ def reconcile(
         list[str] | None,
         typer.Option(metavar="ID", help="This course; may be repeated."),
     ] = None,
+    triggered: Annotated[
+        bool,
+        typer.Option(
+            "--triggered",
+            help="The courses of events that have come since the last such run: ends of SIS "
+            "imports and of content migrations, merged users, rows of unknown courses.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Show the differences, course by course. Write nothing."),
@@ -53,10 +61,16 @@ def reconcile(
     root account. Backfill is the same command on empty rosters. Exit code 0: complete. 1: partial,
     or stopped by a guard; the last lines say which courses and why. 4: Canvas does not let us in.
     """
-    if (account is None) == (not course):
-        raise ConfigurationError("give either --account, or one --course or several")
+    if (account is not None) + bool(course) + triggered != 1:
+        raise ConfigurationError(
+            "give either --account, or one --course or several, or --triggered"
+        )
     if term and account is None:
         raise ConfigurationError("--term chooses courses of an account: give --account, too")
+    if resume and triggered:
+        raise ConfigurationError(
+            "--triggered always looks at what its last run has not finished: leave out --resume"
+        )
     from rollcall.cli.reconciling import reconcile_courses
     from rollcall.reconcile.application import RunOptions
 
@@ -67,6 +81,7 @@ def reconcile(
         permitted=tuple(allow_shrink or ()),
         is_dry=dry_run,
         is_resumed=resume,
+        is_triggered=triggered,
     )
     raise typer.Exit(reconcile_courses(options, as_json=as_json, show_names=show_names))
 

@@ -50,9 +50,8 @@ def reconcile_courses(options: RunOptions, *, as_json: bool, show_names: bool) -
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(_run(work))
     if code is not None:
-        print(
-            "rollcall: interrupted; run the command again with --resume to go on", file=sys.stderr
-        )
+        again = "" if options.is_triggered else " with --resume"
+        print(f"rollcall: interrupted; run the command again{again} to go on", file=sys.stderr)
         return code
     with until_output_closes():
         if as_json:

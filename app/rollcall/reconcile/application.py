@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from rollcall.reconcile.course_list import Scope
 from rollcall.reconcile.guards import ALL
 from rollcall.reconcile.lists import MICROSECONDS, CanvasReader
 from rollcall.reconcile.lock import RunLock
-from rollcall.reconcile.metrics import RunMetrics
+from rollcall.reconcile.metrics import RunMetrics, RunScope
 from rollcall.reconcile.preflight import (
     CLOCK_SECONDS,
     CanvasRefusesError,
@@ -37,7 +37,8 @@ from rollcall.reconcile.rows import RosterRows
 from rollcall.reconcile.run import Progress, ReconcileRun
 from rollcall.reconcile.snapshots import NoWriter, SnapshotWriter
 from rollcall.reconcile.summary import Summary
-from rollcall.rosters.topics import roster_readers_rights
+from rollcall.reconcile.trigger_topics import TriggersRead, read_triggers
+from rollcall.reconcile.triggers import Triggers
 from rollcall.settings import Settings
 
 FOLDER = "reconcile"
@@ -53,6 +54,15 @@ class RunOptions(NamedTuple):
     permitted: tuple[str, ...]
     is_dry: bool
     is_resumed: bool
+    is_triggered: bool = False
+    """Of the courses that events name, and neither an account nor courses."""
+
+    @property
+    def scope(self) -> RunScope:
+        """What the run is of."""
+        if self.is_triggered:
+            return RunScope.TRIGGERED
+        return RunScope.COURSES if self.account is None else RunScope.ACCOUNT
 
 
 class Reconcile:
@@ -77,7 +87,7 @@ class Reconcile:
         self._options = options
         self._report = report
         self._token = _token(settings)
-        self._metrics = RunMetrics(settings.reconcile_metrics_file)
+        self._metrics = RunMetrics(settings.reconcile_metrics_file, options.scope)
         self._client: CanvasClient | None = None
         self.progress = Progress()
         self.summary = Summary()
@@ -96,8 +106,10 @@ class Reconcile:
             RollcallError: an operator must act.
         """
         started, settings, options = time.monotonic(), self._settings, self._options
-        needed = roster_readers_rights if options.is_dry else reconcile_rights
-        await check_rights(settings, self._bootstrap, needed(settings))
+        rights = reconcile_rights(
+            settings, is_dry=options.is_dry, is_triggered=options.is_triggered
+        )
+        await check_rights(settings, self._bootstrap, rights)
         self.progress.step = "rosters"
         folder = settings.data / FOLDER
         assert settings.canvas_url is not None
@@ -125,11 +137,18 @@ class Reconcile:
         self.progress.step = "rights of the token"
         view = await examine(client)
         self._note_clock(view)
-        shard, scope, permitted = self._scope(rows)
+        triggers, triggers_read = Triggers(), None
+        if options.is_triggered:
+            self.progress.step = "events since the last run"
+            triggers_read = await self._read_triggers(triggers, view)
+        courses = triggers.courses(rows) if options.is_triggered else options.courses
+        shard, scope, permitted = self._scope(rows, courses)
         root = root_account(view.root or await _root_of(client, scope), shard)
-        name = "dry-run.sqlite" if options.is_dry else "run.sqlite"
+        if triggers.imports:
+            scope = Scope(account=root)
+        name = "triggered" if options.is_triggered else "run"
         checkpoint = Checkpoint(
-            settings.data / FOLDER / name,
+            settings.data / FOLDER / f"{'dry-run' if options.is_dry else name}.sqlite",
             scope=f"{settings.canvas_url}, {scope}",
             run=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
             is_resumed=options.is_resumed and not options.is_dry,
@@ -137,7 +156,8 @@ class Reconcile:
         stack.callback(checkpoint.close)
         margin = round(settings.reconcile_margin_seconds * MICROSECONDS)
         writer: Writer = NoWriter()
-        is_mine = _do_nothing
+        is_mine: Callable[[], Awaitable[None]] = _do_nothing
+        lock = None
         if not options.is_dry:
             lock = await stack.enter_async_context(
                 RunLock(settings, self._bootstrap, checkpoint.run)
@@ -168,16 +188,33 @@ class Reconcile:
             is_mine=is_mine,
             progress=self.progress,
         ).run()
+        if lock is not None and triggers_read is not None and self.summary.is_settled:
+            await lock.check(triggers_read.places)
 
-    def _scope(self, rows: RosterRows) -> tuple[int, Scope, set[str]]:
+    async def _read_triggers(self, triggers: Triggers, view: View) -> TriggersRead:
+        now = round((time.time() + view.clock_seconds) * MICROSECONDS)
+        found = await read_triggers(self._settings, self._bootstrap, triggers, now)
+        if found.missing:
+            self.notices.append(
+                f"nothing is triggered by {', '.join(found.missing)}: Kafka has no such topics. "
+                "ROLLCALL_EVENTS selects event types"
+            )
+        if triggers.imports:
+            self.notices.append(
+                f"all courses of the root account are read: {len(triggers.imports)} SIS imports "
+                "have ended since the last run"
+            )
+        return found
+
+    def _scope(self, rows: RosterRows, courses: Collection[str]) -> tuple[int, Scope, set[str]]:
         """The shard, the scope, and the courses whose rosters may shrink."""
         options, configured = self._options, self._settings.shard
-        given = [*([options.account] if options.account else []), *options.courses]
+        given = [*([options.account] if options.account else []), *courses]
         shard = shard_of_run(configured, [_id(text, configured) for text in given], rows.shards())
         scope = Scope(
             account=None if options.account is None else _id(options.account, shard),
             terms=options.terms,
-            courses=tuple(_id(course, shard) for course in options.courses),
+            courses=tuple(_id(course, shard) for course in courses),
         )
         return (
             shard,

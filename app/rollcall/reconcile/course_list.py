@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from rollcall.errors import ConfigurationError
-from rollcall.reconcile.canvas_client import CanvasError, TokenRefusedError
+from rollcall.reconcile.canvas_client import CanvasError, NotFoundError, TokenRefusedError
 from rollcall.reconcile.facts import Entity, Fact, UnusableObjectError
 from rollcall.reconcile.lists import CanvasReader, ListReading
 from rollcall.reconcile.preflight import CanvasRefusesError, examine
@@ -78,6 +78,8 @@ class CourseList:
                 self._summary.count(Entity.COURSE, Kind.READ)
             except (CanvasError, UnusableObjectError) as error:
                 self._summary.skipped[course] = str(error)
+                if isinstance(error, NotFoundError):
+                    self._summary.not_found.add(course)
                 if isinstance(error, TokenRefusedError):
                     await examine(self._reader.client)
         return facts

@@ -98,6 +98,11 @@ class RosterRows:
         )
         return {str(found[0]) for found in self._database.execute(statement, values)}
 
+    def courses_of(self, user: str) -> set[str]:
+        """Courses in which a user has enrollments that are neither deleted nor rejected."""
+        statement = f"SELECT DISTINCT course_id FROM enrollments WHERE user_id = ? AND {_NOT_FINAL}"  # noqa: S608
+        return {str(found[0]) for found in self._database.execute(statement, [int(user)])}
+
     def accounts(self) -> set[str]:
         """Accounts that have groups."""
         statement = "SELECT DISTINCT context_id FROM groups WHERE context_type = 'Account'"

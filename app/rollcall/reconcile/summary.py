@@ -52,6 +52,8 @@ class Summary:
         self.counts: Counter[tuple[Entity, Kind]] = Counter()
         self.skipped: dict[str, str] = {}
         """Courses that were not read at all, with the reason."""
+        self.not_found: set[str] = set()
+        """Those of them that Canvas does not have."""
         self.incomplete: dict[str, list[str]] = {}
         """Courses that were read in part, or judged in part, with the reasons. Empty: the run."""
         self.set_aside: dict[str, str] = {}
@@ -79,6 +81,14 @@ class Summary:
             return Outcome.STOPPED
         is_partial = self.skipped or self.incomplete or self.set_aside
         return Outcome.PARTIAL if is_partial else Outcome.COMPLETE
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether another run of the same courses would not do more: it is complete, but for
+        courses that Canvas does not have.
+        """
+        is_open = self.skipped.keys() - self.not_found or self.incomplete or self.set_aside
+        return not (self.stopped or is_open)
 
     @property
     def written(self) -> int:
