@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from rollcall.reconcile.run import ReconcileRun
 from rollcall.reconcile.snapshots import snapshot_event
 from rollcall.reconcile.summary import Summary
 from rollcall.sandbox.canvas.rest import ADMIN_TOKEN, CanvasServer, world_tables
-from rollcall.sandbox.canvas.rest.tables import Tables
+from rollcall.sandbox.canvas.rest.equality import WrongRow, rows_by_id, wrong_rows
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.simulation.canvas import Canvas
 from rollcall.sandbox.canvas.simulation.plan import SimulatedEvent
@@ -112,21 +112,13 @@ class Institution:
         self.store.apply(batch_of(rosters), {})
         self.store.note_complete(time.time())
 
-    def rows(self, relation: str) -> dict[str, dict[str, Any]]:
+    def rows(self, relation: str) -> dict[str, Mapping[str, Any]]:
         """Rows of the rosters by id."""
-        names = {
-            "courses": "course_id",
-            "sections": "course_section_id",
-            "enrollments": "enrollment_id",
-            "groups": "group_id",
-            "memberships": "group_membership_id",
-            "users": "user_id",
-        }
-        return {row[names[relation]]: row for row in self.cluster.rosters()[relation].values()}
+        return {**rows_by_id(self.cluster.rosters())[relation]}
 
-    def tables(self) -> Tables:
-        """What Canvas has."""
-        return world_tables(self.world)
+    def wrong_rows(self) -> list[WrongRow]:
+        """Rows that are not as in Canvas."""
+        return wrong_rows(world_tables(self.world), rows_by_id(self.cluster.rosters()))
 
     async def reconcile(
         self,

@@ -21,12 +21,12 @@ from rollcall.sandbox.canvas.rest import (
     RecordedRequest,
     world_tables,
 )
+from rollcall.sandbox.canvas.rest.equality import WrongRow, rows_by_id, wrong_rows
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.simulation.enrollments import delete_by_import
 from tests.forks import Fork, common_forks
 from tests.kafka_client import Sent, read_all, send
 from tests.processes import EVENTS, RostersProcess, RouterProcess
-from tests.reconcile.equality import wrong_rows
 from tests.rosters.cluster import RosterCluster
 from tests.waiting import DEADLINE_SECONDS, wait_for_exit, wait_until
 
@@ -129,21 +129,10 @@ class Installation:
         courses = self.simulation.canvas.world.courses
         return sorted(course.id for course in courses if course.state != "deleted")
 
-    def wrong_rows(self) -> list[Any]:
+    def wrong_rows(self) -> list[WrongRow]:
         """Rows that are not as in Canvas."""
-        keys = {
-            "courses": "course_id",
-            "sections": "course_section_id",
-            "enrollments": "enrollment_id",
-            "groups": "group_id",
-            "memberships": "group_membership_id",
-            "users": "user_id",
-        }
-        rosters = {
-            relation: {row[keys[relation]]: row for row in rows.values()}
-            for relation, rows in self.cluster.rosters().items()
-        }
-        return wrong_rows(world_tables(self.simulation.canvas.world), rosters)
+        tables = world_tables(self.simulation.canvas.world)
+        return wrong_rows(tables, rows_by_id(self.cluster.rosters()))
 
     def wait_settled(self) -> None:
         """Wait until router and rosters have nothing left."""

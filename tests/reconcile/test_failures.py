@@ -13,21 +13,14 @@ from rollcall.reconcile.facts import Entity
 from rollcall.reconcile.preflight import CanvasRefusesError
 from rollcall.reconcile.summary import Kind, Outcome
 from rollcall.sandbox.canvas.rest import Access, RecordedRequest, Times
+from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan, people
 from rollcall.sandbox.canvas.simulation import courses as change_courses
 from rollcall.sandbox.canvas.simulation import enrollments as change
 from rollcall.sandbox.canvas.simulation import groups as change_groups
-from rollcall.sandbox.canvas.simulation import people
 from rollcall.sandbox.canvas.simulation.world import Course, Enrollment, local_id
-from tests.reconcile.equality import wrong_rows
 from tests.reconcile.institution import HOUR, MARGIN, Institution
 
 SECOND = 1_000_000
-
-
-def differing(school: Institution) -> list[object]:
-    """Rows that are not as in Canvas."""
-    names = ("courses", "sections", "enrollments", "groups", "memberships", "users")
-    return list(wrong_rows(school.tables(), {name: school.rows(name) for name in names}))
 
 
 def active(school: Institution, course: Course | None = None) -> list[Enrollment]:
@@ -134,7 +127,7 @@ async def test_a_lost_event_is_mended(school: Institution) -> None:
     school.later()
     assert state(school, student) == "active"
     await school.reconcile()
-    assert (state(school, student), differing(school)) == ("inactive", [])
+    assert (state(school, student), school.wrong_rows()) == ("inactive", [])
 
 
 async def test_a_replica_that_lags_does_not_count_against_an_event(school: Institution) -> None:
@@ -404,7 +397,7 @@ async def test_a_section_that_moved_unheard_into_a_deleted_course(school: Instit
     assert {(rows[row.gid]["course_id"], rows[row.gid]["state"]) for row in members} == {
         (other.gid, "deleted")
     }
-    assert differing(school) == []
+    assert school.wrong_rows() == []
 
 
 async def test_a_section_that_was_deleted_unheard(school: Institution) -> None:
@@ -426,7 +419,7 @@ async def test_a_section_that_was_deleted_unheard(school: Institution) -> None:
     section.state = "active"
     school.later(2 * HOUR)
     await school.reconcile()
-    assert differing(school) == []
+    assert school.wrong_rows() == []
 
 
 async def test_rows_of_a_restored_course_are_mended(school: Institution) -> None:
@@ -460,7 +453,7 @@ async def test_states_by_dates_stay(school: Institution) -> None:
     await school.reconcile()
     after = school.rows("enrollments")
     assert {identity: after[identity]["state"] for identity in before} == before
-    assert differing(school) == []
+    assert school.wrong_rows() == []
 
 
 async def test_an_absent_row_that_returns(school: Institution) -> None:
@@ -594,7 +587,7 @@ async def test_memberships_and_groups_that_ended_unheard(school: Institution) ->
     assert summary.counts[Entity.MEMBERSHIP, Kind.ABSENT] == 1
     assert summary.counts[Entity.GROUP, Kind.ABSENT] == 1
     assert school.rows("groups")[third.gid]["state_reason"] == "absent"
-    assert differing(school) == []
+    assert school.wrong_rows() == []
 
 
 async def test_ended_memberships_of_a_group_without_events(school: Institution) -> None:
@@ -612,7 +605,7 @@ async def test_ended_memberships_of_a_group_without_events(school: Institution) 
     assert group.gid not in school.rows("groups")
     await school.reconcile()
     assert school.rows("memberships")[group.memberships[0].gid]["state"] == "deleted"
-    assert differing(school) == []
+    assert school.wrong_rows() == []
 
 
 async def test_rosters_that_do_not_take_a_group_in_are_reported(school: Institution) -> None:
@@ -809,7 +802,7 @@ async def test_a_run_that_is_killed_anywhere_is_resumed(school: Institution) -> 
             school.settle()
     school.later()
     await school.reconcile(is_resumed=True)
-    assert differing(school) == []
+    assert school.wrong_rows() == []
     assert school.written
 
 
@@ -840,3 +833,12 @@ async def test_another_canvas_is_noticed(school: Institution) -> None:
 def test_the_margin_of_events_ahead() -> None:
     """An hour, in microseconds."""
     assert HOUR * SECOND == comparing.AHEAD
+
+
+async def test_another_institution_on_the_same_topics_is_left_alone(school: Institution) -> None:
+    """Canvas does not have its accounts, and is not asked for their groups."""
+    other = Simulation(SimulationPlan(courses=2, steps=20, shard=4811))
+    school.send(other.events())
+    assert {"4811"} <= {row["context_id"][:4] for row in school.rows("groups").values()}
+    assert (await school.reconcile()).outcome is Outcome.COMPLETE
+    assert not [request for request in school.server.requests if "4811" in request.path]

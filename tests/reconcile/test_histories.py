@@ -1,5 +1,6 @@
 """Random institutions: older than their subscription, with lost, late and repeated events. After a
-run, rosters are as Canvas has it. What counts as such is in :mod:`tests.reconcile.equality`.
+run, rosters are as Canvas has it. What counts as such is in
+:mod:`rollcall.sandbox.canvas.rest.equality`.
 """
 
 from __future__ import annotations
@@ -22,10 +23,7 @@ from rollcall.reconcile.summary import Outcome
 from rollcall.sandbox.canvas.simulation import SimulationPlan
 from rollcall.sandbox.canvas.simulation.steps import run_step
 from tests.examples import examples
-from tests.reconcile.equality import wrong_rows
 from tests.reconcile.institution import Institution, institution
-
-RELATIONS = ("courses", "sections", "enrollments", "groups", "memberships", "users")
 
 
 @st.composite
@@ -41,11 +39,6 @@ def plans(draw: st.DrawFn) -> SimulationPlan:
         class_size=draw(st.integers(1, 12)),
         silent_steps=draw(st.sampled_from([None, 0, 100])),
     )
-
-
-def wrong(school: Institution) -> list[object]:
-    """Rows that are not as in Canvas."""
-    return list(wrong_rows(school.tables(), {name: school.rows(name) for name in RELATIONS}))
 
 
 def change(school: Institution, steps: int, *, is_told: bool) -> None:
@@ -71,7 +64,7 @@ async def test_rosters_become_as_canvas_has_it(
                 summary.reasons()
             )
             if summary.outcome is Outcome.COMPLETE:
-                assert wrong(school) == []
+                assert school.wrong_rows() == []
             school.written.clear()
             school.later()
             again = await school.reconcile(permitted=[ALL])
@@ -81,7 +74,7 @@ async def test_rosters_become_as_canvas_has_it(
             school.deliver()
             school.later()
             last = await school.reconcile(permitted=[ALL])
-            assert last.outcome is not Outcome.COMPLETE or wrong(school) == []
+            assert last.outcome is not Outcome.COMPLETE or school.wrong_rows() == []
 
 
 async def believe_at_once(
@@ -114,7 +107,7 @@ async def test_without_a_rule_rosters_become_wrong(
     plan = SimulationPlan(courses=4, steps=60, seed=4, class_size=40)
     with institution(tmp_path, plan) as school:
         await school.reconcile(permitted=[ALL])
-        assert wrong(school) == []
+        assert school.wrong_rows() == []
         course = max(
             (each for each in school.world.courses if each.state == "available"),
             key=lambda each: sum(len(section.enrollments) for section in each.sections),

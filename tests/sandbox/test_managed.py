@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from rollcall.sandbox.managed import ManagedProcess, ProcessEndedError, process_environment
+from rollcall.sandbox.managed import (
+    ManagedProcess,
+    ObservedProcess,
+    ProcessEndedError,
+    process_environment,
+)
 from rollcall.sandbox.processes import LaunchError, launch
 from rollcall.settings import Settings, load_settings
+from tests.waiting import DEADLINE_SECONDS
 
 
 def test_settings_go_through_the_environment_whatever_else_is_in_it(
@@ -70,3 +78,34 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
             log_file=tmp_path / "router.log",
             owned=True,
         )
+
+
+@pytest.mark.parametrize(
+    ("program", "code"),
+    [
+        ("print('done')", 0),
+        ("print('done'); raise SystemExit(3)", 3),
+        ("import os; print('done', flush=True); os.kill(os.getpid(), 9)", 128 + 9),
+    ],
+)
+def test_a_command_has_an_exit_code_and_output(tmp_path: Path, program: str, code: int) -> None:
+    async def run() -> tuple[int, list[str]]:
+        process = ObservedProcess(
+            "command", [sys.executable, "-c", program], folder=tmp_path, environment=os.environ
+        )
+        async with process:
+            return await process.ended(DEADLINE_SECONDS), process.output()
+
+    assert asyncio.run(run()) == (code, ["done"])
+
+
+def test_a_command_that_does_not_end_is_reported(tmp_path: Path) -> None:
+    async def run() -> None:
+        program = "import time; time.sleep(600)"
+        async with ObservedProcess(
+            "command", [sys.executable, "-c", program], folder=tmp_path, environment=os.environ
+        ) as process:
+            await process.ended(0.1)
+
+    with pytest.raises(ProcessEndedError, match=r"^the command did not end within 0 s; its log "):
+        asyncio.run(run())

@@ -27,11 +27,12 @@ def demo(
         ),
     ] = False,
 ) -> None:
-    """Send valid and invalid Canvas events through router and rosters, request a roster, and check
-    the results.
+    """Send valid and invalid Canvas events through router and rosters, request a roster, reconcile
+    with a simulated Canvas, and check the results.
 
     Uses its own Kafka broker, or the cluster that ROLLCALL_KAFKA names, with its own topic names.
-    Exit code 0: every record is on the right topic, and the rosters are as expected.
+    Exit code 0: every record is on the right topic, the rosters are as expected, and in the end as
+    Canvas has them.
     """
     from rollcall.sandbox.demo.interrupts import Interrupts
     from rollcall.sandbox.demo.run import run_demo

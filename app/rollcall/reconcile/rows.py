@@ -103,10 +103,13 @@ class RosterRows:
         statement = f"SELECT DISTINCT course_id FROM enrollments WHERE user_id = ? AND {_NOT_FINAL}"  # noqa: S608
         return {str(found[0]) for found in self._database.execute(statement, [int(user)])}
 
-    def accounts(self) -> set[str]:
-        """Accounts that have groups."""
-        statement = "SELECT DISTINCT context_id FROM groups WHERE context_type = 'Account'"
-        return {str(found[0]) for found in self._database.execute(statement)}
+    def accounts(self, shard: int) -> set[str]:
+        """Accounts of a shard that have groups."""
+        statement = (
+            "SELECT DISTINCT context_id FROM groups WHERE context_type = 'Account' "
+            "AND context_id / 10000000000000 = ?"
+        )
+        return {str(found[0]) for found in self._database.execute(statement, [shard])}
 
     def names_section(self, section: str) -> bool:
         """Whether an enrollment that is not deleted by itself is in a section."""

@@ -141,13 +141,13 @@ class ReconcileRun:
 
     def _accounts(self) -> list[str]:
         """Accounts whose groups are read: the one in scope, and if it is the root account, all of
-        which the rosters have groups.
+        its shard of which the rosters have groups. Other shards are other institutions.
         """
         account = self.scope.account
         if account is None or self.scope.terms:
             return []
         root = self.view.root and normal_id(self.view.root, self.reader.shard)
-        known = self.comparer.rows.accounts() if account == root else set()
+        known = self.comparer.rows.accounts(self.reader.shard) if account == root else set()
         return [f"{ACCOUNT_PREFIX}{each}" for each in sorted(known | {account}, key=int)]
 
     async def _read_account(self, account: str) -> None:

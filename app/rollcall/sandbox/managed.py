@@ -117,6 +117,24 @@ class ObservedProcess:
         if self._supervisor.poll() is not None:
             raise self.failure("ended")
 
+    async def ended(self, seconds: float) -> int:
+        """Wait until a command has done its work. Returns its exit code, like a shell.
+
+        Raises:
+            ProcessEndedError: it did not end within ``seconds``.
+        """
+        assert self._supervisor is not None
+        deadline = time.monotonic() + seconds
+        while (code := self._supervisor.poll()) is None:
+            if time.monotonic() >= deadline:
+                raise self.failure(f"did not end within {seconds:.0f} s")
+            await asyncio.sleep(_POLL_SECONDS)
+        return code
+
+    def output(self) -> list[str]:
+        """The lines of its log."""
+        return self._text().splitlines()
+
     async def get(self, path: str) -> Answer:
         """Send a GET request.
 

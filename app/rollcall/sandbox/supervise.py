@@ -43,7 +43,7 @@ def _owner_is_gone(timeout: float) -> bool:
 
 
 def main(mode: str, pid_file: str, log_file: str, *command: str) -> None:
-    """Run the command under supervision (see the module)."""
+    """Run the command under supervision (see the module). ``owned``: end with its exit code."""
     owned = mode == "owned"
     with Path(log_file).open("ab") as log:
         # preexec_fn is unsafe with threads; there are none here.
@@ -73,6 +73,7 @@ def main(mode: str, pid_file: str, log_file: str, *command: str) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    sys.exit(process.returncode if process.returncode >= 0 else 128 - process.returncode)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ def started(
     settings: Mapping[str, str] | None = None,
     out: int | None = None,
     expected: Collection[str] = (),
+    module: str = "rollcall",
 ) -> Iterator[subprocess.Popen[str]]:
     """The demo, in a session of its own, so that what it leaves behind can be told. The logs that
     it has made must be those of healthy processes.
@@ -57,7 +58,7 @@ def started(
     environment |= {"ROLLCALL_DATA": str(data), "TERM": "xterm-256color"} | dict(settings or {})
     stream = subprocess.PIPE if out is None else out
     process = subprocess.Popen(
-        [sys.executable, "-m", "rollcall", "demo", *arguments],
+        [sys.executable, "-m", module, "demo", *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=stream,
@@ -158,10 +159,12 @@ def test_a_run_after_an_interrupted_one_on_a_broker_of_its_own(tmp_path: Path, j
     assert process.returncode == 0, text
     assert "for this demo only" in text
     assert not running(tmp_path)
-    names = ("SQS-server", "ingest-https", "ingest-sqs", "rosters", "router", "serve")
+    started_here = ("SQS-server", "ingest-https", "ingest-sqs", "rosters", "router", "serve")
+    names = (*started_here, "dry-run", "reconcile")
     processes = [f"{name}.{suffix}" for name in names for suffix in ("log", "pid")]
+    files = ["canvas-token", "demo.log", "keys.json", "replica.sqlite", "replica.sqlite.lock"]
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == sorted(
-        ["demo.log", "keys.json", "replica.sqlite", "replica.sqlite.lock", *processes]
+        [*files, "reconcile", *processes]
     )
 
 
@@ -202,10 +205,45 @@ def test_a_run_on_another_cluster_whatever_else_is_set(bootstrap: str, tmp_path:
     assert re.search(
         r"^  1 event moved [1-9]\d* enrollments, \d\.\d s after it was sent\.$", text, re.MULTILINE
     ), text
-    assert re.search(r"^  enrollments .* (\d+) deleted +\1 course_deleted$", text, re.MULTILINE), (
-        text
-    )
+    assert re.search(
+        r"^  enrollments .* [1-9]\d* deleted +[1-9]\d* course_deleted\b", text, re.MULTILINE
+    ), text
+    _, _, canvas = text.partition("What Canvas has without events\n")
+    before, dry_run, after = re.split(r"^  rollcall reconcile .*", canvas, flags=re.MULTILINE)
+    for fault in ("missing", "different", "left over"):
+        assert re.search(rf" [1-9]\d* {fault}", before), text
+    written = [
+        re.findall(
+            r"^    complete: [1-9]\d* courses read, ([1-9]\d*) snapshots ", part, re.MULTILINE
+        )
+        for part in (dry_run, after)
+    ]
+    assert [len(counts) for counts in written] == [1, 1], text
+    assert written[0] == written[1]
+    rows = re.findall(r"^  \w+ +(\d+) +(\d+)   as in Canvas$", after, re.MULTILINE)
+    assert [found for _, found in rows] == [required for required, _ in rows]
+    assert len(rows) == 6, text
+    total = sum(int(required) for required, _ in rows)
+    assert f"all {total:,} rows of the institution are as in Canvas.\n" in after
     assert max(map(len, text.splitlines())) <= 80
+    wait_until(lambda: not left_on(bootstrap, tmp_path), what="the end of all that the demo made")
+
+
+@pytest.mark.slow
+def test_a_row_that_changes_in_canvas_afterwards_is_found(bootstrap: str, tmp_path: Path) -> None:
+    with started(
+        tmp_path,
+        "--events",
+        "0",
+        settings={"ROLLCALL_KAFKA": bootstrap},
+        module="tests.sandbox.demo.late_change",
+    ) as process:
+        text = finished(process)
+    assert process.returncode == 1, text
+    assert re.search(r"^  courses +\d+ +\d+   1 different$", text, re.MULTILINE), text
+    assert re.search(r"^  courses: \d+ is different", text, re.MULTILINE), text
+    assert "1 row is not as in Canvas." in text
+    assert text.count("   as in Canvas\n") == 5
     wait_until(lambda: not left_on(bootstrap, tmp_path), what="the end of all that the demo made")
 
 

@@ -6,8 +6,10 @@ import asyncio
 import copy
 import itertools
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -19,6 +21,7 @@ from rollcall.ingest.metrics import SqsMetrics, WebhookMetrics
 from rollcall.process.metrics import RosterMetrics, RouterMetrics
 from rollcall.process.topics import TopicNames
 from rollcall.rosters.registry import stages
+from rollcall.sandbox.canvas.rest.equality import Fault
 from rollcall.sandbox.canvas.simulation.truth import Rosters, Truth
 from rollcall.sandbox.canvas.traffic import (
     CREDENTIAL,
@@ -42,9 +45,10 @@ from rollcall.sandbox.demo.metrics import (
     read_router,
 )
 from rollcall.sandbox.demo.reading import Outputs, Sample
+from rollcall.sandbox.demo.reconciling import CanvasComparison, Command, compare_with_canvas
 from rollcall.sandbox.demo.report import excerpt, typed_topics
 from rollcall.sandbox.demo.rosters import Effect, mistakes, record_truth, rows_of_courses
-from rollcall.sandbox.demo.run import show_rosters, show_topics, show_ways_in
+from rollcall.sandbox.demo.run import FullReport, show_rosters, show_topics, show_ways_in
 from rollcall.sandbox.demo.screen import Rate, Screen
 from rollcall.sandbox.demo.work import IngestResults, RosterResults, RouterResults
 from tests.rosters.reference import rosters as reference_rosters
@@ -501,3 +505,62 @@ def test_rows_that_are_not_true_are_shown(
     assert "1 wrong\n" in out
     assert "2 wrong\n" in out
     assert "  courses: nobody's should not be there\n" in out
+
+
+# --- reconcile
+
+
+def full_report() -> FullReport:
+    """A report without results."""
+    return FullReport(TopicNames("canvas"), Screen(), Path("demo"))
+
+
+def rosters_of_events(institution: Institution) -> Rosters:
+    """What events say."""
+    truth = Truth(None)
+    for _ in record_truth(institution.records(), truth):
+        pass
+    return truth.rosters()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_events_do_not_say_what_canvas_has(seed: int) -> None:
+    institution = Institution(seed)
+    rosters = rosters_of_events(institution)
+    before = compare_with_canvas(institution.world, rosters)
+    institution.import_silently()
+    after = compare_with_canvas(institution.world, rosters)
+    assert {row.fault for row in before.wrong} == {*Fault}
+    assert len(after.wrong) > len(before.wrong)
+    for relation, required in after.in_canvas.items():
+        faults = Counter(row.fault for row in after.wrong if row.relation == relation)
+        found = required - faults[Fault.MISSING] + faults[Fault.LEFT_OVER]
+        assert after.in_rosters[relation] == found
+
+
+def test_rows_that_are_not_as_in_canvas_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    institution = Institution(1)
+    wrong = compare_with_canvas(institution.world, rosters_of_events(institution))
+    report = full_report()
+    report.show_older("http://127.0.0.1:7", wrong)
+    assert not report.conclude(wrong)
+    out = capsys.readouterr().out
+    assert f"{len(wrong.wrong):,} rows are not as in Canvas." in out
+    for row in wrong.wrong[:5]:
+        assert f"{row.relation}: {row.id} is {row.fault}" in out
+    assert "ROLLCALL_RECONCILE_MARGIN_SECONDS=10" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_run_that_is_not_complete_is_a_fault(
+    code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = full_report()
+    lines = [f"line {number}" for number in range(25)]
+    report.show_command(Command("rollcall reconcile", 1.25, code, lines, Path("reconcile.log")))
+    assert report.conclude(CanvasComparison(Counter(), Counter(), [])) == (code == 0)
+    out = capsys.readouterr().out
+    assert ("rollcall reconcile ended with code 1. Its log is reconcile.log" in out) == bool(code)
+    assert "line 19\n" in out
+    assert "… and 5 more lines\n" in out

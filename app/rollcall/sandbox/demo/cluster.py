@@ -40,6 +40,9 @@ have their defaults.
 PROCESSES = ("router", "rosters")
 """Processes of the demo with a consumer group."""
 
+GROUPS = (*PROCESSES, "reconcile")
+"""All of its groups."""
+
 REMOVE_SECONDS = 20.0
 
 
@@ -113,7 +116,7 @@ async def remove(settings: Settings, bootstrap: str) -> list[str]:
     """
     topics, groups = (
         [plan.name for plan in plan_topics(settings)],
-        [settings.group(name) for name in PROCESSES],
+        [settings.group(name) for name in GROUPS],
     )
     admin = AIOKafkaAdminClient(**client_options(settings, bootstrap), request_timeout_ms=10_000)
     try:

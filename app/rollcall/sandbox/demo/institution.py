@@ -1,4 +1,6 @@
-"""The demo's simulated institution: its events, and two changes of an example course."""
+"""The demo's simulated institution: its events, two changes of an example course, and changes that
+have no events.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,10 @@ from typing import NamedTuple
 
 from rollcall.sandbox.canvas.simulation import SimulatedEvent, Simulation, SimulationPlan
 from rollcall.sandbox.canvas.simulation.courses import cross_list, delete_course
+from rollcall.sandbox.canvas.simulation.enrollments import delete_by_import
 from rollcall.sandbox.canvas.simulation.steps import run_step
 from rollcall.sandbox.canvas.simulation.truth import Rosters
-from rollcall.sandbox.canvas.simulation.world import Course, Section
+from rollcall.sandbox.canvas.simulation.world import Course, Section, World
 from rollcall.sandbox.canvas.traffic import Destination, Expectation, TrafficRecord
 
 SHARD = 4811
@@ -20,12 +23,20 @@ SHARD = 4811
 
 COURSES = 12
 STEPS = 1_000
-"""Gives some 3,500 events."""
+"""Gives some 2,000 events."""
+SILENT_STEPS = 100
+"""The rows at the beginning and these steps have no events: the institution is older than its
+subscription.
+"""
 DUPLICATES = 0.03
 DISORDER = 100
 
 START_AGE_MS = 30 * 60_000
 """Age of the first event. The events span some 20 minutes."""
+
+IMPORTED_SECTIONS = 2
+IMPORTED_SHARE = 0.2
+"""Share of a section's enrollments that an import deletes."""
 
 MIN_PEOPLE = 5
 """Minimum number of people in an example section."""
@@ -60,6 +71,7 @@ class Institution:
                 disorder=DISORDER,
                 shard=SHARD,
                 start_ms=start_ms,
+                silent_steps=SILENT_STEPS,
             )
             self._simulation = Simulation(plan)
             self._events = list(self._simulation.events())
@@ -68,6 +80,16 @@ class Institution:
 
     def __len__(self) -> int:
         return len(self._events)
+
+    @property
+    def world(self) -> World:
+        """What Canvas has, with and without events."""
+        return self._simulation.canvas.world
+
+    @property
+    def account(self) -> str:
+        """Global id of the root account."""
+        return self._simulation.canvas.root.gid
 
     def records(self) -> Iterator[TrafficRecord]:
         """The events before the changes of the example."""
@@ -82,6 +104,17 @@ class Institution:
         """Delete the course, and return the only event of this."""
         delete_course(self._simulation.canvas, self.example.course)
         return self._take_record()
+
+    def import_silently(self) -> None:
+        """Delete enrollments of the largest sections by a SIS import, which has no events."""
+        sections = [
+            section
+            for section in self.world.sections
+            if section.state == "active" and section.course.state == "available"
+        ]
+        sections.sort(key=lambda section: (-len(section.enrollments), section.id))
+        for section in sections[:IMPORTED_SECTIONS]:
+            delete_by_import(self._simulation.canvas, section, IMPORTED_SHARE)
 
     def further_records(self) -> Iterator[TrafficRecord]:
         """Endless further events. Each has the current time."""

@@ -12,10 +12,11 @@ from rich.text import Text
 from rollcall.events.outcomes import ErrorCode
 from rollcall.process.topics import TopicNames
 from rollcall.sandbox.broker.libraries import kafka_version
-from rollcall.sandbox.demo import report, roster_report
+from rollcall.sandbox.demo import reconcile_report, report, roster_report
 from rollcall.sandbox.demo.cluster import cluster, demo_settings, workplace
 from rollcall.sandbox.demo.interrupts import Interrupts
 from rollcall.sandbox.demo.ledger import differences
+from rollcall.sandbox.demo.reconciling import OWN_SETTINGS, CanvasComparison, Command
 from rollcall.sandbox.demo.rosters import mistakes
 from rollcall.sandbox.demo.screen import Screen, seconds_since
 from rollcall.sandbox.demo.work import (
@@ -67,12 +68,12 @@ def run_demo(*, events: int, seed: int, keep: bool, screen: Screen, interrupts: 
             )
         names = TopicNames(settings.topic_prefix)
 
-        def show(results: Results) -> bool:
-            return show_all(results, names, screen, folder)
-
         right = interrupts.run(
             Work(settings, bootstrap, folder, screen).run(
-                events, seed, show, interrupts.awaited if keep else None
+                events,
+                seed,
+                FullReport(names, screen, folder),
+                interrupts.awaited if keep else None,
             )
         )
         with screen.doing("stopping Kafka" if settings.kafka is None else "clearing up"):
@@ -81,59 +82,85 @@ def run_demo(*, events: int, seed: int, keep: bool, screen: Screen, interrupts: 
     return 0 if right else 1
 
 
-def show_all(results: Results, names: TopicNames, screen: Screen, folder: Path) -> bool:
-    """Print all results; whether they are correct."""
-    ingest_results, router_results, roster_results, request = results
-    arrived = ingest_results is None or show_ways_in(ingest_results, names, screen)
-    placed, true = (
-        show_topics(router_results, names, screen),
-        show_rosters(roster_results, names, screen),
-    )
-    screen.print(
-        report.heading("The same roster from Canvas's API"),
-        "",
-        *roster_report.answer(request),
-    )
-    if arrived and placed and true and not request.wrong:
+class FullReport:
+    """Prints all results, and remembers the faults."""
+
+    def __init__(self, names: TopicNames, screen: Screen, folder: Path) -> None:
+        self._names = names
+        self._screen = screen
+        self._folder = folder
+        self._proven: list[str] = []
+        self._faults: list[str] = []
+
+    def show(self, results: Results) -> None:
+        """The results of events."""
+        ingest_results, router_results, roster_results, request = results
+        names, screen, folder = self._names, self._screen, self._folder
+        if ingest_results is not None and not show_ways_in(ingest_results, names, screen):
+            self._faults.append(
+                "Not every event of the institution came to the raw topic. The logs are "
+                f"{folder / 'ingest-sqs.log'} and {folder / 'ingest-https.log'}"
+            )
+        if not show_topics(router_results, names, screen):
+            self._faults.append(
+                f"Not every record is where it belongs. The router's log is {folder / 'router.log'}"
+            )
+        if not show_rosters(roster_results, names, screen):
+            self._faults.append(
+                f"Not every row of the rosters is true. Their log is {folder / 'rosters.log'}"
+            )
+        screen.print(
+            report.heading("The same roster from Canvas's API"),
+            "",
+            *roster_report.answer(request),
+        )
+        if request.wrong:
+            self._faults.append(
+                "The answers are not what the rosters are. The log of serve is "
+                f"{folder / 'serve.log'}"
+            )
         rows = sum(map(len, roster_results.truth.values()))
-        verdict = (
+        self._proven.append(
             f"All {router_results.sent.total:,} records are where they belong, and all {rows:,} "
             "rows are true."
         )
-        screen.print(Text(verdict, style="bold green"))
-        return True
-    if not arrived:
-        screen.print(
-            Text(
-                "Not every event of the institution came to the raw topic. The logs are "
-                f"{folder / 'ingest-sqs.log'} and {folder / 'ingest-https.log'}",
-                style="bold red",
-            )
+
+    def show_older(self, url: str, before: CanvasComparison) -> None:
+        """The rosters of an institution that is older than its subscription."""
+        self._screen.print(
+            report.heading("What Canvas has without events"),
+            "",
+            *reconcile_report.introduction(url, OWN_SETTINGS),
+            *reconcile_report.comparison(before, is_final=False),
         )
-    if not placed:
-        screen.print(
-            Text(
-                "Not every record is where it belongs. The router's log is "
-                f"{folder / 'router.log'}",
-                style="bold red",
+
+    def show_command(self, ended: Command) -> None:
+        """A run of ``rollcall reconcile``."""
+        self._screen.print(reconcile_report.command(ended))
+        if ended.exit_code:
+            self._faults.append(
+                f"{ended.line} ended with code {ended.exit_code}. Its log is {ended.log}"
             )
+
+    def conclude(self, after: CanvasComparison) -> bool:
+        """Print the rosters at the end and the verdict; whether all results are correct."""
+        self._screen.print(
+            report.heading("The rosters after it"),
+            *reconcile_report.comparison(after, is_final=True),
         )
-    if not true:
-        screen.print(
-            Text(
-                f"Not every row of the rosters is true. Their log is {folder / 'rosters.log'}",
-                style="bold red",
+        if after.wrong:
+            wrong = f"{len(after.wrong):,} row{' is' if len(after.wrong) == 1 else 's are'}"
+            self._faults.append(
+                f"{wrong} not as in Canvas. The log of rollcall reconcile is "
+                f"{self._folder / 'reconcile.log'}"
             )
+        rows = after.in_canvas.total()
+        self._proven.append(
+            f"After rollcall reconcile, all {rows:,} rows of the institution are as in Canvas."
         )
-    if request.wrong:
-        screen.print(
-            Text(
-                "The answers are not what the rosters are. The log of serve is "
-                f"{folder / 'serve.log'}",
-                style="bold red",
-            )
-        )
-    return False
+        style, lines = ("red", self._faults) if self._faults else ("green", self._proven)
+        self._screen.print(*(Text(line, style=f"bold {style}") for line in lines))
+        return not self._faults
 
 
 def show_ways_in(ingest_results: IngestResults, names: TopicNames, screen: Screen) -> bool:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections.abc import Set
+from collections.abc import Callable, Set
 
+from rollcall.rosters.registry import stages
+from rollcall.rosters.topics import roster_topics
 from rollcall.sandbox.canvas.simulation.truth import Rosters
 from rollcall.sandbox.demo.metrics import RostersReading, read_rosters, read_router
 from rollcall.sandbox.demo.rosters import rows_of_courses
 from rollcall.sandbox.demo.screen import Progress
 from rollcall.sandbox.demo.view import RosterView
 from rollcall.sandbox.managed import ManagedProcess
+from rollcall.settings import Settings
 
 STILL_SECONDS = 45.0
 """Maximum time without a commit, with the time to join the group."""
@@ -25,6 +29,13 @@ PATIENCE_SECONDS = 10.0
 """Maximum time without a change of rosters that are not yet as expected after an event."""
 
 _SCRAPE_SECONDS = 0.1
+
+
+def roster_inputs(settings: Settings) -> frozenset[tuple[str, int]]:
+    """Input topics and partitions of the rosters."""
+    names = roster_topics(settings)
+    topics = {names.full(topic) for stage in stages(settings.shard) for topic in stage.inputs}
+    return frozenset(itertools.product(topics, range(settings.partitions)))
 
 
 async def wait_for_router(
@@ -94,11 +105,17 @@ async def wait_for_rows(
         ReadingError: the cluster does not answer.
     """
     wanted = rows_of_courses(truth, courses)
+    await wait_for_view(view, lambda: rows_of_courses(view.rosters, courses) == wanted, *processes)
+
+
+async def wait_for_view(
+    view: RosterView, is_right: Callable[[], bool], *processes: ManagedProcess
+) -> None:
+    """Read until the rows are right, or do not change for :data:`PATIENCE_SECONDS`. Raises like
+    :func:`wait_for_rows`.
+    """
     moved = time.monotonic()
-    while (
-        rows_of_courses(view.rosters, courses) != wanted
-        and time.monotonic() - moved < PATIENCE_SECONDS
-    ):
+    while not is_right() and time.monotonic() - moved < PATIENCE_SECONDS:
         if await view.poll():
             moved = time.monotonic()
         for process in processes:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
@@ -24,9 +24,8 @@ from rollcall.kafka.client import client_options
 from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.kafka.topics import TopicFinding
 from rollcall.process.topics import TopicNames
-from rollcall.rosters.registry import stages
-from rollcall.rosters.topics import roster_topics
 from rollcall.sandbox.canvas.invalid import LARGE_BYTES
+from rollcall.sandbox.canvas.rest import CanvasServer
 from rollcall.sandbox.canvas.sending import send_records
 from rollcall.sandbox.canvas.simulation.truth import Rosters, Truth
 from rollcall.sandbox.canvas.traffic import (
@@ -41,11 +40,23 @@ from rollcall.sandbox.demo.institution import Example, Institution
 from rollcall.sandbox.demo.ledger import Ledger, count_records
 from rollcall.sandbox.demo.metrics import IngestReading, RouterReading, read_router
 from rollcall.sandbox.demo.reading import Outputs, high_watermarks, read_outputs, read_raw_events
+from rollcall.sandbox.demo.reconciling import (
+    CanvasComparison,
+    Command,
+    Reconciling,
+    compare_with_canvas,
+)
 from rollcall.sandbox.demo.roster_request import RosterRequest, request_roster
 from rollcall.sandbox.demo.rosters import Effect, record_truth, rows_of_courses
 from rollcall.sandbox.demo.screen import Screen, seconds_since
 from rollcall.sandbox.demo.view import RosterView
-from rollcall.sandbox.demo.watching import wait_for_rosters, wait_for_router, wait_for_rows
+from rollcall.sandbox.demo.watching import (
+    roster_inputs,
+    wait_for_rosters,
+    wait_for_router,
+    wait_for_rows,
+    wait_for_view,
+)
 from rollcall.sandbox.demo.ways_in import WaysIn, missing_modules, open_ways_in
 from rollcall.sandbox.managed import ManagedProcess
 from rollcall.settings import Settings
@@ -102,13 +113,29 @@ class RosterResults(NamedTuple):
 
 
 class Results(NamedTuple):
-    """All results."""
+    """All results of events."""
 
     ingest_results: IngestResults | None
     """None: the modules for the queue and the webhook are not installed."""
     router_results: RouterResults
     roster_results: RosterResults
     request: RosterRequest
+
+
+class Report(Protocol):
+    """Shows results when they are there. All processes still run then."""
+
+    def show(self, results: Results) -> None:
+        """The results of events."""
+
+    def show_older(self, url: str, before: CanvasComparison) -> None:
+        """The rosters of an institution that is older than its subscription. ``url``: of Canvas."""
+
+    def show_command(self, ended: Command) -> None:
+        """A run of ``rollcall reconcile``."""
+
+    def conclude(self, after: CanvasComparison) -> bool:
+        """The rosters at the end, and whether all results are correct."""
 
 
 class Work:
@@ -133,15 +160,16 @@ class Work:
         self,
         events: int,
         seed: int,
-        show: Callable[[Results], bool],
+        report: Report,
         wait: Callable[[], Awaitable[None]] | None,
     ) -> bool:
         """Run all steps.
 
         Args:
-            show: prints the results while all processes still run, and returns whether they are
-                correct.
-            wait: called after ``show``.
+            report: shows the results.
+            wait: called after it.
+
+        Returns whether all results are correct.
 
         Raises:
             RollcallError: a step failed.
@@ -173,7 +201,10 @@ class Work:
                 roster_results = RosterResults(
                     institution.example, moved, deleted, self._truth.rosters(), view.rosters
                 )
-                right = show(Results(ingest_results, router_results, roster_results, request))
+                report.show(Results(ingest_results, router_results, roster_results, request))
+                right = report.conclude(
+                    await self._reconcile(institution, view, report, (router, rosters))
+                )
                 if wait is not None:
                     self._screen.print(
                         "Everything keeps running until Ctrl-C: the page and the API at "
@@ -200,6 +231,36 @@ class Work:
                     left = await remove(self._settings, self._bootstrap)
                 for name in left:
                     self._screen.step("broker", f"could not be deleted: {name}")
+
+    async def _reconcile(
+        self,
+        institution: Institution,
+        view: RosterView,
+        report: Report,
+        processes: Sequence[ManagedProcess],
+    ) -> CanvasComparison:
+        """Bring the rosters to what Canvas has. Returns the comparison at the end."""
+        institution.import_silently()
+        with CanvasServer(lambda: institution.world) as canvas:
+            reconciling = Reconciling(
+                settings=self._settings,
+                bootstrap=self._bootstrap,
+                folder=self._folder,
+                account=institution.account,
+                url=canvas.url,
+            )
+            report.show_older(canvas.url, compare_with_canvas(institution.world, view.rosters))
+            for is_dry in (True, False):
+                with self._screen.doing("comparing with Canvas's REST API"):
+                    ended = await reconciling.run(is_dry=is_dry)
+                report.show_command(ended)
+        with self._screen.doing("waiting for the rosters"):
+            await wait_for_view(
+                view,
+                lambda: not compare_with_canvas(institution.world, view.rosters).wrong,
+                *processes,
+            )
+        return compare_with_canvas(institution.world, view.rosters)
 
     async def _live_on(self, institution: Institution) -> None:
         """Send further events of the institution until cancelled."""
@@ -391,7 +452,7 @@ class Work:
             "routed", f"all {total:,} records, {seconds_since(began)} after the start"
         )
         with self._screen.progress("rosters") as progress:
-            reading = await wait_for_rosters(rosters, self._inputs, progress)
+            reading = await wait_for_rosters(rosters, roster_inputs(self._settings), progress)
         self._screen.step(
             "rosters",
             f"up to date {seconds_since(began)} after the start, {reading.written:,} rows written",
@@ -415,7 +476,7 @@ class Work:
             deleted = await self._send_and_observe(
                 institution.delete_course(), institution.example, view, (router, rosters)
             )
-            await wait_for_rosters(rosters, self._inputs)
+            await wait_for_rosters(rosters, roster_inputs(self._settings))
             await view.catch_up()
         self._screen.step(
             "sent", "two more events: a section changes course, and a course is deleted"
@@ -441,10 +502,3 @@ class Work:
             before,
             rows_of_courses(view.rosters, courses),
         )
-
-    @property
-    def _inputs(self) -> frozenset[tuple[str, int]]:
-        """Input topics and partitions of the rosters."""
-        settings, names = self._settings, roster_topics(self._settings)
-        topics = {names.full(topic) for stage in stages(settings.shard) for topic in stage.inputs}
-        return frozenset(itertools.product(topics, range(settings.partitions)))
