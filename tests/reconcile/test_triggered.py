@@ -195,3 +195,34 @@ def test_imports_and_merged_users(equal: Installation) -> None:
     equal.wait_settled()
     assert equal.wrong_rows() == []
     assert triggered(equal)["courses"] == 0
+
+
+def test_rows_that_wait_for_their_course(tmp_path: Path, bootstrap: str, prefix: str) -> None:
+    """Courses older than the subscription, of which only other events have come."""
+    plan = SimulationPlan(courses=4, steps=300, seed=11, silent_steps=150)
+    with installation(tmp_path, bootstrap, prefix, plan, TYPES) as made:
+        named = {
+            event["body"]["course_id"]
+            for event in map(orjson.loads, made.events)
+            if event["metadata"]["event_name"].startswith("enrollment_")
+            and "course_id" in event["body"]
+        }
+        living = {
+            course.gid
+            for course in made.simulation.canvas.world.courses
+            if course.state != "deleted"
+        }
+        unknown = (named & living) - known_courses(made)
+        assert unknown
+        triggered(made)
+        assert {str(21070000000000000 + course) for course in read_courses(made)} >= unknown
+        made.wait_settled()
+        assert unknown <= known_courses(made)
+        left = triggered(made)
+        assert not {str(21070000000000000 + course) for course in read_courses(made)} & unknown
+        assert left["outcome"] == "complete"
+
+
+def known_courses(made: Installation) -> set[str]:
+    """Courses with a row."""
+    return {row["course_id"] for row in made.cluster.rosters()["courses"].values()}
