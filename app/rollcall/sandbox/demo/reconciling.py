@@ -24,7 +24,7 @@ from rollcall.settings import Settings
 OWN_SETTINGS = {"reconcile_margin_seconds": 10.0, "reconcile_confirm_seconds": 1.0}
 """The least that is allowed. The simulated Canvas has no replicas that lag."""
 
-COMMAND_SECONDS = 180.0
+COMMAND_SECONDS = 600.0
 """Deadline for a run on a very busy machine."""
 
 
