@@ -26,6 +26,8 @@ class FewAnswers:
         self.pauses: list[float] = []
         self.seconds = 0.0
         """The monotonic clock. Each request takes half a second."""
+        self.now = NOW + 1_000
+        """This machine's clock."""
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         """The next answer."""
@@ -48,6 +50,7 @@ class FewAnswers:
             transport=httpx.MockTransport(self),
             pause=self.pause,
             clock=lambda: self.seconds,
+            wall_clock=lambda: self.now,
         )
 
 

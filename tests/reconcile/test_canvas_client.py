@@ -54,6 +54,18 @@ async def test_the_time_of_a_page_is_before_canvas_read_it() -> None:
         assert client.calls == 3
 
 
+async def test_a_date_from_the_future_does_not_count() -> None:
+    """Of a proxy, perhaps. Facts of a time to come would count against all events until then."""
+    canvas = FewAnswers(answer({}, date=NOW + 7_200), answer(status=404, date=NOW + 7_200))
+    canvas.now = NOW
+    async with canvas.client() as client:
+        found = await client.one("accounts/self")
+        assert (found.asked_at, found.clock_seconds) == (NOW - 0.5, 7_200)
+        with pytest.raises(NotFoundError) as caught:
+            await client.one("courses/1")
+        assert caught.value.asked_at == NOW - 0.5
+
+
 @pytest.mark.parametrize(
     ("response", "error"),
     [

@@ -225,8 +225,8 @@ class Reconcile:
     def _note_clock(self, view: View) -> None:
         if abs(view.clock_seconds) > CLOCK_SECONDS:
             self.notices.append(
-                f"Canvas's clock and this machine's differ by {abs(view.clock_seconds):.0f} s; "
-                "Canvas's counts"
+                f"Canvas's clock and this machine's differ by {abs(view.clock_seconds):.0f} s; the "
+                "earlier one counts, so that no newer event is lost. Look at this machine's time"
             )
 
 

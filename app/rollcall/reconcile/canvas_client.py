@@ -81,8 +81,11 @@ class Answer(NamedTuple):
     """Decoded JSON: an object, or a list of objects."""
     asked_at: float
     """A time before which Canvas has not read its database for it: seconds since the epoch, in
-    Canvas's clock.
+    Canvas's clock, or in this machine's if that is earlier. A ``Date`` from the future, of a proxy
+    perhaps, would make a fact count against events that are still to come.
     """
+    clock_seconds: float
+    """By which Canvas's clock is ahead of this machine's, about."""
     next_url: str | None
     """URL of the next page, if there is one."""
 
@@ -105,10 +108,12 @@ class CanvasClient:
         transport: httpx.AsyncBaseTransport | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._origin = httpx.URL(url)
         self._pause = pause
         self._clock = clock
+        self._wall_clock = wall_clock
         self._http = httpx.AsyncClient(
             base_url=url,
             headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
@@ -198,14 +203,15 @@ class CanvasClient:
             date = parsedate_to_datetime(response.headers["Date"]).timestamp()
         except (KeyError, ValueError, TypeError):
             raise UnavailableError(f"{place}: the answer has no Date") from None
-        asked_at = date - (ended - started) - CLOCK_STEP_SECONDS
+        now, seconds = self._wall_clock(), ended - started
+        asked_at = min(date - CLOCK_STEP_SECONDS, now) - seconds
         if status == 404:
             raise NotFoundError(f"{place}: status {status}", asked_at)
         try:
             content = orjson.loads(response.content)
         except orjson.JSONDecodeError:
             raise UnavailableError(f"{place}: the answer is no JSON") from None
-        return Answer(content, asked_at, self._next_url(place, response))
+        return Answer(content, asked_at, date - now, self._next_url(place, response))
 
     def _next_url(self, place: str, response: httpx.Response) -> str | None:
         found = response.links.get("next", {}).get("url")

@@ -4,7 +4,6 @@ rights, and its view.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -63,7 +62,7 @@ async def examine(client: CanvasClient) -> View:
             f"Canvas does not answer ({error}); check ROLLCALL_CANVAS_URL, or try again later"
         ) from None
     limits = f"the token lacks {', '.join(missing)} on the root account" if missing else ""
-    return View(str(root), limits, account.asked_at - time.time())
+    return View(str(root), limits, account.clock_seconds)
 
 
 async def _missing_rights(client: CanvasClient, root: object) -> list[str]:
