@@ -86,6 +86,11 @@ def main() -> int:
         default=1,
         help="seed of the choice of faults and times (default: 1)",
     )
+    parser.add_argument(
+        "--reconcile",
+        action="store_true",
+        help="an institution that is older than its subscription, and runs of rollcall reconcile",
+    )
     parser.add_argument("--rate", type=int, default=300, help="events per second (default: 300)")
     options = parser.parse_args()
     console = Console()
@@ -106,6 +111,7 @@ def main() -> int:
         seed=options.seed,
         rate=options.rate,
         brokers=options.brokers,
+        reconciled=options.reconcile,
         say=lambda line: console.print(f"  {line}"),
     )
     if not report.errors and not report.complaints and not report.long_waits:

@@ -19,6 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from tests.chaos.reconciling import ReconcileRuns
 from tests.chaos.system import Supervised, System
 from tests.chaos.traffic import Traffic
 from tests.cluster.brokers import BrokerCluster
@@ -41,6 +42,7 @@ class FaultContext:
     traffic: Traffic
     rng: random.Random
     say: Callable[[str], object]
+    reconcile: ReconcileRuns | None = None
 
     @property
     def cluster(self) -> BrokerCluster:
@@ -192,6 +194,26 @@ def jump(context: FaultContext) -> None:
 
 
 Fault = Callable[[FaultContext], None]
+
+
+def kill_reconcile(context: FaultContext) -> None:
+    """a run of reconcile, resumed, and killed after 1 to 8 s"""
+    assert context.reconcile is not None
+    context.reconcile.start("--resume")
+    time.sleep(context.rng.uniform(1, 8))
+    context.reconcile.kill()
+
+
+def reconcile_twice(context: FaultContext) -> None:
+    """two runs of reconcile at once"""
+    assert context.reconcile is not None
+    context.reconcile.start()
+    time.sleep(context.rng.uniform(0, 3))
+    context.reconcile.start()
+    time.sleep(context.rng.uniform(1, 8))
+
+
+RECONCILE_FAULTS = (kill_reconcile, reconcile_twice)
 
 FAULTS: tuple[Fault, ...] = (
     kill,

@@ -12,8 +12,10 @@ from itertools import zip_longest
 from pathlib import Path
 
 from rollcall.events.registry import REGISTRY
+from rollcall.sandbox.canvas.rest.equality import rows_by_id, wrong_rows
 from tests.chaos.broker_faults import BROKER_FAULTS
-from tests.chaos.faults import FAULTS, REFUSALS, Fault, FaultContext, jump
+from tests.chaos.faults import FAULTS, RECONCILE_FAULTS, REFUSALS, Fault, FaultContext, jump
+from tests.chaos.reconciling import ReconcileRuns
 from tests.chaos.system import End, System
 from tests.chaos.traffic import Traffic, outcomes
 from tests.healthy import TRACEBACK, complaints
@@ -86,6 +88,7 @@ def run(
     seed: int,
     rate: int,
     brokers: int = 1,
+    reconciled: bool = False,
     say: Callable[[str], object] = print,
 ) -> Report:
     """Inject faults into a system, and compare its data to the expected data.
@@ -98,31 +101,33 @@ def run(
         seed: seed of the choice of faults and times.
         rate: events per second.
         brokers: 1 or 3.
+        reconciled: the institution is older than its subscription, and reconcile runs, too. In the
+            end, rosters are compared with Canvas's tables instead of the events.
         say: called with each progress message.
     """
     rng = random.Random(seed)
     report = Report()
     with System(folder, prefix, jars, brokers=brokers, clock=True) as system:
         create_topic(system.bootstrap, f"{prefix}.raw", PARTITIONS)
-        traffic = Traffic(system.bootstrap, prefix, rate=rate, seed=seed)
+        traffic = Traffic(system.bootstrap, prefix, rate=rate, seed=seed, asked=reconciled)
+        runs = ReconcileRuns(folder, prefix, system, traffic) if reconciled else None
         system.wait_ready(RECOVERY_SECONDS)
         begun = time.monotonic()
         traffic.start()
         try:
-            _inject(FaultContext(system, traffic, rng, say), _faults(system), duration, report)
+            context = FaultContext(system, traffic, rng, say, runs)
+            _inject(context, _faults(system, reconciled=reconciled), duration, report)
             system.cluster.repair()
         finally:
             truth = traffic.end()
         say(f"{traffic.sent:,} records sent; waiting until all are processed")
-        system.wait_ready(RECOVERY_SECONDS)
         cluster = RosterCluster(system.bootstrap, prefix)
-        ends = {place[1]: end for place, end in cluster.ends([f"{prefix}.raw"]).items() if end > 0}
-        wait_until(
-            lambda: committed(system.bootstrap, f"{prefix}-router", f"{prefix}.raw") == ends,
-            SETTLING_SECONDS,
-            what="the end of the raw topic",
-        )
-        cluster.wait_quiet(system.idle, SETTLING_SECONDS)
+        _settle(system, cluster)
+        if runs is not None:
+            wrong = wrong_rows(traffic.tables(), rows_by_id(cluster.rosters()))
+            say(f"{len(wrong):,} rows are not as in Canvas; run {runs.finish()} is complete")
+            _settle(system, cluster)
+            traffic.expect_snapshots()
         rosters = cluster.rosters()
         try:
             wait_until(lambda: contents(system.replica) == expected(rosters), RECOVERY_SECONDS)
@@ -135,6 +140,11 @@ def run(
         report.records = traffic.sent
         _compare_outputs(system.bootstrap, prefix, traffic, report)
         report.rows = {relation: len(found) for relation, found in rosters.items()}
+        if runs is not None:
+            traffic.close()
+            wrong = wrong_rows(traffic.tables(), rows_by_id(rosters))
+            report.errors += [f"not as in Canvas: {row}" for row in wrong[:10]]
+            return report
         try:
             cluster.assert_exactly(truth)
         except AssertionError as error:
@@ -142,11 +152,27 @@ def run(
     return report
 
 
-def _faults(system: System) -> list[Fault]:
+def _settle(system: System, cluster: RosterCluster) -> None:
+    """Wait until all records are processed."""
+    system.wait_ready(RECOVERY_SECONDS)
+    raw = f"{system.prefix}.raw"
+    ends = {place[1]: end for place, end in cluster.ends([raw]).items() if end > 0}
+    wait_until(
+        lambda: committed(system.bootstrap, f"{system.prefix}-router", raw) == ends,
+        SETTLING_SECONDS,
+        what="the end of the raw topic",
+    )
+    cluster.wait_quiet(system.idle, SETTLING_SECONDS)
+
+
+def _faults(system: System, *, reconciled: bool) -> list[Fault]:
     """All faults of a system, in the order of a run. With several brokers, broker faults alternate
     with the other ones.
     """
     faults = [fault for fault in FAULTS if fault is not jump or system.has_clock]
+    if reconciled:
+        own = [*RECONCILE_FAULTS] * math.ceil(len(faults) / len(RECONCILE_FAULTS))
+        faults = [each for pair in zip(own, faults, strict=False) for each in pair]
     if len(system.cluster.brokers) == 1:
         return faults
     without_rights = [fault for fault in faults if fault not in REFUSALS]

@@ -8,13 +8,22 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from hashlib import blake2b
+from itertools import islice
 
 from confluent_kafka import Message, Producer
 
+from rollcall.ingest.raw_records import SOURCE_HEADER
+from rollcall.reconcile.snapshots import HEADERS
+from rollcall.sandbox.canvas.rest import CanvasServer, world_tables
+from rollcall.sandbox.canvas.rest.tables import Tables
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
+from rollcall.sandbox.canvas.simulation.plan import SimulatedEvent
 from tests.kafka_client import IDEMPOTENCE, delete_topic, read_all
 from tests.processes import wait_until
 from tests.rosters.cluster import PARTITIONS, SHARD, Rosters
+
+SILENT_STEPS = 200
+"""Steps before the subscription."""
 
 INVALID_SHARE = 0.02
 """Share of invalid records."""
@@ -41,10 +50,18 @@ class Traffic:
     Args:
         rate: events per second.
         tallied: count the expected outcome of each record, which needs memory.
+        asked: the institution is older than its subscription, and its Canvas answers requests.
     """
 
     def __init__(
-        self, bootstrap: str, prefix: str, *, rate: int, seed: int, tallied: bool = True
+        self,
+        bootstrap: str,
+        prefix: str,
+        *,
+        rate: int,
+        seed: int,
+        tallied: bool = True,
+        asked: bool = False,
     ) -> None:
         self._bootstrap = bootstrap
         self._prefix = prefix
@@ -61,8 +78,14 @@ class Traffic:
                 disorder=500,
                 skew=2.0,
                 shard=SHARD,
+                silent_steps=SILENT_STEPS if asked else None,
             )
         )
+        simulated = self._simulation.canvas
+        self.canvas = (
+            CanvasServer(lambda: simulated.world, clock=lambda: simulated.now_ms) if asked else None
+        )
+        """Runs while this does, and afterwards."""
         # like a bridge: idempotent, and retrying until the broker is back
         self._producer = Producer(
             {
@@ -88,7 +111,30 @@ class Traffic:
 
     def start(self) -> None:
         """Start the thread."""
+        if self.canvas is not None:
+            self.canvas.__enter__()
         self._thread.start()
+
+    def close(self) -> None:
+        """End Canvas."""
+        if self.canvas is not None and self.canvas.url:
+            self.canvas.__exit__(None, None, None)
+
+    def later(self, seconds: float) -> None:
+        """Time passes in Canvas."""
+        self._simulation.canvas.now_ms += round(seconds * 1_000)
+
+    def tables(self) -> Tables:
+        """What Canvas has."""
+        return world_tables(self._simulation.canvas.world)
+
+    def expect_snapshots(self) -> None:
+        """Expect the snapshots that are on the raw topic, each once."""
+        for record in read_all(self._bootstrap, [self._topic]):
+            if (SOURCE_HEADER, HEADERS[0][1]) in (record.headers() or ()):
+                name = json.loads(record.value() or b"")["metadata"]["event_name"]
+                self._sent += 1
+                self.expected[f"events.{name}", digest(record.value())] += 1
 
     def end(self) -> Rosters:
         """Stop, wait for all acknowledgements, and return the expected rosters."""
@@ -142,8 +188,7 @@ class Traffic:
         while not self._ending.is_set():
             self._flowing.wait()
             due = int((time.monotonic() - begun) * self._rate) - count
-            for _ in range(due):
-                event = next(events)
+            for event in self._next(events, due):
                 self._send(event.entity, None, f"events.{event.name}", event.value)
                 count += 1
                 if count % int(1 / INVALID_SHARE) == 0:
@@ -154,6 +199,12 @@ class Traffic:
                     )
             self._producer.poll(0)
             time.sleep(0.02)
+
+    def _next(self, events: Iterator[SimulatedEvent], count: int) -> list[SimulatedEvent]:
+        def take() -> list[SimulatedEvent]:
+            return list(islice(events, count))
+
+        return take() if self.canvas is None else self.canvas.between_requests(take)
 
     def _send(
         self, key: str | None, partition: int | None, topic: str, value: bytes | None

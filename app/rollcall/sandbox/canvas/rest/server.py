@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import TypeVar
 
 import uvicorn
 
@@ -18,6 +19,8 @@ from rollcall.sandbox.canvas.rest.recording import RecordedRequest
 from rollcall.sandbox.canvas.rest.replica import Replica
 from rollcall.sandbox.canvas.rest.throttle import Throttle
 from rollcall.sandbox.canvas.simulation.world import World
+
+T = TypeVar("T")
 
 
 def wall_clock() -> int:
@@ -62,6 +65,15 @@ class CanvasServer:
     def requests(self) -> list[RecordedRequest]:
         """All requests up to now, in their order."""
         return self._application.requests
+
+    def between_requests(self, act: Callable[[], T]) -> T:
+        """Do something to the world while no request is answered."""
+        assert self._loop is not None
+
+        async def acted() -> T:
+            return act()
+
+        return asyncio.run_coroutine_threadsafe(acted(), self._loop).result()
 
     def __enter__(self) -> CanvasServer:
         listening = listen("127.0.0.1", 0, hint="free a port")
