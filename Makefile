@@ -52,11 +52,12 @@ fuzz: venv ## test a million generated inputs; COUNT=10000 for fewer, SEED=2 for
 audit: venv ## check that dependencies are pinned and their licences allowed
 	@$(BIN)/python -m tests.audit
 
-bench: java venv kafka ## measure router, rosters, serve and ingest on this machine
+bench: java venv kafka ## measure router, rosters, serve, ingest and reconcile on this machine
 	@$(BIN)/rollcall bench router
 	@$(BIN)/rollcall bench rosters
 	@$(BIN)/rollcall bench serve
 	@$(BIN)/rollcall bench ingest
+	@$(BIN)/rollcall bench reconcile
 
 # axe checks the page's accessibility. Without npm, its tests are skipped with a message.
 axe:

@@ -114,7 +114,7 @@ class Institution:
 
     def rows(self, relation: str) -> dict[str, Mapping[str, Any]]:
         """Rows of the rosters by id."""
-        return {**rows_by_id(self.cluster.rosters())[relation]}
+        return {**rows_by_id({relation: self.cluster.rosters()[relation]})[relation]}
 
     def wrong_rows(self) -> list[WrongRow]:
         """Rows that are not as in Canvas."""

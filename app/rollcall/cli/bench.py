@@ -1,4 +1,4 @@
-"""``rollcall bench``: reproducible benchmarks of router, rosters, serve and ingest."""
+"""``rollcall bench``: reproducible benchmarks of router, rosters, serve, ingest and reconcile."""
 
 from __future__ import annotations
 
@@ -251,4 +251,39 @@ def ingest(
     table.add_row(f"longest at {rate:g} events/s", f"{result.longest * 1000:.0f} ms")
     table.add_row("CPU-µs/event", f"{result.cpu_microseconds:.0f}")
     table.add_row("peak memory, MB", f"{result.peak_bytes / 1e6:.0f}")
+    print_table(table, width=120)
+
+
+@bench_cli.command()
+def reconcile(
+    courses: Annotated[
+        int, typer.Option(min=1, help="Courses of the simulated Canvas, with 25 students each.")
+    ] = 100,
+    core: Annotated[
+        int | None,
+        typer.Option(
+            help="The core for reconcile; all others use the other cores. Default: the last one."
+        ),
+    ] = None,
+) -> None:
+    """Measure reconcile on one core, against a simulated Canvas: a backfill of empty rosters, and a
+    second run, which has nothing to write.
+    """
+    import asyncio
+
+    from rich.table import Table
+
+    from rollcall.cli.printing import print_table
+    from rollcall.sandbox.bench.reconcile import ReconcileBenchPlan, bench_reconcile
+
+    plan = ReconcileBenchPlan(courses, max(os.sched_getaffinity(0)) if core is None else core)
+    result = asyncio.run(bench_reconcile(plan, typer.echo))
+    runs = (result.backfill, result.second)
+    table = Table(f"one core, {courses:,} courses", "backfill", "second run")
+    table.add_row("rows of Canvas compared", *(f"{run.rows:,}" for run in runs))
+    table.add_row("snapshots written", *(f"{run.written:,}" for run in runs))
+    table.add_row("calls", *(f"{run.calls:,}" for run in runs))
+    table.add_row("rows/s", *(f"{run.per_second:,.0f}" for run in runs))
+    table.add_row("CPU-µs/row", *(f"{run.cpu_microseconds:.0f}" for run in runs))
+    table.add_row("peak memory, MB", *(f"{run.peak_bytes / 1e6:.0f}" for run in runs))
     print_table(table, width=120)

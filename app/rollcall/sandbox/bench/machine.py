@@ -74,12 +74,12 @@ class Machine:
 
     @contextlib.asynccontextmanager
     async def process(
-        self, command: str, settings: Settings, name: str
+        self, command: str, settings: Settings, name: str, cores: Collection[int] = ()
     ) -> AsyncIterator[ManagedProcess]:
-        """Run a process under test on its core."""
+        """Run a process under test on its core, or another process on ``cores``."""
         folder = self.folder / name
         folder.mkdir()
-        with pinned({self.core}):
+        with pinned(cores or {self.core}):
             process = ManagedProcess(command, settings, self.bootstrap, folder)
             await process.__aenter__()
         try:

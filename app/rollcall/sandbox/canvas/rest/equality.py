@@ -42,10 +42,10 @@ class WrongRow(NamedTuple):
 
 def rows_by_id(rosters: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Rows:
     """Rows of roster topics, which have other keys, by their ids."""
+    columns = {relation: IDS[Entity(relation.removesuffix("s"))] for relation in rosters}
     return {
-        relation: {row[column]: row for row in rosters[relation].values() if column in row}
-        for entity, column in IDS.items()
-        for relation in (entity.relation.name,)
+        relation: {row[columns[relation]]: row for row in rows.values() if columns[relation] in row}
+        for relation, rows in rosters.items()
     }
 
 
