@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from rollcall.reconcile.canvas_client import CanvasClient
 from rollcall.reconcile.checkpoint import Checkpoint
 from rollcall.reconcile.comparing import Comparer, Difference
@@ -66,6 +68,8 @@ class Institution:
         self.lags: list[float] = []
         self.pauses: list[float] = []
         self.on_pause: Callable[[float], object] = lambda _seconds: None
+        self.transport: httpx.AsyncBaseTransport | None = None
+        """Between the runs and Canvas."""
         self.catches_up = True
         """False: the rosters do not run."""
 
@@ -146,7 +150,9 @@ class Institution:
                 is_mine()
 
         try:
-            async with CanvasClient(self.server.url, token, pause=self._pause) as client:
+            async with CanvasClient(
+                self.server.url, token, transport=self.transport, pause=self._pause
+            ) as client:
                 view = await examine(client)
                 reader = CanvasReader(
                     client, shard=SHARD, margin=round(margin * 1_000_000), summary=self.summary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
 from typing import Any
 
 import httpx
@@ -20,6 +21,15 @@ from rollcall.reconcile.canvas_client import (
     UnavailableError,
 )
 from tests.reconcile.canvas import NOW, TOKEN, URL, FewAnswers, answer
+
+OUTSIDE = (
+    "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+    "Mon, 01 Jan 2026 00:00:00 +99999999999999999999",
+)
+"""Dates that are no times."""
+
+DATED = {"date": formatdate(NOW, usegmt=True)}
+NOT_FOUND = {"errors": [{"message": "The specified resource does not exist."}]}
 
 
 async def listed(canvas: FewAnswers, path: str = "courses/1/enrollments") -> list[Any]:
@@ -56,7 +66,7 @@ async def test_the_time_of_a_page_is_before_canvas_read_it() -> None:
 
 async def test_a_date_from_the_future_does_not_count() -> None:
     """Of a proxy, perhaps. Facts of a time to come would count against all events until then."""
-    canvas = FewAnswers(answer({}, date=NOW + 7_200), answer(status=404, date=NOW + 7_200))
+    canvas = FewAnswers(answer({}, date=NOW + 7_200), answer(NOT_FOUND, 404, date=NOW + 7_200))
     canvas.now = NOW
     async with canvas.client() as client:
         found = await client.one("accounts/self")
@@ -71,12 +81,18 @@ async def test_a_date_from_the_future_does_not_count() -> None:
     [
         (answer({"errors": []}, 401), TokenRefusedError),
         (answer({"errors": []}, 403), RefusedError),
-        (answer({"errors": []}, 404), NotFoundError),
+        (answer(NOT_FOUND, 404), NotFoundError),
+        (httpx.Response(404, headers=DATED, content=b"<html>blocked</html>"), UnavailableError),
+        (answer({"message": "no route"}, 404), UnavailableError),
+        (answer([*range(10)]), UnavailableError),
         (answer({"errors": []}, 400), UnavailableError),
         (answer([], 302, location=f"{URL}/login"), UnavailableError),
         (answer({"id": 1}), UnavailableError),
         (answer([], date=None), UnavailableError),
-        (httpx.Response(200, headers={"date": "x"}, content=b"[]"), UnavailableError),
+        *(
+            (httpx.Response(200, headers={"date": date}, content=b"[]"), UnavailableError)
+            for date in ("x", "", "a, b", "Mon, 32 Jan 2026 00:00:00 GMT", *OUTSIDE)
+        ),
         (httpx.Response(200, content=b'[{"id": 1'), UnavailableError),
         (answer([], links=[("https://[/x", "next")]), UnavailableError),
         (answer([], links=[("https://elsewhere.example/x", "next")]), UnavailableError),

@@ -4,7 +4,9 @@ not mend, the next one does.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
@@ -531,6 +533,54 @@ async def test_a_course_that_was_just_restored(school: Institution) -> None:
     assert {state(school, row) for row in students} == {"active"}
 
 
+async def test_a_section_that_moved_into_a_course_that_was_just_restored(
+    school: Institution,
+) -> None:
+    """Its enrollments are displayed as deleted, in another course than that of their rows."""
+    course = largest(school)
+    section = active(school, course)[0].section
+    members = [row for row in section.enrollments if row.workflow_state == "active"]
+    other = next(
+        each for each in school.world.courses if each is not course and each.state == "available"
+    )
+    with school.silence() as canvas:
+        change_courses.cross_list(canvas, section, other)
+    school.later()
+    other.state = "deleted"
+    school.server.replica.lag = 200
+    school.later(1)
+    other.state = "available"
+    school.later(10)
+    await school.reconcile()
+    assert any(each > 200 for each in school.pauses)
+    assert {state(school, row) for row in members} == {"active"}
+    school.later()
+    await school.reconcile()
+    rows = school.rows("enrollments")
+    assert {(rows[row.gid]["course_id"], rows[row.gid]["state"]) for row in members} == {
+        (other.gid, "active")
+    }
+
+
+async def test_new_enrollments_of_a_course_that_was_just_restored(school: Institution) -> None:
+    """The rosters have no rows that could be asked for."""
+    course = largest(school)
+    section = active(school, course)[0].section
+    with school.silence() as canvas:
+        users = [people.create_user(canvas, course.account) for _ in range(6)]
+        made = [
+            change.enroll(canvas, user, section, "StudentEnrollment", "active") for user in users
+        ]
+    school.later()
+    undelete_course_within_the_lag(school)
+    await school.reconcile(permitted=["all"])
+    rows = school.rows("enrollments")
+    assert {rows[row.gid]["state"] for row in made if row.gid in rows} <= {"active"}
+    school.later()
+    await school.reconcile(permitted=["all"])
+    assert {state(school, row) for row in made} == {"active"}
+
+
 async def test_without_the_longer_pause_it_would_lose_its_students(
     school: Institution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -804,6 +854,31 @@ async def test_a_run_that_is_killed_anywhere_is_resumed(school: Institution) -> 
     await school.reconcile(is_resumed=True)
     assert school.wrong_rows() == []
     assert school.written
+
+
+async def test_a_run_of_another_day_is_not_resumed(school: Institution) -> None:
+    """What it has read is too old."""
+
+    def kill() -> None:
+        if len(school.server.requests) > 20:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        await school.reconcile(is_mine=kill)
+    with closing(sqlite3.connect(school.folder / "run.sqlite")) as database:
+        database.execute("UPDATE meta SET value = value - 86401 WHERE name = 'began'")
+        database.commit()
+    students = active(school)
+    for student in students:
+        set_silently(school, student, "completed")
+    school.later()
+    summary = await school.reconcile(is_resumed=True)
+    assert summary.outcome is Outcome.COMPLETE
+    assert {state(school, student) for student in students} == {"completed"}
+
+
+class KilledError(Exception):
+    """The end of a run."""
 
 
 async def test_a_dry_run_writes_nothing_and_waits_for_nothing(school: Institution) -> None:

@@ -89,9 +89,7 @@ CARELESS: dict[str, tuple[tuple[type, str, object], ...]] = {
         (CourseReading, "_is_complete", lambda _self, _found: True),
         (AbsenceProofs, "_ask", believe_at_once),
     ),
-    "displayed states are believed": (
-        (CourseReading, "_is_believed", lambda _self, _fact, _row: True),
-    ),
+    "displayed states are believed": ((CourseReading, "_is_believed", lambda *_arguments: True),),
 }
 
 

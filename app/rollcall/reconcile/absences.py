@@ -154,7 +154,12 @@ class AbsenceProofs:
                 return None  # the group is gone, and with it all its memberships
             return absence(entity, row, self._reader.time(error.asked_at))
         is_deleted = fact.stated["workflow_state"] == DELETED
-        if is_deleted and fact.stated["course_id"] == str(row["course_id"]):
+        is_elsewhere = entity is Entity.ENROLLMENT and fact.stated["course_id"] != str(
+            row["course_id"]
+        )
+        if is_deleted and (is_elsewhere or entity is not Entity.ENROLLMENT):
+            return fact  # it has left, if Canvas says so again when its replica cannot lag any more
+        if is_deleted:
             section = fact.stated["course_section_id"]
             # In another section than the row: deleted, or moved to a deleted one. It has left.
             has_left = section != str(row["course_section_id"])

@@ -223,7 +223,13 @@ class Reconcile:
         )
 
     def _note_clock(self, view: View) -> None:
-        if abs(view.clock_seconds) > CLOCK_SECONDS:
+        if view.clock_seconds > self._settings.reconcile_margin_seconds:
+            self.summary.add_reason(
+                "",
+                f"this machine's clock is {view.clock_seconds:.0f} s behind Canvas's, so that "
+                "differences count as recent: set it",
+            )
+        elif abs(view.clock_seconds) > CLOCK_SECONDS:
             self.notices.append(
                 f"Canvas's clock and this machine's differ by {abs(view.clock_seconds):.0f} s; the "
                 "earlier one counts, so that no newer event is lost. Look at this machine's time"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
@@ -39,6 +40,9 @@ CLOCK_STEP_SECONDS = 1.0
 """HTTP's ``Date`` has whole seconds."""
 
 PER_PAGE = 100
+SMALLEST_PAGE = 10
+"""Canvas's default size. A list of fewer items has one page."""
+
 _RATE_LIMIT_TEXT = "rate limit exceeded"
 
 
@@ -88,6 +92,8 @@ class Answer(NamedTuple):
     """By which Canvas's clock is ahead of this machine's, about."""
     next_url: str | None
     """URL of the next page, if there is one."""
+    has_links: bool
+    """Whether the answer has a header ``Link``. All pages of Canvas have one."""
 
 
 class CanvasClient:
@@ -159,6 +165,10 @@ class CanvasClient:
                 raise UnavailableError(f"{path}: a page is no list")
             yield answer
             if answer.next_url is None:
+                if not answer.has_links and len(answer.content) >= SMALLEST_PAGE:
+                    raise UnavailableError(
+                        f"{path}: a page without the header Link; does a proxy remove it?"
+                    )
                 return
             if answer.next_url in asked:
                 raise UnavailableError(f"{path}: a page leads back to an earlier one")
@@ -200,18 +210,22 @@ class CanvasClient:
         if status not in (200, 404):
             raise UnavailableError(f"{place}: status {status}")
         try:
-            date = parsedate_to_datetime(response.headers["Date"]).timestamp()
-        except (KeyError, ValueError, TypeError):
+            date = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC).timestamp()
+        except (KeyError, ValueError, TypeError, OverflowError):
             raise UnavailableError(f"{place}: the answer has no Date") from None
         now, seconds = self._wall_clock(), ended - started
         asked_at = min(date - CLOCK_STEP_SECONDS, now) - seconds
-        if status == 404:
-            raise NotFoundError(f"{place}: status {status}", asked_at)
         try:
             content = orjson.loads(response.content)
         except orjson.JSONDecodeError:
             raise UnavailableError(f"{place}: the answer is no JSON") from None
-        return Answer(content, asked_at, date - now, self._next_url(place, response))
+        if status == 404:
+            if isinstance(content, dict) and "errors" in content:
+                raise NotFoundError(f"{place}: status {status}", asked_at)
+            raise UnavailableError(f"{place}: status {status}, and not by Canvas")
+        return Answer(
+            content, asked_at, date - now, self._next_url(place, response), bool(response.links)
+        )
 
     def _next_url(self, place: str, response: httpx.Response) -> str | None:
         found = response.links.get("next", {}).get("url")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,9 @@ from rollcall.reconcile.facts import Entity
 from rollcall.reconcile.summary import Summary
 
 VERSION = 1
+
+RESUMABLE_SECONDS = 86_400.0
+"""A run that began earlier is not resumed: what it has read is too old."""
 
 _TABLES = (
     "meta (name TEXT PRIMARY KEY, value TEXT)",
@@ -62,7 +66,7 @@ class Checkpoint:
     Args:
         scope: what the run is about. A run with another scope cannot be resumed.
         run: name of the run, if it is a new one.
-        is_resumed: go on with the run in the file, if it is unfinished.
+        is_resumed: go on with the run in the file, if it is unfinished and of today.
 
     Raises:
         ConfigurationError: the file cannot be used, or has another scope.
@@ -101,14 +105,16 @@ class Checkpoint:
             if database.execute("PRAGMA user_version").fetchone()[0] != VERSION:
                 return None
             found = dict(database.execute("SELECT name, value FROM meta"))
-        return None if "finished" in found else found["scope"]
+        is_old = time.time() - float(found["began"]) > RESUMABLE_SECONDS
+        return None if "finished" in found or is_old else found["scope"]
 
     def _create(self, scope: str, run: str) -> None:
         with self._transaction():
             for table in _TABLES:
                 self._database.execute(f"CREATE TABLE {table}")
             self._database.executemany(
-                "INSERT INTO meta VALUES (?, ?)", [("scope", scope), ("run", run)]
+                "INSERT INTO meta VALUES (?, ?)",
+                [("scope", scope), ("run", run), ("began", str(time.time()))],
             )
             self._database.execute(f"PRAGMA user_version = {VERSION}")
 

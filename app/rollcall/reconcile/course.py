@@ -6,7 +6,7 @@ absence: :mod:`rollcall.reconcile.absences` judges them when all courses are rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from rollcall.reconcile.canvas_client import CanvasError, NotFoundError, RefusedError
@@ -118,22 +118,33 @@ class CourseReading:
 
     async def _take_enrollments(self, page: Page) -> None:
         rows = self._rows.by_id(Entity.ENROLLMENT, [fact.id for fact in page.facts])
+        living = {
+            str(fact.stated["course_section_id"])
+            for fact in page.facts
+            if fact.stated["workflow_state"] != DELETED
+        }
         await self._comparer.take(
             self.course,
-            [fact for fact in page.facts if self._is_believed(fact, rows.get(fact.id))],
+            [fact for fact in page.facts if self._is_believed(fact, rows.get(fact.id), living)],
         )
         await self._comparer.take(self.course, list(self._user_facts(page)))
 
-    def _is_believed(self, fact: Fact, row: Row | None) -> bool:
+    def _is_believed(self, fact: Fact, row: Row | None, living: Collection[str]) -> bool:
         """Whether the state of an enrollment counts as it is displayed. ``deleted`` is displayed
         also if the section or the course is deleted, and then the enrollment has another state.
+
+        Args:
+            living: sections of which the same page displays another state. Canvas's replica had
+                them, and the course, when it answered.
         """
         if fact.stated["workflow_state"] != DELETED:
             return True
         is_own = fact.stated["course_section_id"] in self._sections
         if is_own and len(self._deleted) < CANARIES:
             self._deleted.append(fact.id)
-        if row is None or has_ended(row):
+        if row is None:
+            return is_own and fact.stated["course_section_id"] in living
+        if has_ended(row):
             return is_own
         is_of_section = row["state_reason"] == WITH_SECTION
         if not is_of_section or is_own or str(row["course_section_id"]) in self._sections:
@@ -148,8 +159,9 @@ class CourseReading:
                 continue
             try:
                 of_user = user_fact(user, self._reader.shard, fact.time)
-            except UnusableObjectError:
+            except UnusableObjectError as error:
                 self._comparer.summary.count(Entity.USER, Kind.UNUSABLE)
+                self.problems.append(f"a user cannot be used: {error}")
                 continue
             if of_user.id not in self.users and not self._checkpoint.knows_user(of_user.id):
                 self.users.add(of_user.id)

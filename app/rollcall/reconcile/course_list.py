@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from rollcall.errors import ConfigurationError
@@ -36,17 +36,21 @@ class CourseList:
         self._scope = scope
         self._summary = summary
 
-    async def read(self) -> list[Fact]:
+    async def read(self, known: Collection[str] = ()) -> list[Fact]:
         """The facts of all courses in scope, also of deleted ones if Canvas lists them.
+
+        Args:
+            known: courses that the list of the account must have: what it lacks is asked for.
 
         Raises:
             CanvasRefusesError: Canvas does not let this token in.
         """
         if self._scope.account is None:
-            return await self._named()
-        return await self._listed(self._scope.account)
+            return await self._named(self._scope.courses)
+        facts = await self._listed(self._scope.account)
+        return [*facts.values(), *await self._named(sorted(set(known) - facts.keys(), key=int))]
 
-    async def _listed(self, account: str) -> list[Fact]:
+    async def _listed(self, account: str) -> dict[str, Fact]:
         path, facts = f"accounts/{account}/courses", dict[str, Fact]()
         for term in self._scope.terms or (None,):
             parameters = {"state[]": "all"} | ({"enrollment_term_id": term} if term else {})
@@ -68,11 +72,11 @@ class CourseList:
                     f"Canvas lists no course of account {account}{of_term}; check --account and "
                     "--term",
                 )
-        return [*facts.values()]
+        return facts
 
-    async def _named(self) -> list[Fact]:
+    async def _named(self, courses: Iterable[str]) -> list[Fact]:
         facts: list[Fact] = []
-        for course in self._scope.courses:
+        for course in courses:
             try:
                 facts.append(await self._reader.one(Entity.COURSE, f"courses/{course}"))
                 self._summary.count(Entity.COURSE, Kind.READ)

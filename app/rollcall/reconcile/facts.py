@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from rollcall.events.ids import normal_id, parse_id
+from rollcall.events.times import parse_microseconds
 from rollcall.rosters.fields import Sort
 from rollcall.rosters.registry import RELATIONS
 from rollcall.rosters.relation import Relation
@@ -46,6 +47,15 @@ UNPUBLISHED = "unpublished"
 """What Canvas's API says for a course that is ``created`` or ``claimed``."""
 
 CREATED = ("created", "claimed")
+
+
+LONGEST_TEXT = 1_000
+"""Canvas's names have at most 255 characters. A text that rows cannot have would be written in each
+run.
+"""
+
+GREATEST_NUMBER = 2**31
+"""Canvas's numbers have 32 bits."""
 
 
 class UnusableObjectError(ValueError):
@@ -126,7 +136,18 @@ class _Reader:
         value = self._found[of]
         if value is not None and type(value) not in kinds:
             raise UnusableObjectError(f"{of} is of another type than in Canvas's documents")
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            raise UnusableObjectError(f"{of} has more than {LONGEST_TEXT} characters")
+        if isinstance(value, int) and not -GREATEST_NUMBER <= value <= GREATEST_NUMBER:
+            raise UnusableObjectError(f"{of} is too great")
         self.stated[name] = value
+
+    def time(self, name: str, of: str) -> None:
+        """State a time, if Canvas shows it. Null is stated, too."""
+        value = self._found.get(of)
+        if value is not None and parse_microseconds(value) is None:
+            raise UnusableObjectError(f"{of} is no time")
+        self.value(name, of, str)
 
 
 def course_fact(found: RestObject, shard: int, time: int) -> Fact:
@@ -139,7 +160,7 @@ def course_fact(found: RestObject, shard: int, time: int) -> Fact:
     read.value("uuid", "uuid", str)
     read.id("account_id", "account_id", required=False)
     read.value("name", "original_name" if found.get("original_name") else "name", str)
-    read.value("created_at", "created_at", str)
+    read.time("created_at", "created_at")
     return Fact(Entity.COURSE, read.stated["course_id"], read.stated, time)
 
 
@@ -152,8 +173,8 @@ def section_fact(found: RestObject, shard: int, time: int) -> Fact:
     read.id("nonxlist_course_id", "nonxlist_course_id", required=False)
     read.value("sis_source_id", "sis_section_id", str)
     read.value("integration_id", "integration_id", str)
-    read.value("start_at", "start_at", str)
-    read.value("end_at", "end_at", str)
+    read.time("start_at", "start_at")
+    read.time("end_at", "end_at")
     read.value(
         "restrict_enrollments_to_section_dates", "restrict_enrollments_to_section_dates", bool
     )
@@ -171,8 +192,8 @@ def enrollment_fact(found: RestObject, shard: int, time: int) -> Fact:
     read.word("type", "type")
     read.word("workflow_state", "enrollment_state")
     read.value("limit_privileges_to_course_section", "limit_privileges_to_course_section", bool)
-    read.value("created_at", "created_at", str)
-    read.value("updated_at", "updated_at", str)
+    read.time("created_at", "created_at")
+    read.time("updated_at", "updated_at")
     read.id("associated_user_id", "associated_user_id", required=False)
     user = found.get("user")
     if isinstance(user, dict) and isinstance(user.get("name"), str):
@@ -186,7 +207,7 @@ def user_fact(found: RestObject, shard: int, time: int) -> Fact:
     read.id("user_id", "id")
     read.value("name", "name", str)
     read.value("short_name", "short_name", str)
-    read.value("created_at", "created_at", str)
+    read.time("created_at", "created_at")
     read.value("user_login", "login_id", str)
     read.value("user_sis_id", "sis_user_id", str)
     return Fact(Entity.USER, read.stated["user_id"], read.stated, time)

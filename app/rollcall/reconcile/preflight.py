@@ -15,6 +15,7 @@ from rollcall.reconcile.canvas_client import (
     NotFoundError,
     RefusedError,
     TokenRefusedError,
+    UnavailableError,
 )
 
 PERMISSIONS = ("read_course_list", "read_roster", "read_sis", "view_group_pages")
@@ -50,6 +51,8 @@ async def examine(client: CanvasClient) -> View:
     try:
         account = await client.one("accounts/self")
         root = account.content.get("root_account_id") or account.content.get("id")
+        if normal_id(root, None) is None:
+            raise UnavailableError("accounts/self: the answer has no id")
         missing = await _missing_rights(client, root)
     except TokenRefusedError as error:
         raise CanvasRefusesError(

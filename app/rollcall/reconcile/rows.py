@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rollcall.events.ids import SHARD_SIZE
 from rollcall.reconcile.comparison import Row
 from rollcall.reconcile.facts import Entity
 from rollcall.rosters.relation import ACCOUNT_PREFIX
@@ -103,11 +104,18 @@ class RosterRows:
         statement = f"SELECT DISTINCT course_id FROM enrollments WHERE user_id = ? AND {_NOT_FINAL}"  # noqa: S608
         return {str(found[0]) for found in self._database.execute(statement, [int(user)])}
 
+    def courses(self, shard: int) -> set[str]:
+        """Courses of a shard that are not deleted."""
+        statement = (
+            f"SELECT course_id FROM courses WHERE course_id / {SHARD_SIZE} = ? AND {_NOT_FINAL}"  # noqa: S608
+        )
+        return {str(found[0]) for found in self._database.execute(statement, [shard])}
+
     def accounts(self, shard: int) -> set[str]:
         """Accounts of a shard that have groups."""
         statement = (
-            "SELECT DISTINCT context_id FROM groups WHERE context_type = 'Account' "
-            "AND context_id / 10000000000000 = ?"
+            "SELECT DISTINCT context_id FROM groups WHERE context_type = 'Account' "  # noqa: S608
+            f"AND context_id / {SHARD_SIZE} = ?"
         )
         return {str(found[0]) for found in self._database.execute(statement, [shard])}
 
@@ -129,7 +137,7 @@ class RosterRows:
 
     def shards(self) -> set[int]:
         """Shards of the courses with global ids."""
-        statement = "SELECT DISTINCT course_id / 10000000000000 FROM courses"
+        statement = f"SELECT DISTINCT course_id / {SHARD_SIZE} FROM courses"  # noqa: S608
         return {found[0] for found in self._database.execute(statement) if found[0]}
 
     def _rows(self, entity: Entity, condition: str, *values: Any) -> Iterator[Row]:

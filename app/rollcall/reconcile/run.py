@@ -109,7 +109,8 @@ class ReconcileRun:
     async def _read_courses(self) -> list[str]:
         """Compare the courses. Returns those to read, which are not deleted."""
         self.progress.step = "list of courses"
-        facts = await CourseList(self.reader, self.scope, self.comparer.summary).read()
+        known = self.comparer.rows.courses(self.reader.shard) if self._is_of_all else ()
+        facts = await CourseList(self.reader, self.scope, self.comparer.summary).read(known)
         rows: dict[str, Row] = {}
         for batch in _batches(facts):
             rows |= self.comparer.rows.by_id(Entity.COURSE, [fact.id for fact in batch])
@@ -139,6 +140,12 @@ class ReconcileRun:
         summary.courses += 1
         self.checkpoint.note(course, result, reading.users, summary)
 
+    @property
+    def _is_of_all(self) -> bool:
+        """Whether all courses of the root account are in scope."""
+        root = self.view.root and normal_id(self.view.root, self.reader.shard)
+        return self.scope.account is not None and self.scope == Scope(account=root)
+
     def _accounts(self) -> list[str]:
         """Accounts whose groups are read: the one in scope, and if it is the root account, all of
         its shard of which the rosters have groups. Other shards are other institutions.
@@ -146,8 +153,7 @@ class ReconcileRun:
         account = self.scope.account
         if account is None or self.scope.terms:
             return []
-        root = self.view.root and normal_id(self.view.root, self.reader.shard)
-        known = self.comparer.rows.accounts(self.reader.shard) if account == root else set()
+        known = self.comparer.rows.accounts(self.reader.shard) if self._is_of_all else set()
         return [f"{ACCOUNT_PREFIX}{each}" for each in sorted(known | {account}, key=int)]
 
     async def _read_account(self, account: str) -> None:

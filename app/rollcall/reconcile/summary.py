@@ -132,7 +132,7 @@ class Summary:
                 if entity != Entity.COURSE:
                     self.counts[Entity(entity), Kind(kind)] = number
         self.courses = values["courses"]
-        self.incomplete = values["incomplete"]
+        self.incomplete = values["incomplete"] | self.incomplete
 
 
 def _lines(title: str, reasons: Iterable[tuple[str, str]]) -> list[str]:

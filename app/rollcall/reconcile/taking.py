@@ -67,7 +67,9 @@ class Taking:
         """Judge what is proved, and write what the guards let pass."""
         summary = self._summary
         losses: dict[str, CourseLosses] = {}
-        by_course: dict[str, list[Proven]] = {course: [] for course in self._courses}
+        by_course: dict[str, list[Proven]] = {
+            course: [] for course in (*self._courses, *proofs.overfull)
+        }
         for each in proven:
             by_course.setdefault(each.candidate.course, []).append(each)
         for course, of_course in by_course.items():
