@@ -205,7 +205,6 @@ def test_reconcile_needs_no_more_rights(place: Place) -> None:
             await lock.check(found.places)
         return [*found.places.values()]
 
-    place.send([Sent(EVENT)])
     assert asyncio.run(run())
     dry = reconcile_rights(settings, is_dry=True)
     for acl in set(place.acls("reconcile")) - set(dry.acls):
