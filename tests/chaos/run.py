@@ -122,6 +122,8 @@ def run(
             truth = traffic.end()
         say(f"{traffic.sent:,} records sent; waiting until all are processed")
         cluster = RosterCluster(system.bootstrap, prefix)
+        if runs is not None:
+            runs.kill()  # so that the raw topic has an end
         _settle(system, cluster)
         if runs is not None:
             wrong = wrong_rows(traffic.tables(), rows_by_id(cluster.rosters()))

@@ -13,31 +13,14 @@ from tests.chaos.run import Duration, run
 COUNT = len(FAULTS) if os.environ.get("CI") else 4
 """Each fault once; few for developers: `make chaos` injects more."""
 
-CLUSTER_FAULTS = RECONCILE_FAULTS = 8
+CLUSTER_FAULTS = 8
 
 RATE = 200
 
 
-def run_faults(
-    folder: Path,
-    jars: Path,
-    prefix: str,
-    *,
-    faults: int,
-    brokers: int,
-    reconciled: bool = False,
-) -> None:
+def run_faults(folder: Path, jars: Path, prefix: str, *, faults: int, brokers: int) -> None:
     """Inject a number of faults, and check that all data are as expected."""
-    report = run(
-        folder,
-        prefix,
-        jars,
-        Duration(faults=faults),
-        seed=7,
-        rate=RATE,
-        brokers=brokers,
-        reconciled=reconciled,
-    )
+    report = run(folder, prefix, jars, Duration(faults=faults), seed=7, rate=RATE, brokers=brokers)
     assert report.errors == []
     assert report.complaints == []
     assert report.records == report.routed > 0
@@ -58,10 +41,3 @@ def test_nothing_is_lost_and_rosters_are_as_expected(
 @pytest.mark.cluster
 def test_nothing_is_lost_with_three_brokers(tmp_path: Path, jars: Path, prefix: str) -> None:
     run_faults(tmp_path, jars, prefix, faults=CLUSTER_FAULTS, brokers=3)
-
-
-@pytest.mark.slow
-@pytest.mark.alone
-def test_rosters_become_as_in_canvas(tmp_path: Path, jars: Path, prefix: str) -> None:
-    """Runs of reconcile are killed and resumed while other things go wrong."""
-    run_faults(tmp_path, jars, prefix, faults=RECONCILE_FAULTS, brokers=1, reconciled=True)
