@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import sys
-import time
 from typing import Any
 
 import uvloop
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from rollcall.cli.cluster import bootstrap_servers
+from rollcall.cli.long_work import ProgressLine, log_problems_only, run_until_signal
 from rollcall.cli.printing import print_parts, until_output_closes
 from rollcall.printable import printable
-from rollcall.process.ending import ending_signals
-from rollcall.process.logs import configure_logging
 from rollcall.reconcile.application import Reconcile, RunOptions
 from rollcall.reconcile.comparing import Difference
 from rollcall.reconcile.facts import Entity
 from rollcall.reconcile.summary import Kind, Outcome, Summary
-from rollcall.sandbox.demo.screen import Rate
 from rollcall.settings import load_settings
 
-REFRESH_SECONDS = 0.2
 _COUNTED = (
     *(Kind.READ, Kind.EQUAL, Kind.NEW, Kind.DIFFERENT, Kind.ABSENT, Kind.RECENT),
     *(Kind.AHEAD, Kind.MISSED, Kind.UNJUDGED, Kind.UNUSABLE),
@@ -42,9 +35,7 @@ def reconcile_courses(options: RunOptions, *, as_json: bool, show_names: bool) -
     """
     settings = load_settings()
     bootstrap = bootstrap_servers(settings)
-    configure_logging(settings.model_copy(update={"log_format": "text", "log_level": "WARNING"}))
-    for name in ("aiokafka", "httpx", "rollcall.ingest.sink"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    log_problems_only(settings, "aiokafka", "httpx", "rollcall.ingest.sink")
     output = _Output(is_dry=options.is_dry, as_json=as_json, show_names=show_names)
     work = Reconcile(settings, bootstrap, options, output.take)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -54,85 +45,41 @@ def reconcile_courses(options: RunOptions, *, as_json: bool, show_names: bool) -
         print(f"rollcall: interrupted; run the command again{again} to go on", file=sys.stderr)
         return code
     with until_output_closes():
-        if as_json:
-            differences = output.differences if options.is_dry else None
-            print(_json(work, differences, show_names=show_names))
-        else:
-            print_parts(_table(work.summary), *work.notices, _result(work.summary, options.is_dry))
-            for line in work.summary.reasons():
-                print(printable(line))
+        _print_result(work, output)
     return int(work.summary.outcome is not Outcome.COMPLETE)
 
 
 async def _run(work: Reconcile) -> int | None:
-    """Run. Returns the exit code if a signal has ended it."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(work.run())
-    signals: list[int] = []
+    line = ProgressLine()
 
-    def interrupt(number: int) -> None:
-        if not signals:
-            task.cancel()
-        signals.append(number)
-
-    for number in ending_signals():
-        loop.add_signal_handler(number, interrupt, number)
-    screen = _Screen()
-    with screen.progress:
-        while not task.done():
-            screen.show(work)
-            await asyncio.wait({task}, timeout=REFRESH_SECONDS)
-    try:
-        task.result()
-    except asyncio.CancelledError:
-        return 128 + signals[0]
-    return None
-
-
-class _Screen:
-    """Standard error: the progress, on a terminal."""
-
-    def __init__(self) -> None:
-        console = Console(stderr=True, highlight=False, emoji=False, markup=False)
-        self._rate = Rate()
-        self.progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[counts]}", markup=False),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal or console.is_dumb_terminal,
+    def show() -> None:
+        progress, rate = work.progress, line.rate(work.calls)
+        line.show(
+            f"{progress.courses:,} courses, {work.calls:,} calls, {rate:,.1f}/s",
+            progress.courses,
+            description=progress.step,
+            total=progress.total,
         )
-        self._task = self.progress.add_task("", total=None, counts="")
 
-    def show(self, work: Reconcile) -> None:
-        """Show the progress."""
-        rate = self._rate.at(time.monotonic(), work.calls)
-        self.progress.update(
-            self._task,
-            description=work.progress.step,
-            total=work.progress.total,
-            completed=work.progress.courses,
-            counts=f"{work.progress.courses:,} courses, {work.calls:,} calls, {rate:,.1f}/s",
-        )
+    with line:
+        return await run_until_signal(work.run(), show)
 
 
 class _Output:
     """Differences of a dry run: printed, or kept for the JSON object."""
 
     def __init__(self, *, is_dry: bool, as_json: bool, show_names: bool) -> None:
-        self._is_dry = is_dry
-        self._as_json = as_json
-        self._show_names = show_names
+        self.is_dry = is_dry
+        self.as_json = as_json
+        self.show_names = show_names
         self._course = ""
         self.differences: list[Difference] = []
 
     def take(self, difference: Difference) -> None:
         """Print a difference, or keep it."""
-        if not self._is_dry:
+        if not self.is_dry:
             return
-        if self._as_json:
+        if self.as_json:
             self.differences.append(difference)
             return
         if difference.course != self._course:
@@ -140,10 +87,19 @@ class _Output:
             print(f"course {self._course}")
         fact = difference.fact
         fields = ", ".join(
-            f"{name}: {_value(difference, name)}" if self._show_names else name
+            f"{name}: {_value(difference, name)}" if self.show_names else name
             for name in difference.fields
         )
         print(printable(f"  {difference.kind} {fact.entity} {fact.id}  {fields}".rstrip()))
+
+
+def _print_result(work: Reconcile, output: _Output) -> None:
+    if output.as_json:
+        print(_json(work, output))
+        return
+    print_parts(_table(work.summary), *work.notices, _result(work.summary, output.is_dry))
+    for line in work.summary.reasons():
+        print(printable(line))
 
 
 def _value(difference: Difference, name: str) -> str:
@@ -170,14 +126,14 @@ def _result(summary: Summary, is_dry: bool) -> str:
     return f"{summary.outcome}: {courses}, {summary.written:,} snapshots {verb}"
 
 
-def _json(work: Reconcile, differences: list[Difference] | None, *, show_names: bool) -> str:
+def _json(work: Reconcile, output: _Output) -> str:
     result: dict[str, Any] = {
         **work.summary.as_json(),
         "calls": work.calls,
         "notices": work.notices,
         "reasons": work.summary.reasons(),
     }
-    if differences is not None:
+    if output.is_dry:
         result["differences"] = [
             {
                 "course": each.course,
@@ -188,9 +144,9 @@ def _json(work: Reconcile, differences: list[Difference] | None, *, show_names: 
                     name: [each.row.get(name) if each.row else None, each.fact.stated.get(name)]
                     for name in each.fields
                 }
-                if show_names
+                if output.show_names
                 else each.fields,
             }
-            for each in differences
+            for each in output.differences
         ]
     return json.dumps(result)
