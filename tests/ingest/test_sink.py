@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -27,17 +25,6 @@ def settings_for(prefix: str, **others: object) -> Settings:
     return load_settings(topic_prefix=prefix, group_prefix=prefix, partitions=2, **others)
 
 
-@asynccontextmanager
-async def running(settings: Settings, bootstrap: str) -> AsyncIterator[KafkaSink]:
-    """A sink that has started."""
-    sink = KafkaSink(settings, bootstrap)
-    try:
-        await sink.start()
-        yield sink
-    finally:
-        await sink.stop()
-
-
 def record(number: int, size: int = 0) -> RawRecord:
     """A record whose value cannot be compressed."""
     value = str(number).encode() + os.urandom(size)
@@ -53,7 +40,7 @@ def written(bootstrap: str, prefix: str, at_least: int) -> list[bytes]:
 
 
 async def test_what_is_acknowledged_can_be_read(bootstrap: str, prefix: str) -> None:
-    async with running(settings_for(prefix), bootstrap) as sink:
+    async with KafkaSink(settings_for(prefix), bootstrap) as sink:
         assert sink.unavailable_reason is None
         records = [record(number) for number in range(500)]
         sends = [asyncio.ensure_future(sink.send(each)) for each in records]
@@ -73,7 +60,7 @@ async def test_what_is_acknowledged_can_be_read(bootstrap: str, prefix: str) -> 
 
 
 async def test_a_large_event_passes(bootstrap: str, prefix: str) -> None:
-    async with running(settings_for(prefix), bootstrap) as sink:
+    async with KafkaSink(settings_for(prefix), bootstrap) as sink:
         large = record(1, MIB)
         await in_time(sink.send(large), what="the acknowledgement")
         with pytest.raises(RecordTooLargeError, match="takes no record of"):
@@ -88,7 +75,7 @@ async def test_a_record_that_kafka_refuses_is_the_only_one_to_fail(
     create_topic(bootstrap, f"{prefix}.raw", 1)
     if limited == "before":
         limit_record_size(bootstrap, f"{prefix}.raw", 20_000)
-    async with running(settings_for(prefix), bootstrap) as sink:
+    async with KafkaSink(settings_for(prefix), bootstrap) as sink:
         if limited == "meanwhile":
             await asyncio.to_thread(limit_record_size, bootstrap, f"{prefix}.raw", 20_000)
         records = [record(number, 30_000 if number % 50 == 7 else 100) for number in range(200)]
@@ -104,7 +91,7 @@ async def test_a_record_that_kafka_refuses_is_the_only_one_to_fail(
 
 
 async def test_a_failed_producer_is_replaced(bootstrap: str, prefix: str) -> None:
-    async with running(settings_for(prefix), bootstrap) as sink:
+    async with KafkaSink(settings_for(prefix), bootstrap) as sink:
         await sink.send(record(0))
         sends = [asyncio.ensure_future(sink.send(record(number))) for number in range(1, 50)]
         await asyncio.sleep(0)
@@ -119,7 +106,7 @@ async def test_a_failed_producer_is_replaced(bootstrap: str, prefix: str) -> Non
 
 
 async def test_a_sender_that_gives_up_loses_nothing(bootstrap: str, prefix: str) -> None:
-    async with running(settings_for(prefix), bootstrap) as sink:
+    async with KafkaSink(settings_for(prefix), bootstrap) as sink:
         sending = asyncio.ensure_future(sink.send(record(1)))
         await asyncio.sleep(0)
         sending.cancel()
@@ -131,7 +118,7 @@ async def test_a_sender_that_gives_up_loses_nothing(bootstrap: str, prefix: str)
 
 @pytest.mark.slow
 async def test_a_topic_that_was_deleted_is_made_anew(bootstrap: str, prefix: str) -> None:
-    async with running(settings_for(prefix), bootstrap) as sink:
+    async with KafkaSink(settings_for(prefix), bootstrap) as sink:
         await sink.send(record(1))
         delete_topic(bootstrap, f"{prefix}.raw")
         await in_time(sink.send(record(2)), 120, what="the acknowledgement")
@@ -162,7 +149,7 @@ async def test_without_kafka_the_sink_waits(prefix: str) -> None:
 @pytest.mark.slow
 async def test_the_sink_goes_on_after_an_outage(own_broker: EmbeddedBroker, prefix: str) -> None:
     bootstrap = own_broker.bootstrap
-    async with running(settings_for(prefix), bootstrap) as sink:
+    async with KafkaSink(settings_for(prefix), bootstrap) as sink:
         await sink.send(record(0))
         await asyncio.to_thread(own_broker.kill)
         sends = [asyncio.ensure_future(sink.send(record(number))) for number in range(1, 100)]

@@ -13,11 +13,13 @@ from rollcall.events.schemas.validation import load_validators
 from rollcall.reconcile.facts import (
     ABSENCE_FIELDS,
     FACT_OF,
+    LONGEST_TEXT,
     Entity,
     Fact,
     UnusableObjectError,
     absence,
     course_fact,
+    enrollment_fact,
 )
 from rollcall.rosters.registers import as_of
 
@@ -231,6 +233,14 @@ def test_a_group_of_an_account() -> None:
 def test_courses_and_users_are_never_absent(entity: Entity) -> None:
     with pytest.raises(KeyError):
         absence(entity, STATED[entity], T)
+
+
+@pytest.mark.parametrize("name", [7, "x" * (LONGEST_TEXT + 1)])
+def test_a_name_that_rows_cannot_have_is_not_usable(name: object) -> None:
+    """It would be written in each run."""
+    found = OBJECTS[Entity.ENROLLMENT] | {"user": {"id": 1, "name": name}}
+    with pytest.raises(UnusableObjectError):
+        enrollment_fact(found, SHARD, T)
 
 
 def test_a_course_has_its_real_name() -> None:

@@ -109,7 +109,7 @@ async def test_a_known_course_that_the_list_of_the_account_lacks(school: Institu
     [
         ("sis_user_id", 77),
         ("created_at", "yesterday"),
-        ("name", "x" * 1_001),
+        ("short_name", "x" * 1_001),
         ("id", None),
     ],
 )

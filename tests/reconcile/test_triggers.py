@@ -13,7 +13,6 @@ from rollcall.reconcile.facts import Entity
 from rollcall.reconcile.rows import IDS
 from rollcall.reconcile.triggers import (
     AHEAD_SECONDS,
-    BATCH,
     IMPORT,
     MIGRATION,
     SETTLING_SECONDS,
@@ -41,12 +40,8 @@ class Rosters:
         Entity.SECTION: {gid(11), gid(12), gid(13)},
     }
 
-    def __init__(self) -> None:
-        self.batches: list[int] = []
-
     def by_id(self, entity: Entity, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """The known rows."""
-        self.batches.append(len(ids))
         return {each: {IDS[entity]: int(each)} for each in ids if each in self.rows[entity]}
 
     def courses_of(self, user: str) -> set[str]:
@@ -146,12 +141,11 @@ def test_events_of_any_order_trigger_what_each_does(events: list[tuple[str, Type
     assert courses(*events) == sorted({course for each in events for course in courses(each)})
 
 
-def test_many_courses_are_looked_up_in_batches() -> None:
-    triggers, rosters = Triggers(), Rosters()
-    for number in range(1, 2 * BATCH + 2):
+def test_many_courses() -> None:
+    triggers = Triggers()
+    for number in range(1, 1_002):
         triggers.add("group_created", event(context_type="Course", context_id=gid(number)))
-    assert len(triggers.courses(rosters)) == 2 * BATCH + 1 - 3
-    assert rosters.batches == [BATCH, BATCH, 1]
+    assert len(triggers.courses(Rosters())) == 1_001 - 3
 
 
 @pytest.mark.parametrize("name", TRIGGERS)

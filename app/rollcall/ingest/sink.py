@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -153,6 +154,17 @@ class KafkaSink:
             self._problem = str(error)
             _warn(f"{error}; waiting for it")
             self._reopen()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.stop()
 
     async def start_unless(self, stop: asyncio.Event) -> bool:
         """:meth:`start`. False: ``stop`` was set before it had ended."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -19,8 +19,9 @@ from rollcall.reconcile.canvas_client import CanvasClient, CanvasError
 from rollcall.reconcile.checkpoint import Checkpoint
 from rollcall.reconcile.comparing import Comparer, Difference, Writer
 from rollcall.reconcile.course_list import Scope
+from rollcall.reconcile.facts import MICROSECONDS
 from rollcall.reconcile.guards import ALL
-from rollcall.reconcile.lists import MICROSECONDS, CanvasReader
+from rollcall.reconcile.lists import CanvasReader
 from rollcall.reconcile.lock import RunLock
 from rollcall.reconcile.metrics import RunMetrics, RunScope
 from rollcall.reconcile.preflight import (
@@ -163,7 +164,7 @@ class Reconcile:
                 RunLock(settings, self._bootstrap, checkpoint.run)
             )
             is_mine = lock.check
-            sink = await stack.enter_async_context(_started_sink(settings, self._bootstrap))
+            sink = await stack.enter_async_context(KafkaSink(settings, self._bootstrap))
             writer = SnapshotWriter(
                 sink, raw_keys(settings), root_account_id=root, run=checkpoint.run
             )
@@ -234,17 +235,6 @@ class Reconcile:
                 f"Canvas's clock and this machine's differ by {abs(view.clock_seconds):.0f} s; the "
                 "earlier one counts, so that no newer event is lost. Look at this machine's time"
             )
-
-
-@asynccontextmanager
-async def _started_sink(settings: Settings, bootstrap: str) -> AsyncIterator[KafkaSink]:
-    sink = KafkaSink(settings, bootstrap)
-    try:
-        await sink.start()
-        yield sink
-    finally:
-        await sink.stop()
-        await asyncio.sleep(0)  # for the last acknowledgements
 
 
 async def _root_of(client: CanvasClient, scope: Scope) -> str:

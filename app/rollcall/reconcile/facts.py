@@ -16,6 +16,9 @@ from rollcall.rosters.fields import Sort
 from rollcall.rosters.registry import RELATIONS
 from rollcall.rosters.relation import Relation
 
+MICROSECONDS = 1_000_000
+"""Of a second."""
+
 RestObject = Mapping[str, Any]
 """An object of the REST API."""
 
@@ -196,8 +199,10 @@ def enrollment_fact(found: RestObject, shard: int, time: int) -> Fact:
     read.time("updated_at", "updated_at")
     read.id("associated_user_id", "associated_user_id", required=False)
     user = found.get("user")
-    if isinstance(user, dict) and isinstance(user.get("name"), str):
-        read.stated["user_name"] = user["name"]
+    if isinstance(user, dict) and user.get("name") is not None:
+        of_user = _Reader(user, shard)
+        of_user.value("user_name", "name", str)
+        read.stated |= of_user.stated
     return Fact(Entity.ENROLLMENT, read.stated["enrollment_id"], read.stated, time)
 
 

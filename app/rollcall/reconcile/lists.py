@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 from rollcall.reconcile.canvas_client import Answer, CanvasClient, CanvasError
-from rollcall.reconcile.facts import FACT_OF, Entity, Fact, UnusableObjectError
+from rollcall.reconcile.facts import FACT_OF, MICROSECONDS, Entity, Fact, UnusableObjectError
 from rollcall.reconcile.summary import Kind, Summary
-
-MICROSECONDS = 1_000_000
 
 ENROLLMENT_STATES = (
     *("active", "invited", "creation_pending", "inactive", "completed", "rejected", "deleted"),

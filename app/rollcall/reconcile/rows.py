@@ -24,6 +24,9 @@ IDS: Mapping[Entity, str] = {
 }
 """The column with the id of each entity."""
 
+MOST_IDS = 500
+"""Ids in one question to the database."""
+
 _NOT_FINAL = f"state NOT IN ({', '.join(repr(state) for state in sorted(FINAL))})"
 
 
@@ -53,13 +56,16 @@ class RosterRows:
         Args:
             group: of memberships, which have no index by their ids alone.
         """
-        condition = f"{IDS[entity]} IN ({', '.join('?' * len(ids))})"
         values = [int(identity) for identity in ids]
-        if entity is Entity.MEMBERSHIP:
-            assert group is not None
-            condition, values = f"group_id = ? AND {condition}", [int(group), *values]
-        rows = self._rows(entity, f"{condition} ORDER BY as_of", *values)
-        return {str(row[IDS[entity]]): row for row in rows}
+        of_group, first = ("group_id = ? AND ", [int(group)]) if group else ("", [])
+        assert group or entity is not Entity.MEMBERSHIP
+        found: dict[str, Row] = {}
+        for start in range(0, len(values), MOST_IDS):
+            batch = values[start : start + MOST_IDS]
+            condition = f"{of_group}{IDS[entity]} IN ({', '.join('?' * len(batch))})"
+            rows = self._rows(entity, f"{condition} ORDER BY as_of", *first, *batch)
+            found.update((str(row[IDS[entity]]), row) for row in rows)
+        return found
 
     def of_course(self, entity: Entity, course: str) -> Iterator[Row]:
         """Sections or enrollments of a course."""

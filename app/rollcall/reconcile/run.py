@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
 from rollcall.events.ids import normal_id
@@ -15,12 +15,11 @@ from rollcall.reconcile.canvas_client import (
 )
 from rollcall.reconcile.checkpoint import Candidate, Checkpoint
 from rollcall.reconcile.comparing import Comparer
-from rollcall.reconcile.comparison import Row
 from rollcall.reconcile.course import DELETED, CourseReading
 from rollcall.reconcile.course_list import CourseList, Scope, check_uuids
-from rollcall.reconcile.facts import Entity, Fact
+from rollcall.reconcile.facts import MICROSECONDS, Entity
 from rollcall.reconcile.groups import GroupsReading
-from rollcall.reconcile.lists import MICROSECONDS, CanvasReader
+from rollcall.reconcile.lists import CanvasReader
 from rollcall.reconcile.preflight import View, doubt, examine
 from rollcall.reconcile.summary import Kind
 from rollcall.reconcile.taking import Taking
@@ -28,9 +27,6 @@ from rollcall.rosters.relation import ACCOUNT_PREFIX
 
 CANARIES = 3
 """Known deleted enrollments of each source that are tried."""
-
-BATCH = 100
-"""Rows that are read at once."""
 
 GROUPS_SECONDS = 60
 """Time for the rosters to take new groups in."""
@@ -111,12 +107,9 @@ class ReconcileRun:
         self.progress.step = "list of courses"
         known = self.comparer.rows.courses(self.reader.shard) if self._is_of_all else ()
         facts = await CourseList(self.reader, self.scope, self.comparer.summary).read(known)
-        rows: dict[str, Row] = {}
-        for batch in _batches(facts):
-            rows |= self.comparer.rows.by_id(Entity.COURSE, [fact.id for fact in batch])
+        rows = self.comparer.rows.by_id(Entity.COURSE, [fact.id for fact in facts])
         check_uuids(facts, {course: row["uuid"] for course, row in rows.items()})
-        for batch in _batches(facts):
-            await self.comparer.take("", batch)
+        await self.comparer.take("", facts)
         await self.comparer.writer.flush()
         return [fact.id for fact in facts if fact.stated["workflow_state"] != DELETED]
 
@@ -182,8 +175,8 @@ class ReconcileRun:
                 "rosters', and run again",
             )
         candidates: list[Candidate] = []
-        counts = self.comparer.summary.counts
-        counted = {(Entity.MEMBERSHIP, kind): counts[Entity.MEMBERSHIP, kind] for kind in _COUNTED}
+        summary = self.comparer.summary
+        counted = {kind: summary.counts[Entity.MEMBERSHIP, kind] for kind in _COUNTED}
         for group, course in groups.items():
             if group not in missing:
                 reading = GroupsReading(course, reader=self.reader, comparer=self.comparer)
@@ -191,7 +184,8 @@ class ReconcileRun:
                 candidates += reading.candidates
                 for problem in reading.problems:
                     self.comparer.summary.add_reason(course, problem)
-        counts.update({place: number - counts[place] for place, number in counted.items()})
+        for kind, number in counted.items():
+            summary.counts[Entity.MEMBERSHIP, kind] = number
         return candidates
 
     async def _missing_groups(self, groups: Collection[str]) -> set[str]:
@@ -199,9 +193,7 @@ class ReconcileRun:
         missing = set(groups)
         for _ in range(GROUPS_SECONDS):
             await self.catch_up()
-            ids = sorted(missing)
-            for start in range(0, len(ids), BATCH):
-                missing -= self.comparer.rows.by_id(Entity.GROUP, ids[start : start + BATCH]).keys()
+            missing -= self.comparer.rows.by_id(Entity.GROUP, missing).keys()
             if not missing:
                 break
             await self.pause(1)
@@ -255,7 +247,3 @@ class ReconcileRun:
             *self.checkpoint.canaries(CANARIES),
         ]
         return await doubt(self.reader.client, self.view.root, canaries)
-
-
-def _batches(facts: list[Fact]) -> Iterator[list[Fact]]:
-    return (facts[start : start + BATCH] for start in range(0, len(facts), BATCH))

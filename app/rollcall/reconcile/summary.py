@@ -113,7 +113,7 @@ class Summary:
     def as_json(self) -> dict[str, Any]:
         """The summary as JSON values; :meth:`load` takes it."""
         rows: dict[str, dict[str, int]] = {}
-        for (entity, kind), number in sorted(self.counts.items()):
+        for (entity, kind), number in sorted((+self.counts).items()):
             rows.setdefault(str(entity), {})[str(kind)] = number
         return {
             "outcome": str(self.outcome),

@@ -4,11 +4,11 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from rollcall.reconcile.comparison import Row
-from rollcall.reconcile.facts import Entity
+from rollcall.reconcile.facts import MICROSECONDS, Entity
 from rollcall.rosters.typed import TypedEvent
 
 SETTLING_SECONDS = 600
@@ -18,11 +18,6 @@ AHEAD_SECONDS = 3_600
 """An event of a later time than this counts as old: its clock was wrong, and would hold up all
 events behind it.
 """
-
-MICROSECONDS = 1_000_000
-
-BATCH = 500
-"""Rows that are read at once."""
 
 IMPORT, MIGRATION, USER = "sis_batch_updated", "content_migration_completed", "user_updated"
 ENROLLMENTS = ("enrollment_created", "enrollment_updated")
@@ -104,9 +99,4 @@ class Triggers:
 
 
 def _unknown(rows: KnownRows, entity: Entity, ids: Collection[str]) -> set[str]:
-    return {each for batch in _batches(ids) for each in batch - rows.by_id(entity, batch).keys()}
-
-
-def _batches(ids: Collection[str]) -> Iterator[set[str]]:
-    ordered = sorted(ids)
-    return (set(ordered[start : start + BATCH]) for start in range(0, len(ordered), BATCH))
+    return set(ids) - rows.by_id(entity, ids).keys()
