@@ -47,10 +47,10 @@ from rollcall.sandbox.demo.metrics import (
 from rollcall.sandbox.demo.reading import Outputs, Sample
 from rollcall.sandbox.demo.reconciling import CanvasComparison, Command, compare_with_canvas
 from rollcall.sandbox.demo.report import excerpt, typed_topics
+from rollcall.sandbox.demo.results import IngestResults, RosterResults, RouterResults
 from rollcall.sandbox.demo.rosters import Effect, mistakes, record_truth, rows_of_courses
 from rollcall.sandbox.demo.run import FullReport, show_rosters, show_topics, show_ways_in
 from rollcall.sandbox.demo.screen import Rate, Screen
-from rollcall.sandbox.demo.work import IngestResults, RosterResults, RouterResults
 from tests.rosters.reference import rosters as reference_rosters
 
 

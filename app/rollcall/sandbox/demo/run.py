@@ -17,15 +17,10 @@ from rollcall.sandbox.demo.cluster import cluster, demo_settings, workplace
 from rollcall.sandbox.demo.interrupts import Interrupts
 from rollcall.sandbox.demo.ledger import differences
 from rollcall.sandbox.demo.reconciling import OWN_SETTINGS, CanvasComparison, Command
+from rollcall.sandbox.demo.results import IngestResults, Results, RosterResults, RouterResults
 from rollcall.sandbox.demo.rosters import mistakes
 from rollcall.sandbox.demo.screen import Screen, seconds_since
-from rollcall.sandbox.demo.work import (
-    IngestResults,
-    Results,
-    RosterResults,
-    RouterResults,
-    Work,
-)
+from rollcall.sandbox.demo.work import Work
 
 
 def run_demo(*, events: int, seed: int, keep: bool, screen: Screen, interrupts: Interrupts) -> int:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
@@ -27,24 +26,29 @@ from rollcall.process.topics import TopicNames
 from rollcall.sandbox.canvas.invalid import LARGE_BYTES
 from rollcall.sandbox.canvas.rest import CanvasServer
 from rollcall.sandbox.canvas.sending import send_records
-from rollcall.sandbox.canvas.simulation.truth import Rosters, Truth
+from rollcall.sandbox.canvas.simulation.truth import Truth
 from rollcall.sandbox.canvas.traffic import (
     TrafficPlan,
     TrafficRecord,
     documented_traffic,
     generate_traffic,
 )
-from rollcall.sandbox.demo.arrivals import Arrivals
 from rollcall.sandbox.demo.cluster import PROCESSES, remove
 from rollcall.sandbox.demo.institution import Example, Institution
 from rollcall.sandbox.demo.ledger import Ledger, count_records
-from rollcall.sandbox.demo.metrics import IngestReading, RouterReading, read_router
-from rollcall.sandbox.demo.reading import Outputs, high_watermarks, read_outputs, read_raw_events
+from rollcall.sandbox.demo.metrics import read_router
+from rollcall.sandbox.demo.reading import high_watermarks, read_outputs, read_raw_events
 from rollcall.sandbox.demo.reconciling import (
     CanvasComparison,
-    Command,
     Reconciling,
     compare_with_canvas,
+)
+from rollcall.sandbox.demo.results import (
+    IngestResults,
+    Report,
+    Results,
+    RosterResults,
+    RouterResults,
 )
 from rollcall.sandbox.demo.roster_request import RosterRequest, request_roster
 from rollcall.sandbox.demo.rosters import Effect, record_truth, rows_of_courses
@@ -76,66 +80,6 @@ SERVE_SECONDS = 60.0
 
 class DemoError(RollcallError):
     """The demo failed."""
-
-
-class IngestResults(NamedTuple):
-    """The institution's events on their way to the raw topic."""
-
-    queue: Arrivals
-    webhook: Arrivals
-    left: int
-    """Messages in the queue."""
-    reading: IngestReading
-
-
-class RouterResults(NamedTuple):
-    """Sent records, the router's metrics, and the records on its topics."""
-
-    sent: Ledger
-    router: RouterReading
-    found: Outputs
-    documented: int
-    """Number of documented events."""
-
-
-class RosterResults(NamedTuple):
-    """Effects of two events, and the final rosters."""
-
-    example: Example
-    moved: Effect
-    """Effect of the section's cross-listing."""
-    deleted: Effect
-    """Effect of the course's deletion."""
-    truth: Rosters
-    """Expected rosters."""
-    found: Rosters
-    """Found rosters."""
-
-
-class Results(NamedTuple):
-    """All results of events."""
-
-    ingest_results: IngestResults | None
-    """None: the modules for the queue and the webhook are not installed."""
-    router_results: RouterResults
-    roster_results: RosterResults
-    request: RosterRequest
-
-
-class Report(Protocol):
-    """Shows results when they are there. All processes still run then."""
-
-    def show(self, results: Results) -> None:
-        """The results of events."""
-
-    def show_older(self, url: str, before: CanvasComparison) -> None:
-        """The rosters of an institution that is older than its subscription. ``url``: of Canvas."""
-
-    def show_command(self, ended: Command) -> None:
-        """A run of ``rollcall reconcile``."""
-
-    def conclude(self, after: CanvasComparison) -> bool:
-        """The rosters at the end, and whether all results are correct."""
 
 
 class Work:
