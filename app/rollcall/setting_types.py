@@ -5,10 +5,11 @@ exist.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
@@ -162,15 +163,23 @@ def _metrics_urls(value: Any) -> Any:
     return tuple(map(_metrics_url, _parts(value)))
 
 
-def _metrics_url(value: str) -> str:
+def _has_host(parts: SplitResult) -> bool:
+    return parts.port != 0 and _is_host(parts.hostname or "")
+
+
+def _is_url(
+    value: str, form: str, is_right: Callable[[SplitResult], bool] = lambda _parts: True
+) -> bool:
+    """Whether a text has a form, its URL a host and a port that can be, and is right."""
     try:
         parts = urlsplit(value)
-        right = (
-            parts.scheme in ("http", "https") and parts.port != 0 and _is_host(parts.hostname or "")
-        )
+        return bool(re.fullmatch(form, value)) and _has_host(parts) and is_right(parts)
     except ValueError:  # port out of range, or brackets without an address
-        right = False
-    if not right or not re.fullmatch(r"https?://[^\s/?#@]+(/\S*)?", value):
+        return False
+
+
+def _metrics_url(value: str) -> str:
+    if not _is_url(value, r"https?://[^\s/?#@]+(/\S*)?"):
         raise ValueError(
             "must be addresses such as http://127.0.0.1:9101/metrics, separated by commas"
         )
@@ -178,14 +187,7 @@ def _metrics_url(value: str) -> str:
 
 
 def _queue_url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        right = (
-            parts.scheme in ("http", "https") and parts.port != 0 and _is_host(parts.hostname or "")
-        )
-    except ValueError:  # port out of range, or brackets without an address
-        right = False
-    if not right or not re.fullmatch(r"https?://[^\s?#@]+", value):
+    if not _is_url(value, r"https?://[^\s?#@]+"):
         raise ValueError(
             "must be a URL such as https://sqs.eu-west-1.amazonaws.com/123456789012/canvas-live-"
             "events"
@@ -208,10 +210,7 @@ def _key_set_url(value: str) -> str:
         right = (
             parts.netloc == "" and parts.path.startswith("/")
             if parts.scheme == "file"
-            else parts.scheme == "https"
-            and parts.username is None
-            and parts.port != 0
-            and _is_host(parts.hostname or "")
+            else parts.scheme == "https" and parts.username is None and _has_host(parts)
         )
     except ValueError:  # port out of range, or brackets without an address
         right = False
@@ -221,14 +220,10 @@ def _key_set_url(value: str) -> str:
 
 
 def _canvas_url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        host = parts.hostname or ""
-        is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-        right = is_safe and parts.port != 0 and _is_host(host)
-    except ValueError:  # port out of range, or brackets without an address
-        right = False
-    if not right or not re.fullmatch(r"https?://[^\s/?#@]+/?", value):
+    def is_safe(parts: SplitResult) -> bool:
+        return parts.scheme == "https" or _is_loopback(parts.hostname or "")
+
+    if not _is_url(value, r"https?://[^\s/?#@]+/?", is_safe):
         raise ValueError(
             "must be https://HOST, such as https://canvas.example.edu; http only for an address of "
             "this machine, such as http://127.0.0.1:3000"
