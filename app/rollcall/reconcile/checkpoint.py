@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import orjson
 
-from rollcall.errors import ConfigurationError
+from rollcall.errors import ConfigurationError, RollcallError
 from rollcall.reconcile.facts import Entity
 from rollcall.reconcile.summary import Summary
+from rollcall.serve.replica.file import transaction
 
 VERSION = 1
 
@@ -33,6 +34,10 @@ _TABLES = (
     "canaries (enrollment TEXT PRIMARY KEY)",
     "candidates (entity TEXT, id TEXT, course TEXT, group_id TEXT, PRIMARY KEY (entity, id))",
 )
+
+
+class CheckpointError(RollcallError):
+    """The file cannot be written any more."""
 
 
 class Candidate(NamedTuple):
@@ -197,13 +202,14 @@ class Checkpoint:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
         try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
+            with transaction(self._database):
+                yield
+        except sqlite3.Error as error:
+            raise CheckpointError(
+                f"{str(self._path)!a} cannot be written ({error}); look at the disk, and run again "
+                "with --resume"
+            ) from None
 
 
 def _single(values: Iterable[str]) -> list[tuple[str]]:

@@ -9,7 +9,7 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -44,6 +44,19 @@ _OTHER_TABLES = {
 
 class ReplicaError(RollcallError):
     """The replica's file cannot be used."""
+
+
+@contextlib.contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """A transaction that writes, around the block. An error in the block undoes it."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if database.in_transaction:  # SQLite itself rolls back if the disk is full
+            database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")
 
 
 class ReplicaFile:

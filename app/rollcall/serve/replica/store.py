@@ -6,12 +6,11 @@ fit the rows.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rollcall.serve.replica.file import ReplicaFile
+from rollcall.serve.replica.file import ReplicaFile, transaction
 from rollcall.serve.replica.tables import TABLES, Columns, Key, Table
 
 KEPT_VERSIONS = 200
@@ -118,7 +117,7 @@ class ReplicaStore:
 
     def belongs_to(self, cluster: str, topic_ids: Mapping[str, str]) -> None:
         """Store the ids of the rows' cluster and topics."""
-        with self._transaction():
+        with transaction(self._database):
             self._set_meta("cluster", cluster)
             self._database.executemany(
                 "INSERT OR REPLACE INTO topics VALUES (?, ?)", topic_ids.items()
@@ -142,7 +141,7 @@ class ReplicaStore:
         """
         changes: list[ChangedRow] = []
         grown: dict[str, int] = {}
-        with self._transaction():
+        with transaction(self._database):
             for table in TABLES:
                 batch = rows.get(table.name)
                 if batch:
@@ -157,7 +156,7 @@ class ReplicaStore:
 
     def note_complete(self, at: float) -> None:
         """Store that the file had all records at a time, in seconds since the epoch."""
-        with self._transaction():
+        with transaction(self._database):
             for table in TABLES:
                 for statement in table.index_ddl():
                     self._database.execute(statement)
@@ -220,17 +219,6 @@ class ReplicaStore:
         """
         self._database.close()
         self._database = self._file.replace(reason)
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            if self._database.in_transaction:  # SQLite itself rolls back if the disk is full
-                self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
 
     def _meta(self, name: str) -> str | None:
         found = self._database.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
