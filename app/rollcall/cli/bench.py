@@ -280,7 +280,7 @@ def reconcile(
     result = asyncio.run(bench_reconcile(plan, typer.echo))
     runs = (result.backfill, result.second)
     table = Table(f"one core, {courses:,} courses", "backfill", "second run")
-    table.add_row("rows of Canvas compared", *(f"{run.rows:,}" for run in runs))
+    table.add_row("rows of Canvas compared", *(f"{run.events:,}" for run in runs))
     table.add_row("snapshots written", *(f"{run.written:,}" for run in runs))
     table.add_row("calls", *(f"{run.calls:,}" for run in runs))
     table.add_row("rows/s", *(f"{run.per_second:,.0f}" for run in runs))

@@ -11,7 +11,7 @@ from rollcall.sandbox.bench.reconcile import ReconcileBenchResult, ReconcileRun,
 
 BACKFILL = ReconcileRun(
     outcome="complete",
-    rows=1_000,
+    events=1_000,
     written=1_000,
     calls=120,
     seconds=4.0,

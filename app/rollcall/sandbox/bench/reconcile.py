@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from rollcall.catalogue.plans import plan_topics
 from rollcall.kafka.topic_admin import ensure_topics
+from rollcall.sandbox.bench.figures import Throughput
 from rollcall.sandbox.bench.machine import (
     Announce,
     BenchError,
@@ -41,30 +42,16 @@ class ReconcileBenchPlan:
     core: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReconcileRun:
-    """Figures of one run, with the replica that it builds or brings up to date."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileRun(Throughput):
+    """One run, with the replica that it builds or brings up to date. Its events are the compared
+    rows of Canvas.
+    """
 
     outcome: str
-    rows: int
-    """Compared rows of Canvas."""
     written: int
     """Snapshots."""
     calls: int
-    seconds: float
-    cpu_seconds: float
-    peak_bytes: int
-    """Resident memory of the process."""
-
-    @property
-    def per_second(self) -> float:
-        """Compared rows per second of wall-clock time."""
-        return self.rows / self.seconds
-
-    @property
-    def cpu_microseconds(self) -> float:
-        """CPU time per compared row."""
-        return self.cpu_seconds / self.rows * 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +95,7 @@ async def bench_reconcile(plan: ReconcileBenchPlan, announce: Announce) -> Recon
 def check_result(result: ReconcileBenchResult) -> None:
     """Raise :class:`BenchError` unless the first run wrote everything and the second nothing."""
     for name, run, expected in (
-        ("backfill", result.backfill, result.backfill.rows),
+        ("backfill", result.backfill, result.backfill.events),
         ("second run", result.second, 0),
     ):
         if run.outcome != "complete" or run.written != expected:

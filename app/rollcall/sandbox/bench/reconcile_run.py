@@ -37,7 +37,7 @@ async def run(bootstrap: str, folder: Path, url: str, account: str) -> dict[str,
     await work.run()
     return {
         "outcome": work.summary.outcome,
-        "rows": work.summary.of_kind(Kind.READ),
+        "events": work.summary.of_kind(Kind.READ),
         "written": work.summary.written,
         "calls": work.calls,
         "seconds": time.perf_counter() - started,
