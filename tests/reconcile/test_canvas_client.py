@@ -8,10 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
+from rollcall.reconcile import canvas_client
 from rollcall.reconcile.canvas_client import (
     COMFORTABLE_REMAINING,
     FIRST_PAUSE,
     LONGEST_PAUSE,
+    STALE_SECONDS,
     THROTTLED_TRIES,
     TRIES,
     CanvasError,
@@ -76,6 +78,18 @@ async def test_a_date_from_the_future_does_not_count() -> None:
         assert caught.value.asked_at == NOW - 0.5
 
 
+async def test_an_answer_that_was_kept_by_a_proxy_is_none() -> None:
+    """It would show a list as it was."""
+    canvas = FewAnswers(
+        answer({}), answer([], date=NOW - STALE_SECONDS), answer([], date=NOW - STALE_SECONDS - 1)
+    )
+    async with canvas.client() as client:
+        await client.one("accounts/self")
+        assert [page.content async for page in client.pages("courses")] == [[]]
+        with pytest.raises(UnavailableError, match="the answer is 61 s old: a proxy"):
+            assert [page async for page in client.pages("courses")] == []
+
+
 @pytest.mark.parametrize(
     ("response", "error"),
     [
@@ -117,6 +131,17 @@ async def test_a_list_that_leads_back_ends() -> None:
     canvas = FewAnswers(*(answer([1], links=[(page, "next")]) for _ in range(3)))
     with pytest.raises(UnavailableError, match="leads back"):
         await listed(canvas)
+
+
+async def test_a_list_that_grows_for_ever_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canvas_client, "MOST_PAGES", 3)
+    links = [[(f"{URL}/api/v1/{number}", "next")] for number in range(5)]
+    canvas = FewAnswers(*(answer([1], links=link) for link in links))
+    with pytest.raises(UnavailableError, match="more than 3 pages; the list does not end"):
+        await listed(canvas)
+    assert len(canvas.requests) == 3
+    canvas = FewAnswers(*(answer([1], links=link) for link in links[:2]), answer([1]))
+    assert await listed(canvas) == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

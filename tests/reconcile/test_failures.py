@@ -710,6 +710,28 @@ async def test_a_token_that_is_revoked_ends_the_run(school: Institution) -> None
     assert set(lists) == {list_of(last)}, "only what was missing"
 
 
+async def test_canvas_that_does_not_answer_any_more_ends_the_run(school: Institution) -> None:
+    """Each list of each course would be waited for. The run can be resumed."""
+    courses = [course for course in school.world.courses if course.state != "deleted"]
+    first, second, *others = sorted(courses, key=lambda course: course.id)
+    assert others
+
+    def away() -> None:
+        school.server.faults.failing = Times(1_000_000)
+
+    at_request(school, lambda request: request.path == list_of(second, "sections"), away)
+    with pytest.raises(CanvasRefusesError, match="does not answer"):
+        await school.reconcile()
+    paths = {request.path for request in school.server.requests}
+    assert list_of(first) in paths
+    assert not {list_of(course, "sections") for course in others} & paths
+    school.server.faults.failing = Times()
+    school.server.faults.on_request = None
+    summary = await school.reconcile(is_resumed=True)
+    assert list(summary.incomplete) == [second.gid]
+    assert summary.courses == len(courses)
+
+
 async def test_a_token_of_one_section(school: Institution) -> None:
     """With rights on the account or without, its lists are shorter."""
     course = largest(school)

@@ -43,6 +43,14 @@ PER_PAGE = 100
 SMALLEST_PAGE = 10
 """Canvas's default size. A list of fewer items has one page."""
 
+MOST_PAGES = 20_000
+"""Of a list: two million items. A longer list does not end."""
+
+STALE_SECONDS = 60.0
+"""By which an answer's ``Date`` may be earlier than the first answer's, compared by this machine's
+clock. An earlier one is of a cache.
+"""
+
 _RATE_LIMIT_TEXT = "rate limit exceeded"
 
 
@@ -128,8 +136,11 @@ class CanvasClient:
             transport=transport,
             trust_env=False,
         )
+        self._first_clock_seconds: float | None = None
         self.calls = 0
         """Number of requests that were sent."""
+        self.unanswered = 0
+        """Number of questions since Canvas last answered one. Each was sent several times."""
 
     async def __aenter__(self) -> CanvasClient:
         return self
@@ -159,7 +170,7 @@ class CanvasClient:
         """
         url, asked = f"/api/v1/{path}", set[str]()
         parameters = {**(parameters or {}), "per_page": PER_PAGE}
-        while True:
+        while len(asked) < MOST_PAGES:
             answer = await self._ask(url, parameters)
             if not isinstance(answer.content, list):
                 raise UnavailableError(f"{path}: a page is no list")
@@ -175,6 +186,7 @@ class CanvasClient:
             asked.add(answer.next_url)
             # the URL is opaque, with all parameters
             url, parameters = answer.next_url, None
+        raise UnavailableError(f"{path}: more than {MOST_PAGES} pages; the list does not end")
 
     async def _ask(self, url: str, parameters: Mapping[str, Any] | None) -> Answer:
         tries = throttled = 0
@@ -193,10 +205,12 @@ class CanvasClient:
                 elif status >= 500:
                     tries, problem = tries + 1, f"status {status}"
                 else:
+                    self.unanswered = 0
                     answer = self._answer(url, response, started, self._clock())
                     await self._slow_down(response)
                     return answer
             if tries >= TRIES or throttled >= THROTTLED_TRIES:
+                self.unanswered += 1
                 raise UnavailableError(f"{_place(url)}: {problem}, {tries + throttled} times")
             await self._pause(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
@@ -215,6 +229,7 @@ class CanvasClient:
             raise UnavailableError(f"{place}: the answer has no Date") from None
         now, seconds = self._wall_clock(), ended - started
         asked_at = min(date - CLOCK_STEP_SECONDS, now) - seconds
+        self._check_age(place, date - now)
         try:
             content = orjson.loads(response.content)
         except orjson.JSONDecodeError:
@@ -226,6 +241,16 @@ class CanvasClient:
         return Answer(
             content, asked_at, date - now, self._next_url(place, response), bool(response.links)
         )
+
+    def _check_age(self, place: str, clock_seconds: float) -> None:
+        if self._first_clock_seconds is None:
+            self._first_clock_seconds = clock_seconds
+        age = self._first_clock_seconds - clock_seconds
+        if age > STALE_SECONDS:
+            raise UnavailableError(
+                f"{place}: the answer is {age:.0f} s old: a proxy keeps answers, or this machine's "
+                "clock was set"
+            )
 
     def _next_url(self, place: str, response: httpx.Response) -> str | None:
         found = response.links.get("next", {}).get("url")
