@@ -1,6 +1,6 @@
-"""Grafana dashboard of the metrics in app/rollcall/process/metrics.py and
-app/rollcall/ingest/metrics.py. ``python -m deploy.grafana.dashboard`` writes rollcall.json beside
-this file.
+"""Grafana dashboard of the metrics in app/rollcall/process/metrics.py,
+app/rollcall/ingest/metrics.py and app/rollcall/reconcile/metrics.py.
+``python -m deploy.grafana.dashboard`` writes rollcall.json beside this file.
 
 This module defines the panels and their queries. Units, legends and descriptions come from the
 metric's name, type, labels and documentation.
@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import Metric
 
 from rollcall.ingest.metrics import SqsMetrics, WebhookMetrics
 from rollcall.process.metrics import RosterMetrics, RouterMetrics, ServeMetrics
+from rollcall.reconcile.metrics import LAG, LAST_COMPLETE, RunMetrics, RunScope
 
 FILE = Path(__file__).with_name("rollcall.json")
 
@@ -72,6 +73,7 @@ def catalogue() -> dict[str, Metric]:
     registries.append(ServeMetrics(CollectorRegistry(), (), ()).registry)
     registries.append(SqsMetrics(CollectorRegistry()).registry)
     registries.append(WebhookMetrics(CollectorRegistry(), ()).registry)
+    registries.append(RunMetrics(None, RunScope.ACCOUNT).registry)
     suffixes = {"counter": "_total", "info": "_info"}
     return {
         family.name + suffixes.get(family.type, ""): family
@@ -126,6 +128,16 @@ def since(metric: str) -> Query:
     return Query(
         f"time() - (max by ({', '.join(by)}) ({metric}{{{_SELECTED}}}) > 0)", (metric,), by, "s"
     )
+
+
+def last_run(metric: str, *by: str) -> Query:
+    """The value of the last run of ``rollcall reconcile``, by its scope and other labels.
+
+    Metrics of runs have the job and instance of node_exporter, which are not chosen.
+    """
+    unit = level(metric).unit
+    by = ("instance", "scope", *by)
+    return Query(f"sum by ({', '.join(by)}) ({metric})", (metric,), by, unit)
 
 
 def panels() -> dict[str, tuple[Panel, ...]]:
@@ -304,6 +316,46 @@ def panels() -> dict[str, tuple[Panel, ...]]:
                 (level("rollcall_ingest_keys_age_seconds", *process, how="max"),),
             ),
             Panel("Fetches of the keys", (rate("rollcall_ingest_key_fetches_total", "result"),)),
+        ),
+        "Reconcile": (
+            Panel(
+                "How the last run ended",
+                (last_run("rollcall_reconcile_outcome", "outcome"),),
+                "table",
+            ),
+            Panel(
+                "Since the last complete run",
+                (
+                    Query(
+                        f"time() - max by (instance, scope) ({LAST_COMPLETE})",
+                        (LAST_COMPLETE,),
+                        ("instance", "scope"),
+                        "s",
+                    ),
+                ),
+            ),
+            Panel("Rows of the last run", (last_run("rollcall_reconcile_rows", "entity", "kind"),)),
+            Panel(
+                "Courses set aside, and courses that Canvas did not show",
+                (
+                    last_run("rollcall_reconcile_courses_set_aside"),
+                    last_run("rollcall_reconcile_courses_skipped"),
+                ),
+            ),
+            Panel("Duration of the last run", (last_run("rollcall_reconcile_duration_seconds"),)),
+            Panel("Requests to Canvas", (last_run("rollcall_reconcile_requests"),)),
+            Panel(
+                "Lag of Canvas's database",
+                (
+                    Query(
+                        f"histogram_quantile(0.99, sum by (le, instance, scope) ({LAG}_bucket))",
+                        (LAG,),
+                        ("instance", "scope"),
+                        "s",
+                        "p99",
+                    ),
+                ),
+            ),
         ),
         "Processes": (
             Panel("CPU", (rate("process_cpu_seconds_total", *process),)),

@@ -58,14 +58,19 @@ class Prometheus:
 
     Args:
         folder: folder for its files.
-        targets: ``host:port`` by job.
+        targets: ``host:port`` by job, of all jobs of the configuration, and of others.
     """
 
     def __init__(self, folder: Path, targets: Mapping[str, str]) -> None:
         configuration = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
         configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        others = dict(targets)
         for job in configuration["scrape_configs"]:
-            job["static_configs"][0]["targets"] = [targets[job["job_name"]]]
+            job["static_configs"][0]["targets"] = [others.pop(job["job_name"])]
+        configuration["scrape_configs"] += [
+            {"job_name": job, "static_configs": [{"targets": [address]}]}
+            for job, address in others.items()
+        ]
         (folder / CONFIGURATION.name).write_text(yaml.safe_dump(configuration), encoding="utf-8")
         shutil.copy(ALERTS, folder)
         with socket.create_server(("127.0.0.1", 0)) as free:

@@ -21,6 +21,7 @@ ROWS = [
     "serve",
     "Ingest",
     "Ingest: webhook",
+    "Reconcile",
     "Processes",
 ]
 UNITS = {
@@ -104,7 +105,10 @@ def test_all_queries_use_the_chosen_data_source_and_processes() -> None:
     for item in (*SHOWN, *targets()):
         assert item["datasource"] == source
     for target in targets():
-        selectors = re.findall(r"\b(?:rollcall|process)_\w+(\{[^}]*\})?", target["expr"])
+        # metrics of runs have the job and instance of node_exporter
+        selectors = re.findall(
+            r"\b(?:rollcall|process)_(?!reconcile)\w+(\{[^}]*\})?", target["expr"]
+        )
         assert all(
             selector.startswith('{job=~"$job", instance=~"$instance"') for selector in selectors
         ), target["expr"]

@@ -21,6 +21,7 @@ from rollcall.errors import ConfigurationError
 from rollcall.reconcile.summary import Outcome, Summary
 
 LAST_COMPLETE = "rollcall_reconcile_last_complete_timestamp_seconds"
+LAG = "rollcall_reconcile_lag_seconds"
 LAG_BUCKETS = (1, 5, 15, 30, 60, 100, 150, 200, 300)
 
 
@@ -44,7 +45,7 @@ class RunMetrics:
         self._scope = scope
         self.registry = CollectorRegistry()
         lag = Histogram(
-            "rollcall_reconcile_lag_seconds",
+            LAG,
             "Age of events that Canvas did not show yet, in the last run. Rows differ for other "
             "reasons, too.",
             ["scope"],
