@@ -34,6 +34,7 @@ from tests.processes import RostersProcess, RouterProcess
 from tests.rosters import scenarios
 from tests.rosters.memory import Cluster
 from tests.rosters.reference import RELATIONS, Rosters, TypedEvent
+from tests.rosters.test_snapshots import missed, seen
 from tests.waiting import result_of, run, wait_for_datum, wait_until
 
 DOCUMENT = ROOT / "docs" / "rosters.md"
@@ -152,6 +153,26 @@ def test_the_states() -> None:
         "course_deleted",
         "course_completed",
     }
+
+
+def test_the_snapshots() -> None:
+    makers: list[Callable[..., TypedEvent]]
+    makers = [scenarios.enrollment, seen, scenarios.enrollment_state]
+    reasons = set()
+    for *cells, state, reason, as_of in rows(DOCUMENT, "event of an enrollment"):
+        events = []
+        for maker, cell in zip(makers, cells, strict=True):
+            if absent := re.fullmatch(r"not present 19:(\d\d)", cell):
+                events.append(missed(int(absent[1])))
+            elif cell != "–":
+                found = _AT.fullmatch(cell)
+                assert found, cell
+                events.append(maker(int(found["minute"]), found["state"]))
+        (row,) = rosters_of(events)["enrollments"].values()
+        shown = (code(state)[0], code(reason)[0], f"2019-11-01T{as_of}:00.000Z")
+        assert shown == (row["state"], row["state_reason"], row["as_of"]), cells
+        reasons.add(row["state_reason"])
+    assert reasons == {"enrollment", "dates", "snapshot", "absent"}
 
 
 def test_the_rules_name_the_states_of_the_code() -> None:

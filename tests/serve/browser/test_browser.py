@@ -99,6 +99,26 @@ def test_a_roster_changes_when_an_event_arrives(signed_in: Browser, hosted: Host
     hosted.change(person(1, "Isaac Newton"), section(f"Monday {EVIL[1]}"), member(1))
 
 
+def test_a_row_with_a_snapshot_says_why(signed_in: Browser, hosted: Hosted) -> None:
+    page = signed_in
+    history = {
+        "event": {"event_time": "2026-03-01T08:00:00.123Z", "workflow_state": "active"},
+        "snapshot": {"event_time": "2026-03-02T09:15:00.000Z", "present": False}
+        | {"workflow_state": "deleted"},
+    }
+    absent = person(1, "Isaac Newton", state="deleted", state_reason="absent", history=history)
+    hosted.change(absent)
+    page.open(hosted.url + ROSTER)
+    page.wait_for("Isaac Newton", "#people")
+    assert "Canvas has it no more" in row_of(page, "Isaac Newton")
+    assert page.find("#people tbody span[title]").get_attribute("title") == (
+        "event, 2026-03-01T08:00:00Z: active; Canvas, seen 2026-03-02T09:15:00Z: gone"
+    )
+    hosted.change(person(1, "Isaac Newton"))
+    wait_until(lambda: "active" in row_of(page, "Isaac Newton"), what="the row")
+    assert page.run("return document.querySelectorAll('#people tbody span[title]').length") == 0
+
+
 def test_names_are_only_names(signed_in: Browser, hosted: Hosted) -> None:
     page = signed_in
     hosted.change(person(2, "Ada Lovelace", state="inactive"), person(2, "Ada Lovelace"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
@@ -34,17 +35,24 @@ REASON_LABELS: Mapping[str, str] = {
 
 
 def history_text(history: str | None) -> str | None:
-    """What event and snapshot said of an enrollment, in a line; None: it has no snapshot.
+    """The states of an enrollment by its event and by its snapshot, in a line; None: it has no
+    snapshot.
 
     Args:
         history: of the row, JSON.
     """
     if history is None:
         return None
-    said = orjson.loads(history)
-    snapshot = said["snapshot"]
+    latest = orjson.loads(history)
+    snapshot, event = latest["snapshot"], latest.get("event")
     state = snapshot["workflow_state"] if snapshot["present"] else "gone"
-    seen = f"Canvas, seen {snapshot['event_time'][:19]}Z: {state}"
-    event = said.get("event")
-    told = f"event, {event['event_time'][:19]}Z: {event['workflow_state']}" if event else "no event"
-    return f"{told}; {seen}"
+    return "; ".join(
+        (
+            f"event, {_second(event)}: {event['workflow_state']}" if event else "no event",
+            f"Canvas, seen {_second(snapshot)}: {state}",
+        )
+    )
+
+
+def _second(register: dict[str, Any]) -> str:
+    return f"{register['event_time'][:19]}Z"
