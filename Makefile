@@ -37,8 +37,8 @@ long: java venv kafka axe asyncapi ## run the long tests, which make test leaves
 	@$(BIN)/python -m pytest -m "slow and not alone" --numprocesses 4 --dist worksteal
 	@$(BIN)/python -m pytest -m alone
 
-chaos: java venv kafka ## inject faults for 10 minutes, compare all (MINUTES=, SEED=, BROKERS=3, RECONCILE=1)
-	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1) --brokers $(or $(BROKERS),1) $(if $(RECONCILE),--reconcile)
+chaos: java venv kafka ## inject faults for 10 minutes, compare all (MINUTES=, SEED=, BROKERS=3, RECONCILE=1, INGEST=1)
+	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1) --brokers $(or $(BROKERS),1) $(if $(RECONCILE),--reconcile) $(if $(INGEST),--ingest)
 
 rolling: java venv kafka ## restart processes in turn, measure delays of records
 	@$(BIN)/python -m tests.chaos.rolling

@@ -91,6 +91,11 @@ def main() -> int:
         action="store_true",
         help="an institution that is older than its subscription, and runs of rollcall reconcile",
     )
+    parser.add_argument(
+        "--ingest",
+        action="store_true",
+        help="events come through a queue of SQS and rollcall ingest sqs, with faults of the queue",
+    )
     parser.add_argument("--rate", type=int, default=300, help="events per second (default: 300)")
     options = parser.parse_args()
     console = Console()
@@ -112,6 +117,7 @@ def main() -> int:
         rate=options.rate,
         brokers=options.brokers,
         reconciled=options.reconcile,
+        queued=options.ingest,
         say=lambda line: console.print(f"  {line}"),
     )
     if not report.errors and not report.complaints and not report.long_waits:

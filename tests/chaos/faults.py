@@ -19,10 +19,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from tests.chaos.queue import CanvasQueue
 from tests.chaos.reconciling import ReconcileRuns
-from tests.chaos.system import Supervised, System
+from tests.chaos.system import INGEST, Supervised, System
 from tests.chaos.traffic import Traffic
 from tests.cluster.brokers import BrokerCluster
+from tests.ingest.shim import HANG, Refusal
 from tests.kafka_client import admin_client
 
 SESSION_SECONDS = 6
@@ -43,6 +45,7 @@ class FaultContext:
     rng: random.Random
     say: Callable[[str], object]
     reconcile: ReconcileRuns | None = None
+    queue: CanvasQueue | None = None
 
     @property
     def cluster(self) -> BrokerCluster:
@@ -214,6 +217,36 @@ def reconcile_twice(context: FaultContext) -> None:
 
 
 RECONCILE_FAULTS = (kill_reconcile, reconcile_twice)
+
+
+def fail_queue(context: FaultContext) -> None:
+    """all calls to the queue answered with 503, for 5 s"""
+    _answer(context, Refusal(503, "ServiceUnavailable"), 5)
+
+
+def expire_credentials(context: FaultContext) -> None:
+    """expired credentials for the queue, for 10 s"""
+    _answer(context, Refusal(400, "ExpiredToken"), 10)
+
+
+def hang_queue(context: FaultContext) -> None:
+    """no answer from the queue, for 10 s"""
+    _answer(context, HANG, 10)
+
+
+def _answer(context: FaultContext, refusal: Refusal | str, seconds: float) -> None:
+    assert context.queue is not None
+    context.queue.refuse(refusal)
+    time.sleep(seconds)
+    context.queue.refuse(None)
+
+
+def kill_ingest(context: FaultContext) -> None:
+    """SIGKILL, to one process of ingest"""
+    context.one(INGEST).process.send_signal(signal.SIGKILL)
+
+
+QUEUE_FAULTS = (kill_ingest, fail_queue, expire_credentials, hang_queue)
 
 FAULTS: tuple[Fault, ...] = (
     kill,

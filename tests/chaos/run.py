@@ -7,6 +7,7 @@ import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -14,9 +15,19 @@ from pathlib import Path
 from rollcall.events.registry import REGISTRY
 from rollcall.sandbox.canvas.rest.equality import rows_by_id, wrong_rows
 from tests.chaos.broker_faults import BROKER_FAULTS
-from tests.chaos.faults import FAULTS, RECONCILE_FAULTS, REFUSALS, Fault, FaultContext, jump
+from tests.chaos.faults import (
+    FAULTS,
+    QUEUE_FAULTS,
+    RECONCILE_FAULTS,
+    REFUSALS,
+    Fault,
+    FaultContext,
+    delete_topic,
+    jump,
+)
+from tests.chaos.queue import CanvasQueue
 from tests.chaos.reconciling import ReconcileRuns
-from tests.chaos.system import End, System
+from tests.chaos.system import INGEST, End, System
 from tests.chaos.traffic import Traffic, outcomes
 from tests.healthy import TRACEBACK, complaints
 from tests.kafka_client import committed, create_topic, read_all
@@ -89,6 +100,7 @@ def run(
     rate: int,
     brokers: int = 1,
     reconciled: bool = False,
+    queued: bool = False,
     say: Callable[[str], object] = print,
 ) -> Report:
     """Inject faults into a system, and compare its data to the expected data.
@@ -103,33 +115,45 @@ def run(
         brokers: 1 or 3.
         reconciled: the institution is older than its subscription, and reconcile runs, too. In the
             end, rosters are compared with Canvas's tables instead of the events.
+        queued: events come through a queue and ingest, at least once.
         say: called with each progress message.
     """
     rng = random.Random(seed)
     report = Report()
-    with System(folder, prefix, jars, brokers=brokers, clock=True) as system:
+    with ExitStack() as stack:
+        queue = stack.enter_context(CanvasQueue(seed)) if queued else None
+        system = stack.enter_context(
+            System(folder, prefix, jars, brokers=brokers, clock=True, queue=queue)
+        )
         create_topic(system.bootstrap, f"{prefix}.raw", PARTITIONS)
-        traffic = Traffic(system.bootstrap, prefix, rate=rate, seed=seed, asked=reconciled)
+        if queue is not None:
+            queue.watch(system.bootstrap, prefix, PARTITIONS)
+        traffic = Traffic(
+            system.bootstrap, prefix, rate=rate, seed=seed, asked=reconciled, queue=queue
+        )
         runs = ReconcileRuns(folder, prefix, system, traffic) if reconciled else None
         system.wait_ready(RECOVERY_SECONDS)
         begun = time.monotonic()
         traffic.start()
         try:
-            context = FaultContext(system, traffic, rng, say, runs)
-            _inject(context, _faults(system, reconciled=reconciled), duration, report)
+            context = FaultContext(system, traffic, rng, say, runs, queue)
+            _inject(context, _faults(context), duration, report)
             system.cluster.repair()
         finally:
             truth = traffic.end()
         say(f"{traffic.sent:,} records sent; waiting until all are processed")
         cluster = RosterCluster(system.bootstrap, prefix)
+        # so that the raw topic has an end
+        if queue is not None:
+            _empty(queue, system)
         if runs is not None:
-            runs.kill()  # so that the raw topic has an end
+            runs.kill()
         _settle(system, cluster)
         if runs is not None:
             wrong = wrong_rows(traffic.tables(), rows_by_id(cluster.rosters()))
             say(f"{len(wrong):,} rows are not as in Canvas; run {runs.finish()} is complete")
             _settle(system, cluster)
-            traffic.expect_snapshots()
+        report.errors += traffic.expect_written()
         rosters = cluster.rosters()
         try:
             wait_until(lambda: contents(system.replica) == expected(rosters), RECOVERY_SECONDS)
@@ -167,13 +191,35 @@ def _settle(system: System, cluster: RosterCluster) -> None:
     cluster.wait_quiet(system.idle, SETTLING_SECONDS)
 
 
-def _faults(system: System, *, reconciled: bool) -> list[Fault]:
-    """All faults of a system, in the order of a run. With several brokers, broker faults alternate
-    with the other ones.
+def _empty(queue: CanvasQueue, system: System) -> None:
+    """Wait until ingest has moved all messages."""
+
+    def is_done() -> bool:
+        return queue.is_empty() and not any(
+            process.metric("rollcall_ingest_sqs_in_hand_messages")
+            for process in system.named(INGEST)
+        )
+
+    queue.stop_duplicates()
+    system.wait_ready(RECOVERY_SECONDS)
+    wait_until(is_done, SETTLING_SECONDS, what=lambda: f"an empty queue: {queue.remaining()}")
+
+
+def _faults(context: FaultContext) -> list[Fault]:
+    """All faults of a system, in the order of a run. Faults of the queue and of reconcile, and with
+    several brokers those of brokers, alternate with the other ones.
     """
+    system = context.system
     faults = [fault for fault in FAULTS if fault is not jump or system.has_clock]
-    if reconciled:
-        own = [*RECONCILE_FAULTS] * math.ceil(len(faults) / len(RECONCILE_FAULTS))
+    own: list[Fault] = []
+    if context.reconcile is not None:
+        own += RECONCILE_FAULTS
+    if context.queue is not None:
+        own += QUEUE_FAULTS
+        # all of its records must be there, and some are still in the queue
+        faults.remove(delete_topic)
+    if own:
+        own *= math.ceil(len(faults) / len(own))
         faults = [each for pair in zip(own, faults, strict=False) for each in pair]
     if len(system.cluster.brokers) == 1:
         return faults

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.chaos.queue import CREDENTIALS, CanvasQueue
 from tests.cluster.brokers import BrokerCluster
 from tests.processes import PROGRAM, RollcallProcess
 from tests.rosters.cluster import PARTITIONS, SHARD
@@ -33,6 +34,9 @@ RIGHTS = {
 """Properties of a single broker, for the faults that refuse rights. Several controllers cannot
 elect a leader with these properties, unless they have users.
 """
+
+INGEST = "sqs"
+"""The command of ``rollcall ingest``."""
 
 REASON_PREFIX = "rollcall: "
 """Prefix of the log line with the reason of a process's end."""
@@ -93,7 +97,8 @@ class Supervised:
 
 
 class System:
-    """Two routers, two rosters processes and serve, with their own brokers.
+    """Two routers, two rosters processes and serve, with their own brokers. With a queue, two
+    processes of ``rollcall ingest sqs``, too.
 
     Args:
         folder: folder for all files.
@@ -102,6 +107,7 @@ class System:
         brokers: number of brokers, 1 or 3.
         clock: give a router and a rosters process a clock that can be set, if libfaketime is
             installed. They are slower then.
+        queue: of Canvas.
     """
 
     def __init__(
@@ -114,6 +120,7 @@ class System:
         brokers: int = 1,
         static: bool = False,
         clock: bool = False,
+        queue: CanvasQueue | None = None,
     ) -> None:
         self.folder = folder
         self.prefix = prefix
@@ -139,6 +146,7 @@ class System:
             properties=RIGHTS if brokers == 1 else None,
         )
         self._static = static
+        self._queue = queue
         self._stack = ExitStack()
         self._stopping = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, name="supervisor")
@@ -155,6 +163,8 @@ class System:
                 ("rosters", "2"),
                 ("serve", "1"),
             ]
+            if self._queue is not None:
+                instances += [(INGEST, "1"), (INGEST, "2")]
             self.processes = [
                 Supervised(f"{command} {number}", self._starter(command, number))
                 for command, number in instances
@@ -216,6 +226,7 @@ class System:
 
     def _starter(self, command: str, number: str) -> Callable[[], RollcallProcess]:
         bootstrap = self.cluster.network_bootstrap
+        program: Sequence[str] = PROGRAM
         variables: Mapping[str, str] = {}
         if self.has_clock and number == "2":
             variables = {
@@ -228,12 +239,16 @@ class System:
         settings = self._settings | (
             {"group_instance_id": f"{command}-{number}"} if self._static else {}
         )
+        if command == INGEST and self._queue is not None:
+            program = (*PROGRAM, "ingest")
+            variables = {**variables, **CREDENTIALS}
+            settings |= self._queue.settings
         return lambda: RollcallProcess(
             command,
             self.folder,
             bootstrap,
             self.prefix,
-            program=PROGRAM,
+            program=program,
             variables=variables,
             **settings,
         )

@@ -13,12 +13,12 @@ from itertools import islice
 from confluent_kafka import Message, Producer
 
 from rollcall.ingest.raw_records import SOURCE_HEADER
-from rollcall.reconcile.snapshots import HEADERS
 from rollcall.sandbox.canvas.rest import CanvasServer, world_tables
 from rollcall.sandbox.canvas.rest.tables import Tables
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.simulation.plan import SimulatedEvent
-from tests.kafka_client import IDEMPOTENCE, delete_topic, read_all
+from tests.chaos.queue import CanvasQueue
+from tests.kafka_client import IDEMPOTENCE, delete_topic, headers, read_all
 from tests.processes import wait_until
 from tests.rosters.cluster import PARTITIONS, SHARD, Rosters
 
@@ -51,6 +51,7 @@ class Traffic:
         rate: events per second.
         tallied: count the expected outcome of each record, which needs memory.
         asked: the institution is older than its subscription, and its Canvas answers requests.
+        queue: takes the events; invalid records go to the raw topic all the same.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class Traffic:
         seed: int,
         tallied: bool = True,
         asked: bool = False,
+        queue: CanvasQueue | None = None,
     ) -> None:
         self._bootstrap = bootstrap
         self._prefix = prefix
         self._topic = f"{prefix}.raw"
         self._rate = rate
         self._tallied = tallied
+        self._queue = queue
         # more steps than any run sends
         self._simulation = Simulation(
             SimulationPlan(
@@ -128,13 +131,17 @@ class Traffic:
         """What Canvas has."""
         return world_tables(self._simulation.canvas.world)
 
-    def expect_snapshots(self) -> None:
-        """Expect the snapshots that are on the raw topic, each once."""
-        for record in read_all(self._bootstrap, [self._topic]):
-            if (SOURCE_HEADER, HEADERS[0][1]) in (record.headers() or ()):
+    def expect_written(self) -> list[str]:
+        """Expect what ingest and reconcile have written to the raw topic, each record once. Returns
+        what is wrong with it.
+        """
+        records = read_all(self._bootstrap, [self._topic])
+        for record in records:
+            if SOURCE_HEADER in headers(record):
                 name = json.loads(record.value() or b"")["metadata"]["event_name"]
                 self._sent += 1
                 self.expected[f"events.{name}", digest(record.value())] += 1
+        return [] if self._queue is None else self._queue.differences(records)
 
     def end(self) -> Rosters:
         """Stop, wait for all acknowledgements, and return the expected rosters."""
@@ -188,8 +195,12 @@ class Traffic:
         while not self._ending.is_set():
             self._flowing.wait()
             due = int((time.monotonic() - begun) * self._rate) - count
-            for event in self._next(events, due):
-                self._send(event.entity, None, f"events.{event.name}", event.value)
+            batch = self._next(events, due)
+            if self._queue is not None:
+                self._queue.send([event.value for event in batch])
+            for event in batch:
+                if self._queue is None:
+                    self._send(event.entity, None, f"events.{event.name}", event.value)
                 count += 1
                 if count % int(1 / INVALID_SHARE) == 0:
                     self._send(

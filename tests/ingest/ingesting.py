@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from rollcall.ingest.metrics import SqsMetrics
-from rollcall.ingest.raw_records import raw_keys
+from rollcall.ingest.raw_records import MESSAGE_ID_HEADER, raw_keys
 from rollcall.ingest.sink import KafkaSink
 from rollcall.ingest.sqs.client import Queue
 from rollcall.ingest.sqs.ledger import Ledger
@@ -123,8 +123,9 @@ class KafkaWitness:
                 "fetch.wait.max.ms": 20,
             }
         )
-        self._places = [TopicPartition(f"{prefix}.raw", number, 0) for number in range(partitions)]
-        self._is_assigned = False
+        self._topic = f"{prefix}.raw"
+        self._count = partitions
+        self._places: list[TopicPartition] = []
         self._lock = Lock()
         self.seen: set[str] = set()
         self.too_early: list[str] = []
@@ -139,15 +140,21 @@ class KafkaWitness:
             self.too_early += [each for each in ids if each not in self.seen]
 
     def _read(self) -> None:
-        """Read to the current end."""
-        if not self._is_assigned:
-            self._consumer.assign(self._places)
-            self._is_assigned = True
+        """Read to the current end, also of partitions that were added."""
+        known = self._consumer.list_topics(self._topic, timeout=10).topics[self._topic].partitions
+        self._count = max(self._count, len(known))
+        added = [
+            TopicPartition(self._topic, number, 0)
+            for number in range(len(self._places), self._count)
+        ]
+        if added:
+            self._consumer.incremental_assign(added)
+            self._places += added
         ends = {place.partition: self._end(place) for place in self._places}
         while any(self._position(place) < ends[place.partition] for place in self._places):
             for message in self._consumer.consume(1_000, 0.05):
-                if message.error() is None:
-                    self.seen.add(headers(message)["sqs.message_id"].decode())
+                if message.error() is None and MESSAGE_ID_HEADER in (found := headers(message)):
+                    self.seen.add(found[MESSAGE_ID_HEADER].decode())
 
     def _end(self, place: TopicPartition) -> int:
         """The end of a partition. Its leader may not know yet that it is."""

@@ -82,7 +82,7 @@ class Shim:
         """Requests that SQS would refuse as a whole, and other faults of the client."""
         self._handles: dict[str, Delivery] = {}
         self._latest: dict[str, str] = {}
-        self._waiting: list[Delivery] = []
+        self.waiting: list[Delivery] = []
         """Deliveries that come once more."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="shim", daemon=True)
@@ -173,7 +173,7 @@ class Shim:
         return _json(answer, status)
 
     async def _receive(self, request: web.Request, body: Any) -> web.Response:
-        if self._waiting:
+        if self.waiting:
             body = {**body, "WaitTimeSeconds": 0}
         status, answer = await self._ask(request, body)
         if status != 200:
@@ -184,10 +184,10 @@ class Shim:
         ]
         for delivery in list(deliveries):
             while self._random.random() < self.duplicates:
-                self._waiting.append(delivery)
-        while self._waiting and len(deliveries) < body.get("MaxNumberOfMessages", 1):
-            place = self._random.randrange(len(self._waiting))
-            deliveries.append(self._waiting.pop(place))
+                self.waiting.append(delivery)
+        while self.waiting and len(deliveries) < body.get("MaxNumberOfMessages", 1):
+            place = self._random.randrange(len(self.waiting))
+            deliveries.append(self.waiting.pop(place))
         if self.disorder:
             self._random.shuffle(deliveries)
         return _json({"Messages": list(map(self._delivered, deliveries))})
@@ -221,6 +221,7 @@ class Shim:
         ]
         await asyncio.to_thread(self._before_delete, named)
         done, failed, forwarded = [], [], []
+        messages: dict[str, str] = {}
         for entry in entries:
             delivery = self._handles.get(entry["ReceiptHandle"])
             if delivery is None or self._random.random() < self.refused:
@@ -237,9 +238,11 @@ class Shim:
                 done.append({"Id": entry["Id"]})
             else:
                 forwarded.append({"Id": entry["Id"], "ReceiptHandle": delivery.real_handle})
-                self.deleted.add(delivery.message_id)
+                messages[entry["Id"]] = delivery.message_id
         if forwarded:
+            # a client that goes away meanwhile ends this, and the message may stay
             _status, answer = await self._ask(request, {**body, "Entries": forwarded})
+            self.deleted |= {messages[each["Id"]] for each in answer.get("Successful", ())}
             done += answer.get("Successful", ())
             failed += answer.get("Failed", ())
         return _json({"Successful": done, "Failed": failed})
