@@ -294,7 +294,7 @@ def panels() -> dict[str, tuple[Panel, ...]]:
                 "Kafka takes no records",
                 (level("rollcall_ingest_kafka_away", *process, how="max"),),
             ),
-            Panel("Refused for their size", (level("rollcall_ingest_refused_total", *process),)),
+            Panel("Refused by Kafka", (level("rollcall_ingest_refused_total", *process),)),
             Panel(
                 "Since the last event",
                 (since("rollcall_ingest_last_received_timestamp_seconds"),),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -20,14 +19,6 @@ DUPLICATES, REFUSED = 0.05, 0.05
 """Chances of a second delivery, and of a refused entry of a call to delete."""
 
 VISIBILITY_SECONDS = 30
-
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "chaos",
-    "AWS_SECRET_ACCESS_KEY": "chaos",  # of a server on this machine
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-}
 
 
 class CanvasQueue:

@@ -13,8 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.chaos.queue import CREDENTIALS, CanvasQueue
+from tests.chaos.queue import CanvasQueue
 from tests.cluster.brokers import BrokerCluster
+from tests.ingest.queues import CREDENTIALS
 from tests.processes import PROGRAM, RollcallProcess
 from tests.rosters.cluster import PARTITIONS, SHARD
 from tests.waiting import NotInTimeError, wait_until

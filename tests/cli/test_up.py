@@ -18,6 +18,7 @@ from rollcall.sandbox.broker import EmbeddedBroker
 from rollcall.settings import load_settings
 from tests.forks import Forks
 from tests.healthy import complaints
+from tests.ingest.queues import CREDENTIALS, Queues, moto_server
 from tests.kafka_client import create_topic, partitions_of
 from tests.processes import EVENTS, wait_until
 from tests.waiting import run, wait_for_exit
@@ -42,27 +43,35 @@ def test_up_starts_everything_and_leaves_nothing_behind(
 ) -> None:
     (tmp_path / "kafka-libs").symlink_to(jars)
     log_file = tmp_path / "log"
-    with log_file.open("wb") as log:
+    broker = EmbeddedBroker(tmp_path / "kafka", jars=jars)
+    with moto_server() as server, log_file.open("wb") as log:
+        queue = Queues(server, "canvas-live-events")
+        queue.send(["an event"])
+        settings = {"data": tmp_path, "port": 0, "log_format": "json", "events": EVENTS}
+        settings |= {"sqs_queue_url": f"{server}{queue.path}", "sqs_endpoint": server}
         up = subprocess.Popen(
             [sys.executable, "-m", "rollcall", "up"],
-            env=environment(data=tmp_path, port=0, log_format="json", events=EVENTS),
+            env=environment(**settings) | CREDENTIALS,
             stderr=log,
             start_new_session=True,
         )
-    broker = EmbeddedBroker(tmp_path / "kafka", jars=jars)
-    try:
-        wait_until(lambda: all_started(log_file) or up.poll() is not None, what="all processes")
-        assert broker.status().running
-        topics = ["canvas.raw", "canvas.dead-letter", "canvas.rosters.enrollments"]
-        wait_until(lambda: len(partitions_of(broker.bootstrap, topics)) == 12, what="the topics")
-    finally:
-        os.killpg(up.pid, number)
-        assert wait_for_exit(up) == 0
+        try:
+            wait_until(lambda: all_started(log_file) or up.poll() is not None, what="all processes")
+            assert broker.status().running
+            topics = ["canvas.raw", "canvas.dead-letter", "canvas.rosters.enrollments"]
+            wait_until(
+                lambda: len(partitions_of(broker.bootstrap, topics)) == 12, what="the topics"
+            )
+            wait_until(lambda: queue.counts() == (0, 0), what="the message on the raw topic")
+        finally:
+            os.killpg(up.pid, number)
+            assert wait_for_exit(up) == 0
     assert broker.status().pid is None
     assert complaints(log_file.read_text()) == []
     messages = [json.loads(line)["message"] for line in log_file.read_text().splitlines()]
     assert messages[-1] == "broker stopped"
-    assert {"router stopped", "rosters stopped", "serve stopped"} <= set(messages)
+    ended = {"router stopped", "rosters stopped", "serve stopped", "ingest sqs stopped"}
+    assert ended <= set(messages)
 
 
 def test_up_ends_when_one_of_its_processes_does_and_they_end_when_it_is_killed(

@@ -10,7 +10,7 @@ import pytest
 
 from rollcall.sandbox.broker import EmbeddedBroker
 from tests.ingest.hanging import HangingBroker
-from tests.ingest.queues import Queues, moto_server
+from tests.ingest.queues import CREDENTIALS, Queues, moto_server
 
 
 @pytest.fixture(scope="session")
@@ -23,11 +23,8 @@ def sqs_server() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def aws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials, and no other settings of AWS."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
 
