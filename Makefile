@@ -57,6 +57,7 @@ bench: java venv kafka ## measure router, rosters, serve, ingest and reconcile o
 	@$(BIN)/rollcall bench rosters
 	@$(BIN)/rollcall bench serve
 	@$(BIN)/rollcall bench ingest
+	@$(BIN)/rollcall bench sqs
 	@$(BIN)/rollcall bench reconcile
 
 # axe checks the page's accessibility. Without npm, its tests are skipped with a message.

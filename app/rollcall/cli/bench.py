@@ -255,6 +255,41 @@ def ingest(
 
 
 @bench_cli.command()
+def sqs(
+    messages: Annotated[
+        int, typer.Option(min=100, help="Messages that wait in the queue at the start.")
+    ] = 5_000,
+    core: Annotated[
+        int | None,
+        typer.Option(
+            help="The core for ingest sqs; the broker and the SQS server use the others. Default: "
+            "the last one."
+        ),
+    ] = None,
+) -> None:
+    """Measure ingest sqs on one core: messages of moto's SQS server, each deleted after Kafka's
+    acknowledgement.
+    """
+    import asyncio
+
+    from rich.table import Table
+
+    from rollcall.cli.printing import print_table
+    from rollcall.sandbox.bench.queue import QueueBenchPlan, bench_queue
+
+    plan = QueueBenchPlan(messages, max(os.sched_getaffinity(0)) if core is None else core)
+    result = asyncio.run(bench_queue(plan, typer.echo))
+    run = result.ingest
+    table = Table("one core", "ingest sqs")
+    table.add_row("messages/s, moved and deleted", f"{run.per_second:,.0f}")
+    table.add_row("CPU-µs/message", f"{run.cpu_microseconds:.0f}")
+    table.add_row("core used", f"{run.cpu_seconds / run.seconds:.0%}")
+    table.add_row("core used by the SQS server", f"{result.server_share:.0%}")
+    table.add_row("peak memory, MB", f"{run.peak_bytes / 1e6:.0f}")
+    print_table(table, width=120)
+
+
+@bench_cli.command()
 def reconcile(
     courses: Annotated[
         int, typer.Option(min=1, help="Courses of the simulated Canvas, with 25 students each.")

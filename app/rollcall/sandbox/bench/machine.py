@@ -74,13 +74,22 @@ class Machine:
 
     @contextlib.asynccontextmanager
     async def process(
-        self, command: str, settings: Settings, name: str, cores: Collection[int] = ()
+        self,
+        command: str,
+        settings: Settings,
+        name: str,
+        cores: Collection[int] = (),
+        variables: Mapping[str, str] | None = None,
     ) -> AsyncIterator[ManagedProcess]:
-        """Run a process under test on its core, or another process on ``cores``."""
+        """Run a process under test on its core, or another process on ``cores``.
+
+        Args:
+            variables: of the environment, besides the settings.
+        """
         folder = self.folder / name
         folder.mkdir()
         with pinned(cores or {self.core}):
-            process = ManagedProcess(command, settings, self.bootstrap, folder)
+            process = ManagedProcess(command, settings, self.bootstrap, folder, variables=variables)
             await process.__aenter__()
         try:
             await process.started()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
-import os
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,34 +14,26 @@ from typing import Any
 import aiohttp
 import orjson
 
-from rollcall.errors import RollcallError
+from rollcall.sandbox.canvas.queue import BATCH, CREDENTIALS, CanvasQueue, open_queue
 from rollcall.sandbox.demo.arrivals import Arrivals
 from rollcall.sandbox.demo.metrics import IngestReading, read_ingest
-from rollcall.sandbox.managed import ManagedProcess, ObservedProcess, python_module
+from rollcall.sandbox.managed import ManagedProcess
 from rollcall.settings import Settings
 
 MODULES = ("aiobotocore", "jwt", "moto")
 """Modules of the extra ``demo``."""
 
 QUEUE = "canvas-live-events-demo"
-REGION = "us-east-1"
 QUEUED_SHARE = 5
 """One of so many events goes to the queue, the others as signed requests: moto's server takes a
 time for each message that grows with the queue.
 """
-
-BATCH = 10
-"""Messages of one call."""
 
 TRIES = 4
 """Canvas sends a request four times."""
 RETRY_SECONDS = 2.0
 STILL_SECONDS = 60.0
 """Maximum time without a message that was deleted."""
-
-
-class WaysInError(RollcallError):
-    """An event could not be sent."""
 
 
 def missing_modules() -> list[str]:
@@ -56,22 +47,18 @@ class WaysIn:
     def __init__(
         self,
         *,
-        server: ObservedProcess,
+        queue: CanvasQueue,
         sqs: ManagedProcess,
         https: ManagedProcess,
-        client: Any,
         session: aiohttp.ClientSession,
         signer: Any,
-        queue_url: str,
     ) -> None:
-        self.queue_url = queue_url
         self.webhook_url = ""
         self.processes = (sqs, https)
         self.queue = Arrivals()
         self.webhook = Arrivals()
-        self._server = server
+        self.canvas_queue = queue
         self._sqs, self._https = sqs, https
-        self._client = client
         self._session = session
         self._signer = signer
         self._count = 0
@@ -86,7 +73,7 @@ class WaysIn:
         """Send events: some to the queue, the others as signed requests.
 
         Raises:
-            WaysInError: an event was not taken.
+            QueueError, ProcessEndedError: an event was not taken.
         """
         remaining = iter(values)
         while chunk := list(islice(remaining, BATCH * QUEUED_SHARE)):
@@ -102,15 +89,7 @@ class WaysIn:
             return
         for value in values:
             self.queue.add_sent(value)
-        answer = await self._client.send_message_batch(
-            QueueUrl=self.queue_url,
-            Entries=[
-                {"Id": str(number), "MessageBody": value.decode()}
-                for number, value in enumerate(values)
-            ],
-        )
-        if failed := answer.get("Failed"):
-            raise WaysInError(f"the queue took not all messages: {failed[0]}")
+        await self.canvas_queue.send(values)
 
     async def _post(self, value: bytes) -> None:
         self.webhook.add_sent(value)
@@ -136,22 +115,14 @@ class WaysIn:
         """
         left, moved = -1, time.monotonic()
         while left:
-            before, left = left, await self.queue_depth()
-            for process in (self._server, *self.processes):
+            before, left = left, await self.canvas_queue.depth()
+            for process in (self.canvas_queue.server, *self.processes):
                 process.check()
             if left != before:
                 moved = time.monotonic()
             elif time.monotonic() - moved > STILL_SECONDS:
                 raise self._sqs.failure(f"left {left:,} messages in the queue")
             await asyncio.sleep(0.1)
-
-    async def queue_depth(self) -> int:
-        """Messages in the queue, received and not deleted ones included."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        answer = await self._client.get_queue_attributes(
-            QueueUrl=self.queue_url, AttributeNames=names
-        )
-        return sum(int(answer["Attributes"][name]) for name in names)
 
     async def reading(self) -> IngestReading:
         """Counts of both processes."""
@@ -166,64 +137,25 @@ async def open_ways_in(settings: Settings, bootstrap: str, folder: Path) -> Asyn
     Raises:
         ProcessEndedError: a process did not start.
     """
-    from aiobotocore.session import get_session
-
     from rollcall.sandbox.canvas.signing import Signer, key_set
 
-    credentials = {
-        "AWS_ACCESS_KEY_ID": "demo",
-        "AWS_SECRET_ACCESS_KEY": "demo",  # of a server on this machine
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    }
     signer = Signer("demo")
     keys = folder / "keys.json"
     keys.write_bytes(key_set([signer]))
     async with contextlib.AsyncExitStack() as stack:
-        server = await stack.enter_async_context(
-            ObservedProcess(
-                "SQS server",
-                python_module("rollcall.sandbox.canvas.sqs_server"),
-                folder=folder,
-                environment=_without_aws(os.environ) | credentials,
-            )
-        )
-        await server.started()
-        client = await stack.enter_async_context(
-            get_session().create_client(
-                "sqs",
-                endpoint_url=server.url,
-                region_name=REGION,
-                aws_access_key_id=credentials["AWS_ACCESS_KEY_ID"],
-                aws_secret_access_key=credentials["AWS_SECRET_ACCESS_KEY"],
-            )
-        )
-        queue_url = (await client.create_queue(QueueName=QUEUE))["QueueUrl"]
+        queue = await stack.enter_async_context(open_queue(QUEUE, folder))
         sqs, https = [
             await stack.enter_async_context(
                 ManagedProcess(
-                    name, settings.model_copy(update=own), bootstrap, folder, variables=credentials
+                    name, settings.model_copy(update=own), bootstrap, folder, variables=CREDENTIALS
                 )
             )
             for name, own in (
-                ("ingest sqs", {"sqs_queue_url": queue_url, "sqs_endpoint": server.url}),
+                ("ingest sqs", {"sqs_queue_url": queue.url, "sqs_endpoint": queue.server.url}),
                 ("ingest https", {"webhook_port": 0, "webhook_jwks_url": keys.as_uri()}),
             )
         ]
         session = await stack.enter_async_context(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15))
         )
-        yield WaysIn(
-            server=server,
-            sqs=sqs,
-            https=https,
-            client=client,
-            session=session,
-            signer=signer,
-            queue_url=queue_url,
-        )
-
-
-def _without_aws(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+        yield WaysIn(queue=queue, sqs=sqs, https=https, session=session, signer=signer)

@@ -353,7 +353,10 @@ class Work:
             arrivals[record.source].add_found(record)
             self._sent.routed[record.event_name] += 1
         return IngestResults(
-            ways_in.queue, ways_in.webhook, await ways_in.queue_depth(), await ways_in.reading()
+            ways_in.queue,
+            ways_in.webhook,
+            await ways_in.canvas_queue.depth(),
+            await ways_in.reading(),
         )
 
     async def _raw_records(self) -> int:
