@@ -44,6 +44,9 @@ CALM_SECONDS = 5.0
 CALM_WAIT = 5.0
 """Maximum wait of a record during calm, on a loaded machine."""
 
+ATTENTIVE = {"topic.metadata.refresh.interval.ms": 1_000, "socket.timeout.ms": 10_000}
+"""Options of an attentive producer."""
+
 DEADLINE = 600.0
 """Time limit for calm to return."""
 
@@ -278,6 +281,11 @@ def main() -> None:
         "--times", type=int, default=3, help="number of tries of each fault (default: 3)"
     )
     parser.add_argument("--rate", type=int, default=10, help="events per second (default: 10)")
+    parser.add_argument(
+        "--attentive",
+        action="store_true",
+        help="the producer looks for new leaders each second, not only after its time-outs",
+    )
     options = parser.parse_args()
     console, prefix = Console(width=200), "pauses"
     chosen = [fault for fault in FAULTS if not options.faults or fault.name in options.faults]
@@ -288,7 +296,13 @@ def main() -> None:
         System(Path(folder), prefix, jars, brokers=3) as system,
     ):
         create_topic(system.bootstrap, f"{prefix}.raw", PARTITIONS)
-        traffic = Traffic(system.bootstrap, prefix, rate=options.rate, seed=1)
+        traffic = Traffic(
+            system.bootstrap,
+            prefix,
+            rate=options.rate,
+            seed=1,
+            producer=ATTENTIVE if options.attentive else None,
+        )
         system.wait_ready(DEADLINE)
         cluster = RosterCluster(system.bootstrap, prefix)
         kinds = (

@@ -6,9 +6,10 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from itertools import islice
+from typing import Any
 
 from confluent_kafka import Message, Producer
 
@@ -52,6 +53,7 @@ class Traffic:
         tallied: count the expected outcome of each record, which needs memory.
         asked: the institution is older than its subscription, and its Canvas answers requests.
         queue: takes the events; invalid records go to the raw topic all the same.
+        producer: further options of the producer.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Traffic:
         tallied: bool = True,
         asked: bool = False,
         queue: CanvasQueue | None = None,
+        producer: Mapping[str, Any] | None = None,
     ) -> None:
         self._bootstrap = bootstrap
         self._prefix = prefix
@@ -97,6 +100,7 @@ class Traffic:
                 "message.timeout.ms": 600_000,
                 "linger.ms": 20,
                 "log_level": 2,
+                **(producer or {}),
             }
         )
         self._refused: list[str] = []
