@@ -11,8 +11,8 @@ from contextlib import closing
 import pytest
 
 from rollcall.reconcile import comparing
+from rollcall.reconcile.canvas_client import MOST_UNANSWERED, TRIES, CanvasRefusesError
 from rollcall.reconcile.facts import Entity
-from rollcall.reconcile.preflight import CanvasRefusesError
 from rollcall.reconcile.summary import Kind, Outcome
 from rollcall.sandbox.canvas.rest import Access, RecordedRequest, Times
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan, people
@@ -710,26 +710,49 @@ async def test_a_token_that_is_revoked_ends_the_run(school: Institution) -> None
     assert set(lists) == {list_of(last)}, "only what was missing"
 
 
-async def test_canvas_that_does_not_answer_any_more_ends_the_run(school: Institution) -> None:
-    """Each list of each course would be waited for. The run can be resumed."""
+@pytest.mark.parametrize("place", ["sections", "memberships", "single enrollments"])
+async def test_canvas_that_does_not_answer_any_more_ends_the_run(
+    school: Institution, place: str
+) -> None:
+    """Each list, and each row, would be waited for. The run can be resumed."""
     courses = [course for course in school.world.courses if course.state != "deleted"]
-    first, second, *others = sorted(courses, key=lambda course: course.id)
-    assert others
+    first, second, *_others = sorted(courses, key=lambda course: course.id)
+    gone = active(school, largest(school))[:4]
+    for enrollment in gone:
+        purge(school, enrollment)
+    group = next(group for group in school.world.groups if group.category.context is first)
+    last = {
+        "sections": list_of(second, "sections"),
+        "memberships": f"/groups/{local_id(group.gid)}/memberships",
+        "single enrollments": f"/accounts/1/enrollments/{local_id(gone[0].gid)}",
+    }[place]
+    before: list[int] = []
 
     def away() -> None:
+        before.append(len(school.server.requests))
         school.server.faults.failing = Times(1_000_000)
 
-    at_request(school, lambda request: request.path == list_of(second, "sections"), away)
-    with pytest.raises(CanvasRefusesError, match="does not answer"):
+    at_request(school, lambda request: request.path == last, away)
+    with pytest.raises(CanvasRefusesError, match="does not answer any more"):
         await school.reconcile()
-    paths = {request.path for request in school.server.requests}
-    assert list_of(first) in paths
-    assert not {list_of(course, "sections") for course in others} & paths
+    assert list_of(first) in {request.path for request in school.server.requests}
+    assert len(school.server.requests) - before[0] <= TRIES * (MOST_UNANSWERED + 1)
     school.server.faults.failing = Times()
     school.server.faults.on_request = None
     summary = await school.reconcile(is_resumed=True)
-    assert list(summary.incomplete) == [second.gid]
+    assert set(summary.incomplete) <= {first.gid, second.gid}
     assert summary.courses == len(courses)
+    assert all(state(school, enrollment) == "deleted" for enrollment in gone) or summary.incomplete
+
+
+async def test_a_course_whose_lists_fail_does_not_end_the_run(school: Institution) -> None:
+    """Canvas answers other questions."""
+    course = largest(school)
+    school.server.faults.failing = Times(1_000_000, f"/courses/{course.id}/")
+    summary = await school.reconcile()
+    assert summary.outcome is Outcome.PARTIAL
+    assert list(summary.incomplete) == [course.gid]
+    assert summary.courses == 4
 
 
 async def test_a_token_of_one_section(school: Institution) -> None:

@@ -11,8 +11,8 @@ import httpx
 import orjson
 import pytest
 
+from rollcall.reconcile.canvas_client import CanvasRefusesError
 from rollcall.reconcile.facts import Entity
-from rollcall.reconcile.preflight import CanvasRefusesError
 from rollcall.reconcile.summary import Kind, Outcome
 from rollcall.sandbox.canvas.simulation import groups as change_groups
 from rollcall.sandbox.canvas.simulation.world import local_id

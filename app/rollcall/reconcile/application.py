@@ -15,7 +15,7 @@ from rollcall.events.ids import parse_id
 from rollcall.ingest.raw_records import raw_keys
 from rollcall.ingest.sink import KafkaSink
 from rollcall.kafka.rights import check_rights
-from rollcall.reconcile.canvas_client import CanvasClient, CanvasError
+from rollcall.reconcile.canvas_client import CanvasClient, CanvasError, CanvasRefusesError
 from rollcall.reconcile.checkpoint import Checkpoint
 from rollcall.reconcile.comparing import Comparer, Difference, Writer
 from rollcall.reconcile.course_list import Scope
@@ -26,7 +26,6 @@ from rollcall.reconcile.lock import RunLock
 from rollcall.reconcile.metrics import RunMetrics, RunScope
 from rollcall.reconcile.preflight import (
     CLOCK_SECONDS,
-    CanvasRefusesError,
     View,
     examine,
     root_account,

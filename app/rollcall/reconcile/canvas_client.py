@@ -7,6 +7,7 @@ left. One request at a time is enough to stay below the limit, and the client sl
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC
@@ -30,6 +31,9 @@ TRIES = 6
 THROTTLED_TRIES = 30
 """The same if Canvas only asks for patience."""
 
+MOST_UNANSWERED = 3
+"""Questions in a row that Canvas may leave without an answer."""
+
 COMFORTABLE_REMAINING = 300.0
 """Below this ``X-Rate-Limit-Remaining``, the client waits for the bucket to leak."""
 
@@ -52,6 +56,14 @@ clock. An earlier one is of a cache.
 """
 
 _RATE_LIMIT_TEXT = "rate limit exceeded"
+
+
+class CanvasRefusesError(RollcallError):
+    """Canvas does not let this token in, or does not answer: the run ends. No
+    :class:`CanvasError`: nothing can go on after it.
+    """
+
+    exit_code = 4
 
 
 class CanvasError(RollcallError):
@@ -107,6 +119,9 @@ class Answer(NamedTuple):
 class CanvasClient:
     """Asks one Canvas, with one request at a time.
 
+    All questions raise :class:`CanvasRefusesError` when Canvas does not answer any more: to wait
+    for it with each list of each course would take days.
+
     Args:
         url: of Canvas, such as ``https://canvas.example.edu``.
         token: an access token. It is sent, and kept nowhere else.
@@ -139,7 +154,7 @@ class CanvasClient:
         self._first_clock_seconds: float | None = None
         self.calls = 0
         """Number of requests that were sent."""
-        self.unanswered = 0
+        self._unanswered = 0
         """Number of questions since Canvas last answered one. Each was sent several times."""
 
     async def __aenter__(self) -> CanvasClient:
@@ -205,15 +220,29 @@ class CanvasClient:
                 elif status >= 500:
                     tries, problem = tries + 1, f"status {status}"
                 else:
-                    self.unanswered = 0
+                    self._unanswered = 0
                     answer = self._answer(url, response, started, self._clock())
                     await self._slow_down(response)
                     return answer
             if tries >= TRIES or throttled >= THROTTLED_TRIES:
-                self.unanswered += 1
-                raise UnavailableError(f"{_place(url)}: {problem}, {tries + throttled} times")
+                problem = f"{_place(url)}: {problem}, {tries + throttled} times"
+                await self._note_silence(problem)
+                raise UnavailableError(problem)
             await self._pause(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _note_silence(self, problem: str) -> None:
+        """After some questions without an answer, ask what Canvas answers to any token: perhaps it
+        only fails in a course.
+        """
+        self._unanswered += 1
+        if self._unanswered > MOST_UNANSWERED:
+            raise CanvasRefusesError(
+                f"Canvas does not answer any more ({problem}); run again with --resume when it does"
+            )
+        if self._unanswered == MOST_UNANSWERED:
+            with contextlib.suppress(CanvasError):
+                await self._ask("/api/v1/accounts/self", None)
 
     def _answer(self, url: str, response: httpx.Response, started: float, ended: float) -> Answer:
         place, status = _place(url), response.status_code

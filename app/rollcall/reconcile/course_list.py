@@ -6,10 +6,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from rollcall.errors import ConfigurationError
-from rollcall.reconcile.canvas_client import CanvasError, NotFoundError, TokenRefusedError
+from rollcall.reconcile.canvas_client import (
+    CanvasError,
+    CanvasRefusesError,
+    NotFoundError,
+    TokenRefusedError,
+)
 from rollcall.reconcile.facts import Entity, Fact, UnusableObjectError
 from rollcall.reconcile.lists import CanvasReader, ListReading
-from rollcall.reconcile.preflight import CanvasRefusesError, examine
+from rollcall.reconcile.preflight import examine
 from rollcall.reconcile.summary import Kind, Summary
 
 

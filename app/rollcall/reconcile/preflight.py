@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rollcall.errors import ConfigurationError, RollcallError
+from rollcall.errors import ConfigurationError
 from rollcall.events.ids import normal_id, shard_of
 from rollcall.reconcile.canvas_client import (
     CanvasClient,
     CanvasError,
+    CanvasRefusesError,
     NotFoundError,
     RefusedError,
     TokenRefusedError,
@@ -23,12 +24,6 @@ PERMISSIONS = ("read_course_list", "read_roster", "read_sis", "view_group_pages"
 
 CLOCK_SECONDS = 60.0
 """A greater difference between Canvas's clock and this machine's is reported."""
-
-
-class CanvasRefusesError(RollcallError):
-    """Canvas does not let this token in, or does not answer."""
-
-    exit_code = 4
 
 
 class View(NamedTuple):

@@ -28,9 +28,6 @@ from rollcall.rosters.relation import ACCOUNT_PREFIX
 CANARIES = 3
 """Known deleted enrollments of each source that are tried."""
 
-MOST_UNANSWERED = 3
-"""Questions in a row without an answer, after which a run ends. A course is three, or more."""
-
 GROUPS_SECONDS = 60
 """Time for the rosters to take new groups in."""
 
@@ -117,18 +114,8 @@ class ReconcileRun:
         await self.comparer.writer.flush()
         return [fact.id for fact in facts if fact.stated["workflow_state"] != DELETED]
 
-    async def _check(self) -> None:
-        """Look whether to go on.
-
-        Raises:
-            CanvasRefusesError: Canvas does not answer any more. Each course would wait for it.
-        """
-        await self.is_mine()
-        if self.reader.client.unanswered >= MOST_UNANSWERED:
-            await examine(self.reader.client)
-
     async def _read_course(self, course: str) -> None:
-        await self._check()
+        await self.is_mine()
         summary = self.comparer.summary
         self.progress.step = f"course {course}"
         reading = CourseReading(
@@ -164,7 +151,7 @@ class ReconcileRun:
         return [f"{ACCOUNT_PREFIX}{each}" for each in sorted(known | {account}, key=int)]
 
     async def _read_account(self, account: str) -> None:
-        await self._check()
+        await self.is_mine()
         self.progress.step = account
         reading = GroupsReading(account, reader=self.reader, comparer=self.comparer)
         await reading.read()
