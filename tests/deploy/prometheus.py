@@ -25,7 +25,7 @@ from tests.waiting import DEADLINE_SECONDS, run, wait_until
 FOLDER = ROOT / "deploy" / "prometheus"
 CONFIGURATION = FOLDER / "prometheus.yml"
 ALERTS = FOLDER / "alerts.yml"
-ALERTS_TEST = FOLDER / "alerts_test.yml"
+ALERTS_TESTS = (FOLDER / "alerts_test.yml", FOLDER / "alerts_days_test.yml")
 
 PROMETHEUS, PROMTOOL = "prometheus", "promtool"
 needs_prometheus = needs(PROMETHEUS, PROMTOOL, package="prometheus")

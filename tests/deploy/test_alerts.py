@@ -16,7 +16,7 @@ from rollcall.serve.process import DEFAULT_PORT as SERVE_PORT
 from rollcall.settings import Settings
 from tests.deploy.prometheus import (
     ALERTS,
-    ALERTS_TEST,
+    ALERTS_TESTS,
     CONFIGURATION,
     alert_rules,
     needs_prometheus,
@@ -42,11 +42,15 @@ def test_promtool_accepts_configuration_and_rules() -> None:
 
 @needs_prometheus
 def test_the_tests_of_the_alerts_pass() -> None:
-    assert "SUCCESS" in promtool("test", "rules", ALERTS_TEST)
+    assert promtool("test", "rules", *ALERTS_TESTS).count("SUCCESS") == len(ALERTS_TESTS)
 
 
 def test_each_alert_has_a_test_that_fires_and_one_that_does_not() -> None:
-    tests: list[dict[str, Any]] = yaml.safe_load(ALERTS_TEST.read_text(encoding="utf-8"))["tests"]
+    tests: list[dict[str, Any]] = [
+        block
+        for path in ALERTS_TESTS
+        for block in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
+    ]
     fires, silent = (
         {
             test["alertname"]
