@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -65,11 +64,15 @@ def fields(name: str, section: str = "body") -> dict[str, Any]:
     return declared
 
 
-def fields_titled(*titles: str, section: str = "body") -> Iterator[tuple[str, str]]:
+def fields_titled(*titles: str, section: str = "body") -> list[tuple[str, str]]:
     """event_name and field of every field of some kinds, such as "Id" (the titles of the parts in
-    schemas/common.json).
+    schemas/common.json). There is at least one.
     """
-    for name in NAMES:
-        for field, schema in fields(name, section).items():
-            if schema.get("title") in titles:
-                yield name, field
+    found = [
+        (name, field)
+        for name in NAMES
+        for field, schema in fields(name, section).items()
+        if schema.get("title") in titles
+    ]
+    assert found, f"no field has the title {' or '.join(titles)}"
+    return found
