@@ -33,10 +33,17 @@ from tests.rosters.test_snapshots import seen_and_missed
 from tests.router.handling import FakeRecord
 from tests.router.test_handler import chunk, run
 
-DOCUMENT = asyncapi_document(catalogue(Settings.model_construct()))
-CHANNELS: dict[str, Any] = {
-    channel["address"]: channel for channel in DOCUMENT["channels"].values()
-}
+
+@cache
+def document() -> dict[str, Any]:
+    """With the default settings."""
+    return asyncapi_document(catalogue(Settings.model_construct()))
+
+
+@cache
+def channels() -> dict[str, Any]:
+    """The document's channels by topic."""
+    return {channel["address"]: channel for channel in document()["channels"].values()}
 
 
 def validator(schema: object) -> Draft7Validator:
@@ -44,14 +51,14 @@ def validator(schema: object) -> Draft7Validator:
     07 of JSON Schema.
     """
     return Draft7Validator(
-        {"allOf": [schema], "components": DOCUMENT["components"]}, validate_formats=True
+        {"allOf": [schema], "components": document()["components"]}, validate_formats=True
     )
 
 
 @cache
 def parts(topic: str, message: str) -> tuple[Draft7Validator, Draft7Validator, Draft7Validator]:
     """What judges key, headers and value."""
-    described = CHANNELS[topic]["messages"][message]
+    described = channels()[topic]["messages"][message]
     return (
         validator(described["bindings"]["kafka"]["key"]),
         validator(described["headers"]),
@@ -105,14 +112,14 @@ def test_what_the_router_writes() -> None:
     outputs, _, _ = run(chunk(*records))
     seen, theirs = Counter[str](), {name for record in records for name, _ in record.headers}
     for output in outputs:
-        (message,) = CHANNELS[output.topic]["messages"]
+        (message,) = channels()[output.topic]["messages"]
         dead = output.topic == "canvas.dead-letter"
         value: Any = None if dead else orjson.loads(output.value or b"")
         assert faults(output.topic, message, output.key, list(output.headers), value) == []
         names = {name for name, _ in output.headers}
         assert (
             names - theirs
-            <= CHANNELS[output.topic]["messages"][message]["headers"]["properties"].keys()
+            <= channels()[output.topic]["messages"][message]["headers"]["properties"].keys()
         )
         seen.update(
             [
@@ -126,7 +133,7 @@ def test_what_the_router_writes() -> None:
         )
         seen.update(names)
     assert len(outputs) == len(records)
-    assert seen.keys() >= {topic for topic in CHANNELS if topic.startswith("canvas.events.")} | {
+    assert seen.keys() >= {topic for topic in channels() if topic.startswith("canvas.events.")} | {
         "canvas.unknown",
         pipeline.REDACTED_HEADER,
     }
@@ -138,7 +145,7 @@ def test_every_header_that_the_pipeline_has_a_name_for_is_described() -> None:
     """Also of those that it writes by other settings than the default ones."""
     described = {
         name
-        for channel in CHANNELS.values()
+        for channel in channels().values()
         for message in channel.get("messages", {}).values()
         for name in message["headers"]["properties"]
     }
@@ -192,11 +199,11 @@ def test_what_the_stages_write() -> None:
     cluster.send(seen_and_missed())
     cluster.settle(Chance())
     reasons, tombstones = set[tuple[str, str]](), 0
-    for topic, channel in CHANNELS.items():
+    for topic, channel in channels().items():
         if not topic.startswith("canvas.rosters."):
             continue
         row, removed = channel["messages"]
-        properties = DOCUMENT["components"]["schemas"][row]["properties"]
+        properties = document()["components"]["schemas"][row]["properties"]
         records = [
             record
             for partition in range(2)
@@ -213,14 +220,14 @@ def test_what_the_stages_write() -> None:
             if value is not None:
                 reasons.add((topic, value["state_reason"]))
                 assert value.keys() <= properties.keys()
-    described = {(topic, reason) for topic in CHANNELS for reason in reasons_of(topic)}
+    described = {(topic, reason) for topic in channels() for reason in reasons_of(topic)}
     assert reasons == described
     assert tombstones > 0
 
 
 def reasons_of(topic: str) -> list[str]:
     """The values of state_reason that the document has for a roster."""
-    schema = DOCUMENT["components"]["schemas"].get(topic.removeprefix("canvas."), {})
+    schema = document()["components"]["schemas"].get(topic.removeprefix("canvas."), {})
     found: list[str] = schema.get("properties", {}).get("state_reason", {}).get("enum", [])
     return found
 
@@ -269,7 +276,7 @@ def key_of(summary: str) -> str | None:
 def test_the_examples_are_as_described() -> None:
     """Each by its own message; those of rows are what the stages make of the examples of events."""
     made = rosters_of(examples())
-    for topic, channel in CHANNELS.items():
+    for topic, channel in channels().items():
         for name, message in channel.get("messages", {}).items():
             records = [
                 (key_of(example["summary"]), example["headers"], example["payload"])
@@ -294,7 +301,7 @@ def test_the_examples_are_as_described() -> None:
 def test_the_document_knows_a_wrong_record() -> None:
     """Or all of the above would say nothing."""
     topic, name = "canvas.events.user_created", "user_created"
-    described = CHANNELS[topic]["messages"][name]["examples"][0]
+    described = channels()[topic]["messages"][name]["examples"][0]
     key, value = described["summary"].removeprefix("Key ").encode(), described["payload"]
     headers: Headers = [(header, text.encode()) for header, text in described["headers"].items()]
     wrong = copy.deepcopy(value)

@@ -25,6 +25,7 @@ from rollcall.router.topics import plan_router_topics
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.settings import load_settings
 from tests.dead_letters.command import dead_letters
+from tests.events.schemas.events import VALIDATORS
 from tests.kafka_client import Sent, committed, headers, read_all, send
 from tests.processes import RollcallProcess, RostersProcess, RouterProcess, wait_until
 from tests.rosters.cluster import PARTITIONS, SHARD, RosterCluster
@@ -74,7 +75,7 @@ def test_what_is_sent_again_ends_as_if_it_had_been_valid_at_first(
     ]
     send(bootstrap, f"{prefix}.raw", sent)
     expected: Counter[Typed] = Counter()
-    pipeline = Pipeline(load_validators(), shard=SHARD)
+    pipeline = Pipeline(VALIDATORS, shard=SHARD)
     for record in sent:
         outcome = pipeline(record.value, record.headers)
         assert isinstance(outcome, Routed)

@@ -30,14 +30,14 @@ from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed, Unknown
 from rollcall.events.pipeline import REDACTED_HEADER, Pipeline
 from rollcall.events.publishing import ERROR_PREFIX, OWN_HEADERS
 from rollcall.events.redaction import Redactor
-from rollcall.events.schemas.validation import load_validators
 from rollcall.process.dead_letter_records import ATTEMPT_HEADER, attempts_of, dead_letter_headers
 from rollcall.record import Header
 from tests.dead_letters.records import Stored, error_headers, event
+from tests.events.schemas.events import VALIDATORS
 from tests.examples import examples
 
 WORDS = known_words()
-PIPELINE = Pipeline(load_validators(), shard=2107, redactor=Redactor(["access_token"]))
+PIPELINE = Pipeline(VALIDATORS, shard=2107, redactor=Redactor(["access_token"]))
 NOW = 1_711_752_180_000
 HOUR = 3_600_000
 

@@ -13,7 +13,6 @@ from rollcall.catalogue.plans import required_rights
 from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed, UnknownReason
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.registry import REGISTRY
-from rollcall.events.schemas.validation import load_validators
 from rollcall.ingest.https.token import Refusal
 from rollcall.ingest.metrics import SqsMetrics, WebhookMetrics
 from rollcall.process.dead_letter_records import dead_letter_headers
@@ -27,6 +26,7 @@ from rollcall.settings import Settings
 from tests.docs.markdown import ROOT
 from tests.docs.replica_tables import view_columns, view_indexes
 from tests.docs.settings_table import settings_tables
+from tests.events.schemas.events import VALIDATORS
 
 DEFAULTS = Settings.model_construct()
 
@@ -135,7 +135,7 @@ def ids() -> Iterator[str]:
 
 def dead_letter() -> Iterator[str]:
     """The headers of the dead letter that the documented user_updated becomes."""
-    outcome = Pipeline(load_validators())(_documented("user_updated"))
+    outcome = Pipeline(VALIDATORS)(_documented("user_updated"))
     assert isinstance(outcome, DeadLetter)
     headers = dead_letter_headers(outcome, "canvas.raw", 1, 1)
     return table("header", "value", rows=_values(headers))
@@ -146,7 +146,7 @@ def _documented(name: str) -> bytes:
 
 
 def _routed(raw: bytes) -> Routed:
-    outcome = Pipeline(load_validators())(raw)
+    outcome = Pipeline(VALIDATORS)(raw)
     assert isinstance(outcome, Routed)
     return outcome
 

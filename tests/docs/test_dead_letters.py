@@ -23,11 +23,11 @@ from rollcall.dead_letters.report import record_report
 from rollcall.events.outcomes import DeadLetter, ErrorCode
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.publishing import ERROR_PREFIX
-from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.topic_reading import STALL_SECONDS
 from rollcall.process.dead_letter_records import dead_letter_headers
 from tests.dead_letters.records import Stored, error_headers, event
 from tests.docs.markdown import ROOT, blocks, code, rows
+from tests.events.schemas.events import VALIDATORS
 from tests.kafka_client import create_topic, headers, read_all
 from tests.waiting import run
 
@@ -118,7 +118,7 @@ def test_what_is_exported_can_be_had_back(bootstrap: str, prefix: str, tmp_path:
 
 def test_what_is_shown() -> None:
     """The example is what ``show`` says of the documented event with the typing error."""
-    outcome = Pipeline(load_validators())(
+    outcome = Pipeline(VALIDATORS)(
         (ROOT / "tests" / "fixtures" / "documented" / "user_updated.json").read_bytes()
     )
     assert isinstance(outcome, DeadLetter)

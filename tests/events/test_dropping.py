@@ -15,10 +15,10 @@ from rollcall.events.dropping import MetadataDropper
 from rollcall.events.outcomes import DeadLetter, ErrorCode, Routed, Unknown
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.redaction import Redactor
-from rollcall.events.schemas.validation import load_validators
 from tests.events.json_texts import SPACES, Number, Pairs, reading, without, write
 from tests.events.recognisers import contents
-from tests.events.test_pipeline import EVENT, VALIDATORS, event
+from tests.events.schemas.events import VALIDATORS
+from tests.events.test_pipeline import EVENT, event
 from tests.examples import examples
 
 NAMES = ("client_ip", "user_agent", "url")
@@ -327,7 +327,7 @@ def test_nothing_is_withheld_unless_something_is_to_be_dropped() -> None:
         orjson.dumps(event(client_ip=ADDRESS)),
         orjson.dumps(event(client_ip=ADDRESS, event_name="x")),
     ):
-        outcome = Pipeline(load_validators())(value)
+        outcome = Pipeline(VALIDATORS)(value)
         assert isinstance(outcome, Routed | Unknown | DeadLetter)
         assert outcome.value == value
         assert "rollcall.dropped" not in dict(outcome.headers)

@@ -16,11 +16,9 @@ from rollcall.events.outcomes import DeadLetter, ErrorCode, Outcome, Routed, Unk
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.publishing import REASON_HEADER
 from rollcall.events.redaction import Redactor
-from rollcall.events.schemas.validation import load_validators
-from tests.events.schemas.events import MISSING, changed, example
+from tests.events.schemas.events import MISSING, VALIDATORS, changed, example
 from tests.examples import examples
 
-VALIDATORS = load_validators()
 PIPELINE = Pipeline(VALIDATORS, redactor=Redactor(("access_token", "client_secret")))
 EVENT: dict[str, Any] = {
     "metadata": {

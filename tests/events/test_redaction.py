@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from rollcall.events.outcomes import Routed
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.redaction import Redactor
-from rollcall.events.schemas.validation import load_validators
 from rollcall.settings import Settings
 from tests.events.recognisers import contents
-from tests.events.schemas.events import changed, example
+from tests.events.schemas.events import VALIDATORS, changed, example
 from tests.events.test_pipeline import event
 
 REDACTOR = Redactor(("access_token", "client_secret"))
@@ -105,7 +104,7 @@ def test_no_token_survives_and_json_stays_json(token: str, ascii_only: bool) -> 
 
 
 def test_a_redacted_event_says_so_and_has_the_same_id_when_it_is_replayed() -> None:
-    pipeline = Pipeline(load_validators(), redactor=REDACTOR)
+    pipeline = Pipeline(VALIDATORS, redactor=REDACTOR)
     raw = orjson.dumps(event(url="https://canvas.example.edu/api?access_token=2107~abc&x=1"))
     first = pipeline(raw, (("from", b"/q?client_secret=abc"),))
     assert isinstance(first, Routed)
@@ -117,8 +116,8 @@ def test_a_redacted_event_says_so_and_has_the_same_id_when_it_is_replayed() -> N
     assert pipeline.clean_key(b"x?access_token=abc") == b"x?access_token=REDACTED"
 
 
-VALIDATORS = load_validators()
 DEFAULT = Redactor(Settings.model_construct().redact_parameters)
+DEFAULT_PIPELINE = Pipeline(VALIDATORS, redactor=DEFAULT)
 
 
 @pytest.mark.parametrize(
@@ -154,9 +153,7 @@ def test_secrets_of_all_events(
     name: str, path: tuple[str, ...], url: str, parameter: bytes
 ) -> None:
     """A file that opens without a login does not open any more; the event stays valid."""
-    outcome = Pipeline(VALIDATORS, redactor=DEFAULT)(
-        orjson.dumps(changed(example(name), *path, to=url))
-    )
+    outcome = DEFAULT_PIPELINE(orjson.dumps(changed(example(name), *path, to=url)))
     assert isinstance(outcome, Routed)
     assert b"S3cret" not in outcome.value
     assert dict(outcome.headers)["rollcall.redacted"] == parameter
@@ -254,6 +251,6 @@ def test_the_fast_check_misses_nothing(before: str, equals: str, rest: bytes) ->
 
 def test_it_can_be_switched_off() -> None:
     raw = orjson.dumps(event(url="https://canvas.example.edu/api?access_token=2107~abc"))
-    outcome = Pipeline(load_validators())(raw)
+    outcome = Pipeline(VALIDATORS)(raw)
     assert isinstance(outcome, Routed)
     assert (outcome.value, outcome.redacted) == (raw, False)

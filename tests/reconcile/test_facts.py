@@ -9,7 +9,6 @@ import pytest
 
 from rollcall.events.outcomes import Routed
 from rollcall.events.pipeline import Pipeline
-from rollcall.events.schemas.validation import load_validators
 from rollcall.reconcile.facts import (
     ABSENCE_FIELDS,
     FACT_OF,
@@ -22,6 +21,7 @@ from rollcall.reconcile.facts import (
     enrollment_fact,
 )
 from rollcall.rosters.registers import as_of
+from tests.events.schemas.events import VALIDATORS
 
 SHARD = 2107
 T = 1_790_000_000_123_000
@@ -170,7 +170,7 @@ def test_a_fact_states_what_rows_have_and_nothing_else(entity: Entity) -> None:
 
 @pytest.mark.parametrize("entity", Entity)
 def test_its_event_is_routed_with_its_id_as_key(entity: Entity) -> None:
-    pipeline = Pipeline(load_validators())
+    pipeline = Pipeline(VALIDATORS)
     fact = FACT_OF[entity](OBJECTS[entity], SHARD, T)
     facts = [fact]
     if entity in ABSENCE_FIELDS:

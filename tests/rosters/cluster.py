@@ -17,7 +17,6 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from rollcall.events.outcomes import Routed
 from rollcall.events.pipeline import Pipeline
-from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.rosters import registry
@@ -26,6 +25,7 @@ from rollcall.rosters.topics import plan_roster_topics, roster_topics
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.settings import load_settings
 from rollcall.streaming.barrier import RECORD_KEY
+from tests.events.schemas.events import VALIDATORS
 from tests.kafka_client import (
     IDEMPOTENCE,
     PASSING,
@@ -53,7 +53,7 @@ Rosters = dict[str, dict[str, dict[str, Any]]]
 Places = dict[tuple[str, int], int]
 """Offsets by topic and partition."""
 
-_PIPELINE = Pipeline(load_validators(), shard=SHARD)
+_PIPELINE = Pipeline(VALIDATORS, shard=SHARD)
 
 
 class TypedRecord(NamedTuple):

@@ -12,7 +12,6 @@ import orjson
 
 from rollcall.events.outcomes import Routed
 from rollcall.events.pipeline import Pipeline
-from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.partitioner import partitioner
 from rollcall.process.breaker import Breaker, BreakerPolicy
 from rollcall.record import Headers
@@ -21,16 +20,15 @@ from rollcall.streaming.chunks import Chunk, Outputs
 from rollcall.streaming.rows import Rows
 from rollcall.streaming.stages.keyed import KeyedPartition, StageContext, StageResult
 from rollcall.streaming.stages.stage import Stage, UnusableError
+from tests.events.schemas.events import VALIDATORS
 from tests.outputs import MemoryOutputs, Output
 from tests.rosters.reference import RELATIONS, Rosters, TypedEvent
-
-_VALIDATORS = load_validators()
 
 
 @cache
 def _pipeline(shard: int | None) -> Pipeline:
     """Shared: making one takes longer than most tests in memory."""
-    return Pipeline(_VALIDATORS, shard=shard)
+    return Pipeline(VALIDATORS, shard=shard)
 
 
 class Choices(Protocol):

@@ -20,8 +20,8 @@ import orjson
 from rollcall.events.ids import normal_id, shard_of
 from rollcall.events.outcomes import Routed
 from rollcall.events.pipeline import Pipeline
-from rollcall.events.schemas.validation import load_validators
 from rollcall.events.times import parse_time
+from tests.events.schemas.events import VALIDATORS
 
 Row = dict[str, Any]
 Rosters = dict[str, dict[str, Row]]
@@ -400,7 +400,7 @@ def _schema_fields(family: str) -> dict[str, bool]:
 
 @cache
 def _pipeline(shard: int | None) -> Pipeline:
-    return Pipeline(load_validators(), shard=shard)
+    return Pipeline(VALIDATORS, shard=shard)
 
 
 def _microseconds(value: object) -> int | None:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from rollcall.events.outcomes import Routed
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.redaction import Redactor
-from rollcall.events.schemas.validation import load_validators
 from rollcall.events.times import parse_time
 from rollcall.kafka.topics import TimestampWindow
 from rollcall.process.breaker import BreakerPolicy
@@ -24,7 +23,7 @@ from rollcall.router import typed_outputs
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from rollcall.streaming.chunks import Chunk
 from tests.events.recognisers import Recognisers
-from tests.events.schemas.events import changed
+from tests.events.schemas.events import VALIDATORS, changed
 from tests.events.schemas.events import example as schema_example
 from tests.events.test_pipeline import EVENT, event
 from tests.examples import examples
@@ -39,7 +38,7 @@ from tests.router.handling import (
 )
 from tests.waiting import run_bytes
 
-PIPELINE = Pipeline(load_validators(), redactor=Redactor(("access_token",)))
+PIPELINE = Pipeline(VALIDATORS, redactor=Redactor(("access_token",)))
 IS_COMPILED = not str(typed_outputs.__file__).endswith(".py")
 
 
@@ -144,7 +143,7 @@ def test_one_in_one_out_and_all_fit(records: list[FakeRecord]) -> None:
 def test_events_that_are_not_selected_are_counted_apart() -> None:
     """Otherwise the alert on new events would never end."""
     name = "course_updated"
-    validators = {each: it for each, it in load_validators().items() if each != name}
+    validators = {each: it for each, it in VALIDATORS.items() if each != name}
     records = [
         FakeRecord(at, value=orjson.dumps(value))
         for at, value in enumerate([schema_example(name), *[event(event_name="x.y")] * 2])
@@ -257,7 +256,7 @@ def test_all_of_a_typed_record_is_counted() -> None:
     )
     plain = orjson.dumps(strange)
     escaped = plain.replace(b'"on_the_moon"', b'"on_the_\\u006doon"')
-    found = Recognisers(load_validators())
+    found = Recognisers(VALIDATORS)
     assert found.scan(escaped) is None
     assert found.taken(plain) or not IS_COMPILED
     name = EVENT["metadata"]["event_name"]

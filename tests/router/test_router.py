@@ -18,11 +18,11 @@ from confluent_kafka import Consumer, Producer
 
 from rollcall.events.ids import SHARD_SIZE
 from rollcall.events.registry import REGISTRY
-from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.partitioner import murmur2
 from rollcall.process.event_types import event_types
 from rollcall.resources import resource_path
 from rollcall.settings import load_settings
+from tests.events.schemas.events import VALIDATORS
 from tests.kafka_client import (
     Sent,
     committed,
@@ -43,7 +43,6 @@ EXAMPLES = {
     name: orjson.loads(resource_path("schemas", f"{name}.json").read_bytes())["examples"][0]
     for name in REGISTRY
 }
-VALIDATORS = load_validators()
 DOCUMENTED = Path(__file__).parent.parent / "fixtures" / "documented"
 
 

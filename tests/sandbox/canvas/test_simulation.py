@@ -20,7 +20,6 @@ from rollcall.cli.main import main
 from rollcall.events.outcomes import Routed
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.registry import REGISTRY
-from rollcall.events.schemas.validation import load_validators
 from rollcall.sandbox.canvas.families import BODIES
 from rollcall.sandbox.canvas.simulation import SimulatedEvent, Simulation, SimulationPlan
 from rollcall.sandbox.canvas.simulation.canvas import Canvas, Emitted
@@ -55,6 +54,7 @@ from rollcall.sandbox.canvas.simulation.groups import (
 )
 from rollcall.sandbox.canvas.simulation.people import create_user, delete_user, merge_users
 from rollcall.sandbox.canvas.simulation.world import WITHIN, Course, Enrollment, Section, User
+from tests.events.schemas.events import VALIDATORS
 from tests.waiting import run_bytes, wait_for_exit
 
 MODERATE = SimulationPlan(
@@ -83,7 +83,7 @@ IDS = {"enrollments": "enrollment_id", "groups": "group_id", "memberships": "gro
 @pytest.fixture(scope="module")
 def pipeline() -> Pipeline:
     """The router's pipeline without a configured shard."""
-    return Pipeline(load_validators())
+    return Pipeline(VALIDATORS)
 
 
 @pytest.fixture(scope="module")
@@ -282,7 +282,6 @@ def test_entities_older_than_the_subscription_have_no_created_event() -> None:
 
 
 def test_bodies_have_the_fields_of_families() -> None:
-    validators = load_validators()
     for event in Simulation(SimulationPlan(courses=3, steps=500)).events():
         body = json.loads(event.value)["body"]
         assert (
@@ -290,7 +289,7 @@ def test_bodies_have_the_fields_of_families() -> None:
             <= BODIES[event.name.rsplit("_", 1)[0]].keys()
         )
     for family in ("course", "course_section", "enrollment", "group", "group_membership", "user"):
-        assert validators[f"{family}_updated"].known_body_fields == BODIES[family].keys()
+        assert VALIDATORS[f"{family}_updated"].known_body_fields == BODIES[family].keys()
 
 
 # --- the plan
