@@ -90,6 +90,7 @@ class Lane:
         self.context = context
         self.partition = partition
         self._cluster = cluster
+        self._logs = {topic: cluster.log(topic, partition) for topic in context.inputs}
         self.start()
 
     def start(self) -> None:
@@ -106,13 +107,10 @@ class Lane:
     @property
     def waiting(self) -> dict[str, int]:
         """Number of unread records of each input that has some."""
-        ends = {
-            topic: len(self._cluster.log(topic, self.partition)) for topic in self.context.inputs
-        }
         return {
-            topic: end - self.positions[topic]
-            for topic, end in ends.items()
-            if end > self.positions[topic]
+            topic: len(log) - self.positions[topic]
+            for topic, log in self._logs.items()
+            if len(log) > self.positions[topic]
         }
 
     @property
@@ -131,7 +129,7 @@ class Lane:
             topic, unread = waiting.pop(choose.below(len(waiting)))
             count = 1 + choose.below(min(unread, 256))
             begin = positions[topic]
-            records = self._cluster.log(topic, self.partition)[begin : begin + count]
+            records = self._logs[topic][begin : begin + count]
             chunks.append(Chunk(topic, self.partition, begin, begin + count, list(records), 0))
             positions[topic] = begin + count
         outputs = MemoryOutputs()
