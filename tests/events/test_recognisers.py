@@ -364,10 +364,9 @@ def test_keys_of_any_place(name: str, path: tuple[str, ...]) -> None:
     assert found > 4
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_key_that_is_dropped(name: str) -> None:
+def test_a_key_that_is_dropped() -> None:
     recognisers = Recognisers(VALIDATORS, ("user_id", "context_id"))
-    assert recognisers.taken(orjson.dumps(example(name)))
+    assert [name for name in NAMES if not recognisers.taken(orjson.dumps(example(name)))] == []
 
 
 def test_a_schema_whose_objects_say_more_is_not_read() -> None:

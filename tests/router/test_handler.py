@@ -213,6 +213,7 @@ def test_a_timestamp_that_the_topics_would_refuse_becomes_now() -> None:
 @pytest.mark.parametrize("headers", [(), (("h", b"v" * 3_000),), (("", None),) * 200])
 def test_what_fits_is_typed_and_what_does_not_says_its_size(headers: tuple[Header, ...]) -> None:
     """At every size near the limit, whether it is reckoned in haste or exactly."""
+    context = context_of(PIPELINE)
     fitting = 0
     for length in range(LIMIT - 9_000, LIMIT + 100, 37):
         value = orjson.dumps(event({"user_name": "N" * length}))
@@ -220,7 +221,7 @@ def test_what_fits_is_typed_and_what_does_not_says_its_size(headers: tuple[Heade
         typed = PIPELINE(value, headers)
         assert isinstance(typed, Routed)
         size = record_bytes(typed.key, value, typed.headers)
-        [output] = handle(context_of(PIPELINE), [chunk(record)])[0]
+        [output] = handle(context, [chunk(record)])[0]
         if size <= LIMIT:
             fitting += 1
             assert (output.value, output.headers) == (value, typed.headers)

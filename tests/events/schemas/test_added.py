@@ -101,8 +101,14 @@ def test_added_types_stand_beside_rollcalls(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(
-    name: str, change: dict[str, Any], fault: str, few: Path, tmp_path: Path
+    name: str,
+    change: dict[str, Any],
+    fault: str,
+    few: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("rollcall.process.event_types.schema_folder", lambda: few)
     folder = write(tmp_path / "own", name, lambda schema: schema.update(change))
     settings = load_settings(schemas=folder)
     with pytest.raises(ConfigurationError) as caught:
