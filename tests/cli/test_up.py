@@ -21,18 +21,13 @@ from tests.healthy import complaints
 from tests.ingest.queues import CREDENTIALS, Queues, moto_server
 from tests.kafka_client import create_topic, partitions_of
 from tests.processes import EVENTS, wait_until
-from tests.waiting import run, wait_for_exit
+from tests.waiting import wait_for_exit
 
 
 def environment(**settings: object) -> dict[str, str]:
     """This process's environment with these settings and no others."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("ROLLCALL_")}
     return clean | {f"ROLLCALL_{key.upper()}": str(value) for key, value in settings.items()}
-
-
-def rollcall(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
-    return run([sys.executable, "-m", "rollcall", *arguments], env=environment(**settings))
 
 
 @pytest.mark.parametrize(
@@ -81,6 +76,7 @@ def test_up_ends_when_one_of_its_processes_does_and_they_end_when_it_is_killed(
         "kafka": bootstrap,
         "topic_prefix": prefix,
         "group_prefix": prefix,
+        "events": EVENTS,
         "port": 0,
         "log_format": "json",
         "data": tmp_path,
@@ -141,7 +137,12 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_topics_are_planned_applied_and_checked(bootstrap: str, prefix: str) -> None:
+def test_topics_are_planned_applied_and_checked(
+    bootstrap: str, prefix: str, forks: Forks, tmp_path: Path
+) -> None:
+    def topics(command: str, **settings: object) -> subprocess.CompletedProcess[str]:
+        return forks.run("topics", command, environment=environment(**settings), folder=tmp_path)
+
     retention = {"retention_unknown_days": -1, "retention_dead_letter_days": 14}
     settings = {
         "kafka": bootstrap,
@@ -151,33 +152,31 @@ def test_topics_are_planned_applied_and_checked(bootstrap: str, prefix: str) -> 
         "events": EVENTS,
         **retention,
     }
-    plan = rollcall("topics", "plan", topic_prefix=prefix, partitions=2, **retention)
+    plan = topics("plan", topic_prefix=prefix, partitions=2, **retention)
     assert plan.returncode == 0
     assert f"{prefix}.events.enrollment_created" in plan.stdout
     (dead_letter,) = (line for line in plan.stdout.splitlines() if f"{prefix}.dead-letter" in line)
     assert f"retention.ms={14 * 86_400_000} " in dead_letter
-    missing = rollcall("topics", "check", **settings)
+    missing = topics("check", **settings)
     assert missing.returncode == 1
     assert f"{prefix}.raw: missing: run 'rollcall topics apply'" in missing.stdout
     create_topic(bootstrap, f"{prefix}.raw", 7)
-    applied = rollcall("topics", "apply", **settings)
+    applied = topics("apply", **settings)
     assert applied.returncode == 0, applied.stderr
     assert f"created {prefix}.dead-letter" in applied.stdout
     assert f"created {prefix}.raw" not in applied.stdout
-    again = rollcall("topics", "apply", **settings)
+    again = topics("apply", **settings)
     number = len(plan_topics(load_settings(**settings)))
     note, summary = again.stdout.splitlines()
     assert again.returncode == 0
     assert note.startswith(f"note: {prefix}.raw takes records of 1048588 bytes at most, ")
     assert f"--topic {prefix}.raw --add-config max.message.bytes=2097152 " in note
     assert summary == f"{number} of {number} topics are as planned"
-    other = rollcall("topics", "check", **{**settings, "partitions": 3})
+    other = topics("check", **{**settings, "partitions": 3})
     assert other.returncode == 1
     assert "set ROLLCALL_PARTITIONS=2" in other.stdout
-    kept = rollcall(
-        "topics",
-        "check",
-        **settings | {"retention_unknown_days": 7, "retention_dead_letter_days": 30},
+    kept = topics(
+        "check", **settings | {"retention_unknown_days": 7, "retention_dead_letter_days": 30}
     )
     assert kept.returncode == 0, "what an operator has altered is a note, and no fault"
     assert (

@@ -21,13 +21,14 @@ from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.files import read_schema_folder, schema_folder
 from rollcall.events.schemas.validation import load_validators
 from rollcall.kafka.topic_admin import ensure_topics
+from rollcall.process.event_types import event_types
 from rollcall.router.topics import plan_router_topics
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.settings import load_settings
 from tests.dead_letters.command import dead_letters
 from tests.events.schemas.events import VALIDATORS
 from tests.kafka_client import Sent, committed, headers, read_all, send
-from tests.processes import RollcallProcess, RostersProcess, RouterProcess, wait_until
+from tests.processes import EVENTS, RollcallProcess, RostersProcess, RouterProcess, wait_until
 from tests.rosters.cluster import PARTITIONS, SHARD, RosterCluster
 
 LONGEST_NAME = 12
@@ -62,7 +63,7 @@ def test_what_is_sent_again_ends_as_if_it_had_been_valid_at_first(
     bootstrap: str, prefix: str, tmp_path: Path
 ) -> None:
     cluster = RosterCluster(bootstrap, prefix)
-    settings = load_settings(topic_prefix=prefix, partitions=PARTITIONS)
+    settings = load_settings(topic_prefix=prefix, partitions=PARTITIONS, events=EVENTS)
     asyncio.run(ensure_topics(settings, bootstrap, plan_router_topics(settings)))
     simulation = Simulation(
         SimulationPlan(
@@ -88,7 +89,7 @@ def test_what_is_sent_again_ends_as_if_it_had_been_valid_at_first(
     where: dict[str, Any] = {"shard": SHARD, "partitions": PARTITIONS}
 
     schemas = older_schemas(tmp_path / "schemas")
-    selection = ",".join(["all", *(f"-{name}" for name in NOT_SELECTED)])
+    selection = ",".join([EVENTS, *(f"-{name}" for name in NOT_SELECTED)])
     older_pipeline = Pipeline(
         load_validators(read_schema_folder(schemas), REGISTRY.keys() - set(NOT_SELECTED)),
         shard=SHARD,
@@ -127,9 +128,7 @@ def test_what_is_sent_again_ends_as_if_it_had_been_valid_at_first(
         assert len(read_all(bootstrap, [f"{prefix}.{origin}"], at_least=count)) == count
 
     with (
-        RouterProcess(
-            tmp_path, bootstrap, prefix, breaker_ratio=0, events="all", **where
-        ) as router,
+        RouterProcess(tmp_path, bootstrap, prefix, breaker_ratio=0, **where) as router,
         RostersProcess(tmp_path, bootstrap, prefix, **where) as rosters,
     ):
         rehearsed = dead_letters(bootstrap, prefix, "replay")
@@ -150,7 +149,9 @@ def test_what_is_sent_again_ends_as_if_it_had_been_valid_at_first(
             )
         )
         typed = read_all(
-            bootstrap, [f"{prefix}.events.{name}" for name in REGISTRY], at_least=len(sent)
+            bootstrap,
+            [f"{prefix}.events.{name}" for name in event_types(settings).selected],
+            at_least=len(sent),
         )
         assert Counter(map(as_typed, typed)) == expected
         assert not [
