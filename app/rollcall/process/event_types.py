@@ -91,7 +91,7 @@ def validators_of(
     Raises:
         ConfigurationError: an added file is not usable.
     """
-    return load_validators(schema_files(settings.schemas), names)
+    return _validators(settings.schemas, None if names is None else frozenset(names))
 
 
 def require_selected(settings: Settings, needed: Iterable[str], reader: str) -> None:
@@ -115,6 +115,11 @@ def missing_types(settings: Settings, needed: Iterable[str]) -> list[str]:
     """Those of the needed event types that are not selected."""
     selected = event_types(settings).selected
     return sorted(name for name in needed if name not in selected)
+
+
+@lru_cache(maxsize=8)
+def _validators(added: Path | None, names: frozenset[str] | None) -> Mapping[str, EventValidator]:
+    return load_validators(schema_files(added), names)
 
 
 @lru_cache(maxsize=8)
