@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from rollcall.ingest.metrics import SqsMetrics
@@ -20,7 +21,7 @@ from rollcall.ingest.sqs.source import SqsSource
 from rollcall.settings import Settings, load_settings
 from tests.ingest.queues import Queues
 from tests.ingest.shim import Shim
-from tests.kafka_client import PASSING_FOR_READERS, TIMED_OUT, headers, read_all
+from tests.kafka_client import headers, read_all
 from tests.waiting import eventually, in_time, wait_until
 
 VISIBILITY_SECONDS = 30
@@ -106,8 +107,8 @@ def raw_bodies(bootstrap: str, prefix: str, at_least: int) -> dict[str, list[byt
     return found
 
 
-PASSING = (*PASSING_FOR_READERS, *TIMED_OUT, KafkaError.NOT_LEADER_FOR_PARTITION)
-"""Errors of a reader while the topic is new."""
+ANSWER_SECONDS = 300.0
+"""Time limit for an answer of Kafka to the witness: tests stop its brokers."""
 
 
 class KafkaWitness:
@@ -141,8 +142,8 @@ class KafkaWitness:
 
     def _read(self) -> None:
         """Read to the current end, also of partitions that were added."""
-        known = self._consumer.list_topics(self._topic, timeout=10).topics[self._topic].partitions
-        self._count = max(self._count, len(known))
+        known = self._ask(lambda: self._consumer.list_topics(self._topic, timeout=10))
+        self._count = max(self._count, len(known.topics[self._topic].partitions))
         added = [
             TopicPartition(self._topic, number, 0)
             for number in range(len(self._places), self._count)
@@ -157,21 +158,28 @@ class KafkaWitness:
                     self.seen.add(found[MESSAGE_ID_HEADER].decode())
 
     def _end(self, place: TopicPartition) -> int:
-        """The end of a partition. Its leader may not know yet that it is."""
-        ends: list[int] = []
+        _first, end = self._ask(lambda: self._consumer.get_watermark_offsets(place, timeout=10))
+        return int(end)
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        """An answer of Kafka. Brokers may be away, or not know yet that they lead."""
+        answers: list[Any] = []
+        errors: list[KafkaException] = []
 
         def is_told() -> bool:
             try:
-                ends[:] = self._consumer.get_watermark_offsets(place, timeout=10)
+                answers.append(question())
             except KafkaException as error:
-                cause = error.args[0]
-                if not cause.retriable() and cause.code() not in PASSING:
-                    raise
+                errors.append(error)
                 return False
             return True
 
-        wait_until(is_told, what=f"the end of {place.topic}")
-        return ends[1]
+        wait_until(
+            is_told,
+            ANSWER_SECONDS,
+            what=lambda: f"an answer about {self._topic}: {errors[-1:]}",
+        )
+        return answers[0]
 
     def _position(self, place: TopicPartition) -> int:
         return max(self._consumer.position([place])[0].offset, 0)
