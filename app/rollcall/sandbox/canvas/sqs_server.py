@@ -17,6 +17,7 @@ from moto.sqs.models import Queue
 def start_server() -> ThreadedMotoServer:
     """A running server, in a thread of this process."""
     _lock_deletions()
+    _copy_pending_messages()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -45,6 +46,18 @@ def _lock_deletions() -> None:
 
     delete_message.is_locked = True  # type: ignore[attr-defined]
     Queue.delete_message = delete_message  # type: ignore[method-assign]
+
+
+def _copy_pending_messages() -> None:
+    """Let several clients receive at once: ``moto/sqs/models.py:321`` (5.2.5) iterates over a set
+    that other requests change, and answers with status 500.
+    """
+
+    def pending_message_groups(queue: Any) -> set[str]:
+        pending = tuple(queue.pending_messages)
+        return {message.group_id for message in pending if message.group_id is not None}
+
+    Queue.pending_message_groups = property(pending_message_groups)  # type: ignore[method-assign,assignment]
 
 
 def main() -> None:
