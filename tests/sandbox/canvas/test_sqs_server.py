@@ -50,3 +50,18 @@ def test_messages_that_are_deleted_at_the_same_time_are_both_deleted() -> None:
     Queue.delete_message(races, "first")
     others[0].join()
     assert [kept.handle for kept in races._messages] == ["middle"]
+
+
+def test_messages_may_be_received_while_others_are() -> None:
+    """Upstream fails if the set of received messages changes while it is read."""
+    start_server().stop()
+    races = queue()
+
+    class Received:
+        @property
+        def group_id(self) -> str:
+            races.pending_messages.add(Message("another"))
+            return "group"
+
+    races.pending_messages.update((Received(), Received()))
+    assert races.pending_message_groups == {"group"}
