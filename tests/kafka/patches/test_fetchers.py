@@ -1,4 +1,4 @@
-"""The patch in app/rollcall/kafka/patches/fetchers.py."""
+"""The patches in app/rollcall/kafka/patches/fetchers.py."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.errors import NoOffsetForPartitionError
 
 from rollcall.kafka.client import client_options
 from rollcall.settings import load_settings
@@ -55,3 +56,24 @@ async def test_a_consumer_is_stopped_though_a_task_takes_its_cancellation_for_th
     await asyncio.wait_for(consumer.stop(), DEADLINE_SECONDS)
     assert task.cancelled()
     assert mistakes == 1
+
+
+@pytest.mark.parametrize("mended", [True, False], ids=["mended", "as aiokafka does"])
+async def test_a_second_error_of_a_partition_ends_nothing(
+    bootstrap: str, mended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one is kept, until somebody reads it."""
+    if not mended:
+        monkeypatch.setattr(Fetcher, "_set_error", Fetcher._set_error.__wrapped__)
+    consumer = AIOKafkaConsumer(**client_options(load_settings(), bootstrap))
+    await consumer.start()
+    await asyncio.sleep(0)  # what fetches waits for partitions now
+    fetching, tp = consumer._fetcher, TopicPartition("topic", 0)
+    first = NoOffsetForPartitionError(tp)
+    fetching._set_error(tp, first)
+    with contextlib.nullcontext() if mended else pytest.raises(AssertionError):
+        fetching._set_error(tp, NoOffsetForPartitionError(tp))
+    with pytest.raises(NoOffsetForPartitionError) as raised:
+        fetching._records[tp].check_raise()
+    assert raised.value is first
+    await consumer.stop()

@@ -64,6 +64,7 @@ SIGNATURES = {
     ServiceThread._wakeup_timer_in_thread: ["self"],
     ServiceThread.on_crash: ["self", "msg", "fmt", "kwargs"],
     Fetcher.close: ["self"],
+    Fetcher._set_error: ["self", "tp", "error"],
     MessageBatch.failure: ["self", "exception"],
     MessageAccumulator.reenqueue: ["self", "batch"],
     TransactionManager.error_transaction: ["self", "exc"],

@@ -32,7 +32,7 @@ from rollcall.kafka.patches.connections import (
     Protocol,
     closing_first_connections,
 )
-from rollcall.kafka.patches.fetchers import close_fetcher
+from rollcall.kafka.patches.fetchers import close_fetcher, set_error
 from rollcall.kafka.patches.groups import GroupCoordinator
 from rollcall.kafka.patches.producers import MessageAccumulator, Sender, with_retrieved_exceptions
 from rollcall.kafka.patches.transactional_requests import (
@@ -65,5 +65,6 @@ TransactionManager.error_transaction = with_retrieved_exceptions(
 TransactionManager.fatal_error = with_retrieved_exceptions(TransactionManager.fatal_error)
 
 fetcher.Fetcher.close = close_fetcher
+fetcher.Fetcher._set_error = set_error
 
 consumer.GroupCoordinator = GroupCoordinator

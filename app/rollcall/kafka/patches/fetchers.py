@@ -1,9 +1,10 @@
-"""Patch of fetchers: a consumer ends in any state."""
+"""Patches of fetchers: a consumer ends in any state, and goes on after any error."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
+from typing import Any
 
 from aiokafka.consumer import fetcher
 
@@ -32,3 +33,16 @@ async def close_fetcher(fetching: fetcher.Fetcher) -> None:
             task.exception()  # the caller that requested records got it
     for waiter in fetching._fetch_waiters:
         fetching._notify(waiter)
+
+
+@functools.wraps(fetcher.Fetcher._set_error)
+def set_error(fetching: fetcher.Fetcher, tp: Any, error: Exception) -> None:
+    """``Fetcher._set_error`` that keeps what nobody has read yet.
+
+    aiokafka (``consumer/fetcher.py:916``; no issue) asserts that there is nothing: two tasks that
+    find no committed offset of a partition, one for each leader, end the fetcher with a traceback,
+    and with it the process. What is true later is found again. Test:
+    ``tests/kafka/patches/test_fetchers.py::test_a_second_error_of_a_partition_ends_nothing``.
+    """
+    if tp not in fetching._records:
+        set_error.__wrapped__(fetching, tp, error)
