@@ -9,12 +9,24 @@ import typer
 
 from rollcall.sandbox.canvas.mixes import Mix
 
+Core = Annotated[
+    int | None,
+    typer.Option(
+        help="The core for the process under test; all others use the other cores. Default: the "
+        "last one."
+    ),
+]
+
 bench_cli = typer.Typer(name="bench", no_args_is_help=True, help="Benchmarks.")
 
 
 @bench_cli.callback()
 def _group() -> None:
     """Benchmarks."""
+
+
+def _chosen(core: int | None) -> int:
+    return max(os.sched_getaffinity(0)) if core is None else core
 
 
 @bench_cli.command()
@@ -29,13 +41,7 @@ def router(
     latency_seconds: Annotated[
         float, typer.Option(min=1, help="Duration of the latency run, at half the rate.")
     ] = 20,
-    core: Annotated[
-        int | None,
-        typer.Option(
-            help="The core for the router and its peer; the broker uses the others. Default: the "
-            "last one."
-        ),
-    ] = None,
+    core: Core = None,
     drop_metadata: Annotated[
         str,
         typer.Option(
@@ -66,7 +72,7 @@ def router(
         peer_events,
         runs,
         latency_seconds,
-        max(os.sched_getaffinity(0)) if core is None else core,
+        _chosen(core),
         dropped,
         mix,
     )
@@ -113,12 +119,7 @@ def rosters(
         int,
         typer.Option(min=1_000, help="Enrollments in the tables, to measure recovery and memory."),
     ] = 1_000_000,
-    core: Annotated[
-        int | None,
-        typer.Option(
-            help="The core for the rosters; the broker uses the others. Default: the last one."
-        ),
-    ] = None,
+    core: Core = None,
 ) -> None:
     """Measure the rosters on one core: throughput, latency, recovery, memory."""
     import asyncio
@@ -129,9 +130,7 @@ def rosters(
     from rollcall.sandbox.bench.figures import median_run
     from rollcall.sandbox.bench.rosters import RosterBenchPlan, bench_rosters
 
-    plan = RosterBenchPlan(
-        events, runs, latency_seconds, rows, max(os.sched_getaffinity(0)) if core is None else core
-    )
+    plan = RosterBenchPlan(events, runs, latency_seconds, rows, _chosen(core))
     result = asyncio.run(bench_rosters(plan, typer.echo))
     ours, filling, recovery = median_run(result.rosters), result.filling, result.recovery
     table = Table(f"one core, median of {runs}", "rosters")
@@ -171,13 +170,7 @@ def serve(
         float, typer.Option(min=1, help="Changed rows a second during the requests.")
     ] = 500,
     seconds: Annotated[float, typer.Option(min=1, help="Duration of the requests.")] = 20,
-    core: Annotated[
-        int | None,
-        typer.Option(
-            help="The core for serve; the broker and the client use the others. Default: the last "
-            "one."
-        ),
-    ] = None,
+    core: Core = None,
 ) -> None:
     """Measure serve on one core: building the replica, and pages of a large course during
     changes.
@@ -195,7 +188,7 @@ def serve(
         rate,
         row_rate,
         seconds,
-        max(os.sched_getaffinity(0)) if core is None else core,
+        _chosen(core),
     )
     result = asyncio.run(bench_serve(plan, typer.echo))
     table = Table("one core", "serve")
@@ -223,13 +216,7 @@ def serve(
 def ingest(
     rate: Annotated[float, typer.Option(min=1, help="Signed events a second.")] = 1_000,
     seconds: Annotated[float, typer.Option(min=1, help="Duration of the requests.")] = 20,
-    core: Annotated[
-        int | None,
-        typer.Option(
-            help="The core for ingest https; the broker and the sender use the others. Default: "
-            "the last one."
-        ),
-    ] = None,
+    core: Core = None,
 ) -> None:
     """Measure ingest https on one core: signed events at a steady rate, each acknowledged by
     Kafka.
@@ -241,7 +228,7 @@ def ingest(
     from rollcall.cli.printing import print_table
     from rollcall.sandbox.bench.webhook import WebhookBenchPlan, bench_webhook
 
-    plan = WebhookBenchPlan(rate, seconds, max(os.sched_getaffinity(0)) if core is None else core)
+    plan = WebhookBenchPlan(rate, seconds, _chosen(core))
     result = asyncio.run(bench_webhook(plan, typer.echo))
     table = Table("one core", "ingest https")
     table.add_row("events, each answered with 204", f"{result.events:,}")
@@ -259,13 +246,7 @@ def sqs(
     messages: Annotated[
         int, typer.Option(min=100, help="Messages that wait in the queue at the start.")
     ] = 5_000,
-    core: Annotated[
-        int | None,
-        typer.Option(
-            help="The core for ingest sqs; the broker and the SQS server use the others. Default: "
-            "the last one."
-        ),
-    ] = None,
+    core: Core = None,
 ) -> None:
     """Measure ingest sqs on one core: messages of moto's SQS server, each deleted after Kafka's
     acknowledgement.
@@ -277,7 +258,7 @@ def sqs(
     from rollcall.cli.printing import print_table
     from rollcall.sandbox.bench.queue import QueueBenchPlan, bench_queue
 
-    plan = QueueBenchPlan(messages, max(os.sched_getaffinity(0)) if core is None else core)
+    plan = QueueBenchPlan(messages, _chosen(core))
     result = asyncio.run(bench_queue(plan, typer.echo))
     run = result.ingest
     table = Table("one core", "ingest sqs")
@@ -294,12 +275,7 @@ def reconcile(
     courses: Annotated[
         int, typer.Option(min=1, help="Courses of the simulated Canvas, with 25 students each.")
     ] = 100,
-    core: Annotated[
-        int | None,
-        typer.Option(
-            help="The core for reconcile; all others use the other cores. Default: the last one."
-        ),
-    ] = None,
+    core: Core = None,
 ) -> None:
     """Measure reconcile on one core, against a simulated Canvas: a backfill of empty rosters, and a
     second run, which has nothing to write.
@@ -311,7 +287,7 @@ def reconcile(
     from rollcall.cli.printing import print_table
     from rollcall.sandbox.bench.reconcile import ReconcileBenchPlan, bench_reconcile
 
-    plan = ReconcileBenchPlan(courses, max(os.sched_getaffinity(0)) if core is None else core)
+    plan = ReconcileBenchPlan(courses, _chosen(core))
     result = asyncio.run(bench_reconcile(plan, typer.echo))
     runs = (result.backfill, result.second)
     table = Table(f"one core, {courses:,} courses", "backfill", "second run")

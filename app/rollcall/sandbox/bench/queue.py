@@ -4,26 +4,23 @@ Kafka. The queue is that of moto's server, which may be slower than ingest.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollcall.sandbox.bench.figures import Sample, Throughput, steady_throughput
+from rollcall.sandbox.bench.figures import Throughput, steady_throughput
 from rollcall.sandbox.bench.machine import (
-    POLL_SECONDS,
-    STILL_SECONDS,
     Announce,
     Machine,
     machine,
     peak_bytes,
     pinned,
 )
-from rollcall.sandbox.bench.scrape import scrape
+from rollcall.sandbox.bench.scrape import watch
 from rollcall.sandbox.canvas.queue import BATCH, CREDENTIALS, CanvasQueue, open_queue
-from rollcall.sandbox.canvas.traffic import Destination, TrafficPlan, generate_traffic
-from rollcall.sandbox.managed import ManagedProcess
+from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 
 QUEUE = "canvas-live-events-bench"
 
@@ -55,25 +52,21 @@ async def bench_queue(plan: QueueBenchPlan, announce: Announce) -> QueueBenchRes
         BrokerUnavailableError: the embedded broker cannot be started.
     """
     with machine(plan.core, announce) as bench_machine:
-        with pinned(bench_machine.others):
-            opening = open_queue(QUEUE, bench_machine.folder)
-            queue = await opening.__aenter__()
-        try:
-            await _fill(queue, plan.messages)
-            announce(f"{plan.messages:,} messages are in the queue")
-            return await _empty(bench_machine, queue, plan.messages)
-        finally:
-            await opening.__aexit__(None, None, None)
+        async with AsyncExitStack() as stack:
+            with pinned(bench_machine.others):
+                queue = await stack.enter_async_context(open_queue(QUEUE, bench_machine.folder))
+            count = await _fill(queue, plan.messages)
+            announce(f"{count:,} messages are in the queue")
+            return await _empty(bench_machine, queue, count)
 
 
-async def _fill(queue: CanvasQueue, count: int) -> None:
-    values = [
-        record.value
-        for record in generate_traffic(TrafficPlan.clean(count=count))
-        if record.value is not None and record.expected.destination is Destination.ROUTED
-    ]
-    for start in range(0, count, BATCH):
+async def _fill(queue: CanvasQueue, count: int) -> int:
+    """Send events. Returns their number."""
+    traffic = generate_traffic(TrafficPlan.clean(count=count))
+    values = [record.value for record in traffic if record.value is not None]
+    for start in range(0, len(values), BATCH):
         await queue.send(values[start : start + BATCH])
+    return len(values)
 
 
 async def _empty(bench_machine: Machine, queue: CanvasQueue, count: int) -> QueueBenchResult:
@@ -84,28 +77,12 @@ async def _empty(bench_machine: Machine, queue: CanvasQueue, count: int) -> Queu
     async with bench_machine.process(
         "ingest sqs", settings, "sqs", variables=CREDENTIALS
     ) as process:
-        samples = await _samples(process, count)
+        samples = await watch(process, "rollcall_ingest_sqs_deleted_total", count)
         seconds = time.perf_counter() - started
         server_seconds = _cpu_seconds(queue.server.pid) - server_started
         return QueueBenchResult(
             steady_throughput(samples, peak_bytes(process.pid)), server_seconds / seconds
         )
-
-
-async def _samples(process: ManagedProcess, count: int) -> list[Sample]:
-    """Readings until all messages are deleted."""
-    samples: list[Sample] = []
-    moved = time.perf_counter()
-    while not samples or samples[-1].events < count:
-        values = (await scrape(process)).values
-        now, deleted = time.perf_counter(), values["rollcall_ingest_sqs_deleted_total"]
-        if not samples or deleted > samples[-1].events:
-            moved = now
-        elif now - moved > STILL_SECONDS:
-            raise process.failure(f"left {count - deleted:,.0f} messages in the queue")
-        samples.append(Sample(now, deleted, values["process_cpu_seconds_total"]))
-        await asyncio.sleep(POLL_SECONDS)
-    return samples
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -19,7 +19,7 @@ from rollcall.kafka.client import client_options
 from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.process.topics import TopicNames
 from rollcall.router.topics import plan_router_topics
-from rollcall.sandbox.bench.figures import Sample, Throughput, steady_throughput
+from rollcall.sandbox.bench.figures import Throughput, steady_throughput
 from rollcall.sandbox.bench.machine import (
     POLL_SECONDS,
     STILL_SECONDS,
@@ -32,7 +32,7 @@ from rollcall.sandbox.bench.machine import (
     pinned,
     run_module,
 )
-from rollcall.sandbox.bench.scrape import Scrape, scrape
+from rollcall.sandbox.bench.scrape import Scrape, scrape, watch
 from rollcall.sandbox.bench.stock_faust import Peer
 from rollcall.sandbox.canvas.mixes import Mix
 from rollcall.sandbox.canvas.sending import send_records
@@ -128,7 +128,7 @@ class _Bench:
             update={"group_prefix": f"bench-{number}", "drop_metadata": self._plan.drop_metadata}
         )
         async with self._machine.process("router", settings, f"router-{number}") as router:
-            samples = await _watch(router, self._plan.events)
+            samples = await watch(router, "rollcall_events_received_total", self._plan.events)
             peak = peak_bytes(router.pid)
         return steady_throughput(samples, peak)
 
@@ -197,19 +197,3 @@ async def _count_to(router: ManagedProcess, count: int) -> Scrape:
             raise BenchError("the router does not keep up with half its rate")
         await asyncio.sleep(POLL_SECONDS)
     return reading
-
-
-async def _watch(router: ManagedProcess, events: int) -> list[Sample]:
-    samples: list[Sample] = []
-    moved = time.monotonic()
-    while not samples or samples[-1].events < events:
-        values = (await scrape(router)).values
-        received = values["rollcall_events_received_total"]
-        if not samples or samples[-1].events < received:
-            moved = time.monotonic()
-        if time.monotonic() - moved > STILL_SECONDS:
-            router.check()
-            raise router.failure(f"made no progress for {STILL_SECONDS:.0f} s")
-        samples.append(Sample(time.perf_counter(), received, values["process_cpu_seconds_total"]))
-        await asyncio.sleep(POLL_SECONDS)
-    return samples
