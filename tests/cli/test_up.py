@@ -15,10 +15,11 @@ import pytest
 
 from rollcall.catalogue.plans import plan_topics
 from rollcall.sandbox.broker import EmbeddedBroker
+from rollcall.sandbox.canvas.queue import CREDENTIALS
 from rollcall.settings import load_settings
 from tests.forks import Forks
 from tests.healthy import complaints
-from tests.ingest.queues import CREDENTIALS, Queues, moto_server
+from tests.ingest.queues import Queues, moto_server
 from tests.kafka_client import create_topic, partitions_of
 from tests.processes import EVENTS, wait_until
 from tests.waiting import wait_for_exit

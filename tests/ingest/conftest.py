@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from rollcall.sandbox.broker import EmbeddedBroker
+from rollcall.sandbox.canvas.queue import CREDENTIALS
 from tests.ingest.hanging import HangingBroker
-from tests.ingest.queues import CREDENTIALS, Queues, moto_server
+from tests.ingest.queues import Queues, moto_server
 
 
 @pytest.fixture(scope="session")

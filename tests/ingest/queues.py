@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import boto3
 
+from rollcall.sandbox.canvas.queue import REGION
 from rollcall.sandbox.canvas.sqs_server import address, start_server
 
 ACCOUNT = "123456789012"
-REGION = "us-east-1"
-
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",  # of a server on this machine
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-}
-"""Environment of a client, which then reads no other settings of AWS."""
 
 
 @contextlib.contextmanager

@@ -219,15 +219,18 @@ def python_module(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
+def environment_without(*prefixes: str) -> dict[str, str]:
+    """This process's environment, without the variables whose names begin so."""
+    return {
+        name: value for name, value in os.environ.items() if not name.upper().startswith(prefixes)
+    }
+
+
 def process_environment(settings: Settings) -> dict[str, str]:
     """This process's environment, with these settings and no others, and without AWS's variables:
     a queue of the sandbox is none of the user's account.
     """
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.upper().startswith((ENV_PREFIX, "AWS_"))
-    }
+    environment = environment_without(ENV_PREFIX, "AWS_")
     values = ((name, getattr(settings, name)) for name in Settings.model_fields)
     return environment | {
         ENV_PREFIX + name.upper(): _variable(value) for name, value in values if value is not None

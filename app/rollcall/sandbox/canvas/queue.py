@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rollcall.errors import RollcallError
-from rollcall.sandbox.managed import ObservedProcess, python_module
+from rollcall.sandbox.managed import ObservedProcess, environment_without, python_module
 
 REGION = "us-east-1"
 
-CREDENTIALS: Mapping[str, str] = {
+CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "sandbox",
     "AWS_SECRET_ACCESS_KEY": "sandbox",  # of a server on this machine
-    "AWS_DEFAULT_REGION": REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
-"""Environment of the server, and of all that use it."""
+"""Environment of the server, and of all that use it, which then read no other settings of AWS."""
 
 BATCH = 10
 """Most messages of one call."""
@@ -78,14 +78,13 @@ async def open_queue(name: str, folder: Path) -> AsyncIterator[CanvasQueue]:
     """
     from aiobotocore.session import get_session
 
-    environment = {name: value for name, value in os.environ.items() if name[:4] != "AWS_"}
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(
             ObservedProcess(
                 "SQS server",
                 python_module("rollcall.sandbox.canvas.sqs_server"),
                 folder=folder,
-                environment={**environment, **CREDENTIALS},
+                environment=environment_without("AWS_") | CREDENTIALS,
             )
         )
         await server.started()
