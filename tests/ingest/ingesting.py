@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from rollcall.ingest.metrics import SqsMetrics
@@ -21,7 +21,7 @@ from rollcall.ingest.sqs.source import SqsSource
 from rollcall.settings import Settings, load_settings
 from tests.ingest.queues import Queues
 from tests.ingest.shim import Shim
-from tests.kafka_client import headers, read_all
+from tests.kafka_client import PASSING_FOR_READERS, TIMED_OUT, headers, read_all
 from tests.waiting import eventually, in_time, wait_until
 
 VISIBILITY_SECONDS = 30
@@ -107,6 +107,16 @@ def raw_bodies(bootstrap: str, prefix: str, at_least: int) -> dict[str, list[byt
     return found
 
 
+PASSING = (
+    *PASSING_FOR_READERS,
+    *TIMED_OUT,
+    KafkaError._DESTROY_BROKER,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+)
+"""Errors of a reader while a topic is new, or a broker is away."""
+
 ANSWER_SECONDS = 300.0
 """Time limit for an answer of Kafka to the witness: tests stop its brokers."""
 
@@ -170,6 +180,9 @@ class KafkaWitness:
             try:
                 answers.append(question())
             except KafkaException as error:
+                cause = error.args[0]
+                if not cause.retriable() and cause.code() not in PASSING:
+                    raise
                 errors.append(error)
                 return False
             return True
