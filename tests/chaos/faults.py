@@ -19,7 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from tests.chaos.queue import CanvasQueue
+from tests.chaos.queue import FaultyQueue
 from tests.chaos.reconciling import ReconcileRuns
 from tests.chaos.system import INGEST, Supervised, System
 from tests.chaos.traffic import Traffic
@@ -45,7 +45,7 @@ class FaultContext:
     rng: random.Random
     say: Callable[[str], object]
     reconcile: ReconcileRuns | None = None
-    queue: CanvasQueue | None = None
+    queue: FaultyQueue | None = None
 
     @property
     def cluster(self) -> BrokerCluster:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 
 from confluent_kafka import Message
 
@@ -21,40 +19,27 @@ DUPLICATES, REFUSED = 0.05, 0.05
 VISIBILITY_SECONDS = 30
 
 
-class CanvasQueue:
-    """The queue. A context manager."""
+class FaultyQueue:
+    """The queue. :func:`faulty_queue` opens one.
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._stack = ExitStack()
+    Args:
+        server: URL of the SQS server.
+        seed: of the faults.
+    """
+
+    def __init__(self, server: str, seed: int) -> None:
+        self._queue = Queues(server, "canvas-live-events")
         self._witness: KafkaWitness | None = None
+        self.shim = Shim(
+            server,
+            seed=seed,
+            duplicates=DUPLICATES,
+            refused=REFUSED,
+            disorder=True,
+            before_delete=self._look,
+        )
         self.sent: dict[str, bytes] = {}
         """Bodies by the ids of their messages."""
-
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            server = stack.enter_context(moto_server())
-            self._queue = Queues(server, "canvas-live-events")
-            self.shim = stack.enter_context(
-                Shim(
-                    server,
-                    seed=self._seed,
-                    duplicates=DUPLICATES,
-                    refused=REFUSED,
-                    disorder=True,
-                    before_delete=self._look,
-                )
-            )
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
 
     @property
     def settings(self) -> Mapping[str, object]:
@@ -69,7 +54,11 @@ class CanvasQueue:
     def watch(self, bootstrap: str, prefix: str, partitions: int) -> None:
         """Look at each deletion from now on."""
         self._witness = KafkaWitness(bootstrap, prefix, partitions)
-        self._stack.callback(self._witness.close)
+
+    def close(self) -> None:
+        """End the witness."""
+        if self._witness is not None:
+            self._witness.close()
 
     def _look(self, ids: Sequence[str]) -> None:
         assert self._witness is not None
@@ -127,3 +116,12 @@ class CanvasQueue:
             )
             if each
         ]
+
+
+@contextmanager
+def faulty_queue(seed: int) -> Iterator[FaultyQueue]:
+    """A queue, and its servers."""
+    with moto_server() as server:
+        queue = FaultyQueue(server, seed)
+        with closing(queue), queue.shim:
+            yield queue

@@ -25,7 +25,7 @@ from tests.chaos.faults import (
     delete_topic,
     jump,
 )
-from tests.chaos.queue import CanvasQueue
+from tests.chaos.queue import FaultyQueue, faulty_queue
 from tests.chaos.reconciling import ReconcileRuns
 from tests.chaos.system import INGEST, End, System
 from tests.chaos.traffic import Traffic, outcomes
@@ -121,7 +121,7 @@ def run(
     rng = random.Random(seed)
     report = Report()
     with ExitStack() as stack:
-        queue = stack.enter_context(CanvasQueue(seed)) if queued else None
+        queue = stack.enter_context(faulty_queue(seed)) if queued else None
         system = stack.enter_context(
             System(folder, prefix, jars, brokers=brokers, clock=True, queue=queue)
         )
@@ -134,26 +134,16 @@ def run(
         runs = ReconcileRuns(folder, prefix, system, traffic) if reconciled else None
         system.wait_ready(RECOVERY_SECONDS)
         begun = time.monotonic()
+        context = FaultContext(system, traffic, rng, say, runs, queue)
         traffic.start()
         try:
-            context = FaultContext(system, traffic, rng, say, runs, queue)
             _inject(context, _faults(context), duration, report)
             system.cluster.repair()
         finally:
             truth = traffic.end()
         say(f"{traffic.sent:,} records sent; waiting until all are processed")
         cluster = RosterCluster(system.bootstrap, prefix)
-        # so that the raw topic has an end
-        if queue is not None:
-            _empty(queue, system)
-        if runs is not None:
-            runs.kill()
-        _settle(system, cluster)
-        if runs is not None:
-            wrong = wrong_rows(traffic.tables(), rows_by_id(cluster.rosters()))
-            say(f"{len(wrong):,} rows are not as in Canvas; run {runs.finish()} is complete")
-            _settle(system, cluster)
-        report.errors += traffic.expect_written()
+        report.errors += _finish(context, cluster)
         rosters = cluster.rosters()
         try:
             wait_until(lambda: contents(system.replica) == expected(rosters), RECOVERY_SECONDS)
@@ -178,6 +168,25 @@ def run(
     return report
 
 
+def _finish(context: FaultContext, cluster: RosterCluster) -> list[str]:
+    """Wait until all is processed, also what ingest and reconcile write. Returns what is wrong with
+    that.
+    """
+    system, traffic = context.system, context.traffic
+    queue, runs = context.queue, context.reconcile
+    # so that the raw topic has an end
+    if queue is not None:
+        _empty(queue, system)
+    if runs is not None:
+        runs.kill()
+    _settle(system, cluster)
+    if runs is not None:
+        wrong = wrong_rows(traffic.tables(), rows_by_id(cluster.rosters()))
+        context.say(f"{len(wrong):,} rows are not as in Canvas; run {runs.finish()} is complete")
+        _settle(system, cluster)
+    return [] if queue is None and runs is None else traffic.expect_written()
+
+
 def _settle(system: System, cluster: RosterCluster) -> None:
     """Wait until all records are processed."""
     system.wait_ready(RECOVERY_SECONDS)
@@ -191,7 +200,7 @@ def _settle(system: System, cluster: RosterCluster) -> None:
     cluster.wait_quiet(system.idle, SETTLING_SECONDS)
 
 
-def _empty(queue: CanvasQueue, system: System) -> None:
+def _empty(queue: FaultyQueue, system: System) -> None:
     """Wait until ingest has moved all messages."""
 
     def is_done() -> bool:

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.chaos.queue import CanvasQueue
+from rollcall.sandbox.canvas.queue import CREDENTIALS
+from tests.chaos.queue import FaultyQueue
 from tests.cluster.brokers import BrokerCluster
-from tests.ingest.queues import CREDENTIALS
 from tests.processes import PROGRAM, RollcallProcess
 from tests.rosters.cluster import PARTITIONS, SHARD
 from tests.waiting import NotInTimeError, wait_until
@@ -121,7 +121,7 @@ class System:
         brokers: int = 1,
         static: bool = False,
         clock: bool = False,
-        queue: CanvasQueue | None = None,
+        queue: FaultyQueue | None = None,
     ) -> None:
         self.folder = folder
         self.prefix = prefix

@@ -18,7 +18,7 @@ from rollcall.sandbox.canvas.rest import CanvasServer, world_tables
 from rollcall.sandbox.canvas.rest.tables import Tables
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.simulation.plan import SimulatedEvent
-from tests.chaos.queue import CanvasQueue
+from tests.chaos.queue import FaultyQueue
 from tests.kafka_client import IDEMPOTENCE, delete_topic, headers, read_all
 from tests.processes import wait_until
 from tests.rosters.cluster import PARTITIONS, SHARD, Rosters
@@ -65,7 +65,7 @@ class Traffic:
         seed: int,
         tallied: bool = True,
         asked: bool = False,
-        queue: CanvasQueue | None = None,
+        queue: FaultyQueue | None = None,
         producer: Mapping[str, Any] | None = None,
     ) -> None:
         self._bootstrap = bootstrap
