@@ -99,9 +99,14 @@ def rate(metric: str, *by: str) -> Query:
 
 def level(metric: str, *by: str, how: str = "sum") -> Query:
     """The value of a gauge, or of a counter since the start of its process."""
-    of_quantity = {"seconds": "s", "bytes": "bytes"}.get(metric.rpartition("_")[2], "short")
-    unit = "bool_yes_no" if CATALOGUE[metric].documentation.startswith("1: ") else of_quantity
-    return Query(f"{how} by ({', '.join(by)}) ({metric}{{{_SELECTED}}})", (metric,), by, unit)
+    expression = f"{how} by ({', '.join(by)}) ({metric}{{{_SELECTED}}})"
+    return Query(expression, (metric,), by, _unit(metric))
+
+
+def _unit(metric: str) -> str:
+    if CATALOGUE[metric].documentation.startswith("1: "):
+        return "bool_yes_no"
+    return {"seconds": "s", "bytes": "bytes"}.get(metric.rpartition("_")[2], "short")
 
 
 def percentiles(
@@ -135,9 +140,8 @@ def last_run(metric: str, *by: str) -> Query:
 
     Metrics of runs have the job and instance of node_exporter, which are not chosen.
     """
-    unit = level(metric).unit
     by = ("instance", "scope", *by)
-    return Query(f"sum by ({', '.join(by)}) ({metric})", (metric,), by, unit)
+    return Query(f"sum by ({', '.join(by)}) ({metric})", (metric,), by, _unit(metric))
 
 
 def panels() -> dict[str, tuple[Panel, ...]]:

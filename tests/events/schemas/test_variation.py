@@ -5,6 +5,7 @@ Independent of the schemas: from the facts.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -141,28 +142,19 @@ Places = Iterable[tuple[str, str]]
 """event_names and fields."""
 
 
-def refused(
-    places: Places, values: Collection[object], section: str = "body"
+def judged(
+    is_valid: bool, places: Places, values: Collection[object], section: str = "body"
 ) -> list[tuple[str, str, object]]:
-    """The values that are invalid, each with its event_name and field."""
+    """The values that are valid, or that are not, each with its event_name and field."""
     return [
         (name, field, value)
         for name, field in places
         for value in values
-        if not verdict(name, section, field, to=value)
+        if verdict(name, section, field, to=value) is is_valid
     ]
 
 
-def accepted(
-    places: Places, values: Collection[object], section: str = "body"
-) -> list[tuple[str, str, object]]:
-    """The values that are valid, each with its event_name and field."""
-    return [
-        (name, field, value)
-        for name, field in places
-        for value in values
-        if verdict(name, section, field, to=value)
-    ]
+accepted, refused = partial(judged, True), partial(judged, False)
 
 
 def test_every_type_has_facts() -> None:
