@@ -5,12 +5,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from mode.threads import ServiceThread
+from mode.utils.locks import Event
 
-from rollcall.streaming.faust.consumer_thread import DaemonThread, StoppableThread
-from tests.waiting import in_time, wait_until
+from rollcall.streaming.faust.consumer_thread import (
+    ChunkConsumerThread,
+    DaemonThread,
+    StoppableThread,
+)
+from tests.waiting import eventually, in_time, wait_until
 
 
 class Stubborn(StoppableThread):
@@ -121,3 +129,81 @@ async def test_a_suspended_process_is_no_error_of_its_thread(
         await in_time(wakeups.get(), what="a turn")
     await thread.stop()
     assert ("not responding" in caplog.text) is complains
+
+
+class Closed:
+    """Part of a consumer that notes in which thread it is closed."""
+
+    def __init__(self) -> None:
+        self.closed_in: list[threading.Thread] = []
+
+    async def close(self) -> None:
+        self.closed_in.append(threading.current_thread())
+
+
+@pytest.mark.parametrize("upstream", [False, True])
+async def test_the_main_thread_does_not_close_the_connections_of_the_consumers_thread(
+    upstream: bool,
+) -> None:
+    """Faust asks for it when the group rebalances while the process stops."""
+    client, coordinator = Closed(), Closed()
+    thread = cast(
+        ChunkConsumerThread,
+        SimpleNamespace(
+            _consumer=SimpleNamespace(_client=client, _coordinator=coordinator, _closed=False),
+            app=SimpleNamespace(loop=asyncio.get_running_loop()),
+        ),
+    )
+    (AIOKafkaConsumerThread if upstream else ChunkConsumerThread).close(thread)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert client.closed_in == coordinator.closed_in == [threading.main_thread()] * upstream
+
+
+class Waiting(StoppableThread):
+    """Notes in which thread the waiter of its crash is woken."""
+
+    abstract = False
+    woken_in: threading.Thread | None = None
+
+    async def on_thread_started(self) -> None:
+        loop = self.thread_loop
+        loop.call_soon = self._note(loop.call_soon)  # type: ignore[method-assign]
+
+    def _note(self, call_soon: Any) -> Any:
+        def noting(*args: Any, **kwargs: Any) -> Any:
+            if threading.current_thread() is not self._thread:
+                self.woken_in = threading.current_thread()
+            return call_soon(*args, **kwargs)
+
+        return noting
+
+
+async def test_a_crash_of_the_main_thread_wakes_waiters_in_their_own_thread() -> None:
+    thread = Waiting(thread_loop=asyncio.SelectorEventLoop())
+    await thread.start()
+    assert thread._thread is not None
+    await eventually(lambda: bool(thread._crashed._waiters), what="a waiter")
+    thread._crash(ArithmeticError("another service's"))
+    await asyncio.to_thread(thread._thread.join)
+    assert thread._crashed.is_set()
+    assert thread.woken_in is None
+    await thread.stop()
+    thread.thread_loop.close()
+
+
+async def test_an_event_is_set_from_another_thread() -> None:
+    event = Event(loop=asyncio.get_running_loop())
+    waiter = asyncio.ensure_future(event.wait())
+    await asyncio.sleep(0)
+    await asyncio.to_thread(event.set)
+    assert event.is_set()
+    assert await in_time(waiter, what="the event")
+
+
+async def test_an_event_of_a_closed_loop_is_set() -> None:
+    loop = asyncio.new_event_loop()
+    loop.close()
+    event = Event(loop=loop)
+    event.set()
+    assert event.is_set()

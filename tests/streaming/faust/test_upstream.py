@@ -22,6 +22,7 @@ from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer, ConsumerThread, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import ServiceThread, WorkerThread
+from mode.utils import locks
 
 from rollcall.kafka.batches import GatheredBatch
 from rollcall.kafka.patches.transactional_requests import TRANSACTIONAL_HANDLERS
@@ -36,6 +37,7 @@ SIGNATURES = {
         "max_records",
     ],
     driver.AIOKafkaConsumerThread._ensure_consumer: ["self"],
+    driver.AIOKafkaConsumerThread.close: ["self"],
     driver.AIOKafkaConsumerThread.getmany: ["self", "active_partitions", "timeout"],
     driver.Consumer._new_consumer_thread: ["self"],
     driver.Producer.on_start: ["self"],
@@ -62,6 +64,8 @@ SIGNATURES = {
     WorkerThread.run: ["self"],
     WorkerThread.stop: ["self"],
     ServiceThread._wakeup_timer_in_thread: ["self"],
+    ServiceThread._stopped_set: ["self"],
+    ServiceThread.set_shutdown: ["self"],
     ServiceThread.on_crash: ["self", "msg", "fmt", "kwargs"],
     Fetcher.close: ["self"],
     Fetcher._set_error: ["self", "tp", "error"],
@@ -117,6 +121,8 @@ def test_private_state() -> None:
     assert isinstance(inspect.getattr_static(TopicPartitionState, "position"), property)
     assert isinstance(inspect.getattr_static(TopicPartitionState, "has_valid_position"), property)
     assert ServiceThread.Worker is WorkerThread
+    for used in ("self._value = True", "self._loop = ", "for fut in self._waiters:"):
+        assert used in inspect.getsource(locks)
     assert "self._drain_waiter = create_future()" in inspect.getsource(MessageBatch.__init__)
     source = inspect.getsource(TransactionManager.error_transaction)
     assert "self._pending_txn_partitions.clear()" in source, (

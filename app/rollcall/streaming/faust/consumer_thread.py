@@ -16,6 +16,7 @@ from aiokafka.errors import ConsumerStoppedError, NoOffsetForPartitionError, Off
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.threads import ServiceThread, WorkerThread
+from mode.utils.locks import Event
 
 from rollcall.kafka.bounded import abandon
 from rollcall.kafka.decoding import decode_leniently, record_size, skip_record_wrapping
@@ -43,6 +44,33 @@ FIRST_SLICE = 64
 """Number of records in the first slice of a chunk. Their mean size decides the size of the next
 slice.
 """
+
+
+def set_in_any_thread(event: Event) -> None:
+    """Set an event of mode, and wake its waiters in their own event loop."""
+    # Replaces mode/utils/locks.py:47. A crash sets events of the services of both threads (see
+    # mode/services.py:928), and upstream wakes their waiters at once. uvloop's loops may only be
+    # used in their own thread: other use can end the process with a segmentation fault.
+    if event._value:
+        return
+    event._value = True
+    loop = event._loop
+    if loop is None:
+        return  # nothing has waited yet
+    if loop is asyncio._get_running_loop():
+        _wake(event)
+    else:
+        with contextlib.suppress(RuntimeError):  # a closed loop has no waiters
+            loop.call_soon_threadsafe(_wake, event)
+
+
+def _wake(event: Event) -> None:
+    for waiter in event._waiters:
+        if not waiter.done():
+            waiter.set_result(True)
+
+
+Event.set = set_in_any_thread  # type: ignore[method-assign, assignment]
 
 
 class DaemonThread(WorkerThread):
@@ -91,18 +119,14 @@ class StoppableThread(ServiceThread):
         return
 
     def _stopped_set(self) -> None:
-        # Extends mode/threads.py:227. A thread whose service has crashed closes its loop by itself,
-        # before or after it is stopped.
-        try:
-            super()._stopped_set()
-        except RuntimeError:
-            self._stopped.set()  # a closed loop has no waiters
+        # Replaces mode/threads.py:227, which fails if the loop is closed. A thread whose service
+        # has crashed closes its loop by itself, before or after it is stopped.
+        self._stopped.set()
 
     def set_shutdown(self) -> None:
-        # Extends mode/threads.py:230. An abandoned thread may be garbage-collected, and so ended,
-        # after the loop of its waiters.
-        with contextlib.suppress(RuntimeError):
-            super().set_shutdown()
+        # Replaces mode/threads.py:230, which fails if the loop is closed. An abandoned thread may
+        # be garbage-collected, and so ended, after the loop of its waiters.
+        self._shutdown.set()
 
     async def crash(self, exc: BaseException) -> None:
         """Report an error. Ignored if the loop is closed."""
@@ -224,6 +248,12 @@ class ChunkConsumerThread(StoppableThread, driver.AIOKafkaConsumerThread):
         if state.position == before:
             return None
         return Chunk(tp.topic, tp.partition, before, state.position, records, size)
+
+    def close(self) -> None:
+        # Replaces drivers/aiokafka.py:766, which Faust calls if the group rebalances while the
+        # process stops. It closes the connections of this thread's event loop in the main thread,
+        # which can end the process with a segmentation fault. The stop closes them in this thread.
+        return
 
     async def seek_exact(self, tp: TP, offset: int) -> None:
         """Continue reading at ``offset``. Ignored if the partition is no longer assigned."""
