@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from rollcall.reconcile.triggers import SETTLING_SECONDS
+from rollcall.sandbox.canvas.rest import Access
 from rollcall.sandbox.canvas.simulation import SimulationPlan
 from rollcall.sandbox.canvas.simulation.enrollments import delete_in_bulk
 from rollcall.sandbox.canvas.simulation.people import merge_users
@@ -163,6 +164,12 @@ def test_a_partial_run_looks_again(equal: Installation) -> None:
     assert (result["outcome"], result["courses"]) == ("complete", 0)
     equal.wait_settled()
     assert equal.wrong_rows() == []
+
+    # An SIS import would need the root account, so it is refused though there is nothing to read.
+    equal.server.tokens["section"] = Access(account=False, section=first.sections[0].gid)
+    equal.token.write_text("section")
+    code, _, err = equal.run("--triggered")
+    assert (code, "--triggered needs" in err) == (4, True), err
 
 
 def test_imports_and_merged_users(equal: Installation) -> None:
