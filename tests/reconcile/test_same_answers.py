@@ -32,7 +32,7 @@ SAME: dict[str, tuple[str, ...]] = {
     "enrollment": (
         *("id", "course_id", "course_section_id", "user_id", "associated_user_id", "type"),
         *("enrollment_state", "role", "limit_privileges_to_course_section"),
-        *("created_at", "sis_section_id", "sis_user_id"),
+        *("created_at", "sis_section_id", "sis_user_id", "root_account_id"),
     ),
     "user": ("id", "name", "short_name", "sortable_name", "login_id", "sis_user_id", "created_at"),
     "group": (

@@ -78,13 +78,17 @@ class Fact(NamedTuple):
     is_present: bool = True
 
     def event(self, root_account_id: str, run: str, written_time: str) -> dict[str, Any]:
-        """The snapshot event.
+        """The snapshot event. That of a section has its root account in the body, too: Canvas's API
+        shows it with enrollments, and Canvas's events tell it of sections only.
 
         Args:
             root_account_id: global id of the root account.
             run: name of the run.
             written_time: :attr:`time`, as events write times.
         """
+        body = {"present": self.is_present, **self.stated}
+        if self.entity is Entity.SECTION:
+            body["root_account_id"] = root_account_id
         return {
             "metadata": {
                 "event_name": self.entity.event_name,
@@ -94,7 +98,7 @@ class Fact(NamedTuple):
                 "run": run,
                 "source": "rest",
             },
-            "body": {"present": self.is_present, **self.stated},
+            "body": body,
         }
 
 

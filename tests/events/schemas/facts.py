@@ -229,8 +229,8 @@ rollcall_enrollment_snapshot
     workflow_state:word user_name:text? limit_privileges_to_course_section:flag? created_at:time?
     updated_at:time? associated_user_id:id?
 rollcall_section_snapshot
-    present:flag course_section_id:id course_id:id workflow_state:word name:text?
-    nonxlist_course_id:id? sis_source_id:foreign? integration_id:foreign? start_at:time?
+    present:flag course_section_id:id course_id:id root_account_id:id? workflow_state:word
+    name:text? nonxlist_course_id:id? sis_source_id:foreign? integration_id:foreign? start_at:time?
     end_at:time? restrict_enrollments_to_section_dates:flag?
 rollcall_course_snapshot
     present:flag course_id:id workflow_state:word uuid:text? account_id:id? name:text?
