@@ -7,19 +7,32 @@ from __future__ import annotations
 import re
 import signal
 import threading
+import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+
+import orjson
+import pytest
 
 from rollcall.reconcile.facts import Entity
 from rollcall.reconcile.metrics import RunMetrics, RunScope
 from rollcall.reconcile.summary import Kind, Summary
+from rollcall.sandbox.canvas.queue import CREDENTIALS
+from rollcall.sandbox.canvas.signing import Signer
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.traffic import Destination, TrafficPlan, generate_traffic
 from tests.deploy.prometheus import Prometheus, alert_rules, needs_prometheus, promtool
 from tests.deploy.test_dashboard import SHOWN
+from tests.ingest.https.hosting import signer
+from tests.ingest.https.test_process import status, webhook
+from tests.ingest.queues import Queues, moto_server
+from tests.ingest.shim import Refusal, Shim
+from tests.ingest.test_process import IngestProcess
 from tests.kafka_client import Sent, send
 from tests.processes import RollcallProcess, RostersProcess, RouterProcess, wait_until
 
@@ -27,9 +40,20 @@ RATE = "10m"
 """Value of Grafana's ``$__rate_interval``: longer than the test."""
 
 
+INGESTED = 5
+"""Events through the queue, and through the webhook."""
+
+
 @needs_prometheus
-def test_a_whole_installation(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_a_whole_installation(
+    bootstrap: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
     with ExitStack() as running:
+        queue = Queues(running.enter_context(moto_server()), f"events-{uuid.uuid4().hex[:8]}")
+        shim = running.enter_context(Shim(queue.server))
+        shim.faults["ReceiveMessage"].append(Refusal(503, "ServiceUnavailable"))
         router = running.enter_context(RouterProcess(tmp_path, bootstrap, prefix))
         rosters = running.enter_context(RostersProcess(tmp_path, bootstrap, prefix))
         serve = running.enter_context(
@@ -37,7 +61,15 @@ def test_a_whole_installation(bootstrap: str, prefix: str, tmp_path: Path) -> No
                 "serve", tmp_path, bootstrap, prefix, data=tmp_path, shard=SimulationPlan().shard
             )
         )
-        processes = {f"rollcall-{process.command}": process for process in (router, rosters, serve)}
+        sqs = IngestProcess(tmp_path, bootstrap, prefix, queue, shim.url)
+        https = webhook(tmp_path, bootstrap, prefix)
+        processes: dict[str, RollcallProcess] = {
+            "rollcall-router": router,
+            "rollcall-rosters": rosters,
+            "rollcall-serve": serve,
+            "rollcall-ingest-sqs": running.enter_context(sqs),
+            "rollcall-ingest-https": running.enter_context(https),
+        }
         addresses = {job: urlsplit(process.url).netloc for job, process in processes.items()}
         addresses["node"] = running.enter_context(textfile_collector(tmp_path / "reconcile.prom"))
         prometheus = running.enter_context(Prometheus(tmp_path, addresses))
@@ -55,7 +87,7 @@ def test_a_whole_installation(bootstrap: str, prefix: str, tmp_path: Path) -> No
         for process in processes.values():
             assert promtool("check", "metrics", stdin=process.get("/metrics")[1]) == ""
 
-        received = load(bootstrap, prefix)
+        received = load(bootstrap, prefix) + ingest(queue, https)
         wait_until(
             lambda: prometheus.value("rollcall_events_received_total") == received,
             what="the events",
@@ -136,6 +168,22 @@ def load(bootstrap: str, prefix: str) -> int:
     return len(events) + len(others)
 
 
+def ingest(queue: Queues, https: RollcallProcess) -> int:
+    """Send events through the queue and the webhook, and one with a wrong signature. Returns their
+    number.
+    """
+    events: list[dict[str, Any]] = [
+        orjson.loads(event.value) for event in Simulation(SimulationPlan(seed=2, steps=1)).events()
+    ][: 2 * INGESTED]
+    now = int(time.time())
+    queue.send([orjson.dumps(event).decode() for event in events[:INGESTED]])
+    for event in events[INGESTED:]:
+        assert status(https, signer().request_body(event, now)) == 204
+    forged = Signer(signer().key_id).request_body(events[0], now)
+    assert status(https, forged) == 401
+    return len(events)
+
+
 def is_quiet(prometheus: Prometheus) -> bool:
     """Whether all processing is complete, and the replica has rows of every relation."""
     backlog = (
@@ -149,16 +197,12 @@ def is_quiet(prometheus: Prometheus) -> bool:
 
 
 def panels_without_data(prometheus: Prometheus) -> list[str]:
-    """Titles and queries of panels without data or with empty legends, but those of ingest, which
-    does not run.
-    """
+    """Titles and queries of panels without data or with empty legends."""
     empty = []
     variables: Mapping[str, str] = {"$__rate_interval": RATE, "$job": ".+", "$instance": ".+"}
     for panel in SHOWN:
         for target in panel["targets"]:
             expression = target["expr"]
-            if "rollcall_ingest_" in expression:
-                continue
             for variable, value in variables.items():
                 expression = expression.replace(variable, value)
             found = prometheus.query(expression)
@@ -169,7 +213,7 @@ def panels_without_data(prometheus: Prometheus) -> list[str]:
 
 
 def selectors_without_data(prometheus: Prometheus) -> list[str]:
-    """Selectors of alerts without data: these alerts would never fire. Ingest does not run."""
+    """Selectors of alerts without data: these alerts would never fire."""
     queried = {
         selector
         for rule in alert_rules().values()
@@ -178,11 +222,7 @@ def selectors_without_data(prometheus: Prometheus) -> list[str]:
         )
     }
     assert len(queried) > 15
-    return sorted(
-        selector
-        for selector in queried
-        if not selector.startswith("rollcall_ingest_") and not prometheus.query(selector)
-    )
+    return sorted(selector for selector in queried if not prometheus.query(selector))
 
 
 def label_values(prometheus: Prometheus, label: str) -> set[str]:
