@@ -31,7 +31,8 @@ try:
 except ModuleNotFoundError as error:
     raise ConfigurationError(
         "rollcall ingest sqs needs the extra sqs "
-        f"({(error.name or '').partition('.')[0]} is missing): pip install 'rollcall[sqs]'"
+        f"({(error.name or '').partition('.')[0]} is missing): pip install '.[sqs]' in Rollcall's "
+        "checkout"
     ) from None
 
 CALL_SECONDS = 10.0
