@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import pytest
 
-from tests.docs.markdown import ROOT
+from tests.docs.markdown import ROOT, documents
 
 DOCUMENT = ROOT / "docs" / "deployment.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
@@ -20,6 +20,21 @@ def test_the_files_are_there() -> None:
 
 def test_the_version() -> None:
     assert set(re.findall(r"rollcall[:-](\d+\.\d+\.\d+)", TEXT)) == {version("rollcall")}
+
+
+def test_nothing_is_installed_by_name() -> None:
+    """On PyPI, ``rollcall`` is a program of somebody else."""
+    by_name = re.compile(
+        r"install\s+(?:['\"]\s*)?['\"`]?rollcall(?=\[|['\"`]?(?:\s|$))", re.MULTILINE
+    )
+    assert by_name.search("pip install 'rollcall[sqs]'")
+    assert by_name.search("pip install rollcall")
+    texts = [*documents(), *sorted((ROOT / "app" / "rollcall").rglob("*.py"))]
+    found = {text: by_name.findall(text.read_text(encoding="utf-8")) for text in texts}
+    assert [text for text, names in found.items() if names] == [ROOT / "README.md"]
+    assert "Do not\ninstall `rollcall` from PyPI" in (ROOT / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize("lock", ["requirements-build.lock", "requirements-runtime.lock"])

@@ -150,7 +150,7 @@ def test_a_missing_extra_is_one_line() -> None:
     assert code == ConfigurationError.exit_code
     assert output == (
         "rollcall: rollcall ingest sqs needs the extra sqs (aiobotocore is missing): pip install "
-        "'rollcall[sqs]'\n"
+        "'.[sqs]' in Rollcall's checkout\n"
     )
 
 

@@ -9,11 +9,12 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from prometheus_client import CollectorRegistry
 
 from rollcall.ingest.metrics import SqsMetrics
@@ -254,6 +255,46 @@ async def test_a_refused_role_is_no_lack_of_rights_on_the_queue() -> None:
     ):
         raise ClientError({"Error": {"Code": "AccessDenied"}}, "AssumeRole")
     assert found.value.reason is Reason.CREDENTIALS
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "named"),
+    [(None, "https://sqs.eu-west-1.amazonaws.com"), ("http://127.0.0.1:2", "http://127.0.0.1:2")],
+)
+async def test_the_server_that_does_not_answer_is_named(endpoint: str | None, named: str) -> None:
+    """It is the service of the region or the endpoint, not the host of the queue's URL."""
+    queue = Queue(load_settings(sqs_queue_url="http://127.0.0.1:1/1/queue", sqs_endpoint=endpoint))
+    with (
+        pytest.raises(QueueError, match=f"^SQS at {named} does not answer ") as found,
+        queue._errors_explained("ReceiveMessage"),
+    ):
+        raise EndpointConnectionError(endpoint_url=f"{named}/", error=None)
+    assert found.value.reason is Reason.CONNECTION
+    assert "ROLLCALL_SQS_ENDPOINT" in str(found.value)
+
+
+@pytest.mark.parametrize("endpoint", [None, "http://127.0.0.1:2"])
+async def test_without_a_named_server_it_is_that_of_the_settings(endpoint: str | None) -> None:
+    url = "http://127.0.0.1:1/1/queue"
+    queue = Queue(load_settings(sqs_queue_url=url, sqs_endpoint=endpoint))
+    with (
+        pytest.raises(QueueError, match=f"^SQS at {endpoint or url} does not answer "),
+        queue._errors_explained("ReceiveMessage"),
+    ):
+        raise TimeoutError
+
+
+async def test_the_variable_of_the_message_gives_the_region(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    async with Queue(load_settings(sqs_queue_url="http://127.0.0.1:1/1/queue")) as queue:
+        with pytest.raises(QueueError, match=r"region of the queue is not known") as found:
+            await queue.attributes()
+        monkeypatch.setenv(str(found.value).rpartition("set ")[2], "eu-west-1")
+        assert (await queue._get_client()).api.meta.region_name == "eu-west-1"
 
 
 async def test_refused_credentials_cost_few_clients(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from rollcall.process.logs import (
     JsonFormatter,
     KafkaLevelFilter,
     RepeatFilter,
+    TextFormatter,
     configure_logging,
 )
 from rollcall.settings import load_settings
@@ -164,6 +165,16 @@ def logging_restored() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("logging_restored")
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_fields_are_shown_but_for_a_message_in_colours(formatter: logging.Formatter) -> None:
+    line = record("uvicorn.error", logging.INFO)
+    line.color_message = "\x1b[36mit happened\x1b[0m"
+    line.port = 8090
+    text = formatter.format(line)
+    assert "8090" in text
+    assert text.count("it happened") == 1
+
+
 def test_libraries_of_aws_log_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     """With DEBUG, they log bodies and session tokens."""
     configure_logging(load_settings(log_level="DEBUG", log_format="json"))

@@ -307,7 +307,7 @@ def test_missing_opentelemetry_is_an_error_with_a_remedy(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(
         ConfigurationError,
-        match=r"^ROLLCALL_TRACE_RATIO is set, and opentelemetry\.sdk\.trace is not there: install "
-        r"rollcall\[tracing\]",
+        match=r"^ROLLCALL_TRACE_RATIO is set, and opentelemetry\.sdk\.trace is not there: "
+        r"pip install '\.\[tracing\]'",
     ):
         new_tracing(load_settings(trace_ratio=0.5), "rosters")

@@ -58,7 +58,8 @@ def https(attached: Attached = False) -> None:
         if error.name not in ("jwt", "cryptography"):
             raise
         raise ConfigurationError(
-            f"rollcall ingest https needs {error.name}, which is not there: install rollcall[https]"
+            f"rollcall ingest https needs the extra https ({error.name} is missing): pip install "
+            "'.[https]' in Rollcall's checkout"
         ) from None
     run_until_stopped(WebhookProcess, attached=attached)
 

@@ -24,7 +24,12 @@ REPEAT_SECONDS = 30.0
 
 _MAX_TEMPLATES = 1_000
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",  # uvicorn's: the message once more, with colours and placeholders
+}
 
 _CLIENTS = (
     "faust",

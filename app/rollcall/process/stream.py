@@ -368,8 +368,8 @@ def new_tracing(settings: Settings, process: str) -> Tracing | None:
         from rollcall.process.tracing import Tracing
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"ROLLCALL_TRACE_RATIO is set, and {error.name} is not there: install "
-            "rollcall[tracing], or unset it"
+            f"ROLLCALL_TRACE_RATIO is set, and {error.name} is not there: pip install "
+            "'.[tracing]' in Rollcall's checkout, or unset it"
         ) from None
     # Only the router starts traces: others would start in the middle.
     return Tracing(f"rollcall-{process}", settings.trace_ratio if process == "router" else 0.0)

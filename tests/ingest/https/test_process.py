@@ -375,7 +375,8 @@ def test_a_missing_extra() -> None:
     done = run([sys.executable, "-c", code])
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        "rollcall: rollcall ingest https needs jwt, which is not there: install rollcall[https]"
+        "rollcall: rollcall ingest https needs the extra https (jwt is missing): pip install "
+        "'.[https]' in Rollcall's checkout"
     ]
 
 

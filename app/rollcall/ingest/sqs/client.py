@@ -31,7 +31,8 @@ try:
 except ModuleNotFoundError as error:
     raise ConfigurationError(
         "rollcall ingest sqs needs the extra sqs "
-        f"({(error.name or '').partition('.')[0]} is missing): pip install 'rollcall[sqs]'"
+        f"({(error.name or '').partition('.')[0]} is missing): pip install '.[sqs]' in Rollcall's "
+        "checkout"
     ) from None
 
 CALL_SECONDS = 10.0
@@ -244,10 +245,12 @@ class Queue:
             raise no_credentials(type(error).__name__) from None
         except exceptions.NoRegionError:
             raise QueueError(
-                Reason.OTHER, "the region of the queue is not known; set AWS_REGION"
+                Reason.OTHER, "the region of the queue is not known; set AWS_DEFAULT_REGION"
             ) from None
         except _NO_ANSWER as error:
-            raise unreachable(self._endpoint or self._url, type(error).__name__) from None
+            raise unreachable(
+                _called(error) or self._endpoint or self._url, type(error).__name__
+            ) from None
 
     def _renew(self) -> None:
         """Use a new client for the next call, unless this one is new."""
@@ -297,6 +300,14 @@ def region_of(queue_url: str) -> str | None:
     """The region that a queue's URL names."""
     found = _REGION.search(urlsplit(queue_url).hostname or "")
     return None if found is None else found[1] or found[2]
+
+
+def _called(error: Exception) -> str | None:
+    """The server that a failed call was sent to: without an endpoint in the settings, it is not
+    that of the queue's URL.
+    """
+    url = urlsplit(str(getattr(error, "kwargs", {}).get("endpoint_url", "")))
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}" if url.netloc else None
 
 
 def _message(message: Mapping[str, Any]) -> Message:

@@ -155,6 +155,6 @@ def unreachable(url: str, kind: str) -> QueueError:
     """The error without a connection. ``kind``: the type of the library's error."""
     return QueueError(
         Reason.CONNECTION,
-        f"SQS at {url} does not answer ({kind}); check the network and the proxy, or "
-        "ROLLCALL_SQS_QUEUE_URL",
+        f"SQS at {url} does not answer ({kind}); check the network and the proxy, "
+        "ROLLCALL_SQS_QUEUE_URL and ROLLCALL_SQS_ENDPOINT",
     )

@@ -288,7 +288,7 @@ class Work:
             self._screen.step(
                 "ways in",
                 f"no queue and no webhook ({', '.join(missing)} missing): pip install "
-                "'rollcall[demo]'; the institution's events go to the raw topic at once",
+                "'.[demo]'; the institution's events go to the raw topic at once",
             )
             return
         with self._screen.doing("starting an SQS server, and the ways in"):
