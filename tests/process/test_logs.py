@@ -164,7 +164,6 @@ def logging_restored() -> Iterator[None]:
         logging.getLogger(name).setLevel(former)
 
 
-@pytest.mark.usefixtures("logging_restored")
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
 def test_fields_are_shown_but_for_a_message_in_colours(formatter: logging.Formatter) -> None:
     line = record("uvicorn.error", logging.INFO)
@@ -175,6 +174,7 @@ def test_fields_are_shown_but_for_a_message_in_colours(formatter: logging.Format
     assert text.count("it happened") == 1
 
 
+@pytest.mark.usefixtures("logging_restored")
 def test_libraries_of_aws_log_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     """With DEBUG, they log bodies and session tokens."""
     configure_logging(load_settings(log_level="DEBUG", log_format="json"))
