@@ -6,7 +6,7 @@ import math
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -220,25 +220,23 @@ def _faults(context: FaultContext) -> list[Fault]:
     """
     system = context.system
     faults = [fault for fault in FAULTS if fault is not jump or system.has_clock]
-    own: list[Fault] = []
-    if context.reconcile is not None:
-        own += RECONCILE_FAULTS
+    own = _alternating(
+        RECONCILE_FAULTS if context.reconcile is not None else (),
+        QUEUE_FAULTS if context.queue is not None else (),
+    )
     if context.queue is not None:
-        own += QUEUE_FAULTS
         # all of its records must be there, and some are still in the queue
         faults.remove(delete_topic)
     if own:
-        own *= math.ceil(len(faults) / len(own))
-        faults = [each for pair in zip(own, faults, strict=False) for each in pair]
+        faults = _alternating((own * len(faults))[: len(faults)], faults)
     if len(system.cluster.brokers) == 1:
         return faults
-    without_rights = [fault for fault in faults if fault not in REFUSALS]
-    return [
-        fault
-        for pair in zip_longest(BROKER_FAULTS, without_rights)
-        for fault in pair
-        if fault is not None
-    ]
+    return _alternating(BROKER_FAULTS, [fault for fault in faults if fault not in REFUSALS])
+
+
+def _alternating(*lists: Sequence[Fault]) -> list[Fault]:
+    """Faults of all lists in turn. When a list has ended, those of the others."""
+    return [fault for turn in zip_longest(*lists) for fault in turn if fault is not None]
 
 
 def _inject(context: FaultContext, faults: list[Fault], duration: Duration, report: Report) -> None:

@@ -14,7 +14,7 @@ from tests.chaos.run import Duration, run
 COUNT = len(FAULTS) if os.environ.get("CI") else 4
 """Each fault once; few for developers: `make chaos` injects more."""
 
-CLUSTER_FAULTS = 12
+CLUSTER_FAULTS = 8
 
 RATE = 200
 
