@@ -141,7 +141,7 @@ def run(
             system.cluster.repair()
         finally:
             truth = traffic.end()
-        say(f"{traffic.sent:,} records sent; waiting until all are processed")
+        say("waiting until all records are processed")
         cluster = RosterCluster(system.bootstrap, prefix)
         report.errors += _finish(context, cluster)
         rosters = cluster.rosters()

@@ -1,4 +1,6 @@
-"""Only the watchdog judges progress. Faust's own check calls healthy partitions slow."""
+"""Only the watchdog judges progress. Faust's own check calls healthy partitions slow, and Faust
+reads nothing until it has requested the committed offset of each partition.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.kafka_client import create_topic, send
+from tests.kafka_client import Sent, committed, create_topic, send
 from tests.processes import RollcallProcess, wait_until
 from tests.router.test_delivery import PARTITIONS, numbered_events
 from tests.streaming.faust.impatient import CHECKED
 
 PROGRAM = (sys.executable, str(Path(__file__).with_name("impatient.py")))
+UNANSWERED = (sys.executable, str(Path(__file__).with_name("unanswered.py")))
 CHECKS = 20
 COUNT = 400
 
@@ -64,5 +67,25 @@ def test_upstream_complains_of_healthy_partitions(
         wait_until(
             lambda: any("has not sent fetch request" in message for message in errors(process)),
             what="Faust's complaint",
+        )
+        assert process.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "topic"), [("router", "raw"), ("rosters", "events.user_created")]
+)
+def test_faust_does_not_look_for_positions(
+    bootstrap: str, prefix: str, tmp_path: Path, command: str, topic: str
+) -> None:
+    """With many partitions, that took longer than its time limit, and nothing was read any more."""
+    create_topic(bootstrap, f"{prefix}.{topic}", PARTITIONS)
+    with RollcallProcess(
+        command, tmp_path, bootstrap, prefix, program=UNANSWERED, partitions=PARTITIONS
+    ) as process:
+        process.wait_ready()
+        send(bootstrap, f"{prefix}.{topic}", [Sent(b"rubbish", partition=1)])
+        wait_until(
+            lambda: committed(bootstrap, f"{prefix}-{command}", f"{prefix}.{topic}") == {1: 1},
+            what="the record",
         )
         assert process.end() == 0

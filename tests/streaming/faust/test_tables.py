@@ -37,3 +37,19 @@ async def test_any_other_error_of_a_recovery_is_raised(monkeypatch: pytest.Monke
     app: Any = faust.App("recovery", TableManager=LaneTables)
     with pytest.raises(ValueError, match=r"^$"):
         await app.tables.recovery.on_recovery_completed(0)
+
+
+@pytest.mark.parametrize("upstream", [False, True])
+async def test_a_slow_step_is_no_end_of_the_recovery(upstream: bool) -> None:
+    """Otherwise a process on slow brokers got its partitions and read nothing."""
+    app: Any = faust.App("recovery", TableManager=LaneTables)
+    recovery = app.tables.recovery
+    done = asyncio.Event()
+    step = asyncio.create_task(done.wait())
+    asyncio.get_running_loop().call_later(0.2, done.set)
+    if upstream:
+        with pytest.raises(ServiceStopped):
+            await Recovery._wait(recovery, step, timeout=0.01)
+    else:
+        await in_time(recovery._wait(step, timeout=0.01), what="the step")
+        assert done.is_set()

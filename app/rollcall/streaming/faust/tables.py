@@ -70,6 +70,13 @@ class _NothingToRecover(Recovery):
         # changelog.
         return
 
+    # upstream's signature
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ASYNC109
+        # Extends faust/tables/recovery.py:605, which takes a time-out for the end of the service:
+        # recovery ends without a word, and nothing is read from then on. Without a time limit, the
+        # watchdog judges.
+        await super()._wait(coro)
+
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         # Extends faust/tables/recovery.py:624. An interruption of this coroutine also interrupts
         # its caller (line 550), which then never retrieves the exception.
