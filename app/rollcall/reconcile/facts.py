@@ -79,7 +79,7 @@ class Fact(NamedTuple):
 
     def event(self, root_account_id: str, run: str, written_time: str) -> dict[str, Any]:
         """The snapshot event. That of a section has its root account in the body, too: Canvas's API
-        shows it with enrollments, and Canvas's events tell it of sections only.
+        shows it with enrollments, and Canvas's events tell it of sections only. It is not compared.
 
         Args:
             root_account_id: global id of the root account.

@@ -160,45 +160,42 @@ async def test_the_main_thread_does_not_close_the_connections_of_the_consumers_t
     assert client.closed_in == coordinator.closed_in == [threading.main_thread()] * upstream
 
 
-class Waiting(StoppableThread):
-    """Notes in which thread the waiter of its crash is woken."""
+def callers(loop: asyncio.AbstractEventLoop) -> set[threading.Thread]:
+    """The threads that call the loop's ``call_soon`` from now on."""
+    threads: set[threading.Thread] = set()
+    call_soon = loop.call_soon
 
-    abstract = False
-    woken_in: threading.Thread | None = None
+    def note_caller(*arguments: Any, **options: Any) -> asyncio.Handle:
+        threads.add(threading.current_thread())
+        return call_soon(*arguments, **options)
 
-    async def on_thread_started(self) -> None:
-        loop = self.thread_loop
-        loop.call_soon = self._note(loop.call_soon)  # type: ignore[method-assign]
-
-    def _note(self, call_soon: Any) -> Any:
-        def noting(*args: Any, **kwargs: Any) -> Any:
-            if threading.current_thread() is not self._thread:
-                self.woken_in = threading.current_thread()
-            return call_soon(*args, **kwargs)
-
-        return noting
+    loop.call_soon = note_caller  # type: ignore[method-assign,assignment]
+    return threads
 
 
 async def test_a_crash_of_the_main_thread_wakes_waiters_in_their_own_thread() -> None:
-    thread = Waiting(thread_loop=asyncio.SelectorEventLoop())
+    thread = Watched(thread_loop=asyncio.SelectorEventLoop())
     await thread.start()
     assert thread._thread is not None
     await eventually(lambda: bool(thread._crashed._waiters), what="a waiter")
+    found = callers(thread.thread_loop)
     thread._crash(ArithmeticError("another service's"))
-    await asyncio.to_thread(thread._thread.join)
-    assert thread._crashed.is_set()
-    assert thread.woken_in is None
+    await in_time(asyncio.to_thread(thread._thread.join), what="the end of the thread")
+    assert found == {thread._thread}
     await thread.stop()
     thread.thread_loop.close()
 
 
-async def test_an_event_is_set_from_another_thread() -> None:
-    event = Event(loop=asyncio.get_running_loop())
-    waiter = asyncio.ensure_future(event.wait())
-    await asyncio.sleep(0)
-    await asyncio.to_thread(event.set)
-    assert event.is_set()
-    assert await in_time(waiter, what="the event")
+def test_an_event_is_set_from_another_thread() -> None:
+    async def wait_for_event() -> set[threading.Thread]:
+        loop = asyncio.get_running_loop()
+        event, found = Event(loop=loop), callers(loop)
+        threading.Timer(0.1, event.set).start()
+        await in_time(event.wait(), what="the event")
+        return found
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        assert runner.run(wait_for_event()) == {threading.current_thread()}
 
 
 async def test_an_event_of_a_closed_loop_is_set() -> None:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 
 from rollcall.__main__ import main
 
 
-async def unanswered(_consumer: AIOKafkaConsumer, *_partitions: Any) -> None:
+async def unanswered(_coordinator: GroupCoordinator, _partitions: Any) -> None:
     """Wait for ever."""
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    AIOKafkaConsumer.committed = unanswered
+    GroupCoordinator._do_fetch_commit_offsets = unanswered
     main()

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.drivers import aiokafka as driver
@@ -58,19 +60,34 @@ def set_in_any_thread(event: Event) -> None:
     if loop is None:
         return  # nothing has waited yet
     if loop is asyncio._get_running_loop():
-        _wake(event)
+        _wake_waiters(event)
     else:
         with contextlib.suppress(RuntimeError):  # a closed loop has no waiters
-            loop.call_soon_threadsafe(_wake, event)
+            loop.call_soon_threadsafe(_wake_waiters, event)
 
 
-def _wake(event: Event) -> None:
+def _wake_waiters(event: Event) -> None:
     for waiter in event._waiters:
         if not waiter.done():
             waiter.set_result(True)
 
 
 Event.set = set_in_any_thread  # type: ignore[method-assign, assignment]
+
+
+async def leave_positions_to_lanes(
+    fetcher: Fetcher, assignment: Any, _node_id: int, partitions: Iterable[TP]
+) -> bool:
+    """``Fetcher._update_fetch_positions`` that asks for no committed offsets. Returns whether there
+    is something to read.
+    """
+    # Replaces aiokafka/consumer/fetcher.py:920, which requests them for one partition after the
+    # other, and fetches nothing from their leader meanwhile. Lanes seek their positions. Changelogs
+    # never get one, so nothing of them is fetched.
+    for tp in partitions:
+        if not assignment.state_value(tp).has_valid_position:
+            fetcher._set_error(tp, NoOffsetForPartitionError(tp))
+    return False
 
 
 class DaemonThread(WorkerThread):
@@ -142,6 +159,12 @@ class ChunkConsumerThread(StoppableThread, driver.AIOKafkaConsumerThread):
     max_bytes: int
     client_options: Mapping[str, Any]
     _wake: asyncio.Event | None = None
+
+    async def on_start(self) -> None:
+        # Extends drivers/aiokafka.py:541.
+        await super().on_start()
+        fetcher = self._ensure_consumer()._fetcher
+        fetcher._update_fetch_positions = functools.partial(leave_positions_to_lanes, fetcher)
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         # Replaces drivers/aiokafka.py:568: isolation level read_committed, shorter waits for empty

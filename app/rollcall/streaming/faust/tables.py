@@ -72,9 +72,9 @@ class _NothingToRecover(Recovery):
 
     # upstream's signature
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ASYNC109
-        # Extends faust/tables/recovery.py:605, which takes a time-out for the end of the service:
-        # recovery ends without a word, and nothing is read from then on. Without a time limit, the
-        # watchdog judges.
+        # Extends faust/tables/recovery.py:606, which takes a time-out for the end of the service:
+        # recovery ends without a word, and nothing is read from then on. The steps that are left
+        # take no time, but the process may be suspended. The watchdog judges.
         await super()._wait(coro)
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:

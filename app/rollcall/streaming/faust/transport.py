@@ -129,7 +129,7 @@ class ChunkConsumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         # Replaces consumer.py:565, which requests the committed offset of one partition after the
-        # other. Nothing is read meanwhile, and the lanes find their positions themselves.
+        # other. Nothing is read meanwhile, and the lanes seek their positions.
         return
 
     @staticmethod
