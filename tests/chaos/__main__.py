@@ -20,6 +20,9 @@ from rollcall.settings import load_settings
 from tests.chaos.run import Duration, Report, run
 from tests.chaos.system import End
 
+RATE = 300
+QUEUE_RATE = 30
+
 
 def tables(report: Report) -> list[Table]:
     """The tables of a report."""
@@ -96,7 +99,12 @@ def main() -> int:
         action="store_true",
         help="events come through a queue of SQS and rollcall ingest sqs, with faults of the queue",
     )
-    parser.add_argument("--rate", type=int, default=300, help="events per second (default: 300)")
+    parser.add_argument(
+        "--rate",
+        type=int,
+        help=f"events per second (default: {RATE}, with --ingest {QUEUE_RATE}: the queue's server "
+        "takes no more)",
+    )
     options = parser.parse_args()
     console = Console()
     jars = load_settings().data.absolute() / "kafka-libs"
@@ -114,7 +122,7 @@ def main() -> int:
         jars,
         duration,
         seed=options.seed,
-        rate=options.rate,
+        rate=options.rate or (QUEUE_RATE if options.ingest else RATE),
         brokers=options.brokers,
         reconciled=options.reconcile,
         queued=options.ingest,
