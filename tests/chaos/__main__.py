@@ -17,11 +17,11 @@ from rich.table import Table
 
 from rollcall.sandbox.broker import EmbeddedBroker
 from rollcall.settings import load_settings
+from tests.chaos import queue
 from tests.chaos.run import Duration, Report, run
 from tests.chaos.system import End
 
 RATE = 300
-QUEUE_RATE = 30
 
 
 def tables(report: Report) -> list[Table]:
@@ -102,7 +102,7 @@ def main() -> int:
     parser.add_argument(
         "--rate",
         type=int,
-        help=f"events per second (default: {RATE}, with --ingest {QUEUE_RATE}: the queue's server "
+        help=f"events per second (default: {RATE}, with --ingest {queue.RATE}: the queue's server "
         "takes no more)",
     )
     options = parser.parse_args()
@@ -122,7 +122,7 @@ def main() -> int:
         jars,
         duration,
         seed=options.seed,
-        rate=options.rate or (QUEUE_RATE if options.ingest else RATE),
+        rate=options.rate or (queue.RATE if options.ingest else RATE),
         brokers=options.brokers,
         reconciled=options.reconcile,
         queued=options.ingest,

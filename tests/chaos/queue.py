@@ -18,6 +18,9 @@ DUPLICATES, REFUSED = 0.05, 0.05
 
 VISIBILITY_SECONDS = 30
 
+RATE = 20
+"""Events per second: a part of what moto's server can take while faults need the cores."""
+
 
 class FaultyQueue:
     """The queue. :func:`faulty_queue` opens one.

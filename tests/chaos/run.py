@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import cycle, zip_longest
 from pathlib import Path
 
 from rollcall.events.registry import REGISTRY
@@ -228,7 +228,7 @@ def _faults(context: FaultContext) -> list[Fault]:
         # all of its records must be there, and some are still in the queue
         faults.remove(delete_topic)
     if own:
-        faults = _alternating((own * len(faults))[: len(faults)], faults)
+        faults = [fault for pair in zip(cycle(own), faults, strict=False) for fault in pair]
     if len(system.cluster.brokers) == 1:
         return faults
     return _alternating(BROKER_FAULTS, [fault for fault in faults if fault not in REFUSALS])

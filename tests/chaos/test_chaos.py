@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.chaos import queue
 from tests.chaos.faults import FAULTS
 from tests.chaos.run import Duration, run
 
@@ -17,9 +18,6 @@ COUNT = len(FAULTS) if os.environ.get("CI") else 4
 CLUSTER_FAULTS = 8
 
 RATE = 200
-
-QUEUE_RATE = 20
-"""Events per second: a part of what moto's server can take while faults need the cores."""
 
 
 def run_faults(
@@ -56,7 +54,7 @@ def test_nothing_is_lost_with_three_brokers_a_queue_and_reconcile(
         jars,
         prefix,
         faults=CLUSTER_FAULTS,
-        rate=QUEUE_RATE,
+        rate=queue.RATE,
         brokers=3,
         queued=True,
         reconciled=True,
