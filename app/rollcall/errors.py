@@ -25,6 +25,11 @@ class BrokerUnavailableError(RollcallError):
     exit_code = 3
 
 
+def how_to_install(extra: str) -> str:
+    """What to do if a package of an extra is missing. On PyPI, ``rollcall`` is another program."""
+    return f"pip install '.[{extra}]' in Rollcall's checkout"
+
+
 def describe(error: BaseException | None) -> str:
     """One line for an error: type, message and notes."""
     if error is None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rollcall.cli.run import Attached
-from rollcall.errors import ConfigurationError
+from rollcall.errors import ConfigurationError, how_to_install
 from rollcall.process.environment import drop_foreign_variables
 
 ingest_cli = typer.Typer(
@@ -58,8 +58,8 @@ def https(attached: Attached = False) -> None:
         if error.name not in ("jwt", "cryptography"):
             raise
         raise ConfigurationError(
-            f"rollcall ingest https needs the extra https ({error.name} is missing): pip install "
-            "'.[https]' in Rollcall's checkout"
+            f"rollcall ingest https needs the extra https ({error.name} is missing): "
+            f"{how_to_install('https')}"
         ) from None
     run_until_stopped(WebhookProcess, attached=attached)
 

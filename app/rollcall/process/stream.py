@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from faust.types import TP
 from prometheus_client import Gauge
 
-from rollcall.errors import BrokerUnavailableError, ConfigurationError
+from rollcall.errors import BrokerUnavailableError, ConfigurationError, how_to_install
 from rollcall.kafka.batches import BATCH_BYTES
 from rollcall.kafka.bounded import abandon, promptly
 from rollcall.kafka.client import client_options
@@ -368,8 +368,8 @@ def new_tracing(settings: Settings, process: str) -> Tracing | None:
         from rollcall.process.tracing import Tracing
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"ROLLCALL_TRACE_RATIO is set, and {error.name} is not there: pip install "
-            "'.[tracing]' in Rollcall's checkout, or unset it"
+            f"ROLLCALL_TRACE_RATIO is set, and {error.name} is not there: "
+            f"{how_to_install('tracing')}, or unset it"
         ) from None
     # Only the router starts traces: others would start in the middle.
     return Tracing(f"rollcall-{process}", settings.trace_ratio if process == "router" else 0.0)

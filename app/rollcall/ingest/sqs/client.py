@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from rollcall.errors import ConfigurationError
+from rollcall.errors import ConfigurationError, how_to_install
 from rollcall.ingest.sqs.errors import (
     QueueError,
     Reason,
@@ -31,8 +31,7 @@ try:
 except ModuleNotFoundError as error:
     raise ConfigurationError(
         "rollcall ingest sqs needs the extra sqs "
-        f"({(error.name or '').partition('.')[0]} is missing): pip install '.[sqs]' in Rollcall's "
-        "checkout"
+        f"({(error.name or '').partition('.')[0]} is missing): {how_to_install('sqs')}"
     ) from None
 
 CALL_SECONDS = 10.0
