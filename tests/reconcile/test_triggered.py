@@ -166,10 +166,12 @@ def test_a_partial_run_looks_again(equal: Installation) -> None:
     assert equal.wrong_rows() == []
 
     # An SIS import would need the root account, so it is refused though there is nothing to read.
+    # So is a run of the account.
     equal.server.tokens["section"] = Access(account=False, section=first.sections[0].gid)
     equal.token.write_text("section")
-    code, _, err = equal.run("--triggered")
-    assert (code, "--triggered needs" in err) == (4, True), err
+    for arguments in (("--triggered",), ("--account", ROOT)):
+        code, _, err = equal.run(*arguments)
+        assert (code, "--account and --triggered need" in err) == (4, True), err
 
 
 def test_imports_and_merged_users(equal: Installation) -> None:

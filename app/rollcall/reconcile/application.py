@@ -137,14 +137,13 @@ class Reconcile:
         self.progress.step = "rights of the token"
         view = await examine(client)
         self._note_clock(view)
+        if view.root is None and not options.courses:
+            raise CanvasRefusesError(
+                "the token has no rights on the root account: --account and --triggered need a "
+                "token of an administrator of the root account; check ROLLCALL_CANVAS_TOKEN_FILE"
+            )
         triggers, triggers_read = Triggers(), None
         if options.is_triggered:
-            if view.root is None:
-                raise CanvasRefusesError(
-                    "the token has no rights on the root account, and an SIS import concerns all "
-                    "of its courses: --triggered needs a token of an administrator of the root "
-                    "account; check ROLLCALL_CANVAS_TOKEN_FILE"
-                )
             self.progress.step = "events since the last run"
             triggers_read = await self._read_triggers(triggers, view)
         courses = triggers.courses(rows) if options.is_triggered else options.courses
