@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the deployment: the wheel, and an installation of it."""
+"""Fixtures of the tests of the deployment: the wheel, an installation of it, and a queue."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.installed import Installation, build_wheel
+from tests.ingest.queues import aws, queue, sqs_server
+
+__all__ = ["aws", "queue", "sqs_server"]
 
 
 @pytest.fixture(scope="session")

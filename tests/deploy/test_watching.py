@@ -8,7 +8,6 @@ import re
 import signal
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,12 +16,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
-import pytest
 
 from rollcall.reconcile.facts import Entity
 from rollcall.reconcile.metrics import RunMetrics, RunScope
 from rollcall.reconcile.summary import Kind, Summary
-from rollcall.sandbox.canvas.queue import CREDENTIALS
 from rollcall.sandbox.canvas.signing import Signer
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.traffic import Destination, TrafficPlan, generate_traffic
@@ -30,7 +27,7 @@ from tests.deploy.prometheus import Prometheus, alert_rules, needs_prometheus, p
 from tests.deploy.test_dashboard import SHOWN
 from tests.ingest.https.hosting import signer
 from tests.ingest.https.test_process import status, webhook
-from tests.ingest.queues import Queues, moto_server
+from tests.ingest.queues import Queues
 from tests.ingest.shim import Refusal, Shim
 from tests.ingest.test_process import IngestProcess
 from tests.kafka_client import Sent, send
@@ -45,13 +42,8 @@ INGESTED = 5
 
 
 @needs_prometheus
-def test_a_whole_installation(
-    bootstrap: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
+def test_a_whole_installation(bootstrap: str, prefix: str, tmp_path: Path, queue: Queues) -> None:
     with ExitStack() as running:
-        queue = Queues(running.enter_context(moto_server()), f"events-{uuid.uuid4().hex[:8]}")
         shim = running.enter_context(Shim(queue.server))
         shim.faults["ReceiveMessage"].append(Refusal(503, "ServiceUnavailable"))
         router = running.enter_context(RouterProcess(tmp_path, bootstrap, prefix))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import boto3
+import pytest
 
-from rollcall.sandbox.canvas.queue import REGION
+from rollcall.sandbox.canvas.queue import CREDENTIALS, REGION
 from rollcall.sandbox.canvas.sqs_server import address, start_server
 
 ACCOUNT = "123456789012"
@@ -22,6 +24,28 @@ def moto_server() -> Iterator[str]:
         yield address(server)
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def sqs_server() -> Iterator[str]:
+    """URL of an SQS server."""
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials, and no other settings of AWS."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def queue(sqs_server: str) -> Queues:
+    """A new queue."""
+    return Queues(sqs_server, f"canvas-live-events-{uuid.uuid4().hex[:8]}")
 
 
 class Queues:
