@@ -319,20 +319,21 @@ class Lane:
                     else None
                 )
                 self._context.observer.processed(self.agent.name, time.perf_counter() - started)
-                if commit is not None:
-                    # at most one chunk is computed ahead of the transaction in flight
-                    await commit
-                    self.oldest_pending = batch.oldest
-                    if self._closing.is_set():
-                        break
                 halt = result.halt if result is not None else None
                 positions = (
                     batch.positions
                     if result is None or halt is None
                     else batch.positions_after(result.consumed)
                 )
+                oldest = batch.oldest
                 # free the records: they are a large part of the process's memory
                 del batch
+                if commit is not None:
+                    # at most one chunk is computed ahead of the transaction in flight
+                    await commit
+                    self.oldest_pending = oldest
+                    if self._closing.is_set():
+                        break
                 commit = asyncio.create_task(self._commit(positions, halt, outputs, result))
                 self.halted = halt
             if commit is not None:

@@ -19,8 +19,8 @@ from rollcall.sandbox.broker import EmbeddedBroker
 from rollcall.sandbox.managed import ManagedProcess
 from rollcall.settings import Settings, load_settings
 
-POLL_SECONDS = 0.25
-"""Interval of scrapes. A scrape with the series of all event types takes the router milliseconds.
+POLL_SECONDS = 0.5
+"""Interval of scrapes. A scrape with the series of all event types takes the router 10 ms and more.
 """
 STILL_SECONDS = 60.0
 """A run without progress for this time has failed."""

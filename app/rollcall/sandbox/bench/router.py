@@ -33,12 +33,17 @@ from rollcall.sandbox.bench.machine import (
     run_module,
 )
 from rollcall.sandbox.bench.scrape import Scrape, scrape, watch
+from rollcall.sandbox.bench.sender import ingest_traffic
 from rollcall.sandbox.bench.stock_faust import Peer
 from rollcall.sandbox.canvas.mixes import Mix
 from rollcall.sandbox.canvas.sending import send_records
-from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from rollcall.sandbox.managed import ManagedProcess
 from rollcall.settings import Settings
+
+WARM_SECONDS = 15.0
+"""Time before the latency is measured. The router joins its group, and a new broker is slow with
+many topics until its code is compiled.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ class _Bench:
         await ensure_topics(settings, self._machine.bootstrap, plan_router_topics(settings))
         started = time.perf_counter()
         with pinned(self._machine.others | {self._plan.core}):
-            traffic = generate_traffic(TrafficPlan(count=self._plan.events, mix=self._plan.mix))
+            traffic = ingest_traffic(self._plan.events, self._plan.mix)
             await send_records(
                 client_options(settings, self._machine.bootstrap), TopicNames("bench").raw, traffic
             )
@@ -169,8 +174,8 @@ class _Bench:
         )
         await ensure_topics(settings, self._machine.bootstrap, plan_router_topics(settings))
         async with self._machine.process("router", settings, "router-latency") as router:
-            warm = await self._send_steadily(settings, rate, 3.0)
-            # leave out the first events, which waited for the router to join its group
+            warm = await self._send_steadily(settings, rate, WARM_SECONDS)
+            # leave out the first events
             before = await _count_to(router, warm)
             sent = await self._send_steadily(settings, rate, self._plan.latency_seconds)
             after = await _count_to(router, warm + sent)

@@ -1,5 +1,5 @@
-"""Sends traffic at a steady rate, and prints the number of records. Runs as a process, so that its
-CPU time is not the router's.
+"""Traffic of the router's benchmark. As a process, sends it at a steady rate, and prints the number
+of records, so that its CPU time is not the router's.
 """
 
 from __future__ import annotations
@@ -7,34 +7,48 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Iterator
 
 import uvloop
 from aiokafka import AIOKafkaProducer
 
+from rollcall.ingest.raw_records import raw_keys
 from rollcall.kafka.batches import BatchedOutputs
+from rollcall.kafka.partitioner import partitioner
 from rollcall.process.topics import TopicNames
 from rollcall.record import encode_headers
+from rollcall.sandbox.bench.machine import default_settings
 from rollcall.sandbox.canvas.mixes import Mix
-from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
+from rollcall.sandbox.canvas.traffic import TrafficPlan, TrafficRecord, generate_traffic
 
 TICK_SECONDS = 0.02
 
 
+def ingest_traffic(count: int, mix: Mix) -> Iterator[TrafficRecord]:
+    """Mixed records with the keys that ``rollcall ingest`` gives them, so that a lane of the router
+    writes to one partition of each topic.
+    """
+    keys = raw_keys(default_settings())
+    for record in generate_traffic(TrafficPlan(count=count, mix=mix)):
+        yield record._replace(key=keys.key(record.value or b""))
+
+
 async def send_steadily(bootstrap: str, topic: str, rate: float, seconds: float, mix: Mix) -> int:
-    """Send ``rate`` records a second, in turn to all partitions."""
-    records = list(generate_traffic(TrafficPlan(count=int(rate * seconds), mix=mix)))
+    """Send ``rate`` records a second."""
+    records = list(ingest_traffic(int(rate * seconds), mix))
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
     await producer.start()
     try:
-        partitions = len(await producer.partitions_for(topic))
+        partition_of = partitioner(len(await producer.partitions_for(topic)))
         started, sent = time.perf_counter(), 0
         while sent < len(records):
             due = min(int((time.perf_counter() - started) * rate) + 1, len(records))
             outputs = BatchedOutputs(producer)
-            for number, record in enumerate(records[sent:due], sent):
+            for record in records[sent:due]:
+                assert record.key is not None
                 outputs.append(
                     topic,
-                    number % partitions,
+                    partition_of(record.key),
                     record.key,
                     record.value,
                     None,
