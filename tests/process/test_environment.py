@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -126,7 +127,10 @@ def test_a_process_is_the_same_with_these_variables(
 
 def listening(pid: int) -> set[int]:
     """Ports at which a process listens."""
-    sockets = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    sockets = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+            sockets.add(os.readlink(link))
     lines = [
         line.split()
         for name in ("tcp", "tcp6")
