@@ -454,12 +454,49 @@ def test_a_type_whose_key_is_its_root_account_is_not_read(account: Any) -> None:
         "1969-12-31T23:59:59.999999Z",
         "2000-02-29T00:00:00Z",
         "1900-02-28T23:59:59Z",
+        "20240-02-29T00:00:00Z",
+        "200000-12-31T23:59:59.123456-07:00",
+        "10000-02-29 00:00:00 UTC",
     ],
 )
 def test_times(time: str) -> None:
     exists = time not in ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59")
+    is_event_time = exists and time[4] == "-"
     value = orjson.dumps(changed(example("account_created"), "metadata", "event_time", to=time))
-    assert taken(value) == exists
+    assert taken(value) == is_event_time
+    value = orjson.dumps(changed(example("assignment_created"), "body", "due_at", to=time))
+    assert taken(value)
+
+
+@pytest.mark.parametrize("day", ["20240-02-29", "200000-12-31", "10000-02-29", "2024-02-29"])
+def test_days(day: str) -> None:
+    event = changed(example("assignment_override_created"), "body", "all_day_date", to=day)
+    assert taken(orjson.dumps(event))
+    assert VALIDATORS["assignment_override_created"].is_valid(event)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("20241-02-29", "020240-01-01", "00001-01-01", "0000-01-01", "1000000-01-01"),
+        *(
+            "20240-1-01",
+            "2024x-01-01",
+            "2x240-01-01",
+            "20240-01-0",
+            "20240",
+            "20240-",
+            "2024-01-01-",
+        ),
+        *("20240-01-011", "200000-13-01", "20240-01-01T", "20240-01-01T00:00:0Z"),
+    ],
+)
+def test_no_days(text: str) -> None:
+    event = example("assignment_override_created")
+    for field, value in (("all_day_date", text), ("due_at", f"{text}T00:00:00Z")):
+        wrong = changed(event, "body", field, to=value)
+        assert not taken(orjson.dumps(wrong))
+        assert not VALIDATORS["assignment_override_created"].is_valid(wrong)
 
 
 def test_days_of_all_years_are_the_seconds_that_python_counts() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rollcall.events.times import parse_microseconds, parse_time, read_valid_time
+from rollcall.events.times import is_time, parse_microseconds, parse_time, read_valid_time
 from rollcall.resources import resource_path
 from tests.examples import examples
 
@@ -95,18 +95,37 @@ SNIPPETS = st.sampled_from(
 @example("2019-11-01T19:11:01+00:60")
 @example("9999-12-31T23:59:59-01:00")
 @example("0001-01-01T00:00:00+01:00")
+@example("0000-01-01T00:00:00Z")
+@example("20240-02-29T00:00:00Z")
+@example("20241-02-29T00:00:00Z")
+@example("10000-02-29 00:00:00 UTC")
+@example("200000-12-31T23:59:59.5-07:00")
+@example("00001-01-01T00:00:00Z")
+@example("020240-02-29T00:00:00Z")
+@example("1000000-01-01T00:00:00Z")
+@example("2024-01-01T00:00:00Z-01-01T00:00:00Z")
+@example("20240-01-01T00:00:00Z\n")
 def test_the_pipeline_and_the_schemas_agree(text: str) -> None:
-    accepted = parse_time(text) is not None
-    if PATTERN.fullmatch(text) and text[:4] in ("0001", "9999"):
-        return  # in UTC the year may not exist for Python: such a time is no event time
+    accepted = is_time(text)
     assert accepted == bool(PATTERN.fullmatch(text))
-    if accepted:
-        assert read_valid_time(text) == parse_time(text)
+    if not accepted or text[:4] in ("0001", "9999") or text[4] != "-":
+        return  # in UTC the year may not exist for Python: such a time is no event time
+    assert parse_time(text) is not None
+    assert read_valid_time(text) == parse_time(text)
+
+
+@pytest.mark.parametrize("text", ["20240-02-29T00:00:00Z", "200000-12-31 23:59:59 -0700"])
+def test_a_year_of_more_than_four_digits_is_no_event_time(text: str) -> None:
+    assert is_time(text)
+    assert parse_time(text) is None
+    assert read_valid_time(text) is None
+    assert parse_microseconds(text) is None
 
 
 @pytest.mark.parametrize("value", [None, 0, 1.5, b"2019-11-01T19:11:01Z", [], True])
 def test_only_text_is_a_time(value: object) -> None:
     assert parse_time(value) is None
+    assert not is_time(value)
 
 
 @settings(max_examples=examples(500))

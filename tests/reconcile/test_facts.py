@@ -243,6 +243,17 @@ def test_a_name_that_rows_cannot_have_is_not_usable(name: object) -> None:
         enrollment_fact(found, SHARD, T)
 
 
+def test_a_section_may_end_in_a_year_that_was_mistyped() -> None:
+    """Canvas has it, and events have it, too."""
+    found = OBJECTS[Entity.SECTION] | {"end_at": "20260-06-01T00:00:00Z"}
+    fact = FACT_OF[Entity.SECTION](found, SHARD, T)
+    assert fact.stated["end_at"] == "20260-06-01T00:00:00Z"
+    outcome = Pipeline(VALIDATORS)(orjson.dumps(fact.event(ROOT, "a-run", as_of(T))))
+    assert isinstance(outcome, Routed)
+    with pytest.raises(UnusableObjectError, match="end_at is no time"):
+        FACT_OF[Entity.SECTION](found | {"end_at": "20260-06-31T00:00:00Z"}, SHARD, T)
+
+
 def test_a_course_has_its_real_name() -> None:
     """Not the one that the token's user gave it."""
     found = OBJECTS[Entity.COURSE] | {"name": "Boring", "original_name": "Optics"}

@@ -2,7 +2,8 @@
 
 There are three: ``2019-11-01T19:11:01.163Z``, ``2024-03-29T15:43:00-07:00`` (the acting user's
 offset) and ``2019-10-05 05:38:00 -0800`` (Rails; with ``UTC`` instead of the offset in UTC).
-schemas/common.json accepts the same set of strings; a property test compares the two.
+schemas/common.json accepts the same set of strings as :func:`is_time`; a property test compares the
+two.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import NamedTuple
 _DATE = r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
 _CLOCK = r"([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)"
 _match_iso = re.compile(rf"{_DATE}T{_CLOCK}(Z|[+-][0-9]{{2}}:[0-5][0-9])").fullmatch
+_match_long_year = re.compile(r"([1-9][0-9]{4,5})(-.*)", re.DOTALL).fullmatch
 _match_rails = re.compile(rf"{_DATE} {_CLOCK} (UTC|[+-][0-9]{{2}}[0-5][0-9])").fullmatch
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,6 +34,19 @@ class Instant(NamedTuple):
 
     rfc3339: str
     """The same in RFC 3339, UTC."""
+
+
+def is_time(text: object) -> bool:
+    """Whether a text is a time that exists. Years may have up to six digits, which no datetime of
+    Python has: Canvas stores years that are mistyped, such as 20240.
+    """
+    if isinstance(text, str) and (match := _match_long_year(text)):
+        year, rest = match.groups()
+        text = f"{2000 + int(year) % 400}{rest}"  # the same days: leap years repeat
+    try:
+        return _read(text) is not None
+    except ValueError:
+        return False
 
 
 def parse_time(text: object) -> Instant | None:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from rollcall.events.ids import normal_id, parse_id
-from rollcall.events.times import parse_microseconds
+from rollcall.events.times import is_time
 from rollcall.rosters.fields import Sort
 from rollcall.rosters.registry import RELATIONS
 from rollcall.rosters.relation import Relation
@@ -152,7 +152,7 @@ class _Reader:
     def time(self, name: str, of: str) -> None:
         """State a time, if Canvas shows it. Null is stated, too."""
         value = self._found.get(of)
-        if value is not None and parse_microseconds(value) is None:
+        if value is not None and not is_time(value):
             raise UnusableObjectError(f"{of} is no time")
         self.value(name, of, str)
 

@@ -221,7 +221,7 @@ cdef inline bint accepts_text(const Rule* rule, const Field* field, Said* said) 
             said.moment = moment
         return True
     if rule.text == DAY_OR_TIME:
-        return is_date(field.text) if field.size == 10 else is_time(field.text, field.size, &moment)
+        return is_date(field.text, field.size) or is_time(field.text, field.size, &moment)
     if rule.text == CONSTANT:
         return same(rule.constant, field.text, field.size)
     for index in range(rule.known_count):

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcmp
 
 cdef struct Moment:
-    bint utc  # it ends with Z, and the next says when it is
+    bint utc  # it ends with Z, its year has four digits, and the next says when it is
     int64_t microseconds  # since 1970-01-01T00:00:00Z; what is less is cut off
 
 
@@ -50,12 +50,29 @@ cdef inline int64_t days_since_epoch(int year, int month, int day) noexcept nogi
     return era * 146_097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719_468
 
 
-cdef inline bint is_date(const uint8_t* text) noexcept nogil:
-    """Whether ten characters are a date that exists: ``2019-11-01``."""
-    cdef int year = two_digits(text) * 100 + two_digits(text + 2)
-    cdef int month = two_digits(text + 5)
-    cdef int day = two_digits(text + 8)
-    if text[4] != c'-' or text[7] != c'-' or year < 1:
+cdef inline int more_digits(const uint8_t* text) noexcept nogil:
+    """How many digits the year of a date has besides its last four, at most two. Ten characters are
+    read.
+    """
+    if text[4] == c'-' or not c'1' <= text[0] <= c'9':
+        return 0
+    return 1 if text[5] == c'-' else 2 if c'0' <= text[1] <= c'9' else 0
+
+
+cdef inline bint is_date(const uint8_t* text, Py_ssize_t size) noexcept nogil:
+    """Whether this is a date that exists: ``2019-11-01``, or ``20240-11-01``."""
+    cdef int more, year, month, day
+    if size < 10:
+        return False
+    more = more_digits(text)
+    if size != 10 + more:
+        return False
+    text += more
+    # Ten thousand years are whole cycles of leap years: the last four digits tell the days.
+    year = two_digits(text) * 100 + two_digits(text + 2)
+    month = two_digits(text + 5)
+    day = two_digits(text + 8)
+    if text[4] != c'-' or text[7] != c'-' or year < (more == 0):
         return False
     return 1 <= month <= 12 and 1 <= day <= days_of(year, month)
 
@@ -72,16 +89,19 @@ cdef inline bint is_time(const uint8_t* text, Py_ssize_t size, Moment* moment) n
     ``2019-11-01T19:11:01.163Z``, ``2024-03-29T15:43:00-07:00``, ``2019-10-05 05:38:00 -0800`` (or
     ``UTC``).
     """
-    cdef const uint8_t* p = text + 19
     cdef const uint8_t* end = text + size
-    cdef int hour, minute, second
+    cdef const uint8_t* p
+    cdef int more, hour, minute, second
     cdef int digits = 0
     cdef int64_t fraction = 0
     moment.utc = False
     if size < 20:
         return False
-    if not is_date(text):
+    more = more_digits(text)
+    if size < 20 + more or not is_date(text, 10 + more):
         return False
+    text += more
+    p = text + 19
     hour = two_digits(text + 11)
     minute = two_digits(text + 14)
     second = two_digits(text + 17)
@@ -108,6 +128,8 @@ cdef inline bint is_time(const uint8_t* text, Py_ssize_t size, Moment* moment) n
         return False
     if end - p != 1 or p[0] != c'Z':
         return is_offset(p, end - p, True)
+    if more:
+        return True
     moment.utc = True
     moment.microseconds = ((days_since_epoch(two_digits(text) * 100 + two_digits(text + 2),
     two_digits(text + 5), two_digits(text + 8)) * 24 + hour) * 60 + minute) * 60 + second
