@@ -26,7 +26,15 @@ from rollcall.events.schemas.files import KNOWN_VALUES
 from rollcall.sandbox.canvas.traffic import TrafficPlan, generate_traffic
 from tests.events.json_texts import Number, Pairs, write
 from tests.events.recognisers import Recognisers, contents
-from tests.events.schemas.events import DOCUMENTED, MISSING, NAMES, VALIDATORS, changed, example
+from tests.events.schemas.events import (
+    DOCUMENTED,
+    MISSING,
+    NAMES,
+    VALIDATORS,
+    changed,
+    example,
+    fields,
+)
 from tests.events.schemas.test_differential import ANYTHING, EVENTS, VALUES
 from tests.examples import examples
 from tests.tools import COMPILER, lack
@@ -242,6 +250,10 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
     "a constant beside what is no string": lambda _field: {
         "type": ["string", "null"],
         "const": "a",
+    },
+    "a time without long years that is no event's": lambda _field: {
+        "type": "string",
+        "pattern": fields("enrollment_created", "metadata")["event_time"]["pattern"],
     },
     "anything": lambda _field: True,
     "nothing": lambda _field: False,

@@ -49,7 +49,7 @@ cdef enum KeyKind:
 
 _KINDS = {"string": STRING, "integer": INTEGER, "number": INTEGER | FRACTION, "boolean": BOOLEAN, "null": NOTHING,
 "compound": COMPOUND, "any": STRING | INTEGER | FRACTION | BOOLEAN | NOTHING | OTHER}
-_TEXTS = {"": ANY, "not_empty": NOT_EMPTY, "id": ID, "id_or_zero": ID_OR_ZERO, "id_or_empty": ID_OR_EMPTY, "time": TIME,
+_TEXTS = {"": ANY, "not_empty": NOT_EMPTY, "id": ID, "id_or_zero": ID_OR_ZERO, "id_or_empty": ID_OR_EMPTY, "time": TIME, "event_time": TIME,
 "day_or_time": DAY_OR_TIME, "constant": CONSTANT}
 _METADATA_ROLES = {"root_account_id": ROOT_ACCOUNT, "event_time": EVENT_TIME}
 

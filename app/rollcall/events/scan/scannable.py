@@ -37,12 +37,17 @@ _GREATEST_ID = 9_223_372_036_854_775_807
 _MOST_RULES = 128
 """Maximum number of fields of an object that the scanner supports."""
 
-_DAY = (
-    "^(?:(?:(?:[1-9][0-9]?)?(?:[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)|[1-9][0-9]?0000)"
+_DAY_OF_ANY_YEAR = (
     "-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
     "|02-(?:0[1-9]|1[0-9]|2[0-8]))"
-    "|(?:(?:[1-9][0-9]?)?(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])"
-    "|(?:0[48]|[2468][048]|[13579][26])00)|[1-9][0-9]?0000)-02-29)"
+)
+_DAY = (
+    f"(?:(?:[0-9]{{3}}[1-9]|[0-9]{{2}}[1-9]0|[0-9][1-9]00|[1-9]000){_DAY_OF_ANY_YEAR}"
+    "|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)-02-29)"
+)
+_DAY_OF_LONG_YEAR = (
+    f"[1-9][0-9]?(?:[0-9]{{4}}{_DAY_OF_ANY_YEAR}"
+    "|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)"
 )
 _TIME_OF_DAY = (
     "(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
@@ -54,8 +59,9 @@ _TEXTS = {
     "^[1-9][0-9]{0,18}$": "id",
     "^(?:0|[1-9][0-9]{0,18})$": "id_or_zero",
     "^(?:[1-9][0-9]{0,18})?$": "id_or_empty",
-    f"{_DAY}{_TIME_OF_DAY}$": "time",
-    f"{_DAY}{_TIME_OF_DAY}?$": "day_or_time",
+    f"^{_DAY}{_TIME_OF_DAY}$": "event_time",
+    f"^(?:{_DAY}{_TIME_OF_DAY}|{_DAY_OF_LONG_YEAR}{_TIME_OF_DAY})$": "time",
+    f"^(?:{_DAY}{_TIME_OF_DAY}?|{_DAY_OF_LONG_YEAR}{_TIME_OF_DAY}?)$": "day_or_time",
 }
 """Patterns that the scanner supports, with its names for them. They are the same texts as in
 schemas/common.json: any other pattern is unsupported.
@@ -79,8 +85,8 @@ class Rule(NamedTuple):
     by :attr:`compound`; ``any``.
     """
     text: str
-    """Of a string: ``id``, ``id_or_zero``, ``id_or_empty``, ``time``, ``day_or_time``,
-    ``not_empty``, ``constant``, or any if it is empty.
+    """Of a string: ``id``, ``id_or_zero``, ``id_or_empty``, ``time``, ``event_time``,
+    ``day_or_time``, ``not_empty``, ``constant``, or any if it is empty.
     """
     constant: str
     least: int
@@ -155,7 +161,10 @@ def scannable_type(validator: EventValidator, dropped: Sequence[str] = ()) -> Sc
         or (name.text, name.constant) != ("constant", event_type.name)
     ):
         return None
-    if time is None or not time.required or (time.text, time.kinds) != ("time", ("string",)):
+    if time is None or not time.required or (time.text, time.kinds) != ("event_time", ("string",)):
+        return None
+    # The scanner notices a year of more than four digits only where it needs the moment.
+    if any(rule.text == "event_time" and rule is not time for rule in (*metadata, *body)):
         return None
     # The publisher needs it, even if the schema does not name it.
     if (

@@ -7,6 +7,7 @@ are compared.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -99,10 +100,35 @@ def _is_irrelevant(keyword: str, types: set[str] | None) -> bool:
 def _bound(old: Schema, keyword: str, value: Any, where: str) -> Iterator[Narrowing]:
     if keyword not in old:
         yield Narrowing(where, "is a new constraint")
+    elif keyword == "pattern" and _only_adds_alternatives(old[keyword], value):
+        return
     elif keyword in _EQUAL:
         yield Narrowing(where, "has changed; it may only be removed")
     elif (value > old[keyword]) if keyword in _LOWER_BOUNDS else (value < old[keyword]):
         yield Narrowing(where, f"was {old[keyword]} and is {value}, which accepts less")
+
+
+def _only_adds_alternatives(old: str, new: str) -> bool:
+    """Whether a pattern ``^a$`` has become ``^(?:a|b)$``, which accepts all that it accepted."""
+    if not (old.startswith("^") and _outline(old).endswith("$")):
+        return False
+    accepted = old[1:-1]
+    return (
+        "|" not in _outline(accepted)
+        and new.startswith(f"^(?:{accepted}|")
+        and _outline(new) == "^()$"
+    )
+
+
+def _outline(pattern: str) -> str:
+    """A pattern without the contents of its groups, and with ``x`` for each class and escape."""
+    depth, outline = 0, []
+    for part in re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]", "x", pattern):
+        depth -= part == ")"
+        if not depth:
+            outline.append(part)
+        depth += part == "("
+    return "".join(outline)
 
 
 def _type(old: Schema, new: Schema, where: str) -> Iterator[Narrowing]:
