@@ -101,11 +101,16 @@ class DaemonThread(WorkerThread):
     def run(self) -> None:
         # Extends mode/threads.py:58. Where aiokafka cancels one of its own tasks and waits for it
         # (``consumer/fetcher.py:456``), the cancellation also reaches the caller that stops the
-        # consumer, and leaves the thread. The service has ended all the same.
+        # consumer, and leaves the thread. The service has ended all the same. An error that the
+        # service has reported as its crash also leaves the thread, and Python would print it to
+        # standard error, outside the log.
         try:
             super().run()
         except asyncio.CancelledError:
             self.service.set_shutdown()
+        except Exception:
+            if self.service.crash_reason is None:
+                raise
 
     def stop(self) -> None:
         """Wait for the thread's end, with a time limit: the process leaves the thread behind (see
