@@ -59,22 +59,25 @@ cdef inline int more_digits(const uint8_t* text) noexcept nogil:
     return 1 if text[5] == c'-' else 2 if c'0' <= text[1] <= c'9' else 0
 
 
-cdef inline bint is_date(const uint8_t* text, Py_ssize_t size) noexcept nogil:
-    """Whether this is a date that exists: ``2019-11-01``, or ``20240-11-01``."""
-    cdef int more, year, month, day
-    if size < 10:
-        return False
-    more = more_digits(text)
-    if size != 10 + more:
-        return False
-    text += more
-    # Ten thousand years are whole cycles of leap years: the last four digits tell the days.
-    year = two_digits(text) * 100 + two_digits(text + 2)
-    month = two_digits(text + 5)
-    day = two_digits(text + 8)
+cdef inline bint is_day(const uint8_t* text, int more) noexcept nogil:
+    """Whether ten characters are a date that exists: ``2019-11-01``. Before them, its year has more
+    digits: ten thousand years are whole cycles of leap years.
+    """
+    cdef int year = two_digits(text) * 100 + two_digits(text + 2)
+    cdef int month = two_digits(text + 5)
+    cdef int day = two_digits(text + 8)
     if text[4] != c'-' or text[7] != c'-' or year < (more == 0):
         return False
     return 1 <= month <= 12 and 1 <= day <= days_of(year, month)
+
+
+cdef inline bint is_date(const uint8_t* text, Py_ssize_t size) noexcept nogil:
+    """Whether this is a date that exists: ``2019-11-01``, or ``20240-11-01``."""
+    cdef int more
+    if size < 10:
+        return False
+    more = more_digits(text)
+    return size == 10 + more and is_day(text + more, more)
 
 
 cdef inline bint is_offset(const uint8_t* p, Py_ssize_t size, bint colon) noexcept nogil:
@@ -98,9 +101,9 @@ cdef inline bint is_time(const uint8_t* text, Py_ssize_t size, Moment* moment) n
     if size < 20:
         return False
     more = more_digits(text)
-    if size < 20 + more or not is_date(text, 10 + more):
-        return False
     text += more
+    if size < 20 + more or not is_day(text, more):
+        return False
     p = text + 19
     hour = two_digits(text + 11)
     minute = two_digits(text + 14)

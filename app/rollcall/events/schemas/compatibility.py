@@ -28,7 +28,7 @@ class Narrowing(NamedTuple):
 
 _LOWER_BOUNDS = frozenset({"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"})
 _UPPER_BOUNDS = frozenset({"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"})
-_EQUAL = frozenset({"pattern", "not"})
+_EQUAL = frozenset({"not"})
 _OF_TYPE = {
     **dict.fromkeys(("pattern", "minLength", "maxLength"), frozenset({"string"})),
     **dict.fromkeys(
@@ -100,12 +100,17 @@ def _is_irrelevant(keyword: str, types: set[str] | None) -> bool:
 def _bound(old: Schema, keyword: str, value: Any, where: str) -> Iterator[Narrowing]:
     if keyword not in old:
         yield Narrowing(where, "is a new constraint")
-    elif keyword == "pattern" and _only_adds_alternatives(old[keyword], value):
-        return
     elif keyword in _EQUAL:
         yield Narrowing(where, "has changed; it may only be removed")
     elif (value > old[keyword]) if keyword in _LOWER_BOUNDS else (value < old[keyword]):
         yield Narrowing(where, f"was {old[keyword]} and is {value}, which accepts less")
+
+
+def _pattern(old: Schema, new: Schema, where: str) -> Iterator[Narrowing]:
+    if "pattern" not in old:
+        yield Narrowing(where, "is a new constraint")
+    elif not _only_adds_alternatives(old["pattern"], new["pattern"]):
+        yield Narrowing(where, "has changed; it may only be removed, or ^a$ become ^(?:a|b)$")
 
 
 def _only_adds_alternatives(old: str, new: str) -> bool:
@@ -194,6 +199,7 @@ _RULES: dict[str, Callable[[Schema, Schema, str], Iterator[Narrowing]]] = {
     "required": _required,
     "const": _values,
     "enum": _values,
+    "pattern": _pattern,
     "properties": _properties,
     "items": _items,
     "anyOf": _any_of,
