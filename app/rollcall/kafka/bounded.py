@@ -111,10 +111,15 @@ def _limit(task: asyncio.Future[Any]) -> None:
 
 def _keep(task: asyncio.Future[Any]) -> None:
     _left.add(task)
-    task.add_done_callback(_forget)
+    task.add_done_callback(_left.discard)
+    ignore_error(task)
 
 
-def _forget(task: asyncio.Future[Any]) -> None:
-    _left.discard(task)
-    if not task.cancelled():
-        task.exception()  # mark it as retrieved, for asyncio
+def ignore_error(future: asyncio.Future[Any]) -> None:
+    """Let asyncio report no error of ``future`` that was never retrieved."""
+    future.add_done_callback(_retrieve)
+
+
+def _retrieve(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()

@@ -94,6 +94,47 @@ async def test_upstream_cannot_stop_a_thread_that_has_ended_by_itself() -> None:
         await in_time(_stop_after_its_end(Upstream()), what="the end of stopping")
 
 
+class Joined(DaemonThread):
+    """Has ended when its start returns."""
+
+    def start(self) -> None:
+        super().start()
+        self.join()
+
+
+@pytest.mark.parametrize("worker", [DaemonThread, Joined])
+async def test_a_crash_at_the_start_is_reported_once(
+    worker: type[DaemonThread],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail() -> None:
+        await asyncio.to_thread(awaited.wait)
+        raise error
+
+    def note(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        others.append(context)
+
+    error, others, awaited = ArithmeticError("no broker"), list[object](), threading.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(note)
+    monkeypatch.setattr(threading, "excepthook", others.append)
+    thread = Crashing(Worker=worker)
+    monkeypatch.setattr(thread, "on_start", fail)
+    if worker is Joined:
+        awaited.set()
+        await thread.start()
+    else:
+        loop.call_soon(awaited.set)
+        with pytest.raises(ArithmeticError):
+            await thread.start()
+    assert thread._thread is not None
+    await in_time(asyncio.to_thread(thread._thread.join), what="the end of the thread")
+    await in_time(thread.stop(), what="the end of stopping")
+    assert others == []
+    assert [record.exc_info[1] for record in caplog.records if record.exc_info] == [error]
+
+
 class Watched(StoppableThread):
     """A thread with mode's wake-up timer."""
 

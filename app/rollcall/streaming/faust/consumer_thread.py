@@ -20,7 +20,7 @@ from faust.types import TP
 from mode.threads import ServiceThread, WorkerThread
 from mode.utils.locks import Event
 
-from rollcall.kafka.bounded import abandon
+from rollcall.kafka.bounded import abandon, ignore_error
 from rollcall.kafka.decoding import decode_leniently, record_size, skip_record_wrapping
 from rollcall.record import Record
 from rollcall.streaming.chunks import OUT_OF_RANGE, Chunk
@@ -152,8 +152,12 @@ class StoppableThread(ServiceThread):
 
     async def crash(self, exc: BaseException) -> None:
         """Report an error. Ignored if the loop is closed."""
-        # Extends mode/threads.py:197.
+        # Extends mode/threads.py:197. If the thread crashes before ``start`` waits for it, ``start``
+        # does not raise the error, and asyncio would report that it was never retrieved.
+        running = self._thread_running
         with contextlib.suppress(RuntimeError):
+            if running is not None:
+                self.parent_loop.call_soon_threadsafe(ignore_error, running)
             await super().crash(exc)
 
 
