@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from rollcall.sandbox.managed import (
@@ -109,3 +111,37 @@ def test_a_command_that_does_not_end_is_reported(tmp_path: Path) -> None:
 
     with pytest.raises(ProcessEndedError, match=r"^the command did not end within 0 s; its log "):
         asyncio.run(run())
+
+
+@pytest.mark.parametrize("seconds", [DEADLINE_SECONDS, 0.0])
+def test_a_process_is_waited_for_until_it_is_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    async def run() -> int:
+        statuses = iter([503, 503, 200])
+
+        async def answer(_request: web.Request) -> web.Response:
+            status = next(statuses)
+            return web.Response(status=status, text=f"answer {status}")
+
+        site = web.Application()
+        site.router.add_get("/readyz", answer)
+        program = "import time; time.sleep(600)"
+        async with (
+            TestServer(site) as server,
+            ObservedProcess(
+                "router", [sys.executable, "-c", program], folder=tmp_path, environment=os.environ
+            ) as process,
+        ):
+            process.url = str(server.make_url("/")).rstrip("/")
+            await process.ready()
+            return len(list(statuses))
+
+    monkeypatch.setattr("rollcall.sandbox.managed.READY_SECONDS", seconds)
+    if seconds:
+        assert asyncio.run(run()) == 0
+    else:
+        with pytest.raises(
+            ProcessEndedError, match=r"^the router was not ready after 0 s: answer 503; "
+        ):
+            asyncio.run(run())

@@ -23,6 +23,9 @@ from rollcall.settings import ENV_PREFIX, Settings
 START_SECONDS = 45.0
 """A start takes about two seconds; a busy machine needs more."""
 
+READY_SECONDS = 60.0
+"""Time from the start until a process is ready: until serve's replica has all rows, for example."""
+
 _POLL_SECONDS = 0.05
 _QUOTED_LINES = 8
 
@@ -106,6 +109,21 @@ class ObservedProcess:
                 raise self.failure(f"did not start within {START_SECONDS:.0f} s")
             await asyncio.sleep(_POLL_SECONDS)
             self.url = next((str(line["http"]) for line in self._lines() if "http" in line), "")
+
+    async def ready(self) -> None:
+        """Wait until ``/readyz`` answers 200. Call it after :meth:`started`.
+
+        Raises:
+            ProcessEndedError: the process ended, or was not ready within :data:`READY_SECONDS`.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        while not await self.is_ready():
+            self.check()
+            if time.monotonic() >= deadline:
+                raise self.failure(
+                    f"was not ready after {READY_SECONDS:.0f} s: {(await self.get('/readyz')).text}"
+                )
+            await asyncio.sleep(_POLL_SECONDS)
 
     def logged(self, field: str) -> str:
         """A field of the line that tells of the start. Call it after :meth:`started`."""

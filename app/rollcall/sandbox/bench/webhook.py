@@ -68,6 +68,7 @@ async def bench_webhook(plan: WebhookBenchPlan, announce: Announce) -> WebhookBe
             update={"webhook_port": 0, "webhook_jwks_url": keys.as_uri()}
         )
         async with bench_machine.process("ingest https", settings, "webhook") as process:
+            await process.ready()
             address = urlsplit(process.logged("webhook"))
             before = (await scrape(process)).values
             times: list[float] = json.loads(

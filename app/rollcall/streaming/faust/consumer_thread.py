@@ -152,8 +152,8 @@ class StoppableThread(ServiceThread):
 
     async def crash(self, exc: BaseException) -> None:
         """Report an error. Ignored if the loop is closed."""
-        # Extends mode/threads.py:197. If the thread crashes before ``start`` waits for it, ``start``
-        # does not raise the error, and asyncio would report that it was never retrieved.
+        # Extends mode/threads.py:197. If the thread crashes before ``start`` waits for it, nobody
+        # retrieves the error from this future, and asyncio would report that.
         running = self._thread_running
         with contextlib.suppress(RuntimeError):
             if running is not None:
