@@ -55,11 +55,12 @@ def event_types() -> Iterator[str]:
 
 
 def families() -> Iterator[str]:
-    """How many event types there are, and their families."""
+    """How many event types and families there are."""
     members = Counter(each.family for each in REGISTRY.values())
-    named = ", ".join(f"`{name}` ({count})" for name, count in members.items())
+    snapshots = members.pop("rollcall_snapshot")
     yield (
-        f"There are typed topics for {len(REGISTRY)} events, in {len(members)} families: {named}."
+        f"There are typed topics for {members.total()} event types of Canvas, in {len(members)}"
+        f" families, and for {snapshots} kinds of snapshots, which `rollcall reconcile` writes."
     )
 
 
