@@ -8,7 +8,6 @@ import pytest
 
 from rollcall.ingest.sqs.check import CANVAS_ACCOUNT, findings_of
 from rollcall.ingest.sqs.client import region_of
-from tests.docs.markdown import ROOT, code, rows
 
 GOOD = {
     "MessageRetentionPeriod": "1209600",
@@ -55,20 +54,6 @@ def test_names() -> None:
 def test_a_redrive_policy_that_is_large_enough() -> None:
     assert list(findings_of(NAME, {**GOOD, "RedrivePolicy": '{"maxReceiveCount": 50}'})) == []
     assert list(findings_of(NAME, {**GOOD, "RedrivePolicy": "no json"})) == []
-
-
-def test_each_way_to_fail_has_its_tests() -> None:
-    """The table of docs/reliability.md names tests that exist."""
-    table = [
-        row
-        for row in rows(ROOT / "docs" / "reliability.md", "failure")
-        if row[0].partition(".")[0].isdecimal()
-    ]
-    assert [int(row[0].partition(".")[0]) for row in table] == list(range(1, 15))
-    for row in table:
-        for named in code(row[2]):
-            file, _, test = named.partition("::")
-            assert f"def {test}(" in (ROOT / "tests" / "ingest" / file).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from rollcall.ingest.raw_records import RawRecord
 from rollcall.ingest.sink import SLOW_SECONDS, KafkaAwayError, KafkaSink, RecordTooLargeError
 from rollcall.kafka.topics import TopicsError
-from rollcall.process.topics import RAW_RECORD_BYTES
+from rollcall.process.topics import EVENT_RECORD_BYTES
 from rollcall.sandbox.broker import EmbeddedBroker
 from rollcall.settings import Settings, load_settings
 from rollcall.streaming.failures import terminate
@@ -64,7 +64,7 @@ async def test_a_large_event_passes(bootstrap: str, prefix: str) -> None:
         large = record(1, MIB)
         await in_time(sink.send(large), what="the acknowledgement")
         with pytest.raises(RecordTooLargeError, match="takes no record of"):
-            await sink.send(record(2, RAW_RECORD_BYTES))
+            await sink.send(record(2, EVENT_RECORD_BYTES))
     assert written(bootstrap, prefix, 1) == [large.value]
 
 

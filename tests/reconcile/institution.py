@@ -118,6 +118,11 @@ class Institution:
         self.store.apply(batch_of(changes), {})
         self.store.note_complete(time.time())
 
+    def forget(self) -> None:
+        """Make the rosters anew, from topics without events."""
+        self.cluster = Cluster(shard=SHARD)
+        self.settle()
+
     def rows(self, relation: str) -> dict[str, Mapping[str, Any]]:
         """Rows of the rosters by id."""
         return {**rows_by_id({relation: self.cluster.rosters()[relation]})[relation]}

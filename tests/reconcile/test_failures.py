@@ -512,6 +512,17 @@ async def test_enrollments_that_an_import_deleted(school: Institution) -> None:
     assert {school.rows("enrollments")[row.gid]["state_reason"] for row in students} == {"snapshot"}
 
 
+async def test_rosters_made_anew_are_backfilled(school: Institution) -> None:
+    """Events and snapshots of before have expired."""
+    await school.reconcile()
+    school.forget()
+    assert not any(school.cluster.rosters().values())
+    school.later()
+    assert (await school.reconcile()).outcome is Outcome.COMPLETE
+    assert len(active(school)) > 20
+    assert school.wrong_rows() == []
+
+
 def undelete_course_within_the_lag(school: Institution) -> list[Enrollment]:
     """A course is deleted and restored. Then the replica shows for some time that it is deleted."""
     course = largest(school)

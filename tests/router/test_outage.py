@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from tests.waiting import wait_for_count
 
 COUNT = 60_000
 DOWN_SECONDS = 20
+MIB = 1024**2
 
 
 @pytest.fixture
@@ -119,13 +121,15 @@ def test_records_above_the_topic_limit_are_dead_letters(
         if record.value and b"enrollment_updated" in record.value
     )
     unknown = event.replace(b"enrollment_updated", b"of.no.schema.here")
-    large = b"N" * 2_000_000
+    large = b"N" * 3_000_000
     sent = [
         Sent(event.replace(b"Isaac", large, 1), key=b"k", partition=0, headers=(("h", b"1"),)),
         Sent(unknown.replace(b"Isaac", large, 1), partition=0),
         Sent(large, partition=0),
-        Sent(event, partition=0, headers=(("h", b"x" * 900_000), ("i", b"y" * 900_000)), key=b"k"),
-        Sent(b"rubbish", key=b"k" * 1_500_000, partition=0),
+        Sent(
+            event, partition=0, headers=(("h", b"x" * 1_500_000), ("i", b"y" * 1_500_000)), key=b"k"
+        ),
+        Sent(b"rubbish", key=b"k" * 2_500_000, partition=0),
         Sent(event, partition=0),
     ]
     send(bootstrap, f"{prefix}.raw", sent)
@@ -161,6 +165,28 @@ def test_records_above_the_topic_limit_are_dead_letters(
         assert (letter.key() or b"") == (record.key or b"")[:1024]
     assert headers(letters[0])["h"] == b"1"
     assert len(read_all(bootstrap, [f"{prefix}.events.enrollment_updated"], at_least=1)) == 1
+
+
+def test_events_of_1_mib_pass(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    """The most that SQS takes, even if it cannot be compressed."""
+    event = next(
+        record.value
+        for record in numbered_events(100)
+        if record.value and b"enrollment_updated" in record.value
+    )
+    large = os.urandom(MIB // 2).hex().encode()
+    name = large[: MIB - len(event)]
+    unknown = event.replace(b"enrollment_updated", b"of.no.schema.here")
+    values = [event.replace(b"Isaac", name, 1), unknown.replace(b"Isaac", name, 1), large]
+    with RouterProcess(tmp_path, bootstrap, prefix, breaker_ratio=0) as router:
+        router.wait_ready()
+        send(bootstrap, f"{prefix}.raw", [Sent(value, partition=0) for value in values])
+        topics = [
+            f"{prefix}.{name}" for name in ("events.enrollment_updated", "unknown", "dead-letter")
+        ]
+        read = read_all(bootstrap, topics, at_least=len(values))
+        assert sorted(record.value() for record in read) == sorted(values)
+        assert router.end() == 0
 
 
 def test_batches_are_within_the_topic_limit(bootstrap: str, prefix: str, tmp_path: Path) -> None:

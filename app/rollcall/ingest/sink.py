@@ -37,7 +37,7 @@ from rollcall.kafka.partitioner import partitioner
 from rollcall.kafka.rights import check_rights
 from rollcall.kafka.topic_admin import ensure_topics
 from rollcall.kafka.topics import min_record_bytes
-from rollcall.process.topics import RAW_RECORD_BYTES, TopicNames, plan_raw_topic
+from rollcall.process.topics import EVENT_RECORD_BYTES, TopicNames, plan_raw_topic
 from rollcall.settings import Settings
 from rollcall.streaming.failures import terminate
 
@@ -232,7 +232,7 @@ class KafkaSink:
             RecordTooLargeError: as does the task.
         """
         size = _size(record)
-        if size > RAW_RECORD_BYTES:
+        if size > EVENT_RECORD_BYTES:
             raise self._too_large(size)
         delivery = _Delivery(size, time.monotonic())
         task = asyncio.ensure_future(self._deliver(record, delivery))
@@ -337,7 +337,7 @@ class KafkaSink:
     def _too_large(self, size: int) -> RecordTooLargeError:
         return RecordTooLargeError(
             f"{self._topic} takes no record of {size} bytes; raise its max.message.bytes to "
-            f"{RAW_RECORD_BYTES}"
+            f"{EVENT_RECORD_BYTES}"
         )
 
     def _replace(self, failed: AIOKafkaProducer, error: BaseException | None) -> None:
@@ -437,7 +437,7 @@ class KafkaSink:
             linger_ms=LINGER_MS,
             compression_type="zstd",
             max_batch_size=batch_bytes,
-            max_request_size=2 * RAW_RECORD_BYTES,  # _size limits records
+            max_request_size=2 * EVENT_RECORD_BYTES,  # _size limits records
             partitioner=_partition,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rollcall.events.event_type import EventType
 from rollcall.kafka.topics import DAY_MS, FOR_EVER_MS, NO_TIMESTAMP_LIMIT, TopicPlan
@@ -11,9 +11,9 @@ from rollcall.process.event_types import event_types
 from rollcall.setting_types import FOR_EVER_DAYS
 from rollcall.settings import Settings
 
-RAW_RECORD_BYTES = 2 * 1024**2
-"""``max.message.bytes`` of the raw topic, if Rollcall creates it: for an event of 1 MiB, the most
-that a queue of SQS takes, with key and headers, even if it cannot be compressed.
+EVENT_RECORD_BYTES = 2 * 1024**2
+"""``max.message.bytes`` of topics of events, if Rollcall creates them: for an event of 1 MiB, the
+most that a queue of SQS takes, with key and headers, even if it cannot be compressed.
 """
 
 
@@ -71,13 +71,12 @@ def plan_event_topics(settings: Settings) -> tuple[TopicPlan, ...]:
 
 def plan_raw_topic(settings: Settings) -> TopicPlan:
     """Plan of the raw topic."""
-    plan = _plan(
+    return _plan(
         settings,
         TopicNames(settings.topic_prefix).raw,
         settings.retention_raw_days,
         any_partitions=True,
     )
-    return replace(plan, config={**plan.config, "max.message.bytes": str(RAW_RECORD_BYTES)})
 
 
 def plan_typed_topics(settings: Settings, types: Iterable[EventType]) -> Iterator[TopicPlan]:
@@ -98,6 +97,7 @@ def _plan(settings: Settings, name: str, days: int, *, any_partitions: bool = Fa
     config = {
         "cleanup.policy": "delete",
         "retention.ms": str(retention),
+        "max.message.bytes": str(EVENT_RECORD_BYTES),
         "message.timestamp.after.max.ms": NO_TIMESTAMP_LIMIT,
     }
     return TopicPlan(name, settings.partitions, config, any_partitions)

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -123,6 +124,15 @@ def test_signed_content_is_not_judged(content: bytes) -> None:
     with hosting(issuers=()) as hosted:
         assert post(hosted, signer().sign(content)).status == 204
         assert [record.value for record in hosted.sink.records] == [content]
+
+
+@pytest.mark.parametrize("content", [{"metadata": 7}, {"sensor": "x", "data": [{"type": "Event"}]}])
+def test_signed_content_of_an_allowed_issuer_is_not_judged(
+    hosted: Hosted, content: dict[str, Any]
+) -> None:
+    assert post(hosted, signer().request_body(content, NOW)).status == 204
+    (record,) = hosted.sink.records
+    assert content.items() <= json.loads(record.value).items()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import orjson
 
-from rollcall.process.topics import RAW_RECORD_BYTES
+from rollcall.process.topics import EVENT_RECORD_BYTES
 
 MOST_LEVELS = 1024
 """orjson's limit of nested objects and arrays."""
@@ -103,7 +103,7 @@ class Splitter:
         most_bytes: a larger value is broken.
     """
 
-    def __init__(self, start: Place | None = None, *, most_bytes: int = RAW_RECORD_BYTES) -> None:
+    def __init__(self, start: Place | None = None, *, most_bytes: int = EVENT_RECORD_BYTES) -> None:
         place = Place() if start is None else start
         self._most_bytes = most_bytes
         self._state = _State.START if place.offset == 0 else _State.BETWEEN

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 9103
 
-STOPPING_SECONDS = 6.0
+STOPPING_SECONDS = 5.0
 """Time limit for a stop, besides the open call to the queue."""
 
 
