@@ -30,7 +30,7 @@ test: java venv ## run all checks except the long tests: lint, types, tests
 	@echo "pytest"
 	@$(BIN)/python -m pytest -m "not slow" --numprocesses 4 --dist worksteal
 
-check: venv ## run lint, types, and tests without broker and browser: a minute
+check: venv ## run lint, types, and tests without broker and browser: one to three minutes
 	@$(MAKE) --no-print-directory lint & status=0; $(BIN)/python -m pytest -m "not broker and not cluster and not browser and not slow" --numprocesses 2 --dist worksteal || status=$$?; wait $$! && exit $$status
 
 long: java venv kafka axe asyncapi ## run the long tests, which make test leaves out

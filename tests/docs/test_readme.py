@@ -120,6 +120,24 @@ def test_kcat(bootstrap: str, prefix: str, router: RouterProcess) -> None:
 
 
 @needs_kcat
+def test_kcat_reads_a_family(bootstrap: str, prefix: str, router: RouterProcess) -> None:
+    keys = {
+        "enrollment_created": "21070000000046825",
+        "enrollment_state_updated": "21070000000001533",
+    }
+    documented = [EXAMPLE.with_stem(name) for name in (*keys, "user_created")]
+    send(bootstrap, f"{prefix}.raw", [Sent(file.read_bytes()) for file in documented])
+    wait_for_count(lambda: router.metric("rollcall_events_routed_total"), 3, what="the events")
+    (script,) = [text for text in blocks(ROOT / "docs" / "events.md", "sh") if "kcat" in text]
+    said = run_shell(
+        script.replace("canvas", prefix).replace("my-application", f"{prefix}-family"), bootstrap
+    )
+    assert sorted(said.splitlines()) == [
+        f"{prefix}.events.{name} {key}" for name, key in keys.items()
+    ]
+
+
+@needs_kcat
 def test_counting_dead_letters(bootstrap: str, prefix: str, router: RouterProcess) -> None:
     send(bootstrap, f"{prefix}.raw", [Sent(b"rubbish"), Sent(b"{}"), Sent(b"rubbish")])
     wait_for_count(lambda: router.metric("rollcall_dead_letters_total"), 3, what="the dead letters")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any, SupportsIndex
 
-from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
@@ -39,9 +38,9 @@ def _unwrapped(_tp: object, record: Record) -> Record:
 
 
 class RetainedRecords:
-    """Replaces aiokafka's MemoryRecords in its fetcher. Keeps the fetched bytes, so that they can
-    be decoded again.
-    """
+    """Keeps the fetched bytes, so that they can be decoded again."""
+
+    # Replaces aiokafka/consumer/fetcher.py:833 (MemoryRecords), in rollcall.kafka.patches.
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -49,11 +48,6 @@ class RetainedRecords:
         self.has_next = records.has_next
         self.next_batch = records.next_batch
         self.size_in_bytes = records.size_in_bytes
-
-
-def retain_fetched_data() -> None:
-    """Make aiokafka's consumers in this process keep fetched bytes until they are decoded."""
-    fetcher.MemoryRecords = RetainedRecords
 
 
 def decode_leniently(fetched: FetchResult, position: int) -> None:

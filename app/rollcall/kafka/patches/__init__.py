@@ -17,6 +17,7 @@ from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.protocol.metadata import MetadataRequest
 
+from rollcall.kafka.decoding import RetainedRecords
 from rollcall.kafka.patches.clients import (
     build_metadata_request,
     get_conn,
@@ -66,5 +67,6 @@ TransactionManager.fatal_error = with_retrieved_exceptions(TransactionManager.fa
 
 fetcher.Fetcher.close = close_fetcher
 fetcher.Fetcher._set_error = set_error
+fetcher.MemoryRecords = RetainedRecords
 
 consumer.GroupCoordinator = GroupCoordinator

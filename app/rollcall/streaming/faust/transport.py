@@ -24,7 +24,6 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage, Message
 
-from rollcall.kafka.decoding import retain_fetched_data
 from rollcall.streaming.chunks import Chunk
 from rollcall.streaming.faust.consumer_thread import ChunkConsumerThread, RecordMap
 
@@ -60,7 +59,6 @@ class ChunkConsumer(driver.Consumer):
     def _new_consumer_thread(self) -> ChunkConsumerThread:
         # Replaces drivers/aiokafka.py:237.
         transport = cast(ChunkTransport, self.transport)
-        retain_fetched_data()
         thread = ChunkConsumerThread(self, loop=self.loop, beacon=self.beacon)
         thread.max_records = transport.max_records
         thread.max_bytes = transport.max_bytes
