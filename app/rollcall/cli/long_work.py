@@ -62,9 +62,13 @@ async def run_until_signal(
 class ProgressLine:
     """Standard error: lines, and on a terminal a line with the progress below them. A context
     manager: the progress is shown during the block.
+
+    Args:
+        clock: seconds, for rate and remaining time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._console = Console(stderr=True, highlight=False, emoji=False, markup=False)
         self._rate = Rate()
         self._progress = Progress(
@@ -74,6 +78,7 @@ class ProgressLine:
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
+            get_time=clock,
             disable=not self._console.is_terminal or self._console.is_dumb_terminal,
         )
         self._task = self._progress.add_task("", total=None, counts="")
@@ -85,8 +90,14 @@ class ProgressLine:
         self._progress.stop()
 
     def begin(self, title: str, total: int | None) -> None:
-        """Begin a part of the work, with a remaining time of its own."""
-        self._progress.reset(self._task, total=total, description=title)
+        """Begin a part of the work, with a remaining time of its own.
+
+        Args:
+            total: None: unknown.
+        """
+        # a reset without a total keeps the one before
+        self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(title, total=total, counts="")
 
     def rate(self, count: int) -> float:
         """What was done in a second, lately.
@@ -94,7 +105,7 @@ class ProgressLine:
         Args:
             count: what is done.
         """
-        return self._rate.at(time.monotonic(), count)
+        return self._rate.at(self._clock(), count)
 
     def show(self, counts: str, completed: int, **others: Any) -> None:
         """Show the progress.

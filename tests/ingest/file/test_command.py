@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
+import pty
+import re
 import signal
 import subprocess
 from collections import Counter
@@ -19,7 +22,15 @@ from rollcall.sandbox.broker import EmbeddedBroker
 from tests.forks import Fork, common_forks
 from tests.kafka_client import delete_topic, headers, limit_record_size, read_all
 from tests.processes import PROGRAM
+from tests.tools import needs_terminal
 from tests.waiting import communicate, run_bytes, wait_for_exit, wait_until
+
+CONTROL = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
+PROGRESS = re.compile(
+    "events\\.json [\N{BOX DRAWINGS HEAVY HORIZONTAL}\N{BOX DRAWINGS HEAVY LEFT}"
+    "\N{BOX DRAWINGS HEAVY RIGHT}]+ [1-9]\\d* events?, [1-9]\\d*/s \\d:\\d\\d:\\d\\d"
+)
+"""What is done, the rate, and the remaining time."""
 
 
 class Command:
@@ -245,6 +256,49 @@ def test_simulated_events_through_a_pipe(ingest: Command) -> None:
     assert done.returncode == 0, done.stderr
     count = int(done.stdout.split()[1])
     assert ingest.values(count).total() == count > 100
+
+
+@needs_terminal()
+def test_in_a_terminal_progress_is_shown_and_the_cursor_comes_back(ingest: Command) -> None:
+    """At the lowest rate, the file lasts for half a minute: it is interrupted when enough is
+    shown. A file is read by parts of 256 KiB, and two of them make a remaining time.
+    """
+    event = b'{"text": "%s"}\n' % (b"x" * 64_000)
+    ingest.write("events.json", event * 300)
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    written = bytearray()
+
+    def shown() -> str:
+        with contextlib.suppress(OSError):  # nothing more, or the end of the terminal
+            while part := os.read(ours, 65_536):
+                written.extend(part)
+        return CONTROL.sub("", written.decode(errors="replace"))
+
+    with subprocess.Popen(
+        [*PROGRAM, "ingest", "file", "events.json", "--rate", "10"],
+        env=ingest.environment | {"TERM": "xterm-256color", "COLUMNS": "100"},
+        cwd=ingest.folder,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        try:
+            wait_until(
+                lambda: PROGRESS.search(shown()) or process.poll() is not None,
+                what=lambda: f"the progress, in {shown()!r}",
+            )
+            process.send_signal(signal.SIGINT)
+            wait_until(lambda: shown() and process.poll() is not None, what="the end")
+        finally:
+            process.kill()
+    text = shown()
+    os.close(ours)
+    assert process.returncode == 130, text
+    assert PROGRESS.search(text), text
+    assert re.search(r"rollcall: interrupted; \d+ events? ", text), text
+    assert written.count(b"\x1b[?25l") == written.count(b"\x1b[?25h") > 0
 
 
 @pytest.mark.slow
