@@ -121,7 +121,9 @@ cdef class RecordBatches:
         """See app/rollcall/kafka/_encoding.pyi."""
         cdef int64_t at = <int64_t> (time.time() * 1000) if timestamp is None else timestamp
         cdef Py_ssize_t headers_size = PyBytes_GET_SIZE(headers)
-        cdef Py_ssize_t max_size = max(0, size_of(key)) + max(0, size_of(value)) + headers_size + MAX_OVERHEAD
+        cdef Py_ssize_t max_size = (
+            max(0, size_of(key)) + max(0, size_of(value)) + headers_size + MAX_OVERHEAD
+        )
         cdef RecordBatch batch = self.open
         cdef Py_ssize_t size
         cdef uint8_t* out

@@ -11,7 +11,12 @@ cdef inline uint32_t murmur2(const uint8_t* data, Py_ssize_t size) noexcept nogi
     cdef uint32_t hashed = <uint32_t> 0x9747B28CU ^ <uint32_t> size
     cdef uint32_t word
     while size >= 4:
-        word = data[0] | (<uint32_t> data[1] << 8) | (<uint32_t> data[2] << 16) | (<uint32_t> data[3] << 24)
+        word = (
+            data[0]
+            | (<uint32_t> data[1] << 8)
+            | (<uint32_t> data[2] << 16)
+            | (<uint32_t> data[3] << 24)
+        )
         word *= mixer
         word ^= word >> 24
         word *= mixer

@@ -105,7 +105,7 @@ cdef inline uint8_t* write_character(uint8_t* out, uint32_t code) noexcept nogil
 cdef inline uint8_t* write_unescaped(uint8_t* out, const uint8_t* p,
 const uint8_t* end) noexcept nogil:
     """Write the inside of a string that has backslashes. It gets no longer. NULL: no JSON, or not
-    plain, as half a surrogate pair.
+    read by the scanner, such as half a surrogate pair.
     """
     cdef uint32_t code, low
     while p < end:
@@ -147,8 +147,8 @@ const uint8_t* end) noexcept nogil:
 
 
 cdef inline uint8_t* write_object(uint8_t* out, const Field* fields, int count) noexcept nogil:
-    """Write an object without blanks. What is behind it, or NULL: a string that is no JSON, or not
-    plain.
+    """Write an object without blanks. Returns the position behind it. NULL: a string that is no
+    JSON, or that the scanner does not read.
     """
     cdef int index
     cdef const Field* field

@@ -9,8 +9,8 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
 cdef enum:
-    MOST_FIELDS = 128  # of an object; more is not plain
-    MOST_LEVELS = 32  # of what is nested in a field; more is not plain
+    MOST_FIELDS = 128  # of an object; the scanner reads no more
+    MOST_LEVELS = 32  # of objects and lists in a field; the scanner reads no more
 
 cdef enum Kind:
     STRING = 1
@@ -57,7 +57,9 @@ cdef inline uint64_t stops(uint64_t eight) noexcept nogil:
     cdef uint64_t quotes = eight ^ (<uint64_t> ONES * c'"')
     cdef uint64_t backslashes = eight ^ (<uint64_t> ONES * c'\\')
     return (
-        ((eight - <uint64_t> ONES * 0x20) & ~eight) | ((quotes - <uint64_t> ONES) & ~quotes) | ((backslashes - <uint64_t> ONES) & ~backslashes)
+        ((eight - <uint64_t> ONES * 0x20) & ~eight)
+        | ((quotes - <uint64_t> ONES) & ~quotes)
+        | ((backslashes - <uint64_t> ONES) & ~backslashes)
     ) & <uint64_t> HIGH_BITS
 
 
@@ -84,8 +86,8 @@ bint* escaped) noexcept nogil:
 
 
 cdef inline const uint8_t* compound_end(const uint8_t* p, const uint8_t* end) noexcept nogil:
-    """What is behind the array or object that begins at p; NULL if it is not closed, or too deep.
-    Whether it is one is for a parser to say.
+    """The position behind the array or object that begins at p. NULL: it is not closed, or too
+    deep. A parser says whether it is one.
     """
     cdef int depth = 0
     cdef bint escaped = False
@@ -107,16 +109,20 @@ cdef inline const uint8_t* compound_end(const uint8_t* p, const uint8_t* end) no
         p += 1
 
 
-cdef inline bint is_plain_fraction(const uint8_t* first, const uint8_t* point) noexcept nogil:
-    """Whether a number with its point there is what orjson would write: of 15 digits at most, which
-    a float keeps, without needless zeros and without an exponent.
+cdef inline bint continues_number(uint8_t c) noexcept nogil:
+    return c == c'.' or c == c'e' or c == c'E' or c == c'+' or c == c'-'
+
+
+cdef inline bint is_written_by_orjson(const uint8_t* first, const uint8_t* point) noexcept nogil:
+    """Whether orjson would write a number with this point so: at most 15 digits, which a float
+    keeps, no needless zeros, no exponent.
     """
     cdef const uint8_t* p = point + 1
     if point - first > 11 or (first[0] == c'0' and point - first > 1):
         return False
     while c'0' <= p[0] <= c'9':
         p += 1
-    if not 1 <= p - point - 1 <= 4 or p[0] == c'.' or p[0] == c'e' or p[0] == c'E' or p[0] == c'+' or p[0] == c'-':
+    if not 1 <= p - point - 1 <= 4 or continues_number(p[0]):
         return False
     return (p - 1)[0] != c'0' or p - point == 2
 
@@ -132,14 +138,15 @@ cdef inline const uint8_t* read_number(const uint8_t* p, Field* field) noexcept 
     field.kind = INTEGER
     if p == first:
         return NULL
-    if p[0] == c'.' and is_plain_fraction(first, p):
+    if p[0] == c'.' and is_written_by_orjson(first, p):
         field.kind = FRACTION
         p += 1
         while c'0' <= p[0] <= c'9':
             p += 1
-    elif p - first > 18 or (first[0] == c'0' and (p - first > 1 or first != field.text)) or p[0] == c'.' or p[0] == c'e' or p[0] == c'E':
+    elif p - first > 18 or (first[0] == c'0' and (p - first > 1 or first != field.text)) or (
+    p[0] == c'.' or p[0] == c'e' or p[0] == c'E'):
         field.kind = OTHER
-        while c'0' <= p[0] <= c'9' or p[0] == c'.' or p[0] == c'e' or p[0] == c'E' or p[0] == c'+' or p[0] == c'-':
+        while c'0' <= p[0] <= c'9' or continues_number(p[0]):
             p += 1
     field.size = p - field.text
     return p
@@ -147,7 +154,9 @@ cdef inline const uint8_t* read_number(const uint8_t* p, Field* field) noexcept 
 
 cdef inline const uint8_t* read_value(const uint8_t* p, const uint8_t* end,
 Field* field) noexcept nogil:
-    """Read the value at p into a field. What is behind it, or NULL: no JSON, or not plain."""
+    """Read the value at p into a field. Returns the position behind it. NULL: no JSON, or not read
+    by the scanner.
+    """
     cdef const uint8_t* after
     field.escaped = False
     field.text = p
@@ -179,8 +188,8 @@ Field* field) noexcept nogil:
 
 cdef inline const uint8_t* read_name(const uint8_t* p, const uint8_t* end,
 Field* field) noexcept nogil:
-    """Read the name at p, and pass the colon. Where the value begins, or NULL: no JSON, or not
-    plain, as a name with escapes.
+    """Read the name at p and the colon. Returns the position of the value. NULL: no JSON, or not
+    read by the scanner, such as a name with escapes.
     """
     cdef bint escaped = False
     cdef const uint8_t* after
@@ -197,8 +206,8 @@ Field* field) noexcept nogil:
 
 cdef inline const uint8_t* read_object(const uint8_t* p, const uint8_t* end, Field* fields,
 int* count) noexcept nogil:
-    """Read the fields of the object at p. What is behind it, or NULL: no JSON object, or not
-    plain.
+    """Read the fields of the object at p. Returns the position behind it. NULL: no JSON object, or
+    not read by the scanner.
     """
     cdef int read = 0
     count[0] = 0

@@ -14,7 +14,21 @@ from jsonschema_rs import Draft202012Validator
 
 from rollcall.events.recognised cimport Recognised
 from rollcall.events.scan._canonical cimport sort_fields, write_object, write_unescaped
-from rollcall.events.scan._json cimport BOOLEAN, COMPOUND, FRACTION, INTEGER, MOST_FIELDS, NOTHING, OTHER, STRING, Field, after_space, read_name, read_object, read_value
+from rollcall.events.scan._json cimport (
+    BOOLEAN,
+    COMPOUND,
+    FRACTION,
+    INTEGER,
+    MOST_FIELDS,
+    NOTHING,
+    OTHER,
+    STRING,
+    Field,
+    after_space,
+    read_name,
+    read_object,
+    read_value,
+)
 from rollcall.events.scan._text cimport Moment, is_date, is_id, is_time
 
 from rollcall.events.times import read_valid_time
@@ -47,10 +61,26 @@ cdef enum KeyKind:
     TEXT_KEY
     NESTED_ID_KEY
 
-_KINDS = {"string": STRING, "integer": INTEGER, "number": INTEGER | FRACTION, "boolean": BOOLEAN, "null": NOTHING,
-"compound": COMPOUND, "any": STRING | INTEGER | FRACTION | BOOLEAN | NOTHING | OTHER}
-_TEXTS = {"": ANY, "not_empty": NOT_EMPTY, "id": ID, "id_or_zero": ID_OR_ZERO, "id_or_empty": ID_OR_EMPTY, "time": TIME, "event_time": TIME,
-"day_or_time": DAY_OR_TIME, "constant": CONSTANT}
+_KINDS = {
+    "string": STRING,
+    "integer": INTEGER,
+    "number": INTEGER | FRACTION,
+    "boolean": BOOLEAN,
+    "null": NOTHING,
+    "compound": COMPOUND,
+    "any": STRING | INTEGER | FRACTION | BOOLEAN | NOTHING | OTHER,
+}
+_TEXTS = {
+    "": ANY,
+    "not_empty": NOT_EMPTY,
+    "id": ID,
+    "id_or_zero": ID_OR_ZERO,
+    "id_or_empty": ID_OR_EMPTY,
+    "time": TIME,
+    "event_time": TIME,
+    "day_or_time": DAY_OR_TIME,
+    "constant": CONSTANT,
+}
 _METADATA_ROLES = {"root_account_id": ROOT_ACCOUNT, "event_time": EVENT_TIME}
 
 _loads = orjson.loads
@@ -58,7 +88,7 @@ _dumps = orjson.dumps
 _SORTED = orjson.OPT_SORT_KEYS
 
 
-cdef struct Said:
+cdef struct Findings:
     Field entity_id
     Field root_account_id
     Field event_time
@@ -169,7 +199,7 @@ cdef class _Object:
             slot = (slot + 1) % SLOTS
         return NULL
 
-    cdef bint accepts(self, const Field* fields, int count, Said* said) noexcept nogil:
+    cdef bint accepts(self, const Field* fields, int count, Findings* findings) noexcept nogil:
         """Whether each field is surely valid, and none is missing. Notes what it finds on the
         way.
         """
@@ -181,26 +211,28 @@ cdef class _Object:
             field = &fields[index]
             rule = self.rule_of(field)
             if rule == NULL:
-                said.unknown_fields += 1
+                findings.unknown_fields += 1
                 continue
             if not rule.kinds & field.kind:
                 return False
             if field.kind == STRING:
-                if not accepts_text(rule, field, said):
+                if not accepts_text(rule, field, findings):
                     return False
-            elif field.kind == INTEGER and rule.least >= 0 and (field.text[0] == c'-' or (field.text[0] == c'0' and rule.least > 0)):
+            elif field.kind == INTEGER and rule.least >= 0 and (
+            field.text[0] == c'-' or (field.text[0] == c'0' and rule.least > 0)):
                 return False
             required += rule.required
             if rule.role == KEY:
-                said.entity_id = field[0]
+                findings.entity_id = field[0]
             elif rule.role == ROOT_ACCOUNT:
-                said.root_account_id = field[0]
+                findings.root_account_id = field[0]
             elif rule.role == EVENT_TIME:
-                said.event_time = field[0]
+                findings.event_time = field[0]
         return required == self.required
 
 
-cdef inline bint accepts_text(const Rule* rule, const Field* field, Said* said) noexcept nogil:
+cdef inline bint accepts_text(const Rule* rule, const Field* field,
+Findings* findings) noexcept nogil:
     cdef Moment moment
     cdef int index
     if not rule.known_count:
@@ -218,7 +250,7 @@ cdef inline bint accepts_text(const Rule* rule, const Field* field, Said* said) 
         if not is_time(field.text, field.size, &moment):
             return False
         if rule.role == EVENT_TIME:
-            said.moment = moment
+            findings.moment = moment
         return True
     if rule.text == DAY_OR_TIME:
         return is_date(field.text, field.size) or is_time(field.text, field.size, &moment)
@@ -227,7 +259,7 @@ cdef inline bint accepts_text(const Rule* rule, const Field* field, Said* said) 
     for index in range(rule.known_count):
         if same(rule.known[index], field.text, field.size):
             return True
-    said.unknown_values += 1
+    findings.unknown_values += 1
     return field.size > 0 or rule.text == ANY
 
 
@@ -242,7 +274,8 @@ cdef object text_key(const Field* field):
     """A key that is no id, or None; False: only a parser can say."""
     if field.kind == NOTHING or (field.kind == STRING and field.size == 0):
         return None
-    if (field.kind == STRING and not field.escaped) or (field.kind == INTEGER and field.text[0] != c'-'):
+    if (field.kind == STRING and not field.escaped) or (
+    field.kind == INTEGER and field.text[0] != c'-'):
         return slice_of(field.text, field.size)
     return False
 
@@ -253,7 +286,8 @@ cdef object nested_id(const Field* fields, int count, tuple path):
     cdef bytes name = path[0].encode()
     value = None
     for index in range(count):
-        if fields[index].name_size == len(name) and memcmp(fields[index].name, PyBytes_AS_STRING(name), len(name)) == 0:
+        if fields[index].name_size == len(name) and memcmp(
+        fields[index].name, PyBytes_AS_STRING(name), len(name)) == 0:
             value = _loads(slice_of(fields[index].text, fields[index].size))
     for step in path[1:]:
         value = value.get(step) if type(value) is dict else None
@@ -296,7 +330,7 @@ cdef int settle(_Object rules, Field* fields, int count, list kept) except -2:
 
 cdef bint read_envelope(bytes value, Field* metadata, int* metadata_count, Field* body,
 int* body_count) except -1:
-    """Read the envelope; whether it is one, in plain form."""
+    """Read the envelope. Returns whether it is one, in a form that the scanner reads."""
     cdef const uint8_t* start = <const uint8_t*> PyBytes_AS_STRING(value)
     cdef const uint8_t* end = start + PyBytes_GET_SIZE(value)
     cdef const uint8_t* p = after_space(start)
@@ -343,7 +377,9 @@ int* body_count) except -1:
 
 cdef bytes write_canonical(const Field* metadata, int metadata_count, const Field* body,
 int body_count, Py_ssize_t most):
-    """The canonical form of ``{body, metadata}``, of at most so many bytes; None: not plain."""
+    """The canonical form of ``{body, metadata}``, of at most ``most`` bytes. None: it has a string
+    that the scanner does not read.
+    """
     cdef bytes canonical = PyBytes_FromStringAndSize(NULL, most)
     cdef uint8_t* start = <uint8_t*> PyBytes_AS_STRING(canonical)
     cdef uint8_t* out = start
@@ -367,23 +403,31 @@ cdef class Scanner:
 
     def __init__(self, types, dropped):
         self.types = {}
-        for event_type, plain in types.items():
+        for event_type, scannable in types.items():
             key_kind = NO_KEY
             metadata_roles, body_roles = dict(_METADATA_ROLES), {}
             nested = ()
-            if plain.key is not None:
-                nested = plain.key.path[1:]
-                key_kind = NESTED_ID_KEY if len(nested) > 1 else ID_KEY if plain.key.is_id else TEXT_KEY
-                if len(nested) == 1:
-                    (body_roles if plain.key.is_in_body else metadata_roles)[nested[0]] = KEY
-            self.types[plain.name.encode()] = (
-                event_type, _Object(list(plain.metadata), metadata_roles), _Object(list(plain.body), body_roles), key_kind, nested
+            if scannable.key is not None:
+                nested = scannable.key.path[1:]
+                if len(nested) > 1:
+                    key_kind = NESTED_ID_KEY
+                else:
+                    key_kind = ID_KEY if scannable.key.is_id else TEXT_KEY
+                    roles = body_roles if scannable.key.is_in_body else metadata_roles
+                    roles[nested[0]] = KEY
+            self.types[scannable.name.encode()] = (
+                event_type,
+                _Object(list(scannable.metadata), metadata_roles),
+                _Object(list(scannable.body), body_roles),
+                key_kind,
+                nested,
             )
         self.dropped = _Object(list(dropped), {}) if dropped else None
 
     def read(self, bytes value not None):
         """See app/rollcall/events/scan/_scanner.pyi."""
-        cdef Said said
+        cdef Findings findings
+        cdef Moment moment
         cdef Field metadata[MOST_FIELDS]
         cdef Field body[MOST_FIELDS]
         cdef int metadata_count = -1
@@ -409,20 +453,21 @@ cdef class Scanner:
         more = settle(of_body, body, body_count, kept)
         if longer < 0 or more < 0:
             return None
-        said.entity_id.kind = said.root_account_id.kind = said.event_time.kind = NOTHING
-        said.unknown_fields = said.unknown_values = 0
-        if not of_metadata.accepts(metadata, metadata_count, &said) or not of_body.accepts(body,
-        body_count, &said):
+        findings.entity_id.kind = findings.root_account_id.kind = findings.event_time.kind = NOTHING
+        findings.unknown_fields = findings.unknown_values = 0
+        if not of_metadata.accepts(metadata, metadata_count, &findings) or not of_body.accepts(body,
+        body_count, &findings):
             return None
         if key_kind == ID_KEY:
-            entity_id = value_of(&said.entity_id)
+            entity_id = value_of(&findings.entity_id)
         elif key_kind == TEXT_KEY:
-            entity_id = text_key(&said.entity_id)
+            entity_id = text_key(&findings.entity_id)
         elif key_kind == NESTED_ID_KEY:
             entity_id = nested_id(body, body_count, <tuple> nested)
         else:
             entity_id = None
-        if entity_id is False or not sort_fields(metadata, metadata_count) or not sort_fields(body, body_count):
+        if entity_id is False or not sort_fields(metadata, metadata_count) or not sort_fields(body,
+        body_count):
             return None
         if self.dropped is not None:
             dropped = self.drop(value, metadata, &metadata_count)
@@ -432,11 +477,12 @@ cdef class Scanner:
         PyBytes_GET_SIZE(value) + longer + more)
         if canonical is None:
             return None
-        if said.moment.utc and -<int64_t> EXACT < said.moment.microseconds < <int64_t> EXACT:
-            epoch = said.moment.microseconds / <double> MICROSECONDS
-            time = slice_of(said.event_time.text, said.event_time.size)
+        moment = findings.moment
+        if moment.utc and -<int64_t> EXACT < moment.microseconds < <int64_t> EXACT:
+            epoch = moment.microseconds / <double> MICROSECONDS
+            time = slice_of(findings.event_time.text, findings.event_time.size)
         else:
-            instant = read_valid_time(value_of(&said.event_time))
+            instant = read_valid_time(value_of(&findings.event_time))
             if instant is None:
                 return None
             epoch, rfc3339 = instant
@@ -444,18 +490,18 @@ cdef class Scanner:
         found = <Recognised> Recognised.__new__(Recognised)
         found.event_type = event_type
         found.entity_id = entity_id
-        found.root_account_id = value_of(&said.root_account_id)
+        found.root_account_id = value_of(&findings.root_account_id)
         found.epoch = epoch
         found.time = time
         found.canonical = canonical
-        found.unknown_fields = said.unknown_fields
-        found.unknown_values = said.unknown_values
+        found.unknown_fields = findings.unknown_fields
+        found.unknown_values = findings.unknown_values
         found.dropped = dropped
         return found
 
     cdef tuple drop(self, bytes value, Field* metadata, int* count):
-        """Take out of the metadata what is not published: where each member begins, and its name.
-        None: a string that is no JSON, or not plain.
+        """Take the dropped members out of the metadata. Returns where each begins, and its name.
+        None: a string that is no JSON, or that the scanner does not read.
         """
         cdef int index
         cdef int kept = 0
@@ -470,7 +516,8 @@ cdef class Scanner:
                 continue
             if field.escaped:  # what is published is looked at when it is written
                 unescaped = PyBytes_FromStringAndSize(NULL, field.size)
-                if write_unescaped(<uint8_t*> PyBytes_AS_STRING(unescaped), field.text, field.text + field.size) == NULL:
+                if write_unescaped(<uint8_t*> PyBytes_AS_STRING(unescaped), field.text,
+                field.text + field.size) == NULL:
                     return None
             name = PyUnicode_DecodeUTF8(<const char*> field.name, field.name_size, NULL)
             dropped.append((<const char*> field.name - 1 - PyBytes_AS_STRING(value), name))

@@ -47,7 +47,14 @@ cdef inline int64_t days_since_epoch(int year, int month, int day) noexcept nogi
     cdef int64_t era = of_march // 400
     cdef int64_t year_of_era = of_march - era * 400
     cdef int64_t day_of_year = (153 * (month - 3 if month > 2 else month + 9) + 2) // 5 + day - 1
-    return era * 146_097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719_468
+    return (
+        era * 146_097
+        + year_of_era * 365
+        + year_of_era // 4
+        - year_of_era // 100
+        + day_of_year
+        - 719_468
+    )
 
 
 cdef inline int more_digits(const uint8_t* text) noexcept nogil:
