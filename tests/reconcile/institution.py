@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 
 from rollcall.reconcile.canvas_client import CanvasClient
 from rollcall.reconcile.checkpoint import Checkpoint
@@ -230,6 +231,36 @@ class _Writer:
             TypedEvent(fact.entity.event_name, snapshot_event(fact, self._root, "test"))
             for fact in facts
         )
+
+
+Change = Callable[[str, httpx.Headers, Any], tuple[int, Any] | None]
+"""Takes a path, the headers, which it may change, and the content. Gives another status and
+content, or None.
+"""
+
+
+class Between(httpx.AsyncBaseTransport):
+    """A proxy before Canvas."""
+
+    def __init__(self, change: Change) -> None:
+        self._inner = httpx.AsyncHTTPTransport(verify=False)
+        self._change = change
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass a request on, and change the answer."""
+        answer = await self._inner.handle_async_request(request)
+        content = orjson.loads(await answer.aread())
+        headers = answer.headers.copy()
+        headers.pop("content-length", None)
+        path = request.url.path.removeprefix("/api/v1")
+        changed = self._change(path, headers, content)
+        status, content = (answer.status_code, content) if changed is None else changed
+        body = content if isinstance(content, bytes) else orjson.dumps(content)
+        return httpx.Response(status, headers=headers, content=body)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._inner.aclose()
 
 
 @contextmanager

@@ -4,11 +4,9 @@ told everything is not complete.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import httpx
-import orjson
 import pytest
 
 from rollcall.reconcile.canvas_client import CanvasRefusesError
@@ -16,37 +14,8 @@ from rollcall.reconcile.facts import Entity
 from rollcall.reconcile.summary import Kind, Outcome
 from rollcall.sandbox.canvas.simulation import groups as change_groups
 from rollcall.sandbox.canvas.simulation.world import local_id
-from tests.reconcile.institution import Institution
+from tests.reconcile.institution import Between, Institution
 from tests.reconcile.test_failures import active, is_deleted_by_run, largest, set_silently, state
-
-Change = Callable[[str, httpx.Headers, Any], tuple[int, Any] | None]
-"""Takes a path, the headers, which it may change, and the content. Gives another status and
-content, or None.
-"""
-
-
-class Between(httpx.AsyncBaseTransport):
-    """A proxy before Canvas."""
-
-    def __init__(self, change: Change) -> None:
-        self._inner = httpx.AsyncHTTPTransport()
-        self._change = change
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Pass a request on, and change the answer."""
-        answer = await self._inner.handle_async_request(request)
-        content = orjson.loads(await answer.aread())
-        headers = answer.headers.copy()
-        headers.pop("content-length", None)
-        path = request.url.path.removeprefix("/api/v1")
-        changed = self._change(path, headers, content)
-        status, content = (answer.status_code, content) if changed is None else changed
-        body = content if isinstance(content, bytes) else orjson.dumps(content)
-        return httpx.Response(status, headers=headers, content=body)
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._inner.aclose()
 
 
 async def test_a_proxy_that_removes_links(school: Institution) -> None:
