@@ -1,4 +1,8 @@
-"""The database of the simulated Canvas: actual rows, with or without events."""
+"""The database of the simulated Canvas: actual rows, with or without events.
+
+Rows have no ``repr`` of their fields: they refer to each other, and a failed assertion would write
+the whole institution many times over.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ ENDED_STATES = ("deleted", "rejected", "completed")
 """Workflow states of enrollments that are reused when the user is enrolled again."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Account:
     """An account. Its id is local."""
 
@@ -35,7 +39,7 @@ class Account:
     categories: list[Category] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class User:
     """A user."""
 
@@ -53,7 +57,7 @@ class User:
     memberships: list[Membership] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Term:
     """A term. Its id is local. Times are milliseconds since the epoch; None: without."""
 
@@ -63,7 +67,7 @@ class Term:
     end_ms: int | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Course:
     """A course, with its dates."""
 
@@ -86,7 +90,7 @@ class Course:
     """None: the default term."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Section:
     """A section."""
 
@@ -109,7 +113,7 @@ class Section:
     enrollments: list[Enrollment] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Enrollment:
     """An enrollment with its enrollment state. Its course is that of its section."""
 
@@ -132,7 +136,7 @@ class Enrollment:
     """Reason of a change without an event, since its last event."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Category:
     """A group set, of a course or an account."""
 
@@ -145,7 +149,7 @@ class Category:
     """False: its groups are tags, which only teachers see."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Group:
     """A group."""
 
@@ -159,7 +163,7 @@ class Group:
     memberships: list[Membership] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Membership:
     """The membership of a user in a group."""
 
