@@ -22,7 +22,7 @@ from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan, peopl
 from rollcall.sandbox.canvas.simulation import courses as change_courses
 from rollcall.sandbox.canvas.simulation import enrollments as change
 from rollcall.sandbox.canvas.simulation import groups as change_groups
-from rollcall.sandbox.canvas.simulation.world import Course, Enrollment, local_id
+from rollcall.sandbox.canvas.simulation.world import Course, Enrollment, Group, local_id
 from tests.reconcile.institution import HOUR, MARGIN, Between, Institution
 
 SECOND = 1_000_000
@@ -46,6 +46,11 @@ def largest(school: Institution) -> Course:
     """The open course with the most active students."""
     courses = [course for course in school.world.courses if course.state == "available"]
     return max(courses, key=lambda course: len(active(school, course)))
+
+
+def state_of(school: Institution, relation: str, identity: str) -> str:
+    """state in the rosters."""
+    return str(school.rows(relation)[identity]["state"])
 
 
 def state(school: Institution, enrollment: Enrollment) -> str:
@@ -681,6 +686,48 @@ async def test_users_who_were_merged_unheard(school: Institution) -> None:
     assert (row["user_id"], row["user_name"]) == (other.gid, other.name)
 
 
+@pytest.mark.parametrize("moment", ["sections", "enrollments", "groups"])
+async def test_users_who_are_merged_during_the_run(school: Institution, moment: str) -> None:
+    """Before the course's enrollments are read, between two of their pages, or after them. Nobody
+    is deleted but the user, and the next run mends what was read before.
+    """
+    course = largest(school)
+    loser = max(active(school, course), key=sortable).user
+    winner = min(active(school, course), key=sortable).user
+    change_groups.join(school.canvas, course.categories[0].groups[0], loser, "accepted")
+    school.deliver()
+    school.later()
+    await settle_by_run(school)
+    rows = [row for row in loser.enrollments if row.section.course.state != "deleted"]
+    members = [row for row in loser.memberships if row.group.category.context is course]
+    assert rows
+    assert members
+    school.server.faults.max_per_page = 10
+    number = 3 if moment == "enrollments" else 1
+    asked: list[str] = []
+
+    def is_moment(request: RecordedRequest) -> bool:
+        if request.path == list_of(course, moment):
+            asked.append(request.path)
+        return len(asked) == number
+
+    at_request(school, is_moment, lambda: people.merge_users(school.canvas, loser, winner))
+    await school.reconcile()
+    school.server.faults.on_request = None
+    assert loser.state == "deleted"
+    assert [fact for fact in school.written if not fact.is_present] == []
+    assert is_deleted_by_run(school) == []
+    school.deliver()
+    assert school.rows("users")[loser.gid]["workflow_state"] == "deleted"
+    school.later()
+    await school.reconcile()
+    enrollments, memberships = school.rows("enrollments"), school.rows("memberships")
+    assert {enrollments[row.gid]["user_id"] for row in rows} == {winner.gid}
+    assert {memberships[row.gid]["user_id"] for row in members} == {winner.gid}
+    assert school.rows("users")[loser.gid]["workflow_state"] == "deleted"
+    assert school.wrong_rows() == []
+
+
 async def test_a_deleted_user_stays_deleted(school: Institution) -> None:
     """Canvas shows the user beside the deleted enrollments."""
     user = next(
@@ -713,6 +760,48 @@ async def test_memberships_and_groups_that_ended_unheard(school: Institution) ->
     assert summary.counts[Entity.MEMBERSHIP, Kind.ABSENT] == 1
     assert summary.counts[Entity.GROUP, Kind.ABSENT] == 1
     assert school.rows("groups")[third.gid]["state_reason"] == "absent"
+    assert school.wrong_rows() == []
+
+
+def move_group(group: Group, course: Course) -> None:
+    """Canvas moves a group to another course, without an event."""
+    group.category.groups.remove(group)
+    group.category = course.categories[0]
+    group.category.groups.append(group)
+
+
+@pytest.mark.parametrize("moment", ["before", "in both lists", "in neither list"])
+async def test_a_group_that_moved_unheard(school: Institution, moment: str) -> None:
+    """It is asked for by its id where its list does not show it any more, and keeps its members."""
+    await settle_by_run(school)
+    first, second = sorted(
+        (
+            course
+            for course in school.world.courses
+            if course.categories and course.state == "available"
+        ),
+        key=lambda course: course.id,
+    )[:2]
+    source, target = (second, first) if moment == "in neither list" else (first, second)
+    group = max(source.categories[0].groups, key=lambda each: len(each.memberships))
+    members = {row.gid: state_of(school, "memberships", row.gid) for row in group.memberships}
+    assert "accepted" in members.values()
+    if moment == "before":
+        move_group(group, target)
+    else:
+        at_request(
+            school,
+            lambda request: request.path == list_of(second, "sections"),
+            lambda: move_group(group, target),
+        )
+    await school.reconcile()
+    paths = [request.path for request in school.server.requests]
+    assert (f"/groups/{local_id(group.gid)}" in paths) is (moment != "in both lists")
+    assert [fact for fact in school.written if not fact.is_present] == []
+    assert school.rows("groups")[group.gid]["context_id"] == target.gid
+    assert {gid: state_of(school, "memberships", gid) for gid in members} == members
+    school.later()
+    await school.reconcile()
     assert school.wrong_rows() == []
 
 
