@@ -255,6 +255,24 @@ async def test_a_silent_change_after_an_event_waits_for_the_next_run(school: Ins
     assert state(school, student) == "completed"
 
 
+async def test_a_late_event_and_a_silent_change_back(school: Institution) -> None:
+    """While the event is on its way, nothing differs. When it is there, the next run mends it."""
+    await settle_by_run(school)
+    student = active(school)[0]
+    change.set_state(school.canvas, student, "inactive")
+    late = school.simulation.take_events()
+    set_silently(school, student, "active")
+    school.later()
+    summary = await school.reconcile()
+    assert (summary.outcome, school.written) == (Outcome.COMPLETE, [])
+    school.send(late)
+    assert state(school, student) == "inactive"
+    school.later()
+    summary = await school.reconcile()
+    assert [fact.id for fact in school.written] == [student.gid]
+    assert (state(school, student), school.wrong_rows()) == ("active", [])
+
+
 # --- lists
 
 
