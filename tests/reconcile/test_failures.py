@@ -1054,6 +1054,52 @@ async def test_a_run_that_shrinks_is_stopped(school: Institution) -> None:
     assert {state(school, row) for row in lost} == {"deleted"}
 
 
+# --- test students
+
+
+@pytest.mark.parametrize("has_events", [True, False])
+async def test_a_test_student_is_a_row_like_others(school: Institution, has_events: bool) -> None:
+    """The account's list of users does not have it. It is written once, kept, and ends when Canvas
+    removes it.
+    """
+    await settle_by_run(school)
+    before = current_test_students(school)
+    course = next(
+        course
+        for course in school.world.courses
+        if course.state == "available" and course.id not in before
+    )
+    canvas = school.canvas
+    canvas.subscribed = has_events
+    user = people.create_user(canvas, course.account)
+    row = change.enroll(canvas, user, course.sections[0], "StudentViewEnrollment", "active")
+    canvas.subscribed = True
+    school.deliver()
+    school.later()
+    await school.reconcile()
+    assert (row.gid in {fact.id for fact in school.written}) is not has_events
+    assert current_test_students(school) == before | {course.id: row.gid}
+    assert (state(school, row), school.wrong_rows()) == ("active", [])
+    school.written.clear()
+    await school.reconcile()
+    assert school.written == []
+    set_silently(school, row, "deleted")
+    school.later()
+    await school.reconcile()
+    assert [fact.id for fact in school.written] == [row.gid]
+    assert current_test_students(school) == before
+    assert school.wrong_rows() == []
+
+
+def current_test_students(school: Institution) -> dict[int, str]:
+    """Ids of test students' enrollments that the rosters have, by their course's local id."""
+    return {
+        int(local_id(row["course_id"])): identity
+        for identity, row in school.rows("enrollments").items()
+        if row["type"] == "StudentViewEnrollment" and row["state"] != "deleted"
+    }
+
+
 # --- runs
 
 
