@@ -15,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from rollcall.reconcile.facts import Entity
+from rollcall.reconcile.guards import COURSE_FEW
 from rollcall.sandbox.canvas.rest import (
     ADMIN_TOKEN,
     CanvasServer,
@@ -24,6 +25,7 @@ from rollcall.sandbox.canvas.rest import (
 from rollcall.sandbox.canvas.rest.equality import WrongRow, rows_by_id, wrong_rows
 from rollcall.sandbox.canvas.simulation import Simulation, SimulationPlan
 from rollcall.sandbox.canvas.simulation.enrollments import delete_by_import
+from rollcall.sandbox.canvas.simulation.world import Enrollment
 from tests.forks import Fork, common_forks
 from tests.kafka_client import Sent, read_all, send
 from tests.processes import EVENTS, RostersProcess, RouterProcess
@@ -205,6 +207,54 @@ def test_rosters_become_as_canvas_has_it(older: Installation) -> None:
     assert {kind for kinds in again["rows"].values() for kind in kinds} == {"read", "equal"}
     assert older.raw_count() == before + written
     assert set(again["rows"]) == set(Entity)
+
+
+def test_a_course_that_shrinks_keeps_its_students(older: Installation) -> None:
+    """Exit code 1, and the summary names the course and the reason. Permitted, they go."""
+    assert older.reconcile()["outcome"] == "complete"
+    older.wait_settled()
+    world = older.simulation.canvas.world
+    rows = rows_by_id(older.cluster.rosters())["enrollments"]
+    current = [
+        row
+        for row in world.enrollments
+        if row.workflow_state == "active"
+        and row.section.state == "active"
+        and row.section.course.state == "available"
+        and rows[row.gid]["state"] == "active"
+    ]
+    course = max(
+        (row.section.course for row in current),
+        key=lambda course: sum(row.section.course is course for row in current),
+    )
+    gone = [row for row in current if row.section.course is course]
+    assert len(gone) > COURSE_FEW
+    for row in gone:
+        world.enrollments.remove(row)
+        row.section.enrollments.remove(row)
+        row.user.enrollments.remove(row)
+    older.simulation.canvas.now_ms += HOUR_MS
+    before = older.raw_count()
+    code, out, err = older.run("--account", ROOT)
+    assert code == 1, err
+    assert f"course {course.gid} set aside" in out + err
+    assert "current rows are absent in Canvas" in out + err
+    result = older.reconcile()
+    assert (result["outcome"], list(result["set_aside"])) == ("partial", [course.gid])
+    older.wait_settled()
+    assert older.raw_count() == before
+    assert states(older, gone) == {"active"}
+    permitted = older.reconcile("--allow-shrink", course.gid)
+    assert permitted["outcome"] == "complete"
+    older.wait_settled()
+    assert states(older, gone) == {"deleted"}
+    assert older.wrong_rows() == []
+
+
+def states(installation: Installation, enrollments: list[Enrollment]) -> set[str]:
+    """States in the rosters."""
+    rows = rows_by_id(installation.cluster.rosters())["enrollments"]
+    return {str(rows[row.gid]["state"]) for row in enrollments}
 
 
 def test_a_run_that_is_killed_is_resumed(older: Installation) -> None:
