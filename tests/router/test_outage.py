@@ -185,7 +185,7 @@ def test_events_of_1_mib_pass(bootstrap: str, prefix: str, tmp_path: Path) -> No
             f"{prefix}.{name}" for name in ("events.enrollment_updated", "unknown", "dead-letter")
         ]
         read = read_all(bootstrap, topics, at_least=len(values))
-        assert sorted(record.value() for record in read) == sorted(values)
+        assert {record.value() for record in read} == set(values)
         assert router.end() == 0
 
 
