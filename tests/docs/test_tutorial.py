@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -17,11 +19,12 @@ from tests.docs.markdown import ROOT
 from tests.processes import RollcallProcess, RostersProcess, RouterProcess
 from tests.serve.replica.test_follower import contents, expected
 from tests.tools import needs
-from tests.waiting import run, wait_for_datum, wait_until
+from tests.waiting import run, wait_for_datum, wait_for_exit, wait_until
 
 DOCUMENT = ROOT / "docs" / "tutorial.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 ADDRESS = "http://127.0.0.1:8080"
+CANVAS = "http://127.0.0.1:8085"
 REPLICA = ".rollcall/replica.sqlite"
 AS_FAST_AS_IT_GOES = (" --rate 300", "")
 
@@ -43,6 +46,7 @@ class Place:
         self.prefix = f"t{uuid.uuid4().hex[:12]}"
         self.steps = iter(_STEP.finditer(TEXT))
         self.address = ""
+        self.exports = ""
         programs = folder / ".venv" / "bin"
         programs.mkdir(parents=True)
         (programs / "rollcall").write_text(
@@ -70,6 +74,16 @@ class Place:
         for old, new in ((ADDRESS, self.address), AS_FAST_AS_IT_GOES, *replaced.items()):
             script, shown = script.replace(old, new), shown.replace(old, new)
         shown = shown.replace("canvas.raw", f"{self.prefix}.raw")
+        said = self.shell(script)
+        self.exports += "".join(
+            line for line in script.splitlines(keepends=True) if line.startswith("export ")
+        )
+        pattern = ".*".join(re.escape(part.strip("\n")) for part in shown.split("…"))
+        assert re.fullmatch(rf"{pattern}\n?", said, re.DOTALL), f"{said}\n--- and not\n{shown}"
+        return said
+
+    def shell(self, script: str) -> str:
+        """The output of a script, with the variables of the steps before."""
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("ROLLCALL_")
         }
@@ -78,12 +92,29 @@ class Place:
             "ROLLCALL_TOPIC_PREFIX": self.prefix,
             "ROLLCALL_GROUP_PREFIX": self.prefix,
         }
-        done = run(["/bin/sh", "-euc", script], env=environment, cwd=self.folder)
+        done = run(["/bin/sh", "-euc", self.exports + script], env=environment, cwd=self.folder)
         assert done.returncode == 0, done.stderr
-        said = done.stdout.replace("\r\n", "\n")
-        pattern = ".*".join(re.escape(part.strip("\n")) for part in shown.split("…"))
-        assert re.fullmatch(rf"{pattern}\n?", said, re.DOTALL), f"{said}\n--- and not\n{shown}"
-        return said
+        return done.stdout.replace("\r\n", "\n")
+
+
+@contextmanager
+def simulated_canvas() -> Iterator[str]:
+    """``rollcall simulate``, while it answers like Canvas. Gives its address."""
+    command = [sys.executable, "-P", "-m", "rollcall", "simulate", "--canvas-port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        address = re.fullmatch(
+            r"Canvas's API is at (\S+), with the token admin; Ctrl-C ends it\n",
+            process.stderr.readline(),
+        )
+        try:
+            assert address is not None
+            yield address[1]
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert wait_for_exit(process) == 0
 
 
 @needs_curl
@@ -115,6 +146,17 @@ def test_step_by_step(bootstrap: str, tmp_path: Path) -> None:
             place.run("per_page")
             place.run("roster")
             place.run("sqlite3")
+            place.run("roster")
+            with simulated_canvas() as address:
+                place.run("--dry-run", **{CANVAS: address})
+                place.run("reconcile")
+                wait_until(
+                    lambda: place.shell(".venv/bin/rollcall reconcile --account 1").endswith(
+                        "\ncomplete: 10 courses read, 0 snapshots written\n"
+                    ),
+                    what="a run that has nothing to write",
+                )
+            place.run("roster")
         token = place.run("token new").strip()
         with place.serving(str(tmp_path / ".rollcall" / "tokens")):
             place.run("curl")

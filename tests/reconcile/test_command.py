@@ -9,7 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Any, TypeAlias
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -30,7 +31,7 @@ from tests.forks import Fork, common_forks
 from tests.kafka_client import Sent, read_all, send
 from tests.processes import EVENTS, RostersProcess, RouterProcess
 from tests.rosters.cluster import RosterCluster
-from tests.waiting import DEADLINE_SECONDS, wait_for_exit, wait_until
+from tests.waiting import DEADLINE_SECONDS, wait_for_count, wait_for_exit, wait_until
 
 HOUR_MS = 3_600_000
 ROOT = "21070000000000001"
@@ -56,7 +57,7 @@ class Installation:
         self.token.write_text(f"{ADMIN_TOKEN}\n")
         self.events = events
         self.server: CanvasServer
-        self.processes: list[Any] = []
+        self.processes: Running
 
     def environment(self, **settings: object) -> dict[str, str]:
         """Of the command."""
@@ -138,14 +139,33 @@ class Installation:
 
     def wait_settled(self) -> None:
         """Wait until router and rosters have nothing left."""
-        wait_until(
-            lambda: all(process.idle for process in self.processes), what="router and rosters"
-        )
-        self.cluster.wait_settled(self.processes[1])
+        wait_settled(self.cluster, self.processes)
 
     def raw_count(self) -> int:
         """Records on the raw topic."""
         return len(read_all(self.bootstrap, [self.raw]))
+
+
+Running: TypeAlias = tuple[RouterProcess, RostersProcess]
+
+
+@contextmanager
+def processes(folder: Path, bootstrap: str, prefix: str, types: str) -> Iterator[Running]:
+    """A router and rosters."""
+    settings: dict[str, Any] = {"events": types, "partitions": 4, "shard": 2107}
+    with (
+        RouterProcess(folder, bootstrap, prefix, **settings) as router,
+        RostersProcess(folder, bootstrap, prefix, **settings) as rosters,
+    ):
+        router.wait_ready()
+        rosters.wait_ready()
+        yield router, rosters
+
+
+def wait_settled(cluster: RosterCluster, running: Running) -> None:
+    """Wait until router and rosters have nothing left."""
+    wait_until(lambda: all(process.idle for process in running), what="router and rosters")
+    cluster.wait_settled(running[1])
 
 
 @contextmanager
@@ -155,14 +175,12 @@ def installation(
     """An installation whose rosters have taken in all events."""
     made = Installation(folder, bootstrap, prefix, plan, types)
     canvas = made.simulation.canvas
-    settings: dict[str, Any] = {"events": types, "partitions": 4, "shard": 2107}
     with (
         CanvasServer(lambda: canvas.world, clock=lambda: canvas.now_ms) as server,
-        RouterProcess(folder, bootstrap, prefix, **settings) as router,
-        RostersProcess(folder, bootstrap, prefix, **settings) as rosters,
+        processes(folder, bootstrap, prefix, types) as running,
     ):
         made.server = server
-        made.processes = [router.wait_ready(), rosters.wait_ready()]
+        made.processes = running
         send(bootstrap, made.raw, [Sent(value) for value in made.events])
         made.wait_settled()
         yield made
@@ -249,6 +267,25 @@ def test_a_course_that_shrinks_keeps_its_students(older: Installation) -> None:
     older.wait_settled()
     assert states(older, gone) == {"deleted"}
     assert older.wrong_rows() == []
+
+
+def test_raw_records_in_any_order_give_the_same_rosters(older: Installation) -> None:
+    """Events and snapshots, each once, to new processes."""
+    assert older.reconcile()["outcome"] == "complete"
+    older.wait_settled()
+    values = [record.value() or b"" for record in read_all(older.bootstrap, [older.raw])]
+    assert len(values) > len(older.events)
+    Random(7).shuffle(values)
+    folder, prefix = older.folder / "again", f"{older.prefix}-again"
+    folder.mkdir()
+    with processes(folder, older.bootstrap, prefix, ALL_EVENTS) as running:
+        send(older.bootstrap, f"{prefix}.raw", [Sent(value) for value in values])
+        wait_for_count(
+            lambda: running[0].metric("rollcall_events_received_total"), len(values), what="the end"
+        )
+        again = RosterCluster(older.bootstrap, prefix)
+        wait_settled(again, running)
+        assert again.rosters() == older.cluster.rosters()
 
 
 def states(installation: Installation, enrollments: list[Enrollment]) -> set[str]:

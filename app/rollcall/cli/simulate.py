@@ -40,6 +40,15 @@ def simulate(
         Path | None,
         typer.Option(dir_okay=False, help="Write the expected rosters to this file."),
     ] = None,
+    canvas_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65_535,
+            help="Then answer like Canvas's REST API on this port of this machine until Ctrl-C, "
+            "with all rows of the institution, for 'rollcall reconcile'. 0: a free port.",
+        ),
+    ] = None,
 ) -> None:
     """Simulate an institution, and write the events that Canvas would emit, one JSON event a line.
 
@@ -59,7 +68,7 @@ def simulate(
         skew=skew,
         class_size=class_size,
     )
-    play(plan, output=output, truth=truth)
+    play(plan, output=output, truth=truth, canvas_port=canvas_port)
 
 
 def register(cli: typer.Typer) -> None:

@@ -1,8 +1,9 @@
-"""Runs a simulation, and writes its events to a file or to standard output."""
+"""Runs a simulation, writes its events to a file or to standard output, and answers like Canvas."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,7 +19,9 @@ from rollcall.sandbox.canvas.simulation import SimulatedEvent, Simulation, Simul
 LINES_AT_ONCE = 200
 
 
-def play(plan: SimulationPlan, *, output: Path | None, truth: Path | None) -> None:
+def play(
+    plan: SimulationPlan, *, output: Path | None, truth: Path | None, canvas_port: int | None
+) -> None:
     """Run ``rollcall simulate`` with checked options."""
     simulation = Simulation(plan)
     with ExitStack() as files:
@@ -35,6 +38,23 @@ def play(plan: SimulationPlan, *, output: Path | None, truth: Path | None) -> No
                 return
         if truth is not None and truth_file is not None:
             _write_truth(simulation, truth_file, truth)
+    if canvas_port is not None:
+        _answer(simulation, canvas_port)
+
+
+def _answer(simulation: Simulation, port: int) -> None:
+    """Be the institution's Canvas until a signal."""
+    from rollcall.sandbox.canvas.rest import ADMIN_TOKEN, CanvasServer
+
+    world, ends = simulation.canvas.world, {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    with CanvasServer(lambda: world, port=port) as canvas:
+        print(
+            f"Canvas's API is at {canvas.url}, with the token {ADMIN_TOKEN}; Ctrl-C ends it",
+            file=sys.stderr,
+            flush=True,
+        )
+        signal.sigwait(ends)
 
 
 def _open(path: Path) -> IO[bytes]:

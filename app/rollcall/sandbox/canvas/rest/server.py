@@ -1,4 +1,4 @@
-"""The API on a free port of the loopback address."""
+"""The API on a port of the loopback address."""
 
 from __future__ import annotations
 
@@ -35,11 +35,13 @@ class CanvasServer:
         world: gives the rows, at each request.
         clock: Canvas's clock, milliseconds since the epoch: that of the events' times. For a
             simulation, ``lambda: simulation.canvas.now_ms``.
+        port: 0: a free one.
     """
 
     def __init__(
-        self, world: Callable[[], World], *, clock: Callable[[], int] = wall_clock
+        self, world: Callable[[], World], *, clock: Callable[[], int] = wall_clock, port: int = 0
     ) -> None:
+        self._port = port
         self.replica = Replica(world, clock)
         """Set its ``lag``, in seconds, to get older enrollments."""
         self.tokens: dict[str, Access] = {ADMIN_TOKEN: Access()}
@@ -76,7 +78,7 @@ class CanvasServer:
         return asyncio.run_coroutine_threadsafe(acted(), self._loop).result()
 
     def __enter__(self) -> CanvasServer:
-        listening = listen("127.0.0.1", 0, hint="free a port")
+        listening = listen("127.0.0.1", self._port, hint="choose another port")
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         server = Server(
             uvicorn.Config(
