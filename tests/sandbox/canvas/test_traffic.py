@@ -15,6 +15,7 @@ from rollcall.events.outcomes import DeadLetter, ErrorCode, Outcome, Routed
 from rollcall.events.pipeline import Pipeline
 from rollcall.events.redaction import Redactor
 from rollcall.events.registry import REGISTRY
+from rollcall.process.topics import EVENT_RECORD_BYTES
 from rollcall.record import Header
 from rollcall.sandbox.canvas.families import BODIES, UNKNOWN_NAMES, body_name
 from rollcall.sandbox.canvas.invalid import LARGE_BYTES
@@ -29,8 +30,6 @@ from rollcall.sandbox.canvas.traffic import (
     generate_traffic,
 )
 from tests.events.schemas.events import VALIDATORS
-
-KAFKA_LIMIT = 1_048_588
 
 OF_CANVAS = {name for name, event_type in REGISTRY.items() if event_type.is_of_canvas}
 
@@ -136,7 +135,7 @@ def test_shares_are_met(traffic: list[TrafficRecord]) -> None:
         "not_an_event": 200,
         "caliper": 20,
         "schema_violation": 200,
-        "too_large": 4,
+        "too_large": 2,
         "unknown": 400,
         "duplicates": 400,
     }
@@ -144,7 +143,7 @@ def test_shares_are_met(traffic: list[TrafficRecord]) -> None:
     duplicates = plan.counts()["duplicates"]  # each is of one of the other sorts
     for sort in ("empty", "not_json", "not_an_event", "schema_violation", "unknown"):
         assert 200 <= found[sort] <= plan.counts()[sort] + duplicates / 10
-    assert found["too_large"] == 4
+    assert found["too_large"] == 2
     routed = Counter(
         record.expected.event_name
         for record in traffic
@@ -224,7 +223,7 @@ def test_records_that_are_too_large_are_above_kafka_s_default_limit(
 ) -> None:
     large = [len(record.value or b"") for record in traffic if record.expected.code == "too_large"]
     others = [len(record.value or b"") for record in traffic if record.expected.code != "too_large"]
-    assert min(large) > KAFKA_LIMIT < min(LARGE_BYTES)
+    assert min(large) > EVENT_RECORD_BYTES < min(LARGE_BYTES)
     assert max(others) < 100_000
 
 

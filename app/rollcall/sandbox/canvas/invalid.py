@@ -12,12 +12,13 @@ from rollcall.sandbox.canvas.families import METADATA
 from rollcall.sandbox.canvas.fields import Field, FieldKind
 from rollcall.sandbox.canvas.templates import Slot
 
-LARGE_BYTES = (1_100_000, 1_200_000, 1_350_000, 1_500_000)
-"""Sizes of values that are too large: above Kafka's default limit of 1,048,588 bytes while they are
-not compressed.
+LARGE_BYTES = (2_110_000, 2_120_000, 2_150_000, 2_200_000)
+"""Sizes of values that are too large: above the 2,097,152 bytes of topics that Rollcall creates,
+while they are not compressed.
 """
 
 _SENTENCE = b"All classes are moved to the main hall. "
+_LARGE_TEXTS = [b'"' + _SENTENCE * (size // len(_SENTENCE)) + b'"' for size in LARGE_BYTES]
 
 _INVALID_IDS: tuple[Any, ...] = (
     "abc",
@@ -262,8 +263,6 @@ _NOT_JSON: tuple[Callable[[bytes, Random], bytes], ...] = (
 
 
 def make_too_large(draft: Draft) -> Any:
-    """Make an event with a field that is larger than a topic's default limit. Changes the draft."""
-    draft.body["description"] = Slot(
-        [b'"' + _SENTENCE * (size // len(_SENTENCE)) + b'"' for size in LARGE_BYTES]
-    )
+    """Make an event with a field that is larger than a topic's limit. Changes the draft."""
+    draft.body["description"] = Slot(_LARGE_TEXTS)
     return draft.event

@@ -103,7 +103,7 @@ class TrafficPlan:
     caliper: float = 0.001
     """Envelopes of IMS Caliper, as a subscription with the wrong format sends them."""
     schema_violation: float = 0.01
-    too_large: float = 0.0002
+    too_large: float = 0.0001
     """Values above Kafka's default limit without compression. A raw topic with Kafka's defaults
     accepts them compressed.
     """

@@ -21,9 +21,7 @@ from rollcall.events.registry import REGISTRY
 from rollcall.ingest.raw_records import HTTPS, SQS
 from rollcall.kafka.client import client_options
 from rollcall.kafka.topic_admin import ensure_topics
-from rollcall.kafka.topics import TopicFinding
 from rollcall.process.topics import TopicNames
-from rollcall.sandbox.canvas.invalid import LARGE_BYTES
 from rollcall.sandbox.canvas.rest import CanvasServer
 from rollcall.sandbox.canvas.sending import send_records
 from rollcall.sandbox.canvas.simulation.truth import Truth
@@ -117,7 +115,8 @@ class Work:
         """
         to_be_removed = self._settings.kafka is not None
         try:
-            plan = self._plan(events, seed, await self._topics())
+            await self._create_topics()
+            plan = self._plan(events, seed)
             institution = Institution(seed)
             async with contextlib.AsyncExitStack() as stack:
                 await self._open_ways_in(stack)
@@ -236,11 +235,11 @@ class Work:
         with self._screen.doing("request for a roster"):
             return await request_roster(serve, course, self._truth.rosters())
 
-    async def _topics(self) -> list[TopicFinding]:
+    async def _create_topics(self) -> None:
         with self._screen.doing("creating the topics"):
             try:
                 async with asyncio.timeout(TOPICS_SECONDS):
-                    findings = await ensure_topics(
+                    await ensure_topics(
                         self._settings, self._bootstrap, plan_topics(self._settings)
                     )
             except TimeoutError:
@@ -254,23 +253,11 @@ class Work:
             f"{names.dead_letter}, {names.prefix}.rosters.*"
         )
         self._screen.step("topics", f"{listed} ({len(self._truth.rosters())})")
-        return findings
 
-    def _plan(self, events: int, seed: int, topics: list[TopicFinding]) -> TrafficPlan:
+    def _plan(self, events: int, seed: int) -> TrafficPlan:
         plan = TrafficPlan(count=events, seed=seed)
         # The latest event has the current time. The records have the time of sending.
-        plan = replace(plan, start_ms=int(time.time() * 1000) - plan.count * plan.step_ms)
-        limit = min(
-            (topic.limits.record_bytes for topic in topics if topic.limits.record_bytes), default=0
-        )
-        if limit > min(LARGE_BYTES):
-            self._screen.step(
-                "",
-                f"the topics of this cluster accept records of {limit:,} bytes: no records that "
-                "are too large are sent",
-            )
-            plan = replace(plan, too_large=0.0)
-        return plan
+        return replace(plan, start_ms=int(time.time() * 1000) - plan.count * plan.step_ms)
 
     async def _open_ways_in(self, stack: contextlib.AsyncExitStack) -> None:
         """Start the processes that bring the institution's events, if their modules are there."""
