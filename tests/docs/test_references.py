@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import sys
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,7 @@ from rollcall.events.registry import REGISTRY
 from rollcall.events.schemas.files import read_schema_folder
 from rollcall.kafka.topics import DAY_MS, barrier_topic
 from rollcall.process.topics import TopicNames
+from rollcall.reconcile import facts
 from rollcall.rosters import registry as roster_registry
 from rollcall.rosters.registry import stages
 from rollcall.rosters.topics import plan_roster_topics, roster_topics
@@ -238,6 +240,11 @@ def test_the_relation_that_is_added_as_an_example(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(source, module.__dict__)  # noqa: S102
     monkeypatch.setattr(roster_registry, "STAGES", (*roster_registry.STAGES, module.stage))
+    monkeypatch.setattr(
+        roster_registry, "RELATIONS", (*roster_registry.RELATIONS, module.CATEGORIES)
+    )
+    # Reconcile reads other relations only: it must load nevertheless.
+    runpy.run_path(facts.__file__)
     planned = {plan.name for plan in plan_topics(DEFAULTS)}
     assert {"canvas.rosters.categories", "rollcall-rosters-category-changelog"} <= planned
     cluster = Cluster(all_stages=roster_registry.stages(None))

@@ -36,7 +36,7 @@ class Entity(StrEnum):
     @property
     def relation(self) -> Relation:
         """Its rows."""
-        return _RELATIONS[self]
+        return _RELATIONS[f"{self}s"]
 
     @property
     def event_name(self) -> str:
@@ -44,7 +44,10 @@ class Entity(StrEnum):
         return f"rollcall_{self}_snapshot"
 
 
-_RELATIONS = {Entity(relation.name.removesuffix("s")): relation for relation in RELATIONS}
+_RELATIONS = {relation.name: relation for relation in RELATIONS}
+
+ENTITIES = {entity.relation.name: entity for entity in Entity}
+"""What the rows of a relation describe, by the relation's name."""
 
 UNPUBLISHED = "unpublished"
 """What Canvas's API says for a course that is ``created`` or ``claimed``."""

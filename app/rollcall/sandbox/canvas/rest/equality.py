@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from rollcall.reconcile.comparison import comparable, is_dated_otherwise
-from rollcall.reconcile.facts import SORTS, Entity
+from rollcall.reconcile.facts import ENTITIES, SORTS, Entity
 from rollcall.reconcile.rows import IDS
 from rollcall.rosters.states import FINAL
 from rollcall.sandbox.canvas.rest.tables import Tables
@@ -42,7 +42,7 @@ class WrongRow(NamedTuple):
 
 def rows_by_id(rosters: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Rows:
     """Rows of roster topics, which have other keys, by their ids."""
-    columns = {relation: IDS[Entity(relation.removesuffix("s"))] for relation in rosters}
+    columns = {relation: IDS[ENTITIES[relation]] for relation in rosters}
     return {
         relation: {row[columns[relation]]: row for row in rows.values() if columns[relation] in row}
         for relation, rows in rosters.items()
@@ -113,7 +113,7 @@ def _wrong_row(
             return None
         state = {"state": ("deleted", found["state"])}
         return WrongRow(relation, identity, Fault.LEFT_OVER, state)
-    entity = Entity(relation.removesuffix("s"))
+    entity = ENTITIES[relation]
     different = {
         name: (value, None if found is None else found.get(name))
         for name, value in row.items()
