@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,20 @@ def _check_names(cell: str, files: list[Path]) -> None:
     assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []
     text = "".join(path.read_text(encoding="utf-8") for path in files)
     assert [name for name in names if name not in folders and name not in text] == []
+
+
+def test_every_client_of_kafka_has_a_place() -> None:
+    """The rows about options name each file of the product that makes a client."""
+    named = {file for begin, _then in CHANGES.values() for file in _files(begin)}
+    product = ROOT / "app" / "rollcall"
+    clients = {
+        path
+        for path in product.rglob("*.py")
+        if not path.is_relative_to(product / "sandbox")
+        and re.search(
+            r"(?<!class )\bAIOKafka(Consumer|Producer|AdminClient)\(",
+            path.read_text(encoding="utf-8"),
+        )
+    }
+    assert clients, "the pattern finds clients"
+    assert clients - named == set()
