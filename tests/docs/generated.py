@@ -37,6 +37,11 @@ def tables_of(text: str) -> list[str]:
     return [found["name"] for found in _MARKED.finditer(text)]
 
 
+def text_by_hand(text: str) -> str:
+    """A document without its generated tables."""
+    return _MARKED.sub("", text)
+
+
 def _marked(found: re.Match[str]) -> str:
     name = found["name"]
     lines = "\n".join(TABLES[name]()).strip()
