@@ -31,5 +31,9 @@ def test_the_setting_that_keeps_the_former_event_types(document: str) -> None:
     families = value.split(",")
     assert {REGISTRY[name].family for name in FORMER} == set(families)
     assert EventSelection(families).select(REGISTRY).keys() >= FORMER
+
+
+def test_the_numbers_in_the_changelog() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"{TYPES}" in text
     assert f"{TYPES - len(FORMER)}" in text
