@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from rollcall.kafka.client import client_options
 from rollcall.settings import load_settings
 from tests.kafka_client import Sent, create_topic, read_all, send
 from tests.processes import RouterProcess, wait_until
-from tests.security.certificates import Identity
+from tests.security.certificates import Authority, Identity
 from tests.security.cluster import PASSWORD, USER, SecuredCluster
 from tests.security.test_ways_in import EVENT
 from tests.waiting import DEADLINE_SECONDS
@@ -65,8 +66,41 @@ def test_certificate_and_key_are_read_anew_for_each_connection(
             await _connect(options)
         renew(secured.authority.issue(USER))
         await _connect(options)
+        # An authority that is no longer in the file is no longer trusted.
+        authorities.write_bytes(secured.stranger.certificate.read_bytes())
+        with pytest.raises(KafkaConnectionError):
+            await _connect(options)
 
     asyncio.run(use())
+
+
+def test_no_thread_changes_the_context_of_another(tmp_path: Path) -> None:
+    """Two threads that read the files into one context, while one of them starts a connection,
+    crash the process within seconds: a segmentation fault in OpenSSL.
+    """
+    authority = Authority(tmp_path, "authority")
+    identity = authority.issue(USER)
+    settings = load_settings(
+        security_protocol="SSL",
+        ssl_ca_file=authority.certificate,
+        ssl_cert_file=identity.certificate,
+        ssl_key_file=identity.key,
+    )
+    context = client_options(settings, "localhost:9093")["ssl_context"]
+
+    def used() -> ssl.SSLContext:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        session: ssl.SSLObject = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+        return session.context
+
+    first = used()
+    assert used() is first
+    with ThreadPoolExecutor(1) as other_thread:
+        assert other_thread.submit(used).result() not in (first, context)
+    authority.issue(USER)
+    renewed = used()
+    assert renewed not in (first, context)
+    assert used() is renewed
 
 
 def test_a_router_outlives_a_token_that_is_renewed_late(

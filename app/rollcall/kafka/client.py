@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import (
@@ -68,12 +69,9 @@ def _credentials(settings: Settings) -> dict[str, Any]:
 
 
 def _ssl_context(settings: Settings) -> ssl.SSLContext:
-    context = RenewedContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.settings = settings
+    context = RenewedContext(settings)
     try:
-        if settings.ssl_ca_file is None:
-            context.load_default_certs()
-        context.load_files()
+        context.current()
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"the TLS files cannot be used ({error}); check ROLLCALL_SSL_CA_FILE, "
@@ -95,31 +93,60 @@ class _ClosedAtOnce(ssl.SSLObject):
 
 
 class RenewedContext(ssl.SSLContext):
-    """Reads its files again for each connection: certificates are renewed while processes run."""
+    """Reads its files again for each connection: certificates are renewed while processes run.
 
-    settings: Settings
-    sslobject_class = _ClosedAtOnce
+    A context of OpenSSL must not change while another thread uses it: the process would crash. Some
+    clients have a thread of their own, and share their options with the main thread. So each thread
+    has its own context, and changed files make a new one.
+    """
 
-    def load_files(self) -> None:
-        """Load the current certificates and key. Raises OSError or ValueError if they cannot be
-        used.
+    _settings: Settings
+    _of_thread: threading.local
+
+    def __new__(cls, settings: Settings) -> Self:
+        """A context with the settings' files."""
+        self = super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
+        self._settings = settings
+        self._of_thread = threading.local()
+        return self
+
+    def current(self) -> ssl.SSLContext:
+        """This thread's context with the current certificates and key. Raises OSError or ValueError
+        if they cannot be used.
         """
-        settings = self.settings
-        if settings.ssl_ca_file is not None:
-            self.load_verify_locations(settings.ssl_ca_file)
-        if settings.ssl_cert_file is not None:
-            # Without a password, OpenSSL would ask for one on the terminal.
-            password = (
-                settings.ssl_key_password.get_secret_value()
-                if settings.ssl_key_password is not None
-                else ""
-            )
-            self.load_cert_chain(settings.ssl_cert_file, settings.ssl_key_file, lambda: password)
+        settings = self._settings
+        files = (settings.ssl_ca_file, settings.ssl_cert_file, settings.ssl_key_file)
+        contents = [None if file is None else file.read_bytes() for file in files]
+        latest: tuple[list[bytes | None], ssl.SSLContext] | None
+        latest = getattr(self._of_thread, "latest", None)
+        if latest is None or latest[0] != contents:
+            # If a file changes just now, its content differs from the one above next time.
+            latest = contents, _new_context(settings)
+            self._of_thread.latest = latest
+        return latest[1]
 
     def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
         """Start a connection; called by event loops."""
-        self.load_files()
-        return super().wrap_bio(*arguments, **options)
+        return self.current().wrap_bio(*arguments, **options)
+
+
+def _new_context(settings: Settings) -> ssl.SSLContext:
+    """Raises OSError or ValueError if the files cannot be used."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.sslobject_class = _ClosedAtOnce
+    if settings.ssl_ca_file is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(settings.ssl_ca_file)
+    if settings.ssl_cert_file is not None:
+        # Without a password, OpenSSL would ask for one on the terminal.
+        password = (
+            settings.ssl_key_password.get_secret_value()
+            if settings.ssl_key_password is not None
+            else ""
+        )
+        context.load_cert_chain(settings.ssl_cert_file, settings.ssl_key_file, lambda: password)
+    return context
 
 
 class TokenFile(AbstractTokenProvider):  # type: ignore[misc]
